@@ -1,0 +1,339 @@
+"""Every error of the project. Errors are data: facts as attributes, the message built from them.
+
+::
+
+    ArtifactSyncError
+    ├── UsageError              wrong arguments or an impossible wish            exit 2
+    │   ├── ConfigError         every problem of a configuration at once
+    │   └── LedgerTooNew        the ledger was written by a newer program
+    ├── MirrorBusy              another process holds the mirror                 exit 7
+    ├── ServiceError            the API
+    │   ├── CredentialsRefused  401 and 403                                      exit 3
+    │   ├── NotFound            404 and 410
+    │   ├── Unreachable         no answer, or 429 and 5xx until the budget ended exit 4
+    │   └── BadAnswer           an answer that makes no sense, an unsafe redirect
+    ├── DownloadError           one file from its link
+    │   ├── LinkLapsed          refused, as a lapsed link is
+    │   ├── LinkGone            404 and 410 of the link
+    │   ├── LinkUnusable        the answer has no link, or not one for HTTP
+    │   ├── HostUnreachable     no connection to the link's host                 exit 4
+    │   ├── Stalled             no byte within the time limit
+    │   ├── Cut                 the body ended before its end
+    │   ├── Throttled           429 and 5xx
+    │   ├── BadResponse         a status, framing or range that cannot be used
+    │   ├── ErrorPage           200 with an object store's error where a file should be
+    │   └── IntegrityFailure    the bytes are not those that the evidence vouches for  exit 5
+    ├── UnsafePath              a remote name that may not become a path
+    │   └── Collision           two remote names that would be one file
+    ├── DiskError               the mirror's file system: read-only, I/O error   exit 6
+    │   └── NoSpace             full, or below ``min_free``                      exit 6
+    └── Interrupted             SIGINT or SIGTERM                                exit 130
+
+No message holds a secret: no token, and of a link only its host.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum, auto
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+
+class ExitCode(IntEnum):
+    """The exit codes, which scripts rely on."""
+
+    COMPLETE = 0
+    INCOMPLETE = 1
+    USAGE = 2
+    CREDENTIALS = 3
+    UNREACHABLE = 4
+    INTEGRITY = 5
+    NO_SPACE = 6
+    BUSY = 7
+    INTERRUPTED = 130
+
+
+class Reason(StrEnum):
+    """Why something failed, as ``failures[].reason`` of ``sync --json`` says it."""
+
+    USAGE = "usage"
+    BUSY = "busy"
+    CREDENTIALS = "credentials"
+    NOT_FOUND = "not_found"
+    UNREACHABLE = "unreachable"
+    BAD_ANSWER = "bad_answer"
+    UNFINISHED = "unfinished"
+    LINK = "link"
+    GONE = "gone"
+    TIMEOUT = "timeout"
+    CUT = "cut"
+    THROTTLED = "throttled"
+    BAD_RESPONSE = "bad_response"
+    ERROR_PAGE = "error_page"
+    INTEGRITY = "integrity"
+    MISSING = "missing"
+    UNSAFE_PATH = "unsafe_path"
+    COLLISION = "collision"
+    DISK = "disk"
+    NO_SPACE = "no_space"
+    INTERRUPTED = "interrupted"
+    INTERNAL = "internal"
+
+
+_EXIT_CODES = {
+    Reason.USAGE: ExitCode.USAGE,
+    Reason.BUSY: ExitCode.BUSY,
+    Reason.CREDENTIALS: ExitCode.CREDENTIALS,
+    Reason.UNREACHABLE: ExitCode.UNREACHABLE,
+    Reason.INTEGRITY: ExitCode.INTEGRITY,
+    Reason.DISK: ExitCode.NO_SPACE,
+    Reason.NO_SPACE: ExitCode.NO_SPACE,
+    Reason.INTERRUPTED: ExitCode.INTERRUPTED,
+}
+
+
+def exit_code(reasons: Iterable[Reason]) -> ExitCode:
+    """The exit code for these failures: 0 for none, a specific one when all share it, else 1."""
+    codes = {_EXIT_CODES.get(reason, ExitCode.INCOMPLETE) for reason in reasons}
+    if ExitCode.INTERRUPTED in codes:
+        return ExitCode.INTERRUPTED
+    if len(codes) > 1:
+        return ExitCode.INCOMPLETE
+    return codes.pop() if codes else ExitCode.COMPLETE
+
+
+class Verdict(StrEnum):
+    """What a failure means for the next try."""
+
+    TRANSIENT = auto()
+    """Try again after a delay."""
+    LAPSED = auto()
+    """Try again with a fresh link, at once."""
+    GONE = auto()
+    """A fresh link may still help once; after that it is gone."""
+    PERMANENT = auto()
+    """Trying again cannot help within this pass."""
+    OURS = auto()
+    """This machine's trouble, not the service's."""
+
+
+class ArtifactSyncError(Exception):
+    """The root of the tree. ``str()`` of it is one sentence for the user, without secrets."""
+
+    reason: ClassVar[Reason] = Reason.INTERNAL
+    verdict: ClassVar[Verdict] = Verdict.PERMANENT
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code when this alone went wrong."""
+        return exit_code([self.reason])
+
+
+class UsageError(ArtifactSyncError):
+    """Wrong arguments, or something that cannot be done as asked."""
+
+    reason = Reason.USAGE
+
+
+class ConfigError(UsageError):
+    """All that is wrong with a configuration, a line each."""
+
+    def __init__(self, problems: Sequence[str], path: Path | None = None) -> None:
+        self.problems = tuple(problems)
+        self.path = path
+        super().__init__("\n".join(self.problems))
+
+
+class LedgerTooNew(UsageError):
+    """The ledger's schema is of a newer program; this one must not touch it."""
+
+    def __init__(self, found: str, known: str) -> None:
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"the ledger was written by a newer artifact-sync (schema {found}, this program knows"
+            f" {known}): upgrade artifact-sync"
+        )
+
+
+class MirrorBusy(ArtifactSyncError):
+    """Another process holds the mirror."""
+
+    reason = Reason.BUSY
+
+    def __init__(self, root: Path, owner: str) -> None:
+        self.root = root
+        self.owner = owner
+        super().__init__(
+            f"the mirror {root} is in use by {owner}: wait for it to end, or stop it"
+        )
+
+
+class ServiceError(ArtifactSyncError):
+    """The API answered no, or not at all."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        status: int | None = None,
+        request_id: str = "",
+        retry_after: float | None = None,
+    ) -> None:
+        self.what = what
+        self.status = status
+        self.request_id = request_id
+        """What SourceCraft's support asks for."""
+        self.retry_after = retry_after
+        """Seconds that the service asked us to wait, if it did."""
+        super().__init__(f"{what} (request id {request_id})" if request_id else what)
+
+
+class CredentialsRefused(ServiceError):
+    """401 and 403: the token is missing, wrong, out of date, or lacks a right."""
+
+    reason = Reason.CREDENTIALS
+
+
+class NotFound(ServiceError):
+    """404 and 410: no such thing, or the token may not see it."""
+
+    reason = Reason.NOT_FOUND
+
+
+class Unreachable(ServiceError):
+    """No answer, or one that asks to come again: 429 and 5xx."""
+
+    reason = Reason.UNREACHABLE
+    verdict = Verdict.TRANSIENT
+
+
+class BadAnswer(ServiceError):
+    """An answer that is not what the specification promises."""
+
+    reason = Reason.BAD_ANSWER
+    verdict = Verdict.PERMANENT
+
+
+class GarbledAnswer(BadAnswer):
+    """An answer cut short or garbled on its way: asking once more may help."""
+
+    verdict = Verdict.TRANSIENT
+
+
+class DownloadError(ArtifactSyncError):
+    """A file could not be had from its link."""
+
+    verdict = Verdict.TRANSIENT
+
+    def __init__(self, what: str, *, retry_after: float | None = None) -> None:
+        self.what = what
+        self.retry_after = retry_after
+        super().__init__(what)
+
+
+class LinkLapsed(DownloadError):
+    """The link was refused the way lapsed links are (403, 401, 400 ExpiredToken)."""
+
+    reason = Reason.LINK
+    verdict = Verdict.LAPSED
+
+
+class LinkGone(DownloadError):
+    """404 or 410 of a link: the file is not there any more."""
+
+    reason = Reason.GONE
+    verdict = Verdict.GONE
+
+
+class LinkUnusable(DownloadError):
+    """No link to be had for an artifact that is said to be there, or not a link for HTTP."""
+
+    reason = Reason.LINK
+
+
+class HostUnreachable(DownloadError):
+    """No connection to the link's host."""
+
+    reason = Reason.UNREACHABLE
+
+
+class Stalled(DownloadError):
+    """No byte came within the time limit."""
+
+    reason = Reason.TIMEOUT
+
+
+class Cut(DownloadError):
+    """The body ended before its end."""
+
+    reason = Reason.CUT
+
+
+class Throttled(DownloadError):
+    """429, 500, 502, 503 or 504: come again later."""
+
+    reason = Reason.THROTTLED
+
+
+class BadResponse(DownloadError):
+    """A status, framing or redirect that cannot be used."""
+
+    reason = Reason.BAD_RESPONSE
+
+
+class RangeMismatch(BadResponse):
+    """The answer to a resume is not the rest of what is staged: start from the first byte."""
+
+
+class RefusedResponse(BadResponse):
+    """A status or redirect that trying again cannot better."""
+
+    verdict = Verdict.PERMANENT
+
+
+class ErrorPage(DownloadError):
+    """200 with an object store's error document where a file should be."""
+
+    reason = Reason.ERROR_PAGE
+
+
+class IntegrityFailure(DownloadError):
+    """The bytes are not those that the evidence vouches for."""
+
+    reason = Reason.INTEGRITY
+
+
+class UnsafePath(ArtifactSyncError):
+    """A remote name that may not become a path."""
+
+    reason = Reason.UNSAFE_PATH
+
+
+class Collision(UnsafePath):
+    """Two remote names that would be one file on some file system."""
+
+    reason = Reason.COLLISION
+
+
+class DiskError(ArtifactSyncError):
+    """The mirror's file system does not do what it must: read-only, no permission, I/O error."""
+
+    reason = Reason.DISK
+    verdict = Verdict.OURS
+
+
+class NoSpace(DiskError):
+    """The file system is full, over quota, or below ``mirror.min_free``."""
+
+    reason = Reason.NO_SPACE
+
+
+class Interrupted(ArtifactSyncError):
+    """The user or the system asked us to stop."""
+
+    reason = Reason.INTERRUPTED
+    verdict = Verdict.OURS

@@ -1,0 +1,387 @@
+"""The values of the domain, frozen: runs and what hangs on them, links, plans, reports. No I/O.
+
+The words are SourceCraft's own: a *run* has *workflows*, these have *tasks*, these have *cubes*,
+and a cube leaves *artifacts*.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, NewType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+
+    from artifact_sync.errors import Reason
+
+MirrorPath = NewType("MirrorPath", str)
+"""A path below the mirror's root, ``/`` between components, checked by ``mirror.layout``.
+
+Nothing else makes one, so whoever holds a ``MirrorPath`` may use it without looking.
+"""
+
+FINISHED = frozenset({"success", "failed", "canceled", "timeout", "skipped", "rejected"})
+"""Run statuses after which nothing more happens by itself. Unknown ones count as not finished."""
+
+UNFINISHED = frozenset({"created", "prepared", "processing", "awaiting_approval"})
+"""Run statuses known to lead to another one; ``awaiting_approval`` can last for days."""
+
+ARTIFACT_STATUSES = frozenset({"registered", "success", "failed", "missing"})
+"""Artifact statuses that SourceCraft documents. An unknown one counts as not yet there."""
+
+EVENTS = frozenset({"push", "pr_update", "manual", "restart", "schedule", "repository_event"})
+"""What can start a run (``event_type``), as far as it is documented."""
+
+_SLUG = re.compile(r"[^/\s]+")
+
+
+class RepoName(NamedTuple):
+    """A repository: the slug of its organisation and its own."""
+
+    org: str
+    repo: str
+
+    @classmethod
+    def parse(cls, text: str) -> RepoName:
+        """Read ``org/repo``; ``ValueError`` when it is not two slugs with one slash between."""
+        org, slash, repo = text.partition("/")
+        if not (slash and _SLUG.fullmatch(org) and _SLUG.fullmatch(repo)):
+            msg = f"{text!r} is not of the form ORG/REPO"
+            raise ValueError(msg)
+        return cls(org, repo)
+
+    def __str__(self) -> str:
+        return f"{self.org}/{self.repo}"
+
+
+class RunKey(NamedTuple):
+    """Which run of which repository. ``run`` is the slug: a counter, kept as text."""
+
+    repo: RepoName
+    run: str
+
+    @property
+    def number(self) -> int | None:
+        """The slug as a number where it is one of at most 18 digits, for ordering; else None."""
+        digits = self.run.isascii() and self.run.isdigit() and len(self.run) <= 18  # noqa: PLR2004 - fits 64 bits
+        return int(self.run) if digits else None
+
+    def __str__(self) -> str:
+        return f"{self.repo} run {self.run}"
+
+
+class ArtifactKey(NamedTuple):
+    """An artifact's identity, which the service defines as all seven parts together.
+
+    The same ``local_path`` does recur in several cubes of one task. ``local_path`` is the text from
+    the CI file, untouched and untrusted.
+    """
+
+    org: str
+    repo: str
+    run: str
+    workflow: str
+    task: str
+    cube: str
+    local_path: str
+
+    @property
+    def run_key(self) -> RunKey:
+        """The run that the artifact belongs to."""
+        return RunKey(RepoName(self.org, self.repo), self.run)
+
+    @property
+    def cube_key(self) -> CubeKey:
+        """The cube that left the artifact."""
+        return CubeKey(self.run_key, self.workflow, self.task, self.cube)
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+class CubeKey(NamedTuple):
+    """Which cube of a run."""
+
+    run: RunKey
+    workflow: str
+    task: str
+    cube: str
+
+    def artifact(self, local_path: str) -> ArtifactKey:
+        """The key of one artifact of this cube."""
+        org, repo = self.run.repo
+        return ArtifactKey(org, repo, self.run.run, self.workflow, self.task, self.cube, local_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One artifact as a run's answer shows it."""
+
+    key: ArtifactKey
+    status: str
+    """``registered``, ``success``, ``failed``, ``missing``, or a word nobody has met yet."""
+    version: str = ""
+    """The server's ``obtained_at`` or ``updated_at`` as text: changes when it was left anew."""
+    url: str = field(default="", repr=False)
+    """The temporary link, empty where the answer has none. A credential: never shown or logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A part of an answer that could not be understood: where it stands and what is wrong."""
+
+    workflow: str
+    task: str
+    cube: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run. From a listing it may lack its artifacts; from ``Source.run`` it has them."""
+
+    key: RunKey
+    status: str
+    event: str = ""
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    updated_at: datetime | None = None
+    artifacts: tuple[Artifact, ...] = ()
+    """All of the tree's artifacts, of every status, in the tree's order, repeats included."""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more happens to the run by itself."""
+        return self.status in FINISHED
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the service has touched the run since: a restart, a late artifact."""
+        dates = (self.created_at, self.finished_at, self.updated_at)
+        return "|".join([self.status, *(d.isoformat() if d else "" for d in dates)])
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A temporary link: a credential that lapses."""
+
+    url: str = field(repr=False)
+    """Byte for byte as the service gave it: path and query are signed."""
+    lapses_at: float
+    """On the monotonic clock of ``Clock.monotonic``, seconds."""
+
+    @property
+    def host(self) -> str:
+        """Host and port, which may be shown; the path and the query may not."""
+        return self.url.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0].rsplit("@", 1)[-1]
+
+
+class Strength(StrEnum):
+    """How well the bytes of a mirrored file are vouched for, weakest first."""
+
+    NONE = "none"
+    """No length and no checksum; the end was marked by the transfer coding alone."""
+    LENGTH = "length"
+    """The announced length was met."""
+    CHECKSUM = "checksum"
+    """A checksum meant for accidents: CRC-32, CRC-32C, MD5, SHA-1."""
+    DIGEST = "digest"
+    """A cryptographic digest: SHA-256 or SHA-512, of the server's or from a sidecar artifact."""
+
+
+class State(StrEnum):
+    """What the ledger holds of an artifact."""
+
+    WANTED = "wanted"
+    """Selected, not yet fetched."""
+    PENDING = "pending"
+    """``registered`` or an unknown status in a finished run: it may still become ``success``."""
+    MIRRORED = "mirrored"
+    """In the mirror, complete and checked."""
+    FAILED = "failed"
+    """The last try failed; another one may succeed."""
+    GONE = "gone"
+    """The service lists it but its file cannot be had any more."""
+    REFUSED = "refused"
+    """It can have no safe place in the mirror: an unsafe path, or a name that clashes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """What ``If-Range`` needs: a strong ETag, or else Last-Modified (RFC 9110, 13.1.5)."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.etag or self.last_modified)
+
+    @property
+    def header(self) -> str:
+        """The value for ``If-Range``."""
+        return self.etag or self.last_modified
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrored:
+    """A file of the mirror, as the ledger records it once it is durable under its name."""
+
+    key: ArtifactKey
+    path: MirrorPath
+    size: int
+    sha256: str
+    """Lower-case hex."""
+    strength: Strength
+    evidence: tuple[str, ...]
+    """The names of what vouched, such as ``repr-digest:sha-256``, strongest first."""
+    version: str = ""
+    etag: str = ""
+    content_encoding: str = ""
+    """As the server labelled the bytes. They are kept as they came, so ``gzip`` says: still packed."""
+    fetched_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something selected that is not in the mirror, and why. One entry of ``sync --json``."""
+
+    repo: str
+    reason: Reason
+    message: str
+    run: str | None = None
+    workflow: str | None = None
+    task: str | None = None
+    cube: str | None = None
+    local_path: str | None = None
+
+    @classmethod
+    def of(cls, key: ArtifactKey, reason: Reason, message: str) -> Failure:
+        """The failure of one artifact."""
+        _, _, run, workflow, task, cube, local_path = key
+        return cls(
+            str(key.run_key.repo), reason, message, run, workflow, task, cube, local_path
+        )
+
+
+class Action(StrEnum):
+    """What a plan says of one artifact."""
+
+    DOWNLOAD = "download"
+    KEEP = "keep"
+    LATER = "later"
+    """Not there yet: look again."""
+    SKIP = "skip"
+    """Left out by the rules, or ``failed`` or ``missing`` upstream."""
+    REFUSE = "refuse"
+    """No safe place for it: an unsafe path, or two names that would be one file."""
+    GIVE_UP = "give_up"
+    """Failed for good in an earlier pass (gone upstream); it still counts as a failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One artifact of a plan: what to do, where it goes, and why."""
+
+    action: Action
+    artifact: Artifact
+    path: MirrorPath | None = None
+    why: str = ""
+    reason: Reason | None = None
+    """For REFUSE and GIVE_UP: the reason of the failure."""
+    row: ArtifactRow | None = None
+    """What the ledger held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one run needs. The dry run, the pass, the daemon and the dashboard share this value."""
+
+    run: Run
+    steps: tuple[Step, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def having(self, *actions: Action) -> Iterator[Step]:
+        """The steps with one of these actions, in order."""
+        return (step for step in self.steps if step.action in actions)
+
+    @property
+    def settles(self) -> bool:
+        """Whether nothing is left to do or to wait for, as things stand before it is carried out."""
+        return not self.problems and not any(self.having(Action.DOWNLOAD, Action.LATER))
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """What the ledger holds of an artifact."""
+
+    key: ArtifactKey
+    state: State
+    path: MirrorPath | None = None
+    size: int | None = None
+    sha256: str = ""
+    strength: Strength = Strength.NONE
+    evidence: tuple[str, ...] = ()
+    version: str = ""
+    etag: str = ""
+    content_encoding: str = ""
+    attempts: int = 0
+    """Passes in which it failed since it was last well."""
+    first_seen: datetime | None = None
+    mirrored_at: datetime | None = None
+    next_try: datetime | None = None
+    reason: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """What the ledger holds of a run."""
+
+    key: RunKey
+    status: str
+    event: str = ""
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    fingerprint: str = ""
+    settled_for: str = ""
+    """The selection's fingerprint for which nothing is left to do; empty: unsettled."""
+    first_seen: datetime | None = None
+    seen_at: datetime | None = None
+    """When a listing or a look last showed it."""
+    next_look: datetime | None = None
+    looks: int = 0
+    """Looks since the run was last changed; grows the delay until the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Horizon:
+    """How much of a repository's list of runs the ledger is known to hold completely.
+
+    Every run with a number in ``..high`` that was created at or after ``since`` (None: ever) is in
+    the ledger, so a listing may stop once it has come down to ``high``.
+    """
+
+    high: int
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts over the ledger's artifacts of one repository."""
+
+    repo: RepoName
+    runs: int = 0
+    settled: int = 0
+    bytes: int = 0
+    states: Mapping[State, int] = field(default_factory=dict)
+    newest_run: str = ""
+    last_mirrored: datetime | None = None
+    last_pass: datetime | None = None
+    """When a pass over the repository last ended."""
+    last_complete: datetime | None = None
+    """When a pass over the repository last ended complete."""
+    last_error: str = ""

@@ -1,0 +1,266 @@
+"""The seams: a Protocol for each part of the outside world, with its contract in words.
+
+Every adapter of a seam runs the same contract suite in ``tests/contracts``. What an adapter raises
+is from ``artifact_sync.errors``; a library's own exceptions never pass a seam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from datetime import datetime
+    from pathlib import Path
+
+    from artifact_sync.model import (
+        ArtifactKey,
+        ArtifactRow,
+        Failure,
+        Horizon,
+        Link,
+        Mirrored,
+        MirrorPath,
+        RepoName,
+        Run,
+        RunKey,
+        RunRow,
+        State,
+        Totals,
+        Validator,
+    )
+    from artifact_sync.report import Report
+
+
+class Clock(Protocol):
+    """Time, so that tests can own it."""
+
+    def now(self) -> datetime:
+        """The wall clock, in UTC with a time zone. May jump."""
+
+    def monotonic(self) -> float:
+        """Seconds since some moment; never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. Cancellable."""
+
+
+class Source(Protocol):
+    """The service's API. Reads only. Retries, rate limit and credentials are the adapter's.
+
+    Raises ``CredentialsRefused``, ``NotFound``, ``Unreachable`` (after the retry budget) and
+    ``BadAnswer``. Safe to call from many tasks at once.
+    """
+
+    def repositories(self, org: str) -> AsyncIterator[RepoName]:
+        """Every repository of an organisation, page by page."""
+
+    def runs(self, repo: RepoName) -> AsyncIterator[Sequence[Run]]:
+        """The list of runs, a page at a time as the service orders them; may be abandoned early.
+
+        A page may be empty. A page token that comes a second time ends in ``BadAnswer``.
+        """
+
+    async def run(self, key: RunKey) -> Run:
+        """One run with its artifacts and their links. Parts that make no sense are ``problems``.
+
+        A link is empty where the run's answer has none: ``links`` asks the cubes for those.
+        """
+
+    async def links(self, key: RunKey, wanted: Collection[ArtifactKey]) -> Mapping[ArtifactKey, Link]:
+        """Fresh links of a run: one request for the run, plus one a cube whose links it lacks.
+
+        An artifact that has none is not in the answer. One cube's error does not fail the others:
+        what it would have given is missing from the answer.
+        """
+
+
+Framing = Literal["length", "chunked", "close"]
+"""How a body's end is marked: by its length, by the transfer coding, or by nothing but the close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer whose body is still to come."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Lower-case names; several lines of one name are joined with ``, ``."""
+    framing: Framing
+    chunks: AsyncIterator[bytes]
+    """The body as it comes, with no content coding undone. Raises ``Cut`` when it ends before its
+    announced length or last chunk, ``Stalled`` when no byte comes in time."""
+
+
+class Fetcher(Protocol):
+    """Opens links. Sends no credentials but the link itself, and the link byte for byte.
+
+    Follows redirects within a small bound, never from https to http. Does not retry.
+    """
+
+    def open(
+        self, link: Link, offset: int = 0, validator: Validator | None = None
+    ) -> AbstractAsyncContextManager[Opened]:
+        """Open a link; with an offset, ask for the rest by ``Range`` and ``If-Range``.
+
+        Any status is an answer, to be judged by the caller. Raises ``HostUnreachable``, ``Stalled``,
+        ``Cut``, ``BadResponse`` (not HTTP, oversized headers), ``RefusedResponse`` (a redirect
+        that must not be followed) and ``LinkUnusable`` (not an http or https URL).
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What stands at a place of the mirror."""
+
+    kind: Literal["file", "folder", "other"]
+    """``other``: a symbolic link, a device, a socket."""
+    size: int = 0
+    mtime_ns: int = 0
+
+
+class Mirror(Protocol):
+    """The mirror's tree. Blocking calls, to be made off the event loop; safe from many threads.
+
+    A path is opened folder by folder without following symbolic links below the root. Raises
+    ``NoSpace`` and ``DiskError``.
+    """
+
+    def find(self, path: MirrorPath) -> Found | None:
+        """What stands there, or None. A path through something that is no folder is None."""
+
+    def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
+        """Put a complete staged file into its place: durable and atomic; readers see all or nothing.
+
+        Makes folders as needed. A stranger in the way (of the file, or of one of its folders) is
+        displaced, and its new place is returned. A file of the same content already there is no
+        stranger. With ``durability = "full"`` the file and its name survive a power cut when this
+        returns. Afterwards ``staged`` is gone. May be called again after a crash.
+        """
+
+    def publish_bytes(self, content: bytes, path: MirrorPath) -> str | None:
+        """``publish`` for a small file held in memory, in one hop: stage, sync, rename."""
+
+    def write_own(self, content: bytes, path: MirrorPath) -> None:
+        """Replace a file that is ours (a manifest), durable and atomic. Nothing is displaced."""
+
+    def read_own(self, path: MirrorPath) -> bytes | None:
+        """A manifest's content, or None when it is not there (or not a regular file)."""
+
+    def remove_own(self, path: MirrorPath) -> None:
+        """Remove a manifest; fine when it is not there."""
+
+    def displace(self, path: MirrorPath) -> str | None:
+        """Move what stands there to ``.artifact-sync/displaced/``; its new place, or None."""
+
+    def digest(self, path: MirrorPath) -> tuple[int, str] | None:
+        """Size and SHA-256 (hex) of the file's bytes as they are now, or None when not a file."""
+
+    def files(self, below: MirrorPath) -> Iterator[MirrorPath]:
+        """Every file and every other non-folder below a folder, ours under ``.artifact-sync`` left out."""
+
+    def point(self, link: MirrorPath, target: MirrorPath) -> None:
+        """Point a symbolic link of ours (``latest``) at a sibling folder, atomically.
+
+        Something there that is no symbolic link is displaced. Left out, with one line in the log,
+        where the platform has no symbolic links.
+        """
+
+    def free(self) -> int:
+        """Bytes free on the mirror's file system for this user."""
+
+
+class Ledger(Protocol):
+    """What we know, durable. Domain verbs; safe from many tasks at once; blocking work is elsewhere.
+
+    A verb that writes returns when what it wrote is committed (writes are committed in groups).
+    Raises ``LedgerTooNew`` on opening, ``NoSpace`` and ``DiskError`` on writing.
+    """
+
+    async def claim_layout(self, template: str) -> str:
+        """The layout that this mirror is laid out by; the first caller's is remembered."""
+
+    async def horizon(self, repo: RepoName) -> Horizon | None:
+        """How much of the list of runs is known completely; None: nothing."""
+
+    async def raise_horizon(self, repo: RepoName, horizon: Horizon) -> None:
+        """Remember that a listing has come through."""
+
+    async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:
+        """Insert or update runs from a listing, seen at this time (one group).
+
+        A run whose fingerprint changed is unsettled again and its count of looks starts over.
+        """
+
+    async def run(self, key: RunKey) -> RunRow | None:
+        """One run."""
+
+    def unsettled(self, repo: RepoName, selection: str, since: datetime | None) -> AsyncIterator[RunRow]:
+        """Runs not settled for this selection, created at or after ``since`` or at an unknown time.
+
+        Newest number first, in bounded batches; runs may be settled while it is read.
+        """
+
+    async def settle(self, key: RunKey, selection: str) -> None:
+        """Nothing is left to do for the run under this selection."""
+
+    async def look_again(self, key: RunKey, status: str, at: datetime | None, selection: str = "") -> None:
+        """The run was looked at and something is outstanding: count the look, next one not before
+        ``at`` (None: settled is undone and it is due at once)."""
+
+    async def artifacts(self, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
+        """All that is known of a run's artifacts."""
+
+    async def record_mirrored(self, mirrored: Mirrored) -> None:
+        """The file is durable under its name. Clears attempts and the last error."""
+
+    async def record_states(self, rows: Sequence[tuple[ArtifactKey, State, str]], at: datetime) -> None:
+        """Artifacts and their states (WANTED, PENDING, ...) with the service's version text; first_seen is kept."""
+
+    async def record_failure(self, key: ArtifactKey, state: State, failure: Failure, at: datetime) -> None:
+        """A try within a pass ended badly: state FAILED, GONE or REFUSED, attempts + 1, the reason."""
+
+    async def forget(self, keys: Sequence[ArtifactKey]) -> None:
+        """Drop rows of artifacts that are selected no more and have no file."""
+
+    async def recent(self, repo: RepoName, limit: int) -> Sequence[ArtifactRow]:
+        """Up to ``limit`` mirrored artifacts of the newest runs."""
+
+    def mirrored(self, repo: RepoName | None = None, run: str | None = None) -> AsyncIterator[ArtifactRow]:
+        """Every mirrored artifact in the scope, ordered by path, in bounded batches."""
+
+    def listing(self, repo: RepoName | None = None, run: str | None = None) -> AsyncIterator[ArtifactRow]:
+        """Every artifact in the scope, of every state, newest run first, in bounded batches."""
+
+    async def unwell(
+        self, repo: RepoName, selection: str, since: datetime | None
+    ) -> Sequence[ArtifactRow]:
+        """Artifacts FAILED, GONE or REFUSED in runs that are settled for the selection.
+
+        Same meaning of ``since`` as in ``unsettled``. They still count as failures in every pass.
+        """
+
+    async def settled_totals(
+        self, repo: RepoName, selection: str, since: datetime | None
+    ) -> tuple[int, int]:
+        """Over the runs settled for the selection: how many runs, and mirrored artifacts in them.
+
+        Flat in cost: counts are kept with the run when it is settled.
+        """
+
+    async def repositories(self) -> Sequence[RepoName]:
+        """Every repository that the ledger knows, sorted."""
+
+    async def totals(self, repo: RepoName) -> Totals:
+        """Counts for ``status``."""
+
+    async def begin_pass(self, repo: RepoName, at: datetime) -> int:
+        """A pass over a repository begins; its number."""
+
+    async def end_pass(self, number: int, report: Report, at: datetime) -> None:
+        """The pass has ended with this result for its repository."""
+
+    async def aclose(self) -> None:
+        """Commit what is queued and close. May be called twice."""

@@ -1,0 +1,53 @@
+"""What a pass has done: the value that the summary, ``sync --json`` and the exit code come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import ExitCode, exit_code
+
+if TYPE_CHECKING:
+    from artifact_sync.model import Failure
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts of one pass over one repository or, added up, over all of them."""
+
+    runs: int = 0
+    """Finished runs that the selection holds."""
+    found: int = 0
+    """Artifacts selected: downloaded + kept + failed artifacts (+ planned, in a dry run)."""
+    downloaded: int = 0
+    kept: int = 0
+    """Present and verified before this pass."""
+    planned: int = 0
+    """In a dry run: what would be downloaded."""
+    bytes: int = 0
+    """Received from links, repeats included."""
+    pending: int = 0
+    """Artifacts and runs to look at again that are not selected yet, such as ``registered`` ones."""
+    failures: list[Failure] = field(default_factory=list)
+
+    @property
+    def failed(self) -> int:
+        """Everything selected that is not there: artifacts, and cubes, runs or repositories unread."""
+        return len(self.failures)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 only when everything selected is present and verified."""
+        code = exit_code(failure.reason for failure in self.failures)
+        return ExitCode.INCOMPLETE if self.planned and code is ExitCode.COMPLETE else code
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything selected is present and verified."""
+        return self.exit_code is ExitCode.COMPLETE
+
+    def add(self, other: Report) -> None:
+        """Take the counts of another report into this one."""
+        for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.failures.extend(other.failures)

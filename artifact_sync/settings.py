@@ -1,0 +1,87 @@
+"""The configuration as frozen values with their defaults. Reading TOML into them is ``config``'s.
+
+Sizes are bytes, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
+from typing import Literal
+
+import msgspec
+
+DEFAULT_LAYOUT = "{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}"
+DEFAULT_BASE_URL = "https://api.sourcecraft.tech"
+
+Durability = Literal["full", "fast"]
+
+
+class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[source]``: the service and how to reach it."""
+
+    base_url: str = DEFAULT_BASE_URL
+    token_file: Path | None = None
+    ca_bundle: Path | None = None
+    proxy: str | None = None
+    rate_limit: float = 25.0
+    """Requests to the API per second, over all repositories."""
+
+
+class MirrorSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[mirror]``: where files go and how carefully."""
+
+    root: Path | None = None
+    layout: str = DEFAULT_LAYOUT
+    min_free: int = 0
+    """Bytes that a download must leave free on the mirror's file system."""
+    durability: Durability = "full"
+    """``full``: every file is durable before the ledger says so. ``fast``: left to the system."""
+
+
+class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[ledger]``: where the bookkeeping lives."""
+
+    url: str | None = None
+    """An SQLAlchemy URL; None: SQLite in ``.artifact-sync/`` under the mirror's root."""
+
+
+class DownloadSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[download]``: how files are fetched."""
+
+    jobs: int = 8
+    """Downloads at the same time."""
+    timeout: float = 60.0
+    """Seconds without a single byte, or without a connection, after which a try has failed."""
+    attempts: int = 5
+    """Tries a file (and a request to the API) that make no progress before it fails."""
+
+
+class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[[repo]]``: a repository, or every repository of an organisation, and what of it is wanted."""
+
+    name: str
+    """``org/repo`` or ``org/*``."""
+    workflows: tuple[str, ...] = ()
+    """Globs over workflow slugs; empty: all."""
+    include: tuple[str, ...] = ()
+    """Globs over ``local_path``; empty: all."""
+    exclude: tuple[str, ...] = ()
+    """Globs over ``local_path`` that win over ``include``."""
+    run_statuses: tuple[str, ...] = ()
+    """Finished statuses whose runs are wanted; empty: all of them."""
+    events: tuple[str, ...] = ()
+    """Event types whose runs are wanted; empty: all."""
+    since: float | None = None
+    """Seconds: only runs created within the last so many. None: all."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole configuration."""
+
+    source: SourceSettings = SourceSettings()
+    mirror: MirrorSettings = MirrorSettings()
+    ledger: LedgerSettings = LedgerSettings()
+    download: DownloadSettings = DownloadSettings()
+    repo: tuple[RepoSettings, ...] = ()
+    path: Path | None = None
+    """The file it was read from; None: there was none."""
