@@ -167,9 +167,7 @@ class MirrorBusy(ArtifactSyncError):
     def __init__(self, root: Path, owner: str) -> None:
         self.root = root
         self.owner = owner
-        super().__init__(
-            f"the mirror {root} is in use by {owner}: wait for it to end, or stop it"
-        )
+        super().__init__(f"the mirror {root} is in use by {owner}: wait for it to end, or stop it")
 
 
 class ServiceError(ArtifactSyncError):

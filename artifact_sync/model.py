@@ -241,7 +241,7 @@ class Mirrored:
     version: str = ""
     etag: str = ""
     content_encoding: str = ""
-    """As the server labelled the bytes. They are kept as they came, so ``gzip`` says: still packed."""
+    """As the server labelled the bytes, which are kept as they came: ``gzip`` says still packed."""
     fetched_at: datetime | None = None
 
 
@@ -262,9 +262,7 @@ class Failure:
     def of(cls, key: ArtifactKey, reason: Reason, message: str) -> Failure:
         """The failure of one artifact."""
         _, _, run, workflow, task, cube, local_path = key
-        return cls(
-            str(key.run_key.repo), reason, message, run, workflow, task, cube, local_path
-        )
+        return cls(str(key.run_key.repo), reason, message, run, workflow, task, cube, local_path)
 
 
 class Action(StrEnum):
@@ -310,7 +308,7 @@ class Plan:
 
     @property
     def settles(self) -> bool:
-        """Whether nothing is left to do or to wait for, as things stand before it is carried out."""
+        """Whether nothing is left to do or to wait for, before it is carried out."""
         return not self.problems and not any(self.having(Action.DOWNLOAD, Action.LATER))
 
 

@@ -69,7 +69,9 @@ class Source(Protocol):
         A link is empty where the run's answer has none: ``links`` asks the cubes for those.
         """
 
-    async def links(self, key: RunKey, wanted: Collection[ArtifactKey]) -> Mapping[ArtifactKey, Link]:
+    async def links(
+        self, key: RunKey, wanted: Collection[ArtifactKey]
+    ) -> Mapping[ArtifactKey, Link]:
         """Fresh links of a run: one request for the run, plus one a cube whose links it lacks.
 
         An artifact that has none is not in the answer. One cube's error does not fail the others:
@@ -78,7 +80,7 @@ class Source(Protocol):
 
 
 Framing = Literal["length", "chunked", "close"]
-"""How a body's end is marked: by its length, by the transfer coding, or by nothing but the close."""
+"""How a body's end is marked: by its length, by the transfer coding, or only by the close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ class Fetcher(Protocol):
     ) -> AbstractAsyncContextManager[Opened]:
         """Open a link; with an offset, ask for the rest by ``Range`` and ``If-Range``.
 
-        Any status is an answer, to be judged by the caller. Raises ``HostUnreachable``, ``Stalled``,
-        ``Cut``, ``BadResponse`` (not HTTP, oversized headers), ``RefusedResponse`` (a redirect
+        Any status is an answer, to be judged by the caller. Raises ``HostUnreachable``,
+        ``Stalled``, ``Cut``, ``BadResponse`` (not HTTP, oversized headers), ``RefusedResponse`` (a redirect
         that must not be followed) and ``LinkUnusable`` (not an http or https URL).
         """
 
@@ -132,7 +134,7 @@ class Mirror(Protocol):
         """What stands there, or None. A path through something that is no folder is None."""
 
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
-        """Put a complete staged file into its place: durable and atomic; readers see all or nothing.
+        """Put a complete staged file into its place, durable and atomic: all of it or nothing.
 
         Makes folders as needed. A stranger in the way (of the file, or of one of its folders) is
         displaced, and its new place is returned. A file of the same content already there is no
@@ -159,7 +161,7 @@ class Mirror(Protocol):
         """Size and SHA-256 (hex) of the file's bytes as they are now, or None when not a file."""
 
     def files(self, below: MirrorPath) -> Iterator[MirrorPath]:
-        """Every file and every other non-folder below a folder, ours under ``.artifact-sync`` left out."""
+        """Everything below a folder but folders, and but ``.artifact-sync`` at the root."""
 
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
         """Point a symbolic link of ours (``latest``) at a sibling folder, atomically.
@@ -173,7 +175,7 @@ class Mirror(Protocol):
 
 
 class Ledger(Protocol):
-    """What we know, durable. Domain verbs; safe from many tasks at once; blocking work is elsewhere.
+    """What we know, durable. Domain verbs, safe from many tasks at once, never blocking the loop.
 
     A verb that writes returns when what it wrote is committed (writes are committed in groups).
     Raises ``LedgerTooNew`` on opening, ``NoSpace`` and ``DiskError`` on writing.
@@ -197,7 +199,9 @@ class Ledger(Protocol):
     async def run(self, key: RunKey) -> RunRow | None:
         """One run."""
 
-    def unsettled(self, repo: RepoName, selection: str, since: datetime | None) -> AsyncIterator[RunRow]:
+    def unsettled(
+        self, repo: RepoName, selection: str, since: datetime | None
+    ) -> AsyncIterator[RunRow]:
         """Runs not settled for this selection, created at or after ``since`` or at an unknown time.
 
         Newest number first, in bounded batches; runs may be settled while it is read.
@@ -206,9 +210,11 @@ class Ledger(Protocol):
     async def settle(self, key: RunKey, selection: str) -> None:
         """Nothing is left to do for the run under this selection."""
 
-    async def look_again(self, key: RunKey, status: str, at: datetime | None, selection: str = "") -> None:
-        """The run was looked at and something is outstanding: count the look, next one not before
-        ``at`` (None: settled is undone and it is due at once)."""
+    async def look_again(self, key: RunKey, at: datetime) -> None:
+        """The run was looked at and something is outstanding: count the look, due again then."""
+
+    async def unsettle(self, key: RunKey) -> None:
+        """The run needs a look at once: a file of it is missing from the mirror."""
 
     async def artifacts(self, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
         """All that is known of a run's artifacts."""
@@ -216,11 +222,21 @@ class Ledger(Protocol):
     async def record_mirrored(self, mirrored: Mirrored) -> None:
         """The file is durable under its name. Clears attempts and the last error."""
 
-    async def record_states(self, rows: Sequence[tuple[ArtifactKey, State, str]], at: datetime) -> None:
-        """Artifacts and their states (WANTED, PENDING, ...) with the service's version text; first_seen is kept."""
+    async def record_states(
+        self, rows: Sequence[tuple[ArtifactKey, State, str]], at: datetime
+    ) -> None:
+        """Artifacts, their states (WANTED, PENDING, ...) and the service's version texts.
 
-    async def record_failure(self, key: ArtifactKey, state: State, failure: Failure, at: datetime) -> None:
-        """A try within a pass ended badly: state FAILED, GONE or REFUSED, attempts + 1, the reason."""
+        ``first_seen`` and ``attempts`` of a known artifact are kept.
+        """
+
+    async def record_failure(
+        self, key: ArtifactKey, state: State, failure: Failure, at: datetime
+    ) -> None:
+        """A pass could not fetch it: state FAILED, GONE or REFUSED, attempts + 1, the reason.
+
+        What is known of a file that was mirrored before (path, size, sha256) is kept.
+        """
 
     async def forget(self, keys: Sequence[ArtifactKey]) -> None:
         """Drop rows of artifacts that are selected no more and have no file."""
@@ -228,10 +244,14 @@ class Ledger(Protocol):
     async def recent(self, repo: RepoName, limit: int) -> Sequence[ArtifactRow]:
         """Up to ``limit`` mirrored artifacts of the newest runs."""
 
-    def mirrored(self, repo: RepoName | None = None, run: str | None = None) -> AsyncIterator[ArtifactRow]:
+    def mirrored(
+        self, repo: RepoName | None = None, run: str | None = None
+    ) -> AsyncIterator[ArtifactRow]:
         """Every mirrored artifact in the scope, ordered by path, in bounded batches."""
 
-    def listing(self, repo: RepoName | None = None, run: str | None = None) -> AsyncIterator[ArtifactRow]:
+    def listing(
+        self, repo: RepoName | None = None, run: str | None = None
+    ) -> AsyncIterator[ArtifactRow]:
         """Every artifact in the scope, of every state, newest run first, in bounded batches."""
 
     async def unwell(

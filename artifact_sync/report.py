@@ -27,12 +27,12 @@ class Report:
     bytes: int = 0
     """Received from links, repeats included."""
     pending: int = 0
-    """Artifacts and runs to look at again that are not selected yet, such as ``registered`` ones."""
+    """Artifacts and runs that may yet come, such as ``registered`` ones; not selected so far."""
     failures: list[Failure] = field(default_factory=list)
 
     @property
     def failed(self) -> int:
-        """Everything selected that is not there: artifacts, and cubes, runs or repositories unread."""
+        """Everything selected that is not there: artifacts, and runs or repositories unread."""
         return len(self.failures)
 
     @property

@@ -57,7 +57,7 @@ class DownloadSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[[repo]]``: a repository, or every repository of an organisation, and what of it is wanted."""
+    """``[[repo]]``: a repository, or all of an organisation's, and what of it is wanted."""
 
     name: str
     """``org/repo`` or ``org/*``."""
