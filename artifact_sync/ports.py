@@ -108,8 +108,8 @@ class Fetcher(Protocol):
         """Open a link; with an offset, ask for the rest by ``Range`` and ``If-Range``.
 
         Any status is an answer, to be judged by the caller. Raises ``HostUnreachable``,
-        ``Stalled``, ``Cut``, ``BadResponse`` (not HTTP, oversized headers), ``RefusedResponse`` (a redirect
-        that must not be followed) and ``LinkUnusable`` (not an http or https URL).
+        ``Stalled``, ``Cut``, ``BadResponse`` (not HTTP, oversized headers), ``RefusedResponse``
+        (a redirect that must not be followed) and ``LinkUnusable`` (not an http or https URL).
         """
 
 
@@ -207,8 +207,12 @@ class Ledger(Protocol):
         Newest number first, in bounded batches; runs may be settled while it is read.
         """
 
-    async def settle(self, key: RunKey, selection: str) -> None:
-        """Nothing is left to do for the run under this selection."""
+    async def settle(self, key: RunKey, selection: str, kept: int | None) -> None:
+        """Nothing is left to do for the run under this selection.
+
+        ``kept``: how many selected artifacts of it are present, for ``settled_totals``; None when
+        the selection leaves the whole run out, which then counts nowhere.
+        """
 
     async def look_again(self, key: RunKey, at: datetime) -> None:
         """The run was looked at and something is outstanding: count the look, due again then."""
@@ -265,10 +269,7 @@ class Ledger(Protocol):
     async def settled_totals(
         self, repo: RepoName, selection: str, since: datetime | None
     ) -> tuple[int, int]:
-        """Over the runs settled for the selection: how many runs, and mirrored artifacts in them.
-
-        Flat in cost: counts are kept with the run when it is settled.
-        """
+        """Over the runs settled for the selection: how many runs, and the sum of their ``kept``."""
 
     async def repositories(self) -> Sequence[RepoName]:
         """Every repository that the ledger knows, sorted."""
