@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Collection,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
     from pathlib import Path
@@ -54,10 +61,10 @@ class Source(Protocol):
     ``BadAnswer``. Safe to call from many tasks at once.
     """
 
-    def repositories(self, org: str) -> AsyncIterator[RepoName]:
+    def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         """Every repository of an organisation, page by page."""
 
-    def runs(self, repo: RepoName) -> AsyncIterator[Sequence[Run]]:
+    def runs(self, repo: RepoName) -> AsyncGenerator[Sequence[Run]]:
         """The list of runs, a page at a time as the service orders them; may be abandoned early.
 
         A page may be empty. A page token that comes a second time ends in ``BadAnswer``.
@@ -160,8 +167,13 @@ class Mirror(Protocol):
     def digest(self, path: MirrorPath) -> tuple[int, str] | None:
         """Size and SHA-256 (hex) of the file's bytes as they are now, or None when not a file."""
 
-    def files(self, below: MirrorPath) -> Iterator[MirrorPath]:
-        """Everything below a folder but folders, and but ``.artifact-sync`` at the root."""
+    def files(
+        self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()
+    ) -> Iterator[MirrorPath]:
+        """Everything below a folder but folders; not in ``skip``, nor in ``.artifact-sync``.
+
+        ``below`` may be empty: the whole mirror.
+        """
 
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
         """Point a symbolic link of ours (``latest``) at a sibling folder, atomically.
@@ -196,6 +208,12 @@ class Ledger(Protocol):
         A run whose fingerprint changed is unsettled again and its count of looks starts over.
         """
 
+    async def note_run(self, run: Run, at: datetime) -> None:
+        """Insert or update a run from its own answer, seen at this time.
+
+        The fingerprint of a known run is left alone: answers may tell more dates than listings.
+        """
+
     async def run(self, key: RunKey) -> RunRow | None:
         """One run."""
 
@@ -219,6 +237,12 @@ class Ledger(Protocol):
 
     async def unsettle(self, key: RunKey) -> None:
         """The run needs a look at once: a file of it is missing from the mirror."""
+
+    async def mark_complete(self, key: RunKey, *, complete: bool) -> None:
+        """Whether the run's manifest stands: everything selected of it is present."""
+
+    async def newest_complete(self, repo: RepoName) -> tuple[RunKey | None, RunKey | None]:
+        """The complete runs with the highest number: of any status, and with status success."""
 
     async def artifacts(self, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
         """All that is known of a run's artifacts."""

@@ -1,0 +1,43 @@
+# Everything here needs Python 3.11+ and make, and nothing else: it installs into .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= auto
+
+.PHONY: help install demo test lint types layers check format clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("artifact-sync needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ": make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[web,dev,servers]'
+	@touch $@
+
+install: $(VENV)/.installed ## Install into .venv, with what the tests need
+
+demo: install ## Mirror a small organisation of the built-in simulator, and verify it
+	@$(BIN)/artifact-sync demo
+
+test: check ## Lint, types, layers and all tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: lint types layers ## Lint, types and layers, no tests
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install
+	$(BIN)/mypy
+
+layers: install
+	$(BIN)/lint-imports
+
+format: install ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## Remove what was installed and built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

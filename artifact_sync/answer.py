@@ -1,0 +1,111 @@
+"""Judging what a link answered, before a byte of it is believed. Pure.
+
+Follows RFC 9110 (14.2 to 15.3.7, 15.5.17): what a server may answer to a range request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import BadResponse, RangeMismatch
+from artifact_sync.evidence import claims
+from artifact_sync.fields import content_length, content_range, validator
+from artifact_sync.staging import Identity
+
+if TYPE_CHECKING:
+    from artifact_sync.checksums import Claim
+    from artifact_sync.ports import Opened
+
+OK = 200
+PARTIAL = 206
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What the body of an acceptable answer is."""
+
+    identity: Identity
+    offset: int
+    """Where it begins: 0, or where the staged bytes end."""
+    length: int | None
+    """How many bytes it must have; None: its end is marked by the transfer coding."""
+
+    @property
+    def total(self) -> int | None:
+        """The size of the whole file, where it is known."""
+        return self.identity.total
+
+
+def accept(opened: Opened, staged: Identity, offset: int, host: str) -> Body:
+    """Accept a 200 or 206 to a request at ``offset``. ``BadResponse``, ``RangeMismatch``.
+
+    ``staged``: what the staged bytes are, of which ``offset`` were asked to be gone on with.
+    """
+    if opened.status == OK:
+        return _whole(opened, host)
+    if not offset:
+        raise RangeMismatch("the server sent a part of the file that was not asked for")
+    return _rest(opened, staged, offset)
+
+
+def _whole(opened: Opened, host: str) -> Body:
+    """A 200 is the file from its first byte, whatever was asked for."""
+    length = _length(opened)
+    if length is None and opened.framing != "chunked":
+        raise BadResponse(
+            "the server gave neither a length nor a marked end: a cut would go unnoticed"
+        )
+    headers = opened.headers
+    identity = Identity(
+        validator(headers),
+        length,
+        claims(headers, partial=False),
+        headers.get("content-encoding", ""),
+        headers.get("etag", ""),
+        host,
+    )
+    return Body(identity, 0, length)
+
+
+def _rest(opened: Opened, staged: Identity, offset: int) -> Body:
+    """A 206 must be the rest of the very file whose beginning is staged."""
+    span = content_range(opened.headers.get("content-range", ""))
+    if span is None:
+        raise RangeMismatch("the server sent a part of the file but not which (Content-Range)")
+    start, end, total = span
+    if start != offset:
+        raise RangeMismatch(f"the server sent the part at byte {start:,}, not at {offset:,}")
+    if None not in {total, staged.total} and total != staged.total:
+        raise RangeMismatch(f"the file is now {total:,} bytes long, not {staged.total:,}")
+    length = _length(opened)
+    if length is not None and length != end - start + 1:
+        raise RangeMismatch("the server's Content-Length and Content-Range contradict each other")
+    _check_same_file(opened, staged)
+    identity = replace(
+        staged,
+        total=total if staged.total is None else staged.total,
+        claims=(*staged.claims, *_new_claims(opened, staged)),
+    )
+    return Body(identity, offset, end - start + 1)
+
+
+def _check_same_file(opened: Opened, staged: Identity) -> None:
+    """A server may answer 206 although ``If-Range`` did not fit: its validators tell on it."""
+    known = staged.validator
+    for name, ours in (("etag", known.etag), ("last-modified", known.last_modified)):
+        theirs = opened.headers.get(name, "")
+        if ours and theirs and theirs != ours:
+            raise RangeMismatch("the file has changed on the server between two tries")
+
+
+def _new_claims(opened: Opened, staged: Identity) -> list[Claim]:
+    """What this answer claims beyond the first; only of algorithms that the staged bytes have."""
+    hashed = staged.algorithms | {"sha-256"}
+    found = claims(opened.headers, partial=True)
+    return [claim for claim in found if claim.algorithm in hashed and claim not in staged.claims]
+
+
+def _length(opened: Opened) -> int | None:
+    framed = opened.framing == "length"
+    return content_length(opened.headers.get("content-length")) if framed else None

@@ -1,0 +1,161 @@
+"""Is the mirror what the ledger says? Every file hashed again, and every file nobody recorded.
+
+Finds and, for a repair, makes room; fetching damaged files again is a pass of ``sync``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import aclosing
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from artifact_sync.mirror import manifest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from artifact_sync.mirror.layout import Layout
+    from artifact_sync.model import ArtifactRow, MirrorPath, RepoName, RunKey
+    from artifact_sync.offload import Offload
+    from artifact_sync.ports import Ledger, Mirror
+
+_AHEAD = 64
+"""Files that are waiting to be hashed; bounds the memory."""
+
+
+class Condition(StrEnum):
+    """What a file of the mirror was found to be."""
+
+    OK = "ok"
+    MISSING = "missing"
+    CHANGED = "changed"
+    EXTRA = "extra"
+    """Nobody recorded it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One file and its condition."""
+
+    condition: Condition
+    path: MirrorPath
+    size: int = 0
+    row: ArtifactRow | None = None
+    """The artifact; None for a manifest and for a file that nobody recorded."""
+    run: RunKey | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Auditor:
+    """Looks a mirror through."""
+
+    mirror: Mirror
+    ledger: Ledger
+    layout: Layout
+    offload: Offload
+
+    async def look(self, repos: Sequence[RepoName]) -> AsyncGenerator[Finding]:
+        """Every finding about these repositories, in the order of paths within a repository."""
+        for repo in repos:
+            async with aclosing(self._repository(repo)) as findings:
+                async for finding in findings:
+                    yield finding
+
+    async def strays(self, below: MirrorPath, known: frozenset[MirrorPath]) -> Sequence[Finding]:
+        """Files below a folder that are in none of the known folders."""
+        found = await self.offload(lambda: list(self.mirror.files(below, skip=known)))
+        return [Finding(Condition.EXTRA, path) for path in found]
+
+    async def _repository(self, repo: RepoName) -> AsyncGenerator[Finding]:
+        folders: set[MirrorPath] = set()
+        async with aclosing(self._runs(repo)) as runs:
+            async for run, rows in runs:
+                folders.add(self.layout.run_folder(run))
+                async with aclosing(self._run(run, rows)) as findings:
+                    async for finding in findings:
+                        yield finding
+        ours = self.layout.latest(repo)
+        for finding in await self.strays(self.layout.repo_folder(repo), frozenset(folders)):
+            if finding.path not in ours:
+                yield finding
+
+    async def _runs(self, repo: RepoName) -> AsyncGenerator[tuple[RunKey, list[ArtifactRow]]]:
+        """The mirrored artifacts by run: rows of one run follow each other."""
+        run: RunKey | None = None
+        rows: list[ArtifactRow] = []
+        async for row in self.ledger.mirrored(repo):
+            if run is not None and row.key.run_key != run:
+                yield run, rows
+                rows = []
+            run = row.key.run_key
+            rows.append(row)
+        if run is not None:
+            yield run, rows
+
+    async def _run(self, run: RunKey, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
+        waiting: deque[asyncio.Task[Finding]] = deque()
+        try:
+            for row in rows:
+                waiting.append(asyncio.create_task(self._file(row)))
+                if len(waiting) >= _AHEAD:
+                    yield await waiting.popleft()
+            while waiting:
+                yield await waiting.popleft()
+        finally:
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+        for finding in await self._beside(run, rows):
+            yield finding
+
+    async def _file(self, row: ArtifactRow) -> Finding:
+        if row.path is None:
+            raise ValueError("a mirrored artifact without a path")
+        found = await self.offload(self.mirror.digest, row.path)
+        if found is None:
+            return Finding(Condition.MISSING, row.path, 0, row, row.key.run_key)
+        size, sha256 = found
+        if (size, sha256) == (row.size, row.sha256):
+            return Finding(Condition.OK, row.path, size, row, row.key.run_key)
+        detail = (
+            f"{size:,} bytes, SHA-256 {sha256[:12]}…; recorded {row.size:,}, {row.sha256[:12]}…"
+        )
+        return Finding(Condition.CHANGED, row.path, size, row, row.key.run_key, detail)
+
+    async def _beside(self, run: RunKey, rows: list[ArtifactRow]) -> list[Finding]:
+        """The run's manifests, and files in its folder that nobody recorded."""
+        folder = self.layout.run_folder(run)
+        manifests = self.layout.manifests(run)
+        recorded = {row.path for row in rows} | set(manifests)
+        there = await self.offload(lambda: list(self.mirror.files(folder)))
+        extras = [Finding(Condition.EXTRA, path, run=run) for path in there if path not in recorded]
+        known = await self.ledger.run(run)
+        if known is None or not known.complete:
+            return extras
+        sums = await self.offload(self.mirror.read_own, manifests[0])
+        about = await self.offload(self.mirror.read_own, manifests[1])
+        expected = manifest.sums_of(rows, folder)
+        return [
+            *_manifest(run, manifests[0], sums, expected),
+            *_present(run, manifests[1], about),
+            *extras,
+        ]
+
+
+def _manifest(
+    run: RunKey, path: MirrorPath, content: bytes | None, expected: bytes
+) -> list[Finding]:
+    if content is None:
+        return _present(run, path, content)
+    condition = Condition.OK if content == expected else Condition.CHANGED
+    return [Finding(condition, path, len(content), run=run)]
+
+
+def _present(run: RunKey, path: MirrorPath, content: bytes | None) -> list[Finding]:
+    if content is None:
+        return [Finding(Condition.MISSING, path, run=run)]
+    return [Finding(Condition.OK, path, len(content), run=run)]

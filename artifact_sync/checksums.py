@@ -1,0 +1,107 @@
+"""Checksums: which we know, computing them over a stream, and a claim of one. No judging."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import crc32c
+
+from artifact_sync.model import Strength
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+Block = bytes | bytearray | memoryview
+
+
+class _Running(Protocol):
+    def update(self, block: Block, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class _Crc:
+    """A cyclic redundancy check over a stream, big-endian as HTTP fields write it."""
+
+    def __init__(self, step: Callable[[Block, int], int]) -> None:
+        self._step = step
+        self._value = 0
+
+    def update(self, block: Block) -> None:
+        self._value = self._step(block, self._value)
+
+    def digest(self) -> bytes:
+        return self._value.to_bytes(4, "big")
+
+
+class Algorithm(NamedTuple):
+    """A checksum: the length of its value in bytes, what it is worth, how to begin one."""
+
+    size: int
+    strength: Strength
+    begin: Callable[[], _Running]
+
+
+ALGORITHMS = {
+    "sha-256": Algorithm(32, Strength.DIGEST, hashlib.sha256),
+    "sha-512": Algorithm(64, Strength.DIGEST, hashlib.sha512),
+    "sha-1": Algorithm(20, Strength.CHECKSUM, partial(hashlib.sha1, usedforsecurity=False)),
+    "md5": Algorithm(16, Strength.CHECKSUM, partial(hashlib.md5, usedforsecurity=False)),
+    "crc32c": Algorithm(4, Strength.CHECKSUM, partial(_Crc, crc32c.crc32c)),
+    "crc32": Algorithm(4, Strength.CHECKSUM, partial(_Crc, zlib.crc32)),
+}
+"""Every checksum we can check, by the name that claims use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Somebody's word on the checksum of a whole file."""
+
+    name: str
+    """Who says it, and what: ``repr-digest:sha-256``."""
+    algorithm: str
+    """A name of ``checksums.ALGORITHMS``."""
+    value: bytes
+    advice: bool = False
+    """It may confirm but never condemn: it only looks like a checksum."""
+
+    @property
+    def strength(self) -> Strength:
+        """What the file's bytes are worth once the claim has come true."""
+        return ALGORITHMS[self.algorithm].strength
+
+
+class Hashes:
+    """The SHA-256 of a stream, and whatever else its claims need, in one go."""
+
+    def __init__(self, algorithms: Collection[str] = ()) -> None:
+        """``algorithms``: names of ``ALGORITHMS``; ``KeyError`` for any other."""
+        self._running = {
+            name: ALGORITHMS[name].begin() for name in sorted({"sha-256", *algorithms})
+        }
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """What is computed; no other checksum of the bytes can be told."""
+        return frozenset(self._running)
+
+    def update(self, block: Block) -> None:
+        """Add bytes. Takes milliseconds a megabyte: call it off the event loop, in large blocks.
+
+        All of the algorithms let other threads run meanwhile, from a block of 32 KiB up.
+        """
+        for running in self._running.values():
+            running.update(block)
+
+    def digest(self, algorithm: str) -> bytes:
+        """The value over the bytes so far; ``KeyError`` when it is not computed."""
+        return self._running[algorithm].digest()
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the bytes so far, in lower-case hex."""
+        return self.digest("sha-256").hex()

@@ -1,0 +1,121 @@
+"""The command line: one small file a command, loaded when it is called. The work is done elsewhere.
+
+A command returns its exit code (None: 0) or raises from ``errors``; ``errors`` here turns what was
+raised into a message and a code. To add one: a file ``NAME.py`` with a click command object named
+``command``, and a line in ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.cli.options import Session, config_file, verbosity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from click.shell_completion import CompletionItem
+
+COMMANDS: Mapping[str, str] = MappingProxyType(
+    {
+        "sync": "Mirror the artifacts of finished runs, once.",
+        "status": "What the ledger holds, a line a repository.",
+        "ls": "The artifacts in the ledger: state, size, evidence, last error.",
+        "verify": "Hash the mirror's files again and compare them with the ledger.",
+        "config": "Write, check and show the configuration.",
+        "demo": "Try it all against a simulator on this machine; needs nothing.",
+        "simulate": "Run the simulator alone, for a trial of your own.",
+        "completion": "Print the completion script of a shell.",
+    }
+)
+"""Every command and its line in ``--help``, which imports none of them."""
+
+_EXAMPLES = """\b
+Examples:
+  artifact-sync demo
+  artifact-sync config init
+  artifact-sync sync ORG/REPO --root ~/artifacts --dry-run
+  artifact-sync sync ORG/REPO --root ~/artifacts --since 7d
+  artifact-sync verify --repair
+
+\b
+Exit codes: 0 complete, 1 incomplete, 2 usage or configuration,
+3 credentials refused, 4 service unreachable, 5 integrity, 6 no space,
+7 the mirror is in use, 130 interrupted."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of this package, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """The commands in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command; None for a word that is none."""
+        if cmd_name not in COMMANDS:
+            return None
+        name = f"{__name__}.{cmd_name}"
+        try:
+            command: click.Command = importlib.import_module(name).command
+        except ModuleNotFoundError as error:
+            if error.name != name:
+                raise
+            ctx.fail(f"{cmd_name} is not part of this installation")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Add what may have been meant to click's answer to an unknown word."""
+        word = args[0]
+        if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
+            from difflib import get_close_matches  # noqa: PLC0415 - only for this answer
+
+            close = get_close_matches(word, COMMANDS, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"commands: {', '.join(COMMANDS)}"
+            ctx.fail(f"no such command {word!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """The table, without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands from the table, options as click has them."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
+
+        names = [name for name in COMMANDS if name.startswith(incomplete)]
+        commands = [CompletionItem(name, help=COMMANDS[name]) for name in names]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
+
+
+def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version  # noqa: PLC0415 - slow, and only for this
+
+        click.echo(f"artifact-sync {version('artifact-sync')}")
+        ctx.exit()
+
+
+@click.group(
+    cls=LazyGroup,
+    epilog=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version and exit.",
+)  # fmt: skip
+@config_file
+@verbosity
+@click.pass_context
+def group(ctx: click.Context, config_file: Path | None) -> None:
+    """Mirror the CI artifacts of SourceCraft before they vanish: verified and resumable."""
+    ctx.ensure_object(Session).config_file = config_file

@@ -1,0 +1,48 @@
+"""What must not be read in a line of text: tokens, passwords, and of a link all but its host."""
+
+from __future__ import annotations
+
+import re
+
+HIDDEN = "***"
+
+_LINK = re.compile(r"(?i)\b(https?|socks5h?)://(?:[^\s/?#\"'<>@]*@)?([^\s/?#\"'<>]*)[^\s\"'<>]*")
+_URL_PASSWORD = re.compile(r"(?<=://)[^\s/?#\"'<>@]*@")
+_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',]+")
+_TOKEN = re.compile(r"\bpv1_[A-Za-z0-9_.~+/=-]+|\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,4}")
+_SIGNATURE = re.compile(r"(?i)\b((?:x-amz|x-goog)-(?:signature|credential|security-token)=)[^\s&]+")
+_SHORTEST = 4  # a shorter secret would blot out ordinary words
+
+
+class Mask:
+    """Hides secrets in text: those it was told of, and whatever looks like one."""
+
+    def __init__(self) -> None:
+        self._secrets: set[str] = set()
+
+    def add(self, secret: str | None) -> None:
+        """Hide this text from now on."""
+        if secret and len(secret.strip()) >= _SHORTEST:
+            self._secrets.add(secret.strip())
+
+    def __call__(self, text: str) -> str:
+        """The text without secrets; a link keeps its scheme and host: ``https://host/…``."""
+        for secret in sorted(self._secrets, key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        text = _LINK.sub(_origin, text)
+        text = _URL_PASSWORD.sub(f"{HIDDEN}@", text)
+        text = _BEARER.sub(rf"\1 {HIDDEN}", text)
+        return _TOKEN.sub(HIDDEN, _SIGNATURE.sub(rf"\1{HIDDEN}", text))
+
+
+def visible(text: str) -> str:
+    """Text on one line, control characters spelt out: a remote name cannot steer the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _origin(match: re.Match[str]) -> str:
+    scheme, host = match[1], match[2]
+    rest = len(match[0]) > match[0].index("://") + 3 + len(host)
+    return f"{scheme}://{host}/…" if rest else match[0]

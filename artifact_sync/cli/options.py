@@ -1,0 +1,167 @@
+"""Options that commands share, and what one call of the program knows. No command's own options."""
+
+from __future__ import annotations
+
+import functools
+import os
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import click
+
+from artifact_sync.cli.mask import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from artifact_sync.config import Loaded
+    from artifact_sync.credentials import Token
+    from artifact_sync.settings import Config, SourceSettings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Verbosity(IntEnum):
+    """How much is said on stderr."""
+
+    QUIET = -1
+    """Errors only."""
+    NORMAL = 0
+    VERBOSE = 1
+    """Everything, tracebacks included."""
+
+
+class Session:
+    """What one call of the program has learned and its last words depend on."""
+
+    def __init__(self) -> None:
+        self.verbosity = Verbosity.NORMAL
+        self.config_file: Path | None = None
+        self.mask = Mask()
+        self.mask.add(os.environ.get("SOURCECRAFT_TOKEN"))
+
+
+def session() -> Session:
+    """This call's session; to be asked within a command."""
+    return click.get_current_context().ensure_object(Session)
+
+
+def _remembered(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
+    """``--config`` may stand before the command, too."""
+    return value or ctx.ensure_object(Session).config_file
+
+
+config_file = click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    callback=_remembered,
+    help="The configuration. Else $ARTIFACT_SYNC_CONFIG, the user's, the site's.",
+)
+"""``--config FILE`` → ``config_file: Path | None``, for ``configuration``."""
+
+root = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The mirror's folder. Overrides mirror.root.",
+)
+"""``--root DIR`` → ``root: Path | None``."""
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+"""``--json`` → ``as_json: bool``."""
+
+
+def _set_verbosity(ctx: click.Context, param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if not value or ctx.resilient_parsing:
+        return
+    wanted = Verbosity.QUIET if param.name == "quiet" else Verbosity.VERBOSE
+    known = ctx.ensure_object(Session)
+    if known.verbosity not in (Verbosity.NORMAL, wanted):
+        raise click.UsageError("-v and -q contradict each other", ctx)
+    known.verbosity = wanted
+
+
+_verbose = click.option(
+    "-v", "--verbose", is_flag=True, expose_value=False, callback=_set_verbosity,
+    help="Say more, on stderr.",
+)  # fmt: skip
+_quiet = click.option(
+    "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_verbosity,
+    help="Say nothing but errors.",
+)  # fmt: skip
+
+
+def verbosity(function: Callable[P, R]) -> Callable[P, R]:
+    """``-v`` and ``-q``: into ``session().verbosity``, not into the command's parameters."""
+    return _verbose(_quiet(function))
+
+
+def common(function: Callable[..., R]) -> Callable[..., R]:
+    """What every command takes: ``config_file``, ``-v`` and ``-q``; and its log is set up.
+
+    Put it nearest to the function, below ``@click.command``.
+    """
+
+    @functools.wraps(function)
+    def with_log(*args: Any, **kwargs: Any) -> R:
+        from artifact_sync.cli import log  # noqa: PLC0415 - structlog is slow to import
+
+        current = session()
+        log.set_up(current.verbosity, current.mask)
+        return function(*args, **kwargs)
+
+    return config_file(verbosity(with_log))
+
+
+class Duration(click.ParamType):
+    """A duration option: ``7d`` → seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds above zero."""
+        from artifact_sync.units import parse_duration  # noqa: PLC0415 - keeps --help quick
+
+        try:
+            seconds = parse_duration(str(value))
+        except ValueError as error:
+            self.fail(f"{error}, got {value!r}", param, ctx)
+        return seconds if seconds > 0 else self.fail("expected more than nothing", param, ctx)
+
+
+def configuration(config_file: Path | None) -> Config:
+    """The effective configuration; its passwords are masked from now on."""
+    return traced(config_file).config
+
+
+def traced(config_file: Path | None) -> Loaded:
+    """``configuration``, and where each value came from."""
+    from artifact_sync import config  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
+
+    path = config.locate(config_file, os.environ)
+    loaded = config.load_traced(path, os.environ, layout_problems)
+    for url in (loaded.config.ledger.url, loaded.config.source.proxy):
+        session().mask.add(_password(url))
+    return loaded
+
+
+def token(source: SourceSettings) -> Token | None:
+    """The token, if there is one; it is masked from now on."""
+    from artifact_sync.credentials import read_token  # noqa: PLC0415 - keeps --help quick
+
+    found = read_token(source, os.environ)
+    session().mask.add(found.value if found else None)
+    return found
+
+
+def _password(url: str | None) -> str | None:
+    """The password in an address, as it stands there."""
+    user_and_password = (url or "").partition("://")[2].rpartition("@")[0]
+    return user_and_password.partition(":")[2] or None

@@ -1,0 +1,137 @@
+"""``artifact-sync simulate``: arguments → a running simulator. What is simulated is elsewhere.
+
+The simulator needs the ``web`` extra, so it is imported when the command runs, not before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.errors import ArtifactSyncError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from artifact_sync.simulator import Running, Scenario
+
+_PORT = click.IntRange(0, 65535)
+_EXTRA = ("starlette", "uvicorn")
+
+
+@click.command(
+    "simulate",
+    short_help="Run a SourceCraft stand-in for a trial.",
+    epilog="""\b
+Examples:
+  artifact-sync simulate
+  artifact-sync simulate --print-scenario > mine.toml
+  artifact-sync simulate --port 8470 --scenario mine.toml""",
+)
+@click.option("--port", type=_PORT, default=0, help="Port of the API; 0: any that is free.")
+@click.option("--files-port", type=_PORT, default=0, help="Port of the files; 0: any that is free.")
+@click.option(
+    "--scenario",
+    "file",
+    type=click.Path(path_type=Path),
+    help="What to simulate (TOML). Default: a small organisation, acme.",
+)
+@click.option("--print-scenario", is_flag=True, help="Print the scenario's TOML and end.")
+@click.option(
+    "--config",
+    expose_value=False,
+    metavar="FILE",
+    help="Taken by every command; the simulator has no use for it.",
+)
+def command(port: int, files_port: int, file: Path | None, *, print_scenario: bool) -> None:
+    """Simulate SourceCraft on this machine until Ctrl-C.
+
+    Real HTTP, links that lapse, and faults on demand. Prints what to type in another terminal.
+    """
+    try:
+        scenario, text = _scenario(file)
+        if print_scenario:
+            click.echo(text, nl=False)
+        else:
+            asyncio.run(_simulate(scenario, port, files_port))
+    except ArtifactSyncError as error:
+        click.echo(f"artifact-sync: {error}", err=True)
+        click.get_current_context().exit(int(error.exit_code))
+
+
+def _scenario(file: Path | None) -> tuple[Scenario, str]:
+    """The scenario, and the TOML that it was read from."""
+    try:
+        from artifact_sync import simulator  # noqa: PLC0415 - needs the web extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        what = "the simulator needs Starlette and uvicorn: pip install 'artifact-sync[web]'"
+        raise UsageError(what) from error
+    if file is None:
+        return simulator.demo_scenario(), simulator.demo_text()
+    return simulator.load_scenario(file), file.read_text(encoding="utf-8")
+
+
+async def _simulate(scenario: Scenario, port: int, files_port: int) -> None:
+    from artifact_sync.simulator import Simulator  # noqa: PLC0415 - needs the web extra
+
+    stop = asyncio.Event()
+    with _ended_by_signals(stop):
+        async with Simulator(scenario).serve(api_port=port, files_port=files_port) as running:
+            click.echo(_welcome(running))
+            await stop.wait()
+
+
+@contextmanager
+def _ended_by_signals(stop: asyncio.Event) -> Iterator[None]:
+    """Ctrl-C and SIGTERM are how this command is meant to end: with exit code 0."""
+    loop = asyncio.get_running_loop()
+    wanted = (signal.SIGINT, signal.SIGTERM)
+    # Not loop.add_signal_handler, which Windows lacks.
+    before = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+        for number in wanted
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _welcome(running: Running) -> str:
+    scenario = running.simulator.scenario
+    return f"""\
+A simulated SourceCraft answers at {running.base_url}
+Its files are at {running.files_url}
+Repositories: {", ".join(repo.name for repo in scenario.repos) or "none"}
+Token: {running.token or "none is let in"}
+
+In another terminal:
+
+  {_next_command(running)}
+
+Ctrl-C ends it."""
+
+
+def _next_command(running: Running) -> str:
+    """What to type to mirror the first repository that has something."""
+    repos = running.simulator.scenario.repos
+    names = [repo.name for repo in repos if repo.runs and not repo.forbidden]
+    token, repo = (shlex.quote(text) for text in (running.token, (names or ["ORG/REPO"])[0]))
+    sync = f"artifact-sync sync {repo} --root ./mirror"
+    if sys.platform == "win32":
+        url = running.base_url
+        return (
+            f'$env:SOURCECRAFT_TOKEN="{running.token}";'
+            f' $env:ARTIFACT_SYNC_SOURCE__BASE_URL="{url}"; {sync}'
+        )
+    return f"SOURCECRAFT_TOKEN={token} ARTIFACT_SYNC_SOURCE__BASE_URL={running.base_url} {sync}"

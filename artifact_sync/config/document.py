@@ -1,0 +1,112 @@
+"""One TOML file: its tables, and on which line each key stands. What the keys mean is ``keys``'."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_MOST_BYTES = 4 * 2**20
+_NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
+_DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
+_KEY = re.compile(rf"\s*({_DOTTED})\s*=")
+_FENCE = re.compile(r'"""|' + "'''")
+_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+Lines = dict[tuple[str, int, str], int]
+"""(table, which of its kind, key) → line; an empty key is the table's own header."""
+
+
+class Document:
+    """A parsed file. Made by ``read``."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self.tables = _parsed(path, text)
+        self._lines = _lines(text)
+
+    def place(self, table: str, number: int = 0, key: str = "") -> str:
+        """``FILE:LINE`` of a key, or of its table; ``FILE`` where the line is not known."""
+        line = self._lines.get((table, number, key)) or self._lines.get((table, number, ""))
+        line = line or self._lines.get((table, 0, ""))
+        return f"{self.path}:{line}" if line else str(self.path)
+
+
+def read(path: Path) -> Document:
+    """Read a file; ``ConfigError`` when it is not there, not readable, or not TOML."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+    except FileNotFoundError:
+        hint = "artifact-sync config init writes one"
+        raise ConfigError([f"{path}: there is no such file; {hint}"], path) from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a usable name of a file"
+        raise ConfigError([f"{path}: cannot be read: {why}"], path) from None
+    if len(raw) > _MOST_BYTES:
+        raise ConfigError([f"{path}: is too large for a configuration"], path)
+    try:
+        return Document(path, raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ConfigError([f"{path}:{line}: is not UTF-8, which TOML must be"], path) from None
+
+
+def _parsed(path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        where, why = _explained(str(error), text)
+        raise ConfigError([f"{path}:{where}: not valid TOML: {why}"], path) from None
+    except (ValueError, RecursionError):
+        problem = f"{path}: not valid TOML: a number is too long, or lists are nested too deeply"
+        raise ConfigError([problem], path) from None
+
+
+def _explained(message: str, text: str) -> tuple[str, str]:
+    """``LINE:COLUMN`` and what is wrong, from ``tomllib``'s message."""
+    match = _PLACE.search(message)
+    why = _PLACE.sub("", message)
+    if match and match[1]:
+        return f"{match[1]}:{match[2]}", why
+    lines = text.split("\n")
+    return f"{len(lines)}:{len(lines[-1]) + 1}", why
+
+
+def _lines(text: str) -> Lines:
+    """Where each key stands, as far as looking at one line at a time can tell."""
+    found: Lines = {}
+    counts: dict[str, int] = {}
+    table, number = "", 0
+    for line, content in _outside_fences(text):
+        if header := _HEADER.match(content):
+            table = ".".join(_names(header[2]))
+            number = counts.get(table, 0)
+            counts[table] = number + (header[1] == "[[")
+            found.setdefault((table, number, ""), line)
+        elif key := _KEY.match(content):
+            names = [*([table] if table else []), *_names(key[1])]
+            for place in ((names[0], number, names[1] if names[1:] else ""), (names[0], 0, "")):
+                found.setdefault(place, line)
+    return found
+
+
+def _outside_fences(text: str) -> Iterator[tuple[int, str]]:
+    """The lines, numbered, that do not begin within a string of many lines."""
+    fence = ""
+    for line, content in enumerate(text.split("\n"), 1):
+        if not fence:
+            yield line, content
+        for match in _FENCE.finditer(content):
+            fence = "" if fence == match[0] else fence or match[0]
+
+
+def _names(dotted: str) -> list[str]:
+    return [name.strip("\"'") for name in re.findall(_NAME, dotted)]

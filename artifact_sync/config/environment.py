@@ -1,0 +1,56 @@
+"""Overrides from the environment: ``ARTIFACT_SYNC_SECTION__KEY``. What they mean is ``keys``'."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from artifact_sync.config import kinds
+from artifact_sync.config.keys import ALL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PREFIX = "ARTIFACT_SYNC_"
+CONFIG = f"{PREFIX}CONFIG"
+"""Names the configuration file; see ``locate``."""
+_OURS_FOR_TESTS = f"{PREFIX}TEST_"
+
+KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        f"{PREFIX}{section}__{key}".upper(): (section, key)
+        for section, table in ALL.items()
+        for key in table.keys
+    }
+)
+"""Every override and the key it stands for."""
+
+
+def overrides(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    """(section, key, variable) of each override that is set."""
+    for variable, (section, key) in KNOWN.items():
+        if variable in environ:
+            yield section, key, variable
+
+
+def value(section: str, key: str, text: str) -> object:
+    """What TOML would say for an override's text."""
+    return ALL[section].keys[key].parse(text.strip())
+
+
+def unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    """A problem for each variable that looks like an override and is none. Values are not shown."""
+    for variable in sorted(environ):
+        exempt = variable == CONFIG or variable.startswith(_OURS_FOR_TESTS)
+        if variable.startswith(PREFIX) and variable not in KNOWN and not exempt:
+            yield f"{kinds.bare(variable)}: no such override; {_hint(variable)}"
+
+
+def _hint(variable: str) -> str:
+    wanted = variable.removeprefix(PREFIX).replace("__", "_")
+    for name, (_, key) in KNOWN.items():
+        if wanted in {key.upper(), name.removeprefix(PREFIX).replace("__", "_")}:
+            return f"did you mean {name}?"
+    if wanted == "TOKEN":
+        return "the token is read from SOURCECRAFT_TOKEN"
+    return kinds.did_you_mean(variable, KNOWN) or f"they are spelt {PREFIX}SECTION__KEY"

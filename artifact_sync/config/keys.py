@@ -1,0 +1,138 @@
+"""Every key of the configuration and the kind of its value. Defaults are ``settings``'."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from artifact_sync import settings
+from artifact_sync.config import kinds, urls
+from artifact_sync.model import EVENTS, FINISHED, UNFINISHED, RepoName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from artifact_sync.config.expand import Scope
+    from artifact_sync.config.kinds import Kind
+
+MOST_JOBS = 256
+MOST_ATTEMPTS = 100
+
+_UNFINISHED = MappingProxyType(
+    dict.fromkeys(UNFINISHED, "is not a finished status, and only finished runs are mirrored")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table of the configuration: the settings it fills and its keys."""
+
+    settings: type[msgspec.Struct]
+    keys: Mapping[str, Kind]
+
+    @property
+    def defaults(self) -> Mapping[str, object]:
+        """The keys that need not be written, and what they are then; None: nothing."""
+        fields = msgspec.structs.fields(self.settings)
+        return {field.name: field.default for field in fields if not field.required}
+
+    @property
+    def optional(self) -> frozenset[str]:
+        """The keys that may have no value at all."""
+        return frozenset(key for key, default in self.defaults.items() if default is None)
+
+
+def repo_name(text: str) -> str:
+    """``org/repo`` or ``org/*``; ``ValueError`` for anything else."""
+    msg = f"expected ORG/REPO or ORG/*, got {kinds.shown(text)}"
+    if not text.isprintable() or "://" in text:
+        raise ValueError(msg)
+    try:
+        org, repo = RepoName.parse(text)
+    except ValueError:
+        raise ValueError(msg) from None
+    odd = {"*", "?", "[", "]"} & set(org + ("" if repo == "*" else repo))
+    if odd or {org, repo} & {".", ".."}:
+        raise ValueError(msg)
+    return text
+
+
+def _plain(text: str, _: Scope) -> str:
+    return text
+
+
+def _repo_name(text: str, _: Scope) -> str:
+    return repo_name(text)
+
+
+def _base_url(text: str, _: Scope) -> str:
+    return urls.base_url(text)
+
+
+def _proxy(text: str, _: Scope) -> str:
+    return urls.proxy(text)
+
+
+_GLOBS = kinds.many(kinds.text(_plain))
+
+SECTIONS: Mapping[str, Section] = MappingProxyType(
+    {
+        "source": Section(
+            settings.SourceSettings,
+            {
+                "base_url": kinds.text(_base_url, format="uri"),
+                "token_file": kinds.path(),
+                "ca_bundle": kinds.path(),
+                "proxy": kinds.text(_proxy),
+                "rate_limit": kinds.rate(),
+            },
+        ),
+        "mirror": Section(
+            settings.MirrorSettings,
+            {
+                "root": kinds.path(),
+                "layout": kinds.text(_plain),
+                "min_free": kinds.size(),
+                "durability": kinds.choice(("full", "fast")),
+            },
+        ),
+        "ledger": Section(settings.LedgerSettings, {"url": kinds.text(urls.ledger_url)}),
+        "download": Section(
+            settings.DownloadSettings,
+            {
+                "jobs": kinds.whole(1, MOST_JOBS),
+                "timeout": kinds.duration(),
+                "attempts": kinds.whole(1, MOST_ATTEMPTS),
+            },
+        ),
+    }
+)
+"""The tables that stand once, by name."""
+
+REPO = Section(
+    settings.RepoSettings,
+    {
+        "name": kinds.text(_repo_name),
+        "workflows": _GLOBS,
+        "include": _GLOBS,
+        "exclude": _GLOBS,
+        "run_statuses": kinds.many(kinds.choice(FINISHED, _UNFINISHED)),
+        "events": kinds.many(kinds.choice(EVENTS)),
+        "since": kinds.duration(),
+    },
+)
+"""The table that may stand many times, ``[[repo]]``."""
+
+ALL: Mapping[str, Section] = MappingProxyType({**SECTIONS, "repo": REPO})
+"""Every table by name."""
+
+
+def misplaced(key: str) -> str:
+    """A hint for a key that stands in the wrong table: where it, or one like it, belongs."""
+    if key in {"token", "api_token", "password"}:
+        return "the token is never in the configuration: name its file with source.token_file"
+    homes = [f"{name}.{key}" for name, section in ALL.items() if key in section.keys]
+    return f"it belongs to {' or '.join(homes)}" if homes else ""

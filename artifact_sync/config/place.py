@@ -1,0 +1,52 @@
+"""Where the configuration file lies. What is in it is ``document``'s."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from artifact_sync.config.environment import CONFIG
+from artifact_sync.config.expand import home
+from artifact_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_APP = "artifact-sync"
+_NAME = "config.toml"
+
+
+def locate(option: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The file to read: ``--config``, else ``$ARTIFACT_SYNC_CONFIG``, else the user's, the site's.
+
+    One that is named is the answer whether it is there or not; None when there is no file. The
+    last two places are those of platformdirs, which looks at the process's own environment.
+    """
+    if option or environ.get(CONFIG):
+        return named(option, environ)
+    return next((path for path in _usual() if _is_file(path)), None)
+
+
+def named(option: Path | None, environ: Mapping[str, str]) -> Path:
+    """The file that is named, else the user's place: where ``config init`` writes."""
+    if option:
+        return option
+    try:
+        return home(Path(environ[CONFIG]), environ) if environ.get(CONFIG) else next(_usual())
+    except ValueError as error:
+        raise ConfigError([f"{CONFIG}: {error}"]) from None
+
+
+def _usual() -> Iterator[Path]:
+    places = platformdirs.PlatformDirs(_APP, appauthor=False, multipath=True)
+    return (folder / _NAME for folder in places.iter_config_paths())
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is there; a folder that we may not enter holds none for us."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False

@@ -1,0 +1,86 @@
+"""The configuration's JSON Schema, for editors. It describes; ``load`` is what decides."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync import settings
+from artifact_sync.config.keys import REPO, SECTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from artifact_sync.config.keys import Section
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a whole configuration file, descriptions from ``settings``' docstrings."""
+    descriptions = _descriptions()
+    tables = {name: _table(section, descriptions) for name, section in SECTIONS.items()}
+    repo = _table(REPO, descriptions)
+    return {
+        "$schema": _DIALECT,
+        "title": "artifact-sync configuration",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {**tables, "repo": {"type": "array", "items": repo}},
+    }
+
+
+def _table(section: Section, descriptions: Mapping[str, str]) -> dict[str, Any]:
+    name = section.settings.__name__
+    required = sorted(section.keys.keys() - section.defaults.keys())
+    return {
+        "type": "object",
+        "description": descriptions.get(name, ""),
+        "additionalProperties": False,
+        "required": required,
+        "properties": {
+            key: {
+                **kind.schema,
+                **_default(section, key),
+                "description": descriptions.get(f"{name}.{key}", ""),
+            }
+            for key, kind in section.keys.items()
+        },
+    }
+
+
+def _default(section: Section, key: str) -> dict[str, object]:
+    default = section.defaults.get(key)
+    plain = list(default) if isinstance(default, tuple) else default
+    return {} if default is None else {"default": plain}
+
+
+def _descriptions() -> dict[str, str]:
+    """The docstrings of ``settings``' classes and, as ``Class.field``, of their fields.
+
+    Python keeps none of the latter, so the source is asked; without it there are none.
+    """
+    try:
+        module = ast.parse(inspect.getsource(settings))
+    except OSError:
+        return {}
+    found = {}
+    for node in module.body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = ast.get_docstring(node) or ""
+            found |= {f"{node.name}.{field}": text for field, text in _field_docs(node)}
+    return found
+
+
+def _field_docs(node: ast.ClassDef) -> list[tuple[str, str]]:
+    """(field, the string that follows it) of a class."""
+    return [
+        (field.target.id, inspect.cleandoc(text.value.value))
+        for field, text in zip(node.body, node.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    ]

@@ -1,0 +1,94 @@
+"""What an address in the configuration must look like, and how it is shown without its password."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+if TYPE_CHECKING:
+    from artifact_sync.config.expand import Scope
+
+_SQLITE = re.compile(r"(sqlite(?:\+pysqlite)?:///)([^?]*)(\?.*)?", re.DOTALL)
+_POSTGRESQL = re.compile(r"postgresql(\+[a-z0-9_]+)?://[^/?#]*/[^/?#]+(\?.*)?", re.DOTALL)
+_PASSWORD = re.compile(r"(?<=://)([^/?#\s]*):([^/?#\s]*)@")
+_SECRET_OPTION = re.compile(r"(?i)([?&](?:password|passwd|sslpassword|token)=)[^&#\s]*")
+_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+
+
+def base_url(text: str) -> str:
+    """The API's address without a slash at its end.
+
+    The token goes there, so plain http is for this machine only, and nothing but an origin and a
+    path may stand in it. The text is not repeated in an error: it may hold a credential.
+    """
+    parts = _split(text, ("http", "https"))
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(
+            "a user or password does not belong in it; the token comes from token_file"
+        )
+    if parts.query or parts.fragment or text.endswith(("?", "#")):
+        raise ValueError("expected an address without ? and #")
+    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+        msg = "http to another machine would send the token in clear; write https://"
+        raise ValueError(msg)
+    return text.rstrip("/")
+
+
+def proxy(text: str) -> str:
+    """An HTTP proxy's address; it may hold a user and a password, and no path."""
+    parts = _split(text, ("http", "https"))
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError("expected http://HOST:PORT with nothing behind it")
+    return text
+
+
+def ledger_url(text: str, scope: Scope) -> str:
+    """An SQLAlchemy URL of SQLite or PostgreSQL; SQLite's file is made absolute like any path."""
+    if match := _SQLITE.fullmatch(text):
+        return _sqlite(match, scope)
+    if _POSTGRESQL.fullmatch(text):
+        return text
+    if text.startswith("postgres://"):
+        raise ValueError("the scheme is spelt postgresql://")
+    raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE")
+
+
+def _sqlite(match: re.Match[str], scope: Scope) -> str:
+    prefix, file, options = match[1], match[2], match[3] or ""
+    if file in ("", ":memory:") or file.startswith("file:"):
+        raise ValueError("the ledger must be a plain file: one in memory forgets everything")
+    path = file if _DRIVE.match(file) else scope.path(file).as_posix()
+    return f"{prefix}{path}{options}"
+
+
+def masked(text: str) -> str:
+    """The text with the passwords of addresses in it replaced by ``***``."""
+    return _SECRET_OPTION.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+
+
+def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
+    """The parts of an address with one of these schemes and a host; a port must be a number."""
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("an address cannot hold spaces or control characters")
+    wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+    msg = f"expected an address that begins with {wanted} and names a host"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError(msg) from None
+    if parts.scheme not in schemes or not parts.hostname or port == 0:
+        raise ValueError(msg)
+    return parts
+
+
+def _loopback(host: str) -> bool:
+    """Whether a host is this machine by its name (RFC 6761, 6.3) or number."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,96 @@
+"""Which runs of a repository there are: reading the list of runs, but no further than is needed.
+
+The service promises no order. Where a listing is seen to come newest first it is left once it has
+come down to what the ledger knows completely; otherwise it is read to its end.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from artifact_sync.model import Horizon
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from artifact_sync.model import RepoName, Run
+    from artifact_sync.ports import Ledger, Source
+
+
+class Reading:
+    """How far a listing has come, and whether the rest of it can hold anything new. Pure."""
+
+    def __init__(self, known: Horizon | None, since: datetime | None) -> None:
+        self._known = known
+        self._since = since
+        self._ordered = True
+        self._lowest: int | None = None
+        self._highest = 0
+        self._count = 0
+        self._aged_out = False
+
+    def take(self, page: Sequence[Run]) -> None:
+        """Take in a page."""
+        for run in page:
+            self._take_number(run.key.number)
+        self._aged_out = bool(page) and all(map(self._too_old, page))
+
+    def _take_number(self, number: int | None) -> None:
+        if number is None or (self._lowest is not None and number > self._lowest):
+            self._ordered = False
+        if number is not None:
+            self._lowest = number
+            self._highest = max(number, self._highest)
+            self._count += 1
+
+    def _too_old(self, run: Run) -> bool:
+        created = run.created_at
+        return self._since is not None and created is not None and created < self._since
+
+    @property
+    def enough(self) -> bool:
+        """Whether no later page can show a run that is wanted and unknown."""
+        return self._ordered and (self._aged_out or self._reached_known)
+
+    @property
+    def _reached_known(self) -> bool:
+        """Whether all further down is in the ledger, as far back as is asked for now."""
+        known = self._known
+        if known is None or self._lowest is None or self._lowest > known.high:
+            return False
+        reaches_back = known.since is None or (
+            self._since is not None and known.since <= self._since
+        )
+        # a lone run says nothing of the order, unless it is the newest that was ever seen
+        return reaches_back and (self._count > 1 or self._highest >= known.high)
+
+    def horizon(self, *, to_the_end: bool) -> Horizon | None:
+        """What is known completely, now that the listing has been read this far."""
+        highest = max(self._highest, self._known.high if self._known else 0)
+        if not highest:
+            return None
+        if to_the_end:
+            return Horizon(highest)
+        since = self._known.since if self._known and self._reached_known else self._since
+        return Horizon(highest, since)
+
+
+async def discover(
+    source: Source, ledger: Ledger, repo: RepoName, since: datetime | None, now: datetime
+) -> None:
+    """Note in the ledger every run that the service lists and that may be wanted.
+
+    ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass reads
+    the list again.
+    """
+    reading = Reading(await ledger.horizon(repo), since)
+    async with aclosing(source.runs(repo)) as pages:
+        async for page in pages:
+            await ledger.note_runs(page, now)
+            reading.take(page)
+            if reading.enough:
+                break
+    if (horizon := reading.horizon(to_the_end=not reading.enough)) is not None:
+        await ledger.raise_horizon(repo, horizon)

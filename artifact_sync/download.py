@@ -1,0 +1,179 @@
+"""One artifact: from its link through the staged file into its place in the mirror.
+
+Decides when to try again. Receiving a body is ``reception``'s, what an answer means is ``answer``'s,
+and the ledger is the caller's.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from artifact_sync.answer import OK, PARTIAL, accept
+from artifact_sync.errorpage import failure_of_status
+from artifact_sync.errors import DownloadError, IntegrityFailure, RangeMismatch, Verdict
+from artifact_sync.events import DownloadBegan, Retrying
+from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.model import Mirrored
+from artifact_sync.reception import Reception, Tools, Wanted
+from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
+from artifact_sync.staging import Identity, Staged, Vouched
+
+if TYPE_CHECKING:
+    from artifact_sync.model import Link
+    from artifact_sync.ports import Opened
+
+_HEAD = 4096
+"""Bytes of an error's body that are read for the store's error code."""
+
+_PROGRESS = 1 << 20
+"""Bytes by which a try must get further than any before it to earn a new budget of tries."""
+
+_MISMATCHES = 2
+"""Bytes that are wrong twice are wrong at their origin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """One artifact that is in its place, durable, but not yet recorded."""
+
+    mirrored: Mirrored
+    displaced: str | None
+    """Where a stranger in its place has been moved."""
+    staged: Staged
+    """To be forgotten once the ledger has it."""
+
+
+async def fetch(tools: Tools, wanted: Wanted) -> Fetched:
+    """Fetch one artifact and publish it.
+
+    Raises ``DownloadError`` once the budget of tries is spent, ``ServiceError`` when no link can be
+    had, and ``DiskError``. What is staged stays for the next time, also when cancelled.
+    """
+    transfer = _Transfer(tools, wanted)
+    try:
+        return await transfer.run()
+    finally:
+        await tools.offload(transfer.staged.shelve)
+
+
+class _Transfer:
+    """The tries at one artifact."""
+
+    def __init__(self, tools: Tools, wanted: Wanted) -> None:
+        self._tools = tools
+        self._wanted = wanted
+        self._key = wanted.artifact.key
+        self._budget = Budget(tools.policy, random.Random())  # noqa: S311 - jitter is no secret
+        self.staged = Staged(tools.staging, self._key, wanted.artifact.version)
+
+    async def run(self) -> Fetched:
+        vouched = await self._tools.offload(self._recover)
+        if vouched is not None:
+            return self._fetched(vouched, None, self.staged.identity)
+        link = await self._tools.links.get(self._key)
+        while True:
+            try:
+                return await self._try(link)
+            except DownloadError as error:
+                link = await self._prepare_next(error, link)
+
+    def _recover(self) -> Vouched | None:
+        """Finish what an earlier process had judged but not yet published or recorded."""
+        with disk_errors("staging"):
+            self.staged.recover()
+        vouched, mirror = self.staged.vouched, self._tools.mirror
+        if vouched is None:
+            return None
+        if self.staged.open:
+            self.staged.shelve()
+            mirror.publish(self.staged.path, self._wanted.path, vouched.sha256)
+            return vouched
+        if mirror.digest(self._wanted.path) == (vouched.size, vouched.sha256):
+            return vouched
+        with disk_errors("staging"):
+            self.staged.discard()
+        return None
+
+    async def _try(self, link: Link) -> Fetched:
+        staged = self.staged
+        offset = staged.offset if staged.resumable else 0
+        validator = staged.identity.validator if offset else None
+        async with self._tools.fetcher.open(link, offset, validator) as opened:
+            if opened.status not in {OK, PARTIAL}:
+                raise await self._refusal(opened)
+            body = accept(opened, staged.identity, offset, link.host)
+            self._tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
+            reception = Reception(self._tools, self._wanted, staged, body)
+            await reception.receive(opened.chunks)
+        vouched, displaced = await reception.conclude()
+        return self._fetched(vouched, displaced, body.identity)
+
+    async def _refusal(self, opened: Opened) -> DownloadError:
+        """The error that an answer other than 200 and 206 stands for."""
+        head = bytearray()
+        async for chunk in opened.chunks:
+            head += chunk
+            if len(head) >= _HEAD:
+                break
+        after = parse_retry_after(opened.headers.get("retry-after", ""), self._tools.clock.now())
+        return failure_of_status(opened.status, bytes(head[:_HEAD]), after)
+
+    async def _prepare_next(self, error: DownloadError, link: Link) -> Link:
+        """Wait as long as is right after this failure, and have a link; or raise the failure."""
+        if isinstance(error, RangeMismatch | IntegrityFailure):
+            await self._tools.offload(self.staged.discard)
+        seconds = self._budget.after(error, self.staged.offset)
+        if seconds is None:
+            raise error
+        self._tools.observer.notify(Retrying(self._key.local_path, seconds, str(error), self._key))
+        await self._tools.clock.sleep(seconds)
+        if error.verdict in {Verdict.LAPSED, Verdict.GONE}:
+            return await self._tools.links.renew(self._key, link)
+        return await self._tools.links.get(self._key)
+
+    def _fetched(self, vouched: Vouched, displaced: str | None, identity: Identity) -> Fetched:
+        mirrored = Mirrored(
+            self._key,
+            self._wanted.path,
+            vouched.size,
+            vouched.sha256,
+            vouched.strength,
+            vouched.evidence,
+            self._wanted.artifact.version,
+            identity.etag,
+            identity.content_encoding,
+            self._tools.clock.now(),
+        )
+        return Fetched(mirrored, displaced, self.staged)
+
+
+class Budget:
+    """How often one artifact is tried: so many times without getting further."""
+
+    def __init__(self, policy: RetryPolicy, rng: random.Random) -> None:
+        self._policy = policy
+        self._rng = rng
+        self._failures = 0
+        self._furthest = 0
+        self._seen: dict[Verdict | type[DownloadError], int] = {}
+
+    def after(self, error: DownloadError, offset: int) -> float | None:
+        """Seconds until the next try after this failure, with so many bytes staged; None: no more."""
+        if offset >= self._furthest + _PROGRESS:
+            self._furthest, self._failures = offset, 0
+            self._seen.clear()
+        self._failures += 1
+        if error.verdict in {Verdict.PERMANENT, Verdict.OURS} or self._hopeless(error):
+            return None
+        seconds = delay(self._policy, self._failures, error.retry_after, self._rng)
+        first_lapse = error.verdict is not Verdict.TRANSIENT and self._seen[error.verdict] == 1
+        return 0.0 if first_lapse and seconds is not None else seconds
+
+    def _hopeless(self, error: DownloadError) -> bool:
+        """Gone even behind a fresh link, or wrong twice."""
+        kind = IntegrityFailure if isinstance(error, IntegrityFailure) else error.verdict
+        self._seen[kind] = self._seen.get(kind, 0) + 1
+        limits = {Verdict.GONE: 2, IntegrityFailure: _MISMATCHES}
+        return self._seen[kind] >= limits.get(kind, self._policy.attempts)

@@ -1,0 +1,165 @@
+"""Telling an object store's error from a file, and what an error means for the next try. Pure.
+
+Decides on status and code, never on the message. The code is met in hostile answers: it is cut out
+by a bounded expression (no XML parser) and is fit to be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from pathlib import PurePosixPath
+
+from artifact_sync.errors import (
+    BadResponse,
+    DownloadError,
+    ErrorPage,
+    LinkGone,
+    LinkLapsed,
+    RangeMismatch,
+    RefusedResponse,
+    Throttled,
+)
+
+_MOST = 4096
+"""Bytes of a body that are looked at; a store's document has its code within some hundred."""
+
+_DOCUMENT = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*+"
+    rb"(?:<\?xml[^<>]{0,200}\?>)?"
+    rb"(?>\s|<!--.*?-->)*+"
+    rb"<Error(?:\s[^<>]{0,300})?>"
+    rb".*?<Code>\s*+(?P<code>[A-Za-z][A-Za-z0-9_.-]{0,63})\s*+</Code>",
+    re.DOTALL,
+)
+
+_XML_SUFFIXES = frozenset(
+    {
+        ".xml",
+        ".xsd",
+        ".xsl",
+        ".xslt",
+        ".svg",
+        ".rss",
+        ".atom",
+        ".wsdl",
+        ".html",
+        ".htm",
+        ".xhtml",
+        ".xht",
+        ".plist",
+        ".nuspec",
+        ".pom",
+        ".resx",
+        ".config",
+        ".props",
+        ".targets",
+        ".csproj",
+        ".fsproj",
+        ".vbproj",
+        ".vcxproj",
+        ".trx",
+    }
+)
+
+_LAPSED = frozenset(
+    {
+        "AccessDenied",
+        "ExpiredToken",
+        "InvalidToken",
+        "RequestExpired",
+        "ExpiredRequest",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "TokenRefreshRequired",
+        "AuthenticationFailed",
+        "AuthorizationQueryParametersError",
+    }
+)
+_GONE = frozenset(
+    {
+        "NoSuchKey",
+        "NoSuchBucket",
+        "NoSuchVersion",
+        "BlobNotFound",
+        "ContainerNotFound",
+        "ResourceNotFound",
+    }
+)
+_BUSY = frozenset(
+    {
+        "SlowDown",
+        "TooManyRequests",
+        "InternalError",
+        "ServiceUnavailable",
+        "RequestTimeout",
+        "Throttling",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "ServerBusy",
+        "OperationTimedOut",
+    }
+)
+
+_BY_STATUS: dict[int, type[DownloadError]] = {
+    HTTPStatus.UNAUTHORIZED: LinkLapsed,
+    HTTPStatus.FORBIDDEN: LinkLapsed,
+    HTTPStatus.NOT_FOUND: LinkGone,
+    HTTPStatus.GONE: LinkGone,
+    HTTPStatus.REQUEST_TIMEOUT: Throttled,
+    HTTPStatus.TOO_EARLY: Throttled,
+    HTTPStatus.TOO_MANY_REQUESTS: Throttled,
+    HTTPStatus.PRECONDITION_FAILED: RangeMismatch,
+    HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE: RangeMismatch,
+}
+
+
+def store_error(head: bytes, local_path: str) -> str | None:
+    """The code of the object store's error that came where a file should be, such as ``NoSuchKey``.
+
+    ``head``: the body's beginning, a kilobyte or all of it. None when it is no such document, or
+    when the artifact is XML by its name: then an ``Error`` may well be what it holds.
+    """
+    if PurePosixPath(local_path).suffix.lower() in _XML_SUFFIXES:
+        return None
+    return _code(head) or None
+
+
+def verdict_of_store_code(code: str) -> type[DownloadError]:
+    """Which error an object store's code is: lapsed, gone, busy, or else an error page."""
+    families = ((_LAPSED, LinkLapsed), (_GONE, LinkGone), (_BUSY, Throttled))
+    return next((error for codes, error in families if code in codes), ErrorPage)
+
+
+def failure_of_store_error(code: str) -> DownloadError:
+    """The error that a 200 is whose body is an object store's error document with this code."""
+    return verdict_of_store_code(code)(
+        f"the file's server sent an error document ({code}) in place of the file"
+    )
+
+
+def failure_of_status(status: int, head: bytes, retry_after: float | None) -> DownloadError:
+    """The error that an answer is which is neither 200 nor 206.
+
+    ``head``: the beginning of its body; ``retry_after``: seconds that it asks us to wait.
+    """
+    code = _code(head)
+    kind = _kind(status, code)
+    message = f"the file's server answered {status}" + (f" ({code})" if code else "")
+    return kind(message, retry_after=retry_after if kind is Throttled else None)
+
+
+def _kind(status: int, code: str) -> type[DownloadError]:
+    if status == HTTPStatus.BAD_REQUEST:
+        kind = verdict_of_store_code(code)
+        return kind if kind in {LinkLapsed, Throttled} else RefusedResponse
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    by_class = {4: RefusedResponse, 5: Throttled}
+    return by_class.get(status // 100, BadResponse)
+
+
+def _code(head: bytes) -> str:
+    document = _DOCUMENT.match(head[:_MOST])
+    return document["code"].decode("ascii") if document else ""

@@ -1,0 +1,221 @@
+"""What a server claims of a file's bytes, and whether the bytes bear it out. Pure.
+
+This is the one place to import evidence from: what lives in ``checksums``, ``fields`` and
+``sidecar`` is given here too.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import TYPE_CHECKING
+
+from artifact_sync.checksums import ALGORITHMS, Claim, Hashes
+from artifact_sync.errors import IntegrityFailure
+from artifact_sync.fields import ContentRange, content_length, content_range, validator
+from artifact_sync.model import Strength
+from artifact_sync.sidecar import sidecar_claim, sidecar_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+__all__ = [
+    "Claim",
+    "ContentRange",
+    "Hashes",
+    "claims",
+    "claims_from_json",
+    "claims_to_json",
+    "content_length",
+    "content_range",
+    "judge",
+    "sidecar_claim",
+    "sidecar_of",
+    "validator",
+]
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_MEMBER = re.compile(r"(?P<key>[A-Za-z*][A-Za-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?: *;.*)?")
+_HEX_CRC = re.compile(r"[0-9A-Fa-f]{8}")
+_MD5_ETAG = re.compile(r'"(?P<hex>[0-9A-Fa-f]{32})"')
+
+_FIELD_KEYS = {
+    "sha-256": "sha-256",
+    "sha-512": "sha-512",
+    "sha": "sha-1",
+    "md5": "md5",
+    "crc32c": "crc32c",
+}
+"""Keys of RFC 9530 and RFC 3230 → our names. Others (adler, unixsum, ...) are not checked."""
+
+_AMAZON = {
+    "x-amz-checksum-sha256": "sha-256",
+    "x-amz-checksum-sha512": "sha-512",
+    "x-amz-checksum-sha1": "sha-1",
+    "x-amz-checksum-md5": "md5",
+    "x-amz-checksum-crc32c": "crc32c",
+    "x-amz-checksum-crc32": "crc32",
+}
+
+_SHOWN = 16
+_STRONGEST_FIRST = tuple(reversed(Strength))
+
+
+def claims(headers: Mapping[str, str], *, partial: bool) -> tuple[Claim, ...]:
+    """What an answer's fields (lower-case names) claim of the whole file. Malformed ones are none.
+
+    ``partial``: the answer is a 206. Then only what is of the whole by its definition counts:
+    Content-Digest and Content-MD5 are of the part, and so may be x-amz-checksum-*. S3 leaves that
+    out for most ranges, but for one that falls on a part it is the part's, and for ``0-`` of a file
+    uploaded in parts it is the composite one without the ``-N`` that gives it away elsewhere
+    (boto/botocore issue 3346).
+    """
+    of_the_whole = (
+        *_structured("repr-digest", headers),
+        *_instance_digest("digest", headers),
+        *_google(headers),
+        *_md5_shaped_etag(headers),
+    )
+    if partial:
+        return of_the_whole
+    return (
+        *of_the_whole,
+        *_structured("content-digest", headers),
+        *_sound("content-md5", "md5", _unbase64(headers.get("content-md5", ""))),
+        *_amazon(headers),
+    )
+
+
+def judge(
+    claims: Iterable[Claim], hashes: Hashes, *, length_known: bool
+) -> tuple[Strength, tuple[str, ...]]:
+    """How well the claims vouch for the hashed bytes, and which of them, strongest first.
+
+    ``length_known``: an announced length has been met. Raises ``IntegrityFailure`` when any claim
+    but an advice is missed. A claim whose algorithm ``hashes`` lacks is passed over: whoever learns
+    of a claim late has to hash the staged bytes again first.
+    """
+    checkable = [claim for claim in claims if claim.algorithm in hashes.algorithms]
+    checkable.sort(key=lambda claim: _STRONGEST_FIRST.index(claim.strength))
+    vouching = [claim for claim in checkable if _holds(claim, hashes)]
+    names = dict.fromkeys(claim.name for claim in vouching)
+    if length_known:
+        names["length"] = None
+    floor = Strength.LENGTH if length_known else Strength.NONE
+    return (vouching[0].strength if vouching else floor), tuple(names)
+
+
+def _holds(claim: Claim, hashes: Hashes) -> bool:
+    """Whether a claim is true; an advice may be false."""
+    found = hashes.digest(claim.algorithm)
+    if found == claim.value:
+        return True
+    if claim.advice:
+        return False
+    raise IntegrityFailure(
+        f"the {claim.algorithm.upper()} of the bytes is {_short(found)}"
+        f" but {_speaker(claim)} says {_short(claim.value)}"
+    )
+
+
+def _speaker(claim: Claim) -> str:
+    field = claim.name.partition(":")[0]
+    return "the .sha256 file beside it" if field == "sidecar" else field.title()
+
+
+def _short(value: bytes) -> str:
+    text = value.hex()
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def claims_to_json(claims: Iterable[Claim]) -> list[list[str | bool]]:
+    """Claims as JSON can hold them, for the sidecar of a staged file."""
+    return [[claim.name, claim.algorithm, claim.value.hex(), claim.advice] for claim in claims]
+
+
+def claims_from_json(value: object) -> tuple[Claim, ...]:
+    """What ``claims_to_json`` made; no claims at all when it is anything else."""
+    try:
+        return tuple(_claim_from_json(*item) for item in value)  # type: ignore[attr-defined] # tried
+    except (TypeError, ValueError, KeyError):
+        return ()
+
+
+def _claim_from_json(name: object, algorithm: object, value: object, advice: object) -> Claim:
+    if not (isinstance(name, str) and isinstance(algorithm, str) and isinstance(value, str)):
+        raise TypeError("not a claim")
+    claim = Claim(name, algorithm, bytes.fromhex(value), advice is True)
+    if len(claim.value) != ALGORITHMS[algorithm].size:
+        raise ValueError("not a claim")
+    return claim
+
+
+def _structured(field: str, headers: Mapping[str, str]) -> Iterator[Claim]:
+    """``Repr-Digest`` and ``Content-Digest`` (RFC 9530): ``sha-256=:BASE64:, ...``.
+
+    A dictionary of structured fields (RFC 9651), of which the last of two equal keys counts. A
+    member that is none is passed over alone: the others are evidence as good as ever.
+    """
+    members = (_MEMBER.fullmatch(part.strip(" \t")) for part in headers.get(field, "").split(","))
+    last = {member["key"].lower(): member["value"] for member in members if member}
+    for key, value in last.items():
+        yield from _keyed(field, key, _unbase64(value))
+
+
+def _instance_digest(field: str, headers: Mapping[str, str]) -> Iterator[Claim]:
+    """``Digest`` (RFC 3230): ``SHA-256=BASE64,MD5=BASE64``; a CRC-32C is also met in hex."""
+    for part in headers.get(field, "").split(","):
+        key, _, value = part.strip(" \t").partition("=")
+        is_hex = key.lower() == "crc32c" and _HEX_CRC.fullmatch(value)
+        yield from _keyed(field, key.lower(), bytes.fromhex(value) if is_hex else _unbase64(value))
+
+
+def _google(headers: Mapping[str, str]) -> Iterator[Claim]:
+    """``x-goog-hash: crc32c=BASE64,md5=BASE64``, of the object as Google Cloud Storage keeps it.
+
+    An object kept as gzip is unpacked for whoever does not accept gzip, which the hash is not of.
+    """
+    kept = headers.get("x-goog-stored-content-encoding", "")
+    given = headers.get("content-encoding", "identity")
+    if not kept or kept.lower() == given.lower():
+        yield from _instance_digest("x-goog-hash", headers)
+
+
+def _amazon(headers: Mapping[str, str]) -> Iterator[Claim]:
+    """``x-amz-checksum-*``, unless it is a checksum of the parts' checksums.
+
+    Such a one ends in ``-N``, which is no Base64, or says so by ``x-amz-checksum-type``.
+    """
+    if headers.get("x-amz-checksum-type", "").strip().upper() == "COMPOSITE":
+        return
+    for field, algorithm in _AMAZON.items():
+        yield from _sound(field, algorithm, _unbase64(headers.get(field, "")))
+
+
+def _md5_shaped_etag(headers: Mapping[str, str]) -> Iterator[Claim]:
+    """An ETag that may be the content's MD5, as in S3 for what was put in one part."""
+    if etag := _MD5_ETAG.fullmatch(headers.get("etag", "").strip()):
+        yield Claim("etag:md5", "md5", bytes.fromhex(etag["hex"]), advice=True)
+
+
+def _keyed(field: str, key: str, value: bytes | None) -> Iterator[Claim]:
+    algorithm = _FIELD_KEYS.get(key)
+    if algorithm is not None:
+        yield from _sound(f"{field}:{algorithm}", algorithm, value)
+
+
+def _sound(name: str, algorithm: str, value: bytes | None) -> Iterator[Claim]:
+    """The claim, if its value is one of its algorithm's length."""
+    if value is not None and len(value) == ALGORITHMS[algorithm].size:
+        yield Claim(name, algorithm, value)
+
+
+def _unbase64(text: str) -> bytes | None:
+    """Decode Base64, padded or not (RFC 9651, 4.2.7); None for anything else."""
+    text = text.strip(" \t")
+    if not _BASE64.fullmatch(text):
+        return None
+    digits = text.rstrip("=")
+    if len(digits) % 4 == 1:
+        return None
+    return base64.b64decode(digits + "=" * (-len(digits) % 4))

@@ -1,0 +1,158 @@
+"""Carrying out a plan's downloads: several at once, sidecars first, each outcome recorded.
+
+A ``NAME.sha256`` artifact vouches for the ``NAME`` beside it, so it is fetched before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from artifact_sync.download import fetch
+from artifact_sync.errors import ArtifactSyncError, DiskError, Reason
+from artifact_sync.events import Downloaded, Failed
+from artifact_sync.model import Action, Failure, State
+from artifact_sync.reception import Wanted
+from artifact_sync.sidecar import sidecar_claim, sidecar_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from artifact_sync.download import Fetched
+    from artifact_sync.evidence import Claim
+    from artifact_sync.model import ArtifactKey, Plan, Step
+    from artifact_sync.ports import Ledger
+    from artifact_sync.reception import Tools
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """What carrying out downloads works with."""
+
+    tools: Tools
+    ledger: Ledger
+    slots: asyncio.Semaphore
+    """One for each download that may run at the same time, over all runs."""
+    jobs: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What has become of a plan's artifacts."""
+
+    downloaded: int = 0
+    distrusted: int = 0
+    """Files that were to be kept and had to be fetched again."""
+    failures: list[Failure] = field(default_factory=list)
+
+
+class Fetching:
+    """The downloads of one plan."""
+
+    def __init__(self, works: Works, plan: Plan) -> None:
+        self._works = works
+        self._steps = {
+            step.artifact.key: step for step in plan.having(Action.DOWNLOAD, Action.KEEP)
+        }
+        self._sidecars = {
+            named: key for key in self._steps if (named := sidecar_of(key)) in self._steps
+        }
+        self._claims: dict[ArtifactKey, Claim] = {}
+        self.outcome = Outcome()
+
+    async def run(self) -> None:
+        """Fetch what the plan says. An artifact's failure goes into ``outcome`` and stops no other."""
+        vouching = frozenset(self._sidecars.values())
+        await self._each(step for key, step in self._downloads() if key in vouching)
+        await self._read_claims()
+        await self._each(step for key, step in self._downloads() if key not in vouching)
+
+    def _downloads(self) -> Sequence[tuple[ArtifactKey, Step]]:
+        return [item for item in self._steps.items() if item[1].action is Action.DOWNLOAD]
+
+    async def _read_claims(self) -> None:
+        """Learn what the sidecars say; a kept file that its sidecar denies is fetched again."""
+        for named, sidecar in self._sidecars.items():
+            step = self._steps[named]
+            if step.action is Action.KEEP and self._steps[sidecar].action is Action.KEEP:
+                continue
+            claim = await self._claim(sidecar, named)
+            if claim is None:
+                continue
+            self._claims[named] = claim
+            if step.action is Action.KEEP and step.row and step.row.sha256 != claim.value.hex():
+                await self._distrust(step)
+
+    async def _claim(self, sidecar: ArtifactKey, named: ArtifactKey) -> Claim | None:
+        path = self._steps[sidecar].path
+        if path is None:
+            return None
+        content = await self._works.tools.offload(self._works.tools.mirror.read_own, path)
+        return sidecar_claim(content, named.local_path) if content is not None else None
+
+    async def _distrust(self, step: Step) -> None:
+        """Take a file away that its sidecar, come later than it, says is not the right one."""
+        if step.path is None:
+            return
+        why = "its .sha256 sidecar says otherwise"
+        _log.warning("a mirrored file is fetched again", path=step.path, why=why)
+        await self._works.tools.offload(self._works.tools.mirror.displace, step.path)
+        self.outcome.distrusted += 1
+        self._steps[step.artifact.key] = replace(step, action=Action.DOWNLOAD, why=why)
+
+    async def _each(self, steps: Iterable[Step]) -> None:
+        """Carry the steps out side by side. Recording holds no slot, so twice as many may be on."""
+        queue = iter(list(steps))
+        async with asyncio.TaskGroup() as group:
+            for _ in range(2 * self._works.jobs):
+                if (first := next(queue, None)) is None:
+                    break
+                group.create_task(self._drain(first, queue))
+
+    async def _drain(self, first: Step, queue: Iterable[Step]) -> None:
+        await self._one(first)
+        for step in queue:
+            await self._one(step)
+
+    async def _one(self, step: Step) -> None:
+        key = step.artifact.key
+        try:
+            async with self._works.slots:
+                fetched = await self._fetch(step)
+            await self._record(fetched)
+        except ArtifactSyncError as error:
+            await self._failed(key, error.reason, str(error))
+        except Exception as error:
+            _log.exception("a download failed in a way that is a bug", artifact=str(key))
+            await self._failed(key, Reason.INTERNAL, f"a bug: {type(error).__name__}")
+        finally:
+            self._works.tools.links.done(key)
+
+    async def _fetch(self, step: Step) -> Fetched:
+        if step.path is None:
+            raise ValueError("a plan with a download and no place for it")
+        claim = self._claims.get(step.artifact.key)
+        claims = (claim,) if claim is not None else ()
+        return await fetch(self._works.tools, Wanted(step.artifact, step.path, claims))
+
+    async def _record(self, fetched: Fetched) -> None:
+        await self._works.ledger.record_mirrored(fetched.mirrored)
+        await self._works.tools.offload(fetched.staged.forget)
+        self.outcome.downloaded += 1
+        self._works.tools.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
+
+    async def _failed(self, key: ArtifactKey, reason: Reason, message: str) -> None:
+        failure = Failure.of(key, reason, message)
+        self.outcome.failures.append(failure)
+        self._works.tools.observer.notify(Failed(failure, key))
+        state = State.GONE if reason is Reason.GONE else State.FAILED
+        try:
+            now = self._works.tools.clock.now()
+            await self._works.ledger.record_failure(key, state, failure, now)
+        except DiskError as error:  # the report has the failure; a full disk may hold no more
+            _log.warning("a failure could not be recorded", artifact=str(key), why=str(error))

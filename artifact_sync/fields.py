@@ -1,0 +1,87 @@
+"""What the header fields of an answer say of its length, its range and its version. Pure.
+
+Strict: a field that is not exactly what RFC 9110 defines says nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from artifact_sync.model import Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LENGTH = re.compile(r"[0-9]{1,18}")
+_RANGE = re.compile(
+    r"bytes +(?P<start>[0-9]{1,18})-(?P<end>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)", re.IGNORECASE
+)
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,1024}"')
+"""Neither the empty one, which tells no two versions apart, nor one that cannot be sent back."""
+_DATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),"
+    r" (?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}) (?P<year>[0-9]{4})"
+    r" (?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2}) GMT"
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_CERTAIN = timedelta(seconds=1)
+
+
+class ContentRange(NamedTuple):
+    """Which bytes a 206 holds: first, last (inclusive), and how many there are altogether."""
+
+    start: int
+    end: int
+    total: int | None
+    """None: the server does not say (``*``)."""
+
+
+def content_length(value: str | None) -> int | None:
+    """``Content-Length`` (RFC 9110, 8.6); None when there is none or it makes no sense."""
+    return int(value) if value is not None and _LENGTH.fullmatch(value) else None
+
+
+def content_range(value: str) -> ContentRange | None:
+    """``Content-Range`` of a 206 (RFC 9110, 14.4); None when it names no bytes, or impossible ones.
+
+    The ``bytes */N`` of a 416 names none.
+    """
+    match = _RANGE.fullmatch(value)
+    if match is None:
+        return None
+    total = None if match["total"] == "*" else int(match["total"])
+    found = ContentRange(int(match["start"]), int(match["end"]), total)
+    possible = found.start <= found.end and (total is None or found.end < total)
+    return found if possible else None
+
+
+def validator(headers: Mapping[str, str]) -> Validator:
+    """What may stand in ``If-Range`` for this answer (fields by lower-case names); empty: nothing.
+
+    A strong ETag; or Last-Modified, where there is no ETag at all (RFC 9110, 13.1.5: a weak one
+    says that equal dates need not mean equal bytes) and the date is a strong validator (8.8.2.2):
+    ``Date`` is at least a second later, so that no change can hide within the date's second.
+    """
+    etag = headers.get("etag", "").strip()
+    if etag:
+        return Validator(etag=etag) if _STRONG_ETAG.fullmatch(etag) else Validator()
+    text = headers.get("last-modified", "").strip()
+    modified, sent = _date(text), _date(headers.get("date", "").strip())
+    strong = modified is not None and sent is not None and sent - modified >= _CERTAIN
+    return Validator(last_modified=text) if strong else Validator()
+
+
+def _date(text: str) -> datetime | None:
+    """An IMF-fixdate (RFC 9110, 5.6.7), the only form that a sender may generate."""
+    match = _DATE.fullmatch(text)
+    if match is None or match["month"] not in _MONTHS:
+        return None
+    names = ("day", "hour", "minute", "second")
+    day, hour, minute, second = (int(match[name]) for name in names)
+    month = _MONTHS.index(match["month"]) + 1
+    try:
+        return datetime(int(match["year"]), month, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,103 @@
+"""Fresh temporary links: one request serves everybody who waits for a link of the same run.
+
+Knows when a link lapses and that a refused one must be renewed; fetching it is the ``Source``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import LinkUnusable
+from artifact_sync.events import LinkRenewed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from artifact_sync.events import Observer
+    from artifact_sync.model import ArtifactKey, CubeKey, Link, RunKey
+    from artifact_sync.ports import Clock, Source
+
+_MARGIN = 5.0
+"""Seconds before a link lapses in which it is not used any more ..."""
+_MARGIN_SHARE = 0.25
+"""... or this share of its life, where it lives so short that the margin would be all of it."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """The links of one run."""
+
+    outstanding: dict[CubeKey, set[ArtifactKey]]
+    links: dict[ArtifactKey, tuple[Link, float]] = field(default_factory=dict)
+    """Each with the moment after which it is too old to be begun with."""
+    flight: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Links:
+    """The links of the runs that are being fetched."""
+
+    def __init__(self, source: Source, clock: Clock, observer: Observer) -> None:
+        self._source = source
+        self._clock = clock
+        self._observer = observer
+        self._runs: dict[RunKey, _Held] = {}
+
+    def open(
+        self, run: RunKey, links: Mapping[ArtifactKey, Link], wanted: Iterable[ArtifactKey]
+    ) -> None:
+        """Begin with the links of a run's answer that has just come."""
+        outstanding: dict[CubeKey, set[ArtifactKey]] = {}
+        for key in wanted:
+            outstanding.setdefault(key.cube_key, set()).add(key)
+        held = self._runs[run] = _Held(outstanding)
+        self._keep(held, links)
+
+    def close(self, run: RunKey) -> None:
+        """Forget a run's links: nobody wants them any more."""
+        self._runs.pop(run, None)
+
+    def done(self, key: ArtifactKey) -> None:
+        """The artifact needs no link any more."""
+        if (held := self._runs.get(key.run_key)) is not None:
+            held.links.pop(key, None)
+            held.outstanding.get(key.cube_key, set()).discard(key)
+
+    async def get(self, key: ArtifactKey) -> Link:
+        """A link that has some life left, renewed if need be. ``ServiceError``, ``LinkUnusable``."""
+        held = self._runs[key.run_key]
+        return self._fresh(held, key) or await self._renewed(held, key, None)
+
+    async def renew(self, key: ArtifactKey, refused: Link) -> Link:
+        """Another link than the one that was refused; one that somebody else has got will do."""
+        return await self._renewed(self._runs[key.run_key], key, refused)
+
+    async def _renewed(self, held: _Held, key: ArtifactKey, refused: Link | None) -> Link:
+        async with held.flight:
+            link = self._fresh(held, key)
+            if link is None or link == refused:
+                link = await self._fetch(held, key)
+        return link
+
+    async def _fetch(self, held: _Held, key: ArtifactKey) -> Link:
+        wanted = held.outstanding.get(key.cube_key, set()) | {key}
+        links = await self._source.links(key.run_key, frozenset(wanted))
+        self._keep(held, links)
+        self._observer.notify(LinkRenewed(key.run_key, len(links)))
+        if key not in links:
+            raise LinkUnusable(
+                "the service says that the artifact is there but gives no link to it"
+            )
+        return links[key]
+
+    def _fresh(self, held: _Held, key: ArtifactKey) -> Link | None:
+        link, until = held.links.get(key, (None, 0.0))
+        return link if self._clock.monotonic() < until else None
+
+    def _keep(self, held: _Held, links: Mapping[ArtifactKey, Link]) -> None:
+        now = self._clock.monotonic()
+        for key, link in links.items():
+            if key in held.outstanding.get(key.cube_key, ()):
+                margin = min(_MARGIN, _MARGIN_SHARE * (link.lapses_at - now))
+                held.links[key] = (link, link.lapses_at - margin)

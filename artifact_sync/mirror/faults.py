@@ -1,0 +1,78 @@
+"""The operating system's errors as ours: what every module that touches the mirror's disk uses."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import DiskError, NoSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_IN_THE_WAY = frozenset({errno.ENOTDIR, errno.ELOOP, getattr(errno, "EMLINK", errno.ELOOP)})
+_ADVICE = {
+    errno.EROFS: "mount it read-write",
+    errno.EACCES: "give this user the right to it",
+    errno.EPERM: "give this user the right to it",
+    errno.EIO: "check the disk",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+}
+
+
+@contextmanager
+def disk_errors(what: str, root: Path | None = None) -> Iterator[None]:
+    """Turn ``OSError`` into ``NoSpace`` or ``DiskError``.
+
+    ``what``: a noun for the message, the file or folder that is worked on; no secrets. ``root``:
+    the mirror's, whose free space a full disk's message then tells.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, what, root) from error
+
+
+def disk_error(error: OSError, what: str, root: Path | None = None) -> DiskError:
+    """The error of ours that an ``OSError`` stands for."""
+    if error.errno in _FULL:
+        return NoSpace(
+            f"{what}: no space left{_how_much(root)}: free some and run it again, what came so far"
+            " is kept"
+        )
+    advice = _ADVICE.get(error.errno or 0)
+    reason = error.strerror or type(error).__name__
+    return DiskError(f"{what}: {reason}: {advice}" if advice else f"{what}: {reason}")
+
+
+def _how_much(root: Path | None) -> str:
+    if root is None:
+        return ""
+    try:
+        return f" in {root} ({shutil.disk_usage(root).free:,} bytes are free)"
+    except OSError:
+        return f" in {root}"
+
+
+def in_the_way(error: OSError) -> bool:
+    """Whether a folder could not be entered because something that is no folder has its name.
+
+    With ``O_NOFOLLOW | O_DIRECTORY`` a symbolic link is ENOTDIR on Linux, ELOOP on macOS and EMLINK
+    on FreeBSD.
+    """
+    return error.errno in _IN_THE_WAY or isinstance(error, NotADirectoryError)
+
+
+def is_not_offered(error: OSError) -> bool:
+    """Whether the file system, and not a fault of it, says no: it does not know the operation."""
+    return error.errno in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+
+
+def not_a_folder(name: str) -> NotADirectoryError:
+    """The error of entering what is no folder."""
+    return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)

@@ -1,0 +1,219 @@
+"""One open folder: the calls that work on names in it, none of which follows a symbolic link.
+
+Two kinds: by descriptor (openat(2) and its kin), which nobody can pull away from under us, and by
+path with a look beforehand, for Windows. Their errors are ``OSError``; what to make of them, and
+how to walk from folder to folder, is ``tree``'s.
+"""
+
+# ruff: noqa: D102 - the contract of every method stands on ``Folder``
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from typing import TYPE_CHECKING, Protocol, Self
+
+from artifact_sync.mirror.faults import is_not_offered, not_a_folder
+from artifact_sync.mirror.renaming import rename_new
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_CALLS = (os.open, os.stat, os.mkdir, os.rename, os.symlink, os.readlink, os.unlink)
+BY_DESCRIPTOR = (
+    all(call in os.supports_dir_fd for call in _CALLS)
+    and os.scandir in os.supports_fd
+    and hasattr(os, "O_DIRECTORY")
+    and hasattr(os, "O_NOFOLLOW")
+)
+
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _CLOEXEC
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+# A FIFO or a terminal that somebody has put there must not block us or become ours.
+_FILE = (
+    _NOFOLLOW
+    | _CLOEXEC
+    | getattr(os, "O_NONBLOCK", 0)
+    | getattr(os, "O_NOCTTY", 0)
+    | getattr(os, "O_BINARY", 0)
+)
+_MOUNT_POINT = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a junction
+
+
+class Folder(Protocol):
+    """An open folder. A name is one component. Close it, or use it as a context manager."""
+
+    def enter(self, name: str) -> Self:
+        """Open a folder in it; ``faults.in_the_way`` knows the error when it is none."""
+
+    def make(self, name: str, mode: int) -> None:
+        """Make a folder in it, under the umask."""
+
+    def look(self, name: str) -> os.stat_result | None:
+        """What has the name, or None."""
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        """Open a file; a new descriptor."""
+
+    def take(self, name: str, source: Self, source_name: str, *, fresh: bool) -> None:
+        """Rename something from another folder into this one.
+
+        ``fresh``: only when the name is free, else ``FileExistsError``. Otherwise a file that has
+        the name is replaced, atomically.
+        """
+
+    def point(self, name: str, target: str) -> None:
+        """Make a symbolic link to a folder."""
+
+    def target(self, name: str) -> str:
+        """Where a symbolic link points to."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a symbolic link."""
+
+    def entries(self) -> list[tuple[str, bool]]:
+        """The names in it, and whether each is a folder."""
+
+    def sync(self) -> None:
+        """Make the names in it durable."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class DescriptorFolder:
+    """A folder held by its descriptor."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Open a folder by its path, through symbolic links."""
+        return cls(os.open(path, _FOLDER))
+
+    def enter(self, name: str) -> Self:
+        return type(self)(os.open(name, _FOLDER | _NOFOLLOW, dir_fd=self.fd))
+
+    def make(self, name: str, mode: int) -> None:
+        os.mkdir(name, mode, dir_fd=self.fd)
+
+    def look(self, name: str) -> os.stat_result | None:
+        try:
+            return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        return os.open(name, flags | _FILE, mode, dir_fd=self.fd)
+
+    def take(self, name: str, source: Self, source_name: str, *, fresh: bool) -> None:
+        if fresh:
+            rename_new(source_name, source.fd, name, self.fd)
+        else:
+            os.rename(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd)
+
+    def point(self, name: str, target: str) -> None:
+        os.symlink(target, name, dir_fd=self.fd)
+
+    def target(self, name: str) -> str:
+        return os.readlink(name, dir_fd=self.fd)
+
+    def remove(self, name: str) -> None:
+        os.unlink(name, dir_fd=self.fd)
+
+    def entries(self) -> list[tuple[str, bool]]:
+        with os.scandir(self.fd) as entries:
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+
+    def sync(self) -> None:
+        try:
+            sync_file(self.fd)
+        except OSError as error:
+            if not is_not_offered(error):  # some network file systems know no fsync of a folder
+                raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self.fd)
+
+
+class PathFolder:
+    """A folder held by its path, for systems without descriptors of folders (Windows)."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def enter(self, name: str) -> Self:
+        path = self.path / name
+        if not _is_real_folder(path.lstat()):
+            raise not_a_folder(name)
+        return type(self)(path)
+
+    def make(self, name: str, mode: int) -> None:
+        (self.path / name).mkdir(mode)
+
+    def look(self, name: str) -> os.stat_result | None:
+        try:
+            return (self.path / name).lstat()
+        except FileNotFoundError:
+            return None
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        return os.open(self.path / name, flags | _FILE, mode)
+
+    def take(self, name: str, source: Self, source_name: str, *, fresh: bool) -> None:
+        target = self.path / name
+        if fresh and os.path.lexists(target):
+            raise FileExistsError(name)
+        move = os.rename if fresh else os.replace  # on Windows ``rename`` never overwrites
+        move(source.path / source_name, target)
+
+    def point(self, name: str, target: str) -> None:
+        (self.path / name).symlink_to(target.replace("/", os.sep), target_is_directory=True)
+
+    def target(self, name: str) -> str:
+        return (self.path / name).readlink().as_posix()
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink()
+
+    def entries(self) -> list[tuple[str, bool]]:
+        return [(path.name, _is_real_folder(path.lstat())) for path in self.path.iterdir()]
+
+    def sync(self) -> None:
+        """Nothing: Windows cannot, and NTFS keeps a journal of names."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _is_real_folder(found: os.stat_result) -> bool:
+    """Whether it is a folder and no junction, which Windows shows as one."""
+    return stat.S_ISDIR(found.st_mode) and getattr(found, "st_reparse_tag", 0) != _MOUNT_POINT
+
+
+def open_folder(path: Path) -> Folder:
+    """Open a folder by its path, the way that this system knows best."""
+    return DescriptorFolder.at(path) if BY_DESCRIPTOR else PathFolder(path)
+
+
+def sync_file(fd: int) -> None:
+    """Make what was written durable; on macOS, where fsync(2) does not, by ``F_FULLFSYNC``."""
+    if sys.platform == "darwin":
+        import fcntl  # noqa: PLC0415 - no such module on Windows
+
+        try:
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        except OSError:
+            os.fsync(fd)
+    else:
+        os.fsync(fd)

@@ -1,0 +1,208 @@
+"""The layout: which artifact goes where below the mirror's root. Pure.
+
+What one component of a path may be is ``names``'. A layout is a template such as
+``{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}``; ``layout_problems`` says what is wrong
+with one, above all how two artifacts could get the same path.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import UnsafePath, UsageError
+from artifact_sync.mirror.manifest import RUN, SUMS
+from artifact_sync.mirror.names import file_component, fold, shown, size, slug_component
+from artifact_sync.model import ArtifactKey, MirrorPath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from artifact_sync.model import RepoName, RunKey
+
+OWN = ".artifact-sync"
+"""The folder of this program's own files, at the root."""
+
+LATEST = "latest"
+LATEST_SUCCESS = "latest-success"
+
+FIELDS = ArtifactKey._fields
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_MOST_COMPONENTS = 100
+_LONGEST_PATH = 2000
+_LONGEST_LITERAL = 100
+"""Leaves room for a slug, or for its hash, beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One component of a template."""
+
+    text: str
+    prefix: str
+    fields: tuple[str, ...]
+    suffix: str
+
+    @classmethod
+    def parse(cls, text: str) -> _Part:
+        pieces = _FIELD.split(text)
+        return cls(text, pieces[0], tuple(pieces[1::2]), "".join(pieces[2::2]))
+
+    @property
+    def sample(self) -> str:
+        """The component with plain values in place of the fields."""
+        return _FIELD.sub("x", self.text)
+
+
+class Layout:
+    """A checked template. Raises ``UsageError`` with every problem of it."""
+
+    def __init__(self, template: str) -> None:
+        problems = layout_problems(template)
+        if problems:
+            raise UsageError("\n".join(problems))
+        self.template = template
+        *self._folders, _ = (_Part.parse(text) for text in template.split("/"))
+        self._run = _position(self._folders, "run")
+        self._ours = {
+            0: frozenset({OWN}),
+            self._run: frozenset({LATEST, LATEST_SUCCESS}),
+            self._run + 1: frozenset({fold(SUMS), fold(RUN)}),
+        }
+
+    def place(self, key: ArtifactKey) -> MirrorPath:
+        """The path of an artifact's file. Raises ``UnsafePath``, which names what is wrong."""
+        folders = self._components(key._asdict(), len(self._folders))
+        return MirrorPath("/".join([*folders, *_file_components(key.local_path)]))
+
+    def run_folder(self, key: RunKey) -> MirrorPath:
+        """The folder of a run's files and of its manifests, and of nothing else."""
+        values = {**key.repo._asdict(), "run": key.run}
+        return MirrorPath("/".join(self._components(values, self._run + 1)))
+
+    def repo_folder(self, repo: RepoName) -> MirrorPath:
+        """The folder that holds a repository's run folders and the links to the latest ones."""
+        return MirrorPath("/".join(self._components(repo._asdict(), self._run)))
+
+    def manifests(self, key: RunKey) -> tuple[MirrorPath, MirrorPath]:
+        """The paths of a run's ``SHA256SUMS`` and ``run.json``."""
+        folder = self.run_folder(key)
+        return MirrorPath(f"{folder}/{SUMS}"), MirrorPath(f"{folder}/{RUN}")
+
+    def latest(self, repo: RepoName) -> tuple[MirrorPath, MirrorPath]:
+        """The paths of a repository's links ``latest`` and ``latest-success``."""
+        folder = self.repo_folder(repo)
+        return MirrorPath(f"{folder}/{LATEST}"), MirrorPath(f"{folder}/{LATEST_SUCCESS}")
+
+    @staticmethod
+    def collision_key(path: str) -> str:
+        """Equal for two paths that are one file on some file system."""
+        return fold(path)
+
+    def _components(self, values: dict[str, str], count: int) -> Iterator[str]:
+        for depth, part in enumerate(self._folders[:count]):
+            yield self._component(depth, part, values) if part.fields else part.text
+
+    def _component(self, depth: int, part: _Part, values: dict[str, str]) -> str:
+        (field,) = part.fields
+        try:
+            return slug_component(
+                part.prefix, values[field], part.suffix, self._ours.get(depth, frozenset())
+            )
+        except UnsafePath as problem:
+            raise UnsafePath(f"the {field}: {problem}") from problem
+
+
+def _file_components(local_path: str) -> list[str]:
+    """The components of a ``local_path``: ``./a//b/`` is ``a/b``."""
+    parts = [part for part in local_path.split("/") if part not in {"", "."}]
+    fault = _path_fault(local_path, parts)
+    if fault:
+        raise UnsafePath(f"the path {shown(local_path)} {fault}: change it in the CI file")
+    try:
+        components = [file_component(part) for part in parts]
+    except UnsafePath as problem:
+        raise UnsafePath(f"in the path {shown(local_path)}, {problem}") from problem
+    if size("/".join(components)) > _LONGEST_PATH:
+        raise UnsafePath(f"the path {shown(local_path)} is longer than {_LONGEST_PATH:,} bytes")
+    return components
+
+
+def _path_fault(local_path: str, parts: Sequence[str]) -> str:
+    if local_path.startswith("/"):
+        return "is absolute"
+    if not parts:
+        return "names no file"
+    if _DRIVE.match(local_path) or _DRIVE.match(parts[0]):
+        return "begins with a drive letter of Windows"
+    if len(parts) > _MOST_COMPONENTS:
+        return f"has more than {_MOST_COMPONENTS} components"
+    return ""
+
+
+def layout_problems(template: str) -> tuple[str, ...]:
+    """Everything that is wrong with a template, a sentence each; empty: it is fine."""
+    parts = [_Part.parse(text) for text in template.split("/")]
+    unclear = (*_field_problems(parts), *_literal_problems(parts))
+    return unclear or tuple(_order_problems(parts))
+
+
+def _field_problems(parts: Sequence[_Part]) -> Iterator[str]:
+    used = [field for part in parts for field in part.fields]
+    for field in dict.fromkeys(used):
+        if field not in FIELDS:
+            known = ", ".join(f"{{{name}}}" for name in FIELDS)
+            yield f"the layout has {shown('{' + field + '}')}, which is none of its fields: {known}"
+    for field in FIELDS:
+        if field not in used:
+            yield f"the layout lacks {{{field}}}: two artifacts could get the same path"
+        elif used.count(field) > 1:
+            yield f"the layout has {{{field}}} more than once"
+    for part in parts:
+        if len(part.fields) > 1:
+            yield (
+                f"the layout's {shown(part.text)} has more than one field between two slashes: a-b"
+                " and c could get the same name as a and b-c"
+            )
+
+
+def _literal_problems(parts: Sequence[_Part]) -> Iterator[str]:
+    for part in parts:
+        if not part.text:
+            yield "the layout begins or ends with a slash, or has two in a row"
+        elif "{" in part.sample or "}" in part.sample:
+            yield f"the layout's {shown(part.text)} has a brace that does not enclose a field"
+        elif not _is_plain(part.sample):
+            yield f"the layout's {shown(part.text)} is no safe name for a folder on every system"
+
+
+def _is_plain(name: str) -> bool:
+    try:
+        plain = file_component(name) == name and "%" not in name
+        return plain and size(name) <= _LONGEST_LITERAL
+    except UnsafePath:
+        return False
+
+
+def _order_problems(parts: Sequence[_Part]) -> Iterator[str]:
+    """What is wrong with a template whose components are all fine by themselves."""
+    if parts[-1].text != "{local_path}":
+        yield "the layout must end with /{local_path}, with nothing else in that component"
+    run = _position(parts, "run")
+    for field in ("org", "repo"):
+        if _position(parts, field) > run:
+            yield f"the layout has {{{field}}} after {{run}}, which must come after it"
+    for field in ("workflow", "task", "cube"):
+        if _position(parts, field) < run:
+            yield f"the layout has {{{field}}} before {{run}}, which must come before it"
+    if fold(parts[0].text) == OWN:
+        yield f"the layout begins with {OWN}, where artifact-sync keeps its own files"
+    if any(fold(part.text) in {fold(SUMS), fold(RUN)} for part in parts[run + 1 : run + 2]):
+        yield f"the layout has {SUMS} or {RUN} below {{run}}, where the manifests are written"
+
+
+def _position(parts: Sequence[_Part], field: str) -> int:
+    return next(depth for depth, part in enumerate(parts) if field in part.fields)

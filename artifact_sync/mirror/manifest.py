@@ -1,0 +1,129 @@
+"""The manifests beside a complete run's files, rendered. Pure; writing them is ``Mirror``'s.
+
+``SHA256SUMS`` is for ``sha256sum -c SHA256SUMS`` in the run's folder. ``run.json`` is UTF-8 JSON,
+an object with the members
+
+===============  ==================================================================================
+format           1, raised when a member changes its meaning
+tool             ``artifact-sync``
+source           the host of the service
+org, repo, run   slugs
+status, event    the run's own words
+created_at       RFC 3339 in UTC, or null; likewise ``finished_at``
+artifacts        a list, by ``path``, of objects with the members below
+===============  ==================================================================================
+
+================  =================================================================================
+workflow          slug; likewise ``task`` and ``cube``
+local_path        as the CI file has it
+path              of the file, relative to the run's folder
+size              bytes
+sha256            hex
+strength          how well the bytes are vouched for: ``none``, ``length``, ``checksum``, ``digest``
+evidence          a list of what vouched for them, strongest first
+etag              the server's, or an empty text; likewise ``content_encoding`` and ``version``
+mirrored_at       RFC 3339 in UTC, or null
+================  =================================================================================
+
+Same content, same bytes: neither holds the time of its writing. Neither holds a link.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from artifact_sync.model import ArtifactRow, MirrorPath, Run, RunRow
+
+SUMS = "SHA256SUMS"
+RUN = "run.json"
+
+_FORMAT = 1
+
+
+def sums(rows: Iterable[tuple[str, str]]) -> bytes:
+    """``SHA256SUMS`` of relative paths and their SHA-256 (hex), by path.
+
+    As coreutils' ``sha256sum`` writes it: a name with a backslash or a line break is escaped, and
+    its line begins with a backslash.
+    """
+    return b"".join(
+        _line(name.encode("utf-8", "surrogateescape"), sha) for name, sha in _sorted(rows)
+    )
+
+
+def _sorted(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(rows)
+
+
+def _line(name: bytes, sha256: str) -> bytes:
+    escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+    mark = b"\\" if escaped != name else b""
+    return mark + sha256.encode("ascii") + b"  " + escaped + b"\n"
+
+
+def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
+    """``SHA256SUMS`` of mirrored artifacts below a run's folder."""
+    return sums((relative(row.path, folder), row.sha256) for row in rows if row.path is not None)
+
+
+def run_json(
+    run: Run | RunRow, rows: Iterable[ArtifactRow], folder: MirrorPath, host: str
+) -> bytes:
+    """``run.json`` of a run, its mirrored artifacts, its folder, and the service's host."""
+    artifacts = [_artifact(row, relative(row.path, folder)) for row in rows if row.path is not None]
+    about = {
+        "format": _FORMAT,
+        "tool": "artifact-sync",
+        "source": host,
+        **run.key.repo._asdict(),
+        "run": run.key.run,
+        "status": run.status,
+        "event": run.event,
+        "created_at": _date(run.created_at),
+        "finished_at": _date(run.finished_at),
+        "artifacts": sorted(artifacts, key=lambda artifact: artifact["path"]),
+    }
+    text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
+    return (
+        text.encode("utf-8", "backslashreplace") + b"\n"
+    )  # a lone surrogate becomes JSON's \udXXX
+
+
+def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:
+    return {
+        "workflow": row.key.workflow,
+        "task": row.key.task,
+        "cube": row.key.cube,
+        "local_path": row.key.local_path,
+        "path": path,
+        "size": row.size,
+        "sha256": row.sha256,
+        "strength": str(row.strength),
+        "evidence": list(row.evidence),
+        "etag": row.etag,
+        "content_encoding": row.content_encoding,
+        "version": row.version,
+        "mirrored_at": _date(row.mirrored_at),
+    }
+
+
+def _date(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC; a moment without a time zone is taken as UTC."""
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def relative(path: MirrorPath, folder: MirrorPath) -> str:
+    """A path below a folder, without the folder. ``ValueError`` when it is not below it."""
+    if not path.startswith(f"{folder}/"):
+        msg = f"{path!r} is not below {folder!r}"
+        raise ValueError(msg)
+    return path[len(folder) + 1 :]

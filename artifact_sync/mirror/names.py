@@ -1,0 +1,143 @@
+"""The rules for one component of a path: POSIX's and Windows's together, on every system. Pure.
+
+A slug becomes a component whatever it holds: what may not stand in a name is percent-encoded, and
+two slugs never become one name. A component of a ``local_path`` is somebody's file name: it stays
+as it is or is refused, but for the characters of globs, which are encoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import UnsafePath
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+LONGEST = 255
+"""Bytes of UTF-8 that a component may have (ext4, XFS, APFS, ZFS).
+
+No more than 255 bytes are never more than 255 UTF-16 units either, the limit of NTFS.
+"""
+
+_UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029"
+_CONTROL = re.compile(f"[{_UNPRINTABLE}]")
+_SURROGATE = re.compile("[\\ud800-\\udfff]")
+_ILLEGAL = re.compile('[<>:"|?*]')
+_NO_SLUG = re.compile(f'[%/\\\\<>:"|?*{_UNPRINTABLE}\\ud800-\\udfff]')
+_CUT = re.compile(r"~(?=[0-9a-f]{32}\Z)", re.IGNORECASE)
+_DEVICE = re.compile(
+    r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:[.:].*)?",
+    re.DOTALL,
+)
+_IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_SHOWN = 80
+
+
+def shown(name: str) -> str:
+    """A remote name as a message may show it: quoted, unprintables escaped, not too long."""
+    return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")
+
+
+def fold(name: str) -> str:
+    """Equal for two names that are one on some file system.
+
+    Unicode's canonical caseless matching (D145), as on APFS, plus the default-ignorable characters
+    that HFS+ and ext4's casefold pass over.
+    """
+    decomposed = unicodedata.normalize("NFD", _IGNORABLE.sub("", name))
+    return unicodedata.normalize("NFC", decomposed.casefold())
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows takes the name for a device, with or without an extension."""
+    return _DEVICE.fullmatch(fold(name)) is not None
+
+
+def slug_component(prefix: str, slug: str, suffix: str, ours: Collection[str] = ()) -> str:
+    """A slug, with a layout's literal text around it, as one component; injective in the slug.
+
+    ``ours``: folded names that only this program may use here. A slug that becomes too long is cut
+    and gets its hash; one that looks as if it had been cut has its ``~`` encoded.
+    """
+    if not slug:
+        raise UnsafePath("an empty name cannot become a folder of the mirror")
+    pieces = _encoded(slug)
+    whole = prefix + "".join(pieces) + suffix
+    if is_device(whole) or fold(whole) in ours:
+        if prefix:
+            prefix = percent(prefix[0]) + prefix[1:]
+        else:
+            pieces[0] = percent(slug[0])
+    return prefix + _fitting(pieces, slug, LONGEST - size(prefix + suffix)) + suffix
+
+
+def _encoded(slug: str) -> list[str]:
+    """A slug character by character, encoded where need be."""
+    pieces = [percent(char) if _NO_SLUG.match(char) else char for char in slug]
+    if slug[-1] in ". ":
+        pieces[-1] = percent(slug[-1])
+    if (cut := _CUT.search(slug)) is not None:
+        pieces[cut.start()] = percent("~")
+    return pieces
+
+
+def _fitting(pieces: list[str], slug: str, room: int) -> str:
+    """The pieces, or as many as leave room for the hash of the whole slug."""
+    if size("".join(pieces)) <= room:
+        return "".join(pieces)
+    digest = hashlib.sha256(slug.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    room -= 1 + len(digest)
+    kept = ""
+    for piece in pieces:
+        room -= size(piece)
+        if room < 0:
+            break
+        kept += piece
+    return f"{kept}~{digest}"
+
+
+def percent(char: str) -> str:
+    """A character as percent-encoded UTF-8 (RFC 3986, 2.1), lone surrogates included."""
+    return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+
+
+def size(text: str) -> int:
+    """The bytes of a text in UTF-8."""
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def file_component(name: str) -> str:
+    """One component of a ``local_path``, with the characters of globs encoded.
+
+    ``%`` stays as it is: two paths that become one by this are a clash, which the plan refuses.
+    """
+    fault = _fault(name)
+    if fault:
+        raise UnsafePath(f"{shown(name)} {fault}: rename it in the CI file")
+    encoded = _ILLEGAL.sub(lambda found: percent(found[0]), name)
+    if size(encoded) > LONGEST:
+        raise UnsafePath(f"{shown(name)} is longer than {LONGEST} bytes: rename it in the CI file")
+    return encoded
+
+
+def _fault(name: str) -> str:
+    """What keeps a name from being a file's on every system; empty: nothing."""
+    if name == "..":
+        return "leads out of its folder"
+    if _CONTROL.search(name):
+        return "holds a control character"
+    if _SURROGATE.search(name):
+        return "is not valid Unicode"
+    if "\\" in name:
+        return "holds a backslash, which is a separator on Windows"
+    if name[-1:] in {".", " "}:
+        return "ends with a dot or a space, which Windows drops"
+    return "is the name of a device on Windows" if is_device(name) else ""

@@ -1,0 +1,62 @@
+"""The program's own folder at the mirror's root: its names, and making sure that it is ours.
+
+Ledger, staging, displaced files and the lock live in it; what each of them holds is not known here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import DiskError
+from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.mirror.folders import open_folder
+from artifact_sync.mirror.layout import OWN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STAGING = "staging"
+DISPLACED = "displaced"
+LOCK = "lock"
+
+
+def prepare(root: Path) -> Path:
+    """Make the mirror's root and our folders where they are missing; the path of our own folder.
+
+    Ours are open to the owner alone. Raises ``DiskError`` when one of them is no real folder, or
+    is neither this user's nor of whoever owns the root: then somebody else has planted it.
+    """
+    own = root / OWN
+    with disk_errors(str(root), root):
+        _make_root(root)
+        owners = {root.stat().st_uid, getattr(os, "geteuid", int)()}
+        for folder in (own, own / STAGING, own / DISPLACED):
+            with suppress(FileExistsError):
+                folder.mkdir(0o700)
+            _check(folder, owners)
+    return own
+
+
+def _make_root(root: Path) -> None:
+    """Make the root and what is missing above it, so that it outlives a power cut."""
+    missing = [path for path in (root, *root.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        with open_folder(path.parent) as parent:
+            parent.sync()
+
+
+def _check(folder: Path, owners: set[int]) -> None:
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise DiskError(
+            f"{folder} is no folder, but artifact-sync keeps its own files there: move it away"
+        )
+    if found.st_uid not in owners:
+        raise DiskError(
+            f"{folder} belongs to another user (id {found.st_uid}): run artifact-sync as that"
+            " user, or move the folder away"
+        )

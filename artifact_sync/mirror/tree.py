@@ -1,0 +1,152 @@
+"""Walks below the mirror's root, folder by folder, following no symbolic link. Blocking.
+
+What happens to a thing that stands in the way is the caller's to decide.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import UnsafePath
+from artifact_sync.mirror.faults import in_the_way
+from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.names import fold, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from artifact_sync.mirror.folders import Folder
+
+Parts = tuple[str, ...]
+"""A path's components."""
+
+_REMEMBERED = 4096
+
+
+class InTheWay(Exception):
+    """Something that is no folder has the name of a folder that is to be made."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        super().__init__("/".join(parts))
+
+
+def split(path: str) -> Parts:
+    """The components of a path for a file of the mirror.
+
+    ``mirror.layout`` has checked it; this is the second look, since the ledger is a file, too.
+    """
+    parts = tuple(path.split("/"))
+    if fold(parts[0]) == OWN or any(part in {"", ".", ".."} or "\0" in part for part in parts):
+        raise UnsafePath(f"{shown(path)} is no path for a file of the mirror")
+    return parts
+
+
+class Tree:
+    """The folders below a root. ``durable``: what is made outlives a power cut."""
+
+    def __init__(self, root: Path, opener: Callable[[Path], Folder], *, durable: bool) -> None:
+        self.root = root
+        self.durable = durable
+        self._opener = opener
+        self._known: set[Parts] = set()
+        """Folders whose names this process has made durable. Never trusted to exist."""
+        self._lock = threading.Lock()
+
+    def existing(self, parts: Parts) -> Folder:
+        """Open a folder. ``OSError`` when it, or one above it, is missing or no folder."""
+        return self._reach(parts, lambda folder, way: folder.enter(way[-1]))
+
+    @contextmanager
+    def entered(self, parts: Parts) -> Iterator[Folder | None]:
+        """A folder while it is worked in; None when it, or one above it, is not there."""
+        try:
+            folder = self.existing(parts)
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) and not in_the_way(error):
+                raise
+            yield None
+            return
+        with folder:
+            yield folder
+
+    def made(self, parts: Parts) -> Folder:
+        """Open a folder, made as needed. Raises ``InTheWay``."""
+        return self._reach(parts, self._enter_or_make)
+
+    def _reach(self, parts: Parts, step: Callable[[Folder, Parts], Folder]) -> Folder:
+        folder = self._opener(self.root)
+        for depth in range(1, len(parts) + 1):
+            with folder:
+                below = step(folder, parts[:depth])
+            folder = below
+        return folder
+
+    def _enter_or_make(self, folder: Folder, way: Parts) -> Folder:
+        try:
+            below = self._enter(folder, way)
+        except FileNotFoundError:
+            self._forget(way)
+            with suppress(FileExistsError):  # another thread was quicker
+                folder.make(way[-1], 0o755)
+            below = self._enter(folder, way)
+        try:
+            self._settle(folder, way)
+        except BaseException:
+            below.__exit__()
+            raise
+        return below
+
+    def _enter(self, folder: Folder, way: Parts) -> Folder:
+        try:
+            return folder.enter(way[-1])
+        except OSError as error:
+            if in_the_way(error):
+                raise InTheWay(way) from error
+            raise
+
+    def _settle(self, folder: Folder, way: Parts) -> None:
+        """Make a folder's name durable, unless this process has done so since it was made.
+
+        A folder that another thread, or a process that was killed, has just made may not be yet.
+        """
+        if self.durable and way not in self._known:
+            folder.sync()
+            self._remember(way)
+
+    def _remember(self, way: Parts) -> None:
+        with self._lock:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known.add(way)
+
+    def _forget(self, way: Parts) -> None:
+        with self._lock:
+            self._known.discard(way)
+
+    def sync(self, folder: Folder) -> None:
+        """Make the names in an open folder durable, if durability is wanted."""
+        if self.durable:
+            folder.sync()
+
+    def files(self, below: Parts) -> Iterator[str]:
+        """Paths of everything below a folder but folders, ordered as text; lazily.
+
+        Our own folder at the root is left out. One folder's names are in memory at a time, and
+        those of the folders above it.
+        """
+        with self.entered(below) as folder:
+            if folder is not None:
+                yield from _files(folder, "".join(f"{part}/" for part in below))
+
+
+def _files(folder: Folder, prefix: str) -> Iterator[str]:
+    for name in sorted(name + "/" * is_folder for name, is_folder in folder.entries()):
+        if not name.endswith("/"):
+            yield prefix + name
+        elif prefix or fold(name) != f"{OWN}/":
+            with suppress(FileNotFoundError), folder.enter(name[:-1]) as inner:
+                yield from _files(inner, prefix + name)

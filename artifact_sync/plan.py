@@ -1,0 +1,166 @@
+"""What a run needs: collected artifacts x the ledger x the mirror x now → a ``Plan``. Pure.
+
+The case table, one selected artifact a row, the first that fits wins:
+
+=====================================================  =========
+its path is unsafe, or would be one file with another  REFUSE
+mirrored, same version, its file stands with its size  KEEP
+mirrored, but the file is missing or of another size   DOWNLOAD
+mirrored, but left anew upstream                       DOWNLOAD
+gone for long, and nobody insists                      GIVE_UP
+failed before and not due yet (the daemon only)        LATER
+anything else                                          DOWNLOAD
+=====================================================  =========
+
+What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import Collision, Reason, UnsafePath
+from artifact_sync.model import Action, MirrorPath, Plan, State, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from datetime import datetime
+
+    from artifact_sync.collect import Collected
+    from artifact_sync.model import Artifact, ArtifactKey, ArtifactRow, Run
+
+PATIENCE = timedelta(days=3)
+"""How long something that may yet come, or may yet come back, is looked at again."""
+
+_LAST_TRIES = 3
+"""Passes in which a file must have been gone before it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a run before it is planned."""
+
+    rows: Mapping[ArtifactKey, ArtifactRow]
+    """The ledger's."""
+    standing: Mapping[MirrorPath, int]
+    """Sizes of the mirrored files that stand in the mirror as regular files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How to plan."""
+
+    place: Callable[[ArtifactKey], MirrorPath]
+    """The layout's; raises ``UnsafePath``."""
+    one_file: Callable[[MirrorPath], str]
+    """Equal for two paths that are one file on some file system."""
+    now: datetime
+    insist: bool = False
+    """The user named the run: what was given up is tried again."""
+    eager: bool = True
+    """The user is waiting: what failed before is tried again now, whenever it is due."""
+
+
+def make(run: Run, collected: Collected, known: Known, terms: Terms) -> Plan:
+    """Plan one run."""
+    places = _places(collected.selected, known, terms)
+    selected = (
+        _step(artifact, places[artifact.key], known, terms) for artifact in collected.selected
+    )
+    pending = (
+        _waiting(artifact, known.rows.get(artifact.key), terms) for artifact in collected.pending
+    )
+    return Plan(run, (*selected, *pending), collected.problems)
+
+
+def _places(
+    artifacts: Iterable[Artifact], known: Known, terms: Terms
+) -> Mapping[ArtifactKey, MirrorPath | UnsafePath]:
+    """A path for each, or the reason why it can have none."""
+    taken = _Taken(terms.one_file)
+    return {
+        artifact.key: _place(artifact.key, taken, terms)
+        for artifact in sorted(artifacts, key=lambda artifact: _precedence(artifact.key, known))
+    }
+
+
+def _precedence(key: ArtifactKey, known: Known) -> tuple[bool, ArtifactKey]:
+    """Who comes first keeps a name that two would have: what is mirrored already, then by key."""
+    row = known.rows.get(key)
+    return (row is None or row.state is not State.MIRRORED, key)
+
+
+def _place(key: ArtifactKey, taken: _Taken, terms: Terms) -> MirrorPath | UnsafePath:
+    try:
+        return taken.claim(terms.place(key))
+    except UnsafePath as problem:
+        return problem
+
+
+class _Taken:
+    """The names given out so far, so that no two artifacts become one file anywhere."""
+
+    def __init__(self, one_file: Callable[[MirrorPath], str]) -> None:
+        self._one_file = one_file
+        self._files: dict[str, MirrorPath] = {}
+        self._folders: dict[str, MirrorPath] = {}
+
+    def claim(self, path: MirrorPath) -> MirrorPath:
+        key = self._one_file(path)
+        folders = _parents(key)
+        other = self._files.get(key) or self._folders.get(key)
+        other = other or next((self._files[f] for f in folders if f in self._files), None)
+        if other is not None:
+            raise Collision(
+                f"its place {path!r} clashes with {other!r} of the same run, which came first"
+                " (the two would be one file on some systems): rename one of them in the CI file"
+            )
+        self._files[key] = path
+        self._folders.update(dict.fromkeys(folders, path))
+        return path
+
+
+def _parents(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _step(artifact: Artifact, place: MirrorPath | UnsafePath, known: Known, terms: Terms) -> Step:
+    row = known.rows.get(artifact.key)
+    if isinstance(place, UnsafePath):
+        return Step(Action.REFUSE, artifact, None, str(place), place.reason, row)
+    if row is None or row.state in {State.WANTED, State.PENDING, State.REFUSED}:
+        return Step(Action.DOWNLOAD, artifact, place, "new", row=row)
+    if row.state is State.MIRRORED:
+        return _mirrored(artifact, row, place, known)
+    return _failed(artifact, row, place, terms)
+
+
+def _mirrored(artifact: Artifact, row: ArtifactRow, place: MirrorPath, known: Known) -> Step:
+    size = known.standing.get(place)
+    if row.path != place or size is None:
+        return Step(Action.DOWNLOAD, artifact, place, "missing from the mirror", row=row)
+    if size != row.size:
+        return Step(Action.DOWNLOAD, artifact, place, "changed in the mirror", row=row)
+    if artifact.version and row.version and artifact.version != row.version:
+        return Step(Action.DOWNLOAD, artifact, place, "left anew upstream", row=row)
+    return Step(Action.KEEP, artifact, place, "mirrored", row=row)
+
+
+def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: Terms) -> Step:
+    old = row.first_seen is not None and terms.now - row.first_seen > PATIENCE
+    given_up = row.state is State.GONE and old and row.attempts >= _LAST_TRIES
+    if given_up and not terms.insist:
+        return Step(Action.GIVE_UP, artifact, place, row.message, Reason.GONE, row)
+    if not terms.eager and row.next_try is not None and terms.now < row.next_try:
+        return Step(Action.LATER, artifact, place, row.message, row=row)
+    return Step(Action.DOWNLOAD, artifact, place, f"failed before: {row.message}", row=row)
+
+
+def _waiting(artifact: Artifact, row: ArtifactRow | None, terms: Terms) -> Step:
+    since = row.first_seen if row is not None else None
+    if since is not None and terms.now - since > PATIENCE:
+        return Step(Action.SKIP, artifact, None, f"still {artifact.status}: not coming", row=row)
+    return Step(Action.LATER, artifact, None, f"{artifact.status}: not there yet", row=row)

@@ -1,0 +1,202 @@
+"""The body of one answer: gathered into blocks, staged while the next arrives, judged, published.
+
+A file smaller than a block never touches staging: it is judged in memory and published in one hop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.errorpage import failure_of_store_error, store_error
+from artifact_sync.errors import Cut, DiskError, DownloadError, NoSpace, RangeMismatch
+from artifact_sync.events import BytesArrived
+from artifact_sync.evidence import Hashes, judge
+from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.retry import RetryPolicy
+from artifact_sync.staging import Vouched
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from artifact_sync.answer import Body
+    from artifact_sync.events import Observer
+    from artifact_sync.evidence import Claim
+    from artifact_sync.links import Links
+    from artifact_sync.model import Artifact, MirrorPath, Strength
+    from artifact_sync.offload import Offload
+    from artifact_sync.ports import Clock, Fetcher, Mirror
+    from artifact_sync.staging import Staged
+
+BLOCK = 1 << 20
+"""Bytes gathered before they are hashed and written."""
+
+_RESERVE = 1 << 20
+"""Bytes that are always left free, so that the ledger can still say what happened."""
+
+_SNIFF = 1024
+"""Bytes at the beginning of a body in which an object store's error document shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One artifact to be fetched."""
+
+    artifact: Artifact
+    path: MirrorPath
+    claims: tuple[Claim, ...] = ()
+    """What is known of its bytes beforehand, from a sidecar artifact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a download works with."""
+
+    links: Links
+    fetcher: Fetcher
+    mirror: Mirror
+    staging: Path
+    """The folder of staged files, on the mirror's own file system."""
+    clock: Clock
+    observer: Observer
+    offload: Offload
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    min_free: int = 0
+
+
+class Reception:
+    """Receives one body."""
+
+    def __init__(self, tools: Tools, wanted: Wanted, staged: Staged, body: Body) -> None:
+        self._tools = tools
+        self._wanted = wanted
+        self._staged = staged
+        self._body = body
+        self._buffer = bytearray()
+        self._arrived = 0
+        self._begun = body.offset > 0
+        """Whether the staged file holds bytes of this very body already."""
+        self._unwanted = False
+        self._writing: asyncio.Future[None] | None = None
+        if body.offset:
+            staged.identity = body.identity
+
+    async def receive(self, chunks: AsyncIterator[bytes]) -> None:
+        """Take the body to its end; on a cut or a cancellation keep what can be gone on with."""
+        try:
+            async for chunk in chunks:
+                await self._take(chunk)
+            self._refuse_error_page()
+            self._check_end()
+        except BaseException as error:
+            await self._save(error)
+            raise
+        await self._written()
+
+    async def _take(self, chunk: bytes) -> None:
+        self._arrived += len(chunk)
+        if self._body.length is not None and self._arrived > self._body.length:
+            raise RangeMismatch("the server sent more bytes than it had announced")
+        self._tools.observer.notify(BytesArrived(self._wanted.artifact.key, len(chunk)))
+        self._buffer += chunk
+        if len(self._buffer) >= BLOCK:
+            self._refuse_error_page()
+            await self._written()
+            self._writing = self._tools.offload.start(self._write, self._taken())
+
+    def _taken(self) -> bytes:
+        block = bytes(self._buffer)
+        self._buffer.clear()
+        return block
+
+    def _check_end(self) -> None:
+        """Raise ``Cut`` unless this is the end of the file."""
+        length, total = self._body.length, self._body.total
+        end = self._body.offset + self._arrived
+        expected = total if total is not None else self._body.offset + (length or 0)
+        if end < expected:
+            raise Cut(f"the server sent {end:,} of {expected:,} bytes")
+
+    async def _written(self) -> None:
+        """Wait for the block that is being written."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            await self._tools.offload.finish(writing)
+
+    async def _save(self, error: BaseException) -> None:
+        """Stage what has come before a cut, so that the next try goes on at its byte."""
+        try:
+            await self._written()
+            if self._buffer and self._worth_saving:
+                await self._tools.offload(self._write, self._taken())
+        except DiskError:
+            if isinstance(error, DownloadError):
+                raise  # the disk's trouble is the greater one; a cancellation stays one
+
+    @property
+    def _worth_saving(self) -> bool:
+        return not self._unwanted and (self._begun or bool(self._body.identity.validator))
+
+    def _refuse_error_page(self) -> None:
+        """An object store's error document is no artifact, even with a 200."""
+        if self._begun:
+            return
+        code = store_error(bytes(self._buffer[:_SNIFF]), self._wanted.artifact.key.local_path)
+        if code is not None:
+            self._unwanted = True
+            raise failure_of_store_error(code)
+
+    async def conclude(self) -> tuple[Vouched, str | None]:
+        """Judge the bytes and put them into their place; what was in the way has moved there."""
+        return await self._tools.offload(self._conclude)
+
+    def _conclude(self) -> tuple[Vouched, str | None]:
+        rest = self._taken()
+        if not self._begun:
+            return self._publish_small(rest)
+        if rest:
+            self._write(rest)
+        return self._publish_staged()
+
+    def _publish_staged(self) -> tuple[Vouched, str | None]:
+        staged = self._staged
+        strength, evidence = self._judge(staged.hashes)
+        with disk_errors("staging"):
+            vouched = staged.vouch(strength, evidence)
+            staged.shelve()
+        displaced = self._tools.mirror.publish(staged.path, self._wanted.path, vouched.sha256)
+        return vouched, displaced
+
+    def _publish_small(self, content: bytes) -> tuple[Vouched, str | None]:
+        self._spare(len(content))
+        hashes = Hashes(self._body.identity.algorithms)
+        hashes.update(content)
+        strength, evidence = self._judge(hashes)
+        with disk_errors("staging"):
+            self._staged.discard()  # of an earlier try, should there be one
+        displaced = self._tools.mirror.publish_bytes(content, self._wanted.path)
+        return Vouched(len(content), hashes.sha256, strength, evidence), displaced
+
+    def _judge(self, hashes: Hashes) -> tuple[Strength, tuple[str, ...]]:
+        claims = (*self._body.identity.claims, *self._wanted.claims)
+        return judge(claims, hashes, length_known=self._body.total is not None)
+
+    def _write(self, block: bytes) -> None:
+        self._spare(len(block))
+        with disk_errors("staging"):
+            if not self._begun:
+                self._staged.begin(self._body.identity)
+                self._begun = True
+            self._staged.write(block)
+
+    def _spare(self, size: int) -> None:
+        """Raise ``NoSpace`` rather than fill the file system up."""
+        least = max(self._tools.min_free, _RESERVE)
+        free = self._tools.mirror.free()
+        if free - size < least:
+            raise NoSpace(
+                f"no space: {free:,} bytes are free in the mirror's file system, and {least:,} must"
+                " stay so (mirror.min_free); free some and run it again, what came so far is kept"
+            )

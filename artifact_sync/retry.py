@@ -1,0 +1,72 @@
+"""When to try again: one policy for the API and for downloads. Pure: it waits for nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
+
+_SECONDS = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]+)?)")
+_MOST_DOUBLINGS = 63
+"""Beyond any cap, and still a float."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how patiently something is tried. Seconds."""
+
+    attempts: int = 5
+    """Tries in all, the first one included."""
+    base: float = 0.5
+    """The longest delay after the first failure; doubled by each further one."""
+    cap: float = 30.0
+    """The longest delay of our own choosing."""
+    patience: float = 120.0
+    """The longest ``Retry-After`` that is waited for; who asks for more is given up on."""
+
+
+def delay(
+    policy: RetryPolicy, failures: int, retry_after: float | None, rng: Random
+) -> float | None:
+    """Seconds until the next try after this many failures in a row; None: give up.
+
+    Full jitter: anything from nothing to a bound that doubles, so that many clients that failed
+    together don't come back together. ``retry_after`` is a minimum, with a little jitter on top.
+    """
+    if failures >= policy.attempts:
+        return None
+    doublings = min(max(failures - 1, 0), _MOST_DOUBLINGS)
+    backoff = rng.uniform(0.0, min(policy.cap, policy.base * 2.0**doublings))
+    if retry_after is None or math.isnan(retry_after):
+        return backoff
+    if retry_after > policy.patience:
+        return None
+    return max(backoff, retry_after + rng.uniform(0.0, policy.base))
+
+
+def parse_retry_after(value: str, now: datetime) -> float | None:
+    """``Retry-After`` (RFC 9110, 10.2.3) as seconds from ``now``; None: it can't be read.
+
+    Both forms, seconds and an HTTP date in any of its three shapes. A fraction of a second is no
+    part of the grammar, but servers send it. What lies in the past is 0.
+    """
+    text = value.strip()
+    if match := _SECONDS.fullmatch(text):
+        sign, digits = match.groups()
+        return 0.0 if sign == "-" else float(digits)
+    moment = _http_date(text)
+    return None if moment is None else max(0.0, (moment - now).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

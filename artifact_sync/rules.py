@@ -1,0 +1,181 @@
+"""What of a repository is wanted: globs, statuses, events, age. Pure; walks no tree itself.
+
+A glob here is what people know from ignore files, with one difference: ``*`` and ``?`` also match
+``/``, so that ``*.xml`` and ``reports/*`` reach every depth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from artifact_sync.model import FINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from artifact_sync.model import ArtifactKey
+    from artifact_sync.settings import RepoSettings
+
+_TOKEN = re.compile(
+    r"(?P<any_depth>/\*\*(?=/|\Z))"
+    r"|(?P<star>\*+)"
+    r"|(?P<one>\?)"
+    r"|\[(?P<negated>[!^]?)(?P<members>\][^]]*|[^]]+)\]"
+    r"|(?P<literal>.)",
+    re.DOTALL,
+)
+_MEMBER = re.compile(r"(?P<first>.)-(?P<last>.)|(?P<single>.)", re.DOTALL)
+_FOLDER_END = r"(?=/|\Z)"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The selection of one ``[[repo]]``, compiled. Make one by ``Rules.of``."""
+
+    workflows: tuple[re.Pattern[str], ...]
+    include: tuple[re.Pattern[str], ...]
+    exclude: tuple[re.Pattern[str], ...]
+    run_statuses: frozenset[str]
+    events: frozenset[str]
+    since: float | None
+    fingerprint: str
+    """Equal for two rules that select the same and put it in the same place.
+
+    Neither order nor ``since`` matters: what falls out of ``since`` was settled all the same.
+    """
+
+    @classmethod
+    def of(cls, settings: RepoSettings, layout: str) -> Rules:
+        """Compile the settings of a repository; ``layout`` is ``mirror.layout``."""
+        return cls(
+            workflows=tuple(re.compile(_regex(glob, r"\Z")) for glob in settings.workflows),
+            include=tuple(re.compile(_path_regex(glob)) for glob in settings.include),
+            exclude=tuple(re.compile(_path_regex(glob)) for glob in settings.exclude),
+            run_statuses=frozenset(settings.run_statuses),
+            events=frozenset(settings.events),
+            since=settings.since,
+            fingerprint=_fingerprint(settings, layout),
+        )
+
+    def wants_run(self, status: str, event: str) -> bool:
+        """Whether a run is finished and of a status and an event that are wanted."""
+        return (
+            status in FINISHED
+            and (not self.run_statuses or status in self.run_statuses)
+            and (not self.events or event in self.events)
+        )
+
+    def wants_workflow(self, slug: str) -> bool:
+        """Whether a workflow's artifacts are wanted at all."""
+        return not self.workflows or _matches(self.workflows, slug)
+
+    def wants(self, key: ArtifactKey) -> bool:
+        """Whether the workflow is wanted and the path is included and not excluded.
+
+        ``./a/``, ``a`` and ``a/`` are one path. A glob that fits a folder fits all that is below.
+        One without a slash fits at every depth, one that begins with a slash from the top only.
+        """
+        if not self.wants_workflow(key.workflow):
+            return False
+        path = "/" + _plain(key.local_path)
+        included = not self.include or _matches(self.include, path)
+        return included and not _matches(self.exclude, path)
+
+    def horizon(self, now: datetime) -> datetime | None:
+        """Runs created before this are not wanted; None: however old they are."""
+        if self.since is None:
+            return None
+        try:
+            return now - timedelta(seconds=self.since)
+        except OverflowError:
+            return None  # longer ago than there are dates: everything
+
+
+def _matches(globs: Iterable[re.Pattern[str]], text: str) -> bool:
+    return any(glob.match(text) for glob in globs)
+
+
+def _plain(path: str) -> str:
+    """The path without what does not change its meaning, so that spellings compare equal.
+
+    Composed Unicode: the same Cyrillic name is typed in one form and listed in the other.
+    """
+    parts = (part for part in path.split("/") if part not in {"", "."})
+    return unicodedata.normalize("NFC", "/".join(parts))
+
+
+def _path_regex(glob: str) -> str:
+    """A regular expression that fits ``/`` + a plain path from its beginning."""
+    plain = _plain(glob)
+    if not plain:
+        return "" if glob else r"(?!)"  # "./" is the folder of everything; "" is no glob
+    anywhere = "/" not in plain and not glob.startswith("/")
+    return _regex(f"/**/{plain}" if anywhere else f"/{plain}", _FOLDER_END)
+
+
+def _regex(glob: str, end: str) -> str:
+    """A regular expression for a glob that takes time linear in the text, whatever the glob.
+
+    Between two stars stand pieces of fixed length. If the rest fits at all then it fits behind the
+    first place where a piece does, since the star behind the piece takes up the difference: so each
+    piece is looked for once, in an atomic group, and never again.
+    """
+    first, *others = _pieces(glob, end)
+    return "(?s:" + first + "".join(f"(?>.*?{piece})" for piece in others) + ")"
+
+
+def _pieces(glob: str, end: str) -> Iterator[str]:
+    """The expressions between the stars; the last one is closed by ``end``."""
+    piece = ""
+    for token in _TOKEN.finditer(glob):
+        if token["any_depth"]:
+            yield piece + _FOLDER_END
+            piece = ""
+        elif token["star"]:
+            yield piece
+            piece = ""
+        else:
+            piece += _one_character(token)
+    yield piece + end
+
+
+def _one_character(token: re.Match[str]) -> str:
+    if token["one"]:
+        return "."
+    if token["literal"]:
+        return re.escape(token["literal"])
+    return _character_class(token["members"], negated=bool(token["negated"]))
+
+
+def _character_class(members: str, *, negated: bool) -> str:
+    """``[...]`` of a glob. A range that runs backwards holds nothing."""
+    inside = "".join(_member(member) for member in _MEMBER.finditer(members))
+    if not inside:
+        return "." if negated else r"(?!)"
+    return f"[{'^' if negated else ''}{inside}]"
+
+
+def _member(member: re.Match[str]) -> str:
+    if member["single"]:
+        return re.escape(member["single"])
+    first, last = member["first"], member["last"]
+    return f"{re.escape(first)}-{re.escape(last)}" if first <= last else ""
+
+
+def _fingerprint(settings: RepoSettings, layout: str) -> str:
+    chosen = (
+        settings.workflows,
+        settings.include,
+        settings.exclude,
+        settings.run_statuses,
+        settings.events,
+    )
+    text = json.dumps([layout, *(sorted(set(words)) for words in chosen)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

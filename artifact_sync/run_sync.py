@@ -1,0 +1,215 @@
+"""One run, from its answer to its manifest: collect, plan, download, record.
+
+Which runs are looked at is ``sync``'s, the downloads are ``fetching``'s, and what a run needs is
+decided in ``plan``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from artifact_sync import plan as planning
+from artifact_sync.collect import Collected, collect
+from artifact_sync.errors import Reason
+from artifact_sync.events import Failed, Noticed, RunCompleted, RunPlanned
+from artifact_sync.fetching import Fetching, Works
+from artifact_sync.lapse import link_of
+from artifact_sync.mirror import manifest
+from artifact_sync.model import Action, Failure, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+
+    from artifact_sync.mirror.layout import Layout
+    from artifact_sync.model import ArtifactRow, MirrorPath, Plan, Run, RunKey
+    from artifact_sync.report import Report
+    from artifact_sync.rules import Rules
+
+_FIRST_LOOK = timedelta(minutes=1)
+_LAST_LOOK = timedelta(hours=6)
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a pass was asked for."""
+
+    dry_run: bool = False
+    """Plan, but change nothing."""
+    insist: bool = False
+    """The runs were named by the user: what was given up is tried again."""
+    eager: bool = True
+    """The user waits: nothing outstanding is put off until it is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of a repository is wanted, and where it goes."""
+
+    rules: Rules
+    layout: Layout
+    origin: str
+    """The service's host, for ``run.json``."""
+
+
+@dataclass(slots=True)
+class RunSync:
+    """Brings one run's artifacts into the mirror. Counts and failures go into ``report``."""
+
+    works: Works
+    selection: Selection
+    mode: Mode
+    report: Report
+    _open: bool = field(default=False, init=False)
+    """Something may still come or change: the run is not settled."""
+    _complete: bool = field(default=True, init=False)
+    """Everything selected is present: the run gets its manifest."""
+
+    async def carry_out(self, run: Run, looks: int) -> None:
+        """Plan the run and do what the plan says. Raises only ``DiskError``, of the ledger's disk."""
+        collected = collect(run, self.selection.rules)
+        plan = await self._plan(run, collected)
+        self.works.tools.observer.notify(RunPlanned(plan))
+        for word in sorted(collected.unknown):
+            self._notice(f"unknown artifact status {word!r} in {run.key}: taken as not yet there")
+        self._count(plan)
+        if not self.mode.dry_run:
+            await self._note(plan)
+            kept = await self._fetch(plan) + sum(1 for _ in plan.having(Action.KEEP))
+            await self._conclude(run, kept, looks)
+
+    async def _plan(self, run: Run, collected: Collected) -> Plan:
+        rows = await self.works.ledger.artifacts(run.key)
+        standing = await self.works.tools.offload(self._standing, list(rows.values()))
+        terms = planning.Terms(
+            self.selection.layout.place,
+            self.selection.layout.collision_key,
+            self.works.tools.clock.now(),
+            self.mode.insist,
+            self.mode.eager,
+        )
+        return planning.make(run, collected, planning.Known(rows, standing), terms)
+
+    def _standing(self, rows: Iterable[ArtifactRow]) -> Mapping[MirrorPath, int]:
+        find = self.works.tools.mirror.find
+        found = {row.path: find(row.path) for row in rows if row.path is not None}
+        return {path: it.size for path, it in found.items() if it is not None and it.kind == "file"}
+
+    def _count(self, plan: Plan) -> None:
+        """Take what is known before anything is fetched into the report."""
+        count = {action: sum(1 for _ in plan.having(action)) for action in Action}
+        self.report.runs += 1
+        self.report.kept += count[Action.KEEP]
+        self.report.pending += count[Action.LATER]
+        self.report.planned += count[Action.DOWNLOAD] if self.mode.dry_run else 0
+        self.report.found += sum(count.values()) - count[Action.LATER] - count[Action.SKIP]
+        self._open = bool(plan.problems or count[Action.LATER])
+        for step in plan.having(Action.REFUSE, Action.GIVE_UP):
+            self._fail(Failure.of(step.artifact.key, step.reason or Reason.INTERNAL, step.why))
+        for problem in plan.problems:
+            where = (problem.workflow or None, problem.task or None, problem.cube or None)
+            repo, slug = plan.run.key
+            self._fail(Failure(str(repo), Reason.BAD_ANSWER, problem.message, slug, *where))
+
+    def _fail(self, failure: Failure) -> None:
+        self._complete = False
+        self.report.failures.append(failure)
+        self.works.tools.observer.notify(Failed(failure))
+
+    def _notice(self, message: str) -> None:
+        self.works.tools.observer.notify(Noticed(message))
+
+    async def _note(self, plan: Plan) -> None:
+        """Let the ledger know of what is new, of what is refused, and of what is wanted no more."""
+        now, ledger = self.works.tools.clock.now(), self.works.ledger
+        await ledger.record_states(list(_news(plan)), now)
+        for step in plan.having(Action.REFUSE):
+            if step.row is None or step.row.state is not State.REFUSED:
+                key, reason = step.artifact.key, step.reason or Reason.UNSAFE_PATH
+                failure = Failure.of(key, reason, step.why)
+                await ledger.record_failure(key, State.REFUSED, failure, now)
+        known = await ledger.artifacts(plan.run.key)
+        planned = {step.artifact.key for step in plan.steps if step.action is not Action.SKIP}
+        strays = [
+            key
+            for key, row in known.items()
+            if key not in planned and row.state is not State.MIRRORED
+        ]
+        await ledger.forget(strays)
+
+    async def _fetch(self, plan: Plan) -> int:
+        """Carry out the downloads; how many have come."""
+        downloads = [step.artifact for step in plan.having(Action.DOWNLOAD)]
+        if not downloads:
+            return 0
+        await self._withdraw_manifest(plan.run.key)
+        clock, links = self.works.tools.clock, self.works.tools.links
+        acquired, now = clock.monotonic(), clock.now()
+        fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
+        links.open(plan.run.key, fresh, [artifact.key for artifact in downloads])
+        fetching = Fetching(self.works, plan)
+        try:
+            await fetching.run()
+        finally:
+            links.close(plan.run.key)
+            self._take(fetching)
+        return fetching.outcome.downloaded - fetching.outcome.distrusted
+
+    def _take(self, fetching: Fetching) -> None:
+        """Take the outcome into the report, also that of a pass that was interrupted."""
+        outcome = fetching.outcome
+        self.report.downloaded += outcome.downloaded
+        self.report.kept -= outcome.distrusted
+        self.report.failures.extend(outcome.failures)
+        self._complete = self._complete and not outcome.failures
+        self._open = self._open or bool(outcome.failures)
+
+    async def _withdraw_manifest(self, run: RunKey) -> None:
+        """While files of a run come and go, nothing may say that it is complete."""
+        mirror, offload = self.works.tools.mirror, self.works.tools.offload
+        await self.works.ledger.mark_complete(run, complete=False)
+        for path in self.selection.layout.manifests(run):
+            await offload(mirror.remove_own, path)
+
+    async def _conclude(self, run: Run, kept: int, looks: int) -> None:
+        """Write the manifest of a complete run, and settle a run that nothing more is to come of."""
+        ledger, now = self.works.ledger, self.works.tools.clock.now()
+        if self._complete and kept:
+            await self._write_manifest(run)
+            await ledger.mark_complete(run.key, complete=True)
+        if self._open:
+            await ledger.look_again(run.key, next_look(looks, now))
+        else:
+            await ledger.settle(run.key, self.selection.rules.fingerprint, kept)
+
+    async def _write_manifest(self, run: Run) -> None:
+        rows = (await self.works.ledger.artifacts(run.key)).values()
+        mirrored = [row for row in rows if row.state is State.MIRRORED]
+        folder = self.selection.layout.run_folder(run.key)
+        sums = manifest.sums_of(mirrored, folder)
+        about = manifest.run_json(run, mirrored, folder, self.selection.origin)
+        await self.works.tools.offload(self._replace, run.key, (sums, about))
+        self.works.tools.observer.notify(RunCompleted(run.key, len(mirrored)))
+
+    def _replace(self, run: RunKey, contents: tuple[bytes, bytes]) -> None:
+        """Write what differs: a run that was complete before keeps its manifests untouched."""
+        mirror = self.works.tools.mirror
+        for path, content in zip(self.selection.layout.manifests(run), contents, strict=True):
+            if mirror.read_own(path) != content:
+                mirror.write_own(content, path)
+
+
+def next_look(looks: int, now: datetime) -> datetime:
+    """When to look again at something outstanding: ever less often."""
+    return now + min(_FIRST_LOOK * 2 ** min(looks, 16), _LAST_LOOK)
+
+
+def _news(plan: Plan) -> Iterable[tuple]:
+    """The artifacts whose state the ledger does not hold yet."""
+    for step in plan.having(Action.DOWNLOAD, Action.LATER):
+        state = State.WANTED if step.action is Action.DOWNLOAD else State.PENDING
+        known = step.row.state if step.row is not None else None
+        if known in {None, State.PENDING, State.WANTED, State.REFUSED} and known is not state:
+            yield step.artifact.key, state, step.artifact.version

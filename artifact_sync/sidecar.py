@@ -1,0 +1,59 @@
+"""``NAME.sha256`` beside ``NAME``: the checksum that people ship with their artifacts. Pure."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from artifact_sync.checksums import Claim
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from artifact_sync.model import ArtifactKey
+
+_MOST = 64 * 1024
+_SUFFIX = re.compile(r"(?P<path>.*[^/])\.sha256(?:sum)?", re.DOTALL | re.IGNORECASE)
+_GNU = re.compile(r"(?P<hex>[0-9A-Fa-f]{64})(?:[ \t]+\*?(?P<name>.+))?")
+_BSD = re.compile(r"SHA(?:2-)?256 ?\((?P<name>.+)\) ?= ?(?P<hex>[0-9A-Fa-f]{64})", re.IGNORECASE)
+
+
+def sidecar_of(key: ArtifactKey) -> ArtifactKey | None:
+    """Whose checksum an artifact is by its name: ``x`` of the same cube for ``x.sha256``."""
+    match = _SUFFIX.fullmatch(key.local_path)
+    return key._replace(local_path=match["path"]) if match else None
+
+
+def sidecar_claim(content: bytes, name: str) -> Claim | None:
+    """What a sidecar says of the file called ``name`` (its path will do); None when nothing.
+
+    Known are a lone SHA-256 in hex, the lines of ``sha256sum`` (``HEX  NAME``, ``HEX *NAME``) and
+    those of BSD and openssl (``SHA256 (NAME) = HEX``). A line that names another file is not about
+    ours; lines that contradict each other say nothing. Only the first 64 KiB are looked at.
+    """
+    lines = [line for line in _lines(content) if line and not line.startswith("#")]
+    found = [match for line in lines if (match := _GNU.fullmatch(line) or _BSD.fullmatch(line))]
+    fitting = [match for match in found if _parts(match["name"])[-1:] == _parts(name)[-1:]]
+    exact = [match for match in fitting if _parts(match["name"]) == _parts(name)]
+    alone = found if len(lines) == 1 and found and found[0]["name"] is None else []
+    values = {match["hex"].lower() for match in exact or fitting or alone}
+    if len(values) != 1:
+        return None
+    return Claim("sidecar:sha-256", "sha-256", bytes.fromhex(values.pop()))
+
+
+def _lines(content: bytes) -> Iterator[str]:
+    """The lines, stripped. One that the limit has cut is left out."""
+    head = content[:_MOST]
+    utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # PowerShell's ">"
+    text = head.decode("utf-16" if utf16 else "utf-8-sig", "replace")
+    lines = re.split(r"\r\n|\r|\n", text)
+    return (line.strip() for line in (lines[:-1] if len(content) > _MOST else lines))
+
+
+def _parts(path: str | None) -> list[str]:
+    """A path's components, whoever's separators it has."""
+    plain = unicodedata.normalize("NFC", path or "")
+    return [part for part in re.split(r"[/\\]", plain) if part not in {"", "."}]

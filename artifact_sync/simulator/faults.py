@@ -1,0 +1,183 @@
+"""What may go wrong on purpose, and which requests it strikes. Carrying it out is elsewhere.
+
+Faults are frozen structs; ``reply`` and the two origins obey them. Each says where it strikes
+(``on`` and globs; what a request lacks is the empty string) and how often: always, or the ``first``
+N, or ``every`` Nth matching request, counted over all of them or, with ``each``, for each artifact
+(or API resource) by itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from email.utils import formatdate
+from fnmatch import fnmatchcase
+from math import ceil
+from time import time
+from typing import TYPE_CHECKING, Annotated, Literal, Union
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
+Times = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Fault(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"
+):
+    """Where and how often; the subclasses say what."""
+
+    on: Literal["file", "api"] = "file"
+    endpoint: str = "*"
+    """A glob over ``runs run workflow artifacts logs repos repo releases file``."""
+    repo: str = "*"
+    run: str = "*"
+    cube: str = "*"
+    path: str = "*"
+    """A glob over ``local_path``; API requests have none."""
+    first: Times | None = None
+    every: Times | None = None
+    each: bool = False
+
+
+class Status(Fault, frozen=True, kw_only=True, tag="status"):
+    """Answer with an error in the origin's own form: XML from files, JSON from the API."""
+
+    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
+    retry_after: Seconds | None = None
+    retry_after_as: Literal["seconds", "date"] = "seconds"
+
+    def headers(self) -> dict[str, str]:
+        """``Retry-After``, where it is wanted, in either of its forms (RFC 9110, 10.2.3)."""
+        if self.retry_after is None:
+            return {}
+        if self.retry_after_as == "date":
+            return {"retry-after": formatdate(time() + self.retry_after, usegmt=True)}
+        return {"retry-after": str(ceil(self.retry_after))}
+
+
+class Cut(Fault, frozen=True, kw_only=True, tag="cut"):
+    """Close the connection after this share of the body."""
+
+    after: Fraction = 0.5
+
+
+class Stall(Fault, frozen=True, kw_only=True, tag="stall"):
+    """Send nothing for a while after this share of the body, then go on."""
+
+    after: Fraction = 0.5
+    seconds: Seconds = 3600.0
+
+
+class Slow(Fault, frozen=True, kw_only=True, tag="slow"):
+    """Send no more than so many bytes a second."""
+
+    rate: Annotated[int, msgspec.Meta(ge=1, extra={"unit": "bytes"})] = 1
+
+
+class Delay(Fault, frozen=True, kw_only=True, tag="delay"):
+    """Wait before answering."""
+
+    seconds: Seconds = 1.0
+
+
+class Flip(Fault, frozen=True, kw_only=True, tag="flip"):
+    """Flip the lowest bit of one byte, at this share of the whole file."""
+
+    at: Fraction = 0.5
+
+
+class Truncate(Fault, frozen=True, kw_only=True, tag="truncate"):
+    """Answer with the beginning of the body only, and say that this is all: half a JSON text."""
+
+    after: Fraction = 0.5
+
+
+class Lapse(Fault, frozen=True, kw_only=True, tag="lapse"):
+    """Refuse the link as one that has lapsed."""
+
+
+class IgnoreRange(Fault, frozen=True, kw_only=True, tag="ignore-range"):
+    """Answer a request for a range with 200 and the whole file."""
+
+
+class WrongRange(Fault, frozen=True, kw_only=True, tag="wrong-range"):
+    """Answer a request for a range with 206 and another range, or a wrong total."""
+
+    shift: int = 1
+    """How far behind the wanted offset the answer begins; negative: before it."""
+    total: int = 0
+    """What is added to the total that the answer tells."""
+
+
+class ErrorPage(Fault, frozen=True, kw_only=True, tag="error-page"):
+    """200 with an object store's XML error as its body."""
+
+    code: str = "InternalError"
+
+
+FileOnly = Flip | Lapse | IgnoreRange | WrongRange | ErrorPage
+AnyFault = Union[  # noqa: UP007 - one flat union, which msgspec reads by its tags
+    Status, Cut, Stall, Slow, Delay, Flip, Truncate, Lapse, IgnoreRange, WrongRange, ErrorPage
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A request, as faults and counters see it."""
+
+    on: Literal["file", "api"]
+    endpoint: str
+    repo: str = ""
+    run: str = ""
+    cube: str = ""
+    path: str = ""
+
+
+def matches(fault: Fault, subject: Subject) -> bool:
+    """Whether a fault speaks of this request at all."""
+    return fault.on == subject.on and all(
+        fnmatchcase(getattr(subject, name), getattr(fault, name))
+        for name in ("endpoint", "repo", "run", "cube", "path")
+    )
+
+
+def strikes(fault: Fault, nth: int) -> bool:
+    """Whether the ``nth`` matching request (from 1) is struck."""
+    if fault.first is not None and nth > fault.first:
+        return False
+    return fault.every is None or nth % fault.every == 0
+
+
+class FaultBox:
+    """The faults in force, with their counts. Faults can be added while requests come in."""
+
+    def __init__(self, faults: Iterable[AnyFault] = ()) -> None:
+        self._faults = tuple(faults)
+        self._seen: Counter[tuple[int, Subject | None]] = Counter()
+
+    def add(self, fault: AnyFault) -> None:
+        """Put one more in force, counted from now."""
+        self._faults = (*self._faults, fault)
+
+    def clear(self) -> None:
+        """Nothing goes wrong any more."""
+        self._faults = ()
+        self._seen.clear()
+
+    def striking(self, subject: Subject) -> tuple[AnyFault, ...]:
+        """Count this request, and tell which faults strike it."""
+        struck = []
+        for index, fault in enumerate(self._faults):
+            if matches(fault, subject) and strikes(fault, self._count(index, fault, subject)):
+                struck.append(fault)
+        return tuple(struck)
+
+    def _count(self, index: int, fault: Fault, subject: Subject) -> int:
+        counter = (index, subject if fault.each else None)
+        self._seen[counter] += 1
+        return self._seen[counter]

@@ -1,0 +1,112 @@
+"""The files' origin: a store's objects over HTTP, for whoever holds a link. The API is not here."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from artifact_sync.simulator import faults, ranges
+from artifact_sync.simulator.links import LAPSED, Refusal
+from artifact_sync.simulator.reply import Reply, error_page, send_reply, spoilt
+from artifact_sync.simulator.service import BUCKET, Service
+from artifact_sync.simulator.storage import StoredObject, headers_of, headers_of_part
+from artifact_sync.simulator.traffic import Seen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.types import Receive, Scope, Send
+
+_NO_SUCH_KEY = Refusal(404, "NoSuchKey", "The specified key does not exist.")
+_CODES: Mapping[int, str] = {
+    400: "ExpiredToken",
+    403: "AccessDenied",
+    404: "NoSuchKey",
+    429: "TooManyRequests",
+    500: "InternalError",
+    503: "SlowDown",
+}
+
+
+class FilesOrigin:
+    """An ASGI application."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, and note it before its body begins."""
+        request = Request(scope)
+        path = scope["raw_path"].decode("latin-1")
+        stored = self._service.world.objects.get(path.removeprefix(BUCKET + "/"))
+        reply = await self._reply(request, path, stored)
+        self._note(request, path, stored, reply)
+        await send_reply(reply, self._service.time(), receive, send)
+
+    async def _reply(self, request: Request, path: str, stored: StoredObject | None) -> Reply:
+        refusal = self._refusal(request, path)
+        if refusal is None and stored is None:
+            refusal = _NO_SUCH_KEY
+        if refusal is not None or stored is None:
+            return _refused(refusal or _NO_SUCH_KEY, path)
+        struck = self._service.faults.striking(_subject(stored))
+        refused = _refused_by_fault(struck, path)
+        return spoilt(refused or await self._found(request, stored, struck), struck)
+
+    def _refusal(self, request: Request, path: str) -> Refusal | None:
+        """Signed links are for GET alone: the method is signed too."""
+        if request.method not in ("GET", "HEAD"):
+            return Refusal(405, "MethodNotAllowed", "The specified method is not allowed.")
+        query = request.scope["query_string"].decode("latin-1")
+        return self._service.signer.judge(request.method, path, query, self._service.time())
+
+    async def _found(
+        self, request: Request, stored: StoredObject, struck: Sequence[faults.AnyFault]
+    ) -> Reply:
+        files = self._service.scenario.files
+        headers = await asyncio.to_thread(headers_of, stored, files)
+        if ranges.precondition_failed(request.headers, headers.get("etag", "")):
+            return error_page("PreconditionFailed", "A precondition does not hold.", 412)
+        size = stored.content.size
+        span = ranges.wanted(request.headers, size, headers)
+        if span is None or any(isinstance(fault, faults.IgnoreRange) for fault in struck):
+            return Reply(200, stored.content, headers, 0, size, rate=files.bandwidth)
+        if span.start == span.stop:
+            return _unsatisfiable(size)
+        part = headers_of_part(headers)
+        return Reply(206, stored.content, part, *span, rate=files.bandwidth)
+
+    def _note(self, request: Request, path: str, stored: StoredObject | None, reply: Reply) -> None:
+        local_path = stored.key.local_path if stored else ""
+        wanted = request.headers.get("range", "")
+        seen = Seen("file", request.method, path, reply.status, wanted, local_path)
+        self._service.requests.note(seen)
+
+
+def _subject(stored: StoredObject) -> faults.Subject:
+    key = stored.key
+    repo = str(key.run_key.repo)
+    return faults.Subject("file", "file", repo, key.run, key.cube, key.local_path)
+
+
+def _refused(refusal: Refusal, path: str) -> Reply:
+    return error_page(refusal.code, refusal.message, refusal.status, path)
+
+
+def _refused_by_fault(struck: Sequence[faults.AnyFault], path: str) -> Reply | None:
+    for fault in struck:
+        if isinstance(fault, faults.Lapse):
+            return _refused(LAPSED, path)
+        if isinstance(fault, faults.Status):
+            code = _CODES.get(fault.status, "InternalError")
+            page = error_page(code, "Please try again.", fault.status, path)
+            return replace(page, headers={**page.headers, **fault.headers()})
+    return None
+
+
+def _unsatisfiable(size: int) -> Reply:
+    page = error_page("InvalidRange", "The requested range is not satisfiable", 416)
+    return replace(page, headers={**page.headers, "content-range": f"bytes */{size}"})

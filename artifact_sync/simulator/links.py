@@ -1,0 +1,146 @@
+"""Temporary links: how they are made, and which are refused. Pure; files and HTTP are elsewhere.
+
+Three styles: presigned as an S3-compatible store's (query ``X-Amz-*``; a simpler signature than
+AWS's own, for nobody but the simulator checks it), nginx's ``secure_link`` (checked by nginx where
+one stands in front), and plain ones that never lapse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import parse_qs, urlencode
+
+if TYPE_CHECKING:
+    from artifact_sync.simulator.scenario import Files
+
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request for a file is refused, in an object store's words."""
+
+    status: int
+    code: str
+    message: str
+
+
+LAPSED = Refusal(403, "AccessDenied", "Request has expired")
+UNSIGNED = Refusal(403, "AccessDenied", "Access Denied")
+MISSIGNED = Refusal(
+    403,
+    "SignatureDoesNotMatch",
+    "The request signature we calculated does not match the signature you provided.",
+)
+
+
+class Signer(Protocol):
+    """Makes the queries of links and judges them."""
+
+    def query(self, path: str, now: float) -> str:
+        """The query of a link to this path (as it stands in the URL) made now (UNIX time)."""
+
+    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+        """Why a request is refused; None: it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Signer:
+    """Links as an S3-compatible store presigns them. Method, path, date and lifetime are signed."""
+
+    secret: str
+    lifetime: float
+
+    def query(self, path: str, now: float) -> str:
+        """With ``X-Amz-Date`` and ``X-Amz-Expires``, from which the expiry can be read."""
+        stamp = datetime.fromtimestamp(now, UTC).strftime(_STAMP)
+        expires = str(max(1, ceil(self.lifetime)))
+        fields = {
+            "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
+            "X-Amz-Credential": f"simulator/{stamp[:8]}/ru-central1/s3/aws4_request",
+            "X-Amz-Date": stamp,
+            "X-Amz-Expires": expires,
+            "X-Amz-SignedHeaders": "host",
+            "X-Amz-Signature": self._sign("GET", path, stamp, expires),
+        }
+        return urlencode(fields)
+
+    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+        """A wrong signature is told before a lapsed date, as the date might be made up."""
+        fields = {name: values[0] for name, values in parse_qs(query).items()}
+        stamp, expires = fields.get("X-Amz-Date", ""), fields.get("X-Amz-Expires", "")
+        signature = fields.get("X-Amz-Signature", "")
+        if not (stamp and expires and signature):
+            return UNSIGNED
+        if not _same(signature, self._sign(method, path, stamp, expires)):
+            return MISSIGNED
+        made = datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC).timestamp()
+        return LAPSED if now >= made + int(expires) else None
+
+    def _sign(self, *parts: str) -> str:
+        message = "\n".join(parts).encode("utf-8", "surrogateescape")
+        return hmac.new(self.secret.encode(), message, hashlib.sha256).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class NginxSigner:
+    """Links for nginx's ``ngx_http_secure_link_module``.
+
+    With ``secure_link $arg_md5,$arg_expires`` and
+    ``secure_link_md5 "$secure_link_expires$uri SECRET"``.
+    """
+
+    secret: str
+    lifetime: float
+
+    def query(self, path: str, now: float) -> str:
+        """The module's own example of an expression."""
+        expires = str(ceil(now + self.lifetime))
+        return f"md5={self._sign(expires, path)}&expires={expires}"
+
+    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+        """As the module's documentation proposes: 403 where nothing fits, 410 where it is late."""
+        del method  # not signed
+        fields = {name: values[0] for name, values in parse_qs(query).items()}
+        expires = fields.get("expires", "")
+        if not _same(fields.get("md5", ""), self._sign(expires, path)) or not expires.isdigit():
+            return UNSIGNED
+        return Refusal(410, "Gone", "The link is out of date") if now > int(expires) else None
+
+    def _sign(self, expires: str, uri: str) -> str:
+        message = f"{expires}{uri} {self.secret}".encode("utf-8", "surrogateescape")
+        md5 = hashlib.md5(message, usedforsecurity=False).digest()
+        return urlsafe_b64encode(md5).decode().rstrip("=")
+
+
+@dataclass(frozen=True, slots=True)
+class PlainSigner:
+    """Links without a query, which anybody may open at any time."""
+
+    def query(self, path: str, now: float) -> str:
+        """Nothing to add."""
+        del path, now
+        return ""
+
+    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+        """Nothing to refuse."""
+        del method, path, query, now
+        return None
+
+
+def signer(files: Files) -> Signer:
+    """The signer that a scenario asks for."""
+    if files.style == "plain":
+        return PlainSigner()
+    kind = S3Signer if files.style == "s3" else NginxSigner
+    return kind(files.secret, files.lifetime)
+
+
+def _same(given: str, right: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), right.encode())

@@ -1,0 +1,167 @@
+"""The simulated service's state as the API's JSON (``swagger.cicd.json``). Pure.
+
+Fields without a value are left out. 64-bit integers are text, and the ``id`` of runs and what hangs
+on them is empty, as the live service has it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.model import FINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from artifact_sync.simulator.tree import ArtifactState, CubeState, RunState
+    from artifact_sync.simulator.world import RepoState
+
+    LinkTo = Callable[[ArtifactState], str]
+
+Json = dict[str, Any]
+
+
+def run_payload(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> Json:
+    """A ``Run``; without tasks as listings show finished ones."""
+    payload: Json = {
+        "id": "",
+        "slug": run.key.run,
+        "dates": _stages(run),
+        "status": run.status,
+        "workflows": workflow_payloads(run, link_to, tasks=tasks),
+        "event_type": run.event,
+        "error_messages": list(run.errors),
+        "user": {"id": "", "slug": run.user},
+    }
+    if run.pull:
+        payload["pull"] = {"id": "", "slug": run.pull}
+    return payload
+
+
+def workflow_payloads(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> list[Json]:
+    """The ``Workflow`` of each, in the order of their first cubes; a ``created`` run has none."""
+    if run.status == "created":
+        return []
+    groups = _grouped(run.cubes, lambda cube: cube.key.workflow)
+    return [_workflow(run, name, cubes, link_to, tasks=tasks) for name, cubes in groups]
+
+
+def artifact_payloads(artifacts: Iterable[ArtifactState], link_to: LinkTo) -> list[Json]:
+    """The ``Artifact`` of each."""
+    return [_artifact(artifact, link_to) for artifact in artifacts]
+
+
+def repo_payload(repo: RepoState, base_url: str) -> Json:
+    """A ``Repository``."""
+    return {
+        "id": repo.id,
+        "name": repo.name.repo,
+        "slug": repo.name.repo,
+        "default_branch": "main",
+        "organization": {"id": "", "slug": repo.name.org},
+        "template_type": "not_a_template",
+        "is_empty": False,
+        "description": repo.description,
+        "visibility": "private",
+        "clone_url": {"https": f"{base_url}/{repo.name}.git"},
+        "links": [],
+        "counters": dict.fromkeys(("forks", "pull_requests", "issues", "tags"), "0"),
+    }
+
+
+def error_payload(code: str, message: str, request_id: str) -> Json:
+    """An ``ApiErrorResponse``."""
+    return {"error_code": code, "message": message, "request_id": request_id, "details": {}}
+
+
+def _workflow(
+    run: RunState, name: str, cubes: Sequence[CubeState], link_to: LinkTo, *, tasks: bool
+) -> Json:
+    groups = _grouped(cubes, lambda cube: cube.key.task) if tasks else []
+    return {
+        "id": "",
+        "slug": name,
+        "description": "",
+        "dates": _stages(run),
+        "status": _overall(cubes),
+        "tasks": [_task(run, task, inside, link_to) for task, inside in groups],
+        "progress": _progress(run, cubes),
+    }
+
+
+def _task(run: RunState, name: str, cubes: Sequence[CubeState], link_to: LinkTo) -> Json:
+    return {
+        "id": "",
+        "slug": name,
+        "description": "",
+        "dates": _stages(run),
+        "status": _overall(cubes),
+        "cubes": [_cube(run, cube, link_to) for cube in cubes],
+        "progress": _progress(run, cubes),
+        "relations": {"needs": []},
+    }
+
+
+def _cube(run: RunState, cube: CubeState, link_to: LinkTo) -> Json:
+    return {
+        "id": "",
+        "slug": cube.key.cube,
+        "dates": _stages(run),
+        "status": cube.status,
+        "artifacts": artifact_payloads(cube.artifacts, link_to),
+        "relations": {"needs": [{"name": name} for name in cube.needs]},
+    }
+
+
+def _artifact(artifact: ArtifactState, link_to: LinkTo) -> Json:
+    payload: Json = {
+        "id": "",
+        "local_path": artifact.key.local_path,
+        "dates": _dates(
+            registered_at=artifact.registered_at,
+            obtained_at=artifact.obtained_at,
+            updated_at=artifact.updated_at,
+        ),
+        "status": artifact.status,
+    }
+    link = link_to(artifact)
+    return payload | {"download_url": link} if link else payload
+
+
+def _progress(run: RunState, cubes: Sequence[CubeState]) -> Json:
+    """Repeats a cube that is in the tree already while the run goes on, as the service does."""
+    if run.status in FINISHED:
+        return {"percent": 100.0}
+    current = next((cube for cube in cubes if cube.status not in FINISHED), None)
+    if current is None:
+        return {"percent": 50.0}
+    return {"percent": 50.0, "current_cube": _cube(run, current, lambda _: "")}
+
+
+def _overall(cubes: Sequence[CubeState]) -> str:
+    """The first status that is no success, else success."""
+    return next((cube.status for cube in cubes if cube.status != "success"), "success")
+
+
+def _stages(run: RunState) -> Json:
+    return _dates(
+        created_at=run.created_at,
+        started_at=run.started_at,
+        finished_at=run.finished_at,
+        updated_at=run.updated_at,
+    )
+
+
+def _dates(**dates: datetime | None) -> Json:
+    return {name: date.isoformat().replace("+00:00", "Z") for name, date in dates.items() if date}
+
+
+def _grouped(
+    cubes: Iterable[CubeState], name: Callable[[CubeState], str]
+) -> list[tuple[str, list[CubeState]]]:
+    """Cubes by a name of theirs, in the order in which the names first come."""
+    groups: dict[str, list[CubeState]] = {}
+    for cube in cubes:
+        groups.setdefault(name(cube), []).append(cube)
+    return list(groups.items())

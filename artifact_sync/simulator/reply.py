@@ -1,0 +1,186 @@
+"""An answer as a value, how faults spoil it, and how it is sent. What to answer is the origins'."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from html import escape
+from typing import TYPE_CHECKING
+
+from artifact_sync.simulator import faults
+from artifact_sync.simulator.content import Content, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from starlette.types import Receive, Send
+
+_CHUNK = 256 << 10
+_STEPS_A_SECOND = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A status, headers and a part of a content, and what goes wrong while it is sent."""
+
+    status: int
+    content: Content
+    headers: Mapping[str, str] = field(default_factory=dict)
+    start: int = 0
+    stop: int = 0
+    told_total: int | None = None
+    """For 206: the total in ``Content-Range``; None: the true one."""
+    delay: float = 0.0
+    cut_at: int | None = None
+    """Close after so many bytes of the body."""
+    stall: tuple[int, float] | None = None
+    """After so many bytes send nothing for so many seconds."""
+    rate: int | None = None
+    """Bytes a second."""
+    flip: int | None = None
+    """An offset in the content whose byte is sent with its lowest bit flipped."""
+
+    @property
+    def length(self) -> int:
+        """Of the body, as ``Content-Length`` says."""
+        return self.stop - self.start
+
+    def header_lines(self, now: float) -> list[tuple[bytes, bytes]]:
+        """All headers, as ASGI wants them."""
+        headers = {"date": formatdate(now, usegmt=True), "content-length": str(self.length)}
+        headers |= self.headers
+        if self.status == 206:  # noqa: PLR2004 - Partial Content
+            total = self.content.size if self.told_total is None else self.told_total
+            headers["content-range"] = f"bytes {self.start}-{self.stop - 1}/{total}"
+        return [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
+
+    def read(self, at: int, length: int) -> bytes:
+        """Some of the body from ``at`` on, spoilt where it must be."""
+        offset = self.start + at
+        piece = self.content.read(offset, min(length, self.length - at))
+        if self.flip is None or not offset <= self.flip < offset + len(piece):
+            return piece
+        spoilt = bytearray(piece)
+        spoilt[self.flip - offset] ^= 1
+        return bytes(spoilt)
+
+
+def whole(status: int, body: bytes, headers: Mapping[str, str]) -> Reply:
+    """A reply with a body that is at hand."""
+    return Reply(status, Literal(body), headers, 0, len(body))
+
+
+def error_page(code: str, message: str, status: int, resource: str = "") -> Reply:
+    """An object store's XML error. ``resource`` is shown, as stores do: pass no query."""
+    body = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<Error><Code>{code}</Code><Message>{message}</Message>"
+        f"<Resource>{escape(resource)}</Resource><RequestId>simulated</RequestId></Error>"
+    )
+    return whole(status, body.encode(), {"content-type": "application/xml"})
+
+
+def spoilt(reply: Reply, struck: Iterable[faults.AnyFault]) -> Reply:
+    """The reply with everything wrong that these faults say. Others are the origins' to obey."""
+    for fault in struck:
+        reply = _spoil(reply, fault)
+    return reply
+
+
+def _spoil(reply: Reply, fault: faults.AnyFault) -> Reply:  # noqa: PLR0911 - a case a fault
+    match fault:
+        case faults.Cut(after=share):
+            return replace(reply, cut_at=int(reply.length * share))
+        case faults.Stall(after=share, seconds=seconds):
+            return replace(reply, stall=(int(reply.length * share), seconds))
+        case faults.Slow(rate=rate):
+            return replace(reply, rate=rate)
+        case faults.Delay(seconds=seconds):
+            return replace(reply, delay=reply.delay + seconds)
+        case faults.Flip(at=share):
+            return replace(reply, flip=int((reply.content.size - 1) * share))
+        case faults.Truncate(after=share):
+            return replace(reply, stop=reply.start + int(reply.length * share))
+        case faults.WrongRange() if reply.status == 206:  # noqa: PLR2004 - Partial Content
+            return _wrong_range(reply, fault)
+        case faults.ErrorPage(code=code):
+            return error_page(code, "We encountered an internal error.", 200)
+        case _:
+            return reply
+
+
+def _wrong_range(reply: Reply, fault: faults.WrongRange) -> Reply:
+    moved = (reply.start + fault.shift, reply.start - fault.shift)
+    start = next((at for at in moved if 0 <= at < reply.stop), reply.start)
+    return replace(reply, start=start, told_total=reply.content.size + fault.total)
+
+
+async def send_reply(reply: Reply, now: float, receive: Receive, send: Send) -> None:
+    """Send a reply, dated ``now``. One that is cut stays incomplete, and so the server closes."""
+    client = _Client(receive)
+    try:
+        await client.pause(reply.delay)
+        headers = reply.header_lines(now)
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        if await _send_body(reply, client, send):
+            await send({"type": "http.response.body", "body": b""})
+    finally:
+        await client.close()
+
+
+async def _send_body(reply: Reply, client: _Client, send: Send) -> bool:
+    """Send the body up to its end or its cut; whether it was all of it."""
+    end = reply.length if reply.cut_at is None else reply.cut_at
+    began = asyncio.get_running_loop().time()
+
+    async def stretch(at: int, until: int) -> None:
+        while at < until and not client.gone:
+            piece = reply.read(at, min(until - at, _step(reply.rate)))
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            at += len(piece)
+            await client.pause(_due(at, reply.rate, began))
+
+    stall_at, stall_for = reply.stall or (end, 0.0)
+    await stretch(0, min(stall_at, end))
+    await client.pause(stall_for)
+    await stretch(stall_at, end)
+    return reply.cut_at is None and not client.gone
+
+
+def _step(rate: int | None) -> int:
+    return _CHUNK if rate is None else max(1, min(_CHUNK, rate // _STEPS_A_SECOND))
+
+
+def _due(sent: int, rate: int | None, began: float) -> float:
+    """How long to wait until so many bytes may have been sent."""
+    return 0.0 if rate is None else sent / rate - (asyncio.get_running_loop().time() - began)
+
+
+class _Client:
+    """Tells when the client has gone. ASGI tells that to whoever receives, and to nobody else."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._gone = asyncio.ensure_future(_disconnect(receive))
+
+    @property
+    def gone(self) -> bool:
+        return self._gone.done()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, or less where the client goes before. Lets others have a turn in any case."""
+        if seconds > 0:
+            await asyncio.wait({self._gone}, timeout=seconds)
+        else:
+            await asyncio.sleep(0)
+
+    async def close(self) -> None:
+        self._gone.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._gone
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,191 @@
+"""Runs as a simulated service holds them, frozen, and how a scenario's runs become them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from artifact_sync.model import FINISHED, ArtifactKey, CubeKey, RepoName, RunKey
+from artifact_sync.simulator.content import Content, DigestLine, Generated, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from artifact_sync.simulator import scenario
+
+_HOUR = 3600.0
+_DEFAULT_SIZE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactState:
+    """An artifact, and what its file holds or would hold."""
+
+    key: ArtifactKey
+    status: str
+    content: Content
+    registered_at: datetime
+    obtained_at: datetime | None
+    updated_at: datetime
+    content_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CubeState:
+    """A cube."""
+
+    key: CubeKey
+    status: str
+    needs: tuple[str, ...]
+    log: str
+    artifacts: tuple[ArtifactState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A run. ``ordinal`` grows with the order in which the repository's runs were made."""
+
+    key: RunKey
+    ordinal: int
+    status: str
+    event: str
+    user: str
+    pull: str
+    errors: tuple[str, ...]
+    created_at: datetime
+    started_at: datetime
+    finished_at: datetime | None
+    updated_at: datetime
+    cubes: tuple[CubeState, ...]
+
+    @property
+    def artifacts(self) -> Iterator[ArtifactState]:
+        """All of them, in the tree's order."""
+        return (artifact for cube in self.cubes for artifact in cube.artifacts)
+
+
+class Copy(NamedTuple):
+    """One of the runs that a scenario's ``Run`` stands for."""
+
+    spec: scenario.Run
+    n: int
+    slug: str
+    age: float
+
+
+def copies(runs: Iterable[scenario.Run], last_slug: int = 0) -> list[Copy]:
+    """Every run that these stand for, oldest first, with slugs and ages filled in."""
+    made: list[tuple[scenario.Run, int, str]] = []
+    for spec in runs:
+        for n in range(1, spec.count + 1):
+            slug = numbered(spec.slug, n) if spec.slug is not None else str(last_slug + 1)
+            last_slug = int(slug) if slug.isascii() and slug.isdigit() else last_slug
+            made.append((spec, n, slug))
+    return [
+        Copy(spec, n, slug, _age(spec, n, len(made) - index))
+        for index, (spec, n, slug) in enumerate(made)
+    ]
+
+
+def _age(spec: scenario.Run, n: int, hours: int) -> float:
+    if spec.age is None:
+        return hours * _HOUR
+    return spec.age + (spec.count - n) * spec.every
+
+
+def numbered(text: str, n: int) -> str:
+    """``{n}`` filled in; no other brace means anything, for remote names may hold braces."""
+    return text.replace("{n}", str(n))
+
+
+@dataclass(frozen=True)
+class Grower:
+    """Makes the states of one repository's runs."""
+
+    repo: RepoName
+    seed: str
+    start: datetime
+
+    def run(self, copy: Copy, ordinal: int) -> RunState:
+        """One run with everything below it."""
+        spec = copy.spec
+        statuses = spec.statuses or (spec.status,)
+        created = self.start - timedelta(seconds=copy.age)
+        ended = created + timedelta(seconds=spec.duration)
+        bare = RunState(
+            key=RunKey(self.repo, copy.slug),
+            ordinal=ordinal,
+            status=statuses[(copy.n - 1) % len(statuses)],
+            event=spec.event,
+            user=spec.user,
+            pull=spec.pull,
+            errors=spec.errors,
+            created_at=created,
+            started_at=created,
+            finished_at=ended,
+            updated_at=ended,
+            cubes=(),
+        )
+        return _unfinished(replace(bare, cubes=tuple(self._cubes(bare, spec.cubes))))
+
+    def _cubes(self, run: RunState, specs: Iterable[scenario.Cube]) -> Iterator[CubeState]:
+        for spec in specs:
+            for n in range(1, spec.count + 1):
+                workflow, task = numbered(spec.workflow, n), numbered(spec.task, n)
+                key = CubeKey(run.key, workflow, task, numbered(spec.slug, n))
+                artifacts = tuple(self._artifacts(run, key, spec.artifacts))
+                yield CubeState(key, spec.status or run.status, spec.needs, spec.log, artifacts)
+
+    def _artifacts(
+        self, run: RunState, cube: CubeKey, specs: tuple[scenario.Artifact, ...]
+    ) -> Iterator[ArtifactState]:
+        by_path = {spec.path: spec for spec in specs}
+        for spec in specs:
+            for n in range(1, spec.count + 1):
+                key = cube.artifact(numbered(spec.path, n))
+                content = self._content(spec, n, cube, by_path.__getitem__)
+                yield _artifact(run, key, content, spec)
+
+    def _content(
+        self, spec: scenario.Artifact, n: int, cube: CubeKey, find: Callable[..., scenario.Artifact]
+    ) -> Content:
+        if spec.sha256_of is not None:
+            name = numbered(spec.sha256_of, n).rstrip("/").rpartition("/")[2]
+            return DigestLine(self._content(find(spec.sha256_of), n, cube, find), name)
+        if spec.text is not None:
+            return Literal(spec.text.encode("utf-8", "surrogatepass"))
+        if spec.data is not None:
+            return Literal(spec.data)
+        return self.generated(cube.artifact(numbered(spec.path, n)), _size(spec, n))
+
+    def generated(self, key: ArtifactKey, size: int) -> Generated:
+        """Content for an artifact; the same for the same key and size."""
+        return Generated(self.seed, str(key), size)
+
+
+def _size(spec: scenario.Artifact, n: int) -> int:
+    low = _DEFAULT_SIZE if spec.size is None else spec.size
+    if spec.max_size is None:
+        return low
+    chance = hashlib.sha256(f"{spec.path}\0{n}".encode("utf-8", "surrogatepass")).digest()
+    return low + int.from_bytes(chance[:8]) % max(1, spec.max_size - low + 1)
+
+
+def _artifact(
+    run: RunState, key: ArtifactKey, content: Content, spec: scenario.Artifact
+) -> ArtifactState:
+    there = spec.status == "success"
+    left = run.updated_at if there else None
+    return ArtifactState(
+        key, spec.status, content, run.started_at, left, left or run.started_at, spec.content_type
+    )
+
+
+def _unfinished(run: RunState) -> RunState:
+    """Without an end where its status is not an end."""
+    if run.status in FINISHED:
+        return run
+    return replace(run, finished_at=None, updated_at=run.started_at)

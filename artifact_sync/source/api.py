@@ -1,0 +1,213 @@
+"""One GET of the API: rate, retries, redirects, limits. What is asked for is its caller's."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from math import inf
+from typing import TYPE_CHECKING
+
+import httpx
+from aiolimiter import AsyncLimiter
+
+from artifact_sync.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
+from artifact_sync.events import Retrying
+from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
+from artifact_sync.source.asking import Answer, Manners, Meaning, Question, Surroundings
+from artifact_sync.source.payload import Unreadable
+from artifact_sync.source.refusals import HOLD_ALL, Refusal, error_of
+from artifact_sync.source.transport import MOST_REDIRECTS, Redirected, origin_of
+from artifact_sync.source.trouble import TRUST_HINT, untrusted, why
+from artifact_sync.source.wire import error_body, parse
+from artifact_sync.source.words import one_line
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_ERROR_BODY_LIMIT = 64 * 1024
+_OFF_LOOP = 256 * 1024
+"""Bytes from which a body is read in a thread: below, it takes hardly longer than a thread."""
+_LONGEST_HOLD = 3600.0
+"""Seconds: one odd ``Retry-After`` must not silence a daemon for days."""
+
+
+class _Untrusted(Unreachable):
+    """The service's certificate is not trusted: asking again can't help."""
+
+    verdict = Verdict.PERMANENT
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    body: bytearray
+    monotonic: float
+    server_date: datetime | None
+
+
+class Api:
+    """The API as something to ask. Safe for many tasks of one event loop at once.
+
+    ``client``: from ``transport.api_client``; closing it is its owner's.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, manners: Manners, surroundings: Surroundings
+    ) -> None:
+        self._client = client
+        self._manners = manners
+        self._around = surroundings
+        self._limiter = AsyncLimiter(1, 1 / manners.rate) if 0 < manners.rate < inf else None
+        self._held_until = -inf
+
+    async def get(self, question: Question[Meaning]) -> Answer[Meaning]:
+        """The answer, after as many tries as the policy allows. Raises a ``ServiceError``."""
+        path = question.path
+        failures = 0
+        while True:
+            try:
+                return await self._try(path, question)
+            except (Unreachable, GarbledAnswer) as error:
+                failures += 1
+                await self._pause(error, failures, question)
+
+    async def _pause(
+        self, error: Unreachable | GarbledAnswer, failures: int, question: Question[Meaning]
+    ) -> None:
+        """Wait for the next try; raises the error when there is none."""
+        self._hold(error)
+        wait = delay(question.policy, failures, error.retry_after, self._around.rng)
+        if wait is None or error.verdict is not Verdict.TRANSIENT:
+            raise error
+        self._around.notify(Retrying(question.what, wait, str(error)))
+        await self._around.clock.sleep(wait)
+
+    def _hold(self, error: Unreachable | GarbledAnswer) -> None:
+        """Keep every caller back for as long as the service asked."""
+        if error.status in HOLD_ALL and error.retry_after is not None:
+            rest = min(error.retry_after, _LONGEST_HOLD)
+            self._held_until = max(self._held_until, self._around.clock.monotonic() + rest)
+
+    async def _admission(self, what: str, policy: RetryPolicy) -> None:
+        """Wait out what the service asked for, then for this request's turn."""
+        waited_for = None
+        while waited_for != self._held_until:
+            waited_for = self._held_until
+            rest = waited_for - self._around.clock.monotonic()
+            if rest > policy.patience:
+                raise Unreachable(
+                    f"{what}: the service asked not to be asked for another {rest:.0f} s",
+                    retry_after=rest,
+                )
+            if rest > 0:
+                await self._around.clock.sleep(rest)
+        if self._limiter is not None:
+            await self._limiter.acquire()
+
+    async def _try(self, path: str, question: Question[Meaning]) -> Answer[Meaning]:
+        request = self._client.build_request("GET", path, params=dict(question.parameters) or None)
+        try:
+            arrival = await self._follow(request, question)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+            raise self._unreachable(question.what, error) from error
+        if len(arrival.body) < _OFF_LOOP:
+            meaning = _read(question, arrival.body)
+        else:
+            meaning = await asyncio.to_thread(_read, question, arrival.body)
+        return Answer(meaning, arrival.monotonic, arrival.server_date)
+
+    async def _follow(self, request: httpx.Request, question: Question[Meaning]) -> _Arrival:
+        """Send, and follow redirects within the same origin only (the token goes no further)."""
+        for _ in range(MOST_REDIRECTS + 1):
+            await self._admission(question.what, question.policy)
+            try:
+                return await self._exchange(request, question.what)
+            except Redirected as redirect:
+                url = _next(request.url, redirect, question.what)
+                request = self._client.build_request("GET", url)
+        raise BadAnswer(f"{question.what}: more than {MOST_REDIRECTS} redirects")
+
+    async def _exchange(self, request: httpx.Request, what: str) -> _Arrival:
+        response = await self._client.send(request, stream=True)
+        try:
+            monotonic = self._around.clock.monotonic()
+            if not response.is_success:
+                raise await self._refusal(response, what)
+            body = await self._body(response, what)
+            return _Arrival(body, monotonic, _date(response.headers))
+        finally:
+            await response.aclose()
+
+    async def _body(self, response: httpx.Response, what: str) -> bytearray:
+        body = bytearray()
+        try:
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > self._manners.body_limit:
+                    raise BadAnswer(
+                        f"{what}: the answer is longer than {self._manners.body_limit} bytes"
+                    )
+        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            raise GarbledAnswer(f"{what}: the answer was cut short or garbled") from error
+        return body
+
+    async def _refusal(self, response: httpx.Response, what: str) -> ServiceError:
+        now = _date(response.headers) or self._around.clock.now()
+        refusal = Refusal(
+            response.status_code,
+            error_body(await _beginning(response)),
+            parse_retry_after(response.headers.get("retry-after", ""), now),
+        )
+        return error_of(what, refusal, self._manners.token)
+
+    def _unreachable(self, what: str, error: Exception) -> Unreachable:
+        host = self._client.base_url.netloc.decode("ascii", "replace")
+        kind, hint = Unreachable, "check the network, source.base_url and source.proxy"
+        if untrusted(error):
+            kind, hint = _Untrusted, TRUST_HINT
+        return kind(f"{what}: no answer from {host}: {why(error)}: {hint}")
+
+
+async def _beginning(response: httpx.Response) -> bytes:
+    """The first part of an error's body; as much as has come when it is cut short."""
+    body = bytearray()
+    try:
+        async for chunk in response.aiter_bytes():
+            body += chunk
+            if len(body) >= _ERROR_BODY_LIMIT:
+                break
+    except httpx.HTTPError:
+        pass
+    return bytes(body[:_ERROR_BODY_LIMIT])
+
+
+def _next(url: httpx.URL, redirect: Redirected, what: str) -> httpx.URL:
+    """Where a redirect leads, if the token may go there."""
+    try:
+        target = url.join(redirect.location.decode("latin-1"))
+    except (httpx.InvalidURL, ValueError):
+        raise BadAnswer(f"{what}: a redirect to nowhere", status=redirect.status) from None
+    if origin_of(target) == origin_of(url) and not target.userinfo:
+        return target
+    host = one_line(f"{target.host} ({target.scheme})", 100)
+    raise BadAnswer(
+        f"{what}: the service redirects to {host}, where the token must not go:"
+        " put the right address into source.base_url",
+        status=redirect.status,
+    )
+
+
+def _read(question: Question[Meaning], body: bytearray) -> Meaning:
+    try:
+        return question.read(parse(body, question.what))
+    except Unreadable as error:
+        raise BadAnswer(f"{question.what}: the answer makes no sense: {error}") from None
+
+
+def _date(headers: httpx.Headers) -> datetime | None:
+    """The service's clock at the time of the answer (RFC 9110, 6.6.1)."""
+    try:
+        date = parsedate_to_datetime(headers.get("date", ""))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else None

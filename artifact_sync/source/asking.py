@@ -1,0 +1,92 @@
+"""What is asked of the API, how it is asked, and what comes back, as values. No requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import quote
+
+from artifact_sync.errors import NotFound
+from artifact_sync.retry import RetryPolicy
+from artifact_sync.source.wire import sendable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+    from random import Random
+
+    from artifact_sync.events import Event, Observer
+    from artifact_sync.ports import Clock
+    from artifact_sync.source.payload import Payload
+
+Meaning = TypeVar("Meaning")
+
+_HASTY_ATTEMPTS = 2
+_HASTY_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the service is treated."""
+
+    rate: float = 25.0
+    """Requests a second, evenly spaced, over all callers; 0: no limit."""
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+    body_limit: int = 256 * 1024 * 1024
+    """Bytes of an answer after which it is given up on."""
+    token: str = field(default="", repr=False)
+    """The client's token: to tell none from a refused one, and to keep it out of messages."""
+
+    @property
+    def hasty(self) -> RetryPolicy:
+        """For what is soon given up on, because others wait for it."""
+        attempts = min(self.policy.attempts, _HASTY_ATTEMPTS)
+        return replace(
+            self.policy, attempts=attempts, patience=min(self.policy.patience, _HASTY_PATIENCE)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a client of the API is given from outside."""
+
+    clock: Clock
+    rng: Random
+    observer: Observer | None = None
+
+    def notify(self, event: Event) -> None:
+        """Tell the observer, if there is one."""
+        if self.observer is not None:
+            self.observer.notify(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[Meaning]):
+    """What to get, and how to read it."""
+
+    what: str
+    """In words, for messages: ``run 7 of org/repo``. Fit to be shown."""
+    segments: tuple[str, ...]
+    """The path below ``base_url``, unencoded."""
+    read: Callable[[Payload], Meaning]
+    """Called in a thread when the answer is long. May raise ``Unreadable``."""
+    policy: RetryPolicy
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The path with every byte of a segment that means something in a URL encoded."""
+        if not all(map(sendable, self.segments)):
+            raise NotFound(f"{self.what}: a name that is empty or only dots can't be asked for")
+        parts = (quote(part, safe="", errors="surrogatepass") for part in self.segments)
+        return "/".join(["", *parts])
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[Meaning]):
+    """A 2xx answer and when it began to arrive."""
+
+    meaning: Meaning
+    monotonic: float
+    server_date: datetime | None
+    """The service's clock at that moment, if it told."""

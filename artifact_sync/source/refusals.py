@@ -1,0 +1,71 @@
+"""A refusing answer of the API → the error that it means, with what the user can do. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from artifact_sync.errors import BadAnswer, CredentialsRefused, NotFound, ServiceError, Unreachable
+from artifact_sync.source.wire import ErrorBody
+from artifact_sync.source.words import one_line
+
+_COME_AGAIN = frozenset({408, 425, 429})
+"""Client errors that time cures (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""
+HOLD_ALL = frozenset({429, 503})
+"""Statuses whose ``Retry-After`` is meant for the client and not for the one request."""
+_LONGEST_ID = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A status of 400 and above, and what came with it."""
+
+    status: int
+    body: ErrorBody = field(default_factory=ErrorBody)
+    retry_after: float | None = None
+
+
+def error_of(what: str, refusal: Refusal, token: str) -> ServiceError:
+    """The error for a refused request for ``what``. ``token``: ours, empty when there is none."""
+    status = refusal.status
+    said = _said(refusal, token)
+    request_id = one_line(refusal.body.request_id, _LONGEST_ID, token)
+    if status in {401, 403}:
+        message = f"{what}: {_credentials(status, token)} ({said})"
+        return CredentialsRefused(message, status=status, request_id=request_id)
+    if status in {404, 410}:
+        message = f"{what}: not found, or the token may not see it ({said})"
+        return NotFound(message, status=status, request_id=request_id)
+    if status in _COME_AGAIN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Unreachable(
+            f"{what}: the service can't answer now ({said})",
+            status=status,
+            request_id=request_id,
+            retry_after=refusal.retry_after,
+        )
+    message = f"{what}: the service does not take the request ({said})"
+    return BadAnswer(message, status=status, request_id=request_id)
+
+
+def _credentials(status: int, token: str) -> str:
+    if not token:
+        return (
+            "the service wants a token and none was given:"
+            " set SOURCECRAFT_TOKEN or source.token_file"
+        )
+    if status == HTTPStatus.UNAUTHORIZED:
+        return (
+            "the service refused the token, which may be mistyped or out of date:"
+            " put a valid one into SOURCECRAFT_TOKEN or source.token_file"
+        )
+    return (
+        "the token has no right to see it: give SOURCECRAFT_TOKEN or source.token_file"
+        " a token that may read this repository and its CI"
+    )
+
+
+def _said(refusal: Refusal, token: str) -> str:
+    """Status, error code and message, as far as there are any."""
+    body = refusal.body
+    words = (one_line(text, 200, token) for text in (body.code, body.message))
+    return ": ".join([str(refusal.status), *filter(None, words)])

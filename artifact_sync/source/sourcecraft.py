@@ -1,0 +1,163 @@
+"""SourceCraft as a ``Source``: which endpoints, how lists are paged, where links come from.
+
+How a request is made is ``api``'s, what an answer means is ``wire``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.errors import BadAnswer, ServiceError
+from artifact_sync.events import Noticed
+from artifact_sync.lapse import link_of
+from artifact_sync.source.api import Api
+from artifact_sync.source.asking import Answer, Manners, Question, Surroundings
+from artifact_sync.source.wire import (
+    Item,
+    Page,
+    cube_artifacts,
+    repositories_page,
+    run_of,
+    runs_page,
+)
+from artifact_sync.source.words import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+
+    import httpx
+
+    from artifact_sync.model import Artifact, ArtifactKey, CubeKey, Link, RepoName, Run, RunKey
+
+_PAGE_SIZE = "100"
+"""A text that holds an integer, as the specification has it."""
+_CUBES_AT_ONCE = 4
+_HAS_FILE = frozenset({"success", ""})
+"""Statuses with which a link is believed; the caller has seen the artifact as ``success``."""
+
+
+class SourceCraft:
+    """The ``Source`` over a client from ``transport.api_client``, which its owner closes."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, manners: Manners, surroundings: Surroundings
+    ) -> None:
+        self._api = Api(client, manners, surroundings)
+        self._manners = manners
+        self._around = surroundings
+
+    async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
+        """Every repository of an organisation, page by page."""
+        what = f"the list of repositories of {one_line(org, 100)}"
+        read = partial(repositories_page, org)
+        question = Question(what, ("orgs", org, "repos"), read, self._manners.policy)
+        async with aclosing(self._pages(question)) as pages:
+            async for page in pages:
+                for name in page:
+                    yield name
+
+    def runs(self, repo: RepoName) -> AsyncGenerator[Sequence[Run]]:
+        """The list of runs, a page at a time."""
+        what = f"the list of runs of {_name(repo)}"
+        read = partial(runs_page, repo)
+        return self._pages(Question(what, _cicd(repo, "runs"), read, self._manners.policy))
+
+    async def run(self, key: RunKey) -> Run:
+        """One run with its artifacts and their links."""
+        return (await self._run(key)).meaning
+
+    async def links(
+        self, key: RunKey, wanted: Collection[ArtifactKey]
+    ) -> Mapping[ArtifactKey, Link]:
+        """Fresh links of a run; of its cubes where the run's answer has none."""
+        answer = await self._run(key)
+        listed = answer.meaning.artifacts
+        links = self._links(listed, wanted, answer)
+        there = {artifact.key for artifact in listed if artifact.status in _HAS_FILE}
+        gone = {artifact.key for artifact in listed} - there
+        cubes = {key.cube_key for key in wanted if key not in links and key not in gone}
+        for found in await self._of_cubes(cubes, wanted):
+            links.update(found)
+        return links
+
+    async def _run(self, key: RunKey) -> Answer[Run]:
+        what = f"run {one_line(key.run, 40)} of {_name(key.repo)}"
+        segments = _cicd(key.repo, "runs", key.run)
+        return await self._api.get(
+            Question(what, segments, partial(run_of, key), self._manners.policy)
+        )
+
+    async def _of_cubes(
+        self, cubes: Iterable[CubeKey], wanted: Collection[ArtifactKey]
+    ) -> Sequence[Mapping[ArtifactKey, Link]]:
+        """The links of some cubes, a few cubes at once."""
+        turn = asyncio.Semaphore(_CUBES_AT_ONCE)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._of_cube(cube, wanted, turn)) for cube in cubes]
+        return [task.result() for task in tasks]
+
+    async def _of_cube(
+        self, cube: CubeKey, wanted: Collection[ArtifactKey], turn: asyncio.Semaphore
+    ) -> Mapping[ArtifactKey, Link]:
+        """The links of one cube; none when it can't be had, which must not fail the others."""
+        try:
+            async with turn:
+                answer = await self._api.get(self._cube_question(cube))
+        except ServiceError as error:
+            self._around.notify(Noticed(str(error)))
+            return {}
+        return self._links(answer.meaning, wanted, answer)
+
+    def _cube_question(self, cube: CubeKey) -> Question[Sequence[Artifact]]:
+        """Asked hastily: the other links lapse while a failing cube is waited for."""
+        run, *place = cube
+        what = (
+            f"the artifacts of cube {one_line('/'.join(place), 150)}"
+            f" in run {one_line(run.run, 40)} of {_name(run.repo)}"
+        )
+        segments = _cicd(run.repo, "artifacts", run.run, *place)
+        return Question(what, segments, partial(cube_artifacts, cube), self._manners.hasty)
+
+    def _links(
+        self, artifacts: Iterable[Artifact], wanted: Collection[ArtifactKey], answer: Answer[Any]
+    ) -> dict[ArtifactKey, Link]:
+        """Of an artifact that is listed twice, the first link."""
+        now = self._around.clock.now()
+        found: dict[ArtifactKey, Link] = {}
+        for artifact in artifacts:
+            key, url = artifact.key, artifact.url
+            if url and artifact.status in _HAS_FILE and key in wanted and key not in found:
+                found[key] = link_of(url, answer.monotonic, now, answer.server_date)
+        return found
+
+    async def _pages(self, question: Question[Page[Item]]) -> AsyncGenerator[Sequence[Item]]:
+        """Ends with a page that has no token or an empty one, be it empty itself or not."""
+        token = ""
+        seen: set[int] = set()
+        while True:
+            parameters = {"page_size": _PAGE_SIZE} | ({"page_token": token} if token else {})
+            page = (await self._api.get(replace(question, parameters=parameters))).meaning
+            self._notice(question.what, page.passed_over)
+            yield page.items
+            token = page.token
+            if not token:
+                return
+            if hash(token) in seen:  # hashes, because tokens may be long and pages many
+                raise BadAnswer(f"{question.what}: a page token came twice, so it has no end")
+            seen.add(hash(token))
+
+    def _notice(self, what: str, passed_over: int) -> None:
+        if passed_over:
+            self._around.notify(Noticed(f"{what}: {passed_over} entries have no usable slug"))
+
+
+def _name(repo: RepoName) -> str:
+    return one_line(str(repo), 100)
+
+
+def _cicd(repo: RepoName, *below: str) -> tuple[str, ...]:
+    return ("repos", repo.org, repo.repo, "cicd", *below)

@@ -1,0 +1,125 @@
+"""A link's text → what is sent on the wire, byte for byte. Pure; sending it is ``fetcher``'s.
+
+A link's path and query are signed, so nothing of them may be normalised: ``httpx.URL`` resolves dot
+segments and encodes characters that RFC 3986 would have encoded. Not used is httpcore's ``target``
+extension: it is repeated on the CONNECT request to a proxy, which would be told the link.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import urljoin
+
+import httpx
+
+_PARTS = re.compile(
+    r"(?P<scheme>https?)://(?P<authority>[^/?#\\]*)(?P<target>[^#]*)", re.IGNORECASE | re.DOTALL
+)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_PORT = re.compile(r".*:([0-9]*)", re.DOTALL)
+_HIGHEST_PORT = 65535
+_ILLEGAL = re.compile(rb"[^\x21-\x7e]")
+_INJECTION = re.compile(r"[\r\n\0]")
+
+
+class NotALink(ValueError):
+    """Not a link that can be sent. The text says why, without any of the link."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to connect to, and the request's target there."""
+
+    scheme: str
+    authority: str
+    path: bytes = field(repr=False)
+    """Path and query as they came; only bytes that no request line may hold are encoded."""
+
+    @property
+    def url(self) -> httpx.URL:
+        """For a request. Shows no more than the origin when it is printed or logged."""
+        return _Exact(self)
+
+    @property
+    def host(self) -> str:
+        """Host and port, for messages."""
+        return _origin(self).netloc.decode("ascii", "replace")
+
+
+class _Exact(httpx.URL):
+    """An origin's URL whose ``raw_path``, which transports send, is a link's own bytes."""
+
+    def __init__(self, target: Target) -> None:
+        super().__init__(_origin(target))
+        self._target = target.path
+
+    @property
+    def raw_path(self) -> bytes:
+        return self._target
+
+
+def parse_target(text: str) -> Target:
+    """Take a link apart. Raises ``NotALink``."""
+    if _INJECTION.search(text):
+        raise NotALink("it holds a line break or a NUL")
+    parts = _PARTS.match(text)
+    if parts is None:
+        raise NotALink("it is no http or https URL")
+    if "@" in parts["authority"]:
+        raise NotALink("it holds a user name or password")
+    target = Target(parts["scheme"].lower(), parts["authority"], _wire(parts["target"]))
+    _check(target)
+    return target
+
+
+def resolve(base: Target, location: bytes) -> Target:
+    """Where a redirect leads: an absolute Location byte for byte, another one by RFC 3986, 5.
+
+    Raises ``NotALink``.
+    """
+    text = _decoded(location)
+    if _SCHEME.match(text):
+        return parse_target(text)
+    if text.startswith("//"):
+        return parse_target(f"{base.scheme}:{text}")
+    origin = f"{base.scheme}://{base.authority}"
+    if text.startswith("/"):
+        return parse_target(origin + text)
+    try:
+        return parse_target(origin + urljoin(base.path.decode("ascii"), text))
+    except ValueError:
+        raise NotALink("it can't be resolved") from None
+
+
+def _wire(text: str) -> bytes:
+    """Path and query for a request line (RFC 9112, 3.2.1), which begins with a slash."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        raise NotALink("it holds characters that are none") from None
+    legal = _ILLEGAL.sub(lambda match: b"%%%02X" % match[0][0], raw)
+    return legal if legal.startswith(b"/") else b"/" + legal
+
+
+def _check(target: Target) -> None:
+    """That there is a host, and a port that exists."""
+    port = _PORT.fullmatch(target.authority.rpartition("]")[2])
+    try:
+        usable = bool(_origin(target).host)
+    except (httpx.InvalidURL, ValueError):
+        usable = False
+    if not usable or (port and port[1] and not 0 < int(port[1][:6]) <= _HIGHEST_PORT):
+        raise NotALink("its host or port is none")
+
+
+def _origin(target: Target) -> httpx.URL:
+    return httpx.URL(f"{target.scheme}://{target.authority}/")
+
+
+def _decoded(location: bytes) -> str:
+    """A header's bytes: UTF-8, as browsers read it, or else every byte for itself."""
+    try:
+        return location.decode()
+    except UnicodeDecodeError:
+        return location.decode("latin-1")

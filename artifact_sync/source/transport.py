@@ -1,0 +1,195 @@
+"""The HTTP clients: who may be sent the token, timeouts, TLS, proxies. No paths and no payloads.
+
+Two ``httpx.AsyncClient`` objects with nothing in common but the TLS context: one for the API, one
+for downloads. A faster transport can stand behind the second (DESIGN, "HTTP") without anybody
+else noticing: whoever uses it relies on ``send(stream=True)``, ``aiter_raw`` and ``Redirected``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import ssl
+from dataclasses import dataclass, field
+from http.cookiejar import CookieJar
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from artifact_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+MOST_REDIRECTS = 5
+_API_CONNECTIONS = 16
+_KEEP_IDLE = 30.0
+"""Seconds that an idle connection is kept; object stores drop theirs after a minute or so."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """What the clients are made from."""
+
+    base_url: str
+    token: str = field(default="", repr=False)
+    ca_bundle: Path | None = None
+    proxy: str | None = None
+    timeout: float = 60.0
+    """Seconds for a connection, and for each byte to come or go. Never for a whole request."""
+    jobs: int = 8
+
+
+class Redirected(Exception):
+    """An answer that points elsewhere. Whoever sent the request decides; httpx never does."""
+
+    def __init__(self, status: int, location: bytes) -> None:
+        self.status = status
+        self.location = location
+        super().__init__(f"redirected with status {status}")
+
+
+class Bearer(httpx.Auth):
+    """The token for requests to one origin, and nothing at all for any other (RFC 6750, 5.3)."""
+
+    def __init__(self, base_url: httpx.URL, token: str) -> None:
+        self._origin = origin_of(base_url)
+        self._token = token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        """Send the request once, with the token where it belongs."""
+        if self._token and origin_of(request.url) == self._origin:
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+class _NoCookies(CookieJar):
+    """Keeps no cookie and sends none."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Leave them."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Add none."""
+
+
+def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    """The client for the API: the token goes to the origin of ``base_url`` only.
+
+    ``ConfigError`` when the settings can't be used.
+    """
+    base_url = _base_url(settings.base_url)
+    auth = Bearer(base_url, _checked_token(settings.token))
+    headers = {"Accept": "application/json", "User-Agent": user_agent()}
+    client = _client(settings, tls, auth, _API_CONNECTIONS)
+    client.base_url = base_url
+    client.headers.update(headers)
+    return client
+
+
+def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+    """The client for links: no token, not even on the API's own origin, and bytes as they are."""
+    client = _client(settings, tls, httpx.Auth(), settings.jobs)
+    client.headers.update({"Accept-Encoding": "identity", "User-Agent": user_agent()})
+    return client
+
+
+def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
+    """Whom we trust: ``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi.
+
+    Takes tens of milliseconds, so both clients share one. ``ConfigError`` when it can't be read.
+    """
+    try:
+        if ca_bundle is None:
+            return httpx.create_ssl_context()
+        return ssl.create_default_context(cafile=ca_bundle)
+    except OSError as error:  # ssl.SSLError is one
+        where = f"source.ca_bundle {ca_bundle}" if ca_bundle else "SSL_CERT_FILE or SSL_CERT_DIR"
+        reason = error.strerror or "no certificate in it"
+        raise ConfigError([f"{where} can't be used ({reason}): give a PEM file"]) from error
+
+
+def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port (RFC 6454), the scheme's own port where none is named."""
+    default = {"http": 80, "https": 443}.get(url.scheme)
+    return url.scheme, url.host, url.port or default
+
+
+def user_agent() -> str:
+    """``artifact-sync/VERSION``."""
+    try:
+        return f"artifact-sync/{importlib.metadata.version('artifact-sync')}"
+    except importlib.metadata.PackageNotFoundError:
+        return "artifact-sync/unknown"
+
+
+def hush_http_loggers() -> None:
+    """Keep httpx and httpcore from logging what they send and receive; call it before any request.
+
+    httpx logs every URL at INFO, httpcore every header (``Location`` too) at DEBUG, and links are
+    credentials. A level of their own holds whatever the root logger's is; they log nothing at
+    WARNING or above. See "Logging" in httpx's documentation for the loggers' names.
+    """
+    for name in ("httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
+
+
+def _client(
+    settings: TransportSettings, tls: ssl.SSLContext, auth: httpx.Auth, connections: int
+) -> httpx.AsyncClient:
+    """A client that follows nothing, keeps no cookies and takes no credentials from anywhere.
+
+    Giving ``auth`` is what keeps httpx from making credentials of a URL's userinfo; it reads
+    ``.netrc`` only when asked to. ``trust_env`` is left on for the proxies of the environment.
+    """
+    limit = httpx.Limits(
+        max_connections=connections,
+        max_keepalive_connections=connections,
+        keepalive_expiry=_KEEP_IDLE,
+    )
+    try:
+        return httpx.AsyncClient(
+            auth=auth,
+            verify=tls,
+            proxy=settings.proxy,
+            cookies=_NoCookies(),
+            http2=False,
+            timeout=httpx.Timeout(settings.timeout, pool=None),
+            limits=limit,
+            follow_redirects=False,
+            event_hooks={"response": [_hand_over_redirects]},
+        )
+    except (ImportError, ValueError, httpx.InvalidURL):
+        # The causes' texts hold the proxy's URL, and that may hold a password.
+        where = "source.proxy" if settings.proxy else "the environment's proxy"
+        hint = "give an http:// or https:// URL, or install httpx[socks] for socks5://"
+        raise ConfigError([f"{where} can't be used: {hint}"]) from None
+
+
+async def _hand_over_redirects(response: httpx.Response) -> None:
+    """End a redirect here, before httpx resolves (and normalises) its Location."""
+    if response.has_redirect_location:
+        locations = [value for name, value in response.headers.raw if name.lower() == b"location"]
+        raise Redirected(response.status_code, locations[0])
+
+
+def _base_url(text: str) -> httpx.URL:
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    usable = url.scheme in {"http", "https"} and url.host and not url.userinfo
+    if not usable or url.query or url.fragment:
+        raise ConfigError(["source.base_url is no plain http or https URL"])
+    return url
+
+
+def _checked_token(token: str) -> str:
+    """The token, when a header can carry it. A bad one must fail before its text is in an error."""
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError(
+            ["the token holds spaces or characters that no token has: copy it once more"]
+        )
+    return token

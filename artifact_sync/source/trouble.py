@@ -1,0 +1,62 @@
+"""Why a request failed, in words fit for a message. Which error it is, its sender decides."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+import httpx
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (httpx.ConnectTimeout, "no connection in time"),
+    (httpx.TimeoutException, "no byte in time"),
+    (httpx.ProxyError, "the proxy refused the connection"),
+    (httpx.RemoteProtocolError, "the connection was closed, or what came is not valid HTTP"),
+    (httpx.LocalProtocolError, "the request can't be sent"),
+    (httpx.ConnectError, "no connection"),
+    (httpx.NetworkError, "the connection was lost"),
+    (httpx.DecodingError, "the content coding is broken"),
+)
+
+TRUST_HINT = (
+    "if its certificate is of your own authority, set source.ca_bundle to that one's PEM file"
+)
+
+
+def why(error: BaseException) -> str:
+    """The system's word for the cause where there is one, else ours.
+
+    Never the library's text: httpx and h11 quote URLs and header lines.
+    """
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return "TLS failed"
+        if isinstance(cause, socket.gaierror):
+            return "its name can't be resolved"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+    return next((words for kind, words in _WORDS if isinstance(error, kind)), "it failed")
+
+
+def untrusted(error: BaseException) -> bool:
+    """Whether the peer's certificate was refused, which trying again does not better."""
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and its causes, outermost first; a group stands for its first member."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        if isinstance(current, BaseExceptionGroup):
+            current = current.exceptions[0]
+        else:
+            current = current.__cause__ or current.__context__

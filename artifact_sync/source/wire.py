@@ -1,0 +1,205 @@
+"""The service's answers → the values of ``model``. No requests; reading JSON is ``payload``'s.
+
+Follows ``sourcecraft/swagger.cicd.json``, and what was seen to differ from it: every field may be
+absent, null, empty or of another type. What can't be understood becomes a ``Problem`` of its own
+and leaves the rest alone.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from artifact_sync.errors import GarbledAnswer
+from artifact_sync.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
+from artifact_sync.source.payload import Payload, Unreadable
+from artifact_sync.source.words import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_LEVELS = (("workflows", "workflow"), ("tasks", "task"), ("cubes", "cube"))
+_WORTHLESS = frozenset({"failed", "missing"})
+"""Statuses of artifacts that there will never be a file of."""
+
+_PREFIX = re.compile(r"(?:[a-z]s|et|(?:[a-z]+_)*status|event_type)_(?=[a-z])")
+"""The enum's own name before its word, as in ``AS_SUCCESS`` and ``RUN_STATUS_FAILED``."""
+
+_LONGEST_WORD = 60
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """A page of a list."""
+
+    items: Sequence[Item]
+    passed_over: int
+    """Items that can't be asked for, having no usable slug."""
+    token: str
+    """Of the next page; empty: this is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    """What the service says about an error. Fields are empty where it says nothing."""
+
+    code: str = ""
+    message: str = ""
+    request_id: str = ""
+
+
+def parse(body: bytes | bytearray, what: str) -> Payload:
+    """The object that an answer is; ``GarbledAnswer`` when it is none."""
+    try:
+        return Payload.parse(body)
+    except Unreadable:
+        raise GarbledAnswer(f"{what}: the answer is cut short or is no JSON object") from None
+
+
+def run_of(key: RunKey, payload: Payload) -> Run:
+    """A run with its whole tree of artifacts."""
+    tree = _Tree(key)
+    tree.descend(payload, ())
+    return _run(key, payload, tree)
+
+
+def runs_page(repo: RepoName, payload: Payload) -> Page[Run]:
+    """A page of the list of runs. Their trees are not read: lists leave them out or incomplete.
+
+    ``Unreadable`` when it makes no sense as a page.
+    """
+    slugs, passed_over = _slugs(payload, "runs")
+    runs = [_run(RunKey(repo, slug), item, _Tree(RunKey(repo, slug))) for slug, item in slugs]
+    return Page(runs, passed_over, payload.token("next_page_token"))
+
+
+def repositories_page(org: str, payload: Payload) -> Page[RepoName]:
+    """A page of an organisation's repositories. ``Unreadable`` when it makes no sense as one."""
+    slugs, passed_over = _slugs(payload, "repositories")
+    names = [RepoName(org, slug) for slug, _ in slugs]
+    return Page(names, passed_over, payload.token("next_page_token"))
+
+
+def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:
+    """What a cube's own endpoint lists; artifacts that make no sense are left out."""
+    tree = _Tree(key.run)
+    tree.descend(payload, (key.workflow, key.task, key.cube))
+    return tree.artifacts
+
+
+def error_body(body: bytes | bytearray) -> ErrorBody:
+    """The body of a 4xx or 5xx, whatever it is. Its texts are raw: not yet fit for a message."""
+    try:
+        payload = Payload.parse(body)
+    except Unreadable:
+        return ErrorBody()
+    texts = (payload.text(name) for name in ("error_code", "message", "request_id"))
+    return ErrorBody(*texts)
+
+
+def word(text: str) -> str:
+    """A word of an enum: lower case, without the enum's name before it. Unknown ones pass."""
+    return _PREFIX.sub("", one_line(text, _LONGEST_WORD).lower(), count=1)
+
+
+def moment(text: str) -> datetime | None:
+    """An RFC 3339 date in UTC. None when it can't be read, or is Go's zero date."""
+    try:
+        when = datetime.fromisoformat(text.strip().upper())
+        when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return when if when.year > 1 else None
+
+
+def sendable(slug: str) -> bool:
+    """Whether a slug survives as a path segment: ``.`` and ``..`` would be resolved away."""
+    return slug not in {"", ".", ".."}
+
+
+@dataclass(slots=True)
+class _Tree:
+    """The artifacts and the problems found so far in a run's tree."""
+
+    key: RunKey
+    artifacts: list[Artifact] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+    def descend(self, node: Payload, place: tuple[str, ...]) -> None:
+        """Walk what is below the run, workflow, task or cube at ``place`` (its slugs)."""
+        if len(place) == len(_LEVELS):
+            self._take_artifacts(node, place)
+            return
+        below, kind = _LEVELS[len(place)]
+        for child in self._children(node, place, below, kind):
+            slug = child.text("slug")
+            if sendable(slug):
+                self.descend(child, (*place, slug))
+            elif self._of_value(child, place):
+                self._trouble(place, f"one {kind} with artifacts has {_flaw(slug)}")
+
+    def _take_artifacts(self, cube: Payload, place: tuple[str, ...]) -> None:
+        key = CubeKey(self.key, *place)
+        for item in self._children(cube, place, "artifacts", "artifact"):
+            status, local_path = word(item.text("status")), item.text("local_path")
+            if local_path:
+                version, url = _version(item.child("dates")), item.text("download_url")
+                self.artifacts.append(Artifact(key.artifact(local_path), status, version, url))
+            elif status == "success":
+                self._trouble(place, "one artifact has no readable local_path")
+
+    def _children(
+        self, node: Payload, place: tuple[str, ...], below: str, kind: str
+    ) -> Iterator[Payload]:
+        """The objects of a list; whatever else stands there is a problem."""
+        try:
+            for child in node.objects(below):
+                if child is None:
+                    self._trouble(place, f"one {kind} is unreadable")
+                else:
+                    yield child
+        except Unreadable:
+            self._trouble(place, f"its {below} are no list")
+
+    def _of_value(self, child: Payload, place: tuple[str, ...]) -> bool:
+        """Whether something that may be wanted hangs below a node that has no usable slug."""
+        probe = _Tree(self.key)
+        probe.descend(child, (*place, "?"))
+        wanted = (artifact.status not in _WORTHLESS for artifact in probe.artifacts)
+        return bool(probe.problems) or any(wanted)
+
+    def _trouble(self, place: tuple[str, ...], message: str) -> None:
+        workflow, task, cube = (*map(one_line, place), "", "", "")[:3]
+        self.problems.append(Problem(workflow, task, cube, message))
+
+
+def _run(key: RunKey, payload: Payload, tree: _Tree) -> Run:
+    dates = payload.child("dates")
+    return Run(
+        key=key,
+        status=word(payload.text("status")),
+        event=word(payload.text("event_type")),
+        created_at=moment(dates.text("created_at")),
+        finished_at=moment(dates.text("finished_at")),
+        updated_at=moment(dates.text("updated_at")),
+        artifacts=tuple(tree.artifacts),
+        problems=tuple(tree.problems),
+    )
+
+
+def _slugs(payload: Payload, name: str) -> tuple[list[tuple[str, Payload]], int]:
+    """The items of a list that can be asked for, by slug, and how many others there are."""
+    items = [(item.text("slug") if item else "", item) for item in payload.objects(name)]
+    usable = [(slug, item) for slug, item in items if item is not None and sendable(slug)]
+    return usable, len(items) - len(usable)
+
+
+def _version(dates: Payload) -> str:
+    return one_line(dates.text("obtained_at") or dates.text("updated_at"))
+
+
+def _flaw(slug: str) -> str:
+    return f"the slug {slug!r}, which no URL can carry" if slug else "no readable slug"

@@ -1,0 +1,129 @@
+"""One pass: repositories → their runs → each run's artifacts. The same for command and daemon.
+
+What happens to one repository is ``repo_sync``'s; one bad one never stops the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.events import BytesArrived, Failed
+from artifact_sync.model import Failure, RepoName
+from artifact_sync.repo_sync import Crew, RepoSync
+from artifact_sync.report import Report
+from artifact_sync.rules import Rules
+from artifact_sync.run_sync import Mode, Selection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from artifact_sync.events import Event, Observer
+    from artifact_sync.fetching import Works
+    from artifact_sync.mirror.layout import Layout
+    from artifact_sync.ports import Source
+    from artifact_sync.settings import RepoSettings
+
+_REPOS_AT_ONCE = 4
+_RUNS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a pass is asked for."""
+
+    repos: tuple[RepoSettings, ...]
+    runs: tuple[str, ...] = ()
+    """Slugs: only these runs, looked at whatever is known of them. Empty: all."""
+    mode: Mode = field(default_factory=Mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a pass works with."""
+
+    source: Source
+    works: Works
+    layout: Layout
+    origin: str
+    """The service's host, for ``run.json``."""
+
+
+class Pass:
+    """One pass. ``report`` is alive all the time, so that an interrupted pass can tell, too."""
+
+    def __init__(self, parts: Parts, wish: Wish) -> None:
+        self._parts = parts
+        self._wish = wish
+        self._crew = Crew(parts.source, parts.works, asyncio.Semaphore(_RUNS_AT_ONCE))
+        self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
+        self._reports: list[Report] = []
+
+    @property
+    def report(self) -> Report:
+        """What was done so far, over all repositories."""
+        total = Report()
+        for report in self._reports:
+            total.add(report)
+        return total
+
+    async def run(self) -> Report:
+        """Carry the pass out. Raises nothing for what belongs to a repository, run or artifact."""
+        async with asyncio.TaskGroup() as group:
+            async for repo, settings in self._repositories():
+                group.create_task(self._repository(repo, settings))
+        return self.report
+
+    async def _repositories(self) -> AsyncGenerator[tuple[RepoName, RepoSettings]]:
+        """Every repository once, ``org/*`` spelled out; a name of its own goes before a star."""
+        named = {RepoName.parse(it.name): it for it in self._wish.repos if not _is_star(it)}
+        for repo, settings in named.items():
+            yield repo, settings
+        for settings in filter(_is_star, self._wish.repos):
+            async for repo in self._of_organisation(settings.name.removesuffix("/*")):
+                if repo not in named:
+                    named[repo] = settings
+                    yield repo, settings
+
+    async def _of_organisation(self, org: str) -> AsyncGenerator[RepoName]:
+        try:
+            async with aclosing(self._parts.source.repositories(org)) as repositories:
+                async for repo in repositories:
+                    yield repo
+        except ArtifactSyncError as error:
+            failure = Failure(f"{org}/*", error.reason, str(error))
+            self._reports.append(Report(failures=[failure]))
+            self._parts.works.tools.observer.notify(Failed(failure))
+
+    async def _repository(self, repo: RepoName, settings: RepoSettings) -> None:
+        report = Report()
+        self._reports.append(report)
+        rules = Rules.of(settings, self._parts.layout.template)
+        selection = Selection(rules, self._parts.layout, self._parts.origin)
+        repository = RepoSync(self._crew, repo, selection, self._wish.mode, report)
+        async with self._slots:
+            if self._wish.runs:
+                await repository.only(self._wish.runs)
+            else:
+                await repository.everything()
+
+
+class Tally:
+    """An observer that counts the bytes that arrive and hands every event on."""
+
+    def __init__(self, then: Observer) -> None:
+        self._then = then
+        self.bytes = 0
+
+    def notify(self, event: Event) -> None:
+        """Count and hand on."""
+        if isinstance(event, BytesArrived):
+            self.bytes += event.count
+        self._then.notify(event)
+
+
+def _is_star(settings: RepoSettings) -> bool:
+    return settings.name.endswith("/*")

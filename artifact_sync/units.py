@@ -1,0 +1,102 @@
+"""Durations and sizes as people write them: ``7d``, ``1h30m``, ``100MiB``. No other text or I/O."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,6})?\s*(?:ms|[smhdw])\s*)+|[0-9]{1,12}(?:\.[0-9]{1,6})?"
+"""What ``parse_duration`` reads, as a regular expression for the whole text."""
+
+SIZE = r"[0-9]{1,18}(?:\.[0-9]{1,6})?\s*(?:[kKmMgGtTpP][iI]?)?[bB]|[0-9]{1,18}"
+"""What ``parse_size`` reads, as a regular expression for the whole text."""
+
+LONGEST = 36_525 * 86_400
+"""Seconds in a hundred years: more would leave the calendar's range when taken from a date."""
+
+LARGEST = 2**63 - 1
+"""Bytes: what a file system and a database can count."""
+
+_DURATION = re.compile(DURATION)
+_DURATION_PART = re.compile(r"([0-9.]+)\s*(ms|[smhdw])")
+_SIZE = re.compile(SIZE)
+_SIZE_PARTS = re.compile(r"([0-9.]+)\s*([a-z]*)")
+
+_SECONDS: Mapping[str, Decimal] = MappingProxyType(
+    {
+        "ms": Decimal("0.001"),
+        "s": Decimal(1),
+        "m": Decimal(60),
+        "h": Decimal(3_600),
+        "d": Decimal(86_400),
+        "w": Decimal(604_800),
+    }
+)
+
+_BYTES: Mapping[str, int] = MappingProxyType(
+    {"": 1, "b": 1}
+    | {f"{letter}b": 1000 ** (power + 1) for power, letter in enumerate("kmgtp")}
+    | {f"{letter}ib": 1024 ** (power + 1) for power, letter in enumerate("kmgtp")}
+)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds in ``30s``, ``5m``, ``7d``, ``1w``, ``250ms``, ``1h30m``; a number is seconds.
+
+    ``ValueError`` says what was expected. A hundred years are the most.
+    """
+    cleaned = text.strip()
+    if not _DURATION.fullmatch(cleaned):
+        msg = "expected a duration such as 30s, 5m, 2h, 7d or 1w"
+        raise ValueError(msg)
+    parts = _DURATION_PART.findall(cleaned) or [(cleaned, "s")]
+    seconds = sum((Decimal(number) * _SECONDS[unit] for number, unit in parts), Decimal(0))
+    if seconds > LONGEST:
+        msg = "a duration of more than a hundred years"
+        raise ValueError(msg)
+    return float(seconds)
+
+
+def parse_size(text: str) -> int:
+    """Bytes in ``512``, ``100MiB`` (1024²), ``1GB`` (1000³), in any case; an odd half is cut off.
+
+    ``ValueError`` says what was expected.
+    """
+    parts = _SIZE_PARTS.fullmatch(text.strip().lower()) if _SIZE.fullmatch(text.strip()) else None
+    if parts is None:
+        msg = "expected a size such as 512, 100MiB or 1GB"
+        raise ValueError(msg)
+    size = int(Decimal(parts[1]) * _BYTES[parts[2]])
+    if size > LARGEST:
+        msg = "a size of more than 8 EiB"
+        raise ValueError(msg)
+    return size
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest text in one unit that ``parse_duration`` reads as the same: ``90s``, ``7d``."""
+    exact = Decimal(repr(seconds))
+    for unit in ("d", "h", "m", "s"):
+        if exact and exact % _SECONDS[unit] == 0:
+            return f"{int(exact / _SECONDS[unit])}{unit}"
+    return f"{exact.normalize():f}s"
+
+
+def format_size(size: int) -> str:
+    """The text in the largest unit that loses nothing: ``100MiB``, ``1GB``, ``1234``."""
+    for unit in sorted(_BYTES, key=lambda unit: -_BYTES[unit]):
+        if len(unit) > 1 and size and size % _BYTES[unit] == 0:
+            return f"{size // _BYTES[unit]}{_SPELLING[unit[:-1]]}B"
+    return str(size)
+
+
+_SPELLING: Mapping[str, str] = MappingProxyType(
+    {"k": "k"}
+    | {letter: letter.upper() for letter in "mgtp"}
+    | {f"{letter}i": f"{letter.upper()}i" for letter in "kmgtp"}
+)

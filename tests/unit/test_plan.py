@@ -1,0 +1,165 @@
+"""The case table of a plan, a row a test."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from artifact_sync import plan as planning
+from artifact_sync.collect import Collected
+from artifact_sync.errors import Reason
+from artifact_sync.mirror.layout import Layout
+from artifact_sync.model import (
+    Action,
+    Artifact,
+    ArtifactKey,
+    ArtifactRow,
+    MirrorPath,
+    RepoName,
+    Run,
+    RunKey,
+    State,
+    Step,
+)
+from artifact_sync.settings import DEFAULT_LAYOUT
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LAYOUT = Layout(DEFAULT_LAYOUT)
+RUN = Run(RunKey(RepoName("org", "repo"), "7"), "success")
+
+
+def artifact(path: str, version: str = "v1", status: str = "success", cube: str = "c") -> Artifact:
+    return Artifact(ArtifactKey("org", "repo", "7", "w", "t", cube, path), status, version)
+
+
+def row(it: Artifact, state: State, **facts: object) -> ArtifactRow:
+    facts = {"version": "v1", "first_seen": NOW, "size": 5, **facts}
+    if state is State.MIRRORED:
+        facts.setdefault("path", LAYOUT.place(it.key))
+    return ArtifactRow(it.key, state, **facts)  # type: ignore[arg-type]
+
+
+def planned(
+    *artifacts: Artifact,
+    rows: tuple[ArtifactRow, ...] = (),
+    standing: dict[str, int] | None = None,
+    pending: tuple[Artifact, ...] = (),
+    insist: bool = False,
+    eager: bool = True,
+) -> list[Step]:
+    sizes = {MirrorPath(path): size for path, size in (standing or {}).items()}
+    known = planning.Known({it.key: it for it in rows}, sizes)
+    terms = planning.Terms(LAYOUT.place, LAYOUT.collision_key, NOW, insist, eager)
+    return list(planning.make(RUN, Collected(artifacts, pending), known, terms).steps)
+
+
+def actions(steps: list[Step]) -> list[Action]:
+    return [step.action for step in steps]
+
+
+A = artifact("a.txt")
+PLACE = "org/repo/7/w/t/c/a.txt"
+
+
+def test_what_is_new_is_downloaded_to_its_place() -> None:
+    (step,) = planned(A)
+    assert (step.action, step.path) == (Action.DOWNLOAD, PLACE)
+
+
+def test_what_is_mirrored_and_stands_is_kept() -> None:
+    (step,) = planned(A, rows=(row(A, State.MIRRORED),), standing={PLACE: 5})
+    assert step.action is Action.KEEP
+
+
+@pytest.mark.parametrize(
+    ("standing", "why"), [({}, "missing from the mirror"), ({PLACE: 4}, "changed in the mirror")]
+)
+def test_a_file_that_somebody_took_or_changed_is_downloaded_again(
+    standing: dict[str, int], why: str
+) -> None:
+    (step,) = planned(A, rows=(row(A, State.MIRRORED),), standing=standing)
+    assert (step.action, step.why) == (Action.DOWNLOAD, why)
+
+
+def test_an_artifact_left_anew_upstream_is_downloaded_again() -> None:
+    known = row(A, State.MIRRORED)
+    (step,) = planned(artifact("a.txt", "v2"), rows=(known,), standing={PLACE: 5})
+    assert (step.action, step.why) == (Action.DOWNLOAD, "left anew upstream")
+
+
+def test_a_version_that_the_service_does_not_tell_changes_nothing() -> None:
+    known = row(A, State.MIRRORED)
+    assert actions(planned(artifact("a.txt", ""), rows=(known,), standing={PLACE: 5})) == ["keep"]
+    unversioned = row(A, State.MIRRORED, version="")
+    assert actions(planned(A, rows=(unversioned,), standing={PLACE: 5})) == ["keep"]
+
+
+def test_an_unsafe_path_is_refused_with_its_reason() -> None:
+    (step,) = planned(artifact("../../etc/passwd"))
+    assert (step.action, step.path, step.reason) == (Action.REFUSE, None, Reason.UNSAFE_PATH)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("A.txt", "a.TXT"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("a/b", "a"),
+        ("./a/b", "a/b"),
+        ("a*", "a%2A"),
+    ],
+)
+def test_of_two_names_that_are_one_file_somewhere_the_first_gets_it(
+    first: str, second: str
+) -> None:
+    for order in ((first, second), (second, first)):
+        steps = planned(*map(artifact, order))
+        assert sorted(actions(steps)) == ["download", "refuse"]
+        (refused,) = [step for step in steps if step.action is Action.REFUSE]
+        assert refused.reason is Reason.COLLISION
+        assert refused.artifact.key.local_path == max(first, second)
+
+
+def test_of_two_names_that_are_one_file_the_mirrored_one_stays() -> None:
+    upper, lower = artifact("A.txt"), A
+    steps = planned(upper, lower, rows=(row(lower, State.MIRRORED),), standing={PLACE: 5})
+    assert actions(steps) == [Action.REFUSE, Action.KEEP]
+
+
+def test_the_same_path_in_two_cubes_is_two_files() -> None:
+    assert actions(planned(A, artifact("a.txt", cube="d"))) == [Action.DOWNLOAD, Action.DOWNLOAD]
+
+
+def test_what_failed_before_is_tried_again_at_once_when_somebody_waits() -> None:
+    failed = row(A, State.FAILED, attempts=9, next_try=NOW + timedelta(hours=1), message="cut")
+    assert actions(planned(A, rows=(failed,))) == [Action.DOWNLOAD]
+    assert actions(planned(A, rows=(failed,), eager=False)) == [Action.LATER]
+
+
+def test_what_is_gone_for_days_is_given_up_unless_somebody_insists() -> None:
+    old = NOW - timedelta(days=4)
+    gone = row(A, State.GONE, attempts=3, first_seen=old, message="404")
+    (step,) = planned(A, rows=(gone,))
+    assert (step.action, step.reason, step.why) == (Action.GIVE_UP, Reason.GONE, "404")
+    assert actions(planned(A, rows=(gone,), insist=True)) == [Action.DOWNLOAD]
+
+
+@pytest.mark.parametrize(
+    "facts", [{"attempts": 2, "first_seen": NOW - timedelta(days=4)}, {"attempts": 3}]
+)
+def test_what_has_not_been_gone_long_or_often_is_tried_again(facts: dict[str, object]) -> None:
+    assert actions(planned(A, rows=(row(A, State.GONE, **facts),))) == [Action.DOWNLOAD]
+
+
+def test_what_is_registered_is_looked_at_again_for_three_days() -> None:
+    waiting = artifact("late.txt", status="registered")
+    assert actions(planned(pending=(waiting,))) == [Action.LATER]
+    seen = row(waiting, State.PENDING, first_seen=NOW - timedelta(days=3))
+    assert actions(planned(pending=(waiting,), rows=(seen,))) == [Action.LATER]
+    stale = row(waiting, State.PENDING, first_seen=NOW - timedelta(days=3, seconds=1))
+    assert actions(planned(pending=(waiting,), rows=(stale,))) == [Action.SKIP]
+
+
+def test_what_was_registered_and_has_come_is_downloaded() -> None:
+    assert actions(planned(A, rows=(row(A, State.PENDING),))) == [Action.DOWNLOAD]

@@ -1,0 +1,164 @@
+"""Staged files: what survives a restart, and what must not."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from artifact_sync.evidence import claims
+from artifact_sync.model import ArtifactKey, Strength, Validator
+from artifact_sync.staging import Identity, Staged, sweep
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = ArtifactKey("org", "repo", "7", "wf", "task", "cube", "a.bin")
+IDENTITY = Identity(
+    Validator('"e1"'), 12, claims({"repr-digest": "md5=:" + "A" * 22 + "==:"}, partial=False)
+)
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Staged:
+    staged = Staged(tmp_path, KEY, "v1")
+    staged.begin(IDENTITY)
+    staged.write(b"first ")
+    staged.write(b"second")
+    staged.shelve()
+    return staged
+
+
+def recovered(folder: Path, version: str = "v1", key: ArtifactKey = KEY) -> Staged:
+    staged = Staged(folder, key, version)
+    staged.recover()
+    staged.shelve()
+    return staged
+
+
+def test_a_restart_takes_up_every_byte_its_identity_and_its_hashes(
+    tmp_path: Path, staged: Staged
+) -> None:
+    again = recovered(tmp_path)
+    assert again.offset == 12
+    assert again.identity == IDENTITY
+    assert again.hashes.sha256 == hashlib.sha256(b"first second").hexdigest()
+    assert again.hashes.digest("md5") == hashlib.md5(b"first second").digest()
+    assert again.resumable
+
+
+def test_bytes_that_no_checkpoint_covers_are_cut_off(tmp_path: Path, staged: Staged) -> None:
+    with staged.path.open("ab") as part:
+        part.write(b"written when the power went")
+    assert recovered(tmp_path).offset == 12
+    assert staged.path.read_bytes() == b"first second"
+
+
+def test_a_page_lost_in_a_power_cut_costs_only_what_came_after_it(
+    tmp_path: Path, staged: Staged
+) -> None:
+    staged.path.write_bytes(b"first \0\0\0\0\0\0")
+    again = recovered(tmp_path)
+    assert again.offset == 6
+    assert again.hashes.sha256 == hashlib.sha256(b"first ").hexdigest()
+
+
+def test_a_torn_last_line_of_the_sidecar_is_passed_over(tmp_path: Path, staged: Staged) -> None:
+    sidecar = staged.path.with_suffix(".json")
+    sidecar.write_bytes(sidecar.read_bytes()[:-20])
+    assert recovered(tmp_path).offset == 6
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]\n", b"null\n", b'{"key":1}\n', b"\xff\n"])
+def test_a_garbled_sidecar_means_starting_over(
+    tmp_path: Path, staged: Staged, content: bytes
+) -> None:
+    staged.path.with_suffix(".json").write_bytes(content)
+    again = recovered(tmp_path)
+    assert again.offset == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_version_of_the_artifact_never_continues_the_old_bytes(
+    tmp_path: Path, staged: Staged
+) -> None:
+    assert recovered(tmp_path, "v2").offset == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_goes_on_after_a_restart(tmp_path: Path, staged: Staged) -> None:
+    again = Staged(tmp_path, KEY, "v1")
+    again.recover()
+    again.write(b" third")
+    again.shelve()
+    assert recovered(tmp_path).offset == 18
+    assert staged.path.read_bytes() == b"first second third"
+
+
+def test_without_a_validator_nothing_can_be_resumed(tmp_path: Path) -> None:
+    staged = Staged(tmp_path, KEY, "v1")
+    staged.begin(Identity())
+    staged.write(b"bytes")
+    staged.shelve()
+    assert recovered(tmp_path).resumable is False
+
+
+def test_the_last_word_survives_until_the_artifact_is_recorded(
+    tmp_path: Path, staged: Staged
+) -> None:
+    again = Staged(tmp_path, KEY, "v1")
+    again.recover()
+    again.vouch(Strength.LENGTH, ("length",))
+    again.shelve()
+    again.path.unlink()  # published
+    last = recovered(tmp_path)
+    assert last.offset == 0
+    assert last.vouched is not None
+    assert last.vouched.size == 12
+    assert last.vouched.sha256 == hashlib.sha256(b"first second").hexdigest()
+    assert last.vouched.evidence == ("length",)
+    last.forget()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_symbolic_link_in_staging_is_not_written_through(tmp_path: Path, staged: Staged) -> None:
+    target = tmp_path / "victim"
+    target.write_bytes(b"precious")
+    staged.path.unlink()
+    staged.path.symlink_to(target)
+    again = Staged(tmp_path, KEY, "v1")
+    with pytest.raises(OSError, match="symbolic link"):
+        again.recover()
+    again.begin(IDENTITY)
+    again.write(b"x")
+    again.shelve()
+    assert target.read_bytes() == b"precious"
+
+
+def test_staged_files_are_the_owners_alone(staged: Staged) -> None:
+    assert staged.path.stat().st_mode & 0o777 == 0o600
+    assert staged.path.with_suffix(".json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_sidecar_holds_the_host_and_never_the_link(tmp_path: Path) -> None:
+    staged = Staged(tmp_path, KEY, "v1")
+    staged.begin(Identity(host="store.example:9000"))
+    staged.shelve()
+    assert b"store.example:9000" in staged.path.with_suffix(".json").read_bytes()
+
+
+def test_a_sweep_removes_temporaries_and_what_is_older_than_any_artifact(
+    tmp_path: Path, staged: Staged
+) -> None:
+    import os
+
+    (tmp_path / "half-renamed.tmp").write_bytes(b"x")
+    old = tmp_path / "old.part"
+    old.write_bytes(b"x")
+    os.utime(old, (0, 0))
+    sweep(tmp_path)
+    names = {path.suffix for path in tmp_path.iterdir()}
+    assert names == {".part", ".json"}
+    assert staged.path.exists()
+    assert not old.exists()

@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+import json
+import tracemalloc
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from artifact_sync.errors import GarbledAnswer
+from artifact_sync.model import ArtifactKey, CubeKey, Problem, RepoName, RunKey
+from artifact_sync.source.payload import Payload, Unreadable
+from artifact_sync.source.wire import (
+    ErrorBody,
+    cube_artifacts,
+    error_body,
+    moment,
+    parse,
+    repositories_page,
+    run_of,
+    runs_page,
+    word,
+)
+from artifact_sync.source.words import one_line
+
+REPO = RepoName("org", "repo")
+KEY = RunKey(REPO, "7")
+
+
+def payload(value: object) -> Payload:
+    return parse(json.dumps(value).encode(), "run 7")
+
+
+def run(value: object):
+    return run_of(KEY, payload(value))
+
+
+def tree(*artifacts: object, workflow: object = "w", task: object = "t", cube: object = "c"):
+    cubes = [{"slug": cube, "artifacts": list(artifacts)}]
+    return {"workflows": [{"slug": workflow, "tasks": [{"slug": task, "cubes": cubes}]}]}
+
+
+def artifact(local_path: object = "a.txt", status: object = "success", **more: object):
+    return {"local_path": local_path, "status": status, **more}
+
+
+def keys(value: object) -> list[str]:
+    return [str(found.key) for found in run(value).artifacts]
+
+
+def test_a_run_has_its_words_and_its_dates():
+    found = run(
+        {
+            "id": "",
+            "slug": "7",
+            "status": "success",
+            "event_type": "push",
+            "dates": {
+                "created_at": "2026-11-01T10:00:00Z",
+                "finished_at": "2026-11-01T13:05:06.123456789+03:00",
+                "updated_at": None,
+            },
+        }
+    )
+    assert (found.key, found.status, found.event) == (KEY, "success", "push")
+    assert found.created_at == datetime(2026, 11, 1, 10, tzinfo=UTC)
+    assert found.finished_at == datetime(2026, 11, 1, 10, 5, 6, 123456, tzinfo=UTC)
+    assert found.updated_at is None
+    assert (found.artifacts, found.problems) == ((), ())
+
+
+def test_an_artifact_has_key_status_version_and_link():
+    url = "https://store.test/a?X=1"
+    dates = {"registered_at": "r", "obtained_at": "2026-11-01T10:00:00Z", "updated_at": "u"}
+    (found,) = run(tree(artifact(download_url=url, dates=dates))).artifacts
+    assert found.key == ArtifactKey("org", "repo", "7", "w", "t", "c", "a.txt")
+    assert (found.status, found.version, found.url) == ("success", "2026-11-01T10:00:00Z", url)
+
+
+def test_the_version_falls_back_to_updated_at():
+    assert run(tree(artifact(dates={"updated_at": "u"}))).artifacts[0].version == "u"
+    assert run(tree(artifact(dates={"registered_at": "r"}))).artifacts[0].version == ""
+
+
+def test_every_status_is_kept_and_repeats_too():
+    found = run(tree(artifact(), artifact(), artifact(status="missing"), artifact(status="odd")))
+    assert [it.status for it in found.artifacts] == ["success", "success", "missing", "odd"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "plain"),
+    [
+        ("success", "success"),
+        ("SUCCESS", "success"),
+        ("AS_SUCCESS", "success"),
+        ("RS_FAILED", "failed"),
+        ("RUN_STATUS_TIMEOUT", "timeout"),
+        ("ARTIFACT_STATUS_REGISTERED", "registered"),
+        ("EVENT_TYPE_PUSH", "push"),
+        ("ET_PR_UPDATE", "pr_update"),
+        ("awaiting_approval", "awaiting_approval"),
+        ("RS_AWAITING_APPROVAL", "awaiting_approval"),
+        ("not_success", "not_success"),
+        ("partial_success", "partial_success"),
+        ("pr_update", "pr_update"),
+        ("repository_event", "repository_event"),
+        ("", ""),
+        ("\x1b[31mred", "[31mred"),
+    ],
+)
+def test_enum_words_lose_their_prefix_and_case(raw, plain):
+    assert word(raw) == plain
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}, "", False, 0])
+def test_what_is_empty_in_any_way_is_no_problem(nothing):
+    for value in (
+        {"workflows": nothing, "dates": nothing, "status": nothing},
+        {"workflows": [{"slug": "w", "tasks": nothing}]},
+        {"workflows": [{"slug": "w", "tasks": [{"slug": "t", "cubes": nothing}]}]},
+        {"workflows": [{"slug": "w", "tasks": [{"slug": "t", "cubes": [{"artifacts": nothing}]}]}]},
+        {"workflows": [None]},
+    ):
+        found = run(value)
+        assert (found.artifacts, found.problems, found.created_at) == ((), (), None)
+
+
+@pytest.mark.parametrize("odd", ["text", 5, True, {"a": 1}, 1.5])
+def test_what_should_be_a_list_and_is_none_is_a_problem_of_its_own(odd):
+    good = {"slug": "good", "artifacts": [artifact()]}
+    bad = {"slug": "bad", "artifacts": odd}
+    found = run({"workflows": [{"slug": "w", "tasks": [{"slug": "t", "cubes": [bad, good]}]}]})
+    assert [it.key.cube for it in found.artifacts] == ["good"]
+    assert found.problems == (Problem("w", "t", "bad", "its artifacts are no list"),)
+
+
+def test_items_that_are_no_objects_are_problems_and_nulls_are_nothing():
+    found = run(tree("text", None, 5, artifact()))
+    assert [str(it.key) for it in found.artifacts] == ["org/repo/7/w/t/c/a.txt"]
+    assert found.problems == (Problem("w", "t", "c", "one artifact is unreadable"),) * 2
+
+
+def test_a_number_for_a_slug_is_its_text():
+    assert keys(tree(artifact(), workflow=1, task=-2, cube=10**30)) == [
+        f"org/repo/7/1/-2/{10**30}/a.txt"
+    ]
+
+
+@pytest.mark.parametrize("slug", [None, "", [], {"a": 1}, True, 1.5, ".", ".."])
+@pytest.mark.parametrize("level", ["workflow", "task", "cube"])
+def test_no_usable_slug_above_an_artifact_is_one_problem(level, slug):
+    found = run(tree(artifact(), artifact("b"), **{level: slug}))
+    assert found.artifacts == ()
+    assert len(found.problems) == 1
+    assert f"one {level} with artifacts" in found.problems[0].message
+
+
+def test_no_slugs_anywhere_above_an_artifact_is_one_problem():
+    found = run(tree(artifact(), workflow=None, task="", cube=None))
+    assert len(found.problems) == 1
+
+
+def test_a_missing_slug_with_nothing_of_value_below_is_no_problem():
+    assert run(tree(workflow=None)).problems == ()
+    assert run(tree(artifact(status="failed"), cube=None)).problems == ()
+
+
+@pytest.mark.parametrize("path", [None, "", [], True])
+def test_a_success_without_a_path_is_a_problem_and_others_are_not(path):
+    found = run(tree(artifact(path), artifact(path, "registered"), artifact("good")))
+    assert [it.key.local_path for it in found.artifacts] == ["good"]
+    assert found.problems == (Problem("w", "t", "c", "one artifact has no readable local_path"),)
+
+
+@pytest.mark.parametrize("url", [None, 5, [], {}, True])
+def test_a_link_that_is_no_text_is_no_link(url):
+    found = run(tree(artifact(download_url=url))).artifacts[0]
+    assert found.url == ("5" if url == 5 and url is not True else "")
+
+
+def test_the_current_cube_of_the_progress_is_ignored():
+    value = tree(artifact())
+    again = {"current_cube": {"slug": "c", "artifacts": [artifact("ghost")]}}
+    value["workflows"][0]["progress"] = again
+    value["workflows"][0]["tasks"][0]["progress"] = again
+    assert keys(value) == ["org/repo/7/w/t/c/a.txt"]
+
+
+def test_odd_names_pass_untouched():
+    names = ["#git-clone", "a/b", "%2F", "two words", "🎉", "\x00", "..x", "CON", "a\\b"]
+    for name in names:
+        (found,) = run(tree(artifact(name), cube=name)).artifacts
+        assert (found.key.cube, found.key.local_path) == (name, name)
+
+
+def test_a_lone_surrogate_spoils_its_own_text_only():
+    body = json.dumps(tree(artifact("bad\ud800"), artifact("\\ud800 \U0001f389"))).encode()
+    found = run_of(KEY, parse(body, "run 7"))
+    assert [it.key.local_path for it in found.artifacts] == ["\\ud800 \U0001f389"]
+    assert [it.message for it in found.problems] == ["one artifact has no readable local_path"]
+
+
+def test_bytes_that_are_no_utf8_spoil_their_own_text_only():
+    body = json.dumps(tree(artifact("XX"), artifact("good"))).encode().replace(b"XX", b"\xff\xfe")
+    found = run_of(KEY, parse(body, "run 7"))
+    assert [it.key.local_path for it in found.artifacts] == ["good"]
+    assert len(found.problems) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b'{"workflows": [{"slug"',
+        b"null",
+        b"[]",
+        b'"x"',
+        b"<html>",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"{} {}",
+    ],
+    ids=lambda body: repr(body[:12]),
+)
+def test_what_is_no_whole_object_is_garbled(body):
+    with pytest.raises(GarbledAnswer) as caught:
+        parse(body, "run 7 of org/repo")
+    assert str(caught.value) == "run 7 of org/repo: the answer is cut short or is no JSON object"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda below: (
+        st.lists(below, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["workflows", "tasks", "cubes", "artifacts", "slug", "status", "local_path", "dates"]
+            ),
+            below,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["workflows", "runs", "repositories", "artifacts"]), JSON))
+def test_no_json_crashes_the_reading(value):
+    found = payload(value)
+    run_of(KEY, found)
+    cube_artifacts(CubeKey(KEY, "w", "t", "c"), found)
+    for read in (lambda: runs_page(REPO, found), lambda: repositories_page("org", found)):
+        try:
+            read()
+        except Unreadable as error:
+            assert "no list" in str(error) or "no text" in str(error)
+
+
+@given(st.binary())
+def test_no_bytes_crash_the_reading(body):
+    error_body(body)
+    try:
+        run_of(KEY, parse(body, "x"))
+    except GarbledAnswer:
+        pass
+
+
+@given(st.text(st.characters(codec=None)))
+def test_every_text_survives_or_is_unreadable(text):
+    read = payload({"t": text}).text("t")
+    assert read == (text if text.isascii() or text == text.encode(errors="replace").decode() else "")
+
+
+def test_a_page_of_runs():
+    page = runs_page(
+        REPO,
+        payload(
+            {
+                "runs": [
+                    {"slug": "9", "status": "processing", "workflows": []},
+                    {"slug": 8, "status": "RS_SUCCESS"},
+                    None,
+                    {"status": "success"},
+                    {"slug": ".."},
+                    "text",
+                ],
+                "next_page_token": "t",
+            }
+        ),
+    )
+    assert [(it.key.run, it.status) for it in page.items] == [("9", "processing"), ("8", "success")]
+    assert (page.passed_over, page.token) == (3, "t")
+
+
+@pytest.mark.parametrize("token", [None, "", {}, [], False])
+def test_a_last_page_has_no_token(token):
+    assert runs_page(REPO, payload({"runs": None, "next_page_token": token})).token == ""
+    assert runs_page(REPO, payload({})).token == ""
+
+
+@pytest.mark.parametrize("token", [["t"], {"t": 1}, True, 1.5])
+def test_a_token_that_is_no_text_does_not_pass_for_the_end(token):
+    with pytest.raises(Unreadable, match="next_page_token is no text"):
+        runs_page(REPO, payload({"next_page_token": token}))
+
+
+def test_runs_that_are_no_list_do_not_pass_for_none():
+    with pytest.raises(Unreadable, match="runs is no list"):
+        runs_page(REPO, payload({"runs": {"slug": "1"}}))
+
+
+def test_repositories_carry_the_organisation_that_was_asked_for():
+    value = {"repositories": [{"slug": "a"}, {"slug": ""}, {"slug": "b", "name": "B"}, None]}
+    page = repositories_page("org", payload(value))
+    assert list(page.items) == [RepoName("org", "a"), RepoName("org", "b")]
+    assert page.passed_over == 1
+
+
+def test_a_cube_lists_its_artifacts():
+    cube = CubeKey(KEY, "w", "t", "#git-clone")
+    found = cube_artifacts(cube, payload({"artifacts": [artifact(download_url="u"), None, 3]}))
+    assert [(it.key, it.url) for it in found] == [(cube.artifact("a.txt"), "u")]
+
+
+def test_an_error_body_is_read_as_far_as_it_goes():
+    body = b'{"error_code": "E", "message": null, "request_id": 5, "details": []}'
+    assert error_body(body) == ErrorBody("E", "", "5")
+    assert error_body(b"<html>") == ErrorBody()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "soon",
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "2026-02-30T00:00:00Z",
+        "\x00",
+    ],
+)
+def test_a_date_that_makes_no_sense_is_none(text):
+    assert moment(text) is None
+
+
+def test_dates_are_aware_and_in_utc():
+    for text in ("2026-11-01t10:00:00z", "2026-11-01 10:00:00", " 2026-11-01T12:00:00+02:00 "):
+        found = moment(text)
+        assert found == datetime(2026, 11, 1, 10, tzinfo=UTC)
+        assert found.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("plain", "plain"),
+        ("two\r\nlines\x1b[0m", "two lines [0m"),
+        ("see https://h/p?X-Amz-Signature=abc now", "see <link> now"),
+        ("at /p?X-Amz-Signature=abc", "at /p?…"),
+        ("bad Bearer abc.def", "bad Bearer ***"),
+        ("token pv1_secret gone", "token *** gone"),
+        ("pv1_secret", "***"),
+        ("mine is s3cr3t!", "mine is ***!"),
+        ("s3cr3t", "***"),
+        ("x" * 300, "x" * 199 + "…"),
+        ("\ud800\u202ex", "x"),
+    ],
+)
+def test_messages_are_one_short_line_without_secrets(text, line):
+    assert one_line(text, secret="s3cr3t") == line
+    if "s3cr3t" not in text:
+        assert one_line(text) == line
+
+
+def test_ten_thousand_artifacts_take_little_memory():
+    url = "https://store.test/bucket/key?X-Amz-Signature=" + "0" * 400
+    many = [artifact(f"out/file-{n}", download_url=f"{url}{n}") for n in range(10_000)]
+    body = json.dumps(tree(*many)).encode()
+    del many
+    tracemalloc.start()
+    try:
+        found = run_of(KEY, parse(body, "run 7"))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(found.artifacts) == 10_000
+    assert peak < 30 * 1024 * 1024
