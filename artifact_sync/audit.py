@@ -13,12 +13,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from artifact_sync.mirror import manifest
+from artifact_sync.model import MirrorPath
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import ArtifactRow, MirrorPath, RepoName, RunKey
+    from artifact_sync.model import ArtifactRow, RepoName, RunKey
     from artifact_sync.offload import Offload
     from artifact_sync.ports import Ledger, Mirror
 
@@ -65,8 +66,23 @@ class Auditor:
                 async for finding in findings:
                     yield finding
 
-    async def strays(self, below: MirrorPath, known: frozenset[MirrorPath]) -> Sequence[Finding]:
-        """Files below a folder that are in none of the known folders."""
+    async def outside(self, repos: Sequence[RepoName]) -> Sequence[Finding]:
+        """Files that are in no repository's folder."""
+        folders = frozenset(self.layout.repo_folder(repo) for repo in repos)
+        return await self._strays(MirrorPath(""), folders)
+
+    async def stands(self, finding: Finding) -> bool:
+        """Whether a file that was damaged is now what the ledger says; a manifest: is there."""
+        row = finding.row
+        if row is None:
+            return await self.offload(self.mirror.read_own, finding.path) is not None
+        if row.path is None or finding.run is None:
+            return False
+        known = (await self.ledger.artifacts(finding.run)).get(row.key)
+        found = await self.offload(self.mirror.digest, row.path)
+        return known is not None and found == (known.size, known.sha256)
+
+    async def _strays(self, below: MirrorPath, known: frozenset[MirrorPath]) -> Sequence[Finding]:
         found = await self.offload(lambda: list(self.mirror.files(below, skip=known)))
         return [Finding(Condition.EXTRA, path) for path in found]
 
@@ -79,7 +95,7 @@ class Auditor:
                     async for finding in findings:
                         yield finding
         ours = self.layout.latest(repo)
-        for finding in await self.strays(self.layout.repo_folder(repo), frozenset(folders)):
+        for finding in await self._strays(self.layout.repo_folder(repo), frozenset(folders)):
             if finding.path not in ours:
                 yield finding
 

@@ -1,7 +1,7 @@
 """One artifact: from its link through the staged file into its place in the mirror.
 
-Decides when to try again. Receiving a body is ``reception``'s, what an answer means is ``answer``'s,
-and the ledger is the caller's.
+Decides when to try again. Receiving a body is ``reception``'s, what an answer means is
+``answer``'s, and the ledger is the caller's.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Budget:
         self._seen: dict[Verdict | type[DownloadError], int] = {}
 
     def after(self, error: DownloadError, offset: int) -> float | None:
-        """Seconds until the next try after this failure, with so many bytes staged; None: no more."""
+        """Seconds until the next try, with so many bytes staged by now; None: no more."""
         if offset >= self._furthest + _PROGRESS:
             self._furthest, self._failures = offset, 0
             self._seen.clear()

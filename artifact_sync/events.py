@@ -67,8 +67,6 @@ class Downloaded:
     """An artifact is in the mirror and in the ledger."""
 
     mirrored: Mirrored
-    fetched: int
-    """The bytes that came over the network for it, repeats included."""
     displaced: str | None = None
     """Where a file that was in the way has been moved, below the root."""
 

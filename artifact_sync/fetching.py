@@ -66,7 +66,7 @@ class Fetching:
         self.outcome = Outcome()
 
     async def run(self) -> None:
-        """Fetch what the plan says. An artifact's failure goes into ``outcome`` and stops no other."""
+        """Fetch what the plan says. A failure goes into ``outcome`` and stops no other artifact."""
         vouching = frozenset(self._sidecars.values())
         await self._each(step for key, step in self._downloads() if key in vouching)
         await self._read_claims()
@@ -127,7 +127,7 @@ class Fetching:
             await self._record(fetched)
         except ArtifactSyncError as error:
             await self._failed(key, error.reason, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one bad artifact never stops the others
             _log.exception("a download failed in a way that is a bug", artifact=str(key))
             await self._failed(key, Reason.INTERNAL, f"a bug: {type(error).__name__}")
         finally:

@@ -65,7 +65,7 @@ class Links:
             held.outstanding.get(key.cube_key, set()).discard(key)
 
     async def get(self, key: ArtifactKey) -> Link:
-        """A link that has some life left, renewed if need be. ``ServiceError``, ``LinkUnusable``."""
+        """A link with some life left, renewed if need be. ``ServiceError``, ``LinkUnusable``."""
         held = self._runs[key.run_key]
         return self._fresh(held, key) or await self._renewed(held, key, None)
 

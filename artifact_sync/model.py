@@ -353,6 +353,8 @@ class RunRow:
     next_look: datetime | None = None
     looks: int = 0
     """Looks since the run was last changed; grows the delay until the next one."""
+    complete: bool = False
+    """Its manifest stands: everything selected of it was present."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Reading the list of runs is ``discover``'s, what happens to one run is ``run_syn
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,7 @@ import structlog
 from artifact_sync.discover import discover
 from artifact_sync.errors import ArtifactSyncError, BadAnswer, Reason
 from artifact_sync.events import Failed, Noticed, RepoBegan
-from artifact_sync.mirror.manifest import SUMS
-from artifact_sync.model import FINISHED, UNFINISHED, Failure, MirrorPath, RepoName, RunKey
+from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.run_sync import Mode, RunSync, Selection, next_look
 
 if TYPE_CHECKING:
@@ -61,7 +59,7 @@ class RepoSync:
         self._since = self.selection.rules.horizon(self._began)
 
     async def everything(self) -> None:
-        """Look at every run that is new or has something outstanding, and count the settled ones."""
+        """Look at every run that is new or has something outstanding; count the settled ones."""
         self._notify_began()
         number = await self.crew.works.ledger.begin_pass(self.repo, self._began)
         try:
@@ -198,7 +196,7 @@ class RepoSync:
             await work
         except ArtifactSyncError as error:
             self._fail(run, error.reason, str(error))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             _log.exception("a bug", repo=str(self.repo), run=run)
             self._fail(run, Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}")
 

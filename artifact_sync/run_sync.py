@@ -20,11 +20,11 @@ from artifact_sync.mirror import manifest
 from artifact_sync.model import Action, Failure, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import ArtifactRow, MirrorPath, Plan, Run, RunKey
+    from artifact_sync.model import ArtifactKey, ArtifactRow, MirrorPath, Plan, Run, RunKey
     from artifact_sync.report import Report
     from artifact_sync.rules import Rules
 
@@ -68,7 +68,7 @@ class RunSync:
     """Everything selected is present: the run gets its manifest."""
 
     async def carry_out(self, run: Run, looks: int) -> None:
-        """Plan the run and do what the plan says. Raises only ``DiskError``, of the ledger's disk."""
+        """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk."""
         collected = collect(run, self.selection.rules)
         plan = await self._plan(run, collected)
         self.works.tools.observer.notify(RunPlanned(plan))
@@ -174,7 +174,7 @@ class RunSync:
             await offload(mirror.remove_own, path)
 
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
-        """Write the manifest of a complete run, and settle a run that nothing more is to come of."""
+        """Write a complete run's manifest; settle a run of which nothing more is to come."""
         ledger, now = self.works.ledger, self.works.tools.clock.now()
         if self._complete and kept:
             await self._write_manifest(run)
@@ -203,10 +203,11 @@ class RunSync:
 
 def next_look(looks: int, now: datetime) -> datetime:
     """When to look again at something outstanding: ever less often."""
-    return now + min(_FIRST_LOOK * 2 ** min(looks, 16), _LAST_LOOK)
+    delay: timedelta = min(_FIRST_LOOK * 2 ** min(looks, 16), _LAST_LOOK)
+    return now + delay
 
 
-def _news(plan: Plan) -> Iterable[tuple]:
+def _news(plan: Plan) -> Iterator[tuple[ArtifactKey, State, str]]:
     """The artifacts whose state the ledger does not hold yet."""
     for step in plan.having(Action.DOWNLOAD, Action.LATER):
         state = State.WANTED if step.action is Action.DOWNLOAD else State.PENDING

@@ -16,7 +16,8 @@ import hashlib
 import os
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import FileIO
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -72,8 +73,8 @@ class Staged:
         self._sidecar = folder / f"{name}.json"
         self._about = {"key": [part.encode("utf-8", "replace").decode() for part in key]}
         self._about["version"] = [version]
-        self._part: BinaryIO | None = None
-        self._log: BinaryIO | None = None
+        self._part: FileIO | None = None
+        self._log: FileIO | None = None
         self._reset(Identity())
 
     def _reset(self, identity: Identity) -> None:
@@ -95,7 +96,7 @@ class Staged:
     def recover(self) -> None:
         """Take up what an earlier process left, as far as its checkpoints vouch for it.
 
-        With ``vouched`` set and ``offset`` 0 afterwards, the staged file has been published already.
+        With ``vouched`` set and not ``open`` afterwards, the file has been published already.
         """
         self.shelve()
         try:
@@ -244,7 +245,7 @@ def _read_lines(lines: list[bytes]) -> tuple[dict[int, str], Vouched | None]:
     return checkpoints, vouched
 
 
-def _vouched_length(part: BinaryIO, checkpoints: dict[int, str]) -> int:
+def _vouched_length(part: FileIO, checkpoints: dict[int, str]) -> int:
     """How many of the staged bytes are what was written, as far as the checkpoints say."""
     sha256, good, offset = hashlib.sha256(), 0, 0
     for checkpoint in sorted(checkpoints):
@@ -255,7 +256,7 @@ def _vouched_length(part: BinaryIO, checkpoints: dict[int, str]) -> int:
     return good
 
 
-def _hash(part: BinaryIO, sha256: hashlib._Hash, count: int) -> int:
+def _hash(part: FileIO, sha256: hashlib._Hash, count: int) -> int:
     """Hash up to so many bytes; how many there were."""
     left = count
     while left and (block := part.read(min(left, _BLOCK))):
@@ -264,17 +265,17 @@ def _hash(part: BinaryIO, sha256: hashlib._Hash, count: int) -> int:
     return count - left
 
 
-def _write_all(file: BinaryIO, data: bytes) -> None:
+def _write_all(file: FileIO, data: bytes) -> None:
     """Write to an unbuffered file, which may take less than it is given."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
 
 
-def _open(path: Path, flags: int) -> BinaryIO:
+def _open(path: Path, flags: int) -> FileIO:
     """Open unbuffered, never through a symbolic link, readable by the owner alone."""
-    mode = "r+b" if flags & os.O_RDWR else "wb"
-    return open(os.open(path, flags | _SAFE, 0o600), mode, buffering=0)  # noqa: PTH123, SIM115 - a descriptor
+    mode = "r+" if flags & os.O_RDWR else "w"
+    return FileIO(os.open(path, flags | _SAFE, 0o600), mode)
 
 
 def _line(value: object) -> bytes:

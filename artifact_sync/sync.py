@@ -41,6 +41,20 @@ class Wish:
     mode: Mode = field(default_factory=Mode)
 
 
+class Tally:
+    """An observer that counts the bytes that arrive and hands every event on."""
+
+    def __init__(self, then: Observer) -> None:
+        self._then = then
+        self.bytes = 0
+
+    def notify(self, event: Event) -> None:
+        """Count and hand on."""
+        if isinstance(event, BytesArrived):
+            self.bytes += event.count
+        self._then.notify(event)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a pass works with."""
@@ -50,6 +64,7 @@ class Parts:
     layout: Layout
     origin: str
     """The service's host, for ``run.json``."""
+    tally: Tally
 
 
 class Pass:
@@ -65,7 +80,7 @@ class Pass:
     @property
     def report(self) -> Report:
         """What was done so far, over all repositories."""
-        total = Report()
+        total = Report(bytes=self._parts.tally.bytes)
         for report in self._reports:
             total.add(report)
         return total
@@ -109,20 +124,6 @@ class Pass:
                 await repository.only(self._wish.runs)
             else:
                 await repository.everything()
-
-
-class Tally:
-    """An observer that counts the bytes that arrive and hands every event on."""
-
-    def __init__(self, then: Observer) -> None:
-        self._then = then
-        self.bytes = 0
-
-    def notify(self, event: Event) -> None:
-        """Count and hand on."""
-        if isinstance(event, BytesArrived):
-            self.bytes += event.count
-        self._then.notify(event)
 
 
 def _is_star(settings: RepoSettings) -> bool:

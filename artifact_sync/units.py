@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,6})?\s*(?:ms|[smhdw])\s*)+|[0-9]{1,12}(?:\.[0-9]{1,6})?"
 """What ``parse_duration`` reads, as a regular expression for the whole text."""
 
-SIZE = r"[0-9]{1,18}(?:\.[0-9]{1,6})?\s*(?:[kKmMgGtTpP][iI]?)?[bB]|[0-9]{1,18}"
+SIZE = r"[0-9]{1,19}(?:\.[0-9]{1,6})?\s*(?:[kKmMgGtTpP][iI]?)?[bB]|[0-9]{1,19}"
 """What ``parse_size`` reads, as a regular expression for the whole text."""
 
 LONGEST = 36_525 * 86_400

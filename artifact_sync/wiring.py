@@ -1,41 +1,57 @@
-"""The composition root: ``Config`` → the concrete parts of a pass. The only importer of adapters."""
+"""The composition root: ``Config`` → the concrete parts. The only importer of adapters."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from artifact_sync.audit import Auditor
 from artifact_sync.errors import UsageError
 from artifact_sync.fetching import Works
 from artifact_sync.ledger import open_ledger
 from artifact_sync.links import Links
 from artifact_sync.mirror.disk import DiskMirror
-from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
 from artifact_sync.offload import Offload
 from artifact_sync.reception import Tools
 from artifact_sync.retry import RetryPolicy
+from artifact_sync.source.asking import Manners, Surroundings
+from artifact_sync.source.fetcher import HttpFetcher
+from artifact_sync.source.sourcecraft import SourceCraft
+from artifact_sync.source.transport import (
+    TransportSettings,
+    api_client,
+    download_client,
+    hush_http_loggers,
+    tls_context,
+)
 from artifact_sync.staging import sweep
-from artifact_sync.sync import Parts, Tally
+from artifact_sync.sync import Parts, Pass, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
-    from pathlib import Path
+    from collections.abc import AsyncGenerator, Iterator
 
     from artifact_sync.credentials import Token
     from artifact_sync.events import Observer
-    from artifact_sync.ports import Clock, Ledger, Source
+    from artifact_sync.ports import Clock, Fetcher, Ledger, Source
     from artifact_sync.settings import Config
+    from artifact_sync.sync import Wish
+
+LEDGER = "ledger.sqlite"
+"""The ledger's file under the mirror's own folder, unless ``ledger.url`` says otherwise."""
 
 _THREADS_BESIDE = 2
-"""Disk threads for everything that is not a download."""
+"""Threads for everything that is not a download."""
 
 
 class SystemClock:
@@ -52,3 +68,152 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""
         await asyncio.sleep(seconds)
+
+
+@asynccontextmanager
+async def opened(
+    config: Config, wish: Wish, observer: Observer, token: Token | None
+) -> AsyncGenerator[Pass]:
+    """A pass with everything that it works with, and with the mirror locked against others.
+
+    A dry run locks and writes nothing. ``MirrorBusy``, ``DiskError``, ``UsageError``.
+    """
+    async with AsyncExitStack() as stack:
+        store = await _store(config, stack, rehearse=wish.mode.dry_run)
+        tally = Tally(observer)
+        source, fetcher = await _network(config, token, tally, stack)
+        tools = Tools(
+            Links(source, store.clock, tally),
+            fetcher,
+            store.mirror,
+            store.mirror.staging,
+            store.clock,
+            tally,
+            store.offload,
+            RetryPolicy(config.download.attempts),
+            config.mirror.min_free,
+        )
+        works = Works(
+            tools, store.ledger, asyncio.Semaphore(config.download.jobs), config.download.jobs
+        )
+        if not wish.mode.dry_run:
+            await store.offload(sweep, store.mirror.staging)
+        host = urlsplit(config.source.base_url).netloc
+        yield Pass(Parts(source, works, store.layout, host, tally), wish)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A mirror and its ledger."""
+
+    mirror: DiskMirror
+    ledger: Ledger
+    layout: Layout
+    offload: Offload
+    clock: Clock
+
+    @property
+    def auditor(self) -> Auditor:
+        """Who looks the mirror through."""
+        return Auditor(self.mirror, self.ledger, self.layout, self.offload)
+
+
+@asynccontextmanager
+async def opened_to_read(config: Config) -> AsyncGenerator[Store]:
+    """A mirror and its ledger to be looked at, also beside a process that works on it.
+
+    ``UsageError`` when there is none yet.
+    """
+    if not _has_ledger(config):
+        raise UsageError(f"nothing is mirrored in {root_of(config)} yet: run artifact-sync sync")
+    async with AsyncExitStack() as stack:
+        yield await _store(config, stack, rehearse=True)
+
+
+@asynccontextmanager
+async def opened_to_repair(config: Config) -> AsyncGenerator[Store]:
+    """A mirror and its ledger to be changed, locked against others. ``MirrorBusy``."""
+    if not _has_ledger(config):
+        raise UsageError(f"nothing is mirrored in {root_of(config)} yet: run artifact-sync sync")
+    async with AsyncExitStack() as stack:
+        yield await _store(config, stack, rehearse=False)
+
+
+async def _store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Store:
+    """Open mirror and ledger. ``rehearse``: change nothing of them, whatever is called."""
+    root = root_of(config)
+    offload = stack.enter_context(_offload(config))
+    if rehearse and not (root / OWN).is_dir():
+        root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
+    mirror = await offload(DiskMirror, root, durability=config.mirror.durability)
+    if not rehearse:
+        stack.enter_context(MirrorLock(root))
+    url = _ledger_url(config, root)
+    if rehearse and not _has_ledger(config):
+        url = "sqlite://"
+    ledger = await open_ledger(
+        url,
+        durability=config.mirror.durability,
+        read_only=rehearse and url != "sqlite://",
+    )
+    stack.push_async_callback(ledger.aclose)
+    return Store(mirror, ledger, await _layout(config, ledger), offload, SystemClock())
+
+
+async def _layout(config: Config, ledger: Ledger) -> Layout:
+    """The layout, which stays what it was when the mirror was begun."""
+    wanted = config.mirror.layout
+    known = await ledger.claim_layout(wanted)
+    if known != wanted:
+        raise UsageError(
+            f"this mirror was laid out as {known}, and mirror.layout is now {wanted}: set it back,"
+            " or give the new layout a mirror.root of its own"
+        )
+    return Layout(wanted)
+
+
+async def _network(
+    config: Config, token: Token | None, observer: Observer, stack: AsyncExitStack
+) -> tuple[Source, Fetcher]:
+    hush_http_loggers()
+    secret = token.value if token is not None else ""
+    settings = TransportSettings(
+        config.source.base_url,
+        secret,
+        config.source.ca_bundle,
+        config.source.proxy,
+        config.download.timeout,
+        config.download.jobs,
+    )
+    tls = await asyncio.to_thread(tls_context, config.source.ca_bundle)
+    api = await stack.enter_async_context(api_client(settings, tls))
+    files = await stack.enter_async_context(download_client(settings, tls))
+    policy = RetryPolicy(config.download.attempts)
+    manners = Manners(config.source.rate_limit, policy, token=secret)
+    jitter = random.Random()  # noqa: S311 - no secret depends on it
+    around = Surroundings(SystemClock(), jitter, observer)
+    return SourceCraft(api, manners, around), HttpFetcher(files)
+
+
+@contextmanager
+def _offload(config: Config) -> Iterator[Offload]:
+    """Threads for disk and hashing."""
+    threads = config.download.jobs + _THREADS_BESIDE
+    with ThreadPoolExecutor(threads, thread_name_prefix="disk") as executor:
+        yield Offload(executor)
+
+
+def root_of(config: Config) -> Path:
+    """The mirror's root. ``UsageError`` when none is set."""
+    if config.mirror.root is None:
+        raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
+    return config.mirror.root
+
+
+def _ledger_url(config: Config, root: Path) -> str | Path:
+    return config.ledger.url or root / OWN / LEDGER
+
+
+def _has_ledger(config: Config) -> bool:
+    """Whether there is a ledger to be read; of a server's, opening it will tell."""
+    return config.ledger.url is not None or (root_of(config) / OWN / LEDGER).is_file()

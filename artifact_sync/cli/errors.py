@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from artifact_sync.cli.mask import visible
 from artifact_sync.cli.options import Session, Verbosity
-from artifact_sync.errors import ArtifactSyncError, ConfigError, ExitCode, Interrupted, exit_code
+from artifact_sync.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _NAME = "artifact-sync"
+_OUTPUT = (errno.EPIPE, errno.ENOSPC)  # elsewhere these are translated at the edge
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
@@ -28,7 +32,7 @@ def run(command: click.Command, arguments: Sequence[str]) -> int:
         code = ending.code if isinstance(ending.code, int) else int(bool(ending.code))
     except BaseException as error:  # noqa: BLE001 - the last place to give an answer
         code = _answer(error, session)
-    return _flushed(code)
+    return _flushed(code, session)
 
 
 def _invoke(command: click.Command, arguments: Sequence[str], session: Session) -> int:
@@ -41,12 +45,89 @@ def _answer(error: BaseException, session: Session) -> int:
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
-    if _is_interrupt(error):
-        _say("interrupted; what is staged is kept, and the next run goes on from there")
+    leaves = list(_leaves(error))
+    if any(isinstance(leaf, (KeyboardInterrupt, click.Abort)) for leaf in leaves):
+        _say("artifact-sync: interrupted", session)
         return ExitCode.INTERRUPTED
-    if isinstance(error, BrokenPipeError):
+    if isinstance(error, OSError) and error.errno in _OUTPUT:
+        return _lost_output(error, session)
+    ours = [leaf for leaf in leaves if isinstance(leaf, ArtifactSyncError)]
+    return _known(ours, session) if len(ours) == len(leaves) else _bug(error, session)
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in a group, or the one error; an end of input that click took for an abort."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    elif isinstance(error, click.Abort) and isinstance(error.__cause__, EOFError):
+        yield error.__cause__
+    else:
+        yield error
+
+
+def _known(errors: Sequence[ArtifactSyncError], session: Session) -> int:
+    """Errors of ours: their sentence, and with ``-v`` how they came about."""
+    for error in errors:
+        begin = "" if isinstance(error, ConfigError) else "artifact-sync: "
+        for line in str(error).splitlines() or [type(error).__name__]:
+            _say(begin + line, session)
+        if session.verbosity is Verbosity.VERBOSE and not isinstance(error, ConfigError):
+            _trace(error, session)
+    return exit_code(error.reason for error in errors)
+
+
+def _bug(error: BaseException, session: Session) -> int:
+    """An error that nobody foresaw: its type and place, and its text only with ``-v``."""
+    told = session.verbosity is Verbosity.VERBOSE
+    if told:
+        _trace(error, session)
+    hint = "please report it with the lines above" if told else "run it again with -v and report it"
+    _say(f"artifact-sync: this is a bug: {type(error).__name__}{_place(error)}; {hint}", session)
+    return ExitCode.INCOMPLETE
+
+
+def _place(error: BaseException) -> str:
+    """The innermost line of this package that the error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if f"{os.sep}artifact_sync{os.sep}" in frame.filename]
+    return f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
+
+
+def _trace(error: BaseException, session: Session) -> None:
+    for part in traceback.format_exception(error):
+        for line in part.splitlines():
+            _say(line, session)
+
+
+def _say(line: str, session: Session) -> None:
+    """One masked line on stderr; that it may be closed is no reason to fail."""
+    with contextlib.suppress(OSError, ValueError):
+        click.echo(visible(session.mask(line)), err=True)
+
+
+def _flushed(code: int, session: Session) -> int:
+    """Write out what stdout still holds: a reader that left, or a full disk, shows only now."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        _discard_stdout()
+        return code or _lost_output(error, session)
+    return code
+
+
+def _lost_output(error: OSError, session: Session) -> int:
+    """A reader that left (``| head``) needs no word; a full disk does."""
+    if error.errno == errno.EPIPE:
         return ExitCode.INCOMPLETE
-    known = list(_leaves(error))
-    if all(isinstance(leaf, ArtifactSyncError) for leaf in known):
-        return _known(known, session)
-    return _bug(error, session)
+    _say(f"artifact-sync: cannot write the output: {error.strerror}", session)
+    return ExitCode.NO_SPACE if error.errno == errno.ENOSPC else ExitCode.INCOMPLETE
+
+
+def _discard_stdout() -> None:
+    """Keep the interpreter from trying, and failing, to write the rest when it exits."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -6,7 +6,7 @@ import re
 
 HIDDEN = "***"
 
-_LINK = re.compile(r"(?i)\b(https?|socks5h?)://(?:[^\s/?#\"'<>@]*@)?([^\s/?#\"'<>]*)[^\s\"'<>]*")
+_LINK = re.compile(r"(?i)\b(https?|socks5h?)://(?:[^\s/?#\"'<>@]*@)?([^\s/?#\"'<>]*)([^\s\"'<>]*)")
 _URL_PASSWORD = re.compile(r"(?<=://)[^\s/?#\"'<>@]*@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',]+")
 _TOKEN = re.compile(r"\bpv1_[A-Za-z0-9_.~+/=-]+|\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,4}")
@@ -43,6 +43,5 @@ def visible(text: str) -> str:
 
 
 def _origin(match: re.Match[str]) -> str:
-    scheme, host = match[1], match[2]
-    rest = len(match[0]) > match[0].index("://") + 3 + len(host)
-    return f"{scheme}://{host}/…" if rest else match[0]
+    scheme, host, rest = match.groups()
+    return f"{scheme}://{host}/…" if rest else f"{scheme}://{host}"

@@ -117,22 +117,21 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
     return config_file(verbosity(with_log))
 
 
-class Duration(click.ParamType):
-    """A duration option: ``7d`` → seconds."""
+def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """The callback of an option that takes a duration: ``7d`` → seconds, above zero."""
+    from artifact_sync.units import parse_duration  # noqa: PLC0415 - keeps --help quick
 
-    name = "duration"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Seconds above zero."""
-        from artifact_sync.units import parse_duration  # noqa: PLC0415 - keeps --help quick
-
-        try:
-            seconds = parse_duration(str(value))
-        except ValueError as error:
-            self.fail(f"{error}, got {value!r}", param, ctx)
-        return seconds if seconds > 0 else self.fail("expected more than nothing", param, ctx)
+    if value is None:
+        return None
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        msg = f"{error}, got {value!r}"
+        raise click.BadParameter(msg) from None
+    if seconds <= 0:
+        msg = "expected more than nothing"
+        raise click.BadParameter(msg)
+    return seconds
 
 
 def configuration(config_file: Path | None) -> Config:

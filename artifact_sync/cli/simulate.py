@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.errors import ArtifactSyncError, UsageError
+from artifact_sync.cli.options import common
+from artifact_sync.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from artifact_sync.simulator import Running, Scenario
 
@@ -35,39 +37,47 @@ Examples:
   artifact-sync simulate --print-scenario > mine.toml
   artifact-sync simulate --port 8470 --scenario mine.toml""",
 )
-@click.option("--port", type=_PORT, default=0, help="Port of the API; 0: any that is free.")
-@click.option("--files-port", type=_PORT, default=0, help="Port of the files; 0: any that is free.")
+@click.option(
+    "--port", type=_PORT, default=0, metavar="PORT", help="Port of the API; 0: any that is free."
+)
+@click.option(
+    "--files-port",
+    type=_PORT,
+    default=0,
+    metavar="PORT",
+    help="Port of the files; 0: any that is free.",
+)
 @click.option(
     "--scenario",
     "file",
     type=click.Path(path_type=Path),
+    metavar="FILE",
     help="What to simulate (TOML). Default: a small organisation, acme.",
 )
 @click.option("--print-scenario", is_flag=True, help="Print the scenario's TOML and end.")
-@click.option(
-    "--config",
-    expose_value=False,
-    metavar="FILE",
-    help="Taken by every command; the simulator has no use for it.",
-)
-def command(port: int, files_port: int, file: Path | None, *, print_scenario: bool) -> None:
+@common
+def command(
+    *,
+    port: int,
+    files_port: int,
+    file: Path | None,
+    print_scenario: bool,
+    config_file: Path | None,
+) -> None:
     """Simulate SourceCraft on this machine until Ctrl-C.
 
     Real HTTP, links that lapse, and faults on demand. Prints what to type in another terminal.
     """
-    try:
-        scenario, text = _scenario(file)
-        if print_scenario:
-            click.echo(text, nl=False)
-        else:
-            asyncio.run(_simulate(scenario, port, files_port))
-    except ArtifactSyncError as error:
-        click.echo(f"artifact-sync: {error}", err=True)
-        click.get_current_context().exit(int(error.exit_code))
+    del config_file  # every command takes one; nothing in it is about simulating
+    scenario = _scenario(file)
+    if print_scenario:
+        click.echo(_text(file), nl=False)
+    else:
+        asyncio.run(_simulate(scenario, port, files_port))
 
 
-def _scenario(file: Path | None) -> tuple[Scenario, str]:
-    """The scenario, and the TOML that it was read from."""
+def the_simulator() -> ModuleType:
+    """The simulator's package. ``UsageError`` when what it needs is not installed."""
     try:
         from artifact_sync import simulator  # noqa: PLC0415 - needs the web extra
     except ModuleNotFoundError as error:
@@ -75,9 +85,20 @@ def _scenario(file: Path | None) -> tuple[Scenario, str]:
             raise
         what = "the simulator needs Starlette and uvicorn: pip install 'artifact-sync[web]'"
         raise UsageError(what) from error
-    if file is None:
-        return simulator.demo_scenario(), simulator.demo_text()
-    return simulator.load_scenario(file), file.read_text(encoding="utf-8")
+    return simulator
+
+
+def _scenario(file: Path | None) -> Scenario:
+    simulator = the_simulator()
+    scenario: Scenario = simulator.load_scenario(file) if file else simulator.demo_scenario()
+    return scenario
+
+
+def _text(file: Path | None) -> str:
+    """The TOML of a scenario that has been read."""
+    from artifact_sync.simulator import demo_text  # noqa: PLC0415 - needs the web extra
+
+    return file.read_text(encoding="utf-8") if file else demo_text()
 
 
 async def _simulate(scenario: Scenario, port: int, files_port: int) -> None:

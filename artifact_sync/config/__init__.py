@@ -2,8 +2,8 @@
 
 ``place`` finds the file, ``document`` parses it, ``environment`` knows the overrides, ``tables``
 lays one over the other, ``load`` reads them by ``keys`` and ``kinds``; ``schema`` and ``show``
-write a configuration out. Relative paths in a file begin at the file's folder, those in an override at
-the working directory. The token is ``credentials``'.
+write a configuration out. Relative paths in a file begin at the file's folder, those in an
+override at the working directory. The token is ``credentials``'.
 """
 
 from __future__ import annotations

@@ -51,7 +51,8 @@ class Kind:
     """How a value is written."""
 
     read: Callable[[object, Scope], Any]
-    """A TOML value → the setting's value. ``ValueError`` says what is wrong and what to do."""
+    """A TOML value → the setting's value. ``ValueError``'s arguments each say something that is
+    wrong, and what to do."""
     schema: Mapping[str, object]
     """The JSON Schema of the TOML value."""
     parse: Callable[[str], object] = as_text
@@ -152,7 +153,16 @@ def many(one: Kind) -> Kind:
     def read(value: object, scope: Scope) -> tuple[Any, ...]:
         if not isinstance(value, list):
             raise _expected('a list such as ["a", "b"]', value)
-        return tuple(one.read(item, scope) for item in value)
+        items: list[Any] = []
+        problems: list[str] = []
+        for item in value:
+            try:
+                items.append(one.read(item, scope))
+            except ValueError as error:
+                problems.extend(error.args)
+        if problems:
+            raise ValueError(*problems)
+        return tuple(items)
 
     return Kind(read, {"type": "array", "items": one.schema}, as_list)
 

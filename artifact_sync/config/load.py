@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from artifact_sync.settings import Config, RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
     from artifact_sync.config.tables import Written
 
 LayoutCheck = Callable[[str], Sequence[str]]
@@ -59,7 +61,7 @@ def load_traced(
         reading.blame(layout, layout_problems(values["mirror"]["layout"]))
     repos = reading.repositories(written)
     if reading.problems:
-        raise ConfigError(tuple(dict.fromkeys(reading.problems)), path)
+        raise ConfigError(_sorted(reading.problems, path), path)
     sections: dict[str, Any] = {
         name: SECTIONS[name].settings(**content) for name, content in values.items()
     }
@@ -101,7 +103,7 @@ class _Reading:
                 scope = Scope(self._environ, given.folder)
                 values[key] = ALL[name].keys[key].read(given.value, scope)
             except ValueError as error:
-                self.blame(given, [error])
+                self.blame(given, error.args)
             else:
                 self.origins[f"{name}.{key}"] = given.origin
         return values
@@ -138,6 +140,16 @@ class _Reading:
             elif repo:
                 repos[repo.name] = repo
         return repos
+
+
+def _sorted(problems: Iterable[str], path: Path | None) -> list[str]:
+    """Each problem once: the file's by line, the environment's after them."""
+
+    def line(problem: str) -> int:
+        number = problem.removeprefix(f"{path}:").partition(":")[0]
+        return int(number) if number.isdecimal() else sys.maxsize
+
+    return sorted(dict.fromkeys(problems), key=line)
 
 
 def _split(names: Given) -> Iterable[Given]:

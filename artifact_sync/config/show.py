@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from artifact_sync.config.keys import REPO, SECTIONS
+from artifact_sync.config.keys import SECTIONS
 from artifact_sync.config.urls import masked
 from artifact_sync.units import format_duration, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     import msgspec
 
     from artifact_sync.config.load import Loaded
 
-_WRITTEN_AS = {"since": format_duration, "timeout": format_duration, "min_free": format_size}
+_WRITTEN_AS: Mapping[str, Callable[[Any], str]] = {
+    "since": format_duration,
+    "timeout": format_duration,
+    "min_free": format_size,
+}
 
 
 def as_toml(loaded: Loaded, token: str) -> str:
@@ -36,8 +40,11 @@ def _lines(settings: msgspec.Struct, prefix: str, origins: Mapping[str, str]) ->
     for key in settings.__struct_fields__:
         value = getattr(settings, key)
         origin = one_line(origins.get(f"{prefix}.{key}", "default"))
-        shown = f"# {key} =" if value is None else f"{key} = {_value(key, value)}"
-        yield f"{shown}  # {origin}"
+        yield (
+            f"{key} = {_value(key, value)}  # {origin}"
+            if value is not None
+            else f"# {key}: not set"
+        )
 
 
 def _value(key: str, value: object) -> str:

@@ -52,7 +52,7 @@ def ledger_url(text: str, scope: Scope) -> str:
         return text
     if text.startswith("postgres://"):
         raise ValueError("the scheme is spelt postgresql://")
-    raise ValueError("expected sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE")
+    raise ValueError("expected sqlite:///FILE or postgresql+psycopg://HOST/DATABASE")
 
 
 def _sqlite(match: re.Match[str], scope: Scope) -> str:

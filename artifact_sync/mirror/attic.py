@@ -6,6 +6,8 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
+from artifact_sync.errors import DiskError
+from artifact_sync.mirror.folders import is_folder
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.own import DISPLACED
 from artifact_sync.mirror.tree import InTheWay
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from artifact_sync.mirror.folders import Folder
     from artifact_sync.mirror.tree import Parts, Tree
 
 
@@ -25,27 +28,44 @@ class Attic:
         self._now = now
         self._lock = threading.Lock()
 
-    def take(self, parts: Parts) -> str | None:
+    def take(self, parts: Parts, *, spare_folder: bool = False) -> str | None:
         """Move what stands there here, as it is; its new path below the root, None for nothing.
 
-        All of it or nothing, and never over something that is here already.
+        All of it or nothing, and never over something that is here already. ``spare_folder``: a
+        folder is what the caller wants there, and another thread has made it meanwhile.
         """
-        stamp = f"{self._now():%Y%m%dT%H%M%SZ}"
         with self._lock, self._tree.entered(parts[:-1]) as source:
-            if source is None or source.look(parts[-1]) is None:
+            found = source.look(parts[-1]) if source is not None else None
+            if source is None or found is None or (spare_folder and is_folder(found)):
                 return None
-            for number in itertools.count(1):
-                place = (OWN, DISPLACED, f"{stamp}-{number}" if number > 1 else stamp, *parts)
-                try:
-                    with self._tree.made(place[:-1]) as target:
-                        target.take(parts[-1], source, parts[-1], fresh=True)
-                        self._tree.sync(target)
-                    self._tree.sync(source)
-                except (FileExistsError, InTheWay):
-                    continue
-                except FileNotFoundError:
-                    if source.look(parts[-1]) is not None:
-                        raise
-                    return None  # whoever had put it there was quicker
-                return "/".join(place)
-        raise AssertionError("unreachable")
+            try:
+                return self._move(source, parts)
+            except FileNotFoundError:
+                if source.look(parts[-1]) is not None:
+                    raise
+                return None  # whoever had put it there was quicker
+
+    def _move(self, source: Folder, parts: Parts) -> str:
+        stamp = f"{self._now():%Y%m%dT%H%M%SZ}"
+        for number in itertools.count(1):
+            place = (OWN, DISPLACED, f"{stamp}-{number}" if number > 1 else stamp, *parts)
+            if self._moved(source, place):
+                break
+        self._tree.sync(source)
+        return "/".join(place)
+
+    def _moved(self, source: Folder, place: Parts) -> bool:
+        """Whether the place was free; then it is taken."""
+        try:
+            with self._tree.made(place[:-1]) as target:
+                target.take(place[-1], source, place[-1], fresh=True)
+                self._tree.sync(target)
+        except FileExistsError:
+            return False
+        except InTheWay as way:
+            if len(way.parts) <= len((OWN, DISPLACED)):
+                raise DiskError(
+                    f"{way} is no folder, but artifact-sync keeps its own files there: move it away"
+                ) from way
+            return False
+        return True

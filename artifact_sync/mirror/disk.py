@@ -14,14 +14,16 @@ import shutil
 import stat
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
 from artifact_sync.errors import DiskError
 from artifact_sync.mirror.attic import Attic
+from artifact_sync.mirror.contents import blocks, create, digest, finish, reading, umask
 from artifact_sync.mirror.faults import disk_errors, is_not_offered
-from artifact_sync.mirror.folders import open_folder, sync_file
+from artifact_sync.mirror.folders import is_folder, open_folder
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import shown
 from artifact_sync.mirror.own import STAGING, prepare
@@ -30,14 +32,18 @@ from artifact_sync.model import MirrorPath
 from artifact_sync.ports import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from artifact_sync.mirror.folders import Folder
     from artifact_sync.mirror.tree import Parts
     from artifact_sync.settings import Durability
 
-_BLOCK = 1 << 20
+    _Staged = tuple[Folder, str]
+    _Replaceable = Callable[[Folder, os.stat_result], bool]
+    """Whether what was found under a name in a folder may be replaced, as ours or the same."""
+
 _TRIES = 16
 """How often something new may appear in our way before we take it for a fight."""
 _STAGED = (OWN, STAGING)
@@ -70,8 +76,7 @@ class DiskMirror:
         self._opener = opener
         self._tree = Tree(self.root, opener, durable=durability == "full")
         self._attic = Attic(self._tree, now)
-        self._mode = 0o644 & ~_umask()
-        self._links = True
+        self._mode = 0o644 & ~umask()
 
     def find(self, path: MirrorPath) -> Found | None:
         """What stands there; see ``ports.Mirror``."""
@@ -84,27 +89,39 @@ class DiskMirror:
         """Put a staged file into its place; see ``ports.Mirror``."""
         parts = split(path)
         with self._errors(path), self._opener(staged.parent) as source:
-            fd = source.open(staged.name, os.O_RDWR)
-            size = self._finish(fd)
-            return self._settle(source, staged.name, parts, (size, sha256))
+            if source.look(staged.name) is None and self._holds(path, sha256):
+                return None  # published before the crash
+            size = self._finish(source.open(staged.name, os.O_RDWR))
+            return self._settle(
+                (source, staged.name), parts, _same(parts[-1], size, lambda: sha256)
+            )
+
+    def _holds(self, path: MirrorPath, sha256: str) -> bool:
+        found = self.digest(path)
+        return found is not None and found[1] == sha256
 
     def publish_bytes(self, content: bytes, path: MirrorPath) -> str | None:
         """Put a small file into its place; see ``ports.Mirror``."""
         parts = split(path)
-        what = (len(content), hashlib.sha256(content).hexdigest())
-        with self._errors(path), self._staged(content) as (source, name):
-            return self._settle(source, name, parts, what)
+        same = _same(parts[-1], len(content), lambda: hashlib.sha256(content).hexdigest())
+        with self._errors(path), self._staged_file(content) as staged:
+            return self._settle(staged, parts, same)
 
     def write_own(self, content: bytes, path: MirrorPath) -> None:
         """Replace a manifest; see ``ports.Mirror``. Only what is no file is displaced."""
         parts = split(path)
-        with self._errors(path), self._staged(content) as (source, name):
-            self._settle(source, name, parts, None)
+        with self._errors(path), self._staged_file(content) as staged:
+            self._settle(staged, parts, _is_file)
 
     def read_own(self, path: MirrorPath) -> bytes | None:
         """A manifest's content; see ``ports.Mirror``."""
-        with self._errors(path), self._reading(path) as fd:
-            return b"".join(_blocks(fd)) if fd is not None else None
+        *above, name = split(path)
+        with (
+            self._errors(path),
+            self._tree.entered(tuple(above)) as folder,
+            reading(folder, name) as fd,
+        ):
+            return b"".join(blocks(fd)) if fd is not None else None
 
     def remove_own(self, path: MirrorPath) -> None:
         """Remove a manifest; see ``ports.Mirror``. What is no file is displaced."""
@@ -127,15 +144,17 @@ class DiskMirror:
 
     def digest(self, path: MirrorPath) -> tuple[int, str] | None:
         """Size and SHA-256 of a file as it is now; see ``ports.Mirror``."""
-        parts = split(path)
-        with self._errors(path), self._tree.entered(parts[:-1]) as folder:
-            return self._digest(folder, parts[-1]) if folder is not None else None
+        *above, name = split(path)
+        with self._errors(path), self._tree.entered(tuple(above)) as folder:
+            return digest(folder, name)
 
-    def files(self, below: MirrorPath) -> Iterator[MirrorPath]:
+    def files(
+        self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()
+    ) -> Iterator[MirrorPath]:
         """Everything below a folder, ordered as text; empty ``below``: all of the mirror."""
         parts = split(below) if below else ()
         with self._errors(below or str(self.root)):
-            for path in self._tree.files(parts):
+            for path in self._tree.files(parts, frozenset[str](skip)):
                 yield MirrorPath(path)
 
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
@@ -143,7 +162,9 @@ class DiskMirror:
         parts = split(link)
         wanted = posixpath.relpath("/".join(split(target)), "/".join(parts[:-1]))
         with self._errors(link):
-            self._point(parts, wanted)
+            if self._target(parts) != wanted and self._offers_links:
+                with self._staged(lambda folder, name: folder.point(name, wanted)) as staged:
+                    self._settle(staged, parts, _is_link)
 
     def free(self) -> int:
         """Bytes free for this user; see ``ports.Mirror``."""
@@ -156,12 +177,96 @@ class DiskMirror:
             yield
 
     @contextmanager
-    def _reading(self, path: MirrorPath) -> Iterator[int | None]:
-        parts = split(path)
-        with self._tree.entered(parts[:-1]) as folder:
-            fd = _open_file(folder, parts[-1]) if folder is not None else None
+    def _staged(self, make: Callable[[Folder, str], object]) -> Iterator[_Staged]:
+        """Something complete in staging; taken away again unless it gets its place."""
+        name = f"{secrets.token_hex(8)}.new"
+        with self._tree.existing(_STAGED) as staging:
             try:
-                yield fd
-            finally:
-                if fd is not None:
-                    os.close(fd)
+                make(staging, name)
+                yield staging, name
+            except BaseException:
+                with suppress(OSError):
+                    staging.remove(name)
+                raise
+
+    def _staged_file(self, content: bytes) -> AbstractContextManager[_Staged]:
+        return self._staged(lambda folder, name: self._finish(create(folder, name, content)))
+
+    def _finish(self, fd: int) -> int:
+        return finish(fd, self._mode, durable=self._tree.durable)
+
+    def _settle(self, staged: _Staged, parts: Parts, replaceable: _Replaceable) -> str | None:
+        """Rename something staged to its place, over nothing or over what may be replaced.
+
+        Whatever else is in the way is displaced; the new place of what was displaced last.
+        """
+        moved = None
+        for _ in range(_TRIES):
+            try:
+                if self._rename(staged, parts, replaceable):
+                    return moved
+                moved = self._attic.take(parts) or moved
+            except InTheWay as way:
+                moved = self._attic.take(way.parts, spare_folder=True) or moved
+            except FileExistsError:
+                continue  # somebody has put something there since the look
+        raise DiskError(f"{shown('/'.join(parts))}: something else keeps appearing in its place")
+
+    def _rename(self, staged: _Staged, parts: Parts, replaceable: _Replaceable) -> bool:
+        """Whether the place was free; then it is taken."""
+        source, name = staged
+        with self._tree.made(parts[:-1]) as folder:
+            found = folder.look(parts[-1])
+            if found is not None and not replaceable(folder, found):
+                return False
+            folder.take(parts[-1], source, name, fresh=found is None)
+            self._tree.sync(folder)
+        return True
+
+    def _target(self, parts: Parts) -> str | None:
+        """Where a symbolic link points to; None when there is none."""
+        with self._tree.entered(parts[:-1]) as folder:
+            found = folder.look(parts[-1]) if folder is not None else None
+            if folder is None or found is None or not stat.S_ISLNK(found.st_mode):
+                return None
+            return folder.target(parts[-1])
+
+    @cached_property
+    def _offers_links(self) -> bool:
+        """Whether symbolic links can be made here; a no is logged, once.
+
+        vfat says EPERM, and Windows wants a privilege for it.
+        """
+        try:
+            with self._staged(lambda folder, name: folder.point(name, STAGING)) as (folder, name):
+                folder.remove(name)
+        except (NotImplementedError, OSError) as error:
+            refused = not isinstance(error, OSError) or is_not_offered(error)
+            if not refused and not isinstance(error, PermissionError):
+                raise
+            _log.warning("no symbolic links here: latest and latest-success are left out")
+            return False
+        return True
+
+
+def _kind(found: os.stat_result) -> Literal["file", "folder", "other"]:
+    if stat.S_ISREG(found.st_mode):
+        return "file"
+    return "folder" if is_folder(found) else "other"
+
+
+def _same(name: str, size: int, sha256: Callable[[], str]) -> _Replaceable:
+    """Whether a file in the way has the very content that is to be published."""
+
+    def same(folder: Folder, found: os.stat_result) -> bool:
+        return found.st_size == size and digest(folder, name) == (size, sha256())
+
+    return same
+
+
+def _is_file(_: Folder, found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode)
+
+
+def _is_link(_: Folder, found: os.stat_result) -> bool:
+    return stat.S_ISLNK(found.st_mode)

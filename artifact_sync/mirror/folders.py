@@ -151,7 +151,7 @@ class PathFolder:
 
     def enter(self, name: str) -> Self:
         path = self.path / name
-        if not _is_real_folder(path.lstat()):
+        if not is_folder(path.lstat()):
             raise not_a_folder(name)
         return type(self)(path)
 
@@ -184,7 +184,7 @@ class PathFolder:
         (self.path / name).unlink()
 
     def entries(self) -> list[tuple[str, bool]]:
-        return [(path.name, _is_real_folder(path.lstat())) for path in self.path.iterdir()]
+        return [(path.name, is_folder(path.lstat())) for path in self.path.iterdir()]
 
     def sync(self) -> None:
         """Nothing: Windows cannot, and NTFS keeps a journal of names."""
@@ -196,8 +196,8 @@ class PathFolder:
         pass
 
 
-def _is_real_folder(found: os.stat_result) -> bool:
-    """Whether it is a folder and no junction, which Windows shows as one."""
+def is_folder(found: os.stat_result) -> bool:
+    """Whether what was looked at is a folder, and no junction, which Windows shows as one."""
     return stat.S_ISDIR(found.st_mode) and getattr(found, "st_reparse_tag", 0) != _MOUNT_POINT
 
 

@@ -91,7 +91,7 @@ class Tree:
         except FileNotFoundError:
             self._forget(way)
             with suppress(FileExistsError):  # another thread was quicker
-                folder.make(way[-1], 0o755)
+                folder.make(way[-1], 0o700 if way[0] == OWN else 0o755)
             below = self._enter(folder, way)
         try:
             self._settle(folder, way)
@@ -132,21 +132,23 @@ class Tree:
         if self.durable:
             folder.sync()
 
-    def files(self, below: Parts) -> Iterator[str]:
+    def files(self, below: Parts, skip: frozenset[str] = frozenset()) -> Iterator[str]:
         """Paths of everything below a folder but folders, ordered as text; lazily.
 
-        Our own folder at the root is left out. One folder's names are in memory at a time, and
-        those of the folders above it.
+        What is in ``skip``, with all below it, and our own folder at the root are left out. One
+        folder's names are in memory at a time, and those of the folders above it.
         """
         with self.entered(below) as folder:
-            if folder is not None:
-                yield from _files(folder, "".join(f"{part}/" for part in below))
+            if folder is not None and "/".join(below) not in skip:
+                yield from self._files(folder, below, skip)
 
-
-def _files(folder: Folder, prefix: str) -> Iterator[str]:
-    for name in sorted(name + "/" * is_folder for name, is_folder in folder.entries()):
-        if not name.endswith("/"):
-            yield prefix + name
-        elif prefix or fold(name) != f"{OWN}/":
-            with suppress(FileNotFoundError), folder.enter(name[:-1]) as inner:
-                yield from _files(inner, prefix + name)
+    def _files(self, folder: Folder, above: Parts, skip: frozenset[str]) -> Iterator[str]:
+        prefix = "".join(f"{part}/" for part in above)
+        for entry in sorted(name + "/" * is_folder for name, is_folder in folder.entries()):
+            name = entry.removesuffix("/")
+            if prefix + name in skip or (not above and fold(name) == OWN):
+                continue
+            if name == entry:
+                yield prefix + name
+            else:
+                yield from self.files((*above, name), skip)

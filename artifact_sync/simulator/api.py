@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
 
     from artifact_sync.simulator.service import Service
 
-_CODES: Mapping[int, str] = {
-    401: "Unauthenticated",
-    403: "PermissionDenied",
-    404: "NotFound",
-    429: "TooManyRequests",
-    500: "Internal",
-    503: "Unavailable",
-}
+_CODES: Mapping[int, str] = MappingProxyType(
+    {
+        401: "Unauthenticated",
+        403: "PermissionDenied",
+        404: "NotFound",
+        429: "TooManyRequests",
+        500: "Internal",
+        503: "Unavailable",
+    }
+)
 
 
 class ApiOrigin:

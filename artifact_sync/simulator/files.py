@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 _NO_SUCH_KEY = Refusal(404, "NoSuchKey", "The specified key does not exist.")
-_CODES: Mapping[int, str] = {
-    400: "ExpiredToken",
-    403: "AccessDenied",
-    404: "NoSuchKey",
-    429: "TooManyRequests",
-    500: "InternalError",
-    503: "SlowDown",
-}
+_CODES: Mapping[int, str] = MappingProxyType(
+    {
+        400: "ExpiredToken",
+        403: "AccessDenied",
+        404: "NoSuchKey",
+        429: "TooManyRequests",
+        500: "InternalError",
+        503: "SlowDown",
+    }
+)
 
 
 class FilesOrigin:

@@ -138,9 +138,9 @@ async def _send_body(reply: Reply, client: _Client, send: Send) -> bool:
     async def stretch(at: int, until: int) -> None:
         while at < until and not client.gone:
             piece = reply.read(at, min(until - at, _step(reply.rate)))
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
             at += len(piece)
             await client.pause(_due(at, reply.rate, began))
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
 
     stall_at, stall_for = reply.stall or (end, 0.0)
     await stretch(0, min(stall_at, end))

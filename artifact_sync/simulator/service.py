@@ -43,7 +43,7 @@ class Service:
         if artifact.status != "success":
             return ""
         base = self.scenario.files.base_url.rstrip("/") or self.files_url + BUCKET
-        path = f"{urlsplit(base).path}/{object_key(artifact.key)}"
-        query = self.signer.query(path, self.time())
-        url = f"{base}/{object_key(artifact.key)}"
+        key = object_key(artifact.key)
+        query = self.signer.query(f"{urlsplit(base).path}/{key}", self.time())
+        url = f"{base}/{key}"
         return f"{url}?{query}" if query else url

@@ -13,6 +13,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from artifact_sync.simulator.content import Content, chunks, digest
@@ -118,9 +119,11 @@ def _structured(stored: StoredObject) -> str:
     return f"sha-256=:{b64encode(stored.sha256).decode()}:"
 
 
-_DIGESTS: Mapping[str, Callable[[StoredObject], str]] = {
-    "repr-digest": _structured,
-    "content-digest": _structured,
-    "content-md5": lambda stored: b64encode(stored.md5).decode(),
-    "x-amz-checksum-sha256": lambda stored: b64encode(stored.sha256).decode(),
-}
+_DIGESTS: Mapping[str, Callable[[StoredObject], str]] = MappingProxyType(
+    {
+        "repr-digest": _structured,
+        "content-digest": _structured,
+        "content-md5": lambda stored: b64encode(stored.md5).decode(),
+        "x-amz-checksum-sha256": lambda stored: b64encode(stored.sha256).decode(),
+    }
+)

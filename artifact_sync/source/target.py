@@ -14,10 +14,11 @@ from urllib.parse import urljoin
 import httpx
 
 _PARTS = re.compile(
-    r"(?P<scheme>https?)://(?P<authority>[^/?#\\]*)(?P<target>[^#]*)", re.IGNORECASE | re.DOTALL
+    r"(?P<scheme>https?)://(?P<authority>[^/?#\\\s]*)(?P<target>(?:[/?][^#]*)?)(?:#.*)?",
+    re.IGNORECASE | re.DOTALL,
 )
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-_PORT = re.compile(r".*:([0-9]*)", re.DOTALL)
+_PORT = re.compile(r"[^:]*(?::(?P<port>[0-9]{0,5}))?")
 _HIGHEST_PORT = 65535
 _ILLEGAL = re.compile(rb"[^\x21-\x7e]")
 _INJECTION = re.compile(r"[\r\n\0]")
@@ -63,7 +64,7 @@ def parse_target(text: str) -> Target:
     """Take a link apart. Raises ``NotALink``."""
     if _INJECTION.search(text):
         raise NotALink("it holds a line break or a NUL")
-    parts = _PARTS.match(text)
+    parts = _PARTS.fullmatch(text)
     if parts is None:
         raise NotALink("it is no http or https URL")
     if "@" in parts["authority"]:
@@ -104,13 +105,15 @@ def _wire(text: str) -> bytes:
 
 def _check(target: Target) -> None:
     """That there is a host, and a port that exists."""
-    port = _PORT.fullmatch(target.authority.rpartition("]")[2])
+    found = _PORT.fullmatch(target.authority.rpartition("]")[2])
+    if found is None or not 0 < int(found["port"] or 80) <= _HIGHEST_PORT:
+        raise NotALink("its port is none")
     try:
-        usable = bool(_origin(target).host)
+        host = _origin(target).host
     except (httpx.InvalidURL, ValueError):
-        usable = False
-    if not usable or (port and port[1] and not 0 < int(port[1][:6]) <= _HIGHEST_PORT):
-        raise NotALink("its host or port is none")
+        host = ""
+    if not host:
+        raise NotALink("its host is none")
 
 
 def _origin(target: Target) -> httpx.URL:

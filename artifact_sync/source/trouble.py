@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import httpx
+
+from artifact_sync.source.words import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,9 +43,17 @@ def why(error: BaseException) -> str:
             return "TLS failed"
         if isinstance(cause, socket.gaierror):
             return "its name can't be resolved"
-        if isinstance(cause, OSError) and cause.strerror:
-            return cause.strerror.lower()
+        if isinstance(cause, OSError) and (words := _system_words(cause)):
+            return words
     return next((words for kind, words in _WORDS if isinstance(error, kind)), "it failed")
+
+
+def _system_words(error: OSError) -> str:
+    """By number, since asyncio puts the address into the text; Windows knows numbers of its own."""
+    number = error.errno
+    if number is not None and number in errno.errorcode:
+        return os.strerror(number).lower()
+    return one_line(error.strerror or "", 100)
 
 
 def untrusted(error: BaseException) -> bool:

@@ -6,12 +6,15 @@ A behaviour is a function of one visit. It is used for files and for the API's a
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from hostile_server import Request, Wire
+if TYPE_CHECKING:
+    from hostile_server import Request, Wire
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -228,3 +231,9 @@ def flipped(visit: Visit) -> None:
 
 def redirect(location: str, code: int = 302) -> Behaviour:
     return status(code, Location=location)
+
+
+def api_error(code: int, message: str = "no") -> Behaviour:
+    """The service's own form of an error."""
+    body = {"error_code": "Refused", "message": message, "request_id": "req-0451", "details": {}}
+    return status(code, json.dumps(body).encode(), Content_Type="application/json")

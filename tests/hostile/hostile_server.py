@@ -1,4 +1,4 @@
-"""A server made of bare sockets, so that it can lie at every level of HTTP. What it says is not here.
+"""A server made of bare sockets: it can lie at every level of HTTP. What it says is not here.
 
 One thread a connection. Whoever makes a server passes the function that answers a request; what
 stands on the wire afterwards is that function's business alone, byte for byte.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    import ssl
 
 Headers = Iterable[tuple[str, str]]
 
@@ -47,12 +49,13 @@ class Request:
 
 
 class Wire:
-    """The server's end of one connection. Counts the body bytes that it has handed over."""
+    """The server's end of one connection."""
 
     def __init__(self, connection: socket.socket, closing: threading.Event) -> None:
         self._connection = connection
         self._closing = closing
-        self.sent = 0
+        self.meter: Callable[[int], None] = lambda _: None
+        """Told of every count of body bytes that was handed over."""
         self.open = True
         """Whether another request may follow on this connection."""
 
@@ -69,14 +72,14 @@ class Wire:
         for start in range(0, len(data), _BLOCK):
             block = data[start : start + _BLOCK]
             self.raw(block)
-            self.sent += len(block)
+            self.meter(len(block))
             if pace:
                 self.wait(len(block) / pace)
 
     def chunk(self, data: bytes) -> None:
         """Send one chunk of the chunked transfer coding; an empty one is the last."""
         self.raw(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        self.sent += len(data)
+        self.meter(len(data))
 
     def wait(self, seconds: float) -> None:
         """Do nothing for so long, or until the server is closed."""
@@ -173,6 +176,7 @@ class HostileServer:
         with plain:
             plain.settimeout(30)
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            plain.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BLOCK)
             if self._tls is None:
                 yield plain
                 return

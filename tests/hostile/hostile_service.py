@@ -1,23 +1,25 @@
 """SourceCraft and the file origin behind it as the tests script them, on two origins.
 
-What is asked for nothing special is answered honestly; a test puts a behaviour where it wants a lie.
+Everything is answered honestly, but where a test has put a behaviour that is a lie.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, quote, unquote
 
 from behaviours import Behaviour, Visit, honest
 from hostile_server import HostileServer, Request, Wire
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
 
 TOKEN = "pv1_hostile-trial-TOKENSECRET"
 LINK_SECRET = "LINKSECRET"
@@ -43,6 +45,17 @@ class File:
     visits: list[Request] = field(default_factory=list)
     served: int = 0
     """Body bytes handed over so far, repeats included."""
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def ranges(self) -> list[str | None]:
+        """What each visit asked for."""
+        return [visit.header("range") for visit in self.visits]
+
+    def count(self, count: int) -> None:
+        """So many more body bytes were handed over."""
+        with self._lock:
+            self.served += count
 
 
 @dataclass
@@ -73,7 +86,9 @@ class Service:
         self.api = HostileServer(self._answer_api)
         self.origin = HostileServer(self._answer_file, tls)
 
-    def run(self, files: dict[str, File | bytes], slug: str = "1", repo: str = "org/repo") -> Run:
+    def run(
+        self, files: Mapping[str, File | bytes], slug: str = "1", repo: str = "org/repo"
+    ) -> Run:
         """Add a run with these files, by ``local_path``."""
         named = [(path, _file(content)) for path, content in files.items()]
         run = Run(slug, named)
@@ -112,12 +127,8 @@ class Service:
         if file is None:
             _error(wire, 403, "SignatureDoesNotMatch", "not a link that was given, byte for byte")
             return
-        before = wire.sent
-        try:
-            file.behaviour(Visit(request, wire, number, file.content, file.headers))
-        finally:
-            with self._lock:
-                file.served += wire.sent - before
+        wire.meter = file.count
+        file.behaviour(Visit(request, wire, number, file.content, file.headers))
 
     def link(self, file: File, name: str) -> str:
         """A fresh temporary link, in the form of an object store's."""
@@ -160,10 +171,10 @@ class Service:
                 return self._page(self.repos[f"{org}/{repo}"], request.query)
             case ["repos", org, repo, "cicd", "runs", slug]:
                 run = self._find(f"{org}/{repo}", slug)
-                return run and run.alter(self._run_payload(run))
+                return run.alter(self.payload_of(run)) if run else None
             case ["repos", org, repo, "cicd", "artifacts", slug, *cube]:
                 run = self._find(f"{org}/{repo}", slug)
-                return run and {"artifacts": self._artifacts(run, tuple(cube), real=True)}
+                return {"artifacts": self._artifacts(run, tuple(cube), real=True)} if run else None
         return None
 
     def _find(self, repo: str, slug: str) -> Run | None:
@@ -183,12 +194,13 @@ class Service:
         token = parse_qs(query).get("page_token", [""])[0]
         start = int(token) if token.isdigit() else 0
         newest_first = list(reversed(runs))[start : start + self.page_size]
-        page: Json = {"runs": [_without_tree(self._run_payload(run)) for run in newest_first]}
+        page: Json = {"runs": [_without_tree(self.payload_of(run)) for run in newest_first]}
         if start + self.page_size < len(runs):
             page["next_page_token"] = str(start + self.page_size)
         return self.alter_page(page, token)
 
-    def _run_payload(self, run: Run) -> Json:
+    def payload_of(self, run: Run) -> Json:
+        """The answer about a run, before it is altered."""
         cubes = dict.fromkeys(file.cube for _, file in run.files)
         tree: dict[str, dict[str, list[Json]]] = {}
         for workflow, task, cube in cubes:

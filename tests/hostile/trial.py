@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hostile_service import SECRETS, TOKEN, Service
+
+if TYPE_CHECKING:
+    import signal
+
+
+def noise(seed: int, size: int) -> bytes:
+    """Bytes that no two tests share and that no compression makes smaller."""
+    return random.Random(seed).randbytes(size)  # noqa: S311 - nothing secret
+
 
 REPOSITORY = Path(__file__).parents[2]
 OWN = {"SHA256SUMS", "run.json"}
@@ -39,7 +48,7 @@ class Outcome:
 
     @property
     def failures(self) -> list[dict[str, Any]]:
-        return self.report["failures"]
+        return list(self.report["failures"])
 
     @property
     def reasons(self) -> list[str]:
@@ -172,7 +181,9 @@ class Trial:
     def _check_tree(self) -> None:
         """All names in the mirror are whole files that the service has, and no name is outside."""
         assert {path.name for path in self.guarded.iterdir()} <= {"mirror"}
-        whole = {f.content for runs in self.service.repos.values() for r in runs for _, f in r.files}
+        whole = {
+            f.content for runs in self.service.repos.values() for r in runs for _, f in r.files
+        }
         whole |= self.also_right
         for path in self.files():
             assert path.read_bytes() in whole, f"{path} is not what the service has"
@@ -212,9 +223,7 @@ class Trial:
     def has(self, content: bytes, local_path: str = "app.bin", run: str = "1") -> bool:
         """Whether the artifact stands in its place, byte for byte, in a run that is complete."""
         place = self.place(local_path, run)
-        return (
-            self.manifest(run).exists() and place.is_file() and place.read_bytes() == content
-        )
+        return self.manifest(run).exists() and place.is_file() and place.read_bytes() == content
 
     def has_nothing(self) -> bool:
         """Whether the mirror shows neither a file nor a manifest."""

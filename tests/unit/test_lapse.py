@@ -10,7 +10,9 @@ from artifact_sync.lapse import UNKNOWN_LIFETIME, is_cleartext, link_of
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, tzinfo=UTC)
 EPOCH_NOW = int(NOW.timestamp())
-S3 = "https://store.test/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-Expires={life}"
+S3 = (
+    "https://store.test/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={date}&X-Amz-Expires={life}"
+)
 
 
 def life(url: str, now: datetime = NOW, server: datetime | None = None) -> float:
@@ -102,7 +104,9 @@ def test_no_query_crashes_and_every_life_is_positive(query, now, server):
     assert 0.0 < link_of(f"https://h/x?{query}", 0.0, now, server).lapses_at <= 366 * 86400
 
 
-@given(st.integers(min_value=1, max_value=604800), st.integers(min_value=0, max_value=604799), DATES)
+@given(
+    st.integers(min_value=1, max_value=604800), st.integers(min_value=0, max_value=604799), DATES
+)
 def test_what_is_left_is_the_lifetime_less_the_age(lifetime, age, begun):
     begun = begun.replace(microsecond=0)
     if age >= lifetime or begun.year < 1000 or begun.year > 9990:

@@ -53,7 +53,7 @@ def test_another_seed_key_or_size_makes_other_bytes_everywhere() -> None:
 
 def test_a_part_of_a_huge_file_costs_no_more_than_that_part() -> None:
     huge = Generated("seed", "key", 5 << 40)
-    assert len(huge.read(4 << 40, 100)) == 100
+    assert len(huge.read((4 << 40) + 1000, 100)) == 100
 
 
 def test_a_digest_line_is_what_sha256sum_prints() -> None:

@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+KINDS = (
+    "status, cut, stall, slow, delay, flip, truncate, lapse, ignore-range, wrong-range, error-page"
+)
+
+
 def problems_of(text: str) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
         parse_scenario(text, name="x.toml")
@@ -79,18 +84,17 @@ def test_every_problem_is_told_at_once_with_file_and_key() -> None:
     [[repo.run.cube]]
     artifact = [{ size = "1 apple" }, 3]
     """
+    artifact = "x.toml: repo[0].run[0].cube[0].artifact"
     assert problems_of(text) == (
         "x.toml: sed: is not a key here; did you mean 'seed'?",
         "x.toml: api.page_size: Expected `int` >= 1",
         "x.toml: api.order: Invalid enum value 'random'",
         "x.toml: files.lifetime: expected a duration such as 30s, 5m, 2h, 7d or 1w",
         "x.toml: repo[0].name: is missing",
-        "x.toml: repo[0].run[0].cube[0].artifact[0].path: is missing",
-        "x.toml: repo[0].run[0].cube[0].artifact[0].size:"
-        " expected a size such as 512, 100MiB or 1GB",
-        "x.toml: repo[0].run[0].cube[0].artifact[1]: expected a table, got int",
-        "x.toml: fault[0].kind: expected one of status, cut, stall, slow, delay, flip, truncate,"
-        " lapse, ignore-range, wrong-range, error-page",
+        f"{artifact}[0].path: is missing",
+        f"{artifact}[0].size: expected a size such as 512, 100MiB or 1GB",
+        f"{artifact}[1]: expected a table, got int",
+        f"x.toml: fault[0].kind: expected one of {KINDS}",
         "x.toml: fault[1].after: Expected `float` <= 1.0",
     )
 
@@ -182,21 +186,19 @@ def test_copies_are_numbered_in_slugs_and_paths_and_take_statuses_in_turn() -> N
 
 
 def test_ages_count_back_from_the_start_which_is_midnight_unless_told() -> None:
-    [scenario] = [
-        parse_scenario(
-            """
-            start = 2026-11-01T00:00:00Z
-            [[repo]]
-            name = "a/b"
-            [[repo.run]]
-            [[repo.run]]
-            count = 2
-            age = "1h"
-            every = "1d"
-            """,
-            name="x",
-        )
-    ]
+    scenario = parse_scenario(
+        """
+        start = 2026-11-01T00:00:00Z
+        [[repo]]
+        name = "a/b"
+        [[repo.run]]
+        [[repo.run]]
+        count = 2
+        age = "1h"
+        every = "1d"
+        """,
+        name="x",
+    )
     runs = Simulator(scenario)._world.repo("a/b").runs.values()
     assert [run.created_at.isoformat() for run in runs] == [
         "2026-10-31T21:00:00+00:00",

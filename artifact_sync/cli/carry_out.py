@@ -1,0 +1,144 @@
+"""One pass from the command line: progress, signals, and what is printed at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.cli.options import Verbosity, session, token
+from artifact_sync.cli.progress import Bars, Lines, wants_bars
+from artifact_sync.cli.result import as_object, plan_lines, summary
+from artifact_sync.errors import ArtifactSyncError, Interrupted
+from artifact_sync.events import RunPlanned
+from artifact_sync.model import Failure
+from artifact_sync.report import Report
+from artifact_sync.wiring import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from artifact_sync.credentials import Token
+    from artifact_sync.events import Event, Observer
+    from artifact_sync.settings import Config
+    from artifact_sync.sync import Pass, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a pass is shown."""
+
+    as_json: bool = False
+    dry_run: bool = False
+    bars: bool = True
+
+
+def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int:
+    """Prepare and carry out a pass, print what has become of it, and give the exit code.
+
+    An error that kept the pass from beginning is raised, after its JSON object was printed.
+    """
+    try:
+        config, wish = prepare()
+        known = token(config.source)
+        report = asyncio.run(passed(config, wish, manner, known))
+    except ArtifactSyncError as error:
+        if manner.as_json:
+            _print(Report(failures=[Failure("", error.reason, str(error))]), manner)
+        raise
+    _print(report, manner)
+    return int(report.exit_code)
+
+
+async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
+    """Carry out a pass and show its progress."""
+    with _shown(config, manner) as observer:
+        async with opened(config, wish, observer, known) as one_pass:
+            return await _until_stopped(one_pass)
+
+
+async def _until_stopped(one_pass: Pass) -> Report:
+    """The pass's report; that of an interrupted one says so."""
+    work = asyncio.ensure_future(one_pass.run())
+    with _stopping(work):
+        await asyncio.wait([work])
+    if work.cancelled():
+        report = one_pass.report
+        error = Interrupted("stopped before it was done")
+        report.failures.append(Failure("", error.reason, str(error)))
+        return report
+    return work.result()
+
+
+@contextmanager
+def _stopping(work: asyncio.Future[Report]) -> Iterator[None]:
+    """Let the first SIGINT or SIGTERM end the pass in order, and a second one the process."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        click.echo("stopping; what came so far is kept (once more: stop at once)", err=True)
+        work.cancel()
+
+    try:
+        for number in signals:
+            loop.add_signal_handler(number, stop)
+    except NotImplementedError:  # Windows: asyncio.run cancels everything on Ctrl-C by itself
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+class _Plans:
+    """Prints the plan of each run, for a dry run."""
+
+    def __init__(self, then: Observer) -> None:
+        self._then = then
+
+    def notify(self, event: Event) -> None:
+        """Print a plan; hand everything on."""
+        if isinstance(event, RunPlanned):
+            for line in plan_lines(event.plan):
+                click.echo(line)
+        self._then.notify(event)
+
+
+@contextmanager
+def _shown(config: Config, manner: Manner) -> Iterator[Observer]:
+    """Whoever watches the pass."""
+    lines = Lines()
+    if manner.dry_run and not manner.as_json:
+        yield _Plans(lines)
+        return
+    quiet = session().verbosity is Verbosity.QUIET
+    if quiet or manner.dry_run or not manner.bars or not wants_bars():
+        yield lines
+        return
+    bars = Bars(sys.stderr, lines, config.download.jobs)
+    try:
+        yield bars
+    finally:
+        bars.close()
+
+
+def _print(report: Report, manner: Manner) -> None:
+    if manner.as_json:
+        click.echo(json.dumps(as_object(report), ensure_ascii=True))
+        return
+    complete_and_quiet = report.complete and session().verbosity is Verbosity.QUIET
+    if not complete_and_quiet:
+        text = session().mask("\n".join(summary(report, dry_run=manner.dry_run)))
+        click.echo(text)

@@ -1,0 +1,154 @@
+"""``config init | check | show | schema``. What a configuration means is ``config``'s."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
+
+import click
+import structlog
+
+from artifact_sync import config
+from artifact_sync.cli.mask import visible
+from artifact_sync.cli.options import as_json, common, session, token, traced
+from artifact_sync.config.schema import json_schema
+from artifact_sync.config.show import as_toml
+from artifact_sync.errors import ConfigError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from artifact_sync.settings import Config
+
+
+@click.group(
+    epilog="\b\nExamples:\n  artifact-sync config init\n  artifact-sync config check\n"
+    "  artifact-sync config show --config ./mirror.toml\n"
+    "  artifact-sync config schema > artifact-sync.schema.json"
+)
+def command() -> None:
+    """Write, check and show the configuration."""
+
+
+@command.command()
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option(
+    "--path", type=click.Path(path_type=Path), metavar="FILE", help="Where to write; else --config."
+)
+@common
+def init(*, config_file: Path | None, path: Path | None, force: bool) -> None:
+    """Write a commented configuration with every key and its default."""
+    target = config.named(path or config_file, os.environ)
+    content = files("artifact_sync.config").joinpath("example.toml").read_bytes()
+    try:
+        _write(target, content, force=force)
+    except FileExistsError:
+        msg = f"{target} is there already; --force replaces it"
+        raise UsageError(msg) from None
+    except OSError as error:
+        msg = f"{target} cannot be written: {error.strerror}"
+        raise UsageError(msg) from error
+    click.echo(f"wrote {visible(str(target))}")
+    click.echo("next: set mirror.root and a [[repo]] in it, then: artifact-sync config check")
+
+
+def _write(target: Path, content: bytes, *, force: bool) -> None:
+    """Write the file, for its owner's eyes only; one that is there is replaced whole or kept."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not force:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(target, flags, 0o600), "wb") as file:
+            file.write(content)
+        return
+    with NamedTemporaryFile(dir=target.parent, delete=False) as staged:  # mode 0600
+        staged.write(content)
+    Path(staged.name).replace(target)
+
+
+@command.command()
+@as_json
+@common
+def check(*, config_file: Path | None, as_json: bool) -> int:
+    """Tell every problem of the configuration at once; exit code 2 if there is any."""
+    finding = _examined(config_file)
+    if as_json:
+        click.echo(json.dumps(finding.as_json(), indent=2))
+        return ExitCode.USAGE if finding.problems else ExitCode.COMPLETE
+    for warning in finding.warnings:
+        structlog.get_logger().warning(warning)
+    if finding.problems:
+        raise ConfigError(finding.problems, finding.path)
+    click.echo(f"ok: {visible(str(finding.path or 'no file, defaults and environment'))}")
+    return ExitCode.COMPLETE
+
+
+@dataclass(slots=True)
+class _Finding:
+    """What ``check`` found."""
+
+    path: Path | None = None
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, object]:
+        mask = session().mask
+        return {
+            "ok": not self.problems,
+            "file": str(self.path) if self.path else None,
+            "problems": [mask(problem) for problem in self.problems],
+            "warnings": [mask(warning) for warning in self.warnings],
+        }
+
+
+def _examined(config_file: Path | None) -> _Finding:
+    """The configuration with all that it names looked at, as far as this machine can tell."""
+    try:
+        effective = traced(config_file).config
+    except ConfigError as error:
+        return _Finding(error.path, problems=list(error.problems))
+    finding = _Finding(effective.path, warnings=list(_gaps(effective)))
+    try:
+        if token(effective.source) is None:
+            finding.warnings.append("there is no token: set source.token_file or SOURCECRAFT_TOKEN")
+    except ConfigError as error:
+        finding.problems += error.problems
+    bundle = effective.source.ca_bundle
+    if bundle and not bundle.is_file():
+        finding.problems.append(f"source.ca_bundle: {bundle} is not a file")
+    return finding
+
+
+def _gaps(effective: Config) -> Iterator[str]:
+    """What ``sync`` would miss, which the command line may still give."""
+    root = effective.mirror.root
+    if root is None:
+        yield "mirror.root is not set: sync needs --root"
+    elif root.exists() and not root.is_dir():
+        yield f"mirror.root: {root} is not a folder"
+    if not effective.repo:
+        yield "there is no [[repo]]: sync needs ORG/REPO"
+
+
+@command.command()
+@common
+def show(*, config_file: Path | None) -> None:
+    """Print the effective configuration, each value with its origin; secrets are masked."""
+    loaded = traced(config_file)
+    try:
+        found = token(loaded.config.source)
+        told = f"set, from {found.origin}" if found else "not set"
+    except ConfigError as error:
+        told = f"cannot be used: {error}"
+    click.echo(as_toml(loaded, told), nl=False)
+
+
+@command.command()
+@common
+def schema(*, config_file: Path | None) -> None:  # noqa: ARG001 - every command takes --config
+    """Print the JSON Schema of the configuration, for editors."""
+    click.echo(json.dumps(json_schema(), indent=2))

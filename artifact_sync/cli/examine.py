@@ -1,0 +1,138 @@
+"""Carrying ``verify`` out: look, tell, and for a repair make room and have a pass fetch again."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from artifact_sync.audit import Condition
+from artifact_sync.cli.carry_out import Manner, passed
+from artifact_sync.cli.result import failure_line, printable
+from artifact_sync.cli.wishes import Flags, wish_of
+from artifact_sync.errors import ExitCode, Reason, exit_code
+from artifact_sync.model import RepoName
+from artifact_sync.wiring import opened_to_read, opened_to_repair
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from artifact_sync.audit import Finding
+    from artifact_sync.credentials import Token
+    from artifact_sync.report import Report
+    from artifact_sync.settings import Config
+    from artifact_sync.wiring import Store
+
+_REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
+_DAMAGE = frozenset(_REASONS)
+
+
+@dataclass(slots=True)
+class Examination:
+    """One look through a mirror, or a part of it."""
+
+    config: Config
+    repos: tuple[str, ...]
+    """Names; empty: all that the ledger knows."""
+    token: Token | None
+    repair: bool
+    as_json: bool
+    _ok: int = field(default=0, init=False)
+    _bad: list[Finding] = field(default_factory=list, init=False)
+    """Everything that is not ok."""
+    _reports: list[Report] = field(default_factory=list, init=False)
+
+    async def run(self) -> int:
+        """Look, repair if so wished, tell; the exit code."""
+        async with self._opened() as store:
+            await self._look(store)
+            if self.repair:
+                await self._make_room(store)
+        left = self._damage()
+        if self.repair and left:
+            left = await self._fetch_again()
+        code = exit_code(_REASONS[finding.condition] for finding in left)
+        self._tell(left, code)
+        return int(code)
+
+    def _opened(self) -> Any:
+        return opened_to_repair(self.config) if self.repair else opened_to_read(self.config)
+
+    async def _look(self, store: Store) -> None:
+        async with aclosing(store.auditor.look(await self._scope(store))) as findings:
+            async for finding in findings:
+                if finding.condition is Condition.OK:
+                    self._ok += 1
+                else:
+                    self._bad.append(finding)
+                    self._say(finding)
+        if not self.repos:
+            for finding in await store.auditor.outside(await store.ledger.repositories()):
+                self._bad.append(finding)
+                self._say(finding)
+
+    async def _scope(self, store: Store) -> list[RepoName]:
+        if self.repos:
+            return [RepoName.parse(name) for name in self.repos]
+        return list(await store.ledger.repositories())
+
+    def _damage(self) -> list[Finding]:
+        return [finding for finding in self._bad if finding.condition in _DAMAGE]
+
+    async def _make_room(self, store: Store) -> None:
+        """Move changed files away, and have the runs of all damaged ones looked at again."""
+        for finding in self._damage():
+            if finding.condition is Condition.CHANGED:
+                moved = await store.offload(store.mirror.displace, finding.path)
+                self._note(f"moved {printable(finding.path)} to {printable(moved or '?')}")
+            if finding.run is not None:
+                await store.ledger.unsettle(finding.run)
+
+    async def _fetch_again(self) -> list[Finding]:
+        """Have a pass over the damaged runs; what of the damage is left."""
+        runs: dict[str, dict[str, None]] = {}
+        for finding in self._damage():
+            if finding.run is not None:
+                runs.setdefault(str(finding.run.repo), {})[finding.run.run] = None
+        for repo, slugs in runs.items():
+            wish = wish_of(self.config, Flags((repo,), tuple(slugs)), os.environ)
+            manner = Manner(as_json=self.as_json)
+            self._reports.append(await passed(self.config, wish, manner, self.token))
+        async with opened_to_read(self.config) as store:
+            return [it for it in self._damage() if not await store.auditor.stands(it)]
+
+    def _say(self, finding: Finding) -> None:
+        detail = f" ({finding.detail})" if finding.detail else ""
+        self._note(f"{finding.condition:<8} {printable(finding.path)}{detail}")
+
+    def _note(self, line: str) -> None:
+        if not self.as_json:
+            click.echo(line)
+
+    def _tell(self, left: list[Finding], code: ExitCode) -> None:
+        if self.as_json:
+            click.echo(json.dumps(self._object(left, code)))
+            return
+        for failure in (failure for report in self._reports for failure in report.failures):
+            click.echo(f"  {failure_line(failure)}")
+        repaired = len(self._damage()) - len(left)
+        counts = [f"{self._ok:,} ok", *(f"{count:,} {name}" for name, count in self._counts())]
+        click.echo(", ".join([*counts, *([f"{repaired:,} repaired"] if self.repair else [])]))
+        if left and not self.repair:
+            click.echo("artifact-sync verify --repair fetches damaged files again")
+
+    def _counts(self) -> Iterable[tuple[str, int]]:
+        for condition in (Condition.MISSING, Condition.CHANGED, Condition.EXTRA):
+            yield str(condition), sum(1 for it in self._bad if it.condition is condition)
+
+    def _object(self, left: list[Finding], code: ExitCode) -> dict[str, Any]:
+        paths = {
+            str(condition): [it.path for it in self._bad if it.condition is condition]
+            for condition in (Condition.MISSING, Condition.CHANGED, Condition.EXTRA)
+        }
+        repaired = [it.path for it in self._damage() if it not in left] if self.repair else []
+        return {"exit_code": int(code), "ok": self._ok, **paths, "repaired": repaired}

@@ -1,0 +1,106 @@
+"""``artifact-sync ls``: the artifacts that the ledger holds, one a line. Reads only."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from artifact_sync.cli.options import as_json, common, configuration, root
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from artifact_sync.model import ArtifactRow
+    from artifact_sync.settings import Config
+
+
+@click.command(
+    short_help="The artifacts in the ledger: state, size, evidence, last error.",
+    epilog="""\b
+Examples:
+  artifact-sync ls acme/rocket --root ./mirror
+  artifact-sync ls acme/rocket --run 42
+  artifact-sync ls --json | jq -r '.artifacts[] | select(.state != "mirrored") | .local_path'""",
+)
+@click.argument("repo", metavar="[ORG/REPO]", required=False)
+@click.option("--run", metavar="N", help="Only this run.")
+@root
+@as_json
+@common
+def command(
+    *, config_file: Path | None, repo: str | None, run: str | None, root: Path | None, as_json: bool
+) -> None:
+    """List artifacts: state, size, evidence, age, path, and the last error of what is not there.
+
+    Looks at the ledger only: verify looks at the files. Works beside a running sync.
+    """
+    from artifact_sync.cli.wishes import Flags, scope, with_flags  # noqa: PLC0415 - quick --help
+
+    config = with_flags(configuration(config_file), Flags(root=root))
+    (name,) = scope([repo]) if repo else (None,)
+    asyncio.run(_list(config, (name, run), as_json=as_json))
+
+
+async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
+    """Print as it is read: a ledger can hold more than memory should."""
+    from artifact_sync.model import RepoName  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.wiring import opened_to_read  # noqa: PLC0415 - likewise
+
+    name, run = which
+    async with opened_to_read(config) as store:
+        rows = store.ledger.listing(RepoName.parse(name) if name else None, run)
+        if as_json:
+            click.echo('{"artifacts": [', nl=False)
+        first = True
+        async for row in rows:
+            click.echo(_json(row, first=first) if as_json else _line(row), nl=not as_json)
+            first = False
+        if as_json:
+            click.echo("]}")
+
+
+def _json(row: ArtifactRow, *, first: bool) -> str:
+    return ("" if first else ", ") + json.dumps(_object(row))
+
+
+def _object(row: ArtifactRow) -> dict[str, Any]:
+    org, repo, run, workflow, task, cube, local_path = row.key
+    return {
+        "repo": f"{org}/{repo}",
+        "run": run,
+        "workflow": workflow,
+        "task": task,
+        "cube": cube,
+        "local_path": local_path,
+        "state": str(row.state),
+        "path": row.path,
+        "size": row.size,
+        "sha256": row.sha256 or None,
+        "strength": str(row.strength) if row.sha256 else None,
+        "evidence": list(row.evidence),
+        "attempts": row.attempts,
+        "first_seen": _moment(row.first_seen),
+        "mirrored_at": _moment(row.mirrored_at),
+        "reason": row.reason or None,
+        "message": row.message or None,
+    }
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None
+
+
+def _line(row: ArtifactRow) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415 - beside its only use
+
+    from artifact_sync.cli.result import age, printable, size  # noqa: PLC0415 - keeps --help quick
+
+    amount = size(row.size) if row.size is not None else "-"
+    since = age(row.mirrored_at or row.first_seen, datetime.now(UTC))
+    facts = f"{row.state:<9} {amount:>10} {row.strength:<8} {since:>8}  "
+    error = f"  ({printable(row.message)})" if row.message else ""
+    return facts + printable(row.path or str(row.key)) + error

@@ -1,0 +1,132 @@
+"""What a pass has done, for people and for programs. Printing it is the commands'."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.errors import ExitCode
+from artifact_sync.model import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from artifact_sync.model import Failure, Plan
+    from artifact_sync.report import Report
+
+_SHOWN = 20
+"""Failures that the summary spells out; ``--json`` has them all."""
+
+_HINTS = {
+    ExitCode.CREDENTIALS: "set SOURCECRAFT_TOKEN or source.token_file to a token that may read it",
+    ExitCode.UNREACHABLE: "the next sync goes on where this one stopped",
+    ExitCode.INTEGRITY: "nothing wrong was kept; if it stays so, the file is damaged at its origin",
+    ExitCode.NO_SPACE: "what came so far is kept, and the next sync goes on from there",
+    ExitCode.INTERRUPTED: "what came so far is kept, and the next sync goes on from there",
+}
+
+
+def as_object(report: Report) -> dict[str, Any]:
+    """The object of ``sync --json``."""
+    return {
+        "complete": report.complete,
+        "exit_code": int(report.exit_code),
+        "runs": report.runs,
+        "found": report.found,
+        "downloaded": report.downloaded,
+        "kept": report.kept,
+        "failed": report.failed,
+        "bytes": report.bytes,
+        "failures": [_failure(failure) for failure in report.failures],
+    }
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    names = ("repo", "run", "workflow", "task", "cube", "local_path", "reason", "message")
+    return {name: getattr(failure, name) for name in names}
+
+
+def summary(report: Report, *, dry_run: bool = False) -> list[str]:
+    """Some lines that say how it went, what is missing and what to do about it."""
+    lines = [_headline(report, dry_run=dry_run)]
+    lines += [f"  {failure_line(failure)}" for failure in report.failures[:_SHOWN]]
+    if report.failed > _SHOWN:
+        lines.append(f"  … and {report.failed - _SHOWN} more (--json lists them all)")
+    if hint := _HINTS.get(report.exit_code):
+        lines.append(hint)
+    return lines
+
+
+def _headline(report: Report, *, dry_run: bool) -> str:
+    parts = [f"{report.downloaded:,} downloaded ({size(report.bytes)})", f"{report.kept:,} kept"]
+    if dry_run:
+        parts = [f"{report.planned:,} would be downloaded", f"{report.kept:,} are there"]
+    if report.failed:
+        parts.append(f"{report.failed:,} failed")
+    if report.pending:
+        parts.append(f"{report.pending:,} not there yet")
+    runs = "1 run" if report.runs == 1 else f"{report.runs:,} runs"
+    state = "complete" if report.complete else "incomplete"
+    return f"{state}: {runs}, {report.found:,} artifacts: {', '.join(parts)}"
+
+
+def failure_line(failure: Failure) -> str:
+    """Where, why, in words."""
+    parts = (failure.run, failure.workflow, failure.task, failure.cube, failure.local_path)
+    where = "/".join([failure.repo, *(part for part in parts if part)])
+    return f"{printable(where)}: {printable(failure.message)} [{failure.reason}]".lstrip(": ")
+
+
+def printable(text: str) -> str:
+    """Remote text for a terminal: what could steer it is escaped."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def size(count: float) -> str:
+    """A count of bytes for people: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":  # noqa: PLR2004 - the step between units
+            break
+        count /= 1024
+    return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+
+
+_MARKS = {
+    Action.DOWNLOAD: "get ",
+    Action.KEEP: "keep",
+    Action.LATER: "wait",
+    Action.SKIP: "skip",
+    Action.REFUSE: "NO  ",
+    Action.GIVE_UP: "GONE",
+}
+
+
+def plan_lines(plan: Plan) -> list[str]:
+    """A line for each artifact of a plan that is not simply kept, and one for the run."""
+    kept = sum(1 for _ in plan.having(Action.KEEP))
+    lines = [f"{printable(str(plan.run.key))} ({printable(plan.run.status)}): {kept} kept"]
+    for step in plan.steps:
+        if step.action is not Action.KEEP:
+            place = step.path or "/".join(step.artifact.key[3:])
+            lines.append(f"  {_MARKS[step.action]} {printable(place)}  ({printable(step.why)})")
+    return lines
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns, the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
+        for row in rows
+    ]
+
+
+def age(moment: datetime | None, now: datetime) -> str:
+    """How long ago, in the largest unit that fits: ``3h ago``."""
+    if moment is None:
+        return "never"
+    seconds = max((now - moment).total_seconds(), 0)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f}{unit} ago"
+    return f"{seconds:.0f}s ago"

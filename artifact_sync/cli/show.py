@@ -1,0 +1,142 @@
+"""What ``demo`` shows: a pass, the mirror's tree, ``sha256sum -c``, a second pass, what is next."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.cli.carry_out import Manner, passed
+from artifact_sync.cli.result import printable, size, summary
+from artifact_sync.cli.simulate import the_simulator
+from artifact_sync.credentials import Token
+from artifact_sync.errors import ExitCode
+from artifact_sync.mirror.manifest import SUMS
+from artifact_sync.settings import (
+    Config,
+    DownloadSettings,
+    MirrorSettings,
+    RepoSettings,
+    SourceSettings,
+)
+from artifact_sync.sync import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from artifact_sync.simulator import Running
+
+_ORG = "acme"
+_ROOT = Path("demo-mirror")
+_TREE_LINES = 45
+_CHECKERS = (("sha256sum", "-c", "--quiet"), ("shasum", "-a", "256", "-c"))
+
+
+def show(root: Path | None) -> int:
+    """The demo; its exit code is 0 when the mirror is complete and ``sha256sum`` agrees."""
+    where = root or _ROOT
+    known = where.exists()
+    with the_simulator().running_in_thread() as running:
+        _introduce(running, where, known=known)
+        code = _pass(running, where)
+        if code == ExitCode.COMPLETE:
+            _tree(where)
+            code = _check(where)
+            _again(running, where)
+    _farewell(where)
+    return code
+
+
+def _introduce(running: Running, where: Path, *, known: bool) -> None:
+    click.echo(f"A simulated SourceCraft answers on {running.base_url}, its files on another port.")
+    click.echo("Its links lapse after 2 seconds, one download is cut, one is told to come again.")
+    click.echo(f"Mirroring every repository of {_ORG} into {where}/")
+    if known:
+        click.echo(f"({where} is there already: only what is missing comes. Remove it to see all.)")
+    click.echo()
+
+
+def _pass(running: Running, where: Path) -> int:
+    config = Config(
+        source=SourceSettings(base_url=running.base_url),
+        mirror=MirrorSettings(root=where.absolute()),
+        download=DownloadSettings(jobs=4),
+        repo=(RepoSettings(name=f"{_ORG}/*"),),
+    )
+    token = Token(running.token, "the simulator")
+    report = asyncio.run(passed(config, Wish(config.repo), Manner(), token))
+    for line in summary(report):
+        click.echo(line)
+    return int(report.exit_code)
+
+
+def _tree(where: Path) -> None:
+    click.echo(f"\n{where}/")
+    lines = list(_branches(where, "  "))
+    for line in lines[:_TREE_LINES]:
+        click.echo(line)
+    if len(lines) > _TREE_LINES:
+        click.echo(f"  … and {len(lines) - _TREE_LINES} more")
+
+
+def _branches(folder: Path, indent: str) -> Iterator[str]:
+    """A line for everything in a folder, folders first; a chain of lone folders is one line."""
+    for path in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
+        if path.name == ".artifact-sync":
+            continue
+        if path.is_symlink():
+            yield f"{indent}{path.name} -> {printable(str(path.readlink()))}"
+        elif path.is_file():
+            yield f"{indent}{printable(path.name)}  {size(path.stat().st_size)}"
+        else:
+            last = _chain(path)
+            yield f"{indent}{printable(str(last.relative_to(folder)))}/"
+            yield from _branches(last, indent + "  ")
+
+
+def _chain(folder: Path) -> Path:
+    """The end of a chain of folders that hold one folder and nothing else."""
+    content = list(folder.iterdir())
+    lone = len(content) == 1 and content[0].is_dir() and not content[0].is_symlink()
+    return _chain(content[0]) if lone else folder
+
+
+def _check(where: Path) -> int:
+    """Have the system's own program check every manifest."""
+    checker = next((it for it in _CHECKERS if shutil.which(it[0])), None)
+    if checker is None:
+        click.echo("\nThis system has no sha256sum; artifact-sync verify does the same.")
+        return ExitCode.COMPLETE
+    manifests = sorted(path for path in where.rglob(SUMS) if ".artifact-sync" not in path.parts)
+    files = sum(len(path.read_bytes().splitlines()) for path in manifests)
+    failed = [path for path in manifests if not _agrees(checker, path)]
+    click.echo(f"\n{' '.join(checker)} {SUMS} in {len(manifests)} runs, {files} files: ", nl=False)
+    click.echo(f"FAILED in {', '.join(map(str, failed))}" if failed else "all OK")
+    return ExitCode.INTEGRITY if failed else ExitCode.COMPLETE
+
+
+def _agrees(checker: tuple[str, ...], manifest: Path) -> bool:
+    done = subprocess.run([*checker, SUMS], cwd=manifest.parent, capture_output=True, check=False)  # noqa: S603 - no remote text in it
+    return done.returncode == 0
+
+
+def _again(running: Running, where: Path) -> None:
+    before = running.simulator.requests.api
+    click.echo("\nOnce more, with nothing new:")
+    _pass(running, where)
+    click.echo(f"That took {running.simulator.requests.api - before} requests to the API.")
+
+
+def _farewell(where: Path) -> None:
+    click.echo(
+        f"""
+Look at it:      artifact-sync status --root {where}
+                 artifact-sync ls acme/rocket --root {where}
+                 artifact-sync verify --root {where}
+Your repository: export SOURCECRAFT_TOKEN=…   (a personal access token)
+                 artifact-sync sync ORG/REPO --root ./mirror --since 7d"""
+    )

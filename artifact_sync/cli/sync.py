@@ -1,0 +1,61 @@
+"""``artifact-sync sync``: arguments → one pass. Carrying it out is ``carry_out``'s."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from artifact_sync.cli.options import as_json, common, configuration, duration, root
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.settings import Config
+    from artifact_sync.sync import Wish
+
+
+@click.command(
+    short_help="Mirror the artifacts of finished runs, once.",
+    epilog="""\b
+Examples:
+  artifact-sync sync
+  artifact-sync sync acme/rocket --root ./mirror --since 7d
+  artifact-sync sync acme/rocket --run 41 --run 42 --include '*.tar.gz'
+  artifact-sync sync --dry-run
+  artifact-sync sync --json > result.json
+
+\b
+Exit code 0 only when everything selected is present and verified: a dry run that
+would download something ends with 1.""",
+)
+@click.argument("repos", metavar="[ORG/REPO]...", nargs=-1)
+@click.option("--run", "runs", metavar="N", multiple=True, help="Only this run. Repeatable.")
+@click.option("--since", callback=duration, metavar="7d", help="Only runs created this lately.")
+@click.option("--include", metavar="GLOB", multiple=True, help="Only these paths. Repeatable.")
+@click.option("--exclude", metavar="GLOB", multiple=True, help="Not these paths. Repeatable.")
+@click.option("--workflow", metavar="GLOB", multiple=True, help="Only these workflows. Repeatable.")
+@root
+@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Downloads at a time.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
+@as_json
+@click.option("--no-progress", is_flag=True, help="Lines instead of bars.")
+@common
+def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **said: Any) -> int:
+    """Mirror the artifacts of finished runs, once.
+
+    Without ORG/REPO: every repository of the configuration. ORG/* stands for every repository of an
+    organisation. With --root and a repository it needs no configuration at all.
+    """
+    from artifact_sync.cli.carry_out import Manner, carry_out  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.wishes import Flags, wish_of, with_flags  # noqa: PLC0415 - likewise
+
+    flags = Flags(**said)
+
+    def prepare() -> tuple[Config, Wish]:
+        config = configuration(config_file)
+        wish = wish_of(config, flags, os.environ)
+        return with_flags(config, flags), wish
+
+    return carry_out(prepare, Manner(as_json, flags.dry_run, bars=not no_progress))

@@ -1,0 +1,87 @@
+"""Arguments over configuration: which repositories, runs and files a command is about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from artifact_sync.config import repository
+from artifact_sync.errors import UsageError
+from artifact_sync.run_sync import Mode
+from artifact_sync.sync import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from artifact_sync.settings import Config, RepoSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the command line says over the configuration."""
+
+    repos: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+    since: float | None = None
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    workflow: tuple[str, ...] = ()
+    root: Path | None = None
+    jobs: int | None = None
+    dry_run: bool = False
+
+
+def with_flags(config: Config, flags: Flags) -> Config:
+    """The configuration with ``--root`` and ``--jobs``. ``UsageError`` when there is no root."""
+    root = flags.root if flags.root is not None else config.mirror.root
+    if root is None:
+        raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
+    jobs = flags.jobs or config.download.jobs
+    return replace(
+        config,
+        mirror=replace(config.mirror, root=root.expanduser().absolute()),
+        download=replace(config.download, jobs=jobs),
+    )
+
+
+def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:
+    """What the pass is asked for. ``UsageError`` when that is nothing."""
+    named = [_settings(name, config, environ) for name in dict.fromkeys(flags.repos)]
+    chosen = named if flags.repos else config.repo
+    if not chosen:
+        raise UsageError(
+            "no repository: name one (artifact-sync sync ORG/REPO --root DIR), or add a [[repo]] to"
+            " the configuration (artifact-sync config init writes one to begin with)"
+        )
+    mode = Mode(dry_run=flags.dry_run, insist=bool(flags.runs))
+    return Wish(tuple(_narrowed(it, flags) for it in chosen), flags.runs, mode)
+
+
+def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSettings:
+    """What the configuration has for a repository, be it by a star, else the defaults."""
+    known = {settings.name: settings for settings in config.repo}
+    org = name.partition("/")[0]
+    found = known.get(name) or known.get(f"{org}/*")
+    if found is None:
+        return repository(name, environ)
+    repository(name, {})  # refuses what is no name of a repository
+    return replace(found, name=name)
+
+
+def _narrowed(settings: RepoSettings, flags: Flags) -> RepoSettings:
+    """The settings with what the command line says instead."""
+    said = {
+        "since": flags.since,
+        "include": flags.include,
+        "exclude": flags.exclude,
+        "workflows": flags.workflow,
+    }
+    return replace(settings, **{key: value for key, value in said.items() if value})
+
+
+def scope(names: Iterable[str]) -> list[str]:
+    """Names of repositories from the command line, checked, each once."""
+    return [repository(name, {}).name for name in dict.fromkeys(names)]

@@ -1,0 +1,49 @@
+"""The ledger: what we know, durable, in SQLite or PostgreSQL. What follows from it lives elsewhere.
+
+Importing this package costs nothing; SQLAlchemy is imported when a ledger is opened.
+
+* ``recorder``: the verbs as ``ports.Ledger`` promises them, for the event loop
+* ``worker``: the thread behind it, and how writes are committed in groups
+* ``runs``, ``artifacts``, ``tallies``: the verbs themselves, synchronous
+* ``store``, ``transaction``: transactions over one connection
+* ``schema``, ``columns``, ``rows``: tables, their types, and rows to values of the model
+* ``connect``, ``migrate``, ``migrations``, ``rehearsal``: opening a ledger
+* ``faults``: what goes wrong, in the project's own errors
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.ledger.recorder import Recorder
+    from artifact_sync.settings import Durability
+
+__all__ = ["open_ledger"]
+
+
+async def open_ledger(
+    url: str | Path, *, durability: Durability, create: bool = True, read_only: bool = False
+) -> Recorder:
+    """Open a ledger, making or upgrading it where that is due; ``aclose`` it in the end.
+
+    ``url`` is an SQLAlchemy URL, or the path of an SQLite file in a folder that exists. ``create``:
+    make it when there is none. ``read_only``: leave the ledger as it is, whatever is called: what
+    is written about runs and passes is seen by this recorder alone and lost when it closes, which
+    is what a dry run needs; writing about artifacts is ``DiskError``.
+
+    Raises ``UsageError`` (there is none, or it must be upgraded first), ``LedgerTooNew``,
+    ``DiskError`` and ``NoSpace``.
+    """
+    recorder = await asyncio.to_thread(_recorder_class)
+    return await recorder.open(url, durability=durability, create=create, read_only=read_only)
+
+
+def _recorder_class() -> type[Recorder]:
+    """Import SQLAlchemy now that it is needed: it takes a tenth of a second, off the event loop."""
+    from artifact_sync.ledger.recorder import Recorder  # noqa: PLC0415 - see above
+
+    return Recorder

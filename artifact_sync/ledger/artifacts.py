@@ -1,0 +1,168 @@
+"""The verbs about artifacts, synchronous. Their contract is on ``ports.Ledger``.
+
+Every change of an artifact's row goes through ``_write`` or ``forget``, which carry the counts in
+the run's row along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, insert, select, update
+
+from artifact_sync.ledger.schema import artifacts
+from artifact_sync.ledger.transaction import chunks, find_run
+from artifact_sync.model import State, Strength
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from artifact_sync.ledger.rows import AnyRow
+    from artifact_sync.ledger.transaction import Transaction
+    from artifact_sync.model import ArtifactKey, Failure, Mirrored, RunKey
+
+_FRESH = {
+    "path": None,
+    "size": None,
+    "sha256": "",
+    "strength": Strength.NONE.value,
+    "evidence": (),
+    "version": "",
+    "etag": "",
+    "content_encoding": "",
+    "attempts": 0,
+    "next_try": None,
+    "reason": "",
+    "message": "",
+    "first_seen": None,
+    "mirrored_at": None,
+}
+"""What an artifact's row holds when nothing but its key is known."""
+
+
+def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
+    """These files are durable under their names. Of one key the last counts."""
+    latest = {file.key: file for file in files}
+    _write(
+        tx,
+        {key: _mirrored(file) for key, file in latest.items()},
+        {key: {"first_seen": file.fetched_at} for key, file in latest.items()},
+    )
+    for file in latest.values():
+        tx.tally(tx.run_id(file.key.run_key)).mirrored(file.fetched_at)
+
+
+def _mirrored(file: Mirrored) -> dict[str, Any]:
+    return {
+        "state": State.MIRRORED.value,
+        "path": file.path,
+        "size": file.size,
+        "sha256": file.sha256,
+        "strength": file.strength.value,
+        "evidence": file.evidence,
+        "version": file.version,
+        "etag": file.etag,
+        "content_encoding": file.content_encoding,
+        "mirrored_at": file.fetched_at,
+        "attempts": 0,
+        "next_try": None,
+        "reason": "",
+        "message": "",
+    }
+
+
+def record_states(
+    tx: Transaction, rows: Sequence[tuple[ArtifactKey, State, str]], at: datetime
+) -> None:
+    """States and versions, first seen now where they are new. Of one key the last counts."""
+    changes = {key: {"state": state.value, "version": version} for key, state, version in rows}
+    _write(tx, changes, {key: {"first_seen": at} for key in changes})
+
+
+def record_failure(
+    tx: Transaction, key: ArtifactKey, state: State, failure: Failure, at: datetime
+) -> None:
+    """A pass has failed with it."""
+    change = {"state": state.value, "reason": failure.reason.value, "message": failure.message}
+    _write(tx, {key: change}, {key: {"first_seen": at}})
+    this = artifacts.c.run_id == tx.run_id(key.run_key), artifacts.c.digest == _digest(key)
+    tx.connection.execute(update(artifacts).where(*this).values(attempts=artifacts.c.attempts + 1))
+
+
+def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    """Drop rows; keys that nobody knows are fine."""
+    for run, some in _by_run(keys).items():
+        run_id = find_run(tx.connection, run)
+        if run_id is not None:
+            _forget(tx, run_id, list(some))
+
+
+def _forget(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> None:
+    known = list(_known(tx, run_id, digests))
+    for row in known:
+        tx.tally(run_id).leave(State(row.state), row.size or 0)
+    for ids in chunks([row.id for row in known]):
+        tx.connection.execute(delete(artifacts).where(artifacts.c.id.in_(ids)))
+
+
+def _write(
+    tx: Transaction,
+    changes: Mapping[ArtifactKey, Mapping[str, Any]],
+    first: Mapping[ArtifactKey, Mapping[str, Any]],
+) -> None:
+    """Update these artifacts or insert them; ``first`` is only for those that are new."""
+    inserts, updates = [], []
+    for run, keys in _by_run(changes).items():
+        run_id = tx.run_id(run)
+        known = {row.digest: row for row in _known(tx, run_id, list(keys))}
+        for digest, key in keys.items():
+            change, old = changes[key], known.get(digest)
+            _count(tx, run_id, old, change)
+            if old is not None:
+                updates.append({"this": old.id, **change})
+            else:
+                who = {"run_id": run_id, "digest": digest, **_names(key)}
+                inserts.append({**_FRESH, **who, **first[key], **change})
+    if inserts:
+        tx.connection.execute(insert(artifacts), inserts)
+    if updates:
+        this = artifacts.c.id == bindparam("this")
+        tx.connection.execute(update(artifacts).where(this), updates)
+
+
+def _count(tx: Transaction, run_id: int, old: AnyRow | None, change: Mapping[str, Any]) -> None:
+    tally = tx.tally(run_id)
+    held = 0
+    if old is not None:
+        held = old.size or 0
+        tally.leave(State(old.state), held)
+    tally.enter(State(change["state"]), change.get("size", held))
+
+
+def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, ArtifactKey]]:
+    """The keys by run and, within it, by digest."""
+    runs: dict[RunKey, dict[bytes, ArtifactKey]] = {}
+    for key in keys:
+        runs.setdefault(key.run_key, {})[_digest(key)] = key
+    return runs
+
+
+def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[AnyRow]:
+    """The rows that there are of these artifacts of a run."""
+    columns = (artifacts.c.id, artifacts.c.digest, artifacts.c.state, artifacts.c.size)
+    for some in chunks(digests):
+        wanted = artifacts.c.run_id == run_id, artifacts.c.digest.in_(some)
+        yield from tx.connection.execute(select(*columns).where(*wanted))
+
+
+def _names(key: ArtifactKey) -> dict[str, str]:
+    _, _, _, workflow, task, cube, local_path = key
+    return {"workflow": workflow, "task": task, "cube": cube, "local_path": local_path}
+
+
+def _digest(key: ArtifactKey) -> bytes:
+    """Of what tells an artifact from the others of its run; lengths keep the parts apart."""
+    parts = [part.encode("utf-8", "surrogatepass") for part in key[3:]]
+    return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()

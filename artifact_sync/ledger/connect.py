@@ -1,0 +1,168 @@
+"""From a URL to an engine: files, rights, pragmas. What is in the database is nobody's here.
+
+SQLite: https://www.sqlite.org/wal.html, https://www.sqlite.org/uri.html
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.pool import QueuePool
+
+from artifact_sync.errors import UsageError
+from artifact_sync.ledger.faults import Place
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+    from artifact_sync.settings import Durability
+
+WRITES = "artifact_sync_writes"
+"""The execution option of a transaction that will write."""
+
+_PATIENCE = "10"
+"""Seconds that SQLite waits for another process's lock, unless the URL has a ``timeout``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a ledger is to be opened."""
+
+    durability: Durability
+    create: bool = True
+    read_only: bool = False
+
+
+def locate(url: str | Path) -> tuple[URL, Place]:
+    """Understand a URL or a path. ``UsageError`` when it is none."""
+    if isinstance(url, Path):
+        return URL.create("sqlite", database=str(url)), Place(str(url), url)
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise UsageError("ledger.url is not a database's URL: write sqlite:///FILE") from None
+    if parsed.get_backend_name() != "sqlite":
+        return parsed, Place(f"{parsed.database} at {parsed.host or 'this machine'}")
+    if parsed.database in {None, "", ":memory:"}:
+        return parsed, Place("in memory")
+    if parsed.database.startswith("file:"):
+        raise UsageError("ledger.url must name a plain file: write sqlite:///FILE")
+    return parsed, Place(parsed.database, Path(parsed.database))
+
+
+def connect(url: URL, place: Place, terms: Terms) -> Engine:
+    """An engine with one connection, for use on one thread."""
+    if url.get_backend_name() != "sqlite":
+        return _server(url, terms)
+    url = url.update_query_dict({"timeout": url.query.get("timeout", _PATIENCE)})
+    if place.file is None:
+        return _sqlite(url, ["PRAGMA foreign_keys = ON"])
+    if terms.read_only:
+        return _reading(url, place.file)
+    if terms.create:
+        _make(place.file)
+    if not place.file.exists():
+        raise absent(place)
+    return _sqlite(url, _writing_pragmas(terms.durability))
+
+
+def absent(place: Place) -> UsageError:
+    """There is no ledger to be read."""
+    return UsageError(f"there is no ledger at {place.name} yet: run artifact-sync sync first")
+
+
+def _make(file: Path) -> None:
+    """Make an empty file that only its owner may read; its side files take its rights over."""
+    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+    os.close(os.open(file, flags, 0o600))
+
+
+def _writing_pragmas(durability: Durability) -> list[str]:
+    synchronous = {"full": "FULL", "fast": "NORMAL"}[durability]
+    return [
+        "PRAGMA journal_mode = WAL",
+        f"PRAGMA synchronous = {synchronous}",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA journal_size_limit = 67108864",  # a burst's log does not stay that long for ever
+    ]
+
+
+def _reading(url: URL, file: Path) -> Engine:
+    """Open without writing; where even SQLite's side files cannot be made, as a file at rest.
+
+    Taking it for a file at rest is right only when nobody writes to it, which no write-ahead log
+    beside it tells.
+    """
+    if not file.exists():
+        raise absent(Place(str(file), file))
+    modes: list[dict[str, str]] = [{"mode": "ro"}]
+    log = file.with_name(file.name + "-wal")
+    if not log.exists() or not log.stat().st_size:
+        modes.append({"mode": "ro", "immutable": "1"})
+    plain = url.set(database=file.absolute().as_uri()).update_query_dict({"uri": "true"})
+    for mode in modes:
+        engine = _sqlite(plain.update_query_dict(mode), [])
+        try:
+            _probe(engine)
+        except OperationalError:
+            engine.dispose()
+            if mode is modes[-1]:
+                raise
+        else:
+            return engine
+    raise AssertionError  # pragma: no cover - the loop above returns or raises
+
+
+def _probe(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+
+
+def _sqlite(url: URL, pragmas: list[str]) -> Engine:
+    engine = create_engine(
+        url, poolclass=QueuePool, pool_size=1, max_overflow=0, hide_parameters=True
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # transactions are begun by us: the driver's own way leaves out reading and DDL
+        connection.isolation_level = None
+        for pragma in pragmas:
+            connection.execute(pragma).close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # a reader that turns into a writer would not wait for a lock but fail at once
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _server(url: URL, terms: Terms) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        hide_parameters=True,
+    )
+    settings = [f"SET synchronous_commit TO {'on' if terms.durability == 'full' else 'off'}"]
+    if terms.read_only:
+        settings.append("SET default_transaction_read_only TO on")
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            for setting in settings:
+                cursor.execute(setting)
+        connection.commit()
+
+    return engine

@@ -1,0 +1,117 @@
+"""What goes wrong with a ledger, in the project's own errors: translated here and nowhere else.
+
+No message holds a statement, its values, or a URL's password.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import sqlite3
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from artifact_sync.errors import ArtifactSyncError, DiskError, NoSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_ROOM = 1 << 20
+"""Bytes free below which a vague error of SQLite is taken for a full disk."""
+
+_FULL_ERRNO = frozenset(
+    {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+)
+_FULL_STATE = "53100"
+"""PostgreSQL's ``disk_full``."""
+
+_UNUSABLE = "or move it aside: the next sync rebuilds it from the mirror and the service"
+_SQLITE_WORDS = {
+    sqlite3.SQLITE_BUSY: "is locked by another process: wait for it to end, or stop it",
+    sqlite3.SQLITE_LOCKED: "is locked by another process: wait for it to end, or stop it",
+    sqlite3.SQLITE_READONLY: "cannot be written: is its folder read-only, or somebody else's?",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: look at the disk and the system's log",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: look at the rights on it and on its folder",
+    sqlite3.SQLITE_PERM: "cannot be opened: look at the rights on it and on its folder",
+    sqlite3.SQLITE_CORRUPT: f"is damaged: restore it, {_UNUSABLE}",
+    sqlite3.SQLITE_NOTADB: f"is not a ledger but some other file: name another one, {_UNUSABLE}",
+}
+_VAGUE = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+"""What SQLite also answers when there is no room for its side files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a ledger is."""
+
+    name: str
+    """For people, without secrets."""
+    file: Path | None = None
+    """SQLite's file; None: in memory, or on a server."""
+
+
+@contextmanager
+def translated(place: Place) -> Iterator[None]:
+    """Let nothing of SQLAlchemy, of a driver or of the system out of here."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _driver(error.orig or error, place) from error
+    except (sqlite3.Error, OSError) as error:
+        raise _driver(error, place) from error
+    except SQLAlchemyError as error:
+        what = type(getattr(error, "orig", None) or error).__name__
+        raise ArtifactSyncError(
+            f"a bug: the ledger {place.name} cannot do this ({what})"
+        ) from error
+
+
+def _driver(error: BaseException, place: Place) -> ArtifactSyncError:
+    if isinstance(error, sqlite3.Error):
+        return _sqlite(error, place)
+    if isinstance(error, OSError):
+        return _system(error, place)
+    return _server(error, place)
+
+
+def _sqlite(error: sqlite3.Error, place: Place) -> ArtifactSyncError:
+    """By SQLite's result code; the low byte is the kind (sqlite.org/rescode.html)."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or (code in _VAGUE and _crowded(place)):
+        return _no_space(place)
+    if words := _SQLITE_WORDS.get(code):
+        return DiskError(f"the ledger {place.name} {words}")
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name})")
+
+
+def _crowded(place: Place) -> bool:
+    try:
+        return place.file is not None and shutil.disk_usage(place.file.parent).free < _ROOM
+    except OSError:
+        return False
+
+
+def _system(error: OSError, place: Place) -> DiskError:
+    if error.errno in _FULL_ERRNO:
+        return _no_space(place)
+    return DiskError(f"the ledger {place.name} cannot be opened: {error.strerror or error}")
+
+
+def _no_space(place: Place) -> NoSpace:
+    return NoSpace(f"no space left for the ledger {place.name}: make room and sync again")
+
+
+def _server(error: BaseException, place: Place) -> ArtifactSyncError:
+    """A database server's; its codes are in PostgreSQL's documentation, appendix A."""
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
+    if state == _FULL_STATE:
+        return _no_space(place)
+    name = f"{type(error).__name__} {state}".strip()
+    if state.startswith(("22", "23", "42")):
+        return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name})")
+    return DiskError(f"the ledger {place.name} does not answer ({name}): look at its server")

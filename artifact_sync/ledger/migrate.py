@@ -1,0 +1,65 @@
+"""Bringing a ledger's schema up to date. Alembic is imported only when there is something to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Column, MetaData, String, Table, inspect, select
+
+from artifact_sync.errors import LedgerTooNew, UsageError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection
+
+HEAD = "0001"
+"""The newest revision that this program knows: the last one in ``migrations/versions``."""
+
+VERSION_TABLE = "artifact_sync_version"
+"""Not Alembic's usual name: a database may be shared with something else that uses Alembic."""
+
+_version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
+
+
+def stored_revision(connection: Connection) -> str | None:
+    """The revision that the ledger is at; None: nothing there yet."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(_version.c.version_num)).scalar()
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema to ``HEAD`` within the connection's transaction. ``LedgerTooNew``."""
+    from alembic import command  # noqa: PLC0415 - costs a tenth of a second, and is rarely needed
+
+    config = _config()
+    revision = stored_revision(connection)
+    if revision is not None:
+        _refuse_newer(config, revision)
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def refuse_unreadable(revision: str | None, name: str) -> None:
+    """Say why a ledger at another revision than ``HEAD`` cannot be read as it is."""
+    if revision is None:
+        raise UsageError(f"there is no ledger at {name} yet: run artifact-sync sync first")
+    _refuse_newer(_config(), revision)
+    raise UsageError(f"the ledger {name} is of an older version: run artifact-sync sync once")
+
+
+def _config() -> Config:
+    from alembic.config import Config  # noqa: PLC0415 - see ``upgrade``
+
+    config = Config()
+    config.set_main_option("script_location", "artifact_sync.ledger:migrations")
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _refuse_newer(config: Config, revision: str) -> None:
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see ``upgrade``
+
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision not in known:
+        raise LedgerTooNew(revision, HEAD)

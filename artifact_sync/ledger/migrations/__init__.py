@@ -1,0 +1,1 @@
+"""The ledger's migrations, for Alembic: ``env`` and, in ``versions``, a file each."""

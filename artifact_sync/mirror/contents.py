@@ -1,0 +1,104 @@
+"""Bytes of files in open folders: reading, hashing, writing, making durable. Blocking."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from artifact_sync.mirror.faults import in_the_way
+from artifact_sync.mirror.folders import sync_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from artifact_sync.mirror.folders import Folder
+
+_BLOCK = 1 << 20
+
+
+@contextmanager
+def reading(folder: Folder | None, name: str) -> Iterator[int | None]:
+    """A regular file's descriptor while it is read; None where there is none.
+
+    Whatever else has the name is not opened: a FIFO blocks, a device may do anything.
+    """
+    fd = _opened(folder, name) if folder is not None else None
+    try:
+        yield fd
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _opened(folder: Folder, name: str) -> int | None:
+    found = folder.look(name)
+    if found is None or not stat.S_ISREG(found.st_mode):
+        return None
+    try:
+        fd = folder.open(name, os.O_RDONLY)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or in_the_way(error):
+            return None  # it has become something else since the look
+        raise
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    return None
+
+
+def blocks(fd: int) -> Iterator[bytes]:
+    """A file's bytes from where it stands."""
+    while block := os.read(fd, _BLOCK):
+        yield block
+
+
+def digest(folder: Folder | None, name: str) -> tuple[int, str] | None:
+    """Size and SHA-256 (hex) of a regular file's bytes; None where there is none."""
+    with reading(folder, name) as fd:
+        if fd is None:
+            return None
+        size, sha256 = 0, hashlib.sha256()
+        for block in blocks(fd):
+            size += len(block)
+            sha256.update(block)
+        return size, sha256.hexdigest()
+
+
+def create(folder: Folder, name: str, content: bytes) -> int:
+    """Write a new file that only its owner may read; its descriptor."""
+    fd = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        view = memoryview(content)
+        while view:
+            view = view[os.write(fd, view) :]
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def finish(fd: int, mode: int, *, durable: bool) -> int:
+    """Give a complete file its mode, make it durable if that is wanted, close it; its size."""
+    try:
+        with suppress(OSError):  # file systems without modes are fine
+            _set_mode(fd, mode)
+        if durable:
+            sync_file(fd)
+        return os.fstat(fd).st_size
+    finally:
+        os.close(fd)
+
+
+def _set_mode(fd: int, mode: int) -> None:
+    if hasattr(os, "fchmod"):
+        os.fchmod(fd, mode)
+
+
+def umask() -> int:
+    """The process's umask, which can only be read by setting it: for a moment to the strictest."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,241 @@
+"""What every ``Mirror`` keeps, whatever it is made of. A new adapter is one more ``ADAPTERS`` row.
+
+Only the seam is used, and a staging folder for files that are to be published.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from artifact_sync.errors import UnsafePath
+from artifact_sync.mirror.disk import DiskMirror
+from artifact_sync.mirror.folders import DescriptorFolder, PathFolder
+from artifact_sync.model import MirrorPath
+from artifact_sync.ports import Found
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.ports import Mirror
+
+PATH = MirrorPath("acme/shop/42/build/compile/linux/app.tar")
+
+
+@dataclass(frozen=True)
+class Bench:
+    mirror: Mirror
+    staging: Path
+
+    def publish(self, content: bytes, path: str = PATH) -> str | None:
+        staged = self.stage(content)
+        moved = self.mirror.publish(staged, MirrorPath(path), sha256(content))
+        assert not staged.exists()
+        return moved
+
+    def stage(self, content: bytes) -> Path:
+        staged = self.staging / f"{sha256(content)}.part"
+        staged.write_bytes(content)
+        return staged
+
+    def content(self, path: str) -> bytes | None:
+        return self.mirror.read_own(MirrorPath(path))
+
+
+def _disk(root: Path, **options) -> Bench:
+    mirror = DiskMirror(root, **options)
+    return Bench(mirror, mirror.staging)
+
+
+ADAPTERS = {
+    "disk": lambda root: _disk(root, opener=DescriptorFolder.at),
+    "disk-fast": lambda root: _disk(root, opener=DescriptorFolder.at, durability="fast"),
+    "disk-by-path": lambda root: _disk(root, opener=PathFolder),
+}
+
+
+@pytest.fixture(params=ADAPTERS.values(), ids=ADAPTERS.keys())
+def bench(request, tmp_path):
+    return request.param(tmp_path / "mirror")
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_a_published_file_is_found_with_its_bytes(bench):
+    assert bench.publish(b"hello") is None
+    found = bench.mirror.find(PATH)
+    assert (found.kind, found.size) == ("file", 5)
+    assert bench.mirror.digest(PATH) == (5, sha256(b"hello"))
+
+
+def test_a_small_file_is_published_from_memory(bench):
+    assert bench.mirror.publish_bytes(b"small", PATH) is None
+    assert bench.content(PATH) == b"small"
+
+
+def test_an_empty_file_is_a_file(bench):
+    bench.mirror.publish_bytes(b"", PATH)
+    assert bench.mirror.digest(PATH) == (0, sha256(b""))
+
+
+def test_nothing_is_there_before(bench):
+    mirror = bench.mirror
+    assert mirror.find(PATH) is None
+    assert mirror.digest(PATH) is None
+    assert mirror.read_own(PATH) is None
+    assert mirror.displace(PATH) is None
+    assert list(mirror.files(MirrorPath("acme"))) == []
+    mirror.remove_own(PATH)
+
+
+def test_a_folder_is_found_as_one_and_has_no_digest(bench):
+    bench.publish(b"x")
+    folder = MirrorPath("acme/shop/42")
+    assert bench.mirror.find(folder).kind == "folder"
+    assert bench.mirror.digest(folder) is None
+    assert bench.mirror.read_own(folder) is None
+
+
+def test_a_path_through_a_file_is_none(bench):
+    bench.publish(b"x", "a/file")
+    below = MirrorPath("a/file/below")
+    assert bench.mirror.find(below) is None
+    assert bench.mirror.digest(below) is None
+    assert bench.mirror.displace(below) is None
+    assert list(bench.mirror.files(MirrorPath("a/file"))) == []
+
+
+def test_the_same_content_again_displaces_nothing(bench):
+    bench.publish(b"same")
+    assert bench.publish(b"same") is None
+    assert bench.mirror.publish_bytes(b"same", PATH) is None
+    assert bench.content(PATH) == b"same"
+
+
+@pytest.mark.parametrize("old", [b"a stranger's", b"mine"])
+def test_other_content_in_the_way_is_displaced_even_of_the_same_size(bench, old):
+    bench.publish(old)
+    place = bench.publish(b"MINE")
+    assert bench.content(PATH) == b"MINE"
+    assert place.startswith(".artifact-sync/displaced/")
+    assert place.endswith(f"Z/{PATH}")
+
+
+def test_a_file_where_a_folder_must_be_is_displaced(bench):
+    bench.publish(b"in the way", "acme/shop/42")
+    place = bench.publish(b"hello")
+    assert place.endswith("Z/acme/shop/42")
+    assert bench.content(PATH) == b"hello"
+
+
+def test_a_folder_where_a_file_must_be_is_displaced_with_all_in_it(bench):
+    bench.publish(b"below", f"{PATH}/below")
+    place = bench.publish(b"hello")
+    assert place.endswith(f"Z/{PATH}")
+    assert bench.content(PATH) == b"hello"
+
+
+def test_displacing_moves_away_and_never_over_another(bench):
+    places = set()
+    for content in (b"1", b"2", b"3"):
+        bench.publish(content)
+        places.add(bench.mirror.displace(PATH))
+        assert bench.mirror.find(PATH) is None
+    assert len(places) == 3
+    assert None not in places
+
+
+def test_publishing_again_after_a_crash_that_came_after_it_is_fine(bench):
+    bench.publish(b"hello")
+    gone = bench.staging / "gone.part"
+    assert bench.mirror.publish(gone, PATH, sha256(b"hello")) is None
+
+
+def test_a_manifest_is_replaced_and_nothing_displaced(bench):
+    path = MirrorPath("acme/shop/42/run.json")
+    bench.mirror.write_own(b"one", path)
+    bench.mirror.write_own(b"two", path)
+    assert bench.mirror.read_own(path) == b"two"
+    assert list(bench.mirror.files(MirrorPath("acme"))) == [path]
+
+
+def test_a_manifest_is_removed_and_may_be_removed_again(bench):
+    path = MirrorPath("acme/shop/42/run.json")
+    bench.mirror.write_own(b"one", path)
+    bench.mirror.remove_own(path)
+    bench.mirror.remove_own(path)
+    assert bench.mirror.find(path) is None
+
+
+def test_files_are_listed_by_path_without_folders_and_without_ours(bench):
+    for path in ("b/x", "a/y/z", "a.txt", "a/b"):
+        bench.publish(path.encode(), path)
+    assert list(bench.mirror.files(MirrorPath(""))) == ["a.txt", "a/b", "a/y/z", "b/x"]
+    assert list(bench.mirror.files(MirrorPath("a"))) == ["a/b", "a/y/z"]
+
+
+def test_a_listing_leaves_out_what_is_to_be_skipped_with_all_below_it(bench):
+    for path in ("r/1/x", "r/10/y", "r/latest", "r/2/a/b", "r/2/c"):
+        bench.publish(path.encode(), path)
+    skip = {MirrorPath("r/1"), MirrorPath("r/latest"), MirrorPath("r/2/a")}
+    assert list(bench.mirror.files(MirrorPath("r"), skip=skip)) == ["r/10/y", "r/2/c"]
+
+
+def test_a_listing_may_be_abandoned(bench):
+    bench.publish(b"1", "a/1")
+    bench.publish(b"2", "a/2")
+    listing = bench.mirror.files(MirrorPath("a"))
+    assert next(listing) == "a/1"
+    listing.close()
+
+
+def test_latest_is_pointed_at_a_folder_and_moved(bench):
+    bench.publish(b"41", "o/r/41/f")
+    bench.publish(b"42", "o/r/42/f")
+    link = MirrorPath("o/r/latest")
+    for run in ("41", "41", "42"):
+        bench.mirror.point(link, MirrorPath(f"o/r/{run}"))
+    assert bench.mirror.find(link).kind == "other"
+    assert "o/r/latest" in list(bench.mirror.files(MirrorPath("o/r")))
+    assert bench.mirror.find(MirrorPath("o/r/latest/f")) is None
+
+
+def test_something_that_is_no_link_in_the_place_of_latest_is_displaced(bench):
+    bench.publish(b"42", "o/r/42/f")
+    bench.publish(b"somebody's", "o/r/latest")
+    bench.mirror.point(MirrorPath("o/r/latest"), MirrorPath("o/r/42"))
+    assert bench.mirror.find(MirrorPath("o/r/latest")).kind == "other"
+
+
+@pytest.mark.parametrize("path", ["../x", "/etc/x", "a//b", "a/./b", "", ".artifact-sync/lock"])
+def test_a_path_that_no_layout_makes_is_refused(bench, path):
+    with pytest.raises(UnsafePath):
+        bench.mirror.publish_bytes(b"x", MirrorPath(path))
+    with pytest.raises(UnsafePath):
+        bench.mirror.find(MirrorPath(path))
+
+
+def test_many_threads_publish_into_the_same_new_folders(bench):
+    paths = [f"o/r/{number % 3}/w/f{number}" for number in range(60)]
+    bench.publish(b"in the way", "o/r/1")
+    with ThreadPoolExecutor(8) as pool:
+        moved = list(pool.map(lambda path: bench.publish(path.encode(), path), paths))
+    assert list(bench.mirror.files(MirrorPath("o"))) == sorted(paths)
+    assert len([place for place in moved if place]) == 1
+
+
+def test_free_space_is_a_number_of_bytes(bench):
+    assert bench.mirror.free() > 0
+
+
+def test_found_says_when_it_changed(bench):
+    bench.publish(b"hello")
+    found = bench.mirror.find(PATH)
+    assert isinstance(found, Found)
+    assert found.mtime_ns > 0

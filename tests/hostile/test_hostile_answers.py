@@ -1,0 +1,165 @@
+"""Answers of the API that make no sense, as a whole or in one field."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from altering import ABSENT, altered, paths
+from behaviours import (
+    Behaviour,
+    cut,
+    honest,
+    in_turn,
+    raw,
+    serving,
+)
+from hostile_service import File, Json
+
+if TYPE_CHECKING:
+    from trial import Trial
+
+CONTENT = b"built at night"
+MIB = 1 << 20
+
+
+NONSENSE = {
+    "cut": b'{"runs": [{"slug": "1", "sta',
+    "html": b"<html>Welcome to the captive portal</html>",
+    "list": b"[]",
+    "text": b'"runs"',
+    "null": b"null",
+    "empty": b"",
+    "not-utf8": b'{"runs": "\xff\xfe"}',
+    "deep": b"[" * 100_000,
+    "deep-field": b'{"runs": ' + b'{"a":' * 100_000,
+    "runs-no-list": b'{"runs": {"slug": "1"}}',
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_a_list_that_makes_no_sense_is_a_bad_answer(trial: Trial, name: str) -> None:
+    trial.service.file(CONTENT)
+    trial.service.api_behaviour[trial.service.runs_path()] = serving(NONSENSE[name])
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) == (1, ["bad_answer"])
+    assert trial.has_nothing()
+
+
+@pytest.mark.parametrize("name", ["cut", "html", "empty", "list"])
+def test_a_run_that_makes_no_sense_stops_no_other(trial: Trial, name: str) -> None:
+    trial.service.run({"app.bin": CONTENT}, "1")
+    trial.service.run({"app.bin": CONTENT}, "2")
+    trial.service.api_behaviour[trial.service.runs_path(run="1")] = serving(NONSENSE[name])
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) == (1, ["bad_answer"])
+    assert outcome.failures[0]["run"] == "1"
+    assert trial.has(CONTENT, run="2")
+
+
+@pytest.mark.parametrize(
+    "once", [serving(NONSENSE["cut"]), cut(20), raw(b"")], ids=["cut-json", "cut-body", "nothing"]
+)
+def test_an_answer_cut_short_once_is_asked_for_again(trial: Trial, once: Behaviour) -> None:
+    trial.service.file(CONTENT)
+    for path in (trial.service.runs_path(), trial.service.runs_path(run="1")):
+        trial.service.api_behaviour[path] = in_turn(once, honest)
+    assert trial.sync().exit_code == 0
+    assert trial.has(CONTENT)
+
+
+def test_answers_always_cut_short_end_in_a_failure(trial: Trial) -> None:
+    trial.service.file(CONTENT)
+    trial.service.api_behaviour["*"] = cut(20)
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) in [(1, ["bad_answer"]), (4, ["unreachable"])]
+
+
+def test_headers_of_a_megabyte_from_the_api_end_in_a_failure(trial: Trial) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Bloat: " + b"x" * MIB
+    trial.service.api_behaviour["*"] = raw(head + b"\r\n\r\n{}")
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) in [(1, ["bad_answer"]), (4, ["unreachable"])]
+
+
+def _matters(at: tuple[Any, ...]) -> bool:
+    """Whether without this field an artifact of the run can't be told, or is not there."""
+    if at[-1] == "status":
+        return len(at) == 1 or "artifacts" in at
+    tree = {"slug", "local_path", "workflows", "tasks", "cubes", "artifacts"}
+    return at != ("slug",) and (at[-1] in tree or isinstance(at[-1], int))
+
+
+@pytest.mark.parametrize(
+    "to", [None, ABSENT, "", [], {}, 7, "AS_NEW_WORD", [None], {"a": {}}, True], ids=repr
+)
+def test_every_field_may_be_anything(trial: Trial, to: object) -> None:
+    """A run a field. Where the field does not matter, its run is mirrored all the same."""
+    probe = trial.service.run({"app.bin": CONTENT}, "1")
+    places = list(paths(trial.service.payload_of(probe)))
+    harmless = []
+    for number, at in enumerate(places, 2):
+        run = trial.service.run({"app.bin": CONTENT}, str(number))
+        run.alter = altered(at, to)
+        if not _matters(at):
+            harmless.append(str(number))
+    outcome = trial.sync()
+    assert len(harmless) > 20
+    missing = [places[int(run) - 2] for run in harmless if not trial.has(CONTENT, run=run)]
+    # a link that is no link can't be followed, and one that is empty is asked of the cube
+    assert [at for at in missing if at[-1] != "download_url"] == []
+    assert "internal" not in outcome.reasons
+
+
+@pytest.mark.parametrize("to", [None, ABSENT, "", [], {}, 7, "WORD", [None], True], ids=repr)
+def test_every_field_of_the_list_may_be_anything(trial: Trial, to: object) -> None:
+    trial.service.page_size = 1000
+    run = trial.service.run({"app.bin": CONTENT}, "1")
+    payload = trial.service.payload_of(run)
+    fields = [at for at in paths(payload) if at[0] != "workflows"] + [("workflows",)]
+    for number, _ in enumerate(fields, 2):
+        trial.service.run({"app.bin": CONTENT}, str(number))
+
+    def alter(page: Json, _: str) -> Json:
+        by_slug = {run["slug"]: run for run in page["runs"]}
+        for number, at in enumerate(fields, 2):
+            by_slug[str(number)] = altered(at, to)(by_slug[str(number)])
+        return {**page, "runs": list(by_slug.values()), "unknown": {"a": [1]}}
+
+    trial.service.alter_page = alter
+    outcome = trial.sync()
+    matter = {("status",), ("slug",)}
+    missing = [
+        at
+        for number, at in enumerate(fields, 2)
+        if at not in matter and not trial.has(CONTENT, run=str(number))
+    ]
+    assert missing == []
+    assert "internal" not in outcome.reasons
+
+
+def test_unknown_words_wait_and_harm_nothing(trial: Trial) -> None:
+    trial.service.run({"app.bin": CONTENT}, "1")
+    trial.service.run({"app.bin": CONTENT}, "2").status = "levitating"
+    trial.service.run({"app.bin": CONTENT, "new": File(b"x", status="teleported")}, "3")
+    trial.service.run({"app.bin": CONTENT}, "4").status = "awaiting_approval"
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.counts) == (0, (2, 2, 0, 0))
+    assert trial.has(CONTENT, run="1")
+    assert not trial.place(run="2").exists()
+    assert trial.place(run="3").read_bytes() == CONTENT
+    assert "levitating" in outcome.stderr
+    assert "teleported" in outcome.stderr
+
+
+def test_an_artifact_status_with_its_enums_name_is_understood(trial: Trial) -> None:
+    trial.service.run({"app.bin": File(CONTENT, status="AS_SUCCESS")})
+    assert trial.sync().exit_code == 0
+    assert trial.has(CONTENT)
+
+
+def test_failed_and_missing_artifacts_are_not_asked_for(trial: Trial) -> None:
+    failed, missing = File(b"a", status="failed"), File(b"b", status="missing")
+    trial.service.run({"app.bin": CONTENT, "a": failed, "b": missing})
+    assert trial.sync().counts == (1, 1, 0, 0)
+    assert failed.visits == missing.visits == []

@@ -1,0 +1,38 @@
+"""As many cubes and artifacts as a run may have, and more."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hostile_service import File
+from trial import Trial, noise
+
+MIB = 1 << 20
+
+
+@pytest.mark.slow
+def test_600_cubes_in_a_run(trial: Trial) -> None:
+    cubes = [(f"w{w}", f"t{t}", f"c{c}") for w in range(3) for t in range(10) for c in range(20)]
+    files = [("app.bin", File("/".join(cube).encode(), cube=cube)) for cube in cubes]
+    trial.service.run({}).files.extend(files)
+    assert trial.sync().counts == (600, 600, 0, 0)
+    assert len(trial.manifest().read_bytes().splitlines()) == 600
+    assert len(trial.service.api.requests) == 2
+
+
+@pytest.mark.slow
+def test_10000_artifacts_in_a_run_within_120_megabytes(trial: Trial) -> None:
+    content = noise(5, 10_000)
+    files = {f"f/{n // 100}/{n}.bin": File(content[n:] + content[:n]) for n in range(10_000)}
+    trial.service.run(files)
+    begin = time.monotonic()
+    outcome, peak = trial.measured()
+    assert outcome.counts == (10_000, 10_000, 0, 0)
+    assert peak < 120 * MIB, f"{peak / MIB:.0f} MiB"
+    assert time.monotonic() - begin < 100
+    trial.service.api.forget()
+    outcome, peak = trial.measured()
+    assert outcome.counts == (10_000, 0, 10_000, 0)
+    assert peak < 120 * MIB, f"{peak / MIB:.0f} MiB"
+    assert len(trial.service.api.requests) == 1

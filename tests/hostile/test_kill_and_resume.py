@@ -1,0 +1,191 @@
+"""Killed and interrupted midway: a crash costs repeated work only, and not much of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from behaviours import honest, paced, stall
+from hostile_service import File
+from trial import Trial, noise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+
+MIB = 1 << 20
+CONTENT = noise(7, 64 * MIB)
+PACE = 40.0 * MIB
+
+
+def wait_until(happens: Callable[[], bool]) -> None:
+    """Wait for something that a running program is about to do."""
+    end = time.monotonic() + 30
+    while not happens():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)
+
+
+def has_staged(trial: Trial, count: int) -> bool:
+    return trial.staged() >= count
+
+
+@pytest.mark.slow
+def test_after_sigkill_at_most_8_mebibytes_are_fetched_again(trial: Trial) -> None:
+    file = trial.service.file(CONTENT, paced(PACE))
+    process = trial.start()
+    wait_until(lambda: file.served >= 40 * MIB)
+    got = file.served
+    trial.finish(process, signal.SIGKILL)
+    assert trial.has_nothing()
+    file.behaviour, file.served = honest, 0
+    assert trial.sync().counts == (1, 1, 0, 0)
+    assert trial.has(CONTENT)
+    assert file.visits[-1].header("range") is not None
+    assert file.served <= len(CONTENT) - got + 8 * MIB
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_still_arrives(trial: Trial) -> None:
+    file = trial.service.file(CONTENT, paced(PACE))
+    for mark in (10, 25, 45):
+        process = trial.start()
+        wait_until(partial(has_staged, trial, mark * MIB))
+        trial.finish(process, signal.SIGKILL)
+        assert trial.has_nothing()
+    file.behaviour = honest
+    assert trial.sync().exit_code == 0
+    assert trial.has(CONTENT)
+    assert file.served <= len(CONTENT) + 3 * 8 * MIB
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [0.0, 0.1, 0.3, 0.6])
+def test_killed_among_many_small_files_the_next_pass_is_as_if_nothing_had_happened(
+    trial: Trial, moment: float
+) -> None:
+    files = {f"f/{n}.bin": File(CONTENT[n : n + 20_000]) for n in range(400)}
+    trial.service.run(files)
+    process = trial.start()
+    wait_until(lambda: len(trial.service.origin.requests) > moment * 400)
+    trial.finish(process, signal.SIGKILL)
+    outcome = trial.sync()
+    found, downloaded, kept, failed = outcome.counts
+    assert (outcome.exit_code, found, downloaded + kept, failed) == (0, 400, 400, 0)
+    assert all(trial.has(file.content, name) for name, file in files.items())
+    assert trial.displaced() == []
+    assert trial.staged() == 0
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_midway_it_says_so_and_can_be_gone_on_with(
+    trial: Trial, signum: signal.Signals
+) -> None:
+    content = CONTENT[: 16 * MIB]
+    file = trial.service.file(content, paced(PACE / 4))
+    process = trial.start()
+    wait_until(lambda: trial.staged() >= 4 * MIB)
+    begin = time.monotonic()
+    stdout = trial.finish(process, signum)
+    assert process.returncode == 130
+    assert time.monotonic() - begin < 10
+    report = json.loads(stdout)
+    assert stdout.count("\n") == 1
+    assert (report["exit_code"], report["complete"]) == (130, False)
+    assert trial.has_nothing()
+    staged = trial.staged()
+    assert staged >= 4 * MIB
+    file.behaviour = honest
+    assert trial.sync().counts == (1, 1, 0, 0)
+    assert trial.has(content)
+    assert file.visits[-1].header("range") == f"bytes={staged}-"
+
+
+def test_interrupted_while_nothing_comes_it_ends_at_once(trial: Trial) -> None:
+    trial.env["DOWNLOAD__TIMEOUT"] = "60s"
+    file = trial.service.file(CONTENT[:MIB], stall())
+    process = trial.start()
+    wait_until(lambda: len(file.visits) == 1)
+    begin = time.monotonic()
+    stdout = trial.finish(process, signal.SIGINT)
+    assert (process.returncode, json.loads(stdout)["exit_code"]) == (130, 130)
+    assert time.monotonic() - begin < 10
+
+
+def test_interrupted_while_the_service_says_nothing_it_ends_at_once(trial: Trial) -> None:
+    trial.env["DOWNLOAD__TIMEOUT"] = "60s"
+    trial.service.api_behaviour["*"] = stall()
+    process = trial.start()
+    wait_until(lambda: len(trial.service.api.requests) == 1)
+    stdout = trial.finish(process, signal.SIGINT)
+    assert (process.returncode, json.loads(stdout)["exit_code"]) == (130, 130)
+
+
+def _flip(part: Path, _: Path) -> None:
+    with part.open("r+b") as file:
+        file.seek(MIB // 2)
+        byte = file.read(1)
+        file.seek(MIB // 2)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def _append(part: Path, _: Path) -> None:
+    with part.open("ab") as file:
+        file.write(b"torn" * 1000)
+
+
+def _shorten(part: Path, _: Path) -> None:
+    with part.open("r+b") as file:
+        file.truncate(part.stat().st_size // 2 + 1)
+
+
+def _tear_the_sidecar(_: Path, sidecar: Path) -> None:
+    with sidecar.open("r+b") as file:
+        file.truncate(sidecar.stat().st_size - 10)
+
+
+def _empty_the_sidecar(_: Path, sidecar: Path) -> None:
+    sidecar.write_bytes(b"")
+
+
+def _lose_the_sidecar(_: Path, sidecar: Path) -> None:
+    sidecar.unlink()
+
+
+def _lose_the_part(part: Path, _: Path) -> None:
+    part.unlink()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _flip,
+        _append,
+        _shorten,
+        _tear_the_sidecar,
+        _empty_the_sidecar,
+        _lose_the_sidecar,
+        _lose_the_part,
+    ],
+)
+def test_what_a_power_cut_leaves_in_staging_never_gets_into_a_file(
+    trial: Trial, spoil: Callable[[Path, Path], None]
+) -> None:
+    content = CONTENT[: 6 * MIB]
+    file = trial.service.file(content, paced(PACE / 4))
+    process = trial.start()
+    wait_until(lambda: trial.staged() >= 3 * MIB)
+    trial.finish(process, signal.SIGKILL)
+    (part,) = (trial.root / ".artifact-sync").rglob("*.part")
+    spoil(part, part.with_suffix(".json"))
+    file.behaviour = honest
+    assert trial.sync().exit_code == 0
+    assert trial.has(content)
+    assert trial.staged() == 0

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from artifact_sync.cli import log
+from artifact_sync.cli.mask import Mask
+from artifact_sync.cli.options import Verbosity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    yield
+    logging.captureWarnings(capture=False)
+    root.handlers[:], root.level = before
+    structlog.reset_defaults()
+
+
+def lines(verbosity: Verbosity = Verbosity.NORMAL, out: io.StringIO | None = None) -> list[str]:
+    """What a few records of both kinds of logger become."""
+    out = out or io.StringIO()
+    mask = Mask()
+    mask.add("s3cret")
+    log.set_up(verbosity, mask, out)
+    ours = structlog.get_logger("artifact_sync.x")
+    ours.debug("detail", run=5)
+    ours.info("told", url="https://h.example/p?q=1", token="s3cret")
+    ours.warning("odd name a\x1b[2Jb\nc")
+    logging.getLogger("httpx").info("GET https://h.example/p?q=1")
+    logging.getLogger("httpx").warning("slow %s", "https://h.example/p?q=1")
+    logging.getLogger("other").error("bad s3cret")
+    return out.getvalue().splitlines()
+
+
+def test_a_terminal_gets_short_lines_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert lines(out=Terminal()) == [
+        "told url=https://h.example/… token=***",
+        "warning: odd name a\\x1b[2Jb\\nc",
+        "warning: slow https://h.example/…",
+        "error: bad ***",
+    ]
+
+
+def test_elsewhere_a_line_has_its_time_and_level() -> None:
+    first, *_ = lines()
+    moment, rest = first.split(" ", 1)
+    assert (len(moment), moment[-1]) == (20, "Z")
+    assert rest == "info: told url=https://h.example/… token=***"
+
+
+def test_quiet_leaves_errors_and_verbose_shows_details() -> None:
+    assert [line.split(" ", 1)[1] for line in lines(Verbosity.QUIET)] == ["error: bad ***"]
+    assert lines(Verbosity.VERBOSE)[0].endswith("debug: detail run=5")
+    assert not any("GET" in line for line in lines(Verbosity.VERBOSE))
+
+
+def test_a_terminal_gets_colours() -> None:
+    assert "\033[33mwarning:\033[0m slow https://h.example/…" in lines(out=Terminal())
+
+
+def test_a_traceback_is_masked() -> None:
+    out = io.StringIO()
+    log.set_up(Verbosity.NORMAL, Mask(), out)
+    error = RuntimeError("https://h.example/p?q=hidden")
+    structlog.get_logger().error("failed", exc_info=error)
+    assert out.getvalue().splitlines()[-1] == "RuntimeError: https://h.example/…"
+
+
+def test_a_closed_stream_costs_the_line_only() -> None:
+    out = io.StringIO()
+    log.set_up(Verbosity.NORMAL, Mask(), out)
+    out.close()
+    structlog.get_logger().warning("lost")
+
+
+def test_warnings_of_libraries_become_lines() -> None:
+    out = io.StringIO()
+    log.set_up(Verbosity.NORMAL, Mask(), out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("old habit", stacklevel=1)
+    assert "old habit" in out.getvalue()

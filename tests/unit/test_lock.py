@@ -1,0 +1,113 @@
+"""The lock: one process a mirror, told apart by name, freed by death. With real processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from artifact_sync.errors import DiskError, ExitCode, MirrorBusy
+from artifact_sync.mirror.lock import MirrorLock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from artifact_sync.mirror.lock import MirrorLock
+with MirrorLock(Path(sys.argv[1]), "artifact-sync sync"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(root):
+    """Another process that holds the lock until its stdin is closed, or it is killed."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+
+
+def test_a_second_process_is_kept_out_and_told_who_holds_the_mirror(tmp_path):
+    with holder(tmp_path) as process:
+        with pytest.raises(MirrorBusy) as caught, MirrorLock(tmp_path):
+            pass
+        message = str(caught.value)
+        assert f"process {process.pid} (artifact-sync sync, since 20" in message
+        assert str(tmp_path) in message
+        assert caught.value.exit_code is ExitCode.BUSY
+
+
+def test_the_lock_is_free_again_after_its_owner_has_ended(tmp_path):
+    with holder(tmp_path):
+        pass
+    with MirrorLock(tmp_path):
+        assert (tmp_path / ".artifact-sync" / "lock").exists()
+    with MirrorLock(tmp_path):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_sigkill_frees_the_lock_and_what_it_leaves_does_no_harm(tmp_path):
+    with holder(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    lock = tmp_path / ".artifact-sync" / "lock"
+    assert json.loads(lock.read_bytes())["pid"] == process.pid
+    with MirrorLock(tmp_path, "artifact-sync verify"):
+        about = json.loads(lock.read_bytes())
+        assert (about["pid"], about["command"]) == (os.getpid(), "artifact-sync verify")
+
+
+def test_the_one_kept_out_does_not_touch_the_owners_words(tmp_path):
+    with MirrorLock(tmp_path, "artifact-sync sync"):
+        before = (tmp_path / ".artifact-sync" / "lock").read_bytes()
+        with pytest.raises(MirrorBusy, match="artifact-sync sync"), MirrorLock(tmp_path, "other"):
+            pass
+        assert (tmp_path / ".artifact-sync" / "lock").read_bytes() == before
+
+
+def test_an_owner_who_left_no_readable_word_is_another_process(tmp_path):
+    with MirrorLock(tmp_path):
+        (tmp_path / ".artifact-sync" / "lock").write_bytes(b'{"pid": "\x1b[2J"}')
+        with pytest.raises(MirrorBusy, match="in use by another process"), MirrorLock(tmp_path):
+            pass
+
+
+def test_the_lock_and_its_folder_are_the_owners_alone(tmp_path):
+    with MirrorLock(tmp_path / "deep" / "mirror"):
+        own = tmp_path / "deep" / "mirror" / ".artifact-sync"
+        assert own.stat().st_mode & 0o777 == 0o700
+        assert (own / "lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_that_is_a_symbolic_link_is_not_followed(tmp_path):
+    with MirrorLock(tmp_path):
+        pass
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    lock = tmp_path / ".artifact-sync" / "lock"
+    lock.unlink()
+    lock.symlink_to(victim)
+    with pytest.raises(DiskError), MirrorLock(tmp_path):
+        pass
+    assert victim.read_text() == "precious"
+
+
+def test_a_lock_that_is_no_regular_file_is_a_disk_error(tmp_path):
+    with MirrorLock(tmp_path):
+        pass
+    lock = tmp_path / ".artifact-sync" / "lock"
+    lock.unlink()
+    os.mkfifo(lock)
+    with pytest.raises(DiskError, match="no regular file"), MirrorLock(tmp_path):
+        pass

@@ -1,0 +1,130 @@
+"""The manifests: ``SHA256SUMS`` as sha256sum reads it, ``run.json`` as a stable document."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from artifact_sync.mirror import manifest
+from artifact_sync.model import (
+    ArtifactKey,
+    ArtifactRow,
+    MirrorPath,
+    RepoName,
+    Run,
+    RunKey,
+    State,
+    Strength,
+)
+
+FOLDER = MirrorPath("acme/shop/42")
+RUN = Run(
+    RunKey(RepoName("acme", "shop"), "42"),
+    "success",
+    "push",
+    created_at=datetime(2026, 11, 1, 12, tzinfo=UTC),
+    finished_at=datetime(2026, 11, 1, 15, 30, tzinfo=timezone(timedelta(hours=3))),
+)
+
+
+def row(path: str, local_path: str = "app.tar", cube: str = "linux") -> ArtifactRow:
+    return ArtifactRow(
+        ArtifactKey("acme", "shop", "42", "build", "compile", cube, local_path),
+        State.MIRRORED,
+        MirrorPath(f"{FOLDER}/{path}"),
+        size=3,
+        sha256="ab" * 32,
+        strength=Strength.DIGEST,
+        evidence=("repr-digest:sha-256",),
+        version="v1",
+        etag='"e"',
+        mirrored_at=datetime(2026, 11, 2, tzinfo=UTC),
+    )
+
+
+def test_sums_are_lines_of_sha256sum_by_path():
+    rows = [row("b"), row("a b"), row("a/x")]
+    assert manifest.sums_of(rows, FOLDER) == b"".join(
+        b"ab" * 32 + b"  " + name + b"\n" for name in (b"a b", b"a/x", b"b")
+    )
+
+
+def test_sums_escape_as_coreutils_does():
+    assert manifest.sums([("a\\b\nc\rd", "00")]) == b"\\00  a\\\\b\\nc\\rd\n"
+
+
+@pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs coreutils' sha256sum")
+def test_the_systems_sha256sum_agrees_whatever_the_names(tmp_path):
+    names = ["plain", " leading", "-dash", "*star", "#git-clone/f", "отчёт/é.txt", "a\\b", "a\nb"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    rows = [(name, hashlib.sha256(name.encode()).hexdigest()) for name in names]
+    (tmp_path / manifest.SUMS).write_bytes(manifest.sums(rows))
+    check = subprocess.run(
+        ["sha256sum", "-c", "--strict", manifest.SUMS],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert check.stdout.count(": OK\n") == len(names)
+
+
+def test_run_json_says_what_when_and_from_where():
+    text = manifest.run_json(RUN, [row("build/compile/linux/app.tar")], FOLDER, "api.example")
+    assert json.loads(text) == {
+        "format": 1,
+        "tool": "artifact-sync",
+        "source": "api.example",
+        "org": "acme",
+        "repo": "shop",
+        "run": "42",
+        "status": "success",
+        "event": "push",
+        "created_at": "2026-11-01T12:00:00Z",
+        "finished_at": "2026-11-01T12:30:00Z",
+        "artifacts": [
+            {
+                "workflow": "build",
+                "task": "compile",
+                "cube": "linux",
+                "local_path": "app.tar",
+                "path": "build/compile/linux/app.tar",
+                "size": 3,
+                "sha256": "ab" * 32,
+                "strength": "digest",
+                "evidence": ["repr-digest:sha-256"],
+                "etag": '"e"',
+                "content_encoding": "",
+                "version": "v1",
+                "mirrored_at": "2026-11-02T00:00:00Z",
+            }
+        ],
+    }
+    assert text.endswith(b"}\n")
+
+
+def test_the_same_content_gives_the_same_bytes_in_any_order():
+    rows = [row("b"), row("a"), row("c")]
+    assert manifest.run_json(RUN, rows, FOLDER, "h") == manifest.run_json(
+        RUN, reversed(rows), FOLDER, "h"
+    )
+    assert manifest.sums_of(rows, FOLDER) == manifest.sums_of(reversed(rows), FOLDER)
+
+
+def test_run_json_is_utf_8_and_valid_json_whatever_the_slugs():
+    text = manifest.run_json(RUN, [row("x", "отчёт", cube="\ud800")], FOLDER, "h")
+    assert "отчёт" in text.decode("utf-8")
+    assert json.loads(text)["artifacts"][0]["cube"] == "\ud800"
+
+
+def test_a_file_outside_the_run_is_no_part_of_its_manifest():
+    with pytest.raises(ValueError, match="not below"):
+        manifest.relative(MirrorPath("acme/shop/421/x"), FOLDER)
