@@ -151,7 +151,7 @@ class Bars:
             file=stream,
             leave=False,
             position=0,
-            bar_format="{desc}{percentage:3.0f}%|{bar}| {postfix}",
+            bar_format="{percentage:3.0f}%|{bar}| {desc}",
         )
 
     def notify(self, event: Event) -> None:
@@ -216,7 +216,7 @@ class Bars:
         if now - self._shown >= _INTERVAL:
             self._shown = now
             self._total.n = self._amounts.share
-            self._total.set_postfix_str(str(self._amounts), refresh=False)
+            self._total.set_description_str(str(self._amounts), refresh=False)
             self._total.refresh()
 
 

@@ -41,6 +41,13 @@ _FRESH = {
 }
 """What an artifact's row holds when nothing but its key is known."""
 
+_KNOWN = select(artifacts.c.id, artifacts.c.digest, artifacts.c.state, artifacts.c.size).where(
+    artifacts.c.run_id == bindparam("of_run"),
+    artifacts.c.digest.in_(bindparam("these", expanding=True)),
+)
+_INSERT = insert(artifacts)
+_UPDATE = update(artifacts).where(artifacts.c.id == bindparam("this"))
+
 
 def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
     """These files are durable under their names. Of one key the last counts."""
@@ -126,10 +133,9 @@ def _write(
                 who = {"run_id": run_id, "digest": digest, **_names(key)}
                 inserts.append({**_FRESH, **who, **first[key], **change})
     if inserts:
-        tx.connection.execute(insert(artifacts), inserts)
+        tx.connection.execute(_INSERT, inserts)
     if updates:
-        this = artifacts.c.id == bindparam("this")
-        tx.connection.execute(update(artifacts).where(this), updates)
+        tx.connection.execute(_UPDATE, updates)
 
 
 def _count(tx: Transaction, run_id: int, old: AnyRow | None, change: Mapping[str, Any]) -> None:
@@ -151,10 +157,8 @@ def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, Artif
 
 def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[AnyRow]:
     """The rows that there are of these artifacts of a run."""
-    columns = (artifacts.c.id, artifacts.c.digest, artifacts.c.state, artifacts.c.size)
     for some in chunks(digests):
-        wanted = artifacts.c.run_id == run_id, artifacts.c.digest.in_(some)
-        yield from tx.connection.execute(select(*columns).where(*wanted))
+        yield from tx.connection.execute(_KNOWN, {"of_run": run_id, "these": some})
 
 
 def _names(key: ArtifactKey) -> dict[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from sqlalchemy import BigInteger, Integer, String, Text
 from sqlalchemy.types import TypeDecorator
 
@@ -18,6 +18,9 @@ Whole = BigInteger().with_variant(Integer, "sqlite")
 """64 bits; SQLite numbers rows by itself only where the type is spelt INTEGER."""
 
 _UNSTORABLE = re.compile("[\\x00\\\\\ud800-\udfff]")
+_JSON = msgspec.json.Encoder()
+_ARRAY = msgspec.json.Decoder(list[str])
+
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
@@ -73,12 +76,16 @@ class AnyText(TypeDecorator[str]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """As it was."""
-        return value if value is None or "\\" not in value else _ESCAPED.sub(_plain, value)
+        return None if value is None else _unstored(value)
 
 
 def storable(text: str) -> str:
     """The text with what no database takes escaped; different texts give different ones."""
     return _UNSTORABLE.sub(_escaped, text)
+
+
+def _unstored(text: str) -> str:
+    return _ESCAPED.sub(_plain, text) if "\\" in text else text
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -92,15 +99,15 @@ def _plain(match: re.Match[str]) -> str:
 
 
 class Names(TypeDecorator[tuple[str, ...]]):
-    """Some texts in their order, as an ASCII JSON array."""
+    """Some texts in their order, as a JSON array of texts escaped like ``AnyText``."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: tuple[str, ...] | None, dialect: Dialect) -> str | None:  # noqa: ARG002 - SQLAlchemy's signature
         """As JSON."""
-        return None if value is None else json.dumps(list(value))
+        return None if value is None else _JSON.encode([*map(storable, value)]).decode()
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> tuple[str, ...] | None:  # noqa: ARG002 - SQLAlchemy's signature
         """As they were."""
-        return None if value is None else () if value == "[]" else tuple(json.loads(value))
+        return None if value is None else tuple(map(_unstored, _ARRAY.decode(value)))

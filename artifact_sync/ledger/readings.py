@@ -80,11 +80,14 @@ def mirrored(
 
 
 def listing(
-    connection: Connection, scope: Scope, after: Place | None
+    connection: Connection, repo: RepoName, run: str | None, after: Place | None
 ) -> tuple[Sequence[ArtifactRow], Place | None]:
     """A batch of one repository's artifacts, newest run first, whole runs at a time."""
     order, below = newest_first(after)
-    query = select(runs.c.number, runs.c.id, _COUNT).where(runs.c.id.in_(scope.runs), *below)
+    of_repo = runs.c.repo_id == find_repo(connection, repo)
+    query = select(runs.c.number, runs.c.id, _COUNT).where(of_repo, *below)
+    if run is not None:
+        query = query.where(runs.c.run == run)
     some = connection.execute(query.where(_COUNT > 0).order_by(*order).limit(_BATCH)).all()
     first = _as_many(some, _BATCH)
     rows = _of_runs(connection, [row.id for row in first])

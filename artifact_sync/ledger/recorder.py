@@ -142,7 +142,7 @@ class Recorder:
         self, repo: RepoName | None = None, run: str | None = None
     ) -> AsyncGenerator[ArtifactRow]:
         for each in await self.repositories() if repo is None else [repo]:
-            async for row in self._pages(partial(readings.listing, scope=Scope(each, run))):
+            async for row in self._pages(partial(readings.listing, repo=each, run=run)):
                 yield row
 
     async def unwell(

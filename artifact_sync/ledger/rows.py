@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     AnyRow = Row[*tuple[Any, ...]]
 
+_STATES = {state.value: state for state in State}
+_STRENGTHS = {strength.value: strength for strength in Strength}
+
 RUN = (
     repositories.c.org,
     repositories.c.repo,
@@ -79,5 +82,5 @@ def artifact_row(row: AnyRow) -> ArtifactRow:
     """An artifact."""
     path, size, sha256, strength, *rest = row[8 : 8 + len(_HELD)]
     return ArtifactRow(
-        ArtifactKey(*row[:7]), State(row[7]), path, size, sha256, Strength(strength), *rest
+        ArtifactKey(*row[:7]), _STATES[row[7]], path, size, sha256, _STRENGTHS[strength], *rest
     )

@@ -63,13 +63,15 @@ def totals(connection: Connection, repo: RepoName) -> Totals:
     row = connection.execute(query).first()
     if row is None:
         return Totals(repo, states=dict.fromkeys(State, 0))
+    sums = _sums(connection, row.id)
+    unwell = sum(sums["states"][state] for state in (State.FAILED, State.GONE, State.REFUSED))
     return Totals(
         repo,
-        **_sums(connection, row.id),
+        **sums,
         newest_run=_newest(connection, row.id),
         last_pass=row.last_pass,
         last_complete=row.last_complete,
-        last_error=row.last_error or _newest_error(connection, row.id),
+        last_error=row.last_error or (_newest_error(connection, row.id) if unwell else ""),
     )
 
 

@@ -111,6 +111,19 @@ class Tally:
         return {"of_run": run_id, "at_last": self._mirrored_at, **changes}
 
 
+# statements of every record are built once: building takes longer than carrying out
+_REPO = select(repositories.c.id).where(
+    repositories.c.org == bindparam("of_org"), repositories.c.repo == bindparam("of_repo")
+)
+_RUN = (
+    select(runs.c.id)
+    .join_from(runs, repositories)
+    .where(
+        repositories.c.org == bindparam("of_org"),
+        repositories.c.repo == bindparam("of_repo"),
+        runs.c.run == bindparam("of_run"),
+    )
+)
 _ADD = (
     update(runs)
     .where(runs.c.id == bindparam("of_run"))
@@ -128,19 +141,14 @@ _ADD = (
 def find_repo(connection: Connection, repo: RepoName) -> int | None:
     """The repository's row, if there is one."""
     org, name = repo
-    query = select(repositories.c.id).filter_by(org=org, repo=name)
-    return connection.execute(query).scalar()
+    return connection.execute(_REPO, {"of_org": org, "of_repo": name}).scalar()
 
 
 def find_run(connection: Connection, key: RunKey) -> int | None:
     """The run's row, if there is one."""
     org, name = key.repo
-    query = (
-        select(runs.c.id)
-        .join_from(runs, repositories)
-        .where(repositories.c.org == org, repositories.c.repo == name, runs.c.run == key.run)
-    )
-    return connection.execute(query).scalar()
+    which = {"of_org": org, "of_repo": name, "of_run": key.run}
+    return connection.execute(_RUN, which).scalar()
 
 
 def identity(repo_id: int, key: RunKey) -> dict[str, Any]:

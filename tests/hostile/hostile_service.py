@@ -135,7 +135,7 @@ class Service:
         with self._lock:
             nonce = next(self._nonce)
             stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-            path = f"/store/{LINK_SECRET}-{nonce}/{quote(name, safe='')[:100]}"
+            path = f"/store/{LINK_SECRET}-{nonce}/{quote(name, safe='', errors='replace')[:100]}"
             query = f"X-Amz-Date={stamp}&X-Amz-Expires=60&X-Amz-Signature={LINK_SECRET}%2f{nonce}"
             self._links[f"{path}?{query}"] = file
         return f"{self.origin.origin}{path}?{query}"

@@ -54,7 +54,6 @@ UNSAFE = {
     "300-bytes-folder": "x" * 300 + "/x",
     "nothing-but-dots": "./.",
     "slash-alone": "/",
-    "lone-surrogate": "a\udc80b",
     "very-deep": "d/" * 2000 + "x",
 }
 
@@ -140,6 +139,14 @@ def legal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, Out
         trial = Trial(service, guarded)
         service.run({name: f"of {name}".encode() for name in [*LEGAL, "nfc-é", "nfd-é"]})
         yield trial, trial.sync()
+
+
+def test_a_name_that_is_not_unicode_is_refused(trial: Trial) -> None:
+    trial.service.run({"a\udc80b": b"unsafe", "app.bin": CONTENT})
+    outcome = trial.sync()
+    assert outcome.exit_code == 1
+    assert outcome.reasons in [["unsafe_path"], ["bad_answer"]]
+    assert [path.read_bytes() for path in trial.files()] == [CONTENT]
 
 
 @pytest.mark.parametrize("name", ["a*b.txt", "a?b", "a:stream", 'a"b', "a<b>c", "a|b"])

@@ -171,7 +171,9 @@ class Trial:
         assert "Traceback" not in words, words
         assert not any(ord(c) < 32 and c not in "\n\t" for c in words), repr(words)
         for path in self.root.rglob("*"):
-            if path.is_file() and (".artifact-sync" in path.parts or path.name in OWN):
+            if path.is_file() and (
+                path.relative_to(self.root).parts[0] == ".artifact-sync" or path.name in OWN
+            ):
                 content = path.read_bytes()
                 assert not any(secret.encode() in content for secret in SECRETS), path
         for request in self.service.origin.requests:
@@ -209,7 +211,7 @@ class Trial:
             for path in (below or self.root).rglob("*")
             if path.is_file()
             and not path.is_symlink()
-            and ".artifact-sync" not in path.relative_to(self.root).parts
+            and path.relative_to(self.root).parts[0] != ".artifact-sync"
             and not (path.name in OWN and len(path.relative_to(self.root).parts) == 4)
         )
 

@@ -1,0 +1,743 @@
+"""What ``ports.Ledger`` promises, on every database. PostgreSQL where a URL is given for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from artifact_sync.errors import Reason
+from artifact_sync.ledger import open_ledger
+from artifact_sync.model import (
+    ArtifactKey,
+    ArtifactRow,
+    Failure,
+    Horizon,
+    Mirrored,
+    MirrorPath,
+    RepoName,
+    Run,
+    RunKey,
+    RunRow,
+    State,
+    Strength,
+    Totals,
+)
+from artifact_sync.report import Report
+
+POSTGRES = "ARTIFACT_SYNC_TEST_POSTGRES"
+SERVER = os.environ.get(POSTGRES)
+NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+REPO = RepoName("acme", "widgets")
+OTHER = RepoName("acme", "gadgets")
+
+
+DATABASES = ["file", "memory", *(["postgresql"] if SERVER else [])]
+
+
+@pytest.fixture(params=DATABASES)
+def url(request, tmp_path):
+    if request.param == "file":
+        yield f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    elif request.param == "memory":
+        yield "sqlite://"
+    else:
+        yield from _schema_of_its_own(SERVER)
+
+
+def _schema_of_its_own(server):
+    from sqlalchemy import create_engine, make_url, text  # noqa: PLC0415 - for PostgreSQL only
+
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE SCHEMA {name}"))
+        scoped = make_url(server).update_query_dict({"options": f"-csearch_path={name}"})
+        yield scoped.render_as_string(hide_password=False)
+        connection.execute(text(f"DROP SCHEMA {name} CASCADE"))
+    engine.dispose()
+
+
+@pytest.fixture
+def play(url):
+    """Runs a story with a fresh ledger."""
+
+    def run(story):
+        async def main():
+            async with await open_ledger(url, durability="fast") as ledger:
+                await story(ledger)
+
+        asyncio.run(main())
+
+    return run
+
+
+def key(run="7", local_path="dist/app.tar.gz", repo=REPO, cube="linux"):
+    return ArtifactKey(*repo, run, "build", "compile", cube, local_path)
+
+
+def a_run(number, status="success", repo=REPO, **more):
+    return Run(RunKey(repo, str(number)), status, "push", **{"created_at": NOW, **more})
+
+
+def mirrored(which, size=10, path=None, **more):
+    place = MirrorPath(path or "/".join(which))
+    told = {"strength": Strength.DIGEST, "evidence": ("digest:sha-256",), "fetched_at": NOW, **more}
+    return Mirrored(which, place, size, "ab" * 32, **told)
+
+
+def failure(which, reason=Reason.CUT, message="cut short"):
+    return Failure.of(which, reason, message)
+
+
+async def everything(rows):
+    return [row async for row in rows]
+
+
+async def slugs(rows):
+    return [row.key.run async for row in rows]
+
+
+@pytest.mark.skipif(SERVER is not None, reason="PostgreSQL is among the databases")
+def test_postgresql_keeps_the_contract_too():
+    pytest.skip(f"needs a PostgreSQL database's URL in {POSTGRES}")
+
+
+def test_the_first_layout_is_remembered(play):
+    async def story(ledger):
+        assert await ledger.layout() is None
+        assert await ledger.claim_layout("{org}/{run}") == "{org}/{run}"
+        assert await ledger.claim_layout("{repo}") == "{org}/{run}"
+        assert await ledger.layout() == "{org}/{run}"
+
+    play(story)
+
+
+def test_an_unknown_repository_has_nothing(play):
+    async def story(ledger):
+        assert await ledger.horizon(REPO) is None
+        assert await ledger.run(RunKey(REPO, "1")) is None
+        assert await ledger.artifacts(RunKey(REPO, "1")) == {}
+        assert await ledger.repositories() == []
+        assert await ledger.recent(REPO, 10) == []
+        assert await ledger.unwell(REPO, "s", None) == []
+        assert await ledger.settled_totals(REPO, "s", None) == (0, 0)
+        assert await ledger.newest_complete(REPO) == (None, None)
+        assert await ledger.totals(REPO) == Totals(REPO, states=dict.fromkeys(State, 0))
+        for rows in (ledger.unsettled(REPO, "s", None), ledger.mirrored(), ledger.listing(REPO)):
+            assert await everything(rows) == []
+        await ledger.unsettle(RunKey(REPO, "1"))
+        await ledger.forget([key()])
+        assert await ledger.repositories() == []
+
+    play(story)
+
+
+def test_a_horizon_is_only_ever_raised(play):
+    async def story(ledger):
+        await ledger.raise_horizon(REPO, Horizon(10, NOW))
+        assert await ledger.horizon(REPO) == Horizon(10, NOW)
+        await ledger.raise_horizon(REPO, Horizon(9, LATER))
+        assert await ledger.horizon(REPO) == Horizon(10, NOW)
+        await ledger.raise_horizon(REPO, Horizon(10, None))
+        await ledger.raise_horizon(REPO, Horizon(10, NOW))
+        assert await ledger.horizon(REPO) == Horizon(10, None)
+        assert await ledger.horizon(OTHER) is None
+
+    play(story)
+
+
+def test_a_listed_run_is_kept_as_it_was_told(play):
+    async def story(ledger):
+        run = a_run(7, finished_at=LATER, updated_at=LATER)
+        await ledger.note_runs([run], NOW)
+        assert await ledger.run(run.key) == RunRow(
+            run.key,
+            "success",
+            "push",
+            NOW,
+            LATER,
+            fingerprint=run.fingerprint,
+            first_seen=NOW,
+            seen_at=NOW,
+        )
+
+    play(story)
+
+
+def test_a_run_that_is_listed_again_unchanged_was_only_seen_again(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.settle(RunKey(REPO, "7"), "s", 3)
+        await ledger.note_runs([a_run(7), a_run(7)], LATER)
+        row = await ledger.run(RunKey(REPO, "7"))
+        assert (row.settled_for, row.first_seen, row.seen_at) == ("s", NOW, LATER)
+
+    play(story)
+
+
+def test_a_run_that_changed_is_unsettled_and_its_looks_start_over(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.look_again(RunKey(REPO, "7"), LATER)
+        await ledger.settle(RunKey(REPO, "7"), "s", 3)
+        await ledger.note_runs([a_run(7, updated_at=LATER)], LATER)
+        row = await ledger.run(RunKey(REPO, "7"))
+        assert (row.settled_for, row.looks, row.next_look) == ("", 0, None)
+        assert await ledger.settled_totals(REPO, "s", None) == (0, 0)
+
+    play(story)
+
+
+def test_a_runs_own_answer_leaves_its_fingerprint_alone(play):
+    async def story(ledger):
+        listed = a_run(7, status="processing")
+        await ledger.note_runs([listed], NOW)
+        await ledger.note_run(a_run(7, finished_at=LATER), LATER)
+        row = await ledger.run(listed.key)
+        assert (row.status, row.finished_at, row.seen_at) == ("success", LATER, LATER)
+        assert (row.fingerprint, row.first_seen) == (listed.fingerprint, NOW)
+
+    play(story)
+
+
+def test_a_run_that_was_never_listed_is_noted_by_its_answer(play):
+    async def story(ledger):
+        run = a_run(7)
+        await ledger.note_run(run, NOW)
+        row = await ledger.run(run.key)
+        assert (row.fingerprint, row.first_seen) == (run.fingerprint, NOW)
+
+    play(story)
+
+
+def test_unsettled_runs_come_newest_first_and_those_without_a_number_last(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(n) for n in ("9", "nightly", "10", "2", "11")], NOW)
+        await ledger.note_runs([a_run(99, repo=OTHER)], NOW)
+        await ledger.settle(RunKey(REPO, "10"), "s", 0)
+        await ledger.settle(RunKey(REPO, "2"), "old", 0)
+        assert await slugs(ledger.unsettled(REPO, "s", None)) == ["11", "9", "2", "nightly"]
+        assert await slugs(ledger.unsettled(REPO, "old", None)) == ["11", "10", "9", "nightly"]
+
+    play(story)
+
+
+def test_unsettled_runs_from_before_are_left_out_but_not_those_of_unknown_age(play):
+    async def story(ledger):
+        old, unknown = a_run(1, created_at=NOW - timedelta(seconds=1)), a_run(2, created_at=None)
+        await ledger.note_runs([old, unknown, a_run(3)], NOW)
+        assert await slugs(ledger.unsettled(REPO, "s", NOW)) == ["3", "2"]
+
+    play(story)
+
+
+def test_runs_may_be_settled_while_the_unsettled_ones_are_read(play):
+    async def story(ledger):
+        numbers = list(range(1, 651))
+        await ledger.note_runs([a_run(n) for n in numbers], NOW)
+        for number in numbers[::3]:
+            await ledger.settle(RunKey(REPO, str(number)), "old", 1)
+        seen = []
+        async for row in ledger.unsettled(REPO, "s", None):
+            seen.append(int(row.key.run))
+            await ledger.settle(row.key, "s", 1)
+        assert seen == numbers[::-1]
+        assert await ledger.settled_totals(REPO, "s", None) == (650, 650)
+
+    play(story)
+
+
+def test_totals_of_the_settled_leave_out_what_is_too_old_or_not_wanted_at_all(play):
+    async def story(ledger):
+        old = a_run(1, created_at=NOW - timedelta(days=1))
+        await ledger.note_runs([old, a_run(2), a_run(3), a_run(4, created_at=None)], NOW)
+        for number, kept in (("1", 10), ("2", 5), ("3", None), ("4", 0)):
+            await ledger.settle(RunKey(REPO, number), "s", kept)
+        assert await ledger.settled_totals(REPO, "s", None) == (3, 15)
+        assert await ledger.settled_totals(REPO, "s", NOW) == (2, 5)
+        assert await ledger.settled_totals(REPO, "other", None) == (0, 0)
+
+    play(story)
+
+
+def test_something_outstanding_is_counted_and_due_again(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.settle(RunKey(REPO, "7"), "s", 3)
+        await ledger.look_again(RunKey(REPO, "7"), NOW)
+        await ledger.look_again(RunKey(REPO, "7"), LATER)
+        row = await ledger.run(RunKey(REPO, "7"))
+        assert (row.looks, row.next_look, row.settled_for) == (2, LATER, "")
+        await ledger.unsettle(RunKey(REPO, "7"))
+        assert (await ledger.run(RunKey(REPO, "7"))).next_look is None
+
+    play(story)
+
+
+def test_an_unsettled_run_needs_a_look_at_once(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.settle(RunKey(REPO, "7"), "s", 3)
+        await ledger.unsettle(RunKey(REPO, "7"))
+        assert await slugs(ledger.unsettled(REPO, "s", None)) == ["7"]
+
+    play(story)
+
+
+def test_the_newest_complete_runs_are_found(play):
+    async def story(ledger):
+        statuses = {"8": "success", "9": "failed", "10": "success", "11": "failed"}
+        await ledger.note_runs([a_run(n, status) for n, status in statuses.items()], NOW)
+        for number in ("8", "9", "10"):
+            await ledger.mark_complete(RunKey(REPO, number), complete=True)
+        await ledger.mark_complete(RunKey(REPO, "10"), complete=False)
+        assert await ledger.newest_complete(REPO) == (RunKey(REPO, "9"), RunKey(REPO, "8"))
+
+    play(story)
+
+
+def test_a_mirrored_file_makes_its_run_and_repository_known(play):
+    async def story(ledger):
+        file = mirrored(key(), 42, version="v1", etag='"e"', content_encoding="gzip")
+        await ledger.record_mirrored(file)
+        assert await ledger.artifacts(RunKey(REPO, "7")) == {
+            key(): ArtifactRow(
+                key(),
+                State.MIRRORED,
+                file.path,
+                42,
+                "ab" * 32,
+                Strength.DIGEST,
+                ("digest:sha-256",),
+                "v1",
+                '"e"',
+                "gzip",
+                first_seen=NOW,
+                mirrored_at=NOW,
+            )
+        }
+        assert await ledger.repositories() == [REPO]
+        assert (await ledger.run(RunKey(REPO, "7"))).settled_for == ""
+
+    play(story)
+
+
+def test_a_listing_completes_a_run_that_a_file_made_known(play):
+    async def story(ledger):
+        await ledger.record_mirrored(mirrored(key()))
+        await ledger.note_runs([a_run(7)], LATER)
+        row = await ledger.run(RunKey(REPO, "7"))
+        assert (row.status, row.created_at, row.seen_at) == ("success", NOW, LATER)
+        assert len(await ledger.artifacts(RunKey(REPO, "7"))) == 1
+
+    play(story)
+
+
+def test_a_failure_counts_and_success_clears_it(play):
+    async def story(ledger):
+        await ledger.record_states([(key(), State.WANTED, "v1")], NOW)
+        for _ in range(2):
+            await ledger.record_failure(key(), State.FAILED, failure(key()), LATER)
+        row = (await ledger.artifacts(RunKey(REPO, "7")))[key()]
+        assert (row.state, row.attempts, row.first_seen) == (State.FAILED, 2, NOW)
+        assert (row.reason, row.message, row.version) == ("cut", "cut short", "v1")
+        await ledger.record_mirrored(mirrored(key()))
+        row = (await ledger.artifacts(RunKey(REPO, "7")))[key()]
+        assert (row.state, row.attempts, row.reason, row.message) == (State.MIRRORED, 0, "", "")
+
+    play(story)
+
+
+def test_a_failure_keeps_what_is_known_of_the_file_mirrored_before(play):
+    async def story(ledger):
+        await ledger.record_mirrored(mirrored(key(), 42))
+        await ledger.record_states([(key(), State.WANTED, "v2")], LATER)
+        await ledger.record_failure(key(), State.GONE, failure(key(), Reason.GONE), LATER)
+        row = (await ledger.artifacts(RunKey(REPO, "7")))[key()]
+        assert (row.state, row.size, row.sha256) == (State.GONE, 42, "ab" * 32)
+        assert (row.path, row.attempts, row.first_seen) == ("/".join(key()), 1, NOW)
+
+    play(story)
+
+
+def test_a_failure_of_an_unknown_artifact_is_recorded(play):
+    async def story(ledger):
+        await ledger.record_failure(key(), State.REFUSED, failure(key()), NOW)
+        row = (await ledger.artifacts(RunKey(REPO, "7")))[key()]
+        assert (row.state, row.attempts, row.first_seen) == (State.REFUSED, 1, NOW)
+
+    play(story)
+
+
+def test_states_keep_what_was_first_seen_and_tried(play):
+    async def story(ledger):
+        await ledger.record_states([(key(), State.PENDING, "v1")], NOW)
+        await ledger.record_failure(key(), State.FAILED, failure(key()), NOW)
+        await ledger.record_states([(key(), State.WANTED, "v2"), (key("8"), State.PENDING, "")], LATER)
+        row = (await ledger.artifacts(RunKey(REPO, "7")))[key()]
+        assert (row.state, row.version, row.first_seen) == (State.WANTED, "v2", NOW)
+        assert row.attempts == 1
+        assert (await ledger.artifacts(RunKey(REPO, "8")))[key("8")].first_seen == LATER
+
+    play(story)
+
+
+def test_an_artifact_that_is_listed_twice_is_one_row(play):
+    async def story(ledger):
+        rows = [(key(), State.WANTED, "v1"), (key(), State.WANTED, "v2")]
+        await ledger.record_states(rows, NOW)
+        assert [row.version for row in (await ledger.artifacts(RunKey(REPO, "7"))).values()] == ["v2"]
+        assert (await ledger.totals(REPO)).states[State.WANTED] == 1
+
+    play(story)
+
+
+def test_one_path_in_several_cubes_is_several_artifacts(play):
+    async def story(ledger):
+        keys = [key(cube="linux"), key(cube="#git-clone"), ArtifactKey(*key()[:3], "b", "uild", "c", "x")]
+        await ledger.record_states([(which, State.WANTED, "") for which in keys], NOW)
+        assert list(await ledger.artifacts(RunKey(REPO, "7"))) == keys
+
+    play(story)
+
+
+def test_forgotten_artifacts_are_gone(play):
+    async def story(ledger):
+        keys = [key(local_path=str(n)) for n in range(1200)]
+        await ledger.record_states([(which, State.WANTED, "") for which in keys], NOW)
+        await ledger.forget([*keys[1:], key("8")])
+        assert list(await ledger.artifacts(RunKey(REPO, "7"))) == [keys[0]]
+        assert (await ledger.totals(REPO)).states[State.WANTED] == 1
+
+    play(story)
+
+
+def test_the_most_recent_files_are_those_of_the_newest_runs(play):
+    async def story(ledger):
+        for run in ("9", "10", "odd"):
+            for name in ("a", "b"):
+                await ledger.record_mirrored(mirrored(key(run, name)))
+        await ledger.record_states([(key("11"), State.WANTED, "")], NOW)
+        found = await ledger.recent(REPO, 3)
+        assert [(row.key.run, row.key.local_path) for row in found] == [
+            ("10", "a"),
+            ("10", "b"),
+            ("9", "a"),
+        ]
+        assert len(await ledger.recent(REPO, 100)) == 6
+        assert await ledger.recent(OTHER, 100) == []
+
+    play(story)
+
+
+def test_mirrored_files_come_by_path_within_their_scope(play):
+    async def story(ledger):
+        keys = [key(run, str(name), repo) for run in "12" for name in range(300) for repo in (REPO, OTHER)]
+        files = [mirrored(which, path=f"{hash(which) % 1000:03}/{n}") for n, which in enumerate(keys)]
+        await asyncio.gather(*(ledger.record_mirrored(file) for file in files))
+        await ledger.record_states([(key("1", "missing"), State.WANTED, "")], NOW)
+        scopes = [(None, None), (REPO, None), (None, "2"), (OTHER, "1")]
+        for repo, run in scopes:
+            got = [row.path async for row in ledger.mirrored(repo, run)]
+            assert got == sorted(
+                file.path
+                for file in files
+                if repo in (None, file.key.run_key.repo) and run in (None, file.key.run)
+            )
+
+    play(story)
+
+
+def test_a_listing_has_every_state_newest_run_first(play):
+    async def story(ledger):
+        keys = [key(str(run), str(name)) for run in range(1, 13) for name in range(120)]
+        await ledger.record_states([(which, State.PENDING, "") for which in keys], NOW)
+        await ledger.note_runs([a_run(99), a_run(5, repo=OTHER)], NOW)
+        await ledger.record_mirrored(mirrored(key("5", "x", OTHER)))
+        await ledger.record_failure(key("odd"), State.REFUSED, failure(key("odd")), NOW)
+        expected = sorted(keys, key=lambda which: (-int(which.run), int(which.local_path)))
+        assert [row.key async for row in ledger.listing(REPO)] == [*expected, key("odd")]
+        everything = [row.key async for row in ledger.listing()]
+        assert everything == [key("5", "x", OTHER), *expected, key("odd")]
+        fifth = [row.key async for row in ledger.listing(run="5")]
+        assert fifth == [key("5", "x", OTHER), *(which for which in expected if which.run == "5")]
+
+    play(story)
+
+
+def test_what_is_unwell_in_settled_runs_is_told(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(1, created_at=NOW - timedelta(days=9))], NOW)
+        await ledger.note_runs([a_run(n) for n in (2, 3, 4)], NOW)
+        for run, state in (("1", State.GONE), ("2", State.REFUSED), ("3", State.FAILED), ("4", State.GONE)):
+            await ledger.record_failure(key(run), state, failure(key(run)), NOW)
+            await ledger.record_mirrored(mirrored(key(run, "well")))
+        for run in ("1", "2", "4"):
+            await ledger.settle(RunKey(REPO, run), "s", 1)
+        assert [row.key.run for row in await ledger.unwell(REPO, "s", None)] == ["4", "2", "1"]
+        assert [row.key.run for row in await ledger.unwell(REPO, "s", NOW)] == ["4", "2"]
+        assert await ledger.unwell(REPO, "other", None) == []
+
+    play(story)
+
+
+def test_totals_count_runs_states_and_bytes(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(n) for n in ("9", "10", "odd")], NOW)
+        await ledger.settle(RunKey(REPO, "9"), "s", 1)
+        await ledger.record_mirrored(mirrored(key("9", "a"), 5 * 2**40))
+        await ledger.record_mirrored(mirrored(key("10", "b"), 7, fetched_at=LATER))
+        await ledger.record_mirrored(mirrored(key("10", "b"), 8, fetched_at=LATER))
+        await ledger.record_mirrored(mirrored(key("10", "b", OTHER), 100))
+        states = [State.WANTED, State.PENDING, State.PENDING]
+        await ledger.record_states([(key("10", str(n)), s, "") for n, s in enumerate(states)], NOW)
+        await ledger.record_failure(key("10", "x"), State.FAILED, failure(key()), NOW)
+        assert await ledger.totals(REPO) == Totals(
+            REPO,
+            runs=3,
+            settled=1,
+            bytes=5 * 2**40 + 8,
+            states={**dict.fromkeys(State, 0), State.WANTED: 1, State.PENDING: 2}
+            | {State.MIRRORED: 2, State.FAILED: 1},
+            newest_run="10",
+            last_mirrored=LATER,
+            last_error="cut short",
+        )
+
+    play(story)
+
+
+def test_bytes_leave_the_totals_with_the_file(play):
+    async def story(ledger):
+        await ledger.record_mirrored(mirrored(key(), 42))
+        await ledger.record_states([(key(), State.WANTED, "")], NOW)
+        assert (await ledger.totals(REPO)).bytes == 0
+        await ledger.record_mirrored(mirrored(key(), 43))
+        assert (await ledger.totals(REPO)).bytes == 43
+        await ledger.forget([key()])
+        totals = await ledger.totals(REPO)
+        assert (totals.bytes, totals.states[State.MIRRORED]) == (0, 0)
+
+    play(story)
+
+
+def test_repositories_are_sorted(play):
+    async def story(ledger):
+        for repo in (RepoName("b", "a"), REPO, OTHER):
+            await ledger.raise_horizon(repo, Horizon(1))
+        assert await ledger.repositories() == [OTHER, REPO, RepoName("b", "a")]
+
+    play(story)
+
+
+def test_passes_are_numbered_and_the_last_results_are_told(play):
+    async def story(ledger):
+        first = await ledger.begin_pass(REPO, NOW)
+        second = await ledger.begin_pass(OTHER, NOW)
+        assert second > first
+        await ledger.end_pass(first, Report(runs=1, found=2, kept=2), NOW)
+        third = await ledger.begin_pass(REPO, LATER)
+        report = Report(found=1, bytes=2**40, failures=[failure(key(), message="no luck")])
+        await ledger.end_pass(third, report, LATER)
+        totals = await ledger.totals(REPO)
+        assert (totals.last_pass, totals.last_complete) == (LATER, NOW)
+        assert totals.last_error == "no luck"
+        assert (await ledger.totals(OTHER)).last_pass is None
+
+    play(story)
+
+
+def test_times_come_back_in_utc_and_exact(play):
+    async def story(ledger):
+        elsewhere = datetime(2026, 11, 23, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=5)))
+        first, last = datetime(1, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+        await ledger.note_runs([a_run(1, created_at=elsewhere, finished_at=first)], last)
+        row = await ledger.run(RunKey(REPO, "1"))
+        assert (row.created_at, row.finished_at, row.seen_at) == (elsewhere, first, last)
+        assert row.created_at.tzinfo is UTC
+
+    play(story)
+
+
+HOSTILE = [
+    "a\x00b",
+    "\udc80\ud83d\ude00",
+    "back\\slash\\u0000",
+    "\\",
+    "new\nline\t\x1b[31m",
+    "'; DROP TABLE runs; --",
+    "имя с пробелом",
+    "e\u0301",
+    "\u00e9",
+    "\U0001f600",
+    "%s :x ?",
+    "",
+    " ",
+    "long" * 20_000,
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=[ascii(text)[:20] for text in HOSTILE])
+def test_any_text_comes_back_as_it_was(play, text):
+    async def story(ledger):
+        which = ArtifactKey(text or "org", text or "repo", text or "1", text, text, text, text)
+        await ledger.note_runs([Run(which.run_key, text, text)], NOW)
+        file = mirrored(which, path=text[:500] or "x", version=text, etag=text, evidence=(text, "b"))
+        if len(text) < 1000:
+            await ledger.record_mirrored(file)
+            row = (await ledger.artifacts(which.run_key))[which]
+            assert (row.path, row.version, row.etag) == (file.path, text, text)
+            assert row.evidence == (text, "b")
+        await ledger.record_failure(which, State.FAILED, failure(which, message=text), NOW)
+        assert (await ledger.artifacts(which.run_key))[which].message == text
+
+    def skip_what_postgresql_cannot_index():
+        if len(text) > 1000:
+            return ArtifactKey(*REPO, "1", text, text, text, text)
+        return None
+
+    if (which := skip_what_postgresql_cannot_index()) is None:
+        play(story)
+        return
+
+    async def long_story(ledger):
+        await ledger.record_failure(which, State.FAILED, failure(which, message=text), NOW)
+        assert (await ledger.artifacts(which.run_key))[which].message == text
+
+    play(long_story)
+
+
+def test_hundreds_of_tasks_at_once_lose_nothing(play):
+    async def story(ledger):
+        keys = [key(str(n % 7), str(n)) for n in range(700)]
+
+        async def one(which):
+            await ledger.record_states([(which, State.WANTED, "")], NOW)
+            if which.local_path.endswith("3"):
+                await ledger.record_failure(which, State.FAILED, failure(which), NOW)
+            await ledger.record_mirrored(mirrored(which, 1))
+            assert (await ledger.artifacts(which.run_key))[which].state is State.MIRRORED
+
+        await asyncio.gather(*map(one, keys))
+        totals = await ledger.totals(REPO)
+        assert totals.states == {**dict.fromkeys(State, 0), State.MIRRORED: 700}
+        assert totals.bytes == 700
+
+    play(story)
+
+
+def test_one_write_that_cannot_be_done_fails_alone(play):
+    async def story(ledger):
+        naive = NOW.replace(tzinfo=None)
+        writes = [
+            ledger.record_mirrored(mirrored(key(local_path="a"))),
+            ledger.record_mirrored(mirrored(key(local_path="bad"), fetched_at=naive)),
+            ledger.record_mirrored(mirrored(key(local_path="b"))),
+            ledger.look_again(RunKey(REPO, "7"), naive),
+            ledger.settle(RunKey(REPO, "7"), "s", 2),
+        ]
+        results = await asyncio.gather(*writes, return_exceptions=True)
+        assert [result is None for result in results] == [True, False, True, False, True]
+        assert {k.local_path for k in await ledger.artifacts(RunKey(REPO, "7"))} == {"a", "b"}
+        assert (await ledger.totals(REPO)).states[State.MIRRORED] == 2
+        row = await ledger.run(RunKey(REPO, "7"))
+        assert (row.settled_for, row.looks) == ("s", 0)
+
+    play(story)
+
+
+def test_a_caller_that_is_cancelled_has_written_all_the_same(play):
+    async def story(ledger):
+        tasks = [
+            asyncio.create_task(ledger.record_mirrored(mirrored(key(local_path=str(n)))))
+            for n in range(20)
+        ]
+        await asyncio.sleep(0)
+        for task in tasks[::2]:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert results[1::2] == [None] * 10
+        assert len(await ledger.artifacts(RunKey(REPO, "7"))) == 20
+
+    play(story)
+
+
+def test_closing_commits_what_is_queued_and_may_be_done_twice(url):
+    async def main():
+        ledger = await open_ledger(url, durability="fast")
+        writes = [
+            asyncio.create_task(ledger.record_mirrored(mirrored(key(local_path=str(n)))))
+            for n in range(50)
+        ]
+        await asyncio.sleep(0)
+        await asyncio.gather(ledger.aclose(), ledger.aclose())
+        assert await asyncio.gather(*writes) == [None] * 50
+        await ledger.aclose()
+        with pytest.raises(RuntimeError, match="closed"):
+            await ledger.repositories()
+
+    asyncio.run(main())
+
+
+def test_what_was_written_is_there_when_it_is_opened_again(url):
+    async def main():
+        async with await open_ledger(url, durability="full") as ledger:
+            await ledger.record_mirrored(mirrored(key()))
+        async with await open_ledger(url, durability="full", create=False) as ledger:
+            assert list(await ledger.artifacts(RunKey(REPO, "7"))) == [key()]
+
+    if url != "sqlite://":
+        asyncio.run(main())
+
+
+def test_reading_only_changes_nothing_whatever_is_called(url):
+    if url == "sqlite://":
+        pytest.skip("a ledger in memory is a fresh one each time")
+
+    async def rehearse(ledger):
+        number = await ledger.begin_pass(REPO, LATER)
+        await ledger.note_runs([a_run(7, updated_at=LATER), a_run(8)], LATER)
+        assert await slugs(ledger.unsettled(REPO, "s", None)) == ["8", "7"]
+        await ledger.settle(RunKey(REPO, "8"), "s", 0)
+        await ledger.note_run(a_run(9, repo=OTHER), LATER)
+        await ledger.raise_horizon(OTHER, Horizon(9))
+        assert await ledger.claim_layout("other") == "mine"
+        await ledger.end_pass(number, Report(), LATER)
+        assert await ledger.settled_totals(REPO, "s", None) == (1, 0)
+        assert list(await ledger.artifacts(RunKey(REPO, "7"))) == [key()]
+        assert await ledger.repositories() == [OTHER, REPO]
+
+    async def unchanged(ledger):
+        assert await ledger.repositories() == [REPO]
+        assert await ledger.run(RunKey(REPO, "8")) is None
+        assert await ledger.settled_totals(REPO, "s", None) == (1, 1)
+        totals = await ledger.totals(REPO)
+        assert (totals.last_pass, totals.runs, totals.settled) == (None, 1, 1)
+
+    async def main():
+        async with await open_ledger(url, durability="full") as ledger:
+            await ledger.claim_layout("mine")
+            await ledger.note_runs([a_run(7)], NOW)
+            await ledger.record_mirrored(mirrored(key()))
+            await ledger.settle(RunKey(REPO, "7"), "s", 1)
+            async with await open_ledger(url, durability="full", read_only=True) as reader:
+                await unchanged(reader)
+                await rehearse(reader)
+            await unchanged(ledger)
+        async with await open_ledger(url, durability="full", read_only=True) as reader:
+            await rehearse(reader)
+            await ledger_refuses(reader)
+        async with await open_ledger(url, durability="full", read_only=True) as reader:
+            await unchanged(reader)
+
+    async def ledger_refuses(reader):
+        from artifact_sync.errors import DiskError  # noqa: PLC0415 - one use
+
+        with pytest.raises(DiskError, match="only|cannot be written"):
+            await reader.record_mirrored(mirrored(key(local_path="new")))
+
+    asyncio.run(main())
