@@ -52,11 +52,12 @@ def read_token(settings: SourceSettings, environ: Mapping[str, str]) -> Token | 
     """The token of ``token_file``, else of ``$SOURCECRAFT_TOKEN``, else of the systemd credential.
 
     None when there is none of them. ``ConfigError`` when the first of them that there is cannot be
-    used: missing, empty, open to others, or not a token. The error never shows its content.
+    used: missing, empty, open to others, or not a token. The error never shows its content. An
+    empty variable is taken for none: that is how scripts and CI unset one.
     """
     if settings.token_file is not None:
         return _from_file(settings.token_file, environ)
-    if VARIABLE in environ:
+    if environ.get(VARIABLE, "").strip():
         return _checked(environ[VARIABLE].encode(errors="surrogateescape"), f"${VARIABLE}")
     directory = environ.get("CREDENTIALS_DIRECTORY")
     credential = Path(directory) / CREDENTIAL if directory else None

@@ -81,8 +81,8 @@ class Source(Protocol):
     ) -> Mapping[ArtifactKey, Link]:
         """Fresh links of a run: one request for the run, plus one a cube whose links it lacks.
 
-        An artifact that has none is not in the answer. One cube's error does not fail the others:
-        what it would have given is missing from the answer.
+        The answer may hold more than is wanted, and lacks what has no link. One cube's error does
+        not fail the others: what it would have given is missing from the answer.
         """
 
 

@@ -59,7 +59,11 @@ def locate(url: str | Path) -> tuple[URL, Place]:
 def connect(url: URL, place: Place, terms: Terms) -> Engine:
     """An engine with one connection, for use on one thread."""
     if url.get_backend_name() != "sqlite":
-        return _server(url, terms)
+        try:
+            return _server(url, terms)
+        except (ImportError, ArgumentError) as error:
+            driver = f"ledger.url needs a driver for {url.drivername}, which is not installed"
+            raise UsageError(f"{driver}: try pip install 'psycopg[binary]'") from error
     url = url.update_query_dict({"timeout": url.query.get("timeout", _PATIENCE)})
     if place.file is None:
         return _sqlite(url, ["PRAGMA foreign_keys = ON"])
@@ -67,7 +71,7 @@ def connect(url: URL, place: Place, terms: Terms) -> Engine:
         return _reading(url, place.file)
     if terms.create:
         _make(place.file)
-    if not place.file.exists():
+    elif not _is_there(place.file):
         raise absent(place)
     return _sqlite(url, _writing_pragmas(terms.durability))
 
@@ -75,6 +79,14 @@ def connect(url: URL, place: Place, terms: Terms) -> Engine:
 def absent(place: Place) -> UsageError:
     """There is no ledger to be read."""
     return UsageError(f"there is no ledger at {place.name} yet: run artifact-sync sync first")
+
+
+def _is_there(file: Path) -> bool:
+    """Whether there is more than the empty file that a broken-off start leaves."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
 
 
 def _make(file: Path) -> None:
@@ -99,7 +111,7 @@ def _reading(url: URL, file: Path) -> Engine:
     Taking it for a file at rest is right only when nobody writes to it, which no write-ahead log
     beside it tells.
     """
-    if not file.exists():
+    if not _is_there(file):
         raise absent(Place(str(file), file))
     modes: list[dict[str, str]] = [{"mode": "ro"}]
     log = file.with_name(file.name + "-wal")

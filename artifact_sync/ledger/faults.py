@@ -28,6 +28,8 @@ _FULL_ERRNO = frozenset(
 )
 _FULL_STATE = "53100"
 """PostgreSQL's ``disk_full``."""
+_READ_ONLY_STATE = "25006"
+"""PostgreSQL's ``read_only_sql_transaction``."""
 
 _UNUSABLE = "or move it aside: the next sync rebuilds it from the mirror and the service"
 _SQLITE_WORDS = {
@@ -111,6 +113,8 @@ def _server(error: BaseException, place: Place) -> ArtifactSyncError:
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None) or ""
     if state == _FULL_STATE:
         return _no_space(place)
+    if state == _READ_ONLY_STATE:
+        return DiskError(f"the ledger {place.name} is open for reading only")
     name = f"{type(error).__name__} {state}".strip()
     if state.startswith(("22", "23", "42")):
         return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name})")

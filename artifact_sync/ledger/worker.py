@@ -11,6 +11,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
@@ -187,7 +188,7 @@ class _Desk:
             told = self._store.commit(works)
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it
             if len(commands) == 1 or isinstance(error, DiskError):
-                self._tell([partial(_fail, command.future, error) for command in commands])
+                self._tell([partial(_fail, it.future, _another(error)) for it in commands])
             else:
                 for command in commands:
                     self._commit([command])
@@ -237,6 +238,13 @@ def _many(
     verb: Callable[[Transaction, Sequence[Any]], None], items: Sequence[Any]
 ) -> Callable[[Transaction], None]:
     return lambda transaction: verb(transaction, items)
+
+
+def _another(error: Exception) -> Exception:
+    """The same error for another caller: raising writes into it."""
+    copied = copy(error)
+    copied.__cause__ = error.__cause__
+    return copied
 
 
 def _all(outcomes: Sequence[Callable[[], None]]) -> None:

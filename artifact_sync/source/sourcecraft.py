@@ -76,11 +76,11 @@ class SourceCraft:
         """Fresh links of a run; of its cubes where the run's answer has none."""
         answer = await self._run(key)
         listed = answer.meaning.artifacts
-        links = self._links(listed, wanted, answer)
+        links = self._links(listed, answer)  # all of them: others may be waiting for theirs
         there = {artifact.key for artifact in listed if artifact.status in _HAS_FILE}
         gone = {artifact.key for artifact in listed} - there
         cubes = {key.cube_key for key in wanted if key not in links and key not in gone}
-        for found in await self._of_cubes(cubes, wanted):
+        for found in await self._of_cubes(cubes):
             links.update(found)
         return links
 
@@ -91,18 +91,14 @@ class SourceCraft:
             Question(what, segments, partial(run_of, key), self._manners.policy)
         )
 
-    async def _of_cubes(
-        self, cubes: Iterable[CubeKey], wanted: Collection[ArtifactKey]
-    ) -> Sequence[Mapping[ArtifactKey, Link]]:
+    async def _of_cubes(self, cubes: Iterable[CubeKey]) -> Sequence[Mapping[ArtifactKey, Link]]:
         """The links of some cubes, a few cubes at once."""
         turn = asyncio.Semaphore(_CUBES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._of_cube(cube, wanted, turn)) for cube in cubes]
+            tasks = [group.create_task(self._of_cube(cube, turn)) for cube in cubes]
         return [task.result() for task in tasks]
 
-    async def _of_cube(
-        self, cube: CubeKey, wanted: Collection[ArtifactKey], turn: asyncio.Semaphore
-    ) -> Mapping[ArtifactKey, Link]:
+    async def _of_cube(self, cube: CubeKey, turn: asyncio.Semaphore) -> Mapping[ArtifactKey, Link]:
         """The links of one cube; none when it can't be had, which must not fail the others."""
         try:
             async with turn:
@@ -110,7 +106,7 @@ class SourceCraft:
         except ServiceError as error:
             self._around.notify(Noticed(str(error)))
             return {}
-        return self._links(answer.meaning, wanted, answer)
+        return self._links(answer.meaning, answer)
 
     def _cube_question(self, cube: CubeKey) -> Question[Sequence[Artifact]]:
         """Asked hastily: the other links lapse while a failing cube is waited for."""
@@ -122,15 +118,13 @@ class SourceCraft:
         segments = _cicd(run.repo, "artifacts", run.run, *place)
         return Question(what, segments, partial(cube_artifacts, cube), self._manners.hasty)
 
-    def _links(
-        self, artifacts: Iterable[Artifact], wanted: Collection[ArtifactKey], answer: Answer[Any]
-    ) -> dict[ArtifactKey, Link]:
+    def _links(self, artifacts: Iterable[Artifact], answer: Answer[Any]) -> dict[ArtifactKey, Link]:
         """Of an artifact that is listed twice, the first link."""
         now = self._around.clock.now()
         found: dict[ArtifactKey, Link] = {}
         for artifact in artifacts:
             key, url = artifact.key, artifact.url
-            if url and artifact.status in _HAS_FILE and key in wanted and key not in found:
+            if url and artifact.status in _HAS_FILE and key not in found:
                 found[key] = link_of(url, answer.monotonic, now, answer.server_date)
         return found
 

@@ -244,7 +244,7 @@ def test_links_take_one_request_where_the_run_has_them():
             tree(
                 a="https://s/a?X-Amz-Date=20261123T200000Z&X-Amz-Expires=30",
                 b="https://s/b",
-                unwanted="https://s/u",
+                others="https://s/o",
             ),
             "200 OK",
             "Date: Mon, 23 Nov 2026 20:00:10 GMT",
@@ -254,6 +254,7 @@ def test_links_take_one_request_where_the_run_has_them():
     assert {it.local_path: link.lapses_at for it, link in found.items()} == {
         "a": 1020.0,
         "b": 1045.0,
+        "others": 1045.0,
     }
     assert found[key("b")].url == "https://s/b"
     assert it.server.targets == [f"{RUNS}/7"]

@@ -111,9 +111,13 @@ def test_what_is_no_token_is_refused_unseen(tmp_path: Path, content: bytes, word
     assert "ключ" not in str(refused.value)
 
 
-def test_an_empty_variable_is_a_problem() -> None:
-    with pytest.raises(ConfigError, match=r"^\$SOURCECRAFT_TOKEN: is empty"):
-        read_token(NOWHERE, {"SOURCECRAFT_TOKEN": "  "})
+def test_an_empty_variable_is_taken_for_none(tmp_path: Path) -> None:
+    assert read_token(NOWHERE, {"SOURCECRAFT_TOKEN": "  "}) is None
+    credential = tmp_path / "sourcecraft-token"
+    credential.write_text("pv1_credential")
+    token = read_token(NOWHERE, {"SOURCECRAFT_TOKEN": "", "CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert token is not None
+    assert token.value == "pv1_credential"
 
 
 def test_a_file_that_is_missing_or_a_folder_is_a_problem(tmp_path: Path) -> None:

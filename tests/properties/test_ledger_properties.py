@@ -1,0 +1,145 @@
+"""Whatever is recorded in whatever order, the ledger agrees with a plain model of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy.dialects import sqlite
+
+from artifact_sync.errors import Reason
+from artifact_sync.ledger import open_ledger
+from artifact_sync.ledger.columns import AnyText, Moment, Names, storable
+from artifact_sync.model import (
+    ArtifactKey,
+    Failure,
+    Mirrored,
+    MirrorPath,
+    RepoName,
+    Run,
+    RunKey,
+    State,
+    Strength,
+)
+
+DIALECT = sqlite.dialect()
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+REPO = RepoName("acme", "widgets")
+
+texts = st.text(st.characters(exclude_categories=()))
+times = st.datetimes(timezones=st.timezones()).filter(lambda it: 1 < it.year < 9999)
+keys = st.builds(
+    lambda run, name: ArtifactKey(*REPO, run, "w", "t", "c", name),
+    st.sampled_from(["1", "2", "x"]),
+    st.sampled_from(["a", "b", "\udc80", "\x00"]),
+)
+steps = st.one_of(
+    st.tuples(st.just("mirrored"), keys, st.integers(0, 2**50)),
+    st.tuples(st.just("state"), keys, st.sampled_from([State.WANTED, State.PENDING])),
+    st.tuples(st.just("failure"), keys, st.sampled_from([State.FAILED, State.GONE, State.REFUSED])),
+    st.tuples(st.just("forget"), keys, st.none()),
+)
+run_steps = st.tuples(
+    st.sampled_from(["note", "change", "settle", "look", "unsettle"]),
+    st.integers(1, 6),
+    st.sampled_from(["s", "t"]),
+)
+
+
+@given(texts)
+def test_any_text_is_stored_without_what_databases_refuse_and_comes_back(text):
+    stored = AnyText().process_bind_param(text, DIALECT)
+    stored.encode()
+    assert "\x00" not in stored
+    assert AnyText().process_result_value(stored, DIALECT) == text
+
+
+@given(texts, texts)
+def test_different_texts_are_stored_differently(one, other):
+    assert (storable(one) == storable(other)) == (one == other)
+
+
+@given(st.lists(texts).map(tuple))
+def test_any_texts_come_back_in_their_order(names):
+    stored = Names().process_bind_param(names, DIALECT)
+    stored.encode()
+    assert Names().process_result_value(stored, DIALECT) == names
+
+
+@given(times, times)
+def test_the_order_of_times_is_the_order_of_their_texts(one, other):
+    first, second = (Moment().process_bind_param(time, DIALECT) for time in (one, other))
+    assert (first < second) == (one.astimezone(UTC) < other.astimezone(UTC))
+    assert len(first) == len(second) == 27
+    assert Moment().process_result_value(first, DIALECT) == one.astimezone(UTC)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(steps, max_size=30))
+def test_counts_are_those_of_the_artifacts(story):
+    held = {}
+
+    async def take(ledger, step):
+        verb, key, what = step
+        state, size = held.get(key, (None, 0))
+        if verb == "mirrored":
+            file = Mirrored(key, MirrorPath("p"), what, "", Strength.NONE, ())
+            held[key] = (State.MIRRORED, what)
+            await ledger.record_mirrored(file)
+        elif verb == "state":
+            held[key] = (what, size)
+            await ledger.record_states([(key, what, "")], EPOCH)
+        elif verb == "failure":
+            held[key] = (what, size)
+            await ledger.record_failure(key, what, Failure.of(key, Reason.CUT, "cut"), EPOCH)
+        else:
+            held.pop(key, state)
+            await ledger.forget([key])
+
+    async def main():
+        async with await open_ledger("sqlite://", durability="fast") as ledger:
+            await asyncio.gather(*(take(ledger, step) for step in story))
+            rows = {row.key: row.state async for row in ledger.listing()}
+            assert rows == {key: state for key, (state, _) in held.items()}
+            totals = await ledger.totals(REPO)
+            counted = Counter(state for state, _ in held.values())
+            assert totals.states == {state: counted[state] for state in State}
+            assert totals.bytes == sum(n for state, n in held.values() if state is State.MIRRORED)
+
+    asyncio.run(main())
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(run_steps, max_size=30))
+def test_a_run_is_either_settled_for_a_selection_or_listed_as_unsettled(story):
+    settled, version = {}, Counter()
+
+    async def take(ledger, step):
+        verb, number, selection = step
+        key = RunKey(REPO, str(number))
+        if verb in {"note", "change"}:
+            version[number] += verb == "change"
+            if verb == "change" or number not in settled:
+                settled[number] = ""
+            updated = EPOCH + timedelta(days=version[number])
+            await ledger.note_runs([Run(key, "success", updated_at=updated)], EPOCH)
+        elif number in settled and verb == "settle":
+            settled[number] = selection
+            await ledger.settle(key, selection, number)
+        elif number in settled:
+            settled[number] = ""
+            await (ledger.unsettle(key) if verb == "unsettle" else ledger.look_again(key, EPOCH))
+
+    async def main():
+        async with await open_ledger("sqlite://", durability="fast") as ledger:
+            await asyncio.gather(*(take(ledger, step) for step in story))
+            for selection in ("s", "t"):
+                done = [number for number, what in settled.items() if what == selection]
+                assert await ledger.settled_totals(REPO, selection, None) == (len(done), sum(done))
+                left = [int(row.key.run) async for row in ledger.unsettled(REPO, selection, None)]
+                assert left == sorted(set(settled) - set(done), reverse=True)
+
+    asyncio.run(main())
