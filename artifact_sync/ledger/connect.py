@@ -113,27 +113,25 @@ def _reading(url: URL, file: Path) -> Engine:
     """
     if not _is_there(file):
         raise absent(Place(str(file), file))
-    modes: list[dict[str, str]] = [{"mode": "ro"}]
-    log = file.with_name(file.name + "-wal")
-    if not log.exists() or not log.stat().st_size:
-        modes.append({"mode": "ro", "immutable": "1"})
-    plain = url.set(database=file.absolute().as_uri()).update_query_dict({"uri": "true"})
-    for mode in modes:
-        engine = _sqlite(plain.update_query_dict(mode), [])
-        try:
-            _probe(engine)
-        except OperationalError:
-            engine.dispose()
-            if mode is modes[-1]:
-                raise
-        else:
-            return engine
-    raise AssertionError  # pragma: no cover - the loop above returns or raises
+    plain = url.set(database=file.absolute().as_uri())
+    read_only = plain.update_query_dict({"uri": "true", "mode": "ro"})
+    try:
+        return _usable(_sqlite(read_only, []))
+    except OperationalError:
+        if _is_there(file.with_name(file.name + "-wal")):
+            raise
+        return _usable(_sqlite(read_only.update_query_dict({"immutable": "1"}), []))
 
 
-def _probe(engine: Engine) -> None:
-    with engine.begin() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+def _usable(engine: Engine) -> Engine:
+    """The engine, once it has read something."""
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one()
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
 
 
 def _sqlite(url: URL, pragmas: list[str]) -> Engine:

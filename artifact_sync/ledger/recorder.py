@@ -63,6 +63,9 @@ class Recorder:
         await self.aclose()
 
     async def claim_layout(self, template: str) -> str:
+        held = await self.layout()  # a reader then has nothing to write
+        if held is not None:
+            return held
         return await self._worker.write(partial(tallies.claim_layout, template=template))
 
     async def layout(self) -> str | None:

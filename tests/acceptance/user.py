@@ -1,0 +1,223 @@
+"""Somebody at a shell: an empty home, the real program, and what must hold of its words.
+
+``organisation`` is the small service that most of the acceptance tests mirror.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Scenario
+from artifact_sync.simulator.content import chunks
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+
+    from artifact_sync.simulator import Running, Simulator
+
+TOKEN = "pv1_not-for-anybodys-eyes"
+SECRETS = re.compile(r"not-for-anybodys-eyes|X-Amz-|md5=|expires=", re.IGNORECASE)
+"""The token, and what the queries of the simulator's links are made of."""
+
+DAY = 86_400.0
+MANIFESTS = {"SHA256SUMS", "run.json"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a call of the program left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def answer(self) -> dict[str, Any]:
+        """The one JSON object on stdout, and nothing else is there."""
+        assert self.out.count("\n") == 1, (self.out, self.err)
+        answer: dict[str, Any] = json.loads(self.out)
+        assert answer.get("exit_code", self.code) == self.code, (answer, self.err)
+        return answer
+
+    @property
+    def counts(self) -> tuple[int, int, int, int]:
+        """Of ``sync --json``: found, downloaded, kept, failed."""
+        found, downloaded, kept, failed = (
+            self.answer[name] for name in ("found", "downloaded", "kept", "failed")
+        )
+        return found, downloaded, kept, failed
+
+
+class User:
+    """Runs the program. After every call: no secret and no traceback was shown or kept."""
+
+    def __init__(self, folder: Path, service: Running | str) -> None:
+        self.folder = folder
+        self.root = folder / "mirror"
+        url = service if isinstance(service, str) else service.base_url
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "XDG_CONFIG_HOME": str(folder / ".config"),
+            "XDG_CONFIG_DIRS": str(folder / "etc"),
+            "SOURCECRAFT_TOKEN": TOKEN,
+            "ARTIFACT_SYNC_SOURCE__BASE_URL": url,
+            "PYTHONUTF8": "1",
+        }
+
+    def command(self, *arguments: object) -> list[str]:
+        return [sys.executable, "-m", "artifact_sync", *map(str, arguments)]
+
+    def run(self, *arguments: object, **environ: str) -> Done:
+        """Run a command to its end, in the user's folder."""
+        return self.finish(self.start(*arguments, **environ))
+
+    def start(self, *arguments: object, **environ: str) -> subprocess.Popen[str]:
+        """Start a command; ``finish`` afterwards."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environ | environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+        )
+
+    def finish(self, process: subprocess.Popen[str], number: signal.Signals | None = None) -> Done:
+        """Send a signal, if one is given, wait for the end, and look at what was said."""
+        if number is not None:
+            process.send_signal(number)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        self.check_words(out + err)
+        return Done(process.returncode, out, err)
+
+    def check_words(self, words: str) -> None:
+        assert not SECRETS.search(words), words
+        assert "Traceback" not in words, words
+        kept = [self.root / ".artifact-sync" / "ledger.sqlite", *self.root.glob("*/*/*/run.json")]
+        for path in kept:
+            if path.exists():
+                assert not SECRETS.search(path.read_bytes().decode("latin-1")), path
+
+    def sync(self, *arguments: object, **environ: str) -> Done:
+        """``sync`` into the user's mirror."""
+        return self.run("sync", *arguments, "--root", self.root, **environ)
+
+    def files(self, below: Path | str = "") -> dict[str, bytes]:
+        """The mirrored files by path: no manifests, no links, nothing of the program's own."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted((self.root / below).rglob("*"))
+            if path.is_file() and not path.is_symlink() and _is_mirrored(path, self.root)
+        }
+
+    def runs(self) -> set[str]:
+        """``org/repo/run`` of every run that has a manifest; ``sha256sum`` agrees with each."""
+        complete = set()
+        for sums in self.root.glob("*/*/*/SHA256SUMS"):
+            if not sums.parent.is_symlink():
+                check_sums(sums.parent)
+                complete.add(str(sums.parent.relative_to(self.root)))
+        return complete
+
+    def displaced(self) -> dict[str, bytes]:
+        """Contents of what was moved out of the way, by the path that it had."""
+        attic = self.root / ".artifact-sync" / "displaced"
+        return {
+            "/".join(path.relative_to(attic).parts[1:]): path.read_bytes()
+            for path in attic.rglob("*")
+            if path.is_file()
+        }
+
+    def staged(self) -> int:
+        """Bytes in staging."""
+        folder = self.root / ".artifact-sync" / "staging"
+        return sum(part.stat().st_size for part in folder.glob("*.part"))
+
+
+def _is_mirrored(path: Path, root: Path) -> bool:
+    parts = path.relative_to(root).parts
+    is_manifest = len(parts) == 4 and path.name in MANIFESTS
+    return parts[0] != ".artifact-sync" and not is_manifest
+
+
+def check_sums(folder: Path) -> None:
+    """The system's own program finds every file of a run as its manifest says, and no other."""
+    done = subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - MANIFESTS
+    assert {line.lstrip("\\").split("  ", 1)[1] for line in lines} == there
+
+
+def wait_until(happens: Callable[[], bool], seconds: float = 30) -> None:
+    """Wait for what a running program is about to do."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.01)
+
+
+def contents(simulator: Simulator, *repos: str) -> dict[str, bytes]:
+    """What a complete mirror of these repositories, or of all, holds: bytes by path."""
+    found = {}
+    for thing in simulator._world.objects.values():
+        key = thing.key
+        if not repos or str(key.run_key.repo) in repos:
+            path = "/".join([*key[:6], key.local_path.removeprefix("./")])
+            found[path] = b"".join(chunks(thing.content))
+    return found
+
+
+ARCHIVE, SIDECAR = "./dist/app.tar.gz", "./dist/app.tar.gz.sha256"
+REPORT, PAGE = "report/junit.xml", "site/index.html"
+
+
+def run_of_four(slug: str, status: str = "success", *, days: float = 1) -> Run:
+    """A run with two workflows: ``ci`` leaves an archive, its sidecar and a report, ``docs`` a
+    page."""
+    build = (
+        Artifact(ARCHIVE, size=40_000),
+        Artifact(SIDECAR, sha256_of=ARCHIVE),
+        Artifact(REPORT, text=f"<testsuite name='{slug}'/>\n"),
+    )
+    page = (Artifact(PAGE, text=f"<!doctype html><p>{slug}\n"),)
+    cubes = (Cube(artifacts=build), Cube("pages", "docs", "site", artifacts=page))
+    return Run(slug, status, age=days * DAY, cubes=cubes)
+
+
+def organisation(**more: Any) -> Scenario:
+    """``acme``: three finished runs of ``rocket`` and one that goes on, one of ``website``, none of
+    ``docs``."""
+    rocket = (
+        run_of_four("1", days=10),
+        run_of_four("2", days=3),
+        run_of_four("3", "failed", days=2),
+        Run("4", "processing", cubes=(Cube(artifacts=(Artifact("late", status="registered"),)),)),
+    )
+    repos = (
+        Repo("acme/rocket", runs=rocket),
+        Repo("acme/website", runs=(run_of_four("1"),)),
+        Repo("acme/docs"),
+    )
+    return Scenario(**{"api": Api(tokens=(TOKEN,)), "repos": repos} | more)
