@@ -6,7 +6,6 @@ Decides when to try again. Receiving a body is ``reception``'s, what an answer m
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
 from artifact_sync.staging import Identity, Staged, Vouched
 
 if TYPE_CHECKING:
+    from random import Random
+
     from artifact_sync.model import Link
     from artifact_sync.ports import Opened
 
@@ -65,7 +66,7 @@ class _Transfer:
         self._tools = tools
         self._wanted = wanted
         self._key = wanted.artifact.key
-        self._budget = Budget(tools.policy, random.Random())  # noqa: S311 - jitter is no secret
+        self._budget = Budget(tools.policy, tools.rng)
         self.staged = Staged(tools.staging, self._key, wanted.artifact.version)
 
     async def run(self) -> Fetched:
@@ -152,7 +153,7 @@ class _Transfer:
 class Budget:
     """How often one artifact is tried: so many times without getting further."""
 
-    def __init__(self, policy: RetryPolicy, rng: random.Random) -> None:
+    def __init__(self, policy: RetryPolicy, rng: Random) -> None:
         self._policy = policy
         self._rng = rng
         self._failures = 0

@@ -330,7 +330,6 @@ class ArtifactRow:
     """Passes in which it failed since it was last well."""
     first_seen: datetime | None = None
     mirrored_at: datetime | None = None
-    next_try: datetime | None = None
     reason: str = ""
     message: str = ""
 

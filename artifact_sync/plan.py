@@ -8,7 +8,6 @@ mirrored, same version, its file stands with its size  KEEP
 mirrored, but the file is missing or of another size   DOWNLOAD
 mirrored, but left anew upstream                       DOWNLOAD
 gone for long, and nobody insists                      GIVE_UP
-failed before and not due yet (the daemon only)        LATER
 anything else                                          DOWNLOAD
 =====================================================  =========
 
@@ -59,8 +58,6 @@ class Terms:
     now: datetime
     insist: bool = False
     """The user named the run: what was given up is tried again."""
-    eager: bool = True
-    """The user is waiting: what failed before is tried again now, whenever it is due."""
 
 
 def make(run: Run, collected: Collected, known: Known, terms: Terms) -> Plan:
@@ -154,8 +151,6 @@ def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: Term
     given_up = row.state is State.GONE and old and row.attempts >= _LAST_TRIES
     if given_up and not terms.insist:
         return Step(Action.GIVE_UP, artifact, place, row.message, Reason.GONE, row)
-    if not terms.eager and row.next_try is not None and terms.now < row.next_try:
-        return Step(Action.LATER, artifact, place, row.message, row=row)
     return Step(Action.DOWNLOAD, artifact, place, f"failed before: {row.message}", row=row)
 
 

@@ -6,6 +6,7 @@ A file smaller than a block never touches staging: it is judged in memory and pu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from random import Random
 from typing import TYPE_CHECKING
 
 from artifact_sync.errorpage import failure_of_store_error, store_error
@@ -64,6 +65,8 @@ class Tools:
     offload: Offload
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     min_free: int = 0
+    rng: Random = field(default_factory=Random)
+    """For the jitter between tries."""
 
 
 class Reception:

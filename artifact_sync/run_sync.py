@@ -6,8 +6,10 @@ decided in ``plan``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from artifact_sync import plan as planning
@@ -17,16 +19,21 @@ from artifact_sync.events import Failed, Noticed, RunCompleted, RunPlanned
 from artifact_sync.fetching import Fetching, Works
 from artifact_sync.lapse import link_of
 from artifact_sync.mirror import manifest
-from artifact_sync.model import Action, Failure, State
+from artifact_sync.model import Action, ArtifactKey, ArtifactRow, Failure, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import ArtifactKey, ArtifactRow, MirrorPath, Plan, Run, RunKey
+    from artifact_sync.model import MirrorPath, Plan, Run, RunKey
     from artifact_sync.report import Report
     from artifact_sync.rules import Rules
+
+Rows = Mapping[ArtifactKey, ArtifactRow]
+
+_BATCH = 500
+"""Artifacts that are noted at a time: what is on its way to the ledger takes memory, too."""
 
 _FIRST_LOOK = timedelta(minutes=1)
 _LAST_LOOK = timedelta(hours=6)
@@ -41,7 +48,7 @@ class Mode:
     insist: bool = False
     """The runs were named by the user: what was given up is tried again."""
     eager: bool = True
-    """The user waits: nothing outstanding is put off until it is due."""
+    """The user waits: no outstanding run is put off until it is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +77,25 @@ class RunSync:
     async def carry_out(self, run: Run, looks: int) -> None:
         """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk."""
         collected = collect(run, self.selection.rules)
-        plan = await self._plan(run, collected)
+        rows = await self.works.ledger.artifacts(run.key)
+        plan = await self._plan(run, collected, rows)
         self.works.tools.observer.notify(RunPlanned(plan))
         for word in sorted(collected.unknown):
             self._notice(f"unknown artifact status {word!r} in {run.key}: taken as not yet there")
         self._count(plan)
         if not self.mode.dry_run:
-            await self._note(plan)
+            await self._note(plan, rows)
+            del rows  # a run can have thousands
             kept = await self._fetch(plan) + sum(1 for _ in plan.having(Action.KEEP))
             await self._conclude(run, kept, looks)
 
-    async def _plan(self, run: Run, collected: Collected) -> Plan:
-        rows = await self.works.ledger.artifacts(run.key)
+    async def _plan(self, run: Run, collected: Collected, rows: Rows) -> Plan:
         standing = await self.works.tools.offload(self._standing, list(rows.values()))
         terms = planning.Terms(
             self.selection.layout.place,
             self.selection.layout.collision_key,
             self.works.tools.clock.now(),
             self.mode.insist,
-            self.mode.eager,
         )
         return planning.make(run, collected, planning.Known(rows, standing), terms)
 
@@ -121,23 +128,21 @@ class RunSync:
     def _notice(self, message: str) -> None:
         self.works.tools.observer.notify(Noticed(message))
 
-    async def _note(self, plan: Plan) -> None:
+    async def _note(self, plan: Plan, rows: Rows) -> None:
         """Let the ledger know of what is new, of what is refused, and of what is wanted no more."""
         now, ledger = self.works.tools.clock.now(), self.works.ledger
-        await ledger.record_states(list(_news(plan)), now)
+        news = _news(plan)
+        while batch := list(islice(news, _BATCH)):
+            await ledger.record_states(batch, now)
         for step in plan.having(Action.REFUSE):
             if step.row is None or step.row.state is not State.REFUSED:
                 key, reason = step.artifact.key, step.reason or Reason.UNSAFE_PATH
                 failure = Failure.of(key, reason, step.why)
                 await ledger.record_failure(key, State.REFUSED, failure, now)
-        known = await ledger.artifacts(plan.run.key)
         planned = {step.artifact.key for step in plan.steps if step.action is not Action.SKIP}
-        strays = [
-            key
-            for key, row in known.items()
-            if key not in planned and row.state is not State.MIRRORED
-        ]
-        await ledger.forget(strays)
+        unmirrored = {key for key, row in rows.items() if row.state is not State.MIRRORED}
+        if strays := unmirrored - planned:
+            await ledger.forget(sorted(strays))
 
     async def _fetch(self, plan: Plan) -> int:
         """Carry out the downloads; how many have come."""

@@ -216,4 +216,8 @@ def _ledger_url(config: Config, root: Path) -> str | Path:
 
 def _has_ledger(config: Config) -> bool:
     """Whether there is a ledger to be read; of a server's, opening it will tell."""
-    return config.ledger.url is not None or (root_of(config) / OWN / LEDGER).is_file()
+    url = config.ledger.url
+    if url is None:
+        return (root_of(config) / OWN / LEDGER).is_file()
+    file = url.removeprefix("sqlite:///")
+    return file == url or Path(file).is_file()

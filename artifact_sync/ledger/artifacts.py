@@ -33,7 +33,6 @@ _FRESH = {
     "etag": "",
     "content_encoding": "",
     "attempts": 0,
-    "next_try": None,
     "reason": "",
     "message": "",
     "first_seen": None,
@@ -74,7 +73,6 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
         "content_encoding": file.content_encoding,
         "mirrored_at": file.fetched_at,
         "attempts": 0,
-        "next_try": None,
         "reason": "",
         "message": "",
     }

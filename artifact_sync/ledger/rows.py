@@ -31,6 +31,7 @@ RUN = (
     runs.c.seen_at,
     runs.c.next_look,
     runs.c.looks,
+    runs.c.complete,
 )
 
 _KEY = (
@@ -55,7 +56,6 @@ _HELD = (
     artifacts.c.attempts,
     artifacts.c.first_seen,
     artifacts.c.mirrored_at,
-    artifacts.c.next_try,
     artifacts.c.reason,
     artifacts.c.message,
 )

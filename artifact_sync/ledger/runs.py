@@ -86,9 +86,15 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
     new = [run for slug, run in found.items() if slug not in known]
     same = [row.id for row in known.values() if row.fingerprint == found[row.run].fingerprint]
     changed = [row for row in known.values() if row.fingerprint != found[row.run].fingerprint]
+    # the run's own answer may have said otherwise since: what was heard last counts
+    other = [row for row in known.values() if row.status != found[row.run].status]
     _insert(tx, repo_id, new, at)
     for ids in chunks(same):
         tx.connection.execute(update(runs).where(runs.c.id.in_(ids)).values(seen_at=at))
+    if other:
+        words = [{"this": row.id, "word": found[row.run].status} for row in other]
+        query = update(runs).where(runs.c.id == bindparam("this"))
+        tx.connection.execute(query.values(status=bindparam("word")), words)
     if changed:
         rows = [{"this": row.id, **_changed(found[row.run], at)} for row in changed]
         tx.connection.execute(update(runs).where(runs.c.id == bindparam("this")), rows)
@@ -96,7 +102,7 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
 
 def _known(connection: Connection, repo_id: int, slugs: Sequence[str]) -> Iterator[AnyRow]:
     for some in chunks(slugs):
-        query = select(runs.c.id, runs.c.run, runs.c.fingerprint)
+        query = select(runs.c.id, runs.c.run, runs.c.fingerprint, runs.c.status)
         yield from connection.execute(query.where(runs.c.repo_id == repo_id, runs.c.run.in_(some)))
 
 

@@ -111,7 +111,6 @@ artifacts = Table(
     Column("etag", AnyText, nullable=False),
     Column("content_encoding", AnyText, nullable=False),
     Column("attempts", Integer, nullable=False),
-    Column("next_try", Moment),
     Column("reason", Text, nullable=False),
     Column("message", AnyText, nullable=False),
     Column("first_seen", Moment),

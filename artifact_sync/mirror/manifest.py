@@ -76,7 +76,8 @@ def run_json(
     run: Run | RunRow, rows: Iterable[ArtifactRow], folder: MirrorPath, host: str
 ) -> bytes:
     """``run.json`` of a run, its mirrored artifacts, its folder, and the service's host."""
-    artifacts = [_artifact(row, relative(row.path, folder)) for row in rows if row.path is not None]
+    paths = {relative(row.path, folder): row for row in rows if row.path is not None}
+    artifacts = ",\n".join(_rendered(_artifact(paths[path], path), 4) for path in sorted(paths))
     about = {
         "format": _FORMAT,
         "tool": "artifact-sync",
@@ -87,12 +88,18 @@ def run_json(
         "event": run.event,
         "created_at": _date(run.created_at),
         "finished_at": _date(run.finished_at),
-        "artifacts": sorted(artifacts, key=lambda artifact: artifact["path"]),
+        "artifacts": [],
     }
-    text = json.dumps(about, indent=2, sort_keys=True, ensure_ascii=False)
-    return (
-        text.encode("utf-8", "backslashreplace") + b"\n"
-    )  # a lone surrogate becomes JSON's \udXXX
+    # a run can have thousands of artifacts: they are rendered one by one, not as one tree
+    before, _, behind = _rendered(about).partition("[]")  # the first key there is
+    listed = f"[\n{artifacts}\n  ]" if artifacts else "[]"
+    # a lone surrogate becomes JSON's \udXXX
+    return (before + listed + behind + "\n").encode("utf-8", "backslashreplace")
+
+
+def _rendered(value: dict[str, Any], indent: int = 0) -> str:
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    return " " * indent + text.replace("\n", "\n" + " " * indent)
 
 
 def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:

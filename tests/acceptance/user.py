@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Scenario
@@ -21,6 +20,7 @@ from artifact_sync.simulator.content import chunks
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
+    from pathlib import Path
 
     from artifact_sync.simulator import Running, Simulator
 

@@ -90,13 +90,14 @@ def test_a_service_that_is_always_down_is_unreachable(trial: Trial, code: int) -
     assert len(trial.service.api.requests) == 3
 
 
-@pytest.mark.parametrize("code", [429, 500, 502, 503, 504])
-def test_down_then_fine(trial: Trial, code: int) -> None:
-    trial.service.file(CONTENT)
-    for path in (trial.service.runs_path(), trial.service.runs_path(run="1")):
-        trial.service.api_behaviour[path] = in_turn(api_error(code), honest)
-    assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
+def test_down_then_fine(trial: Trial) -> None:
+    repos = {f"org/r{code}": code for code in (429, 500, 502, 503, 504)}
+    for repo, code in repos.items():
+        trial.service.run({"app.bin": CONTENT}, repo=repo)
+        for run in ("", "1"):
+            path = trial.service.runs_path(repo, run)
+            trial.service.api_behaviour[path] = in_turn(api_error(code), honest)
+    assert trial.sync(*repos).counts == (5, 5, 0, 0)
 
 
 def test_retry_after_of_the_api_is_waited_for(trial: Trial) -> None:

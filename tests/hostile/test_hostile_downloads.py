@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from behaviours import (
     chunked,
     cut,
@@ -100,11 +99,12 @@ def test_chunked_without_its_last_chunk_then_fine(trial: Trial) -> None:
     assert trial.has(CONTENT)
 
 
-@pytest.mark.parametrize("count", [HALF, None])
-def test_no_length_and_no_marked_end_is_never_believed(trial: Trial, count: int | None) -> None:
-    trial.service.file(CONTENT, until_close(count))
+def test_no_length_and_no_marked_end_is_never_believed(trial: Trial) -> None:
+    files = {"early": File(CONTENT, until_close(HALF)), "whole": File(CONTENT, until_close())}
+    trial.service.run(files)
     outcome = trial.sync()
     assert outcome.exit_code == 1
+    assert set(outcome.reasons_by("local_path")) == {"early", "whole"}
     assert set(outcome.reasons) <= {"cut", "bad_response"}
     assert trial.has_nothing()
 
@@ -159,35 +159,27 @@ def test_a_206_of_other_content_without_a_validator_is_found_out_by_the_digest(
     assert trial.has(OTHER)
 
 
-@pytest.mark.parametrize(
-    ("start", "label"),
-    [
-        (HALF - 1, f"bytes {HALF - 1}-{len(CONTENT) - 1}/{len(CONTENT)}"),
-        (HALF + 1, f"bytes {HALF + 1}-{len(CONTENT) - 1}/{len(CONTENT)}"),
-        (0, ALL),
-        (HALF, f"bytes {HALF}-{len(CONTENT)}/{len(CONTENT) + 1}"),
-        (HALF, f"bytes {HALF}-{len(CONTENT) - 2}/{len(CONTENT) - 1}"),
-        (HALF, "bytes wrong"),
-        (HALF, ""),
-        (HALF, f"bytes {len(CONTENT) - 1}-{HALF}/{len(CONTENT)}"),
-    ],
-    ids=[
-        "offset-low",
-        "offset-high",
-        "offset-0",
-        "total-high",
-        "total-low",
-        "garbled",
-        "none",
-        "backwards",
-    ],
-)
-def test_a_206_with_a_wrong_offset_or_total_starts_over(
-    trial: Trial, start: int, label: str
-) -> None:
-    trial.service.file(CONTENT, in_turn(cut(HALF), when_resumed(part(start, label))))
-    assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
+WRONG_PARTS = {
+    "offset too low": (HALF - 1, f"bytes {HALF - 1}-{len(CONTENT) - 1}/{len(CONTENT)}"),
+    "offset too high": (HALF + 1, f"bytes {HALF + 1}-{len(CONTENT) - 1}/{len(CONTENT)}"),
+    "offset 0": (0, ALL),
+    "total too high": (HALF, f"bytes {HALF}-{len(CONTENT)}/{len(CONTENT) + 1}"),
+    "total too low": (HALF, f"bytes {HALF}-{len(CONTENT) - 2}/{len(CONTENT) - 1}"),
+    "garbled": (HALF, "bytes wrong"),
+    "none": (HALF, ""),
+    "backwards": (HALF, f"bytes {len(CONTENT) - 1}-{HALF}/{len(CONTENT)}"),
+}
+
+
+def test_a_206_with_a_wrong_offset_or_total_starts_over(trial: Trial) -> None:
+    files = {
+        name: File(CONTENT, in_turn(cut(HALF), when_resumed(part(start, label))))
+        for name, (start, label) in WRONG_PARTS.items()
+    }
+    trial.service.run(files)
+    assert trial.sync().counts == (len(files), len(files), 0, 0)
+    assert all(trial.has(CONTENT, name) for name in files)
+    assert all(file.ranges[:2] == [None, f"bytes={HALF}-"] for file in files.values())
 
 
 def test_a_206_that_nobody_asked_for_is_refused(trial: Trial) -> None:

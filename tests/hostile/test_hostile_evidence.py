@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 
-import pytest
 from behaviours import (
     Behaviour,
     chunked,
@@ -17,6 +16,7 @@ from behaviours import (
     store_error_page,
 )
 from digests import DIGESTS, structured
+from hostile_service import File
 from trial import Trial, noise
 
 CONTENT = noise(1, 300_001)
@@ -24,21 +24,27 @@ OTHER = noise(2, 300_001)
 ALL = f"bytes 0-{len(CONTENT) - 1}/{len(CONTENT)}"
 
 
-@pytest.mark.parametrize("name", DIGESTS)
-def test_a_bit_that_is_always_flipped_is_an_integrity_failure(trial: Trial, name: str) -> None:
-    file = trial.service.file(CONTENT, flipped)
-    file.headers[name] = DIGESTS[name](CONTENT)
+def with_digests(behaviour: Behaviour) -> dict[str, File]:
+    """A file for each header, which holds the right digest of what should come."""
+    return {
+        name: File(CONTENT, behaviour, {name: digest(CONTENT)}) for name, digest in DIGESTS.items()
+    }
+
+
+def test_a_bit_that_is_always_flipped_is_an_integrity_failure(trial: Trial) -> None:
+    trial.service.run(with_digests(flipped))
     outcome = trial.sync()
-    assert (outcome.exit_code, outcome.reasons) == (5, ["integrity"])
+    assert outcome.exit_code == 5
+    assert outcome.reasons_by("local_path") == dict.fromkeys(DIGESTS, "integrity")
     assert trial.has_nothing()
 
 
-@pytest.mark.parametrize("name", DIGESTS)
-def test_a_bit_that_was_flipped_once_is_fetched_again(trial: Trial, name: str) -> None:
-    file = trial.service.file(CONTENT, in_turn(flipped, honest))
-    file.headers[name] = DIGESTS[name](CONTENT)
-    assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
+def test_a_bit_that_was_flipped_once_is_fetched_again(trial: Trial) -> None:
+    files = with_digests(in_turn(flipped, honest))
+    trial.service.run(files)
+    assert trial.sync().counts == (len(DIGESTS), len(DIGESTS), 0, 0)
+    assert all(trial.has(CONTENT, name) for name in files)
+    assert {len(file.visits) for file in files.values()} == {2}
 
 
 def test_a_bit_flipped_in_a_file_that_is_too_big_for_memory_is_found(trial: Trial) -> None:
@@ -49,37 +55,39 @@ def test_a_bit_flipped_in_a_file_that_is_too_big_for_memory_is_found(trial: Tria
     assert trial.staged() == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
+def test_a_digest_that_cannot_be_read_condemns_nothing(trial: Trial) -> None:
+    odd = [
         ("Repr-Digest", "sha-256=:%%%:"),
         ("Repr-Digest", "snake-oil=:AAAA:"),
         ("Digest", "UNIXsum=30637, , ="),
         ("Content-MD5", "short"),
         ("x-amz-checksum-sha256", "AAAA-12"),
-    ],
-)
-def test_a_digest_that_cannot_be_read_condemns_nothing(trial: Trial, name: str, value: str) -> None:
-    trial.service.file(CONTENT).headers[name] = value
-    assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
+        ("x-goog-hash", "crc32c"),
+    ]
+    trial.service.run({str(n): File(CONTENT, headers=dict([pair])) for n, pair in enumerate(odd)})
+    assert trial.sync().counts == (6, 6, 0, 0)
 
 
-@pytest.mark.parametrize(
-    "value", [hashlib.md5(OTHER, usedforsecurity=False).hexdigest(), "0" * 32 + "-3"]
-)
-def test_an_md5_shaped_etag_that_is_not_the_md5_condemns_nothing(trial: Trial, value: str) -> None:
-    trial.service.file(CONTENT, ETag=f'"{value}"')
-    assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
+def test_an_md5_shaped_etag_that_is_not_the_md5_condemns_nothing(trial: Trial) -> None:
+    of_another = hashlib.md5(OTHER, usedforsecurity=False).hexdigest()
+    etags = {"other": of_another, "parts": "0" * 32 + "-3", "upper": of_another.upper()}
+    trial.service.run(
+        {name: File(CONTENT, headers={"ETag": f'"{etag}"'}) for name, etag in etags.items()}
+    )
+    assert trial.sync().counts == (3, 3, 0, 0)
 
 
-@pytest.mark.parametrize("code", ["InternalError", "AccessDenied", "NoSuchKey", "SomethingNew"])
-def test_200_with_an_object_stores_error_is_never_the_file(trial: Trial, code: str) -> None:
-    trial.service.file(CONTENT, store_error(200, code))
+def test_200_with_an_object_stores_error_is_never_the_file(trial: Trial) -> None:
+    codes = ("InternalError", "AccessDenied", "NoSuchKey", "SomethingNew")
+    trial.service.run({f"{code}.bin": File(CONTENT, store_error(200, code)) for code in codes})
     outcome = trial.sync()
     assert outcome.exit_code == 1
-    assert set(outcome.reasons) <= {"error_page", "link", "gone", "throttled"}
+    assert outcome.reasons_by("local_path") == {
+        "InternalError.bin": "throttled",
+        "AccessDenied.bin": "link",
+        "NoSuchKey.bin": "gone",
+        "SomethingNew.bin": "error_page",
+    }
     assert trial.has_nothing()
 
 
@@ -114,18 +122,19 @@ def test_gzip_is_kept_as_it_was_served_and_labelled(trial: Trial) -> None:
     assert all(v.header("accept-encoding") == "identity" for v in trial.service.origin.requests)
 
 
-@pytest.mark.parametrize(
-    "value", ["attachment; filename=../../x", "attachment; filename*=UTF-8''%2e%2e%2f%2e%2e%2fx"]
-)
-def test_content_disposition_names_nothing(trial: Trial, value: str) -> None:
-    trial.service.file(CONTENT, Content_Disposition=value)
+def test_content_disposition_names_nothing(trial: Trial) -> None:
+    evil = ["attachment; filename=../../x", "attachment; filename*=UTF-8''%2e%2e%2f%2e%2e%2fx"]
+    files = {
+        f"{n}.bin": File(CONTENT, headers={"Content-Disposition": text})
+        for n, text in enumerate(evil)
+    }
+    trial.service.run(files)
     assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
-    assert trial.files() == [trial.place()]
+    assert trial.files() == [trial.place("0.bin"), trial.place("1.bin")]
 
 
-@pytest.mark.parametrize("behaviour", [honest, chunked()], ids=["length", "chunked"])
-def test_an_empty_file_is_a_file(trial: Trial, behaviour: Behaviour) -> None:
-    trial.service.file(b"", behaviour)
-    assert trial.sync().counts == (1, 1, 0, 0)
-    assert trial.has(b"")
+def test_an_empty_file_is_a_file(trial: Trial) -> None:
+    trial.service.run({"length": File(b""), "chunked": File(b"", chunked())})
+    assert trial.sync().counts == (2, 2, 0, 0)
+    assert trial.has(b"", "length")
+    assert trial.has(b"", "chunked")

@@ -149,11 +149,10 @@ def test_a_name_that_is_not_unicode_is_refused(trial: Trial) -> None:
     assert [path.read_bytes() for path in trial.files()] == [CONTENT]
 
 
-@pytest.mark.parametrize("name", ["a*b.txt", "a?b", "a:stream", 'a"b', "a<b>c", "a|b"])
-def test_a_name_that_windows_forbids_is_kept_within_its_cube_or_refused(
-    trial: Trial, name: str
-) -> None:
-    trial.service.run({name: CONTENT})
+def test_a_name_that_windows_forbids_is_kept_within_its_cube_or_refused(trial: Trial) -> None:
+    names = ["a*b.txt", "a?b", "a:stream", 'a"b', "a<b>c", "a|b"]
+    trial.service.run({name: f"of {name}".encode() for name in names})
     outcome = trial.sync()
-    assert (outcome.exit_code, outcome.reasons) in [(0, []), (1, ["unsafe_path"])]
-    assert len(trial.files(trial.place("."))) == (1 if outcome.exit_code == 0 else 0)
+    assert set(outcome.reasons) <= {"unsafe_path"}
+    assert len(trial.files(trial.place("."))) + len(outcome.failures) == len(names)
+    assert len(trial.files()) + len(outcome.failures) == len(names)

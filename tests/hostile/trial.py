@@ -54,6 +54,10 @@ class Outcome:
     def reasons(self) -> list[str]:
         return sorted(failure["reason"] for failure in self.failures)
 
+    def reasons_by(self, name: str) -> dict[str, str]:
+        """The failures' reasons by their ``local_path``, ``run`` or ``repo``."""
+        return {failure[name]: failure["reason"] for failure in self.failures}
+
     @property
     def counts(self) -> tuple[int, int, int, int]:
         """Artifacts found, downloaded, kept and failed."""

@@ -128,3 +128,26 @@ def test_run_json_is_utf_8_and_valid_json_whatever_the_slugs():
 def test_a_file_outside_the_run_is_no_part_of_its_manifest():
     with pytest.raises(ValueError, match="not below"):
         manifest.relative(MirrorPath("acme/shop/421/x"), FOLDER)
+
+
+def test_odd_slugs_stay_what_they_are_in_run_json() -> None:
+    odd = "a[]b\u2028c\x85d"
+    key = ArtifactKey("org", "[]", "7", odd, "[]", "{}", "a.bin")
+    row = ArtifactRow(key, State.MIRRORED, MirrorPath("r/a.bin"), 1, "00")
+    run = Run(RunKey(RepoName("org", "[]"), "7"), "success", event="[]")
+    about = json.loads(manifest.run_json(run, [row], MirrorPath("r"), "host"))
+    assert (about["repo"], about["event"]) == ("[]", "[]")
+    (artifact,) = about["artifacts"]
+    assert (artifact["workflow"], artifact["task"], artifact["cube"]) == (odd, "[]", "{}")
+
+
+def test_run_json_is_plain_indented_json_with_sorted_keys() -> None:
+    key = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
+    rows = [
+        ArtifactRow(key._replace(cube=cube), State.MIRRORED, MirrorPath(f"r/{cube}"), 1, "00")
+        for cube in "ba"
+    ]
+    run = Run(RunKey(RepoName("org", "repo"), "7"), "success")
+    text = manifest.run_json(run, rows, MirrorPath("r"), "host").decode()
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
+    assert [artifact["path"] for artifact in json.loads(text)["artifacts"]] == ["a", "b"]

@@ -46,11 +46,10 @@ def planned(
     standing: dict[str, int] | None = None,
     pending: tuple[Artifact, ...] = (),
     insist: bool = False,
-    eager: bool = True,
 ) -> list[Step]:
     sizes = {MirrorPath(path): size for path, size in (standing or {}).items()}
     known = planning.Known({it.key: it for it in rows}, sizes)
-    terms = planning.Terms(LAYOUT.place, LAYOUT.collision_key, NOW, insist, eager)
+    terms = planning.Terms(LAYOUT.place, LAYOUT.collision_key, NOW, insist)
     return list(planning.make(RUN, Collected(artifacts, pending), known, terms).steps)
 
 
@@ -131,10 +130,10 @@ def test_the_same_path_in_two_cubes_is_two_files() -> None:
     assert actions(planned(A, artifact("a.txt", cube="d"))) == [Action.DOWNLOAD, Action.DOWNLOAD]
 
 
-def test_what_failed_before_is_tried_again_at_once_when_somebody_waits() -> None:
-    failed = row(A, State.FAILED, attempts=9, next_try=NOW + timedelta(hours=1), message="cut")
-    assert actions(planned(A, rows=(failed,))) == [Action.DOWNLOAD]
-    assert actions(planned(A, rows=(failed,), eager=False)) == [Action.LATER]
+def test_what_failed_before_is_tried_again_and_the_plan_says_why() -> None:
+    failed = row(A, State.FAILED, attempts=9, message="cut")
+    (step,) = planned(A, rows=(failed,))
+    assert (step.action, step.why) == (Action.DOWNLOAD, "failed before: cut")
 
 
 def test_what_is_gone_for_days_is_given_up_unless_somebody_insists() -> None:

@@ -103,7 +103,6 @@ def _artifacts() -> None:
         sa.Column("etag", _TEXT, nullable=False),
         sa.Column("content_encoding", _TEXT, nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("next_try", _MOMENT),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("message", _TEXT, nullable=False),
         sa.Column("first_seen", _MOMENT),

@@ -1,0 +1,272 @@
+"""``status``, ``ls`` and ``verify``: what they tell of a mirror, and what a repair does to it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from user import ARCHIVE, PAGE, REPORT, SIDECAR, User, contents, organisation
+
+from artifact_sync.simulator import Running, running_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ROCKET, WEBSITE = "acme/rocket", "acme/website"
+TWO_TRIES = {"ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS": "2"}
+GONE = "the file's server answered 404 (NoSuchKey)"
+
+ALL_OK = "24 ok, 0 missing, 0 changed, 0 extra\n"
+"""16 files, and two manifests for each of the four runs."""
+HINT = "artifact-sync verify --repair fetches damaged files again\n"
+
+
+def place(local_path: str, run: str = "1", repo: str = ROCKET) -> str:
+    cube = "docs/site/pages" if local_path == PAGE else "ci/build/build"
+    return f"{repo}/{run}/{cube}/{local_path.removeprefix('./')}"
+
+
+@pytest.fixture(scope="module")
+def mirrored(service: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete mirror of the organisation, to be copied."""
+    maker = User(tmp_path_factory.mktemp("maker"), service)
+    assert maker.sync("acme/*").code == 0
+    return maker.root
+
+
+@pytest.fixture
+def owner(user: User, mirrored: Path) -> User:
+    """A user with a complete mirror."""
+    shutil.copytree(mirrored, user.root, symlinks=True)
+    return user
+
+
+@pytest.fixture(scope="module")
+def poor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """A user whose mirror lacks a file of run 2 of the rocket, which is gone upstream."""
+    with running_in_thread(organisation()) as running:
+        running.simulator.remove_file(ROCKET, "2", REPORT)
+        user = User(tmp_path_factory.mktemp("poor"), running)
+        assert user.sync(ROCKET, "acme/docs", **TWO_TRIES).code == 1
+        yield user
+
+
+# status and ls
+
+
+@pytest.mark.parametrize("command", ["status", "ls", "verify"])
+def test_while_nothing_is_mirrored_yet_they_say_so_and_make_nothing(
+    user: User, command: str
+) -> None:
+    done = user.run(command, "--root", user.root, "--json")
+    assert (done.code, done.out, done.err) == (
+        2,
+        "",
+        f"artifact-sync: nothing is mirrored in {user.root} yet: run artifact-sync sync\n",
+    )
+    assert not user.root.exists()
+
+
+def test_status_is_a_line_a_repository_and_its_last_error(poor: User) -> None:
+    done = poor.run("status", "--root", poor.root)
+    head, docs, rocket, error = done.out.splitlines()
+    size = sum(map(len, poor.files().values()))
+    assert (done.code, done.err) == (0, "")
+    assert head == ("REPOSITORY   RUNS  FILES       SIZE  OUTSTANDING  LAST PASS  LAST COMPLETE")
+    assert docs.split()[:5] == ["acme/docs", "0", "0", "0", "B"]
+    assert docs.split()[-1] == "ago"
+    assert rocket.split()[:6] == [ROCKET, "4", "11", f"{size / 1024:.1f}", "KiB", "1"]
+    assert rocket.split()[-1] == "never"
+    assert error == f"last error of acme/rocket: {GONE}"
+
+
+def test_status_as_json(poor: User) -> None:
+    done = poor.run("status", "--root", poor.root, "--json")
+    docs, rocket = done.answer["repositories"]
+    for name in ("last_pass", "last_mirrored"):
+        assert datetime.fromisoformat(rocket.pop(name)).tzinfo is not None
+    assert rocket == {
+        "repo": ROCKET, "runs": 4, "settled": 2, "bytes": sum(map(len, poor.files().values())),
+        "states": {
+            "wanted": 0, "pending": 0, "mirrored": 11, "failed": 0, "gone": 1, "refused": 0,
+        },
+        "newest_run": "4", "last_complete": None, "last_error": GONE,
+    }  # fmt: skip
+    assert (docs["repo"], docs["runs"], docs["last_error"]) == ("acme/docs", 0, "")
+    assert docs["last_complete"] == docs["last_pass"]
+
+
+def test_ls_is_a_line_an_artifact_with_the_last_error_of_what_is_not_there(poor: User) -> None:
+    done = poor.run("ls", ROCKET, "--run", "2", "--root", poor.root)
+    columns = [line.split(maxsplit=5) for line in done.out.splitlines()]
+    assert done.code == 0
+    assert [(it[0], it[3], it[-1].split("ago  ")[-1]) for it in columns] == [
+        ("mirrored", "digest", place(ARCHIVE, "2")),
+        ("mirrored", "checksum", place(SIDECAR, "2")),
+        ("gone", columns[2][3], f"{place(REPORT, '2')}  ({GONE})"),
+        ("mirrored", "checksum", place(PAGE, "2")),
+    ]
+    assert "39.1 KiB" in done.out.splitlines()[0]
+
+
+def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
+    listed = poor.run("ls", ROCKET, "--run", "2", "--root", poor.root, "--json")
+    archive, _, report, _ = listed.answer["artifacts"]
+    for name in ("first_seen", "mirrored_at"):
+        assert datetime.fromisoformat(archive.pop(name)).tzinfo is not None
+    sums = (poor.root / ROCKET / "1/SHA256SUMS").read_text()
+    where = {"repo": ROCKET, "run": "2", "workflow": "ci", "task": "build", "cube": "build"}
+    assert len(archive.pop("sha256")) == len(sums.split()[0])
+    assert archive == where | {
+        "local_path": ARCHIVE, "state": "mirrored", "path": place(ARCHIVE, "2"), "size": 40_000,
+        "strength": "digest", "evidence": ["sidecar:sha-256", "etag:md5", "length"],
+        "attempts": 0, "reason": None, "message": None,
+    }  # fmt: skip
+    del report["first_seen"]
+    assert report == where | {
+        "local_path": REPORT, "state": "gone", "path": None, "size": None, "sha256": None,
+        "strength": None, "evidence": [], "attempts": 1, "mirrored_at": None, "reason": "gone",
+        "message": GONE,
+    }  # fmt: skip
+
+
+def test_ls_lists_newest_runs_first_and_all_repositories_unless_one_is_named(owner: User) -> None:
+    listed = owner.run("ls", "--root", owner.root, "--json").answer["artifacts"]
+    runs = [(it["repo"], it["run"]) for it in listed]
+    assert list(dict.fromkeys(runs)) == [
+        (ROCKET, "3"), (ROCKET, "2"), (ROCKET, "1"), (WEBSITE, "1"),
+    ]  # fmt: skip
+    assert {it["path"] for it in listed} == owner.files().keys()
+    one = owner.run("ls", WEBSITE, "--root", owner.root)
+    assert (one.code, len(one.out.splitlines())) == (0, 4)
+    none = owner.run("ls", "acme/docs", "--root", owner.root, "--json")
+    assert (none.code, none.answer) == (0, {"artifacts": []})
+
+
+# verify
+
+
+def test_a_mirror_as_it_should_be_is_ok_with_its_manifests(owner: User) -> None:
+    done = owner.run("verify", "--root", owner.root)
+    assert (done.code, done.out, done.err) == (0, ALL_OK, "")
+
+
+def test_one_repository_alone_can_be_verified(owner: User) -> None:
+    (owner.root / place(PAGE)).unlink()
+    done = owner.run("verify", WEBSITE, "--root", owner.root, "--json")
+    assert (done.code, done.answer["missing"], done.answer["extra"]) == (0, [], [])
+    assert owner.run("verify", ROCKET, "--root", owner.root, "--json").answer["missing"] == [
+        place(PAGE)
+    ]
+
+
+def spoil(path: Path) -> bytes:
+    """Change a byte of a file, not its size; the bytes that it now has."""
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    return path.read_bytes()
+
+
+def test_changed_files_alone_are_exit_code_5_also_where_their_size_is_right(owner: User) -> None:
+    spoil(owner.root / place(ARCHIVE))
+    (owner.root / place(PAGE, "2")).write_text("short")
+    done = owner.run("verify", "--root", owner.root)
+    first, second, *rest = done.out.splitlines(keepends=True)
+    assert done.code == 5
+    assert first.startswith(f"changed  {place(ARCHIVE)} (40,000 bytes, SHA-256 ")
+    assert second.startswith(f"changed  {place(PAGE, '2')} (5 bytes, SHA-256 ")
+    assert rest == ["22 ok, 0 missing, 2 changed, 0 extra\n", HINT]
+
+
+def test_missing_files_alone_are_exit_code_1_and_so_are_both(owner: User) -> None:
+    (owner.root / place(REPORT)).unlink()
+    done = owner.run("verify", "--root", owner.root)
+    assert done.code == 1
+    assert done.out == (f"missing  {place(REPORT)}\n23 ok, 1 missing, 0 changed, 0 extra\n{HINT}")
+    spoil(owner.root / place(REPORT, "1", WEBSITE))
+    both = owner.run("verify", "--root", owner.root, "--json")
+    assert both.code == 1
+    assert both.answer == {
+        "exit_code": 1, "ok": 22, "missing": [place(REPORT)],
+        "changed": [place(REPORT, "1", WEBSITE)], "extra": [], "repaired": [],
+    }  # fmt: skip
+
+
+def test_files_that_nobody_recorded_are_told_and_are_no_fault(owner: User) -> None:
+    extras = [
+        f"{ROCKET}/1/ci/build/stray", f"{ROCKET}/7/stray", f"{ROCKET}/stray", "acme/stray",
+        "other/repo/1/stray", "stray",
+    ]  # fmt: skip
+    for extra in extras:
+        (owner.root / extra).parent.mkdir(parents=True, exist_ok=True)
+        (owner.root / extra).write_text("mine")
+    done = owner.run("verify", "--root", owner.root, "--repair", "--json")
+    assert (done.code, sorted(done.answer["extra"])) == (0, extras)
+    assert all((owner.root / extra).read_text() == "mine" for extra in extras)
+
+
+def test_damaged_manifests_are_found_and_repaired(owner: User, service: Running) -> None:
+    sums, about = (owner.root / ROCKET / "1" / name for name in ("SHA256SUMS", "run.json"))
+    lost = owner.root / ROCKET / "2/SHA256SUMS"
+    right = [path.read_bytes() for path in (sums, about, lost)]
+    spoil(sums)
+    about.write_text(json.dumps({"mine": True}))
+    lost.unlink()
+    done = owner.run("verify", "--root", owner.root, "--json")
+    assert (done.code, done.answer["missing"]) == (1, [f"{ROCKET}/2/SHA256SUMS"])
+    assert done.answer["changed"] == [f"{ROCKET}/1/SHA256SUMS", f"{ROCKET}/1/run.json"]
+    assert owner.run("verify", "--root", owner.root, "--repair").code == 0
+    assert [path.read_bytes() for path in (sums, about, lost)] == right
+    assert owner.files() == contents(service.simulator)
+
+
+def test_repair_fetches_damaged_files_again_and_keeps_the_damaged_ones_apart(
+    owner: User, service: Running
+) -> None:
+    altered = spoil(owner.root / place(ARCHIVE, "2"))
+    (owner.root / place(PAGE, "1", WEBSITE)).unlink()
+    service.simulator.requests.clear()
+    done = owner.run("verify", "--root", owner.root, "--repair")
+    *_, moved, counts = done.out.splitlines()
+    assert done.code == 0
+    assert moved.startswith(f"moved {place(ARCHIVE, '2')} to .artifact-sync/displaced/")
+    assert counts == "22 ok, 1 missing, 1 changed, 0 extra, 2 repaired"
+    assert service.simulator.requests["file"] == 2
+    assert owner.files() == contents(service.simulator)
+    assert len(owner.runs()) == 4
+    assert owner.displaced() == {place(ARCHIVE, "2"): altered}
+    assert owner.run("verify", "--root", owner.root).out == ALL_OK
+
+
+def test_a_repair_that_cannot_be_done_says_so(guest: User, own_service: Running) -> None:
+    assert guest.sync(WEBSITE).code == 0
+    altered = spoil(guest.root / place(REPORT, "1", WEBSITE))
+    (guest.root / place(PAGE, "1", WEBSITE)).unlink()
+    own_service.simulator.remove_file(WEBSITE, "1", REPORT)
+    arguments = ("verify", WEBSITE, "--root", guest.root, "--repair")
+    done = guest.run(*arguments, **TWO_TRIES)
+    assert done.code == 5
+    assert f"  {place(REPORT, '1', WEBSITE)}: {GONE} [gone]\n" in done.out
+    assert done.out.endswith(", 1 missing, 1 changed, 0 extra, 1 repaired\n")
+    assert guest.displaced() == {place(REPORT, "1", WEBSITE): altered}
+    assert place(REPORT, "1", WEBSITE) not in guest.files()
+    assert guest.runs() == set()
+    listed = guest.run("ls", "--root", guest.root, "--json").answer["artifacts"]
+    assert [it["message"] for it in listed if it["state"] != "mirrored"] == [GONE]
+
+
+def test_a_repair_without_a_service_leaves_what_it_cannot_mend_for_the_next_one(
+    owner: User, service: Running
+) -> None:
+    (owner.root / place(PAGE)).unlink()
+    done = owner.run(
+        "verify", "--root", owner.root, "--repair", "--json",
+        SOURCECRAFT_TOKEN="pv1_other-not-for-anybodys-eyes",
+    )  # fmt: skip
+    assert (done.code, done.answer["missing"], done.answer["repaired"]) == (1, [place(PAGE)], [])
+    assert owner.run("verify", "--root", owner.root, "--repair", "-q").code == 0
+    assert owner.files() == contents(service.simulator)
