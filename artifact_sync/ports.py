@@ -219,7 +219,7 @@ class Ledger(Protocol):
 
     def unsettled(
         self, repo: RepoName, selection: str, since: datetime | None
-    ) -> AsyncIterator[RunRow]:
+    ) -> AsyncGenerator[RunRow]:
         """Runs not settled for this selection, created at or after ``since`` or at an unknown time.
 
         Newest number first, in bounded batches; runs may be settled while it is read.
@@ -274,12 +274,12 @@ class Ledger(Protocol):
 
     def mirrored(
         self, repo: RepoName | None = None, run: str | None = None
-    ) -> AsyncIterator[ArtifactRow]:
+    ) -> AsyncGenerator[ArtifactRow]:
         """Every mirrored artifact in the scope, ordered by path, in bounded batches."""
 
     def listing(
         self, repo: RepoName | None = None, run: str | None = None
-    ) -> AsyncIterator[ArtifactRow]:
+    ) -> AsyncGenerator[ArtifactRow]:
         """Every artifact in the scope, of every state, newest run first, in bounded batches."""
 
     async def unwell(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.fetching import Works
-    from artifact_sync.model import ArtifactRow, Run, RunRow
+    from artifact_sync.model import ArtifactRow, MirrorPath, Run, RunRow
     from artifact_sync.ports import Source
     from artifact_sync.report import Report
 
@@ -100,16 +100,24 @@ class RepoSync:
         """Have runs looked at again whose files or manifest somebody took from the mirror."""
         ledger, offload = self.crew.works.ledger, self.crew.works.tools.offload
         recent = await ledger.recent(self.repo, _RECENT)
-        for run in await offload(self._damaged, recent):
-            await ledger.unsettle(run)
+        damaged, bare = await offload(self._damaged, recent)
+        for run in damaged | bare:
+            row = await ledger.run(run)
+            if run in damaged or (row is not None and row.complete):
+                await ledger.unsettle(run)
 
-    def _damaged(self, rows: Sequence[ArtifactRow]) -> Sequence[RunKey]:
-        runs = {row.key.run_key for row in rows if not self._stands(row)}
-        return sorted(runs)
+    def _damaged(self, rows: Sequence[ArtifactRow]) -> tuple[set[RunKey], set[RunKey]]:
+        """Runs with a file that does not stand as recorded, and runs that lack a manifest."""
+        runs = {row.key.run_key for row in rows}
+        damaged = {row.key.run_key for row in rows if self._size(row.path) != row.size}
+        manifests = self.selection.layout.manifests
+        bare = {run for run in runs if None in map(self._size, manifests(run))}
+        return damaged, bare
 
-    def _stands(self, row: ArtifactRow) -> bool:
-        found = self.crew.works.tools.mirror.find(row.path) if row.path is not None else None
-        return found is not None and found.kind == "file" and found.size == row.size
+    def _size(self, path: MirrorPath | None) -> int | None:
+        """The size of a regular file of the mirror; None when there is none."""
+        found = self.crew.works.tools.mirror.find(path) if path is not None else None
+        return found.size if found is not None and found.kind == "file" else None
 
     async def _count_settled(self) -> None:
         """Count what needs no look: it was present and verified, or has failed for good."""

@@ -7,6 +7,7 @@ decided in ``plan``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
@@ -18,7 +19,7 @@ from artifact_sync.errors import Reason
 from artifact_sync.events import Failed, Noticed, RunCompleted, RunPlanned
 from artifact_sync.fetching import Fetching, Works
 from artifact_sync.lapse import link_of
-from artifact_sync.mirror import manifest
+from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.model import Action, ArtifactKey, ArtifactRow, Failure, State
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ class RunSync:
         self._count(plan)
         if not self.mode.dry_run:
             await self._note(plan, rows)
-            del rows  # a run can have thousands
             kept = await self._fetch(plan) + sum(1 for _ in plan.having(Action.KEEP))
+            del rows, plan, collected  # a run can have thousands of artifacts
             await self._conclude(run, kept, looks)
 
     async def _plan(self, run: Run, collected: Collected, rows: Rows) -> Plan:
@@ -190,20 +191,22 @@ class RunSync:
             await ledger.settle(run.key, self.selection.rules.fingerprint, kept)
 
     async def _write_manifest(self, run: Run) -> None:
-        rows = (await self.works.ledger.artifacts(run.key)).values()
-        mirrored = [row for row in rows if row.state is State.MIRRORED]
-        folder = self.selection.layout.run_folder(run.key)
-        sums = manifest.sums_of(mirrored, folder)
-        about = manifest.run_json(run, mirrored, folder, self.selection.origin)
-        await self.works.tools.offload(self._replace, run.key, (sums, about))
-        self.works.tools.observer.notify(RunCompleted(run.key, len(mirrored)))
+        layout, offload = self.selection.layout, self.works.tools.offload
+        manifest = Manifest(run, layout.run_folder(run.key), self.selection.origin)
+        async with aclosing(self.works.ledger.mirrored(run.key.repo, run.key.run)) as rows:
+            async for row in rows:
+                manifest.add(row)
+        for path, content in zip(
+            layout.manifests(run.key), (manifest.sums, manifest.about), strict=True
+        ):
+            await offload(self._replace, path, content())
+        self.works.tools.observer.notify(RunCompleted(run.key, len(manifest)))
 
-    def _replace(self, run: RunKey, contents: tuple[bytes, bytes]) -> None:
+    def _replace(self, path: MirrorPath, content: bytes) -> None:
         """Write what differs: a run that was complete before keeps its manifests untouched."""
         mirror = self.works.tools.mirror
-        for path, content in zip(self.selection.layout.manifests(run), contents, strict=True):
-            if mirror.read_own(path) != content:
-                mirror.write_own(content, path)
+        if mirror.read_own(path) != content:
+            mirror.write_own(content, path)
 
 
 def next_look(looks: int, now: datetime) -> datetime:

@@ -53,12 +53,8 @@ def sums(rows: Iterable[tuple[str, str]]) -> bytes:
     its line begins with a backslash.
     """
     return b"".join(
-        _line(name.encode("utf-8", "surrogateescape"), sha) for name, sha in _sorted(rows)
+        _line(name.encode("utf-8", "surrogateescape"), sha) for name, sha in sorted(rows)
     )
-
-
-def _sorted(rows: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    return sorted(rows)
 
 
 def _line(name: bytes, sha256: str) -> bytes:
@@ -76,30 +72,61 @@ def run_json(
     run: Run | RunRow, rows: Iterable[ArtifactRow], folder: MirrorPath, host: str
 ) -> bytes:
     """``run.json`` of a run, its mirrored artifacts, its folder, and the service's host."""
-    paths = {relative(row.path, folder): row for row in rows if row.path is not None}
-    artifacts = ",\n".join(_rendered(_artifact(paths[path], path), 4) for path in sorted(paths))
-    about = {
-        "format": _FORMAT,
-        "tool": "artifact-sync",
-        "source": host,
-        **run.key.repo._asdict(),
-        "run": run.key.run,
-        "status": run.status,
-        "event": run.event,
-        "created_at": _date(run.created_at),
-        "finished_at": _date(run.finished_at),
-        "artifacts": [],
-    }
-    # a run can have thousands of artifacts: they are rendered one by one, not as one tree
-    before, _, behind = _rendered(about).partition("[]")  # the first key there is
-    listed = f"[\n{artifacts}\n  ]" if artifacts else "[]"
-    # a lone surrogate becomes JSON's \udXXX
-    return (before + listed + behind + "\n").encode("utf-8", "backslashreplace")
+    manifest = Manifest(run, folder, host)
+    for row in sorted(rows, key=lambda row: row.path or ""):
+        manifest.add(row)
+    return manifest.about()
 
 
-def _rendered(value: dict[str, Any], indent: int = 0) -> str:
+class Manifest:
+    """Both manifests of a run, built an artifact at a time: a run can have thousands."""
+
+    def __init__(self, run: Run | RunRow, folder: MirrorPath, host: str) -> None:
+        self._run = run
+        self._folder = folder
+        self._host = host
+        self._sums: list[bytes] = []
+        self._artifacts: list[bytes] = []
+
+    def __len__(self) -> int:
+        return len(self._sums)
+
+    def add(self, row: ArtifactRow) -> None:
+        """Add a mirrored artifact; they are to come by path."""
+        if row.path is None:
+            return
+        path = relative(row.path, self._folder)
+        self._sums.append(_line(path.encode("utf-8", "surrogateescape"), row.sha256))
+        self._artifacts.append(_rendered(_artifact(row, path), 4))
+
+    def sums(self) -> bytes:
+        """``SHA256SUMS``."""
+        return b"".join(self._sums)
+
+    def about(self) -> bytes:
+        """``run.json``."""
+        run = self._run
+        about = {
+            "format": _FORMAT,
+            "tool": "artifact-sync",
+            "source": self._host,
+            **run.key.repo._asdict(),
+            "run": run.key.run,
+            "status": run.status,
+            "event": run.event,
+            "created_at": _date(run.created_at),
+            "finished_at": _date(run.finished_at),
+            "artifacts": [],
+        }
+        before, _, behind = _rendered(about).partition(b"[]")  # the first key there is
+        listed = b"[\n" + b",\n".join(self._artifacts) + b"\n  ]" if self._artifacts else b"[]"
+        return b"".join([before, listed, behind, b"\n"])
+
+
+def _rendered(value: dict[str, Any], indent: int = 0) -> bytes:
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-    return " " * indent + text.replace("\n", "\n" + " " * indent)
+    indented = " " * indent + text.replace("\n", "\n" + " " * indent)
+    return indented.encode("utf-8", "backslashreplace")  # a lone surrogate becomes JSON's \udXXX
 
 
 def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:

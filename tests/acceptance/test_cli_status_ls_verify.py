@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -210,18 +209,19 @@ def test_files_that_nobody_recorded_are_told_and_are_no_fault(owner: User) -> No
 
 
 def test_damaged_manifests_are_found_and_repaired(owner: User, service: Running) -> None:
-    sums, about = (owner.root / ROCKET / "1" / name for name in ("SHA256SUMS", "run.json"))
-    lost = owner.root / ROCKET / "2/SHA256SUMS"
-    right = [path.read_bytes() for path in (sums, about, lost)]
-    spoil(sums)
-    about.write_text(json.dumps({"mine": True}))
-    lost.unlink()
+    names = [f"{ROCKET}/1/SHA256SUMS", f"{ROCKET}/2/SHA256SUMS", f"{ROCKET}/3/run.json"]
+    right = [(owner.root / name).read_bytes() for name in names]
+    altered = spoil(owner.root / names[0])
+    for name in names[1:]:
+        (owner.root / name).unlink()
     done = owner.run("verify", "--root", owner.root, "--json")
-    assert (done.code, done.answer["missing"]) == (1, [f"{ROCKET}/2/SHA256SUMS"])
-    assert done.answer["changed"] == [f"{ROCKET}/1/SHA256SUMS", f"{ROCKET}/1/run.json"]
+    assert (done.code, done.answer["changed"]) == (1, names[:1])
+    assert done.answer["missing"] == names[1:]
+    service.simulator.requests.clear()
     assert owner.run("verify", "--root", owner.root, "--repair").code == 0
-    assert [path.read_bytes() for path in (sums, about, lost)] == right
-    assert owner.files() == contents(service.simulator)
+    assert [(owner.root / name).read_bytes() for name in names] == right
+    assert owner.displaced() == {names[0]: altered}
+    assert service.simulator.requests["file"] == 0
 
 
 def test_repair_fetches_damaged_files_again_and_keeps_the_damaged_ones_apart(

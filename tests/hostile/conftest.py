@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import ssl
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,10 +24,11 @@ def service() -> Iterator[Service]:
 
 
 @pytest.fixture
-def trial(service: Service, tmp_path: Path) -> Trial:
+def trial(service: Service, tmp_path: Path) -> Iterator[Trial]:
     guarded = tmp_path / "guarded"
     guarded.mkdir()
-    return Trial(service, guarded)
+    with closing(Trial(service, guarded)) as trial:
+        yield trial
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +64,9 @@ def secure_service(tls: ssl.SSLContext) -> Iterator[Service]:
 
 
 @pytest.fixture
-def secure_trial(secure_service: Service, tmp_path: Path, certificate: Path) -> Trial:
+def secure_trial(secure_service: Service, tmp_path: Path, certificate: Path) -> Iterator[Trial]:
     guarded = tmp_path / "guarded"
     guarded.mkdir()
-    return Trial(secure_service, guarded, {"SOURCE__CA_BUNDLE": f"{certificate}.crt"})
+    settings = {"SOURCE__CA_BUNDLE": f"{certificate}.crt"}
+    with closing(Trial(secure_service, guarded, settings)) as trial:
+        yield trial

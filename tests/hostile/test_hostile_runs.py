@@ -99,19 +99,20 @@ def test_a_sudden_void_removes_nothing(trial: Trial) -> None:
     assert trial.has(CONTENT)
 
 
-@pytest.mark.parametrize("last", [ABSENT, "", None, "empty"], ids=["absent", "''", "null", "page"])
+@pytest.mark.parametrize("last", [ABSENT, "", None, "99"], ids=repr)
 def test_all_endings_of_a_list_are_endings(trial: Trial, last: object) -> None:
+    """No token, an empty one, null, and one that leads to an empty page."""
     trial.service.page_size = 2
-    for number in range(1, 6):
+    for number in range(1, 4):
         trial.service.run({"app.bin": CONTENT}, str(number))
 
     def ending(page: Json, token: str) -> Json:
-        if "next_page_token" in page or token == "99":
+        if "next_page_token" in page or token == "99" or last is ABSENT:
             return page
-        return page if last is ABSENT else {**page, "next_page_token": last and "99"}
+        return {**page, "next_page_token": last}
 
     trial.service.alter_page = ending
-    assert trial.sync().counts == (5, 5, 0, 0)
+    assert trial.sync().counts == (3, 3, 0, 0)
 
 
 def test_a_page_token_that_repeats_ends_and_what_was_listed_is_mirrored(trial: Trial) -> None:

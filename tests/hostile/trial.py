@@ -77,6 +77,7 @@ class Trial:
     env: dict[str, str] = field(default_factory=dict)
     """``SECTION__KEY`` → value, on top of the settings that every trial has."""
     root: Path = field(init=False)
+    _started: list[subprocess.Popen[str]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self.root = self.guarded / "mirror"
@@ -106,7 +107,7 @@ class Trial:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it and don't wait: for tests that kill it. ``finish`` afterwards."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*arguments),
             cwd=REPOSITORY,
             env=self.environment(),
@@ -115,6 +116,14 @@ class Trial:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Leave no process behind, also when a test has failed."""
+        for process in self._started:
+            process.kill()
+            process.communicate()
 
     def finish(self, process: subprocess.Popen[str], signum: signal.Signals | None = None) -> str:
         """Send a signal, wait, and check what holds even after SIGKILL; its standard output."""

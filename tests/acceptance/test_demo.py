@@ -1,0 +1,39 @@
+"""``artifact-sync demo``: what somebody sees who tries the program for the first time."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from user import User, contents
+
+from artifact_sync.simulator import Simulator
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_the_demo_mirrors_shows_checks_and_says_what_to_type_next_and_may_be_run_again(
+    tmp_path: Path,
+) -> None:
+    user = User(tmp_path, "http://127.0.0.1:9")  # the demo brings a service of its own
+    first = user.run("demo", "--root", user.root)
+    assert first.code == 0, first.err
+    expected = contents(Simulator())
+    assert user.files() == expected
+    runs = user.runs()
+    assert len(runs) == 9
+    assert re.search(rf"^complete: 9 runs, {len(expected)} artifacts: ", first.out, re.MULTILINE)
+    assert "\n    firmware/\n      7/\n        nightly/image/cross-compile/out/\n" in first.out
+    assert "\n          firmware.bin  6.0 MiB\n" in first.out
+    assert "\n      latest-success -> 7\n" in first.out
+    checked = f"sha256sum -c --quiet SHA256SUMS in 9 runs, {len(expected)} files: all OK\n"
+    assert checked in first.out
+    assert "\nThat took 5 requests to the API.\n" in first.out
+    assert first.out.endswith("artifact-sync sync ORG/REPO --root ./mirror --since 7d\n")
+    second = user.run("demo", "--root", user.root)
+    assert second.code == 0, second.err
+    assert f"({user.root} is there already: only what is missing comes." in second.out
+    assert f" 0 downloaded (0 B), {len(expected)} kept, " in second.out
+    assert checked in second.out
+    assert user.files() == expected
