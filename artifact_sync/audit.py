@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from artifact_sync.mirror import manifest
-from artifact_sync.model import MirrorPath
+from artifact_sync.model import MirrorPath, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -100,10 +100,15 @@ class Auditor:
                 yield finding
 
     async def _runs(self, repo: RepoName) -> AsyncGenerator[tuple[RunKey, list[ArtifactRow]]]:
-        """The mirrored artifacts by run: rows of one run follow each other."""
+        """What was mirrored, by run: rows of one run follow each other.
+
+        Also what could not be fetched again since: it is missed as long as the ledger knows of it.
+        """
         run: RunKey | None = None
         rows: list[ArtifactRow] = []
-        async for row in self.ledger.mirrored(repo):
+        async for row in self.ledger.listing(repo):
+            if row.path is None or not row.sha256:
+                continue
             if run is not None and row.key.run_key != run:
                 yield run, rows
                 rows = []
@@ -154,7 +159,9 @@ class Auditor:
             return extras
         sums = await self.offload(self.mirror.read_own, manifests[0])
         about = await self.offload(self.mirror.read_own, manifests[1])
-        expected = manifest.sums_of(rows, folder)
+        mirrored = [row for row in rows if row.state is State.MIRRORED]
+        expected = manifest.sums_of(mirrored, folder)
+        tells = about is None or manifest.tells_of(about, mirrored, folder)
         return [
             *_manifest(run, manifests[0], sums, expected),
             *_present(run, manifests[1], about),

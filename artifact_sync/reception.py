@@ -201,5 +201,5 @@ class Reception:
         if free - size < least:
             raise NoSpace(
                 f"no space: {free:,} bytes are free in the mirror's file system, and {least:,} must"
-                " stay so (mirror.min_free); free some and run it again, what came so far is kept"
+                " stay so (mirror.min_free): free some and run it again"
             )

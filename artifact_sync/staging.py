@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import FileIO
 from typing import TYPE_CHECKING, Any
 
@@ -162,10 +162,6 @@ class Staged:
         if self._log is not None:
             _write_all(self._log, _line({"vouched": [strength, list(evidence)]}))
         return self.vouched
-
-    def learn_total(self, total: int) -> None:
-        """Note a total that only a later answer, or the end of the body, has told."""
-        self.identity = replace(self.identity, total=total)
 
     def shelve(self) -> None:
         """Close the files; what is staged stays for the next try."""

@@ -23,7 +23,7 @@ Example:
 def command(*, config_file: Path | None, root: Path | None) -> int:  # noqa: ARG001 - every command takes --config
     """Mirror a small simulated organisation over real HTTP, and verify the mirror.
 
-    Links lapse after two seconds, one download is cut and one is refused: see it cope.
+    Links lapse after two seconds, one download is cut and one is told to come again.
     """
     from artifact_sync.cli.show import show  # noqa: PLC0415 - keeps --help quick
 

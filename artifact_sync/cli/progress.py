@@ -40,7 +40,7 @@ _MOST_BARS = 8
 
 
 class Lines:
-    """A line a run and a failure; with ``-v`` a line a file, a retry and a fresh link."""
+    """A line a run; with ``-v`` a line a file, a failure, a retry and a fresh link."""
 
     def notify(self, event: Event) -> None:
         """Say it if it is worth a line."""
@@ -48,7 +48,7 @@ class Lines:
             case RunCompleted(run, files):
                 _log.info("run complete", run=printable(str(run)), files=files)
             case Failed(failure):
-                _log.warning(failure_line(failure))
+                _log.debug(failure_line(failure))  # the summary spells it out
             case Noticed(message):
                 _log.warning(printable(message))
             case Downloaded(mirrored, displaced):

@@ -18,7 +18,6 @@ _SHOWN = 20
 """Failures that the summary spells out; ``--json`` has them all."""
 
 _HINTS = {
-    ExitCode.CREDENTIALS: "set SOURCECRAFT_TOKEN or source.token_file to a token that may read it",
     ExitCode.UNREACHABLE: "the next sync goes on where this one stopped",
     ExitCode.INTEGRITY: "nothing wrong was kept; if it stays so, the file is damaged at its origin",
     ExitCode.NO_SPACE: "what came so far is kept, and the next sync goes on from there",
@@ -26,8 +25,9 @@ _HINTS = {
 }
 
 
-def as_object(report: Report) -> dict[str, Any]:
-    """The object of ``sync --json``."""
+def as_object(report: Report, *, dry_run: bool = False) -> dict[str, Any]:
+    """The object of ``sync --json``; a dry run's also tells how many would be downloaded."""
+    planned = {"planned": report.planned} if dry_run else {}
     return {
         "complete": report.complete,
         "exit_code": int(report.exit_code),
@@ -35,6 +35,7 @@ def as_object(report: Report) -> dict[str, Any]:
         "found": report.found,
         "downloaded": report.downloaded,
         "kept": report.kept,
+        **planned,
         "failed": report.failed,
         "bytes": report.bytes,
         "failures": [_failure(failure) for failure in report.failures],
@@ -71,10 +72,11 @@ def _headline(report: Report, *, dry_run: bool) -> str:
 
 
 def failure_line(failure: Failure) -> str:
-    """Where, why, in words."""
+    """Where, why, in words; what is said of a run or a repository names it by itself."""
     parts = (failure.run, failure.workflow, failure.task, failure.cube, failure.local_path)
     where = "/".join([failure.repo, *(part for part in parts if part)])
-    return f"{printable(where)}: {printable(failure.message)} [{failure.reason}]".lstrip(": ")
+    place = f"{printable(where)}: " if failure.workflow else ""
+    return f"{place}{printable(failure.message)} [{failure.reason}]"
 
 
 def printable(text: str) -> str:

@@ -56,11 +56,11 @@ http {{
 
 
 def program(name: str, *places: Path) -> str:
-    """A server's program, on the path or in one of the places; without it the test is skipped.
+    """A server's program, in one of the places or on the path; without it the test is skipped.
 
     In CI it must be there: a test that is always skipped tests nothing.
     """
-    found = shutil.which(name) or next((str(p / name) for p in places if (p / name).exists()), None)
+    found = next((str(p / name) for p in places if (p / name).exists()), shutil.which(name))
     if found is not None:
         return found
     why = f"{name} is not on this machine, and this test runs the program against it"

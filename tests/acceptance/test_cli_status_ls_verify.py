@@ -163,6 +163,12 @@ def test_one_repository_alone_can_be_verified(owner: User) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["acme/*", "acme/rockte"])
+def test_what_looks_at_no_file_is_no_success(owner: User, name: str) -> None:
+    (owner.root / place(PAGE)).unlink()
+    assert owner.run("verify", name, "--root", owner.root).code != 0
+
+
 def spoil(path: Path) -> bytes:
     """Change a byte of a file, not its size; the bytes that it now has."""
     content = path.read_bytes()
@@ -240,6 +246,25 @@ def test_repair_fetches_damaged_files_again_and_keeps_the_damaged_ones_apart(
     assert len(owner.runs()) == 4
     assert owner.displaced() == {place(ARCHIVE, "2"): altered}
     assert owner.run("verify", "--root", owner.root).out == ALL_OK
+
+
+def test_repair_fetches_nothing_that_was_not_damaged(user: User, service: Running) -> None:
+    assert user.sync(WEBSITE, "--include", REPORT).code == 0
+    spoil(user.root / place(REPORT, "1", WEBSITE))
+    service.simulator.requests.clear()
+    assert user.run("verify", "--root", user.root, "--repair").code == 0
+    assert user.files().keys() == {place(REPORT, "1", WEBSITE)}
+    assert service.simulator.requests["file"] == 1
+
+
+def test_repair_mends_what_the_configuration_wants_no_more(owner: User, service: Running) -> None:
+    (owner.root / place(PAGE, "1", WEBSITE)).unlink()
+    file = owner.folder / "mine.toml"
+    file.write_text('[mirror]\nroot = "mirror"\n[[repo]]\nname = "acme/*"\nworkflows = ["ci"]\n')
+    done = owner.run("verify", "--repair", "--config", file)
+    assert (done.code, done.out.split(", ")[-1]) == (0, "1 repaired\n")
+    assert owner.files() == contents(service.simulator)
+    assert len(owner.runs()) == 4
 
 
 def test_a_repair_that_cannot_be_done_says_so(guest: User, own_service: Running) -> None:

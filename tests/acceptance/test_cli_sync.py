@@ -324,6 +324,13 @@ def test_manifests_that_were_taken_come_back(user: User) -> None:
     assert [path.read_bytes() for path in manifests] == before
 
 
+def test_no_manifest_names_a_file_that_is_not_there(user: User) -> None:
+    user.sync("acme/website", "-q")
+    (user.root / f"acme/website/1/docs/site/pages/{PAGE}").unlink()
+    assert user.sync("acme/website", "--workflow", "ci", "--json").counts == (3, 0, 3, 0)
+    assert user.runs() <= {"acme/website/1"}  # and sha256sum agrees with a manifest that is there
+
+
 def test_an_artifact_left_anew_is_fetched_again_and_the_old_one_is_kept_apart(
     guest: User, own_service: Running
 ) -> None:
@@ -384,11 +391,11 @@ def test_a_run_that_ends_later_comes_then(guest: User, own_service: Running) -> 
 @posix
 def test_jobs_bounds_the_downloads_at_a_time(guest: User, own_service: Running) -> None:
     own_service.simulator.add_fault(Stall(after=0.0))
-    process = guest.start("sync", ROCKET, "--jobs", "2", "--root", guest.root)
     requests = own_service.simulator.requests
-    # the three runs each begin with their sidecar
-    wait_until(lambda: requests["run"] == 3 and requests["file"] == 2)
-    assert guest.finish(process, signal.SIGINT).code == 130
+    with guest.started("sync", ROCKET, "--jobs", "2", "--root", guest.root) as process:
+        # the three runs each begin with their sidecar
+        wait_until(lambda: requests["run"] == 3 and requests["file"] == 2)
+        assert guest.finish(process, signal.SIGINT).code == 130
     assert requests["file"] == 2
 
 
@@ -404,9 +411,9 @@ def test_interrupted_midway_it_ends_with_130_and_one_object_and_goes_on_from_the
     )
     with running_in_thread(scenario) as service:
         user = User(tmp_path, service)
-        process = user.start("sync", "acme/images", "--json", "--root", user.root)
-        wait_until(lambda: user.staged() >= 3 * MIB)
-        done = user.finish(process, signal.SIGINT)
+        with user.started("sync", "acme/images", "--json", "--root", user.root) as process:
+            wait_until(lambda: user.staged() >= 3 * MIB)
+            done = user.finish(process, signal.SIGINT)
         assert (done.code, list(done.answer)) == (130, KEYS)
         assert done.answer["complete"] is False
         assert [failure["reason"] for failure in done.answer["failures"]] == ["interrupted"]
@@ -423,19 +430,22 @@ def test_of_two_at_once_the_second_ends_with_7_and_names_the_first(
     guest: User, own_service: Running
 ) -> None:
     own_service.simulator.add_fault(Stall(after=0.0, path=PAGE))
-    first = guest.start("sync", "acme/website", "--root", guest.root)
-    wait_until(lambda: len(guest.files()) == 3)
-    second = guest.sync("acme/website", "--json")
-    assert (second.code, list(second.answer)) == (7, KEYS)
-    [failure] = second.answer["failures"]
-    assert failure["reason"] == "busy"
-    assert f"is in use by process {first.pid} (artifact-sync, since " in failure["message"]
-    assert f"is in use by process {first.pid} (artifact-sync, since " in second.err
-    listed = guest.run("ls", "--root", guest.root, "--json")
-    states = {it["local_path"]: it["state"] for it in listed.answer["artifacts"]}
-    assert (listed.code, states[PAGE]) == (0, "wanted")
-    assert guest.sync("acme/website", "--dry-run").code == 1
-    assert guest.finish(first, signal.SIGINT).code == 130
+    with guest.started("sync", "acme/website", "--root", guest.root) as first:
+        wait_until(lambda: len(guest.files()) == 3)
+        second = guest.sync("acme/website", "--json")
+        assert (second.code, list(second.answer)) == (7, KEYS)
+        [failure] = second.answer["failures"]
+        assert failure["reason"] == "busy"
+        owner = f"is in use by process {first.pid} (artifact-sync, since "
+        assert owner in failure["message"]
+        assert owner in second.err
+        repair = guest.run("verify", "--repair", "--root", guest.root)
+        assert (repair.code, owner in repair.err) == (7, True)
+        listed = guest.run("ls", "--root", guest.root, "--json")
+        states = {it["local_path"]: it["state"] for it in listed.answer["artifacts"]}
+        assert (listed.code, states[PAGE]) == (0, "wanted")
+        assert guest.sync("acme/website", "--dry-run").code == 1
+        assert guest.finish(first, signal.SIGINT).code == 130
     own_service.simulator.clear_faults()
     assert guest.sync("acme/website").code == 0
 

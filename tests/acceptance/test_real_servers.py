@@ -102,9 +102,9 @@ def test_links_that_nginx_finds_too_old_are_renewed(tmp_path: Path, lapsed: int)
 
 def kill_midway(user: User, staged: int) -> None:
     """Begin to mirror the images, and kill the program once so many bytes are staged."""
-    process = user.start("sync", IMAGES, "--root", user.root)
-    wait_until(lambda: user.staged() >= staged)
-    user.finish(process, signal.SIGKILL)
+    with user.started("sync", IMAGES, "--root", user.root) as process:
+        wait_until(lambda: user.staged() >= staged)
+        user.finish(process, signal.SIGKILL)
     assert user.files() == {}
 
 

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from artifact_sync.simulator.content import chunks
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from artifact_sync.simulator import Running, Simulator
@@ -79,11 +80,13 @@ class User:
 
     def run(self, *arguments: object, **environ: str) -> Done:
         """Run a command to its end, in the user's folder."""
-        return self.finish(self.start(*arguments, **environ))
+        with self.started(*arguments, **environ) as process:
+            return self.finish(process)
 
-    def start(self, *arguments: object, **environ: str) -> subprocess.Popen[str]:
-        """Start a command; ``finish`` afterwards."""
-        return subprocess.Popen(
+    @contextmanager
+    def started(self, *arguments: object, **environ: str) -> Iterator[subprocess.Popen[str]]:
+        """A command that runs, to be finished within the block; killed if it is not."""
+        with subprocess.Popen(
             self.command(*arguments),
             cwd=self.folder,
             env=self.environ | environ,
@@ -92,16 +95,17 @@ class User:
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     def finish(self, process: subprocess.Popen[str], number: signal.Signals | None = None) -> Done:
         """Send a signal, if one is given, wait for the end, and look at what was said."""
         if number is not None:
             process.send_signal(number)
-        try:
-            out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
+        out, err = process.communicate(timeout=60)
         self.check_words(out + err)
         return Done(process.returncode, out, err)
 
