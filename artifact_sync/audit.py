@@ -157,28 +157,21 @@ class Auditor:
         known = await self.ledger.run(run)
         if known is None or not known.complete:
             return extras
-        sums = await self.offload(self.mirror.read_own, manifests[0])
-        about = await self.offload(self.mirror.read_own, manifests[1])
         mirrored = [row for row in rows if row.state is State.MIRRORED]
-        expected = manifest.sums_of(mirrored, folder)
-        tells = about is None or manifest.tells_of(about, mirrored, folder)
-        return [
-            *_manifest(run, manifests[0], sums, expected),
-            *_present(run, manifests[1], about),
-            *extras,
-        ]
+        return [*await self._manifests(run, mirrored), *extras]
 
-
-def _manifest(
-    run: RunKey, path: MirrorPath, content: bytes | None, expected: bytes
-) -> list[Finding]:
-    if content is None:
-        return _present(run, path, content)
-    condition = Condition.OK if content == expected else Condition.CHANGED
-    return [Finding(condition, path, len(content), run=run)]
-
-
-def _present(run: RunKey, path: MirrorPath, content: bytes | None) -> list[Finding]:
-    if content is None:
-        return [Finding(Condition.MISSING, path, run=run)]
-    return [Finding(Condition.OK, path, len(content), run=run)]
+    async def _manifests(self, run: RunKey, rows: list[ArtifactRow]) -> list[Finding]:
+        """Whether the manifests of a complete run say what the ledger says."""
+        folder, found = self.layout.run_folder(run), []
+        checks = zip(
+            self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
+        )
+        for path, says in checks:
+            content = await self.offload(self.mirror.read_own, path)
+            if content is None:
+                found.append(Finding(Condition.MISSING, path, run=run))
+                continue
+            right = await self.offload(says, content, rows, folder)
+            condition = Condition.OK if right else Condition.CHANGED
+            found.append(Finding(condition, path, len(content), run=run))
+        return found

@@ -15,7 +15,7 @@ from artifact_sync.errors import DownloadError, IntegrityFailure, RangeMismatch,
 from artifact_sync.events import DownloadBegan, Retrying
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.model import Mirrored
-from artifact_sync.reception import Reception, Tools, Wanted
+from artifact_sync.reception import Reception, Tools, Wanted, spare
 from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
 from artifact_sync.staging import Identity, Staged, Vouched
 
@@ -82,6 +82,7 @@ class _Transfer:
 
     def _recover(self) -> Vouched | None:
         """Finish what an earlier process had judged but not yet published or recorded."""
+        spare(self._tools, 0)  # before a request is made for what there is no room for
         with disk_errors("staging"):
             self.staged.recover()
         vouched, mirror = self.staged.vouched, self._tools.mirror
@@ -105,6 +106,8 @@ class _Transfer:
             if opened.status not in {OK, PARTIAL}:
                 raise await self._refusal(opened)
             body = accept(opened, staged.identity, offset, link.host)
+            if self._tools.min_free and body.length:
+                await self._tools.offload(spare, self._tools, body.length)
             self._tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
             reception = Reception(self._tools, self._wanted, staged, body)
             await reception.receive(opened.chunks)

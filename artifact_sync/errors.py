@@ -16,7 +16,7 @@
     │   ├── LinkLapsed          refused, as a lapsed link is
     │   ├── LinkGone            404 and 410 of the link
     │   ├── LinkUnusable        the answer has no link, or not one for HTTP
-    │   ├── HostUnreachable     no connection to the link's host                 exit 4
+    │   ├── HostUnreachable     no connection to the link's host, or no trust    exit 4
     │   ├── Stalled             no byte within the time limit
     │   ├── Cut                 the body ended before its end
     │   ├── Throttled           429 and 5xx
@@ -257,6 +257,12 @@ class HostUnreachable(DownloadError):
     """No connection to the link's host."""
 
     reason = Reason.UNREACHABLE
+
+
+class HostUntrusted(HostUnreachable):
+    """The certificate of the link's host is not trusted: trying again cannot help."""
+
+    verdict = Verdict.PERMANENT
 
 
 class Stalled(DownloadError):

@@ -182,6 +182,9 @@ class Mirror(Protocol):
         where the platform has no symbolic links.
         """
 
+    def unpoint(self, link: MirrorPath) -> None:
+        """Remove a symbolic link of ours; what is no symbolic link is left alone."""
+
     def free(self) -> int:
         """Bytes free on the mirror's file system for this user."""
 

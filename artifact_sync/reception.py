@@ -195,11 +195,15 @@ class Reception:
             self._staged.write(block)
 
     def _spare(self, size: int) -> None:
-        """Raise ``NoSpace`` rather than fill the file system up."""
-        least = max(self._tools.min_free, _RESERVE)
-        free = self._tools.mirror.free()
-        if free - size < least:
-            raise NoSpace(
-                f"no space: {free:,} bytes are free in the mirror's file system, and {least:,} must"
-                " stay so (mirror.min_free): free some and run it again"
-            )
+        spare(self._tools, size)
+
+
+def spare(tools: Tools, size: int) -> None:
+    """Raise ``NoSpace`` rather than fill the file system up with so many bytes more."""
+    least = max(tools.min_free, _RESERVE)
+    free = tools.mirror.free()
+    if free - size < least:
+        raise NoSpace(
+            f"no space: {free:,} bytes are free in the mirror's file system, and {least:,} must"
+            " stay so (mirror.min_free): free some and run it again"
+        )

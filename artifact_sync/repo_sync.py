@@ -189,7 +189,7 @@ class RepoSync:
             self.report.pending += 1
 
     async def _point_latest(self) -> None:
-        """Point ``latest`` and ``latest-success`` at the newest complete runs."""
+        """Point ``latest`` and ``latest-success`` at the newest complete runs, if there are any."""
         if self.mode.dry_run:
             return
         layout, tools = self.selection.layout, self.crew.works.tools
@@ -197,6 +197,8 @@ class RepoSync:
         for link, run in zip(layout.latest(self.repo), newest, strict=True):
             if run is not None:
                 await tools.offload(tools.mirror.point, link, layout.run_folder(run))
+            else:
+                await tools.offload(tools.mirror.unpoint, link)
 
     async def _guard(self, work: Awaitable[None], run: str | None) -> None:
         """Let a failure of this run or repository be one entry of the report and stop nothing."""

@@ -122,10 +122,8 @@ class Store:
 async def opened_to_read(config: Config) -> AsyncGenerator[Store]:
     """A mirror and its ledger to be looked at, also beside a process that works on it.
 
-    ``UsageError`` when there is none yet.
+    Where nothing is mirrored yet, both are empty.
     """
-    if not _has_ledger(config):
-        raise UsageError(f"nothing is mirrored in {root_of(config)} yet: run artifact-sync sync")
     async with AsyncExitStack() as stack:
         yield await _store(config, stack, rehearse=True)
 
@@ -133,8 +131,6 @@ async def opened_to_read(config: Config) -> AsyncGenerator[Store]:
 @asynccontextmanager
 async def opened_to_repair(config: Config) -> AsyncGenerator[Store]:
     """A mirror and its ledger to be changed, locked against others. ``MirrorBusy``."""
-    if not _has_ledger(config):
-        raise UsageError(f"nothing is mirrored in {root_of(config)} yet: run artifact-sync sync")
     async with AsyncExitStack() as stack:
         yield await _store(config, stack, rehearse=False)
 
@@ -149,7 +145,7 @@ async def _store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> St
     if not rehearse:
         stack.enter_context(MirrorLock(root))
     url = _ledger_url(config, root)
-    if rehearse and not _has_ledger(config):
+    if rehearse and not has_ledger(config):
         url = "sqlite://"
     ledger = await open_ledger(
         url,
@@ -214,7 +210,7 @@ def _ledger_url(config: Config, root: Path) -> str | Path:
     return config.ledger.url or root / OWN / LEDGER
 
 
-def _has_ledger(config: Config) -> bool:
+def has_ledger(config: Config) -> bool:
     """Whether there is a ledger to be read; of a server's, opening it will tell."""
     url = config.ledger.url
     if url is None:

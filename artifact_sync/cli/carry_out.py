@@ -15,7 +15,7 @@ import click
 from artifact_sync.cli.options import Verbosity, session, token
 from artifact_sync.cli.progress import Bars, Lines, wants_bars
 from artifact_sync.cli.result import as_object, plan_lines, summary
-from artifact_sync.errors import ArtifactSyncError, Interrupted
+from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason
 from artifact_sync.events import RunPlanned
 from artifact_sync.model import Failure
 from artifact_sync.report import Report
@@ -51,6 +51,11 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
     except ArtifactSyncError as error:
         if manner.as_json:
             _print(Report(failures=[Failure("", error.reason, str(error))]), manner)
+        raise
+    except Exception as error:
+        if manner.as_json:  # a bug: whoever reads the object must not find nothing
+            message = f"a bug in artifact-sync: {type(error).__name__}"
+            _print(Report(failures=[Failure("", Reason.INTERNAL, message)]), manner)
         raise
     _print(report, manner)
     return int(report.exit_code)

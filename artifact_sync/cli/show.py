@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 _ORG = "acme"
 _ROOT = Path("demo-mirror")
-_TREE_LINES = 45
 _CHECKERS = (("sha256sum", "-c", "--quiet"), ("shasum", "-a", "256", "-c"))
 
 
@@ -75,22 +74,30 @@ def _pass(running: Running, where: Path) -> int:
 
 
 def _tree(where: Path) -> None:
+    """The mirror as a tree: of each repository the newest run in full, the others in a line."""
     click.echo(f"\n{where}/")
-    lines = list(_branches(where, "  "))
-    for line in lines[:_TREE_LINES]:
-        click.echo(line)
-    if len(lines) > _TREE_LINES:
-        click.echo(f"  … and {len(lines) - _TREE_LINES} more")
+    for repo in sorted(path for path in (where / _ORG).iterdir() if path.is_dir()):
+        click.echo(f"  {_ORG}/{repo.name}/")
+        runs = [path for path in repo.iterdir() if path.is_dir() and not path.is_symlink()]
+        *older, newest = sorted(runs, key=lambda path: int(path.name))
+        for run in older:
+            click.echo(f"    {run.name}/  {_amount(run)}")
+        click.echo(f"    {newest.name}/")
+        for line in _branches(newest, "      "):
+            click.echo(line)
+        for link in sorted(path for path in repo.iterdir() if path.is_symlink()):
+            click.echo(f"    {link.name} -> {printable(str(link.readlink()))}")
+
+
+def _amount(run: Path) -> str:
+    files = [path for path in run.rglob("*") if path.is_file()]
+    return f"{len(files)} files, {size(sum(path.stat().st_size for path in files))}"
 
 
 def _branches(folder: Path, indent: str) -> Iterator[str]:
     """A line for everything in a folder, folders first; a chain of lone folders is one line."""
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
-        if path.name == ".artifact-sync":
-            continue
-        if path.is_symlink():
-            yield f"{indent}{path.name} -> {printable(str(path.readlink()))}"
-        elif path.is_file():
+        if path.is_file():
             yield f"{indent}{printable(path.name)}  {size(path.stat().st_size)}"
         else:
             last = _chain(path)
@@ -101,7 +108,7 @@ def _branches(folder: Path, indent: str) -> Iterator[str]:
 def _chain(folder: Path) -> Path:
     """The end of a chain of folders that hold one folder and nothing else."""
     content = list(folder.iterdir())
-    lone = len(content) == 1 and content[0].is_dir() and not content[0].is_symlink()
+    lone = len(content) == 1 and content[0].is_dir()
     return _chain(content[0]) if lone else folder
 
 

@@ -32,7 +32,9 @@ would download something ends with 1.""",
 )
 @click.argument("repos", metavar="[ORG/REPO]...", nargs=-1)
 @click.option("--run", "runs", metavar="N", multiple=True, help="Only this run. Repeatable.")
-@click.option("--since", callback=duration, metavar="7d", help="Only runs created within this time.")
+@click.option(
+    "--since", callback=duration, metavar="7d", help="Only runs created within this time."
+)
 @click.option("--include", metavar="GLOB", multiple=True, help="Only these paths. Repeatable.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Not these paths. Repeatable.")
 @click.option("--workflow", metavar="GLOB", multiple=True, help="Only these workflows. Repeatable.")

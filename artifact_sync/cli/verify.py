@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.options import as_json, common, configuration, root, token
+from artifact_sync.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,8 +39,11 @@ def command(
     """
     from artifact_sync.cli.examine import Examination  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.wishes import Flags, scope, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.wiring import has_ledger  # noqa: PLC0415 - likewise
 
     config = with_flags(configuration(config_file), Flags(root=root))
+    if not has_ledger(config):  # nothing to verify must not read as verified
+        raise UsageError(f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync")
     names = scope([repo]) if repo else []
     examination = Examination(
         config, tuple(names), token(config.source) if repair else None, repair, as_json

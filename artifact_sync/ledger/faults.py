@@ -31,7 +31,9 @@ _FULL_STATE = "53100"
 _READ_ONLY_STATE = "25006"
 """PostgreSQL's ``read_only_sql_transaction``."""
 
-_UNUSABLE = "or move it aside: the next sync rebuilds it from the mirror and the service"
+_UNUSABLE = (
+    "or move it aside: the next sync begins a new one and fetches what the service still has"
+)
 _SQLITE_WORDS = {
     sqlite3.SQLITE_BUSY: "is locked by another process: wait for it to end, or stop it",
     sqlite3.SQLITE_LOCKED: "is locked by another process: wait for it to end, or stop it",

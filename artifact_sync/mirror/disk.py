@@ -166,6 +166,16 @@ class DiskMirror:
                 with self._staged(lambda folder, name: folder.point(name, wanted)) as staged:
                     self._settle(staged, parts, _is_link)
 
+    def unpoint(self, link: MirrorPath) -> None:
+        """Remove a symbolic link; see ``ports.Mirror``."""
+        parts = split(link)
+        with self._errors(link), self._tree.entered(parts[:-1]) as folder:
+            found = folder.look(parts[-1]) if folder is not None else None
+            if folder is not None and found is not None and stat.S_ISLNK(found.st_mode):
+                with suppress(FileNotFoundError):
+                    folder.remove(parts[-1])
+                self._tree.sync(folder)
+
     def free(self) -> int:
         """Bytes free for this user; see ``ports.Mirror``."""
         with self._errors(str(self.root)):

@@ -129,6 +129,22 @@ def _rendered(value: dict[str, Any], indent: int = 0) -> bytes:
     return indented.encode("utf-8", "backslashreplace")  # a lone surrogate becomes JSON's \udXXX
 
 
+def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
+    """Whether a ``SHA256SUMS`` is that of these artifacts."""
+    return content == sums_of(rows, folder)
+
+
+def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
+    """Whether a ``run.json`` tells of these artifacts, whatever it tells of the run."""
+    paths = {relative(row.path, folder): row for row in rows if row.path is not None}
+    expected = [_artifact(paths[path], path) for path in sorted(paths)]
+    try:
+        told = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("artifacts") == expected
+
+
 def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:
     return {
         "workflow": row.key.workflow,

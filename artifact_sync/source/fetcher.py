@@ -15,6 +15,7 @@ from artifact_sync.errors import (
     Cut,
     DownloadError,
     HostUnreachable,
+    HostUntrusted,
     LinkUnusable,
     RefusedResponse,
     Stalled,
@@ -146,7 +147,7 @@ def _framing(response: httpx.Response) -> Framing:
 def _before_headers(error: Exception, host: str) -> DownloadError:
     """What it means that there was no answer."""
     if untrusted(error):
-        return RefusedResponse(f"{host}: {why(error)}: {TRUST_HINT}")
+        return HostUntrusted(f"{host}: {why(error)}: {TRUST_HINT}")
     if isinstance(error, UnicodeError | httpx.InvalidURL):
         return LinkUnusable(f"the link can't be used: {host} is no host name")
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
