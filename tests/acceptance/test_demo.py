@@ -24,9 +24,16 @@ def test_the_demo_mirrors_shows_checks_and_says_what_to_type_next_and_may_be_run
     runs = user.runs()
     assert len(runs) == 9
     assert re.search(rf"^complete: 9 runs, {len(expected)} artifacts: ", first.out, re.MULTILINE)
-    assert "\n    firmware/\n      7/\n        nightly/image/cross-compile/out/\n" in first.out
-    assert "\n          firmware.bin  6.0 MiB\n" in first.out
-    assert "\n      latest-success -> 7\n" in first.out
+    firmware = """
+  acme/firmware/
+    7/  5 files, 6.7 MiB
+    8/
+      nightly/image/cross-compile/out/
+        partial.log  64.0 KiB
+"""
+    assert firmware in first.out
+    assert "\n    latest -> 8\n    latest-success -> 7\n" in first.out
+    assert "\n            Руководство пользователя.pdf  400.0 KiB\n" in first.out
     checked = f"sha256sum -c --quiet SHA256SUMS in 9 runs, {len(expected)} files: all OK\n"
     assert checked in first.out
     assert "\nThat took 5 requests to the API.\n" in first.out

@@ -15,6 +15,7 @@ from artifact_sync.errors import (
     Cut,
     DownloadError,
     HostUnreachable,
+    HostUntrusted,
     LinkUnusable,
     RefusedResponse,
     Stalled,
@@ -482,7 +483,7 @@ def test_a_redirect_from_https_to_http_is_refused(certificate):
 
 def test_a_certificate_that_nobody_trusts_is_refused_for_good_with_a_hint(certificate):
     error, server = over_tls(certificate, script_of(answer(b"abc")), None)
-    assert type(error) is RefusedResponse
+    assert type(error) is HostUntrusted
     assert "its certificate is not trusted" in str(error)
     assert "source.ca_bundle" in str(error)
     assert server.requests == []
