@@ -60,7 +60,7 @@ class Auditor:
     offload: Offload
 
     async def look(self, repos: Sequence[RepoName]) -> AsyncGenerator[Finding]:
-        """Every finding about these repositories, in the order of paths within a repository."""
+        """Every finding about these repositories, run by run."""
         for repo in repos:
             async with aclosing(self._repository(repo)) as findings:
                 async for finding in findings:

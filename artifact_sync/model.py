@@ -277,7 +277,7 @@ class Action(StrEnum):
     REFUSE = "refuse"
     """No safe place for it: an unsafe path, or two names that would be one file."""
     GIVE_UP = "give_up"
-    """Failed for good in an earlier pass (gone upstream); it still counts as a failure."""
+    """Gone upstream for good, and not in the mirror; it still counts as a failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +301,8 @@ class Plan:
     run: Run
     steps: tuple[Step, ...]
     problems: tuple[Problem, ...] = ()
+    strays: tuple[ArtifactKey, ...] = ()
+    """What the ledger need not know any more: never mirrored, or lost, and wanted no longer."""
 
     def having(self, *actions: Action) -> Iterator[Step]:
         """The steps with one of these actions, in order."""

@@ -12,6 +12,9 @@ anything else                                          DOWNLOAD
 =====================================================  =========
 
 What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP.
+
+What the ledger knows but the run's answer lists no more: GIVE_UP when it is wanted and not in the
+mirror, else left alone; a stray when it is wanted no longer and has no file.
 """
 
 from __future__ import annotations
@@ -21,14 +24,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import Collision, Reason, UnsafePath
-from artifact_sync.model import Action, MirrorPath, Plan, State, Step
+from artifact_sync.model import Action, Artifact, MirrorPath, Plan, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from artifact_sync.collect import Collected
-    from artifact_sync.model import Artifact, ArtifactKey, ArtifactRow, Run
+    from artifact_sync.model import ArtifactKey, ArtifactRow, Run
 
 PATIENCE = timedelta(days=3)
 """How long something that may yet come, or may yet come back, is looked at again."""
@@ -56,6 +59,8 @@ class Terms:
     one_file: Callable[[MirrorPath], str]
     """Equal for two paths that are one file on some file system."""
     now: datetime
+    wants: Callable[[ArtifactKey], bool] = lambda _: True
+    """Whether an artifact is selected, by its key alone."""
     insist: bool = False
     """The user named the run: what was given up is tried again."""
 
@@ -69,7 +74,31 @@ def make(run: Run, collected: Collected, known: Known, terms: Terms) -> Plan:
     pending = (
         _waiting(artifact, known.rows.get(artifact.key), terms) for artifact in collected.pending
     )
-    return Plan(run, (*selected, *pending), collected.problems)
+    listed = {artifact.key for artifact in (*collected.selected, *collected.pending)}
+    unlisted = [row for key, row in known.rows.items() if key not in listed]
+    vanished = [_vanished(row) for row in unlisted if _is_missed(row, known, terms)]
+    strays = tuple(row.key for row in unlisted if _is_stray(row, known, terms))
+    return Plan(run, (*selected, *pending, *vanished), collected.problems, strays)
+
+
+def _has_file(row: ArtifactRow, known: Known) -> bool:
+    return row.path is not None and row.path in known.standing
+
+
+def _is_missed(row: ArtifactRow, known: Known, terms: Terms) -> bool:
+    """Whether an unlisted artifact was to be had once, is wanted, and is not in the mirror."""
+    had = row.state not in {State.PENDING, State.REFUSED}
+    return had and terms.wants(row.key) and not _has_file(row, known)
+
+
+def _is_stray(row: ArtifactRow, known: Known, terms: Terms) -> bool:
+    missed = _is_missed(row, known, terms)
+    return not missed and not _has_file(row, known)
+
+
+def _vanished(row: ArtifactRow) -> Step:
+    why = "the service lists it no more, and it is not in the mirror"
+    return Step(Action.GIVE_UP, Artifact(row.key, "missing"), row.path, why, Reason.GONE, row)
 
 
 def _places(

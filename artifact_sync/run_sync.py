@@ -48,6 +48,8 @@ class Mode:
     """Plan, but change nothing."""
     insist: bool = False
     """The runs were named by the user: what was given up is tried again."""
+    only: frozenset[ArtifactKey] | None = None
+    """A repair: these artifacts, whatever the rules say, and nothing else of their runs."""
     eager: bool = True
     """The user waits: no outstanding run is put off until it is due."""
 
@@ -77,7 +79,7 @@ class RunSync:
 
     async def carry_out(self, run: Run, looks: int) -> None:
         """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk."""
-        collected = collect(run, self.selection.rules)
+        collected = self._collect(run)
         rows = await self.works.ledger.artifacts(run.key)
         plan = await self._plan(run, collected, rows)
         self.works.tools.observer.notify(RunPlanned(plan))
@@ -85,10 +87,24 @@ class RunSync:
             self._notice(f"unknown artifact status {word!r} in {run.key}: taken as not yet there")
         self._count(plan)
         if not self.mode.dry_run:
-            await self._note(plan, rows)
+            if self.mode.only is not None:
+                known = await self.works.ledger.run(run.key)
+                self._complete = known is not None and known.complete and self._complete
+            await self._note(plan)
             kept = await self._fetch(plan) + sum(1 for _ in plan.having(Action.KEEP))
             del rows, plan, collected  # a run can have thousands of artifacts
             await self._conclude(run, kept, looks)
+
+    def _collect(self, run: Run) -> Collected:
+        only = self.mode.only
+        collected = collect(run, self.selection.rules)
+        if only is None:
+            return collected
+        return Collected(tuple(it for it in collected.selected if it.key in only))
+
+    def _wants(self, key: ArtifactKey) -> bool:
+        only = self.mode.only
+        return self.selection.rules.wants(key) if only is None else key in only
 
     async def _plan(self, run: Run, collected: Collected, rows: Rows) -> Plan:
         standing = await self.works.tools.offload(self._standing, list(rows.values()))
@@ -96,6 +112,7 @@ class RunSync:
             self.selection.layout.place,
             self.selection.layout.collision_key,
             self.works.tools.clock.now(),
+            self._wants,
             self.mode.insist,
         )
         return planning.make(run, collected, planning.Known(rows, standing), terms)
@@ -129,21 +146,19 @@ class RunSync:
     def _notice(self, message: str) -> None:
         self.works.tools.observer.notify(Noticed(message))
 
-    async def _note(self, plan: Plan, rows: Rows) -> None:
+    async def _note(self, plan: Plan) -> None:
         """Let the ledger know of what is new, of what is refused, and of what is wanted no more."""
         now, ledger = self.works.tools.clock.now(), self.works.ledger
         news = _news(plan)
         while batch := list(islice(news, _BATCH)):
             await ledger.record_states(batch, now)
-        for step in plan.having(Action.REFUSE):
-            if step.row is None or step.row.state is not State.REFUSED:
-                key, reason = step.artifact.key, step.reason or Reason.UNSAFE_PATH
-                failure = Failure.of(key, reason, step.why)
-                await ledger.record_failure(key, State.REFUSED, failure, now)
-        planned = {step.artifact.key for step in plan.steps if step.action is not Action.SKIP}
-        unmirrored = {key for key, row in rows.items() if row.state is not State.MIRRORED}
-        if strays := unmirrored - planned:
-            await ledger.forget(sorted(strays))
+        for step in plan.having(Action.REFUSE, Action.GIVE_UP):
+            state = State.REFUSED if step.action is Action.REFUSE else State.GONE
+            if step.row is None or step.row.state is not state:
+                key, reason = step.artifact.key, step.reason or Reason.INTERNAL
+                await ledger.record_failure(key, state, Failure.of(key, reason, step.why), now)
+        if self.mode.only is None:
+            await ledger.forget(plan.strays)
 
     async def _fetch(self, plan: Plan) -> int:
         """Carry out the downloads; how many have come."""
@@ -182,9 +197,11 @@ class RunSync:
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifest; settle a run of which nothing more is to come."""
         ledger, now = self.works.ledger, self.works.tools.clock.now()
-        if self._complete and kept:
+        if self._complete and (kept or self.mode.only is not None):
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
+        if self.mode.only is not None:
+            return  # whether the run needs more is for the next pass to say
         if self._open:
             await ledger.look_again(run.key, next_look(looks, now))
         else:

@@ -141,7 +141,7 @@ def _shown(config: Config, manner: Manner) -> Iterator[Observer]:
 
 def _print(report: Report, manner: Manner) -> None:
     if manner.as_json:
-        click.echo(json.dumps(as_object(report, dry_run=manner.dry_run), ensure_ascii=True))
+        click.echo(json.dumps(as_object(report), ensure_ascii=True))
         return
     complete_and_quiet = report.complete and session().verbosity is Verbosity.QUIET
     if not complete_and_quiet:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,11 @@ import click
 from artifact_sync.audit import Condition
 from artifact_sync.cli.carry_out import Manner, passed
 from artifact_sync.cli.result import failure_line, printable
-from artifact_sync.cli.wishes import Flags, wish_of
+from artifact_sync.cli.wishes import chosen
 from artifact_sync.errors import ExitCode, Reason, exit_code
-from artifact_sync.model import RepoName
+from artifact_sync.run_sync import Mode
+from artifact_sync.settings import RepoSettings
+from artifact_sync.sync import Wish
 from artifact_sync.wiring import opened_to_read, opened_to_repair
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.audit import Finding
     from artifact_sync.credentials import Token
+    from artifact_sync.model import RepoName
     from artifact_sync.report import Report
     from artifact_sync.settings import Config
     from artifact_sync.wiring import Store
@@ -76,9 +78,7 @@ class Examination:
                 self._say(finding)
 
     async def _scope(self, store: Store) -> list[RepoName]:
-        if self.repos:
-            return [RepoName.parse(name) for name in self.repos]
-        return list(await store.ledger.repositories())
+        return chosen(self.repos, await store.ledger.repositories())
 
     def _damage(self) -> list[Finding]:
         return [finding for finding in self._bad if finding.condition in _DAMAGE]
@@ -93,13 +93,13 @@ class Examination:
                 await store.ledger.unsettle(finding.run)
 
     async def _fetch_again(self) -> list[Finding]:
-        """Have a pass over the damaged runs; what of the damage is left."""
-        runs: dict[str, dict[str, None]] = {}
-        for finding in self._damage():
-            if finding.run is not None:
-                runs.setdefault(str(finding.run.repo), {})[finding.run.run] = None
-        for repo, slugs in runs.items():
-            wish = wish_of(self.config, Flags((repo,), tuple(slugs)), os.environ)
+        """Have a pass fetch what is damaged, and nothing else; what of the damage is left."""
+        runs = {finding.run: None for finding in self._damage() if finding.run is not None}
+        keys = frozenset(finding.row.key for finding in self._damage() if finding.row is not None)
+        for repo in dict.fromkeys(run.repo for run in runs):
+            slugs = tuple(run.run for run in runs if run.repo == repo)
+            mode = Mode(insist=True, only=keys)
+            wish = Wish((RepoSettings(name=str(repo)),), slugs, mode)
             manner = Manner(as_json=self.as_json)
             self._reports.append(await passed(self.config, wish, manner, self.token))
         async with opened_to_read(self.config) as store:

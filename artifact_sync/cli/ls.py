@@ -47,18 +47,19 @@ def command(
 
 async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
     """Print as it is read: a ledger can hold more than memory should."""
-    from artifact_sync.model import RepoName  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.wishes import chosen  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.wiring import opened_to_read  # noqa: PLC0415 - likewise
 
     name, run = which
     async with opened_to_read(config) as store:
-        rows = store.ledger.listing(RepoName.parse(name) if name else None, run)
+        repos = chosen([name] if name else [], await store.ledger.repositories())
         if as_json:
             click.echo('{"artifacts": [', nl=False)
         first = True
-        async for row in rows:
-            click.echo(_json(row, first=first) if as_json else _line(row), nl=not as_json)
-            first = False
+        for repo in repos:
+            async for row in store.ledger.listing(repo, run):
+                click.echo(_json(row, first=first) if as_json else _line(row), nl=not as_json)
+                first = False
         if as_json:
             click.echo("]}")
 

@@ -25,9 +25,8 @@ _HINTS = {
 }
 
 
-def as_object(report: Report, *, dry_run: bool = False) -> dict[str, Any]:
-    """The object of ``sync --json``; a dry run's also tells how many would be downloaded."""
-    planned = {"planned": report.planned} if dry_run else {}
+def as_object(report: Report) -> dict[str, Any]:
+    """The object of ``sync --json``. A dry run would download what is found, not kept or failed."""
     return {
         "complete": report.complete,
         "exit_code": int(report.exit_code),
@@ -35,7 +34,6 @@ def as_object(report: Report, *, dry_run: bool = False) -> dict[str, Any]:
         "found": report.found,
         "downloaded": report.downloaded,
         "kept": report.kept,
-        **planned,
         "failed": report.failed,
         "bytes": report.bytes,
         "failures": [_failure(failure) for failure in report.failures],

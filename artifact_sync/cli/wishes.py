@@ -13,9 +13,10 @@ from artifact_sync.run_sync import Mode
 from artifact_sync.sync import Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from artifact_sync.model import RepoName
     from artifact_sync.settings import Config, RepoSettings
 
 
@@ -85,3 +86,22 @@ def _narrowed(settings: RepoSettings, flags: Flags) -> RepoSettings:
 def scope(names: Iterable[str]) -> list[str]:
     """Names of repositories from the command line, checked, each once."""
     return [repository(name, {}).name for name in dict.fromkeys(names)]
+
+
+def chosen(names: Iterable[str], known: Sequence[RepoName]) -> list[RepoName]:
+    """The repositories of a ledger that names stand for, ``org/*`` for all of an organisation's.
+
+    No names: all of them. ``UsageError`` for a name that stands for none.
+    """
+    found: dict[RepoName, None] = {}
+    for name in names:
+        fitting = [repo for repo in known if _stands_for(name, repo)]
+        if not fitting:
+            there = ", ".join(map(str, known)) or "none yet"
+            raise UsageError(f"nothing of {name} is mirrored; what is: {there}")
+        found.update(dict.fromkeys(fitting))
+    return list(found) or list(known)
+
+
+def _stands_for(name: str, repo: RepoName) -> bool:
+    return name == str(repo) or name == f"{repo.org}/*"

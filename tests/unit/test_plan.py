@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +17,7 @@ from artifact_sync.model import (
     ArtifactKey,
     ArtifactRow,
     MirrorPath,
+    Plan,
     RepoName,
     Run,
     RunKey,
@@ -23,6 +25,9 @@ from artifact_sync.model import (
     Step,
 )
 from artifact_sync.settings import DEFAULT_LAYOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LAYOUT = Layout(DEFAULT_LAYOUT)
@@ -47,10 +52,23 @@ def planned(
     pending: tuple[Artifact, ...] = (),
     insist: bool = False,
 ) -> list[Step]:
+    return list(
+        plan_of(*artifacts, rows=rows, standing=standing, pending=pending, insist=insist).steps
+    )
+
+
+def plan_of(
+    *artifacts: Artifact,
+    rows: tuple[ArtifactRow, ...] = (),
+    standing: dict[str, int] | None = None,
+    pending: tuple[Artifact, ...] = (),
+    insist: bool = False,
+    wants: Callable[[ArtifactKey], bool] = lambda _: True,
+) -> Plan:
     sizes = {MirrorPath(path): size for path, size in (standing or {}).items()}
     known = planning.Known({it.key: it for it in rows}, sizes)
-    terms = planning.Terms(LAYOUT.place, LAYOUT.collision_key, NOW, insist)
-    return list(planning.make(RUN, Collected(artifacts, pending), known, terms).steps)
+    terms = planning.Terms(LAYOUT.place, LAYOUT.collision_key, NOW, wants, insist)
+    return planning.make(RUN, Collected(artifacts, pending), known, terms)
 
 
 def actions(steps: list[Step]) -> list[Action]:
@@ -162,3 +180,29 @@ def test_what_is_registered_is_looked_at_again_for_three_days() -> None:
 
 def test_what_was_registered_and_has_come_is_downloaded() -> None:
     assert actions(planned(A, rows=(row(A, State.PENDING),))) == [Action.DOWNLOAD]
+
+
+@pytest.mark.parametrize("state", [State.MIRRORED, State.FAILED, State.WANTED, State.GONE])
+def test_what_the_service_lists_no_more_and_the_mirror_lacks_stays_a_failure(state: State) -> None:
+    plan = plan_of(rows=(row(A, state),))
+    (step,) = plan.steps
+    assert (step.action, step.reason, plan.strays) == (Action.GIVE_UP, Reason.GONE, ())
+
+
+def test_what_the_service_lists_no_more_and_the_mirror_has_is_left_alone() -> None:
+    plan = plan_of(rows=(row(A, State.MIRRORED),), standing={PLACE: 5})
+    assert (plan.steps, plan.strays) == ((), ())
+
+
+def test_what_is_wanted_no_more_is_forgotten_unless_it_has_a_file() -> None:
+    kept, lost = row(A, State.MIRRORED), row(artifact("b.txt"), State.MIRRORED)
+    failed = row(artifact("c.txt"), State.FAILED)
+    plan = plan_of(rows=(kept, lost, failed), standing={PLACE: 5}, wants=lambda _: False)
+    assert plan.steps == ()
+    assert plan.strays == (lost.key, failed.key)
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.REFUSED])
+def test_what_never_was_to_be_had_and_is_listed_no_more_is_forgotten(state: State) -> None:
+    plan = plan_of(rows=(row(A, state),))
+    assert (plan.steps, plan.strays) == ((), (A.key,))
