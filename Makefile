@@ -25,14 +25,14 @@ test: check ## Lint, types, layers and all tests
 
 check: lint types layers ## Lint, types and layers, no tests
 
-lint: install
+lint: install ## ruff: lint and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: install
+types: install ## mypy
 	$(BIN)/mypy
 
-layers: install
+layers: install ## import-linter
 	$(BIN)/lint-imports
 
 format: install ## Format the code

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import LinkUnusable
-from artifact_sync.events import LinkRenewed
+from artifact_sync.events import LinkRenewed, Noticed
+from artifact_sync.lapse import is_cleartext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,10 +39,14 @@ class _Held:
 class Links:
     """The links of the runs that are being fetched."""
 
-    def __init__(self, source: Source, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self, source: Source, clock: Clock, observer: Observer, *, warn: bool = False
+    ) -> None:
+        """``warn``: say it, once, when files come in the clear (the API itself does not)."""
         self._source = source
         self._clock = clock
         self._observer = observer
+        self._warn = warn
         self._runs: dict[RunKey, _Held] = {}
 
     def open(
@@ -97,6 +102,9 @@ class Links:
 
     def _keep(self, held: _Held, links: Mapping[ArtifactKey, Link]) -> None:
         now = self._clock.monotonic()
+        if self._warn and any(is_cleartext(link.url) for link in links.values()):
+            self._warn = False
+            self._observer.notify(Noticed("files come over plain http, where others may read them"))
         for key, link in links.items():
             if key in held.outstanding.get(key.cube_key, ()):
                 margin = min(_MARGIN, _MARGIN_SHARE * (link.lapses_at - now))

@@ -308,11 +308,6 @@ class Plan:
         """The steps with one of these actions, in order."""
         return (step for step in self.steps if step.action in actions)
 
-    @property
-    def settles(self) -> bool:
-        """Whether nothing is left to do or to wait for, before it is carried out."""
-        return not self.problems and not any(self.having(Action.DOWNLOAD, Action.LATER))
-
 
 @dataclass(frozen=True, slots=True)
 class ArtifactRow:

@@ -120,7 +120,7 @@ def _precedence(key: ArtifactKey, known: Known) -> tuple[bool, ArtifactKey]:
 
 def _place(key: ArtifactKey, taken: _Taken, terms: Terms) -> MirrorPath | UnsafePath:
     try:
-        return taken.claim(terms.place(key))
+        return taken.claim(terms.place(key), key)
     except UnsafePath as problem:
         return problem
 
@@ -130,21 +130,21 @@ class _Taken:
 
     def __init__(self, one_file: Callable[[MirrorPath], str]) -> None:
         self._one_file = one_file
-        self._files: dict[str, MirrorPath] = {}
-        self._folders: dict[str, MirrorPath] = {}
+        self._files: dict[str, ArtifactKey] = {}
+        self._folders: dict[str, ArtifactKey] = {}
 
-    def claim(self, path: MirrorPath) -> MirrorPath:
-        key = self._one_file(path)
-        folders = _parents(key)
-        other = self._files.get(key) or self._folders.get(key)
+    def claim(self, path: MirrorPath, key: ArtifactKey) -> MirrorPath:
+        name = self._one_file(path)
+        folders = _parents(name)
+        other = self._files.get(name) or self._folders.get(name)
         other = other or next((self._files[f] for f in folders if f in self._files), None)
         if other is not None:
             raise Collision(
-                f"its place {path!r} clashes with {other!r} of the same run, which came first"
-                " (the two would be one file on some systems): rename one of them in the CI file"
+                f"it would be one file or folder with {other.local_path!r} of cube {other.cube},"
+                " at least on some systems: rename one of them in the CI file"
             )
-        self._files[key] = path
-        self._folders.update(dict.fromkeys(folders, path))
+        self._files[name] = key
+        self._folders.update(dict.fromkeys(folders, key))
         return path
 
 

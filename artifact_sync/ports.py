@@ -127,7 +127,6 @@ class Found:
     kind: Literal["file", "folder", "other"]
     """``other``: a symbolic link, a device, a socket."""
     size: int = 0
-    mtime_ns: int = 0
 
 
 class Mirror(Protocol):

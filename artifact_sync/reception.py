@@ -204,6 +204,6 @@ def spare(tools: Tools, size: int) -> None:
     free = tools.mirror.free()
     if free - size < least:
         raise NoSpace(
-            f"no space: {free:,} bytes are free in the mirror's file system, and {least:,} must"
-            " stay so (mirror.min_free): free some and run it again"
+            f"no space: {free >> 20:,} MiB are free in the mirror's file system, and"
+            f" {least >> 20:,} MiB must stay so (mirror.min_free): free some and run it again"
         )

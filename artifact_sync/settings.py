@@ -20,9 +20,13 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[source]``: the service and how to reach it."""
 
     base_url: str = DEFAULT_BASE_URL
+    """The API's address. Plain http only on this machine: the token would travel in clear."""
     token_file: Path | None = None
+    """A file with the token, readable by its owner alone; None: $SOURCECRAFT_TOKEN."""
     ca_bundle: Path | None = None
+    """PEM file of the authorities to trust instead of the public ones."""
     proxy: str | None = None
+    """Proxy for everything; None: the environment's."""
     rate_limit: float = 25.0
     """Requests to the API per second, over all repositories."""
 
@@ -31,7 +35,9 @@ class MirrorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[mirror]``: where files go and how carefully."""
 
     root: Path | None = None
+    """The mirror's folder."""
     layout: str = DEFAULT_LAYOUT
+    """Where an artifact goes below the root. A mirror keeps the one that it was begun with."""
     min_free: int = 0
     """Bytes that a download must leave free on the mirror's file system."""
     durability: Durability = "full"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -20,6 +21,7 @@ from artifact_sync.fetching import Works
 from artifact_sync.ledger import open_ledger
 from artifact_sync.links import Links
 from artifact_sync.mirror.disk import DiskMirror
+from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
 from artifact_sync.offload import Offload
@@ -83,7 +85,7 @@ async def opened(
         tally = Tally(observer)
         source, fetcher = await _network(config, token, tally, stack)
         tools = Tools(
-            Links(source, store.clock, tally),
+            Links(source, store.clock, tally, warn=config.source.base_url.startswith("https:")),
             fetcher,
             store.mirror,
             store.mirror.staging,
@@ -201,9 +203,12 @@ def _offload(config: Config) -> Iterator[Offload]:
 
 def root_of(config: Config) -> Path:
     """The mirror's root. ``UsageError`` when none is set."""
-    if config.mirror.root is None:
+    root = config.mirror.root
+    if root is None:
         raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
-    return config.mirror.root
+    if os.path.lexists(root) and not root.is_dir():
+        raise UsageError(f"{root} is no folder: give --root or mirror.root the folder of a mirror")
+    return root
 
 
 def _ledger_url(config: Config, root: Path) -> str | Path:
@@ -213,7 +218,8 @@ def _ledger_url(config: Config, root: Path) -> str | Path:
 def has_ledger(config: Config) -> bool:
     """Whether there is a ledger to be read; of a server's, opening it will tell."""
     url = config.ledger.url
-    if url is None:
-        return (root_of(config) / OWN / LEDGER).is_file()
-    file = url.removeprefix("sqlite:///")
-    return file == url or Path(file).is_file()
+    if url is not None and not url.startswith("sqlite:///"):
+        return True
+    file = Path(url.removeprefix("sqlite:///")) if url else root_of(config) / OWN / LEDGER
+    with disk_errors(str(file)):
+        return file.is_file()

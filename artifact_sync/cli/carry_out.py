@@ -6,11 +6,12 @@ import asyncio
 import json
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+import structlog
 
 from artifact_sync.cli.options import Verbosity, session, token
 from artifact_sync.cli.progress import Bars, Lines, wants_bars
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from artifact_sync.events import Event, Observer
     from artifact_sync.settings import Config
     from artifact_sync.sync import Pass, Wish
+
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def _stopping(work: asyncio.Future[Report]) -> Iterator[None]:
         for number in signals:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
-        click.echo("stopping; what came so far is kept (once more: stop at once)", err=True)
+        _log.warning("stopping; what came so far is kept (once more: stop at once)")
         work.cancel()
 
     try:
@@ -114,10 +118,10 @@ class _Plans:
         self._then = then
 
     def notify(self, event: Event) -> None:
-        """Print a plan; hand everything on."""
+        """Print a plan; hand everything on. That the reader has left is no concern of the pass."""
         if isinstance(event, RunPlanned):
-            for line in plan_lines(event.plan):
-                click.echo(line)
+            with suppress(BrokenPipeError):
+                click.echo("\n".join(plan_lines(event.plan)))
         self._then.notify(event)
 
 

@@ -62,6 +62,8 @@ async def _list(config: Config, which: tuple[str | None, str | None], *, as_json
                 first = False
         if as_json:
             click.echo("]}")
+        elif first:
+            click.echo("nothing to list", err=True)
 
 
 def _json(row: ArtifactRow, *, first: bool) -> str:
@@ -102,6 +104,7 @@ def _line(row: ArtifactRow) -> str:
 
     amount = size(row.size) if row.size is not None else "-"
     since = age(row.mirrored_at or row.first_seen, datetime.now(UTC))
-    facts = f"{row.state:<9} {amount:>10} {row.strength:<8} {since:>8}  "
+    strength = row.strength if row.sha256 else "-"
+    facts = f"{row.state:<9} {amount:>10} {strength:<8} {since:>8}  "
     error = f"  ({printable(row.message)})" if row.message else ""
     return facts + printable(row.path or str(row.key)) + error

@@ -63,9 +63,17 @@ config_file = click.option(
 )
 """``--config FILE`` → ``config_file: Path | None``, for ``configuration``."""
 
+
+def _root(_: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+    """A script's unset variable must not become the working directory."""
+    if value == "":
+        raise click.BadParameter("it is empty; name the mirror's folder", param=param)
+    return Path(value) if value is not None else None
+
+
 root = click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    callback=_root,
     metavar="DIR",
     help="The mirror's folder. Overrides mirror.root.",
 )

@@ -46,7 +46,7 @@ class Lines:
         """Say it if it is worth a line."""
         match event:
             case RunCompleted(run, files):
-                _log.info("run complete", run=printable(str(run)), files=files)
+                _log.info(f"{printable(str(run))}: complete, {files} files")
             case Failed(failure):
                 _log.debug(failure_line(failure))  # the summary spells it out
             case Noticed(message):
@@ -151,6 +151,7 @@ class Bars:
             file=stream,
             leave=False,
             position=0,
+            dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {desc}",
         )
 
@@ -189,7 +190,7 @@ class Bars:
 
     def _bar(self, key: ArtifactKey, total: int | None, offset: int) -> tqdm[NoReturn]:
         return tqdm(
-            desc=printable(key.local_path)[-30:].rjust(30),
+            desc=printable(f"{key.repo} {key.run} {key.local_path}")[-34:].rjust(34),
             total=total,
             initial=offset,
             unit="B",
@@ -197,6 +198,7 @@ class Bars:
             unit_divisor=1024,
             file=self._stream,
             leave=False,
+            dynamic_ncols=True,
             position=self._free.pop(),
         )
 
@@ -220,6 +222,6 @@ class Bars:
             self._total.refresh()
 
 
-def wants_bars(stream: TextIO = sys.stderr) -> bool:
-    """Whether bars can be drawn."""
-    return stream.isatty()
+def wants_bars(stream: TextIO | None = sys.stderr) -> bool:
+    """Whether bars can be drawn. A process may have been started without a stderr."""
+    return stream is not None and stream.isatty()

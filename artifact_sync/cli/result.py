@@ -42,7 +42,7 @@ def as_object(report: Report) -> dict[str, Any]:
 
 def _failure(failure: Failure) -> dict[str, Any]:
     names = ("repo", "run", "workflow", "task", "cube", "local_path", "reason", "message")
-    return {name: getattr(failure, name) for name in names}
+    return {name: getattr(failure, name) or None for name in names}
 
 
 def summary(report: Report, *, dry_run: bool = False) -> list[str]:

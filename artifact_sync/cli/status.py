@@ -41,7 +41,7 @@ def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> No
     if as_json:
         click.echo(json.dumps({"repositories": [_object(it) for it in totals]}))
         return
-    for line in _lines(totals):
+    for line in _lines(totals, config):
         click.echo(line)
 
 
@@ -71,7 +71,7 @@ def _moment(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment is not None else None
 
 
-def _lines(totals: Sequence[Totals]) -> list[str]:
+def _lines(totals: Sequence[Totals], config: Config) -> list[str]:
     """A table for people, and the last error of whoever has one."""
     from datetime import UTC, datetime  # noqa: PLC0415 - beside its only use
 
@@ -79,7 +79,7 @@ def _lines(totals: Sequence[Totals]) -> list[str]:
     from artifact_sync.model import State  # noqa: PLC0415 - likewise
 
     if not totals:
-        return ["nothing is mirrored yet: artifact-sync sync ORG/REPO"]
+        return [f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync ORG/REPO"]
     now = datetime.now(UTC)
     rows = [("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")]
     for it in totals:

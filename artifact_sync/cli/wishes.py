@@ -50,6 +50,8 @@ def with_flags(config: Config, flags: Flags) -> Config:
 
 def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:
     """What the pass is asked for. ``UsageError`` when that is nothing."""
+    if "" in (*flags.include, *flags.exclude, *flags.workflow, *flags.runs):
+        raise UsageError("an empty --include, --exclude, --workflow or --run selects nothing")
     named = [_settings(name, config, environ) for name in dict.fromkeys(flags.repos)]
     chosen = named if flags.repos else config.repo
     if not chosen:

@@ -91,6 +91,7 @@ def _is_there(file: Path) -> bool:
 
 def _make(file: Path) -> None:
     """Make an empty file that only its owner may read; its side files take its rights over."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
     os.close(os.open(file, flags, 0o600))
 

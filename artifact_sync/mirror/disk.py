@@ -83,7 +83,7 @@ class DiskMirror:
         *above, name = split(path)
         with self._errors(path), self._tree.entered(tuple(above)) as folder:
             found = folder.look(name) if folder is not None else None
-        return Found(_kind(found), found.st_size, found.st_mtime_ns) if found is not None else None
+        return Found(_kind(found), found.st_size) if found is not None else None
 
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
         """Put a staged file into its place; see ``ports.Mirror``."""

@@ -36,6 +36,11 @@ def disk_errors(what: str, root: Path | None = None) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error, what, root) from error
+    except UnicodeEncodeError as error:
+        raise DiskError(
+            f"{what}: this system's encoding of file names, {error.encoding}, has no such name: use"
+            " a UTF-8 locale, or set PYTHONUTF8=1"
+        ) from error
 
 
 def disk_error(error: OSError, what: str, root: Path | None = None) -> DiskError:

@@ -507,3 +507,45 @@ def test_a_code_of_its_own_only_where_all_failures_share_it(
     assert failed(done) == expected
     good = {"acme/website", "acme/*"} & set(arguments)
     assert user.files() == (contents(troubled.simulator, "acme/website") if good else {})
+
+
+@pytest.mark.parametrize("command", ["sync", "status", "ls", "verify"])
+def test_an_empty_root_is_refused_and_not_taken_for_the_working_directory(
+    user: User, command: str
+) -> None:
+    done = user.run(command, "--root", "")
+    assert done.code == 2
+    assert "name the mirror's folder" in done.err
+    assert not (user.folder / ".artifact-sync").exists()
+
+
+def test_a_root_that_is_a_file_is_refused_with_its_name(user: User) -> None:
+    user.root.write_bytes(b"precious")
+    for command in (["sync", ROCKET], ["sync", ROCKET, "--dry-run"], ["status"], ["verify"]):
+        done = user.run(*command, "--root", user.root)
+        assert (done.code, "is no folder" in done.err) == (2, True)
+    assert user.root.read_bytes() == b"precious"
+
+
+@posix
+def test_a_dry_run_into_a_reader_that_leaves_ends_quietly(user: User) -> None:
+    line = f"{sys.executable} -m artifact_sync sync {ROCKET} --root {user.root} --dry-run | head -1"
+    done = subprocess.run(
+        ["sh", "-c", line], env=user.environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith(f"{ROCKET} run ")
+    assert done.stderr == ""
+
+
+@posix
+def test_without_a_stderr_the_mirror_comes_all_the_same(user: User) -> None:
+    line = f"{sys.executable} -m artifact_sync sync {ROCKET} --root {user.root} --json 2>&-"
+    done = subprocess.run(["sh", "-c", line], env=user.environ, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert user.files(ROCKET)
+
+
+@pytest.mark.parametrize("option", ["--include", "--exclude", "--workflow", "--run"])
+def test_an_empty_filter_is_refused(user: User, option: str) -> None:
+    done = user.run("sync", ROCKET, "--root", user.root, option, "")
+    assert (done.code, "selects nothing" in done.err) == (2, True)
