@@ -78,6 +78,8 @@ def _rest(opened: Opened, staged: Identity, offset: int) -> Body:
         raise RangeMismatch(f"the server sent the part at byte {start:,}, not at {offset:,}")
     if None not in {total, staged.total} and total != staged.total:
         raise RangeMismatch(f"the file is now {total:,} bytes long, not {staged.total:,}")
+    if total is None and staged.total is None:
+        raise RangeMismatch("the server does not tell how long the whole file is")
     length = _length(opened)
     if length is not None and length != end - start + 1:
         raise RangeMismatch("the server's Content-Length and Content-Range contradict each other")
@@ -91,12 +93,15 @@ def _rest(opened: Opened, staged: Identity, offset: int) -> Body:
 
 
 def _check_same_file(opened: Opened, staged: Identity) -> None:
-    """A server may answer 206 although ``If-Range`` did not fit: its validators tell on it."""
-    known = staged.validator
-    for name, ours in (("etag", known.etag), ("last-modified", known.last_modified)):
-        theirs = opened.headers.get(name, "")
-        if ours and theirs and theirs != ours:
-            raise RangeMismatch("the file has changed on the server between two tries")
+    """A server may answer 206 although ``If-Range`` did not fit: its validators tell on it.
+
+    One that answers without the validator that was asked for is not believed (RFC 9110, 15.3.7,
+    obliges it to send the ETag that it would send with a 200).
+    """
+    known, headers = staged.validator, opened.headers
+    name, ours = ("etag", known.etag) if known.etag else ("last-modified", known.last_modified)
+    if headers.get(name, "") != ours:
+        raise RangeMismatch("the file may have changed on the server between two tries")
 
 
 def _new_claims(opened: Opened, staged: Identity) -> list[Claim]:

@@ -6,6 +6,8 @@ Decides when to try again. Receiving a body is ``reception``'s, what an answer m
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from artifact_sync.errors import DownloadError, IntegrityFailure, RangeMismatch,
 from artifact_sync.events import DownloadBegan, Retrying
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.model import Mirrored
-from artifact_sync.reception import Reception, Tools, Wanted, spare
+from artifact_sync.reception import Reception, Tools, Wanted, publish_staged, spare
 from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
 from artifact_sync.staging import Identity, Staged, Vouched
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 _HEAD = 4096
 """Bytes of an error's body that are read for the store's error code."""
+
+_HEAD_PATIENCE = 5.0
+"""Seconds in which an error's body must have come."""
 
 _PROGRESS = 1 << 20
 """Bytes by which a try must get further than any before it to earn a new budget of tries."""
@@ -56,7 +61,8 @@ async def fetch(tools: Tools, wanted: Wanted) -> Fetched:
     try:
         return await transfer.run()
     finally:
-        await tools.offload(transfer.staged.shelve)
+        with suppress(OSError):
+            await tools.offload(transfer.staged.shelve)
 
 
 class _Transfer:
@@ -86,17 +92,36 @@ class _Transfer:
         with disk_errors("staging"):
             self.staged.recover()
         vouched, mirror = self.staged.vouched, self._tools.mirror
-        if vouched is None:
-            return None
+        denied = vouched is not None and not self._agrees(vouched)
+        if vouched is None or denied:
+            return self._judge_recovered()
         if self.staged.open:
             self.staged.shelve()
             mirror.publish(self.staged.path, self._wanted.path, vouched.sha256)
             return vouched
         if mirror.digest(self._wanted.path) == (vouched.size, vouched.sha256):
             return vouched
+        self._discard()
+        return None
+
+    def _judge_recovered(self) -> Vouched | None:
+        """Finish a file of which all bytes had come, but nobody had judged them."""
+        total = self.staged.identity.total
+        if not self.staged.open or total is None or self.staged.offset != total:
+            return None
+        try:
+            return publish_staged(self._tools, self._wanted, self.staged)[0]
+        except IntegrityFailure:
+            self._discard()
+            return None
+
+    def _agrees(self, vouched: Vouched) -> bool:
+        """Whether a sidecar artifact, perhaps come since, says the same."""
+        return all(claim.value.hex() == vouched.sha256 for claim in self._wanted.claims)
+
+    def _discard(self) -> None:
         with disk_errors("staging"):
             self.staged.discard()
-        return None
 
     async def _try(self, link: Link) -> Fetched:
         staged = self.staged
@@ -106,8 +131,6 @@ class _Transfer:
             if opened.status not in {OK, PARTIAL}:
                 raise await self._refusal(opened)
             body = accept(opened, staged.identity, offset, link.host)
-            if self._tools.min_free and body.length:
-                await self._tools.offload(spare, self._tools, body.length)
             self._tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
             reception = Reception(self._tools, self._wanted, staged, body)
             await reception.receive(opened.chunks)
@@ -117,17 +140,20 @@ class _Transfer:
     async def _refusal(self, opened: Opened) -> DownloadError:
         """The error that an answer other than 200 and 206 stands for."""
         head = bytearray()
-        async for chunk in opened.chunks:
-            head += chunk
-            if len(head) >= _HEAD:
-                break
+        # what the status says holds, even when the body behind it is cut or drips
+        with suppress(DownloadError, TimeoutError):
+            async with asyncio.timeout(_HEAD_PATIENCE):
+                async for chunk in opened.chunks:
+                    head += chunk
+                    if len(head) >= _HEAD:
+                        break
         after = parse_retry_after(opened.headers.get("retry-after", ""), self._tools.clock.now())
         return failure_of_status(opened.status, bytes(head[:_HEAD]), after)
 
     async def _prepare_next(self, error: DownloadError, link: Link) -> Link:
         """Wait as long as is right after this failure, and have a link; or raise the failure."""
         if isinstance(error, RangeMismatch | IntegrityFailure):
-            await self._tools.offload(self.staged.discard)
+            await self._tools.offload(self._discard)
         seconds = self._budget.after(error, self.staged.offset)
         if seconds is None:
             raise error

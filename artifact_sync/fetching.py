@@ -6,6 +6,8 @@ A ``NAME.sha256`` artifact vouches for the ``NAME`` beside it, so it is fetched 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -23,11 +25,14 @@ if TYPE_CHECKING:
 
     from artifact_sync.download import Fetched
     from artifact_sync.evidence import Claim
-    from artifact_sync.model import ArtifactKey, Plan, Step
+    from artifact_sync.model import ArtifactKey, ArtifactRow, Mirrored, Plan, Step
     from artifact_sync.ports import Ledger
     from artifact_sync.reception import Tools
 
 _log = structlog.get_logger(__name__)
+
+_SIDECAR_LIMIT = 64 * 1024
+"""Bytes that a checksum file may have to be read as one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +67,17 @@ class Fetching:
         self._sidecars = {
             named: key for key in self._steps if (named := sidecar_of(key)) in self._steps
         }
+        self._vouching = frozenset(self._sidecars.values())
         self._claims: dict[ArtifactKey, Claim] = {}
+        self._recorded: dict[ArtifactKey, Mirrored] = {}
+        """Sidecars that came in this pass."""
         self.outcome = Outcome()
 
     async def run(self) -> None:
         """Fetch what the plan says. A failure goes into ``outcome`` and stops no other artifact."""
-        vouching = frozenset(self._sidecars.values())
-        await self._each(step for key, step in self._downloads() if key in vouching)
+        await self._each(step for key, step in self._downloads() if key in self._vouching)
         await self._read_claims()
-        await self._each(step for key, step in self._downloads() if key not in vouching)
+        await self._each(step for key, step in self._downloads() if key not in self._vouching)
 
     def _downloads(self) -> Sequence[tuple[ArtifactKey, Step]]:
         return [item for item in self._steps.items() if item[1].action is Action.DOWNLOAD]
@@ -78,30 +85,32 @@ class Fetching:
     async def _read_claims(self) -> None:
         """Learn what the sidecars say; a kept file that its sidecar denies is fetched again."""
         for named, sidecar in self._sidecars.items():
-            step = self._steps[named]
-            if step.action is Action.KEEP and self._steps[sidecar].action is Action.KEEP:
-                continue
             claim = await self._claim(sidecar, named)
             if claim is None:
                 continue
             self._claims[named] = claim
+            step = self._steps[named]
             if step.action is Action.KEEP and step.row and step.row.sha256 != claim.value.hex():
-                await self._distrust(step)
+                self._distrust(step)
 
     async def _claim(self, sidecar: ArtifactKey, named: ArtifactKey) -> Claim | None:
-        path = self._steps[sidecar].path
-        if path is None:
+        """What a sidecar says, if it is short, and is here as it was left upstream."""
+        known = self._recorded.get(sidecar) or self._kept(sidecar)
+        if known is None or known.path is None or (known.size or 0) > _SIDECAR_LIMIT:
             return None
-        content = await self._works.tools.offload(self._works.tools.mirror.read_own, path)
-        return sidecar_claim(content, named.local_path) if content is not None else None
+        content = await self._works.tools.offload(self._works.tools.mirror.read_own, known.path)
+        if content is None or hashlib.sha256(content).hexdigest() != known.sha256:
+            return None
+        return sidecar_claim(content, named.local_path)
 
-    async def _distrust(self, step: Step) -> None:
-        """Take a file away that its sidecar, come later than it, says is not the right one."""
-        if step.path is None:
-            return
+    def _kept(self, key: ArtifactKey) -> ArtifactRow | None:
+        step = self._steps[key]
+        return step.row if step.action is Action.KEEP else None
+
+    def _distrust(self, step: Step) -> None:
+        """Fetch a file again that its sidecar says is not the right one; it stays till then."""
         why = "its .sha256 sidecar says otherwise"
         _log.warning("a mirrored file is fetched again", path=step.path, why=why)
-        await self._works.tools.offload(self._works.tools.mirror.displace, step.path)
         self.outcome.distrusted += 1
         self._steps[step.artifact.key] = replace(step, action=Action.DOWNLOAD, why=why)
 
@@ -142,7 +151,10 @@ class Fetching:
 
     async def _record(self, fetched: Fetched) -> None:
         await self._works.ledger.record_mirrored(fetched.mirrored)
-        await self._works.tools.offload(fetched.staged.forget)
+        if fetched.mirrored.key in self._vouching:
+            self._recorded[fetched.mirrored.key] = fetched.mirrored
+        with suppress(OSError):  # a sidecar that stays is swept away later
+            await self._works.tools.offload(fetched.staged.forget)
         self.outcome.downloaded += 1
         self._works.tools.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
 

@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import LinkUnusable
+from artifact_sync.errors import LinkUnusable, ServiceError
 from artifact_sync.events import LinkRenewed, Noticed
 from artifact_sync.lapse import is_cleartext
 
@@ -25,6 +25,9 @@ _MARGIN = 5.0
 _MARGIN_SHARE = 0.25
 """... or this share of its life, where it lives so short that the margin would be all of it."""
 
+_TROUBLE = 30.0
+"""Seconds for which a failure counts for all who wait: the source has tried often enough."""
+
 
 @dataclass(slots=True)
 class _Held:
@@ -34,6 +37,8 @@ class _Held:
     links: dict[ArtifactKey, tuple[Link, float]] = field(default_factory=dict)
     """Each with the moment after which it is too old to be begun with."""
     flight: asyncio.Lock = field(default_factory=asyncio.Lock)
+    trouble: tuple[ServiceError, float] | None = None
+    """Why the last request failed, and until when that is everybody's answer."""
 
 
 class Links:
@@ -87,7 +92,13 @@ class Links:
 
     async def _fetch(self, held: _Held, key: ArtifactKey) -> Link:
         wanted = held.outstanding.get(key.cube_key, set()) | {key}
-        links = await self._source.links(key.run_key, frozenset(wanted))
+        if held.trouble is not None and self._clock.monotonic() < held.trouble[1]:
+            raise held.trouble[0]
+        try:
+            links = await self._source.links(key.run_key, frozenset(wanted))
+        except ServiceError as error:
+            held.trouble = (error, self._clock.monotonic() + _TROUBLE)
+            raise
         self._keep(held, links)
         self._observer.notify(LinkRenewed(key.run_key, len(links)))
         if key not in links:

@@ -14,7 +14,8 @@ anything else                                          DOWNLOAD
 What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP.
 
 What the ledger knows but the run's answer lists no more: GIVE_UP when it is wanted and not in the
-mirror, else left alone; a stray when it is wanted no longer and has no file.
+mirror, else left alone; a stray when it is wanted no longer and has no file, or when another one
+has its place now (``./a`` became ``a`` in the CI file).
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def make(run: Run, collected: Collected, known: Known, terms: Terms) -> Plan:
     listed = {artifact.key for artifact in (*collected.selected, *collected.pending)}
     unlisted = [row for key, row in known.rows.items() if key not in listed]
     vanished = [_vanished(row) for row in unlisted if _is_missed(row, known, terms)]
-    strays = tuple(row.key for row in unlisted if _is_stray(row, known, terms))
+    taken = {place for place in places.values() if isinstance(place, str)}
+    strays = tuple(row.key for row in unlisted if row.path in taken or _is_stray(row, known, terms))
     return Plan(run, (*selected, *pending, *vanished), collected.problems, strays)
 
 
@@ -184,7 +186,7 @@ def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: Term
 
 
 def _waiting(artifact: Artifact, row: ArtifactRow | None, terms: Terms) -> Step:
-    since = row.first_seen if row is not None else None
+    since = row.first_seen if row is not None and row.state is State.PENDING else None
     if since is not None and terms.now - since > PATIENCE:
         return Step(Action.SKIP, artifact, None, f"still {artifact.status}: not coming", row=row)
     return Step(Action.LATER, artifact, None, f"{artifact.status}: not there yet", row=row)

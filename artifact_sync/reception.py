@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import Artifact, MirrorPath, Strength
     from artifact_sync.offload import Offload
     from artifact_sync.ports import Clock, Fetcher, Mirror
-    from artifact_sync.staging import Staged
+    from artifact_sync.staging import Identity, Staged
 
 BLOCK = 1 << 20
 """Bytes gathered before they are hashed and written."""
@@ -123,10 +123,16 @@ class Reception:
             raise Cut(f"the server sent {end:,} of {expected:,} bytes")
 
     async def _written(self) -> None:
-        """Wait for the block that is being written."""
+        """Wait for the block that is being written.
+
+        After one that was lost nothing more may be staged: it would stand in the lost one's place.
+        """
         writing, self._writing = self._writing, None
         if writing is not None:
-            await self._tools.offload.finish(writing)
+            try:
+                await self._tools.offload.finish(writing)
+            finally:
+                self._unwanted = self._unwanted or writing.exception() is not None
 
     async def _save(self, error: BaseException) -> None:
         """Stage what has come before a cut, so that the next try goes on at its byte."""
@@ -161,30 +167,17 @@ class Reception:
             return self._publish_small(rest)
         if rest:
             self._write(rest)
-        return self._publish_staged()
-
-    def _publish_staged(self) -> tuple[Vouched, str | None]:
-        staged = self._staged
-        strength, evidence = self._judge(staged.hashes)
-        with disk_errors("staging"):
-            vouched = staged.vouch(strength, evidence)
-            staged.shelve()
-        displaced = self._tools.mirror.publish(staged.path, self._wanted.path, vouched.sha256)
-        return vouched, displaced
+        return publish_staged(self._tools, self._wanted, self._staged)
 
     def _publish_small(self, content: bytes) -> tuple[Vouched, str | None]:
         self._spare(len(content))
         hashes = Hashes(self._body.identity.algorithms)
         hashes.update(content)
-        strength, evidence = self._judge(hashes)
+        strength, evidence = _judge(self._body.identity, self._wanted, hashes)
         with disk_errors("staging"):
             self._staged.discard()  # of an earlier try, should there be one
         displaced = self._tools.mirror.publish_bytes(content, self._wanted.path)
         return Vouched(len(content), hashes.sha256, strength, evidence), displaced
-
-    def _judge(self, hashes: Hashes) -> tuple[Strength, tuple[str, ...]]:
-        claims = (*self._body.identity.claims, *self._wanted.claims)
-        return judge(claims, hashes, length_known=self._body.total is not None)
 
     def _write(self, block: bytes) -> None:
         self._spare(len(block))
@@ -196,6 +189,22 @@ class Reception:
 
     def _spare(self, size: int) -> None:
         spare(self._tools, size)
+
+
+def publish_staged(tools: Tools, wanted: Wanted, staged: Staged) -> tuple[Vouched, str | None]:
+    """Judge a staged file that is all there, and put it into its place. Blocking."""
+    strength, evidence = _judge(staged.identity, wanted, staged.hashes)
+    with disk_errors("staging"):
+        vouched = staged.vouch(strength, evidence)
+        staged.shelve()
+        if staged.path.stat().st_size != vouched.size:
+            raise DiskError("a staged file was changed by somebody else while it was written")
+    return vouched, tools.mirror.publish(staged.path, wanted.path, vouched.sha256)
+
+
+def _judge(identity: Identity, wanted: Wanted, hashes: Hashes) -> tuple[Strength, tuple[str, ...]]:
+    claims = (*identity.claims, *wanted.claims)
+    return judge(claims, hashes, length_known=identity.total is not None)
 
 
 def spare(tools: Tools, size: int) -> None:

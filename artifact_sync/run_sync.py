@@ -190,6 +190,7 @@ class RunSync:
     async def _withdraw_manifest(self, run: RunKey) -> None:
         """While files of a run come and go, nothing may say that it is complete."""
         mirror, offload = self.works.tools.mirror, self.works.tools.offload
+        await self.works.ledger.unsettle(run)  # should we be stopped: the next pass sees to it
         await self.works.ledger.mark_complete(run, complete=False)
         for path in self.selection.layout.manifests(run):
             await offload(mirror.remove_own, path)
@@ -200,6 +201,8 @@ class RunSync:
         if self._complete and (kept or self.mode.only is not None):
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
+        elif not self._complete:
+            await self._withdraw_manifest(run.key)
         if self.mode.only is not None:
             return  # whether the run needs more is for the next pass to say
         if self._open:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ class Staged:
     """One staged file: bytes so far, their hashes, and what they are the beginning of."""
 
     def __init__(self, folder: Path, key: ArtifactKey, version: str) -> None:
-        name = hashlib.sha256("\0".join(key).encode("utf-8", "surrogatepass")).hexdigest()[:40]
+        name = _name(key)
         self.path = folder / f"{name}.part"
         self._sidecar = folder / f"{name}.json"
         self._about = {"key": [part.encode("utf-8", "replace").decode() for part in key]}
@@ -122,6 +123,8 @@ class Staged:
         self.offset = good
         self.vouched = vouched if vouched is not None and vouched.size == good else None
         self._restart_log()
+        if self.vouched is not None:
+            self.vouch(self.vouched.strength, self.vouched.evidence)
 
     def begin(self, identity: Identity) -> None:
         """Start from the first byte."""
@@ -151,6 +154,7 @@ class Staged:
             _write_all(self._part, block)
         except OSError:
             self._part.truncate(self.offset)  # gives a full disk back what no checkpoint covers
+            self._part.seek(self.offset)
             raise
         self.hashes.update(block)
         self.offset += len(block)
@@ -215,11 +219,24 @@ class Staged:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what nobody will go on with: temporary files, and staged ones older than any link."""
+    """Remove what nobody will go on with: temporary files, and staged ones older than any link.
+
+    What cannot be removed, such as somebody's folder, is no reason not to mirror.
+    """
     for path in folder.iterdir():
         kept = path.suffix in {".part", ".json"}
-        if not kept or time.time() - path.lstat().st_mtime > _ABANDONED:
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            if not kept or time.time() - path.lstat().st_mtime > _ABANDONED:
+                path.unlink(missing_ok=True)
+
+
+def _name(key: ArtifactKey) -> str:
+    """A file name for a key: no two keys share one, whatever their parts hold."""
+    digest = hashlib.sha256()
+    for part in key:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()[:40]
 
 
 def _read_lines(lines: list[bytes]) -> tuple[dict[int, str], Vouched | None]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from artifact_sync.errors import LinkUnusable
+from artifact_sync.errors import LinkUnusable, Unreachable
 from artifact_sync.links import Links
 from artifact_sync.model import ArtifactKey, Link, RunKey
 
@@ -152,3 +152,37 @@ def test_no_repr_shows_a_link() -> None:
     link = Link("https://store.example:9000/secret?X-Amz-Signature=secret", 1.0)
     assert "secret" not in repr(link)
     assert link.host == "store.example:9000"
+
+
+def test_a_failure_of_the_service_is_everybodys_answer_for_a_while(
+    links: Links, server: Server, clock: FakeClock
+) -> None:
+    async def story() -> str:
+        answer, server.links = server.links, refusing  # type: ignore[method-assign]
+        failures = await asyncio.gather(*map(links.get, KEYS), return_exceptions=True)
+        assert [type(failure) for failure in failures] == [Unreachable, Unreachable]
+        server.links = answer  # type: ignore[method-assign]
+        clock.time += 31
+        return (await links.get(A)).url
+
+    async def refusing(*_: object) -> Mapping[ArtifactKey, Link]:
+        refused.append(1)
+        raise Unreachable("down")
+
+    refused: list[int] = []
+    assert run(story()) == "https://s/1"
+    assert refused == [1]
+
+
+def test_plain_links_of_a_secure_service_are_noticed_once(server: Server, clock: FakeClock) -> None:
+    noticed: list[object] = []
+
+    class Watching:
+        def notify(self, event: object) -> None:
+            noticed.append(event)
+
+    links = Links(server, clock, Watching(), warn=True)  # type: ignore[arg-type]
+    for _ in range(2):
+        links.open(RUN, {A: Link("http://s/1", 110.0)}, KEYS)
+    assert len(noticed) == 1
+    assert "plain http" in str(noticed[0])

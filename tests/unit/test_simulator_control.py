@@ -159,9 +159,10 @@ def test_it_takes_no_signal_over_and_leaves_no_task_and_no_thread() -> None:
         return handler, len(asyncio.all_tasks())
 
     assert asyncio.run(main()) == (signal.getsignal(signal.SIGTERM), 1)
+    before = set(threading.enumerate())
     with running_in_thread(small()):
-        pass
-    assert "simulator" not in [thread.name for thread in threading.enumerate()]
+        assert set(threading.enumerate()) - before
+    assert set(threading.enumerate()) - before == set()
 
 
 def test_it_stops_at_once_though_an_answer_stalls(caplog: pytest.LogCaptureFixture) -> None:
