@@ -13,9 +13,9 @@ anything else                                          DOWNLOAD
 
 What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP.
 
-What the ledger knows but the run's answer lists no more: GIVE_UP when it is wanted and not in the
-mirror, else left alone; a stray when it is wanted no longer and has no file, or when another one
-has its place now (``./a`` became ``a`` in the CI file).
+What the ledger knows but the run's answer lists no more: GIVE_UP when it was mirrored, is wanted
+and not there any more, else left alone. It is a stray when it has no file and is not missed, or
+when another one has its place now (``./a`` became ``a`` in the CI file).
 """
 
 from __future__ import annotations
@@ -88,9 +88,8 @@ def _has_file(row: ArtifactRow, known: Known) -> bool:
 
 
 def _is_missed(row: ArtifactRow, known: Known, terms: Terms) -> bool:
-    """Whether an unlisted artifact was to be had once, is wanted, and is not in the mirror."""
-    had = row.state not in {State.PENDING, State.REFUSED}
-    return had and terms.wants(row.key) and not _has_file(row, known)
+    """Whether an unlisted artifact was mirrored once, is wanted, and is not there any more."""
+    return bool(row.sha256) and terms.wants(row.key) and not _has_file(row, known)
 
 
 def _is_stray(row: ArtifactRow, known: Known, terms: Terms) -> bool:
@@ -99,7 +98,7 @@ def _is_stray(row: ArtifactRow, known: Known, terms: Terms) -> bool:
 
 
 def _vanished(row: ArtifactRow) -> Step:
-    why = "the service lists it no more, and it is not in the mirror"
+    why = "it was mirrored and is missing now, and the service lists it no more"
     return Step(Action.GIVE_UP, Artifact(row.key, "missing"), row.path, why, Reason.GONE, row)
 
 

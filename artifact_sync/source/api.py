@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from math import inf
@@ -15,6 +16,7 @@ from artifact_sync.errors import BadAnswer, GarbledAnswer, ServiceError, Unreach
 from artifact_sync.events import Retrying
 from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
 from artifact_sync.source.asking import Answer, Manners, Meaning, Question, Surroundings
+from artifact_sync.source.body import Body, Broken, UnknownCoding
 from artifact_sync.source.payload import Unreadable
 from artifact_sync.source.refusals import HOLD_ALL, Refusal, error_of
 from artifact_sync.source.transport import MOST_REDIRECTS, Redirected, origin_of
@@ -30,6 +32,8 @@ _OFF_LOOP = 256 * 1024
 """Bytes from which a body is read in a thread: below, it takes hardly longer than a thread."""
 _LONGEST_HOLD = 3600.0
 """Seconds: one odd ``Retry-After`` must not silence a daemon for days."""
+_SHORTEST_DEADLINE = 120.0
+_TIMEOUTS_TO_DEADLINE = 10
 
 
 class _Untrusted(Unreachable):
@@ -59,6 +63,7 @@ class Api:
         self._around = surroundings
         self._limiter = AsyncLimiter(1, 1 / manners.rate) if 0 < manners.rate < inf else None
         self._held_until = -inf
+        self._deadline = _deadline(manners, client.timeout)
 
     async def get(self, question: Question[Meaning]) -> Answer[Meaning]:
         """The answer, after as many tries as the policy allows. Raises a ``ServiceError``."""
@@ -105,7 +110,7 @@ class Api:
             await self._limiter.acquire()
 
     async def _try(self, path: str, question: Question[Meaning]) -> Answer[Meaning]:
-        request = self._client.build_request("GET", path, params=dict(question.parameters) or None)
+        request = self._request(path, question)
         try:
             arrival = await self._follow(request, question)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
@@ -115,6 +120,15 @@ class Api:
         else:
             meaning = await asyncio.to_thread(_read, question, arrival.body)
         return Answer(meaning, arrival.monotonic, arrival.server_date)
+
+    def _request(self, path: str, question: Question[Meaning]) -> httpx.Request:
+        parameters = dict(question.parameters) or None
+        try:
+            return self._client.build_request("GET", path, params=parameters)
+        except httpx.InvalidURL:  # its text quotes the URL
+            raise BadAnswer(
+                f"{question.what}: a name or page token is too long to be asked for"
+            ) from None
 
     async def _follow(self, request: httpx.Request, question: Question[Meaning]) -> _Arrival:
         """Send, and follow redirects within the same origin only (the token goes no further)."""
@@ -128,6 +142,16 @@ class Api:
         raise BadAnswer(f"{question.what}: more than {MOST_REDIRECTS} redirects")
 
     async def _exchange(self, request: httpx.Request, what: str) -> _Arrival:
+        """Send, and read the whole answer within the deadline."""
+        try:
+            async with asyncio.timeout(self._deadline) as limit:
+                return await self._answer(request, what)
+        except TimeoutError:
+            if not limit.expired():  # the system's own, ETIMEDOUT
+                raise
+        raise Unreachable(f"{what}: the answer was not complete after {self._deadline:g} s")
+
+    async def _answer(self, request: httpx.Request, what: str) -> _Arrival:
         response = await self._client.send(request, stream=True)
         try:
             monotonic = self._around.clock.monotonic()
@@ -139,26 +163,45 @@ class Api:
             await response.aclose()
 
     async def _body(self, response: httpx.Response, what: str) -> bytearray:
-        body = bytearray()
+        limit = self._manners.body_limit
         try:
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > self._manners.body_limit:
-                    raise BadAnswer(
-                        f"{what}: the answer is longer than {self._manners.body_limit} bytes"
-                    )
-        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            body = Body(response.headers, limit)
+            async for chunk in response.aiter_raw():
+                body.take(chunk)
+                if body.too_long:
+                    raise BadAnswer(f"{what}: the answer is longer than {limit} bytes")
+            body.end()
+        except UnknownCoding:
+            raise BadAnswer(
+                f"{what}: the answer has a content coding that was not asked for"
+            ) from None
+        except (httpx.RemoteProtocolError, Broken) as error:
             raise GarbledAnswer(f"{what}: the answer was cut short or garbled") from error
-        return body
+        return body.content
 
     async def _refusal(self, response: httpx.Response, what: str) -> ServiceError:
         now = _date(response.headers) or self._around.clock.now()
         refusal = Refusal(
             response.status_code,
-            error_body(await _beginning(response)),
+            error_body(await self._beginning(response)),
             parse_retry_after(response.headers.get("retry-after", ""), now),
         )
         return error_of(what, refusal, self._manners.token)
+
+    async def _beginning(self, response: httpx.Response) -> bytearray:
+        """The first part of an error's body; as much as has come when it is cut short.
+
+        It gets half the time of a whole answer, so that what the status says is not lost with it.
+        """
+        body = None
+        with suppress(httpx.HTTPError, UnknownCoding, Broken, TimeoutError):
+            async with asyncio.timeout(self._deadline and self._deadline / 2):
+                body = Body(response.headers, _ERROR_BODY_LIMIT)
+                async for chunk in response.aiter_raw():
+                    body.take(chunk)
+                    if body.too_long:
+                        break
+        return body.content if body else bytearray()
 
     def _unreachable(self, what: str, error: Exception) -> Unreachable:
         host = self._client.base_url.netloc.decode("ascii", "replace")
@@ -168,17 +211,11 @@ class Api:
         return kind(f"{what}: no answer from {host}: {why(error)}: {hint}")
 
 
-async def _beginning(response: httpx.Response) -> bytes:
-    """The first part of an error's body; as much as has come when it is cut short."""
-    body = bytearray()
-    try:
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) >= _ERROR_BODY_LIMIT:
-                break
-    except httpx.HTTPError:
-        pass
-    return bytes(body[:_ERROR_BODY_LIMIT])
+def _deadline(manners: Manners, timeout: httpx.Timeout) -> float | None:
+    """Seconds for a whole answer; None where the client has no timeout either."""
+    if manners.deadline is not None or timeout.read is None:
+        return manners.deadline
+    return max(_TIMEOUTS_TO_DEADLINE * timeout.read, _SHORTEST_DEADLINE)
 
 
 def _next(url: httpx.URL, redirect: Redirected, what: str) -> httpx.URL:

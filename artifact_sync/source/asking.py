@@ -34,6 +34,9 @@ class Manners:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     body_limit: int = 256 * 1024 * 1024
     """Bytes of an answer after which it is given up on."""
+    deadline: float | None = None
+    """Seconds from the sending of a request to the last byte of its answer, however steadily that
+    drips. None: ten times the client's timeout for a byte, and two minutes at least."""
     token: str = field(default="", repr=False)
     """The client's token: to tell none from a refused one, and to keep it out of messages."""
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _PAGE_SIZE = "100"
 """A text that holds an integer, as the specification has it."""
+_MOST_VAIN_PAGES = 100
+"""Pages in a row without anything new, after which a list is held to be endless."""
 _CUBES_AT_ONCE = 4
 _HAS_FILE = frozenset({"success", ""})
 """Statuses with which a link is believed; the caller has seen the artifact as ``success``."""
@@ -51,7 +53,7 @@ class SourceCraft:
         self._around = surroundings
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
-        """Every repository of an organisation, page by page."""
+        """Every repository of an organisation, page by page; ends like ``runs``."""
         what = f"the list of repositories of {one_line(org, 100)}"
         read = partial(repositories_page, org)
         question = Question(what, ("orgs", org, "repos"), read, self._manners.policy)
@@ -61,7 +63,11 @@ class SourceCraft:
                     yield name
 
     def runs(self, repo: RepoName) -> AsyncGenerator[Sequence[Run]]:
-        """The list of runs, a page at a time."""
+        """The list of runs, a page at a time.
+
+        After the last page, ``BadAnswer`` when entries had no usable slug: the list is not complete
+        then, though all that could be read has been given.
+        """
         what = f"the list of runs of {_name(repo)}"
         read = partial(runs_page, repo)
         return self._pages(Question(what, _cicd(repo, "runs"), read, self._manners.policy))
@@ -131,22 +137,53 @@ class SourceCraft:
     async def _pages(self, question: Question[Page[Item]]) -> AsyncGenerator[Sequence[Item]]:
         """Ends with a page that has no token or an empty one, be it empty itself or not."""
         token = ""
-        seen: set[int] = set()
+        progress = _Progress(question.what)
         while True:
             parameters = {"page_size": _PAGE_SIZE} | ({"page_token": token} if token else {})
             page = (await self._api.get(replace(question, parameters=parameters))).meaning
             self._notice(question.what, page.passed_over)
             yield page.items
+            progress.take(page)
             token = page.token
             if not token:
-                return
-            if hash(token) in seen:  # hashes, because tokens may be long and pages many
-                raise BadAnswer(f"{question.what}: a page token came twice, so it has no end")
-            seen.add(hash(token))
+                break
+        if progress.passed_over:
+            raise BadAnswer(_without_slug(question.what, progress.passed_over))
 
     def _notice(self, what: str, passed_over: int) -> None:
+        """At once, because who abandons a list never comes to its end and its error."""
         if passed_over:
-            self._around.notify(Noticed(f"{what}: {passed_over} entries have no usable slug"))
+            self._around.notify(Noticed(_without_slug(what, passed_over)))
+
+
+class _Progress:
+    """Whether a list gets on. Keeps hashes: tokens and slugs may be long, and pages many."""
+
+    def __init__(self, what: str) -> None:
+        self.passed_over = 0
+        """Entries without a usable slug, over all pages."""
+        self._what = what
+        self._tokens: set[int] = set()
+        self._slugs: set[int] = set()
+        self._vain = 0
+
+    def take(self, page: Page[Any]) -> None:
+        """Take a page into account. ``BadAnswer`` when the list will never end."""
+        self.passed_over += page.passed_over
+        if not page.token:
+            return
+        known = len(self._slugs)
+        self._slugs.update(map(hash, page.slugs))
+        self._vain = self._vain + 1 if len(self._slugs) == known else 0
+        if self._vain == _MOST_VAIN_PAGES:
+            raise BadAnswer(f"{self._what}: {self._vain} pages in a row brought nothing new")
+        if hash(page.token) in self._tokens:
+            raise BadAnswer(f"{self._what}: a page token came twice, so it has no end")
+        self._tokens.add(hash(page.token))
+
+
+def _without_slug(what: str, entries: int) -> str:
+    return f"{what}: {entries} entries have no usable slug"
 
 
 def _name(repo: RepoName) -> str:

@@ -81,7 +81,11 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
     """
     base_url = _base_url(settings.base_url)
     auth = Bearer(base_url, _checked_token(settings.token))
-    headers = {"Accept": "application/json", "User-Agent": user_agent()}
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": user_agent(),
+    }
     client = _client(settings, tls, auth, _API_CONNECTIONS)
     client.base_url = base_url
     client.headers.update(headers)

@@ -36,6 +36,8 @@ class Page(Generic[Item]):
     """A page of a list."""
 
     items: Sequence[Item]
+    slugs: Sequence[str]
+    """The items' own, by which one is known again."""
     passed_over: int
     """Items that can't be asked for, having no usable slug."""
     token: str
@@ -73,14 +75,14 @@ def runs_page(repo: RepoName, payload: Payload) -> Page[Run]:
     """
     slugs, passed_over = _slugs(payload, "runs")
     runs = [_run(RunKey(repo, slug), item, _Tree(RunKey(repo, slug))) for slug, item in slugs]
-    return Page(runs, passed_over, payload.token("next_page_token"))
+    return Page(runs, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token"))
 
 
 def repositories_page(org: str, payload: Payload) -> Page[RepoName]:
     """A page of an organisation's repositories. ``Unreadable`` when it makes no sense as one."""
     slugs, passed_over = _slugs(payload, "repositories")
     names = [RepoName(org, slug) for slug, _ in slugs]
-    return Page(names, passed_over, payload.token("next_page_token"))
+    return Page(names, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token"))
 
 
 def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:

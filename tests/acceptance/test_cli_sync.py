@@ -78,7 +78,7 @@ def test_without_configuration_everything_finished_comes_and_the_next_pass_is_on
         " 1 not there yet\n"
     )
     # without a terminal there are lines and no bars
-    line = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ info: run complete run=acme/rocket run \d files=4\n"
+    line = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ info: acme/rocket run \d: complete, 4 files\n"
     assert re.fullmatch(f"({line}){{3}}", done.err)
     assert user.files() == right
     assert user.runs() == {"acme/rocket/1", "acme/rocket/2", "acme/rocket/3"}
@@ -119,7 +119,7 @@ def test_a_configuration_says_what_comes_and_a_name_of_its_own_goes_before_a_sta
         """
     )
     done = user.run("sync", "--config", file)
-    assert (done.code, done.err.count("run complete")) == (0, 4)
+    assert (done.code, done.err.count(": complete, ")) == (0, 4)
     assert names(user) == {(run, plain(ARCHIVE)) for run in "123"}
     assert list(user.files("acme/website")) == [f"acme/website/1/docs/site/pages/{PAGE}"]
     again = user.run("sync", "acme/website", "--dry-run", ARTIFACT_SYNC_CONFIG=str(file))
@@ -274,13 +274,13 @@ def test_on_a_terminal_there_is_a_bar_for_all_and_one_for_each_running_file(user
     assert (code, out.split(":")[0]) == (0, "complete")
     assert re.search(r"\d+%\|.*\| \d/\d files, .*B/s", shown)
     assert re.search(rf"{plain(ARCHIVE)}: +\d+%\|", shown)
-    assert "run complete" in shown
+    assert ": complete, " in shown
 
 
 @posix
 def test_on_a_terminal_bars_can_be_switched_off(user: User) -> None:
     code, _, shown = on_a_terminal(user, "acme/website", "--no-progress")
-    assert (code, shown) == (0, "run complete run=acme/website run 1 files=4\r\n")
+    assert (code, shown) == (0, "acme/website run 1: complete, 4 files\r\n")
 
 
 def test_what_was_taken_or_altered_comes_back_and_the_altered_file_is_kept_apart(

@@ -209,13 +209,43 @@ def test_a_list_may_be_abandoned_after_a_page():
     assert len(it.server.requests) == 1
 
 
-def test_runs_without_a_slug_are_noticed_and_passed_over():
-    page = answer_json({"runs": [{"status": "success"}, {"slug": "1"}, {"slug": ".."}]})
-    found, it = asking([page], list_runs)
-    assert found == [["1"]]
-    assert it.recorder.events == [
-        Noticed("the list of runs of org/repo: 2 entries have no usable slug")
+async def listed(pages):
+    """What a list gave, and the error that it ended in, if any."""
+    found = []
+    while True:
+        try:
+            found.append(await anext(pages))
+        except StopAsyncIteration:
+            return found, None
+        except ServiceError as error:
+            return found, error
+
+
+@pytest.mark.parametrize("flaw", [{"status": "success"}, {"slug": None}, {"slug": ".."}, "text"])
+def test_runs_without_a_usable_slug_make_the_list_fail_after_its_last_page(flaw):
+    pages = [
+        answer_json({"runs": [flaw, {"slug": "2"}], "next_page_token": "x"}),
+        answer_json({"runs": [flaw, {"slug": "1"}]}),
     ]
+    (found, error), it = asking(pages, lambda source: listed(source.runs(REPO)))
+    assert [[run.key.run for run in page] for page in found] == [["2"], ["1"]]
+    assert type(error) is BadAnswer
+    assert str(error) == "the list of runs of org/repo: 2 entries have no usable slug"
+    assert (
+        it.recorder.events
+        == [Noticed("the list of runs of org/repo: 1 entries have no usable slug")] * 2
+    )
+
+
+def test_repositories_without_a_usable_slug_make_the_list_fail_after_its_last_page():
+    pages = [
+        answer_json({"repositories": [{"slug": ""}, {"slug": "a"}], "next_page_token": "x"}),
+        answer_json({"repositories": [{"slug": "b"}]}),
+    ]
+    (found, error), _ = asking(pages, lambda source: listed(source.repositories("org")))
+    assert found == [RepoName("org", "a"), RepoName("org", "b")]
+    assert type(error) is BadAnswer
+    assert str(error) == "the list of repositories of org: 1 entries have no usable slug"
 
 
 @pytest.mark.parametrize("page", [{"runs": "x"}, {"next_page_token": ["x"]}])

@@ -182,9 +182,9 @@ def test_what_was_registered_and_has_come_is_downloaded() -> None:
     assert actions(planned(A, rows=(row(A, State.PENDING),))) == [Action.DOWNLOAD]
 
 
-@pytest.mark.parametrize("state", [State.MIRRORED, State.FAILED, State.WANTED, State.GONE])
-def test_what_the_service_lists_no_more_and_the_mirror_lacks_stays_a_failure(state: State) -> None:
-    plan = plan_of(rows=(row(A, state),))
+@pytest.mark.parametrize("state", [State.MIRRORED, State.FAILED, State.GONE])
+def test_what_was_mirrored_and_is_neither_there_nor_listed_stays_a_failure(state: State) -> None:
+    plan = plan_of(rows=(row(A, state, sha256="00"),))
     (step,) = plan.steps
     assert (step.action, step.reason, plan.strays) == (Action.GIVE_UP, Reason.GONE, ())
 
@@ -202,7 +202,7 @@ def test_what_is_wanted_no_more_is_forgotten_unless_it_has_a_file() -> None:
     assert plan.strays == (lost.key, failed.key)
 
 
-@pytest.mark.parametrize("state", [State.PENDING, State.REFUSED])
-def test_what_never_was_to_be_had_and_is_listed_no_more_is_forgotten(state: State) -> None:
+@pytest.mark.parametrize("state", [State.PENDING, State.REFUSED, State.FAILED, State.WANTED])
+def test_what_was_never_mirrored_and_is_listed_no_more_is_forgotten(state: State) -> None:
     plan = plan_of(rows=(row(A, state),))
     assert (plan.steps, plan.strays) == ((), (A.key,))
