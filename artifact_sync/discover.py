@@ -1,7 +1,8 @@
 """Which runs of a repository there are: reading the list of runs, but no further than is needed.
 
-The service promises no order. Where a listing is seen to come newest first it is left once it has
-come down to what the ledger knows completely; otherwise it is read to its end.
+The service promises no order. Where the list was once read to its end and seen to come newest
+first, it is left as soon as it has come down to what the ledger knows completely; otherwise it is
+read to its end.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ class Reading:
         self._known = known
         self._since = since
         self._ordered = True
+        self._first: int | None = None
         self._lowest: int | None = None
         self._highest = 0
-        self._count = 0
         self._aged_out = False
 
     def take(self, page: Sequence[Run]) -> None:
@@ -41,9 +42,9 @@ class Reading:
         if number is None or (self._lowest is not None and number > self._lowest):
             self._ordered = False
         if number is not None:
+            self._first = number if self._first is None else self._first
             self._lowest = number
             self._highest = max(number, self._highest)
-            self._count += 1
 
     def _too_old(self, run: Run) -> bool:
         created = run.created_at
@@ -52,7 +53,18 @@ class Reading:
     @property
     def enough(self) -> bool:
         """Whether no later page can show a run that is wanted and unknown."""
-        return self._ordered and (self._aged_out or self._reached_known)
+        return self._trusted and (self._aged_out or self._reached_known)
+
+    @property
+    def _trusted(self) -> bool:
+        """Whether the newest runs come first.
+
+        A first page alone cannot tell, whatever it shows: an earlier reading to the end must have
+        been seen to fall, and this one must begin at the newest run known and fall so far.
+        """
+        known = self._known
+        begins_new = known is not None and self._first is not None and self._first >= known.high
+        return known is not None and known.falling and begins_new and self._ordered
 
     @property
     def _reached_known(self) -> bool:
@@ -60,11 +72,7 @@ class Reading:
         known = self._known
         if known is None or self._lowest is None or self._lowest > known.high:
             return False
-        reaches_back = known.since is None or (
-            self._since is not None and known.since <= self._since
-        )
-        # a lone run says nothing of the order, unless it is the newest that was ever seen
-        return reaches_back and (self._count > 1 or self._highest >= known.high)
+        return known.since is None or (self._since is not None and known.since <= self._since)
 
     def horizon(self, *, to_the_end: bool) -> Horizon | None:
         """What is known completely, now that the listing has been read this far."""
@@ -72,9 +80,14 @@ class Reading:
         if not highest:
             return None
         if to_the_end:
-            return Horizon(highest)
+            return Horizon(highest, falling=self._fell)
         since = self._known.since if self._known and self._reached_known else self._since
-        return Horizon(highest, since)
+        return Horizon(highest, since, falling=self._ordered)
+
+    @property
+    def _fell(self) -> bool:
+        """Whether the listing has shown its order: less than two runs show none."""
+        return self._ordered and self._lowest is not None and self._lowest < self._highest
 
 
 async def discover(

@@ -358,11 +358,14 @@ class Horizon:
     """How much of a repository's list of runs the ledger is known to hold completely.
 
     Every run with a number in ``..high`` that was created at or after ``since`` (None: ever) is in
-    the ledger, so a listing may stop once it has come down to ``high``.
+    the ledger, so a listing that is in order may stop once it has come down to ``high``.
     """
 
     high: int
     since: datetime | None = None
+    falling: bool = False
+    """The list was last read to its end in falling order of at least two runs, and nothing that was
+    seen since speaks against it. Unset: nobody knows the order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,10 @@ class Ledger(Protocol):
         """How much of the list of runs is known completely; None: nothing."""
 
     async def raise_horizon(self, repo: RepoName, horizon: Horizon) -> None:
-        """Remember that a listing has come through."""
+        """Remember that a listing has come through.
+
+        High and since are only ever raised; ``falling`` is as it is told last.
+        """
 
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:
         """Insert or update runs from a listing, seen at this time (one group).
@@ -289,7 +292,8 @@ class Ledger(Protocol):
     ) -> Sequence[ArtifactRow]:
         """Artifacts FAILED, GONE or REFUSED in runs that are settled for the selection.
 
-        Same meaning of ``since`` as in ``unsettled``. They still count as failures in every pass.
+        Same meaning of ``since`` as in ``unsettled``. They still count as failures in every pass,
+        but not those of a run that the selection leaves out (``settle`` with ``kept`` None).
         """
 
     async def settled_totals(

@@ -6,7 +6,7 @@ Reading the list of runs is ``discover``'s, what happens to one run is ``run_syn
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -18,7 +18,7 @@ from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.run_sync import Mode, RunSync, Selection, next_look
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Iterator, Sequence
     from datetime import datetime
 
     from artifact_sync.fetching import Works
@@ -61,12 +61,7 @@ class RepoSync:
     async def everything(self) -> None:
         """Look at every run that is new or has something outstanding; count the settled ones."""
         self._notify_began()
-        number = await self.crew.works.ledger.begin_pass(self.repo, self._began)
-        try:
-            await self._guard(self._everything(), None)
-        finally:
-            now = self.crew.works.tools.clock.now()
-            await asyncio.shield(self.crew.works.ledger.end_pass(number, self.report, now))
+        await self._guard(self._recorded(), None)
 
     async def only(self, runs: Sequence[str]) -> None:
         """Look at these runs, whatever is known of them."""
@@ -74,6 +69,16 @@ class RepoSync:
         for run in dict.fromkeys(runs):
             await self._look(RunKey(self.repo, run), None)
         await self._guard(self._point_latest(), None)
+
+    async def _recorded(self) -> None:
+        """The pass, with its begin and end in the ledger; a ledger that fails is a failure, too."""
+        number = await self.crew.works.ledger.begin_pass(self.repo, self._began)
+        try:
+            await self._guard(self._everything(), None)
+        finally:
+            now = self.crew.works.tools.clock.now()
+            end = self.crew.works.ledger.end_pass(number, self.report, now)
+            await self._guard(asyncio.shield(end), None)
 
     def _notify_began(self) -> None:
         self.crew.works.tools.observer.notify(RepoBegan(self.repo))
@@ -142,10 +147,12 @@ class RepoSync:
                     look.add_done_callback(lambda _: self.crew.runs_at_once.release())
 
     async def _needs_look(self, row: RunRow) -> bool:
-        """Whether a request for the run is worth it."""
+        """Whether a request for the run is worth it. What a listing leaves empty decides nothing."""
         seen_now = row.seen_at is not None and row.seen_at >= self._began
+        if not row.status:
+            return self._is_due(row)
         if row.status in FINISHED:
-            if self.selection.rules.wants_run(row.status, row.event):
+            if self.selection.rules.may_want_run(row.status, row.event):
                 return self._is_due(row)
             await self.crew.works.ledger.settle(row.key, self.selection.rules.fingerprint, None)
             return False
@@ -168,15 +175,30 @@ class RepoSync:
         """Get a run and, when it has finished and is wanted, bring it into the mirror."""
         crew, now = self.crew, self.crew.works.tools.clock.now()
         run = await crew.source.run(key)
-        await crew.works.ledger.note_run(run, now)
         looks = row.looks if row is not None else 0
+        if not run.status:
+            await self._no_status(key, row)
+            return
+        if row is not None and not run.event:
+            run = replace(run, event=row.event)
+        await crew.works.ledger.note_run(run, now)
         if not run.finished:
             await self._not_finished(run, looks)
-        elif self.selection.rules.wants_run(run.status, run.event) or self.mode.insist:
+            return
+        wanted = self.selection.rules.wants_run(run.status, run.event)
+        if wanted or self.mode.insist:
             sync = RunSync(crew.works, self.selection, self.mode, self.report)
             await sync.carry_out(run, looks)
-        else:
+        if not wanted:  # also what the user has insisted on counts in no later pass
             await crew.works.ledger.settle(key, self.selection.rules.fingerprint, None)
+
+    async def _no_status(self, key: RunKey, row: RunRow | None) -> None:
+        """An answer that does not say whether the run has finished cannot be acted on."""
+        if row is not None:
+            now = self.crew.works.tools.clock.now()
+            await self.crew.works.ledger.look_again(key, next_look(row.looks, now))
+        message = f"the answer about {key} has no status: try again, or report it to the service"
+        self._fail(key.run, Reason.BAD_ANSWER, message)
 
     async def _not_finished(self, run: Run, looks: int) -> None:
         self._notice_unknown(run.status, run.key)
@@ -204,13 +226,23 @@ class RepoSync:
         """Let a failure of this run or repository be one entry of the report and stop nothing."""
         try:
             await work
-        except ArtifactSyncError as error:
-            self._fail(run, error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
-            _log.exception("a bug", repo=str(self.repo), run=run)
-            self._fail(run, Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}")
+            for reason, message in reasons_of(error):
+                self._fail(run, reason, message)
 
     def _fail(self, run: str | None, reason: Reason, message: str) -> None:
         failure = Failure(str(self.repo), reason, message, run)
         self.report.failures.append(failure)
         self.crew.works.tools.observer.notify(Failed(failure))
+
+
+def reasons_of(error: BaseException) -> Iterator[tuple[Reason, str]]:
+    """What to say of an error, or of each in a group: reason and message. Bugs are logged."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from reasons_of(inner)
+    elif isinstance(error, ArtifactSyncError):
+        yield error.reason, str(error)
+    else:
+        _log.error("a bug", exc_info=error)
+        yield Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}"

@@ -66,11 +66,14 @@ class Rules:
 
     def wants_run(self, status: str, event: str) -> bool:
         """Whether a run is finished and of a status and an event that are wanted."""
-        return (
-            status in FINISHED
-            and (not self.run_statuses or status in self.run_statuses)
-            and (not self.events or event in self.events)
-        )
+        return self._wants_status(status) and (not self.events or event in self.events)
+
+    def _wants_status(self, status: str) -> bool:
+        return status in FINISHED and (not self.run_statuses or status in self.run_statuses)
+
+    def may_want_run(self, status: str, event: str) -> bool:
+        """``wants_run``, but an event that is not known may be a wanted one."""
+        return self.wants_run(status, event) or (not event and self._wants_status(status))
 
     def wants_workflow(self, slug: str) -> bool:
         """Whether a workflow's artifacts are wanted at all."""

@@ -19,11 +19,12 @@ from artifact_sync.cli.result import as_object, plan_lines, summary
 from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason
 from artifact_sync.events import RunPlanned
 from artifact_sync.model import Failure
+from artifact_sync.repo_sync import reasons_of
 from artifact_sync.report import Report
 from artifact_sync.wiring import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
     from artifact_sync.credentials import Token
     from artifact_sync.events import Event, Observer
@@ -56,6 +57,10 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
         if manner.as_json:
             _print(Report(failures=[Failure("", error.reason, str(error))]), manner)
         raise
+    except KeyboardInterrupt:
+        if manner.as_json:
+            _print(Report(failures=[_interrupted()]), manner)
+        raise
     except Exception as error:
         if manner.as_json:  # a bug: whoever reads the object must not find nothing
             message = f"a bug in artifact-sync: {type(error).__name__}"
@@ -66,32 +71,52 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
 
 
 async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
-    """Carry out a pass and show its progress."""
-    with _shown(config, manner) as observer:
+    """Carry out a pass and show its progress. Raises what kept it from beginning."""
+    begun: list[Pass] = []
+
+    async def whole() -> None:
         async with opened(config, wish, observer, known) as one_pass:
-            return await _until_stopped(one_pass)
+            begun.append(one_pass)
+            await one_pass.run()
+
+    with _shown(config, manner) as observer:
+        return await _until_stopped(whole(), begun)
 
 
-async def _until_stopped(one_pass: Pass) -> Report:
-    """The pass's report; that of an interrupted one says so."""
-    work = asyncio.ensure_future(one_pass.run())
-    with _stopping(work):
+async def _until_stopped(whole: Coroutine[None, None, None], begun: list[Pass]) -> Report:
+    """The pass's report, whatever ended it; that of an interrupted one says so."""
+    work = asyncio.ensure_future(whole)
+    with _stopping(work) as stopped:
         await asyncio.wait([work])
-    if work.cancelled():
-        report = one_pass.report
-        error = Interrupted("stopped before it was done")
-        report.failures.append(Failure("", error.reason, str(error)))
-        return report
-    return work.result()
+    error = None if work.cancelled() else work.exception()
+    interrupted = work.cancelled() or (stopped.is_set() and error is not None)
+    if error is not None and not (begun or interrupted):
+        raise error
+    report = begun[0].report if begun else Report()
+    if error is not None:
+        report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
+    if interrupted:
+        report.failures.append(_interrupted())
+    return report
+
+
+def _interrupted() -> Failure:
+    error = Interrupted("stopped before it was done")
+    return Failure("", error.reason, str(error))
 
 
 @contextmanager
-def _stopping(work: asyncio.Future[Report]) -> Iterator[None]:
-    """Let the first SIGINT or SIGTERM end the pass in order, and a second one the process."""
+def _stopping(work: asyncio.Future[None]) -> Iterator[asyncio.Event]:
+    """Let the first SIGINT or SIGTERM end the pass in order, and a second one the process.
+
+    The event tells whether one has come.
+    """
     loop = asyncio.get_running_loop()
     signals = (signal.SIGINT, signal.SIGTERM)
+    stopped = asyncio.Event()
 
     def stop() -> None:
+        stopped.set()
         for number in signals:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
@@ -102,10 +127,10 @@ def _stopping(work: asyncio.Future[Report]) -> Iterator[None]:
         for number in signals:
             loop.add_signal_handler(number, stop)
     except NotImplementedError:  # Windows: asyncio.run cancels everything on Ctrl-C by itself
-        yield
+        yield stopped
         return
     try:
-        yield
+        yield stopped
     finally:
         for number in signals:
             loop.remove_signal_handler(number)

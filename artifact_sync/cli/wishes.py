@@ -13,7 +13,7 @@ from artifact_sync.run_sync import Mode
 from artifact_sync.sync import Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from artifact_sync.model import RepoName
@@ -52,7 +52,8 @@ def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:
     """What the pass is asked for. ``UsageError`` when that is nothing."""
     if "" in (*flags.include, *flags.exclude, *flags.workflow, *flags.runs):
         raise UsageError("an empty --include, --exclude, --workflow or --run selects nothing")
-    named = [_settings(name, config, environ) for name in dict.fromkeys(flags.repos)]
+    names = dict.fromkeys(each for name in flags.repos for each in _with_own_entries(name, config))
+    named = [_settings(name, config, environ) for name in names]
     chosen = named if flags.repos else config.repo
     if not chosen:
         raise UsageError(
@@ -61,6 +62,14 @@ def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:
         )
     mode = Mode(dry_run=flags.dry_run, insist=bool(flags.runs))
     return Wish(tuple(_narrowed(it, flags) for it in chosen), flags.runs, mode)
+
+
+def _with_own_entries(name: str, config: Config) -> Iterator[str]:
+    """A name and, for a star, the repositories of the organisation that have their own entry."""
+    yield name
+    org, _, repo = name.partition("/")
+    if repo == "*":
+        yield from (it.name for it in config.repo if it.name.partition("/")[0] == org)
 
 
 def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSettings:

@@ -131,6 +131,7 @@ def unwell(connection: Connection, wanting: Wanting) -> Sequence[ArtifactRow]:
         text(UNWELL),
         runs.c.repo_id == find_repo(connection, wanting.repo),
         runs.c.settled_for == wanting.selection,
+        runs.c.kept.is_not(None),
         *created_since(wanting.since),
     )
     order, _ = newest_first(None)

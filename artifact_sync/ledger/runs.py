@@ -53,18 +53,23 @@ def all_repositories(connection: Connection) -> Sequence[RepoName]:
 
 def horizon(connection: Connection, repo: RepoName) -> Horizon | None:
     """How far the list of runs is known."""
-    columns = (repositories.c.horizon_high, repositories.c.horizon_since)
+    columns = (
+        repositories.c.horizon_high,
+        repositories.c.horizon_since,
+        repositories.c.horizon_falling,
+    )
     row = connection.execute(select(*columns).filter_by(org=repo.org, repo=repo.repo)).first()
     return None if row is None or row[0] is None else Horizon(*row)
 
 
 def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
-    """Remember it, unless more is known already."""
+    """Remember it, unless more is known already; of the order what was heard last counts."""
     old = horizon(tx.connection, repo)
-    if old is not None and _implies(old, new):
-        return
+    kept = old if old is not None and _implies(old, new) else new
     change = update(repositories).where(repositories.c.id == tx.repo_id(repo))
-    tx.connection.execute(change.values(horizon_high=new.high, horizon_since=new.since))
+    tx.connection.execute(
+        change.values(horizon_high=kept.high, horizon_since=kept.since, horizon_falling=new.falling)
+    )
 
 
 def _implies(old: Horizon, new: Horizon) -> bool:
@@ -87,7 +92,7 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
     same = [row.id for row in known.values() if row.fingerprint == found[row.run].fingerprint]
     changed = [row for row in known.values() if row.fingerprint != found[row.run].fingerprint]
     # the run's own answer may have said otherwise since: what was heard last counts
-    other = [row for row in known.values() if row.status != found[row.run].status]
+    other = [row for row in known.values() if found[row.run].status not in {"", row.status}]
     _insert(tx, repo_id, new, at)
     for ids in chunks(same):
         tx.connection.execute(update(runs).where(runs.c.id.in_(ids)).values(seen_at=at))

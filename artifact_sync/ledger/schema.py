@@ -54,6 +54,7 @@ repositories = Table(
     Column("repo", AnyText, nullable=False),
     Column("horizon_high", BigInteger),
     Column("horizon_since", Moment),
+    Column("horizon_falling", Boolean),
     Column("last_pass", Moment),
     Column("last_complete", Moment),
     Column("last_error", AnyText, nullable=False),

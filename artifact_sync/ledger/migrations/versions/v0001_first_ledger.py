@@ -42,6 +42,7 @@ def _repositories() -> None:
         sa.Column("repo", _TEXT, nullable=False),
         sa.Column("horizon_high", sa.BigInteger()),
         sa.Column("horizon_since", _MOMENT),
+        sa.Column("horizon_falling", sa.Boolean()),
         sa.Column("last_pass", _MOMENT),
         sa.Column("last_complete", _MOMENT),
         sa.Column("last_error", _TEXT, nullable=False),
