@@ -147,7 +147,7 @@ class RepoSync:
                     look.add_done_callback(lambda _: self.crew.runs_at_once.release())
 
     async def _needs_look(self, row: RunRow) -> bool:
-        """Whether a request for the run is worth it. What a listing leaves empty decides nothing."""
+        """Whether a request for the run is worth it. What a listing leaves out decides nothing."""
         seen_now = row.seen_at is not None and row.seen_at >= self._began
         if not row.status:
             return self._is_due(row)
@@ -227,7 +227,7 @@ class RepoSync:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
-            for reason, message in reasons_of(error):
+            for reason, message in reasons_of(error, repo=str(self.repo), run=run):
                 self._fail(run, reason, message)
 
     def _fail(self, run: str | None, reason: Reason, message: str) -> None:
@@ -236,13 +236,13 @@ class RepoSync:
         self.crew.works.tools.observer.notify(Failed(failure))
 
 
-def reasons_of(error: BaseException) -> Iterator[tuple[Reason, str]]:
+def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:
     """What to say of an error, or of each in a group: reason and message. Bugs are logged."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
-            yield from reasons_of(inner)
+            yield from reasons_of(inner, **where)
     elif isinstance(error, ArtifactSyncError):
         yield error.reason, str(error)
     else:
-        _log.error("a bug", exc_info=error)
+        _log.error("a bug", exc_info=error, **where)
         yield Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}"

@@ -151,6 +151,41 @@ def test_a_horizon_is_only_ever_raised(play):
     play(story)
 
 
+def test_of_the_order_of_a_list_what_was_told_last_counts(play):
+    async def story(ledger):
+        await ledger.raise_horizon(REPO, Horizon(10, falling=True))
+        assert await ledger.horizon(REPO) == Horizon(10, falling=True)
+        await ledger.raise_horizon(REPO, Horizon(9, NOW, falling=False))
+        assert await ledger.horizon(REPO) == Horizon(10, falling=False)
+        await ledger.raise_horizon(REPO, Horizon(10, falling=True))
+        assert await ledger.horizon(REPO) == Horizon(10, falling=True)
+
+    play(story)
+
+
+def test_a_listing_without_a_status_does_not_make_a_known_one_unknown(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7, "")], NOW)
+        await ledger.note_run(a_run(7, "success"), NOW)
+        await ledger.note_runs([a_run(7, "")], LATER)
+        row = await ledger.run(RunKey(REPO, "7"))
+        assert (row.status, row.seen_at) == ("success", LATER)
+
+    play(story)
+
+
+def test_what_failed_in_a_run_that_the_selection_leaves_out_is_no_failure(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.record_failure(key(), State.FAILED, failure(key()), NOW)
+        await ledger.settle(RunKey(REPO, "7"), "s", 0)
+        assert [row.key for row in await ledger.unwell(REPO, "s", None)] == [key()]
+        await ledger.settle(RunKey(REPO, "7"), "s", None)
+        assert await ledger.unwell(REPO, "s", None) == []
+
+    play(story)
+
+
 def test_a_listed_run_is_kept_as_it_was_told(play):
     async def story(ledger):
         run = a_run(7, finished_at=LATER, updated_at=LATER)

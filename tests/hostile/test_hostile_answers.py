@@ -55,9 +55,7 @@ def test_a_run_that_makes_no_sense_stops_no_other(trial: Trial) -> None:
         trial.service.api_behaviour[trial.service.runs_path(run=run)] = serving(NONSENSE[name])
     outcome = trial.sync()
     assert outcome.exit_code == 1
-    unfinished = {"runs-no-list", "not-utf8"}  # as runs they only lack a status
-    sound = {run for run, name in runs.items() if name in unfinished}
-    assert outcome.reasons_by("run") == dict.fromkeys(runs.keys() - sound, "bad_answer")
+    assert outcome.reasons_by("run") == dict.fromkeys(runs, "bad_answer")
     assert trial.has(CONTENT)
 
 

@@ -95,9 +95,9 @@ def test_a_path_may_hold_what_a_url_could_not(tmp_path):
     assert [file.name for file in tmp_path.iterdir() if file.suffix == ".sqlite"] == [path.name]
 
 
-def test_the_folder_must_be_there(tmp_path):
-    with pytest.raises(DiskError, match="No such file or directory"):
-        play(tmp_path / "nowhere" / "ledger.sqlite", nothing)
+def test_a_missing_folder_is_made_for_its_owner_alone(tmp_path):
+    play(tmp_path / "new" / "ledger.sqlite", nothing)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize("how", [{"create": False}, {"read_only": True}])
