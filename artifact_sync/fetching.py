@@ -75,17 +75,24 @@ class Fetching:
 
     async def run(self) -> None:
         """Fetch what the plan says. A failure goes into ``outcome`` and stops no other artifact."""
-        await self._each(step for key, step in self._downloads() if key in self._vouching)
-        await self._read_claims()
-        await self._each(step for key, step in self._downloads() if key not in self._vouching)
+        downloads = self.downloads
+        await self._each(step for step in downloads if step.artifact.key in self._vouching)
+        await self.hear_sidecars()
+        rest = (step for step in self.downloads if step.artifact.key not in self._vouching)
+        await self._each(rest)
 
-    def _downloads(self) -> Sequence[tuple[ArtifactKey, Step]]:
-        return [item for item in self._steps.items() if item[1].action is Action.DOWNLOAD]
+    @property
+    def downloads(self) -> Sequence[Step]:
+        """What is to be fetched: what the plan says, and what a sidecar denies."""
+        return [step for step in self._steps.values() if step.action is Action.DOWNLOAD]
 
-    async def _read_claims(self) -> None:
-        """Learn what the sidecars say; a kept file that its sidecar denies is fetched again."""
+    async def hear_sidecars(self) -> None:
+        """Learn what the sidecars that are here say; a kept file that one denies is to be fetched.
+
+        To be called before ``run`` as well: a pass that was killed may have left such a file.
+        """
         for named, sidecar in self._sidecars.items():
-            claim = await self._claim(sidecar, named)
+            claim = None if named in self._claims else await self._claim(sidecar, named)
             if claim is None:
                 continue
             self._claims[named] = claim

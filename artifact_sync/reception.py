@@ -170,7 +170,7 @@ class Reception:
         return publish_staged(self._tools, self._wanted, self._staged)
 
     def _publish_small(self, content: bytes) -> tuple[Vouched, str | None]:
-        self._spare(len(content))
+        spare(self._tools, len(content))
         hashes = Hashes(self._body.identity.algorithms)
         hashes.update(content)
         strength, evidence = _judge(self._body.identity, self._wanted, hashes)
@@ -180,15 +180,12 @@ class Reception:
         return Vouched(len(content), hashes.sha256, strength, evidence), displaced
 
     def _write(self, block: bytes) -> None:
-        self._spare(len(block))
+        spare(self._tools, len(block))
         with disk_errors("staging"):
             if not self._begun:
                 self._staged.begin(self._body.identity)
                 self._begun = True
             self._staged.write(block)
-
-    def _spare(self, size: int) -> None:
-        spare(self._tools, size)
 
 
 def publish_staged(tools: Tools, wanted: Wanted, staged: Staged) -> tuple[Vouched, str | None]:

@@ -161,8 +161,10 @@ class RunSync:
             await ledger.forget(plan.strays)
 
     async def _fetch(self, plan: Plan) -> int:
-        """Carry out the downloads; how many have come."""
-        downloads = [step.artifact for step in plan.having(Action.DOWNLOAD)]
+        """Carry out the downloads; how many more files than were kept are there now."""
+        fetching = Fetching(self.works, plan)
+        await fetching.hear_sidecars()
+        downloads = [step.artifact for step in fetching.downloads]
         if not downloads:
             return 0
         await self._withdraw_manifest(plan.run.key)
@@ -170,7 +172,6 @@ class RunSync:
         acquired, now = clock.monotonic(), clock.now()
         fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
         links.open(plan.run.key, fresh, [artifact.key for artifact in downloads])
-        fetching = Fetching(self.works, plan)
         try:
             await fetching.run()
         finally:

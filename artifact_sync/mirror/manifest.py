@@ -68,16 +68,6 @@ def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
     return sums((relative(row.path, folder), row.sha256) for row in rows if row.path is not None)
 
 
-def run_json(
-    run: Run | RunRow, rows: Iterable[ArtifactRow], folder: MirrorPath, host: str
-) -> bytes:
-    """``run.json`` of a run, its mirrored artifacts, its folder, and the service's host."""
-    manifest = Manifest(run, folder, host)
-    for row in sorted(rows, key=lambda row: row.path or ""):
-        manifest.add(row)
-    return manifest.about()
-
-
 class Manifest:
     """Both manifests of a run, built an artifact at a time: a run can have thousands."""
 

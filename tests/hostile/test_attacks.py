@@ -211,3 +211,14 @@ def test_all_bytes_staged_and_never_judged_are_not_fetched_again(trial: Trial) -
     file.behaviour = honest
     assert trial.sync().exit_code == 0
     assert trial.has(content)
+
+
+def test_a_sidecar_that_a_killed_pass_had_not_heard_yet_is_heard_by_the_next(trial: Trial) -> None:
+    sidecar = File(b"0" * 64 + b"  x.bin\n", status="registered")
+    trial.service.run({"x.bin": noise(1, 5000), "x.bin.sha256": sidecar})
+    assert trial.sync().exit_code == 0
+    sidecar.status = "success"
+    # as a pass leaves it that is killed right after the sidecar was recorded
+    assert trial.sync("--include", "x.bin.sha256").exit_code == 0
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) == (5, ["integrity"])

@@ -32,6 +32,14 @@ RUN = Run(
 )
 
 
+def run_json(run: Run, rows: list[ArtifactRow], folder: MirrorPath, host: str) -> bytes:
+    """``run.json`` of artifacts, added by path as a pass does."""
+    built = manifest.Manifest(run, folder, host)
+    for one in sorted(rows, key=lambda one: one.path or ""):
+        built.add(one)
+    return built.about()
+
+
 def row(path: str, local_path: str = "app.tar", cube: str = "linux") -> ArtifactRow:
     return ArtifactRow(
         ArtifactKey("acme", "shop", "42", "build", "compile", cube, local_path),
@@ -78,7 +86,7 @@ def test_the_systems_sha256sum_agrees_whatever_the_names(tmp_path):
 
 
 def test_run_json_says_what_when_and_from_where():
-    text = manifest.run_json(RUN, [row("build/compile/linux/app.tar")], FOLDER, "api.example")
+    text = run_json(RUN, [row("build/compile/linux/app.tar")], FOLDER, "api.example")
     assert json.loads(text) == {
         "format": 1,
         "tool": "artifact-sync",
@@ -113,14 +121,12 @@ def test_run_json_says_what_when_and_from_where():
 
 def test_the_same_content_gives_the_same_bytes_in_any_order():
     rows = [row("b"), row("a"), row("c")]
-    assert manifest.run_json(RUN, rows, FOLDER, "h") == manifest.run_json(
-        RUN, reversed(rows), FOLDER, "h"
-    )
+    assert run_json(RUN, rows, FOLDER, "h") == run_json(RUN, reversed(rows), FOLDER, "h")
     assert manifest.sums_of(rows, FOLDER) == manifest.sums_of(reversed(rows), FOLDER)
 
 
 def test_run_json_is_utf_8_and_valid_json_whatever_the_slugs():
-    text = manifest.run_json(RUN, [row("x", "отчёт", cube="\ud800")], FOLDER, "h")
+    text = run_json(RUN, [row("x", "отчёт", cube="\ud800")], FOLDER, "h")
     assert "отчёт" in text.decode("utf-8")
     assert json.loads(text)["artifacts"][0]["cube"] == "\ud800"
 
@@ -135,7 +141,7 @@ def test_odd_slugs_stay_what_they_are_in_run_json() -> None:
     key = ArtifactKey("org", "[]", "7", odd, "[]", "{}", "a.bin")
     row = ArtifactRow(key, State.MIRRORED, MirrorPath("r/a.bin"), 1, "00")
     run = Run(RunKey(RepoName("org", "[]"), "7"), "success", event="[]")
-    about = json.loads(manifest.run_json(run, [row], MirrorPath("r"), "host"))
+    about = json.loads(run_json(run, [row], MirrorPath("r"), "host"))
     assert (about["repo"], about["event"]) == ("[]", "[]")
     (artifact,) = about["artifacts"]
     assert (artifact["workflow"], artifact["task"], artifact["cube"]) == (odd, "[]", "{}")
@@ -148,6 +154,6 @@ def test_run_json_is_plain_indented_json_with_sorted_keys() -> None:
         for cube in "ba"
     ]
     run = Run(RunKey(RepoName("org", "repo"), "7"), "success")
-    text = manifest.run_json(run, rows, MirrorPath("r"), "host").decode()
+    text = run_json(run, rows, MirrorPath("r"), "host").decode()
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
     assert [artifact["path"] for artifact in json.loads(text)["artifacts"]] == ["a", "b"]
