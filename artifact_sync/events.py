@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from artifact_sync.model import ArtifactKey, Failure, Mirrored, Plan, RepoName, RunKey
+    from artifact_sync.report import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +23,27 @@ class RepoBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class RepoEnded:
+    """The pass has done with a repository."""
+
+    repo: RepoName
+    report: Report
+    """The repository's own counts and failures; not to be changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunPlanned:
     """What a run needs is known; downloads follow (none in a dry run)."""
 
     plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBegan:
+    """So many artifacts of a run are about to be fetched."""
+
+    run: RunKey
+    files: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +105,8 @@ class RunCompleted:
 
     run: RunKey
     files: int
+    finished_at: datetime | None = None
+    """When the run ended upstream, where this is the first time that its mirror is complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +118,9 @@ class Noticed:
 
 Event = (
     RepoBegan
+    | RepoEnded
     | RunPlanned
+    | FetchBegan
     | DownloadBegan
     | BytesArrived
     | Retrying

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from artifact_sync.download import fetch
-from artifact_sync.errors import ArtifactSyncError, DiskError, Reason
+from artifact_sync.errors import ArtifactSyncError, DiskError, Interrupted, Reason
 from artifact_sync.events import Downloaded, Failed
 from artifact_sync.model import Action, Failure, State
 from artifact_sync.reception import Wanted
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.download import Fetched
     from artifact_sync.evidence import Claim
+    from artifact_sync.gate import Gate
     from artifact_sync.model import ArtifactKey, ArtifactRow, Mirrored, Plan, Step
     from artifact_sync.ports import Ledger
     from artifact_sync.reception import Tools
@@ -44,6 +45,8 @@ class Works:
     slots: asyncio.Semaphore
     """One for each download that may run at the same time, over all runs."""
     jobs: int
+    gate: Gate
+    """Closed when the process is about to stop: nothing new is begun."""
 
 
 @dataclass(slots=True)
@@ -53,6 +56,8 @@ class Outcome:
     downloaded: int = 0
     distrusted: int = 0
     """Files that were to be kept and had to be fetched again."""
+    left: int = 0
+    """What was not even begun, because the process is about to stop."""
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -74,12 +79,17 @@ class Fetching:
         self.outcome = Outcome()
 
     async def run(self) -> None:
-        """Fetch what the plan says. A failure goes into ``outcome`` and stops no other artifact."""
+        """Fetch what the plan says. A failure goes into ``outcome`` and stops no other artifact.
+
+        ``Interrupted`` when the gate was closed before all of it was begun.
+        """
         downloads = self.downloads
         await self._each(step for step in downloads if step.artifact.key in self._vouching)
         await self.hear_sidecars()
         rest = (step for step in self.downloads if step.artifact.key not in self._vouching)
         await self._each(rest)
+        if self.outcome.left:
+            raise Interrupted("stopped before it was done")
 
     @property
     def downloads(self) -> Sequence[Step]:
@@ -138,9 +148,7 @@ class Fetching:
     async def _one(self, step: Step) -> None:
         key = step.artifact.key
         try:
-            async with self._works.slots:
-                fetched = await self._fetch(step)
-            await self._record(fetched)
+            await self._carry_out(step)
         except ArtifactSyncError as error:
             await self._failed(key, error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - one bad artifact never stops the others
@@ -148,6 +156,24 @@ class Fetching:
             await self._failed(key, Reason.INTERNAL, f"a bug: {type(error).__name__}")
         finally:
             self._works.tools.links.done(key)
+
+    async def _carry_out(self, step: Step) -> None:
+        """Fetch, and record without holding up the next download."""
+        gate, slots = self._works.gate, self._works.slots
+        await slots.acquire()
+        entered = gate.enter()
+        try:
+            try:
+                fetched = await self._fetch(step) if entered else None
+            finally:
+                slots.release()
+            if fetched is not None:
+                await self._record(fetched)
+            else:
+                self.outcome.left += 1
+        finally:
+            if entered:
+                gate.leave()
 
     async def _fetch(self, step: Step) -> Fetched:
         if step.path is None:

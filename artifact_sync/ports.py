@@ -70,6 +70,12 @@ class Source(Protocol):
         A page may be empty. A page token that comes a second time ends in ``BadAnswer``.
         """
 
+    async def mark(self, repo: RepoName) -> str:
+        """What the list of runs begins with, in a word: another one whenever it is not the same.
+
+        One request, which is cheaper than ``runs``. May change without a reason, too.
+        """
+
     async def run(self, key: RunKey) -> Run:
         """One run with its artifacts and their links. Parts that make no sense are ``problems``.
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.links import Links
     from artifact_sync.model import Artifact, MirrorPath, Strength
     from artifact_sync.offload import Offload
+    from artifact_sync.pace import Pace
     from artifact_sync.ports import Clock, Fetcher, Mirror
     from artifact_sync.staging import Identity, Staged
 
@@ -67,6 +68,8 @@ class Tools:
     min_free: int = 0
     rng: Random = field(default_factory=Random)
     """For the jitter between tries."""
+    pace: Pace | None = None
+    """The bytes a second that all downloads share; None: as many as come."""
 
 
 class Reception:
@@ -108,6 +111,8 @@ class Reception:
             self._refuse_error_page()
             await self._written()
             self._writing = self._tools.offload.start(self._write, self._taken())
+        if self._tools.pace is not None:  # nothing is read meanwhile, so TCP slows the sender
+            await self._tools.pace.take(len(chunk))
 
     def _taken(self) -> bytes:
         block = bytes(self._buffer)

@@ -6,25 +6,27 @@ Reading the list of runs is ``discover``'s, what happens to one run is ``run_syn
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
 from artifact_sync.discover import discover
-from artifact_sync.errors import ArtifactSyncError, BadAnswer, Reason
-from artifact_sync.events import Failed, Noticed, RepoBegan
+from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
+from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded
 from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
-from artifact_sync.run_sync import Mode, RunSync, Selection, next_look
+from artifact_sync.report import Report
+from artifact_sync.run_sync import Mode, RunSync, Selection, is_due, next_look
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from datetime import datetime
 
+    from artifact_sync.events import Event
     from artifact_sync.fetching import Works
     from artifact_sync.model import ArtifactRow, MirrorPath, Run, RunRow
     from artifact_sync.ports import Source
-    from artifact_sync.report import Report
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +42,18 @@ class Crew:
     works: Works
     runs_at_once: asyncio.Semaphore
     """Bounds the memory that trees of runs take: a run can have thousands of artifacts."""
+    arrived: Callable[[RepoName], int]
+    """Bytes that have come for a repository in this pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """Nothing is left to do in a repository, as long as its list of runs begins as it did."""
+
+    mark: str = ""
+    """``Source.mark`` before the list was read; empty: nothing is known yet."""
+    report: Report = field(default_factory=Report)
+    """What a pass over it comes to."""
 
 
 @dataclass(slots=True)
@@ -51,6 +65,10 @@ class RepoSync:
     selection: Selection
     mode: Mode
     report: Report
+    trouble: Exception | None = field(default=None, init=False)
+    """Why the repository could not be looked at; a run's own failure is none."""
+    calm: Calm | None = field(default=None, init=False)
+    """Set when nothing is left to do."""
     _began: datetime = field(init=False)
     _since: datetime | None = field(init=False)
 
@@ -58,37 +76,63 @@ class RepoSync:
         self._began = self.crew.works.tools.clock.now()
         self._since = self.selection.rules.horizon(self._began)
 
-    async def everything(self) -> None:
-        """Look at every run that is new or has something outstanding; count the settled ones."""
-        self._notify_began()
-        await self._guard(self._recorded(), None)
+    async def everything(self, announced: Sequence[str] = (), calm: Calm | None = None) -> None:
+        """Look at every run that is new or has something outstanding; count the settled ones.
+
+        Also at those of ``announced`` that no listing has shown as finished: somebody says that
+        they have. One that is not there yet is no failure. With ``calm`` a mark is asked for first,
+        and while it is that one, a pass is one request and writes nothing.
+        """
+        self._notify(RepoBegan(self.repo))
+        work = self._recorded(announced) if calm is None else self._unless_calm(announced, calm)
+        await self._guard(work, None)
+        self._notify(RepoEnded(self.repo, self.report))
 
     async def only(self, runs: Sequence[str]) -> None:
         """Look at these runs, whatever is known of them."""
-        self._notify_began()
+        self._notify(RepoBegan(self.repo))
         for run in dict.fromkeys(runs):
             await self._look(RunKey(self.repo, run), None)
         await self._guard(self._point_latest(), None)
+        self.report.bytes = self.crew.arrived(self.repo)
+        self._notify(RepoEnded(self.repo, self.report))
 
-    async def _recorded(self) -> None:
+    async def _unless_calm(self, announced: Sequence[str], calm: Calm) -> None:
+        mark = await self.crew.source.mark(self.repo)
+        if mark == calm.mark:
+            self.report.add(calm.report)
+            self.calm = calm
+            return
+        await self._recorded(announced)
+        fingerprint = self.selection.rules.fingerprint
+        done = self.trouble is None and self.report.caught_up and not self.report.pending
+        if done and await self.crew.works.ledger.next_look(self.repo, fingerprint) is None:
+            settled = replace(self.report, bytes=0, downloaded=0)
+            settled.kept += self.report.downloaded
+            self.calm = Calm(mark, settled)
+
+    async def _recorded(self, announced: Sequence[str]) -> None:
         """The pass, with its begin and end in the ledger; a ledger that fails is a failure, too."""
         number = await self.crew.works.ledger.begin_pass(self.repo, self._began)
         try:
-            await self._guard(self._everything(), None)
+            await self._guard(self._everything(announced), None)
         finally:
+            self.report.bytes = self.crew.arrived(self.repo)
             now = self.crew.works.tools.clock.now()
             end = self.crew.works.ledger.end_pass(number, self.report, now)
             await self._guard(asyncio.shield(end), None)
 
-    def _notify_began(self) -> None:
-        self.crew.works.tools.observer.notify(RepoBegan(self.repo))
+    def _notify(self, event: Event) -> None:
+        self.crew.works.tools.observer.notify(event)
 
-    async def _everything(self) -> None:
-        await self._unsettle_damaged()
+    async def _everything(self, announced: Sequence[str]) -> None:
+        if self.mode.look:
+            await self._unsettle_damaged()
         listed = await self._list()
         await self._count_settled()
         if listed:
             await self._look_at_unsettled()
+            await self._look_at_announced(announced)
             await self._point_latest()
 
     async def _list(self) -> bool:
@@ -97,6 +141,7 @@ class RepoSync:
         try:
             await discover(crew.source, crew.works.ledger, self.repo, self._since, self._began)
         except ArtifactSyncError as error:
+            self.trouble = error
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
         return True
@@ -132,6 +177,7 @@ class RepoSync:
         self.report.runs += runs
         self.report.kept += kept
         self.report.found += kept + len(unwell)
+        self.report.lost += len(unwell)
         for row in unwell:
             failure = Failure.of(row.key, Reason(row.reason), row.message)
             self.report.failures.append(failure)
@@ -141,6 +187,7 @@ class RepoSync:
         rows = self.crew.works.ledger.unsettled(self.repo, fingerprint, self._since)
         async with asyncio.TaskGroup() as group:
             async for row in rows:
+                self._check_gate()
                 if await self._needs_look(row):
                     await self.crew.runs_at_once.acquire()
                     look = group.create_task(self._look(row.key, row))
@@ -148,7 +195,7 @@ class RepoSync:
 
     async def _needs_look(self, row: RunRow) -> bool:
         """Whether a request for the run is worth it. What a listing leaves out decides nothing."""
-        seen_now = row.seen_at is not None and row.seen_at >= self._began
+        seen_now = row.seen_at == self._began  # as ``discover`` notes it; a clock may be set back
         if not row.status:
             return self._is_due(row)
         if row.status in FINISHED:
@@ -157,16 +204,32 @@ class RepoSync:
             await self.crew.works.ledger.settle(row.key, self.selection.rules.fingerprint, None)
             return False
         self._notice_unknown(row.status, row.key)
-        self.report.pending += seen_now
-        return not seen_now and self._is_due(row)
+        if not seen_now:
+            return self._is_due(row)
+        self.report.pending += 1
+        if is_due(row.next_look, self._began):  # the listing was the look
+            await self.crew.works.ledger.look_again(row.key, next_look(row.looks, self._began))
+        return False
 
     def _is_due(self, row: RunRow) -> bool:
-        return self.mode.eager or row.next_look is None or row.next_look <= self._began
+        return self.mode.eager or is_due(row.next_look, self._began)
+
+    async def _look_at_announced(self, announced: Sequence[str]) -> None:
+        for run in announced:
+            self._check_gate()
+            row = await self.crew.works.ledger.run(RunKey(self.repo, run))
+            if row is None or row.status not in FINISHED:
+                with suppress(NotFound):
+                    await self._look_at(RunKey(self.repo, run), row)
+
+    def _check_gate(self) -> None:
+        if self.crew.works.gate.closed:
+            raise Interrupted("stopped before it was done")
 
     def _notice_unknown(self, status: str, key: RunKey) -> None:
         if status not in UNFINISHED | FINISHED:
             message = f"unknown status {status!r} of {key}: taken as not finished"
-            self.crew.works.tools.observer.notify(Noticed(message))
+            self._notify(Noticed(message))
 
     async def _look(self, key: RunKey, row: RunRow | None) -> None:
         await self._guard(self._look_at(key, row), key.run)
@@ -227,13 +290,14 @@ class RepoSync:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
+            self.trouble = error if run is None else self.trouble
             for reason, message in reasons_of(error, repo=str(self.repo), run=run):
                 self._fail(run, reason, message)
 
     def _fail(self, run: str | None, reason: Reason, message: str) -> None:
         failure = Failure(str(self.repo), reason, message, run)
         self.report.failures.append(failure)
-        self.crew.works.tools.observer.notify(Failed(failure))
+        self._notify(Failed(failure))
 
 
 def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:

@@ -28,6 +28,8 @@ class Report:
     """Received from links, repeats included."""
     pending: int = 0
     """Artifacts and runs that may yet come, such as ``registered`` ones; not selected so far."""
+    lost: int = 0
+    """Failures that no later pass can mend by itself: gone upstream, or refused for their names."""
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -46,8 +48,13 @@ class Report:
         """Whether everything selected is present and verified."""
         return self.exit_code is ExitCode.COMPLETE
 
+    @property
+    def caught_up(self) -> bool:
+        """Whether all is here that can be had: trying again would change nothing."""
+        return self.failed <= self.lost
+
     def add(self, other: Report) -> None:
         """Take the counts of another report into this one."""
-        for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending"):
+        for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending", "lost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures.extend(other.failures)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from artifact_sync import plan as planning
 from artifact_sync.collect import Collected, collect
 from artifact_sync.errors import Reason
-from artifact_sync.events import Failed, Noticed, RunCompleted, RunPlanned
+from artifact_sync.events import Failed, FetchBegan, Noticed, RunCompleted, RunPlanned
 from artifact_sync.fetching import Fetching, Works
 from artifact_sync.lapse import link_of
 from artifact_sync.mirror.manifest import Manifest
@@ -38,6 +38,9 @@ _BATCH = 500
 
 _FIRST_LOOK = timedelta(minutes=1)
 _LAST_LOOK = timedelta(hours=6)
+"""The longest delay until the next look at something that may come, ..."""
+_LAST_RETRY = timedelta(hours=1)
+"""... and at something that has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Mode:
     """A repair: these artifacts, whatever the rules say, and nothing else of their runs."""
     eager: bool = True
     """The user waits: no outstanding run is put off until it is due."""
+    look: bool = True
+    """See whether the newest files stand in the mirror; needless where they are watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class RunSync:
     """Something may still come or change: the run is not settled."""
     _complete: bool = field(default=True, init=False)
     """Everything selected is present: the run gets its manifest."""
+    _first: bool = field(default=False, init=False)
+    """Something of the run comes for the first time: it is not merely mended."""
 
     async def carry_out(self, run: Run, looks: int) -> None:
         """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk."""
@@ -130,6 +137,7 @@ class RunSync:
         self.report.pending += count[Action.LATER]
         self.report.planned += count[Action.DOWNLOAD] if self.mode.dry_run else 0
         self.report.found += sum(count.values()) - count[Action.LATER] - count[Action.SKIP]
+        self.report.lost += count[Action.REFUSE] + count[Action.GIVE_UP]
         self._open = bool(plan.problems or count[Action.LATER])
         for step in plan.having(Action.REFUSE, Action.GIVE_UP):
             self._fail(Failure.of(step.artifact.key, step.reason or Reason.INTERNAL, step.why))
@@ -167,6 +175,8 @@ class RunSync:
         downloads = [step.artifact for step in fetching.downloads]
         if not downloads:
             return 0
+        self._first = any(not (step.row and step.row.sha256) for step in fetching.downloads)
+        self.works.tools.observer.notify(FetchBegan(plan.run.key, len(downloads)))
         await self._withdraw_manifest(plan.run.key)
         clock, links = self.works.tools.clock, self.works.tools.links
         acquired, now = clock.monotonic(), clock.now()
@@ -207,7 +217,8 @@ class RunSync:
         if self.mode.only is not None:
             return  # whether the run needs more is for the next pass to say
         if self._open:
-            await ledger.look_again(run.key, next_look(looks, now))
+            most = _LAST_LOOK if self._complete else _LAST_RETRY
+            await ledger.look_again(run.key, next_look(looks, now, most))
         else:
             await ledger.settle(run.key, self.selection.rules.fingerprint, kept)
 
@@ -221,7 +232,8 @@ class RunSync:
             layout.manifests(run.key), (manifest.sums, manifest.about), strict=True
         ):
             await offload(self._replace, path, content())
-        self.works.tools.observer.notify(RunCompleted(run.key, len(manifest)))
+        ended = run.finished_at if self._first else None
+        self.works.tools.observer.notify(RunCompleted(run.key, len(manifest), ended))
 
     def _replace(self, path: MirrorPath, content: bytes) -> None:
         """Write what differs: a run that was complete before keeps its manifests untouched."""
@@ -230,10 +242,15 @@ class RunSync:
             mirror.write_own(content, path)
 
 
-def next_look(looks: int, now: datetime) -> datetime:
-    """When to look again at something outstanding: ever less often."""
-    delay: timedelta = min(_FIRST_LOOK * 2 ** min(looks, 16), _LAST_LOOK)
+def next_look(looks: int, now: datetime, most: timedelta = _LAST_LOOK) -> datetime:
+    """When to look again at something outstanding: ever less often, ``most`` being the longest."""
+    delay: timedelta = min(_FIRST_LOOK * 2 ** min(looks, 16), most)
     return now + delay
+
+
+def is_due(next_look: datetime | None, now: datetime) -> bool:
+    """Whether a look is due. A moment further off than any delay is of a clock that was wrong."""
+    return next_look is None or not now < next_look <= now + _LAST_LOOK
 
 
 def _news(plan: Plan) -> Iterator[tuple[ArtifactKey, State, str]]:

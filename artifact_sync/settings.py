@@ -14,6 +14,14 @@ DEFAULT_LAYOUT = "{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}"
 DEFAULT_BASE_URL = "https://api.sourcecraft.tech"
 
 Durability = Literal["full", "fast"]
+Watch = Literal["off", "report", "restore"]
+LogFormat = Literal["auto", "text", "json", "journal"]
+
+Timetable = tuple[tuple[int, int | None], ...]
+"""From which minute of the day how many bytes a second; None: as many as come. Empty: no limit.
+
+Sorted by minute, the first one at 0. A plain ``"50MiB"`` is ``((0, 52428800),)``.
+"""
 
 
 class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +50,10 @@ class MirrorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that a download must leave free on the mirror's file system."""
     durability: Durability = "full"
     """``full``: every file is durable before the ledger says so. ``fast``: left to the system."""
+    watch: Watch = "off"
+    """What the daemon does about a mirrored file that somebody deletes or changes."""
+    must_be_mounted: bool = False
+    """Refuse a root that lies on the file system of ``/``: the mirror's own is not mounted."""
 
 
 class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +72,8 @@ class DownloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds without a single byte, or without a connection, after which a try has failed."""
     attempts: int = 5
     """Tries a file (and a request to the API) that make no progress before it fails."""
+    limit: Timetable = ()
+    """Bytes a second of all downloads together, by the time of the day in ``daemon.time_zone``."""
 
 
 class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +93,38 @@ class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Event types whose runs are wanted; empty: all."""
     since: float | None = None
     """Seconds: only runs created within the last so many. None: all."""
+    interval: float | None = None
+    """Seconds between the daemon's looks; None: ``daemon.interval``, or ``cron``."""
+    cron: str | None = None
+    """When the daemon looks, as a cron expression; not together with ``interval``."""
+    time_zone: str | None = None
+    """The IANA time zone of ``cron``; None: ``daemon.time_zone``."""
+
+
+class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[daemon]``: the background service."""
+
+    interval: float = 300.0
+    """Seconds between looks at a repository that has no ``interval`` or ``cron`` of its own."""
+    time_zone: str | None = None
+    """The IANA time zone of ``cron`` and ``download.limit``; None: the machine's own."""
+    grace: float = 30.0
+    """Seconds that files in flight have to finish when the daemon is told to stop."""
+    lag_alert: float = 3600.0
+    """Seconds that a repository may lag before ``/readyz`` says so."""
+    log_format: LogFormat = "auto"
+    """``auto``: systemd's journal where stderr goes there, else lines of text."""
+
+
+class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[web]``: webhook, health, metrics and status over HTTP."""
+
+    listen: str | None = None
+    """``HOST:PORT``, ``[::1]:PORT`` or ``:PORT`` (loopback); None: no HTTP at all."""
+    secret_files: tuple[Path, ...] = ()
+    """Files of webhook secrets, one a line; empty: systemd's credential ``webhook-secret``."""
+    body_limit: int = 1024 * 1024
+    """Bytes that a webhook's body may have."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +134,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mirror: MirrorSettings = MirrorSettings()
     ledger: LedgerSettings = LedgerSettings()
     download: DownloadSettings = DownloadSettings()
+    daemon: DaemonSettings = DaemonSettings()
+    web: WebSettings = WebSettings()
     repo: tuple[RepoSettings, ...] = ()
     path: Path | None = None
     """The file it was read from; None: there was none."""

@@ -6,6 +6,7 @@ What happens to one repository is ``repo_sync``'s; one bad one never stops the o
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING
 from artifact_sync.errors import ArtifactSyncError
 from artifact_sync.events import BytesArrived, Failed
 from artifact_sync.model import Failure, RepoName
-from artifact_sync.repo_sync import Crew, RepoSync
+from artifact_sync.repo_sync import Calm, Crew, RepoSync
 from artifact_sync.report import Report
 from artifact_sync.rules import Rules
 from artifact_sync.run_sync import Mode, Selection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from artifact_sync.events import Event, Observer
     from artifact_sync.fetching import Works
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from artifact_sync.settings import RepoSettings
 
 _REPOS_AT_ONCE = 4
-_RUNS_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Wish:
     runs: tuple[str, ...] = ()
     """Slugs: only these runs, looked at whatever is known of them. Empty: all."""
     mode: Mode = field(default_factory=Mode)
+    announced: tuple[str, ...] = ()
+    """Slugs of runs that are said to have finished: looked at beside all others."""
+    calm: Calm | None = None
+    """What an earlier pass over the one repository has left; while it lasts, there is no more."""
 
 
 class Tally:
@@ -47,11 +52,17 @@ class Tally:
     def __init__(self, then: Observer) -> None:
         self._then = then
         self.bytes = 0
+        self._of: Counter[tuple[str, ...]] = Counter()
+
+    def of(self, repo: RepoName) -> int:
+        """The bytes that have come for one repository."""
+        return self._of[repo]
 
     def notify(self, event: Event) -> None:
         """Count and hand on."""
         if isinstance(event, BytesArrived):
             self.bytes += event.count
+            self._of[event.key[:2]] += event.count  # organisation and repository
         self._then.notify(event)
 
 
@@ -65,6 +76,9 @@ class Parts:
     origin: str
     """The service's host, for ``run.json``."""
     tally: Tally
+    runs_at_once: asyncio.Semaphore
+    alone: Callable[[RepoName], AbstractAsyncContextManager[None]]
+    """Entered for the time of a repository's turn: keeps other passes of the process off it."""
 
 
 class Pass:
@@ -73,16 +87,21 @@ class Pass:
     def __init__(self, parts: Parts, wish: Wish) -> None:
         self._parts = parts
         self._wish = wish
-        self._crew = Crew(parts.source, parts.works, asyncio.Semaphore(_RUNS_AT_ONCE))
+        self._crew = Crew(parts.source, parts.works, parts.runs_at_once, parts.tally.of)
         self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
         self._reports: list[Report] = []
+        self.troubles: dict[RepoName, Exception] = {}
+        """Why repositories could not be looked at."""
+        self.calm: dict[RepoName, Calm] = {}
+        """Repositories with nothing left to do, for those who have asked for it."""
 
     @property
     def report(self) -> Report:
         """What was done so far, over all repositories."""
-        total = Report(bytes=self._parts.tally.bytes)
+        total = Report()
         for report in self._reports:
             total.add(report)
+        total.bytes = self._parts.tally.bytes  # also what has come for a pass that is not over
         return total
 
     async def run(self) -> Report:
@@ -119,11 +138,15 @@ class Pass:
         rules = Rules.of(settings, self._parts.layout.template)
         selection = Selection(rules, self._parts.layout, self._parts.origin)
         repository = RepoSync(self._crew, repo, selection, self._wish.mode, report)
-        async with self._slots:
+        async with self._slots, self._parts.alone(repo):
             if self._wish.runs:
                 await repository.only(self._wish.runs)
             else:
-                await repository.everything()
+                await repository.everything(self._wish.announced, self._wish.calm)
+        if repository.trouble is not None:
+            self.troubles[repo] = repository.trouble
+        if repository.calm is not None:
+            self.calm[repo] = repository.calm
 
 
 def _is_star(settings: RepoSettings) -> bool:

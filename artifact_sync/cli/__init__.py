@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "sync": "Mirror the artifacts of finished runs, once.",
+        "daemon": "Keep the mirrors current, in the background.",
         "status": "What the ledger holds, a line a repository.",
         "ls": "The artifacts in the ledger: state, size, evidence, last error.",
         "verify": "Hash the mirror's files again and compare them with the ledger.",

@@ -21,7 +21,7 @@ from artifact_sync.events import RunPlanned
 from artifact_sync.model import Failure
 from artifact_sync.repo_sync import reasons_of
 from artifact_sync.report import Report
-from artifact_sync.wiring import opened
+from artifact_sync.wiring.passes import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator

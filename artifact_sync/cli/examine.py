@@ -17,7 +17,7 @@ from artifact_sync.errors import ExitCode, Reason, exit_code
 from artifact_sync.run_sync import Mode
 from artifact_sync.settings import RepoSettings
 from artifact_sync.sync import Wish
-from artifact_sync.wiring import opened_to_read, opened_to_repair
+from artifact_sync.wiring.store import opened_to_read, opened_to_repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import RepoName
     from artifact_sync.report import Report
     from artifact_sync.settings import Config
-    from artifact_sync.wiring import Store
+    from artifact_sync.wiring.store import Store
 
 _REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
 _DAMAGE = frozenset(_REASONS)

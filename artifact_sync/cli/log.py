@@ -1,60 +1,94 @@
-"""The log: structlog and the standard library's loggers, masked, as lines on stderr. No events."""
+"""The log: structlog and the standard library's loggers, masked, in the format that is asked for.
+
+Lines of text and of JSON are made here, the journal's entries in ``journal``. No events.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 import structlog
 
-from artifact_sync.cli.mask import Mask, visible
+from artifact_sync.cli.entry import entry_of
+from artifact_sync.cli.journal import Journal, goes_to_journal
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, Processor
+    from collections.abc import Callable
 
+    from artifact_sync.cli.entry import Entry
+    from artifact_sync.cli.mask import Mask
     from artifact_sync.cli.options import Verbosity
+    from artifact_sync.settings import LogFormat
 
 _CHATTY = ("httpx", "httpcore", "asyncio", "sqlalchemy", "alembic", "uvicorn", "urllib3")
 _COLOURS = {"warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}
 _PLAIN = "\033[0m"
 _LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)
+_OURS = ("time", "level", "message", "exception")
 
 
-def set_up(verbosity: Verbosity, mask: Mask, stream: TextIO | None = None) -> None:
+def set_up(
+    verbosity: Verbosity,
+    mask: Mask,
+    stream: TextIO | None = None,
+    *,
+    log_format: LogFormat = "auto",
+) -> None:
     """Send everything that is logged to a stream (stderr), with secrets masked as ``mask`` says.
 
-    Quiet shows errors, normal INFO, verbose DEBUG. May be called again; the last call counts.
+    Quiet shows errors, normal INFO, verbose DEBUG. ``auto`` is the journal where systemd
+    connected the stream to it, else text; ``journal`` comes down to text where there is none. May
+    be called again; the last call counts.
     """
-    out = stream or sys.stderr
-    handler = _Lines(out)
-    handler.setFormatter(_formatter(mask, terminal=bool(out and out.isatty())))
     level = _LEVELS[verbosity + 1]
+    handler = _handler(log_format, mask, stream or sys.stderr)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.configure(
-        processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
 
 
+def _handler(log_format: LogFormat, mask: Mask, out: TextIO | None) -> logging.Handler:
+    if log_format == "json":
+        return _Lines(out, mask, json_line)
+    terminal = bool(out and out.isatty())
+    colours = terminal and not os.environ.get("NO_COLOR")
+    lines = _Lines(out, mask, lambda it: text_line(it, terminal=terminal, colours=colours))
+    if log_format == "journal" or (log_format == "auto" and goes_to_journal(out, os.environ)):
+        return Journal(mask, otherwise=lines)
+    return lines
+
+
 class _Lines(logging.Handler):
     """Writes lines to a stream, between tqdm's bars if there are any. Never raises."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: TextIO | None, mask: Mask, line: Callable[[Entry], str]) -> None:
         super().__init__()
         self._stream = stream
+        self._mask = mask
+        self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; a stream that is closed or full costs the line only."""
+        """Write one record; whatever is wrong with it or with the stream costs the line only."""
         try:
-            self._write(self.format(record) + "\n")
-        except (OSError, ValueError):
+            self._write(self._line(entry_of(record, self._mask)) + "\n")
+        except Exception:  # noqa: BLE001 - logging's own answer would show the record unmasked
             return
 
     def _write(self, text: str) -> None:
@@ -68,37 +102,26 @@ class _Lines(logging.Handler):
         self._stream.flush()
 
 
-def _shared() -> list[Processor]:
-    """What is done to every record, whoever logged it."""
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-
-
-def _formatter(mask: Mask, *, terminal: bool) -> logging.Formatter:
-    colours = terminal and not os.environ.get("NO_COLOR")
-
-    def render(_: object, __: str, event: EventDict) -> str:
-        return _line(mask, event, terminal=terminal, colours=colours)
-
-    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    return structlog.stdlib.ProcessorFormatter(
-        processors=[remove, render], foreign_pre_chain=_shared()
-    )
-
-
-def _line(mask: Mask, event: EventDict, *, terminal: bool, colours: bool) -> str:
+def text_line(entry: Entry, *, terminal: bool, colours: bool) -> str:
     """``[time] level: message key=value``; the time only where no person watches."""
-    level, message = str(event.pop("level", "info")), str(event.pop("event", ""))
-    moment, trace = str(event.pop("timestamp", "")), str(event.pop("exception", ""))
-    event.pop("stack", None)
-    values = [f"{key}={value}" for key, value in event.items()]
-    text = visible(mask(" ".join([message, *values])))
+    level = entry.level
     named = f"{_COLOURS[level]}{level}:{_PLAIN} " if colours and level in _COLOURS else f"{level}: "
+    moment = _moment(entry).strftime("%Y-%m-%dT%H:%M:%SZ")
     begin = ("" if level == "info" else named) if terminal else f"{moment} {named}"
-    traced = [visible(line) for line in mask(trace).splitlines()]
-    return "\n".join([begin + text, *traced])
+    return "\n".join([begin + entry.words(), *entry.traced()])
+
+
+def json_line(entry: Entry) -> str:
+    """``{"time": …, "level": …, "message": …}`` and the fields beside them, in ASCII.
+
+    A field of one of these names gets an underscore behind it.
+    """
+    time = _moment(entry).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    fields = {f"{key}_" if key in _OURS else key: it for key, it in entry.fields.items()}
+    trace = {"exception": entry.trace} if entry.trace else {}
+    known = {"time": time, "level": entry.level, "message": entry.message}
+    return json.dumps(known | fields | trace, ensure_ascii=True)
+
+
+def _moment(entry: Entry) -> datetime:
+    return datetime.fromtimestamp(entry.created, UTC)

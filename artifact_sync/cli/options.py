@@ -147,15 +147,18 @@ def configuration(config_file: Path | None) -> Config:
     return traced(config_file).config
 
 
-def traced(config_file: Path | None) -> Loaded:
-    """``configuration``, and where each value came from."""
+def traced(config_file: Path | None, known: Session | None = None) -> Loaded:
+    """``configuration``, and where each value came from.
+
+    ``known``: the session, for callers on another thread, where nobody can be asked for it.
+    """
     from artifact_sync import config  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
 
     path = config.locate(config_file, os.environ)
     loaded = config.load_traced(path, os.environ, layout_problems)
     for url in (loaded.config.ledger.url, loaded.config.source.proxy):
-        session().mask.add(_password(url))
+        (known or session()).mask.add(_password(url))
     return loaded
 
 

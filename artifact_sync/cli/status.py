@@ -46,7 +46,7 @@ def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> No
 
 
 async def _totals(config: Config) -> list[Totals]:
-    from artifact_sync.wiring import opened_to_read  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.wiring.store import opened_to_read  # noqa: PLC0415 - keeps --help quick
 
     async with opened_to_read(config) as store:
         return [await store.ledger.totals(repo) for repo in await store.ledger.repositories()]

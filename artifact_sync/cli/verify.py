@@ -39,7 +39,7 @@ def command(
     """
     from artifact_sync.cli.examine import Examination  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.wishes import Flags, scope, with_flags  # noqa: PLC0415 - likewise
-    from artifact_sync.wiring import has_ledger  # noqa: PLC0415 - likewise
+    from artifact_sync.wiring.store import has_ledger  # noqa: PLC0415 - likewise
 
     config = with_flags(configuration(config_file), Flags(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified

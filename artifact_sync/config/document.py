@@ -91,6 +91,8 @@ def _lines(text: str) -> Lines:
             number = counts.get(table, 0)
             counts[table] = number + (header[1] == "[[")
             found.setdefault((table, number, ""), line)
+            first, *rest = _names(header[2])
+            found.setdefault((first, 0, ".".join(rest)), line)
         elif key := _KEY.match(content):
             names = [*([table] if table else []), *_names(key[1])]
             for place in ((names[0], number, names[1] if names[1:] else ""), (names[0], 0, "")):

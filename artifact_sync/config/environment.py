@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from artifact_sync.config import kinds
-from artifact_sync.config.keys import ALL
+from artifact_sync.config.keys import ALL, misplaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,4 +53,6 @@ def _hint(variable: str) -> str:
             return f"did you mean {name}?"
     if wanted == "TOKEN":
         return "the token is read from SOURCECRAFT_TOKEN"
+    if wanted.endswith(("SECRET", "SECRETS")):
+        return misplaced("secret")
     return kinds.did_you_mean(variable, KNOWN) or f"they are spelt {PREFIX}SECTION__KEY"

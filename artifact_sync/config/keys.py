@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from artifact_sync import settings
-from artifact_sync.config import kinds, urls
+from artifact_sync.config import kinds, limits, urls
+from artifact_sync.cron import check_cron, time_zone
 from artifact_sync.model import EVENTS, FINISHED, UNFINISHED, RepoName
+from artifact_sync.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +22,13 @@ if TYPE_CHECKING:
 
 MOST_JOBS = 256
 MOST_ATTEMPTS = 100
+SHORTEST_INTERVAL = 1.0
+LONGEST_INTERVAL = 366 * 86_400.0
+LEAST_BODY = 2**10
+MOST_BODY = 2**26
+
+_TOKENS = frozenset({"token", "api_token", "password"})
+_SECRETS = frozenset({"secret", "secrets", "webhook_secret", "webhook_secrets", "hook_secret"})
 
 _UNFINISHED = MappingProxyType(
     dict.fromkeys(UNFINISHED, "is not a finished status, and only finished runs are mirrored")
@@ -76,7 +85,40 @@ def _proxy(text: str, _: Scope) -> str:
     return urls.proxy(text)
 
 
+def _cron(text: str, _: Scope) -> str:
+    check_cron(text)
+    return text
+
+
+def _time_zone(text: str, _: Scope) -> str:
+    time_zone(text)
+    return text
+
+
+def _listen(text: str, _: Scope) -> str:
+    try:
+        return urls.listen(text)
+    except ValueError as error:
+        msg = f"{error}, got {kinds.shown(text)}"
+        raise ValueError(msg) from None
+
+
+def _judge_interval(seconds: float) -> None:
+    if seconds < SHORTEST_INTERVAL:
+        msg = "expected an interval of at least 1s, to be polite to the service"
+        raise ValueError(msg)
+    if seconds > LONGEST_INTERVAL:
+        msg = f"expected an interval of at most {format_duration(LONGEST_INTERVAL)}"
+        raise ValueError(msg)
+
+
+def _judge_grace(_: float) -> None:
+    """No time at all is fine."""
+
+
 _GLOBS = kinds.many(kinds.text(_plain))
+_INTERVAL = kinds.duration(_judge_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL)
+_TIME_ZONE = kinds.text(_time_zone)
 
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
@@ -97,6 +139,8 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "layout": kinds.text(_plain),
                 "min_free": kinds.size(),
                 "durability": kinds.choice(("full", "fast")),
+                "watch": kinds.choice(("off", "report", "restore")),
+                "must_be_mounted": kinds.truth(),
             },
         ),
         "ledger": Section(settings.LedgerSettings, {"url": kinds.text(urls.ledger_url)}),
@@ -106,6 +150,25 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "jobs": kinds.whole(1, MOST_JOBS),
                 "timeout": kinds.duration(),
                 "attempts": kinds.whole(1, MOST_ATTEMPTS),
+                "limit": limits.limit(),
+            },
+        ),
+        "daemon": Section(
+            settings.DaemonSettings,
+            {
+                "interval": _INTERVAL,
+                "time_zone": _TIME_ZONE,
+                "grace": kinds.duration(_judge_grace, minimum=0),
+                "lag_alert": kinds.duration(),
+                "log_format": kinds.choice(("auto", "text", "json", "journal")),
+            },
+        ),
+        "web": Section(
+            settings.WebSettings,
+            {
+                "listen": kinds.or_number(kinds.text(_listen), 0, urls.LAST_PORT),
+                "secret_files": kinds.many(kinds.path()),
+                "body_limit": kinds.size(LEAST_BODY, MOST_BODY),
             },
         ),
     }
@@ -122,6 +185,9 @@ REPO = Section(
         "run_statuses": kinds.many(kinds.choice(FINISHED, _UNFINISHED)),
         "events": kinds.many(kinds.choice(EVENTS)),
         "since": kinds.duration(),
+        "interval": _INTERVAL,
+        "cron": kinds.text(_cron),
+        "time_zone": _TIME_ZONE,
     },
 )
 """The table that may stand many times, ``[[repo]]``."""
@@ -132,7 +198,9 @@ ALL: Mapping[str, Section] = MappingProxyType({**SECTIONS, "repo": REPO})
 
 def misplaced(key: str) -> str:
     """A hint for a key that stands in the wrong table: where it, or one like it, belongs."""
-    if key in {"token", "api_token", "password"}:
+    if key in _TOKENS:
         return "the token is never in the configuration: name its file with source.token_file"
+    if key in _SECRETS:
+        return "a secret is never in the configuration: name a file of it in web.secret_files"
     homes = [f"{name}.{key}" for name, section in ALL.items() if key in section.keys]
     return f"it belongs to {' or '.join(homes)}" if homes else ""

@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from artifact_sync import units
@@ -22,6 +23,9 @@ N = TypeVar("N", int, float)
 _LONGEST_SHOWN = 60
 _LARGEST_SHOWN = 10**18
 _MOST_PER_SECOND = 1e6
+_TRUTH = MappingProxyType(
+    {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+)
 _BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
 _TOKEN_LIKE = re.compile(r"pv1_|eyJ[A-Za-z0-9_-]*\.")
 
@@ -41,9 +45,19 @@ def as_number(text: str) -> object:
     return text
 
 
+def as_truth(text: str) -> object:
+    """An environment variable's text as the truth value it spells, or as it is."""
+    return _TRUTH.get(text.lower(), text)
+
+
 def as_list(text: str) -> object:
     """An environment variable's text as the words between its commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def as_it_is(value: Any) -> object:
+    """Most of the settings' values are TOML's own."""
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +71,13 @@ class Kind:
     """The JSON Schema of the TOML value."""
     parse: Callable[[str], object] = as_text
     """The text of an environment variable → the TOML value that it stands for."""
+    write: Callable[[Any], object] = as_it_is
+    """The setting's value → a TOML value that is read as the same."""
 
 
-def text(check: Callable[[str, Scope], Any], **schema: object) -> Kind:
+def text(
+    check: Callable[[str, Scope], Any], write: Callable[[Any], object] = as_it_is, **schema: object
+) -> Kind:
     """A string that is expanded and then checked. An error does not repeat it."""
 
     def read(value: object, scope: Scope) -> Any:
@@ -72,7 +90,7 @@ def text(check: Callable[[str, Scope], Any], **schema: object) -> Kind:
             raise ValueError(msg)
         return check(expanded, scope)
 
-    return Kind(read, {"type": "string", "minLength": 1, **schema})
+    return Kind(read, {"type": "string", "minLength": 1, **schema}, write=write)
 
 
 def path() -> Kind:
@@ -84,7 +102,18 @@ def path() -> Kind:
             raise ValueError(msg)
         return scope.path(value)
 
-    return text(check)
+    return text(check, str)
+
+
+def truth() -> Kind:
+    """True or false."""
+
+    def read(value: object, _: Scope) -> bool:
+        if not isinstance(value, bool):
+            raise expected("true or false", value)
+        return value
+
+    return Kind(read, {"type": "boolean"}, as_truth)
 
 
 def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -> Kind:
@@ -105,10 +134,26 @@ def whole(low: int, high: int) -> Kind:
 
     def read(value: object, _: Scope) -> int:
         if type(value) is not int or not low <= value <= high:
-            raise _expected(f"a whole number from {low} to {high}", value)
+            raise expected(f"a whole number from {low} to {high}", value)
         return value
 
     return Kind(read, {"type": "integer", "minimum": low, "maximum": high}, as_number)
+
+
+def above_zero(seconds: float) -> None:
+    """Raise ``ValueError`` for no time at all."""
+    if seconds <= 0:
+        raise ValueError("expected a duration above 0, such as 30s, 5m, 2h, 7d or 1w")
+
+
+def or_number(kind: Kind, low: int, high: int) -> Kind:
+    """A kind of texts that may also be written as a whole number within bounds, without quotes."""
+
+    def read(value: object, scope: Scope) -> Any:
+        return kind.read(str(value) if type(value) is int else value, scope)
+
+    number = {"type": "integer", "minimum": low, "maximum": high}
+    return Kind(read, {"anyOf": [number, kind.schema]}, write=kind.write)
 
 
 def rate() -> Kind:
@@ -116,43 +161,53 @@ def rate() -> Kind:
 
     def read(value: object, _: Scope) -> float:
         if not _is_number(value) or not 0 < value <= _MOST_PER_SECOND:
-            raise _expected(f"a number above 0 and at most {_MOST_PER_SECOND:.0f}", value)
+            raise expected(f"a number above 0 and at most {_MOST_PER_SECOND:.0f}", value)
         return float(value)
 
     bounds = {"exclusiveMinimum": 0, "maximum": _MOST_PER_SECOND}
     return Kind(read, {"type": "number", **bounds}, as_number)
 
 
-def duration() -> Kind:
-    """Seconds above zero: a number, or a text with units."""
+def duration(judge: Callable[[float], None] = above_zero, **bounds: object) -> Kind:
+    """Seconds: a number, or a text with units.
+
+    ``judge`` raises ``ValueError`` for what is too short or too long, as ``bounds`` tell in the
+    words of JSON Schema.
+    """
 
     def read(value: object, scope: Scope) -> float:
-        seconds = _measured(value, scope, units.parse_duration)
-        if seconds <= 0:
-            raise _expected("a duration above 0, such as 30s, 5m, 2h, 7d or 1w", value)
-        return seconds
+        return _measured(value, scope, _both(units.parse_duration, judge))
 
-    return Kind(read, _either({"type": "number", "exclusiveMinimum": 0}, units.DURATION))
+    number = {"type": "number", **(bounds or {"exclusiveMinimum": 0})}
+    return Kind(read, either(number, units.DURATION), write=units.format_duration)
 
 
-def size() -> Kind:
-    """Bytes from zero on: a whole number, or a text with units."""
+def size(low: int = 0, high: int = units.LARGEST) -> Kind:
+    """Bytes within bounds: a whole number, or a text with units."""
+
+    def judge(value: int) -> None:
+        if not low <= value <= high:
+            ends = f"{units.format_size(low)} to {units.format_size(high)}"
+            raise ValueError(f"expected a size from {ends}")
 
     def read(value: object, scope: Scope) -> int:
         if isinstance(value, float):
-            raise _expected("a size such as 512, 100MiB or 1GB", value)
-        return _measured(value, scope, units.parse_size)
+            raise expected("a size such as 512, 100MiB or 1GB", value)
+        return _measured(value, scope, _both(units.parse_size, judge))
 
-    bounds = {"minimum": 0, "maximum": units.LARGEST}
-    return Kind(read, _either({"type": "integer", **bounds}, units.SIZE))
+    number = {"type": "integer", "minimum": low, "maximum": high}
+    return Kind(read, either(number, units.SIZE), write=units.format_size)
 
 
 def many(one: Kind) -> Kind:
     """A list of values of one kind."""
 
     def read(value: object, scope: Scope) -> tuple[Any, ...]:
+        if isinstance(value, str):  # not repeated: it may be a secret in the place of its file
+            msg = 'expected a list such as ["a", "b"], got a string'
+            raise ValueError(msg)  # noqa: TRY004 - the contract of Kind.read
         if not isinstance(value, list):
-            raise _expected('a list such as ["a", "b"]', value)
+            raise expected('a list such as ["a", "b"]', value)
         items: list[Any] = []
         problems: list[str] = []
         for item in value:
@@ -164,7 +219,10 @@ def many(one: Kind) -> Kind:
             raise ValueError(*problems)
         return tuple(items)
 
-    return Kind(read, {"type": "array", "items": one.schema}, as_list)
+    def write(values: Iterable[Any]) -> list[object]:
+        return [one.write(value) for value in values]
+
+    return Kind(read, {"type": "array", "items": one.schema}, as_list, write)
 
 
 def shown(value: object) -> str:
@@ -179,6 +237,16 @@ def shown(value: object) -> str:
         return str(value)
     short = value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…"
     return json.dumps(short, ensure_ascii=not short.isprintable())
+
+
+def either(other: Mapping[str, object], pattern: str) -> Mapping[str, object]:
+    """The JSON Schema of something else, or a text of this form or with a ``${VAR}`` in it."""
+    return {"anyOf": [other, {"type": "string", "pattern": rf"^\s*({pattern})\s*$|\$\{{"}]}
+
+
+def expected(what: str, value: object) -> ValueError:
+    """The error of a value that is something else."""
+    return ValueError(f"expected {what}, got {shown(value)}")
 
 
 def bare(key: str) -> str:
@@ -197,6 +265,15 @@ def _hint(word: str, options: Iterable[str]) -> str:
     return did_you_mean(word, options) or f"expected one of {', '.join(sorted(options))}"
 
 
+def _both(parse: Callable[[str], N], judge: Callable[[N], None]) -> Callable[[str], N]:
+    def parse_and_judge(text: str) -> N:
+        value = parse(text)
+        judge(value)
+        return value
+
+    return parse_and_judge
+
+
 def _measured(value: object, scope: Scope, parse: Callable[[str], N]) -> N:
     """A number as it is, or a text with units; the error repeats what was written."""
     try:
@@ -208,15 +285,6 @@ def _measured(value: object, scope: Scope, parse: Callable[[str], N]) -> N:
         raise ValueError(msg) from None
 
 
-def _either(number: Mapping[str, object], pattern: str) -> Mapping[str, object]:
-    """A number, or a text of this form or with a ``${VAR}`` in it."""
-    return {"anyOf": [number, {"type": "string", "pattern": rf"^\s*({pattern})\s*$|\$\{{"}]}
-
-
 def _is_number(value: object) -> TypeGuard[int | float]:
     """Whether it is a finite number; TOML has ``inf``, ``nan`` and booleans, which are none."""
     return type(value) is int or (isinstance(value, float) and math.isfinite(value))
-
-
-def _expected(what: str, value: object) -> ValueError:
-    return ValueError(f"expected {what}, got {shown(value)}")

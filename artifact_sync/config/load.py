@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.config.document import read
+from artifact_sync.config.environment import KNOWN
 from artifact_sync.config.expand import Scope
 from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.config.kinds import shown
@@ -115,7 +116,18 @@ class _Reading:
         for key in table:
             if origin := self.origins.pop(f"repo.{key}", None):
                 self.origins[f"repo.{name}.{key}"] = origin
+        self._judge_rhythm(table)
         return RepoSettings(**values) if name else None
+
+    def _judge_rhythm(self, table: Table) -> None:
+        """Keep what is wrong with how ``interval``, ``cron`` and ``time_zone`` stand together."""
+        interval, cron, zone = (table.get(key) for key in ("interval", "cron", "time_zone"))
+        if cron and interval:
+            other = f"interval ({interval.origin})"
+            self.blame(cron, [f"does not go together with {other}; keep one of the two"])
+        if zone and not cron and zone.origin not in KNOWN:  # an override is for those with cron
+            hint = "remove it, or set daemon.time_zone for all repositories"
+            self.blame(zone, [f"is the time zone of cron, which this [[repo]] lacks; {hint}"])
 
     def repositories(self, written: Written) -> tuple[RepoSettings, ...]:
         """The file's repositories or, where the environment lists them, those.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from artifact_sync.config.keys import Section
+    from artifact_sync.config.kinds import Kind
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -42,7 +43,7 @@ def _table(section: Section, descriptions: Mapping[str, str]) -> dict[str, Any]:
         "properties": {
             key: {
                 **kind.schema,
-                **_default(section, key),
+                **_default(kind, section.defaults.get(key)),
                 "description": descriptions.get(f"{name}.{key}", ""),
             }
             for key, kind in section.keys.items()
@@ -50,10 +51,8 @@ def _table(section: Section, descriptions: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _default(section: Section, key: str) -> dict[str, object]:
-    default = section.defaults.get(key)
-    plain = list(default) if isinstance(default, tuple) else default
-    return {} if default is None else {"default": plain}
+def _default(kind: Kind, default: object) -> dict[str, object]:
+    return {} if default is None else {"default": kind.write(default)}
 
 
 def _descriptions() -> dict[str, str]:

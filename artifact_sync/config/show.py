@@ -3,58 +3,53 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from artifact_sync.config.keys import SECTIONS
+from artifact_sync.config.keys import REPO, SECTIONS
 from artifact_sync.config.urls import masked
-from artifact_sync.units import format_duration, format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     import msgspec
 
+    from artifact_sync.config.keys import Section
     from artifact_sync.config.load import Loaded
-
-_WRITTEN_AS: Mapping[str, Callable[[Any], str]] = {
-    "since": format_duration,
-    "timeout": format_duration,
-    "min_free": format_size,
-}
 
 
 def as_toml(loaded: Loaded, token: str) -> str:
     """TOML with a comment a key saying where it comes from. ``token``: what to say of the token."""
-    config, origins = loaded.config, loaded.origins
+    config = loaded.config
     lines = [f"# {'no file: defaults' if config.path is None else one_line(str(config.path))}"]
     lines += [f"# token: {one_line(token)}"]
-    for name in SECTIONS:
-        lines += ["", f"[{name}]", *_lines(getattr(config, name), name, origins)]
+    for name, section in SECTIONS.items():
+        lines += ["", f"[{name}]", *_lines(getattr(config, name), section, name, loaded)]
     for repo in config.repo:
-        lines += ["", "[[repo]]", *_lines(repo, f"repo.{repo.name}", origins)]
+        lines += ["", "[[repo]]", *_lines(repo, REPO, f"repo.{repo.name}", loaded)]
     return "\n".join(lines) + "\n"
 
 
-def _lines(settings: msgspec.Struct, prefix: str, origins: Mapping[str, str]) -> Iterator[str]:
-    for key in settings.__struct_fields__:
+def _lines(
+    settings: msgspec.Struct, section: Section, prefix: str, loaded: Loaded
+) -> Iterator[str]:
+    for key, kind in section.keys.items():
         value = getattr(settings, key)
-        origin = one_line(origins.get(f"{prefix}.{key}", "default"))
-        yield (
-            f"{key} = {_value(key, value)}  # {origin}"
-            if value is not None
-            else f"# {key}: not set"
-        )
+        if value is None:
+            yield f"# {key}: not set"
+        else:
+            written = kind.write(value)
+            shown = masked(written) if isinstance(written, str) else written
+            origin = one_line(loaded.origins.get(f"{prefix}.{key}", "default"))
+            yield f"{key} = {_value(shown)}  # {origin}"
 
 
-def _value(key: str, value: object) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(_string(item) for item in value)}]"
-    if isinstance(value, (str, Path)):
-        return _string(masked(str(value)))
-    if key in _WRITTEN_AS and isinstance(value, (int, float)):
-        return _string(_WRITTEN_AS[key](value))
-    return str(value)
+def _value(value: object) -> str:
+    """A value as TOML spells it."""
+    if isinstance(value, list):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _string(value) if isinstance(value, str) else str(value)
 
 
 def _string(text: str) -> str:

@@ -10,10 +10,16 @@ from urllib.parse import SplitResult, urlsplit
 if TYPE_CHECKING:
     from artifact_sync.config.expand import Scope
 
+LAST_PORT = 65_535
+_LONGEST_NAME = 253
+"""Characters of a host's name (RFC 1035, 2.3.4, without lengths and root)."""
+
 _SQLITE = re.compile(r"(sqlite(?:\+pysqlite)?:///)([^?]*)(\?.*)?", re.DOTALL)
 _POSTGRESQL = re.compile(r"postgresql(\+[a-z0-9_]+)?://[^/?#]*/[^/?#]+(\?.*)?", re.DOTALL)
 _PASSWORD = re.compile(r"(?<=://)([^/?#\s]*):([^/?#\s]*)@")
 _SECRET_OPTION = re.compile(r"(?i)([?&](?:password|passwd|sslpassword|token)=)[^&#\s]*")
+_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_PORT = re.compile(r"[0-9]{1,5}")
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
 
 
@@ -42,6 +48,24 @@ def proxy(text: str) -> str:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("expected http://HOST:PORT with nothing behind it")
     return text
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``, ``[::1]:PORT``, ``:PORT`` or ``PORT``; ``ValueError``.
+
+    Without a host it is 127.0.0.1, out of reach for other machines. Port 0 is any free one.
+    """
+    host, _, port = text.strip().rpartition(":")
+    host = host or "127.0.0.1"
+    if not _PORT.fullmatch(port) or int(port) > LAST_PORT or not _is_host(host):
+        raise ValueError("expected HOST:PORT, [::1]:PORT or, for this machine only, :PORT")
+    return host.strip("[]"), int(port)
+
+
+def listen(text: str) -> str:
+    """What ``listen_address`` reads, always as ``HOST:PORT``."""
+    host, port = listen_address(text)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def ledger_url(text: str, scope: Scope) -> str:
@@ -82,6 +106,23 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
     if parts.scheme not in schemes or not parts.hostname or port == 0:
         raise ValueError(msg)
     return parts
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a name, an IPv4 address, or an IPv6 address in brackets."""
+    if text.startswith("[") and text.endswith("]"):
+        return _is_ip(text[1:-1], 6)
+    labels = text.split(".")
+    if labels[-1].isdecimal():
+        return _is_ip(text, 4)
+    return len(text) <= _LONGEST_NAME and all(_NAME.fullmatch(label) for label in labels)
+
+
+def _is_ip(text: str, version: int) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == version
+    except ValueError:
+        return False
 
 
 def _loopback(host: str) -> bool:

@@ -75,6 +75,8 @@ class Question(Generic[Meaning]):
     """Called in a thread when the answer is long. May raise ``Unreadable``."""
     policy: RetryPolicy
     parameters: Mapping[str, str] = field(default_factory=dict)
+    read_raw: Callable[[bytearray], Meaning] | None = None
+    """Instead of ``read``: given the body as it came, which is not even parsed then."""
 
     @property
     def path(self) -> str:

@@ -6,6 +6,7 @@ How a request is made is ``api``'s, what an answer means is ``wire``'s.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -62,15 +63,24 @@ class SourceCraft:
                 for name in page:
                     yield name
 
+    async def mark(self, repo: RepoName) -> str:
+        """A digest of the first page of the list of runs, as ``runs`` asks for it."""
+        question = replace(self._list_of_runs(repo), read_raw=_digest)
+        answer = await self._api.get(replace(question, parameters={"page_size": _PAGE_SIZE}))
+        return str(answer.meaning)
+
     def runs(self, repo: RepoName) -> AsyncGenerator[Sequence[Run]]:
         """The list of runs, a page at a time.
 
         After the last page, ``BadAnswer`` when entries had no usable slug: the list is not complete
         then, though all that could be read has been given.
         """
+        return self._pages(self._list_of_runs(repo))
+
+    def _list_of_runs(self, repo: RepoName) -> Question[Any]:
         what = f"the list of runs of {_name(repo)}"
         read = partial(runs_page, repo)
-        return self._pages(Question(what, _cicd(repo, "runs"), read, self._manners.policy))
+        return Question(what, _cicd(repo, "runs"), read, self._manners.policy)
 
     async def run(self, key: RunKey) -> Run:
         """One run with its artifacts and their links."""
@@ -184,6 +194,10 @@ class _Progress:
 
 def _without_slug(what: str, entries: int) -> str:
     return f"{what}: {entries} entries have no usable slug"
+
+
+def _digest(body: bytearray) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _name(repo: RepoName) -> str:

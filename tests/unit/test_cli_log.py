@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
+import os
+import re
+import sys
 import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
 from artifact_sync.cli import log
+from artifact_sync.cli.journal import Journal
 from artifact_sync.cli.mask import Mask
 from artifact_sync.cli.options import Verbosity
 
@@ -96,3 +102,76 @@ def test_warnings_of_libraries_become_lines() -> None:
         warnings.simplefilter("always")
         warnings.warn("old habit", stacklevel=1)
     assert "old habit" in out.getvalue()
+
+
+def objects(out: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_json_has_a_line_a_record_with_the_fields_beside_the_words() -> None:
+    out = io.StringIO()
+    mask = Mask()
+    mask.add("s3cret")
+    log.set_up(Verbosity.NORMAL, mask, out, log_format="json")
+    structlog.get_logger("ours").warning("odd\nname", url="https://h.example/p?q=1", run=5, x=None)
+    logging.getLogger("theirs").error("bad %s", "s3cret")
+    first, second = objects(out)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(first.pop("time")))
+    expected = {"url": "https://h.example/…", "run": 5, "x": None}
+    assert first == {"level": "warning", "message": "odd\nname"} | expected
+    assert (second["level"], second["message"]) == ("error", "bad ***")
+
+
+def test_json_is_json_whatever_is_logged() -> None:
+    out = io.StringIO()
+    log.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
+    odd = {"ratio": float("nan"), "name": "\udcff", "level": "high", "message": "mine"}
+    structlog.get_logger().info("odd", path=Path("/a"), **odd)
+    (found,) = objects(out)
+    assert found | {"time": ""} == {
+        "time": "",
+        "level": "info",
+        "message": "odd",
+        "path": "/a",
+        "ratio": "nan",
+        "name": "\udcff",
+        "level_": "high",
+        "message_": "mine",
+    }
+    assert "NaN" not in out.getvalue()
+
+
+def test_json_has_a_masked_traceback_in_one_line() -> None:
+    out = io.StringIO()
+    log.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
+    error = RuntimeError("https://h.example/p?q=hidden")
+    structlog.get_logger().error("failed", exc_info=error)
+    (found,) = objects(out)
+    assert found["exception"] == "RuntimeError: https://h.example/…"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no journal on Windows")
+@pytest.mark.parametrize("leads_there", [True, False])
+def test_by_itself_the_log_takes_the_journal_only_where_systemd_connected_the_stream_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, leads_there: bool
+) -> None:
+    with (tmp_path / "stderr").open("w") as stream:
+        stat = os.fstat(stream.fileno())
+        inode = stat.st_ino if leads_there else stat.st_ino + 1
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{inode}")
+        log.set_up(Verbosity.NORMAL, Mask(), stream)
+        (handler,) = logging.getLogger().handlers
+        assert isinstance(handler, Journal) is leads_there
+        handler.close()
+
+
+def test_what_cannot_be_written_raises_nothing() -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    out = io.StringIO()
+    log.set_up(Verbosity.NORMAL, Mask(), out)
+    structlog.get_logger().info("lost", odd=Odd())
+    structlog.get_logger().info("told")
+    assert [line.split(" ", 1)[1] for line in out.getvalue().splitlines()] == ["info: told"]

@@ -1,107 +1,36 @@
-"""The composition root: ``Config`` → the concrete parts. The only importer of adapters."""
+"""A mirror and its ledger, opened: to be read, to be repaired, or for a pass. No network."""
 
 from __future__ import annotations
 
-import asyncio
 import os
-import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from artifact_sync.audit import Auditor
 from artifact_sync.errors import UsageError
-from artifact_sync.fetching import Works
 from artifact_sync.ledger import open_ledger
-from artifact_sync.links import Links
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
 from artifact_sync.offload import Offload
-from artifact_sync.reception import Tools
-from artifact_sync.retry import RetryPolicy
-from artifact_sync.source.asking import Manners, Surroundings
-from artifact_sync.source.fetcher import HttpFetcher
-from artifact_sync.source.sourcecraft import SourceCraft
-from artifact_sync.source.transport import (
-    TransportSettings,
-    api_client,
-    download_client,
-    hush_http_loggers,
-    tls_context,
-)
-from artifact_sync.staging import sweep
-from artifact_sync.sync import Parts, Pass, Tally
+from artifact_sync.wiring.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from artifact_sync.credentials import Token
-    from artifact_sync.events import Observer
-    from artifact_sync.ports import Clock, Fetcher, Ledger, Source
+    from artifact_sync.ports import Clock, Ledger
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Wish
 
 LEDGER = "ledger.sqlite"
 """The ledger's file under the mirror's own folder, unless ``ledger.url`` says otherwise."""
 
 _THREADS_BESIDE = 2
 """Threads for everything that is not a download."""
-
-
-class SystemClock:
-    """The machine's own time."""
-
-    def now(self) -> datetime:
-        """The wall clock in UTC."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """Seconds since some moment."""
-        return monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait on the event loop."""
-        await asyncio.sleep(seconds)
-
-
-@asynccontextmanager
-async def opened(
-    config: Config, wish: Wish, observer: Observer, token: Token | None
-) -> AsyncGenerator[Pass]:
-    """A pass with everything that it works with, and with the mirror locked against others.
-
-    A dry run locks and writes nothing. ``MirrorBusy``, ``DiskError``, ``UsageError``.
-    """
-    async with AsyncExitStack() as stack:
-        store = await _store(config, stack, rehearse=wish.mode.dry_run)
-        tally = Tally(observer)
-        source, fetcher = await _network(config, token, tally, stack)
-        tools = Tools(
-            Links(source, store.clock, tally, warn=config.source.base_url.startswith("https:")),
-            fetcher,
-            store.mirror,
-            store.mirror.staging,
-            store.clock,
-            tally,
-            store.offload,
-            RetryPolicy(config.download.attempts),
-            config.mirror.min_free,
-        )
-        works = Works(
-            tools, store.ledger, asyncio.Semaphore(config.download.jobs), config.download.jobs
-        )
-        if not wish.mode.dry_run:
-            await store.offload(sweep, store.mirror.staging)
-        host = urlsplit(config.source.base_url).netloc
-        yield Pass(Parts(source, works, store.layout, host, tally), wish)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +56,21 @@ async def opened_to_read(config: Config) -> AsyncGenerator[Store]:
     Where nothing is mirrored yet, both are empty.
     """
     async with AsyncExitStack() as stack:
-        yield await _store(config, stack, rehearse=True)
+        yield await open_store(config, stack, rehearse=True)
 
 
 @asynccontextmanager
 async def opened_to_repair(config: Config) -> AsyncGenerator[Store]:
     """A mirror and its ledger to be changed, locked against others. ``MirrorBusy``."""
     async with AsyncExitStack() as stack:
-        yield await _store(config, stack, rehearse=False)
+        yield await open_store(config, stack, rehearse=False)
 
 
-async def _store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Store:
-    """Open mirror and ledger. ``rehearse``: change nothing of them, whatever is called."""
+async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Store:
+    """Open mirror and ledger. ``rehearse``: change nothing of them, whatever is called.
+
+    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
+    """
     root = root_of(config)
     offload = stack.enter_context(_offload(config))
     if rehearse and not (root / OWN).is_dir():
@@ -168,29 +100,6 @@ async def _layout(config: Config, ledger: Ledger) -> Layout:
             " or give the new layout a mirror.root of its own"
         )
     return Layout(wanted)
-
-
-async def _network(
-    config: Config, token: Token | None, observer: Observer, stack: AsyncExitStack
-) -> tuple[Source, Fetcher]:
-    hush_http_loggers()
-    secret = token.value if token is not None else ""
-    settings = TransportSettings(
-        config.source.base_url,
-        secret,
-        config.source.ca_bundle,
-        config.source.proxy,
-        config.download.timeout,
-        config.download.jobs,
-    )
-    tls = await asyncio.to_thread(tls_context, config.source.ca_bundle)
-    api = await stack.enter_async_context(api_client(settings, tls))
-    files = await stack.enter_async_context(download_client(settings, tls))
-    policy = RetryPolicy(config.download.attempts)
-    manners = Manners(config.source.rate_limit, policy, token=secret)
-    jitter = random.Random()  # noqa: S311 - no secret depends on it
-    around = Surroundings(SystemClock(), jitter, observer)
-    return SourceCraft(api, manners, around), HttpFetcher(files)
 
 
 @contextmanager

@@ -1,0 +1,112 @@
+"""``artifact-sync daemon``: arguments and signals → the service. What it does is ``daemon``'s."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from artifact_sync.cli.options import common, root
+from artifact_sync.errors import ExitCode
+from artifact_sync.settings import LogFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from artifact_sync.cli.options import Session
+    from artifact_sync.credentials import Token
+    from artifact_sync.daemon.supervisor import Supervisor
+    from artifact_sync.settings import Config, SourceSettings
+    from artifact_sync.wiring.service import Service
+
+
+@click.command(
+    short_help="Keep the mirrors current, in the background.",
+    epilog="""\b
+Examples:
+  artifact-sync daemon --config /etc/artifact-sync/config.toml
+  artifact-sync daemon --root ./mirror --log-format json
+
+\b
+SIGTERM and SIGINT: files in flight may finish, then it ends; once more: at once.
+SIGHUP: the configuration is read again, which also happens when its file changes.
+systemd/ has units for it.""",
+)
+@root
+@click.option(
+    "--log-format",
+    type=click.Choice(get_args(LogFormat)),
+    help="Overrides daemon.log_format.",
+)
+@common
+def command(*, config_file: Path | None, root: Path | None, log_format: LogFormat | None) -> int:
+    """Keep the mirrors current: look at each repository when it is due, for as long as it runs.
+
+    Stays in the foreground; a service manager puts it into the background. sync and status ask it
+    while it runs.
+    """
+    from artifact_sync.cli import log  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.options import session  # noqa: PLC0415 - likewise
+
+    known = session()
+    load = _loader(config_file, root, known)
+    config = load()
+    log.set_up(known.verbosity, known.mask, log_format=log_format or config.daemon.log_format)
+    return asyncio.run(_serve(config, load, known))
+
+
+def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
+    """Reads the configuration, now and at each reload. ``UsageError``."""
+    from artifact_sync.cli.options import traced  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.wishes import Flags, with_flags  # noqa: PLC0415 - likewise
+
+    def load() -> Config:
+        return with_flags(traced(config_file, known).config, Flags(root=root))
+
+    return load
+
+
+async def _serve(config: Config, load: Callable[[], Config], known: Session) -> int:
+    from artifact_sync.daemon.notify import supervisor_of  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.wiring.service import Surroundings, service  # noqa: PLC0415 - likewise
+
+    def read_token(source: SourceSettings) -> Token | None:
+        from artifact_sync.credentials import read_token  # noqa: PLC0415 - likewise
+
+        found = read_token(source, os.environ)
+        known.mask.add(found.value if found else None)
+        return found
+
+    supervisor: Supervisor = supervisor_of(os.environ)
+    surroundings = Surroundings(supervisor, load, read_token, os.environ)
+    async with service(config, surroundings) as running:
+        with _signals(running):
+            await running.run()
+    return ExitCode.INTERRUPTED if running.broken_off else ExitCode.COMPLETE
+
+
+@contextmanager
+def _signals(running: Service) -> Iterator[None]:
+    """Stop on SIGTERM and SIGINT, reload on SIGHUP, where the platform has them."""
+    loop = asyncio.get_running_loop()
+    actions = {signal.SIGTERM: running.stop, signal.SIGINT: running.stop}
+    if hasattr(signal, "SIGHUP"):
+        actions[signal.SIGHUP] = running.reload
+    try:
+        for number, action in actions.items():
+            loop.add_signal_handler(number, action)
+    except NotImplementedError:  # Windows: handlers run on the main thread, which is the loop's
+        for number, action in actions.items():
+            signal.signal(number, lambda *_, action=action: loop.call_soon_threadsafe(action))
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number in actions:
+            loop.remove_signal_handler(number)

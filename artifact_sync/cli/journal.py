@@ -1,0 +1,194 @@
+"""The log's way into journald, with priorities and fields, by its native protocol.
+
+The protocol is systemd's document "Native Journal Protocol" (systemd.io/JOURNAL_NATIVE_PROTOCOL).
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import socket
+from typing import TYPE_CHECKING, TextIO
+
+from artifact_sync.cli.entry import Entry, entry_of
+from artifact_sync.cli.mask import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from artifact_sync.cli.mask import Mask
+
+SOCKET = "/run/systemd/journal/socket"
+IDENTIFIER = "artifact-sync"
+
+_PRIORITIES = {
+    "critical": 2,
+    "error": 3,
+    "warning": 4,
+    "info": 6,
+    "debug": 7,
+}  # as syslog(3) has it
+_PREFIX = "ARTIFACT_SYNC_"
+_LONGEST_NAME = 64  # of a field; journald ignores those that are longer
+_TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
+_CUT = 16_384  # characters of a value, where an entry can be handed over in a datagram only
+_PATIENCE = 0.1  # seconds that the log may hold up the program, once, when journald does not read
+
+
+def goes_to_journal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+    """Whether systemd connected the stream to the journal, by ``$JOURNAL_STREAM``."""
+    said = environ.get("JOURNAL_STREAM")
+    if not said or stream is None or not hasattr(socket, "AF_UNIX"):
+        return False
+    try:
+        stat = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return said == f"{stat.st_dev}:{stat.st_ino}"
+
+
+class Journal(logging.Handler):
+    """Hands records to journald; where that cannot be reached, to another handler. Never raises.
+
+    When journald does not read, the first record waits a little and the next ones are dropped; how
+    many is told when it reads again.
+    """
+
+    def __init__(self, mask: Mask, otherwise: logging.Handler, path: str = SOCKET) -> None:
+        super().__init__()
+        self._mask = mask
+        self._otherwise = otherwise
+        self._path = path
+        self._socket: socket.socket | None = None
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand one record over."""
+        try:
+            self._send(entry_of(record, self._mask))
+        except (BlockingIOError, TimeoutError):
+            self._dropped += 1
+        except Exception:  # noqa: BLE001 - logging's own answer would show the record unmasked
+            self._close()
+            self._otherwise.handle(record)
+
+    def close(self) -> None:
+        """Let the socket go."""
+        self._close()
+        super().close()
+
+    def _send(self, entry: Entry) -> None:
+        self._deliver(entry)
+        if self._dropped:
+            words = "the journal did not read for a while, lines before this one are lost"
+            self._deliver(Entry(words, level="warning", fields={"lines": self._dropped}))
+            self._dropped = 0
+
+    def _deliver(self, entry: Entry) -> None:
+        """Send an entry; once more from the start if journald's socket is another one by now."""
+        try:
+            self._hand_over(entry)
+        except (ConnectionError, FileNotFoundError):
+            self._close()
+            self._hand_over(entry)
+
+    def _hand_over(self, entry: Entry) -> None:
+        channel = self._connected()
+        channel.settimeout(0)
+        try:
+            _pass(channel, entry)
+        except BlockingIOError:
+            if self._dropped:
+                raise
+            channel.settimeout(_PATIENCE)  # not at first: poll(2) calls a half full socket full
+            _pass(channel, entry)
+
+    def _connected(self) -> socket.socket:
+        if self._socket is None:
+            channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket = channel
+            channel.connect(self._path)
+        return self._socket
+
+    def _close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _pass(channel: socket.socket, entry: Entry) -> None:
+    try:
+        channel.send(datagram(entry))
+    except OSError as error:
+        if error.errno not in _TOO_LARGE:
+            raise
+        _pass_large(channel, entry)
+
+
+def _pass_large(channel: socket.socket, entry: Entry) -> None:
+    """In a sealed memory file; cut, where there is no such thing."""
+    try:
+        memory = _sealed(datagram(entry))
+    except (OSError, AttributeError, ImportError):
+        channel.send(datagram(entry, longest=_CUT))
+        return
+    try:
+        socket.send_fds(channel, [b""], [memory])
+    finally:
+        os.close(memory)
+
+
+def _sealed(content: bytes) -> int:
+    """A file descriptor of a file that nobody can change, which is what journald accepts."""
+    import fcntl  # noqa: PLC0415 - Unix alone has it
+
+    memory = os.memfd_create("journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        with open(memory, "wb", closefd=False) as file:
+            file.write(content)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(memory, fcntl.F_ADD_SEALS, seals)
+    except BaseException:
+        os.close(memory)
+        raise
+    return memory
+
+
+def datagram(entry: Entry, longest: int | None = None) -> bytes:
+    """An entry as journald reads it; ``longest``: characters after which a value is cut."""
+    pairs = ((name, _cut(value, longest)) for name, value in _fields(entry))
+    return b"".join(_field(name, value) for name, value in pairs)
+
+
+def _fields(entry: Entry) -> Iterator[tuple[str, str]]:
+    """Names and values. The message has the pairs, too: it is all that ``journalctl`` shows."""
+    yield "MESSAGE", "\n".join([entry.words(), *entry.traced()])
+    yield "PRIORITY", str(_PRIORITIES.get(entry.level, _PRIORITIES["info"]))
+    yield "SYSLOG_IDENTIFIER", IDENTIFIER
+    file, line, function = entry.place
+    if file:
+        yield from (("CODE_FILE", file), ("CODE_LINE", str(line)), ("CODE_FUNC", function))
+    if entry.logger:
+        yield "LOGGER", entry.logger
+    for key, value in entry.fields.items():
+        yield _name(key), visible(str(value))
+
+
+def _name(key: str) -> str:
+    return (_PREFIX + re.sub(r"[^A-Z0-9_]", "_", key.upper()))[:_LONGEST_NAME]
+
+
+def _field(name: str, value: str) -> bytes:
+    """``NAME=value``; before a value of several lines stands its length instead (64 bits)."""
+    raw = value.encode(errors="backslashreplace")  # names from a disk may hold lone surrogates
+    if b"\n" not in raw:
+        return name.encode() + b"=" + raw + b"\n"
+    return name.encode() + b"\n" + len(raw).to_bytes(8, "little") + raw + b"\n"
+
+
+def _cut(value: str, longest: int | None) -> str:
+    if longest is None or len(value) <= longest:
+        return value
+    return f"{value[:longest]} … (cut, it has {len(value)} characters)"

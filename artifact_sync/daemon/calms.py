@@ -1,0 +1,64 @@
+"""Which repositories lie calm, so that a look costs one request and writes nothing. Pure.
+
+Once an hour, and whenever there is a reason, a repository is looked at in full all the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.repo_sync import Calm
+
+if TYPE_CHECKING:
+    from artifact_sync.model import RepoName
+    from artifact_sync.sync import Wish
+
+_LASTS = 3600.0
+"""Seconds after which a calm is not relied on any more."""
+
+_VAIN = 5
+"""Marks in a row that changed with nothing behind it, after which they are not asked for."""
+
+
+@dataclass(slots=True)
+class _Known:
+    calm: Calm = field(default_factory=Calm)
+    full_at: float = 0.0
+    """When the repository was last looked at in full, on the monotonic clock."""
+    vain: int = 0
+
+
+class Calms:
+    """What is remembered of each repository between two passes."""
+
+    def __init__(self) -> None:
+        self._known: dict[RepoName, _Known] = {}
+
+    def of(self, repo: RepoName, now: float) -> Calm | None:
+        """What a pass may rely on; None: nothing, and it need not ask for a mark either."""
+        if self.is_due_in_full(repo, now):
+            return Calm()
+        known = self._known[repo]
+        return known.calm if known.vain < _VAIN else None
+
+    def is_due_in_full(self, repo: RepoName, now: float) -> bool:
+        """Whether it is time to look at everything, the mirror's newest files included."""
+        known = self._known.get(repo)
+        return known is None or now - known.full_at >= _LASTS
+
+    def ended(self, repo: RepoName, wish: Wish, found: Calm | None, now: float) -> None:
+        """A pass has ended, and has found everything calm or not."""
+        known, given = self._known.setdefault(repo, _Known(full_at=now)), wish.calm
+        if wish.mode.look:
+            known.full_at = now
+        if found is given and found is not None:
+            known.vain = 0
+            return
+        same = given is not None and given.mark and found and found.report == given.report
+        known.vain = known.vain + 1 if same else 0
+        known.calm = found or Calm()
+
+    def forget(self) -> None:
+        """What is wanted has changed: rely on nothing."""
+        self._known.clear()

@@ -1,0 +1,60 @@
+"""What runs beside the passes, and must neither stop them nor stay dead when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+
+    from artifact_sync.ports import Clock
+
+_log = structlog.get_logger(__name__)
+
+_FIRST, _LONGEST = 1.0, 300.0
+"""Seconds until something that has failed is begun again."""
+
+
+async def kept_up(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
+    """Do some work that does not end by itself; when it fails, log it and begin again, ever later.
+
+    Ends when it ends without an error.
+    """
+    delay = _FIRST
+    while True:
+        began = clock.monotonic()
+        try:
+            await work()
+        except Exception:
+            _log.exception(f"{name} has failed and is begun again", in_s=delay)
+        else:
+            return
+        await clock.sleep(delay)
+        lasted = clock.monotonic() - began > _LONGEST
+        delay = _FIRST if lasted else min(2 * delay, _LONGEST)
+
+
+async def first_of(*works: Coroutine[Any, Any, object]) -> None:
+    """Wait until one of these is done, and cancel the others."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+@asynccontextmanager
+async def beside(*works: Awaitable[None]) -> AsyncGenerator[None]:
+    """Run these to the end of the block, then cancel what is still running."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,123 @@
+"""Where the daemon is asked: the ``Desk`` for the socket and the web, and the words for people."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from artifact_sync.daemon.desk import ConfigState, DaemonState, RepoState, ServiceState, WatchState
+from artifact_sync.daemon.ground import answers
+from artifact_sync.errors import Interrupted
+from artifact_sync.schedule import Why
+from artifact_sync.status import as_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from artifact_sync.daemon.board import Board
+    from artifact_sync.daemon.service import Daemon
+    from artifact_sync.events import Observer
+    from artifact_sync.model import RepoName
+    from artifact_sync.report import Report
+    from artifact_sync.schedule import Standing
+    from artifact_sync.sync import Wish
+
+_PATIENCE = 5.0
+"""Seconds that the ledger has to answer before the daemon is not ready."""
+
+
+@dataclass(slots=True)
+class Counter:
+    """``desk.Desk`` of a daemon."""
+
+    daemon: Daemon
+    board: Board
+    since: datetime
+    config: Callable[[], ConfigState] = ConfigState
+    watch: Callable[[], WatchState] = WatchState
+
+    def wake(self, repo: RepoName, run: str | None = None) -> bool:
+        """A webhook says that a run has ended; see ``Desk``."""
+        return self.daemon.wake(repo, Why.WEBHOOK, run)
+
+    def live(self) -> DaemonState:
+        """The state of this moment; see ``Desk``."""
+        daemon, moment = self.daemon, self.daemon.moment
+        return DaemonState(
+            pid=os.getpid(),
+            version=version("artifact-sync"),
+            since=self.since.isoformat(timespec="seconds"),
+            stopping=daemon.stopping.is_set(),
+            config=self.config(),
+            service=self.service,
+            passes=self.board.passes(),
+            queue=daemon.agenda.queue(moment),
+            downloads=daemon.engine.gate.inside,
+            rate=round(self.board.rate, 1),
+            limit=daemon.engine.allowed(),
+            free=daemon.ground.free,
+            trouble=daemon.ground.troubles,
+            watch=self.watch(),
+            repositories=tuple(map(self._repository, daemon.agenda.standings(moment))),
+        )
+
+    @property
+    def service(self) -> ServiceState:
+        """Whether the service answers."""
+        outage = self.daemon.agenda.outage
+        since = outage.since.isoformat(timespec="seconds") if outage.since is not None else ""
+        return ServiceState(reachable=outage.reachable, since=since, why=outage.why)
+
+    def _repository(self, standing: Standing) -> RepoState:
+        return RepoState(
+            repo=str(standing.repo),
+            running=standing.running,
+            due_in=standing.due_in,
+            why=str(standing.why),
+            failing=standing.failing,
+            error=standing.error,
+            lag=round(self._lag(standing), 1),
+        )
+
+    def _lag(self, standing: Standing) -> float:
+        now = self.daemon.engine.clock.monotonic()
+        return self.daemon.lags.lag(standing.repo, now, standing.overdue)
+
+    async def status(self) -> dict[str, Any]:
+        """The object of ``status --json``; see ``Desk``."""
+        ledger = self.daemon.engine.ledger
+        totals = [await ledger.totals(repo) for repo in await ledger.repositories()]
+        live = msgspec.to_builtins(self.live())
+        return {"repositories": [as_object(it) for it in totals], "daemon": live}
+
+    async def unready(self) -> Sequence[str]:
+        """Why not to rely on the daemon now; see ``Desk``."""
+        ledger = [] if await answers(self.daemon.engine, _PATIENCE) else ["no answer of the ledger"]
+        return [*ledger, *self._troubles()]
+
+    def _troubles(self) -> Iterator[str]:
+        if not self.daemon.tried.is_set():
+            yield "the first listing has not been tried yet"
+        if not self.service.reachable:
+            yield f"the service cannot be used since {self.service.since}: {self.service.why}"
+        yield from self.daemon.ground.troubles
+        alert = self.daemon.engine.config.daemon.lag_alert
+        for standing in self.daemon.agenda.standings(self.daemon.moment):
+            if (lag := self._lag(standing)) > alert:
+                yield f"{standing.repo} lags by {lag:.0f} s"
+
+    async def carry_out(self, wish: Wish, observer: Observer) -> Report:
+        """A pass for a user who waits; see ``Desk``."""
+        if self.daemon.stopping.is_set():
+            raise Interrupted("the daemon is stopping: run the command again when it has ended")
+        work = self.daemon.attend(self.daemon.passes.carry_out(wish, str(Why.USER), observer))
+        await asyncio.wait([work])
+        if work.cancelled():
+            raise Interrupted("the daemon was stopped before it was done")
+        return work.result().report

@@ -1,0 +1,101 @@
+"""The ground that the daemon stands on: is the mirror there, and is there room on its disk.
+
+Looks and remembers; what follows from it is ``service``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from artifact_sync.errors import DiskError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from artifact_sync.daemon.engine import Engine
+    from artifact_sync.model import RepoName
+    from artifact_sync.report import Report
+
+_log = structlog.get_logger(__name__)
+
+_GROWN = 1 << 20
+"""Bytes by which the free space must have grown before what found none is tried again."""
+
+
+class Ground:
+    """``again`` is called with repositories that are worth another look, eagerly; None: all."""
+
+    def __init__(self, engine: Engine, again: Callable[[frozenset[RepoName] | None], None]) -> None:
+        self._engine = engine
+        self._again = again
+        self.free: int | None = None
+        """Bytes free, as of the last look."""
+        self.gone = ""
+        """Why the mirror cannot be used; empty: it can."""
+        self._short: set[RepoName] = set()
+        """Repositories whose last pass found no room."""
+        self._least = 0
+        """Bytes that were free then."""
+
+    @property
+    def troubles(self) -> tuple[str, ...]:
+        """What is wrong, a sentence each."""
+        short = f"no room for {len(self._short)} repositories on the mirror's disk"
+        return tuple(filter(None, (self.gone, short if self._short else "")))
+
+    async def look(self) -> None:
+        """See whether the mirror is there and how much room it has."""
+        try:
+            free = await self._engine.offload(self._checked)
+        except DiskError as error:
+            self._lost(str(error))
+            return
+        self.free = free
+        if self.gone:
+            self.gone = ""
+            _log.warning("the mirror is there again; every repository is looked at")
+            self._again(None)
+        if self._short and free >= self._least + _GROWN:
+            self._least = free
+            self._again(frozenset(self._short))
+
+    def _checked(self) -> int:
+        self._engine.mirror.check()
+        return self._engine.mirror.free()
+
+    def _lost(self, why: str) -> None:
+        if not self.gone:
+            _log.error("the mirror cannot be used; nothing is done until it can", why=why)
+        self.gone = why
+
+    def judge(self, repo: RepoName, report: Report) -> None:
+        """Learn from a pass whether there was room."""
+        if any(failure.reason is Reason.NO_SPACE for failure in report.failures):
+            if not self._short:
+                _log.error("no room on the mirror's disk", repo=str(repo), free=self.free)
+            self._short.add(repo)
+            self._least = self.free or 0
+        elif repo in self._short:
+            self._short.discard(repo)
+            if not self._short:
+                _log.warning("there is room on the mirror's disk again")
+
+    def keep(self, repos: Collection[RepoName]) -> None:
+        """Only these are looked after from now on."""
+        self._short.intersection_update(repos)
+
+
+async def answers(engine: Engine, seconds: float) -> bool:
+    """Whether the threads for the disk and the ledger do their work within so many seconds."""
+    try:
+        async with asyncio.timeout(seconds):
+            await engine.offload(int)
+            await engine.ledger.ping()
+    except TimeoutError:
+        return False
+    except DiskError:
+        return True  # an answer, if not a good one
+    return True

@@ -1,0 +1,73 @@
+"""Passes of the daemon: many side by side, but never two over the same repository."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.daemon.board import Fan
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from artifact_sync.daemon.board import Board
+    from artifact_sync.daemon.engine import Engine
+    from artifact_sync.events import Observer
+    from artifact_sync.model import RepoName
+    from artifact_sync.sync import Pass, Wish
+
+
+@dataclass(slots=True)
+class _Held:
+    """A repository that a pass is over."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    passes: int = 0
+    """The one that runs and those that wait for it."""
+
+
+class Passes:
+    """Carries passes out. ``watchers``: who is told of every event of every pass."""
+
+    def __init__(self, engine: Engine, board: Board, watchers: Sequence[Observer]) -> None:
+        self._engine = engine
+        self._board = board
+        self._watchers = (board, *watchers)
+        self._held: dict[RepoName, _Held] = {}
+
+    @property
+    def busy(self) -> AbstractSet[RepoName]:
+        """Repositories with a pass running over them, or waiting for another one's end."""
+        return self._held.keys()
+
+    async def carry_out(self, wish: Wish, why: str, watcher: Observer | None = None) -> Pass:
+        """A pass, carried out; a repository that another one is over is waited for.
+
+        Raises what kept it from beginning.
+        """
+        watchers = self._watchers if watcher is None else (*self._watchers, watcher)
+        with self._board.metered(_named(wish), why) as meter:
+            observer = Fan((meter, *watchers))
+            async with self._engine.begin(wish, observer, self._alone) as one_pass:
+                await one_pass.run()
+        return one_pass
+
+    @asynccontextmanager
+    async def _alone(self, repo: RepoName) -> AsyncGenerator[None]:
+        held = self._held.setdefault(repo, _Held())
+        held.passes += 1
+        try:
+            async with held.lock:
+                yield
+        finally:
+            held.passes -= 1
+            if not held.passes:
+                del self._held[repo]
+
+
+def _named(wish: Wish) -> str:
+    names = [settings.name for settings in wish.repos]
+    return names[0] if len(names) == 1 else f"{len(names)} repositories"

@@ -1,0 +1,61 @@
+"""Which repositories the daemon looks after: those named, and those that stars bring. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from artifact_sync.model import RepoName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from artifact_sync.settings import RepoSettings
+
+STAR = "*"
+
+
+def is_star(repo: RepoName) -> bool:
+    """Whether it stands for the listing of an organisation, and not for a repository."""
+    return repo.repo == STAR
+
+
+class Roster:
+    """Repositories and their settings. ``org/*`` is an entry of its own, for the listing."""
+
+    def __init__(self, configured: Iterable[RepoSettings]) -> None:
+        self._configured: dict[RepoName, RepoSettings] = {}
+        self._found: dict[str, tuple[RepoName, ...]] = {}
+        self.configure(configured)
+
+    def configure(self, configured: Iterable[RepoSettings]) -> None:
+        """Take another configuration; what the listings of stars have shown is kept."""
+        self._configured = {RepoName.parse(settings.name): settings for settings in configured}
+        stars = {repo.org for repo in self._configured if is_star(repo)}
+        self._found = {org: repos for org, repos in self._found.items() if org in stars}
+
+    def found(self, org: str, repos: Iterable[RepoName]) -> tuple[set[RepoName], set[RepoName]]:
+        """A complete listing of an organisation: what is new in it, and what is no more.
+
+        A sudden void is not believed: then nothing is taken away.
+        """
+        known, listed = self._found.get(org, ()), tuple(repos)
+        if known and not listed:
+            return set(), set()
+        self._found[org] = listed
+        return set(listed) - set(known), set(known) - set(listed)
+
+    def knows_organisation(self, org: str) -> bool:
+        """Whether a star stands for the organisation."""
+        return RepoName(org, STAR) in self._configured
+
+    @property
+    def entries(self) -> Mapping[RepoName, RepoSettings]:
+        """All of them; a name of its own goes before a star."""
+        entries = dict(self._configured)
+        for org, repos in self._found.items():
+            star = self._configured[RepoName(org, STAR)]
+            for repo in repos:
+                entries.setdefault(repo, replace(star, name=str(repo)))
+        return entries

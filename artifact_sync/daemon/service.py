@@ -1,0 +1,278 @@
+"""``Daemon``: begins passes when they are due, until it is told to stop.
+
+When that is, is ``schedule``'s; a pass is ``passes``'; what others ask of the daemon is
+``counter``'s. Nothing here knows of systemd, sockets or files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from artifact_sync.daemon.calms import Calms
+from artifact_sync.daemon.companions import first_of
+from artifact_sync.daemon.ground import Ground
+from artifact_sync.daemon.lags import Lags
+from artifact_sync.daemon.news import say
+from artifact_sync.daemon.passes import Passes
+from artifact_sync.daemon.roster import STAR, Roster, is_star
+from artifact_sync.daemon.verdict import verdict_of
+from artifact_sync.errors import ArtifactSyncError, ConfigError
+from artifact_sync.model import FINISHED, RepoName, RunKey
+from artifact_sync.repo_sync import Calm
+from artifact_sync.rules import Rules
+from artifact_sync.run_sync import Mode
+from artifact_sync.schedule import Agenda, Ended, Moment, Verdict, Why, rhythm_of
+from artifact_sync.sync import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from datetime import datetime
+
+    from artifact_sync.daemon.board import Board
+    from artifact_sync.daemon.engine import Engine
+    from artifact_sync.events import Observer
+    from artifact_sync.schedule import Turn
+    from artifact_sync.settings import Config, RepoSettings
+
+Result = TypeVar("Result")
+
+_log = structlog.get_logger(__name__)
+
+_PASSES = 16
+"""Passes at the same time; downloads and requests have limits of their own."""
+
+_REST = 5.0
+"""Seconds after which the clocks are looked at again, however long nothing is due."""
+
+_HOLD = 0.1
+"""Seconds between two looks at what is due but has a pass of a user's running."""
+
+_WRAP_UP = 2.0
+"""Seconds that passes have to write down how they ended."""
+
+
+class Daemon:
+    """Looks after repositories. ``run`` until ``stop``; on one event loop."""
+
+    def __init__(
+        self, engine: Engine, board: Board, agenda: Agenda, watchers: Sequence[Observer]
+    ) -> None:
+        self.engine = engine
+        self.agenda = agenda
+        self.passes = Passes(engine, board, watchers)
+        self.roster = Roster(engine.config.repo)
+        self.lags = Lags()
+        self.calms = Calms()
+        self.must_look: Callable[[], bool] = lambda: False
+        """Whether each pass has to see for itself if the mirror's files stand."""
+        self.ground = Ground(engine, self._look_again)
+        self.stopping = asyncio.Event()
+        self.tried = asyncio.Event()
+        """Set once the first listing was tried."""
+        self.broken_off = False
+        """Told to stop twice: what was in flight had no time to finish."""
+        self._hurry = asyncio.Event()
+        self._stir = asyncio.Event()
+        self._turns = 0
+        """Passes that the schedule has begun and that are running."""
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tokens = asyncio.Lock()
+
+    @property
+    def moment(self) -> Moment:
+        """Now, by both clocks."""
+        return Moment(self.engine.clock.monotonic(), self.engine.clock.now())
+
+    async def run(self) -> None:
+        """Begin what is due, until ``stop``; then let files in flight finish, for a while."""
+        self._assign()
+        if not self.roster.entries:
+            self.tried.set()
+        try:
+            while not self.stopping.is_set():
+                self._begin()
+                await self._rest()
+        finally:
+            await self._wind_up()
+
+    def stop(self) -> None:
+        """Begin nothing new and come to an end; a second call gives no grace any more."""
+        if self.stopping.is_set():
+            self.broken_off = True
+            self._hurry.set()
+            self._break_off()
+        self.stopping.set()
+        self.engine.gate.close()
+        self._stir.set()
+
+    def wake(self, repo: RepoName, why: Why, run: str | None = None) -> bool:
+        """Look at a repository soon; False when none of that name is looked after."""
+        woken = self.agenda.wake(repo, why, self.moment, run=run)
+        if not woken and self.roster.knows_organisation(repo.org):
+            woken = self.agenda.wake(RepoName(repo.org, STAR), why, self.moment)
+        self._stir.set()
+        return woken
+
+    def restore(self, repo: RepoName) -> None:
+        """Somebody has damaged what is mirrored of a repository: look at once."""
+        self.agenda.wake(repo, Why.RESTORE, self.moment, eager=True)
+        self._stir.set()
+
+    def configure(self, config: Config) -> None:
+        """Look after what this configuration names. The engine has taken it already."""
+        self.roster.configure(config.repo)
+        self.calms.forget()
+        self._assign()
+
+    async def refresh(self) -> None:
+        """Read the token again; when it is another one, everything is worth another look.
+
+        ``ConfigError`` when it cannot be read.
+        """
+        async with self._tokens:
+            if await self.engine.refresh():
+                _log.info("the token was replaced and is used from now on")
+                self._look_again(None)
+
+    def _look_again(self, repos: frozenset[RepoName] | None) -> None:
+        """Look at these, or all, at once, whatever else was put off."""
+        if repos is None:
+            self.agenda.wake_all(Why.AGAIN, self.moment, eager=True)
+        for repo in repos or ():
+            self.agenda.wake(repo, Why.AGAIN, self.moment, eager=True)
+        self._stir.set()
+
+    def _assign(self) -> None:
+        settings, daemon = self.roster.entries, self.engine.config.daemon
+        self.lags.keep(settings.keys())
+        self.ground.keep(settings.keys())
+        rhythms = {repo: rhythm_of(it, daemon) for repo, it in settings.items()}
+        self.agenda.assign(rhythms, self.moment)
+        self._stir.set()
+
+    def _begin(self) -> None:
+        """Begin all that is due and has room."""
+        self._stir.clear()
+        room = 0 if self.ground.gone else _PASSES - self._turns
+        for turn in self.agenda.take(self.moment, room, self.passes.busy):
+            self._turns += 1
+            self.attend(self._turn(turn))
+
+    def attend(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Carry on with something to its end, or until the daemon's."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        self._stir.set()
+
+    async def _rest(self) -> None:
+        """Wait until something may be due, or something has happened."""
+        due = self.agenda.next_in(self.moment)
+        full = self.ground.gone or self._turns >= _PASSES
+        seconds = _REST if due is None or full else min(max(due, _HOLD), _REST)
+        await first_of(self._stir.wait(), self.engine.clock.sleep(seconds))
+
+    async def _turn(self, turn: Turn) -> None:
+        """Carry a turn out and tell the schedule how it went."""
+        try:
+            ended = await self._carried_out(turn)
+        finally:
+            self._turns -= 1
+        for notice in self.agenda.ended(turn.repo, ended, self.moment):
+            say(notice)
+        if ended.verdict is Verdict.REFUSED:
+            await self._try_new_token()
+        self.tried.set()
+
+    async def _carried_out(self, turn: Turn) -> Ended:
+        settings = self.roster.entries.get(turn.repo)
+        try:
+            if settings is None:
+                return Ended(Verdict.WELL)  # it was taken away this moment
+            if is_star(turn.repo):
+                return await self._list_organisation(turn.repo.org)
+            return await self._pass(turn, settings)
+        except Exception as error:  # noqa: BLE001 - one bad repository never stops the others
+            if not isinstance(error, ArtifactSyncError):
+                _log.exception("a look failed in a way that is a bug", repo=str(turn.repo))
+            return Ended(verdict_of(error), str(error) or type(error).__name__)
+
+    async def _try_new_token(self) -> None:
+        try:
+            await self.refresh()
+        except ConfigError as error:
+            _log.debug("the token cannot be read", why=str(error))
+
+    async def _pass(self, turn: Turn, settings: RepoSettings) -> Ended:
+        wish = self._wish(turn, settings)
+        done = await self.passes.carry_out(wish, str(turn.why))
+        report, trouble = done.report, done.troubles.get(turn.repo)
+        now = self.engine.clock.monotonic()
+        self.calms.ended(turn.repo, wish, done.calm.get(turn.repo), now)
+        self.ground.judge(turn.repo, report)
+        caught_up = trouble is None and report.caught_up
+        self.lags.ended(turn.repo, caught_up=caught_up, complete=report.complete, now=now)
+        error = next((it.message for it in report.failures), "")
+        return Ended(
+            verdict_of(trouble),
+            str(trouble) if trouble is not None else error,
+            await self._finished(turn.repo, turn.announced),
+            await self._next_look(turn.repo, settings),
+        )
+
+    def _wish(self, turn: Turn, settings: RepoSettings) -> Wish:
+        """What a turn asks of a pass: as little as will do."""
+        now = self.engine.clock.monotonic()
+        look = self.must_look() or self.calms.is_due_in_full(turn.repo, now)
+        calm = None if self.must_look() else self.calms.of(turn.repo, now)
+        if calm is not None and (turn.eager or turn.announced):
+            calm = Calm()
+        mode = Mode(eager=turn.eager, look=look or turn.eager)
+        return Wish((settings,), mode=mode, announced=turn.announced, calm=calm)
+
+    async def _finished(self, repo: RepoName, announced: Collection[str]) -> tuple[str, ...]:
+        """Those of the announced runs that the ledger now knows as finished."""
+        rows = [await self.engine.ledger.run(RunKey(repo, run)) for run in announced]
+        return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)
+
+    async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:
+        """When something outstanding of the repository is due."""
+        rules = Rules.of(settings, self.engine.layout.template)
+        return await self.engine.ledger.next_look(repo, rules.fingerprint)
+
+    async def _list_organisation(self, org: str) -> Ended:
+        async with aclosing(self.engine.repositories(org)) as repositories:
+            listed = [repo async for repo in repositories]
+        added, gone = self.roster.found(org, listed)
+        if added or gone:
+            _log.info("the organisation's repositories have changed", org=org, new=len(added),
+                      gone=len(gone))  # fmt: skip
+            self._assign()
+        return Ended(Verdict.WELL)
+
+    async def _wind_up(self) -> None:
+        """Let files in flight finish within the grace time, then break the rest off."""
+        self.engine.gate.close()
+        grace = self.engine.config.daemon.grace
+        inside = self.engine.gate.inside
+        if inside and grace:
+            _log.info("stopping; files in flight may finish", files=inside, within_s=grace)
+        await first_of(
+            self.engine.gate.emptied(), self.engine.clock.sleep(grace), self._hurry.wait()
+        )
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_WRAP_UP)
+        self._break_off()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _break_off(self) -> None:
+        for task in self._tasks:
+            task.cancel()

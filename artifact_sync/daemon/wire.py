@@ -1,0 +1,213 @@
+"""What goes over the daemon's socket ↔ lines of JSON: a request, then events, then one end. Pure.
+
+A connection carries one request line and its answer: lines with ``is``, of which the last is
+``result``, ``status`` or ``error``. Neither plans nor links nor the token can be said in it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from artifact_sync.daemon.told import Failure, Told, event_of, fields, told, told_failure
+from artifact_sync.errors import Reason, UsageError
+from artifact_sync.report import Report
+from artifact_sync.run_sync import Mode
+from artifact_sync.settings import RepoSettings  # noqa: TC001 - msgspec reads the annotations
+from artifact_sync.sync import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from artifact_sync import model
+    from artifact_sync.events import Event
+
+VERSION: Literal[1] = 1
+"""Of all this. ``v``, ``is``, ``error``, ``reason`` and ``message`` mean the same in every one."""
+
+LONGEST_REQUEST = 1024 * 1024
+LONGEST_ANSWER = 16 * 1024 * 1024
+"""Bytes of a line."""
+
+_BATCH = 256 * 1024
+_OVERHEAD = 256
+"""Characters of the failures in a line, and what each has beside its texts."""
+
+
+class Garbled(ValueError):
+    """A line that is not what it should be; the message says why."""
+
+
+class SyncRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="sync", forbid_unknown_fields=True
+):
+    """A pass, please."""
+
+    v: Literal[1]
+    base_url: str
+    """The service that the asker means."""
+    repos: Annotated[tuple[RepoSettings, ...], msgspec.Meta(min_length=1)]
+    runs: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
+    insist: bool = False
+    eager: bool = True
+
+    @property
+    def wish(self) -> Wish:
+        """What the pass is asked for."""
+        return Wish(self.repos, self.runs, Mode(insist=self.insist, eager=self.eager))
+
+
+class StatusRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True
+):
+    """How things are, please."""
+
+    v: Literal[1] = 1
+
+
+Request = SyncRequest | StatusRequest
+
+
+class _Head(msgspec.Struct):
+    v: int
+
+
+class Begun(msgspec.Struct, frozen=True, tag_field="is", tag="begun"):
+    """The request was understood, by this process."""
+
+    pid: int
+
+
+class Alive(msgspec.Struct, frozen=True, tag_field="is", tag="alive"):
+    """Nothing has happened for a while, but somebody is there."""
+
+
+class Failures(msgspec.Struct, frozen=True, tag_field="is", tag="failures"):
+    """Some of the failures of the result that follows."""
+
+    failures: tuple[Failure, ...]
+
+    @property
+    def values(self) -> Iterator[model.Failure]:
+        """The failures themselves."""
+        return (failure.value for failure in self.failures)
+
+
+class Result(msgspec.Struct, frozen=True, tag_field="is", tag="result"):
+    """How the pass went: the report but for its failures, which came before."""
+
+    runs: int
+    found: int
+    downloaded: int
+    kept: int
+    planned: int
+    bytes: int
+    pending: int
+    lost: int
+
+    def report(self, failures: Iterable[model.Failure]) -> Report:
+        """The whole report."""
+        return Report(**msgspec.structs.asdict(self), failures=list(failures))
+
+
+class Status(msgspec.Struct, frozen=True, tag_field="is", tag="status"):
+    """The object of ``status --json``."""
+
+    status: dict[str, Any]
+
+
+class Error(msgspec.Struct, frozen=True, tag_field="is", tag="error"):
+    """It could not be done."""
+
+    reason: Reason
+    message: str
+
+
+_Own = Begun | Alive | Failures | Result | Status | Error
+_Line = _Own | Told
+
+_HEAD, _REQUEST, _LINE = map(msgspec.json.Decoder, (_Head, Request, _Line))
+
+
+def sync_request(wish: Wish, base_url: str) -> bytes:
+    """The line that asks for a pass. ``UsageError`` when it is no text, or too much of it."""
+    if wish.mode.dry_run or wish.mode.only is not None:
+        raise ValueError("a dry run or a repair is not for the daemon")
+    mode = wish.mode
+    request = SyncRequest(VERSION, base_url, wish.repos, wish.runs, mode.insist, mode.eager)
+    try:
+        line = msgspec.json.encode(request) + b"\n"
+    except UnicodeEncodeError:
+        raise UsageError(
+            "a name or pattern is no text that the daemon could be asked for"
+        ) from None
+    if len(line) > LONGEST_REQUEST:
+        raise UsageError("too many names and patterns to ask the daemon at once: name fewer")
+    return line
+
+
+def status_request() -> bytes:
+    """The line that asks how things are."""
+    return msgspec.json.encode(StatusRequest(VERSION)) + b"\n"
+
+
+def read_request(line: bytes) -> Request:
+    """What is asked for. ``Garbled``, also when it is asked in another version than ours."""
+    asked = _decoded(line, _HEAD).v
+    if asked != VERSION:
+        raise Garbled(
+            f"the daemon speaks version {VERSION} and was asked in version {asked}: it and the"
+            " command are of different versions of artifact-sync; restart the daemon"
+        )
+    request: Request = _decoded(line, _REQUEST)
+    return request
+
+
+def event_line(event: Event) -> bytes | None:
+    """The line of an event; None: it is not told (a plan, which holds links)."""
+    line = told(event)
+    return line_of(line) if line is not None else None
+
+
+def result_lines(report: Report) -> Iterator[bytes]:
+    """The lines of a result, however many failures it has."""
+    for batch in _batches(report.failures):
+        yield line_of(Failures(tuple(told_failure(it) for it in batch)))
+    yield line_of(Result(**fields(report, Result)))
+
+
+def line_of(answer: _Line) -> bytes:
+    """A line of an answer. What in it is no text becomes question marks."""
+    try:
+        return msgspec.json.encode(answer) + b"\n"
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(answer), ensure_ascii=False)
+        return text.encode("utf-8", "replace") + b"\n"
+
+
+def read_answer(line: bytes) -> Event | Begun | Alive | Failures | Result | Status | Error:
+    """What a line of an answer says. ``Garbled``."""
+    said: _Line = _decoded(line, _LINE)
+    return said if isinstance(said, _Own) else event_of(said)
+
+
+def _decoded(line: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
+    try:
+        return decoder.decode(line)
+    except (ValueError, RecursionError) as error:  # msgspec's own, and UTF-8 that is none
+        raise Garbled(f"that is no line of artifact-sync's: {error}") from None
+
+
+def _batches(failures: Iterable[model.Failure]) -> Iterator[list[model.Failure]]:
+    batch: list[model.Failure] = []
+    size = 0
+    for failure in failures:
+        batch.append(failure)
+        size += _OVERHEAD + len(failure.message) + len(failure.local_path or "")
+        if size >= _BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

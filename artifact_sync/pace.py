@@ -1,0 +1,98 @@
+"""``Pace``: so many bytes a second for all downloads together. Whose bytes they are is not known.
+
+A bucket of credit fills by the monotonic clock. The wall clock only says which rate of the
+timetable holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING
+
+from artifact_sync.timetable import rate_at
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from artifact_sync.ports import Clock
+    from artifact_sync.settings import Timetable
+
+_BURST = 0.25
+"""Seconds whose bytes may be spent at once."""
+
+_CHUNK = 64 * 1024
+"""Bytes that may be spent at once at any rate: what comes from the network in one piece."""
+
+_LOOK = 1.0
+"""Seconds after which a rate is looked up again, and the longest sleep."""
+
+_CRUMB = 0.5
+"""Bytes that a sleep may come short of by rounding."""
+
+
+class Pace:
+    """Meters bytes out, first come, first served. On one event loop."""
+
+    def __init__(self, timetable: Timetable, clock: Clock, zone: tzinfo) -> None:
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._allowed: int | None = None
+        self._burst = 0.0
+        self._credit = 0.0
+        """Bytes that may be spent now; below zero: already spent."""
+        self._counted = clock.monotonic()
+        """When the credit was as it stands."""
+        self.change(timetable, zone)
+
+    async def take(self, count: int) -> None:
+        """Return when so many bytes may be spent; without a limit at once, and without yielding.
+
+        More than a burst need not wait for its whole amount: whoever comes next waits for the rest.
+        Cancelled while it waits, it has spent nothing.
+        """
+        if not self._timetable:
+            return
+        async with self._turn:
+            while (seconds := self._short_of(count)) > 0:
+                await self._clock.sleep(min(seconds, _LOOK))
+            self._credit -= count
+
+    def rate(self) -> int | None:
+        """Bytes a second that may be spent now; None: as many as come."""
+        local = self._clock.now().astimezone(self._zone)
+        return rate_at(self._timetable, local.hour * 60 + local.minute)
+
+    def change(self, timetable: Timetable, zone: tzinfo) -> None:
+        """Go by another timetable; who waits already does so within a second."""
+        self._timetable = timetable
+        self._zone = zone
+        self._look_at = -inf
+
+    def _short_of(self, count: int) -> float:
+        """Seconds until so many bytes may be spent, as the rate is now."""
+        self._fill()
+        if self._allowed is None:
+            return 0.0
+        missing = min(count, self._burst) - self._credit
+        return missing / self._allowed if missing > _CRUMB else 0.0
+
+    def _fill(self) -> None:
+        """Bring the credit up to this moment, and look at the timetable now and then."""
+        now = self._clock.monotonic()
+        if self._allowed is not None:
+            earned = (now - self._counted) * self._allowed
+            self._credit = min(self._credit + earned, self._burst)
+        self._counted = now
+        if now >= self._look_at:
+            self._look_at = now + _LOOK if len(self._timetable) > 1 else inf
+            self._allow(self.rate())
+
+    def _allow(self, rate: int | None) -> None:
+        """Go on at another rate: after none with a full bucket, else with what is in it."""
+        if rate == self._allowed or rate is None:
+            self._allowed = rate
+            return
+        self._burst = max(rate * _BURST, _CHUNK)
+        self._credit = self._burst if self._allowed is None else min(self._credit, self._burst)
+        self._allowed = rate

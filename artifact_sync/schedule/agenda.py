@@ -1,0 +1,254 @@
+"""``Agenda``: all repositories, which of them are due, which run, and what has to be said of them.
+
+What one repository is due for after its turn is ``entry``'s; the service's state is ``outage``'s.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+from artifact_sync.schedule.entry import Entry
+from artifact_sync.schedule.moment import Clocks
+from artifact_sync.schedule.outage import Outage
+from artifact_sync.schedule.rhythm import Due
+from artifact_sync.schedule.timeline import Timeline
+from artifact_sync.schedule.turns import Standing, Verdict, Why
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from random import Random
+
+    from artifact_sync.model import RepoName
+    from artifact_sync.schedule.moment import Moment
+    from artifact_sync.schedule.notices import Notice
+    from artifact_sync.schedule.rhythm import Rhythm
+    from artifact_sync.schedule.turns import Ended, Turn
+
+_BLIP = 1
+"""Failures in a row to reach the service that are not spoken of yet: it may be an outage."""
+
+
+class Agenda:
+    """When which repository is looked at. Every call says what time it is; none waits.
+
+    A repository is either running, or woken, or waits for its time. ``RepoName(org, "*")``, the
+    listing of an organisation, is one like any other.
+    """
+
+    def __init__(self, rng: Random) -> None:
+        self._rng = rng
+        self.outage = Outage(rng)
+        self._clocks = Clocks()
+        self._entries: dict[RepoName, Entry] = {}
+        self._woken = Timeline()
+        self._timed = Timeline()
+
+    def assign(self, repos: Mapping[RepoName, Rhythm], moment: Moment) -> None:
+        """Look after exactly these. New ones are due at once, changed ones when their rhythm says.
+
+        One that is taken away while it runs is dropped when it has ended.
+        """
+        self._notice_jump(moment)
+        for repo in self._entries.keys() - repos.keys():
+            self._remove(self._entries[repo])
+        for repo, rhythm in repos.items():
+            entry = self._entries.get(repo)
+            if entry is None:
+                entry = Entry(repo, rhythm, Due(moment.monotonic, Why.FIRST))
+                self._entries[repo] = entry
+                self._place(entry, moment)
+                continue
+            entry.removed = False
+            if entry.rhythm != rhythm:
+                entry.follow(rhythm, moment, self._rng)
+                if self._timed.at(repo) is not None:
+                    self._place(entry, moment)
+
+    def wake(
+        self,
+        repo: RepoName,
+        why: Why,
+        moment: Moment,
+        *,
+        run: str | None = None,
+        eager: bool = False,
+    ) -> bool:
+        """A pass over this repository begins soon, after now; False: it is none of ours.
+
+        Many calls before that begin make one pass. ``run``: announced by a webhook, and kept until
+        ``ended`` says that it is finished. ``eager``: also look at what was put off.
+        """
+        self._notice_jump(moment)
+        entry = self._entries.get(repo)
+        if entry is None or entry.removed:
+            return False
+        entry.wake(why, run, eager=eager)
+        self.outage.urge()
+        if entry.turn is None and self._woken.at(repo) is None:
+            self._place(entry, moment)
+        return True
+
+    def wake_all(self, why: Why, moment: Moment, *, eager: bool = False) -> None:
+        """Wake every repository."""
+        for repo in self._entries:
+            self.wake(repo, why, moment, eager=eager)
+
+    def take(self, moment: Moment, room: int, busy: Collection[RepoName] = ()) -> list[Turn]:
+        """What to begin now, at most ``room``: the woken, then those that are due the longest.
+
+        They count as running until ``ended``. None that runs or is in ``busy`` is among them. While
+        the service cannot be used it is one at a time, now and then.
+        """
+        self._notice_jump(moment)
+        if not self.outage.reachable:
+            return self._probe(moment, busy) if room > 0 else []
+        turns: list[Turn] = []
+        while len(turns) < room and (entry := self._next(moment.monotonic, busy)) is not None:
+            if entry.is_early(moment):
+                self._place(entry, moment)
+            else:
+                turns.append(entry.begin(moment))
+        return turns
+
+    def answered(self, repo: RepoName, moment: Moment) -> tuple[Notice, ...]:
+        """The service has answered a pass that goes on: an outage need not wait for its end.
+
+        May be called at any time and often; notices come once.
+        """
+        self._notice_jump(moment)
+        entry = self._entries.get(repo)
+        if entry is None or entry.turn is None or self.outage.reachable:
+            return ()
+        return self.outage.answered(repo, moment)
+
+    def ended(self, repo: RepoName, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
+        """A turn has ended; returns what is worth a line in the log."""
+        self._notice_jump(moment)
+        entry = self._entries.get(repo)
+        if entry is None or entry.turn is None or entry.began is None:
+            return ()
+        suspect = self.outage.suspect
+        old = self.outage.outdated(entry.began.monotonic) and ended.verdict in _SERVICE
+        alone = len(self._entries) == 1
+        notices = () if old else self.outage.heard(repo, ended, moment, alone=alone)
+        entry.over(ended)
+        notices = (
+            *notices,
+            *self._settle(entry, ended, moment, old=old),
+            *self._suspected(suspect, moment),
+        )
+        self._place_again(entry, moment)
+        return notices
+
+    def next_in(self, moment: Moment) -> float | None:
+        """Seconds until ``take`` may give something; None: not before something else happens."""
+        self._notice_jump(moment)
+        firsts = [at for at in (self._woken.first(), self._timed.first()) if at is not None]
+        at: float | None = min(firsts, default=None)
+        if at is not None and not self.outage.reachable:
+            at = self.outage.next_probe()
+        return None if at is None else max(0.0, at - moment.monotonic)
+
+    def queue(self, moment: Moment) -> int:
+        """How many are due and have not begun."""
+        return sum(line.count(moment.monotonic) for line in (self._woken, self._timed))
+
+    def standings(self, moment: Moment) -> list[Standing]:
+        """How each repository stands."""
+        entries = (entry for entry in self._entries.values() if not entry.removed)
+        return [self._standing(entry, moment.monotonic) for entry in entries]
+
+    def _standing(self, entry: Entry, now: float) -> Standing:
+        woken_at = self._woken.at(entry.repo)
+        at = self._timed.at(entry.repo) if woken_at is None else woken_at
+        since = entry.late_since if entry.late_since is not None else at
+        return Standing(
+            entry.repo,
+            entry.turn is not None,
+            entry.why,
+            None if at is None else max(0.0, at - now),
+            0.0 if since is None else max(0.0, now - since),
+            entry.failures,
+            entry.error,
+            entry.announced.runs,
+        )
+
+    def _settle(self, entry: Entry, ended: Ended, moment: Moment, *, old: bool) -> Iterator[Notice]:
+        """What the end of its turn means for the repository itself."""
+        if ended.verdict is Verdict.WELL:
+            yield from entry.well(ended, moment, self._rng)
+        elif old or (not self.outage.reachable and ended.verdict in _SERVICE):
+            entry.put_back(moment.monotonic)
+        else:
+            entry.failed(moment, self._rng)
+            if ended.verdict is Verdict.FAILED or entry.failures > _BLIP:
+                yield from entry.tell()
+
+    def _suspected(self, suspect: RepoName | None, moment: Moment) -> Iterator[Notice]:
+        """What has become clear of the repository that alone could not reach the service."""
+        entry = None if suspect is None else self._entries.get(suspect)
+        if entry is None or self.outage.suspect == suspect:
+            return
+        if self.outage.reachable:
+            yield from entry.tell()
+        else:
+            entry.acquit(moment.monotonic)
+            self._place_again(entry, moment)
+
+    def _notice_jump(self, moment: Moment) -> None:
+        gained = self._clocks.jump(moment)
+        if gained > 0:
+            self.outage.slept(gained)
+            for entry in self._entries.values():
+                entry.put_on(gained, moment.monotonic)
+        elif gained < 0:
+            for entry in self._entries.values():
+                entry.set_back(moment, self._rng)
+        if gained:
+            for entry in self._entries.values():
+                if self._timed.at(entry.repo) is not None:
+                    self._place(entry, moment)
+
+    def _probe(self, moment: Moment, busy: Collection[RepoName]) -> list[Turn]:
+        """The pass that sees whether the service is there again, due or not."""
+        at = self.outage.next_probe()
+        if at is None or at > moment.monotonic:
+            return []
+        entry = self._next(inf, busy)
+        if entry is None:
+            return []
+        self.outage.probe(entry.repo, moment.monotonic)
+        return [entry.begin(moment)]
+
+    def _next(self, latest: float, busy: Collection[RepoName]) -> Entry | None:
+        """Take the next one out of the order."""
+        repo = self._woken.pop(latest, busy) or self._timed.pop(latest, busy)
+        return None if repo is None else self._entries[repo]
+
+    def _place_again(self, entry: Entry, moment: Moment) -> None:
+        """Put one whose turn has ended into the order, or forget it."""
+        if entry.turn is not None:
+            return
+        if entry.removed:
+            self._entries.pop(entry.repo, None)
+        else:
+            self._place(entry, moment)
+
+    def _place(self, entry: Entry, moment: Moment) -> None:
+        """Put one that does not run into the order."""
+        if entry.woken is None:
+            self._timed.set(entry.repo, entry.not_before(entry.due.at))
+        else:
+            self._timed.drop(entry.repo)
+            self._woken.set(entry.repo, entry.not_before(moment.monotonic))
+
+    def _remove(self, entry: Entry) -> None:
+        entry.removed = True
+        self._woken.drop(entry.repo)
+        self._timed.drop(entry.repo)
+        if entry.turn is None:
+            del self._entries[entry.repo]
+
+
+_SERVICE = frozenset({Verdict.UNREACHABLE, Verdict.REFUSED})

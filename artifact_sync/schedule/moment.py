@@ -1,0 +1,50 @@
+"""A moment by both clocks, and how a jump of one against the other is noticed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+_DRIFT = 5.0
+"""Seconds that the clocks may differ by before it counts as a jump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, by two clocks."""
+
+    monotonic: float
+    """Seconds; never goes back, and may stand still while the machine sleeps."""
+    wall: datetime
+    """In UTC; may jump either way."""
+
+    def until(self, wall: datetime) -> float:
+        """Seconds from here to another time of the wall clock; negative: it is past."""
+        return (wall - self.wall).total_seconds()
+
+
+class Clocks:
+    """Compares the two clocks.
+
+    The measure is the last jump and not the last look, so that many small drifts count together.
+    """
+
+    def __init__(self) -> None:
+        self._agreed: Moment | None = None
+
+    def jump(self, moment: Moment) -> float:
+        """Seconds that the wall clock has gained since the last jump; negative: it was set back.
+
+        0: the two go together, give or take a little.
+        """
+        if self._agreed is None:
+            self._agreed = moment
+        passed = moment.monotonic - self._agreed.monotonic
+        gained = -moment.until(self._agreed.wall) - passed
+        if abs(gained) < _DRIFT:
+            return 0.0
+        self._agreed = moment
+        return gained

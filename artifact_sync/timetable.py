@@ -1,0 +1,74 @@
+"""Rates by the time of the day: which one holds, and until when. Pure; as text: ``config.limits``.
+
+A day is 1,440 minutes, whatever daylight saving makes of it: a minute that the clocks leave out or
+show twice is looked up as they show it.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from artifact_sync.settings import Timetable
+
+DAY = 24 * 60
+"""Minutes."""
+
+TIME = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
+"""What ``parse_time`` reads, as a regular expression for the whole text."""
+
+_TIME = re.compile(TIME)
+
+
+def parse_time(text: str) -> int:
+    """The minute of the day of ``08:30`` or ``8:30``; ``ValueError`` says what was expected."""
+    if not _TIME.fullmatch(text):
+        msg = "expected a time of the day from 00:00 to 23:59"
+        raise ValueError(msg)
+    hours, minutes = text.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def format_time(minute: int) -> str:
+    """A minute of the day as ``08:30``."""
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+def timetable_of(rates: Mapping[int, int | None]) -> Timetable:
+    """The timetable in which each rate holds from its minute of the day to the next one's.
+
+    Before the first one the last of the day before holds. Where nothing changes nothing stands, so
+    that equal timetables are equal values.
+    """
+    if not rates:
+        return ()
+    ordered = sorted(rates.items())
+    before: int | None = ordered[-1][1]
+    changes = [(0, before)] if ordered[0][0] else []
+    for minute, rate in ordered:
+        if rate != before or not minute:
+            changes.append((minute, rate))
+        before = rate
+    return () if changes == [(0, None)] else tuple(changes)
+
+
+def rate_at(timetable: Timetable, minute_of_day: int) -> int | None:
+    """Bytes a second at a minute of the day, 0 to 1,439; None: as many as come."""
+    if not timetable:
+        return None
+    return timetable[bisect_right(timetable, minute_of_day, key=_minute) - 1][1]
+
+
+def next_change(timetable: Timetable, minute_of_day: int) -> int | None:
+    """In how many minutes, 1 to 1,440, another rate begins to hold; None: never."""
+    now = rate_at(timetable, minute_of_day)
+    waits = ((minute - minute_of_day - 1) % DAY + 1 for minute, rate in timetable if rate != now)
+    return min(waits, default=None)
+
+
+def _minute(change: tuple[int, int | None]) -> int:
+    return change[0]

@@ -1,0 +1,1 @@
+"""The daemon over HTTP: webhook, health, metrics and status. An optional extra, off by default."""

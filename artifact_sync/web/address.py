@@ -1,0 +1,84 @@
+"""``web.listen`` → sockets that listen, or words why not."""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from contextlib import ExitStack
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_FORM = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
+_LOOPBACK = "127.0.0.1"
+_BACKLOG = 2048
+
+_WHY = {
+    EADDRINUSE: "the address is in use; choose another port, or 0 for any that is free",
+    EACCES: "this user may not; choose a port above 1023",
+    EADDRNOTAVAIL: "this machine has no such address",
+}
+
+
+def parse(listen: str) -> tuple[str, int]:
+    """Host and port of ``HOST:PORT``, ``[::1]:PORT`` or ``:PORT``. ``UsageError`` for others."""
+    match = _FORM.fullmatch(listen.strip())
+    port = int(match["port"]) if match else -1
+    if match is None or not 0 <= port <= 65_535:  # noqa: PLR2004 - 16 bits
+        raise UsageError(
+            f"web.listen: {listen!r} is not of the form HOST:PORT, [::1]:PORT or :PORT"
+        )
+    return match["v6"] or match["host"] or _LOOPBACK, port
+
+
+def listening(listen: str) -> list[socket.socket]:
+    """A socket for each address of the host, all on one port; port 0 takes a free one.
+
+    ``UsageError`` when one cannot be had. Blocks: a host's name may have to be looked up.
+    """
+    host, port = parse(listen)
+    with ExitStack() as stack:
+        found: list[socket.socket] = []
+        try:
+            for family, address in _addresses(host):
+                bound = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                _bind(bound, (address, port))
+                port = bound.getsockname()[1]
+                found.append(bound)
+        except OSError as error:
+            why = _WHY.get(error.errno or 0) or error.strerror or type(error).__name__
+            raise UsageError(f"web.listen: cannot listen on {listen}: {why}") from error
+        stack.pop_all()
+        return found
+
+
+def origin_of(bound: socket.socket) -> str:
+    """The origin that a socket listens for."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_open(sockets: Sequence[socket.socket]) -> bool:
+    """Whether other machines may reach one of them."""
+    hosts = (it.getsockname()[0].partition("%")[0] for it in sockets)
+    return not all(ip_address(host).is_loopback for host in hosts)
+
+
+def _addresses(host: str) -> list[tuple[int, str]]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, str(address[0])) for family, *_, address in found))
+
+
+def _bind(bound: socket.socket, address: tuple[str, int]) -> None:
+    # Elsewhere it means "restart at once"; on Windows it would let two programs share a port.
+    if sys.platform != "win32":
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setblocking(False)
+    bound.bind(address)
+    bound.listen(_BACKLOG)

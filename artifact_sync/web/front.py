@@ -1,0 +1,78 @@
+"""The way in for ``wiring``: what the web stands on, and ``opened``. Needs no library itself."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import UsageError
+from artifact_sync.web.metrics import Gauges
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Mapping
+    from types import ModuleType
+
+    from artifact_sync.daemon.desk import Desk
+    from artifact_sync.ports import Clock
+    from artifact_sync.settings import WebSettings
+    from artifact_sync.web.metrics import Metrics
+
+_EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio", "prometheus_client"})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take. Seconds, if nothing else is said."""
+
+    connections: int = 256
+    """At the same time; more wait until there is room."""
+    head: float = 10.0
+    """From a request's first byte, or the connection, to the end of its head."""
+    body: float = 10.0
+    """For a webhook's body."""
+    exchange: float = 60.0
+    """From the end of the head to that of the answer."""
+    idle: float = 75.0
+    """Between two requests."""
+    patience: float = 1.0
+    """For which a client may keep us waiting when another one has no room."""
+    head_bytes: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """What the web stands on."""
+
+    desk: Desk
+    metrics: Metrics
+    clock: Clock
+    settings: Callable[[], WebSettings]
+    """As they are now: a reload changes ``secret_files`` and ``body_limit`` at once."""
+    environ: Mapping[str, str]
+    gauges: Gauges = field(default_factory=Gauges)
+    limits: Limits = field(default_factory=Limits)
+
+
+@asynccontextmanager
+async def opened(front: Front) -> AsyncGenerator[str]:
+    """Answer at ``web.listen`` to the end of the block; the origin, such as ``http://[::1]:8080``.
+
+    ``UsageError`` when it cannot listen there, or when the extra ``web`` is not installed.
+    """
+    app, server = _modules()
+    application = app.application(front)
+    async with server.serving(front.settings(), application, front.limits) as origin:
+        yield origin
+
+
+def _modules() -> tuple[ModuleType, ModuleType]:
+    """``app`` and ``server``, which need the libraries of the extra."""
+    try:
+        from artifact_sync.web import app, server  # noqa: PLC0415 - costs memory, may be missing
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        what = "web.listen needs Starlette, uvicorn and prometheus-client"
+        raise UsageError(f"{what}: pip install 'artifact-sync[web]'") from error
+    return app, server

@@ -1,0 +1,151 @@
+"""Connections that cannot be held for ever: uvicorn's protocols with deadlines and a limit.
+
+uvicorn itself waits for a head as long as its client likes, and takes headers of any size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from uvicorn import Config
+    from uvicorn.server import ServerState
+
+    from artifact_sync.web.front import Limits
+
+_LAST_WORDS = 1.0
+"""Seconds in which a refusal must have left."""
+
+
+def _refusal(status: bytes) -> bytes:
+    return b"HTTP/1.1 " + status + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+
+
+_SLOW = _refusal(b"408 Request Timeout")
+_HUGE = _refusal(b"431 Request Header Fields Too Large")
+
+
+class Guard(asyncio.Protocol):
+    """Comes before one of uvicorn's protocols; of these it knows the attributes named here."""
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    cycle: Any
+    """The last request whose head is complete, with its answer; None: there was none."""
+    flow: Any
+
+    limits: Limits
+    most: int
+    """Bytes of one exchange, framing and all, after which it is broken off."""
+    since: float
+    """When the client, or we, began with what the connection waits for."""
+    _until: float
+    _timer: asyncio.TimerHandle
+    _bytes: int
+    _heading: bool
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(self.limits.head, self._look)
+        self._bytes = 0
+        self._heading = False
+        self._allow(self.limits.head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no more."""
+        self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand bytes on, unless they are too many."""
+        if self._at_rest and not self._heading:
+            self._heading = True
+            self._allow(self.limits.head)
+        self._bytes += len(data)
+        if self._bytes > self.most:
+            self.transport.abort()
+            return
+        self._hand_on(data)
+        if self._heading and self._bytes > self.limits.head_bytes:
+            self._refuse(_HUGE)
+
+    def on_response_complete(self) -> None:
+        """An answer is on its way: wait for the next request, or go on with one that is here."""
+        super().on_response_complete()  # type: ignore[misc] - both of uvicorn's have it
+        self._bytes = 0
+        self._heading = False
+        self._allow(self.limits.idle if self._at_rest else self.limits.exchange)
+
+    @property
+    def held(self) -> bool:
+        """Whether the client is the one that everything waits for."""
+        return self._at_rest or self.cycle.more_body or self.flow.write_paused
+
+    @property
+    def _at_rest(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _hand_on(self, data: bytes) -> None:
+        before = self.cycle
+        try:
+            super().data_received(data)
+        except Exception:  # noqa: BLE001 - h11's, of a client that goes on after its own mistake
+            self.transport.abort()
+        if self.cycle is not before:
+            self._heading = False
+            self._allow(self.limits.exchange)
+
+    def _allow(self, seconds: float) -> None:
+        """So long from now may pass until the next step."""
+        self.since = self.loop.time()
+        self._until = self.since + seconds
+        if self._until < self._timer.when():
+            self._timer.cancel()
+            self._timer = self.loop.call_at(self._until, self._look)
+
+    def _look(self) -> None:
+        if self.loop.time() < self._until:
+            self._timer = self.loop.call_at(self._until, self._look)
+        elif self._heading and not self.transport.is_closing():
+            self._refuse(_SLOW)
+        else:
+            self.transport.abort()
+
+    def _refuse(self, answer: bytes) -> None:
+        """Say why, if the client listens, and close."""
+        if self.transport.is_closing():
+            return
+        self.transport.write(answer)
+        self.transport.close()
+        self._timer = self.loop.call_later(_LAST_WORDS, self.transport.abort)
+
+
+def guarded() -> type[Guard]:
+    """The guarded protocol: on httptools where it is installed, else on h11."""
+    try:
+        from uvicorn.protocols.http.httptools_impl import (  # noqa: PLC0415 - one of the two
+            HttpToolsProtocol as Protocol,
+        )
+    except ImportError:
+        return guarded_h11()
+    return type("GuardedHttpTools", (Guard, Protocol), {})
+
+
+def guarded_h11() -> type[Guard]:
+    """The guarded protocol on h11."""
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - one of the two
+
+    return type("GuardedH11", (Guard, H11Protocol), {})
+
+
+def protocol(
+    kind: type[Guard], config: Config, state: ServerState, limits: Limits, most: int
+) -> Guard:
+    """A protocol for one connection."""
+    made: Any = kind
+    guard: Guard = made(config=config, server_state=state, app_state={})
+    guard.limits = limits
+    guard.most = most
+    return guard

@@ -1,0 +1,108 @@
+"""What a webhook's body says. Pure; whether to believe it is ``signature``'s.
+
+Every field may be absent or null. Slugs are remote strings: they come out of here printable and
+without a slash, or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from artifact_sync.model import RepoName
+
+PING = "webhook.ping"
+RUN_COMPLETE = "run.complete"
+
+_SLUG = re.compile(r"(?!\.{1,2}$)[^/\s]{1,255}")
+
+
+class Malformed(Exception):
+    """A body that is no event. The message says what is wrong and repeats nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The service tries the webhook out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunComplete:
+    """A run has ended."""
+
+    repo: RepoName
+    run: str | None = None
+    """Its slug; None: the event does not say."""
+    id: str | None = None
+    """The event's, by which a repeat is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An event of another type."""
+
+
+class _Header(msgspec.Struct):
+    id: str | int | None = None
+    type: str | None = None
+
+
+class _Organisation(msgspec.Struct):
+    slug: str | None = None
+
+
+class _Repository(msgspec.Struct):
+    slug: str | None = None
+    organization: _Organisation | None = None
+
+
+class _Run(msgspec.Struct):
+    slug: str | int | None = None
+
+
+class _Event(msgspec.Struct):
+    header: _Header | None = None
+    repository: _Repository | None = None
+    run: _Run | None = None
+
+
+_EVENT = msgspec.json.Decoder(_Event)
+
+
+def read(body: bytes, announced: str = "") -> Ping | RunComplete | Unknown:
+    """Read an event. ``Malformed`` when it is not one.
+
+    ``announced``: what ``X-Src-Event`` says, which counts only where the signed body is silent.
+    """
+    try:
+        event = _EVENT.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # The library's words repeat parts of the body.
+        raise Malformed("not JSON, or not of an event's form") from None
+    header = event.header or _Header()
+    kind = header.type or announced
+    if kind == PING:
+        return Ping()
+    if kind != RUN_COMPLETE:
+        return Unknown()
+    run = event.run.slug if event.run is not None else None
+    return RunComplete(
+        _repo_of(event.repository),
+        _slug(str(run), "run") if run not in {None, ""} else None,
+        str(header.id) if header.id not in {None, ""} else None,
+    )
+
+
+def _repo_of(repository: _Repository | None) -> RepoName:
+    if repository is None or repository.organization is None:
+        raise Malformed("it names no repository")
+    org, slug = repository.organization.slug, repository.slug
+    return RepoName(_slug(org or "", "organisation"), _slug(slug or "", "repository"))
+
+
+def _slug(text: str, what: str) -> str:
+    if not _SLUG.fullmatch(text) or not text.isprintable():
+        raise Malformed(f"its {what} has no usable slug")
+    return text

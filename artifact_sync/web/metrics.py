@@ -1,0 +1,189 @@
+"""What is counted for ``/metrics``, as events and webhooks come in. The format is ``exposition``'s.
+
+Needs no library and lives on the event loop.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import Reason
+from artifact_sync.events import (
+    BytesArrived,
+    DownloadBegan,
+    Downloaded,
+    Failed,
+    LinkRenewed,
+    RepoEnded,
+    Retrying,
+    RunCompleted,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from artifact_sync.events import Event
+    from artifact_sync.ports import Clock
+
+OTHER = "other"
+"""The label of all repositories that are too many for one of their own. Names have a slash."""
+
+_MOST_REPOS = 500
+
+_HOUR = 3600.0
+_DAY = 24 * _HOUR
+LAGS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, _HOUR, 4 * _HOUR, _DAY, 3 * _DAY,
+        7 * _DAY, 14 * _DAY)  # fmt: skip
+"""Upper bounds of the histogram's buckets, in seconds; after two weeks the service forgets."""
+
+
+class Outcome(StrEnum):
+    """How a call of the webhook ended."""
+
+    ACCEPTED = "accepted"
+    REPEAT = "repeat"
+    PING = "ping"
+    IGNORED = "ignored"
+    """Signed, of a type that means nothing to us."""
+    UNKNOWN_REPOSITORY = "unknown_repository"
+    UNSIGNED = "unsigned"
+    WRONG_SIGNATURE = "wrong_signature"
+    MALFORMED = "malformed"
+    TOO_LARGE = "too_large"
+    SLOW = "slow"
+    CUT = "cut"
+    """The client left before its body's end."""
+    NO_SECRET = "no_secret"  # noqa: S105 - a word
+    """We have no secret to check it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What neither an event nor the ``Desk`` tells. Called on the event loop: must not block."""
+
+    last_complete: Callable[[], Mapping[str, float]] = dict
+    """Seconds since the last complete pass, by repository (``org/repo``)."""
+    ledger_size: Callable[[], int | None] = lambda: None
+    """Bytes of the ledger on disk; None: it is not a file, or not known."""
+
+
+class Labels:
+    """The label of each repository: at most so many have one of their own."""
+
+    def __init__(self, most: int = _MOST_REPOS) -> None:
+        self._most = most
+        self._known: dict[str, str] = {}
+
+    def of(self, repo: str) -> str:
+        """The label of ``org/repo``: always valid UTF-8; escaping is the library's."""
+        label = self._known.get(repo)
+        if label is None and len(self._known) < self._most:
+            label = repo.encode("utf-8", "backslashreplace").decode("utf-8")
+            self._known[repo] = label
+        return label or OTHER
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Durations in seconds, by bucket."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LAGS) + 1))
+    """As many as ``LAGS``, not added up, and the rest."""
+    sum: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one. A clock that was set back makes none negative."""
+        self.counts[bisect_left(LAGS, seconds)] += 1
+        self.sum += max(seconds, 0.0)
+
+
+@dataclass(slots=True)
+class Counts:
+    """All that is counted, by the labels of its series."""
+
+    artifacts: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By repository and outcome."""
+    received: Counter[tuple[str]] = field(default_factory=Counter)
+    mirrored: Counter[tuple[str]] = field(default_factory=Counter)
+    passes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    failures: Counter[tuple[str]] = field(
+        default_factory=lambda: Counter({(str(it),): 0 for it in Reason})
+    )
+    webhooks: Counter[tuple[str]] = field(
+        default_factory=lambda: Counter({(str(it),): 0 for it in Outcome})
+    )
+    renewals: int = 0
+    resumes: int = 0
+    retries: int = 0
+    lag: Histogram = field(default_factory=Histogram)
+
+    def copy(self) -> Counts:
+        """The counts of this moment, for another thread to read."""
+        return replace(
+            self,
+            artifacts=self.artifacts.copy(),
+            received=self.received.copy(),
+            mirrored=self.mirrored.copy(),
+            passes=self.passes.copy(),
+            failures=self.failures.copy(),
+            webhooks=self.webhooks.copy(),
+            lag=Histogram(self.lag.counts.copy(), self.lag.sum),
+        )
+
+
+class Metrics:
+    """An observer that counts."""
+
+    def __init__(self, clock: Clock, labels: Labels | None = None) -> None:
+        self._clock = clock
+        self.labels = labels or Labels()
+        self.counts = Counts()
+
+    def notify(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case BytesArrived(key=key, count=count):
+                self.counts.received[(self.labels.of(f"{key.org}/{key.repo}"),)] += count
+            case DownloadBegan(offset=offset):
+                self.counts.resumes += offset > 0
+            case Retrying():
+                self.counts.retries += 1
+            case LinkRenewed():
+                self.counts.renewals += 1
+            case _:
+                self._count_end(event)
+
+    def webhook(self, outcome: Outcome) -> None:
+        """Count a call of the webhook."""
+        self.counts.webhooks[(str(outcome),)] += 1
+
+    def _count_end(self, event: Event) -> None:
+        """Count what an artifact, a run or a repository came to."""
+        match event:
+            case Downloaded(mirrored=mirrored):
+                label = self.labels.of(str(mirrored.key.run_key.repo))
+                self.counts.artifacts[label, "downloaded"] += 1
+                self.counts.mirrored[(label,)] += mirrored.size
+            case Failed(failure=failure, key=key):
+                self.counts.failures[(str(failure.reason),)] += 1
+                if key is not None:
+                    label = self.labels.of(str(key.run_key.repo))
+                    self.counts.artifacts[label, "failed"] += 1
+            case RunCompleted(finished_at=finished_at) if finished_at is not None:
+                self.counts.lag.observe(self._since(finished_at))
+            case RepoEnded(repo=repo, report=report):
+                outcome = report.exit_code.name.lower()
+                self.counts.passes[self.labels.of(str(repo)), outcome] += 1
+            case _:
+                pass
+
+    def _since(self, moment: datetime) -> float:
+        now = self._clock.now()
+        if moment.tzinfo is None:  # such a date of the service's is in UTC
+            moment = moment.replace(tzinfo=now.tzinfo)
+        return (now - moment).total_seconds()

@@ -1,0 +1,171 @@
+"""The daemon's ``Engine``: a mirror and a ledger that stay, and a network that can be replaced."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from artifact_sync.gate import Gate
+from artifact_sync.pace import Pace
+from artifact_sync.staging import sweep
+from artifact_sync.sync import Pass
+from artifact_sync.wiring.network import connected
+from artifact_sync.wiring.passes import parts_of, zone_of
+from artifact_sync.wiring.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from artifact_sync.credentials import Token
+    from artifact_sync.events import Observer
+    from artifact_sync.mirror.layout import Layout
+    from artifact_sync.model import RepoName
+    from artifact_sync.offload import Offload
+    from artifact_sync.ports import Clock, Ledger, Mirror
+    from artifact_sync.settings import Config, SourceSettings
+    from artifact_sync.sync import Wish
+    from artifact_sync.wiring.network import Network
+    from artifact_sync.wiring.passes import Alone
+    from artifact_sync.wiring.store import Store
+
+    ReadToken = Callable[[SourceSettings], Token | None]
+    """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""
+
+
+@dataclass(slots=True)
+class _Line:
+    """A network, which is closed when it has been replaced and nobody uses it any more."""
+
+    network: Network
+    stack: AsyncExitStack
+    users: int = 0
+    replaced: bool = False
+
+    async def leave(self) -> None:
+        self.users -= 1
+        await self.close_if_idle()
+
+    async def close_if_idle(self) -> None:
+        if self.replaced and not self.users:
+            await self.stack.aclose()
+
+
+class LiveEngine:
+    """``daemon.engine.Engine`` on the real parts. Made by ``started``."""
+
+    def __init__(
+        self, config: Config, store: Store, observer: Observer, read_token: ReadToken
+    ) -> None:
+        self.config = config
+        self.gate = Gate()
+        self._store = store
+        self._observer = observer
+        self._read_token = read_token
+        self._token: Token | None = None
+        self._pace = Pace(config.download.limit, store.clock, zone_of(config.daemon))
+        self._line: _Line | None = None
+
+    @property
+    def mirror(self) -> Mirror:
+        """The mirror."""
+        return self._store.mirror
+
+    @property
+    def ledger(self) -> Ledger:
+        """Its ledger."""
+        return self._store.ledger
+
+    @property
+    def layout(self) -> Layout:
+        """Where things go in it."""
+        return self._store.layout
+
+    @property
+    def offload(self) -> Offload:
+        """Threads for what blocks."""
+        return self._store.offload
+
+    @property
+    def clock(self) -> Clock:
+        """Time."""
+        return self._store.clock
+
+    @asynccontextmanager
+    async def begin(self, wish: Wish, observer: Observer, alone: Alone) -> AsyncGenerator[Pass]:
+        """A pass; see ``Engine``."""
+        async with self._connected() as network:
+            yield Pass(parts_of(self._store, network, observer, self.gate, alone), wish)
+
+    async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
+        """Every repository of an organisation; see ``Engine``."""
+        async with self._connected() as network, aclosing(network.source.repositories(org)) as all_:
+            async for repo in all_:
+                yield repo
+
+    async def apply(self, config: Config) -> None:
+        """Use another configuration; see ``Engine``."""
+        token = await asyncio.to_thread(self._read_token, config.source)
+        await self._connect(config, token)
+        self._pace.change(config.download.limit, zone_of(config.daemon))
+
+    async def refresh(self) -> bool:
+        """Read the token again; see ``Engine``."""
+        token = await asyncio.to_thread(self._read_token, self.config.source)
+        same = _value(token) == _value(self._token)
+        if not same:
+            await self._connect(self.config, token)
+        return not same
+
+    def allowed(self) -> int | None:
+        """Bytes a second that downloads may take now."""
+        return self._pace.rate()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._replace(None)
+
+    async def _connect(self, config: Config, token: Token | None) -> None:
+        async with AsyncExitStack() as opening:
+            coming = connected(config, token, self._observer, self._pace)
+            network = await opening.enter_async_context(coming)
+            line = _Line(network, opening.pop_all())
+        await self._replace(line)
+        self.config, self._token = config, token
+
+    async def _replace(self, line: _Line | None) -> None:
+        old, self._line = self._line, line
+        if old is not None:
+            old.replaced = True
+            await old.close_if_idle()
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[Network]:
+        """The network of this moment, kept open to the end of the block."""
+        line = self._line
+        if line is None:
+            raise RuntimeError("the engine has not been started")
+        line.users += 1
+        try:
+            yield line.network
+        finally:
+            await line.leave()
+
+
+def _value(token: Token | None) -> str | None:
+    return token.value if token is not None else None
+
+
+@asynccontextmanager
+async def started(
+    config: Config, observer: Observer, read_token: ReadToken
+) -> AsyncGenerator[LiveEngine]:
+    """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
+    async with AsyncExitStack() as stack:
+        store = await open_store(config, stack, rehearse=False)
+        await store.offload(sweep, store.mirror.staging)
+        engine = LiveEngine(config, store, observer, read_token)
+        await engine.apply(config)
+        stack.push_async_callback(engine.aclose)
+        yield engine

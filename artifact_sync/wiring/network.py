@@ -1,0 +1,96 @@
+"""The service and the files' hosts as one configuration and one token reach them. No disk."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from artifact_sync.retry import RetryPolicy
+from artifact_sync.source.asking import Manners, Surroundings
+from artifact_sync.source.fetcher import HttpFetcher
+from artifact_sync.source.sourcecraft import SourceCraft
+from artifact_sync.source.transport import (
+    TransportSettings,
+    api_client,
+    download_client,
+    hush_http_loggers,
+    tls_context,
+)
+from artifact_sync.wiring.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from artifact_sync.credentials import Token
+    from artifact_sync.events import Observer
+    from artifact_sync.pace import Pace
+    from artifact_sync.ports import Fetcher, Source
+    from artifact_sync.settings import Config
+
+_RUNS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What a pass reaches the world by, and the limits that all passes share."""
+
+    config: Config
+    source: Source
+    fetcher: Fetcher
+    policy: RetryPolicy
+    slots: asyncio.Semaphore
+    """One for each download that may run at the same time."""
+    runs_at_once: asyncio.Semaphore
+    pace: Pace | None
+
+    @property
+    def origin(self) -> str:
+        """The service's host, for ``run.json``."""
+        return urlsplit(self.config.source.base_url).netloc
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the API is spoken to over TLS."""
+        return self.config.source.base_url.startswith("https:")
+
+
+@asynccontextmanager
+async def connected(
+    config: Config, token: Token | None, observer: Observer, pace: Pace | None
+) -> AsyncGenerator[Network]:
+    """The network of a configuration. ``ConfigError`` when its settings can't be used."""
+    hush_http_loggers()
+    secret = token.value if token is not None else ""
+    settings = _transport(config, secret)
+    tls = await asyncio.to_thread(tls_context, config.source.ca_bundle)
+    policy = RetryPolicy(config.download.attempts)
+    manners = Manners(config.source.rate_limit, policy, token=secret)
+    jitter = random.Random()  # noqa: S311 - no secret depends on it
+    around = Surroundings(SystemClock(), jitter, observer)
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(api_client(settings, tls))
+        files = await stack.enter_async_context(download_client(settings, tls))
+        yield Network(
+            config,
+            SourceCraft(api, manners, around),
+            HttpFetcher(files),
+            policy,
+            asyncio.Semaphore(config.download.jobs),
+            asyncio.Semaphore(_RUNS_AT_ONCE),
+            pace,
+        )
+
+
+def _transport(config: Config, secret: str) -> TransportSettings:
+    return TransportSettings(
+        config.source.base_url,
+        secret,
+        config.source.ca_bundle,
+        config.source.proxy,
+        config.download.timeout,
+        config.download.jobs,
+    )

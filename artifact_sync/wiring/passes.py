@@ -1,0 +1,89 @@
+"""A pass from its parts; and the parts of a process that carries out one pass only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
+from typing import TYPE_CHECKING
+
+from artifact_sync.cron import local_zone, time_zone
+from artifact_sync.fetching import Works
+from artifact_sync.gate import Gate
+from artifact_sync.links import Links
+from artifact_sync.model import RepoName
+from artifact_sync.pace import Pace
+from artifact_sync.reception import Tools
+from artifact_sync.staging import sweep
+from artifact_sync.sync import Parts, Pass, Tally
+from artifact_sync.wiring.network import connected
+from artifact_sync.wiring.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from datetime import tzinfo
+
+    from artifact_sync.credentials import Token
+    from artifact_sync.events import Observer
+    from artifact_sync.settings import Config, DaemonSettings
+    from artifact_sync.sync import Wish
+    from artifact_sync.wiring.network import Network
+    from artifact_sync.wiring.store import Store
+
+
+Alone = Callable[[RepoName], AbstractAsyncContextManager[None]]
+
+
+def _alone(_: RepoName) -> AbstractAsyncContextManager[None]:
+    """For a process with one pass: nobody else is there."""
+    return nullcontext()
+
+
+@asynccontextmanager
+async def opened(
+    config: Config, wish: Wish, observer: Observer, token: Token | None
+) -> AsyncGenerator[Pass]:
+    """A pass with everything that it works with, and with the mirror locked against others.
+
+    A dry run locks and writes nothing. ``MirrorBusy``, ``DiskError``, ``UsageError``.
+    """
+    async with AsyncExitStack() as stack:
+        store = await open_store(config, stack, rehearse=wish.mode.dry_run)
+        limit = config.download.limit
+        pace = Pace(limit, store.clock, zone_of(config.daemon)) if limit else None
+        network = await stack.enter_async_context(connected(config, token, observer, pace))
+        if not wish.mode.dry_run:
+            await store.offload(sweep, store.mirror.staging)
+        yield Pass(parts_of(store, network, observer, Gate()), wish)
+
+
+def parts_of(
+    store: Store, network: Network, observer: Observer, gate: Gate, alone: Alone = _alone
+) -> Parts:
+    """What a pass works with; all but its observer it may share with others."""
+    config, tally = network.config, Tally(observer)
+    tools = Tools(
+        Links(network.source, store.clock, tally, warn=network.encrypted),
+        network.fetcher,
+        store.mirror,
+        store.mirror.staging,
+        store.clock,
+        tally,
+        store.offload,
+        network.policy,
+        config.mirror.min_free,
+        pace=network.pace,
+    )
+    works = Works(tools, store.ledger, network.slots, config.download.jobs, gate)
+    return Parts(
+        network.source, works, store.layout, network.origin, tally, network.runs_at_once, alone
+    )
+
+
+def zone_of(settings: DaemonSettings) -> tzinfo:
+    """The time zone of timetables."""
+    return time_zone(settings.time_zone) if settings.time_zone else local_zone()

@@ -1,0 +1,212 @@
+"""A daemon whose time, passes and disk are in the test's hand. Nothing here waits for real."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.daemon.board import Board
+from artifact_sync.daemon.service import Daemon
+from artifact_sync.gate import Gate
+from artifact_sync.mirror.layout import Layout
+from artifact_sync.model import RepoName, RunKey, RunRow
+from artifact_sync.report import Report
+from artifact_sync.schedule import Agenda
+from artifact_sync.settings import DEFAULT_LAYOUT, Config, RepoSettings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from artifact_sync.events import Observer
+    from artifact_sync.sync import Wish
+
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+class FakeClock:
+    """Goes on only by ``advance``, which wakes sleepers at their moments, in order."""
+
+    def __init__(self) -> None:
+        self.wall = START
+        self._now = 1000.0
+        self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self._now
+
+    async def sleep(self, seconds: float) -> None:
+        waking: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._now + seconds, waking))
+        await waking
+
+    async def advance(self, seconds: float) -> None:
+        """Let so much time go by, and let everybody do what they do in it."""
+        until = self._now + seconds
+        await settle()
+        while due := [at for at, waking in self._sleepers if not waking.done() and at <= until]:
+            self._put_on(min(due))
+            for at, waking in self._sleepers:
+                if at <= self._now and not waking.done():
+                    waking.set_result(None)
+            self._sleepers = [it for it in self._sleepers if not it[1].done()]
+            await settle()
+        self._put_on(until)
+        await settle()
+
+    def _put_on(self, to: float) -> None:
+        self.wall += timedelta(seconds=to - self._now)
+        self._now = to
+
+
+async def settle() -> None:
+    """Let every task run until it waits for time or for the test."""
+    for _ in range(60):
+        await asyncio.sleep(0)
+
+
+@dataclass
+class FakePass:
+    """A pass that ends as the test says."""
+
+    engine: FakeEngine
+    wish: Wish
+    alone: Any
+    report: Report = field(default_factory=Report)
+    troubles: dict[RepoName, Exception] = field(default_factory=dict)
+    calm: dict[RepoName, Any] = field(default_factory=dict)
+
+    async def run(self) -> Report:
+        for settings in self.wish.repos:
+            repo = RepoName.parse(settings.name)
+            async with self.alone(repo):
+                await self._over(repo)
+        return self.report
+
+    async def _over(self, repo: RepoName) -> None:
+        engine = self.engine
+        assert repo not in engine.running, "two passes over the same repository"
+        engine.running.add(repo)
+        engine.passes.append((engine.clock.monotonic() - 1000.0, str(repo), self.wish))
+        try:
+            if engine.hold is not None:
+                await engine.hold.wait()
+            if (trouble := engine.trouble(repo)) is not None:
+                self.troubles[repo] = trouble
+        finally:
+            engine.running.discard(repo)
+
+
+class FakeLedger:
+    """As much of a ledger as a daemon asks."""
+
+    def __init__(self) -> None:
+        self.finished: set[RunKey] = set()
+        self.due: datetime | None = None
+
+    async def run(self, key: RunKey) -> RunRow | None:
+        return RunRow(key, "success") if key in self.finished else None
+
+    async def next_look(self, repo: RepoName, selection: str) -> datetime | None:
+        return self.due
+
+    async def ping(self) -> None:
+        """Here."""
+
+
+class FakeMirror:
+    """As much of a mirror as a daemon asks."""
+
+    def __init__(self) -> None:
+        self.bytes_free = 10 << 20
+        self.missing: Exception | None = None
+
+    def check(self) -> None:
+        if self.missing is not None:
+            raise self.missing
+
+    def free(self) -> int:
+        return self.bytes_free
+
+
+class FakeEngine:
+    """An engine whose passes are recorded: (seconds since the start, repository, wish)."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.clock = FakeClock()
+        self.gate = Gate()
+        self.ledger = FakeLedger()
+        self.mirror = FakeMirror()
+        self.layout = Layout(DEFAULT_LAYOUT)
+        self.passes: list[tuple[float, str, Wish]] = []
+        self.running: set[RepoName] = set()
+        self.hold: asyncio.Event | None = None
+        self.trouble: Callable[[RepoName], Exception | None] = lambda _: None
+        self.listed: list[RepoName] = []
+        self.new_token = False
+
+    async def offload(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return function(*arguments)
+
+    @asynccontextmanager
+    async def begin(self, wish: Wish, observer: Observer, alone: Any) -> AsyncGenerator[FakePass]:
+        yield FakePass(self, wish, alone)
+
+    async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
+        if (trouble := self.trouble(RepoName(org, "*"))) is not None:
+            raise trouble
+        for repo in self.listed:
+            yield repo
+
+    async def apply(self, config: Config) -> None:
+        self.config = config
+
+    async def refresh(self) -> bool:
+        renewed, self.new_token = self.new_token, False
+        return renewed
+
+    def allowed(self) -> int | None:
+        return None
+
+
+class Kit:
+    """A daemon that runs, and what it has done."""
+
+    def __init__(self, *repos: RepoSettings, **settings: Any) -> None:
+        self.engine = FakeEngine(Config(repo=repos, **settings))
+        self.clock = self.engine.clock
+        board = Board(self.clock)
+        self.daemon = Daemon(self.engine, board, Agenda(random.Random(7)), ())  # type: ignore[arg-type]
+        self.board = board
+
+    def story(self, tell: Callable[[Kit], Any]) -> Any:
+        """Run the daemon while the story is told; it is stopped at its end."""
+
+        async def whole() -> Any:
+            running = asyncio.create_task(self.daemon.run())
+            await settle()
+            try:
+                return await tell(self)
+            finally:
+                if self.engine.hold is not None:
+                    self.engine.hold.set()
+                self.daemon.stop()
+                await self.clock.advance(60.0)
+                await running
+
+        return asyncio.run(whole())
+
+    @property
+    def looks(self) -> list[tuple[int, str]]:
+        """Every pass: when it began, in whole seconds, and over what."""
+        return [(round(at), repo) for at, repo, _ in self.engine.passes]
+
+    def forget(self) -> None:
+        self.engine.passes.clear()

@@ -1,0 +1,149 @@
+"""The small parts of the daemon: the gate, who is looked after, how far behind, what is calm."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from artifact_sync.daemon.calms import Calms
+from artifact_sync.daemon.lags import Lags
+from artifact_sync.daemon.roster import Roster, is_star
+from artifact_sync.daemon.verdict import verdict_of
+from artifact_sync.errors import BadAnswer, CredentialsRefused, NoSpace, NotFound, Unreachable
+from artifact_sync.gate import Gate
+from artifact_sync.model import RepoName
+from artifact_sync.repo_sync import Calm
+from artifact_sync.report import Report
+from artifact_sync.run_sync import Mode
+from artifact_sync.schedule import Verdict
+from artifact_sync.settings import RepoSettings
+from artifact_sync.sync import Wish
+
+ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
+STAR = RepoName("acme", "*")
+
+
+def test_a_closed_gate_lets_nothing_in_and_waits_for_what_is_inside() -> None:
+    async def story() -> list[bool]:
+        gate = Gate()
+        assert gate.enter()
+        gate.close()
+        seen = [gate.enter()]
+        waiting = asyncio.ensure_future(gate.emptied())
+        await asyncio.sleep(0)
+        seen.append(waiting.done())
+        gate.leave()
+        await waiting
+        return [*seen, gate.inside == 0]
+
+    assert asyncio.run(story()) == [False, False, True]
+
+
+def test_a_name_of_its_own_goes_before_the_star_that_also_brings_it() -> None:
+    own = RepoSettings(name="acme/rocket", include=("*.tar",))
+    roster = Roster([RepoSettings(name="acme/*", interval=60.0), own])
+    assert roster.found("acme", [ROCKET, SITE]) == ({ROCKET, SITE}, set())
+    assert dict(roster.entries) == {
+        STAR: RepoSettings(name="acme/*", interval=60.0),
+        ROCKET: own,
+        SITE: RepoSettings(name="acme/site", interval=60.0),
+    }
+    assert [repo for repo in roster.entries if is_star(repo)] == [STAR]
+
+
+def test_what_an_organisation_has_no_more_is_dropped_but_a_sudden_void_is_not_believed() -> None:
+    roster = Roster([RepoSettings(name="acme/*")])
+    roster.found("acme", [ROCKET, SITE])
+    assert roster.found("acme", []) == (set(), set())
+    assert set(roster.entries) == {STAR, ROCKET, SITE}
+    assert roster.found("acme", [SITE]) == (set(), {ROCKET})
+    assert set(roster.entries) == {STAR, SITE}
+
+
+def test_another_configuration_keeps_what_a_star_has_brought_as_long_as_the_star_stays() -> None:
+    roster = Roster([RepoSettings(name="acme/*")])
+    roster.found("acme", [ROCKET])
+    roster.configure([RepoSettings(name="acme/*", cron="0 3 * * *")])
+    assert roster.entries[ROCKET].cron == "0 3 * * *"
+    assert roster.knows_organisation("acme")
+    roster.configure([RepoSettings(name="acme/site")])
+    assert set(roster.entries) == {SITE}
+    assert not roster.knows_organisation("acme")
+
+
+def test_a_repository_lags_from_the_last_time_that_all_was_there() -> None:
+    lags = Lags()
+    lags.ended(ROCKET, caught_up=True, complete=True, now=100.0)
+    assert lags.lag(ROCKET, 150.0) == 0.0
+    lags.ended(ROCKET, caught_up=False, complete=False, now=160.0)
+    assert lags.lag(ROCKET, 200.0) == 100.0
+    lags.ended(ROCKET, caught_up=True, complete=False, now=210.0)
+    assert lags.lag(ROCKET, 220.0) == 0.0
+    assert lags.lag(ROCKET, 220.0, overdue=7.0) == 7.0
+    assert lags.since_complete(220.0) == {"acme/rocket": 120.0}
+
+
+def test_a_repository_that_never_was_complete_lags_from_when_it_came() -> None:
+    lags = Lags()
+    assert lags.lag(ROCKET, 10.0) == 0.0
+    lags.ended(ROCKET, caught_up=False, complete=False, now=20.0)
+    assert lags.lag(ROCKET, 50.0) == 40.0
+    lags.was_complete(ROCKET, ago=5.0, now=50.0)
+    assert lags.since_complete(51.0) == {"acme/rocket": 6.0}
+    lags.keep([SITE])
+    assert lags.since_complete(51.0) == {}
+
+
+WISH = Wish((RepoSettings(name="acme/rocket"),), mode=Mode(look=False))
+CALM = Calm("mark", Report(runs=3, found=4, kept=4))
+
+
+def test_a_calm_is_relied_on_for_an_hour_and_then_everything_is_looked_at() -> None:
+    calms = Calms()
+    assert calms.is_due_in_full(ROCKET, 0.0)
+    assert calms.of(ROCKET, 0.0) == Calm()
+    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 10.0)
+    assert calms.of(ROCKET, 3600.0) == CALM
+    assert calms.of(ROCKET, 3610.0) == Calm()
+    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 3610.0)
+    assert calms.of(ROCKET, 7000.0) == CALM
+    calms.forget()
+    assert calms.of(ROCKET, 7000.0) == Calm()
+
+
+def test_what_is_not_calm_any_more_is_not_relied_on() -> None:
+    calms = Calms()
+    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 0.0)
+    calms.ended(ROCKET, replace(WISH, calm=CALM), None, 1.0)
+    assert calms.of(ROCKET, 2.0) == Calm()
+
+
+def test_marks_that_change_for_nothing_are_not_asked_for_any_more() -> None:
+    calms = Calms()
+    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 0.0)
+    for number in range(5):
+        assert (given := calms.of(ROCKET, 1.0)) is not None
+        found = Calm(f"mark {number}", CALM.report)
+        calms.ended(ROCKET, replace(WISH, calm=given), found, 1.0)
+    assert calms.of(ROCKET, 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("trouble", "verdict"),
+    [
+        (None, Verdict.WELL),
+        (Unreachable("it"), Verdict.UNREACHABLE),
+        (CredentialsRefused("it", status=401), Verdict.REFUSED),
+        (CredentialsRefused("it", status=403), Verdict.FAILED),
+        (NotFound("it", status=404), Verdict.FAILED),
+        (BadAnswer("it"), Verdict.FAILED),
+        (NoSpace("it"), Verdict.FAILED),
+        (ValueError("a bug"), Verdict.FAILED),
+    ],
+)
+def test_only_a_refused_token_and_no_answer_are_the_services_trouble(
+    trouble: Exception | None, verdict: Verdict
+) -> None:
+    assert verdict_of(trouble) is verdict
