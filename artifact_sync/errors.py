@@ -26,6 +26,7 @@
     ├── UnsafePath              a remote name that may not become a path
     │   └── Collision           two remote names that would be one file
     ├── DiskError               the mirror's file system: read-only, I/O error   exit 6
+    │   ├── MirrorGone          unmounted, or another in its place               exit 6
     │   └── NoSpace             full, or below ``min_free``                      exit 6
     └── Interrupted             SIGINT or SIGTERM                                exit 130
 
@@ -328,6 +329,17 @@ class DiskError(ArtifactSyncError):
 
     reason = Reason.DISK
     verdict = Verdict.OURS
+
+
+class MirrorGone(DiskError):
+    """The mirror's root is not the folder any more that was opened: unmounted, moved, removed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        super().__init__(
+            f"the mirror {root} is not there any more: its file system was unmounted, or another"
+            " folder has its place; nothing was changed: mount it again"
+        )
 
 
 class NoSpace(DiskError):

@@ -6,7 +6,7 @@ is from ``artifact_sync.errors``; a library's own exceptions never pass a seam.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -133,14 +133,26 @@ class Found:
     kind: Literal["file", "folder", "other"]
     """``other``: a symbolic link, a device, a socket."""
     size: int = 0
+    changed: float = field(default=0.0, compare=False)
+    """When the file or its attributes were last changed: seconds, as ``datetime.timestamp``."""
 
 
 class Mirror(Protocol):
     """The mirror's tree. Blocking calls, to be made off the event loop; safe from many threads.
 
     A path is opened folder by folder without following symbolic links below the root. Raises
-    ``NoSpace`` and ``DiskError``.
+    ``NoSpace`` and ``DiskError``; above all ``MirrorGone``, with nothing done, once the root is
+    not the one any more that was opened. It is well again when that one is back.
     """
+
+    def check(self) -> None:
+        """Raise ``MirrorGone`` or ``DiskError`` when it is not there as it was opened. Cheap."""
+
+    def wrote(self, path: str) -> bool:
+        """Whether this process has lately put there, or removed from there, what it finds now.
+
+        A look, without reading the file. False says nothing: of some of its doings it knows none.
+        """
 
     def find(self, path: MirrorPath) -> Found | None:
         """What stands there, or None. A path through something that is no folder is None."""
@@ -302,6 +314,15 @@ class Ledger(Protocol):
         but not those of a run that the selection leaves out (``settle`` with ``kept`` None).
         """
 
+    async def next_look(self, repo: RepoName, selection: str) -> datetime | None:
+        """When the first of the runs that are not settled for the selection is due.
+
+        Long ago when one is due at once; None when all are settled.
+        """
+
+    async def at(self, path: MirrorPath) -> Sequence[ArtifactRow]:
+        """Mirrored artifacts whose path is this or lies below it, up to 10,000, by path."""
+
     async def settled_totals(
         self, repo: RepoName, selection: str, since: datetime | None
     ) -> tuple[int, int]:
@@ -318,6 +339,12 @@ class Ledger(Protocol):
 
     async def end_pass(self, number: int, report: Report, at: datetime) -> None:
         """The pass has ended with this result for its repository."""
+
+    async def ping(self) -> None:
+        """Return once the ledger has answered a trivial question."""
+
+    async def size(self) -> int | None:
+        """Bytes that it takes on disk; None when it is not a file of this machine."""
 
     async def aclose(self) -> None:
         """Commit what is queued and close. May be called twice."""

@@ -17,7 +17,7 @@ from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotF
 from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded
 from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.report import Report
-from artifact_sync.run_sync import Mode, RunSync, Selection, is_due, next_look
+from artifact_sync.run_sync import LAST_RETRY, Mode, RunSync, Selection, is_due, next_look
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -232,7 +232,14 @@ class RepoSync:
             self._notify(Noticed(message))
 
     async def _look(self, key: RunKey, row: RunRow | None) -> None:
-        await self._guard(self._look_at(key, row), key.run)
+        """Look at a run; one that cannot be looked at is put off."""
+        try:
+            await self._look_at(key, row)
+        except Exception as error:  # noqa: BLE001 - one bad run never stops the others
+            self._fail_all(error, key.run)
+            if row is not None and not self.crew.works.gate.closed:
+                again = next_look(row.looks, self.crew.works.tools.clock.now(), LAST_RETRY)
+                await self._guard(self.crew.works.ledger.look_again(key, again), key.run)
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
         """Get a run and, when it has finished and is wanted, bring it into the mirror."""
@@ -291,8 +298,11 @@ class RepoSync:
             await work
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             self.trouble = error if run is None else self.trouble
-            for reason, message in reasons_of(error, repo=str(self.repo), run=run):
-                self._fail(run, reason, message)
+            self._fail_all(error, run)
+
+    def _fail_all(self, error: Exception, run: str | None) -> None:
+        for reason, message in reasons_of(error, repo=str(self.repo), run=run):
+            self._fail(run, reason, message)
 
     def _fail(self, run: str | None, reason: Reason, message: str) -> None:
         failure = Failure(str(self.repo), reason, message, run)

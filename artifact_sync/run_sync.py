@@ -39,7 +39,7 @@ _BATCH = 500
 _FIRST_LOOK = timedelta(minutes=1)
 _LAST_LOOK = timedelta(hours=6)
 """The longest delay until the next look at something that may come, ..."""
-_LAST_RETRY = timedelta(hours=1)
+LAST_RETRY = timedelta(hours=1)
 """... and at something that has failed."""
 
 
@@ -217,7 +217,7 @@ class RunSync:
         if self.mode.only is not None:
             return  # whether the run needs more is for the next pass to say
         if self._open:
-            most = _LAST_LOOK if self._complete else _LAST_RETRY
+            most = _LAST_LOOK if self._complete else LAST_RETRY
             await ledger.look_again(run.key, next_look(looks, now, most))
         else:
             await ledger.settle(run.key, self.selection.rules.fingerprint, kept)

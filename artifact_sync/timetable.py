@@ -64,9 +64,9 @@ def rate_at(timetable: Timetable, minute_of_day: int) -> int | None:
 
 
 def next_change(timetable: Timetable, minute_of_day: int) -> int | None:
-    """In how many minutes, 1 to 1,440, another rate begins to hold; None: never."""
+    """In how many minutes, 1 to 1,439, another rate begins to hold; None: never."""
     now = rate_at(timetable, minute_of_day)
-    waits = ((minute - minute_of_day - 1) % DAY + 1 for minute, rate in timetable if rate != now)
+    waits = ((minute - minute_of_day) % DAY for minute, rate in timetable if rate != now)
     return min(waits, default=None)
 
 

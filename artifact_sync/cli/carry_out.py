@@ -8,7 +8,7 @@ import signal
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 import structlog
@@ -16,7 +16,7 @@ import structlog
 from artifact_sync.cli.options import Verbosity, session, token
 from artifact_sync.cli.progress import Bars, Lines, wants_bars
 from artifact_sync.cli.result import as_object, plan_lines, summary
-from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason
+from artifact_sync.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.events import RunPlanned
 from artifact_sync.model import Failure
 from artifact_sync.repo_sync import reasons_of
@@ -29,19 +29,33 @@ if TYPE_CHECKING:
     from artifact_sync.credentials import Token
     from artifact_sync.events import Event, Observer
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Pass, Wish
+    from artifact_sync.sync import Wish
 
 
 _log = structlog.get_logger(__name__)
 
+_STOPPING = "stopping; what came so far is kept (once more: stop at once)"
+
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """How a pass is shown."""
+    """How a pass is carried out and shown."""
 
     as_json: bool = False
     dry_run: bool = False
     bars: bool = True
+    ask: bool = False
+    """A daemon that holds the mirror may do it instead."""
+    jobs: int | None = None
+    """As the user has said; a daemon has its own."""
+
+
+class Reporting(Protocol):
+    """What has begun, and can tell at any time what it has done so far."""
+
+    @property
+    def report(self) -> Report:
+        """So far."""
 
 
 def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int:
@@ -72,7 +86,7 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
 
 async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
     """Carry out a pass and show its progress. Raises what kept it from beginning."""
-    begun: list[Pass] = []
+    begun: list[Reporting] = []
 
     async def whole() -> None:
         async with opened(config, wish, observer, known) as one_pass:
@@ -80,13 +94,25 @@ async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None
             await one_pass.run()
 
     with _shown(config, manner) as observer:
-        return await _until_stopped(whole(), begun)
+        try:
+            return await until_stopped(whole(), begun, _STOPPING)
+        except MirrorBusy as busy:
+            if not manner.ask:
+                raise
+            from artifact_sync.cli.hand_over import Handing  # noqa: PLC0415 - it is rarely needed
+
+            return await Handing(config, wish, manner.jobs, busy).over(observer)
 
 
-async def _until_stopped(whole: Coroutine[None, None, None], begun: list[Pass]) -> Report:
-    """The pass's report, whatever ended it; that of an interrupted one says so."""
+async def until_stopped(
+    whole: Coroutine[None, None, None], begun: list[Reporting], word: str
+) -> Report:
+    """The pass's report, whatever ended it; that of an interrupted one says so.
+
+    ``word``: what is said when the user stops it. Raises what kept the pass from beginning.
+    """
     work = asyncio.ensure_future(whole)
-    with _stopping(work) as stopped:
+    with _stopping(work, word) as stopped:
         await asyncio.wait([work])
     error = None if work.cancelled() else work.exception()
     interrupted = work.cancelled() or (stopped.is_set() and error is not None)
@@ -106,7 +132,7 @@ def _interrupted() -> Failure:
 
 
 @contextmanager
-def _stopping(work: asyncio.Future[None]) -> Iterator[asyncio.Event]:
+def _stopping(work: asyncio.Future[None], word: str) -> Iterator[asyncio.Event]:
     """Let the first SIGINT or SIGTERM end the pass in order, and a second one the process.
 
     The event tells whether one has come.
@@ -120,7 +146,7 @@ def _stopping(work: asyncio.Future[None]) -> Iterator[asyncio.Event]:
         for number in signals:
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
-        _log.warning("stopping; what came so far is kept (once more: stop at once)")
+        _log.warning(word)
         work.cancel()
 
     try:

@@ -16,13 +16,12 @@ from artifact_sync.events import (
     DownloadBegan,
     Downloaded,
     Failed,
+    FetchBegan,
     LinkRenewed,
     Noticed,
     Retrying,
     RunCompleted,
-    RunPlanned,
 )
-from artifact_sync.model import Action
 
 if TYPE_CHECKING:
     from artifact_sync.events import Event, Observer
@@ -158,8 +157,8 @@ class Bars:
     def notify(self, event: Event) -> None:
         """Show it."""
         match event:
-            case RunPlanned(plan):
-                self._amounts.planned += sum(1 for _ in plan.having(Action.DOWNLOAD))
+            case FetchBegan(_, files):
+                self._amounts.planned += files
             case DownloadBegan(key, total, offset):
                 self._begin(key, total, offset)
             case BytesArrived(key, count):

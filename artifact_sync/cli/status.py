@@ -1,22 +1,26 @@
-"""``artifact-sync status``: what the ledger holds, a repository at a time. Reads only."""
+"""``artifact-sync status``: what the ledger holds, a repository at a time, and what a daemon does.
+
+Reads only. The words for a daemon's state are ``live``'s.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from artifact_sync.cli.options import as_json, common, configuration, root
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
     from pathlib import Path
 
-    from artifact_sync.model import Totals
+    from artifact_sync.daemon.desk import DaemonState
     from artifact_sync.settings import Config
+    from artifact_sync.status import RepoStatus
 
 
 @click.command(
@@ -24,77 +28,118 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   artifact-sync status --root ./mirror
-  artifact-sync status --json | jq '.repositories[].states'""",
+  artifact-sync status --json | jq '.repositories[].states'
+  artifact-sync status --json | jq '.daemon.passes'""",
 )
 @root
 @as_json
 @common
-def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> None:
+def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
     """What the ledger holds of each repository: runs, files, sizes, states, the last pass.
 
-    Looks at the ledger only: verify looks at the files. Works beside a running sync.
+    While a daemon runs, what it does now, too. Looks at the ledger only: verify looks at the files.
+    Works beside a running sync.
     """
     from artifact_sync.cli.wishes import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
 
     config = with_flags(configuration(config_file), Flags(root=root))
-    totals = asyncio.run(_totals(config))
-    if as_json:
-        click.echo(json.dumps({"repositories": [_object(it) for it in totals]}))
-        return
-    for line in _lines(totals, config):
-        click.echo(line)
+    found = asyncio.run(_found(config))
+    lines = [json.dumps(found)] if as_json else _lines(found, config)
+    click.echo("\n".join(lines))
+    return _complain(found.get("error"))
 
 
-async def _totals(config: Config) -> list[Totals]:
-    from artifact_sync.wiring.store import opened_to_read  # noqa: PLC0415 - keeps --help quick
+def _complain(error: object) -> int:
+    """Tell that the daemon could not read its ledger; the exit code."""
+    if not error:
+        return 0
+    from structlog import get_logger  # noqa: PLC0415 - slow, and rarely needed
+
+    get_logger(__name__).error(f"the daemon cannot read its ledger: {error}")
+    return 1
+
+
+async def _found(config: Config) -> dict[str, Any]:
+    """The object of ``--json``: the daemon's, or the ledger's where there is none."""
+    return await _asked(config) or {"repositories": await _totals(config), "daemon": None}
+
+
+async def _asked(config: Config) -> dict[str, Any] | None:
+    """What the daemon says, if there is one. That it says nothing is no reason to fail."""
+    from artifact_sync.daemon.client import asked_status  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.errors import ArtifactSyncError  # noqa: PLC0415 - likewise
+    from artifact_sync.mirror.layout import OWN  # noqa: PLC0415 - likewise
+    from artifact_sync.wiring.store import root_of  # noqa: PLC0415 - likewise
+
+    try:
+        return await asked_status(root_of(config) / OWN)
+    except ArtifactSyncError as error:
+        from structlog import get_logger  # noqa: PLC0415 - slow, and rarely needed
+
+        get_logger(__name__).warning(f"without the daemon's word: {error}")
+        return None
+
+
+async def _totals(config: Config) -> list[dict[str, Any]]:
+    from artifact_sync.status import as_object  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.wiring.store import opened_to_read  # noqa: PLC0415 - likewise
 
     async with opened_to_read(config) as store:
-        return [await store.ledger.totals(repo) for repo in await store.ledger.repositories()]
+        repositories = await store.ledger.repositories()
+        return [as_object(await store.ledger.totals(repo)) for repo in repositories]
 
 
-def _object(totals: Totals) -> dict[str, Any]:
-    return {
-        "repo": str(totals.repo),
-        "runs": totals.runs,
-        "settled": totals.settled,
-        "bytes": totals.bytes,
-        "states": {str(state): count for state, count in totals.states.items()},
-        "newest_run": totals.newest_run,
-        "last_mirrored": _moment(totals.last_mirrored),
-        "last_pass": _moment(totals.last_pass),
-        "last_complete": _moment(totals.last_complete),
-        "last_error": totals.last_error,
-    }
+def _lines(found: dict[str, Any], config: Config) -> list[str]:
+    """For people: what a daemon does, a table, and the last error of whoever has one."""
+    from artifact_sync.cli.live import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.result import printable, table  # noqa: PLC0415 - likewise
+    from artifact_sync.daemon.desk import DaemonState  # noqa: PLC0415 - likewise
+    from artifact_sync.status import RepoStatus  # noqa: PLC0415 - likewise
+
+    now = datetime.now(UTC)
+    repos = msgspec.convert(found["repositories"], list[RepoStatus])
+    daemon = msgspec.convert(found["daemon"], DaemonState | None)
+    errors = {it.repo: f"last error of {it.repo}: {it.last_error}" for it in repos if it.last_error}
+    if daemon is not None:
+        known = {it.repo for it in repos}
+        names = (it.repo for it in daemon.repositories)
+        repos += [RepoStatus(repo=name) for name in names if name not in known]
+        errors |= look_errors(daemon)
+    lines = live_lines(daemon, now) if daemon is not None else []
+    if repos:
+        lines += table(_rows(repos, daemon, now))
+    else:
+        lines += [f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync ORG/REPO"]
+    return lines + [printable(errors[repo]) for repo in sorted(errors)]
 
 
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment is not None else None
+def _rows(
+    repos: list[RepoStatus], daemon: DaemonState | None, now: datetime
+) -> list[tuple[str, ...]]:
+    from artifact_sync.cli.live import next_look  # noqa: PLC0415 - keeps --help quick
+
+    head = ("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")
+    rows = [_row(it, now) for it in sorted(repos, key=lambda it: it.repo)]
+    if daemon is None:
+        return [head, *rows]
+    states = {it.repo: it for it in daemon.repositories}
+    looks = [next_look(states.get(it.repo)) for it in sorted(repos, key=lambda it: it.repo)]
+    return [(*head, "NEXT LOOK"), *((*row, look) for row, look in zip(rows, looks, strict=True))]
 
 
-def _lines(totals: Sequence[Totals], config: Config) -> list[str]:
-    """A table for people, and the last error of whoever has one."""
-    from datetime import UTC, datetime  # noqa: PLC0415 - beside its only use
-
-    from artifact_sync.cli.result import age, printable, size, table  # noqa: PLC0415 - likewise
+def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
+    from artifact_sync.cli.result import age, printable, size  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.model import State  # noqa: PLC0415 - likewise
 
-    if not totals:
-        return [f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync ORG/REPO"]
-    now = datetime.now(UTC)
-    rows = [("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")]
-    for it in totals:
-        outstanding = sum(n for state, n in it.states.items() if state is not State.MIRRORED)
-        mirrored = it.states.get(State.MIRRORED, 0)
-        rows.append(
-            (
-                printable(str(it.repo)),
-                f"{it.runs:,}",
-                f"{mirrored:,}",
-                size(it.bytes),
-                f"{outstanding:,}",
-                age(it.last_pass, now),
-                age(it.last_complete, now),
-            )
-        )
-    errors = [f"{it.repo}: {it.last_error}" for it in totals if it.last_error]
-    return table(rows) + [f"last error of {printable(error)}" for error in errors]
+    if it.repo.endswith("/*"):  # on a daemon's schedule: the organisation's list is looked at
+        return (printable(it.repo), *["-"] * 6)
+    outstanding = sum(n for state, n in it.states.items() if state != State.MIRRORED)
+    ages = (datetime.fromisoformat(at) if at else None for at in (it.last_pass, it.last_complete))
+    return (
+        printable(it.repo),
+        f"{it.runs:,}",
+        f"{it.states.get(State.MIRRORED, 0):,}",
+        size(it.bytes),
+        f"{outstanding:,}",
+        *(age(at, now) for at in ages),
+    )

@@ -48,7 +48,8 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
     """Mirror the artifacts of finished runs, once.
 
     Without ORG/REPO: every repository of the configuration. ORG/* stands for every repository of an
-    organisation. With --root and a repository it needs no configuration at all.
+    organisation. With --root and a repository it needs no configuration at all. While a daemon
+    holds the mirror, the daemon does it, and its progress and result are shown here.
     """
     from artifact_sync.cli.carry_out import Manner, carry_out  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.wishes import Flags, wish_of, with_flags  # noqa: PLC0415 - likewise
@@ -60,4 +61,5 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
         wish = wish_of(config, flags, os.environ)
         return with_flags(config, flags), wish
 
-    return carry_out(prepare, Manner(as_json, flags.dry_run, bars=not no_progress))
+    manner = Manner(as_json, flags.dry_run, not no_progress, ask=not flags.dry_run, jobs=flags.jobs)
+    return carry_out(prepare, manner)

@@ -40,7 +40,7 @@ def limit() -> Kind:
         "additionalProperties": False,
         "patternProperties": {rf"^\s*{TIME}\s*$": either(_NUMBER, _RATE)},
     }
-    text = f"{_RATE}|{_CHANGE}(?:{_GAP}{_CHANGE})*"
+    text = f"{_RATE}|{_CHANGE}(?:{_GAP}{_CHANGE})*,?"
     return Kind(_read, either({"anyOf": [_NUMBER, table]}, text), write=format_limit)
 
 

@@ -134,7 +134,8 @@ class _Reading:
 
         One of the list that stands in the file keeps what the file says of it.
         """
-        self.values("repo", written.everywhere)  # tells what is wrong with it, used or not
+        everywhere = over("repo", {}, written.everywhere)
+        self.values("repo", everywhere)  # tells what is wrong with it, used or not
         of_file = self._unique(written.repos)
         if written.names is None:
             return tuple(of_file.values())

@@ -1,6 +1,7 @@
 """The daemon's side of its Unix socket: ``sync`` and ``status`` that run beside it are answered.
 
-What is said is ``wire``'s, a single connection ``talk``'s, and the ``Desk`` knows the answers. Nothing that a client sends or leaves undone harms the daemon.
+What is said is ``wire``'s, a single connection ``talk``'s, and the ``Desk`` knows the answers.
+Nothing that a client sends or leaves undone harms the daemon.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from artifact_sync.daemon.wire import (
     LONGEST_REQUEST,
     Alive,
     Begun,
+    DaemonBusy,
     Error,
     Garbled,
     Status,
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
     from artifact_sync.report import Report
 
 _log = structlog.get_logger(__name__)
+
+_CROWDED = "too many ask the daemon at the same time: try again in a while"
+
+_NO_LEDGER = "the ledger gives no answer"
 
 _FLOOD = 8
 """So many times the clients that are answered get at least a refusal."""
@@ -133,10 +139,11 @@ class Control:
 
     async def _status(self) -> bytes:
         try:
-            status = await self._desk.status()
-        except ArtifactSyncError as error:  # of the ledger; the rest is known all the same
-            live = msgspec.to_builtins(self._desk.live())
-            status = {"repositories": [], "daemon": live, "error": str(error)}
+            async with asyncio.timeout(self._limits.ledger):
+                status = await self._desk.status()
+        except (ArtifactSyncError, TimeoutError) as error:  # the rest is known all the same
+            live, why = msgspec.to_builtins(self._desk.live()), str(error) or _NO_LEDGER
+            status = {"repositories": [], "daemon": live, "error": why}
         line = line_of(Status(status))
         if len(line) > LONGEST_ANSWER:
             raise UsageError("there is more to tell than fits: artifact-sync ls tells it in parts")
@@ -145,6 +152,8 @@ class Control:
     async def _sync(self, request: SyncRequest, talk: Talk) -> None:
         """Have a pass carried out, which goes on when the client does not."""
         self._check(request)
+        if len(self._works) >= self._limits.clients:  # of clients that have left
+            raise DaemonBusy(_CROWDED)
         outbox = Outbox(talk.abort)
         work = asyncio.create_task(self._desk.carry_out(request.wish, outbox))
         self._works.add(work)
@@ -179,7 +188,9 @@ class Control:
     async def _stream(self, work: Task[Report], outbox: Outbox, talk: Talk) -> None:
         while not work.done():
             await outbox.stirred(self._limits.alive)
-            await talk.send(_lines(outbox.take()) or line_of(Alive()))
+            lines = _lines(outbox.take())
+            if lines or not work.done():
+                await talk.send(lines or line_of(Alive()))
             await asyncio.wait([work], timeout=_PAUSE)
         await talk.send(_lines(outbox.take()))
 
@@ -193,12 +204,6 @@ class Control:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class TooMany(ArtifactSyncError):
-    """More clients than the daemon answers at a time."""
-
-    reason = Reason.BUSY
-
-
 def _admit(talk: Talk, *, crowded: bool) -> None:
     """``ArtifactSyncError`` when a client is not to be listened to."""
     user = talk.user
@@ -206,7 +211,7 @@ def _admit(talk: Talk, *, crowded: bool) -> None:
         _log.warning("another user was refused on the socket", user=user)
         raise UsageError("the daemon answers its own user and root only")
     if crowded:
-        raise TooMany("too many ask the daemon at the same time: try again in a while")
+        raise DaemonBusy(_CROWDED)
 
 
 def _lines(events: Iterable[Event]) -> bytes:

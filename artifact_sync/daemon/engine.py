@@ -75,5 +75,8 @@ class Engine(Protocol):
         ``ConfigError`` when it cannot be read: the old one stays.
         """
 
+    def replaced(self) -> bool:
+        """Whether another mirror stands where ours was, when ``Mirror.check`` says so. Blocking."""
+
     def allowed(self) -> int | None:
         """Bytes a second that downloads may take now; None: as many as come."""

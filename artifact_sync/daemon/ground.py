@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from artifact_sync.errors import DiskError, Reason
+from artifact_sync.errors import DiskError, MirrorGone, Reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -26,15 +26,28 @@ _GROWN = 1 << 20
 
 
 class Ground:
-    """``again`` is called with repositories that are worth another look, eagerly; None: all."""
+    """``again`` is called with repositories that are worth another look, eagerly; None: all.
 
-    def __init__(self, engine: Engine, again: Callable[[frozenset[RepoName] | None], None]) -> None:
+    ``leave`` is called when another mirror stands at the root, which only a new process can open.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        again: Callable[[frozenset[RepoName] | None], None],
+        leave: Callable[[], None],
+    ) -> None:
         self._engine = engine
         self._again = again
+        self._leave = leave
+        self.replaced = False
+        """Whether ``leave`` was called."""
         self.free: int | None = None
         """Bytes free, as of the last look."""
         self.gone = ""
         """Why the mirror cannot be used; empty: it can."""
+        self.ledger_size: int | None = None
+        """Bytes of the ledger, as of the last look; None: a server's, or not known."""
         self._short: set[RepoName] = set()
         """Repositories whose last pass found no room."""
         self._least = 0
@@ -52,8 +65,12 @@ class Ground:
             free = await self._engine.offload(self._checked)
         except DiskError as error:
             self._lost(str(error))
+            if isinstance(error, MirrorGone) and await self._engine.offload(self._engine.replaced):
+                self.replaced = True
+                self._leave()
             return
         self.free = free
+        self.ledger_size = await self._engine.ledger.size()
         if self.gone:
             self.gone = ""
             _log.warning("the mirror is there again; every repository is looked at")

@@ -30,8 +30,8 @@ class Outbox:
         self._overflow = overflow
         self._most = most
         self._events: list[Event] = []
-        self._bytes: dict[ArtifactKey, int] = {}
-        """Where in the events further bytes of a file may be added."""
+        self._bytes: dict[ArtifactKey, tuple[int, int]] = {}
+        """Where in the events further bytes of a file are added, and how many stand there."""
         self._stir = asyncio.Event()
         self._closed = False
 
@@ -68,14 +68,14 @@ class Outbox:
         return events
 
     def _count(self, event: BytesArrived) -> None:
-        at = self._bytes.get(event.key)
-        if at is not None:
-            before = self._events[at]
-            assert isinstance(before, BytesArrived)  # noqa: S101 - for the type checker
-            self._events[at] = BytesArrived(event.key, before.count + event.count)
-        elif len(self._events) < min(_CROWDED, self._most):
-            self._bytes[event.key] = len(self._events)
+        at, before = self._bytes.get(event.key, (len(self._events), 0))
+        if not before:
+            if at >= _CROWDED:
+                return
             self._events.append(event)
+        total = before + event.count
+        self._events[at] = BytesArrived(event.key, total)
+        self._bytes[event.key] = at, total
 
     def _keep(self, event: Event) -> None:
         if isinstance(event, DownloadBegan):  # a watcher counts from its offset again

@@ -10,6 +10,7 @@ import os
 import socket
 import stat
 import struct
+import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,14 +30,14 @@ _UCRED = struct.Struct("3i")
 
 def offered() -> bool:
     """Whether this system has Unix sockets, as far as Python knows."""
-    return hasattr(socket, "AF_UNIX")
+    return sys.platform != "win32" and hasattr(socket, "AF_UNIX")
 
 
 @contextmanager
 def bound(own: Path) -> Iterator[socket.socket]:
     """A socket bound in the mirror's own folder, not listening yet; removed at the end.
 
-    ``OSError``. Whoever calls holds the mirror's lock, so that a socket which is there is a dead daemon's.
+    ``OSError``. The caller holds the mirror's lock: a socket that is there is a dead daemon's.
     """
     with _folder(own) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         _make_way(folder)

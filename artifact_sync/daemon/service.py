@@ -21,6 +21,7 @@ from artifact_sync.daemon.passes import Passes
 from artifact_sync.daemon.roster import STAR, Roster, is_star
 from artifact_sync.daemon.verdict import verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
+from artifact_sync.events import RunPlanned
 from artifact_sync.model import FINISHED, RepoName, RunKey
 from artifact_sync.repo_sync import Calm
 from artifact_sync.rules import Rules
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.events import Observer
+    from artifact_sync.events import Event, Observer
     from artifact_sync.schedule import Turn
     from artifact_sync.settings import Config, RepoSettings
 
@@ -63,13 +64,13 @@ class Daemon:
     ) -> None:
         self.engine = engine
         self.agenda = agenda
-        self.passes = Passes(engine, board, watchers)
+        self.passes = Passes(engine, board, (*watchers, self))
         self.roster = Roster(engine.config.repo)
         self.lags = Lags()
         self.calms = Calms()
         self.must_look: Callable[[], bool] = lambda: False
         """Whether each pass has to see for itself if the mirror's files stand."""
-        self.ground = Ground(engine, self._look_again)
+        self.ground = Ground(engine, self._look_again, self.stop)
         self.stopping = asyncio.Event()
         self.tried = asyncio.Event()
         """Set once the first listing was tried."""
@@ -82,10 +83,25 @@ class Daemon:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._tokens = asyncio.Lock()
 
+    def notify(self, event: Event) -> None:
+        """Events of the passes: one that has got a run's answer has reached the service."""
+        if isinstance(event, RunPlanned):
+            for notice in self.agenda.answered(event.plan.run.key.repo, self.moment):
+                say(notice)
+            self._stir.set()
+
     @property
     def moment(self) -> Moment:
         """Now, by both clocks."""
         return Moment(self.engine.clock.monotonic(), self.engine.clock.now())
+
+    async def remember(self) -> None:
+        """Learn from the ledger when repositories were last complete."""
+        moment, ledger = self.moment, self.engine.ledger
+        for repo in await ledger.repositories():
+            complete = (await ledger.totals(repo)).last_complete
+            if complete is not None:
+                self.lags.was_complete(repo, -moment.until(complete), moment.monotonic)
 
     async def run(self) -> None:
         """Begin what is due, until ``stop``; then let files in flight finish, for a while."""

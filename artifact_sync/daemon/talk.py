@@ -29,6 +29,8 @@ class Limits:
     """For the whole request."""
     taking: float = 300.0
     """For what was sent to be taken; a client may be suspended for a while."""
+    ledger: float = 5.0
+    """For the ledger's part of the status."""
     parting: float = 2.0
     """For last words when the daemon ends."""
     alive: float = 10.0

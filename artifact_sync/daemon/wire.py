@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from artifact_sync.daemon.told import Failure, Told, event_of, fields, told, told_failure
-from artifact_sync.errors import Reason, UsageError
+from artifact_sync.errors import ArtifactSyncError, Reason, UsageError
+from artifact_sync.events import Event
 from artifact_sync.report import Report
 from artifact_sync.run_sync import Mode
 from artifact_sync.settings import RepoSettings  # noqa: TC001 - msgspec reads the annotations
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from artifact_sync import model
-    from artifact_sync.events import Event
 
 VERSION: Literal[1] = 1
 """Of all this. ``v``, ``is``, ``error``, ``reason`` and ``message`` mean the same in every one."""
@@ -34,6 +34,12 @@ LONGEST_ANSWER = 16 * 1024 * 1024
 _BATCH = 256 * 1024
 _OVERHEAD = 256
 """Characters of the failures in a line, and what each has beside its texts."""
+
+
+class DaemonBusy(ArtifactSyncError):
+    """The daemon has too many clients already."""
+
+    reason = Reason.BUSY
 
 
 class Garbled(ValueError):
@@ -127,6 +133,7 @@ class Error(msgspec.Struct, frozen=True, tag_field="is", tag="error"):
 
 _Own = Begun | Alive | Failures | Result | Status | Error
 _Line = _Own | Told
+Answer = Event | _Own
 
 _HEAD, _REQUEST, _LINE = map(msgspec.json.Decoder, (_Head, Request, _Line))
 
@@ -187,7 +194,7 @@ def line_of(answer: _Line) -> bytes:
         return text.encode("utf-8", "replace") + b"\n"
 
 
-def read_answer(line: bytes) -> Event | Begun | Alive | Failures | Result | Status | Error:
+def read_answer(line: bytes) -> Answer:
     """What a line of an answer says. ``Garbled``."""
     said: _Line = _decoded(line, _LINE)
     return said if isinstance(said, _Own) else event_of(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import select, text, tuple_
+from sqlalchemy import and_, or_, select, text, tuple_
 
 from artifact_sync.ledger.rows import artifact_row, select_artifacts
 from artifact_sync.ledger.runs import Place, created_since, newest_first
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import ArtifactKey, ArtifactRow, RepoName, RunKey
 
 _BATCH = 500
+_MOST_AT = 10_000
 
 _IS_MIRRORED = artifacts.c.state == State.MIRRORED.value
 _COUNT = sum((runs.c[state.value] for state in State if state is not State.WANTED), runs.c.wanted)
@@ -59,6 +60,14 @@ def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, Artifact
     query = select_artifacts().where(artifacts.c.run_id == find_run(connection, key))
     rows = map(artifact_row, connection.execute(query.order_by(artifacts.c.id)))
     return {row.key: row for row in rows}
+
+
+def at(connection: Connection, path: str) -> Sequence[ArtifactRow]:
+    """Mirrored artifacts at a path or below it: a range of the index, in byte order."""
+    below = and_(artifacts.c.path >= f"{path}/", artifacts.c.path < f"{path}0")  # 0 follows /
+    query = select_artifacts().where(_IS_MIRRORED, or_(artifacts.c.path == path, below))
+    found = connection.execute(query.order_by(artifacts.c.path).limit(_MOST_AT))
+    return [artifact_row(row) for row in found]
 
 
 def mirrored(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Failure,
         Horizon,
         Mirrored,
+        MirrorPath,
         RepoName,
         Run,
         RunKey,
@@ -160,6 +161,12 @@ class Recorder:
         wanting = Wanting(repo, selection, since)
         return await self._worker.read(partial(tallies.settled_totals, wanting=wanting))
 
+    async def next_look(self, repo: RepoName, selection: str) -> datetime | None:
+        return await self._worker.read(partial(runs.next_look, repo=repo, selection=selection))
+
+    async def at(self, path: MirrorPath) -> Sequence[ArtifactRow]:
+        return await self._worker.read(partial(readings.at, path=path))
+
     async def repositories(self) -> Sequence[RepoName]:
         return await self._worker.read(runs.all_repositories)
 
@@ -171,6 +178,12 @@ class Recorder:
 
     async def end_pass(self, number: int, report: Report, at: datetime) -> None:
         await self._worker.write(partial(tallies.end_pass, number=number, report=report, at=at))
+
+    async def ping(self) -> None:
+        await self._worker.read(tallies.layout)
+
+    async def size(self) -> int | None:
+        return await self._worker.read(tallies.size)
 
     async def aclose(self) -> None:
         await self._worker.stop()

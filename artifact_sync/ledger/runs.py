@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, func, insert, or_, select, tuple_, update
@@ -13,7 +14,6 @@ from artifact_sync.model import Horizon, RepoName, RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from datetime import datetime
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import Run, RunRow
 
 _BATCH = 200
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Place(NamedTuple):
@@ -201,6 +202,18 @@ def _other_selections(connection: Connection, repo_id: int | None, selection: st
         if value != selection:
             yield value
         value = connection.execute(lowest.where(runs.c.settled_for > value)).scalar()
+
+
+def next_look(connection: Connection, repo: RepoName, selection: str) -> datetime | None:
+    """When the first run that is not settled is due; those with no time are due long ago."""
+    repo_id = find_repo(connection, repo)
+    moments: list[datetime] = []
+    for other in _other_selections(connection, repo_id, selection):
+        whose = runs.c.repo_id == repo_id, runs.c.settled_for == other
+        query = select(func.count(), func.count(runs.c.next_look), func.min(runs.c.next_look))
+        every, timed, first = connection.execute(query.where(*whose)).one()
+        moments += [_LONG_AGO] if timed < every else [first]
+    return min(moments, default=None)
 
 
 def settle(tx: Transaction, key: RunKey, selection: str, kept: int | None) -> None:

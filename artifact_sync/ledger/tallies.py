@@ -142,3 +142,11 @@ def _forget_old(connection: Connection, repo_id: int) -> None:
     oldest = connection.execute(newest.offset(_PASSES_KEPT).limit(1)).scalar()
     if oldest is not None:
         connection.execute(delete(passes).where(of_repo, passes.c.id <= oldest))
+
+
+def size(connection: Connection) -> int | None:
+    """Bytes of an SQLite file, its write-ahead log left out; None for a server."""
+    if connection.dialect.name != "sqlite":
+        return None
+    pages = connection.execute(text("PRAGMA page_count")).scalar() or 0
+    return int(pages) * int(connection.execute(text("PRAGMA page_size")).scalar() or 0)

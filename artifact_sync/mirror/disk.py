@@ -27,7 +27,9 @@ from artifact_sync.mirror.folders import is_folder, open_folder
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import shown
 from artifact_sync.mirror.own import STAGING, prepare
+from artifact_sync.mirror.replacing import is_file, is_link, same
 from artifact_sync.mirror.tree import InTheWay, Tree, split
+from artifact_sync.mirror.written import Written
 from artifact_sync.model import MirrorPath
 from artifact_sync.ports import Found
 
@@ -37,12 +39,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.mirror.folders import Folder
+    from artifact_sync.mirror.replacing import Replaceable
     from artifact_sync.mirror.tree import Parts
     from artifact_sync.settings import Durability
 
     _Staged = tuple[Folder, str]
-    _Replaceable = Callable[[Folder, os.stat_result], bool]
-    """Whether what was found under a name in a folder may be replaced, as ours or the same."""
 
 _TRIES = 16
 """How often something new may appear in our way before we take it for a fight."""
@@ -74,27 +75,45 @@ class DiskMirror:
         self.staging = own / STAGING
         """The folder for staged files: on the mirror's own file system, the owner's alone."""
         self._opener = opener
-        self._tree = Tree(self.root, opener, durable=durability == "full")
+        with disk_errors(str(self.root), self.root):
+            self._tree = Tree(self.root, opener, durable=durability == "full")
         self._attic = Attic(self._tree, now)
+        self._written = Written()
         self._mode = 0o644 & ~umask()
+
+    def check(self) -> None:
+        """Raise ``MirrorGone`` when the mirror is not there; see ``ports.Mirror``."""
+        with self._errors(str(self.root)):
+            self._tree.check()
+
+    def wrote(self, path: str) -> bool:
+        """Whether what stands there is our own last doing; see ``ports.Mirror``."""
+        if not self._written.knows(path):
+            return False
+        with self._errors(path):
+            return self._written.left(path, self._look(split(path)))
+
+    def _look(self, parts: Parts) -> os.stat_result | None:
+        with self._tree.entered(parts[:-1]) as folder:
+            return folder.look(parts[-1]) if folder is not None else None
 
     def find(self, path: MirrorPath) -> Found | None:
         """What stands there; see ``ports.Mirror``."""
-        *above, name = split(path)
-        with self._errors(path), self._tree.entered(tuple(above)) as folder:
-            found = folder.look(name) if folder is not None else None
-        return Found(_kind(found), found.st_size) if found is not None else None
+        with self._errors(path):
+            found = self._look(split(path))
+        if found is None:
+            return None
+        return Found(_kind(found), found.st_size, max(found.st_mtime, found.st_ctime))
 
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
         """Put a staged file into its place; see ``ports.Mirror``."""
         parts = split(path)
+        self.check()  # staging is reached by its path
         with self._errors(path), self._opener(staged.parent) as source:
             if source.look(staged.name) is None and self._holds(path, sha256):
                 return None  # published before the crash
             size = self._finish(source.open(staged.name, os.O_RDWR))
-            return self._settle(
-                (source, staged.name), parts, _same(parts[-1], size, lambda: sha256)
-            )
+            return self._settle((source, staged.name), parts, same(parts[-1], size, lambda: sha256))
 
     def _holds(self, path: MirrorPath, sha256: str) -> bool:
         found = self.digest(path)
@@ -103,15 +122,15 @@ class DiskMirror:
     def publish_bytes(self, content: bytes, path: MirrorPath) -> str | None:
         """Put a small file into its place; see ``ports.Mirror``."""
         parts = split(path)
-        same = _same(parts[-1], len(content), lambda: hashlib.sha256(content).hexdigest())
+        same_file = same(parts[-1], len(content), lambda: hashlib.sha256(content).hexdigest())
         with self._errors(path), self._staged_file(content) as staged:
-            return self._settle(staged, parts, same)
+            return self._settle(staged, parts, same_file)
 
     def write_own(self, content: bytes, path: MirrorPath) -> None:
         """Replace a manifest; see ``ports.Mirror``. Only what is no file is displaced."""
         parts = split(path)
         with self._errors(path), self._staged_file(content) as staged:
-            self._settle(staged, parts, _is_file)
+            self._settle(staged, parts, is_file)
 
     def read_own(self, path: MirrorPath) -> bytes | None:
         """A manifest's content; see ``ports.Mirror``."""
@@ -134,13 +153,17 @@ class DiskMirror:
                 with suppress(FileNotFoundError):
                     folder.remove(parts[-1])
                 self._tree.sync(folder)
+                self._written.note(path, None)
             else:
                 self._attic.take(parts)
 
     def displace(self, path: MirrorPath) -> str | None:
         """Move what stands there out of the way; see ``ports.Mirror``."""
         with self._errors(path):
-            return self._attic.take(split(path))
+            moved = self._attic.take(split(path))
+        if moved is not None:
+            self._written.note(path, None)
+        return moved
 
     def digest(self, path: MirrorPath) -> tuple[int, str] | None:
         """Size and SHA-256 of a file as it is now; see ``ports.Mirror``."""
@@ -164,7 +187,7 @@ class DiskMirror:
         with self._errors(link):
             if self._target(parts) != wanted and self._offers_links:
                 with self._staged(lambda folder, name: folder.point(name, wanted)) as staged:
-                    self._settle(staged, parts, _is_link)
+                    self._settle(staged, parts, is_link)
 
     def unpoint(self, link: MirrorPath) -> None:
         """Remove a symbolic link; see ``ports.Mirror``."""
@@ -178,6 +201,7 @@ class DiskMirror:
 
     def free(self) -> int:
         """Bytes free for this user; see ``ports.Mirror``."""
+        self.check()
         with self._errors(str(self.root)):
             return shutil.disk_usage(self.root).free
 
@@ -205,7 +229,7 @@ class DiskMirror:
     def _finish(self, fd: int) -> int:
         return finish(fd, self._mode, durable=self._tree.durable)
 
-    def _settle(self, staged: _Staged, parts: Parts, replaceable: _Replaceable) -> str | None:
+    def _settle(self, staged: _Staged, parts: Parts, replaceable: Replaceable) -> str | None:
         """Rename something staged to its place, over nothing or over what may be replaced.
 
         Whatever else is in the way is displaced; the new place of what was displaced last.
@@ -222,7 +246,7 @@ class DiskMirror:
                 continue  # somebody has put something there since the look
         raise DiskError(f"{shown('/'.join(parts))}: something else keeps appearing in its place")
 
-    def _rename(self, staged: _Staged, parts: Parts, replaceable: _Replaceable) -> bool:
+    def _rename(self, staged: _Staged, parts: Parts, replaceable: Replaceable) -> bool:
         """Whether the place was free; then it is taken."""
         source, name = staged
         with self._tree.made(parts[:-1]) as folder:
@@ -231,6 +255,7 @@ class DiskMirror:
                 return False
             folder.take(parts[-1], source, name, fresh=found is None)
             self._tree.sync(folder)
+            self._written.note("/".join(parts), folder.look(parts[-1]))
         return True
 
     def _target(self, parts: Parts) -> str | None:
@@ -263,20 +288,3 @@ def _kind(found: os.stat_result) -> Literal["file", "folder", "other"]:
     if stat.S_ISREG(found.st_mode):
         return "file"
     return "folder" if is_folder(found) else "other"
-
-
-def _same(name: str, size: int, sha256: Callable[[], str]) -> _Replaceable:
-    """Whether a file in the way has the very content that is to be published."""
-
-    def same(folder: Folder, found: os.stat_result) -> bool:
-        return found.st_size == size and digest(folder, name) == (size, sha256())
-
-    return same
-
-
-def _is_file(_: Folder, found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode)
-
-
-def _is_link(_: Folder, found: os.stat_result) -> bool:
-    return stat.S_ISLNK(found.st_mode)

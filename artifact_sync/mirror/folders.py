@@ -79,6 +79,9 @@ class Folder(Protocol):
     def sync(self) -> None:
         """Make the names in it durable."""
 
+    def itself(self) -> os.stat_result:
+        """The folder's own attributes."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
@@ -136,6 +139,9 @@ class DescriptorFolder:
             if not is_not_offered(error):  # some network file systems know no fsync of a folder
                 raise
 
+    def itself(self) -> os.stat_result:
+        return os.fstat(self.fd)
+
     def __enter__(self) -> Self:
         return self
 
@@ -188,6 +194,9 @@ class PathFolder:
 
     def sync(self) -> None:
         """Nothing: Windows cannot, and NTFS keeps a journal of names."""
+
+    def itself(self) -> os.stat_result:
+        return self.path.stat()
 
     def __enter__(self) -> Self:
         return self

@@ -8,15 +8,12 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from artifact_sync.errors import DiskError
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.mirror.folders import open_folder
 from artifact_sync.mirror.layout import OWN
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STAGING = "staging"
 DISPLACED = "displaced"
@@ -38,6 +35,23 @@ def prepare(root: Path) -> Path:
                 folder.mkdir(0o700)
             _check(folder, owners)
     return own
+
+
+def check_mounted(root: Path) -> None:
+    """Raise ``DiskError`` when the root, or where it would be made, is on the disk of ``/``.
+
+    To be asked before anything is made there. Says nothing on Windows, which has no such disk.
+    """
+    if os.name == "nt":
+        return
+    with disk_errors(str(root), root):
+        there = next(path for path in (root, *root.absolute().parents) if path.exists())
+        bare = there.stat().st_dev == Path("/").stat().st_dev
+    if bare:
+        raise DiskError(
+            f"{root} is on the file system of /, and mirror.must_be_mounted wants one of its own:"
+            " mount it; nothing was changed"
+        )
 
 
 def _make_root(root: Path) -> None:

@@ -9,12 +9,13 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import UnsafePath
+from artifact_sync.errors import MirrorGone, UnsafePath
 from artifact_sync.mirror.faults import in_the_way
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import fold, shown
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -45,16 +46,56 @@ def split(path: str) -> Parts:
     return parts
 
 
+def _mark(found: os.stat_result | None) -> tuple[int, int] | None:
+    """What tells a folder from every other one; where a system numbers no inodes, a part of it."""
+    return (found.st_dev, found.st_ino) if found is not None else None
+
+
+@contextmanager
+def _closed_on_error(folder: Folder) -> Iterator[None]:
+    """An open folder that outlives the block only when all goes well in it."""
+    try:
+        yield
+    except BaseException:
+        folder.__exit__()
+        raise
+
+
 class Tree:
-    """The folders below a root. ``durable``: what is made outlives a power cut."""
+    """The folders below a root. ``durable``: what is made outlives a power cut.
+
+    The root, and our own folder in it, must stay what they are now: whoever opens the root later
+    and finds another one, such as the bare mount point, gets ``MirrorGone``.
+    """
 
     def __init__(self, root: Path, opener: Callable[[Path], Folder], *, durable: bool) -> None:
         self.root = root
         self.durable = durable
         self._opener = opener
+        with opener(root) as folder:
+            self._root, self._own = _mark(folder.itself()), _mark(folder.look(OWN))
         self._known: set[Parts] = set()
         """Folders whose names this process has made durable. Never trusted to exist."""
         self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Raise ``MirrorGone`` when the root or our own folder is not what it was."""
+        with self._top() as folder:
+            if _mark(folder.look(OWN)) != self._own:
+                raise MirrorGone(self.root)
+
+    def _top(self) -> Folder:
+        """Open the root."""
+        try:
+            folder = self._opener(self.root)
+            with _closed_on_error(folder):
+                if _mark(folder.itself()) != self._root:
+                    raise MirrorGone(self.root)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) or in_the_way(error):
+                raise MirrorGone(self.root) from error
+            raise
+        return folder
 
     def existing(self, parts: Parts) -> Folder:
         """Open a folder. ``OSError`` when it, or one above it, is missing or no folder."""
@@ -78,7 +119,7 @@ class Tree:
         return self._reach(parts, self._enter_or_make)
 
     def _reach(self, parts: Parts, step: Callable[[Folder, Parts], Folder]) -> Folder:
-        folder = self._opener(self.root)
+        folder = self._top()
         for depth in range(1, len(parts) + 1):
             with folder:
                 below = step(folder, parts[:depth])
@@ -93,11 +134,8 @@ class Tree:
             with suppress(FileExistsError):  # another thread was quicker
                 folder.make(way[-1], 0o700 if way[0] == OWN else 0o755)
             below = self._enter(folder, way)
-        try:
+        with _closed_on_error(below):
             self._settle(folder, way)
-        except BaseException:
-            below.__exit__()
-            raise
         return below
 
     def _enter(self, folder: Folder, way: Parts) -> Folder:

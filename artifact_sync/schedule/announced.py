@@ -51,8 +51,8 @@ class Announced:
 
     @property
     def due(self) -> float | None:
-        """When one of them is to be looked for again; None: none that was looked for is missing."""
-        return min((it.due for it in self._runs.values() if it.looks), default=None)
+        """When one of them is to be looked for again; None: none is waited for."""
+        return min((it.due for it in self._runs.values()), default=None)
 
     def add(self, run: str) -> None:
         """A webhook announces a run."""

@@ -163,7 +163,7 @@ class Entry:
             self.began = replace(self.began, monotonic=self.began.monotonic - seconds)
         caught = self.due.at > now >= self.due.at - seconds
         why = Why.CATCH_UP if caught else self.due.why
-        self.due = Due(self.due.at - seconds, why, None if caught else self.due.wall)
+        self.due = replace(self.due, at=self.due.at - seconds, why=why)
 
     def set_back(self, moment: Moment, rng: Random) -> None:
         """The wall clock was set back: times of cron are others now, but what is due stays so."""

@@ -47,7 +47,7 @@ def listening(listen: str) -> list[socket.socket]:
         found: list[socket.socket] = []
         try:
             for family, address in _addresses(host):
-                bound = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+                bound = stack.enter_context(_socket(family))
                 _bind(bound, (address, port))
                 port = bound.getsockname()[1]
                 found.append(bound)
@@ -75,10 +75,15 @@ def _addresses(host: str) -> list[tuple[int, str]]:
     return list(dict.fromkeys((family, str(address[0])) for family, *_, address in found))
 
 
+def _socket(family: int) -> socket.socket:
+    """Of TCP by name: asyncio sets TCP_NODELAY on what is accepted by no other."""
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
 def _bind(bound: socket.socket, address: tuple[str, int]) -> None:
     # Elsewhere it means "restart at once"; on Windows it would let two programs share a port.
     if sys.platform != "win32":
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.setblocking(False)
+    bound.setblocking(False)  # noqa: FBT003 - its only argument
     bound.bind(address)
     bound.listen(_BACKLOG)

@@ -59,7 +59,7 @@ _BY_REPO = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # the library has it as a key
 class Snapshot:
     """All that one scrape shows, for another thread to put into words."""
 

@@ -6,7 +6,7 @@ uvicorn itself waits for a head as long as its client likes, and takes headers o
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from uvicorn import Config
@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
     from artifact_sync.web.front import Limits
 
-_LAST_WORDS = 1.0
-"""Seconds in which a refusal must have left."""
+_LINGER = 5.0
+"""Seconds that the last bytes have to leave, and for which what a refused client still sends is
+dropped: were the connection cut at once, it would not get to see why (RFC 9112, 9.6)."""
 
 
 def _refusal(status: bytes) -> bytes:
@@ -26,8 +27,8 @@ _SLOW = _refusal(b"408 Request Timeout")
 _HUGE = _refusal(b"431 Request Header Fields Too Large")
 
 
-class Guard(asyncio.Protocol):
-    """Comes before one of uvicorn's protocols; of these it knows the attributes named here."""
+class _Uvicorn(asyncio.Protocol):
+    """What both of uvicorn's protocols have and a guard needs."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
@@ -35,19 +36,55 @@ class Guard(asyncio.Protocol):
     """The last request whose head is complete, with its answer; None: there was none."""
     flow: Any
 
+    if TYPE_CHECKING:  # else they would stand before uvicorn's
+
+        def on_response_complete(self) -> None:
+            """An answer has been handed to the transport."""
+
+        def shutdown(self) -> None:
+            """Close, after the answer that has been begun."""
+
+
+class _Transport:
+    """A transport that is closed as its guard thinks best."""
+
+    def __init__(self, transport: asyncio.Transport, guard: Guard) -> None:
+        self._transport = transport
+        self._guard = guard
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Close once everything was written."""
+        self._guard.close(self._transport)
+
+    def is_closing(self) -> bool:
+        """Whether nothing is to be written any more."""
+        return self._guard.lingers or self._transport.is_closing()
+
+
+class Guard(_Uvicorn):
+    """Comes before one of uvicorn's protocols."""
+
     limits: Limits
     most: int
     """Bytes of one exchange, framing and all, after which it is broken off."""
     since: float
     """When the client, or we, began with what the connection waits for."""
+    lingers: bool
+    """Everything was written; what comes is dropped."""
     _until: float
     _timer: asyncio.TimerHandle
     _bytes: int
     _heading: bool
+    """A part of a head has come."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to wait for a request."""
-        super().connection_made(transport)
+        guarded: Any = _Transport(cast("asyncio.Transport", transport), self)
+        self.lingers = False
+        super().connection_made(guarded)
         self._timer = self.loop.call_later(self.limits.head, self._look)
         self._bytes = 0
         self._heading = False
@@ -55,11 +92,13 @@ class Guard(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
-        self._timer.cancel()
         super().connection_lost(exc)
+        self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Hand bytes on, unless they are too many."""
+        if self.lingers:
+            return
         if self._at_rest and not self._heading:
             self._heading = True
             self._allow(self.limits.head)
@@ -73,10 +112,26 @@ class Guard(asyncio.Protocol):
 
     def on_response_complete(self) -> None:
         """An answer is on its way: wait for the next request, or go on with one that is here."""
-        super().on_response_complete()  # type: ignore[misc] - both of uvicorn's have it
+        super().on_response_complete()
+        if self._at_rest and self.cycle.more_body:
+            self.transport.close()  # nobody reads the rest of this body
+        if self.transport.is_closing():
+            return
         self._bytes = 0
         self._heading = False
         self._allow(self.limits.idle if self._at_rest else self.limits.exchange)
+
+    def close(self, transport: asyncio.Transport) -> None:
+        """Close, at once or when a client that is still sending had a chance to read the answer."""
+        if self.lingers or transport.is_closing():
+            return
+        if self._heading or (self.cycle is not None and self.cycle.more_body):
+            self.lingers = True
+            transport.write_eof()
+            transport.resume_reading()
+        else:
+            transport.close()
+        self._allow(_LINGER)
 
     @property
     def held(self) -> bool:
@@ -119,7 +174,6 @@ class Guard(asyncio.Protocol):
             return
         self.transport.write(answer)
         self.transport.close()
-        self._timer = self.loop.call_later(_LAST_WORDS, self.transport.abort)
 
 
 def guarded() -> type[Guard]:

@@ -70,7 +70,7 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> list[bytes]:
 def _read(path: Path) -> tuple[bytes, int]:
     """Content and mode of a regular file; anything else might keep us waiting for ever."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:  # noqa: PTH123 - pathlib's has none
+        with open(path, "rb", opener=_without_waiting) as file:
             mode = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(mode):
                 raise ConfigError([f"webhook secret file {path}: is no regular file"])

@@ -7,7 +7,7 @@ refuses what is too much where we let it wait.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -105,14 +105,14 @@ class _Server:
             await self._room()
             try:
                 await self._take(bound)
-            except OSError as error:
+            except Exception as error:  # noqa: BLE001 - one client's, or the system's; there are others
                 self._say(str(error))
                 await asyncio.sleep(_NO_MORE_FILES)
 
     async def end(self) -> None:
         """Let answers that were begun go out, then drop all connections."""
         for connection in self._connections:
-            connection.shutdown()  # type: ignore[attr-defined] - both of uvicorn's have it
+            connection.shutdown()
         if self._state.tasks:
             await asyncio.wait(self._state.tasks, timeout=_GOODBYE)
         for task in self._state.tasks:

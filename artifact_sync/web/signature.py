@@ -16,7 +16,7 @@ _FORM = re.compile(r"[0-9a-f]{64}")
 
 
 def looks_right(signature: str) -> bool:
-    """Whether it has the form of a signature; nothing of another form is worth reading a body."""
+    """Whether it has the form of a signature; what has not is none."""
     return _FORM.fullmatch(signature) is not None
 
 

@@ -1,4 +1,4 @@
-"""``POST /hooks/sourcecraft``: a signed event wakes the daemon. What it says is read by ``hook``."""
+"""``POST /hooks/sourcecraft``: a signed event wakes the daemon. What it says, ``hook`` reads."""
 
 from __future__ import annotations
 
@@ -39,6 +39,26 @@ _ANSWERS = {
     # Not 401: there is nothing wrong with the signature. It may be right later: 503 says that.
     Outcome.NO_SECRET: (503, b'{"error": "webhooks cannot be checked here now; see the log"}'),
 }
+_WORDS = {
+    Outcome.NO_SECRET: (
+        "webhook calls were refused: there is no secret to check them by; write the webhook's"
+        " secret into a file and name it in web.secret_files, or give it as the credential"
+        " webhook-secret"
+    ),
+    Outcome.UNSIGNED: (
+        "webhook calls without a signature were refused: give the webhook a secret in SourceCraft,"
+        " the same that web.secret_files holds"
+    ),
+    Outcome.WRONG_SIGNATURE: (
+        "webhook calls with a wrong signature were refused: is the webhook's secret in SourceCraft"
+        " the one that web.secret_files holds?"
+    ),
+    Outcome.MALFORMED: "signed webhook calls could not be understood",
+    Outcome.UNKNOWN_REPOSITORY: (
+        "a webhook names a repository that the configuration does not: add it, or remove the hook"
+    ),
+}
+"""What the log says of them."""
 _CLOSING = frozenset({Outcome.TOO_LARGE, Outcome.SLOW})
 """What leaves a body on its way that nobody will read."""
 
@@ -61,23 +81,26 @@ class Webhook:
         return Response(body, status, headers, "application/json")
 
     async def _outcome(self, request: Request) -> Outcome:
-        """Signature first: what the header already rules out is not waited for."""
         limit = self._front.settings().body_limit
         announced = request.headers.get("content-length")
         if announced is not None and _exceeds(announced, limit):
             return Outcome.TOO_LARGE
-        known = await self._secrets.known()
-        if not known.secrets:
-            return self._say(Outcome.NO_SECRET, _NO_SECRET, why=known.problem)
-        signature = request.headers.get(HEADER, "")
-        if not looks_right(signature):
-            return self._say(Outcome.UNSIGNED, _UNSIGNED)
         body = await self._body(request, limit)
         if isinstance(body, Outcome):
             return body
+        return await self._check(request, body) or self._take(body, request)
+
+    async def _check(self, request: Request, body: bytes) -> Outcome | None:
+        """Why the body is not to be believed; None: it is signed."""
+        known = await self._secrets.known()
+        if not known.secrets:
+            return self._say(Outcome.NO_SECRET, why=known.problem)
+        signature = request.headers.get(HEADER, "")
+        if not looks_right(signature):
+            return self._say(Outcome.UNSIGNED)
         if not is_right(signature, body, known.secrets):
-            return self._say(Outcome.WRONG_SIGNATURE, _WRONG)
-        return self._take(body, request.headers.get("x-src-event", ""))
+            return self._say(Outcome.WRONG_SIGNATURE)
+        return None
 
     async def _body(self, request: Request, limit: int) -> bytes | Outcome:
         """The whole body, or what has come in its way."""
@@ -94,12 +117,12 @@ class Webhook:
             return Outcome.CUT
         return bytes(body)
 
-    def _take(self, body: bytes, announced: str) -> Outcome:
+    def _take(self, body: bytes, request: Request) -> Outcome:
         """Act on a body that is signed."""
         try:
-            event = hook.read(body, announced)
+            event = hook.read(body, request.headers.get("x-src-event", ""))
         except hook.Malformed as error:
-            return self._say(Outcome.MALFORMED, _MALFORMED, why=str(error))
+            return self._say(Outcome.MALFORMED, why=str(error))
         match event:
             case hook.Ping():
                 return Outcome.PING
@@ -114,15 +137,15 @@ class Webhook:
         if self._replays.has(event.id, now):
             return Outcome.REPEAT
         if not self._front.desk.wake(event.repo, event.run):
-            return self._say(Outcome.UNKNOWN_REPOSITORY, _UNKNOWN, repo=str(event.repo))
+            return self._say(Outcome.UNKNOWN_REPOSITORY, repo=str(event.repo))
         self._replays.remember(event.id, now)
         return Outcome.ACCEPTED
 
-    def _say(self, outcome: Outcome, words: str, **facts: str) -> Outcome:
+    def _say(self, outcome: Outcome, **facts: str) -> Outcome:
         """Have it in the log, if it has not been there lately."""
         times = self._rarely[outcome].due(self._front.clock.monotonic())
         if times:
-            _log.warning(words, times=times, **facts)
+            _log.warning(_WORDS[outcome], times=times, **facts)
         return outcome
 
 
@@ -130,21 +153,3 @@ def _exceeds(announced: str, limit: int) -> bool:
     """Whether the length makes no sense or is too large."""
     length = content_length(announced)
     return length is None or length > limit
-
-
-_NO_SECRET = (
-    "webhook calls were refused: there is no secret to check them by; write the webhook's secret"
-    " into a file and name it in web.secret_files, or give it as the credential webhook-secret"
-)
-_UNSIGNED = (
-    "webhook calls without a signature were refused: give the webhook a secret in SourceCraft, the"
-    " same that web.secret_files holds"
-)
-_WRONG = (
-    "webhook calls with a wrong signature were refused: is the webhook's secret in SourceCraft the"
-    " one that web.secret_files holds?"
-)
-_MALFORMED = "signed webhook calls could not be understood"
-_UNKNOWN = (
-    "a webhook names a repository that the configuration does not: add it, or remove the hook"
-)

@@ -13,7 +13,7 @@ from artifact_sync.staging import sweep
 from artifact_sync.sync import Pass
 from artifact_sync.wiring.network import connected
 from artifact_sync.wiring.passes import parts_of, zone_of
-from artifact_sync.wiring.store import open_store
+from artifact_sync.wiring.store import has_ledger, open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -117,6 +117,10 @@ class LiveEngine:
         if not same:
             await self._connect(self.config, token)
         return not same
+
+    def replaced(self) -> bool:
+        """Whether another mirror stands where ours was."""
+        return has_ledger(self.config)
 
     def allowed(self) -> int | None:
         """Bytes a second that downloads may take now."""

@@ -27,6 +27,7 @@ _SCRIPT = Path(__file__).with_suffix(".sh")
 _SYSTEMD = Path("/lib/systemd/systemd")
 _NEEDED = ("systemctl", "systemd-analyze", "journalctl", "busctl", "unshare", "nsenter", "mount")
 _PARTS = ("artifact_sync", "systemd", "pyproject.toml", "README.md", "LICENSE", "constraints.txt")
+_CHECKOUT = "/usr/src/artifact-sync"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -52,13 +53,13 @@ class Box:
 
     def __init__(self, pid: int) -> None:
         self._enter = ["nsenter", f"--target={pid}", "--pid", "--mount", "--uts", "--ipc"]
-        self._enter += ["--cgroup", "--root", "--wd=/usr/src/artifact-sync"]
+        self._enter += ["--cgroup", "--root"]
 
     def attempt(self, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root, to its end, whatever it is."""
         kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
         return subprocess.run(
-            [*self._enter, "bash", "-euo", "pipefail", "-c", command],
+            [*self._enter, "bash", "-euo", "pipefail", "-c", f"cd {_CHECKOUT}\n{command}"],
             env={"PATH": _PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", **kept},
             capture_output=True,
             text=True,

@@ -6,13 +6,15 @@ Only the seam is used, and a staging folder for files that are to be published.
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.errors import UnsafePath
+from artifact_sync.errors import MirrorGone, UnsafePath
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.folders import DescriptorFolder, PathFolder
 from artifact_sync.model import MirrorPath
@@ -235,6 +237,102 @@ def test_free_space_is_a_number_of_bytes(bench):
 
 
 def test_found_says_when_it_changed(bench):
+    before = time.time()
     bench.publish(b"hello")
     found = bench.mirror.find(PATH)
-    assert isinstance(found, Found)
+    assert found == Found("file", 5)
+    assert before - 2 <= found.changed <= time.time() + 2
+
+
+EVERY_VERB = {
+    "check": lambda bench: bench.mirror.check(),
+    "find": lambda bench: bench.mirror.find(PATH),
+    "publish": lambda bench: bench.mirror.publish(bench.staging / "x.part", PATH, "ab" * 32),
+    "publish_bytes": lambda bench: bench.mirror.publish_bytes(b"x", PATH),
+    "write_own": lambda bench: bench.mirror.write_own(b"x", PATH),
+    "read_own": lambda bench: bench.mirror.read_own(PATH),
+    "remove_own": lambda bench: bench.mirror.remove_own(PATH),
+    "displace": lambda bench: bench.mirror.displace(PATH),
+    "digest": lambda bench: bench.mirror.digest(PATH),
+    "files": lambda bench: list(bench.mirror.files(MirrorPath(""))),
+    "point": lambda bench: bench.mirror.point(MirrorPath("o/r/latest"), MirrorPath("o/r/1")),
+    "unpoint": lambda bench: bench.mirror.unpoint(MirrorPath("o/r/latest")),
+    "free": lambda bench: bench.mirror.free(),
+    "wrote": lambda bench: bench.mirror.wrote(PATH),
+}
+
+
+@pytest.mark.parametrize("verb", EVERY_VERB.values(), ids=EVERY_VERB.keys())
+def test_a_mirror_whose_root_is_gone_says_so_and_makes_nothing_until_it_is_back(bench, verb):
+    bench.publish(b"hello")
+    root = bench.staging.parent.parent
+    root.rename(root.with_name("away"))
+    with pytest.raises(MirrorGone, match="mount it again"):
+        verb(bench)
+    assert not root.exists()
+    root.mkdir()
+    with pytest.raises(MirrorGone):
+        verb(bench)
+    assert list(root.iterdir()) == []
+    root.rmdir()
+    root.with_name("away").rename(root)
+    bench.mirror.check()
+    assert bench.content(PATH) == b"hello"
+
+
+def test_a_mirror_without_our_own_folder_is_not_the_one_that_was_opened(bench):
+    bench.mirror.check()
+    own = bench.staging.parent
+    own.rename(own.with_name("elsewhere"))
+    with pytest.raises(MirrorGone):
+        bench.mirror.check()
+    own.mkdir()
+    with pytest.raises(MirrorGone):
+        bench.mirror.check()
+
+
+def test_a_root_behind_a_symbolic_link_is_what_the_link_leads_to(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    bench = _disk(tmp_path / "link")
+    bench.publish(b"hello")
+    bench.mirror.check()
+    (tmp_path / "link").unlink()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "link").symlink_to("other")
+    with pytest.raises(MirrorGone):
+        bench.mirror.find(PATH)
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_it_knows_what_it_has_put_there_or_taken_away_and_nothing_else(bench):
+    mirror, manifest = bench.mirror, MirrorPath("acme/shop/42/run.json")
+    assert not mirror.wrote(PATH)
+    bench.publish(b"one")
+    mirror.write_own(b"two", manifest)
+    assert [mirror.wrote(PATH), mirror.wrote(manifest)] == [True, True]
+    mirror.displace(PATH)
+    mirror.remove_own(manifest)
+    assert [mirror.wrote(PATH), mirror.wrote(manifest)] == [True, True]
+    mirror.publish_bytes(b"three", PATH)
+    assert mirror.wrote(PATH)
+    assert not mirror.wrote("acme/shop/42")
+    assert not mirror.wrote("../x")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda file: file.unlink(),
+        lambda file: file.write_bytes(b"ELLO!"),
+        os.utime,
+        lambda file: file.chmod(0o640),
+        lambda file: file.rename(file.with_name("moved")),
+    ],
+    ids=["deleted", "changed", "touched", "chmod", "moved"],
+)
+def test_what_somebody_has_had_in_hand_since_is_not_its_own_work(bench, harm):
+    bench.publish(b"hello")
+    time.sleep(0.02)  # a file system's clock ticks every few milliseconds
+    harm(bench.staging.parent.parent / PATH)
+    assert not bench.mirror.wrote(PATH)

@@ -116,6 +116,9 @@ class FakeLedger:
     async def next_look(self, repo: RepoName, selection: str) -> datetime | None:
         return self.due
 
+    async def size(self) -> int | None:
+        return None
+
     async def ping(self) -> None:
         """Here."""
 
@@ -171,6 +174,9 @@ class FakeEngine:
     async def refresh(self) -> bool:
         renewed, self.new_token = self.new_token, False
         return renewed
+
+    def replaced(self) -> bool:
+        return False
 
     def allowed(self) -> int | None:
         return None

@@ -422,6 +422,33 @@ def test_a_run_announced_while_the_repository_runs_is_looked_for_by_the_next_pas
     assert day.take() == [Turn(A, Why.WEBHOOK, announced=("7",))]
 
 
+def test_the_first_look_for_a_run_is_the_first_that_was_given_it() -> None:
+    day = Day(A)
+    day.take()
+    day.wake(A, run="7")
+    day.wait(1)
+    day.end(A)
+    day.take()
+    day.wait(5)
+    day.end(A)
+    assert day.next_in() == 1
+
+
+def test_a_look_for_one_run_does_not_put_off_another() -> None:
+    day = day_after_the_first_look(A)
+    day.wait(1)
+    day.wake(A, run="7")
+    for _ in range(3):
+        day.wait_until_due()
+        day.carry_out()
+    assert day.next_in() == 4
+    day.wait(1)
+    day.wake(A, run="8")
+    assert day.take()[0].announced == ("7", "8")
+    day.end(A, Ended(Verdict.WELL, finished=("8",)))
+    assert day.next_in() == 3
+
+
 def test_a_run_is_not_given_up_while_its_repository_cannot_be_looked_at() -> None:
     day = day_after_the_first_look(A)
     day.wait(1)
@@ -571,6 +598,17 @@ def test_the_end_of_what_was_not_begun_is_ignored() -> None:
     day = day_after_the_first_look(A)
     assert day.end(A, FAILED) == ()
     assert day.next_in() == 3600
+
+
+def test_being_woken_for_months_leaves_nothing_behind() -> None:
+    day = day_after_the_first_look(A, B)
+    for _ in range(1000):
+        day.wait(1)
+        day.wake(A)
+        day.carry_out()
+    assert len(day.agenda._timed._heap) <= 68
+    assert day.wait_until_due() == 2600
+    assert day.begun() == [(B, Why.INTERVAL)]
 
 
 def test_five_thousand_repositories_cost_next_to_nothing() -> None:

@@ -18,11 +18,19 @@ from artifact_sync.settings import Config, RepoSettings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=\w+ = |\[\[)", re.MULTILINE)
+COMMENTED_ALTERNATIVE = re.compile(r"^# # (?=\w+ = )", re.MULTILINE)
+INTERVAL_OF_A_REPO = re.compile(r"^# (?=interval = )", re.MULTILINE)
 
 
 def uncommented() -> str:
     """The example with its commented keys switched on."""
     return COMMENTED_KEY.sub("", EXAMPLE.read_text(encoding="utf-8"))
+
+
+def with_alternatives() -> str:
+    """The same with ``cron`` and its time zone in place of ``interval``."""
+    text = INTERVAL_OF_A_REPO.sub("# off: ", EXAMPLE.read_text(encoding="utf-8"))
+    return COMMENTED_KEY.sub("", COMMENTED_ALTERNATIVE.sub("", text))
 
 
 def test_the_package_ships_the_example() -> None:
@@ -42,21 +50,27 @@ def test_the_example_writes_every_key_that_has_a_default_and_comments_out_the_ot
     switched_on = tomllib.loads(uncommented())
     for name, section in SECTIONS.items():
         assert switched_on[name].keys() == section.keys.keys()
-    assert switched_on["repo"][0].keys() == ALL["repo"].keys.keys()
+    alternatives = {"cron", "time_zone"}
+    assert switched_on["repo"][0].keys() == ALL["repo"].keys.keys() - alternatives
+    switched_on = tomllib.loads(with_alternatives())
+    assert switched_on["repo"][0].keys() == ALL["repo"].keys.keys() - {"interval"}
 
 
 def test_the_example_is_right_in_its_commented_keys_too(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(uncommented(), encoding="utf-8")
     [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).repo
-    assert repo.name == "org/repo"
-    assert msgspec.structs.replace(repo, since=None) == RepoSettings(name="org/repo")
+    assert repo == RepoSettings(name="org/repo", since=2_592_000.0, interval=300.0)
+    path.write_text(with_alternatives(), encoding="utf-8")
+    [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).repo
+    assert (repo.interval, repo.cron) == (None, "*/10 7-19 * * MON-FRI")
+    assert repo.time_zone == "Europe/Berlin"
 
 
 def test_the_schema_accepts_the_example() -> None:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
-    for text in (EXAMPLE.read_text(encoding="utf-8"), uncommented()):
+    for text in (EXAMPLE.read_text(encoding="utf-8"), uncommented(), with_alternatives()):
         jsonschema.validate(tomllib.loads(text), schema, jsonschema.Draft202012Validator)
 
 

@@ -158,6 +158,14 @@ def test_the_machines_zone_follows_daylight_saving(
     assert (offset_hours(JANUARY), offset_hours(JULY)) == (1.0, 2.0)
 
 
+@pytest.mark.parametrize("name", [":Europe/Berlin", "/var/db/timezone/zoneinfo/Europe/Berlin"])
+def test_a_named_zone_works_without_the_systems_help(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", name)
+    assert local_zone() is BERLIN
+
+
 @needs_tzset
 @pytest.mark.usefixtures("_zone_restored")
 def test_cron_goes_by_the_machines_own_rule_where_it_has_no_name(

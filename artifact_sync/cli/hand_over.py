@@ -1,0 +1,81 @@
+"""A pass that the daemon carries out because it holds the mirror: asking for it, and saying so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from artifact_sync.cli.carry_out import Reporting, until_stopped
+from artifact_sync.daemon.client import Errand, NoDaemon, asked
+from artifact_sync.events import BytesArrived, Downloaded, Failed
+from artifact_sync.mirror.layout import OWN
+from artifact_sync.report import Report
+
+if TYPE_CHECKING:
+    from artifact_sync.errors import MirrorBusy
+    from artifact_sync.events import Event, Observer
+    from artifact_sync.settings import Config
+    from artifact_sync.sync import Wish
+
+_log = structlog.get_logger(__name__)
+
+_LEAVING = "not waiting any longer; the daemon goes on with it (artifact-sync status shows it)"
+
+
+class Heard:
+    """What the daemon has told so far of a pass; in the end, its report."""
+
+    def __init__(self, then: Observer) -> None:
+        self._then = then
+        self.report = Report()
+
+    def notify(self, event: Event) -> None:
+        """Count it and hand it on."""
+        report = self.report
+        match event:
+            case BytesArrived(_, count):
+                report.bytes += count
+            case Downloaded():
+                report.downloaded += 1
+                report.found += 1
+            case Failed(failure, key):
+                report.found += key is not None
+                report.failures.append(failure)
+            case _:
+                pass
+        self._then.notify(event)
+
+
+@dataclass(frozen=True, slots=True)
+class Handing:
+    """Hands a pass over to the daemon. ``busy``: what is raised when there is none."""
+
+    config: Config
+    wish: Wish
+    jobs: int | None
+    busy: MirrorBusy
+
+    async def over(self, observer: Observer) -> Report:
+        """The pass's report. Raises what kept it from beginning."""
+        heard = Heard(observer)
+        begun: list[Reporting] = []
+
+        def begin(process: int) -> None:
+            begun.append(heard)
+            self._say(process)
+
+        errand = Errand(self.wish, self.config.source.base_url, begin)
+        return await until_stopped(self._ask(errand, heard), begun, _LEAVING)
+
+    async def _ask(self, errand: Errand, heard: Heard) -> None:
+        try:
+            heard.report = await asked(self.busy.root / OWN, errand, heard)
+        except NoDaemon:
+            raise self.busy from None
+
+    def _say(self, process: int) -> None:
+        _log.info(f"the daemon (process {process}) holds the mirror, and does it")
+        if self.jobs is not None:
+            _log.info("--jobs does not count here: the daemon's own limit holds")

@@ -1,0 +1,121 @@
+"""What differs between two configurations, and what of it can take effect now. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from artifact_sync.config.keys import REPO, SECTIONS
+from artifact_sync.config.urls import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from artifact_sync.config.keys import Section
+    from artifact_sync.config.kinds import Kind
+    from artifact_sync.settings import Config, RepoSettings
+
+RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "mirror": ("root", "layout", "durability", "must_be_mounted"),
+        "ledger": ("url",),
+        "daemon": ("log_format",),
+    }
+)
+"""What is settled when the daemon starts, by section."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One key that differs."""
+
+    key: str
+    """``download.jobs``, ``repo ORG/REPO`` or ``repo ORG/REPO.cron``."""
+    what: str
+    """``8 → 4``, ``added`` or ``removed``; without passwords."""
+
+    def __str__(self) -> str:
+        """``download.jobs: 8 → 4``."""
+        return f"{self.key}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything that differs; false when nothing does."""
+
+    live: tuple[Change, ...] = ()
+    """Takes effect now."""
+    restart: tuple[Change, ...] = ()
+    """Takes effect after a restart."""
+
+    def __bool__(self) -> bool:
+        """Whether anything differs."""
+        return bool(self.live or self.restart)
+
+
+def compare(old: Config, new: Config) -> Changes:
+    """What differs, in the order of the settings. Neither the file's place nor repositories' order.
+
+    A password that changes shows as a change between two texts that read the same.
+    """
+    settled = {f"{section}.{key}" for section, keys in RESTART.items() for key in keys}
+    found = [*_sections(old, new), *_repositories(old, new)]
+    return Changes(
+        tuple(change for change in found if change.key not in settled),
+        tuple(change for change in found if change.key in settled),
+    )
+
+
+def kept(old: Config, new: Config) -> Config:
+    """The new configuration with the old one's values where a change needs a restart."""
+    sections = {
+        section: msgspec.structs.replace(
+            getattr(new, section), **{key: getattr(getattr(old, section), key) for key in keys}
+        )
+        for section, keys in RESTART.items()
+    }
+    return msgspec.structs.replace(new, **sections)
+
+
+def _sections(old: Config, new: Config) -> Iterator[Change]:
+    for name, section in SECTIONS.items():
+        yield from _keys(section, f"{name}.", getattr(old, name), getattr(new, name))
+
+
+def _repositories(old: Config, new: Config) -> Iterator[Change]:
+    before, after = _by_name(old), _by_name(new)
+    for name in {**before, **after}:
+        if name not in after:
+            yield Change(f"repo {name}", "removed")
+        elif name not in before:
+            yield Change(f"repo {name}", "added")
+        else:
+            yield from _keys(REPO, f"repo {name}.", before[name], after[name])
+
+
+def _by_name(config: Config) -> dict[str, RepoSettings]:
+    return {repo.name: repo for repo in config.repo}
+
+
+def _keys(
+    section: Section, prefix: str, old: msgspec.Struct, new: msgspec.Struct
+) -> Iterator[Change]:
+    for key, kind in section.keys.items():
+        before, after = getattr(old, key), getattr(new, key)
+        if before != after:
+            yield Change(f"{prefix}{key}", f"{_shown(kind, before)} → {_shown(kind, after)}")
+
+
+def _shown(kind: Kind, value: object) -> str:
+    """A value as ``config show`` writes it: in one line, and without passwords."""
+    if value is None:
+        return "not set"
+    written = kind.write(value)
+    if isinstance(written, str):
+        written = masked(written)
+    text = json.dumps(written, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(written)

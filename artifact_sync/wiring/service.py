@@ -1,0 +1,174 @@
+"""The daemon, put together: the passes and all that runs beside them. ``cli`` starts and stops it."""
+
+from __future__ import annotations
+
+import os
+import random
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from artifact_sync.daemon.board import Board, Fan
+from artifact_sync.daemon.chronicle import Chronicle
+from artifact_sync.daemon.companions import beside, kept_up
+from artifact_sync.daemon.control import Control
+from artifact_sync.daemon.counter import Counter
+from artifact_sync.daemon.files import FileWatch
+from artifact_sync.daemon.guard import Guard
+from artifact_sync.daemon.heartbeat import Heartbeat
+from artifact_sync.daemon.line import line_of
+from artifact_sync.daemon.reload import Actions, Reload
+from artifact_sync.daemon.service import Daemon
+from artifact_sync.errors import MirrorGone, UsageError
+from artifact_sync.mirror.layout import OWN
+from artifact_sync.schedule import Agenda
+from artifact_sync.web.front import Front
+from artifact_sync.web.metrics import Gauges, Metrics
+from artifact_sync.wiring.clock import SystemClock
+from artifact_sync.wiring.engine import started
+from artifact_sync.wiring.listening import Web
+from artifact_sync.wiring.store import root_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from artifact_sync.daemon.changes import Changes
+    from artifact_sync.daemon.supervisor import Supervisor
+    from artifact_sync.settings import Config
+    from artifact_sync.wiring.engine import LiveEngine, ReadToken
+
+_log = structlog.get_logger(__name__)
+
+
+_MARGIN = 15.0
+"""Seconds beyond the grace time in which everything has ended."""
+
+_STARTING = 60.0
+"""Seconds that the first listing may still take, counted anew with every sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the daemon is given by whoever starts it."""
+
+    supervisor: Supervisor
+    load: Callable[[], Config]
+    """Reads the configuration again. Blocking. ``ConfigError``."""
+    read_token: ReadToken
+    environ: Mapping[str, str]
+
+
+@asynccontextmanager
+async def service(config: Config, around: Surroundings) -> AsyncGenerator[Service]:
+    """A daemon, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
+    clock = SystemClock()
+    board, metrics = Board(clock), Metrics(clock)
+    async with started(config, Fan((board, metrics)), around.read_token) as engine:
+        yield Service(engine, board, metrics, around)
+
+
+class Service:
+    """A daemon with all that belongs to it. Made by ``service``."""
+
+    def __init__(
+        self, engine: LiveEngine, board: Board, metrics: Metrics, around: Surroundings
+    ) -> None:
+        self._engine = engine
+        self._around = around
+        agenda = Agenda(random.Random())  # noqa: S311 - no secret depends on it
+        self._daemon = Daemon(engine, board, agenda, (Chronicle(), metrics))
+        actions = Actions(around.load, self._apply, self._daemon.refresh)
+        self._reload = Reload(actions, around.supervisor, engine.clock, engine.config)
+        self._guard = Guard(engine, self._daemon)
+        self._counter = Counter(
+            self._daemon, board, engine.clock.now(), lambda: self._reload.state, self._guard.state
+        )
+        self._heart = Heartbeat(engine, board, self._daemon.ground, around.supervisor, self._line)
+        self._web = Web(self._front(metrics))
+
+    def _front(self, metrics: Metrics) -> Front:
+        daemon, engine = self._daemon, self._engine
+        gauges = Gauges(
+            lambda: daemon.lags.since_complete(engine.clock.monotonic()),
+            lambda: daemon.ground.ledger_size,
+        )
+        settings, environ = lambda: engine.config.web, self._around.environ
+        return Front(self._counter, metrics, engine.clock, settings, environ, gauges)
+
+    @property
+    def broken_off(self) -> bool:
+        """Whether it was told to stop twice."""
+        return self._daemon.broken_off
+
+    def stop(self) -> None:
+        """Come to an end; called again: at once."""
+        if not self._daemon.stopping.is_set():
+            _log.info("stopping (once more: at once)")
+            self._around.supervisor.stopping("stopping")
+            self._around.supervisor.extend(self._engine.config.daemon.grace + _MARGIN)
+        self._daemon.stop()
+
+    def reload(self) -> None:
+        """Read the configuration again, as somebody asks for."""
+        self._daemon.attend(self._reload.again(asked=True))
+
+    async def run(self) -> None:
+        """Until ``stop``; what fails beside the passes is begun again.
+
+        ``DiskError`` when another mirror stands at the root by now: a new process must open that.
+        """
+        own = root_of(self._engine.config) / OWN
+        control = Control(own, self._counter, lambda: self._engine.config.source.base_url)
+        await self._daemon.remember()
+        async with self._web.listening(), control.serving(), beside(*self._companions()):
+            await self._daemon.run()
+        if self._daemon.ground.replaced:
+            raise MirrorGone(own.parent)
+
+    def _companions(self) -> Iterator[Awaitable[None]]:
+        clock = self._engine.clock
+        works = {
+            "the heartbeat": self._heart.run,
+            "the watch over the configuration": self._watch_files,
+            "the watch over the mirror": self._guard.run,
+        }
+        for name, work in works.items():
+            yield kept_up(name, work, clock)
+        yield self._get_ready()
+
+    async def _get_ready(self) -> None:
+        """Tell systemd once the first listing was tried."""
+        await self._daemon.tried.wait()
+        self._around.supervisor.ready(self._line())
+        _log.info("ready", pid=os.getpid(), root=str(self._engine.config.mirror.root))
+
+    def _line(self) -> str:
+        if not self._daemon.tried.is_set() and not self._daemon.stopping.is_set():
+            self._around.supervisor.extend(_STARTING)
+        return line_of(self._counter.live())
+
+    async def _watch_files(self) -> None:
+        async with aclosing(FileWatch(self._files).changes()) as changes:
+            await self._reload.run(changes)
+
+    def _files(self) -> Sequence[Path]:
+        """What is read again when it changes."""
+        config = self._engine.config
+        files = (config.path, config.source.token_file, *config.web.secret_files)
+        return [file for file in files if file is not None]
+
+    async def _apply(self, config: Config, _: Changes) -> None:
+        """Take a configuration up between passes; what runs keeps the one that it began with."""
+        old = self._engine.config
+        await self._engine.apply(config)
+        try:
+            await self._web.follow()
+        except UsageError:
+            await self._engine.apply(old)
+            await self._web.follow()
+            raise
+        self._daemon.configure(config)
+        self._guard.follow()

@@ -1,0 +1,89 @@
+"""A ``Desk`` that says what it was told to say, and a control that serves it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from artifact_sync.daemon.control import Control
+from artifact_sync.daemon.desk import DaemonState, Desk
+from artifact_sync.daemon.talk import Limits
+from artifact_sync.report import Report
+from artifact_sync.settings import RepoSettings
+from artifact_sync.sync import Wish
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from artifact_sync.events import Event, Observer
+    from artifact_sync.model import RepoName
+
+URL = "https://api.example"
+WISH = Wish((RepoSettings(name="acme/rocket"),))
+STATE = DaemonState(pid=7, version="1", since="2026-01-02T03:04:05+00:00")
+QUICK = Limits(asking=0.2, taking=5, ledger=0.2, parting=0.2, alive=0.05)
+
+
+@dataclass
+class FakeDesk:
+    """Sends events, waits until it may go on, and gives a report or an error."""
+
+    events: Sequence[Event] = ()
+    report: Report = field(default_factory=Report)
+    error: BaseException | None = None
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    wishes: list[Wish] = field(default_factory=list)
+    observers: list[Observer] = field(default_factory=list)
+    finished: int = 0
+    waits: bool = False
+
+    def live(self) -> DaemonState:
+        return STATE
+
+    async def status(self) -> dict[str, Any]:
+        if self.waits:
+            await self.go_on.wait()
+        if self.error is not None:
+            raise self.error
+        return {"repositories": [], "daemon": msgspec.to_builtins(STATE)}
+
+    async def unready(self) -> Sequence[str]:
+        return ()
+
+    def wake(self, repo: RepoName, run: str | None = None) -> bool:
+        del repo, run
+        return False
+
+    async def carry_out(self, wish: Wish, observer: Observer) -> Report:
+        self.wishes.append(wish)
+        self.observers.append(observer)
+        for event in self.events:
+            observer.notify(event)
+        if self.waits:
+            await self.go_on.wait()
+        if self.error is not None:
+            raise self.error
+        self.finished += 1
+        return self.report
+
+
+@asynccontextmanager
+async def served(own: Path, desk: Desk, limits: Limits = QUICK) -> AsyncIterator[Path]:
+    """The desk, asked in this folder; the socket's path. The folder is made."""
+    await asyncio.to_thread(lambda: own.mkdir(mode=0o700, parents=True, exist_ok=True))
+    async with Control(own, desk, lambda: URL, limits).serving():
+        yield own / "daemon.sock"
+
+
+async def wait_for(happens: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for what is about to happen on this loop."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "it never happened"
+        await asyncio.sleep(0.005)

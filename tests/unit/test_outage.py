@@ -1,0 +1,384 @@
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from artifact_sync.model import RepoName
+from artifact_sync.schedule import (
+    Agenda,
+    Ended,
+    Interval,
+    Moment,
+    OutageBegan,
+    OutageEnded,
+    RepoFailing,
+    RepoRecovered,
+    Turn,
+    Verdict,
+    Why,
+)
+
+if TYPE_CHECKING:
+    from artifact_sync.schedule import Notice
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+A, B, C, D = (RepoName("o", name) for name in "abcd")
+WELL = Ended(Verdict.WELL)
+FAILED = Ended(Verdict.FAILED, "no such repository")
+UNREACHABLE = Ended(Verdict.UNREACHABLE, "no answer")
+REFUSED = Ended(Verdict.REFUSED, "the token is refused")
+BEGAN = OutageBegan(Verdict.UNREACHABLE, "no answer")
+
+
+class Most(random.Random):
+    """Jitter that takes nothing away."""
+
+    def uniform(self, a: float, b: float) -> float:
+        return b if b == 1.0 else a
+
+
+class Day:
+    """An agenda and its two clocks."""
+
+    def __init__(self, *repos: RepoName) -> None:
+        self.agenda = Agenda(Most())
+        self.now = 1000.0
+        self.wall = NOON
+        self.agenda.assign(dict.fromkeys(repos, Interval(3600)), self.moment)
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(self.now, self.wall)
+
+    @property
+    def reachable(self) -> bool:
+        return self.agenda.outage.reachable
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.wall += timedelta(seconds=seconds)
+
+    def wait_until_due(self) -> float:
+        seconds = self.next_in()
+        assert seconds is not None
+        self.wait(seconds)
+        return seconds
+
+    def next_in(self) -> float | None:
+        return self.agenda.next_in(self.moment)
+
+    def take(self, room: int = 100) -> list[RepoName]:
+        return [turn.repo for turn in self.agenda.take(self.moment, room)]
+
+    def end(self, repo: RepoName, ended: Ended) -> tuple[Notice, ...]:
+        return self.agenda.ended(repo, ended, self.moment)
+
+    def wake(self, repo: RepoName) -> None:
+        self.agenda.wake(repo, Why.WEBHOOK, self.moment)
+
+    def probe(self, ended: Ended) -> tuple[RepoName, tuple[Notice, ...]]:
+        (repo,) = self.take()
+        return repo, self.end(repo, ended)
+
+
+def day_of_an_outage(*repos: RepoName, ended: Ended = UNREACHABLE) -> Day:
+    """All of them tried at once, all in vain."""
+    day = Day(*repos)
+    for repo in day.take():
+        day.end(repo, ended)
+    assert not day.reachable
+    return day
+
+
+# How it begins
+
+
+def test_two_repositories_in_a_row_that_reach_nothing_make_an_outage() -> None:
+    day = Day(A, B)
+    day.take()
+    assert day.end(A, UNREACHABLE) == ()
+    assert day.reachable
+    assert day.end(B, UNREACHABLE) == (BEGAN,)
+    outage = day.agenda.outage
+    assert (outage.reachable, outage.kind) == (False, Verdict.UNREACHABLE)
+    assert (outage.since, outage.why) == (day.wall, "no answer")
+
+
+def test_the_only_repository_makes_an_outage_alone() -> None:
+    day = Day(A)
+    day.take()
+    assert day.end(A, UNREACHABLE) == (BEGAN,)
+
+
+def test_the_same_repository_twice_makes_none_where_there_are_others() -> None:
+    day = Day(A, B)
+    day.take()
+    day.end(A, UNREACHABLE)
+    day.wait(60)
+    assert day.take() == [A]
+    assert day.end(A, UNREACHABLE) == (RepoFailing(A, "no answer"),)
+    assert day.reachable
+
+
+def test_an_answer_between_keeps_two_from_making_an_outage() -> None:
+    day = Day(A, B, C)
+    day.take()
+    assert day.end(A, UNREACHABLE) == ()
+    assert day.end(B, FAILED) == (RepoFailing(B, "no such repository"), RepoFailing(A, "no answer"))
+    assert day.end(C, UNREACHABLE) == ()
+    assert day.reachable
+
+
+def test_one_that_reaches_nothing_among_good_ones_is_failing_for_itself() -> None:
+    day = Day(A, B)
+    day.take()
+    assert day.end(A, UNREACHABLE) == ()
+    assert day.end(B, WELL) == (RepoFailing(A, "no answer"),)
+    assert day.wait_until_due() == 60
+    assert day.take() == [A]
+    assert day.end(A, WELL) == (RepoRecovered(A, 60.0),)
+
+
+def test_a_single_blip_is_not_spoken_of() -> None:
+    day = Day(A, B)
+    day.take(1)
+    assert day.end(A, UNREACHABLE) == ()
+    day.wake(A)
+    day.wait(1)
+    day.take(1)
+    assert day.end(A, WELL) == ()
+
+
+def test_a_refused_token_makes_an_outage_at_once() -> None:
+    day = Day(A, B)
+    day.take()
+    assert day.end(A, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+    assert day.end(B, REFUSED) == ()
+
+
+def test_however_many_reach_nothing_it_is_said_once() -> None:
+    day = Day(A, B, C, D)
+    day.take()
+    notices = [notice for repo in (A, B, C, D) for notice in day.end(repo, UNREACHABLE)]
+    assert notices == [BEGAN]
+
+
+# While it lasts
+
+
+def test_one_probe_at_a_time_goes_out_after_growing_delays() -> None:
+    day = day_of_an_outage(A, B, C)
+    delays = []
+    for _ in range(6):
+        delays.append(day.wait_until_due())
+        (repo,) = day.take()
+        assert day.take() == []
+        assert day.next_in() is None
+        day.end(repo, UNREACHABLE)
+    assert delays == [5, 10, 20, 40, 60, 60]
+
+
+def test_a_refused_token_is_tried_more_seldom() -> None:
+    day = day_of_an_outage(A, B, ended=REFUSED)
+    delays = []
+    for _ in range(8):
+        delays.append(day.wait_until_due())
+        day.probe(REFUSED)
+    assert delays == [5, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_probes_take_turns_among_the_repositories() -> None:
+    day = day_of_an_outage(A, B, C)
+    probed = []
+    for _ in range(6):
+        day.wait_until_due()
+        probed.append(day.probe(UNREACHABLE)[0])
+    assert probed == [A, B, C, A, B, C]
+
+
+def test_a_probe_goes_out_though_nothing_is_due() -> None:
+    day = Day(A, B)
+    day.take()
+    day.end(A, WELL)
+    day.end(B, REFUSED)
+    day.wait(5)
+    assert day.take() == [B]
+    day.end(B, REFUSED)
+    day.wake(B)
+    day.agenda.assign({A: Interval(3600)}, day.moment)
+    day.wait(10)
+    assert day.take() == [A]
+
+
+def test_without_room_no_probe_goes_out() -> None:
+    day = day_of_an_outage(A)
+    day.wait(5)
+    assert day.take(room=0) == []
+    assert day.take(room=1) == [A]
+
+
+def test_a_woken_repository_probes_at_once_but_not_more_often_than_once_a_second() -> None:
+    day = day_of_an_outage(A, B)
+    day.wait(0.5)
+    day.wake(A)
+    assert day.wait_until_due() == 0.5
+    assert day.probe(UNREACHABLE) == (A, ())
+    for _ in range(100):
+        day.wake(B)
+    assert day.wait_until_due() == 1
+    assert day.probe(UNREACHABLE) == (B, ())
+    assert day.next_in() == 20
+
+
+def test_waking_all_makes_one_probe_and_not_one_of_each() -> None:
+    day = day_of_an_outage(A, B, C)
+    day.wait(2)
+    day.agenda.wake_all(Why.AGAIN, day.moment, eager=True)
+    assert day.agenda.take(day.moment, 9) == [Turn(A, Why.AGAIN, eager=True)]
+    day.end(A, UNREACHABLE)
+    assert day.next_in() == 10
+
+
+def test_an_outage_does_not_count_as_the_repositories_own_failing() -> None:
+    day = day_of_an_outage(A, B)
+    day.wait(5)
+    day.probe(UNREACHABLE)
+    assert [it.failing for it in day.agenda.standings(day.moment)] == [0, 0]
+    assert [it.overdue for it in day.agenda.standings(day.moment)] == [5, 5]
+
+
+def test_an_unanswered_call_that_turns_into_a_refused_token_is_said() -> None:
+    day = day_of_an_outage(A, B)
+    day.wait(5)
+    assert day.probe(REFUSED)[1] == (
+        OutageEnded(Verdict.UNREACHABLE, 5.0),
+        OutageBegan(Verdict.REFUSED, "the token is refused"),
+    )
+    assert day.wait_until_due() == 5
+    assert day.probe(UNREACHABLE)[1] == ()
+    assert day.agenda.outage.kind is Verdict.REFUSED
+
+
+def test_after_sleep_a_probe_goes_out_at_once() -> None:
+    day = day_of_an_outage(A, B)
+    for _ in range(5):
+        day.wait_until_due()
+        day.probe(UNREACHABLE)
+    day.wait(1)
+    day.wall += timedelta(hours=1)
+    assert day.next_in() == 0
+
+
+# How it ends
+
+
+def test_the_first_answer_ends_it_and_all_that_is_overdue_is_due() -> None:
+    day = day_of_an_outage(A, B, C)
+    day.wait(5)
+    assert day.probe(WELL) == (A, (OutageEnded(Verdict.UNREACHABLE, 5.0),))
+    assert day.take() == [B, C]
+    outage = day.agenda.outage
+    assert (outage.reachable, outage.since, outage.why) == (True, None, "")
+
+
+def test_an_answer_that_is_no_good_one_ends_it_too() -> None:
+    day = day_of_an_outage(A, B)
+    day.wait(5)
+    assert day.probe(FAILED)[1] == (
+        OutageEnded(Verdict.UNREACHABLE, 5.0),
+        RepoFailing(A, "no such repository"),
+    )
+    assert day.take() == [B]
+
+
+def test_an_answer_ends_it_though_the_probe_goes_on_for_hours() -> None:
+    day = day_of_an_outage(A, B, C)
+    day.wait(5)
+    assert day.take() == [A]
+    assert day.agenda.answered(B, day.moment) == ()
+    assert day.agenda.answered(A, day.moment) == (OutageEnded(Verdict.UNREACHABLE, 5.0),)
+    assert day.agenda.answered(A, day.moment) == ()
+    assert day.take() == [B, C]
+    assert day.end(A, WELL) == ()
+
+
+def test_a_pass_from_before_the_outage_does_not_end_it() -> None:
+    day = Day(A, B, C)
+    day.take()
+    day.end(A, UNREACHABLE)
+    day.end(B, UNREACHABLE)
+    day.wait(1)
+    assert day.end(C, WELL) == ()
+    assert not day.reachable
+
+
+def test_passes_from_before_its_end_do_not_begin_it_anew() -> None:
+    day = Day(A, B, C, D)
+    day.take()
+    day.end(A, UNREACHABLE)
+    day.end(B, UNREACHABLE)
+    day.wait(5)
+    day.probe(WELL)
+    day.wait(1)
+    assert day.take() == [B]
+    assert day.end(C, UNREACHABLE) == ()
+    assert day.end(D, UNREACHABLE) == ()
+    assert day.reachable
+    assert day.take() == [C, D]
+
+
+def test_passes_that_began_after_its_end_can_begin_another() -> None:
+    day = day_of_an_outage(A, B, C)
+    day.wait(5)
+    day.probe(WELL)
+    day.wait(1)
+    assert day.take() == [B, C]
+    assert day.end(B, UNREACHABLE) == ()
+    assert day.end(C, UNREACHABLE) == (BEGAN,)
+
+
+def test_the_first_that_reached_nothing_is_not_put_off_for_it_after_the_outage() -> None:
+    day = Day(A, B, C)
+    assert day.take(1) == [A]
+    day.end(A, UNREACHABLE)
+    day.wait(1)
+    assert day.take(1) == [B]
+    assert day.end(B, UNREACHABLE) == (BEGAN,)
+    day.wait(5)
+    assert day.probe(WELL)[0] == C
+    assert day.take() == [A, B]
+    assert day.end(A, WELL) == ()
+
+
+def test_a_new_outage_begins_with_short_delays_again() -> None:
+    day = day_of_an_outage(A)
+    for _ in range(5):
+        day.wait_until_due()
+        day.probe(UNREACHABLE)
+    day.wait_until_due()
+    day.probe(WELL)
+    day.wait(3600)
+    assert day.probe(UNREACHABLE) == (A, (BEGAN,))
+    assert day.next_in() == 5
+
+
+def test_a_repository_that_is_taken_away_while_it_probes_leaves_the_way_free() -> None:
+    day = day_of_an_outage(A, B)
+    day.wait(5)
+    (repo,) = day.take()
+    (other,) = {A, B} - {repo}
+    day.agenda.assign({other: Interval(3600)}, day.moment)
+    assert day.end(repo, UNREACHABLE) == ()
+    day.wait(10)
+    assert day.take() == [other]
+
+
+def test_nothing_is_waited_for_while_all_that_is_left_is_running() -> None:
+    day = Day(A, B)
+    day.take()
+    day.end(A, REFUSED)
+    day.agenda.assign({B: Interval(3600)}, day.moment)
+    assert day.next_in() is None
+    day.end(B, REFUSED)
+    assert day.next_in() == 5
