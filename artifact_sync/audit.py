@@ -16,7 +16,7 @@ from artifact_sync.mirror import manifest
 from artifact_sync.model import MirrorPath, State
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.model import ArtifactRow, RepoName, RunKey
@@ -82,6 +82,24 @@ class Auditor:
         found = await self.offload(self.mirror.digest, row.path)
         return known is not None and found == (known.size, known.sha256)
 
+    async def make_room(self, damage: Sequence[Finding]) -> Mapping[MirrorPath, str]:
+        """Move changed files away, and have the runs of all damaged ones looked at again.
+
+        Where each has been moved to. What this process has put there itself meanwhile stays.
+        """
+        moved: dict[MirrorPath, str] = {}
+        for finding in damage:
+            if finding.condition is Condition.CHANGED:
+                place = await self.offload(self._displace, finding.path)
+                moved |= {finding.path: place} if place is not None else {}
+        for run in dict.fromkeys(finding.run for finding in damage):
+            if run is not None:
+                await self.ledger.unsettle(run)
+        return moved
+
+    def _displace(self, path: MirrorPath) -> str | None:
+        return None if self.mirror.wrote(path) else self.mirror.displace(path)
+
     async def _strays(self, below: MirrorPath, known: frozenset[MirrorPath]) -> Sequence[Finding]:
         found = await self.offload(lambda: list(self.mirror.files(below, skip=known)))
         return [Finding(Condition.EXTRA, path) for path in found]
@@ -121,7 +139,7 @@ class Auditor:
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
             for row in rows:
-                waiting.append(asyncio.create_task(self._file(row)))
+                waiting.append(asyncio.create_task(self.file(row)))
                 if len(waiting) >= _AHEAD:
                     yield await waiting.popleft()
             while waiting:
@@ -133,7 +151,8 @@ class Auditor:
         for finding in await self._beside(run, rows):
             yield finding
 
-    async def _file(self, row: ArtifactRow) -> Finding:
+    async def file(self, row: ArtifactRow) -> Finding:
+        """What has become of a file that was mirrored, hashed as it is now."""
         if row.path is None:
             raise ValueError("a mirrored artifact without a path")
         found = await self.offload(self.mirror.digest, row.path)
@@ -158,10 +177,10 @@ class Auditor:
         if known is None or not known.complete:
             return extras
         mirrored = [row for row in rows if row.state is State.MIRRORED]
-        return [*await self._manifests(run, mirrored), *extras]
+        return [*await self.manifests(run, mirrored), *extras]
 
-    async def _manifests(self, run: RunKey, rows: list[ArtifactRow]) -> list[Finding]:
-        """Whether the manifests of a complete run say what the ledger says."""
+    async def manifests(self, run: RunKey, rows: Sequence[ArtifactRow]) -> list[Finding]:
+        """Whether the manifests of a complete run say what the ledger says of these artifacts."""
         folder, found = self.layout.run_folder(run), []
         checks = zip(
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True

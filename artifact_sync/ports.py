@@ -300,6 +300,12 @@ class Ledger(Protocol):
     ) -> AsyncGenerator[ArtifactRow]:
         """Every mirrored artifact in the scope, ordered by path, in bounded batches."""
 
+    def at(self, path: str) -> AsyncGenerator[ArtifactRow]:
+        """The mirrored artifacts with this path or below it, by path, in bounded batches.
+
+        Any text will do: it need not be a path that a layout makes.
+        """
+
     def listing(
         self, repo: RepoName | None = None, run: str | None = None
     ) -> AsyncGenerator[ArtifactRow]:
@@ -314,14 +320,14 @@ class Ledger(Protocol):
         but not those of a run that the selection leaves out (``settle`` with ``kept`` None).
         """
 
-    async def next_look(self, repo: RepoName, selection: str) -> datetime | None:
+    async def next_look(
+        self, repo: RepoName, selection: str, since: datetime | None = None
+    ) -> datetime | None:
         """When the first of the runs that are not settled for the selection is due.
 
-        Long ago when one is due at once; None when all are settled.
+        Long ago when one is due at once; None when all are settled. Same meaning of ``since`` as in
+        ``unsettled``: what no pass looks at is never due.
         """
-
-    async def at(self, path: MirrorPath) -> Sequence[ArtifactRow]:
-        """Mirrored artifacts whose path is this or lies below it, up to 10,000, by path."""
 
     async def settled_totals(
         self, repo: RepoName, selection: str, since: datetime | None

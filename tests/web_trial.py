@@ -187,5 +187,5 @@ async def web(
         gauges or Gauges(),
         limits or Limits(),
     )
-    async with serving(settings, application(front), front.limits, kind) as origin:
+    async with serving(lambda: settings, application(front), front.limits, kind) as origin:
         yield Trial(origin, front.desk, clock, front.metrics, file)

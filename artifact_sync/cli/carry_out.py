@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_STOPPING = "stopping; what came so far is kept (once more: stop at once)"
-
 
 @dataclass(frozen=True, slots=True)
 class Manner:
@@ -48,6 +46,14 @@ class Manner:
     """A daemon that holds the mirror may do it instead."""
     jobs: int | None = None
     """As the user has said; a daemon has its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """What is said when the user stops a pass: at once, and of it in the end."""
+
+    word: str = "stopping; what came so far is kept (once more: stop at once)"
+    outcome: str = "stopped before it was done"
 
 
 class Reporting(Protocol):
@@ -73,7 +79,7 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
         raise
     except KeyboardInterrupt:
         if manner.as_json:
-            _print(Report(failures=[_interrupted()]), manner)
+            _print(Report(failures=[_interrupted(Stopping())]), manner)
         raise
     except Exception as error:
         if manner.as_json:  # a bug: whoever reads the object must not find nothing
@@ -95,7 +101,7 @@ async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None
 
     with _shown(config, manner) as observer:
         try:
-            return await until_stopped(whole(), begun, _STOPPING)
+            return await until_stopped(whole(), begun, Stopping())
         except MirrorBusy as busy:
             if not manner.ask:
                 raise
@@ -105,14 +111,14 @@ async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None
 
 
 async def until_stopped(
-    whole: Coroutine[None, None, None], begun: list[Reporting], word: str
+    whole: Coroutine[None, None, None], begun: list[Reporting], stopping: Stopping
 ) -> Report:
     """The pass's report, whatever ended it; that of an interrupted one says so.
 
-    ``word``: what is said when the user stops it. Raises what kept the pass from beginning.
+    Raises what kept the pass from beginning.
     """
     work = asyncio.ensure_future(whole)
-    with _stopping(work, word) as stopped:
+    with _stopping(work, stopping.word) as stopped:
         await asyncio.wait([work])
     error = None if work.cancelled() else work.exception()
     interrupted = work.cancelled() or (stopped.is_set() and error is not None)
@@ -122,12 +128,12 @@ async def until_stopped(
     if error is not None:
         report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
     if interrupted:
-        report.failures.append(_interrupted())
+        report.failures.append(_interrupted(stopping))
     return report
 
 
-def _interrupted() -> Failure:
-    error = Interrupted("stopped before it was done")
+def _interrupted(stopping: Stopping) -> Failure:
+    error = Interrupted(stopping.outcome)
     return Failure("", error.reason, str(error))
 
 

@@ -85,12 +85,8 @@ class Examination:
 
     async def _make_room(self, store: Store) -> None:
         """Move changed files away, and have the runs of all damaged ones looked at again."""
-        for finding in self._damage():
-            if finding.condition is Condition.CHANGED:
-                moved = await store.offload(store.mirror.displace, finding.path)
-                self._note(f"moved {printable(finding.path)} to {printable(moved or '?')}")
-            if finding.run is not None:
-                await store.ledger.unsettle(finding.run)
+        for path, place in (await store.auditor.make_room(self._damage())).items():
+            self._note(f"moved {printable(path)} to {printable(place)}")
 
     async def _fetch_again(self) -> list[Finding]:
         """Have a pass fetch what is damaged, and nothing else; what of the damage is left."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from artifact_sync.cli.carry_out import Reporting, until_stopped
+from artifact_sync.cli.carry_out import Reporting, Stopping, until_stopped
 from artifact_sync.daemon.client import Errand, NoDaemon, asked
 from artifact_sync.events import BytesArrived, Downloaded, Failed
 from artifact_sync.mirror.layout import OWN
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_LEAVING = "not waiting any longer; the daemon goes on with it (artifact-sync status shows it)"
+_LEAVING = Stopping(
+    "not waiting any longer; the daemon goes on with it (artifact-sync status shows it)",
+    "not waited for to its end; the daemon goes on with it",
+)
 
 
 class Heard:

@@ -86,7 +86,8 @@ def _watch(state: WatchState) -> Iterator[str]:
         found = f"{_count(state.damaged, 'file')} damaged, {state.restored:,} restored"
         yield f"watching the mirror ({state.mode}): {found}"
     elif state.mode != "off":
-        yield f"the watch over the mirror does not work, and each pass looks instead: {state.why}"
+        why = f": {state.why}" if state.why else ""
+        yield f"the watch over the mirror does not work, and each pass looks instead{why}"
 
 
 def _repeatedly(state: RepoState) -> str:

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Column, MetaData, String, Table, inspect, select
+from sqlalchemy import (
+    Column,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    insert,
+    inspect,
+    select,
+)
 
 from artifact_sync.errors import LedgerTooNew, UsageError
+from artifact_sync.ledger.schema import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -18,7 +28,12 @@ HEAD = "0001"
 VERSION_TABLE = "artifact_sync_version"
 """Not Alembic's usual name: a database may be shared with something else that uses Alembic."""
 
-_version = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32)))
+_version = Table(
+    VERSION_TABLE,
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name=f"{VERSION_TABLE}_pkc"),  # as Alembic makes it
+)
 
 
 def stored_revision(connection: Connection) -> str | None:
@@ -26,6 +41,16 @@ def stored_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(_version.c.version_num)).scalar()
+
+
+def make(connection: Connection) -> None:
+    """Make a ledger where there is none, at ``HEAD``, without Alembic, which takes ten megabytes.
+
+    What is made is what the migrations lead to; a test holds them together.
+    """
+    metadata.create_all(connection, checkfirst=False)
+    _version.create(connection, checkfirst=False)
+    connection.execute(insert(_version).values(version_num=HEAD))
 
 
 def upgrade(connection: Connection) -> None:

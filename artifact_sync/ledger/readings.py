@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, or_, select, text, tuple_
+from sqlalchemy import or_, select, text, tuple_
 
 from artifact_sync.ledger.rows import artifact_row, select_artifacts
 from artifact_sync.ledger.runs import Place, created_since, newest_first
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from artifact_sync.model import ArtifactKey, ArtifactRow, RepoName, RunKey
 
 _BATCH = 500
-_MOST_AT = 10_000
 
 _IS_MIRRORED = artifacts.c.state == State.MIRRORED.value
 _COUNT = sum((runs.c[state.value] for state in State if state is not State.WANTED), runs.c.wanted)
@@ -62,14 +61,6 @@ def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, Artifact
     return {row.key: row for row in rows}
 
 
-def at(connection: Connection, path: str) -> Sequence[ArtifactRow]:
-    """Mirrored artifacts at a path or below it: a range of the index, in byte order."""
-    below = and_(artifacts.c.path >= f"{path}/", artifacts.c.path < f"{path}0")  # 0 follows /
-    query = select_artifacts().where(_IS_MIRRORED, or_(artifacts.c.path == path, below))
-    found = connection.execute(query.order_by(artifacts.c.path).limit(_MOST_AT))
-    return [artifact_row(row) for row in found]
-
-
 def mirrored(
     connection: Connection, scope: Scope, after: At | None
 ) -> tuple[Sequence[ArtifactRow], At | None]:
@@ -80,9 +71,34 @@ def mirrored(
     elif scope.repo is not None:
         # the sum keeps the database from sorting the whole repository for every batch
         query = query.where((artifacts.c.run_id + 0).in_(scope.runs))
-    if after is not None:
-        query = query.where(tuple_(artifacts.c.path, artifacts.c.id) > tuple_(*after))
+    return _by_path(connection, query, after)
+
+
+def at(
+    connection: Connection, path: str, after: At | None
+) -> tuple[Sequence[ArtifactRow], At | None]:
+    """A batch of mirrored artifacts at a path or below it, and where to go on.
+
+    The range ends at ``path`` and a 0, the character behind the slash, so that the index by path
+    bounds it; what has another character there is left out.
+    """
+    place = artifacts.c.path
+    query = select_artifacts(place, artifacts.c.id).where(
+        _IS_MIRRORED,
+        place >= path,
+        place < f"{path}0",
+        or_(place == path, place >= f"{path}/"),
+    )
+    return _by_path(connection, query, after)
+
+
+def _by_path(
+    connection: Connection, query: Select[Any], after: At | None
+) -> tuple[Sequence[ArtifactRow], At | None]:
+    """A batch of a reading whose last columns are path and id."""
     order = artifacts.c.path, artifacts.c.id
+    if after is not None:
+        query = query.where(tuple_(*order) > tuple_(*after))
     found = connection.execute(query.order_by(*order).limit(_BATCH)).all()
     last = At(*found[-1][-2:]) if len(found) == _BATCH else None
     return [artifact_row(row) for row in found], last

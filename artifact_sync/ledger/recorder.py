@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.ledger import artifacts, readings, runs, tallies
-from artifact_sync.ledger.connect import Terms
+from artifact_sync.ledger.connect import Terms, locate
 from artifact_sync.ledger.readings import Scope
 from artifact_sync.ledger.runs import Wanting
 from artifact_sync.ledger.store import open_store
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
         Failure,
         Horizon,
         Mirrored,
-        MirrorPath,
         RepoName,
         Run,
         RunKey,
@@ -44,8 +43,10 @@ _Place = TypeVar("_Place")
 class Recorder:
     """An open ledger. What each verb promises is written on ``ports.Ledger``."""
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, file: Path | None) -> None:
         self._worker = worker
+        self._file = file
+        """SQLite's; None: in memory, or on a server."""
 
     @classmethod
     async def open(
@@ -55,7 +56,7 @@ class Recorder:
         terms = Terms(durability, create, read_only)
         worker = Worker(partial(open_store, url, terms))
         await worker.start()
-        return cls(worker)
+        return cls(worker, locate(url)[1].file)
 
     async def __aenter__(self) -> Self:
         return self
@@ -142,6 +143,10 @@ class Recorder:
         async for row in self._pages(partial(readings.mirrored, scope=Scope(repo, run))):
             yield row
 
+    async def at(self, path: str) -> AsyncGenerator[ArtifactRow]:
+        async for row in self._pages(partial(readings.at, path=path)):
+            yield row
+
     async def listing(
         self, repo: RepoName | None = None, run: str | None = None
     ) -> AsyncGenerator[ArtifactRow]:
@@ -161,11 +166,11 @@ class Recorder:
         wanting = Wanting(repo, selection, since)
         return await self._worker.read(partial(tallies.settled_totals, wanting=wanting))
 
-    async def next_look(self, repo: RepoName, selection: str) -> datetime | None:
-        return await self._worker.read(partial(runs.next_look, repo=repo, selection=selection))
-
-    async def at(self, path: MirrorPath) -> Sequence[ArtifactRow]:
-        return await self._worker.read(partial(readings.at, path=path))
+    async def next_look(
+        self, repo: RepoName, selection: str, since: datetime | None = None
+    ) -> datetime | None:
+        wanting = Wanting(repo, selection, since)
+        return await self._worker.read(partial(runs.next_look, wanting=wanting))
 
     async def repositories(self) -> Sequence[RepoName]:
         return await self._worker.read(runs.all_repositories)
@@ -183,7 +188,9 @@ class Recorder:
         await self._worker.read(tallies.layout)
 
     async def size(self) -> int | None:
-        return await self._worker.read(tallies.size)
+        if self._file is None:
+            return None
+        return await self._worker.read(partial(tallies.size, file=self._file))
 
     async def aclose(self) -> None:
         await self._worker.stop()

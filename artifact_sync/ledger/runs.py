@@ -204,15 +204,16 @@ def _other_selections(connection: Connection, repo_id: int | None, selection: st
         value = connection.execute(lowest.where(runs.c.settled_for > value)).scalar()
 
 
-def next_look(connection: Connection, repo: RepoName, selection: str) -> datetime | None:
+def next_look(connection: Connection, wanting: Wanting) -> datetime | None:
     """When the first run that is not settled is due; those with no time are due long ago."""
-    repo_id = find_repo(connection, repo)
+    repo_id = find_repo(connection, wanting.repo)
     moments: list[datetime] = []
-    for other in _other_selections(connection, repo_id, selection):
+    for other in _other_selections(connection, repo_id, wanting.selection):
         whose = runs.c.repo_id == repo_id, runs.c.settled_for == other
         query = select(func.count(), func.count(runs.c.next_look), func.min(runs.c.next_look))
-        every, timed, first = connection.execute(query.where(*whose)).one()
-        moments += [_LONG_AGO] if timed < every else [first]
+        query = query.where(*whose, *created_since(wanting.since))
+        every, timed, first = connection.execute(query).one()
+        moments += [_LONG_AGO] if timed < every else [first] if every else []
     return min(moments, default=None)
 
 

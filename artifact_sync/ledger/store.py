@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.ledger.connect import WRITES, absent, connect, locate
 from artifact_sync.ledger.faults import translated
-from artifact_sync.ledger.migrate import HEAD, refuse_unreadable, stored_revision, upgrade
+from artifact_sync.ledger.migrate import HEAD, make, refuse_unreadable, stored_revision, upgrade
 from artifact_sync.ledger.rehearsal import rehearse
 from artifact_sync.ledger.transaction import Transaction
 
@@ -79,4 +79,5 @@ def _bring_up(engine: Engine, place: Place, terms: Terms, *, as_it_is: bool) -> 
     if revision is None and not terms.create:
         raise absent(place)
     with engine.execution_options(**{WRITES: True}).begin() as connection:
-        upgrade(connection)
+        bring = upgrade if revision is not None else make
+        bring(connection)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import case, delete, func, insert, select, text, update
@@ -13,6 +14,7 @@ from artifact_sync.model import State, Totals
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -144,9 +146,10 @@ def _forget_old(connection: Connection, repo_id: int) -> None:
         connection.execute(delete(passes).where(of_repo, passes.c.id <= oldest))
 
 
-def size(connection: Connection) -> int | None:
-    """Bytes of an SQLite file, its write-ahead log left out; None for a server."""
-    if connection.dialect.name != "sqlite":
-        return None
-    pages = connection.execute(text("PRAGMA page_count")).scalar() or 0
-    return int(pages) * int(connection.execute(text("PRAGMA page_size")).scalar() or 0)
+def size(_: Connection, file: Path) -> int:
+    """Bytes of an SQLite file and of those beside it, which hold what is not merged yet."""
+    total = 0
+    for path in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total

@@ -48,7 +48,7 @@ class Front:
     metrics: Metrics
     clock: Clock
     settings: Callable[[], WebSettings]
-    """As they are now: a reload changes ``secret_files`` and ``body_limit`` at once."""
+    """As they are now: ``secret_files`` and ``body_limit`` may change, ``listen`` may not."""
     environ: Mapping[str, str]
     gauges: Gauges = field(default_factory=Gauges)
     limits: Limits = field(default_factory=Limits)
@@ -62,7 +62,7 @@ async def opened(front: Front) -> AsyncGenerator[str]:
     """
     app, server = _modules()
     application = app.application(front)
-    async with server.serving(front.settings(), application, front.limits) as origin:
+    async with server.serving(front.settings, application, front.limits) as origin:
         yield origin
 
 

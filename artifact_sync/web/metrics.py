@@ -85,7 +85,7 @@ class Labels:
         if label is None and len(self._known) < self._most:
             label = repo.encode("utf-8", "backslashreplace").decode("utf-8")
             self._known[repo] = label
-        return label or OTHER
+        return OTHER if label is None else label
 
 
 @dataclass(slots=True)

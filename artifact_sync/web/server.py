@@ -21,7 +21,7 @@ from artifact_sync.web.rarely import Rarely
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from starlette.types import ASGIApp
 
@@ -43,20 +43,21 @@ _GOODBYE = 1.0
 
 @asynccontextmanager
 async def serving(
-    settings: WebSettings,
+    settings: Callable[[], WebSettings],
     app: ASGIApp,
     limits: Limits | None = None,
     kind: type[Guard] | None = None,
 ) -> AsyncGenerator[str]:
-    """Answer at ``settings.listen`` to the end of the block; yields the origin, port 0 resolved.
+    """Answer at ``listen`` to the end of the block; yields the origin, port 0 resolved.
 
     ``UsageError`` when it cannot listen there. ``kind``: uvicorn's protocol to use, guarded.
     """
-    sockets = await asyncio.to_thread(listening, settings.listen or ":0")
+    listen = settings().listen or ":0"
+    sockets = await asyncio.to_thread(listening, listen)
     try:
         if is_open(sockets):
-            _log.warning(_OPEN, listen=settings.listen)
-        server = _Server(app, limits or Limits(), settings.body_limit, kind or guarded())
+            _log.warning(_OPEN, listen=listen)
+        server = _Server(app, limits or Limits(), settings, kind or guarded())
         async with _accepting(server, sockets):
             yield origin_of(sockets[0])
     finally:
@@ -79,11 +80,16 @@ async def _accepting(server: _Server, sockets: Sequence[socket.socket]) -> Async
 class _Server:
     """Connections and what they share."""
 
-    def __init__(self, app: ASGIApp, limits: Limits, body_limit: int, kind: type[Guard]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        settings: Callable[[], WebSettings],
+        kind: type[Guard],
+    ) -> None:
         self._limits = limits
         self._kind = kind
-        # Chunks may be small, but not of some bytes each all the way.
-        self._most = limits.head_bytes + 2 * body_limit
+        self._settings = settings
         self._state = ServerState()
         self._state.default_headers = list(_HEADERS)
         self._full = Rarely()
@@ -95,7 +101,7 @@ class _Server:
             log_config=None,
             log_level="critical",
             access_log=False,
-            timeout_keep_alive=int(limits.idle) + 1,
+            timeout_keep_alive=int(limits.idle) + 60,
         )
         self._config.load()
 
@@ -132,7 +138,9 @@ class _Server:
             raise
 
     def _protocol(self) -> Guard:
-        return protocol(self._kind, self._config, self._state, self._limits, self._most)
+        # Chunks may be small, but not of some bytes each all the way.
+        most = self._limits.head_bytes + 2 * self._settings().body_limit
+        return protocol(self._kind, self._config, self._state, self._limits, most)
 
     async def _room(self) -> None:
         """Wait until a connection more is not too many; who keeps us waiting has to go."""

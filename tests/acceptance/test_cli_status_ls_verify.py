@@ -57,7 +57,7 @@ def poor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
 
 @pytest.mark.parametrize("command", ["status", "ls"])
 def test_while_nothing_is_mirrored_yet_there_is_nothing_to_tell(user: User, command: str) -> None:
-    empty = {"status": {"repositories": []}, "ls": {"artifacts": []}}
+    empty = {"status": {"repositories": [], "daemon": None}, "ls": {"artifacts": []}}
     done = user.run(command, "--root", user.root, "--json")
     assert (done.code, done.answer, done.err) == (0, empty[command], "")
     assert not user.root.exists()

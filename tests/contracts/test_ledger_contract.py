@@ -98,6 +98,10 @@ async def everything(rows):
     return [row async for row in rows]
 
 
+async def paths(rows):
+    return [row.path async for row in rows]
+
+
 async def slugs(rows):
     return [row.key.run async for row in rows]
 
@@ -322,6 +326,99 @@ def test_an_unsettled_run_needs_a_look_at_once(play):
         assert await slugs(ledger.unsettled(REPO, "s", None)) == ["7"]
 
     play(story)
+
+
+def test_the_next_look_is_the_earliest_that_was_put_off(play):
+    async def story(ledger):
+        old = a_run(1, created_at=NOW - timedelta(days=1))
+        await ledger.note_runs([old, *(a_run(n) for n in range(2, 5)), a_run(9, repo=OTHER)], NOW)
+        for number, minutes in (("1", 1), ("2", 30), ("3", 20), ("4", 10)):
+            await ledger.look_again(RunKey(REPO, number), NOW + timedelta(minutes=minutes))
+        await ledger.look_again(RunKey(OTHER, "9"), NOW)
+        await ledger.settle(RunKey(REPO, "4"), "s", 0)
+        assert await ledger.next_look(REPO, "s") == NOW + timedelta(minutes=1)
+        assert await ledger.next_look(REPO, "s", NOW) == NOW + timedelta(minutes=20)
+        assert await ledger.next_look(RepoName("no", "body"), "s") is None
+
+    play(story)
+
+
+def test_a_run_that_needs_a_look_at_once_was_due_long_ago_and_a_settled_one_never_is(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7), a_run(8)], NOW)
+        await ledger.look_again(RunKey(REPO, "8"), LATER)
+        assert await ledger.next_look(REPO, "s") < NOW - timedelta(days=10_000)
+        assert await ledger.next_look(REPO, "s", LATER) is None
+        await ledger.settle(RunKey(REPO, "7"), "s", 0)
+        await ledger.settle(RunKey(REPO, "8"), "s", None)
+        assert await ledger.next_look(REPO, "s") is None
+        assert await ledger.next_look(REPO, "other") < NOW - timedelta(days=10_000)
+        await ledger.unsettle(RunKey(REPO, "7"))
+        assert await ledger.next_look(REPO, "s") < NOW - timedelta(days=10_000)
+
+    play(story)
+
+
+def test_what_stands_at_a_path_or_below_it_is_found_and_nothing_beside_it(play):
+    async def story(ledger):
+        places = ("o/r/1/f", "o/r/1/g/h", "o/r/1", "o/r/1-a/f", "o/r/10/f", "o/r/1.x", "o/r/10")
+        for place in places:
+            await ledger.record_mirrored(mirrored(key(local_path=place), path=place))
+        assert await paths(ledger.at("o/r/1")) == ["o/r/1", "o/r/1/f", "o/r/1/g/h"]
+        assert await paths(ledger.at("o/r/1/f")) == ["o/r/1/f"]
+        assert await paths(ledger.at("o/r/1/g")) == ["o/r/1/g/h"]
+        assert await paths(ledger.at("o")) == sorted(places)
+        assert await paths(ledger.at("o/r/1/")) == []
+        assert await paths(ledger.at("")) == []
+
+    play(story)
+
+
+@pytest.mark.parametrize("odd", ["a%b", "a_b", "a\\b", "\udcff", "Ä", "💾", "a'b", "x\0y"])
+def test_what_stands_below_a_path_of_any_characters_is_found(play, odd):
+    async def story(ledger):
+        await ledger.record_mirrored(mirrored(key(), path=f"{odd}/f"))
+        await ledger.record_mirrored(mirrored(key("8"), path="axb/f"))
+        assert await paths(ledger.at(odd)) == [f"{odd}/f"]
+        assert await paths(ledger.at(f"{odd}/f")) == [f"{odd}/f"]
+
+    play(story)
+
+
+def test_only_what_is_mirrored_stands_anywhere(play):
+    async def story(ledger):
+        await ledger.record_mirrored(mirrored(key(), path="o/r/f"))
+        assert [row.key for row in await everything(ledger.at("o"))] == [key()]
+        await ledger.record_failure(key(), State.FAILED, failure(key()), LATER)
+        assert await paths(ledger.at("o")) == []
+
+    play(story)
+
+
+def test_thousands_of_files_at_a_path_come_in_order(play):
+    async def story(ledger):
+        files = [mirrored(key(local_path=f"{n:04}"), path=f"o/r/{n:04}") for n in range(1203)]
+        await asyncio.gather(*map(ledger.record_mirrored, files))
+        assert await paths(ledger.at("o/r")) == [file.path for file in files]
+
+    play(story)
+
+
+def test_a_ledger_that_is_well_answers(play):
+    async def story(ledger):
+        assert await ledger.ping() is None
+
+    play(story)
+
+
+def test_a_ledger_in_a_file_knows_its_size_and_another_has_none(url, tmp_path):
+    async def main():
+        async with await open_ledger(url, durability="fast") as ledger:
+            await ledger.note_runs([a_run(7)], NOW)
+            found = sum(path.stat().st_size for path in tmp_path.iterdir())
+            assert await ledger.size() == (found or None)
+
+    asyncio.run(main())
 
 
 def test_the_newest_complete_runs_are_found(play):

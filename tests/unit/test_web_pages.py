@@ -210,7 +210,7 @@ def test_an_unsigned_event_does_not_make_the_signed_one_a_repeat(tmp_path: Path)
 def test_an_address_that_others_can_reach_is_warned_of_once() -> None:
     async def story() -> str:
         app = application(front_of("0.0.0.0:0"))
-        async with serving(WebSettings(listen="0.0.0.0:0"), app) as origin:
+        async with serving(lambda: WebSettings(listen="0.0.0.0:0"), app) as origin:
             return origin
 
     with structlog.testing.capture_logs() as logs:
@@ -244,7 +244,11 @@ def test_a_client_that_holds_its_connection_does_not_hold_the_end_up(tmp_path: P
             ending = loop.time()
         took = loop.time() - ending
         assert await idle.closed() == b""
-        await slow.closed()
+        assert (await slow.closed())[9:12] == b"500"
+        async with asyncio.timeout(2):
+            while not slow.writer.transport.is_closing():  # nobody reads any more
+                slow.writer.write(b"x")
+                await asyncio.sleep(0.01)
         for connection in (idle, slow):
             await connection.__aexit__()
         return took
