@@ -16,6 +16,7 @@ from artifact_sync.discover import discover
 from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
 from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded
 from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
+from artifact_sync.presence import unsettle_damaged
 from artifact_sync.report import Report
 from artifact_sync.run_sync import LAST_RETRY, Mode, RunSync, Selection, is_due, next_look
 
@@ -25,14 +26,10 @@ if TYPE_CHECKING:
 
     from artifact_sync.events import Event
     from artifact_sync.fetching import Works
-    from artifact_sync.model import ArtifactRow, MirrorPath, Run, RunRow
+    from artifact_sync.model import Run, RunRow
     from artifact_sync.ports import Source
 
 _log = structlog.get_logger(__name__)
-
-_RECENT = 2000
-"""Files of the newest runs whose presence every pass looks at; ``verify`` looks at all."""
-
 
 @dataclass(frozen=True, slots=True)
 class Crew:
@@ -127,7 +124,7 @@ class RepoSync:
 
     async def _everything(self, announced: Sequence[str]) -> None:
         if self.mode.look:
-            await self._unsettle_damaged()
+            await unsettle_damaged(self.crew.works, self.selection.layout, self.repo)
         listed = await self._list()
         await self._count_settled()
         if listed:
@@ -145,29 +142,6 @@ class RepoSync:
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
         return True
-
-    async def _unsettle_damaged(self) -> None:
-        """Have runs looked at again whose files or manifest somebody took from the mirror."""
-        ledger, offload = self.crew.works.ledger, self.crew.works.tools.offload
-        recent = await ledger.recent(self.repo, _RECENT)
-        damaged, bare = await offload(self._damaged, recent)
-        for run in damaged | bare:
-            row = await ledger.run(run)
-            if run in damaged or (row is not None and row.complete):
-                await ledger.unsettle(run)
-
-    def _damaged(self, rows: Sequence[ArtifactRow]) -> tuple[set[RunKey], set[RunKey]]:
-        """Runs with a file that does not stand as recorded, and runs that lack a manifest."""
-        runs = {row.key.run_key for row in rows}
-        damaged = {row.key.run_key for row in rows if self._size(row.path) != row.size}
-        manifests = self.selection.layout.manifests
-        bare = {run for run in runs if None in map(self._size, manifests(run))}
-        return damaged, bare
-
-    def _size(self, path: MirrorPath | None) -> int | None:
-        """The size of a regular file of the mirror; None when there is none."""
-        found = self.crew.works.tools.mirror.find(path) if path is not None else None
-        return found.size if found is not None and found.kind == "file" else None
 
     async def _count_settled(self) -> None:
         """Count what needs no look: it was present and verified, or has failed for good."""

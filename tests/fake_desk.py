@@ -42,12 +42,15 @@ class FakeDesk:
     observers: list[Observer] = field(default_factory=list)
     finished: int = 0
     waits: bool = False
+    """A pass goes on until ``go_on``."""
+    mute: bool = False
+    """The status does not come before ``go_on``."""
 
     def live(self) -> DaemonState:
         return STATE
 
     async def status(self) -> dict[str, Any]:
-        if self.waits:
+        if self.mute:
             await self.go_on.wait()
         if self.error is not None:
             raise self.error

@@ -13,7 +13,7 @@ from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import fold
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from artifact_sync.model import ArtifactRow
     from artifact_sync.ports import Found
@@ -73,14 +73,11 @@ def glance(row: ArtifactRow, found: Found | None, *, touched: bool) -> Condition
     return Condition.OK if found.changed <= row.mirrored_at.timestamp() + _SLACK else None
 
 
-def respelled(path: str, links: Mapping[str, Iterable[str]]) -> set[str]:
+def respelled(path: str, links: Mapping[str, str]) -> set[str]:
     """A path, and what it is where folders on its way are these symbolic links to others.
 
     The system tells of a folder by one of its names only, which may be that through a link.
     """
     parts = path.split("/")
-    names = {path}
-    for depth in range(1, len(parts)):
-        for target in links.get("/".join(parts[:depth]), ()):
-            names.add("/".join((target, *parts[depth:])))
-    return names
+    above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    return {path} | {links[link] + path[len(link) :] for link in above if link in links}

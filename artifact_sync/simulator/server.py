@@ -27,7 +27,8 @@ _BACKLOG = 2048
 @contextmanager
 def bound(port: int) -> Iterator[socket.socket]:
     """A listening socket; port 0 takes a free one. ``UsageError`` when the port cannot be had."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
+    # asyncio sends small answers at once only where the protocol is named
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         # Elsewhere it means "restart at once"; on Windows it would let two programs share a port.
         if sys.platform != "win32":
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

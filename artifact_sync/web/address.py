@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import sys
 from contextlib import ExitStack
@@ -10,13 +9,12 @@ from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from artifact_sync.config.urls import listen_address
 from artifact_sync.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_FORM = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*)):(?P<port>[0-9]{1,5})")
-_LOOPBACK = "127.0.0.1"
 _BACKLOG = 2048
 
 _WHY = {
@@ -26,23 +24,12 @@ _WHY = {
 }
 
 
-def parse(listen: str) -> tuple[str, int]:
-    """Host and port of ``HOST:PORT``, ``[::1]:PORT`` or ``:PORT``. ``UsageError`` for others."""
-    match = _FORM.fullmatch(listen.strip())
-    port = int(match["port"]) if match else -1
-    if match is None or not 0 <= port <= 65_535:  # noqa: PLR2004 - 16 bits
-        raise UsageError(
-            f"web.listen: {listen!r} is not of the form HOST:PORT, [::1]:PORT or :PORT"
-        )
-    return match["v6"] or match["host"] or _LOOPBACK, port
-
-
 def listening(listen: str) -> list[socket.socket]:
     """A socket for each address of the host, all on one port; port 0 takes a free one.
 
     ``UsageError`` when one cannot be had. Blocks: a host's name may have to be looked up.
     """
-    host, port = parse(listen)
+    host, port = listen_address(listen)
     with ExitStack() as stack:
         found: list[socket.socket] = []
         try:

@@ -1,4 +1,4 @@
-"""The daemon, put together: the passes and all that runs beside them. ``cli`` starts and stops it."""
+"""The daemon, put together: the passes and all that runs beside them. ``cli`` starts it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import random
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 
+from artifact_sync.credentials import CREDENTIAL
 from artifact_sync.daemon.board import Board, Fan
 from artifact_sync.daemon.chronicle import Chronicle
 from artifact_sync.daemon.companions import beside, kept_up
@@ -26,6 +28,7 @@ from artifact_sync.mirror.layout import OWN
 from artifact_sync.schedule import Agenda
 from artifact_sync.web.front import Front
 from artifact_sync.web.metrics import Gauges, Metrics
+from artifact_sync.web.secrets import CREDENTIAL as WEBHOOK
 from artifact_sync.wiring.clock import SystemClock
 from artifact_sync.wiring.engine import started
 from artifact_sync.wiring.listening import Web
@@ -33,7 +36,6 @@ from artifact_sync.wiring.store import root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from artifact_sync.daemon.changes import Changes
     from artifact_sync.daemon.supervisor import Supervisor
@@ -158,7 +160,9 @@ class Service:
         """What is read again when it changes."""
         config = self._engine.config
         files = (config.path, config.source.token_file, *config.web.secret_files)
-        return [file for file in files if file is not None]
+        folder = self._around.environ.get("CREDENTIALS_DIRECTORY")
+        credentials = [Path(folder, name) for name in (CREDENTIAL, WEBHOOK)] if folder else []
+        return [*(file for file in files if file is not None), *credentials]
 
     async def _apply(self, config: Config, _: Changes) -> None:
         """Take a configuration up between passes; what runs keeps the one that it began with."""

@@ -107,12 +107,15 @@ class Workshop:
         checkout = state / "checkout"
         _copy(checkout)
         console = state / "console"
-        with console.open("wb") as said, subprocess.Popen(
-            ["unshare", "--mount", "--propagation=private", _SCRIPT, state, lower, checkout],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-        ) as process:
+        with (
+            console.open("wb") as said,
+            subprocess.Popen(
+                ["unshare", "--mount", "--propagation=private", _SCRIPT, state, lower, checkout],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+            ) as process,
+        ):
             try:
                 yield _booted(process, console)
             finally:

@@ -54,14 +54,16 @@ rm -f "$root/etc/machine-id"
 echo 0123456789abcdef0123456789abcdef >"$root/etc/machine-id"
 if [ ! -e "$state/again" ]; then # what the machine's owner has enabled does not start here
   rm -rf "$root/etc/systemd/system"
+  : >"$root/etc/fstab"
   mkdir -p "$root/etc/systemd/system" "$root/etc/systemd/journald.conf.d"
   printf '[Journal]\nStorage=volatile\nReadKMsg=no\nAudit=\nRateLimitIntervalSec=0\n' \
     >"$root/etc/systemd/journald.conf.d/box.conf"
   for unit in systemd-journald-audit.socket systemd-logind.service getty.target systemd-udevd.service \
-    systemd-update-utmp.service e2scrub_reap.service; do
+    systemd-update-utmp.service e2scrub_reap.service systemd-modules-load.service \
+    systemd-remount-fs.service; do
     ln -s /dev/null "$root/etc/systemd/system/$unit"
   done
 fi
 mount --make-rshared "$root" # a service's credentials are set up by propagation
-exec chroot "$root" /usr/bin/env -i container=boxed PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-  /lib/systemd/systemd --system --unit=multi-user.target --show-status=0
+exec chroot "$root" /usr/bin/env -i container=boxed \
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=multi-user.target --show-status=0

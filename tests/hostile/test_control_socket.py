@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import stat
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -235,6 +236,53 @@ def test_five_hundred_that_say_nothing_are_gone_after_a_while(own: Path) -> None
     beside(own, FakeDesk(), story)
 
 
+def test_those_that_say_nothing_count_as_long_as_they_are_there(own: Path) -> None:
+    async def story(path: Path) -> None:
+        silent = [await asyncio.open_unix_connection(path) for _ in range(QUICK.clients)]
+        with pytest.raises(DaemonBusy):
+            await asked_status(own)
+        for _, writer in silent:
+            writer.close()
+
+    beside(own, FakeDesk(), story, Limits(asking=60))
+
+
+def test_an_answer_is_waited_for_until_it_was_taken_however_big(own: Path) -> None:
+    async def last_line(number: int) -> str:
+        desk, place = FakeDesk([Noticed("x" * 1000)] * (40 * number)), own / f"{number}"
+        async with served(place, desk) as path:
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.transport.pause_reading()
+            writer.write(ASK)
+            await wait_for(lambda: desk.finished == 1)
+            await asyncio.sleep(0.3)  # what the system takes was taken, and the rest waits
+            writer.transport.resume_reading()
+            answer = await reader.read()
+            writer.close()
+        return str(json.loads(answer.splitlines()[-1])["is"])
+
+    async def whole() -> list[str]:
+        return await asyncio.gather(*map(last_line, range(1, 16)))
+
+    assert asyncio.run(whole()) == ["result"] * 15
+
+
+def test_who_never_takes_its_answer_is_hung_up_on(own: Path) -> None:
+    desk = FakeDesk([Noticed("x" * 1000)] * 2000)
+
+    async def story(path: Path) -> None:
+        reader, writer = await asyncio.open_unix_connection(path, limit=1024)
+        writer.write(ASK)
+        before = descriptors()
+        await wait_for(lambda: desk.finished == 1)
+        writer.transport.pause_reading()
+        await wait_for(lambda: descriptors() < before)
+        del reader
+        writer.close()
+
+    beside(own, desk, story, Limits(taking=0.2))
+
+
 def test_clients_that_leave_at_any_moment_leave_nothing_behind(own: Path) -> None:
     desk = FakeDesk([Noticed("x" * 1000)] * 100)
 
@@ -259,7 +307,8 @@ def test_who_asks_and_leaves_again_and_again_does_not_heap_up_passes(own: Path) 
             writer.write(ASK)
             await reader.readline()
             writer.transport.abort()
-        assert len(desk.wishes) <= QUICK.clients
+            await welcomed(own)
+        assert len(desk.wishes) == QUICK.clients
         desk.go_on.set()
         await wait_for(lambda: desk.finished == len(desk.wishes))
 
@@ -358,24 +407,23 @@ def as_nobody(own: Path) -> str:
     return words
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the folder alone keeps others out")
 def test_the_mode_is_tight_from_the_first_instant_whatever_the_umask(own: Path) -> None:
-    modes = set()
+    modes = []
 
-    async def watch(path: Path) -> None:
-        while True:
-            with suppress(FileNotFoundError):
-                modes.add(stat.S_IMODE(path.lstat().st_mode))  # noqa: ASYNC240 - as often as it can
-            await asyncio.sleep(0)
+    def look(event: str, arguments: tuple[object, ...]) -> None:
+        """Python calls this before it changes a mode; a hook cannot be taken away again."""
+        if event == "os.chmod" and arguments[0] == "daemon.sock" and not modes:
+            modes.append(stat.S_IMODE((own / "daemon.sock").lstat().st_mode))
 
     async def whole() -> None:
-        watcher = asyncio.create_task(watch(own / "daemon.sock"))
         async with served(own, FakeDesk()):
-            await wait_for(lambda: bool(modes))
-        watcher.cancel()
+            pass
 
+    sys.addaudithook(look)
     before = os.umask(0)
     try:
         asyncio.run(whole())
     finally:
         os.umask(before)
-    assert modes == {0o600}
+    assert modes == [0o600]

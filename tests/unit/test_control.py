@@ -125,7 +125,7 @@ def test_the_status_is_the_desks(own: Path) -> None:
     ("desk", "why"),
     [
         (FakeDesk(error=DiskError("the ledger is damaged")), "the ledger is damaged"),
-        (FakeDesk(waits=True), "the ledger gives no answer"),
+        (FakeDesk(mute=True), "the ledger gives no answer"),
     ],
 )
 def test_without_the_ledger_the_status_is_still_the_daemons(

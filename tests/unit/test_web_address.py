@@ -6,27 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from artifact_sync.errors import UsageError
-from artifact_sync.web.address import is_open, listening, origin_of, parse
-
-
-@pytest.mark.parametrize(
-    ("listen", "host", "port"),
-    [
-        ("127.0.0.1:8470", "127.0.0.1", 8470),
-        (":8470", "127.0.0.1", 8470),
-        ("[::1]:0", "::1", 0),
-        ("[::]:65535", "::", 65535),
-        ("mirror.example:80", "mirror.example", 80),
-    ],
-)
-def test_the_forms_of_an_address(listen: str, host: str, port: int) -> None:
-    assert parse(listen) == (host, port)
-
-
-@pytest.mark.parametrize("listen", ["", "8470", "localhost", "::1:80", "a:b", "a:65536", "a:-1"])
-def test_other_forms_are_refused(listen: str) -> None:
-    with pytest.raises(UsageError, match="is not of the form HOST:PORT"):
-        parse(listen)
+from artifact_sync.web.address import is_open, listening, origin_of
 
 
 def test_port_0_takes_a_free_port_and_the_origin_says_which() -> None:
