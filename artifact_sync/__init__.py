@@ -40,6 +40,8 @@ code, begin with
   ``run_sync``: one run, with ``collect`` and ``plan``, which decide and do nothing
 * ``fetching``, ``download``, ``reception``, ``answer``: a file, from its link to its place.
   ``links`` has the links, ``staging`` the unfinished bytes, ``evidence`` what vouches for them
+* ``schedule`` (pure) says when it is time; ``daemon`` is the service around the passes, which
+  begins with ``daemon.service``; ``web`` is what it shows over HTTP
 * ``source`` (HTTP), ``ledger`` (SQL), ``mirror`` (files): the adapters. Only ``wiring`` knows them
   all, and only ``cli`` prints and exits
 * ``simulator``: a SourceCraft for the demo and the tests. It mirrors nothing

@@ -39,13 +39,16 @@ async def kept_up(name: str, work: Callable[[], Awaitable[None]], clock: Clock) 
 
 
 async def first_of(*works: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of these is done, and cancel the others."""
+    """Wait until one of these is done, cancel the others, and raise what it has raised."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
 
 
 @asynccontextmanager

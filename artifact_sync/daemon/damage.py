@@ -79,5 +79,5 @@ def respelled(path: str, links: Mapping[str, str]) -> set[str]:
     The system tells of a folder by one of its names only, which may be that through a link.
     """
     parts = path.split("/")
-    above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
-    return {path} | {links[link] + path[len(link) :] for link in above if link in links}
+    above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
+    return {path} | {(links[link] + path[len(link) :]).lstrip("/") for link in above & links.keys()}

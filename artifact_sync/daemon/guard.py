@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
 
+from artifact_sync.audit import Auditor
+from artifact_sync.daemon.companions import first_of
 from artifact_sync.daemon.desk import WatchState
+from artifact_sync.daemon.judge import WatchParts
+from artifact_sync.daemon.watch import MirrorWatch
+from artifact_sync.errors import ArtifactSyncError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from artifact_sync.audit import Finding
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.service import Daemon
 
@@ -17,14 +27,64 @@ _log = structlog.get_logger(__name__)
 
 
 class Guard:
-    def __init__(self, engine: Engine, daemon: Daemon) -> None:
+    """Keeps a watch as ``mirror.watch`` says, and follows it when that changes."""
+
+    def __init__(self, engine: Engine, daemon: Daemon, root: Path) -> None:
         self._engine = engine
         self._daemon = daemon
+        self._auditor = Auditor(engine.mirror, engine.ledger, engine.layout, engine.offload)
+        busy = daemon.passes.is_busy
+        self._parts = WatchParts(self._auditor, engine.clock, root, busy, self._tell, self._missed)
+        self._watch: MirrorWatch | None = None
+        self._changed = asyncio.Event()
+        daemon.must_look = self._must_look
 
     def state(self) -> WatchState:
-        return WatchState(mode=self._engine.config.mirror.watch)
+        """As it is told."""
+        return self._watch.state if self._watch is not None else WatchState()
+
+    def follow(self) -> None:
+        """``mirror.watch`` may be another one now."""
+        self._changed.set()
 
     async def run(self) -> None:
-        await asyncio.Event().wait()
+        """Watch, or not, until it is cancelled."""
+        while True:
+            self._changed.clear()
+            mode = self._engine.config.mirror.watch
+            self._watch = MirrorWatch(self._parts, mode) if mode != "off" else None
+            work = [self._watch.run()] if self._watch is not None else []
+            await first_of(self._until_another(mode), *work)
 
-    def follow(self) -> None: ...
+    async def _until_another(self, mode: str) -> None:
+        while self._engine.config.mirror.watch == mode:
+            await self._changed.wait()
+            self._changed.clear()
+
+    def _must_look(self) -> bool:
+        """A watch that is wanted and does not work: each pass has to look for itself."""
+        return self._watch is not None and not self._watch.state.working
+
+    def _missed(self) -> None:
+        self._daemon.calms.forget()
+
+    def _tell(self, findings: Sequence[Finding]) -> None:
+        """A line a run, and the repair if it is wanted."""
+        restoring = self._engine.config.mirror.watch == "restore"
+        told = Counter((finding.run, finding.condition) for finding in findings)
+        first = {(finding.run, finding.condition): finding.path for finding in reversed(findings)}
+        words = "files were taken or changed in the mirror"
+        words += ", and are fetched again" if restoring else ""
+        for (run, condition), count in told.items():
+            path = first[run, condition]
+            _log.warning(words, what=str(run), files=count, condition=str(condition), first=path)
+        if restoring:
+            self._daemon.attend(self._restore(findings))
+
+    async def _restore(self, findings: Sequence[Finding]) -> None:
+        try:
+            await self._auditor.make_room(findings)
+        except ArtifactSyncError as error:  # the pass will say more, if it finds the same
+            _log.warning("damage could not be made room for", why=str(error))
+        for repo in {finding.run.repo for finding in findings if finding.run is not None}:
+            self._daemon.restore(repo)

@@ -92,7 +92,7 @@ class Judge:
                 await self._round()
             except ArtifactSyncError as error:
                 self._forsake(error)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - logged, and the watch goes on
                 _log.exception("looking at the mirror failed in a way that is a bug")
                 self._forsake(error)
 
@@ -127,8 +127,8 @@ class Judge:
         strange, mended = await self._auditor.offload(self._sorted, touched, told)
         for path in mended:
             self._stands(path)
-        for path, deep in strange.items():
-            await self._look_at(path, deep=deep)
+        for name, deep in strange.items():
+            await self._look_at(name, deep=deep)
         if self._doubts and not self._touched:
             await self._hash(next(iter(self._doubts)))
         self._flush()
@@ -137,8 +137,9 @@ class Judge:
         self, touched: Mapping[str, bool], told: Iterable[MirrorPath]
     ) -> tuple[dict[str, bool], list[MirrorPath]]:
         """What is not our own doing, under every name it may have; and what we have put right."""
-        wrote, folders = self._auditor.mirror.wrote, dict[str, str]()
+        wrote = self._auditor.mirror.wrote
         strange: dict[str, bool] = {}
+        folders: dict[str, str] = {}
         for path, deep in touched.items():
             for name in {*respelled(path, self._links), self._real(path, folders)}:
                 if not wrote(name):
@@ -232,7 +233,9 @@ class Judge:
         """Whether the manifests of a complete run are there at all."""
         mirror, paths = self._auditor.mirror, self._auditor.layout.manifests(run)
         found = await self._auditor.offload(lambda: [mirror.find(path) for path in paths])
-        gone = [path for path, it in zip(paths, found, strict=True) if it is None]
+        gone = [
+            path for path, it in zip(paths, found, strict=True) if it is None or it.kind != "file"
+        ]
         await self._consider([Finding(Condition.MISSING, path, run=run) for path in gone])
 
     async def _read_manifests(self, run: RunKey, path: str) -> None:

@@ -43,6 +43,10 @@ class Passes:
         """Repositories with a pass running over them, or waiting for another one's end."""
         return self._held.keys()
 
+    def is_busy(self, repo: RepoName) -> bool:
+        """Whether ``busy`` has it."""
+        return repo in self._held
+
     async def carry_out(self, wish: Wish, why: str, watcher: Observer | None = None) -> Pass:
         """A pass, carried out; a repository that another one is over is waited for.
 

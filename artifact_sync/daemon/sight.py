@@ -14,7 +14,6 @@ from watchfiles import Change
 from watchfiles._rust_notify import RustNotify
 
 from artifact_sync.errors import ArtifactSyncError
-from artifact_sync.mirror.layout import OWN
 
 if TYPE_CHECKING:
     import threading
@@ -70,8 +69,8 @@ def is_deep(change: int) -> bool:
     return change != Change.modified
 
 
-class TooManyFolders(Exception):
-    """There are more folders than are watched."""
+class Unwatchable(Exception):
+    """The system could watch the tree, but should not. ``str()`` says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +79,44 @@ class Survey:
 
     folders: int
     links: dict[str, str]
-    """Symbolic links to other folders of the tree, by their paths below its root."""
+    """Symbolic links to other folders of the tree, by their paths below its root.
 
-
-def survey(root: str) -> Survey:
-    """Walk through the tree, so that the system's watch finds its folders in memory.
-
-    ``TooManyFolders`` as soon as there are. What cannot be read is passed over.
+    An empty target is the root itself.
     """
-    folders, links, waiting = 0, {}, [""]
+
+
+def survey(root: str, most: int = MOST_FOLDERS) -> Survey:
+    """Walk through the tree, so that the system's watch then finds its folders in memory.
+
+    Raises ``Unwatchable`` for too many folders, and for a link out of the tree: watchfiles follows
+    links, so that one to ``/`` would have everything watched. What can't be read is passed over.
+    """
+    folders, waiting = 0, [""]
+    links: dict[str, str] = {}
     while waiting:
         below = waiting.pop()
         folders += 1
-        if folders > MOST_FOLDERS:
-            raise TooManyFolders
+        if folders > most:
+            raise Unwatchable(f"the mirror has more than {most:,} folders, too many to be watched")
         for name, is_link in _folders_in(os.path.join(root, below)):  # noqa: PTH118 - it is text
             path = f"{below}/{name}" if below else name
-            if path == OWN:
-                continue
-            if not is_link:
+            if is_link:
+                links[path] = _target(root, path)
+            else:
                 waiting.append(path)
-            elif (target := real(root, path)) != path:
-                links[path] = target
     return Survey(folders, links)
+
+
+def _target(root: str, path: str) -> str:
+    target = os.path.realpath(os.path.join(root, path))  # noqa: PTH118 - it is text
+    if target == root:
+        return ""
+    if (found := real(root, path)) == path:
+        raise Unwatchable(
+            f"{path!r} in the mirror is a symbolic link out of it, to {target!r}, which would be"
+            " watched as well: move it away"
+        )
+    return found
 
 
 def _folders_in(folder: str) -> Iterator[tuple[str, bool]]:
@@ -146,9 +160,8 @@ _LIMITS = {
 def trouble_of(error: Exception) -> Trouble:
     """What an error of a watch means. Most come from watchfiles as text only."""
     text = str(error)
-    if isinstance(error, TooManyFolders):
-        why = f"the mirror has more than {MOST_FOLDERS:,} folders, too many to be watched"
-        return Trouble(why, _HOUR)
+    if isinstance(error, Unwatchable):
+        return Trouble(text, _HOUR)
     if isinstance(error, ArtifactSyncError):
         return Trouble(text, _SOON)
     for code, why in _LIMITS.items():

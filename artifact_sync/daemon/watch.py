@@ -9,7 +9,6 @@ import asyncio
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -61,7 +60,9 @@ class MirrorWatch:
         """Something was added, which may be a folder, since it was last found that one can be."""
         self._why = "the watch has not begun yet"
         self._said = ""
-        self._began = 0.0
+        self._down = False
+        """It was said that there is no watch."""
+        self._began: float | None = None
 
     @property
     def state(self) -> WatchState:
@@ -112,22 +113,19 @@ class MirrorWatch:
                 self._started()
                 while True:
                     waiting = offload.start(_next, sight, root, stop)
-                    try:
-                        await asyncio.wait([waiting])
-                    finally:
-                        stop.set() if not waiting.done() else None
+                    await asyncio.wait([waiting])
                     self._take(waiting.result())
             finally:
                 stop.set()
                 await offload(sight.close)
 
     def _started(self) -> None:
-        self._working, self._why, self._grown = True, "", False
-        self._began = self._parts.clock.monotonic()
-        if self._said:
+        if self._down:
             _log.warning("the mirror is watched again")
-        else:
+        elif self._began is None:
             _log.info("the mirror is watched", root=str(self._parts.root))
+        self._working, self._why, self._grown, self._down = True, "", False, False
+        self._began = self._parts.clock.monotonic()
         self._parts.missed()
 
     def _take(self, touched: Mapping[str, bool]) -> None:
@@ -157,11 +155,11 @@ class MirrorWatch:
 
     async def _stopped(self, trouble: Trouble) -> None:
         """Say so, once, and wait until it is worth another try."""
-        if self._working and self._parts.clock.monotonic() - self._began >= _STEADY:
-            self._said = ""
+        lasted = self._parts.clock.monotonic() - (self._began or 0.0)
+        steady = self._working and lasted >= _STEADY
         self._working, self._why = False, trouble.why
-        if trouble.why != self._said:
-            self._said = trouble.why
+        if steady or trouble.why != self._said:
+            self._said, self._down = trouble.why, True
             text = "the mirror cannot be watched; each pass looks at its newest files instead"
             _log.warning(text, why=trouble.why)
         await self._parts.clock.sleep(trouble.again)

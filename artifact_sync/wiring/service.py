@@ -84,7 +84,7 @@ class Service:
         self._daemon = Daemon(engine, board, agenda, (Chronicle(), metrics))
         actions = Actions(around.load, self._apply, self._daemon.refresh)
         self._reload = Reload(actions, around.supervisor, engine.clock, engine.config)
-        self._guard = Guard(engine, self._daemon)
+        self._guard = Guard(engine, self._daemon, root_of(engine.config))
         self._counter = Counter(
             self._daemon, board, engine.clock.now(), lambda: self._reload.state, self._guard.state
         )

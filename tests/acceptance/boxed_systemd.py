@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -53,13 +52,13 @@ class Box:
 
     def __init__(self, pid: int) -> None:
         self._enter = ["nsenter", f"--target={pid}", "--pid", "--mount", "--uts", "--ipc"]
-        self._enter += ["--cgroup", "--root"]
+        self._enter += ["--cgroup", "--root", "env", f"--chdir={_CHECKOUT}"]
 
     def attempt(self, command: str, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a shell command as root, to its end, whatever it is."""
         kept = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
         return subprocess.run(
-            [*self._enter, "bash", "-euo", "pipefail", "-c", f"cd {_CHECKOUT}\n{command}"],
+            [*self._enter, "bash", "-euo", "pipefail", "-c", command],
             env={"PATH": _PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", **kept},
             capture_output=True,
             text=True,
@@ -72,8 +71,11 @@ class Box:
     def run(self, command: str, **options: Any) -> str:
         """Run a shell command that has to succeed; what it printed."""
         done = self.attempt(command, **options)
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}{self._last_words()}"
         return done.stdout.strip()
+
+    def _last_words(self) -> str:
+        return self.attempt("journalctl --boot --no-pager --lines=40").stdout
 
     def show(self, unit: str, name: str) -> str:
         """A property of a unit."""

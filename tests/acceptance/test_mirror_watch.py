@@ -1,0 +1,534 @@
+"""Watching a mirror: real files, a real ledger, and the system's own watch."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import os
+import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from artifact_sync.audit import Auditor, Condition
+from artifact_sync.daemon.judge import WatchParts
+from artifact_sync.daemon.sight import SystemSight
+from artifact_sync.daemon.watch import MirrorWatch
+from artifact_sync.ledger import open_ledger
+from artifact_sync.mirror.disk import DiskMirror
+from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.manifest import Manifest
+from artifact_sync.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Run, RunKey, Strength
+from artifact_sync.offload import Offload
+from artifact_sync.settings import DEFAULT_LAYOUT
+from artifact_sync.wiring.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SHOP = RepoName("acme", "shop")
+RUN = RunKey(SHOP, "42")
+PATIENCE = 20.0
+
+
+class Bench:
+    """A mirror, its ledger, and a watch over it."""
+
+    def __init__(self, root, offload, ledger) -> None:
+        self.root = root
+        self.mirror = DiskMirror(root)
+        self.ledger = ledger
+        self.layout = Layout(DEFAULT_LAYOUT)
+        self.auditor = Auditor(self.mirror, ledger, self.layout, offload)
+        self.busy: set[RepoName] = set()
+        self.told: list[list] = []
+        self.missed = 0
+        self._sentinels = 0
+
+    def watch(self, open_sight: Callable = SystemSight, clock=None) -> MirrorWatch:
+        parts = WatchParts(
+            self.auditor,
+            clock or SystemClock(),
+            self.root,
+            self.busy.__contains__,
+            lambda damage: self.told.append(list(damage)),
+            self._miss,
+        )
+        return MirrorWatch(parts, "report", open_sight)
+
+    def _miss(self) -> None:
+        self.missed += 1
+
+    async def file(self, content=b"built", name="app.tar", run=RUN) -> MirrorPath:
+        """Publish and record a file, as a pass does."""
+        key = ArtifactKey(*run.repo, run.run, "build", "compile", "linux", name)
+        path = self.layout.place(key)
+        await asyncio.to_thread(self.mirror.publish_bytes, content, path)
+        sha256, now = hashlib.sha256(content).hexdigest(), datetime.now(UTC)
+        row = Mirrored(key, path, len(content), sha256, Strength.DIGEST, (), fetched_at=now)
+        await self.ledger.record_mirrored(row)
+        return path
+
+    async def complete(self, run=RUN) -> tuple[MirrorPath, MirrorPath]:
+        """Write a run's manifests, as a pass does."""
+        manifest = Manifest(Run(run, "success"), self.layout.run_folder(run), "example.org")
+        async for row in self.ledger.mirrored(run.repo, run.run):
+            manifest.add(row)
+        paths = self.layout.manifests(run)
+        self.mirror.write_own(manifest.sums(), paths[0])
+        self.mirror.write_own(manifest.about(), paths[1])
+        await self.ledger.mark_complete(run, complete=True)
+        self.mirror.point(self.layout.latest(run.repo)[0], self.layout.run_folder(run))
+        return paths
+
+    @property
+    def damage(self) -> list[tuple[Condition, str]]:
+        found = [finding for batch in self.told for finding in batch]
+        return sorted((finding.condition, finding.path) for finding in found)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for something that is to come."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, (self.damage, self.missed)
+            await asyncio.sleep(0.02)
+
+    async def nothing_but(self, *damage: tuple[Condition, str]) -> None:
+        """Everything up to now has been looked at, and this is all that was told of."""
+        for _ in range(2):  # what is only to be hashed comes behind what is missing
+            self._sentinels += 1
+            run = RunKey(RepoName("sentinel", "repo"), str(self._sentinels))
+            path = await self.file(b"", run=run)
+            (self.root / path).unlink()
+            await self.until(lambda path=path: (Condition.MISSING, path) in self.damage)
+        found = [item for item in self.damage if not item[1].startswith("sentinel/")]
+        assert found == sorted(damage)
+
+
+@asynccontextmanager
+async def opened(root):
+    with ThreadPoolExecutor(3) as executor:
+        root.mkdir(exist_ok=True)
+        (root / ".artifact-sync").mkdir(mode=0o700, exist_ok=True)
+        place = root / ".artifact-sync" / "ledger.sqlite"
+        async with await open_ledger(place, durability="fast") as ledger:
+            yield Bench(root, Offload(executor), ledger)
+
+
+@asynccontextmanager
+async def running(bench, watch):
+    task = asyncio.create_task(watch.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+
+def play(root, prepare, story):
+    """Prepare a mirror, and go on with it once it is watched."""
+
+    async def main():
+        async with opened(root) as bench:
+            await prepare(bench)
+            watch = bench.watch()
+            async with running(bench, watch):
+                await bench.until(lambda: watch.state.working)
+                await story(bench, watch)
+
+    asyncio.run(main())
+
+
+async def one_file(bench):
+    await bench.file()
+    await bench.complete()
+
+
+PATH = "acme/shop/42/build/compile/linux/app.tar"
+
+
+def test_a_file_that_somebody_deletes_is_noticed_within_seconds(tmp_path):
+    async def story(bench, watch):
+        began = time.monotonic()
+        (bench.root / PATH).unlink()
+        await bench.until(lambda: bench.told)
+        assert time.monotonic() - began < 5
+        (finding,) = bench.told[0]
+        assert (finding.condition, finding.path, finding.run) == (Condition.MISSING, PATH, RUN)
+        assert finding.row.sha256 == hashlib.sha256(b"built").hexdigest()
+        assert (watch.state.damaged, watch.state.restored) == (1, 0)
+        (bench.root / PATH).write_bytes(b"built")
+        await bench.until(lambda: watch.state.restored == 1)
+        await bench.nothing_but((Condition.MISSING, PATH))
+
+    play(tmp_path / "mirror", one_file, story)
+
+
+@pytest.mark.parametrize("content", [b"BUILT", b"built and more", b""])
+def test_a_file_that_somebody_changes_is_noticed_even_at_the_same_size(tmp_path, content):
+    async def story(bench, _):
+        (bench.root / PATH).write_bytes(content)
+        await bench.nothing_but((Condition.CHANGED, PATH))
+
+    play(tmp_path / "mirror", one_file, story)
+
+
+def test_a_folder_in_the_place_of_a_file_is_damage(tmp_path):
+    async def story(bench, _):
+        (bench.root / PATH).unlink()
+        (bench.root / PATH).mkdir()
+        await bench.nothing_but((Condition.MISSING, PATH))
+
+    play(tmp_path / "mirror", one_file, story)
+
+
+def test_what_leaves_a_files_bytes_alone_is_no_damage_and_neither_are_strangers(tmp_path):
+    async def story(bench, watch):
+        file = bench.root / PATH
+        os.utime(file)
+        file.chmod(0o600)
+        file.rename(file.with_name("moved"))
+        file.with_name("moved").rename(file)
+        file.with_name("stranger").write_bytes(b"x")
+        file.with_name("stranger").unlink()
+        (bench.root / "acme/shop/latest").unlink()
+        (bench.root / "acme/shop/empty").mkdir()
+        (bench.root / "acme/shop/42/build").chmod(0o700)
+        await bench.nothing_but()
+
+    play(tmp_path / "mirror", one_file, story)
+
+
+def test_what_a_pass_does_is_no_damage(tmp_path):
+    async def story(bench, _):
+        bench.busy.add(SHOP)
+        bench.mirror.displace(MirrorPath(PATH))
+        paths = bench.layout.manifests(RUN)
+        await bench.ledger.mark_complete(RUN, complete=False)
+        for path in paths:
+            bench.mirror.remove_own(path)
+        await bench.file(b"built anew")
+        await bench.file(b"more", "more.tar")
+        await bench.complete()
+        bench.busy.clear()
+        await bench.nothing_but()
+        bench.mirror.displace(MirrorPath(PATH))  # as for a repair, outside of any pass
+        await bench.nothing_but()
+
+    play(tmp_path / "mirror", one_file, story)
+
+
+def test_what_was_written_before_the_watch_began_is_known_by_its_hash(tmp_path):
+    """Another process wrote it: this one remembers none of its own doings."""
+
+    async def write():
+        async with opened(tmp_path / "mirror") as bench:
+            await one_file(bench)
+
+    async def nothing(_):
+        pass
+
+    async def story(bench, _):
+        os.utime(bench.root / PATH)
+        sums, about = bench.layout.manifests(RUN)
+        os.utime(bench.root / sums)
+        await bench.nothing_but()
+        (bench.root / PATH).write_bytes(b"BUILT")
+        (bench.root / about).write_bytes(b"{}")
+        await bench.nothing_but((Condition.CHANGED, PATH), (Condition.CHANGED, about))
+
+    asyncio.run(write())
+    play(tmp_path / "mirror", nothing, story)
+
+
+def test_manifests_of_a_complete_run_count_and_those_of_another_do_not(tmp_path):
+    other = RunKey(SHOP, "43")
+
+    async def prepare(bench):
+        await one_file(bench)
+        await bench.file(run=other)
+        await bench.complete(other)
+        await bench.ledger.mark_complete(other, complete=False)
+
+    async def story(bench, _):
+        sums, about = bench.layout.manifests(RUN)
+        (bench.root / sums).unlink()
+        (bench.root / about).write_bytes(b"{}")
+        for path in bench.layout.manifests(other):
+            (bench.root / path).unlink()
+        await bench.nothing_but((Condition.MISSING, sums), (Condition.CHANGED, about))
+
+    play(tmp_path / "mirror", prepare, story)
+
+
+def test_a_runs_folder_that_is_removed_is_all_that_was_in_it(tmp_path):
+    async def prepare(bench):
+        await one_file(bench)
+        await bench.file(b"2", "two")
+        await bench.file(b"x", run=RunKey(SHOP, "420"))
+
+    async def story(bench, _):
+        shutil.rmtree(bench.root / "acme/shop/42")
+        lost = (PATH, PATH.replace("app.tar", "two"), *bench.layout.manifests(RUN))
+        await bench.nothing_but(*((Condition.MISSING, path) for path in lost))
+
+    play(tmp_path / "mirror", prepare, story)
+
+
+def test_a_repositorys_folder_that_is_moved_away_is_missed_and_well_again_when_it_is_back(
+    tmp_path,
+):
+    async def prepare(bench):
+        await one_file(bench)
+        await bench.file(b"older", run=RunKey(SHOP, "7"))
+
+    async def story(bench, watch):
+        (bench.root / "acme/shop").rename(tmp_path / "away")
+        lost = [PATH, *bench.layout.manifests(RUN), PATH.replace("42", "7")]
+        await bench.nothing_but(*((Condition.MISSING, path) for path in lost))
+        (tmp_path / "away").rename(bench.root / "acme/shop")
+        await bench.until(lambda: watch.state.restored >= 2)
+        (bench.root / PATH).write_bytes(b"BUILT")
+        damage = [(Condition.MISSING, path) for path in lost]
+        await bench.nothing_but(*damage, (Condition.CHANGED, PATH))
+
+    play(tmp_path / "mirror", prepare, story)
+
+
+def test_a_file_below_a_folder_that_the_system_calls_latest_is_found_all_the_same(tmp_path):
+    """A watch follows ``latest``, and tells of its run's folder by whichever name it met last."""
+    repos = [RepoName("acme", f"shop{number}") for number in range(12)]
+
+    async def prepare(bench):
+        for number, repo in enumerate(repos):
+            run = RunKey(repo, str(number))
+            await bench.file(run=run)
+            await bench.complete(run)
+
+    async def story(bench, _):
+        paths = [f"acme/shop{number}/{number}/build/compile/linux/app.tar" for number in range(12)]
+        for path in paths:
+            (bench.root / path).write_bytes(b"BUILT")
+        await bench.nothing_but(*((Condition.CHANGED, path) for path in paths))
+        latest = bench.layout.latest(repos[3])[0]
+        bench.mirror.point(latest, MirrorPath("acme/shop3/none"))
+        (bench.root / paths[3]).unlink()
+        damage = [(Condition.CHANGED, path) for path in paths]
+        await bench.nothing_but(*damage, (Condition.MISSING, paths[3]))
+
+    play(tmp_path / "mirror", prepare, story)
+
+
+@pytest.mark.slow
+def test_ten_thousand_files_that_vanish_at_once_are_told_in_few_batches(tmp_path):
+    async def prepare(bench):
+        for number in range(100):
+            run = RunKey(SHOP, str(number))
+            await asyncio.gather(*(bench.file(b"", f"{file}", run) for file in range(100)))
+
+    async def story(bench, watch):
+        await asyncio.to_thread(shutil.rmtree, bench.root / "acme/shop")
+        await bench.until(lambda: watch.state.damaged >= 10_000)
+        assert max(map(len, bench.told)) <= 1000
+        assert len(bench.told) < 60
+        assert len(set(bench.damage)) == len(bench.damage) == 10_000
+
+    play(tmp_path / "mirror", prepare, story)
+
+
+def test_damage_during_a_pass_is_told_when_the_pass_is_over(tmp_path):
+    async def prepare(bench):
+        await one_file(bench)
+        await bench.file(b"2", "two")
+
+    async def story(bench, _):
+        bench.busy.add(SHOP)
+        two = PATH.replace("app.tar", "two")
+        (bench.root / PATH).unlink()
+        (bench.root / two).unlink()
+        await bench.nothing_but()
+        await bench.file(b"2", "two")  # the pass itself puts one right
+        bench.busy.clear()
+        await bench.until(lambda: (Condition.MISSING, PATH) in bench.damage)
+        await bench.nothing_but((Condition.MISSING, PATH))
+
+    play(tmp_path / "mirror", prepare, story)
+
+
+def test_room_is_made_for_what_is_to_be_fetched_again(tmp_path):
+    async def prepare(bench):
+        await one_file(bench)
+        await bench.file(b"2", "two")
+        await bench.ledger.settle(RUN, "s", 2)
+
+    async def story(bench, watch):
+        two = PATH.replace("app.tar", "two")
+        (bench.root / PATH).write_bytes(b"BUILT")
+        (bench.root / two).unlink()
+        await bench.until(lambda: watch.state.damaged == 2)
+        moved = await bench.auditor.make_room([finding for it in bench.told for finding in it])
+        assert list(moved) == [PATH]
+        assert (bench.root / moved[PATH]).read_bytes() == b"BUILT"
+        assert not (bench.root / PATH).exists()
+        assert (await bench.ledger.run(RUN)).settled_for == ""
+        await bench.file()
+        await bench.file(b"2", "two")
+        assert await bench.auditor.make_room([bench.told[0][0]]) == {}  # it is well by now
+        await bench.until(lambda: watch.state.restored == 2)
+        await bench.nothing_but((Condition.CHANGED, PATH), (Condition.MISSING, two))
+
+    play(tmp_path / "mirror", prepare, story)
+
+
+class FakeClock(SystemClock):
+    """A clock whose sleepers are woken by hand."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.wake = asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await self.wake.wait()
+
+
+def test_past_the_systems_limit_it_says_so_once_and_tries_again_after_an_hour(tmp_path):
+    limit = OSError("OS file watch limit reached. about [...]")
+
+    def open_sight(root, recursive):
+        if not raising:
+            return SystemSight(root, recursive)
+        raise raising.pop()
+
+    async def main():
+        async with opened(tmp_path / "mirror") as bench:
+            path = await bench.file()
+            clock = FakeClock()
+            watch = bench.watch(open_sight, clock)
+            async with running(bench, watch):
+                await bench.until(lambda: clock.slept)
+                assert (watch.state.working, watch.state.mode) == (False, "report")
+                assert "fs.inotify.max_user_watches" in watch.state.why
+                clock.wake.set()
+                await bench.until(lambda: watch.state.working)
+                clock.wake = asyncio.Event()
+                assert clock.slept[:3] == [3600.0, 3600.0, 3600.0]
+                assert (watch.state.why, bench.missed) == ("", 1)
+                (bench.root / path).unlink()
+                await bench.until(lambda: bench.damage)
+
+    raising = [limit, limit, OSError(errno.ENOSPC, "no space")]
+    with capture_logs() as logs:
+        asyncio.run(main())
+    said = [(it["log_level"], it["event"]) for it in logs if it["log_level"] == "warning"]
+    assert said == [
+        ("warning", "the mirror cannot be watched; each pass looks at its newest files instead"),
+        ("warning", "the mirror is watched again"),
+    ]
+
+
+def test_folders_that_grow_past_the_systems_limit_are_noticed_by_a_probe(tmp_path):
+    """The system says nothing when a new folder cannot be watched."""
+    folders = []
+
+    def open_sight(root, recursive):
+        folders.append((os.path.relpath(root, tmp_path), recursive))
+        if recursive:
+            return SystemSight(root, recursive)
+        raise OSError("OS file watch limit reached. about [...]")
+
+    class Quick(FakeClock):
+        def monotonic(self) -> float:
+            return super().monotonic() * 1000
+
+        async def sleep(self, seconds: float) -> None:
+            if seconds > 100:
+                await super().sleep(seconds)
+            await asyncio.sleep(0.01)
+
+    async def main():
+        async with opened(tmp_path / "mirror") as bench:
+            clock = Quick()
+            watch = bench.watch(open_sight, clock)
+            async with running(bench, watch):
+                await bench.until(lambda: watch.state.working)
+                assert folders == [("mirror", True)]
+                (bench.root / "acme").mkdir()
+                await bench.until(lambda: not watch.state.working)
+                assert folders == [("mirror", True), ("mirror/.artifact-sync", False)]
+                assert "max_user_watches" in watch.state.why
+                assert clock.slept == [3600.0]
+
+    asyncio.run(main())
+
+
+def test_a_watcher_that_dies_is_started_again_and_what_was_missed_is_looked_for(tmp_path):
+    async def story(bench, watch):
+        (bench.root / os.fsdecode(b"not \xff utf-8")).write_bytes(b"x")
+        await bench.until(lambda: not watch.state.working)
+        assert "Unable to decode" in watch.state.why
+        await bench.until(lambda: watch.state.working)
+        assert bench.missed == 2
+        (bench.root / PATH).unlink()
+        await bench.nothing_but((Condition.MISSING, PATH))
+
+    play(tmp_path / "mirror", one_file, story)
+
+
+def test_a_root_that_is_gone_is_waited_for_and_watched_when_it_is_back(tmp_path):
+    async def story(bench, watch):
+        bench.root.rename(tmp_path / "away")
+        bench.root.mkdir()
+        await bench.until(lambda: not watch.state.working)
+        assert "is not there any more" in watch.state.why
+        assert list(bench.root.iterdir()) == []
+        assert bench.damage == []
+        bench.root.rmdir()
+        (tmp_path / "away").rename(bench.root)
+        await bench.until(lambda: watch.state.working)
+        assert bench.missed >= 2
+        (bench.root / PATH).unlink()
+        await bench.nothing_but((Condition.MISSING, PATH))
+
+    play(tmp_path / "mirror", one_file, story)
+
+
+def test_a_root_behind_a_symbolic_link_is_watched(tmp_path):
+    async def story(bench, _):
+        (tmp_path / "real" / PATH).unlink()
+        await bench.nothing_but((Condition.MISSING, PATH))
+
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    play(tmp_path / "link", one_file, story)
+
+
+def test_very_many_changes_at_once_count_as_missed(tmp_path):
+    class Flood:
+        def __init__(self, root) -> None:
+            self.batches = [{(2, f"{root}/acme/other/{number}") for number in range(8000)}]
+
+        def next(self, stop):
+            if self.batches:
+                return self.batches.pop()
+            stop.wait()
+            return ()
+
+        def close(self) -> None:
+            pass
+
+    async def main():
+        async with opened(tmp_path / "mirror") as bench:
+            watch = bench.watch(lambda root, _: Flood(root))
+            async with running(bench, watch):
+                await bench.until(lambda: bench.missed == 2)
+                assert watch.state.working
+
+    asyncio.run(main())

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from daemon_kit import FakeClock, settle
+
+from artifact_sync.daemon.companions import beside, first_of, kept_up
+
+
+def test_what_fails_is_begun_again_ever_later() -> None:
+    clock, begun = FakeClock(), []
+
+    async def work() -> None:
+        begun.append(clock.monotonic() - 1000.0)
+        raise RuntimeError("it broke")
+
+    async def story() -> None:
+        async with beside(kept_up("the work", work, clock)):
+            await clock.advance(40.0)
+
+    asyncio.run(story())
+    assert begun == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0]
+
+
+def test_what_ends_well_is_not_begun_again() -> None:
+    clock, begun = FakeClock(), []
+
+    async def work() -> None:
+        begun.append(clock.monotonic())
+
+    async def story() -> None:
+        async with beside(kept_up("the work", work, clock)):
+            await clock.advance(10.0)
+
+    asyncio.run(story())
+    assert len(begun) == 1
+
+
+def test_the_first_one_that_is_done_ends_the_others() -> None:
+    async def story() -> bool:
+        ended = asyncio.Event()
+
+        async def other() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        await first_of(other(), asyncio.sleep(0))
+        return ended.is_set()
+
+    assert asyncio.run(story())
+
+
+def test_what_the_first_one_raises_is_raised() -> None:
+    async def broken() -> None:
+        await settle()
+        raise RuntimeError("it broke")
+
+    async def story() -> None:
+        await first_of(broken(), asyncio.Event().wait())
+
+    with pytest.raises(RuntimeError, match="it broke"):
+        asyncio.run(story())
