@@ -3,8 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
+# of `make soak`: how long, which story (another one each time unless it is set), mirror.watch
+SECONDS ?= 180
+SEED ?=
+WATCH ?= off
 
-.PHONY: help install demo test lint types layers check format clean
+.PHONY: help install demo test soak lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +27,9 @@ demo: install ## Mirror a small organisation of the built-in simulator, and veri
 
 test: check ## Lint, types, layers and all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+soak: install ## The daemon for SECONDS (180) with faults, kills and reloads; SEED= tells it again
+	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) SOAK_WATCH=$(WATCH) $(BIN)/python -m pytest -q -s -m soak tests/soak
 
 check: lint types layers ## Lint, types and layers, no tests
 

@@ -7,6 +7,8 @@
     │   ├── ConfigError         every problem of a configuration at once
     │   └── LedgerTooNew        the ledger was written by a newer program
     ├── MirrorBusy              another process holds the mirror                 exit 7
+    ├── daemon.client           NoDaemon, DaemonLost: asked on its socket
+    ├── daemon.wire             DaemonBusy: it cannot answer now                 exit 7
     ├── ServiceError            the API
     │   ├── CredentialsRefused  401 and 403                                      exit 3
     │   ├── NotFound            404 and 410

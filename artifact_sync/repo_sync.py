@@ -271,7 +271,7 @@ class RepoSync:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
-            self.trouble = error if run is None else self.trouble
+            self.trouble = self.trouble or _first(error) if run is None else self.trouble
             self._fail_all(error, run)
 
     def _fail_all(self, error: Exception, run: str | None) -> None:
@@ -282,6 +282,13 @@ class RepoSync:
         failure = Failure(str(self.repo), reason, message, run)
         self.report.failures.append(failure)
         self._notify(Failed(failure))
+
+
+def _first(error: Exception) -> Exception:
+    """The error itself; of a group, the first that is in it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from artifact_sync.errors import Reason
 from artifact_sync.events import (
     Downloaded,
     Failed,
@@ -71,6 +72,9 @@ class Chronicle:
     def _failed(self, failure: Failure, key: ArtifactKey | None) -> None:
         where = {"repo": failure.repo, "run": failure.run, "local_path": failure.local_path}
         told = {name: value for name, value in where.items() if value}
+        if failure.reason is Reason.INTERRUPTED:  # the daemon has said that it stops
+            _log.debug(failure.message, **told)
+            return
         topic = key if key is not None else (failure.repo, failure.run, failure.reason)
         self._warn(topic, failure.reason, failure.message, reason=str(failure.reason), **told)
 

@@ -202,8 +202,10 @@ class Daemon:
             ended = await self._carried_out(turn)
         finally:
             self._turns -= 1
-        for notice in self.agenda.ended(turn.repo, ended, self.moment):
-            say(notice)
+        notices = self.agenda.ended(turn.repo, ended, self.moment)
+        if not self.stopping.is_set():  # what was broken off says nothing of the service
+            for notice in notices:
+                say(notice)
         if ended.verdict is Verdict.REFUSED:
             await self._try_new_token()
         self.tried.set()
@@ -284,7 +286,7 @@ class Daemon:
         await first_of(
             self.engine.gate.emptied(), self.engine.clock.sleep(grace), self._hurry.wait()
         )
-        if self._tasks:
+        if self._tasks and not self.engine.gate.inside:
             await asyncio.wait(self._tasks, timeout=_WRAP_UP)
         self._break_off()
         await asyncio.gather(*self._tasks, return_exceptions=True)

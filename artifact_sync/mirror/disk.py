@@ -254,8 +254,9 @@ class DiskMirror:
             if found is not None and not replaceable(folder, found):
                 return False
             folder.take(parts[-1], source, name, fresh=found is None)
-            self._tree.sync(folder)
+            # at once: while the folder is synced somebody may change the file
             self._written.note("/".join(parts), folder.look(parts[-1]))
+            self._tree.sync(folder)
         return True
 
     def _target(self, parts: Parts) -> str | None:

@@ -12,13 +12,13 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from user import TOKEN, Done, User
+from user import TOKEN, User
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from artifact_sync.simulator import Running
 
@@ -55,6 +55,8 @@ class DaemonUser(User):
 
     def configuration(self, *repos: str, text: str = "", **settings: object) -> str:
         usual = {
+            "web__listen": "127.0.0.1:0",
+            "web__secret_files": [str(self.hook)],
             "source__base_url": self.url,
             "source__token_file": str(self.token_file),
             "source__rate_limit": 200,
@@ -101,8 +103,8 @@ class DaemonUser(User):
                 self.check_words(log.read_text(encoding="utf-8"))
 
     def status(self) -> dict[str, Any]:
-        """``status --json``."""
-        done: Done = self.run("status", "--config", self.config, "--json")
+        """``status --json``, which needs no valid configuration but the root."""
+        done = self.run("status", "--root", self.root, "--json")
         assert done.code == 0, done.err
         return done.answer
 
@@ -167,9 +169,16 @@ class Daemon:
         assert found["pid"] == self.process.pid
         return found
 
+    def ask(self) -> dict[str, Any]:
+        """The same over HTTP: quicker."""
+        code, body = self.get("/api/status")
+        assert code == 200
+        found: dict[str, Any] = json.loads(body)["daemon"]
+        return found
+
     def standing(self, repo: str) -> dict[str, Any]:
         """How a repository stands."""
-        return next(it for it in self.live()["repositories"] if it["repo"] == repo)
+        return next(it for it in self.ask()["repositories"] if it["repo"] == repo)
 
     @property
     def origin(self) -> str:
@@ -204,15 +213,11 @@ class Daemon:
     @property
     def files_open(self) -> int:
         """Its file descriptors (Linux)."""
-        from pathlib import Path  # noqa: PLC0415 - for annotations alone elsewhere
-
         return sum(1 for _ in Path(f"/proc/{self.process.pid}/fd").iterdir())
 
     @property
     def memory(self) -> int:
         """Bytes of memory of its own that it has now (Linux)."""
-        from pathlib import Path  # noqa: PLC0415 - likewise
-
         text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text(encoding="ascii")
         fields = dict(line.split(":", 1) for line in text.splitlines()[1:])
         return sum(int(fields[name].split()[0]) << 10 for name in ("Private_Clean", "Private_Dirty"))

@@ -1,0 +1,377 @@
+"""The daemon among faults: each is said once, nothing is lost, and all goes on by itself after."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from daemon_user import DaemonUser, run_complete
+from msgspec.structs import replace
+from user import contents, organisation, run_of_four
+
+from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario, Simulator
+from artifact_sync.simulator import running_in_thread as running
+from artifact_sync.simulator.faults import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from daemon_user import Daemon
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+
+ROCKET, WEBSITE = "acme/rocket", "acme/website"
+MIB = 1 << 20
+DOWN, UP = "the service cannot be reached", "the service can be reached again"
+REFUSED, ACCEPTED = "the service refuses the token", "the service accepts the token again"
+
+
+@pytest.fixture
+def owner(tmp_path: Path, own_service: Running) -> DaemonUser:
+    user = DaemonUser(tmp_path, own_service)
+    user.configure(ROCKET, WEBSITE)
+    return user
+
+
+def is_complete(user: DaemonUser, repo: str, run: str) -> bool:
+    return (user.root / repo / run / "SHA256SUMS").exists()
+
+
+def settled(daemon: Daemon) -> None:
+    """The organisation's four complete runs are here."""
+    daemon.wait_for(lambda: len(daemon.user.runs()) == 4)
+
+
+class Switched:
+    """A service that can be switched off and on again, at the same ports."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.simulator = Simulator(scenario)
+        self.stack = ExitStack()
+        self.running = self.stack.enter_context(running(self.simulator))
+        self.ports = [urlsplit(url).port or 0 for url in (self.running.base_url, self.running.files_url)]
+
+    def off(self) -> None:
+        self.stack.close()
+
+    def on(self) -> None:
+        api, files = self.ports
+        self.stack.enter_context(running(self.simulator, api_port=api, files_port=files))
+
+
+# -- The service
+
+
+@pytest.fixture
+def switched() -> Iterator[Switched]:
+    service = Switched(organisation())
+    with service.stack:
+        yield service
+
+
+def test_a_service_that_is_gone_is_said_to_be_so_once_and_then_all_is_caught_up_with(
+    tmp_path: Path, switched: Switched
+) -> None:
+    user = DaemonUser(tmp_path, switched.running)
+    user.configure(ROCKET, WEBSITE)
+    with user.daemon() as daemon:
+        settled(daemon)
+        switched.off()
+        begun = daemon.wait_for_line(DOWN)
+        assert begun["level"] == "error"
+        assert daemon.get("/healthz")[0] == 200
+        code, body = daemon.get("/readyz")
+        print(code, body, begun)
+        assert code == 503
+        assert b"cannot be used since" in body
+        state = daemon.live()["service"]
+        assert not state["reachable"]
+        slugs = [switched.simulator.add_run(repo, run_of_four("new", days=0)) for repo in (ROCKET, WEBSITE)]
+        switched.on()
+        daemon.wait_for_line(UP, bound=20)
+        daemon.wait_for(lambda: len(user.runs()) == 6)
+        assert daemon.get("/readyz")[0] == 200
+        assert slugs == ["new", "new"]
+        assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
+        assert daemon.end() == 0
+
+
+def test_a_service_that_has_only_errors_is_probed_at_once_when_a_webhook_comes(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    with owner.daemon() as daemon:
+        settled(daemon)
+        own_service.simulator.add_fault(Status(on="api", status=503))
+        daemon.wait_for_line(DOWN)
+        own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+        own_service.simulator.clear_faults()
+        assert daemon.post_hook(run_complete(ROCKET, "new")) == 202
+        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
+        print(took)
+        assert took < 4
+        daemon.wait_for_line(UP)
+        print(daemon.alarms)
+        assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
+        assert daemon.end() == 0
+
+
+def test_a_name_that_does_not_resolve_is_an_outage_until_the_configuration_is_mended(
+    owner: DaemonUser,
+) -> None:
+    owner.configure(ROCKET, WEBSITE, source__base_url="https://api.no-such-place.invalid")
+    with owner.daemon() as daemon:
+        line = daemon.wait_for_line(DOWN)
+        print(line)
+        assert "api.no-such-place.invalid" in line["why"]
+        owner.configure(ROCKET, WEBSITE)
+        daemon.wait_for_line(UP)
+        settled(daemon)
+        print(daemon.alarms)
+        assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
+        assert daemon.end() == 0
+
+
+def test_a_token_that_is_revoked_is_replaced_in_its_file_without_a_restart(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    service = own_service.simulator._service
+    with owner.daemon() as daemon:
+        settled(daemon)
+        service.scenario = replace(service.scenario, api=Api(tokens=("pv1_new-not-for-anybodys-eyes",)))
+        begun = daemon.wait_for_line(REFUSED)
+        print(begun)
+        own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+        owner.put(owner.token_file, "pv1_new-not-for-anybodys-eyes")
+        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
+        print("token taken up after", took)
+        daemon.wait_for_line(ACCEPTED)
+        daemon.wait_for_line("the token was replaced")
+        print(daemon.alarms)
+        assert [line["message"].partition(";")[0] for line in daemon.alarms] == [REFUSED, ACCEPTED]
+        assert len(daemon.said("the token was replaced")) == 1
+        assert daemon.end() == 0
+
+
+def test_one_repository_that_is_refused_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    secret = Repo("acme/secret", forbidden=True, runs=(run_of_four("1"),))
+    with running(organisation(repos=(*organisation().repos, secret))) as service:
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET, "acme/secret", WEBSITE)
+        with user.daemon() as daemon:
+            settled(daemon)
+            daemon.wait_for(lambda: daemon.standing("acme/secret")["failing"] >= 2)
+            service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+            daemon.wait_for(lambda: is_complete(user, ROCKET, "new"))
+            print(daemon.alarms)
+            (alarm,) = daemon.alarms
+            assert alarm["repo"] == "acme/secret"
+            assert daemon.end() == 0
+
+
+def test_what_is_not_there_yet_comes_when_it_is(owner: DaemonUser, own_service: Running) -> None:
+    simulator = own_service.simulator
+    with owner.daemon() as daemon:
+        settled(daemon)
+        simulator.set_status(ROCKET, "4", "failed")
+        daemon.wait_for(lambda: daemon.standing(ROCKET)["why"] == "outstanding" or True)
+        simulator.set_artifact_status(ROCKET, "4", "late", "success")
+        done = owner.run("sync", ROCKET, "--config", owner.config)
+        print(done)
+        assert done.code == 0
+        assert is_complete(owner, ROCKET, "4")
+        assert owner.files() == contents(simulator, ROCKET, WEBSITE)
+        assert daemon.end() == 0
+
+
+# -- The disk
+
+
+@dataclass
+class Disk:
+    """A small disk that can be taken away and given back, and filled."""
+
+    behind: Path
+    root: Path
+    mounted: bool = False
+
+    def mount(self) -> None:
+        subprocess.run(["mount", "--bind", str(self.behind / "data"), str(self.root)], check=True)
+        self.mounted = True
+
+    def unmount(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.root)], check=True)
+        self.mounted = False
+
+    def fill(self, leave: int) -> None:
+        """Take all room but so much."""
+        free = shutil.disk_usage(self.behind).free
+        with (self.behind / "ballast").open("wb") as ballast:
+            ballast.write(bytes(free - leave))
+
+    def empty(self) -> None:
+        (self.behind / "ballast").unlink()
+
+    def ledger(self) -> list[tuple[object, ...]]:
+        """All that the ledger holds, but for the passes."""
+        path = self.behind / "data" / ".artifact-sync" / "ledger.sqlite"
+        with _opened(path) as database:
+            return [
+                row
+                for table in ("runs", "artifacts")
+                for row in database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608 - our names
+            ]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    database = sqlite3.connect(path, timeout=10, isolation_level=None)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    if sys.platform != "linux" or shutil.which("mount") is None:
+        pytest.skip("mounting needs Linux and its mount command")
+    disk = Disk(tmp_path / "behind", tmp_path / "mirror")
+    disk.behind.mkdir()
+    disk.root.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk.behind)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        pytest.skip(f"a small tmpfs can't be mounted here: {result.stderr.strip()}")
+    try:
+        (disk.behind / "data").mkdir()
+        disk.mount()
+        yield disk
+    finally:
+        if disk.mounted:
+            disk.unmount()
+        subprocess.run(["umount", "--lazy", str(disk.behind)], check=True)
+
+
+@pytest.mark.root
+def test_a_disk_that_is_full_is_gone_on_with_when_there_is_room(
+    owner: DaemonUser, own_service: Running, disk: Disk
+) -> None:
+    simulator = own_service.simulator
+    with owner.daemon() as daemon:
+        settled(daemon)
+        disk.fill(leave=2 * MIB)
+        cube = Cube(artifacts=(Artifact("big.bin", size=6 * MIB), Artifact("small.bin")))
+        simulator.add_run(ROCKET, Run("big", cubes=(cube,)))
+        daemon.wait_for_line("no room on the mirror's disk")
+        simulator.add_run(WEBSITE, run_of_four("small", days=0))
+        daemon.wait_for(lambda: b"no room" in daemon.get("/readyz")[1])
+        expected = contents(simulator, ROCKET, WEBSITE)
+        assert all(expected[path] == content for path, content in owner.files().items())
+        assert not is_complete(owner, ROCKET, "big")
+        disk.empty()
+        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "big"), bound=20)
+        print("went on after", took)
+        assert took < 10
+        daemon.wait_for(lambda: is_complete(owner, WEBSITE, "small"))
+        assert len(owner.runs()) == 6
+        daemon.wait_for_line("there is room on the mirror's disk again")
+        print(*daemon.lines, sep="\n")
+        assert daemon.get("/readyz")[0] == 200
+        assert daemon.end() == 0
+
+
+@pytest.mark.root
+def test_a_root_that_is_unmounted_gets_nothing_and_is_gone_on_with_when_it_is_back(
+    owner: DaemonUser, own_service: Running, disk: Disk
+) -> None:
+    simulator = own_service.simulator
+    with owner.daemon() as daemon:
+        settled(daemon)
+        daemon.wait_for(lambda: not daemon.ask()["passes"])
+        before = disk.ledger()
+        disk.unmount()
+        simulator.add_run(ROCKET, run_of_four("new", days=0))
+        line = daemon.wait_for_line("the mirror cannot be used")
+        print(line)
+        assert list(disk.root.iterdir()) == []
+        daemon.wait_for(lambda: daemon.get("/readyz")[0] == 503)
+        assert daemon.ask()["trouble"] != []
+        asked = simulator.requests.api
+        assert daemon.post_hook(run_complete(ROCKET, "new")) == 202
+        time.sleep(2)
+        assert simulator.requests.api <= asked + 2
+        assert list(disk.root.iterdir()) == []
+        assert [row for row in disk.ledger() if row in before] == before
+        disk.mount()
+        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
+        print("went on after", took)
+        assert len(owner.runs()) == 5
+        daemon.wait_for(lambda: daemon.get("/readyz")[0] == 200)
+        print(*daemon.lines, sep="\n")
+        assert daemon.end() == 0
+
+
+# -- The ledger
+
+
+def test_a_ledger_that_somebody_reads_for_long_holds_nothing_up(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    with owner.daemon() as daemon:
+        settled(daemon)
+        with _opened(owner.root / ".artifact-sync/ledger.sqlite") as database:
+            database.execute("BEGIN")
+            database.execute("SELECT count(*) FROM artifacts").fetchall()
+            own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+            daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
+            database.execute("ROLLBACK")
+        assert daemon.end() == 0
+        assert daemon.alarms == []
+
+
+def test_a_ledger_that_somebody_locks_is_waited_for(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    with owner.daemon() as daemon:
+        settled(daemon)
+        with _opened(owner.root / ".artifact-sync/ledger.sqlite") as database:
+            database.execute("BEGIN IMMEDIATE")
+            own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+            daemon.wait_for(lambda: daemon.ask()["passes"] != [])
+            time.sleep(2)
+            assert not is_complete(owner, ROCKET, "new")
+            assert daemon.get("/healthz")[0] == 200
+            database.execute("ROLLBACK")
+        daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
+        assert daemon.end() == 0
+        print(daemon.alarms)
+        assert daemon.alarms == []
+
+
+def test_a_ledger_that_is_locked_for_longer_fails_the_passes_which_are_made_up_for(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    owner.configure(
+        ROCKET, WEBSITE, ledger__url=f"sqlite:///{owner.root}/.artifact-sync/ledger.sqlite?timeout=1"
+    )
+    with owner.daemon() as daemon:
+        settled(daemon)
+        with _opened(owner.root / ".artifact-sync/ledger.sqlite") as database:
+            database.execute("BEGIN IMMEDIATE")
+            own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+            own_service.simulator.add_run(WEBSITE, run_of_four("new", days=0))
+            daemon.wait_for(lambda: daemon.standing(ROCKET)["failing"] >= 1)
+            database.execute("ROLLBACK")
+        took = daemon.wait_for(lambda: len(owner.runs()) == 6)
+        print("made up for after", took)
+        print(*daemon.lines, sep="\n")
+        assert daemon.end() == 0
