@@ -66,7 +66,8 @@ def _loader(config_file: Path | None, root: Path | None, known: Session) -> Call
     from artifact_sync.cli.wishes import Flags, with_flags  # noqa: PLC0415 - likewise
 
     def load() -> Config:
-        return with_flags(traced(config_file, known).config, Flags(root=root))
+        file = config_file.absolute() if config_file is not None else None
+        return with_flags(traced(file, known).config, Flags(root=root))
 
     return load
 

@@ -29,7 +29,7 @@ async def kept_up(name: str, work: Callable[[], Awaitable[None]], clock: Clock) 
         began = clock.monotonic()
         try:
             await work()
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, the passes go on
             _log.exception(f"{name} has failed and is begun again", in_s=delay)
         else:
             return

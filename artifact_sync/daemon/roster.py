@@ -27,6 +27,8 @@ class Roster:
     def __init__(self, configured: Iterable[RepoSettings]) -> None:
         self._configured: dict[RepoName, RepoSettings] = {}
         self._found: dict[str, tuple[RepoName, ...]] = {}
+        self.entries: Mapping[RepoName, RepoSettings] = {}
+        """All of them; a name of its own goes before a star."""
         self.configure(configured)
 
     def configure(self, configured: Iterable[RepoSettings]) -> None:
@@ -34,6 +36,7 @@ class Roster:
         self._configured = {RepoName.parse(settings.name): settings for settings in configured}
         stars = {repo.org for repo in self._configured if is_star(repo)}
         self._found = {org: repos for org, repos in self._found.items() if org in stars}
+        self.entries = self._spelled_out()
 
     def found(self, org: str, repos: Iterable[RepoName]) -> tuple[set[RepoName], set[RepoName]]:
         """A complete listing of an organisation: what is new in it, and what is no more.
@@ -44,15 +47,14 @@ class Roster:
         if known and not listed:
             return set(), set()
         self._found[org] = listed
+        self.entries = self._spelled_out()
         return set(listed) - set(known), set(known) - set(listed)
 
     def knows_organisation(self, org: str) -> bool:
         """Whether a star stands for the organisation."""
         return RepoName(org, STAR) in self._configured
 
-    @property
-    def entries(self) -> Mapping[RepoName, RepoSettings]:
-        """All of them; a name of its own goes before a star."""
+    def _spelled_out(self) -> Mapping[RepoName, RepoSettings]:
         entries = dict(self._configured)
         for org, repos in self._found.items():
             star = self._configured[RepoName(org, STAR)]

@@ -22,7 +22,7 @@ from artifact_sync.daemon.roster import STAR, Roster, is_star
 from artifact_sync.daemon.verdict import verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
 from artifact_sync.events import RunPlanned
-from artifact_sync.model import FINISHED, RepoName, RunKey
+from artifact_sync.model import RepoName
 from artifact_sync.repo_sync import Calm
 from artifact_sync.rules import Rules
 from artifact_sync.run_sync import Mode
@@ -30,7 +30,7 @@ from artifact_sync.schedule import Agenda, Ended, Moment, Verdict, Why, rhythm_o
 from artifact_sync.sync import Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
     from datetime import datetime
 
     from artifact_sync.daemon.board import Board
@@ -107,6 +107,7 @@ class Daemon:
         """Begin what is due, until ``stop``; then let files in flight finish, for a while."""
         self._assign()
         if not self.roster.entries:
+            _log.warning("no repository to look after: add a [[repo]] to the configuration")
             self.tried.set()
         try:
             while not self.stopping.is_set():
@@ -202,6 +203,9 @@ class Daemon:
             ended = await self._carried_out(turn)
         finally:
             self._turns -= 1
+        if ended.verdict is not Verdict.WELL:
+            now = self.engine.clock.monotonic()
+            self.lags.ended(turn.repo, caught_up=False, complete=False, now=now)
         notices = self.agenda.ended(turn.repo, ended, self.moment)
         if not self.stopping.is_set():  # what was broken off says nothing of the service
             for notice in notices:
@@ -242,7 +246,7 @@ class Daemon:
         return Ended(
             verdict_of(trouble),
             str(trouble) if trouble is not None else error,
-            await self._finished(turn.repo, turn.announced),
+            await finished(self.engine.ledger, turn.repo, turn.announced),
             await self._next_look(turn.repo, settings),
         )
 
@@ -255,11 +259,6 @@ class Daemon:
             calm = Calm()
         mode = Mode(eager=turn.eager, look=look or turn.eager)
         return Wish((settings,), mode=mode, announced=turn.announced, calm=calm)
-
-    async def _finished(self, repo: RepoName, announced: Collection[str]) -> tuple[str, ...]:
-        """Those of the announced runs that the ledger now knows as finished."""
-        rows = [await self.engine.ledger.run(RunKey(repo, run)) for run in announced]
-        return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)
 
     async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:
         """When something outstanding of the repository is due."""
@@ -274,6 +273,8 @@ class Daemon:
             _log.info("the organisation's repositories have changed", org=org, new=len(added),
                       gone=len(gone))  # fmt: skip
             self._assign()
+        now = self.engine.clock.monotonic()
+        self.lags.ended(RepoName(org, STAR), caught_up=True, complete=False, now=now)
         return Ended(Verdict.WELL)
 
     async def _wind_up(self) -> None:

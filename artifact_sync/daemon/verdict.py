@@ -1,11 +1,19 @@
-"""What a pass that has ended means for the schedule. Pure."""
+"""What a pass that has ended means for the schedule. Decides; the schedule remembers."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from artifact_sync.errors import CredentialsRefused, Unreachable
+from artifact_sync.model import FINISHED, RunKey
 from artifact_sync.schedule import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from artifact_sync.model import RepoName
+    from artifact_sync.ports import Ledger
 
 
 def verdict_of(trouble: Exception | None) -> Verdict:
@@ -20,3 +28,9 @@ def verdict_of(trouble: Exception | None) -> Verdict:
     if isinstance(trouble, CredentialsRefused) and trouble.status == HTTPStatus.UNAUTHORIZED:
         return Verdict.REFUSED
     return Verdict.FAILED
+
+
+async def finished(ledger: Ledger, repo: RepoName, announced: Collection[str]) -> tuple[str, ...]:
+    """Those of the announced runs that the ledger knows as finished."""
+    rows = [await ledger.run(RunKey(repo, run)) for run in announced]
+    return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)

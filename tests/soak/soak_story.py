@@ -87,7 +87,7 @@ class Story:
         acts = self._acts()
         act = self.rng.choices(list(acts), list(acts.values()))[0]
         self.tell(act.__name__.strip("_"), act())
-        self.pass_time(self.rng.uniform(0.05, 0.4))
+        self.pass_time(self.rng.uniform(0.02, 0.25))
 
     def _acts(self) -> dict[Callable[[], str], float]:
         acts: dict[Callable[[], str], float] = {
@@ -111,7 +111,7 @@ class Story:
             self._command: 3,
         }
         if self.killing:
-            acts |= {self._kill: 5, self._terminate: 3, self._hurry: 2}
+            acts |= {self._kill: 12, self._terminate: 7, self._hurry: 5}
         return acts
 
     def tell(self, what: str, how: str = "") -> None:
