@@ -270,7 +270,7 @@ class Judge:
         self._later.setdefault(repo, Touched(self._depth)).add(path, deep=False)
 
     def _tell(self, finding: Finding) -> None:
-        if self._told.pop(finding.path, None) is not None or True:
+        if self._told.pop(finding.path, None) is not finding.condition:
             self._outbox.append(finding)
             self.damaged += 1
         self._told[finding.path] = finding.condition

@@ -19,7 +19,7 @@ from artifact_sync.daemon.lags import Lags
 from artifact_sync.daemon.news import say
 from artifact_sync.daemon.passes import Passes
 from artifact_sync.daemon.roster import STAR, Roster, is_star
-from artifact_sync.daemon.verdict import verdict_of
+from artifact_sync.daemon.verdict import finished, verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
 from artifact_sync.events import RunPlanned
 from artifact_sync.model import RepoName
