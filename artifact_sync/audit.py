@@ -139,7 +139,7 @@ class Auditor:
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
             for row in rows:
-                waiting.append(asyncio.create_task(self.file(row)))
+                waiting.append(asyncio.create_task(self._file(row)))
                 if len(waiting) >= _AHEAD:
                     yield await waiting.popleft()
             while waiting:
@@ -151,20 +151,10 @@ class Auditor:
         for finding in await self._beside(run, rows):
             yield finding
 
-    async def file(self, row: ArtifactRow) -> Finding:
-        """What has become of a file that was mirrored, hashed as it is now."""
+    async def _file(self, row: ArtifactRow) -> Finding:
         if row.path is None:
             raise ValueError("a mirrored artifact without a path")
-        found = await self.offload(self.mirror.digest, row.path)
-        if found is None:
-            return Finding(Condition.MISSING, row.path, 0, row, row.key.run_key)
-        size, sha256 = found
-        if (size, sha256) == (row.size, row.sha256):
-            return Finding(Condition.OK, row.path, size, row, row.key.run_key)
-        detail = (
-            f"{size:,} bytes, SHA-256 {sha256[:12]}…; recorded {row.size:,}, {row.sha256[:12]}…"
-        )
-        return Finding(Condition.CHANGED, row.path, size, row, row.key.run_key, detail)
+        return compared(row, row.path, await self.offload(self.mirror.digest, row.path))
 
     async def _beside(self, run: RunKey, rows: list[ArtifactRow]) -> list[Finding]:
         """The run's manifests, and files in its folder that nobody recorded."""
@@ -194,3 +184,14 @@ class Auditor:
             condition = Condition.OK if right else Condition.CHANGED
             found.append(Finding(condition, path, len(content), run=run))
         return found
+
+
+def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) -> Finding:
+    """What has become of a file that was mirrored there, by its size and SHA-256 as found now."""
+    if found is None:
+        return Finding(Condition.MISSING, path, 0, row, row.key.run_key)
+    size, sha256 = found
+    if (size, sha256) == (row.size, row.sha256):
+        return Finding(Condition.OK, path, size, row, row.key.run_key)
+    detail = f"{size:,} bytes, SHA-256 {sha256[:12]}…; recorded {row.size:,}, {row.sha256[:12]}…"
+    return Finding(Condition.CHANGED, path, size, row, row.key.run_key, detail)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
         AsyncIterator,
+        Callable,
         Collection,
         Iterator,
         Mapping,
@@ -181,8 +182,13 @@ class Mirror(Protocol):
     def displace(self, path: MirrorPath) -> str | None:
         """Move what stands there to ``.artifact-sync/displaced/``; its new place, or None."""
 
-    def digest(self, path: MirrorPath) -> tuple[int, str] | None:
-        """Size and SHA-256 (hex) of the file's bytes as they are now, or None when not a file."""
+    def digest(
+        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+    ) -> tuple[int, str] | None:
+        """Size and SHA-256 (hex) of the file's bytes as they are now, or None when not a file.
+
+        ``stop`` is asked between blocks; once it says so, the answer is None, too.
+        """
 
     def files(
         self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()

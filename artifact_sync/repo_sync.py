@@ -17,7 +17,7 @@ from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotF
 from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded
 from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.presence import unsettle_damaged
-from artifact_sync.report import Report
+from artifact_sync.report import Report, report_of, report_of_put_off
 from artifact_sync.run_sync import LAST_RETRY, Mode, RunSync, Selection, is_due, next_look
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from artifact_sync.ports import Source
 
 _log = structlog.get_logger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Crew:
@@ -148,13 +149,14 @@ class RepoSync:
         ledger, fingerprint = self.crew.works.ledger, self.selection.rules.fingerprint
         runs, kept = await ledger.settled_totals(self.repo, fingerprint, self._since)
         unwell = await ledger.unwell(self.repo, fingerprint, self._since)
-        self.report.runs += runs
-        self.report.kept += kept
-        self.report.found += kept + len(unwell)
-        self.report.lost += len(unwell)
-        for row in unwell:
-            failure = Failure.of(row.key, Reason(row.reason), row.message)
-            self.report.failures.append(failure)
+        self.report.add(Report(runs=runs, found=kept, kept=kept))
+        self.report.add(report_of(unwell))
+
+    async def _count_put_off(self, row: RunRow) -> None:
+        """Count what is known of a finished run whose next look is not due yet."""
+        rows = await self.crew.works.ledger.artifacts(row.key)
+        wanted = (it for key, it in rows.items() if self.selection.rules.wants(key))
+        self.report.add(report_of_put_off(row, wanted))
 
     async def _look_at_unsettled(self) -> None:
         fingerprint = self.selection.rules.fingerprint
@@ -173,10 +175,7 @@ class RepoSync:
         if not row.status:
             return self._is_due(row)
         if row.status in FINISHED:
-            if self.selection.rules.may_want_run(row.status, row.event):
-                return self._is_due(row)
-            await self.crew.works.ledger.settle(row.key, self.selection.rules.fingerprint, None)
-            return False
+            return await self._needs_finished(row)
         self._notice_unknown(row.status, row.key)
         if not seen_now:
             return self._is_due(row)
@@ -184,6 +183,14 @@ class RepoSync:
         if is_due(row.next_look, self._began):  # the listing was the look
             await self.crew.works.ledger.look_again(row.key, next_look(row.looks, self._began))
         return False
+
+    async def _needs_finished(self, row: RunRow) -> bool:
+        wanted = self.selection.rules.may_want_run(row.status, row.event)
+        if not wanted:
+            await self.crew.works.ledger.settle(row.key, self.selection.rules.fingerprint, None)
+        elif not self._is_due(row):
+            await self._count_put_off(row)
+        return wanted and self._is_due(row)
 
     def _is_due(self, row: RunRow) -> bool:
         return self.mode.eager or is_due(row.next_look, self._began)
@@ -271,7 +278,7 @@ class RepoSync:
         try:
             await work
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
-            self.trouble = self.trouble or _first(error) if run is None else self.trouble
+            self.trouble = self.trouble or (error if run is None else None)
             self._fail_all(error, run)
 
     def _fail_all(self, error: Exception, run: str | None) -> None:
@@ -282,13 +289,6 @@ class RepoSync:
         failure = Failure(str(self.repo), reason, message, run)
         self.report.failures.append(failure)
         self._notify(Failed(failure))
-
-
-def _first(error: Exception) -> Exception:
-    """The error itself; of a group, the first that is in it."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:

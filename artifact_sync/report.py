@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import ExitCode, exit_code
+from artifact_sync.errors import ExitCode, Reason, exit_code
+from artifact_sync.model import Failure, State
 
 if TYPE_CHECKING:
-    from artifact_sync.model import Failure
+    from collections.abc import Iterable
+
+    from artifact_sync.model import ArtifactRow, RunRow
 
 
 @dataclass(slots=True)
@@ -58,3 +61,37 @@ class Report:
         for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending", "lost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures.extend(other.failures)
+
+
+_LOST = frozenset({State.GONE, State.REFUSED})
+_UNKNOWN = "fetching it failed, and the ledger could not note why"
+
+
+def report_of(rows: Iterable[ArtifactRow]) -> Report:
+    """What the ledger knows of artifacts that a pass need not look at, as it counts in its report.
+
+    What has failed before has failed still.
+    """
+    report = Report()
+    for row in rows:
+        if row.state is State.MIRRORED:
+            report.kept += 1
+        elif row.state is State.PENDING:
+            report.pending += 1
+        else:
+            reason = Reason(row.reason or Reason.DISK)
+            report.failures.append(Failure.of(row.key, reason, row.message or _UNKNOWN))
+            report.lost += row.state in _LOST
+    report.found = report.kept + report.failed
+    return report
+
+
+def report_of_put_off(run: RunRow, rows: Iterable[ArtifactRow]) -> Report:
+    """What the ledger knows of a finished run that a pass does not look at yet."""
+    report = report_of(rows)
+    report.runs = 1
+    if not (run.complete or report.failures or report.pending):
+        message = f"the last look at {run.key} failed: the next one is at {run.next_look}"
+        failure = Failure(str(run.key.repo), Reason.UNFINISHED, message, run.key.run)
+        report.failures.append(failure)
+    return report

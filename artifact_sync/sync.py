@@ -144,10 +144,17 @@ class Pass:
             else:
                 await repository.everything(self._wish.announced, self._wish.calm)
         if repository.trouble is not None:
-            self.troubles[repo] = repository.trouble
+            self.troubles[repo] = _first(repository.trouble)
         if repository.calm is not None:
             self.calm[repo] = repository.calm
 
 
 def _is_star(settings: RepoSettings) -> bool:
     return settings.name.endswith("/*")
+
+
+def _first(error: Exception) -> Exception:
+    """The error itself; of a group, the first that is in it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -16,7 +16,9 @@ from artifact_sync.events import (
     RepoEnded,
     Retrying,
     RunCompleted,
+    RunPlanned,
 )
+from artifact_sync.model import RepoName, RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -29,6 +31,12 @@ _log = structlog.get_logger(__name__)
 _REMEMBERED = 10_000
 """What was said lately and need not be said again."""
 
+_SAID_ELSEWHERE = frozenset({Reason.INTERRUPTED, Reason.NO_SPACE})
+"""The daemon as a whole has these, and says so itself."""
+
+_SHARED = frozenset({Reason.UNREACHABLE, Reason.CREDENTIALS})
+"""What fails so fails for the same reason as everything beside it: a line is enough."""
+
 
 class Chronicle:
     """An observer that writes the log."""
@@ -39,7 +47,10 @@ class Chronicle:
     def notify(self, event: Event) -> None:
         """Say it if it is worth a line."""
         match event:
+            case RunPlanned(plan):
+                self._said.pop(plan.run.key, None)  # it could be looked at
             case RunCompleted(run, files):
+                self._forget_shared(str(run.repo))
                 _log.info("complete", repo=str(run.repo), run=run.run, files=files)
             case RepoEnded(repo, report) if report.downloaded:
                 _log.info("mirrored", repo=str(repo), files=report.downloaded, bytes=report.bytes)
@@ -72,11 +83,16 @@ class Chronicle:
     def _failed(self, failure: Failure, key: ArtifactKey | None) -> None:
         where = {"repo": failure.repo, "run": failure.run, "local_path": failure.local_path}
         told = {name: value for name, value in where.items() if value}
-        if failure.reason is Reason.INTERRUPTED:  # the daemon has said that it stops
+        told["reason"] = str(failure.reason)
+        # That a repository cannot be looked at is for the schedule to say.
+        if failure.run is None or failure.reason in _SAID_ELSEWHERE:
             _log.debug(failure.message, **told)
-            return
-        topic = key if key is not None else (failure.repo, failure.run, failure.reason)
-        self._warn(topic, failure.reason, failure.message, reason=str(failure.reason), **told)
+        else:
+            self._warn(_topic(failure, key), failure.reason, failure.message, **told)
+
+    def _forget_shared(self, repo: str) -> None:
+        for reason in _SHARED:
+            self._said.pop((repo, reason), None)
 
     def _warn(self, topic: Hashable, state: str, message: str, **told: str) -> None:
         """Say it, unless that was what was said of it last."""
@@ -89,3 +105,14 @@ class Chronicle:
             _log.debug(message, **told)
         else:
             _log.warning(message, **told)
+
+
+def _topic(failure: Failure, key: ArtifactKey | None) -> Hashable:
+    """What a failure is told of: two of the same topic and reason make one line."""
+    if failure.reason in _SHARED:
+        return failure.repo, failure.reason
+    if failure.reason is Reason.DISK:
+        return failure.repo, failure.message
+    if failure.local_path is None:
+        return RunKey(RepoName.parse(failure.repo), failure.run or "")
+    return key if key is not None else (failure.repo, failure.run, failure.reason)

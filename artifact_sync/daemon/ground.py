@@ -6,6 +6,7 @@ Looks and remembers; what follows from it is ``service``'s.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -88,14 +89,17 @@ class Ground:
             _log.error("the mirror cannot be used; nothing is done until it can", why=why)
         self.gone = why
 
-    def judge(self, repo: RepoName, report: Report) -> None:
+    async def judge(self, repo: RepoName, report: Report) -> None:
         """Learn from a pass whether there was room."""
         if any(failure.reason is Reason.NO_SPACE for failure in report.failures):
+            with suppress(DiskError):
+                self.free = await self._engine.offload(self._engine.mirror.free)
             if not self._short:
                 _log.error("no room on the mirror's disk", repo=str(repo), free=self.free)
+            free = self.free or 0  # of several looks the least counts, also of what is put off
+            self._least = min(self._least, free) if self._short else free
             self._short.add(repo)
-            self._least = self.free or 0
-        elif repo in self._short:
+        elif repo in self._short and (report.downloaded or report.caught_up):
             self._short.discard(repo)
             if not self._short:
                 _log.warning("there is room on the mirror's disk again")

@@ -6,13 +6,15 @@ What counts as damage is decided in ``damage``; whatever follows from it is for 
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from itertools import compress
 from typing import TYPE_CHECKING
 
 import structlog
 
-from artifact_sync.audit import Condition, Finding
+from artifact_sync.audit import Condition, Finding, compared
 from artifact_sync.daemon.damage import Touched, glance, respelled
 from artifact_sync.daemon.sight import real
 from artifact_sync.errors import ArtifactSyncError
@@ -32,8 +34,8 @@ _log = structlog.get_logger(__name__)
 _BATCH = 1_000
 """Files that are looked at, or told of, at a time."""
 
-_DOUBTS = 10_000
-_TOLD = 20_000
+_DOUBTS, _TOLD = 10_000, 20_000
+"""Paths that are kept in mind, at most."""
 
 _RECHECK = 1.0
 """Seconds between two looks at whether a repository's pass has ended."""
@@ -80,7 +82,7 @@ class Judge:
         self._root, self._links = root, dict(links)
 
     def touch(self, path: str, *, deep: bool) -> None:
-        """Something was done to what has this path; ``deep``: and to all below it."""
+        """Look at what has this path; ``deep``: and at all below it."""
         self._touched.add(path, deep=deep)
         self._stir.set()
 
@@ -223,20 +225,33 @@ class Judge:
         row = await self._first(path)
         if row is None or row.path != path:
             return
-        finding = await self._auditor.file(row)
+        await self._conclude(compared(row, path, await self._digest(path)))
+
+    async def _conclude(self, finding: Finding) -> None:
         if finding.condition is Condition.OK:
-            self._stands(path)
+            self._stands(finding.path)
         else:
             await self._consider([finding])
+
+    async def _digest(self, path: MirrorPath) -> tuple[int, str] | None:
+        """Read a file, however long that takes; but not on when cancelled."""
+        offload, stop = self._auditor.offload, threading.Event()
+        work = offload.start(self._auditor.mirror.digest, path, stop.is_set)
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            stop.set()
+            await offload.finish(work)
+            raise
+        return work.result()
 
     async def _look_for_manifests(self, run: RunKey) -> None:
         """Whether the manifests of a complete run are there at all."""
         mirror, paths = self._auditor.mirror, self._auditor.layout.manifests(run)
         found = await self._auditor.offload(lambda: [mirror.find(path) for path in paths])
-        gone = [
-            path for path, it in zip(paths, found, strict=True) if it is None or it.kind != "file"
-        ]
-        await self._consider([Finding(Condition.MISSING, path, run=run) for path in gone])
+        gone = [it is None or it.kind != "file" for it in found]
+        bad = [Finding(Condition.MISSING, path, run=run) for path in compress(paths, gone)]
+        await self._consider(bad)
 
     async def _read_manifests(self, run: RunKey, path: str) -> None:
         """Whether a complete run's manifest at this path says what the ledger says."""
@@ -245,10 +260,8 @@ class Judge:
         rows = (await self._auditor.ledger.artifacts(run)).values()
         mirrored = [row for row in rows if row.state is State.MIRRORED]
         for finding in await self._auditor.manifests(run, mirrored):
-            if finding.path == path and finding.condition is Condition.OK:
-                self._stands(finding.path)
-            elif finding.path == path:
-                await self._consider([finding])
+            if finding.path == path:
+                await self._conclude(finding)
 
     async def _consider(self, bad: Sequence[Finding]) -> None:
         """Tell of damage that is none of our own passes'."""
@@ -260,14 +273,12 @@ class Judge:
             for finding in (it for it in bad if it.run == run):
                 row = finding.row
                 if self._parts.busy(run.repo):
-                    self._put_off(run.repo, finding.path)
+                    later = self._later.setdefault(run.repo, Touched(self._depth))
+                    later.add(finding.path, deep=False)
                 elif row is not None and rows.get(row.key) != row:
                     self.touch(finding.path, deep=False)  # a pass has come and gone meanwhile
                 elif row is not None or (known is not None and known.complete):
                     self._tell(finding)
-
-    def _put_off(self, repo: RepoName, path: MirrorPath) -> None:
-        self._later.setdefault(repo, Touched(self._depth)).add(path, deep=False)
 
     def _tell(self, finding: Finding) -> None:
         if self._told.pop(finding.path, None) is not finding.condition:

@@ -46,6 +46,9 @@ _log = structlog.get_logger(__name__)
 _PASSES = 16
 """Passes at the same time; downloads and requests have limits of their own."""
 
+_URGENT = 8
+"""So many more for those that were woken, should all of these be at long work."""
+
 _REST = 5.0
 """Seconds after which the clocks are looked at again, however long nothing is due."""
 
@@ -70,7 +73,7 @@ class Daemon:
         self.calms = Calms()
         self.must_look: Callable[[], bool] = lambda: False
         """Whether each pass has to see for itself if the mirror's files stand."""
-        self.ground = Ground(engine, self._look_again, self.stop)
+        self.ground = Ground(engine, self.look_again, self.stop)
         self.stopping = asyncio.Event()
         self.tried = asyncio.Event()
         """Set once the first listing was tried."""
@@ -153,9 +156,9 @@ class Daemon:
         async with self._tokens:
             if await self.engine.refresh():
                 _log.info("the token was replaced and is used from now on")
-                self._look_again(None)
+                self.look_again()
 
-    def _look_again(self, repos: frozenset[RepoName] | None) -> None:
+    def look_again(self, repos: frozenset[RepoName] | None = None) -> None:
         """Look at these, or all, at once, whatever else was put off."""
         if repos is None:
             self.agenda.wake_all(Why.AGAIN, self.moment, eager=True)
@@ -174,8 +177,11 @@ class Daemon:
     def _begin(self) -> None:
         """Begin all that is due and has room."""
         self._stir.clear()
-        room = 0 if self.ground.gone else _PASSES - self._turns
-        for turn in self.agenda.take(self.moment, room, self.passes.busy):
+        if self.ground.gone:
+            return
+        room = _PASSES - self._turns
+        extra = _URGENT if room >= 0 else max(_URGENT + room, 0)
+        for turn in self.agenda.take(self.moment, max(room, 0), self.passes.busy, extra=extra):
             self._turns += 1
             self.attend(self._turn(turn))
 
@@ -193,7 +199,7 @@ class Daemon:
     async def _rest(self) -> None:
         """Wait until something may be due, or something has happened."""
         due = self.agenda.next_in(self.moment)
-        full = self.ground.gone or self._turns >= _PASSES
+        full = self.ground.gone or self._turns >= _PASSES + _URGENT
         seconds = _REST if due is None or full else min(max(due, _HOLD), _REST)
         await first_of(self._stir.wait(), self.engine.clock.sleep(seconds))
 
@@ -239,7 +245,7 @@ class Daemon:
         report, trouble = done.report, done.troubles.get(turn.repo)
         now = self.engine.clock.monotonic()
         self.calms.ended(turn.repo, wish, done.calm.get(turn.repo), now)
-        self.ground.judge(turn.repo, report)
+        await self.ground.judge(turn.repo, report)
         caught_up = trouble is None and report.caught_up
         self.lags.ended(turn.repo, caught_up=caught_up, complete=report.complete, now=now)
         error = next((it.message for it in report.failures), "")

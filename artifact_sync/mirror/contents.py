@@ -12,7 +12,7 @@ from artifact_sync.mirror.faults import in_the_way
 from artifact_sync.mirror.folders import sync_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from artifact_sync.mirror.folders import Folder
 
@@ -55,13 +55,17 @@ def blocks(fd: int) -> Iterator[bytes]:
         yield block
 
 
-def digest(folder: Folder | None, name: str) -> tuple[int, str] | None:
-    """Size and SHA-256 (hex) of a regular file's bytes; None where there is none."""
+def digest(
+    folder: Folder | None, name: str, stop: Callable[[], bool] | None = None
+) -> tuple[int, str] | None:
+    """Size and SHA-256 (hex) of a regular file's bytes; None where is none, or at ``stop``."""
     with reading(folder, name) as fd:
         if fd is None:
             return None
         size, sha256 = 0, hashlib.sha256()
         for block in blocks(fd):
+            if stop is not None and stop():
+                return None
             size += len(block)
             sha256.update(block)
         return size, sha256.hexdigest()

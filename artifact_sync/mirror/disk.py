@@ -165,11 +165,13 @@ class DiskMirror:
             self._written.note(path, None)
         return moved
 
-    def digest(self, path: MirrorPath) -> tuple[int, str] | None:
+    def digest(
+        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+    ) -> tuple[int, str] | None:
         """Size and SHA-256 of a file as it is now; see ``ports.Mirror``."""
         *above, name = split(path)
         with self._errors(path), self._tree.entered(tuple(above)) as folder:
-            return digest(folder, name)
+            return digest(folder, name, stop)
 
     def files(
         self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()

@@ -94,17 +94,24 @@ class Agenda:
         for repo in self._entries:
             self.wake(repo, why, moment, eager=eager)
 
-    def take(self, moment: Moment, room: int, busy: Collection[RepoName] = ()) -> list[Turn]:
+    def take(
+        self, moment: Moment, room: int, busy: Collection[RepoName] = (), *, extra: int = 0
+    ) -> list[Turn]:
         """What to begin now, at most ``room``: the woken, then those that are due the longest.
+
+        When there is no room any more, up to ``extra`` of the woken have some all the same.
 
         They count as running until ``ended``. None that runs or is in ``busy`` is among them. While
         the service cannot be used it is one at a time, now and then.
         """
         self._notice_jump(moment)
         if not self.outage.reachable:
-            return self._probe(moment, busy) if room > 0 else []
+            return self._probe(moment, busy) if room + extra > 0 else []
         turns: list[Turn] = []
-        while len(turns) < room and (entry := self._next(moment.monotonic, busy)) is not None:
+        while len(turns) < room + extra:
+            entry = self._next(moment.monotonic, busy, woken=len(turns) >= room)
+            if entry is None:
+                break
             if entry.is_early(moment):
                 self._place(entry, moment)
             else:
@@ -221,9 +228,13 @@ class Agenda:
         self.outage.probe(entry.repo, moment.monotonic)
         return [entry.begin(moment)]
 
-    def _next(self, latest: float, busy: Collection[RepoName]) -> Entry | None:
-        """Take the next one out of the order."""
-        repo = self._woken.pop(latest, busy) or self._timed.pop(latest, busy)
+    def _next(
+        self, latest: float, busy: Collection[RepoName], *, woken: bool = False
+    ) -> Entry | None:
+        """Take the next one out of the order; ``woken``: of none but those."""
+        repo = self._woken.pop(latest, busy)
+        if repo is None and not woken:
+            repo = self._timed.pop(latest, busy)
         return None if repo is None else self._entries[repo]
 
     def _place_again(self, entry: Entry, moment: Moment) -> None:

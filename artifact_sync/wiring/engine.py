@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from artifact_sync.gate import Gate
@@ -96,7 +96,10 @@ class LiveEngine:
     async def begin(self, wish: Wish, observer: Observer, alone: Alone) -> AsyncGenerator[Pass]:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
-            yield Pass(parts_of(self._store, network, observer, self.gate, alone), wish)
+            parts = parts_of(self._store, network, observer, self.gate, alone)
+            if wish.announced or wish.mode.eager:
+                parts = replace(parts, runs_at_once=network.urgent_runs)
+            yield Pass(parts, wish)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         """Every repository of an organisation; see ``Engine``."""

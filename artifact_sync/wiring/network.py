@@ -45,6 +45,8 @@ class Network:
     slots: asyncio.Semaphore
     """One for each download that may run at the same time."""
     runs_at_once: asyncio.Semaphore
+    urgent_runs: asyncio.Semaphore
+    """As many again for passes that somebody waits for."""
     pace: Pace | None
 
     @property
@@ -80,6 +82,7 @@ async def connected(
             HttpFetcher(files),
             policy,
             asyncio.Semaphore(config.download.jobs),
+            asyncio.Semaphore(_RUNS_AT_ONCE),
             asyncio.Semaphore(_RUNS_AT_ONCE),
             pace,
         )

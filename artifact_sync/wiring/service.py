@@ -48,6 +48,9 @@ _log = structlog.get_logger(__name__)
 _MARGIN = 15.0
 """Seconds beyond the grace time in which everything has ended."""
 
+_REACHING = frozenset(f"source.{key}" for key in ("base_url", "token_file", "ca_bundle", "proxy"))
+"""Keys by which the service is reached: when one changes, what failed is worth another look."""
+
 _STARTING = 60.0
 """Seconds that the first listing may still take, counted anew with every sign of life."""
 
@@ -164,7 +167,7 @@ class Service:
         credentials = [Path(folder, name) for name in (CREDENTIAL, WEBHOOK)] if folder else []
         return [*(file for file in files if file is not None), *credentials]
 
-    async def _apply(self, config: Config, _: Changes) -> None:
+    async def _apply(self, config: Config, changes: Changes) -> None:
         """Take a configuration up between passes; what runs keeps the one that it began with."""
         old = self._engine.config
         await self._engine.apply(config)
@@ -175,4 +178,6 @@ class Service:
             await self._web.follow()
             raise
         self._daemon.configure(config)
+        if any(change.key in _REACHING for change in changes.live):
+            self._daemon.look_again()
         self._guard.follow()

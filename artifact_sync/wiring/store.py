@@ -17,6 +17,7 @@ from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
+from artifact_sync.mirror.own import check_mounted
 from artifact_sync.offload import Offload
 from artifact_sync.wiring.clock import SystemClock
 
@@ -75,6 +76,8 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     offload = stack.enter_context(_offload(config))
     if rehearse and not (root / OWN).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
+    if config.mirror.must_be_mounted and not rehearse:
+        await offload(check_mounted, root)
     mirror = await offload(DiskMirror, root, durability=config.mirror.durability)
     if not rehearse:
         stack.enter_context(MirrorLock(root))

@@ -15,11 +15,11 @@ from urllib.parse import urlsplit
 import pytest
 from daemon_user import DaemonUser, run_complete
 from msgspec.structs import replace
-from user import contents, organisation, run_of_four
+from user import PAGE, contents, organisation, run_of_four
 
 from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario, Simulator
 from artifact_sync.simulator import running_in_thread as running
-from artifact_sync.simulator.faults import Status
+from artifact_sync.simulator.faults import Slow, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -192,6 +192,48 @@ def test_what_is_not_there_yet_comes_when_it_is(owner: DaemonUser, own_service: 
         assert daemon.end() == 0
 
 
+def test_what_cannot_be_fetched_lags_until_it_can_though_passes_come_and_go(
+    owner: DaemonUser, own_service: Running
+) -> None:
+    owner.configure(ROCKET, WEBSITE, daemon__lag_alert="2s")
+    own_service.simulator.add_fault(Status(path=PAGE, run="1", repo=ROCKET, status=500))
+    with owner.daemon() as daemon:
+        daemon.wait_for(lambda: len(owner.runs()) == 3)
+        daemon.wait_for(lambda: b"acme/rocket lags by" in daemon.get("/readyz")[1])
+        rocket, website = owner.status()["repositories"]
+        assert rocket["last_complete"] is None
+        assert website["last_complete"] is not None
+        (alarm,) = daemon.alarms
+        assert alarm["local_path"] == PAGE
+        own_service.simulator.clear_faults()
+        assert owner.run("sync", ROCKET, "--config", owner.config).code == 0
+        assert daemon.get("/readyz") == (200, b"ready\n")
+        assert owner.status()["repositories"][0]["last_complete"] is not None
+        assert daemon.end() == 0
+
+
+def test_a_service_that_goes_away_amid_many_files_makes_few_lines(tmp_path: Path) -> None:
+    files = Cube(artifacts=tuple(Artifact(f"{n}.bin", size=MIB) for n in range(60)))
+    repos = tuple(Repo(name, runs=(Run("1", cubes=(files,)),)) for name in (ROCKET, WEBSITE))
+    switched = Switched(organisation(repos=repos, faults=(Slow(rate=4 * MIB),)))
+    user = DaemonUser(tmp_path, switched.running)
+    user.configure(ROCKET, WEBSITE)
+    with switched.stack, user.daemon(ready=False) as daemon:
+        daemon.wait_for(lambda: len(user.files()) > 10)
+        switched.off()
+        daemon.wait_for_line(DOWN)
+        switched.on()
+        switched.simulator.clear_faults()
+        daemon.wait_for_line(UP)
+        for line in daemon.alarms:
+            print(line)
+        assert len(daemon.alarms) <= 4
+        user.run("sync", ROCKET, WEBSITE, "--config", user.config)
+        daemon.wait_for(lambda: len(user.runs()) == 2)
+        assert user.files() == contents(switched.simulator)
+        assert daemon.end() == 0
+
+
 # -- The disk
 
 
@@ -221,13 +263,13 @@ class Disk:
         (self.behind / "ballast").unlink()
 
     def ledger(self) -> list[tuple[object, ...]]:
-        """All that the ledger holds, but for the passes."""
+        """What the ledger says of artifacts, and of runs that are settled."""
         path = self.behind / "data" / ".artifact-sync" / "ledger.sqlite"
+        runs = "SELECT id, slug, status, settled_for, complete FROM runs WHERE settled_for <> ''"
         with _opened(path) as database:
             return [
-                row
-                for table in ("runs", "artifacts")
-                for row in database.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")  # noqa: S608 - our names
+                *database.execute("SELECT * FROM artifacts ORDER BY id"),
+                *database.execute(runs + " ORDER BY id"),
             ]
 
 
@@ -346,8 +388,10 @@ def test_a_ledger_that_somebody_locks_is_waited_for(
         with _opened(owner.root / ".artifact-sync/ledger.sqlite") as database:
             database.execute("BEGIN IMMEDIATE")
             own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
-            daemon.wait_for(lambda: daemon.ask()["passes"] != [])
-            time.sleep(2)
+            goal = own_service.simulator.requests["runs"] + 4
+            daemon.wait_for(lambda: own_service.simulator.requests["runs"] >= goal - 3)
+            time.sleep(2)  # the passes wait
+            assert own_service.simulator.requests["runs"] < goal
             assert not is_complete(owner, ROCKET, "new")
             assert daemon.get("/healthz")[0] == 200
             database.execute("ROLLBACK")

@@ -390,6 +390,17 @@ def test_a_port_that_is_taken_is_no_start(owner: DaemonUser) -> None:
     assert str(port) in done.err
 
 
+def test_without_the_extra_for_the_web_it_says_what_to_install(owner: DaemonUser) -> None:
+    missing = owner.folder / "missing"
+    missing.mkdir()
+    (missing / "starlette.py").write_text("raise ModuleNotFoundError(name='starlette')")
+    owner.configure(DOCS)
+    done = owner.run("daemon", "--config", owner.config, PYTHONPATH=str(missing))
+    print(done.err)
+    assert done.code == 2
+    assert "artifact-sync[web]" in done.err
+
+
 # -- For months
 
 

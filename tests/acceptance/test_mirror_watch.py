@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -40,9 +41,9 @@ PATIENCE = 20.0
 class Bench:
     """A mirror, its ledger, and a watch over it."""
 
-    def __init__(self, root, offload, ledger) -> None:
-        self.root = root
-        self.mirror = DiskMirror(root)
+    def __init__(self, mirror, offload, ledger) -> None:
+        self.root = mirror.root
+        self.mirror = mirror
         self.ledger = ledger
         self.layout = Layout(DEFAULT_LAYOUT)
         self.auditor = Auditor(self.mirror, ledger, self.layout, offload)
@@ -65,13 +66,14 @@ class Bench:
     def _miss(self) -> None:
         self.missed += 1
 
-    async def file(self, content=b"built", name="app.tar", run=RUN) -> MirrorPath:
+    async def file(self, content=b"built", name="app.tar", run=RUN, size=None) -> MirrorPath:
         """Publish and record a file, as a pass does."""
         key = ArtifactKey(*run.repo, run.run, "build", "compile", "linux", name)
         path = self.layout.place(key)
         await asyncio.to_thread(self.mirror.publish_bytes, content, path)
         sha256, now = hashlib.sha256(content).hexdigest(), datetime.now(UTC)
-        row = Mirrored(key, path, len(content), sha256, Strength.DIGEST, (), fetched_at=now)
+        size = len(content) if size is None else size
+        row = Mirrored(key, path, size, sha256, Strength.DIGEST, (), fetched_at=now)
         await self.ledger.record_mirrored(row)
         return path
 
@@ -112,13 +114,13 @@ class Bench:
 
 
 @asynccontextmanager
-async def opened(root):
+async def opened(root, mirror=DiskMirror):
     with ThreadPoolExecutor(3) as executor:
         root.mkdir(exist_ok=True)
         (root / ".artifact-sync").mkdir(mode=0o700, exist_ok=True)
         place = root / ".artifact-sync" / "ledger.sqlite"
         async with await open_ledger(place, durability="fast") as ledger:
-            yield Bench(root, Offload(executor), ledger)
+            yield Bench(mirror(root), Offload(executor), ledger)
 
 
 @asynccontextmanager
@@ -513,6 +515,30 @@ def test_a_root_behind_a_symbolic_link_is_watched(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     play(tmp_path / "link", one_file, story)
+
+
+def test_a_watch_that_is_reading_a_big_file_ends_at_once_when_it_is_told_to(tmp_path):
+    reading = threading.Event()
+
+    class Telling(DiskMirror):
+        def digest(self, path, stop=None):
+            reading.set()
+            return super().digest(path, stop)
+
+    async def main():
+        async with opened(tmp_path / "mirror", Telling) as bench:
+            path = await bench.file(size=1 << 36)
+            os.truncate(bench.root / path, 1 << 36)  # a sparse file; reading it takes a minute
+            watch = bench.watch()
+            async with running(watch):
+                await bench.until(lambda: watch.state.working)
+                os.utime(bench.root / path)
+                await bench.until(reading.is_set)
+                began = time.monotonic()
+            assert time.monotonic() - began < 5
+            assert bench.damage == []
+
+    asyncio.run(main())
 
 
 def test_very_many_changes_at_once_count_as_missed(tmp_path):

@@ -81,6 +81,12 @@ def test_a_small_file_is_published_from_memory(bench):
     assert bench.content(PATH) == b"small"
 
 
+def test_a_digest_may_be_broken_off(bench):
+    bench.publish(bytes(3 << 20))
+    assert bench.mirror.digest(PATH, iter([False, False, True]).__next__) is None
+    assert bench.mirror.digest(PATH, lambda: False) == (3 << 20, sha256(bytes(3 << 20)))
+
+
 def test_an_empty_file_is_a_file(bench):
     bench.mirror.publish_bytes(b"", PATH)
     assert bench.mirror.digest(PATH) == (0, sha256(b""))

@@ -10,7 +10,6 @@ import hmac
 import http.client
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from soak_world import NAMED, ORGANISATION, PAGES_WANT
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
 
 HOOK = "/hooks/sourcecraft"

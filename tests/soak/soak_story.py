@@ -99,15 +99,15 @@ class Story:
             self._repository: 4,
             self._webhook: 10,
             self._wrong_webhook: 3,
-            self._flood: 1,
-            self._edit: 4,
+            self._flood: 1.5,
+            self._edit: 5,
             self._wrong_edit: 2,
             self._web_off_and_on: 1,
-            self._new_token: 2,
+            self._new_token: 3,
             self._new_secret: 1,
             self._sighup: 2,
             self._pause: 1,
-            self._damage: 5,
+            self._damage: 9,
             self._command: 3,
         }
         if self.killing:
@@ -337,6 +337,7 @@ class Story:
 
     def _kill(self) -> str:
         caught = self._catch_in_the_act()
+        self.witness.daemon_ends()
         self.program.send(signal.SIGKILL)
         self.program.ended("killed")
         self.witness.look()
@@ -344,6 +345,7 @@ class Story:
 
     def _terminate(self) -> str:
         self._catch_in_the_act()
+        self.witness.daemon_ends()
         self.program.send(signal.SIGTERM)
         code = self.program.ended("SIGTERM")
         assert code == COMPLETE, f"SIGTERM ended in {code}"
@@ -351,6 +353,7 @@ class Story:
 
     def _hurry(self) -> str:
         self._catch_in_the_act()
+        self.witness.daemon_ends()
         self.program.send(signal.SIGTERM)
         time.sleep(self.rng.uniform(0, 0.3))
         self.program.send(signal.SIGINT)
@@ -392,6 +395,7 @@ class Story:
 
     def _write(self, path: str, data: bytes) -> None:
         self.witness.hand[path].add(hashlib.sha256(data).hexdigest())
+        self.witness.hand_at[path] = time.monotonic()
         file = self.program.root / path
         fresh = self.program.folder / "by-hand"
         fresh.write_bytes(data)
@@ -422,7 +426,7 @@ class Story:
 
     def _heard(self, command: str, process: subprocess.Popen[bytes]) -> None:
         out, err = (said.decode() for said in process.communicate())
-        kind = command.split()[0]
+        kind = command.split(maxsplit=1)[0]
         self.tell(f"{kind} ended", f"{process.returncode}: {out[:120]!r} {err[-200:]!r}")
         self.witness.check_words(out + err, command)
         valid = time.monotonic() - self._invalid_at > 10
@@ -455,10 +459,15 @@ class Story:
         return found
 
     def finish_everything(self) -> None:
-        """All runs end but one, all artifacts come but one, everybody but one is back."""
-        while len(self.world.away) > 1:
+        """All runs end but one, all artifacts come but one; who is back can mend what is damaged.
+
+        One repository may stay away for ever, if nothing of it is missed.
+        """
+        damaged = {"/".join(run.split("/")[:2]) for run in self.witness.damaged}
+        self.world.away.sort(key=lambda state: str(state.name) in damaged)
+        while len(self.world.away) > 1 or {str(it.name) for it in self.world.away} & damaged:
             self.world.come_back()
-        gone = {str(state.name) for state in self.world.away}  # type: ignore[attr-defined]
+        gone = {str(state.name) for state in self.world.away}
         for listed, act in ((self.world.unfinished, self.world.finish),
                             (self.world.late, self.world.arrive)):  # fmt: skip
             for at in reversed(range(1, len(listed))):

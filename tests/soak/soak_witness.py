@@ -1,4 +1,4 @@
-"""What must hold of the mirror and of all that is said: looked at during the soak and at its end."""
+"""What must hold of the mirror and of all that is said, during the soak and at its end."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import time
 from collections import defaultdict
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ BAD_WORDS = re.compile(
 )
 LINKS = re.compile(r"X-Amz-|[?&](?:md5|expires|Signature)=", re.IGNORECASE)
 
+_NOTICING = 6.0
+"""Seconds in which a watch over the mirror notices a change; twice, to be fair, what it takes."""
+
 
 @dataclass
 class Witness:
@@ -35,6 +39,10 @@ class Witness:
     world: World
     hand: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """SHA-256 of what was put into a file by hand, by path."""
+    hand_at: dict[str, float] = field(default_factory=dict)
+    """When that was, the last time."""
+    unseen: set[str] = field(default_factory=set)
+    """Files that were changed so shortly before the daemon's end that it cannot have noticed."""
     damaged: set[str] = field(default_factory=set)
     """Run folders of which something was deleted or changed by hand."""
     looks: int = 0
@@ -100,12 +108,21 @@ class Witness:
         if wrong and (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns):
             raise AssertionError(f"the manifest of {run} says what is not so: {sorted(wrong)}")
 
+    def daemon_ends(self) -> None:
+        """It is about to end: what was only just changed by hand, it may not have noticed."""
+        lately = time.monotonic() - _NOTICING
+        self.unseen |= {path for path, at in self.hand_at.items() if at > lately}
+
+    def changed_by_hand(self) -> set[str]:
+        """Files that are still as somebody has left them."""
+        return {it for it, digest in self.files().items() if digest in self.hand.get(it, ())}
+
     # the end
 
     def differences(self, but: set[str] | None = None) -> list[str]:
         """How the mirror differs from what the service holds; ``but``: paths not looked at."""
         expected, found = self.world.expected(), self.files()
-        gone = {str(state.name) for state in self.world.away}  # type: ignore[attr-defined]
+        gone = {str(state.name) for state in self.world.away}
         surplus = [it for it in found if it not in expected and _repo(it) not in gone]
         said = [f"surplus {it}" for it in surplus]
         for path, digest in expected.items():
@@ -151,8 +168,9 @@ class Witness:
             self.check_secrets(path.read_text(encoding="utf-8"), str(path))
 
     def staged(self) -> list[str]:
-        """What lies in staging."""
-        return sorted(it.name for it in (self.program.own / "staging").iterdir())
+        """What lies in staging, and belongs to something that is here or could be."""
+        there = (it.name for it in (self.program.own / "staging").iterdir())
+        return sorted(it for it in there if it.partition(".")[0] not in self.world.left_behind())
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

@@ -12,6 +12,7 @@ import msgspec
 from artifact_sync.model import FINISHED, RepoName
 from artifact_sync.simulator import Api, Artifact, Cube, Files, Repo, Run, Scenario
 from artifact_sync.simulator.content import Content, chunks
+from artifact_sync.staging import _name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from artifact_sync.simulator import Simulator
     from artifact_sync.simulator.faults import AnyFault
     from artifact_sync.simulator.tree import ArtifactState, RunState
+    from artifact_sync.simulator.world import RepoState
 
 NAMED = "acme/rocket", "acme/website"
 ORGANISATION = "forge"
@@ -53,7 +55,8 @@ class World:
     """Registered artifacts that will be there one day."""
     anew: set[tuple[str, str]] = field(default_factory=set)
     """Finished runs of which something was replaced: what was settled is not looked at again."""
-    away: list[object] = field(default_factory=list)
+    away: list[RepoState] = field(default_factory=list)
+    """Repositories that are not listed now."""
     faults: dict[int, AnyFault] = field(default_factory=dict)
     made: int = 0
     _digests: dict[str, str] = field(default_factory=dict)
@@ -133,8 +136,8 @@ class World:
 
     def come_back(self) -> str:
         world, state = self.simulator._world, self.away.pop()
-        world.repos = {**world.repos, state.name: state}  # type: ignore[attr-defined]
-        return str(state.name)  # type: ignore[attr-defined]
+        world.repos = {**world.repos, state.name: state}
+        return str(state.name)
 
     def appear(self) -> str:
         """A repository is new."""
@@ -180,8 +183,15 @@ class World:
             if it.status == "success" and _is_wanted(self._run_of(it), it)
         }
 
+    def left_behind(self) -> set[str]:
+        """Names in staging of what may be the beginning of something that cannot be had any more."""
+        runs = [run for repo in self.away for run in repo.runs.values()]
+        return {_name(artifact.key) for run in runs for artifact in run.artifacts}
+
     def runs_anew(self) -> set[tuple[str, str]]:
-        return {(repo, slug) for repo, slug in self.anew if repo in self.repos}
+        """Of those that are wanted."""
+        there = {(repo, slug) for repo, slug in self.anew if repo in self.repos}
+        return {(repo, slug) for repo, slug in there if _is_wanted_run(self._run(repo, slug))}
 
     def _run(self, repo: str, slug: str) -> RunState:
         return self.simulator._world.run(repo, slug)
@@ -208,8 +218,10 @@ def path_of(artifact: ArtifactState) -> str:
     return "/".join([*artifact.key[:6], artifact.key.local_path.removeprefix("./")])
 
 
+def _is_wanted_run(run: RunState) -> bool:
+    return run.status in (PAGES_WANT if str(run.key.repo) == NAMED[1] else FINISHED)
+
+
 def _is_wanted(run: RunState, artifact: ArtifactState) -> bool:
-    repo = str(run.key.repo)
-    if run.status not in FINISHED or (repo == NAMED[1] and run.status not in PAGES_WANT):
-        return False
-    return not (repo == NAMED[0] and artifact.key.local_path.endswith(".tmp"))
+    excluded = str(run.key.repo) == NAMED[0] and artifact.key.local_path.endswith(".tmp")
+    return _is_wanted_run(run) and not excluded

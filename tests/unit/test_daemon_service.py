@@ -110,6 +110,19 @@ def test_passes_of_different_repositories_run_side_by_side_and_never_two_of_the_
     assert kit.story(tell) == {ROCKET, SITE}
 
 
+def test_who_is_woken_need_not_wait_for_all_those_that_are_at_long_work() -> None:
+    async def tell(kit: Kit) -> tuple[int, bool]:
+        at_work = len(kit.engine.running)
+        waiting = next(it for it in kit.daemon.roster.entries if it not in kit.engine.running)
+        kit.daemon.wake(waiting, Why.WEBHOOK, "7")
+        await kit.clock.advance(1.0)
+        return at_work, waiting in kit.engine.running
+
+    kit = Kit(*(RepoSettings(name=f"acme/r{n}") for n in range(40)))
+    kit.engine.hold = asyncio.Event()
+    assert kit.story(tell) == (16, True)
+
+
 def test_a_user_who_waits_gets_a_pass_that_begins_after_the_one_that_runs() -> None:
     async def tell(kit: Kit) -> int:
         counter = Counter(kit.daemon, kit.board, kit.clock.now())
@@ -186,7 +199,7 @@ def test_what_found_no_room_is_tried_again_when_there_is_some() -> None:
         await kit.daemon.ground.look()
         ground = kit.daemon.ground
         failed = Failure("acme/rocket", Reason.NO_SPACE, "full")
-        ground.judge(ROCKET, Report(failures=[failed]))
+        await ground.judge(ROCKET, Report(failures=[failed]))
         said = ground.troubles
         kit.forget()
         await ground.look()
