@@ -102,9 +102,9 @@ class RepoSync:
             self.calm = calm
             return
         await self._recorded(announced)
-        fingerprint = self.selection.rules.fingerprint
+        ledger, fingerprint = self.crew.works.ledger, self.selection.rules.fingerprint
         done = self.trouble is None and self.report.caught_up and not self.report.pending
-        if done and await self.crew.works.ledger.next_look(self.repo, fingerprint) is None:
+        if done and await ledger.next_look(self.repo, fingerprint, self._since) is None:
             settled = replace(self.report, bytes=0, downloaded=0)
             settled.kept += self.report.downloaded
             self.calm = Calm(mark, settled)

@@ -120,4 +120,6 @@ class Counter:
         await asyncio.wait([work])
         if work.cancelled():
             raise Interrupted("the daemon was stopped before it was done")
+        for settings in wish.repos:
+            self.daemon.check(RepoName.parse(settings.name))
         return work.result().report

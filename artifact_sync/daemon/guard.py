@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from artifact_sync.audit import Finding
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.service import Daemon
+    from artifact_sync.model import RepoName
 
 _log = structlog.get_logger(__name__)
 
@@ -50,16 +51,20 @@ class Guard:
     async def run(self) -> None:
         """Watch, or not, until it is cancelled."""
         while True:
-            self._changed.clear()
             mode = self._engine.config.mirror.watch
             self._watch = MirrorWatch(self._parts, mode) if mode != "off" else None
             work = [self._watch.run()] if self._watch is not None else []
-            await first_of(self._until_another(mode), *work)
+            await first_of(self._until_begun_or_ended(), *work)
 
-    async def _until_another(self, mode: str) -> None:
-        while self._engine.config.mirror.watch == mode:
+    async def _until_begun_or_ended(self) -> None:
+        """Between ``report`` and ``restore`` the same watch goes on."""
+        while True:
             await self._changed.wait()
             self._changed.clear()
+            mode = self._engine.config.mirror.watch
+            if self._watch is None or mode == "off":
+                return
+            self._watch.mode = mode
 
     def _must_look(self) -> bool:
         """A watch that is wanted and does not work: each pass has to look for itself."""
@@ -76,15 +81,28 @@ class Guard:
         words = "files were taken or changed in the mirror"
         words += ", and are fetched again" if restoring else ""
         for (run, condition), count in told.items():
+            repo, slug = run if run is not None else ("", "")
             path = first[run, condition]
-            _log.warning(words, what=str(run), files=count, condition=str(condition), first=path)
+            _log.warning(
+                words, repo=str(repo), run=slug, files=count, condition=str(condition), first=path
+            )
         if restoring:
             self._daemon.attend(self._restore(findings))
 
     async def _restore(self, findings: Sequence[Finding]) -> None:
-        try:
-            await self._auditor.make_room(findings)
-        except ArtifactSyncError as error:  # the pass will say more, if it finds the same
-            _log.warning("damage could not be made room for", why=str(error))
-        for repo in {finding.run.repo for finding in findings if finding.run is not None}:
+        """Make room and have a pass fetch what is missing, a repository at a time."""
+        of_repo: dict[RepoName, list[Finding]] = {}
+        for finding in findings:
+            if finding.run is not None:
+                of_repo.setdefault(finding.run.repo, []).append(finding)
+        for repo, damage in of_repo.items():
+            await self._make_room(repo, damage)
             self._daemon.restore(repo)
+
+    async def _make_room(self, repo: RepoName, damage: Sequence[Finding]) -> None:
+        """Not while a pass is under way: it may have planned to keep what is moved away here."""
+        try:
+            async with self._daemon.passes.alone(repo):
+                await self._auditor.make_room(damage)
+        except ArtifactSyncError as error:  # the pass will say more, if it finds the same
+            _log.warning("damage could not be made room for", repo=str(repo), why=str(error))

@@ -45,6 +45,11 @@ class Lags:
         course = self._courses.setdefault(repo, _Course(now))
         return now - course.well_at if course.behind else max(overdue, 0.0)
 
+    def is_behind(self, repo: RepoName) -> bool:
+        """Whether something was missing when a pass last ended."""
+        course = self._courses.get(repo)
+        return course is not None and course.behind
+
     def since_complete(self, now: float) -> dict[str, float]:
         """Seconds since the last complete pass, by repository; those that had none are left out."""
         return {

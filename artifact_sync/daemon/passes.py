@@ -55,12 +55,13 @@ class Passes:
         watchers = self._watchers if watcher is None else (*self._watchers, watcher)
         with self._board.metered(_named(wish), why) as meter:
             observer = Fan((meter, *watchers))
-            async with self._engine.begin(wish, observer, self._alone) as one_pass:
+            async with self._engine.begin(wish, observer, self.alone) as one_pass:
                 await one_pass.run()
         return one_pass
 
     @asynccontextmanager
-    async def _alone(self, repo: RepoName) -> AsyncGenerator[None]:
+    async def alone(self, repo: RepoName) -> AsyncGenerator[None]:
+        """Wait for a repository's pass to end, and keep others off it to the end of the block."""
         held = self._held.setdefault(repo, _Held())
         held.passes += 1
         try:

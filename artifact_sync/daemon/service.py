@@ -269,7 +269,8 @@ class Daemon:
     async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:
         """When something outstanding of the repository is due."""
         rules = Rules.of(settings, self.engine.layout.template)
-        return await self.engine.ledger.next_look(repo, rules.fingerprint)
+        since = rules.horizon(self.engine.clock.now())
+        return await self.engine.ledger.next_look(repo, rules.fingerprint, since)
 
     async def _list_organisation(self, org: str) -> Ended:
         async with aclosing(self.engine.repositories(org)) as repositories:

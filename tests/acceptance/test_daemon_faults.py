@@ -179,14 +179,16 @@ def test_one_repository_that_is_refused_does_not_hold_up_the_others(tmp_path: Pa
 
 def test_what_is_not_there_yet_comes_when_it_is(owner: DaemonUser, own_service: Running) -> None:
     simulator = own_service.simulator
+    owner.configure(ROCKET, WEBSITE, daemon__interval="1h")
     with owner.daemon() as daemon:
         settled(daemon)
         simulator.set_status(ROCKET, "4", "failed")
-        daemon.wait_for(lambda: daemon.standing(ROCKET)["why"] == "outstanding" or True)
+        assert daemon.post_hook(run_complete(ROCKET, "4")) == 202
+        daemon.wait_for(lambda: simulator.requests["run"] == 5)
+        daemon.wait_for(lambda: daemon.standing(ROCKET)["why"] == "outstanding")
+        assert 50 < daemon.standing(ROCKET)["due_in"] <= 60
         simulator.set_artifact_status(ROCKET, "4", "late", "success")
-        done = owner.run("sync", ROCKET, "--config", owner.config)
-        print(done)
-        assert done.code == 0
+        assert owner.run("sync", ROCKET, "--config", owner.config).code == 0
         assert is_complete(owner, ROCKET, "4")
         assert owner.files() == contents(simulator, ROCKET, WEBSITE)
         assert daemon.end() == 0
@@ -206,8 +208,10 @@ def test_what_cannot_be_fetched_lags_until_it_can_though_passes_come_and_go(
         (alarm,) = daemon.alarms
         assert alarm["local_path"] == PAGE
         own_service.simulator.clear_faults()
+        owner.configure(ROCKET, WEBSITE, daemon__lag_alert="2s", daemon__interval="1h")
+        daemon.wait_for_line("the configuration has changed")
         assert owner.run("sync", ROCKET, "--config", owner.config).code == 0
-        assert daemon.get("/readyz") == (200, b"ready\n")
+        daemon.wait_for(lambda: daemon.get("/readyz") == (200, b"ready\n"), 5)
         assert owner.status()["repositories"][0]["last_complete"] is not None
         assert daemon.end() == 0
 
@@ -224,6 +228,7 @@ def test_a_service_that_goes_away_amid_many_files_makes_few_lines(tmp_path: Path
         daemon.wait_for_line(DOWN)
         switched.on()
         switched.simulator.clear_faults()
+        assert daemon.post_hook(run_complete(ROCKET, "1")) == 202
         daemon.wait_for_line(UP)
         for line in daemon.alarms:
             print(line)
@@ -265,7 +270,7 @@ class Disk:
     def ledger(self) -> list[tuple[object, ...]]:
         """What the ledger says of artifacts, and of runs that are settled."""
         path = self.behind / "data" / ".artifact-sync" / "ledger.sqlite"
-        runs = "SELECT id, slug, status, settled_for, complete FROM runs WHERE settled_for <> ''"
+        runs = "SELECT id, run, status, settled_for, complete FROM runs WHERE settled_for <> ''"
         with _opened(path) as database:
             return [
                 *database.execute("SELECT * FROM artifacts ORDER BY id"),

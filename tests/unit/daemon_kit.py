@@ -113,7 +113,7 @@ class FakeLedger:
     async def run(self, key: RunKey) -> RunRow | None:
         return RunRow(key, "success") if key in self.finished else None
 
-    async def next_look(self, repo: RepoName, selection: str) -> datetime | None:
+    async def next_look(self, *_: object) -> datetime | None:
         return self.due
 
     async def size(self) -> int | None:
