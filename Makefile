@@ -6,7 +6,7 @@ WORKERS ?= auto
 # of `make soak`: how long, which story (another one each time unless it is set), mirror.watch
 SECONDS ?= 180
 SEED ?=
-WATCH ?= off
+WATCH ?= restore
 
 .PHONY: help install demo test soak lint types layers check format clean
 

@@ -6,7 +6,7 @@ Reading the list of runs is ``discover``'s, what happens to one run is ``run_syn
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -161,13 +161,23 @@ class RepoSync:
     async def _look_at_unsettled(self) -> None:
         fingerprint = self.selection.rules.fingerprint
         rows = self.crew.works.ledger.unsettled(self.repo, fingerprint, self._since)
-        async with asyncio.TaskGroup() as group:
+        async with aclosing(rows), asyncio.TaskGroup() as group:
             async for row in rows:
-                self._check_gate()
-                if await self._needs_look(row):
-                    await self.crew.runs_at_once.acquire()
-                    look = group.create_task(self._look(row.key, row))
-                    look.add_done_callback(lambda _: self.crew.runs_at_once.release())
+                if await self._needs_look(row) and not await self._begin_look(row, group):
+                    break  # raising here would break off what is in flight in the group
+        self._check_gate()
+
+    async def _begin_look(self, row: RunRow, group: asyncio.TaskGroup) -> bool:
+        """Look at a run as soon as there is room for it; False: the process is about to stop."""
+        slots, gate = self.crew.runs_at_once, self.crew.works.gate
+        if not gate.closed:
+            await slots.acquire()
+            if not gate.closed:
+                look = group.create_task(self._look(row.key, row))
+                look.add_done_callback(lambda _: slots.release())
+                return True
+            slots.release()
+        return False
 
     async def _needs_look(self, row: RunRow) -> bool:
         """Whether a request for the run is worth it. What a listing leaves out decides nothing."""

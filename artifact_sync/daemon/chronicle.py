@@ -34,8 +34,17 @@ _REMEMBERED = 10_000
 _SAID_ELSEWHERE = frozenset({Reason.INTERRUPTED, Reason.NO_SPACE})
 """The daemon as a whole has these, and says so itself."""
 
-_SHARED = frozenset({Reason.UNREACHABLE, Reason.CREDENTIALS})
-"""What fails so fails for the same reason as everything beside it: a line is enough."""
+_SHARED = frozenset(
+    {
+        Reason.UNREACHABLE,
+        Reason.CREDENTIALS,
+        Reason.THROTTLED,
+        Reason.TIMEOUT,
+        Reason.CUT,
+        Reason.BAD_RESPONSE,
+    }
+)
+"""The network's, which everything beside it has as well: a line for the repository is enough."""
 
 
 class Chronicle:

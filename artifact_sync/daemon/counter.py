@@ -13,6 +13,7 @@ import msgspec
 from artifact_sync.daemon.desk import ConfigState, DaemonState, RepoState, ServiceState, WatchState
 from artifact_sync.daemon.ground import answers
 from artifact_sync.errors import Interrupted
+from artifact_sync.model import RepoName
 from artifact_sync.schedule import Why
 from artifact_sync.status import as_object
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.service import Daemon
     from artifact_sync.events import Observer
-    from artifact_sync.model import RepoName
     from artifact_sync.report import Report
     from artifact_sync.schedule import Standing
     from artifact_sync.sync import Wish
@@ -121,5 +121,10 @@ class Counter:
         if work.cancelled():
             raise Interrupted("the daemon was stopped before it was done")
         for settings in wish.repos:
-            self.daemon.check(RepoName.parse(settings.name))
+            self._follow_up(RepoName.parse(settings.name))
         return work.result().report
+
+    def _follow_up(self, repo: RepoName) -> None:
+        """Have the schedule see what a user's pass has come to, where something was missing."""
+        if self.daemon.lags.is_behind(repo):
+            self.daemon.wake(repo, Why.USER)

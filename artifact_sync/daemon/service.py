@@ -26,17 +26,17 @@ from artifact_sync.model import RepoName
 from artifact_sync.repo_sync import Calm
 from artifact_sync.rules import Rules
 from artifact_sync.run_sync import Mode
-from artifact_sync.schedule import Agenda, Ended, Moment, Verdict, Why, rhythm_of
+from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
 from artifact_sync.sync import Wish
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Sequence
     from datetime import datetime
 
     from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.events import Event, Observer
-    from artifact_sync.schedule import Turn
+    from artifact_sync.schedule import Notice, Turn
     from artifact_sync.settings import Config, RepoSettings
 
 Result = TypeVar("Result")
@@ -89,8 +89,7 @@ class Daemon:
     def notify(self, event: Event) -> None:
         """Events of the passes: one that has got a run's answer has reached the service."""
         if isinstance(event, RunPlanned):
-            for notice in self.agenda.answered(event.plan.run.key.repo, self.moment):
-                say(notice)
+            self._tell(self.agenda.answered(event.plan.run.key.repo, self.moment))
             self._stir.set()
 
     @property
@@ -214,11 +213,17 @@ class Daemon:
             self.lags.ended(turn.repo, caught_up=False, complete=False, now=now)
         notices = self.agenda.ended(turn.repo, ended, self.moment)
         if not self.stopping.is_set():  # what was broken off says nothing of the service
-            for notice in notices:
-                say(notice)
+            self._tell(notices)
         if ended.verdict is Verdict.REFUSED:
             await self._try_new_token()
         self.tried.set()
+
+    def _tell(self, notices: Iterable[Notice]) -> None:
+        """Say them; when an outage is over, go on at once with what it has left missing."""
+        for notice in notices:
+            say(notice)
+            if isinstance(notice, OutageEnded):
+                self.look_again(frozenset(filter(self.lags.is_behind, self.roster.entries)))
 
     async def _carried_out(self, turn: Turn) -> Ended:
         settings = self.roster.entries.get(turn.repo)

@@ -130,7 +130,7 @@ class Workshop:
         """The first box, from which the others begin."""
         with self.box() as box:
             yield box
-            box.run("systemctl stop 'artifact-sync*' && rm -rf /var/lib/private/artifact-sync*")
+            box.run("systemctl stop 'artifact-sync*' && rm -rf /var/lib/artifact-sync*")
         self.installed = self._folder / str(self._count) / "upper"
 
 

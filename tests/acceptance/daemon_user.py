@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from user import TOKEN, User
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from artifact_sync.simulator import Running
 
@@ -188,15 +188,14 @@ class Daemon:
 
     def get(self, path: str) -> tuple[int, bytes]:
         """Ask its web."""
-        return _opened(urllib.request.Request(self.origin + path))
+        return _opened(self.origin + path)
 
     def post_hook(self, body: dict[str, Any], secret: str = SECRET) -> int:
         """Send a webhook, signed."""
         content = json.dumps(body).encode()
         signature = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
         headers = {"X-Src-Signature": signature, "Content-Type": "application/json"}
-        request = urllib.request.Request(f"{self.origin}/hooks/sourcecraft", content, headers)
-        return _opened(request)[0]
+        return _opened(f"{self.origin}/hooks/sourcecraft", content, headers)[0]
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
@@ -220,7 +219,8 @@ class Daemon:
         """Bytes of memory of its own that it has now (Linux)."""
         text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text(encoding="ascii")
         fields = dict(line.split(":", 1) for line in text.splitlines()[1:])
-        return sum(int(fields[name].split()[0]) << 10 for name in ("Private_Clean", "Private_Dirty"))
+        private = (fields[name].split()[0] for name in ("Private_Clean", "Private_Dirty"))
+        return sum(int(kibibytes) << 10 for kibibytes in private)
 
 
 def run_complete(repo: str, run: str, number: object = "1") -> dict[str, Any]:
@@ -233,9 +233,12 @@ def run_complete(repo: str, run: str, number: object = "1") -> dict[str, Any]:
     }
 
 
-def _opened(request: urllib.request.Request) -> tuple[int, bytes]:
+def _opened(
+    url: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    request = urllib.request.Request(url, content, headers or {})  # noqa: S310 - of our own program
     try:
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=20) as response:  # noqa: S310 - likewise
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:

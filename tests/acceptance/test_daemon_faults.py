@@ -31,6 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSI
 
 ROCKET, WEBSITE = "acme/rocket", "acme/website"
 MIB = 1 << 20
+NEW_TOKEN = "pv1_new-not-for-anybodys-eyes"
 DOWN, UP = "the service cannot be reached", "the service can be reached again"
 REFUSED, ACCEPTED = "the service refuses the token", "the service accepts the token again"
 
@@ -58,7 +59,8 @@ class Switched:
         self.simulator = Simulator(scenario)
         self.stack = ExitStack()
         self.running = self.stack.enter_context(running(self.simulator))
-        self.ports = [urlsplit(url).port or 0 for url in (self.running.base_url, self.running.files_url)]
+        urls = self.running.base_url, self.running.files_url
+        self.ports = [urlsplit(url).port or 0 for url in urls]
 
     def off(self) -> None:
         self.stack.close()
@@ -66,9 +68,6 @@ class Switched:
     def on(self) -> None:
         api, files = self.ports
         self.stack.enter_context(running(self.simulator, api_port=api, files_port=files))
-
-
-# -- The service
 
 
 @pytest.fixture
@@ -90,17 +89,16 @@ def test_a_service_that_is_gone_is_said_to_be_so_once_and_then_all_is_caught_up_
         assert begun["level"] == "error"
         assert daemon.get("/healthz")[0] == 200
         code, body = daemon.get("/readyz")
-        print(code, body, begun)
         assert code == 503
         assert b"cannot be used since" in body
         state = daemon.live()["service"]
         assert not state["reachable"]
-        slugs = [switched.simulator.add_run(repo, run_of_four("new", days=0)) for repo in (ROCKET, WEBSITE)]
+        for repo in (ROCKET, WEBSITE):
+            switched.simulator.add_run(repo, run_of_four("new", days=0))
         switched.on()
         daemon.wait_for_line(UP, bound=20)
         daemon.wait_for(lambda: len(user.runs()) == 6)
         assert daemon.get("/readyz")[0] == 200
-        assert slugs == ["new", "new"]
         assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
         assert daemon.end() == 0
 
@@ -116,10 +114,8 @@ def test_a_service_that_has_only_errors_is_probed_at_once_when_a_webhook_comes(
         own_service.simulator.clear_faults()
         assert daemon.post_hook(run_complete(ROCKET, "new")) == 202
         took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
-        print(took)
         assert took < 4
         daemon.wait_for_line(UP)
-        print(daemon.alarms)
         assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
         assert daemon.end() == 0
 
@@ -130,12 +126,10 @@ def test_a_name_that_does_not_resolve_is_an_outage_until_the_configuration_is_me
     owner.configure(ROCKET, WEBSITE, source__base_url="https://api.no-such-place.invalid")
     with owner.daemon() as daemon:
         line = daemon.wait_for_line(DOWN)
-        print(line)
         assert "api.no-such-place.invalid" in line["why"]
         owner.configure(ROCKET, WEBSITE)
         daemon.wait_for_line(UP)
         settled(daemon)
-        print(daemon.alarms)
         assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
         assert daemon.end() == 0
 
@@ -146,16 +140,13 @@ def test_a_token_that_is_revoked_is_replaced_in_its_file_without_a_restart(
     service = own_service.simulator._service
     with owner.daemon() as daemon:
         settled(daemon)
-        service.scenario = replace(service.scenario, api=Api(tokens=("pv1_new-not-for-anybodys-eyes",)))
-        begun = daemon.wait_for_line(REFUSED)
-        print(begun)
+        service.scenario = replace(service.scenario, api=Api(tokens=(NEW_TOKEN,)))
+        daemon.wait_for_line(REFUSED)
         own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
-        owner.put(owner.token_file, "pv1_new-not-for-anybodys-eyes")
-        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
-        print("token taken up after", took)
+        owner.put(owner.token_file, NEW_TOKEN)
+        daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
         daemon.wait_for_line(ACCEPTED)
         daemon.wait_for_line("the token was replaced")
-        print(daemon.alarms)
         assert [line["message"].partition(";")[0] for line in daemon.alarms] == [REFUSED, ACCEPTED]
         assert len(daemon.said("the token was replaced")) == 1
         assert daemon.end() == 0
@@ -171,7 +162,6 @@ def test_one_repository_that_is_refused_does_not_hold_up_the_others(tmp_path: Pa
             daemon.wait_for(lambda: daemon.standing("acme/secret")["failing"] >= 2)
             service.simulator.add_run(ROCKET, run_of_four("new", days=0))
             daemon.wait_for(lambda: is_complete(user, ROCKET, "new"))
-            print(daemon.alarms)
             (alarm,) = daemon.alarms
             assert alarm["repo"] == "acme/secret"
             assert daemon.end() == 0
@@ -230,16 +220,11 @@ def test_a_service_that_goes_away_amid_many_files_makes_few_lines(tmp_path: Path
         switched.simulator.clear_faults()
         assert daemon.post_hook(run_complete(ROCKET, "1")) == 202
         daemon.wait_for_line(UP)
-        for line in daemon.alarms:
-            print(line)
-        assert len(daemon.alarms) <= 4
+        assert len(daemon.alarms) <= 5  # of a hundred files that failed
         user.run("sync", ROCKET, WEBSITE, "--config", user.config)
         daemon.wait_for(lambda: len(user.runs()) == 2)
         assert user.files() == contents(switched.simulator)
         assert daemon.end() == 0
-
-
-# -- The disk
 
 
 @dataclass
@@ -326,12 +311,10 @@ def test_a_disk_that_is_full_is_gone_on_with_when_there_is_room(
         assert not is_complete(owner, ROCKET, "big")
         disk.empty()
         took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "big"), bound=20)
-        print("went on after", took)
         assert took < 10
         daemon.wait_for(lambda: is_complete(owner, WEBSITE, "small"))
         assert len(owner.runs()) == 6
         daemon.wait_for_line("there is room on the mirror's disk again")
-        print(*daemon.lines, sep="\n")
         assert daemon.get("/readyz")[0] == 200
         assert daemon.end() == 0
 
@@ -347,27 +330,21 @@ def test_a_root_that_is_unmounted_gets_nothing_and_is_gone_on_with_when_it_is_ba
         before = disk.ledger()
         disk.unmount()
         simulator.add_run(ROCKET, run_of_four("new", days=0))
-        line = daemon.wait_for_line("the mirror cannot be used")
-        print(line)
+        daemon.wait_for_line("the mirror cannot be used")
         assert list(disk.root.iterdir()) == []
         daemon.wait_for(lambda: daemon.get("/readyz")[0] == 503)
         assert daemon.ask()["trouble"] != []
         asked = simulator.requests.api
         assert daemon.post_hook(run_complete(ROCKET, "new")) == 202
-        time.sleep(2)
-        assert simulator.requests.api <= asked + 2
+        time.sleep(2)  # in which nothing may happen
+        assert simulator.requests.api == asked
         assert list(disk.root.iterdir()) == []
         assert [row for row in disk.ledger() if row in before] == before
         disk.mount()
-        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
-        print("went on after", took)
+        daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
         assert len(owner.runs()) == 5
         daemon.wait_for(lambda: daemon.get("/readyz")[0] == 200)
-        print(*daemon.lines, sep="\n")
         assert daemon.end() == 0
-
-
-# -- The ledger
 
 
 def test_a_ledger_that_somebody_reads_for_long_holds_nothing_up(
@@ -402,7 +379,6 @@ def test_a_ledger_that_somebody_locks_is_waited_for(
             database.execute("ROLLBACK")
         daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
         assert daemon.end() == 0
-        print(daemon.alarms)
         assert daemon.alarms == []
 
 
@@ -410,7 +386,9 @@ def test_a_ledger_that_is_locked_for_longer_fails_the_passes_which_are_made_up_f
     owner: DaemonUser, own_service: Running
 ) -> None:
     owner.configure(
-        ROCKET, WEBSITE, ledger__url=f"sqlite:///{owner.root}/.artifact-sync/ledger.sqlite?timeout=1"
+        ROCKET,
+        WEBSITE,
+        ledger__url=f"sqlite:///{owner.root}/.artifact-sync/ledger.sqlite?timeout=1",
     )
     with owner.daemon() as daemon:
         settled(daemon)
@@ -420,7 +398,5 @@ def test_a_ledger_that_is_locked_for_longer_fails_the_passes_which_are_made_up_f
             own_service.simulator.add_run(WEBSITE, run_of_four("new", days=0))
             daemon.wait_for(lambda: daemon.standing(ROCKET)["failing"] >= 1)
             database.execute("ROLLBACK")
-        took = daemon.wait_for(lambda: len(owner.runs()) == 6)
-        print("made up for after", took)
-        print(*daemon.lines, sep="\n")
+        daemon.wait_for(lambda: len(owner.runs()) == 6)
         assert daemon.end() == 0

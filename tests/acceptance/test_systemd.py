@@ -158,7 +158,7 @@ def test_the_sandbox_is_the_same_in_all_services() -> None:
     beginnings = [(UNITS / name).read_text("utf-8").split("# The sandbox, ") for name in SERVICES]
     sandboxes = {rest.split("\n[Install]")[0].strip() for _, rest in beginnings}
     assert len(sandboxes) == 1
-    assert "DynamicUser=yes" in sandboxes.pop()
+    assert "ProtectSystem=strict" in sandboxes.pop()
 
 
 def test_systemd_finds_nothing_wrong_with_the_units(one: Installation) -> None:
@@ -200,8 +200,8 @@ def test_nobody_else_reads_the_token_and_the_files_are_its_own(one: Installation
     assert TOKEN not in one.box.run(
         "systemctl show artifact-sync; journalctl --boot -o export --all"
     )
-    user = one.box.run(f"stat -c %u /proc/{one.pid}")
-    assert int(user) != 0
+    user = one.box.run("id -u artifact-sync")
+    assert one.box.run(f"stat -c %u /proc/{one.pid}") == user != "0"
     owners = one.box.run(f"find {ROOT}/ -printf '%U %m %y\\n' | sort -u").splitlines()
     assert {owner.split()[0] for owner in owners} == {user}
     assert not [line for line in owners if int(line.split()[1], 8) & 0o007 and line[-1] != "l"]
@@ -326,15 +326,29 @@ def test_a_webhooks_secret_is_handed_over_if_there_is_one(one: Installation) -> 
     assert one.box.run(handed).split() == ["sourcecraft-token", "webhook-secret"]
 
 
-def test_a_mirror_elsewhere_that_others_may_read_is_set_up_as_the_units_readme_says(
-    one: Installation,
-) -> None:
+def test_it_can_write_to_its_mirror_only_and_run_nothing_there(one: Installation) -> None:
+    one.start()
+    inside = f"nsenter --target={one.pid} --mount --root"
+    for path in ("/etc/odd", "/var/lib/odd", "/opt/artifact-sync/bin/odd"):
+        assert "Read-only file system" in one.box.attempt(f"{inside} touch {path}").stderr
+    one.box.run(f"{inside} cp /bin/true {ROOT}/odd")
+    assert "Permission denied" in one.box.attempt(f"{inside} {ROOT}/odd").stderr
+    assert one.box.run(f"{inside} ls /home /root /tmp | grep -v : || true") == ""
+
+
+def test_members_of_the_group_read_the_mirror_and_nobody_else(one: Installation) -> None:
+    one.start()
+    one.wait_for_all()
+    file = one.box.run(f"find {ROOT} -name junit.xml | head -n 1")
+    as_nobody = "setpriv --reuid=nobody --regid=nogroup"
+    assert "testsuite" in one.box.run(f"{as_nobody} --groups=artifact-sync cat {file}")
+    assert one.box.attempt(f"{as_nobody} --clear-groups cat {file}").returncode == 1
+
+
+def test_a_mirror_elsewhere_is_set_up_as_the_units_readme_says(one: Installation) -> None:
     one.start()
     one.box.run(ELSEWHERE)
     one.wait_for_all(root="/srv/artifacts")
-    file = one.box.run("find /srv/artifacts -name junit.xml | head -n 1")
-    as_reader = "setpriv --reuid=nobody --regid=nogroup --groups=artifact-sync"
-    assert "testsuite" in one.box.run(f"{as_reader} cat {file}")
 
 
 def test_a_timer_makes_one_pass_and_an_incomplete_one_is_a_failed_one(one: Installation) -> None:
@@ -368,6 +382,9 @@ def test_several_configurations_run_side_by_side_and_know_nothing_of_each_other(
     one.box.run(SEVERAL, input=f"{TOKEN}\n")
     one.wait_for_all("acme/website", root="/var/lib/artifact-sync@web")
     one.wait_for_all()
-    pids = [one.pid, int(one.show("MainPID", "artifact-sync@web"))]
-    users = {one.box.run(f"stat -c %u /proc/{pid}") for pid in pids}
-    assert len(users) == 2
+    other = int(one.show("MainPID", "artifact-sync@web"))
+    inside = f"nsenter --target={other} --mount --root"
+    seen = one.box.run(f"{inside} ls /run/credentials")
+    assert seen == "artifact-sync@web.service"
+    done = one.box.attempt(f"{inside} touch {ROOT}/odd")
+    assert "Read-only file system" in done.stderr

@@ -249,6 +249,7 @@ name = "{ORGANISATION}/*"
 
     def at_rest(self) -> bool:
         """Whether it fetches nothing, looks at nothing and can reach the service."""
+        self.sample()
         live = self.status()["daemon"]
         busy = live["passes"] or live["downloads"] or live["queue"]
         return not busy and live["service"]["reachable"]
@@ -256,10 +257,12 @@ name = "{ORGANISATION}/*"
     # what the system tells of it
 
     def sample(self) -> None:
-        """Take down memory, threads and CPU time."""
+        """Take down memory, threads and CPU time, at most once a second."""
+        seconds = time.monotonic() - self.life.began
+        if self.life.samples and seconds - self.life.samples[-1].seconds < 1:
+            return
         with suppress(OSError, KeyError):
             facts = _facts(Path(f"/proc/{self.pid}/status"))
-            seconds = time.monotonic() - self.life.began
             rss, threads = int(facts["VmRSS"].split()[0]), int(facts["Threads"])
             self.life.samples.append(Sample(seconds, rss, threads))
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()

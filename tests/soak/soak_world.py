@@ -184,7 +184,7 @@ class World:
         }
 
     def left_behind(self) -> set[str]:
-        """Names in staging of what may be the beginning of something that cannot be had any more."""
+        """Names in staging of beginnings of what cannot be had any more."""
         runs = [run for repo in self.away for run in repo.runs.values()]
         return {_name(artifact.key) for run in runs for artifact in run.artifacts}
 

@@ -31,8 +31,8 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="lo
 
 SEED = os.environ.get("SOAK_SEED") or str(random.SystemRandom().randrange(10**6))
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
-WATCH = os.environ.get("SOAK_WATCH") or "off"
-"""``restore``: what is damaged by hand is to come back by itself."""
+WATCH = os.environ.get("SOAK_WATCH") or "restore"
+"""``restore``: what is damaged by hand comes back by itself. ``off``: what a pass can see of it."""
 TOKEN = "pv1_soak-first-token"
 CAUGHT_UP = 90.0
 """Seconds in which everything is here once nothing goes wrong any more."""
@@ -94,7 +94,7 @@ def carry_on(story: Story, killing: float, seconds: float, *, rests: int) -> Non
 
 def come_to_an_end(story: Story) -> None:
     """Nothing goes wrong any more: the mirror becomes what the service holds, all by itself."""
-    program, world, witness = story.program, story.world, story.witness
+    program, witness = story.program, story.witness
     story.calm_down()
     story.finish_everything()
     story._new_token()  # after it everything is looked at, also what was put off for hours
@@ -178,12 +178,13 @@ def table(story: Story) -> str:
     seconds = time.monotonic() - story._began
     files = story.witness.files()
     size = sum((program.root / it).stat().st_size for it in files)
+    witness, lives = story.witness, program.lives
     lines = [
-        f"{seconds:.0f} s, {len(program.lives)} processes, {story.world.made} runs made,"
-        f" {len(files)} files with {size >> 20} MiB mirrored,"
-        f" {story.witness.looks} looks at the mirror, {story.witness.manifests} manifests checked",
+        f"{seconds:.0f} s, {len(lives)} processes, CPU {sum(it.cpu for it in lives):.0f} s",
+        f"{story.world.made} runs made, {len(files)} files mirrored, {size >> 20} MiB",
+        f"{witness.looks} looks at the mirror, {witness.manifests} at manifests",
         ", ".join(f"{what} {count}" for what, count in sorted(story.counts.items())),
-        *(_life(life) for life in program.lives),
+        *(_life(life) for life in lives),
     ]
     return "\n".join(lines) + "\n"
 

@@ -169,8 +169,10 @@ def test_a_traceback_follows_the_message_line_by_line() -> None:
 
 
 def test_a_name_that_is_not_unicode_is_spelt_out() -> None:
-    fields = fields_of(datagram(Entry("odd \udcff", trace="t \udcff")))
+    place = ("/odd-\udcff/x.py", 1, "f")
+    fields = fields_of(datagram(Entry("odd \udcff", trace="t \udcff", place=place)))
     assert fields["MESSAGE"] == "odd \\udcff\nt \\udcff"
+    assert fields["CODE_FILE"] == "/odd-\\udcff/x.py"
 
 
 def test_secrets_are_masked_in_the_message_and_in_the_traceback(

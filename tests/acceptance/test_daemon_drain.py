@@ -1,0 +1,60 @@
+"""What is in flight when the daemon is told to stop, over several runs of a repository."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from daemon_user import DaemonUser
+from user import TOKEN
+
+from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario
+from artifact_sync.simulator import running_in_thread as running
+from artifact_sync.simulator.faults import Slow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+
+ROCKET = "acme/rocket"
+MIB = 1 << 20
+RATE = 4 * MIB
+AT_ONCE = 4
+"""Runs that are looked at side by side, the newest ones first."""
+
+
+def run_with(slug: str, name: str, size: int) -> Run:
+    return Run(slug, cubes=(Cube(artifacts=(Artifact(name, size=size),)),))
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Iterator[tuple[DaemonUser, Running]]:
+    """Six runs of a file each; that of the newest comes much sooner than the others."""
+    slow = [run_with(str(n), "slow.bin", 12 * MIB) for n in range(1, 6)]
+    runs = (*slow, run_with("6", "soon.bin", 4 * MIB))
+    with running(Scenario(api=Api(tokens=(TOKEN,)), repos=(Repo(ROCKET, runs=runs),))) as service:
+        service.simulator.add_fault(Slow(rate=RATE))
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET)
+        yield user, service
+
+
+def parts(user: DaemonUser) -> int:
+    return len(list((user.root / ".artifact-sync" / "staging").glob("*.part")))
+
+
+def test_a_file_in_flight_finishes_though_one_of_another_run_has_finished_before_it(
+    several: tuple[DaemonUser, Running],
+) -> None:
+    user, service = several
+    with user.daemon(ready=False) as daemon:
+        daemon.wait_for(lambda: parts(user) == AT_ONCE)
+        asked = service.simulator.requests.api
+        assert daemon.end() == 0
+        assert service.simulator.requests.api == asked
+        assert user.runs() == {f"{ROCKET}/{n}" for n in (3, 4, 5, 6)}
+        assert parts(user) == 0
+        assert daemon.alarms == []
