@@ -169,15 +169,14 @@ class RepoSync:
 
     async def _begin_look(self, row: RunRow, group: asyncio.TaskGroup) -> bool:
         """Look at a run as soon as there is room for it; False: the process is about to stop."""
-        slots, gate = self.crew.runs_at_once, self.crew.works.gate
-        if not gate.closed:
-            await slots.acquire()
-            if not gate.closed:
-                look = group.create_task(self._look(row.key, row))
-                look.add_done_callback(lambda _: slots.release())
-                return True
+        slots = self.crew.runs_at_once
+        await slots.acquire()
+        if self.crew.works.gate.closed:
             slots.release()
-        return False
+            return False
+        look = group.create_task(self._look(row.key, row))
+        look.add_done_callback(lambda _: slots.release())
+        return True
 
     async def _needs_look(self, row: RunRow) -> bool:
         """Whether a request for the run is worth it. What a listing leaves out decides nothing."""

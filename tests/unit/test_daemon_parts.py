@@ -124,7 +124,8 @@ def test_marks_that_change_for_nothing_are_not_asked_for_any_more() -> None:
     calms = Calms()
     calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 0.0)
     for number in range(5):
-        assert (given := calms.of(ROCKET, 1.0)) is not None
+        given = calms.of(ROCKET, 1.0)
+        assert given is not None
         found = Calm(f"mark {number}", CALM.report)
         calms.ended(ROCKET, replace(WISH, calm=given), found, 1.0)
     assert calms.of(ROCKET, 1.0) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from itertools import pairwise
 
 import pytest
 from daemon_kit import Kit, settle
@@ -22,9 +22,6 @@ from artifact_sync.schedule import Why
 from artifact_sync.settings import Config, RepoSettings
 from artifact_sync.sync import Wish
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 EVERY_MINUTE = RepoSettings(name="acme/rocket", interval=60.0)
 
@@ -42,7 +39,7 @@ def test_a_repository_is_looked_at_at_once_and_then_within_its_interval() -> Non
     kit.story(tell)
     begun = [at for at, _, _ in kit.engine.passes]
     assert begun[0] == 0.0
-    pauses = [later - earlier for earlier, later in zip(begun, begun[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(begun)]
     assert 10 <= len(pauses) <= 11
     assert all(53.9 <= pause <= 60.0 for pause in pauses), pauses
 
@@ -176,9 +173,7 @@ def test_a_replaced_token_is_taken_up_and_everything_is_looked_at_again() -> Non
     assert kit.story(tell) == ["acme/rocket", "acme/site"]
 
 
-def test_while_the_mirror_is_gone_nothing_is_begun_and_all_is_looked_at_when_it_is_back(
-    tmp_path: Path,
-) -> None:
+def test_while_the_mirror_is_gone_nothing_is_begun_and_all_is_looked_at_when_it_is_back() -> None:
     async def tell(kit: Kit) -> tuple[int, list[tuple[int, str]], bool]:
         await kit.clock.advance(1.0)
         kit.engine.mirror.missing = DiskError("it is not mounted")
