@@ -163,20 +163,13 @@ class RepoSync:
         rows = self.crew.works.ledger.unsettled(self.repo, fingerprint, self._since)
         async with aclosing(rows), asyncio.TaskGroup() as group:
             async for row in rows:
-                if await self._needs_look(row) and not await self._begin_look(row, group):
-                    break  # raising here would break off what is in flight in the group
+                if self.crew.works.gate.closed:
+                    break  # raising would break off the looks of this group that are under way
+                if await self._needs_look(row):
+                    await self.crew.runs_at_once.acquire()
+                    look = group.create_task(self._look(row.key, row))
+                    look.add_done_callback(lambda _: self.crew.runs_at_once.release())
         self._check_gate()
-
-    async def _begin_look(self, row: RunRow, group: asyncio.TaskGroup) -> bool:
-        """Look at a run as soon as there is room for it; False: the process is about to stop."""
-        slots = self.crew.runs_at_once
-        await slots.acquire()
-        if self.crew.works.gate.closed:
-            slots.release()
-            return False
-        look = group.create_task(self._look(row.key, row))
-        look.add_done_callback(lambda _: slots.release())
-        return True
 
     async def _needs_look(self, row: RunRow) -> bool:
         """Whether a request for the run is worth it. What a listing leaves out decides nothing."""
@@ -224,6 +217,7 @@ class RepoSync:
     async def _look(self, key: RunKey, row: RunRow | None) -> None:
         """Look at a run; one that cannot be looked at is put off."""
         try:
+            self._check_gate()
             await self._look_at(key, row)
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             self._fail_all(error, key.run)

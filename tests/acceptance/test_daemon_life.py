@@ -122,6 +122,23 @@ def test_told_to_stop_it_lets_files_in_flight_finish_and_begins_nothing(
         assert daemon.end() == 0
 
 
+def test_told_to_stop_amid_many_runs_it_breaks_none_off(tmp_path: Path) -> None:
+    cube = Cube(artifacts=(Artifact(BIG, size=2 * MIB),))
+    rocket = Repo(ROCKET, runs=(Run("{n}", cubes=(cube,), count=8),))
+    with running(Scenario(api=Api(tokens=(TOKEN,)), repos=(rocket,))) as service:
+        service.simulator.add_fault(Slow(rate=MIB))
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET)
+        with user.daemon(ready=False) as daemon:
+            daemon.wait_for(lambda: user.staged() > 2 * MIB)
+            assert daemon.end() == 0
+            (line,) = daemon.said("stopping; files in flight may finish")
+            assert line["files"] >= 2
+            assert len(user.files()) == len(user.runs()) == line["files"]
+            assert user.staged() == 0
+            assert daemon.alarms == []
+
+
 def test_what_the_grace_time_does_not_suffice_for_is_gone_on_with_at_its_byte(
     bulky: tuple[DaemonUser, Running],
 ) -> None:
@@ -181,12 +198,12 @@ def test_killed_it_goes_on_where_it_was_and_the_socket_it_left_does_no_harm(
 ) -> None:
     names = [f"{n}.bin" for n in range(3)]
     with running(of(12 * MIB, *names)) as service:
-        service.simulator.add_fault(Slow(rate=8 * MIB))
+        service.simulator.add_fault(Slow(rate=4 * MIB))
         user = DaemonUser(tmp_path, service)
         user.configure(ROCKET)
         with user.daemon(ready=False) as daemon:
             daemon.wait_for(lambda: user.staged() > 12 * MIB)
-            (now,) = daemon.live()["passes"]
+            (now,) = daemon.ask()["passes"]
             daemon.end(signal.SIGKILL)
         assert user.files() == {}
         assert (user.root / ".artifact-sync/daemon.sock").is_socket()

@@ -167,10 +167,16 @@ class Witness:
         for path in self.program.root.glob("*/*/*/run.json"):
             self.check_secrets(path.read_text(encoding="utf-8"), str(path))
 
-    def staged(self) -> list[str]:
-        """What lies in staging, and belongs to something that is here or could be."""
-        there = (it.name for it in (self.program.own / "staging").iterdir())
-        return sorted(it for it in there if it.partition(".")[0] not in self.world.left_behind())
+    def staged(self) -> tuple[list[str], int]:
+        """What of staging could be gone on with, and how many sidecars of what is mirrored.
+
+        Such a one stays when the process is killed between recording and forgetting; it is swept
+        away after days.
+        """
+        there = {it.name for it in (self.program.own / "staging").iterdir()}
+        there = {it for it in there if it.partition(".")[0] not in self.world.left_behind()}
+        idle = {it for it in there if it.endswith(".json") and f"{it[:-5]}.part" not in there}
+        return sorted(there - idle), len(idle)
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
