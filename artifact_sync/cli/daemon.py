@@ -85,19 +85,48 @@ async def _serve(config: Config, load: Callable[[], Config], known: Session) -> 
 
     supervisor: Supervisor = supervisor_of(os.environ)
     surroundings = Surroundings(supervisor, load, read_token, os.environ)
-    async with service(config, surroundings) as running:
-        with _signals(running):
-            await running.run()
-    return ExitCode.INTERRUPTED if running.broken_off else ExitCode.COMPLETE
+    life = _Life()
+    with _signals(life):
+        try:
+            async with service(config, surroundings) as life.running:
+                await life.running.run()
+        except asyncio.CancelledError:
+            if not life.given_up:
+                raise
+            return ExitCode.COMPLETE
+    return ExitCode.INTERRUPTED if life.running.broken_off else ExitCode.COMPLETE
+
+
+class _Life:
+    """What signals act on, from the first moment on."""
+
+    def __init__(self) -> None:
+        self.running: Service | None = None
+        self.given_up = False
+        """Told to stop before the daemon had begun."""
+        self._task = asyncio.current_task()
+
+    def stop(self) -> None:
+        """Stop the daemon, or its coming into being."""
+        if self.running is not None:
+            self.running.stop()
+        elif self._task is not None:
+            self.given_up = True
+            self._task.cancel()
+
+    def reload(self) -> None:
+        """Reload, if there is anything yet that could."""
+        if self.running is not None:
+            self.running.reload()
 
 
 @contextmanager
-def _signals(running: Service) -> Iterator[None]:
+def _signals(life: _Life) -> Iterator[None]:
     """Stop on SIGTERM and SIGINT, reload on SIGHUP, where the platform has them."""
     loop = asyncio.get_running_loop()
-    actions = {signal.SIGTERM: running.stop, signal.SIGINT: running.stop}
+    actions = {signal.SIGTERM: life.stop, signal.SIGINT: life.stop}
     if hasattr(signal, "SIGHUP"):
-        actions[signal.SIGHUP] = running.reload
+        actions[signal.SIGHUP] = life.reload
     try:
         for number, action in actions.items():
             loop.add_signal_handler(number, action)

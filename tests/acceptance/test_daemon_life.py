@@ -193,6 +193,17 @@ def test_a_service_that_says_nothing_does_not_hold_up_the_end(
         assert daemon.alarms == []
 
 
+@pytest.mark.parametrize("number", STOPS)
+def test_told_to_stop_before_it_has_begun_it_ends_well_all_the_same(
+    owner: DaemonUser, number: signal.Signals
+) -> None:
+    owner.configure(ROCKET)
+    with owner.daemon(ready=False) as daemon:
+        daemon.wait_for((owner.root / ".artifact-sync").exists)  # it is opening the mirror
+        assert daemon.end(number) == 0
+        assert daemon.alarms == []
+
+
 def test_killed_it_goes_on_where_it_was_and_the_socket_it_left_does_no_harm(
     tmp_path: Path,
 ) -> None:

@@ -247,6 +247,10 @@ name = "{ORGANISATION}/*"
         found: dict[str, Any] = json.loads(text)
         return found
 
+    def known(self) -> set[str]:
+        """Repositories that it looks after."""
+        return {it["repo"] for it in self.status()["daemon"]["repositories"]}
+
     def at_rest(self) -> bool:
         """Whether it fetches nothing, looks at nothing and can reach the service."""
         self.sample()

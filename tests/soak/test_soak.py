@@ -97,11 +97,20 @@ def come_to_an_end(story: Story) -> None:
     program, witness = story.program, story.witness
     story.calm_down()
     story.finish_everything()
-    story._new_token()  # after it everything is looked at, also what was put off for hours
+    wait_for("every repository is known", lambda: set(story.world.repos) <= program.known(), 30)
+    story._new_token()  # after it everything known is looked at, also what was put off for hours
     story.calm_down()
-    took = wait_for(
-        "all is here", lambda: not witness.differences(expected_to_differ(story)), CAUGHT_UP
-    )
+    left: list[str] = []
+
+    def all_is_here() -> bool:
+        left[:] = witness.differences(expected_to_differ(story))
+        return not left
+
+    try:
+        took = wait_for("all is here", all_is_here, CAUGHT_UP)
+    except AssertionError as error:
+        error.add_note("\n".join(left[:40]))
+        raise
     story.tell("all is here", f"after {took:.1f} s")
     look_again_at_what_was_replaced(story)
     check_descriptors(story)
