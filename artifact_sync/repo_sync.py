@@ -10,26 +10,23 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.discover import discover
 from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
 from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded
 from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.presence import unsettle_damaged
+from artifact_sync.reasons import reasons_of
 from artifact_sync.report import Report, report_of, report_of_put_off
 from artifact_sync.run_sync import LAST_RETRY, Mode, RunSync, Selection, is_due, next_look
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     from artifact_sync.events import Event
     from artifact_sync.fetching import Works
     from artifact_sync.model import Run, RunRow
     from artifact_sync.ports import Source
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,15 +289,3 @@ class RepoSync:
         failure = Failure(str(self.repo), reason, message, run)
         self.report.failures.append(failure)
         self._notify(Failed(failure))
-
-
-def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:
-    """What to say of an error, or of each in a group: reason and message. Bugs are logged."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from reasons_of(inner, **where)
-    elif isinstance(error, ArtifactSyncError):
-        yield error.reason, str(error)
-    else:
-        _log.error("a bug", exc_info=error, **where)
-        yield Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}"

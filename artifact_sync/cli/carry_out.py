@@ -19,7 +19,7 @@ from artifact_sync.cli.result import as_object, plan_lines, summary
 from artifact_sync.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.events import RunPlanned
 from artifact_sync.model import Failure
-from artifact_sync.repo_sync import reasons_of
+from artifact_sync.reasons import reasons_of
 from artifact_sync.report import Report
 from artifact_sync.wiring.passes import opened
 

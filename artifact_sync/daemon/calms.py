@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.repo_sync import Calm
+from artifact_sync.run_sync import Mode
+from artifact_sync.sync import Wish
 
 if TYPE_CHECKING:
     from artifact_sync.model import RepoName
-    from artifact_sync.sync import Wish
+    from artifact_sync.schedule import Turn
+    from artifact_sync.settings import RepoSettings
 
 _LASTS = 3600.0
 """Seconds after which a calm is not relied on any more."""
@@ -62,3 +65,15 @@ class Calms:
     def forget(self) -> None:
         """What is wanted has changed: rely on nothing."""
         self._known.clear()
+
+    def wish(self, turn: Turn, settings: RepoSettings, now: float, *, must_look: bool) -> Wish:
+        """What a turn asks of a pass: as little as will do.
+
+        ``must_look``: each pass has to see for itself whether the mirror's files stand.
+        """
+        calm = None if must_look else self.of(turn.repo, now)
+        if calm is not None and (turn.eager or turn.announced):
+            calm = Calm()
+        look = must_look or turn.eager or self.is_due_in_full(turn.repo, now)
+        mode = Mode(eager=turn.eager, look=look)
+        return Wish((settings,), mode=mode, announced=turn.announced, calm=calm)

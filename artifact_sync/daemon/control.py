@@ -34,7 +34,7 @@ from artifact_sync.daemon.wire import (
     result_lines,
 )
 from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason, UsageError
-from artifact_sync.repo_sync import reasons_of
+from artifact_sync.reasons import reasons_of
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter, Task

@@ -23,11 +23,8 @@ from artifact_sync.daemon.verdict import finished, verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
 from artifact_sync.events import RunPlanned
 from artifact_sync.model import RepoName
-from artifact_sync.repo_sync import Calm
 from artifact_sync.rules import Rules
-from artifact_sync.run_sync import Mode
 from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
-from artifact_sync.sync import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -245,7 +242,8 @@ class Daemon:
             _log.debug("the token cannot be read", why=str(error))
 
     async def _pass(self, turn: Turn, settings: RepoSettings) -> Ended:
-        wish = self._wish(turn, settings)
+        began = self.engine.clock.monotonic()
+        wish = self.calms.wish(turn, settings, began, must_look=self.must_look())
         done = await self.passes.carry_out(wish, str(turn.why))
         report, trouble = done.report, done.troubles.get(turn.repo)
         now = self.engine.clock.monotonic()
@@ -260,16 +258,6 @@ class Daemon:
             await finished(self.engine.ledger, turn.repo, turn.announced),
             await self._next_look(turn.repo, settings),
         )
-
-    def _wish(self, turn: Turn, settings: RepoSettings) -> Wish:
-        """What a turn asks of a pass: as little as will do."""
-        now = self.engine.clock.monotonic()
-        look = self.must_look() or self.calms.is_due_in_full(turn.repo, now)
-        calm = None if self.must_look() else self.calms.of(turn.repo, now)
-        if calm is not None and (turn.eager or turn.announced):
-            calm = Calm()
-        mode = Mode(eager=turn.eager, look=look or turn.eager)
-        return Wish((settings,), mode=mode, announced=turn.announced, calm=calm)
 
     async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:
         """When something outstanding of the repository is due."""

@@ -1,0 +1,26 @@
+"""What to say of an error that ends a part of a pass: reasons and messages. Bugs are logged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from artifact_sync.errors import ArtifactSyncError, Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_log = structlog.get_logger(__name__)
+
+
+def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:
+    """What to say of an error, or of each in a group: reason and message. Bugs are logged."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from reasons_of(inner, **where)
+    elif isinstance(error, ArtifactSyncError):
+        yield error.reason, str(error)
+    else:
+        _log.error("a bug", exc_info=error, **where)
+        yield Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}"
