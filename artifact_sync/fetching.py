@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import ArtifactKey, ArtifactRow, Mirrored, Plan, Step
     from artifact_sync.ports import Ledger
     from artifact_sync.reception import Tools
+    from artifact_sync.slots import Slots
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ class Works:
 
     tools: Tools
     ledger: Ledger
-    slots: asyncio.Semaphore
+    slots: Slots
     """One for each download that may run at the same time, over all runs."""
     jobs: int
     gate: Gate

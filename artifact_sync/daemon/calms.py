@@ -13,6 +13,8 @@ from artifact_sync.run_sync import Mode
 from artifact_sync.sync import Wish
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from artifact_sync.model import RepoName
     from artifact_sync.schedule import Turn
     from artifact_sync.settings import RepoSettings
@@ -61,6 +63,10 @@ class Calms:
         same = given is not None and given.mark and found and found.report == given.report
         known.vain = known.vain + 1 if same else 0
         known.calm = found or Calm()
+
+    def keep(self, repos: Collection[RepoName]) -> None:
+        """Only these are looked after from now on."""
+        self._known = {repo: it for repo, it in self._known.items() if repo in repos}
 
     def forget(self) -> None:
         """What is wanted has changed: rely on nothing."""

@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 _log = structlog.get_logger(__name__)
 
-_PASSES = 16
+_PASSES = 12
 """Passes at the same time; downloads and requests have limits of their own."""
 
 _URGENT = 8
@@ -165,6 +165,7 @@ class Daemon:
     def _assign(self) -> None:
         settings, daemon = self.roster.entries, self.engine.config.daemon
         self.lags.keep(settings.keys())
+        self.calms.keep(settings.keys())
         self.ground.keep(settings.keys())
         rhythms = {repo: rhythm_of(it, daemon) for repo, it in settings.items()}
         self.agenda.assign(rhythms, self.moment)

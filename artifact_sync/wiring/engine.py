@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.gate import Gate
 from artifact_sync.pace import Pace
+from artifact_sync.slots import AllSlots, Share
 from artifact_sync.staging import sweep
 from artifact_sync.sync import Pass
 from artifact_sync.wiring.network import connected
-from artifact_sync.wiring.passes import parts_of, zone_of
+from artifact_sync.wiring.passes import Room, parts_of, zone_of
 from artifact_sync.wiring.store import has_ledger, open_store
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""
+
+
+_RUNS_OF_A_PASS = 2
+"""Runs that one pass works on at a time: each may have thousands of artifacts in memory."""
 
 
 @dataclass(slots=True)
@@ -65,6 +70,7 @@ class LiveEngine:
         self._read_token = read_token
         self._token: Token | None = None
         self._pace = Pace(config.download.limit, store.clock, zone_of(config.daemon))
+        self._slots = AllSlots(config.download.jobs)
         self._line: _Line | None = None
 
     @property
@@ -96,10 +102,17 @@ class LiveEngine:
     async def begin(self, wish: Wish, observer: Observer, alone: Alone) -> AsyncGenerator[Pass]:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
-            parts = parts_of(self._store, network, observer, self.gate, alone)
-            if wish.announced or wish.mode.eager:
-                parts = replace(parts, runs_at_once=network.urgent_runs)
-            yield Pass(parts, wish)
+            # of its own: others need not wait for the runs of one that takes for ever
+            runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
+            room = Room(Share(self._slots, self._share), runs, self.gate, alone)
+            yield Pass(parts_of(self._store, network, observer, room), wish)
+
+    @property
+    def _share(self) -> int:
+        """Downloads of one pass at a time: some are left to others, where there are others."""
+        jobs, repos = self.config.download.jobs, self.config.repo
+        alone = len(repos) == 1 and not repos[0].name.endswith("/*")
+        return jobs if alone else max(jobs - jobs // 4, 1)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         """Every repository of an organisation; see ``Engine``."""
@@ -112,6 +125,7 @@ class LiveEngine:
         token = await asyncio.to_thread(self._read_token, config.source)
         await self._connect(config, token)
         self._pace.change(config.download.limit, zone_of(config.daemon))
+        self._slots.resize(config.download.jobs)
 
     async def refresh(self) -> bool:
         """Read the token again; see ``Engine``."""

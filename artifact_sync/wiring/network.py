@@ -31,22 +31,15 @@ if TYPE_CHECKING:
     from artifact_sync.ports import Fetcher, Source
     from artifact_sync.settings import Config
 
-_RUNS_AT_ONCE = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What a pass reaches the world by, and the limits that all passes share."""
+    """What a pass reaches the world by."""
 
     config: Config
     source: Source
     fetcher: Fetcher
     policy: RetryPolicy
-    slots: asyncio.Semaphore
-    """One for each download that may run at the same time."""
-    runs_at_once: asyncio.Semaphore
-    urgent_runs: asyncio.Semaphore
-    """As many again for passes that somebody waits for."""
     pace: Pace | None
 
     @property
@@ -81,9 +74,6 @@ async def connected(
             SourceCraft(api, manners, around),
             HttpFetcher(files),
             policy,
-            asyncio.Semaphore(config.download.jobs),
-            asyncio.Semaphore(_RUNS_AT_ONCE),
-            asyncio.Semaphore(_RUNS_AT_ONCE),
             pace,
         )
 

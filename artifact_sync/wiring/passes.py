@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import (
     AbstractAsyncContextManager,
@@ -9,6 +10,7 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.cron import local_zone, time_zone
@@ -18,6 +20,7 @@ from artifact_sync.links import Links
 from artifact_sync.model import RepoName
 from artifact_sync.pace import Pace
 from artifact_sync.reception import Tools
+from artifact_sync.slots import AllSlots
 from artifact_sync.staging import sweep
 from artifact_sync.sync import Parts, Pass, Tally
 from artifact_sync.wiring.network import connected
@@ -30,10 +33,13 @@ if TYPE_CHECKING:
     from artifact_sync.credentials import Token
     from artifact_sync.events import Observer
     from artifact_sync.settings import Config, DaemonSettings
+    from artifact_sync.slots import Slots
     from artifact_sync.sync import Wish
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.store import Store
 
+
+_RUNS_AT_ONCE = 4
 
 Alone = Callable[[RepoName], AbstractAsyncContextManager[None]]
 
@@ -58,13 +64,24 @@ async def opened(
         network = await stack.enter_async_context(connected(config, token, observer, pace))
         if not wish.mode.dry_run:
             await store.offload(sweep, store.mirror.staging)
-        yield Pass(parts_of(store, network, observer, Gate()), wish)
+        slots = AllSlots(config.download.jobs)
+        room = Room(slots, asyncio.Semaphore(_RUNS_AT_ONCE))
+        yield Pass(parts_of(store, network, observer, room), wish)
 
 
-def parts_of(
-    store: Store, network: Network, observer: Observer, gate: Gate, alone: Alone = _alone
-) -> Parts:
-    """What a pass works with; all but its observer it may share with others."""
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a pass may take up, so that others have some as well."""
+
+    slots: Slots
+    runs_at_once: asyncio.Semaphore
+    """Bounds the memory that trees of runs take."""
+    gate: Gate = field(default_factory=Gate)
+    alone: Alone = _alone
+
+
+def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> Parts:
+    """What a pass works with."""
     config, tally = network.config, Tally(observer)
     tools = Tools(
         Links(network.source, store.clock, tally, warn=network.encrypted),
@@ -78,9 +95,9 @@ def parts_of(
         config.mirror.min_free,
         pace=network.pace,
     )
-    works = Works(tools, store.ledger, network.slots, config.download.jobs, gate)
+    works = Works(tools, store.ledger, room.slots, config.download.jobs, room.gate)
     return Parts(
-        network.source, works, store.layout, network.origin, tally, network.runs_at_once, alone
+        network.source, works, store.layout, network.origin, tally, room.runs_at_once, room.alone
     )
 
 

@@ -115,7 +115,12 @@ class Witness:
 
     def changed_by_hand(self) -> set[str]:
         """Files that are still as somebody has left them."""
-        return {it for it, digest in self.files().items() if digest in self.hand.get(it, ())}
+        right = self.world.versions
+        return {
+            it
+            for it, digest in self.files().items()
+            if digest in self.hand.get(it, ()) and digest not in right[it]
+        }
 
     # the end
 

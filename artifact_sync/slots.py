@@ -1,0 +1,80 @@
+"""Slots for downloads: so many at a time over all passes, and no pass takes them all.
+
+Fair: who has waited longest is next. On one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+
+class Slots(Protocol):
+    """Something to be held for the time of a download."""
+
+    async def acquire(self) -> None:
+        """Wait for a slot and take it. Cancellable."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
+class AllSlots:
+    """All that there are. Their number can change while some are taken."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._taken = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    def resize(self, most: int) -> None:
+        """So many from now on; those that are taken beyond it are given back first."""
+        self._most = most
+        self._admit()
+
+    async def acquire(self) -> None:
+        """Wait for a slot; see ``Slots``."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._admit()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.release()  # it was ours already
+            raise
+
+    def release(self) -> None:
+        """Give one back; see ``Slots``."""
+        self._taken -= 1
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self._taken < self._most:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self._taken += 1
+                turn.set_result(None)
+
+
+class Share:
+    """One pass's share of the slots: the others keep some, however long its downloads take."""
+
+    def __init__(self, slots: Slots, most: int) -> None:
+        self._slots = slots
+        self._own = AllSlots(most)
+
+    async def acquire(self) -> None:
+        """Wait for a slot; see ``Slots``."""
+        await self._own.acquire()
+        try:
+            await self._slots.acquire()
+        except BaseException:
+            self._own.release()
+            raise
+
+    def release(self) -> None:
+        """Give one back; see ``Slots``."""
+        self._slots.release()
+        self._own.release()
