@@ -23,6 +23,13 @@ class RepoBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class RepoListed:
+    """A repository's list of runs was read, as far as is needed."""
+
+    repo: RepoName
+
+
+@dataclass(frozen=True, slots=True)
 class RepoEnded:
     """The pass has done with a repository."""
 
@@ -118,6 +125,7 @@ class Noticed:
 
 Event = (
     RepoBegan
+    | RepoListed
     | RepoEnded
     | RunPlanned
     | FetchBegan

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.discover import discover
 from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
-from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded
+from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.presence import unsettle_damaged
 from artifact_sync.reasons import reasons_of
@@ -139,6 +139,7 @@ class RepoSync:
             self.trouble = error
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
+        self._notify(RepoListed(self.repo))
         return True
 
     async def _count_settled(self) -> None:

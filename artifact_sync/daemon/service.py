@@ -21,7 +21,7 @@ from artifact_sync.daemon.passes import Passes
 from artifact_sync.daemon.roster import STAR, Roster, is_star
 from artifact_sync.daemon.verdict import finished, verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
-from artifact_sync.events import RunPlanned
+from artifact_sync.events import RepoListed
 from artifact_sync.model import RepoName
 from artifact_sync.rules import Rules
 from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
@@ -84,9 +84,10 @@ class Daemon:
         self._tokens = asyncio.Lock()
 
     def notify(self, event: Event) -> None:
-        """Events of the passes: one that has got a run's answer has reached the service."""
-        if isinstance(event, RunPlanned):
-            self._tell(self.agenda.answered(event.plan.run.key.repo, self.moment))
+        """Events of the passes: one that has read a list has reached the service."""
+        if isinstance(event, RepoListed):
+            self.tried.set()  # what follows may take hours
+            self._tell(self.agenda.answered(event.repo, self.moment))
             self._stir.set()
 
     @property

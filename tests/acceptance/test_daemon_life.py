@@ -99,6 +99,25 @@ def test_what_ends_is_mirrored_within_the_interval_and_at_once_after_a_webhook(
         assert unknown["repo"] == "acme/no-such"
 
 
+def test_a_host_that_drips_holds_up_its_own_repository_and_no_other(tmp_path: Path) -> None:
+    cube = Cube(artifacts=tuple(Artifact(f"drip-{n}.bin", size=MIB) for n in range(6)))
+    rocket = Repo(ROCKET, runs=tuple(Run(str(n), cubes=(cube,)) for n in range(1, 7)))
+    website = Repo(WEBSITE, runs=(run_of_four("1"),))
+    scenario = Scenario(api=Api(tokens=(TOKEN,)), repos=(rocket, website))
+    with running(scenario) as service:
+        service.simulator.add_fault(Slow(path="drip-*.bin", rate=1))
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET, download__jobs=4, daemon__grace="0s")
+        with user.daemon() as daemon:
+            daemon.wait_for(lambda: daemon.live()["downloads"] == 4)  # it is alone, and takes all
+            user.configure(ROCKET, WEBSITE, download__jobs=8, daemon__grace="0s")
+            daemon.wait_for(lambda: is_complete(user, WEBSITE, "1"))
+            slug = service.simulator.add_run(WEBSITE, run_of_four("2", days=0))
+            daemon.wait_for(lambda: is_complete(user, WEBSITE, slug))
+            assert daemon.live()["downloads"] == 4
+            assert daemon.end() == 0
+
+
 @pytest.mark.parametrize("number", STOPS)
 def test_told_to_stop_it_lets_files_in_flight_finish_and_begins_nothing(
     bulky: tuple[DaemonUser, Running], number: signal.Signals
