@@ -222,6 +222,12 @@ class Ledger(Protocol):
     async def claim_layout(self, template: str) -> str:
         """The layout that this mirror is laid out by; the first caller's is remembered."""
 
+    async def claim_mirror(self, mirror: str) -> str:
+        """The id of the mirror that all this is about; the first caller's is remembered."""
+
+    async def mirror(self) -> str | None:
+        """The id that was claimed; None: none yet. Claims nothing."""
+
     async def horizon(self, repo: RepoName) -> Horizon | None:
         """How much of the list of runs is known completely; None: nothing."""
 
@@ -345,6 +351,9 @@ class Ledger(Protocol):
 
     async def totals(self, repo: RepoName) -> Totals:
         """Counts for ``status``."""
+
+    async def all_totals(self) -> Sequence[Totals]:
+        """``totals`` of every repository that the ledger knows, sorted; as dear as those of one."""
 
     async def begin_pass(self, repo: RepoName, at: datetime) -> int:
         """A pass over a repository begins; its number."""

@@ -85,8 +85,7 @@ async def _totals(config: Config) -> list[dict[str, Any]]:
     from artifact_sync.wiring.store import opened_to_read  # noqa: PLC0415 - likewise
 
     async with opened_to_read(config) as store:
-        repositories = await store.ledger.repositories()
-        return [as_object(await store.ledger.totals(repo)) for repo in repositories]
+        return [as_object(it) for it in await store.ledger.all_totals()]
 
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:

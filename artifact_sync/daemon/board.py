@@ -11,7 +11,7 @@ from artifact_sync.daemon.desk import PassState
 from artifact_sync.events import BytesArrived, Downloaded, Failed, FetchBegan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from artifact_sync.events import Event, Observer
     from artifact_sync.ports import Clock
@@ -67,11 +67,11 @@ class Meter:
 class Fan:
     """An observer that hands every event on to several."""
 
-    observers: Sequence[Observer]
+    observers: list[Observer]
 
     def notify(self, event: Event) -> None:
         """Hand it on."""
-        for observer in self.observers:
+        for observer in tuple(self.observers):
             observer.notify(event)
 
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _LASTS = 3600.0
 """Seconds after which a calm is not relied on any more."""
 
+_RECORDED = 600.0
+"""Seconds after which a calm pass is recorded all the same, for those who look without a daemon."""
+
 _VAIN = 5
 """Marks in a row that changed with nothing behind it, after which they are not asked for."""
 
@@ -32,6 +35,8 @@ class _Known:
     full_at: float = 0.0
     """When the repository was last looked at in full, on the monotonic clock."""
     vain: int = 0
+    recorded_at: float = 0.0
+    """When the ledger last heard of a pass over it."""
 
 
 class Calms:
@@ -57,12 +62,21 @@ class Calms:
         known, given = self._known.setdefault(repo, _Known(full_at=now)), wish.calm
         if wish.mode.look:
             known.full_at = now
+        if found is None or found is not given:
+            known.recorded_at = now
         if found is given and found is not None:
             known.vain = 0
             return
         same = given is not None and given.mark and found and found.report == given.report
         known.vain = known.vain + 1 if same else 0
         known.calm = found or Calm()
+
+    def is_unrecorded(self, repo: RepoName, now: float) -> bool:
+        """Whether the ledger should hear again that all is well; it counts as told then."""
+        known = self._known[repo]
+        due = now - known.recorded_at >= _RECORDED
+        known.recorded_at = now if due else known.recorded_at
+        return due
 
     def keep(self, repos: Collection[RepoName]) -> None:
         """Only these are looked after from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,23 +20,29 @@ _FIRST, _LONGEST = 1.0, 300.0
 """Seconds until something that has failed is begun again."""
 
 
-async def kept_up(name: str, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
+async def kept_up(
+    name: str, work: Callable[[], Awaitable[None]], clock: Clock, most: float = _LONGEST
+) -> None:
     """Do some work that does not end by itself; when it fails, log it and begin again, ever later.
 
-    Ends when it ends without an error.
+    ``most``: the longest pause, in seconds. What fails ever again is logged ever less often all
+    the same. Ends when it ends without an error.
     """
-    delay = _FIRST
+    delay, quiet_until = _FIRST, -math.inf
     while True:
         began = clock.monotonic()
         try:
             await work()
         except Exception:  # noqa: BLE001 - whatever it is, the passes go on
-            _log.exception(f"{name} has failed and is begun again", in_s=delay)
+            now = clock.monotonic()
+            delay = _FIRST if now - began > _LONGEST else delay
+            if now >= quiet_until:
+                _log.exception(f"{name} has failed and is begun again", in_s=min(delay, most))
+                quiet_until = now + delay / 2
         else:
             return
-        await clock.sleep(delay)
-        lasted = clock.monotonic() - began > _LONGEST
-        delay = _FIRST if lasted else min(2 * delay, _LONGEST)
+        await clock.sleep(min(delay, most))
+        delay = min(2 * delay, _LONGEST)
 
 
 async def first_of(*works: Coroutine[Any, Any, object]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.service import Daemon
     from artifact_sync.events import Observer
+    from artifact_sync.model import Totals
     from artifact_sync.report import Report
     from artifact_sync.schedule import Standing
     from artifact_sync.sync import Wish
@@ -41,6 +43,8 @@ class Counter:
     since: datetime
     config: Callable[[], ConfigState] = ConfigState
     watch: Callable[[], WatchState] = WatchState
+    version: str = field(default_factory=lambda: version("artifact-sync"))
+    """Read once: it comes from a file, and there may be no descriptor left for that one day."""
 
     def wake(self, repo: RepoName, run: str | None = None) -> bool:
         """A webhook says that a run has ended; see ``Desk``."""
@@ -51,7 +55,7 @@ class Counter:
         daemon, moment = self.daemon, self.daemon.moment
         return DaemonState(
             pid=os.getpid(),
-            version=version("artifact-sync"),
+            version=self.version,
             since=self.since.isoformat(timespec="seconds"),
             stopping=daemon.stopping.is_set(),
             config=self.config(),
@@ -91,10 +95,21 @@ class Counter:
 
     async def status(self) -> dict[str, Any]:
         """The object of ``status --json``; see ``Desk``."""
-        ledger = self.daemon.engine.ledger
-        totals = [await ledger.totals(repo) for repo in await ledger.repositories()]
+        totals = await self.daemon.engine.ledger.all_totals()
         live = msgspec.to_builtins(self.live())
-        return {"repositories": [as_object(it) for it in totals], "daemon": live}
+        fresh = map(self._freshened, totals)
+        return {"repositories": [as_object(it) for it in fresh], "daemon": live}
+
+    def _freshened(self, totals: Totals) -> Totals:
+        """With the ends of passes that found nothing to write down."""
+        moment = self.daemon.moment
+        ages = self.daemon.lags.ages(totals.repo, moment.monotonic)
+        ends = [moment.wall - timedelta(seconds=age) if age is not None else None for age in ages]
+        return replace(
+            totals,
+            last_pass=_later(totals.last_pass, ends[0]),
+            last_complete=_later(totals.last_complete, ends[1]),
+        )
 
     async def unready(self) -> Sequence[str]:
         """Why not to rely on the daemon now; see ``Desk``."""
@@ -128,3 +143,7 @@ class Counter:
         """Have the schedule see what a user's pass has come to, where something was missing."""
         if self.daemon.lags.is_behind(repo):
             self.daemon.wake(repo, Why.USER)
+
+
+def _later(*moments: datetime | None) -> datetime | None:
+    return max(filter(None, moments), default=None)

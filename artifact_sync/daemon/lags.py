@@ -20,6 +20,8 @@ class _Course:
     behind: bool = False
     complete_at: float | None = None
     """When a pass last ended complete."""
+    looked_at: float | None = None
+    """When a pass last ended."""
 
 
 class Lags:
@@ -32,6 +34,7 @@ class Lags:
         """A pass has ended; all is here that can be had, all is here that is wanted, or not."""
         course = self._courses.setdefault(repo, _Course(now))
         course.behind = not caught_up
+        course.looked_at = now
         if caught_up:
             course.well_at = now
         if complete:
@@ -49,6 +52,12 @@ class Lags:
         """Whether something was missing when a pass last ended."""
         course = self._courses.get(repo)
         return course is not None and course.behind
+
+    def ages(self, repo: RepoName, now: float) -> tuple[float | None, float | None]:
+        """Seconds since a pass last ended, and since one last ended complete; None: not known."""
+        course = self._courses.get(repo, _Course(now))
+        ends = course.looked_at, course.complete_at
+        return ends[0] and now - ends[0], ends[1] and now - ends[1]
 
     def since_complete(self, now: float) -> dict[str, float]:
         """Seconds since the last complete pass, by repository; those that had none are left out."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.board import Fan
@@ -27,6 +28,8 @@ class _Held:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     passes: int = 0
     """The one that runs and those that wait for it."""
+    fan: Fan | None = None
+    """Who is told of what the one does that runs."""
 
 
 class Passes:
@@ -52,12 +55,30 @@ class Passes:
 
         Raises what kept it from beginning.
         """
-        watchers = self._watchers if watcher is None else (*self._watchers, watcher)
         with self._board.metered(_named(wish), why) as meter:
-            observer = Fan((meter, *watchers))
-            async with self._engine.begin(wish, observer, self.alone) as one_pass:
+            fan = Fan([meter, *self._watchers, *([watcher] if watcher is not None else [])])
+            turn = partial(self._turn, fan, watcher)
+            async with self._engine.begin(wish, fan, turn) as one_pass:
                 await one_pass.run()
         return one_pass
+
+    @asynccontextmanager
+    async def _turn(
+        self, fan: Fan, watcher: Observer | None, repo: RepoName
+    ) -> AsyncGenerator[None]:
+        """A pass's turn at a repository. Whoever waits for it sees what the one before does."""
+        before = self._held[repo].fan if repo in self._held else None
+        with ExitStack() as waiting:
+            if before is not None and watcher is not None:
+                before.observers.append(watcher)
+                waiting.callback(before.observers.remove, watcher)
+            async with self.alone(repo):
+                waiting.close()
+                self._held[repo].fan = fan
+                try:
+                    yield
+                finally:
+                    self._held[repo].fan = None
 
     @asynccontextmanager
     async def alone(self, repo: RepoName) -> AsyncGenerator[None]:

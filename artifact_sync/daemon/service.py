@@ -19,7 +19,7 @@ from artifact_sync.daemon.lags import Lags
 from artifact_sync.daemon.news import say
 from artifact_sync.daemon.passes import Passes
 from artifact_sync.daemon.roster import STAR, Roster, is_star
-from artifact_sync.daemon.verdict import finished, verdict_of
+from artifact_sync.daemon.verdict import finished, record, verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
 from artifact_sync.events import RepoListed
 from artifact_sync.model import RepoName
@@ -250,6 +250,8 @@ class Daemon:
         report, trouble = done.report, done.troubles.get(turn.repo)
         now = self.engine.clock.monotonic()
         self.calms.ended(turn.repo, wish, done.calm.get(turn.repo), now)
+        if self.calms.is_unrecorded(turn.repo, now):
+            await record(self.engine.ledger, turn.repo, report, self.moment.wall)
         await self.ground.judge(turn.repo, report)
         caught_up = trouble is None and report.caught_up
         self.lags.ended(turn.repo, caught_up=caught_up, complete=report.complete, now=now)

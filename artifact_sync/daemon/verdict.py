@@ -11,9 +11,11 @@ from artifact_sync.schedule import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from datetime import datetime
 
     from artifact_sync.model import RepoName
     from artifact_sync.ports import Ledger
+    from artifact_sync.report import Report
 
 
 def verdict_of(trouble: Exception | None) -> Verdict:
@@ -34,3 +36,8 @@ async def finished(ledger: Ledger, repo: RepoName, announced: Collection[str]) -
     """Those of the announced runs that the ledger knows as finished."""
     rows = [await ledger.run(RunKey(repo, run)) for run in announced]
     return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)
+
+
+async def record(ledger: Ledger, repo: RepoName, report: Report, at: datetime) -> None:
+    """Put down a pass that has put down nothing itself. ``DiskError``."""
+    await ledger.end_pass(await ledger.begin_pass(repo, at), report, at)

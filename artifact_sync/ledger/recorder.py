@@ -74,6 +74,15 @@ class Recorder:
         """The layout that was claimed; None: none yet. Claims nothing."""
         return await self._worker.read(tallies.layout)
 
+    async def claim_mirror(self, mirror: str) -> str:
+        held = await self.mirror()
+        if held is not None:
+            return held
+        return await self._worker.write(partial(tallies.claim_mirror, mirror=mirror))
+
+    async def mirror(self) -> str | None:
+        return await self._worker.read(tallies.mirror)
+
     async def horizon(self, repo: RepoName) -> Horizon | None:
         return await self._worker.read(partial(runs.horizon, repo=repo))
 
@@ -177,6 +186,9 @@ class Recorder:
 
     async def totals(self, repo: RepoName) -> Totals:
         return await self._worker.read(partial(tallies.totals, repo=repo))
+
+    async def all_totals(self) -> Sequence[Totals]:
+        return await self._worker.read(tallies.all_totals)
 
     async def begin_pass(self, repo: RepoName, at: datetime) -> int:
         return await self._worker.write(partial(tallies.begin_pass, repo=repo, at=at))

@@ -1,4 +1,4 @@
-"""The verbs that count, and those about passes and the layout. Their contract is on the port."""
+"""The verbs that count, and those about passes and the mirror. Their contract is on the port."""
 
 from __future__ import annotations
 
@@ -10,36 +10,55 @@ from sqlalchemy import case, delete, func, insert, select, text, update
 from artifact_sync.ledger.runs import created_since, newest_first
 from artifact_sync.ledger.schema import UNWELL, artifacts, meta, passes, repositories, runs
 from artifact_sync.ledger.transaction import find_repo
-from artifact_sync.model import State, Totals
+from artifact_sync.model import RepoName, State, Totals
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection, RowMapping
 
     from artifact_sync.ledger.runs import Wanting
     from artifact_sync.ledger.transaction import Transaction
-    from artifact_sync.model import RepoName
     from artifact_sync.report import Report
 
 _PASSES_KEPT = 1000
 """Passes remembered of each repository; a daemon makes one every minute or so."""
 
 _LAYOUT = "layout"
+_MIRROR = "mirror"
 
 
 def claim_layout(tx: Transaction, template: str) -> str:
     """The first caller's template."""
-    held = tx.connection.execute(select(meta.c.value).where(meta.c.key == _LAYOUT)).scalar()
-    if held is None:
-        tx.connection.execute(insert(meta).values(key=_LAYOUT, value=template))
-    return template if held is None else held
+    return _claim(tx, _LAYOUT, template)
 
 
 def layout(connection: Connection) -> str | None:
     """The template that was claimed, if one was."""
-    return connection.execute(select(meta.c.value).where(meta.c.key == _LAYOUT)).scalar()
+    return _claimed(connection, _LAYOUT)
+
+
+def claim_mirror(tx: Transaction, mirror: str) -> str:
+    """The first caller's id."""
+    return _claim(tx, _MIRROR, mirror)
+
+
+def mirror(connection: Connection) -> str | None:
+    """The mirror's id that was claimed, if one was."""
+    return _claimed(connection, _MIRROR)
+
+
+def _claim(tx: Transaction, key: str, value: str) -> str:
+    held = _claimed(tx.connection, key)
+    if held is None:
+        tx.connection.execute(insert(meta).values(key=key, value=value))
+    return value if held is None else held
+
+
+def _claimed(connection: Connection, key: str) -> str | None:
+    return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
 
 
 def settled_totals(connection: Connection, wanting: Wanting) -> tuple[int, int]:
@@ -56,45 +75,59 @@ def settled_totals(connection: Connection, wanting: Wanting) -> tuple[int, int]:
 
 def totals(connection: Connection, repo: RepoName) -> Totals:
     """What ``status`` says of a repository, from its runs' counts."""
-    query = select(
-        repositories.c.id,
-        repositories.c.last_pass,
-        repositories.c.last_complete,
-        repositories.c.last_error,
-    ).where(repositories.c.org == repo.org, repositories.c.repo == repo.repo)
-    row = connection.execute(query).first()
-    if row is None:
-        return Totals(repo, states=dict.fromkeys(State, 0))
-    sums = _sums(connection, row.id)
-    unwell = sum(sums["states"][state] for state in (State.FAILED, State.GONE, State.REFUSED))
+    found = _totals(connection, repositories.c.org == repo.org, repositories.c.repo == repo.repo)
+    return found[0] if found else Totals(repo, states=dict.fromkeys(State, 0))
+
+
+def all_totals(connection: Connection) -> Sequence[Totals]:
+    """The same of every repository, sorted."""
+    return sorted(_totals(connection), key=lambda it: it.repo)
+
+
+def _totals(connection: Connection, *which: ColumnElement[bool]) -> Sequence[Totals]:
+    """Of the repositories for which this holds, in one query."""
+    columns = ("id", "org", "repo", "last_pass", "last_complete", "last_error")
+    query = (
+        select(*(repositories.c[name] for name in columns), _newest(), *_sums())
+        .outerjoin_from(repositories, runs)
+        .where(*which)
+        .group_by(repositories.c.id)
+    )
+    return [_told(connection, row._mapping) for row in connection.execute(query)]  # noqa: SLF001 - public, in spite of its name
+
+
+def _told(connection: Connection, row: RowMapping) -> Totals:
+    counts = {name: int(row[name] or 0) for name in ("runs", "settled", "bytes")}
+    states = {state: int(row[state.value] or 0) for state in State}
+    unwell = sum(states[state] for state in (State.FAILED, State.GONE, State.REFUSED))
     return Totals(
-        repo,
-        **sums,
-        newest_run=_newest(connection, row.id),
-        last_pass=row.last_pass,
-        last_complete=row.last_complete,
-        last_error=row.last_error or (_newest_error(connection, row.id) if unwell else ""),
+        RepoName(row["org"], row["repo"]),
+        **counts,
+        states=states,
+        newest_run=row["newest_run"] or "",
+        last_mirrored=row["newest_file"],
+        last_pass=row["last_pass"],
+        last_complete=row["last_complete"],
+        last_error=row["last_error"] or (_newest_error(connection, row["id"]) if unwell else ""),
     )
 
 
-def _sums(connection: Connection, repo_id: int) -> dict[str, Any]:
-    query = select(
-        func.count().label("runs"),
+def _sums() -> Sequence[ColumnElement[Any]]:
+    return (
+        func.count(runs.c.id).label("runs"),
         func.sum(case((runs.c.settled_for != "", 1), else_=0)).label("settled"),
         func.sum(runs.c.bytes).label("bytes"),
-        func.max(runs.c.last_mirrored).label("last_mirrored"),
+        func.max(runs.c.last_mirrored).label("newest_file"),
         *(func.sum(runs.c[state.value]).label(state.value) for state in State),
-    ).where(runs.c.repo_id == repo_id)
-    row = connection.execute(query).one()._mapping  # noqa: SLF001 - public, in spite of its name
-    counts = {name: int(row[name] or 0) for name in ("runs", "settled", "bytes")}
-    states = {state: int(row[state.value] or 0) for state in State}
-    return {**counts, "states": states, "last_mirrored": row["last_mirrored"]}
+    )
 
 
-def _newest(connection: Connection, repo_id: int) -> str:
-    order, _ = newest_first(None)
-    query = select(runs.c.run).where(runs.c.repo_id == repo_id).order_by(*order).limit(1)
-    return connection.execute(query).scalar() or ""
+def _newest() -> ColumnElement[str]:
+    """The number of the newest run, in the order of ``newest_first``."""
+    these = runs.alias()  # beside those that are summed up
+    query = select(these.c.run).where(these.c.repo_id == repositories.c.id)
+    query = query.order_by(these.c.number.desc(), these.c.id.desc()).limit(1)
+    return query.scalar_subquery().label("newest_run")
 
 
 def _newest_error(connection: Connection, repo_id: int) -> str:

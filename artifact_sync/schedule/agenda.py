@@ -5,12 +5,11 @@ What one repository is due for after its turn is ``entry``'s; the service's stat
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING
 
-from artifact_sync.schedule.entry import Entry
+from artifact_sync.schedule.entry import SERVICE, Entry
 from artifact_sync.schedule.moment import Clocks
-from artifact_sync.schedule.outage import Outage
+from artifact_sync.schedule.outage import Outage, Voice
 from artifact_sync.schedule.rhythm import Due
 from artifact_sync.schedule.timeline import Timeline
 from artifact_sync.schedule.turns import Standing, Verdict, Why
@@ -102,12 +101,13 @@ class Agenda:
         When there is no room any more, up to ``extra`` of the woken have some all the same.
 
         They count as running until ``ended``. None that runs or is in ``busy`` is among them. While
-        the service cannot be used it is one at a time, now and then.
+        the service cannot be used it is one at a time, now and then. While it is in doubt, one that
+        can tell is the first, due or not.
         """
         self._notice_jump(moment)
         if not self.outage.reachable:
             return self._probe(moment, busy) if room + extra > 0 else []
-        turns: list[Turn] = []
+        turns = self._check(moment, busy) if room + extra > 0 else []
         while len(turns) < room + extra:
             entry = self._next(moment.monotonic, busy, woken=len(turns) >= room)
             if entry is None:
@@ -125,9 +125,13 @@ class Agenda:
         """
         self._notice_jump(moment)
         entry = self._entries.get(repo)
-        if entry is None or entry.turn is None or self.outage.reachable:
+        if entry is None or entry.turn is None or entry.began is None:
             return ()
-        return self.outage.answered(repo, moment)
+        suspects = frozenset(self.outage.suspicions)
+        if self.outage.reachable and not suspects:
+            return ()
+        notices = self.outage.answered(Voice(repo, entry.began.monotonic), moment)
+        return (*notices, *self._suspected(suspects, moment))
 
     def ended(self, repo: RepoName, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
         """A turn has ended; returns what is worth a line in the log."""
@@ -135,15 +139,15 @@ class Agenda:
         entry = self._entries.get(repo)
         if entry is None or entry.turn is None or entry.began is None:
             return ()
-        suspect = self.outage.suspect
-        old = self.outage.outdated(entry.began.monotonic) and ended.verdict in _SERVICE
-        alone = len(self._entries) == 1
-        notices = () if old else self.outage.heard(repo, ended, moment, alone=alone)
-        entry.over(ended)
+        suspects = frozenset(self.outage.suspicions)
+        old = self.outage.outdated(entry.began.monotonic) and ended.verdict in SERVICE
+        voice = self._voice(entry, entry.began)
+        notices = () if old else self.outage.heard(voice, ended, moment)
+        entry.over(ended, moment.monotonic)
         notices = (
             *notices,
             *self._settle(entry, ended, moment, old=old),
-            *self._suspected(suspect, moment),
+            *self._suspected(suspects, moment),
         )
         self._place_again(entry, moment)
         return notices
@@ -155,6 +159,9 @@ class Agenda:
         at: float | None = min(firsts, default=None)
         if at is not None and not self.outage.reachable:
             at = self.outage.next_probe()
+        elif at is not None and self.outage.in_doubt:
+            now = moment.monotonic
+            at = min([at, *(it.not_before(now) for it in self._idle() if it.credible)])
         return None if at is None else max(0.0, at - moment.monotonic)
 
     def queue(self, moment: Moment) -> int:
@@ -185,23 +192,29 @@ class Agenda:
         """What the end of its turn means for the repository itself."""
         if ended.verdict is Verdict.WELL:
             yield from entry.well(ended, moment, self._rng)
-        elif old or (not self.outage.reachable and ended.verdict in _SERVICE):
+        elif old or (not self.outage.reachable and ended.verdict in SERVICE):
             entry.put_back(moment.monotonic)
         else:
             entry.failed(moment, self._rng)
             if ended.verdict is Verdict.FAILED or entry.failures > _BLIP:
                 yield from entry.tell()
 
-    def _suspected(self, suspect: RepoName | None, moment: Moment) -> Iterator[Notice]:
-        """What has become clear of the repository that alone could not reach the service."""
-        entry = None if suspect is None else self._entries.get(suspect)
-        if entry is None or self.outage.suspect == suspect:
-            return
-        if self.outage.reachable:
-            yield from entry.tell()
-        else:
-            entry.acquit(moment.monotonic)
-            self._place_again(entry, moment)
+    def _voice(self, entry: Entry, began: Moment) -> Voice:
+        others = (it for it in self._entries.values() if it is not entry and not it.removed)
+        alone = not any(it.credible for it in others)
+        return Voice(entry.repo, began.monotonic, entry.credible, entry.blamed, alone)
+
+    def _suspected(self, suspects: frozenset[RepoName], moment: Moment) -> Iterator[Notice]:
+        """What has become clear of those that alone could not use the service."""
+        for repo in sorted(suspects - self.outage.suspicions.keys()):
+            entry = self._entries.get(repo)
+            if entry is None or entry.credible:
+                continue
+            if self.outage.reachable:
+                yield from entry.blame()
+            else:
+                entry.acquit(moment.monotonic)
+                self._place_again(entry, moment)
 
     def _notice_jump(self, moment: Moment) -> None:
         gained = self._clocks.jump(moment)
@@ -222,11 +235,33 @@ class Agenda:
         at = self.outage.next_probe()
         if at is None or at > moment.monotonic:
             return []
-        entry = self._next(inf, busy)
+        entry = min(self._idle(busy), key=lambda it: it.hopeless, default=None)
         if entry is None:
             return []
         self.outage.probe(entry.repo, moment.monotonic)
-        return [entry.begin(moment)]
+        return [self._begin(entry, moment)]
+
+    def _check(self, moment: Moment, busy: Collection[RepoName]) -> list[Turn]:
+        """The pass that sees whether a repository's trouble is the service's, due or not."""
+        if not self.outage.in_doubt:
+            return []
+        now = moment.monotonic
+        able = (it for it in self._idle(busy) if it.credible and it.not_before(now) <= now)
+        entry = min(able, key=lambda it: it.hopeless, default=None)
+        if entry is None:
+            return []
+        self.outage.check(entry.repo)
+        return [self._begin(entry, moment)]
+
+    def _idle(self, busy: Collection[RepoName] = ()) -> Iterator[Entry]:
+        entries = self._entries.values()
+        return (it for it in entries if it.turn is None and it.repo not in busy)
+
+    def _begin(self, entry: Entry, moment: Moment) -> Turn:
+        """Begin one out of its order."""
+        self._woken.drop(entry.repo)
+        self._timed.drop(entry.repo)
+        return entry.begin(moment)
 
     def _next(
         self, latest: float, busy: Collection[RepoName], *, woken: bool = False
@@ -256,10 +291,8 @@ class Agenda:
 
     def _remove(self, entry: Entry) -> None:
         entry.removed = True
+        self.outage.forget(entry.repo)
         self._woken.drop(entry.repo)
         self._timed.drop(entry.repo)
         if entry.turn is None:
             del self._entries[entry.repo]
-
-
-_SERVICE = frozenset({Verdict.UNREACHABLE, Verdict.REFUSED})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import TYPE_CHECKING
 
 from artifact_sync.schedule.announced import Announced
@@ -56,6 +57,22 @@ class Entry:
     late_since: float | None = None
     """When it was due for a look that found no service."""
     announced: Announced = field(default_factory=Announced)
+    well_at: float = -inf
+    """When it was last looked at."""
+    stumbled_at: float = -inf
+    """When its last look found no service, or a refused token; never: it did not."""
+    blamed: bool = False
+    """That the last look found no service is its own trouble: others were answered since."""
+
+    @property
+    def credible(self) -> bool:
+        """Whether it can bear witness to an outage: the service answered its last look."""
+        return self.stumbled_at == -inf
+
+    @property
+    def hopeless(self) -> tuple[float, float]:
+        """How little hope there is that the service will answer it; the least comes first."""
+        return (self.stumbled_at, -self.well_at)
 
     @property
     def why(self) -> Why:
@@ -94,10 +111,14 @@ class Entry:
         """A time for its next turn, not too close to the last one's begin."""
         return at if self.began is None else max(at, self.began.monotonic + _APART)
 
-    def over(self, ended: Ended) -> None:
+    def over(self, ended: Ended, now: float) -> None:
         """Its turn has ended. What was wanted eagerly is so until it was looked at."""
         if ended.verdict is not Verdict.WELL and self.turn is not None:
             self.eager |= self.turn.eager
+        if ended.verdict in SERVICE:
+            self.stumbled_at = now
+        else:
+            self.stumbled_at, self.blamed = -inf, False
         self.turn = None
         self.error = ended.error
         self.announced.finished(ended.finished)
@@ -108,6 +129,7 @@ class Entry:
             yield RepoRecovered(self.repo, moment.monotonic - self.failing_since)
         self.failures = self.setbacks = 0
         self.told, self.late_since = False, None
+        self.well_at = moment.monotonic
         for run in self.announced.missed(moment.monotonic):
             yield RunGivenUp(self.repo, run)
         self.due = min(self._coming(ended, moment, rng), key=lambda due: due.at)
@@ -135,6 +157,11 @@ class Entry:
         if self.failures and not self.told:
             self.told = True
             yield RepoFailing(self.repo, self.error)
+
+    def blame(self) -> Iterator[Notice]:
+        """Others were answered since its last look was not."""
+        self.blamed = True
+        yield from self.tell()
 
     def put_back(self, now: float) -> None:
         """The service's trouble, not its own: due still, behind those that have waited longer."""
@@ -175,6 +202,8 @@ class Entry:
             self.due = due_after(self.rhythm, moment, moment, rng)
 
 
+SERVICE = frozenset({Verdict.UNREACHABLE, Verdict.REFUSED})
+"""What may be the service's trouble, and not the repository's own."""
 _REGULAR = frozenset({Why.INTERVAL, Why.CRON, Why.OUTSTANDING})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,33 @@ _APART = 1.0
 _ANSWERS = frozenset({Verdict.WELL, Verdict.FAILED})
 
 
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """The repository that a pass speaks for, as it was before."""
+
+    repo: RepoName
+    began: float
+    """When the pass began."""
+    credible: bool = True
+    """The service answered the pass before this one, or there was none."""
+    blamed: bool = False
+    """Others were answered while it was not: its trouble is known as its own."""
+    alone: bool = False
+    """There is no other credible one to compare it with."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspicion:
+    kind: Verdict
+    at: float
+
+
 class Outage:
     """The service's state. Times are monotonic, but for ``since``.
 
-    It is out when it refuses the token, or when two different repositories in a row (or the only
-    one) could not reach it. From then on single probes go out, until one of them is answered.
+    A repository that the service does not answer, or whose token it refuses, makes it suspect. It
+    is out when another one, which was answered before, meets the same, or when there is no other.
+    From then on single probes go out, until one of them is answered.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -41,8 +64,10 @@ class Outage:
         """Since when it cannot, in UTC."""
         self.why = ""
         """What the pass said that found it so."""
-        self.suspect: RepoName | None = None
-        """The one whose last pass could not reach the service, with no other outcome since."""
+        self.suspicions: dict[RepoName, _Suspicion] = {}
+        """Of those that failed, with no answer to a pass that began since."""
+        self._checker: RepoName | None = None
+        """The repository whose pass shows what is to be thought of them, while it runs."""
         self._began = 0.0
         self._ended = -inf
         """When the last outage ended."""
@@ -59,6 +84,11 @@ class Outage:
         """Whether the service can be used, as far as is known."""
         return self.kind is None
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether another repository should see at once if the service is there."""
+        return self.kind is None and bool(self.suspicions) and self._checker is None
+
     def next_probe(self) -> float | None:
         """From when on a probe may go out; None: one is out."""
         if self._prober is not None:
@@ -73,6 +103,14 @@ class Outage:
         """A pass goes out to see."""
         self._prober, self._probed, self._urged = repo, now, False
 
+    def check(self, repo: RepoName) -> None:
+        """A pass goes out to see if there is something in the suspicions."""
+        self._checker = repo
+
+    def forget(self, repo: RepoName) -> None:
+        """This repository is none of ours any more."""
+        self.suspicions.pop(repo, None)
+
     def outdated(self, began: float) -> bool:
         """Whether a pass began before the last outage was over, so that its misfortune is old."""
         return began < self._ended
@@ -82,48 +120,61 @@ class Outage:
         self._began -= seconds
         self._next -= seconds
         self._ended -= seconds
+        for repo, it in self.suspicions.items():
+            self.suspicions[repo] = replace(it, at=it.at - seconds)
 
-    def answered(self, repo: RepoName, moment: Moment) -> tuple[Notice, ...]:
+    def answered(self, voice: Voice, moment: Moment) -> tuple[Notice, ...]:
         """The service has answered a pass. Only a probe ends an outage: others may be older."""
-        self.suspect = None
-        if self.kind is None or repo != self._prober:
+        if voice.repo == self._checker:
+            self._checker = None
+        cleared = [repo for repo, it in self.suspicions.items() if it.at <= voice.began]
+        for repo in cleared:
+            del self.suspicions[repo]
+        if self.kind is None or voice.repo != self._prober:
             return ()
         notice = OutageEnded(self.kind, moment.monotonic - self._began)
         self.kind, self.since, self.why = None, None, ""
         self._prober, self._ended = None, moment.monotonic
         return (notice,)
 
-    def heard(
-        self, repo: RepoName, ended: Ended, moment: Moment, *, alone: bool
-    ) -> tuple[Notice, ...]:
-        """Judge by a pass that has ended. ``alone``: there is no other repository to compare."""
+    def heard(self, voice: Voice, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
+        """Judge by a pass that has ended."""
         if ended.verdict in _ANSWERS:
-            return self.answered(repo, moment)
+            return self.answered(voice, moment)
         if self.kind is not None:
-            return self._goes_on(repo, ended, moment)
-        if ended.verdict is Verdict.UNREACHABLE and not alone and self.suspect in {None, repo}:
-            self.suspect = repo
-            return ()
-        return self._begin(ended, moment)
+            return self._goes_on(voice, ended, moment)
+        if voice.repo == self._checker:
+            self._checker = None
+        if voice.alone or (voice.credible and self._seconds(voice.repo, ended.verdict)):
+            return self._begin(ended, moment)
+        if not voice.blamed:
+            suspicion = _Suspicion(ended.verdict, moment.monotonic)
+            self.suspicions.setdefault(voice.repo, suspicion)
+        return ()
+
+    def _seconds(self, repo: RepoName, kind: Verdict) -> bool:
+        """Whether another one has met the same."""
+        return any(it.kind is kind and other != repo for other, it in self.suspicions.items())
 
     def _begin(self, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
         now = moment.monotonic
         self.kind, self.since, self.why = ended.verdict, moment.wall, ended.error
-        self.suspect, self._prober, self._urged = None, None, False
+        self.suspicions.clear()
+        self._checker, self._prober, self._urged = None, None, False
         self._began = self._probed = now
         self._delay = _FIRST_PROBE
         self._next = now + jittered(self._delay, self._rng)
         return (OutageBegan(ended.verdict, ended.error),)
 
-    def _goes_on(self, repo: RepoName, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
-        if ended.verdict is Verdict.REFUSED and self.kind is Verdict.UNREACHABLE:
+    def _goes_on(self, voice: Voice, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
+        if voice.repo != self._prober:
+            return ()
+        refused = ended.verdict is Verdict.REFUSED and not voice.blamed
+        if refused and self.kind is Verdict.UNREACHABLE:
             over = OutageEnded(self.kind, moment.monotonic - self._began)
             return (over, *self._begin(ended, moment))
-        if repo == self._prober:
-            refused = self.kind is Verdict.REFUSED
-            self._prober = None
-            self._delay = min(
-                2 * self._delay, _LONGEST_REFUSED if refused else _LONGEST_UNREACHABLE
-            )
-            self._next = moment.monotonic + jittered(self._delay, self._rng)
+        longest = _LONGEST_REFUSED if self.kind is Verdict.REFUSED else _LONGEST_UNREACHABLE
+        self._prober = None
+        self._delay = min(2 * self._delay, longest)
+        self._next = moment.monotonic + jittered(self._delay, self._rng)
         return ()

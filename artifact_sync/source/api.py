@@ -14,9 +14,10 @@ from aiolimiter import AsyncLimiter
 
 from artifact_sync.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
 from artifact_sync.events import Retrying
-from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
+from artifact_sync.retry import delay, parse_retry_after
 from artifact_sync.source.asking import Answer, Manners, Meaning, Question, Surroundings
 from artifact_sync.source.body import Body, Broken, UnknownCoding
+from artifact_sync.source.holds import Holds
 from artifact_sync.source.payload import Unreadable
 from artifact_sync.source.refusals import HOLD_ALL, Refusal, error_of
 from artifact_sync.source.transport import MOST_REDIRECTS, Redirected, origin_of
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 _ERROR_BODY_LIMIT = 64 * 1024
 _OFF_LOOP = 256 * 1024
 """Bytes from which a body is read in a thread: below, it takes hardly longer than a thread."""
-_LONGEST_HOLD = 3600.0
-"""Seconds: one odd ``Retry-After`` must not silence a daemon for days."""
 _SHORTEST_DEADLINE = 120.0
 _TIMEOUTS_TO_DEADLINE = 10
 
@@ -62,7 +61,7 @@ class Api:
         self._manners = manners
         self._around = surroundings
         self._limiter = AsyncLimiter(1, 1 / manners.rate) if 0 < manners.rate < inf else None
-        self._held_until = -inf
+        self._holds = Holds()
         self._deadline = _deadline(manners, client.timeout)
 
     async def get(self, question: Question[Meaning]) -> Answer[Meaning]:
@@ -80,28 +79,28 @@ class Api:
         self, error: Unreachable | GarbledAnswer, failures: int, question: Question[Meaning]
     ) -> None:
         """Wait for the next try; raises the error when there is none."""
-        self._hold(error)
+        self._hold(error, question)
         wait = delay(question.policy, failures, error.retry_after, self._around.rng)
         if wait is None or error.verdict is not Verdict.TRANSIENT:
             raise error
         self._around.notify(Retrying(question.what, wait, str(error)))
         await self._around.clock.sleep(wait)
 
-    def _hold(self, error: Unreachable | GarbledAnswer) -> None:
-        """Keep every caller back for as long as the service asked."""
+    def _hold(self, error: Unreachable | GarbledAnswer, question: Question[Meaning]) -> None:
+        """Note that the service asked for a rest."""
         if error.status in HOLD_ALL and error.retry_after is not None:
-            rest = min(error.retry_after, _LONGEST_HOLD)
-            self._held_until = max(self._held_until, self._around.clock.monotonic() + rest)
+            now = self._around.clock.monotonic()
+            self._holds.tell(question.subject, error.retry_after, now)
 
-    async def _admission(self, what: str, policy: RetryPolicy) -> None:
+    async def _admission(self, question: Question[Meaning]) -> None:
         """Wait out what the service asked for, then for this request's turn."""
         waited_for = None
-        while waited_for != self._held_until:
-            waited_for = self._held_until
-            rest = waited_for - self._around.clock.monotonic()
-            if rest > policy.patience:
+        while waited_for != (until := self._holds.until(question.subject)):
+            waited_for = until
+            rest = until - self._around.clock.monotonic()
+            if rest > question.policy.patience:
                 raise Unreachable(
-                    f"{what}: the service asked not to be asked for another {rest:.0f} s",
+                    f"{question.what}: the service asked not to be asked for another {rest:.0f} s",
                     retry_after=rest,
                 )
             if rest > 0:
@@ -133,7 +132,7 @@ class Api:
     async def _follow(self, request: httpx.Request, question: Question[Meaning]) -> _Arrival:
         """Send, and follow redirects within the same origin only (the token goes no further)."""
         for _ in range(MOST_REDIRECTS + 1):
-            await self._admission(question.what, question.policy)
+            await self._admission(question)
             try:
                 return await self._exchange(request, question.what)
             except Redirected as redirect:

@@ -23,6 +23,8 @@ Meaning = TypeVar("Meaning")
 
 _HASTY_ATTEMPTS = 2
 _HASTY_PATIENCE = 10.0
+_SUBJECT = 3
+"""Segments that say what is asked about: ``repos/org/repo``, ``orgs/org/repos``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,11 @@ class Question(Generic[Meaning]):
     parameters: Mapping[str, str] = field(default_factory=dict)
     read_raw: Callable[[bytearray], Meaning] | None = None
     """Instead of ``read``: given the body as it came, which is not even parsed then."""
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """The repository, or the organisation's list, that is asked about."""
+        return self.segments[:_SUBJECT]
 
     @property
     def path(self) -> str:

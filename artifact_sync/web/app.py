@@ -11,7 +11,9 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from artifact_sync.errors import ArtifactSyncError
 from artifact_sync.web.exposition import CONTENT_TYPE, render, snapshot
+from artifact_sync.web.flight import Flight, Late
 from artifact_sync.web.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
     from artifact_sync.web.front import Front
 
 _log = structlog.get_logger(__name__)
+
+_GOOD_FOR = 1.0
+"""Seconds for which one answer of what costs something is everybody's."""
+
+_LATE = "no answer in time: the ledger or a disk is slow, or hangs; ask again later"
 
 
 def application(front: Front) -> Starlette:
@@ -44,35 +51,51 @@ class _Pages:
 
     def __init__(self, front: Front) -> None:
         self._front = front
-        # What costs something is done for one client at a time.
-        self._scraping = asyncio.Lock()
-        self._telling = asyncio.Lock()
+        self._patience = front.limits.answer
+        self._readiness = Flight(front.desk.unready, front.clock)
+        self._status = Flight(self._tell, front.clock, _GOOD_FOR)
+        self._metrics = Flight(self._scrape, front.clock, _GOOD_FOR)
 
     async def health(self, _: Request) -> Response:
         """The event loop turns."""
         return PlainTextResponse("ok\n")
 
-    async def ready(self, _: Request) -> Response:
+    async def ready(self, request: Request) -> Response:
         """Whether to rely on the daemon, and why not."""
-        async with self._telling:
-            reasons = await self._front.desk.unready()
+        try:  # the desk has its own limit, and more to say
+            reasons = await self._readiness.answer(request, 2 * self._patience)
+        except Late:
+            reasons = [_LATE]
         if reasons:
             return PlainTextResponse(_lines(reasons), 503)
         return PlainTextResponse("ready\n")
 
-    async def status(self, _: Request) -> Response:
+    async def status(self, request: Request) -> Response:
         """What ``artifact-sync status --json`` shows."""
-        async with self._telling:
-            told = await self._front.desk.status()
-        return Response(json.dumps(told) + "\n", media_type="application/json")
+        try:
+            text = await self._status.answer(request, self._patience)
+        except Late:
+            return PlainTextResponse(_lines([_LATE]), 503)
+        except ArtifactSyncError as error:
+            return PlainTextResponse(_lines([str(error)]), 503)
+        return Response(text, media_type="application/json")
 
-    async def metrics(self, _: Request) -> Response:
-        """Prometheus' text format, put into words on another thread."""
-        async with self._scraping:
-            front = self._front
-            shown = snapshot(front.metrics, front.gauges, front.desk.live())
-            text = await asyncio.to_thread(render, shown)
+    async def metrics(self, request: Request) -> Response:
+        """Prometheus' text format."""
+        try:
+            text = await self._metrics.answer(request, self._patience)
+        except Late:
+            return PlainTextResponse(_lines([_LATE]), 503)
         return Response(text, headers={"content-type": CONTENT_TYPE})
+
+    async def _tell(self) -> str:
+        return json.dumps(await self._front.desk.status()) + "\n"
+
+    async def _scrape(self) -> bytes:
+        """Take the metrics, and put them into words on another thread."""
+        front = self._front
+        shown = snapshot(front.metrics, front.gauges, front.desk.live())
+        return await asyncio.to_thread(render, shown)
 
 
 def _lines(reasons: Iterable[str]) -> str:

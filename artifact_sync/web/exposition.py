@@ -123,6 +123,7 @@ class Snapshot:
 
 def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
     """What is to be shown, taken on the event loop and changed by nobody afterwards."""
+    metrics.labels.look_again()
     last_complete = dict(gauges.last_complete())
     names = {it.repo for it in state.repositories} | last_complete.keys()
     labels = {name: metrics.labels.of(name) for name in sorted(names)}

@@ -26,13 +26,15 @@ class Limits:
     """What a client may take. Seconds, if nothing else is said."""
 
     connections: int = 256
-    """At the same time; more wait until there is room."""
+    """At the same time; more wait until there is room. Fewer where descriptors are scarce."""
     head: float = 10.0
     """From a request's first byte, or the connection, to the end of its head."""
     body: float = 10.0
     """For a webhook's body."""
     exchange: float = 60.0
     """From the end of the head to that of the answer."""
+    answer: float = 5.0
+    """For what the daemon has to ask its ledger or a disk for."""
     idle: float = 75.0
     """Between two requests."""
     patience: float = 1.0

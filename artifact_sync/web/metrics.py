@@ -24,7 +24,7 @@ from artifact_sync.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
     from artifact_sync.events import Event
@@ -73,19 +73,50 @@ class Gauges:
 
 
 class Labels:
-    """The label of each repository: at most so many have one of their own."""
+    """The label of each repository: at most so many have one of their own.
+
+    When they run out, those of repositories that are looked after no more are taken back.
+    """
 
     def __init__(self, most: int = _MOST_REPOS) -> None:
         self._most = most
         self._known: dict[str, str] = {}
+        self._full = False
+        """There is none to take back, as far as is known."""
+        self.looked_after: Callable[[], Collection[str]] | None = None
+        """The repositories (``org/repo``) that are looked after; None: not known."""
+        self.freed: Callable[[Collection[str]], None] = lambda _: None
+        """Told which labels stand for nobody any more."""
 
     def of(self, repo: str) -> str:
         """The label of ``org/repo``: always valid UTF-8; escaping is the library's."""
         label = self._known.get(repo)
-        if label is None and len(self._known) < self._most:
-            label = repo.encode("utf-8", "backslashreplace").decode("utf-8")
-            self._known[repo] = label
-        return OTHER if label is None else label
+        if label is not None:
+            return label
+        if not self._room(repo):
+            return OTHER
+        label = repo.encode("utf-8", "backslashreplace").decode("utf-8")
+        self._known[repo] = label
+        return label
+
+    def look_again(self) -> None:
+        """There may be labels to take back again."""
+        self._full = False
+
+    def _room(self, repo: str) -> bool:
+        """Whether it may have a label of its own, be it one that is taken back."""
+        if len(self._known) < self._most:
+            return True
+        if self._full or self.looked_after is None:
+            return False
+        stays = set(self.looked_after())
+        gone = {it: label for it, label in self._known.items() if it not in stays}
+        self._full = not gone
+        if not gone or repo not in stays:
+            return False
+        self._known = {it: label for it, label in self._known.items() if it in stays}
+        self.freed(set(gone.values()) - set(self._known.values()))
+        return True
 
 
 @dataclass(slots=True)
@@ -135,6 +166,12 @@ class Counts:
             lag=Histogram(self.lag.counts.copy(), self.lag.sum),
         )
 
+    def drop(self, labels: Collection[str]) -> None:
+        """Show the series of these repositories no more, as those of a process that has ended."""
+        for series in (self.artifacts, self.received, self.mirrored, self.passes):
+            for values in [it for it in series if it[0] in labels]:
+                del series[values]
+
 
 class Metrics:
     """An observer that counts."""
@@ -143,6 +180,7 @@ class Metrics:
         self._clock = clock
         self.labels = labels or Labels()
         self.counts = Counts()
+        self.labels.freed = self.counts.drop
 
     def notify(self, event: Event) -> None:
         """Count an event."""

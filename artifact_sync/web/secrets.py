@@ -106,23 +106,38 @@ class Known:
     """Why there are no secrets."""
 
 
+_LATE = Known(problem="they could not be read in time: a disk is slow, or hangs")
+
+
 class Secrets:
     """The secrets as they are now: read again for each event, but not for each of a flood."""
 
     def __init__(self, read: Callable[[], tuple[bytes, ...]], clock: Clock) -> None:
         self._read = read
         self._clock = clock
-        self._lock = asyncio.Lock()
+        self._reading: asyncio.Future[None] | None = None
         self._known = Known()
         self._until = -math.inf
 
-    async def known(self) -> Known:
-        """The secrets, or why there are none. Safe from many tasks at once."""
-        async with self._lock:
-            if self._clock.monotonic() >= self._until:
-                self._known = await asyncio.to_thread(self._ask)
-                self._until = self._clock.monotonic() + _FRESH
+    async def known(self, seconds: float | None = None) -> Known:
+        """The secrets, or why there are none. Safe from many tasks at once.
+
+        ``seconds``: how long to wait for a disk. One reading is under way at most.
+        """
+        if self._reading is None and self._clock.monotonic() < self._until:
+            return self._known
+        reading = self._reading = self._reading or asyncio.ensure_future(self._read_again())
+        if not (await asyncio.wait((reading,), timeout=seconds))[0]:
+            return _LATE
+        reading.result()
         return self._known
+
+    async def _read_again(self) -> None:
+        try:
+            self._known = await asyncio.to_thread(self._ask)
+            self._until = self._clock.monotonic() + _FRESH
+        finally:
+            self._reading = None
 
     def _ask(self) -> Known:
         try:

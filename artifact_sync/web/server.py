@@ -88,6 +88,7 @@ class _Server:
         kind: type[Guard],
     ) -> None:
         self._limits = limits
+        self._most = affordable(limits.connections, descriptors())
         self._kind = kind
         self._settings = settings
         self._state = ServerState()
@@ -144,7 +145,7 @@ class _Server:
 
     async def _room(self) -> None:
         """Wait until a connection more is not too many; who keeps us waiting has to go."""
-        while len(self._state.connections) >= self._limits.connections:
+        while self._busy >= self._most:
             self._say("too many clients at once")
             self._drop_slowest()
             await asyncio.sleep(_GLANCE)
@@ -152,8 +153,13 @@ class _Server:
     def _drop_slowest(self) -> None:
         late = asyncio.get_running_loop().time() - self._limits.patience
         slow = [it for it in self._connections if it.held and it.since < late]
-        for connection in sorted(slow, key=lambda it: it.since)[: self._limits.connections // 4]:
+        for connection in sorted(slow, key=lambda it: it.since)[: max(1, self._most // 4)]:
             connection.transport.abort()
+
+    @property
+    def _busy(self) -> int:
+        """Connections, or requests where those are more: one may outlive its connection."""
+        return max(len(self._state.connections), len(self._state.tasks))
 
     @property
     def _connections(self) -> list[Guard]:
@@ -162,6 +168,21 @@ class _Server:
     def _say(self, why: str) -> None:
         if times := self._full.due(asyncio.get_running_loop().time()):
             _log.warning("HTTP clients have to wait", why=why, times=times)
+
+
+def affordable(wished: int, descriptors: int | None) -> int:
+    """How many connections to have at once: the mirror and the ledger need descriptors, too."""
+    return wished if descriptors is None else max(1, min(wished, descriptors // 4))
+
+
+def descriptors() -> int | None:
+    """How many this process may have open; None: the platform does not tell, or has no limit."""
+    try:
+        import resource  # noqa: PLC0415 - Unix only
+    except ImportError:
+        return None
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if most == resource.RLIM_INFINITY else most
 
 
 _OPEN = (

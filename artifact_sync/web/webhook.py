@@ -92,7 +92,7 @@ class Webhook:
 
     async def _check(self, request: Request, body: bytes) -> Outcome | None:
         """Why the body is not to be believed; None: it is signed."""
-        known = await self._secrets.known()
+        known = await self._secrets.known(self._front.limits.answer)
         if not known.secrets:
             return self._say(Outcome.NO_SECRET, why=known.problem)
         signature = request.headers.get(HEADER, "")

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from artifact_sync.errors import DiskError, MirrorGone
 from artifact_sync.gate import Gate
+from artifact_sync.mirror.identity import read_id
 from artifact_sync.pace import Pace
 from artifact_sync.slots import AllSlots, Share
 from artifact_sync.staging import sweep
 from artifact_sync.sync import Pass
 from artifact_sync.wiring.network import connected
 from artifact_sync.wiring.passes import Room, parts_of, zone_of
-from artifact_sync.wiring.store import has_ledger, open_store
+from artifact_sync.wiring.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -136,8 +138,16 @@ class LiveEngine:
         return not same
 
     def replaced(self) -> bool:
-        """Whether another mirror stands where ours was."""
-        return has_ledger(self.config)
+        """Whether a mirror stands there that is not the one that was opened."""
+        mirror = self._store.mirror
+        with suppress(DiskError):  # what cannot be read is no mirror that could be opened
+            try:
+                mirror.check()
+            except MirrorGone:
+                # our own id counts, too: come back as another file system, or copied, it is not
+                # the mirror whose lock and ledger this process holds
+                return bool(read_id(mirror.root))
+        return False
 
     def allowed(self) -> int | None:
         """Bytes a second that downloads may take now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from contextlib import aclosing, asynccontextmanager
@@ -51,6 +52,9 @@ _MARGIN = 15.0
 _REACHING = frozenset(f"source.{key}" for key in ("base_url", "token_file", "ca_bundle", "proxy"))
 """Keys by which the service is reached: when one changes, what failed is worth another look."""
 
+_HURRY = 5.0
+"""Seconds that a heartbeat which has failed waits at most: a watchdog would bite."""
+
 _STARTING = 60.0
 """Seconds that the first listing may still take, counted anew with every sign of life."""
 
@@ -71,7 +75,7 @@ async def service(config: Config, around: Surroundings) -> AsyncGenerator[Servic
     """A daemon, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     clock = SystemClock()
     board, metrics = Board(clock), Metrics(clock)
-    async with started(config, Fan((board, metrics)), around.read_token) as engine:
+    async with started(config, Fan([board, metrics]), around.read_token) as engine:
         yield Service(engine, board, metrics, around)
 
 
@@ -100,6 +104,7 @@ class Service:
             lambda: daemon.lags.since_complete(engine.clock.monotonic()),
             lambda: daemon.ground.ledger_size,
         )
+        metrics.labels.looked_after = lambda: {str(it) for it in daemon.roster.entries}
         settings, environ = lambda: engine.config.web, self._around.environ
         return Front(self._counter, metrics, engine.clock, settings, environ, gauges)
 
@@ -135,8 +140,9 @@ class Service:
 
     def _companions(self) -> Iterator[Awaitable[None]]:
         clock = self._engine.clock
+        hurry = min(_HURRY, (self._around.supervisor.watchdog or math.inf) / 3)
+        yield kept_up("the heartbeat", self._heart.run, clock, most=hurry)
         works = {
-            "the heartbeat": self._heart.run,
             "the watch over the configuration": self._watch_files,
             "the watch over the mirror": self._guard.run,
         }

@@ -19,6 +19,7 @@ from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
 from artifact_sync.mirror.own import check_mounted
 from artifact_sync.offload import Offload
+from artifact_sync.wiring.bond import bind, check_bond
 from artifact_sync.wiring.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
-    root = root_of(config)
+    root = meant = root_of(config)
     offload = stack.enter_context(_offload(config))
     if rehearse and not (root / OWN).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
@@ -90,6 +91,8 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
         read_only=rehearse and url != "sqlite://",
     )
     stack.push_async_callback(ledger.aclose)
+    verb = check_bond if rehearse else bind
+    await verb(meant, ledger, inside=_inside(config, meant), offload=offload)
     return Store(mirror, ledger, await _layout(config, ledger), offload, SystemClock())
 
 
@@ -125,6 +128,15 @@ def root_of(config: Config) -> Path:
 
 def _ledger_url(config: Config, root: Path) -> str | Path:
     return config.ledger.url or root / OWN / LEDGER
+
+
+def _inside(config: Config, root: Path) -> bool:
+    """Whether the ledger is a file below the root, which goes where the mirror goes."""
+    url = config.ledger.url
+    if url is None:
+        return True
+    file = url.removeprefix("sqlite:///")
+    return file != url and Path(file).resolve().is_relative_to(root.resolve())
 
 
 def has_ledger(config: Config) -> bool:

@@ -121,6 +121,18 @@ def test_the_first_layout_is_remembered(play):
     play(story)
 
 
+def test_the_first_mirror_is_remembered_beside_the_layout(play):
+    async def story(ledger):
+        assert await ledger.claim_layout("{repo}") == "{repo}"
+        assert await ledger.mirror() is None
+        assert await ledger.claim_mirror("1f" * 16) == "1f" * 16
+        assert await ledger.claim_mirror("2e" * 16) == "1f" * 16
+        assert await ledger.mirror() == "1f" * 16
+        assert await ledger.layout() == "{repo}"
+
+    play(story)
+
+
 def test_an_unknown_repository_has_nothing(play):
     async def story(ledger):
         assert await ledger.horizon(REPO) is None
@@ -674,6 +686,26 @@ def test_bytes_leave_the_totals_with_the_file(play):
         await ledger.forget([key()])
         totals = await ledger.totals(REPO)
         assert (totals.bytes, totals.states[State.MIRRORED]) == (0, 0)
+
+    play(story)
+
+
+def test_the_totals_of_all_are_those_of_each_sorted(play):
+    async def story(ledger):
+        assert await ledger.all_totals() == []
+        await ledger.note_runs([a_run(n) for n in ("9", "10", "odd")], NOW)
+        await ledger.settle(RunKey(REPO, "9"), "s", 1)
+        await ledger.record_mirrored(mirrored(key("9", "a"), 5 * 2**40))
+        await ledger.record_mirrored(mirrored(key("10", "b", OTHER), 100, fetched_at=LATER))
+        await ledger.record_failure(key("10", "x"), State.FAILED, failure(key()), NOW)
+        empty = RepoName("b", "a")
+        await ledger.end_pass(await ledger.begin_pass(empty, NOW), Report(), LATER)
+        found = await ledger.all_totals()
+        assert found == [await ledger.totals(it) for it in (OTHER, REPO, empty)]
+        assert [(it.runs, it.bytes) for it in found] == [(1, 100), (3, 5 * 2**40), (0, 0)]
+        assert [it.newest_run for it in found] == ["10", "10", ""]
+        assert [it.last_error for it in found] == ["", "cut short", ""]
+        assert [it.last_complete for it in found] == [None, None, LATER]
 
     play(story)
 

@@ -37,6 +37,7 @@ from artifact_sync.source.transport import (
 TOKEN = "pv1_t0psecret"
 REPO = RepoName("org", "repo")
 KEY = RunKey(REPO, "7")
+OTHER = RunKey(RepoName("org", "other"), "7")
 RUNS = "/repos/org/repo/cicd/runs"
 POLICY = RetryPolicy(attempts=3, base=0.5, cap=30.0, patience=60.0)
 EMPTY_RUN = answer_json({"status": "success"})
@@ -451,6 +452,30 @@ def test_while_the_service_wants_a_long_rest_nobody_asks_it():
     requests, message = asyncio.run(main())
     assert requests == 1
     assert message == ("run 7 of org/repo: the service asked not to be asked for another 600 s")
+
+
+def test_one_repository_that_is_to_rest_long_holds_the_others_for_half_a_minute():
+    async def main():
+        async with service([answer(b"", "503 X", "Retry-After: 600"), EMPTY_RUN]) as it:
+            with pytest.raises(Unreachable):
+                await get_run(it.source)
+            await it.source.run(OTHER)
+            with pytest.raises(Unreachable) as caught:
+                await get_run(it.source)
+            return it.clock.slept, len(it.server.requests), caught.value.retry_after
+
+    assert asyncio.run(main()) == ([30.0], 2, 570.0)
+
+
+def test_two_repositories_that_are_to_rest_long_silence_us_for_that_long():
+    async def main():
+        async with service([answer(b"", "429 X", "Retry-After: 600")]) as it:
+            for key in (KEY, OTHER, RunKey(RepoName("org", "third"), "7")):
+                with pytest.raises(Unreachable) as caught:
+                    await it.source.run(key)
+            return len(it.server.requests), caught.value.retry_after
+
+    assert asyncio.run(main()) == (2, 570.0)
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from web_trial import HOOK, Raw, Trial, request, run_complete, signed, web
+from fake_desk import wait_for
+from web_trial import HOOK, FakeDesk, Raw, Trial, request, run_complete, signed, web
 
 from artifact_sync.web.front import Limits
 from artifact_sync.web.guard import guarded, guarded_h11
+from artifact_sync.web.server import affordable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from artifact_sync.web.guard import Guard
@@ -478,6 +480,71 @@ def test_clients_that_are_too_many_wait_until_there_is_room(
             await client.__aexit__()
 
     tell(tmp_path, story, kind=kind, limits=Limits(connections=4, patience=60.0))
+
+
+@protocols
+@pytest.mark.parametrize("path", ["/api/status", "/readyz"])
+def test_nothing_is_left_of_clients_that_ask_and_hang_up(
+    tmp_path: Path, kind: type[Guard], path: str
+) -> None:
+    asked = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    free = asyncio.Event()
+
+    class Stuck(FakeDesk):
+        async def status(self) -> dict[str, Any]:
+            await free.wait()
+            return {}
+
+        async def unready(self) -> tuple[str, ...]:
+            await free.wait()
+            return ()
+
+    async def story(trial: Trial) -> None:
+        for _ in range(50):
+            async with await trial.raw(asked):
+                await asyncio.sleep(0.005)
+        await wait_for(lambda: len(asyncio.all_tasks()) <= 3)  # this, accept, and one question
+        assert await status_of(trial, HEALTH) == 200
+        free.set()
+        await wait_for(lambda: len(asyncio.all_tasks()) == 2)
+
+    tell(tmp_path, story, kind=kind, desk=Stuck())
+
+
+@protocols
+def test_connections_leave_most_descriptors_to_the_mirror(
+    tmp_path: Path, kind: type[Guard], few_descriptors: int
+) -> None:
+    async def story(trial: Trial) -> None:
+        clients = [await trial.raw(HEALTH) for _ in range(few_descriptors // 4)]
+        for client in clients:
+            await client.answer()
+        late = asyncio.ensure_future(status_of(trial, HEALTH))
+        done, _ = await asyncio.wait([late], timeout=0.3)
+        assert not done
+        for client in clients:
+            await client.__aexit__()
+        assert await late == 200
+
+    tell(tmp_path, story, kind=kind, limits=Limits(patience=60.0))
+
+
+@pytest.fixture
+def few_descriptors() -> Iterator[int]:
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+    yield 200
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "connections"), [(None, 256), (1 << 20, 256), (64, 16), (3, 1)]
+)
+def test_connections_are_at_most_a_quarter_of_the_descriptors(
+    descriptors: int | None, connections: int
+) -> None:
+    assert affordable(256, descriptors) == connections
 
 
 @protocols

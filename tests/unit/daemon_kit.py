@@ -150,6 +150,7 @@ class FakeEngine:
         self.layout = Layout(DEFAULT_LAYOUT)
         self.passes: list[tuple[float, str, Wish]] = []
         self.running: set[RepoName] = set()
+        self.observers: list[Observer] = []
         self.hold: asyncio.Event | None = None
         self.trouble: Callable[[RepoName], Exception | None] = lambda _: None
         self.listed: list[RepoName] = []
@@ -159,7 +160,8 @@ class FakeEngine:
         return function(*arguments)
 
     @asynccontextmanager
-    async def begin(self, wish: Wish, _: Observer, alone: Any) -> AsyncGenerator[FakePass]:
+    async def begin(self, wish: Wish, observer: Observer, alone: Any) -> AsyncGenerator[FakePass]:
+        self.observers.append(observer)
         yield FakePass(self, wish, alone)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:

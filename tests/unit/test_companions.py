@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import structlog
 from daemon_kit import FakeClock, settle
 
 from artifact_sync.daemon.companions import beside, first_of, kept_up
@@ -21,6 +22,25 @@ def test_what_fails_is_begun_again_ever_later() -> None:
 
     asyncio.run(story())
     assert begun == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0]
+
+
+def test_what_is_in_a_hurry_waits_no_longer_than_it_may_and_says_so_ever_less_often() -> None:
+    clock, begun = FakeClock(), []
+
+    async def work() -> None:
+        begun.append(clock.monotonic() - 1000.0)
+        raise RuntimeError("it broke")
+
+    async def story() -> None:
+        async with beside(kept_up("the work", work, clock, most=5.0)):
+            await clock.advance(1000.0)
+
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(story())
+    assert begun[:6] == [0.0, 1.0, 3.0, 7.0, 12.0, 17.0]
+    assert begun[-1] == 997.0
+    assert 5 < len(logs) < 20
+    assert logs[-1]["in_s"] == 5.0
 
 
 def test_what_ends_well_is_not_begun_again() -> None:

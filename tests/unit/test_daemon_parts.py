@@ -96,6 +96,25 @@ def test_a_repository_that_never_was_complete_lags_from_when_it_came() -> None:
     assert lags.since_complete(51.0) == {}
 
 
+def test_the_ends_of_passes_are_known_by_their_age() -> None:
+    lags = Lags()
+    assert lags.ages(ROCKET, 10.0) == (None, None)
+    lags.ended(ROCKET, caught_up=True, complete=True, now=20.0)
+    lags.ended(ROCKET, caught_up=False, complete=False, now=30.0)
+    assert lags.ages(ROCKET, 50.0) == (20.0, 30.0)
+
+
+def test_a_calm_pass_is_written_down_every_ten_minutes() -> None:
+    calms = Calms()
+    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 100.0)
+    told = []
+    for now in range(100, 2000, 100):
+        calms.ended(ROCKET, replace(WISH, calm=CALM), CALM, float(now))
+        if calms.is_unrecorded(ROCKET, float(now)):
+            told.append(now)
+    assert told == [700, 1300, 1900]
+
+
 WISH = Wish((RepoSettings(name="acme/rocket"),), mode=Mode(look=False))
 CALM = Calm("mark", Report(runs=3, found=4, kept=4))
 

@@ -16,6 +16,7 @@ from artifact_sync.errors import (
     Reason,
     Unreachable,
 )
+from artifact_sync.events import Noticed
 from artifact_sync.model import Failure, RepoName, RunKey
 from artifact_sync.report import Report
 from artifact_sync.schedule import Why
@@ -24,6 +25,14 @@ from artifact_sync.sync import Wish
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 EVERY_MINUTE = RepoSettings(name="acme/rocket", interval=60.0)
+
+
+class Seen:
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def notify(self, event: object) -> None:
+        self.events.append(event)
 
 
 class Quiet:
@@ -134,6 +143,25 @@ def test_a_user_who_waits_gets_a_pass_that_begins_after_the_one_that_runs() -> N
     kit = Kit(EVERY_MINUTE)
     kit.engine.hold = asyncio.Event()
     assert kit.story(tell) == 1
+
+
+def test_a_user_who_waits_sees_what_the_pass_before_does_and_then_only_the_own_one() -> None:
+    async def tell(kit: Kit) -> list[object]:
+        seen = Seen()
+        counter = Counter(kit.daemon, kit.board, kit.clock.now())
+        asked = asyncio.ensure_future(counter.carry_out(Wish((EVERY_MINUTE,)), seen))
+        await settle()
+        first, own = kit.engine.observers
+        first.notify(Noticed("the one before"))
+        kit.engine.hold.set()  # type: ignore[union-attr]
+        await asked
+        first.notify(Noticed("nobody's any more"))
+        own.notify(Noticed("the own one"))
+        return seen.events
+
+    kit = Kit(EVERY_MINUTE)
+    kit.engine.hold = asyncio.Event()
+    assert kit.story(tell) == [Noticed("the one before"), Noticed("the own one")]
 
 
 def test_an_unreachable_service_is_probed_by_one_repository_at_a_time() -> None:

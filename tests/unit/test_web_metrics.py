@@ -194,6 +194,37 @@ def test_five_hundred_repositories_have_labels_of_their_own_and_no_more() -> Non
     assert metrics.counts.passes["other", "complete"] == 1500
 
 
+def test_labels_of_the_departed_are_taken_back_for_those_that_are_looked_after() -> None:
+    labels = Labels(most=3)
+    metrics = Metrics(FakeClock(), labels)
+    names = [RepoName("o", it) for it in ("mine", "a", "b", "c", "new", "a")]
+    present = {"o/mine", "o/a", "o/b", "o/c"}
+    labels.looked_after = lambda: present
+    for repo in names[:4]:
+        metrics.notify(RepoEnded(repo, Report()))
+    present = {"o/mine", "o/new"}
+    scrape(metrics)
+    for repo in names[4:]:
+        metrics.notify(RepoEnded(repo, Report()))
+    assert metrics.counts.passes == {
+        ("o/mine", "complete"): 1,
+        ("other", "complete"): 1,
+        ("o/new", "complete"): 1,
+        ("o/a", "complete"): 1,
+    }
+
+
+def test_the_departed_take_no_label_from_each_other_and_a_full_house_is_looked_at_once() -> None:
+    labels, looks = Labels(most=1), []
+    present = ["o/a"]
+    labels.looked_after = lambda: looks.append(1) or present  # type: ignore[func-returns-value]
+    assert [labels.of(it) for it in ("o/a", "o/b", "o/c", "o/b")] == ["o/a", *["other"] * 3]
+    assert len(looks) == 1
+    present = ["o/b"]
+    labels.look_again()
+    assert [labels.of(it) for it in ("o/c", "o/b", "o/a")] == ["other", "o/b", "other"]
+
+
 def test_no_name_breaks_the_format() -> None:
     names = ['a"} 1\nx{y="', "b\\", "c\ud800", "d\x00\x1b[31m", "é\u202e", "{}=,#"]
     metrics = Metrics(FakeClock())

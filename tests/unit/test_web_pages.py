@@ -3,18 +3,19 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import structlog
+from fake_desk import wait_for
 from web_trial import HOOK, FakeClock, FakeDesk, Trial, request, run_complete, signed, web
 
-from artifact_sync.errors import UsageError
+from artifact_sync.errors import DiskError, UsageError
 from artifact_sync.settings import WebSettings
 from artifact_sync.web.app import application
-from artifact_sync.web.front import Front, opened
+from artifact_sync.web.front import Front, Limits, opened
 from artifact_sync.web.metrics import Metrics
 from artifact_sync.web.server import serving
 
@@ -95,6 +96,90 @@ def test_a_bug_answers_500_without_a_word_of_it_and_goes_to_the_log(tmp_path: Pa
         answer = get("/api/status", tmp_path, Broken())
     assert (answer.status_code, answer.text) == (500, "internal error; see the log\n")
     assert [it["event"] for it in logs] == ["an HTTP request failed in a way that is a bug"]
+
+
+@dataclass
+class SlowDesk(FakeDesk):
+    """Answers when it may, and counts how often it was asked."""
+
+    asked: int = 0
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    error: Exception | None = None
+
+    async def status(self) -> dict[str, Any]:
+        self.asked += 1
+        await self.go_on.wait()
+        if self.error is not None:
+            raise self.error
+        return {"asked": self.asked}
+
+
+def test_a_status_is_worked_out_once_for_all_who_ask_within_a_second(tmp_path: Path) -> None:
+    async def story() -> list[int]:
+        async with web(tmp_path, desk=(desk := SlowDesk())) as trial, client(trial) as http:
+            at_once = [asyncio.ensure_future(http.get("/api/status")) for _ in range(20)]
+            await wait_for(lambda: desk.asked == 1)
+            desk.go_on.set()
+            answers = await asyncio.gather(*at_once)
+            trial.clock.seconds += 0.9
+            answers.append(await http.get("/api/status"))
+            trial.clock.seconds += 0.2
+            answers.append(await http.get("/api/status"))
+            return [it.json()["asked"] for it in answers]
+
+    assert asyncio.run(story()) == [1] * 21 + [2]
+
+
+def test_a_status_that_does_not_come_is_503_in_words_and_keeps_nothing_else_waiting(
+    tmp_path: Path,
+) -> None:
+    async def story() -> list[tuple[int, str]]:
+        limits, desk = Limits(answer=0.2), SlowDesk()
+        async with web(tmp_path, desk=desk, limits=limits) as trial, client(trial) as http:
+            late = [await http.get("/api/status") for _ in range(2)]
+            others = [await http.get(path) for path in ("/readyz", "/healthz")]
+            assert desk.asked == 1
+            desk.go_on.set()
+            found = [*late, *others, await http.get("/api/status")]
+            return [(it.status_code, it.text) for it in found]
+
+    words = "no answer in time: the ledger or a disk is slow, or hangs; ask again later\n"
+    assert asyncio.run(story()) == [
+        *[(503, words)] * 2,
+        (200, "ready\n"),
+        (200, "ok\n"),
+        (200, '{"asked": 1}\n'),
+    ]
+
+
+def test_a_readiness_that_does_not_come_is_503_in_words(tmp_path: Path) -> None:
+    class Stuck(FakeDesk):
+        async def unready(self) -> tuple[str, ...]:
+            await asyncio.Event().wait()
+            return ()
+
+    async def story() -> httpx.Response:
+        limits = Limits(answer=0.1)
+        async with web(tmp_path, desk=Stuck(), limits=limits) as trial, client(trial) as http:
+            return await http.get("/readyz")
+
+    answer = asyncio.run(story())
+    assert (answer.status_code, answer.text[:17]) == (503, "no answer in time")
+
+
+def test_a_ledger_that_cannot_be_read_is_503_in_words_and_asked_again(tmp_path: Path) -> None:
+    async def story() -> list[tuple[int, str]]:
+        desk = SlowDesk(error=DiskError("the ledger cannot\nbe read"))
+        desk.go_on.set()
+        async with web(tmp_path, desk=desk) as trial, client(trial) as http:
+            bad = await http.get("/api/status")
+            desk.error = None
+            return [(it.status_code, it.text) for it in (bad, await http.get("/api/status"))]
+
+    with structlog.testing.capture_logs() as logs:
+        found = asyncio.run(story())
+    assert found == [(503, "the ledger cannot\\nbe read\n"), (200, '{"asked": 2}\n')]
+    assert logs == []
 
 
 @dataclass
@@ -256,11 +341,38 @@ def test_a_client_that_holds_its_connection_does_not_hold_the_end_up(tmp_path: P
     assert asyncio.run(story()) < 3.0
 
 
+def test_requests_that_outlive_their_connections_take_up_room() -> None:
+    free, begun = asyncio.Event(), []
+
+    async def app(*_: object) -> None:
+        begun.append(1)
+        await free.wait()
+
+    async def abandon(port: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+        writer.transport.abort()
+
+    async def story() -> None:
+        listen = WebSettings(listen="127.0.0.1:0")
+        async with serving(lambda: listen, app, Limits(connections=4)) as origin:
+            for _ in range(10):
+                await abandon(int(origin.rsplit(":", 1)[1]))
+            assert len(begun) == 4
+            free.set()
+            async with httpx.AsyncClient() as http:
+                assert (await http.get(origin)).status_code == 500  # this application says nothing
+
+    asyncio.run(story())
+
+
 def test_without_the_extra_the_word_says_what_to_install() -> None:
     program = """
 import asyncio, sys
 sys.modules[sys.argv[1]] = None
-from artifact_sync.errors import UsageError
+from artifact_sync.errors import DiskError, UsageError
 from artifact_sync.web.front import opened
 async def main():
     async with opened(None):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -111,3 +112,23 @@ def test_a_new_secret_counts_without_a_restart_and_a_flood_reads_once(tmp_path: 
     assert gone.secrets == ()
     assert gone.problem.startswith(f"webhook secret file {path}: cannot be read")
     assert readings == 3
+
+
+def test_a_disk_that_hangs_is_waited_for_so_long_and_asked_once() -> None:
+    free, readings = threading.Event(), []
+
+    def read() -> tuple[bytes, ...]:
+        readings.append(1)
+        assert free.wait(10)
+        return (b"late",)
+
+    async def story() -> list[Known]:
+        secrets = Secrets(read, FakeClock())
+        found = [await secrets.known(0.05), await secrets.known(0.05)]
+        free.set()
+        return [*found, await secrets.known(10)]
+
+    *late, known = asyncio.run(story())
+    assert [it.problem[:34] for it in late] == ["they could not be read in time: a "] * 2
+    assert known.secrets == (b"late",)
+    assert len(readings) == 1

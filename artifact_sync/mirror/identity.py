@@ -1,0 +1,76 @@
+"""Which mirror stands at a root: its random id, in a file. What a ledger says is not known here."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import DiskError
+from artifact_sync.mirror.contents import create, finish, reading
+from artifact_sync.mirror.faults import disk_errors, in_the_way
+from artifact_sync.mirror.folders import open_folder
+from artifact_sync.mirror.layout import OWN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.mirror.folders import Folder
+
+ID = "id"
+_NEW = "id.new"
+_LONGEST = 64
+_FORM = re.compile(r"[0-9a-f]{32}")
+
+
+def new_id() -> str:
+    """An id that no other mirror has."""
+    return secrets.token_hex(16)
+
+
+def read_id(root: Path) -> str | None:
+    """The id of the mirror at a root; None where there is none. Empty as its file: a user's word.
+
+    By that word the root is the mirror that the ledger knows. ``DiskError`` for any other text.
+    """
+    path = root / OWN / ID
+    with disk_errors(str(path), root):
+        content = _content(root)
+    text = content.decode("ascii", "replace").strip() if content is not None else None
+    if text and not _FORM.fullmatch(text):
+        raise DiskError(
+            f"{path} holds no mirror's id: put the file back from a backup, or empty it if the"
+            " ledger is this mirror's"
+        )
+    return text
+
+
+def _content(root: Path) -> bytes | None:
+    try:
+        folder = open_folder(root / OWN)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or in_the_way(error):
+            return None
+        raise
+    with folder:
+        return _read(folder)
+
+
+def _read(folder: Folder) -> bytes | None:
+    with reading(folder, ID) as fd:
+        return os.read(fd, _LONGEST) if fd is not None else None
+
+
+def write_id(root: Path, mirror: str) -> None:
+    """Give the mirror at a root its id, atomic, and durable when this returns. ``DiskError``.
+
+    To be called by the holder of the mirror's lock.
+    """
+    with disk_errors(str(root / OWN / ID), root), open_folder(root / OWN) as folder:
+        with suppress(FileNotFoundError):
+            folder.remove(_NEW)  # what a crash left
+        finish(create(folder, _NEW, f"{mirror}\n".encode()), 0o600, durable=True)
+        folder.take(ID, folder, _NEW, fresh=False)
+        folder.sync()

@@ -1,0 +1,84 @@
+"""Whether a mirror and a ledger belong together: both keep the mirror's id. Opens neither."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import UsageError
+from artifact_sync.mirror.identity import ID, new_id, read_id, write_id
+from artifact_sync.mirror.layout import OWN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.offload import Offload
+    from artifact_sync.ports import Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """What tells whether a ledger is about the mirror at the root."""
+
+    held: str | None
+    """The id in the ledger."""
+    here: str | None
+    """The id at the root; None: none. Empty: the user says that this is the ledger's mirror."""
+    inside: bool
+    """Whether the ledger's file goes where the mirror goes."""
+    used: bool
+    """Whether the ledger knows mirrored files."""
+
+    @property
+    def agreed(self) -> str | None:
+        """The id for both; empty: still to be made. None: they do not belong together."""
+        if self.here == "":
+            return self.held or ""
+        if self.held is not None:
+            return self.held if self.here == self.held else None
+        # an older version kept no ids: only a ledger inside is then known to be this mirror's
+        return (self.here or "") if self.inside or not self.used else None
+
+
+async def check_bond(root: Path, ledger: Ledger, *, inside: bool, offload: Offload) -> Bond:
+    """What binds the two; nothing is written. ``UsageError``: they do not belong together."""
+    held = await ledger.mirror()
+    used = held is None and not inside and await _used(ledger)
+    bond = Bond(held, await offload(read_id, root), inside, used)
+    if bond.agreed is None:
+        raise _strangers(root, known=bond.here is not None)
+    return bond
+
+
+async def bind(root: Path, ledger: Ledger, *, inside: bool, offload: Offload) -> None:
+    """Let both keep the mirror's id, if one of them has none. ``UsageError``, as above.
+
+    The root's comes first: an id that only the ledger has would be that of a mirror not there.
+    """
+    bond = await check_bond(root, ledger, inside=inside, offload=offload)
+    mirror = bond.agreed or new_id()
+    if bond.here != mirror:
+        await offload(write_id, root, mirror)
+    if await ledger.claim_mirror(mirror) != mirror:
+        raise _strangers(root, known=True)  # another process has been faster
+
+
+async def _used(ledger: Ledger) -> bool:
+    async with aclosing(ledger.mirrored()) as rows:
+        async for _ in rows:
+            return True
+    return False
+
+
+def _strangers(root: Path, *, known: bool) -> UsageError:
+    what = (
+        f"the ledger belongs to another mirror than the one at {root}"
+        if known
+        else f"the ledger belongs to a mirror that is not at {root}"
+    )
+    return UsageError(
+        f"{what}: mount or set mirror.root to the ledger's mirror, or give this root a ledger of"
+        f" its own (ledger.url). If it is the ledger's mirror, say so once by making"
+        f" {root / OWN / ID} an empty file"
+    )
