@@ -1,9 +1,15 @@
-"""Blocking work off the event loop: disk, hashing. Cancelling a waiter never abandons the work."""
+"""Blocking work off the event loop: what must be waited for, what need not, and their threads."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +20,7 @@ T = TypeVar("T")
 
 
 class Offload:
-    """Runs blocking calls on an executor's threads."""
+    """Runs blocking calls on an executor's threads. Cancelling a waiter never abandons the work."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -39,3 +45,100 @@ class Offload:
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call to its end and return what it returns."""
         return await self.finish(self.start(call, *args, **kwargs))
+
+
+class Chores:
+    """Runs blocking calls that change nothing: who is cancelled leaves at once, whatever hangs."""
+
+    def __init__(self, executor: Executor | None = None) -> None:
+        """None: the event loop's own, which name lookups can fill."""
+        self._executor = executor
+
+    async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking call and return what it returns."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """Something to do, and who is told of the outcome."""
+
+    future: Future[Any]
+    work: Callable[[], Any]
+
+    def carry_out(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.work()
+        except BaseException as error:  # noqa: BLE001 - the caller is waiting for it
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
+class Threads(ThreadPoolExecutor):
+    """At most so many threads; one that hangs does not keep the process from ending.
+
+    The standard library's are waited for without a limit, by ``shutdown`` and once more when the
+    interpreter exits. ``patience``: seconds that ``shutdown`` waits for what is at work.
+    """
+
+    def __init__(self, most: int, name: str, *, patience: float = 0.0) -> None:
+        super().__init__(most, thread_name_prefix=name)  # an event loop takes no other kind
+        self._most = most
+        self._name = name
+        self._patience = patience
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._begun: list[threading.Thread] = []
+        self._unfinished = 0
+        self._ended = False
+        self._changing = threading.Lock()
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have a thread call this. ``RuntimeError`` after ``shutdown``."""
+        call = _Call(Future(), lambda: fn(*args, **kwargs))
+        with self._changing:
+            if self._ended:
+                raise RuntimeError("these threads have been told to end")
+            self._unfinished += 1
+            self._calls.put(call)
+            if len(self._begun) < min(self._unfinished, self._most):
+                self._begin()
+        return call.future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
+        """Take no more calls. ``wait``: for those that were taken, as long as the patience lasts.
+
+        ``cancel_futures``: those that no thread has begun are dropped.
+        """
+        with self._changing:
+            self._ended = True
+        if cancel_futures:
+            self._drop()
+        for _ in self._begun:
+            self._calls.put(None)
+        until = time.monotonic() + self._patience
+        for thread in self._begun if wait else ():
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _drop(self) -> None:
+        with suppress(Empty):
+            while True:
+                call = self._calls.get_nowait()
+                if call is not None:
+                    call.future.cancel()
+
+    def _begin(self) -> None:
+        name = f"{self._name}_{len(self._begun)}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        thread.start()
+        self._begun.append(thread)
+
+    def _serve(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call.carry_out()
+            del call  # what it holds is nobody's any more
+            with self._changing:
+                self._unfinished -= 1

@@ -65,7 +65,8 @@ def _traffic(state: DaemonState) -> Iterator[str]:
         limit = f" (limit {size(state.limit)}/s)" if state.limit is not None else ""
         yield f"{_count(state.downloads, 'download')} at {size(state.rate)}/s{limit}"
     if state.queue:
-        yield f"due and waiting for room: {state.queue:,}"
+        what = "room" if state.service.reachable else "the service"
+        yield f"due and waiting for {what}: {state.queue:,}"
 
 
 def _service(state: ServiceState, now: datetime) -> Iterator[str]:

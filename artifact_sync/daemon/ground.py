@@ -57,7 +57,8 @@ class Ground:
     @property
     def troubles(self) -> tuple[str, ...]:
         """What is wrong, a sentence each."""
-        short = f"no room for {len(self._short)} repositories on the mirror's disk"
+        count = len(self._short)
+        short = f"no room on the mirror's disk for {count} repositor{'y' if count == 1 else 'ies'}"
         return tuple(filter(None, (self.gone, short if self._short else "")))
 
     async def look(self) -> None:

@@ -274,8 +274,7 @@ class Daemon:
             listed = [repo async for repo in repositories]
         added, gone = self.roster.found(org, listed)
         if added or gone:
-            _log.info("the organisation's repositories have changed", org=org, new=len(added),
-                      gone=len(gone))  # fmt: skip
+            _log.info("organisation listed", org=org, new=len(added), gone=len(gone))
             self._assign()
         now = self.engine.clock.monotonic()
         self.lags.ended(RepoName(org, STAR), caught_up=True, complete=False, now=now)

@@ -77,7 +77,7 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     offload = stack.enter_context(_offload(config))
     if rehearse and not (root / OWN).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
-    if config.mirror.must_be_mounted and not rehearse:
+    if config.mirror.must_be_mounted:
         await offload(check_mounted, root)
     mirror = await offload(DiskMirror, root, durability=config.mirror.durability)
     if not rehearse:

@@ -378,7 +378,7 @@ def test_a_star_follows_the_organisation(owner: DaemonUser, own_service: Running
         assert known() == everyone - {DOCS} | {"acme/newcomer"}
         world.repos.update(kept | {gone.name: gone})
         daemon.wait_for(lambda: known() == everyone | {"acme/newcomer"})
-        lines = daemon.said("the organisation's repositories have changed")
+        lines = daemon.said("organisation listed")
         assert [(line["new"], line["gone"]) for line in lines] == [(3, 0), (1, 0), (0, 1), (1, 0)]
         assert daemon.end() == 0
 

@@ -46,7 +46,7 @@ def test_a_busy_one_says_what_it_does_and_what_keeps_it_from_more() -> None:
         "acme/rocket: under way for 1m (webhook), 12 of 40 files, 3.0 MiB, 1 failed",
         "acme/website: under way for 2s (interval)",
         "3 downloads at 2.5 MiB/s (limit 50.0 MiB/s)",
-        "due and waiting for room: 1",
+        "due and waiting for the service: 1",
         "trouble: no space: 3 B are free",
         "the service cannot be reached (began 1h ago): no answer",
         "/etc/c.toml was not taken as it is now:",

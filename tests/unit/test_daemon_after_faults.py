@@ -45,7 +45,7 @@ def test_a_pass_that_has_fetched_nothing_does_not_prove_that_there_is_room() -> 
             said.append(ground.troubles)
         return said
 
-    short = ("no room for 1 repositories on the mirror's disk",)
+    short = ("no room on the mirror's disk for 1 repository",)
     assert Kit(*EVERY_HOUR).story(tell) == [short, short, ()]
 
 

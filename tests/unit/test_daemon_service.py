@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from itertools import pairwise
 
 import pytest
@@ -164,6 +165,15 @@ def test_a_user_who_waits_sees_what_the_pass_before_does_and_then_only_the_own_o
     assert kit.story(tell) == [Noticed("the one before"), Noticed("the own one")]
 
 
+def test_the_version_is_read_once_at_the_start() -> None:
+    async def tell(kit: Kit) -> tuple[str, str]:
+        counter = Counter(kit.daemon, kit.board, kit.clock.now())
+        read, counter.version = counter.live().version, "0.0"
+        return read, counter.live().version
+
+    assert Kit(EVERY_MINUTE).story(tell) == (version("artifact-sync"), "0.0")
+
+
 def test_an_unreachable_service_is_probed_by_one_repository_at_a_time() -> None:
     async def tell(kit: Kit) -> tuple[list[tuple[int, str]], bool, int]:
         await kit.clock.advance(1.0)
@@ -235,7 +245,7 @@ def test_what_found_no_room_is_tried_again_when_there_is_some() -> None:
 
     kit = Kit(EVERY_MINUTE)
     said, looks, after = kit.story(tell)
-    assert said == ("no room for 1 repositories on the mirror's disk",)
+    assert said == ("no room on the mirror's disk for 1 repository",)
     assert looks == [1]
     assert after == ()
 

@@ -4,6 +4,8 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+import pytest
+
 from artifact_sync.model import RepoName
 from artifact_sync.schedule import (
     Agenda,
@@ -146,15 +148,138 @@ def test_a_single_blip_is_not_spoken_of() -> None:
     assert day.end(A, UNREACHABLE) == ()
     day.wake(A)
     day.wait(1)
-    day.take(1)
+    assert day.take(2) == [B, A]
     assert day.end(A, WELL) == ()
+    assert day.end(B, WELL) == ()
 
 
-def test_a_refused_token_makes_an_outage_at_once() -> None:
-    day = Day(A, B)
+def test_a_token_that_is_refused_to_two_or_to_the_only_one_makes_an_outage() -> None:
+    day = Day(A, B, C)
     day.take()
-    assert day.end(A, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+    assert day.end(A, REFUSED) == ()
+    assert day.end(B, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+    assert day.end(C, REFUSED) == ()
+    alone = Day(A)
+    alone.take()
+    assert alone.end(A, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+
+
+def test_one_that_is_refused_and_one_that_reaches_nothing_make_no_outage_together() -> None:
+    day = Day(A, B, C)
+    day.take()
+    assert day.end(A, REFUSED) == ()
+    assert day.end(B, UNREACHABLE) == ()
+    assert day.end(C, UNREACHABLE) == (BEGAN,)
+
+
+# While it is only suspected
+
+
+def rested(*repos: RepoName) -> Day:
+    """All of them were looked at a minute ago, one a second, and nothing is due for long."""
+    day = Day(*repos)
+    day.take()
+    for repo in repos:
+        day.end(repo, WELL)
+        day.wait(1)
+    day.wait(60)
+    return day
+
+
+def begin(day: Day, repo: RepoName) -> None:
+    day.wake(repo)
+    assert day.take() == [repo]
+
+
+@pytest.mark.parametrize("ended", [UNREACHABLE, REFUSED])
+def test_a_suspicion_is_looked_into_at_once_by_the_one_that_was_well_last(ended: Ended) -> None:
+    day = rested(A, B, C)
+    begin(day, A)
+    assert day.end(A, ended) == ()
+    assert day.next_in() == 0
+    assert day.take() == [C]
+    assert day.take() == []
+    assert day.end(C, ended) == (OutageBegan(ended.verdict, ended.error),)
+    assert day.next_in() == 5
+
+
+@pytest.mark.parametrize("ended", [UNREACHABLE, REFUSED])
+def test_a_suspicion_that_is_not_borne_out_is_the_repositorys_own_trouble(ended: Ended) -> None:
+    day = rested(A, B, C)
+    begin(day, A)
+    day.end(A, ended)
+    assert day.take() == [C]
+    assert day.end(C, WELL) == (RepoFailing(A, ended.error),)
+    for delay in (60, 120, 240):
+        assert day.wait_until_due() == delay
+        assert day.take() == [A]
+        assert day.end(A, ended) == ()
+        assert day.take() == []
+    assert day.reachable
+
+
+def test_the_list_that_the_one_sent_has_read_is_enough_though_it_goes_on_for_hours() -> None:
+    day = rested(A, B)
+    begin(day, A)
+    day.end(A, REFUSED)
+    assert day.take() == [B]
+    assert day.agenda.answered(B, day.moment) == (RepoFailing(A, "the token is refused"),)
+    assert day.agenda.answered(B, day.moment) == ()
+
+
+def test_an_answer_to_a_pass_from_before_the_suspicion_does_not_clear_it() -> None:
+    day = rested(A, B, C)
+    begin(day, B)
+    day.wait(1)
+    begin(day, A)
+    day.wait(1)
+    day.end(A, REFUSED)
+    assert day.end(B, WELL) == ()
+    assert day.take() == [B]
+    assert day.end(B, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+
+
+def test_without_room_a_suspicion_has_to_wait() -> None:
+    day = rested(A, B)
+    begin(day, A)
+    day.end(A, REFUSED)
+    assert day.take(room=0) == []
+    assert day.take(room=1) == [B]
+
+
+def test_a_suspect_that_is_taken_away_is_suspected_of_nothing() -> None:
+    day = rested(A, B, C)
+    begin(day, A)
+    day.end(A, REFUSED)
+    day.agenda.assign(dict.fromkeys((B, C), Interval(3600)), day.moment)
+    assert day.take() == []
+
+
+def test_one_whose_trouble_is_known_as_its_own_bears_no_witness() -> None:
+    day = rested(A, B, C)
+    begin(day, A)
+    day.end(A, REFUSED)
+    assert day.take() == [C]
+    day.end(C, WELL)
+    day.wait_until_due()
+    assert day.take() == [A]
+    day.wake(B)
+    assert day.take() == [B]
     assert day.end(B, REFUSED) == ()
+    assert day.end(A, REFUSED) == ()
+    assert day.take() == [C]
+    assert day.end(C, WELL) == (RepoFailing(B, "the token is refused"),)
+
+
+def test_where_all_others_have_troubles_of_their_own_the_last_one_makes_an_outage() -> None:
+    day = rested(A, B)
+    begin(day, A)
+    day.end(A, REFUSED)
+    assert day.take() == [B]
+    day.end(B, WELL)
+    day.wait(1)
+    begin(day, B)
+    assert day.end(B, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
 
 
 def test_however_many_reach_nothing_it_is_said_once() -> None:
@@ -200,15 +325,46 @@ def test_probes_take_turns_among_the_repositories() -> None:
 def test_a_probe_goes_out_though_nothing_is_due() -> None:
     day = Day(A, B)
     day.take()
-    day.end(A, WELL)
-    day.end(B, REFUSED)
+    day.end(A, UNREACHABLE)
+    day.wait(1)
+    assert day.end(B, UNREACHABLE) == (BEGAN,)
     day.wait(5)
-    assert day.take() == [B]
-    day.end(B, REFUSED)
-    day.wake(B)
-    day.agenda.assign({A: Interval(3600)}, day.moment)
-    day.wait(10)
     assert day.take() == [A]
+    day.end(A, UNREACHABLE)
+    day.wake(A)
+    day.agenda.assign({B: Interval(3600)}, day.moment)
+    day.wait(10)
+    assert day.take() == [B]
+
+
+def test_probes_go_to_those_that_were_well_before_those_that_were_not() -> None:
+    day = rested(A, B, C, D)
+    for repo in (A, B):
+        day.wake(repo)
+    day.take()
+    day.end(A, UNREACHABLE)
+    day.wait(1)
+    assert day.end(B, UNREACHABLE) == (BEGAN,)
+    probed = []
+    for _ in range(6):
+        day.wake(A)
+        day.wait_until_due()
+        probed.append(day.probe(UNREACHABLE)[0])
+    assert probed == [D, C, A, B, D, C]
+
+
+def test_one_that_is_refused_for_itself_does_not_turn_an_outage_into_a_refused_token() -> None:
+    day = rested(A, B)
+    begin(day, A)
+    day.end(A, REFUSED)
+    assert day.take() == [B]
+    day.end(B, WELL)
+    day.wait(1)
+    begin(day, B)
+    assert day.end(B, UNREACHABLE) == (BEGAN,)
+    day.wait(5)
+    assert day.probe(REFUSED) == (A, ())
+    assert day.agenda.outage.kind is Verdict.UNREACHABLE
 
 
 def test_without_room_no_probe_goes_out() -> None:
@@ -335,7 +491,31 @@ def test_passes_that_began_after_its_end_can_begin_another() -> None:
     day.wait(1)
     assert day.take() == [B, C]
     assert day.end(B, UNREACHABLE) == ()
-    assert day.end(C, UNREACHABLE) == (BEGAN,)
+    assert day.take() == [A]
+    assert day.end(A, UNREACHABLE) == (BEGAN,)
+
+
+@pytest.mark.parametrize("ended", [UNREACHABLE, REFUSED])
+def test_those_that_fail_again_after_another_has_ended_it_are_failing_for_themselves(
+    ended: Ended,
+) -> None:
+    day = rested(A, B, C)
+    for repo in (A, B):
+        day.wake(repo)
+    day.take()
+    day.end(A, ended)
+    day.end(B, ended)
+    assert not day.reachable
+    day.wait(5)
+    assert day.probe(WELL)[0] == C
+    day.wait(1)
+    assert day.take() == [A, B]
+    assert day.end(A, ended) == ()
+    assert day.end(B, ended) == ()
+    assert day.take() == [C]
+    assert day.end(C, WELL) == (RepoFailing(A, ended.error), RepoFailing(B, ended.error))
+    assert day.wait_until_due() == 60
+    assert day.take() == [A, B]
 
 
 def test_the_first_that_reached_nothing_is_not_put_off_for_it_after_the_outage() -> None:
