@@ -10,6 +10,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import ConfigError
+from artifact_sync.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,9 +70,7 @@ def read_token(settings: SourceSettings, environ: Mapping[str, str]) -> Token | 
 def _from_file(path: Path, environ: Mapping[str, str]) -> Token:
     """The token in a file that only its owner may open, or that systemd guards."""
     try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            raw = file.read(_LONGEST + 1)
+        raw, mode = read_regular(path, _LONGEST + 1)
     except OSError as error:
         hint = "write the token into it, or correct source.token_file"
         why = error.strerror or type(error).__name__

@@ -5,24 +5,35 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, get_args
 
 import click
 
 from artifact_sync.cli.options import common, root
 from artifact_sync.errors import ExitCode
+from artifact_sync.offload import Threads
 from artifact_sync.settings import LogFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from types import FrameType
 
     from artifact_sync.cli.options import Session
     from artifact_sync.credentials import Token
     from artifact_sync.daemon.supervisor import Supervisor
     from artifact_sync.settings import Config, SourceSettings
     from artifact_sync.wiring.service import Service
+
+_LOOKUPS = 8
+"""Threads for name lookups, which take as long as the system's resolver likes."""
+
+_AT_ONCE = 1.5
+"""Seconds after a second signal by which the process has ended, whatever hangs."""
 
 
 @click.command(
@@ -57,7 +68,15 @@ def command(*, config_file: Path | None, root: Path | None, log_format: LogForma
     load = _loader(config_file, root, known)
     config = load()
     log.set_up(known.verbosity, known.mask, log_format=log_format or config.daemon.log_format)
-    return asyncio.run(_serve(config, load, known))
+    with asyncio.Runner(loop_factory=event_loop) as runner:
+        return runner.run(_serve(config, load, known))
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """A loop whose own threads, which look names up, are not waited for at the end."""
+    loop = asyncio.new_event_loop()
+    loop.set_default_executor(Threads(_LOOKUPS, "lookup"))
+    return loop
 
 
 def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
@@ -122,21 +141,39 @@ class _Life:
 
 @contextmanager
 def _signals(life: _Life) -> Iterator[None]:
-    """Stop on SIGTERM and SIGINT, reload on SIGHUP, where the platform has them."""
-    loop = asyncio.get_running_loop()
+    """Stop on SIGTERM and SIGINT, reload on SIGHUP, where the platform has them.
+
+    The handlers are Python's own, not the loop's: those wait for the loop, which may itself wait.
+    """
+    loop, ends = asyncio.get_running_loop(), _ends_at_second()
     actions = {signal.SIGTERM: life.stop, signal.SIGINT: life.stop}
     if hasattr(signal, "SIGHUP"):
         actions[signal.SIGHUP] = life.reload
-    try:
-        for number, action in actions.items():
-            loop.add_signal_handler(number, action)
-    except NotImplementedError:  # Windows: handlers run on the main thread, which is the loop's
-        for number, action in actions.items():
-            signal.signal(number, lambda *_, action=action: loop.call_soon_threadsafe(action))
-        yield
-        return
+
+    def told(number: int, _: FrameType | None) -> None:
+        action = actions[signal.Signals(number)]
+        if action == life.stop:
+            ends.put(None)
+        with suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(action)
+
+    before = {number: signal.signal(number, told) for number in actions}
     try:
         yield
     finally:
-        for number in actions:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _ends_at_second() -> SimpleQueue[None]:
+    """What is put here twice ends the process soon, even if it cannot come to its end in order."""
+    told: SimpleQueue[None] = SimpleQueue()  # a signal handler may put into it at any moment
+
+    def watch() -> None:
+        told.get()
+        told.get()
+        time.sleep(_AT_ONCE)
+        os._exit(ExitCode.INTERRUPTED)
+
+    threading.Thread(target=watch, name="second signal", daemon=True).start()
+    return told

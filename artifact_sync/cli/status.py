@@ -108,7 +108,10 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
     if repos:
         lines += table(_rows(repos, daemon, now))
     else:
-        lines += [f"nothing is mirrored in {config.mirror.root} yet, or its disk is not mounted: artifact-sync sync ORG/REPO mirrors"]
+        lines.append(
+            f"nothing is mirrored in {config.mirror.root} yet, or its disk is not mounted:"
+            " artifact-sync sync ORG/REPO begins a mirror"
+        )
     return lines + [printable(errors[repo]) for repo in sorted(errors)]
 
 

@@ -7,6 +7,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.errors import ConfigError
+from artifact_sync.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,8 +43,7 @@ class Document:
 def read(path: Path) -> Document:
     """Read a file; ``ConfigError`` when it is not there, not readable, or not TOML."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(_MOST_BYTES + 1)
+        raw, _ = read_regular(path, _MOST_BYTES + 1)
     except FileNotFoundError:
         hint = "artifact-sync config init writes one"
         raise ConfigError([f"{path}: there is no such file; {hint}"], path) from None

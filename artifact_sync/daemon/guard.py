@@ -12,6 +12,7 @@ from artifact_sync.audit import Auditor
 from artifact_sync.daemon.companions import first_of
 from artifact_sync.daemon.desk import WatchState
 from artifact_sync.daemon.judge import WatchParts
+from artifact_sync.daemon.patience import Patience
 from artifact_sync.daemon.watch import MirrorWatch
 from artifact_sync.errors import ArtifactSyncError
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.audit import Finding
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.service import Daemon
-    from artifact_sync.model import RepoName
+    from artifact_sync.model import MirrorPath, RepoName
 
 _log = structlog.get_logger(__name__)
 
@@ -37,6 +38,9 @@ class Guard:
         busy = daemon.passes.is_busy
         self._parts = WatchParts(self._auditor, engine.clock, root, busy, self._tell, self._missed)
         self._watch: MirrorWatch | None = None
+        self._patience = Patience()
+        self._waiting: dict[MirrorPath, Finding] = {}
+        """What is to be restored in a while."""
         self._changed = asyncio.Event()
         daemon.must_look = self._must_look
 
@@ -76,6 +80,18 @@ class Guard:
     def _tell(self, findings: Sequence[Finding]) -> None:
         """A line a run, and the repair if it is wanted."""
         restoring = self._engine.config.mirror.watch == "restore"
+        new = [finding for finding in findings if finding.path not in self._waiting]
+        self._log(new, restoring=restoring)
+        self._waiting |= {it.path: it for it in findings if restoring or it.path in self._waiting}
+        if restoring:
+            now = self._engine.clock.monotonic()
+            later: dict[float, list[MirrorPath]] = {}
+            for finding in new:
+                later.setdefault(self._patience.delay(finding.path, now), []).append(finding.path)
+            for delay, paths in later.items():
+                self._daemon.attend(self._restore(paths, delay))
+
+    def _log(self, findings: Sequence[Finding], *, restoring: bool) -> None:
         told = Counter((finding.run, finding.condition) for finding in findings)
         first = {(finding.run, finding.condition): finding.path for finding in reversed(findings)}
         words = "files were taken or changed in the mirror"
@@ -86,17 +102,22 @@ class Guard:
             _log.warning(
                 words, repo=str(repo), run=slug, files=count, condition=str(condition), first=path
             )
-        if restoring:
-            self._daemon.attend(self._restore(findings))
 
-    async def _restore(self, findings: Sequence[Finding]) -> None:
-        """Make room and have a pass fetch what is missing, a repository at a time."""
+    async def _restore(self, paths: Sequence[MirrorPath], delay: float) -> None:
+        """Make room and have a pass fetch what is missing, a repository at a time.
+
+        After a delay in seconds: with whoever damages the same files ever again, we do not race.
+        """
+        if delay:
+            await self._engine.clock.sleep(delay)
         of_repo: dict[RepoName, list[Finding]] = {}
-        for finding in findings:
+        for finding in [self._waiting.pop(path) for path in paths]:
             if finding.run is not None:
                 of_repo.setdefault(finding.run.repo, []).append(finding)
         for repo, damage in of_repo.items():
             await self._make_room(repo, damage)
+            if self._watch is not None:
+                self._watch.attended([finding.path for finding in damage])
             self._daemon.restore(repo)
 
     async def _make_room(self, repo: RepoName, damage: Sequence[Finding]) -> None:

@@ -51,7 +51,7 @@ class WatchParts:
     busy: Callable[[RepoName], bool]
     """Whether a pass is over a repository: what it does there is no damage."""
     tell: Callable[[Sequence[Finding]], None]
-    """Told of damage, many files at a time, each once until it stands again. Must not raise."""
+    """Told of damage, many at a time, each once until it stands or is attended. Must not raise."""
     missed: Callable[[], None]
     """Told when changes may have gone unseen: the next passes should look for themselves."""
 
@@ -85,6 +85,10 @@ class Judge:
         """Look at what has this path; ``deep``: and at all below it."""
         self._touched.add(path, deep=deep)
         self._stir.set()
+
+    def attended(self, paths: Iterable[MirrorPath]) -> None:
+        """Their repair has begun: damage from now on is told again, even of the same kind."""
+        self._told.update(dict.fromkeys(self._told.keys() & set(paths), Condition.OK))
 
     async def run(self) -> None:
         """Judge what is touched. Trouble with disk or ledger ends no more than one round."""
@@ -281,9 +285,10 @@ class Judge:
                     self._tell(finding)
 
     def _tell(self, finding: Finding) -> None:
-        if self._told.pop(finding.path, None) is not finding.condition:
+        known = self._told.pop(finding.path, None)
+        if known is not finding.condition:
             self._outbox.append(finding)
-            self.damaged += 1
+            self.damaged += known is None
         self._told[finding.path] = finding.condition
         if len(self._told) > _TOLD:
             del self._told[next(iter(self._told))]

@@ -6,7 +6,7 @@ When the files may have changed is told by ``files``; what differs is ``changes`
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -14,6 +14,7 @@ import structlog
 from artifact_sync.daemon.changes import Changes, compare, kept
 from artifact_sync.daemon.desk import ConfigState
 from artifact_sync.errors import ArtifactSyncError, ConfigError
+from artifact_sync.offload import Chores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -40,6 +41,8 @@ class Actions:
     """Use this configuration from now on; when it raises, the old one is still in use."""
     refresh: Callable[[], Awaitable[None]]
     """Read the token again, from where the configuration in use says."""
+    chores: Chores = field(default_factory=Chores)
+    """What ``load`` is called by."""
 
 
 class Reload:
@@ -110,7 +113,7 @@ class Reload:
     async def _load(self) -> Config:
         """Read the file. ``ConfigError`` whatever goes wrong."""
         try:
-            return await asyncio.to_thread(self._actions.load)
+            return await self._actions.chores(self._actions.load)
         except ConfigError:
             raise
         except Exception as error:

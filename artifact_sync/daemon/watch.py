@@ -21,11 +21,12 @@ from artifact_sync.mirror.layout import OWN
 from artifact_sync.offload import Offload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Literal
 
     from artifact_sync.daemon.judge import WatchParts
     from artifact_sync.daemon.sight import Sight, Trouble
+    from artifact_sync.model import MirrorPath
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +75,10 @@ class MirrorWatch:
             damaged=self._judge.damaged,
             restored=self._judge.restored,
         )
+
+    def attended(self, paths: Iterable[MirrorPath]) -> None:
+        """The repair of these has begun: damage from now on is told again."""
+        self._judge.attended(paths)
 
     async def run(self) -> None:
         """Watch, judge and tell; whatever goes wrong is said once and tried again."""

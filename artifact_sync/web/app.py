@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -95,7 +94,7 @@ class _Pages:
         """Take the metrics, and put them into words on another thread."""
         front = self._front
         shown = snapshot(front.metrics, front.gauges, front.desk.live())
-        return await asyncio.to_thread(render, shown)
+        return await front.chores(render, shown)
 
 
 def _lines(reasons: Iterable[str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import UsageError
+from artifact_sync.offload import Chores
 from artifact_sync.web.metrics import Gauges
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Front:
     environ: Mapping[str, str]
     gauges: Gauges = field(default_factory=Gauges)
     limits: Limits = field(default_factory=Limits)
+    chores: Chores = field(default_factory=Chores)
+    """Threads for what blocks."""
 
 
 @asynccontextmanager

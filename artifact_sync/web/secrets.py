@@ -13,6 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import ConfigError
+from artifact_sync.offload import Chores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -112,8 +113,11 @@ _LATE = Known(problem="they could not be read in time: a disk is slow, or hangs"
 class Secrets:
     """The secrets as they are now: read again for each event, but not for each of a flood."""
 
-    def __init__(self, read: Callable[[], tuple[bytes, ...]], clock: Clock) -> None:
+    def __init__(
+        self, read: Callable[[], tuple[bytes, ...]], clock: Clock, chores: Chores | None = None
+    ) -> None:
         self._read = read
+        self._chores = chores or Chores()
         self._clock = clock
         self._reading: asyncio.Future[None] | None = None
         self._known = Known()
@@ -134,7 +138,7 @@ class Secrets:
 
     async def _read_again(self) -> None:
         try:
-            self._known = await asyncio.to_thread(self._ask)
+            self._known = await self._chores(self._ask)
             self._until = self._clock.monotonic() + _FRESH
         finally:
             self._reading = None

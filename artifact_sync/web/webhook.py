@@ -69,7 +69,9 @@ class Webhook:
     def __init__(self, front: Front) -> None:
         self._front = front
         self._replays = Replays()
-        self._secrets = Secrets(lambda: read_secrets(front.settings(), front.environ), front.clock)
+        self._secrets = Secrets(
+            lambda: read_secrets(front.settings(), front.environ), front.clock, front.chores
+        )
         self._rarely = {outcome: Rarely() for outcome in Outcome}
 
     async def answer(self, request: Request) -> Response:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.errors import DiskError, MirrorGone
 from artifact_sync.gate import Gate
 from artifact_sync.mirror.identity import read_id
+from artifact_sync.offload import Chores, Threads
 from artifact_sync.pace import Pace
 from artifact_sync.slots import AllSlots, Share
 from artifact_sync.staging import sweep
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 _RUNS_OF_A_PASS = 2
 """Runs that one pass works on at a time: each may have thousands of artifacts in memory."""
 
+_CHORES = 4
+"""Threads: configuration, token, webhook secrets and metrics may hang, and each holds up one."""
+
 
 @dataclass(slots=True)
 class _Line:
@@ -63,9 +67,16 @@ class LiveEngine:
     """``daemon.engine.Engine`` on the real parts. Made by ``started``."""
 
     def __init__(
-        self, config: Config, store: Store, observer: Observer, read_token: ReadToken
+        self,
+        config: Config,
+        store: Store,
+        observer: Observer,
+        read_token: ReadToken,
+        chores: Chores,
     ) -> None:
         self.config = config
+        self.chores = chores
+        """Threads for what must not wait for a name lookup, and need not be waited for."""
         self.gate = Gate()
         self._store = store
         self._observer = observer
@@ -124,14 +135,14 @@ class LiveEngine:
 
     async def apply(self, config: Config) -> None:
         """Use another configuration; see ``Engine``."""
-        token = await asyncio.to_thread(self._read_token, config.source)
+        token = await self.chores(self._read_token, config.source)
         await self._connect(config, token)
         self._pace.change(config.download.limit, zone_of(config.daemon))
         self._slots.resize(config.download.jobs)
 
     async def refresh(self) -> bool:
         """Read the token again; see ``Engine``."""
-        token = await asyncio.to_thread(self._read_token, self.config.source)
+        token = await self.chores(self._read_token, self.config.source)
         same = _value(token) == _value(self._token)
         if not same:
             await self._connect(self.config, token)
@@ -159,7 +170,7 @@ class LiveEngine:
 
     async def _connect(self, config: Config, token: Token | None) -> None:
         async with AsyncExitStack() as opening:
-            coming = connected(config, token, self._observer, self._pace)
+            coming = connected(config, token, self._observer, self._pace, self.chores)
             network = await opening.enter_async_context(coming)
             line = _Line(network, opening.pop_all())
         await self._replace(line)
@@ -196,7 +207,8 @@ async def started(
     async with AsyncExitStack() as stack:
         store = await open_store(config, stack, rehearse=False)
         await store.offload(sweep, store.mirror.staging)
-        engine = LiveEngine(config, store, observer, read_token)
+        chores = Chores(stack.enter_context(Threads(_CHORES, "chores")))
+        engine = LiveEngine(config, store, observer, read_token, chores)
         await engine.apply(config)
         stack.push_async_callback(engine.aclose)
         yield engine

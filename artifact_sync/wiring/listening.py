@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
 
+from artifact_sync.errors import ConfigError
 from artifact_sync.web.front import opened
+from artifact_sync.web.secrets import read_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
+    from artifact_sync.settings import WebSettings
     from artifact_sync.web.front import Front
 
 _log = structlog.get_logger(__name__)
@@ -24,6 +28,7 @@ class Web:
         self._front = front
         self._stack = AsyncExitStack()
         self._listen: str | None = None
+        self._settings: WebSettings | None = None
 
     @asynccontextmanager
     async def listening(self) -> AsyncGenerator[None]:
@@ -36,7 +41,11 @@ class Web:
 
     async def follow(self) -> None:
         """Listen where the settings say now. ``UsageError``: it cannot, and listens nowhere."""
-        wanted = self._front.settings().listen
+        settings = self._front.settings()
+        if settings.listen is not None and settings != self._settings:
+            await asyncio.to_thread(_check_secrets, settings, self._front.environ)
+        self._settings = settings
+        wanted = settings.listen
         if wanted == self._listen:
             return
         self._listen = None
@@ -45,3 +54,15 @@ class Web:
             origin = await self._stack.enter_async_context(opened(self._front))
             _log.info("listening", at=origin)
         self._listen = wanted
+
+
+def _check_secrets(settings: WebSettings, environ: Mapping[str, str]) -> None:
+    """Say at once, and not at the first call, that the webhook cannot be used as it is."""
+    try:
+        secrets = read_secrets(settings, environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            _log.error("calls of the webhook are refused until this is mended", problem=problem)
+    else:
+        if not secrets:
+            _log.info("no webhook secret: calls of the webhook are refused")

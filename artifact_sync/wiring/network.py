@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from artifact_sync.offload import Chores
 from artifact_sync.retry import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.fetcher import HttpFetcher
@@ -55,13 +55,18 @@ class Network:
 
 @asynccontextmanager
 async def connected(
-    config: Config, token: Token | None, observer: Observer, pace: Pace | None
+    config: Config,
+    token: Token | None,
+    observer: Observer,
+    pace: Pace | None,
+    chores: Chores | None = None,
 ) -> AsyncGenerator[Network]:
     """The network of a configuration. ``ConfigError`` when its settings can't be used."""
+    chores = chores or Chores()
     hush_http_loggers()
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)
-    tls = await asyncio.to_thread(tls_context, config.source.ca_bundle)
+    tls = await chores(tls_context, config.source.ca_bundle)
     policy = RetryPolicy(config.download.attempts)
     manners = Manners(config.source.rate_limit, policy, token=secret)
     jitter = random.Random()  # noqa: S311 - no secret depends on it

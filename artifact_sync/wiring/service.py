@@ -89,7 +89,7 @@ class Service:
         self._around = around
         agenda = Agenda(random.Random())  # noqa: S311 - no secret depends on it
         self._daemon = Daemon(engine, board, agenda, (Chronicle(), metrics))
-        actions = Actions(around.load, self._apply, self._daemon.refresh)
+        actions = Actions(around.load, self._apply, self._daemon.refresh, engine.chores)
         self._reload = Reload(actions, around.supervisor, engine.clock, engine.config)
         self._guard = Guard(engine, self._daemon, root_of(engine.config))
         self._counter = Counter(
@@ -106,7 +106,8 @@ class Service:
         )
         metrics.labels.looked_after = lambda: {str(it) for it in daemon.roster.entries}
         settings, environ = lambda: engine.config.web, self._around.environ
-        return Front(self._counter, metrics, engine.clock, settings, environ, gauges)
+        chores = engine.chores
+        return Front(self._counter, metrics, engine.clock, settings, environ, gauges, chores=chores)
 
     @property
     def broken_off(self) -> bool:

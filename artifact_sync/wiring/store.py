@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
 from artifact_sync.mirror.own import check_mounted
-from artifact_sync.offload import Offload
+from artifact_sync.offload import Offload, Threads
 from artifact_sync.wiring.bond import bind, check_bond
 from artifact_sync.wiring.clock import SystemClock
 
@@ -33,6 +32,9 @@ LEDGER = "ledger.sqlite"
 
 _THREADS_BESIDE = 2
 """Threads for everything that is not a download."""
+
+_PATIENCE = 10.0
+"""Seconds that a disk has at the end for what is being written; one that hangs takes for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ async def _layout(config: Config, ledger: Ledger) -> Layout:
 def _offload(config: Config) -> Iterator[Offload]:
     """Threads for disk and hashing."""
     threads = config.download.jobs + _THREADS_BESIDE
-    with ThreadPoolExecutor(threads, thread_name_prefix="disk") as executor:
+    with Threads(threads, "disk", patience=_PATIENCE) as executor:
         yield Offload(executor)
 
 

@@ -17,6 +17,7 @@ from artifact_sync.schedule import (
     Moment,
     Notice,
     OutageBegan,
+    OutageEnded,
     RepoFailing,
     Verdict,
 )
@@ -107,8 +108,8 @@ def test_beside_guilty_ones_a_real_outage_is_noticed_with_the_first_look_and_sai
     world.out = kind
     world.live(LATEST)
     assert not world.agenda.outage.reachable
-    assert [it.kind for it in world.notices if isinstance(it, OutageBegan)] == [kind]
     world.out = None
     world.live(2 * INTERVAL)
     assert world.agenda.outage.reachable
-    assert len(world.notices) == 2
+    said = [it for it in world.notices if isinstance(it, OutageBegan | OutageEnded)]
+    assert [(type(it), it.kind) for it in said] == [(OutageBegan, kind), (OutageEnded, kind)]
