@@ -131,6 +131,7 @@ class Counter:
         """A pass for a user who waits; see ``Desk``."""
         if self.daemon.stopping.is_set():
             raise Interrupted("the daemon is stopping: run the command again when it has ended")
+        await self.daemon.try_new_token()  # who has just replaced it need not wait
         work = self.daemon.attend(self.daemon.passes.carry_out(wish, str(Why.USER), observer))
         await asyncio.wait([work])
         if work.cancelled():

@@ -17,7 +17,7 @@ from artifact_sync.daemon.watch import MirrorWatch
 from artifact_sync.errors import ArtifactSyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from artifact_sync.audit import Finding
@@ -80,16 +80,19 @@ class Guard:
     def _tell(self, findings: Sequence[Finding]) -> None:
         """A line a run, and the repair if it is wanted."""
         restoring = self._engine.config.mirror.watch == "restore"
-        new = [finding for finding in findings if finding.path not in self._waiting]
-        self._log(new, restoring=restoring)
+        new = {it.path: it for it in findings if it.path not in self._waiting}
+        self._log(list(new.values()), restoring=restoring)
         self._waiting |= {it.path: it for it in findings if restoring or it.path in self._waiting}
         if restoring:
-            now = self._engine.clock.monotonic()
-            later: dict[float, list[MirrorPath]] = {}
-            for finding in new:
-                later.setdefault(self._patience.delay(finding.path, now), []).append(finding.path)
-            for delay, paths in later.items():
-                self._daemon.attend(self._restore(paths, delay))
+            self._restore_later(new)
+
+    def _restore_later(self, damaged: Iterable[MirrorPath]) -> None:
+        now = self._engine.clock.monotonic()
+        later: dict[float, list[MirrorPath]] = {}
+        for path in damaged:
+            later.setdefault(self._patience.delay(path, now), []).append(path)
+        for delay, paths in later.items():
+            self._daemon.attend(self._restore(paths, delay))
 
     def _log(self, findings: Sequence[Finding], *, restoring: bool) -> None:
         told = Counter((finding.run, finding.condition) for finding in findings)
@@ -109,10 +112,13 @@ class Guard:
         After a delay in seconds: with whoever damages the same files ever again, we do not race.
         """
         if delay:
-            await self._engine.clock.sleep(delay)
+            await first_of(self._engine.clock.sleep(delay), self._daemon.stopping.wait())
         of_repo: dict[RepoName, list[Finding]] = {}
+        wanted = (
+            self._engine.config.mirror.watch == "restore" and not self._daemon.stopping.is_set()
+        )
         for finding in [self._waiting.pop(path) for path in paths]:
-            if finding.run is not None:
+            if finding.run is not None and wanted:
                 of_repo.setdefault(finding.run.repo, []).append(finding)
         for repo, damage in of_repo.items():
             await self._make_room(repo, damage)

@@ -163,19 +163,17 @@ class Judge:
     async def _look_at(self, path: str, *, deep: bool) -> None:
         """The mirrored files with this path or below it, and the manifests of their runs."""
         last: RunKey | None = None
+        folder_of = self._auditor.layout.run_folder
         async with aclosing(self._rows(path, deep=deep)) as batches:
             async for rows in batches:
                 await self._glance(rows, path)
                 for run in dict.fromkeys(row.key.run_key for row in rows):
-                    if run != last and self._is_in(run, path):
+                    if run != last and f"{folder_of(run)}/".startswith(f"{path}/"):
                         await self._look_for_manifests(run)
                     last = run
         folder, _, name = path.rpartition("/")
         if name in {SUMS, RUN} and (row := await self._first(folder)) is not None:
             await self._read_manifests(row.key.run_key, path)
-
-    def _is_in(self, run: RunKey, path: str) -> bool:
-        return f"{self._auditor.layout.run_folder(run)}/".startswith(f"{path}/")
 
     async def _rows(self, path: str, *, deep: bool) -> AsyncGenerator[list[ArtifactRow]]:
         batch: list[ArtifactRow] = []
@@ -207,16 +205,14 @@ class Judge:
             elif condition is not Condition.OK:
                 size = found.size if found is not None else 0
                 detail = f"{size:,} bytes; recorded {row.size:,}" if size else ""
-                run = row.key.run_key
-                bad.append(Finding(condition, row.path, size, row, run, detail))
+                bad.append(Finding(condition, row.path, size, row, row.key.run_key, detail))
             elif found is not None:
                 self._stands(row.path)
         await self._consider(bad)
 
     def _seen(self, rows: Sequence[ArtifactRow]) -> list[tuple[bool, Found | None]]:
         mirror = self._auditor.mirror
-        paths = [row.path for row in rows if row.path is not None]
-        return [(mirror.wrote(path), mirror.find(path)) for path in paths]
+        return [(mirror.wrote(it.path), mirror.find(it.path)) for it in rows if it.path is not None]
 
     async def _doubt(self, path: MirrorPath) -> None:
         if len(self._doubts) >= _DOUBTS:
@@ -262,16 +258,14 @@ class Judge:
         if path not in self._auditor.layout.manifests(run):
             return
         rows = (await self._auditor.ledger.artifacts(run)).values()
-        mirrored = [row for row in rows if row.state is State.MIRRORED]
+        mirrored = [it for it in rows if it.state is State.MIRRORED]
         for finding in await self._auditor.manifests(run, mirrored):
             if finding.path == path:
                 await self._conclude(finding)
 
     async def _consider(self, bad: Sequence[Finding]) -> None:
         """Tell of damage that is none of our own passes'."""
-        for run in dict.fromkeys(finding.run for finding in bad):
-            if run is None:
-                continue
+        for run in {finding.run: None for finding in bad if finding.run is not None}:
             known = await self._auditor.ledger.run(run)
             rows = await self._auditor.ledger.artifacts(run)
             for finding in (it for it in bad if it.run == run):

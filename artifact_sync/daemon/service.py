@@ -214,7 +214,7 @@ class Daemon:
         if not self.stopping.is_set():  # what was broken off says nothing of the service
             self._tell(notices)
         if ended.verdict is Verdict.REFUSED:
-            await self._try_new_token()
+            await self.try_new_token()
         self.tried.set()
 
     def _tell(self, notices: Iterable[Notice]) -> None:
@@ -237,7 +237,8 @@ class Daemon:
                 _log.exception("a look failed in a way that is a bug", repo=str(turn.repo))
             return Ended(verdict_of(error), str(error) or type(error).__name__)
 
-    async def _try_new_token(self) -> None:
+    async def try_new_token(self) -> None:
+        """``refresh``, for those who have no use for a reason why not."""
         try:
             await self.refresh()
         except ConfigError as error:

@@ -200,9 +200,10 @@ class Agenda:
                 yield from entry.tell()
 
     def _voice(self, entry: Entry, began: Moment) -> Voice:
-        others = (it for it in self._entries.values() if it is not entry and not it.removed)
+        others = [it for it in self._entries.values() if it is not entry and not it.removed]
         alone = not any(it.credible for it in others)
-        return Voice(entry.repo, began.monotonic, entry.credible, entry.blamed, alone)
+        blamed = entry.blamed and not all(it.blamed for it in others)
+        return Voice(entry.repo, began.monotonic, entry.credible, blamed, alone)
 
     def _suspected(self, suspects: frozenset[RepoName], moment: Moment) -> Iterator[Notice]:
         """What has become clear of those that alone could not use the service."""

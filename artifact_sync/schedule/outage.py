@@ -37,7 +37,7 @@ class Voice:
     credible: bool = True
     """The service answered the pass before this one, or there was none."""
     blamed: bool = False
-    """Others were answered while it was not: its trouble is known as its own."""
+    """Its trouble is known as its own, and there are others of which that is not known."""
     alone: bool = False
     """There is no other credible one to compare it with."""
 
@@ -175,6 +175,9 @@ class Outage:
             return (over, *self._begin(ended, moment))
         longest = _LONGEST_REFUSED if self.kind is Verdict.REFUSED else _LONGEST_UNREACHABLE
         self._prober = None
-        self._delay = min(2 * self._delay, longest)
-        self._next = moment.monotonic + jittered(self._delay, self._rng)
+        if voice.blamed:  # it says nothing of the others
+            delay = _FIRST_PROBE
+        else:
+            delay = self._delay = min(2 * self._delay, longest)
+        self._next = moment.monotonic + jittered(delay, self._rng)
         return ()

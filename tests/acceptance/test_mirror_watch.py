@@ -394,6 +394,24 @@ def test_room_is_made_for_what_is_to_be_fetched_again(tmp_path):
     play(tmp_path / "mirror", prepare, story)
 
 
+def test_a_file_that_is_damaged_again_right_after_its_restoration_is_told_again(tmp_path):
+    """Before anybody has looked at what was restored."""
+
+    async def story(bench, watch):
+        for number in (1, 2, 3):
+            (bench.root / PATH).unlink()
+            await bench.until(lambda number=number: len(bench.told) == number)
+            watch.attended([finding.path for finding in bench.told[-1]])
+            bench.busy.add(SHOP)
+            await bench.file()
+            bench.busy.clear()
+        assert bench.damage == [(Condition.MISSING, PATH)] * 3
+        await bench.until(lambda: watch.state.restored == 1)
+        assert watch.state.damaged == 1  # of one file, which stands again
+
+    play(tmp_path / "mirror", one_file, story)
+
+
 class FakeClock(SystemClock):
     """A clock whose sleepers are woken by hand."""
 

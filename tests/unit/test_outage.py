@@ -367,6 +367,22 @@ def test_one_that_is_refused_for_itself_does_not_turn_an_outage_into_a_refused_t
     assert day.agenda.outage.kind is Verdict.UNREACHABLE
 
 
+def test_a_probe_by_one_that_fails_for_itself_puts_off_the_next_for_no_longer() -> None:
+    day = rested(A, B)
+    begin(day, A)
+    day.end(A, REFUSED)
+    assert day.take() == [B]
+    day.end(B, WELL)
+    day.wait(1)
+    begin(day, B)
+    day.end(B, UNREACHABLE)
+    probes = []
+    for _ in range(8):
+        delay = day.wait_until_due()
+        probes.append((delay, day.probe(UNREACHABLE)[0]))
+    assert probes == [(5, A), (5, B), (10, A), (5, B), (20, A), (5, B), (40, A), (5, B)]
+
+
 def test_without_room_no_probe_goes_out() -> None:
     day = day_of_an_outage(A)
     day.wait(5)
