@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
@@ -25,11 +26,18 @@ if TYPE_CHECKING:
 
     from artifact_sync.events import Event
     from artifact_sync.model import ArtifactKey, Failure
+    from artifact_sync.report import Report
 
 _log = structlog.get_logger(__name__)
 
-_REMEMBERED = 10_000
-"""What was said lately and need not be said again."""
+_LINES = 20
+"""Warnings of one run, at most; what is beyond them is counted."""
+
+_TOPICS = 200
+"""The same of one repository, and what it is remembered to have been said of."""
+
+_REMEMBERED = 2_000
+"""Repositories, at most; and notices."""
 
 _SAID_ELSEWHERE = frozenset({Reason.INTERRUPTED, Reason.NO_SPACE})
 """The daemon as a whole has these, and says so itself."""
@@ -47,34 +55,115 @@ _SHARED = frozenset(
 """The network's, which everything beside it has as well: a line for the repository is enough."""
 
 
+@dataclass(slots=True)
+class _Said:
+    """What was said of a repository, and what of it was only counted."""
+
+    topics: OrderedDict[Hashable, tuple[str, str, int]] = field(default_factory=OrderedDict)
+    """The run and the state of each, and the number of the last pass that had it."""
+    of_run: Counter[str] = field(default_factory=Counter)
+    """How many of the topics each run has."""
+    more: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Beyond the topics, in this pass: by run and reason."""
+    told_more: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
+    """The most of them that was ever said."""
+    number: int = 2
+    """This pass's, of those in which something failed."""
+    failing: bool = False
+
+    def begins(self, topic: Hashable, run: str, state: str) -> bool:
+        """Whether it is to be said; what there is too much of is only counted."""
+        self.failing = True
+        known = self.topics.get(topic)
+        if known is None and not self._has_room(run):
+            self._count(run, state)
+            return False
+        self.of_run[run] += known is None
+        self.topics[topic] = (run, state, self.number)
+        self.topics.move_to_end(topic)
+        return known is None or known[1] != state
+
+    def _has_room(self, run: str) -> bool:
+        """Whether one more topic can be remembered; one of long ago is forgotten for it."""
+        if len(self.topics) >= _TOPICS:
+            oldest = next(iter(self.topics))
+            if self.topics[oldest][2] < self.number - 1:
+                self.forget(oldest)
+        return len(self.topics) < _TOPICS and self.of_run[run] < _LINES
+
+    def _count(self, run: str, state: str) -> None:
+        where = (run, state)
+        known = where in self.more or where in self.told_more
+        self.more[where if known or len(self.more) < _LINES else ("", state)] += 1
+
+    def forget(self, topic: Hashable) -> bool:
+        """It is over; whether it had been said."""
+        found = self.topics.pop(topic, None)
+        if found is not None:
+            self.of_run -= Counter([found[0]])
+        return found is not None
+
+    def ended(self) -> list[tuple[str, str, int]]:
+        """Run, reason and number where the pass has counted more than was said before."""
+        news = {it: count for it, count in self.more.items() if count > self.told_more.get(it, 0)}
+        for where in self.more:
+            self.told_more[where] = max(self.more[where], self.told_more.pop(where, 0))
+        while len(self.told_more) > _TOPICS:
+            self.told_more.popitem(last=False)
+        self.number += self.failing
+        self.failing = False
+        self.more.clear()
+        return [(*where, count) for where, count in news.items()]
+
+
 class Chronicle:
     """An observer that writes the log."""
 
     def __init__(self) -> None:
-        self._said: OrderedDict[Hashable, str] = OrderedDict()
+        self._said: OrderedDict[str, _Said] = OrderedDict()
+        """By repository."""
+        self._notices: OrderedDict[str, None] = OrderedDict()
+        self._new_notices = 0
 
     def notify(self, event: Event) -> None:
         """Say it if it is worth a line."""
         match event:
             case RunPlanned(plan):
-                self._said.pop(plan.run.key, None)  # it could be looked at
+                self._of(str(plan.run.key.repo)).forget(plan.run.key)  # it could be looked at
             case RunCompleted(run, files):
                 self._forget_shared(str(run.repo))
                 _log.info("complete", repo=str(run.repo), run=run.run, files=files)
-            case RepoEnded(repo, report) if report.downloaded:
-                _log.info("mirrored", repo=str(repo), files=report.downloaded, bytes=report.bytes)
+            case RepoEnded(repo, report):
+                self._ended(str(repo), report)
             case Downloaded(mirrored, displaced):
                 self._downloaded(mirrored.key, displaced)
             case Failed(failure, key):
                 self._failed(failure, key)
             case Noticed(message):
-                self._warn(message, "", message)
+                self._noticed(message)
             case Retrying(what, delay, why):
                 _log.debug("trying again", what=what, in_s=round(delay, 1), why=why)
             case LinkRenewed(run, links):
                 _log.debug("links renewed", repo=str(run.repo), run=run.run, links=links)
             case _:
                 pass
+
+    def _of(self, repo: str) -> _Said:
+        said = self._said.setdefault(repo, _Said())
+        self._said.move_to_end(repo)
+        if len(self._said) > _REMEMBERED:
+            self._said.popitem(last=False)
+        return said
+
+    def _ended(self, repo: str, report: Report) -> None:
+        if report.downloaded:
+            _log.info("mirrored", repo=repo, files=report.downloaded, bytes=report.bytes)
+        for run, reason, count in self._of(repo).ended():
+            where = {"run": run} if run else {}
+            _log.warning(f"and {count:,} more", repo=repo, **where, reason=reason)
+        if self._new_notices > _LINES:
+            _log.warning(f"and {self._new_notices - _LINES:,} more notices")
+        self._new_notices = 0
 
     def _downloaded(self, key: ArtifactKey, displaced: str | None) -> None:
         repo = str(key.run_key.repo)
@@ -86,7 +175,7 @@ class Chronicle:
                 local_path=key.local_path,
                 moved_to=displaced,
             )
-        if self._said.pop(key, None) is not None:
+        if self._of(repo).forget(key):
             _log.info("mirrored after all", repo=repo, run=key.run, local_path=key.local_path)
 
     def _failed(self, failure: Failure, key: ArtifactKey | None) -> None:
@@ -97,23 +186,22 @@ class Chronicle:
         if failure.run is None or failure.reason in _SAID_ELSEWHERE:
             _log.debug(failure.message, **told)
         else:
-            self._warn(_topic(failure, key), failure.reason, failure.message, **told)
+            news = self._of(failure.repo).begins(_topic(failure, key), failure.run, failure.reason)
+            (_log.warning if news else _log.debug)(failure.message, **told)
 
     def _forget_shared(self, repo: str) -> None:
         for reason in _SHARED:
-            self._said.pop((repo, reason), None)
+            self._of(repo).forget((repo, reason))
 
-    def _warn(self, topic: Hashable, state: str, message: str, **told: str) -> None:
-        """Say it, unless that was what was said of it last."""
-        known = self._said.get(topic) == state
-        self._said[topic] = state
-        self._said.move_to_end(topic)
-        if len(self._said) > _REMEMBERED:
-            self._said.popitem(last=False)
-        if known:
-            _log.debug(message, **told)
-        else:
-            _log.warning(message, **told)
+    def _noticed(self, message: str) -> None:
+        """Each notice once, and few at a time."""
+        known = message in self._notices
+        self._notices[message] = None
+        self._notices.move_to_end(message)
+        if len(self._notices) > _REMEMBERED:
+            self._notices.popitem(last=False)
+        self._new_notices += not known
+        (_log.debug if known or self._new_notices > _LINES else _log.warning)(message)
 
 
 def _topic(failure: Failure, key: ArtifactKey | None) -> Hashable:

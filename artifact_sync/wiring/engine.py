@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""
 
 
-_RUNS_OF_A_PASS = 2
+_RUNS_OF_A_PASS = 3
 """Runs that one pass works on at a time: each may have thousands of artifacts in memory."""
 
 _CHORES = 4

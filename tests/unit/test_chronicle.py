@@ -8,8 +8,9 @@ from structlog.testing import capture_logs
 
 from artifact_sync.daemon.chronicle import Chronicle
 from artifact_sync.errors import Reason
-from artifact_sync.events import Failed, RunCompleted, RunPlanned
+from artifact_sync.events import Failed, Noticed, RepoEnded, RunCompleted, RunPlanned
 from artifact_sync.model import ArtifactKey, Failure, Plan, RepoName, Run, RunKey
+from artifact_sync.report import Report
 
 if TYPE_CHECKING:
     from artifact_sync.events import Event
@@ -75,3 +76,41 @@ def test_what_the_daemon_says_by_itself_is_not_said_here() -> None:
         )
         == []
     )
+
+
+def test_a_run_of_which_thousands_fail_makes_few_lines_and_none_at_the_next_look() -> None:
+    many = [failed(f"{n:05}", Reason.GONE, f"{n} is gone") for n in range(10_001)]
+    ended = RepoEnded(ROCKET.repo, Report())
+    first = warnings(*many, ended)
+    assert first == [*(f"{n} is gone" for n in range(20)), "and 9,981 more"]
+    again = [failed(f"{n:05}", Reason.GONE, f"{n} is gone") for n in reversed(range(10_001))]
+    assert warnings(*many, ended, *again, ended, *many, ended) == first
+    worse = failed("another", Reason.GONE)
+    assert warnings(*many, ended, *many, worse, ended)[21:] == ["and 9,982 more"]
+
+
+def test_what_is_said_of_a_repository_is_bounded_however_many_runs_fail() -> None:
+    ended = RepoEnded(ROCKET.repo, Report())
+    bad = [
+        Failed(Failure("acme/rocket", Reason.BAD_ANSWER, f"{n} is odd", str(n)))
+        for n in range(5_000)
+    ]
+    first = warnings(*bad, ended)
+    assert first[:200] == [f"{n} is odd" for n in range(200)]
+    assert (len(first), first[-1]) == (221, "and 4,780 more")
+    assert warnings(*bad, ended, *bad, ended) == first
+
+
+def test_notices_are_said_once_and_few_at_a_time() -> None:
+    ended = RepoEnded(ROCKET.repo, Report())
+    notices = [Noticed(f"unknown status {n}") for n in range(100)]
+    said = warnings(*notices, ended, *notices, ended)
+    assert said == [*(f"unknown status {n}" for n in range(20)), "and 80 more notices"]
+
+
+def test_what_failed_long_ago_leaves_room_to_say_what_fails_now() -> None:
+    ended = RepoEnded(ROCKET.repo, Report())
+    story: list[Event] = []
+    for n in range(300):
+        story += [Failed(Failure("acme/rocket", Reason.BAD_ANSWER, f"{n} is odd", str(n))), ended]
+    assert warnings(*story) == [f"{n} is odd" for n in range(300)]
