@@ -333,7 +333,7 @@ def test_a_root_that_is_unmounted_gets_nothing_and_is_gone_on_with_when_it_is_ba
         daemon.wait_for_line("the mirror cannot be used")
         assert list(disk.root.iterdir()) == []
         daemon.wait_for(lambda: daemon.get("/readyz")[0] == 503)
-        assert daemon.ask()["trouble"] != []
+        daemon.wait_for(lambda: daemon.ask()["trouble"] != [])
         asked = simulator.requests.api
         assert daemon.post_hook(run_complete(ROCKET, "new")) == 202
         time.sleep(2)  # in which nothing may happen
