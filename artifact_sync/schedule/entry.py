@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from artifact_sync.schedule.rhythm import Rhythm
     from artifact_sync.schedule.turns import Ended
 
-_APART = 0.3
+_APART = 1.0
 """Seconds between the begins of two passes over one repository, so that a flood of webhooks does
 not take all the requests there are."""
 _TICK = 0.01

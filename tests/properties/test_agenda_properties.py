@@ -166,7 +166,7 @@ class AnyDay(RuleBasedStateMachine):
         for it in self.agenda.standings(self.moment):
             if it.repo in self.owed and not it.running:
                 assert it.due_in is not None
-                assert it.due_in <= 0.3 + 1e-6
+                assert it.due_in <= 1.0 + 1e-6
 
     @invariant()
     def something_always_follows(self) -> None:

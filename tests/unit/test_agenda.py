@@ -201,7 +201,7 @@ def test_cron_never_begins_before_its_time_though_the_clocks_differ_a_little() -
 
 def test_an_interval_of_nothing_does_not_spin() -> None:
     day = day_after_the_first_look(A, rhythm=Interval(0))
-    assert day.wait_until_due() == 0.3
+    assert day.wait_until_due() == 1.0
 
 
 # Order and room
@@ -275,7 +275,7 @@ def test_wakes_while_it_runs_make_exactly_one_more_pass() -> None:
 def test_two_passes_over_one_repository_never_begin_closely_after_each_other() -> None:
     day = Day(A)
     for _ in range(10):
-        assert day.wait_until_due() in {0, 0.2}
+        assert day.wait_until_due() in {0, 0.9}
         assert len(day.take()) == 1
         day.wait(0.1)
         day.wake(A)
