@@ -157,12 +157,13 @@ def _signals(life: _Life) -> Iterator[None]:
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(action)
 
-    before = {number: signal.signal(number, told) for number in actions}
+    for number in actions:
+        signal.signal(number, told)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in actions:
+            signal.signal(number, signal.SIG_IGN)  # all is closed: the exit code is what it is
 
 
 def _ends_at_second() -> SimpleQueue[None]:

@@ -85,26 +85,39 @@ class Survey:
     """
 
 
-def survey(root: str, most: int = MOST_FOLDERS) -> Survey:
+def survey(root: str, most: int = MOST_FOLDERS, below: str = "") -> Survey:
     """Walk through the tree, so that the system's watch then finds its folders in memory.
+
+    Or only through what is ``below`` this folder of it.
 
     Raises ``Unwatchable`` for too many folders, and for a link out of the tree: watchfiles follows
     links, so that one to ``/`` would have everything watched. What can't be read is passed over.
     """
-    folders, waiting = 0, [""]
+    folders, waiting = 0, [below]
     links: dict[str, str] = {}
     while waiting:
-        below = waiting.pop()
+        folder = waiting.pop()
         folders += 1
         if folders > most:
             raise Unwatchable(f"the mirror has more than {most:,} folders, too many to be watched")
-        for name, is_link in _folders_in(os.path.join(root, below)):  # noqa: PTH118 - it is text
-            path = f"{below}/{name}" if below else name
+        for name, is_link in _folders_in(os.path.join(root, folder)):  # noqa: PTH118 - it is text
+            path = f"{folder}/{name}" if folder else name
             if is_link:
                 links[path] = _target(root, path)
             else:
                 waiting.append(path)
     return Survey(folders, links)
+
+
+def survey_added(root: str, added: Collection[str]) -> None:
+    """The same for folders that have come since, by their full paths. Raises as ``survey`` does.
+
+    The system has followed their links by now: the watch must end, and not begin as they are.
+    """
+    for path in added:
+        inside = os.path.dirname(path) not in added  # noqa: PTH120 - it is text
+        if inside and not os.path.islink(path) and os.path.isdir(path):  # noqa: PTH112, PTH114
+            survey(root, below=os.path.relpath(path, root).replace(os.sep, "/"))
 
 
 def _target(root: str, path: str) -> str:
@@ -142,9 +155,15 @@ class Trouble:
     why: str
     again: float
     """Seconds after which it is worth another try."""
+    brief: bool = False
+    """The watch only has to begin anew, and can."""
 
 
-_SOON, _LATER, _HOUR = 5.0, 300.0, 3600.0
+_AT_ONCE, _SOON, _LATER, _HOUR = 0.1, 5.0, 300.0, 3600.0
+_ODD_NAME = (
+    "a file's name in the mirror is no UTF-8, which the system's watch cannot tell of: each change"
+    " of such a file has it begin anew; rename it"
+)
 _LIMITS = {
     errno.ENOSPC: (
         "the system's limit on watched folders is reached: raise fs.inotify.max_user_watches"
@@ -171,4 +190,6 @@ def trouble_of(error: Exception) -> Trouble:
         return Trouble(_LIMITS[errno.ENOSPC], _HOUR)
     if isinstance(error, PermissionError):
         return Trouble(f"a folder of the mirror may not be read: {text}", _LATER)
-    return Trouble(f"{type(error).__name__}: {text}", _SOON)
+    odd_name = "Unable to decode" in text
+    why = _ODD_NAME if odd_name else f"{type(error).__name__}: {text}"
+    return Trouble(why, _AT_ONCE if odd_name else _SOON, brief=odd_name)

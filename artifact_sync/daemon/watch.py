@@ -16,7 +16,15 @@ import structlog
 from artifact_sync.daemon.damage import relative
 from artifact_sync.daemon.desk import WatchState
 from artifact_sync.daemon.judge import Judge
-from artifact_sync.daemon.sight import FLOOD, SystemSight, is_deep, survey, trouble_of
+from artifact_sync.daemon.sight import (
+    FLOOD,
+    SystemSight,
+    Unwatchable,
+    is_deep,
+    survey,
+    survey_added,
+    trouble_of,
+)
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.offload import Offload
 
@@ -38,6 +46,9 @@ _PROBE = 60.0
 
 _STEADY = 60.0
 """Seconds that a watch must last for its next trouble to be worth a line in the log again."""
+
+_SHARE = 9.0
+"""A watch that has to begin anew waits so many times as long as beginning has taken."""
 
 
 class MirrorWatch:
@@ -63,7 +74,11 @@ class MirrorWatch:
         self._said = ""
         self._down = False
         """It was said that there is no watch."""
+        self._odd: set[str] = set()
+        """Passing troubles that were told."""
         self._began: float | None = None
+        self._beginning = 0.0
+        """Seconds that it has taken to begin."""
 
     @property
     def state(self) -> WatchState:
@@ -113,13 +128,18 @@ class MirrorWatch:
         stop = threading.Event()
         with ThreadPoolExecutor(1, thread_name_prefix="watch") as executor:
             offload = Offload(executor)
+            began = self._parts.clock.monotonic()
             sight = await offload(self._open, root, True)  # noqa: FBT003 - a callable is called
+            self._beginning = self._parts.clock.monotonic() - began
             try:
                 self._started()
                 while True:
                     waiting = offload.start(_next, sight, root, stop)
                     await asyncio.wait([waiting])
-                    self._take(waiting.result())
+                    touched, trouble = waiting.result()
+                    self._take(touched)
+                    if trouble is not None:
+                        raise trouble
             finally:
                 stop.set()
                 await offload(sight.close)
@@ -160,22 +180,42 @@ class MirrorWatch:
 
     async def _stopped(self, trouble: Trouble) -> None:
         """Say so, once, and wait until it is worth another try."""
-        lasted = self._parts.clock.monotonic() - (self._began or 0.0)
+        clock = self._parts.clock
+        lasted = clock.monotonic() - (self._began or 0.0)
         steady = self._working and lasted >= _STEADY
         self._working, self._why = False, trouble.why
-        if steady or trouble.why != self._said:
+        if trouble.brief:
+            self._begin_anew(trouble)
+        elif steady or trouble.why != self._said:
             self._said, self._down = trouble.why, True
             text = "the mirror cannot be watched; each pass looks at its newest files instead"
             _log.warning(text, why=trouble.why)
-        await self._parts.clock.sleep(trouble.again)
+        # Beginning stops everything else, however often somebody has it happen.
+        await clock.sleep(max(trouble.again, _SHARE * self._beginning))
+
+    def _begin_anew(self, trouble: Trouble) -> None:
+        """It is no news but once: what went unseen is looked for."""
+        say = _log.debug if trouble.why in self._odd else _log.warning
+        self._odd.add(trouble.why)
+        say("the watch over the mirror begins anew", why=trouble.why)
 
 
-def _next(sight: Sight, root: str, stop: threading.Event) -> dict[str, bool]:
-    """What is touched next, and whether with all below it; nothing at ``stop``. Blocking."""
+def _next(
+    sight: Sight, root: str, stop: threading.Event
+) -> tuple[dict[str, bool], Exception | None]:
+    """What is touched next, and whether with all below it; nothing at ``stop``. Blocking.
+
+    Beside it why the tree may be watched no longer.
+    """
     touched: dict[str, bool] = {}
     while not touched and not stop.is_set():
-        for change, path in sight.next(stop):
+        changes = sight.next(stop)
+        for change, path in changes:
             below = relative(path, root)
             if below is not None:
                 touched[below] = is_deep(change) or touched.get(below, False)
-    return touched
+        try:
+            survey_added(root, {path for change, path in changes if is_deep(change)})
+        except Unwatchable as error:
+            return touched, error
+    return touched, None

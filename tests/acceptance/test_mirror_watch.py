@@ -494,15 +494,33 @@ def test_folders_that_grow_past_the_systems_limit_are_noticed_by_a_probe(tmp_pat
     asyncio.run(main())
 
 
-def test_a_watcher_that_dies_is_started_again_and_what_was_missed_is_looked_for(tmp_path):
+def test_a_name_that_is_no_utf_8_has_the_watch_begin_anew_and_is_told_once(tmp_path):
     async def story(bench, watch):
-        (bench.root / os.fsdecode(b"not \xff utf-8")).write_bytes(b"x")
-        await bench.until(lambda: not watch.state.working)
-        assert "Unable to decode" in watch.state.why
-        await bench.until(lambda: watch.state.working)
-        assert bench.missed == 2
+        for number in (1, 2, 3):
+            (bench.root / os.fsdecode(b"\xff%d" % number)).write_bytes(b"x")
+            began = time.monotonic()
+            await bench.until(lambda number=number: bench.missed > number and watch.state.working)
+            assert time.monotonic() - began < 4
         (bench.root / PATH).unlink()
         await bench.nothing_but((Condition.MISSING, PATH))
+
+    with capture_logs() as logs:
+        play(tmp_path / "mirror", one_file, story)
+    said = [it["event"] for it in logs if it["log_level"] == "warning"]
+    assert said == ["the watch over the mirror begins anew"]
+
+
+def test_a_folder_that_leads_out_of_the_mirror_and_is_moved_into_it_is_not_watched(tmp_path):
+    (tmp_path / "outside/a/b").mkdir(parents=True)
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away/out").symlink_to(tmp_path / "outside")
+
+    async def story(bench, watch):
+        (bench.root / PATH).unlink()
+        (tmp_path / "away").rename(bench.root / "moved")
+        await bench.until(lambda: not watch.state.working)
+        assert "'moved/out' in the mirror is a symbolic link out of it" in watch.state.why
+        await bench.until(lambda: bench.damage == [(Condition.MISSING, PATH)])
 
     play(tmp_path / "mirror", one_file, story)
 

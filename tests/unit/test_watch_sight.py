@@ -10,7 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from artifact_sync.daemon.sight import SystemSight, Unwatchable, real, survey, trouble_of
+from artifact_sync.daemon.sight import (
+    SystemSight,
+    Unwatchable,
+    real,
+    survey,
+    survey_added,
+    trouble_of,
+)
 from artifact_sync.errors import MirrorGone
 
 HOUR = 3600.0
@@ -43,6 +50,18 @@ def test_a_link_out_of_the_mirror_is_not_watched_but_told(tmp_path, place):
         survey(str(tmp_path.resolve()))
 
 
+def test_a_folder_that_came_later_is_surveyed_as_all_were_before(tmp_path):
+    root = tmp_path.resolve()
+    (root / "x/deep").mkdir(parents=True)
+    (root / "x/in").symlink_to("deep")
+    (root / "out").symlink_to("/usr")  # a bare link is not followed by a watch that is in place
+    came = {str(root / name) for name in ("x", "x/deep", "out", "gone")}
+    survey_added(str(root), came)
+    (root / "x/deep/out").symlink_to("/usr")
+    with pytest.raises(Unwatchable, match=r"'x/deep/out' .* is a symbolic link out of it"):
+        survey_added(str(root), came)
+
+
 def test_more_folders_than_are_watched_are_noticed_before_the_system_is_asked(tmp_path):
     for number in range(9):
         (tmp_path / str(number)).mkdir()
@@ -71,7 +90,8 @@ def test_where_a_path_leads_stays_below_the_root(tmp_path):
         (Unwatchable("too many"), "too many", HOUR),
         (PermissionError("denied /m/x"), "may not be read: denied /m/x", 300.0),
         (MirrorGone(Path("/m")), "the mirror /m is not there any more", 5.0),
-        (RuntimeError("Unable to decode path"), "RuntimeError: Unable to decode path", 5.0),
+        (RuntimeError("Unable to decode path"), "name in the mirror is no UTF-8", 0.1),
+        (RuntimeError("odd"), "RuntimeError: odd", 5.0),
     ],
 )
 def test_an_error_of_a_watch_says_what_to_do_and_when_to_try_again(error, says, again):
