@@ -11,14 +11,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_HANDED = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+
+
 def read_regular(path: Path, most: int) -> tuple[bytes, int]:
     """At most so many bytes from the beginning of a regular file, and its mode.
 
-    ``OSError``, also for what is no regular file, such as a pipe that nobody writes to.
+    ``OSError``, also for what is no regular file, such as a pipe that nobody writes to. What the
+    caller's shell has opened itself, as for ``<(command)``, may be a pipe.
     """
-    with open(path, "rb", opener=_without_waiting) as file:
+    handed = str(path).startswith(_HANDED)
+    with open(path, "rb", opener=None if handed else _without_waiting) as file:
         mode = os.fstat(file.fileno()).st_mode
-        if not stat.S_ISREG(mode):
+        if not (handed or stat.S_ISREG(mode)):
             raise OSError(errno.EINVAL, "it is no regular file")
         return file.read(most), mode
 

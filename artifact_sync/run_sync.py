@@ -6,6 +6,7 @@ decided in ``plan``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import MirrorPath, Plan, Run, RunKey
+    from artifact_sync.model import MirrorPath, Plan, Run, RunKey, Step
     from artifact_sync.report import Report
     from artifact_sync.rules import Rules
 
@@ -160,13 +161,19 @@ class RunSync:
         news = _news(plan)
         while batch := list(islice(news, _BATCH)):
             await ledger.record_states(batch, now)
-        for step in plan.having(Action.REFUSE, Action.GIVE_UP):
-            state = State.REFUSED if step.action is Action.REFUSE else State.GONE
-            if step.row is None or step.row.state is not state:
-                key, reason = step.artifact.key, step.reason or Reason.INTERNAL
-                await ledger.record_failure(key, state, Failure.of(key, reason, step.why), now)
+        final = plan.having(Action.REFUSE, Action.GIVE_UP)
+        while steps := list(islice(final, _BATCH)):  # together, so that they share a commit
+            await asyncio.gather(*(self._note_final(step, now) for step in steps))
         if self.mode.only is None:
             await ledger.forget(plan.strays)
+
+    async def _note_final(self, step: Step, now: datetime) -> None:
+        """Let the ledger know of what no later pass can mend, unless it does."""
+        state = State.REFUSED if step.action is Action.REFUSE else State.GONE
+        if step.row is None or step.row.state is not state:
+            key, reason = step.artifact.key, step.reason or Reason.INTERNAL
+            failure = Failure.of(key, reason, step.why)
+            await self.works.ledger.record_failure(key, state, failure, now)
 
     async def _fetch(self, plan: Plan) -> int:
         """Carry out the downloads; how many more files than were kept are there now."""

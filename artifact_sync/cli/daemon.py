@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, get_args
 
@@ -19,7 +19,7 @@ from artifact_sync.offload import Threads
 from artifact_sync.settings import LogFormat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
     from types import FrameType
 
@@ -105,14 +105,14 @@ async def _serve(config: Config, load: Callable[[], Config], known: Session) -> 
     supervisor: Supervisor = supervisor_of(os.environ)
     surroundings = Surroundings(supervisor, load, read_token, os.environ)
     life = _Life()
-    with _signals(life):
-        try:
-            async with service(config, surroundings) as life.running:
-                await life.running.run()
-        except asyncio.CancelledError:
-            if not life.given_up:
-                raise
-            return ExitCode.COMPLETE
+    _heed_signals(life)
+    try:
+        async with service(config, surroundings) as life.running:
+            await life.running.run()
+    except asyncio.CancelledError:
+        if not life.given_up:
+            raise
+        return ExitCode.COMPLETE
     return ExitCode.INTERRUPTED if life.running.broken_off else ExitCode.COMPLETE
 
 
@@ -139,8 +139,7 @@ class _Life:
             self.running.reload()
 
 
-@contextmanager
-def _signals(life: _Life) -> Iterator[None]:
+def _heed_signals(life: _Life) -> None:
     """Stop on SIGTERM and SIGINT, reload on SIGHUP, where the platform has them.
 
     The handlers are Python's own, not the loop's: those wait for the loop, which may itself wait.
@@ -158,12 +157,7 @@ def _signals(life: _Life) -> Iterator[None]:
             loop.call_soon_threadsafe(action)
 
     for number in actions:
-        signal.signal(number, told)
-    try:
-        yield
-    finally:
-        for number in actions:
-            signal.signal(number, signal.SIG_IGN)  # all is closed: the exit code is what it is
+        signal.signal(number, told)  # to the process's end, which may hang as well
 
 
 def _ends_at_second() -> SimpleQueue[None]:

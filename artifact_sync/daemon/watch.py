@@ -135,6 +135,8 @@ class MirrorWatch:
                 self._started()
                 while True:
                     waiting = offload.start(_next, sight, root, stop)
+                    # its error is taken note of even when we are cancelled meanwhile
+                    waiting.add_done_callback(lambda it: it.cancelled() or it.exception())
                     await asyncio.wait([waiting])
                     touched, trouble = waiting.result()
                     self._take(touched)

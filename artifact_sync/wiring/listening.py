@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -43,7 +42,7 @@ class Web:
         """Listen where the settings say now. ``UsageError``: it cannot, and listens nowhere."""
         settings = self._front.settings()
         if settings.listen is not None and settings != self._settings:
-            await asyncio.to_thread(_check_secrets, settings, self._front.environ)
+            await self._front.chores(_check_secrets, settings, self._front.environ)
         self._settings = settings
         wanted = settings.listen
         if wanted == self._listen:

@@ -36,14 +36,14 @@ sys.exit(3)
 
 STUCK = """
 import asyncio, threading
-from artifact_sync.cli.daemon import _Life, _signals
+from artifact_sync.cli.daemon import _heed_signals, _Life
 
 async def main():
-    with _signals(_Life()):
-        hanging = threading.Thread(target=threading.Event().wait, daemon=True)
-        hanging.start()
-        print("stuck", flush=True)
-        hanging.join()
+    _heed_signals(_Life())
+    hanging = threading.Thread(target=threading.Event().wait, daemon=True)
+    hanging.start()
+    print("stuck", flush=True)
+    hanging.join()
 
 asyncio.run(main())
 """
