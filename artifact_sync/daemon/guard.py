@@ -15,6 +15,7 @@ from artifact_sync.daemon.judge import WatchParts
 from artifact_sync.daemon.patience import Patience
 from artifact_sync.daemon.watch import MirrorWatch
 from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.schedule import Why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -124,7 +125,7 @@ class Guard:
             await self._make_room(repo, damage)
             if self._watch is not None:
                 self._watch.attended([finding.path for finding in damage])
-            self._daemon.restore(repo)
+            self._daemon.look_again(frozenset({repo}), Why.RESTORE)
 
     async def _make_room(self, repo: RepoName, damage: Sequence[Finding]) -> None:
         """Not while a pass is under way: it may have planned to keep what is moved away here."""

@@ -134,11 +134,6 @@ class Daemon:
         self._stir.set()
         return woken
 
-    def restore(self, repo: RepoName) -> None:
-        """Somebody has damaged what is mirrored of a repository: look at once."""
-        self.agenda.wake(repo, Why.RESTORE, self.moment, eager=True)
-        self._stir.set()
-
     def configure(self, config: Config) -> None:
         """Look after what this configuration names. The engine has taken it already."""
         self.roster.configure(config.repo)
@@ -155,12 +150,12 @@ class Daemon:
                 _log.info("the token was replaced and is used from now on")
                 self.look_again()
 
-    def look_again(self, repos: frozenset[RepoName] | None = None) -> None:
+    def look_again(self, repos: frozenset[RepoName] | None = None, why: Why = Why.AGAIN) -> None:
         """Look at these, or all, at once, whatever else was put off."""
         if repos is None:
-            self.agenda.wake_all(Why.AGAIN, self.moment, eager=True)
+            self.agenda.wake_all(why, self.moment, eager=True)
         for repo in repos or ():
-            self.agenda.wake(repo, Why.AGAIN, self.moment, eager=True)
+            self.agenda.wake(repo, why, self.moment, eager=True)
         self._stir.set()
 
     def _assign(self) -> None:
@@ -208,7 +203,7 @@ class Daemon:
         finally:
             self._turns -= 1
         if ended.verdict is not Verdict.WELL:
-            now = self.engine.clock.monotonic()
+            now = self.moment.monotonic
             self.lags.ended(turn.repo, caught_up=False, complete=False, now=now)
         notices = self.agenda.ended(turn.repo, ended, self.moment)
         if not self.stopping.is_set():  # what was broken off says nothing of the service
@@ -277,8 +272,8 @@ class Daemon:
         if added or gone:
             _log.info("organisation listed", org=org, new=len(added), gone=len(gone))
             self._assign()
-        now = self.engine.clock.monotonic()
-        self.lags.ended(RepoName(org, STAR), caught_up=True, complete=False, now=now)
+        star, now = RepoName(org, STAR), self.moment.monotonic
+        self.lags.ended(star, caught_up=True, complete=False, now=now)
         return Ended(Verdict.WELL)
 
     async def _wind_up(self) -> None:
