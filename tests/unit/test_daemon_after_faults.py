@@ -32,7 +32,7 @@ def test_room_that_was_taken_and_freed_since_the_last_look_is_seen() -> None:
         await kit.clock.advance(1.0)
         return kit.looks
 
-    assert Kit(*EVERY_HOUR).story(tell) == [(0, "acme/rocket")]
+    assert Kit(*EVERY_HOUR).story(tell) == [(1, "acme/rocket")]
 
 
 def test_a_pass_that_has_fetched_nothing_does_not_prove_that_there_is_room() -> None:
