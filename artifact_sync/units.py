@@ -100,3 +100,12 @@ _SPELLING: Mapping[str, str] = MappingProxyType(
     | {letter: letter.upper() for letter in "mgtp"}
     | {f"{letter}i": f"{letter.upper()}i" for letter in "kmgtp"}
 )
+
+
+def size_in_words(count: float) -> str:
+    """A count of bytes for people: ``1.5 MiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":  # noqa: PLR2004 - the step between units
+            break
+        count /= 1024
+    return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"

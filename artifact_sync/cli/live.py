@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from artifact_sync.cli.result import age, printable, size
+from artifact_sync.cli.result import age, printable
+from artifact_sync.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import structlog
 from tqdm import tqdm
 
-from artifact_sync.cli.result import failure_line, printable, size
+from artifact_sync.cli.result import failure_line, printable
 from artifact_sync.events import (
     BytesArrived,
     DownloadBegan,
@@ -22,6 +22,7 @@ from artifact_sync.events import (
     Retrying,
     RunCompleted,
 )
+from artifact_sync.units import size_in_words as size
 
 if TYPE_CHECKING:
     from artifact_sync.events import Event, Observer

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifact_sync.errors import ExitCode
 from artifact_sync.model import Action
+from artifact_sync.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,15 +81,6 @@ def failure_line(failure: Failure) -> str:
 def printable(text: str) -> str:
     """Remote text for a terminal: what could steer it is escaped."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-
-
-def size(count: float) -> str:
-    """A count of bytes for people: ``1.5 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":  # noqa: PLR2004 - the step between units
-            break
-        count /= 1024
-    return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
 
 
 _MARKS = {

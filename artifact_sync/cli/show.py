@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.carry_out import Manner, passed
-from artifact_sync.cli.result import printable, size, summary
+from artifact_sync.cli.result import printable, summary
 from artifact_sync.cli.simulate import the_simulator
 from artifact_sync.credentials import Token
 from artifact_sync.errors import ExitCode
@@ -24,6 +24,7 @@ from artifact_sync.settings import (
     SourceSettings,
 )
 from artifact_sync.sync import Wish
+from artifact_sync.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

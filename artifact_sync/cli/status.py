@@ -130,8 +130,9 @@ def _rows(
 
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
-    from artifact_sync.cli.result import age, printable, size  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.result import age, printable  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.model import State  # noqa: PLC0415 - likewise
+    from artifact_sync.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     if it.repo.endswith("/*"):  # on a daemon's schedule: the organisation's list is looked at
         return (printable(it.repo), *["-"] * 6)

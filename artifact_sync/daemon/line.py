@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from artifact_sync.units import size_in_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from artifact_sync.daemon.desk import DaemonState
-
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def line_of(state: DaemonState) -> str:
@@ -38,8 +38,8 @@ def _doing(state: DaemonState) -> str:
     looking = f"looking at {len(state.passes)} of {_repositories(state)}"
     if not planned:
         return looking
-    arrived = _size(sum(it.bytes for it in state.passes))
-    return f"{looking}: {done}/{planned} files, {arrived}, {_size(state.rate)}/s"
+    arrived = size_in_words(sum(it.bytes for it in state.passes))
+    return f"{looking}: {done}/{planned} files, {arrived}, {size_in_words(state.rate)}/s"
 
 
 def _repositories(state: DaemonState) -> str:
@@ -62,11 +62,3 @@ def _duration(seconds: float) -> str:
         return "under a minute"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"  # noqa: PLR2004 - two hours
-
-
-def _size(count: float) -> str:
-    for unit in _UNITS:
-        if count < 1024 or unit == _UNITS[-1]:  # noqa: PLR2004 - the step between units
-            break
-        count /= 1024
-    return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
