@@ -93,6 +93,9 @@ class Source(Protocol):
         """
 
 
+Chunk = bytes | memoryview
+"""A piece of a body. What a view shows never changes, and is there as long as the view."""
+
 Framing = Literal["length", "chunked", "close"]
 """How a body's end is marked: by its length, by the transfer coding, or only by the close."""
 
@@ -105,7 +108,7 @@ class Opened:
     headers: Mapping[str, str]
     """Lower-case names; several lines of one name are joined with ``, ``."""
     framing: Framing
-    chunks: AsyncIterator[bytes]
+    chunks: AsyncIterator[Chunk]
     """The body as it comes, with no content coding undone. Raises ``Cut`` when it ends before its
     announced length or last chunk, ``Stalled`` when no byte comes in time."""
 

@@ -17,10 +17,11 @@ from artifact_sync.events import Retrying
 from artifact_sync.retry import delay, parse_retry_after
 from artifact_sync.source.asking import Answer, Manners, Meaning, Question, Surroundings
 from artifact_sync.source.body import Body, Broken, UnknownCoding
+from artifact_sync.source.carrier import MOST_REDIRECTS, Redirected
 from artifact_sync.source.holds import Holds
 from artifact_sync.source.payload import Unreadable
 from artifact_sync.source.refusals import HOLD_ALL, Refusal, error_of
-from artifact_sync.source.transport import MOST_REDIRECTS, Redirected, origin_of
+from artifact_sync.source.transport import origin_of
 from artifact_sync.source.trouble import TRUST_HINT, untrusted, why
 from artifact_sync.source.wire import error_body, parse
 from artifact_sync.source.words import one_line

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import urljoin
 
 import httpx
+
+from artifact_sync.source.words import one_line
 
 _PARTS = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#\\\s]*)(?P<target>(?:[/?][^#]*)?)(?:#.*)?",
@@ -45,7 +48,12 @@ class Target:
     @property
     def host(self) -> str:
         """Host and port, for messages."""
-        return _origin(self).netloc.decode("ascii", "replace")
+        return one_line(_origin(self).netloc.decode("ascii", "replace"), 100)
+
+    @property
+    def text(self) -> str:
+        """All of it, which is a credential."""
+        return f"{self.scheme}://{self.authority}{self.path.decode('ascii')}"
 
 
 class _Exact(httpx.URL):
@@ -117,7 +125,13 @@ def _check(target: Target) -> None:
 
 
 def _origin(target: Target) -> httpx.URL:
-    return httpx.URL(f"{target.scheme}://{target.authority}/")
+    return _origin_url(target.scheme, target.authority)
+
+
+@lru_cache(maxsize=64)
+def _origin_url(scheme: str, authority: str) -> httpx.URL:
+    """Parsed once for all the files of a host."""
+    return httpx.URL(f"{scheme}://{authority}/")
 
 
 def _decoded(location: bytes) -> str:

@@ -1,15 +1,13 @@
 """The HTTP clients: who may be sent the token, timeouts, TLS, proxies. No paths and no payloads.
 
 Two ``httpx.AsyncClient`` objects with nothing in common but the TLS context: one for the API, one
-for downloads. A faster transport can stand behind the second (DESIGN, "HTTP") without anybody
-else noticing: whoever uses it relies on ``send(stream=True)``, ``aiter_raw`` and ``Redirected``.
+for those downloads that ``rust_carrier`` does not carry.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import logging
-import ssl
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
@@ -17,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from artifact_sync.errors import ConfigError
+from artifact_sync.source.carrier import Redirected
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Generator
-    from pathlib import Path
 
-MOST_REDIRECTS = 5
 _API_CONNECTIONS = 16
 _KEEP_IDLE = 30.0
 """Seconds that an idle connection is kept; object stores drop theirs after a minute or so."""
@@ -34,20 +32,10 @@ class TransportSettings:
 
     base_url: str
     token: str = field(default="", repr=False)
-    ca_bundle: Path | None = None
     proxy: str | None = None
     timeout: float = 60.0
     """Seconds for a connection, and for each byte to come or go. Never for a whole request."""
     jobs: int = 8
-
-
-class Redirected(Exception):
-    """An answer that points elsewhere. Whoever sent the request decides; httpx never does."""
-
-    def __init__(self, status: int, location: bytes) -> None:
-        self.status = status
-        self.location = location
-        super().__init__(f"redirected with status {status}")
 
 
 class Bearer(httpx.Auth):
@@ -97,21 +85,6 @@ def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.A
     client = _client(settings, tls, httpx.Auth(), settings.jobs)
     client.headers.update({"Accept-Encoding": "identity", "User-Agent": user_agent()})
     return client
-
-
-def tls_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Whom we trust: ``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi.
-
-    Takes tens of milliseconds, so both clients share one. ``ConfigError`` when it can't be read.
-    """
-    try:
-        if ca_bundle is None:
-            return httpx.create_ssl_context()
-        return ssl.create_default_context(cafile=ca_bundle)
-    except OSError as error:  # ssl.SSLError is one
-        where = f"source.ca_bundle {ca_bundle}" if ca_bundle else "SSL_CERT_FILE or SSL_CERT_DIR"
-        reason = error.strerror or "no certificate in it"
-        raise ConfigError([f"{where} can't be used ({reason}): give a PEM file"]) from error
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:

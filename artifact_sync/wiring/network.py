@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from artifact_sync.offload import Chores
 from artifact_sync.retry import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
+from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher
 from artifact_sync.source.sourcecraft import SourceCraft
 from artifact_sync.source.transport import (
@@ -18,8 +19,8 @@ from artifact_sync.source.transport import (
     api_client,
     download_client,
     hush_http_loggers,
-    tls_context,
 )
+from artifact_sync.source.trust import trusted
 from artifact_sync.wiring.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -66,18 +67,21 @@ async def connected(
     hush_http_loggers()
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)
-    tls = await chores(tls_context, config.source.ca_bundle)
+    trust = trusted(config.source.ca_bundle)
+    tls = await chores(trust.context)
     policy = RetryPolicy(config.download.attempts)
     manners = Manners(config.source.rate_limit, policy, token=secret)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
     around = Surroundings(SystemClock(), jitter, observer)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(api_client(settings, tls))
-        files = await stack.enter_async_context(download_client(settings, tls))
+        client = await stack.enter_async_context(download_client(settings, tls))
+        carriers = Carriers(client, settings, trust, observer)
+        stack.push_async_callback(carriers.aclose)
         yield Network(
             config,
             SourceCraft(api, manners, around),
-            HttpFetcher(files),
+            HttpFetcher(carriers),
             policy,
             pace,
         )
@@ -87,7 +91,6 @@ def _transport(config: Config, secret: str) -> TransportSettings:
     return TransportSettings(
         config.source.base_url,
         secret,
-        config.source.ca_bundle,
         config.source.proxy,
         config.download.timeout,
         config.download.jobs,

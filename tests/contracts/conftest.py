@@ -11,12 +11,23 @@ def certificate(tmp_path_factory):
     """A key for 127.0.0.1, with its self-signed certificate beside it as ``.crt``."""
     if shutil.which("openssl") is None:
         pytest.skip("needs the openssl command to make a certificate")
-    key = tmp_path_factory.mktemp("tls") / "server.key"
+    return _made(tmp_path_factory.mktemp("tls"), "FALSE")
+
+
+@pytest.fixture(scope="session")
+def authority(certificate, tmp_path_factory):
+    """The same, but it calls itself an authority, as ``openssl req -x509`` makes them."""
+    return _made(tmp_path_factory.mktemp("tls"), "TRUE")
+
+
+def _made(folder, ca):
+    key = folder / "server.key"
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
             *("-keyout", key, "-out", key.with_suffix(".crt"), "-subj", "/CN=127.0.0.1"),
             *("-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-addext", f"basicConstraints=critical,CA:{ca}"),
         ],
         check=True,
         capture_output=True,

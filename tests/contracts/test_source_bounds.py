@@ -25,7 +25,8 @@ from artifact_sync.model import RepoName, RunKey
 from artifact_sync.retry import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.sourcecraft import SourceCraft
-from artifact_sync.source.transport import TransportSettings, api_client, tls_context
+from artifact_sync.source.transport import TransportSettings, api_client
+from artifact_sync.source.trust import trusted
 
 REPO = RepoName("org", "repo")
 KEY = RunKey(REPO, "7")
@@ -39,7 +40,7 @@ EMPTY_RUN = answer_json({"status": "success"})
 async def source_over(script, **manners):
     async with serving(script) as server:
         settings = TransportSettings(server.origin, "pv1_secret", timeout=5.0)
-        async with api_client(settings, tls_context(None)) as client:
+        async with api_client(settings, trusted(None).context()) as client:
             around = Surroundings(FakeClock(), Random(7))  # noqa: S311 - jitter
             kept = {"rate": 0, "policy": ONE_TRY, "token": "pv1_secret"} | manners
             yield SourceCraft(client, Manners(**kept), around), server

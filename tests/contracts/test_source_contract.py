@@ -31,8 +31,8 @@ from artifact_sync.source.transport import (
     TransportSettings,
     api_client,
     hush_http_loggers,
-    tls_context,
 )
+from artifact_sync.source.trust import trusted
 
 TOKEN = "pv1_t0psecret"
 REPO = RepoName("org", "repo")
@@ -77,7 +77,7 @@ async def service(
     clock, recorder = clock or FakeClock(), Recorder()
     async with serving(script) as server:
         settings = TransportSettings(server.origin + path, token, timeout=5.0)
-        async with api_client(settings, tls_context(None)) as client:
+        async with api_client(settings, trusted(None).context()) as client:
             kept = {"rate": 0, "policy": POLICY, "token": token} | manners
             around = Surroundings(clock, Random(7), recorder)  # noqa: S311 - jitter
             yield Service(SourceCraft(client, Manners(**kept), around), server, clock, recorder)
@@ -527,7 +527,7 @@ def test_nobody_listening_is_unreachable_after_the_budget():
         async with serving(lambda _request, _writer: None) as server:
             origin = server.origin
         clock = FakeClock()
-        async with api_client(TransportSettings(origin, TOKEN), tls_context(None)) as client:
+        async with api_client(TransportSettings(origin, TOKEN), trusted(None).context()) as client:
             around = Surroundings(clock, Random(7))  # noqa: S311 - jitter
             with pytest.raises(Unreachable) as caught:
                 await get_run(SourceCraft(client, Manners(policy=POLICY), around))
@@ -646,7 +646,7 @@ async def _over_tls(certificate, ca_bundle):
 
     async with serving(script, context) as server:
         origin = server.origin.replace("http://", "https://")
-        async with api_client(TransportSettings(origin), tls_context(ca_bundle)) as client:
+        async with api_client(TransportSettings(origin), trusted(ca_bundle).context()) as client:
             around = Surroundings(FakeClock(), Random(7))  # noqa: S311 - jitter
             source = SourceCraft(client, Manners(policy=POLICY), around)
             try:
@@ -672,17 +672,17 @@ async def _over_tls(certificate, ca_bundle):
 def test_settings_that_cannot_work_are_told_without_their_secrets(changes, said):
     settings = TransportSettings(**{"base_url": "https://h", **changes})
     with pytest.raises(ConfigError, match=said) as caught:
-        api_client(settings, tls_context(None))
+        api_client(settings, trusted(None).context())
     assert "hid" not in str(caught.value).replace("hidden-", "")
 
 
 def test_a_ca_bundle_that_cannot_be_read_is_a_configuration_error(tmp_path):
     with pytest.raises(ConfigError, match=r"No such file"):
-        tls_context(tmp_path / "none.pem")
+        trusted(tmp_path / "none.pem").context()
     empty = tmp_path / "empty.pem"
     empty.write_text("nothing\n")
     with pytest.raises(ConfigError, match=r"source\.ca_bundle"):
-        tls_context(empty)
+        trusted(empty).context()
 
 
 def test_settings_do_not_show_their_token():
@@ -705,7 +705,7 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch):
         async with serving(script) as proxy:
             monkeypatch.setenv("http_proxy", proxy.origin)
             settings = TransportSettings("http://api.test", TOKEN)
-            async with api_client(settings, tls_context(None)) as client:
+            async with api_client(settings, trusted(None).context()) as client:
                 around = Surroundings(FakeClock(), Random(7))  # noqa: S311 - jitter
                 await get_run(SourceCraft(client, Manners(), around))
             return proxy.targets

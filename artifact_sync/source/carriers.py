@@ -1,0 +1,82 @@
+"""Which carriers a network has: the fast one where it may be used, httpx's behind it.
+
+Made when the first link is opened: a pass with nothing new needs neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from urllib.request import getproxies
+
+from artifact_sync.events import Noticed
+from artifact_sync.source.httpx_carrier import HttpxCarrier
+from artifact_sync.source.transport import user_agent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import httpx
+
+    from artifact_sync.events import Observer
+    from artifact_sync.source.carrier import Carrier
+    from artifact_sync.source.rust_carrier import RustCarrier
+    from artifact_sync.source.transport import TransportSettings
+    from artifact_sync.source.trust import Trust
+
+
+class Carriers:
+    """The carriers, first the one to be preferred. ``aclose`` them; the client is its owner's."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: TransportSettings,
+        trust: Trust,
+        observer: Observer,
+    ) -> None:
+        """``client``: from ``transport.download_client`` with these settings."""
+        self._made: list[Carrier] = []
+        self._httpx = HttpxCarrier(client)
+        self._settings = settings
+        self._trust = trust
+        self._observer = observer
+        self._fast: RustCarrier | None = None
+        self._making = asyncio.Lock()
+
+    async def ready(self) -> Sequence[Carrier]:
+        """The carriers."""
+        if not self._made:
+            async with self._making:
+                await self._make()
+        return self._made
+
+    async def aclose(self) -> None:
+        """Close what was made here."""
+        if self._fast is not None:
+            await self._fast.aclose()
+
+    async def _make(self) -> None:
+        if self._made:
+            return
+        if self._settings.proxy is None and not _environments_proxy():
+            self._fast = await asyncio.to_thread(self._made_fast)
+            if self._fast is None:
+                word = "pyreqwest can't be used on this system: downloads go by httpx, slower"
+                self._observer.notify(Noticed(word))
+        self._made = [self._httpx] if self._fast is None else [self._fast, self._httpx]
+
+    def _made_fast(self) -> RustCarrier | None:
+        try:
+            from artifact_sync.source.rust_carrier import RustCarrier  # noqa: PLC0415 - no wheel
+        except ImportError:
+            return None
+        try:
+            return RustCarrier.made(self._settings, self._trust, user_agent())
+        except OSError:
+            return None
+
+
+def _environments_proxy() -> bool:
+    """Whether the environment names a proxy: httpx knows for which hosts it is meant."""
+    return any(scheme in {"http", "https", "all"} for scheme in getproxies())

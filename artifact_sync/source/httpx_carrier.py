@@ -1,0 +1,103 @@
+"""A ``Carrier`` on httpx: for proxies, for odd links, and where the Rust one has no wheel."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, asynccontextmanager, suppress
+from typing import TYPE_CHECKING, cast
+
+import httpx
+
+from artifact_sync.errors import (
+    BadResponse,
+    Cut,
+    DownloadError,
+    HostUnreachable,
+    HostUntrusted,
+    LinkUnusable,
+    Stalled,
+)
+from artifact_sync.ports import Opened
+from artifact_sync.source.carrier import framing
+from artifact_sync.source.trouble import TRUST_HINT, untrusted, why
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+    from artifact_sync.source.target import Target
+
+_TROUBLE = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
+"""All that a request or a body ends in; TLS and sockets raise ``OSError`` past httpx's mapping."""
+
+
+class HttpxCarrier:
+    """Over a client from ``transport.download_client``, which its owner closes."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    def carries(self, target: Target) -> bool:  # noqa: ARG002 - it sends every target as it is
+        """Every target; see ``Carrier``."""
+        return True
+
+    @asynccontextmanager
+    async def send(self, target: Target, headers: Mapping[str, str]) -> AsyncIterator[Opened]:
+        """Send a GET; the contract is ``Carrier``'s."""
+        response = await self._answer(target, headers)
+        told = _headers(response)
+        try:
+            async with aclosing(_chunks(response, target)) as chunks:
+                yield Opened(
+                    response.status_code, told, framing(response.status_code, told), chunks
+                )
+        finally:
+            with suppress(*_TROUBLE):
+                await response.aclose()
+
+    async def _answer(self, target: Target, headers: Mapping[str, str]) -> httpx.Response:
+        request = self._client.build_request("GET", target.url, headers=headers)
+        request.url = target.url  # httpx has made a plain URL of it
+        try:
+            return await self._client.send(request, stream=True)
+        except _TROUBLE as error:
+            raise _before_headers(error, target.host) from error
+
+
+async def _chunks(response: httpx.Response, target: Target) -> AsyncGenerator[bytes, None]:
+    """The body as it comes from the network, no coding undone but the transfer's."""
+    raw = cast("AsyncGenerator[bytes, None]", response.aiter_raw())
+    try:
+        async with aclosing(raw):
+            async for chunk in raw:
+                yield chunk
+    except _TROUBLE as error:
+        raise _within_body(error, target.host) from error
+
+
+def _headers(response: httpx.Response) -> dict[str, str]:
+    """By lower-case names. A length that the transfer coding overrides is left out."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    if "transfer-encoding" in headers:
+        headers.pop("content-length", None)  # RFC 9112, 6.3
+    return headers
+
+
+def _before_headers(error: Exception, host: str) -> DownloadError:
+    """What it means that there was no answer."""
+    if untrusted(error):
+        return HostUntrusted(f"{host}: {why(error)}: {TRUST_HINT}")
+    if isinstance(error, UnicodeError | httpx.InvalidURL):
+        return LinkUnusable(f"the link can't be used: {host} is no host name")
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
+        return HostUnreachable(f"no connection to {host}: {why(error)}")
+    if isinstance(error, httpx.TimeoutException):
+        return Stalled(f"{host} sent no answer in time")
+    if isinstance(error, httpx.ProtocolError):
+        return BadResponse(f"{host} closed the connection or sent what is not valid HTTP")
+    return Cut(f"the connection to {host} was lost before its answer: {why(error)}")
+
+
+def _within_body(error: Exception, host: str) -> DownloadError:
+    """What it means that a body broke off."""
+    if isinstance(error, httpx.TimeoutException):
+        return Stalled(f"{host} sent no byte in time")
+    return Cut(f"the body from {host} ended before its end")

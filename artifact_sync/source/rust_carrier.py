@@ -1,0 +1,175 @@
+"""A ``Carrier`` on pyreqwest (reqwest and hyper, in Rust): the fast one, for plain direct links.
+
+Not used is the httpx adapter that pyreqwest ships: it follows redirects, makes one limit for the
+whole download of httpx's timeouts, and loses what had come when a body is cut. Which links it must
+leave to httpx, and what else its library's ways ask for, is told in ``docs/decisions/0015``.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from pyreqwest.client import ClientBuilder, SyncClientBuilder
+from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.http import Url
+
+from artifact_sync.errors import BadResponse
+from artifact_sync.ports import Opened
+from artifact_sync.source.carrier import REDIRECTS, NotCarried, Redirected, framing
+from artifact_sync.source.rust_trouble import before_headers, within_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+
+    from pyreqwest.client import Client
+    from pyreqwest.response import Response
+
+    from artifact_sync.source.target import Target
+    from artifact_sync.source.transport import TransportSettings
+    from artifact_sync.source.trust import Trust
+
+_KEEP_IDLE = timedelta(seconds=30)
+_AHEAD = 0
+"""Bytes of a body to be gathered before it is handed over: they would be lost with a cut."""
+
+_environment = Lock()
+
+
+class RustCarrier:
+    """Over a client of its own; ``aclose`` it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @classmethod
+    def made(cls, settings: TransportSettings, trust: Trust, user_agent: str) -> RustCarrier:
+        """A carrier that trusts whom ``trust`` says and asks no proxy. ``OSError``: nobody."""
+        patience = timedelta(seconds=settings.timeout)
+        builder = (
+            ClientBuilder()
+            .no_proxy()
+            .follow_redirects(enable=False)
+            .referer(enable=False)
+            .gzip(enable=False)
+            .brotli(enable=False)
+            .zstd(enable=False)
+            .deflate(enable=False)
+            .user_agent(user_agent)
+            .default_headers({"Accept-Encoding": "identity"})
+            .connect_timeout(patience)
+            .read_timeout(patience)
+            .pool_idle_timeout(_KEEP_IDLE)
+            .pool_max_idle_per_host(settings.jobs)
+        )
+        with _trusting(trust):
+            try:
+                return cls(builder.build())
+            except PyreqwestError as error:
+                raise OSError("no certificate authorities") from error
+
+    def carries(self, target: Target) -> bool:
+        """Whether the library's URL is the link's own text: it normalises all others."""
+        try:
+            return str(Url(target.text)) == target.text
+        except ValueError:
+            return False
+
+    @asynccontextmanager
+    async def send(self, target: Target, headers: Mapping[str, str]) -> AsyncIterator[Opened]:
+        """Send a GET; the contract is ``Carrier``'s."""
+        request = self._client.get(target.text).headers(headers)
+        streamed = request.streamed_read_buffer_limit(_AHEAD).build_streamed()
+        try:
+            response = await streamed.__aenter__()
+        except PyreqwestError as error:
+            raise before_headers(error, target.host) from None  # its text holds the link
+        try:
+            told = _told(response, target)
+            chunks = _chunks(response, target)
+            yield Opened(response.status, told, framing(response.status, told), chunks)
+        finally:
+            await streamed.__aexit__(None, None, None)
+
+    async def aclose(self) -> None:
+        """Close the connections, and wait until the library's thread has nothing to do with us."""
+        await self._client.close()
+        _come_to_rest()
+
+
+async def _chunks(response: Response, target: Target) -> AsyncGenerator[memoryview, None]:
+    """The body in the pieces in which it comes; what had come before a cut is not lost."""
+    reader = response.body_reader
+    try:
+        while (chunk := await reader.read_chunk()) is not None:
+            yield memoryview(chunk)
+    except PyreqwestError as error:
+        raise within_body(error, target.host) from None
+
+
+def _told(response: Response, target: Target) -> dict[str, str]:
+    """The headers by lower-case names. Raises ``Redirected``, and ``BadResponse``."""
+    headers = _headers(response)
+    if response.status in REDIRECTS and "location" in headers:
+        raise Redirected(response.status, headers["location"].encode("latin-1"))
+    coding = headers.get("transfer-encoding")
+    if coding is not None:
+        if coding.lower() != "chunked":
+            raise BadResponse(f"{target.host} sent what is not valid HTTP")
+        headers.pop("content-length", None)  # RFC 9112, 6.3
+    return headers
+
+
+def _headers(response: Response) -> dict[str, str]:
+    """Lines of one name joined. ``NotCarried``: the library does not tell what is not ASCII."""
+    headers: dict[str, str] = {}
+    try:
+        for name, value in response.headers.items():
+            known = headers.get(name)
+            joined = value if known is None else f"{known}, {value}"
+            headers[name] = value if name == "content-length" else joined  # hyper: they are equal
+    except ValueError:
+        raise NotCarried from None
+    return headers
+
+
+@contextmanager
+def _trusting(trust: Trust) -> Iterator[None]:
+    """Have the library load these authorities and no others, which it takes from the environment.
+
+    Its own setting only adds to those of the system, and who is given one authority means that one.
+    """
+    with _environment:
+        before = {name: os.environ.get(name) for name in trust.environment}
+        _set(trust.environment)
+        try:
+            yield
+        finally:
+            _set(before)
+
+
+def _set(environment: Mapping[str, str | None]) -> None:
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def _come_to_rest() -> None:
+    """Return once the library's thread has come out of Python.
+
+    The last answer wakes us from within that thread, which may not be out of the interpreter yet
+    when we end it; it then aborts the process. It does one thing at a time, so this round trip, a
+    request that is refused before it is sent, comes behind that.
+    """
+    client = SyncClientBuilder().no_proxy().https_only(enable=True).build()
+    try:
+        client.get("http://nowhere.invalid/").build().send()
+    except PyreqwestError:
+        pass
+    finally:
+        client.close()

@@ -1,0 +1,80 @@
+"""What an error of the Rust client means, by its class and its causes' texts. No I/O.
+
+The library tells causes as texts only. None of them is shown: they quote links.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from pyreqwest.exceptions import (
+    BuilderError,
+    PyreqwestError,
+    RequestTimeoutError,
+)
+
+from artifact_sync.errors import (
+    BadResponse,
+    Cut,
+    DownloadError,
+    HostUnreachable,
+    HostUntrusted,
+    LinkUnusable,
+    Stalled,
+)
+from artifact_sync.source.trouble import TRUST_HINT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_UNTRUSTED = "invalid peer certificate"
+_CONNECTING = "client error (connect)"
+_NUMBER = re.compile(r"\(os error (\d{1,5})\)")
+_WORDS = (
+    ("dns error", "its name can't be resolved"),
+    ("tls", "TLS failed"),
+    ("received fatal alert", "TLS failed"),
+)
+
+
+def before_headers(error: PyreqwestError, host: str) -> DownloadError:
+    """What it means that there was no answer."""
+    causes = _causes(error)
+    if any(_UNTRUSTED in cause for cause in causes):
+        return HostUntrusted(f"{host}: its certificate is not trusted: {TRUST_HINT}")
+    if isinstance(error, BuilderError):
+        return LinkUnusable(f"the link can't be used: {host} is no host name")
+    if _CONNECTING in causes:  # the class says so of everything that happens before an answer
+        late = isinstance(error, RequestTimeoutError)
+        words = "no connection in time" if late else _why(causes) or "no connection"
+        return HostUnreachable(f"no connection to {host}: {words}")
+    if isinstance(error, RequestTimeoutError):
+        return Stalled(f"{host} sent no answer in time")
+    if words := _why(causes):
+        return Cut(f"the connection to {host} was lost before its answer: {words}")
+    return BadResponse(f"{host} closed the connection or sent what is not valid HTTP")
+
+
+def within_body(error: PyreqwestError, host: str) -> DownloadError:
+    """What it means that a body broke off."""
+    if isinstance(error, RequestTimeoutError):
+        return Stalled(f"{host} sent no byte in time")
+    return Cut(f"the body from {host} ended before its end")
+
+
+def _why(causes: Sequence[str]) -> str:
+    """The system's word where there is one, else ours; empty: neither."""
+    for cause in causes:
+        if number := _NUMBER.search(cause):
+            return os.strerror(int(number[1])).lower()
+        for sign, words in _WORDS:
+            if sign in cause:
+                return words
+    return ""
+
+
+def _causes(error: PyreqwestError) -> Sequence[str]:
+    details = getattr(error, "details", None) or {}
+    return [str(cause.get("message", "")).lower() for cause in details.get("causes") or ()]

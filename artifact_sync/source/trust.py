@@ -1,0 +1,52 @@
+"""Whose certificates are trusted: one decision for every client, whatever TLS it is built on."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Certificate authorities in a PEM file, or in a folder as OpenSSL hashes it; no others."""
+
+    file: str | None
+    folder: str | None
+    named: str
+    """What has named them, for messages."""
+
+    @property
+    def environment(self) -> Mapping[str, str | None]:
+        """The same in OpenSSL's variables; None: not set."""
+        return {"SSL_CERT_FILE": self.file, "SSL_CERT_DIR": self.folder}
+
+    def context(self) -> ssl.SSLContext:
+        """For Python's TLS. Takes tens of milliseconds. ``ConfigError`` when it can't be read."""
+        try:
+            return ssl.create_default_context(cafile=self.file, capath=self.folder)
+        except OSError as error:  # ssl.SSLError is one
+            reason = error.strerror or "no certificate in it"
+            hint = "give a PEM file"
+            raise ConfigError([f"{self.named} can't be used ({reason}): {hint}"]) from error
+
+
+def trusted(ca_bundle: Path | None) -> Trust:
+    """``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi's."""
+    if ca_bundle is not None:
+        return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}")
+    named = "SSL_CERT_FILE or SSL_CERT_DIR"
+    if file := os.environ.get("SSL_CERT_FILE"):
+        return Trust(file, None, named)
+    if folder := os.environ.get("SSL_CERT_DIR"):
+        return Trust(None, folder, named)
+    import certifi  # noqa: PLC0415 - seldom needed where a bundle is named
+
+    return Trust(certifi.where(), None, "certifi's bundle")
