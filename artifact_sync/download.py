@@ -17,7 +17,7 @@ from artifact_sync.errors import DownloadError, IntegrityFailure, RangeMismatch,
 from artifact_sync.events import DownloadBegan, Retrying
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.model import Mirrored
-from artifact_sync.reception import Reception, Tools, Wanted, publish_staged, spare
+from artifact_sync.reception import Reception, Tools, Wanted, publish_staged
 from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
 from artifact_sync.staging import Identity, Staged, Vouched
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.model import Link
     from artifact_sync.ports import Opened
+    from artifact_sync.slots import Hold
 
 _HEAD = 4096
 """Bytes of an error's body that are read for the store's error code."""
@@ -51,32 +52,44 @@ class Fetched:
     """To be forgotten once the ledger has it."""
 
 
-async def fetch(tools: Tools, wanted: Wanted) -> Fetched:
-    """Fetch one artifact and publish it.
+async def fetch(tools: Tools, wanted: Wanted, hold: Hold) -> Fetched:
+    """Fetch one artifact and publish it. Its slot is given back once a small one has come.
 
     Raises ``DownloadError`` once the budget of tries is spent, ``ServiceError`` when no link can be
     had, and ``DiskError``. What is staged stays for the next time, also when cancelled.
     """
-    transfer = _Transfer(tools, wanted)
+    transfer = _Transfer(tools, wanted, hold)
     try:
         return await transfer.run()
     finally:
-        with suppress(OSError):
-            await tools.offload(transfer.staged.shelve)
+        await transfer.leave()
+
+
+async def forget(tools: Tools, staged: Staged) -> None:
+    """The ledger has the artifact: nothing of it need stay in staging."""
+    if staged.there:
+        with suppress(OSError):  # a sidecar that stays is swept away later
+            await tools.offload(staged.forget)
+        tools.leftovers.note(staged.name, there=staged.there)
 
 
 class _Transfer:
     """The tries at one artifact."""
 
-    def __init__(self, tools: Tools, wanted: Wanted) -> None:
+    def __init__(self, tools: Tools, wanted: Wanted, hold: Hold) -> None:
         self._tools = tools
         self._wanted = wanted
+        self._hold = hold
         self._key = wanted.artifact.key
         self._budget = Budget(tools.policy, tools.rng)
         self.staged = Staged(tools.staging, self._key, wanted.artifact.version)
+        self.staged.there = tools.leftovers.may_hold(self.staged.name)
 
     async def run(self) -> Fetched:
-        vouched = await self._tools.offload(self._recover)
+        tools = self._tools
+        if not tools.space.known(0):  # before a request is made for what there is no room for
+            await tools.offload(tools.space.take, 0)
+        vouched = await tools.offload(self._recover) if self.staged.there else None
         if vouched is not None:
             return self._fetched(vouched, None, self.staged.identity)
         link = await self._tools.links.get(self._key)
@@ -86,9 +99,15 @@ class _Transfer:
             except DownloadError as error:
                 link = await self._prepare_next(error, link)
 
+    async def leave(self) -> None:
+        """Close what is staged, and let the next one know whether there is something."""
+        if self.staged.open:
+            with suppress(OSError):
+                await self._tools.offload(self.staged.shelve)
+        self._tools.leftovers.note(self.staged.name, there=self.staged.there)
+
     def _recover(self) -> Vouched | None:
         """Finish what an earlier process had judged but not yet published or recorded."""
-        spare(self._tools, 0)  # before a request is made for what there is no room for
         with disk_errors("staging"):
             self.staged.recover()
         vouched, mirror = self.staged.vouched, self._tools.mirror
@@ -127,6 +146,7 @@ class _Transfer:
         staged = self.staged
         offset = staged.offset if staged.resumable else 0
         validator = staged.identity.validator if offset else None
+        await self._hold.take()
         async with self._tools.fetcher.open(link, offset, validator) as opened:
             if opened.status not in {OK, PARTIAL}:
                 raise await self._refusal(opened)
@@ -134,6 +154,8 @@ class _Transfer:
             self._tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
             reception = Reception(self._tools, self._wanted, staged, body)
             await reception.receive(opened.chunks)
+        if reception.small:
+            self._hold.give()  # the disk is not what slots are for
         vouched, displaced = await reception.conclude()
         return self._fetched(vouched, displaced, body.identity)
 

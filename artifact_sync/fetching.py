@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import structlog
 
-from artifact_sync.download import fetch
+from artifact_sync.download import fetch, forget
 from artifact_sync.errors import ArtifactSyncError, DiskError, Interrupted, Reason
 from artifact_sync.events import Downloaded, Failed
 from artifact_sync.model import Action, Failure, State
 from artifact_sync.reception import Wanted
 from artifact_sync.sidecar import sidecar_claim, sidecar_of
+from artifact_sync.slots import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from artifact_sync.slots import Slots
 
 _log = structlog.get_logger(__name__)
+
+_BESIDE = 3
+"""Artifacts under way for each that may be downloading: the others are published and recorded."""
 
 _SIDECAR_LIMIT = 64 * 1024
 """Bytes that a checksum file may have to be read as one."""
@@ -133,10 +136,10 @@ class Fetching:
         self._steps[step.artifact.key] = replace(step, action=Action.DOWNLOAD, why=why)
 
     async def _each(self, steps: Iterable[Step]) -> None:
-        """Carry the steps out side by side. Recording holds no slot, so twice as many may be on."""
+        """Carry the steps out side by side: more than have slots, for some are being written."""
         queue = iter(list(steps))
         async with asyncio.TaskGroup() as group:
-            for _ in range(2 * self._works.jobs):
+            for _ in range(_BESIDE * self._works.jobs):
                 if (first := next(queue, None)) is None:
                     break
                 group.create_task(self._drain(first, queue))
@@ -160,14 +163,14 @@ class Fetching:
 
     async def _carry_out(self, step: Step) -> None:
         """Fetch, and record without holding up the next download."""
-        gate, slots = self._works.gate, self._works.slots
-        await slots.acquire()
+        gate, hold = self._works.gate, Hold(self._works.slots)
+        await hold.take()
         entered = gate.enter()
         try:
             try:
-                fetched = await self._fetch(step) if entered else None
+                fetched = await self._fetch(step, hold) if entered else None
             finally:
-                slots.release()
+                hold.give()
             if fetched is not None:
                 await self._record(fetched)
             else:
@@ -176,19 +179,18 @@ class Fetching:
             if entered:
                 gate.leave()
 
-    async def _fetch(self, step: Step) -> Fetched:
+    async def _fetch(self, step: Step, hold: Hold) -> Fetched:
         if step.path is None:
             raise ValueError("a plan with a download and no place for it")
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
-        return await fetch(self._works.tools, Wanted(step.artifact, step.path, claims))
+        return await fetch(self._works.tools, Wanted(step.artifact, step.path, claims), hold)
 
     async def _record(self, fetched: Fetched) -> None:
         await self._works.ledger.record_mirrored(fetched.mirrored)
         if fetched.mirrored.key in self._vouching:
             self._recorded[fetched.mirrored.key] = fetched.mirrored
-        with suppress(OSError):  # a sidecar that stays is swept away later
-            await self._works.tools.offload(fetched.staged.forget)
+        await forget(self._works.tools, fetched.staged)
         self.outcome.downloaded += 1
         self._works.tools.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,32 +20,59 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class Firm(asyncio.Future[T]):
+    """The outcome of work that nobody can call back: who is cancelled leaves when it is there."""
+
+    def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - the base's
+        """Refuse; asyncio then throws the cancellation once the outcome is there."""
+        return False
+
+
+def settle(future: asyncio.Future[T], outcome: T | BaseException) -> None:
+    """Give a future its outcome. Who was cancelled meanwhile does not ask for an error."""
+    if isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+        future.exception()
+    else:
+        future.set_result(outcome)
+
+
 class Offload:
     """Runs blocking calls on an executor's threads. Cancelling a waiter never abandons the work."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
+        self._outcomes: deque[tuple[asyncio.Future[Any], Any]] = deque()
+        self._told = False
+        """The event loop has been told that there are outcomes, and has not looked yet."""
 
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """Begin a call; whoever begins it must ``finish`` it."""
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
-
-    async def finish(self, work: asyncio.Future[T]) -> T:
-        """Wait for a call to its end, even when cancelled: only then is its file nobody's."""
-        cancelled = None
-        while not work.done():
-            try:
-                await asyncio.wait([work])
-            except asyncio.CancelledError as error:
-                cancelled = error
-        if cancelled is not None:
-            raise cancelled
-        return work.result()
+        """Begin a call; whoever begins it must await it, which outlives a cancellation."""
+        future: Firm[T] = Firm()
+        self._executor.submit(self._carry_out, future, lambda: call(*args, **kwargs))
+        return future
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a blocking call to its end and return what it returns."""
-        return await self.finish(self.start(call, *args, **kwargs))
+        return await self.start(call, *args, **kwargs)
+
+    def _carry_out(self, future: asyncio.Future[T], call: Callable[[], T]) -> None:
+        """On a thread. Many outcomes wake the event loop once."""
+        outcome: T | BaseException
+        try:
+            outcome = call()
+        except BaseException as error:  # noqa: BLE001 - somebody is waiting for it
+            outcome = error
+        self._outcomes.append((future, outcome))
+        if not self._told:
+            self._told = True
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+                future.get_loop().call_soon_threadsafe(self._tell)
+
+    def _tell(self) -> None:
+        self._told = False  # first: an outcome that comes from now on calls us again
+        while self._outcomes:
+            settle(*self._outcomes.popleft())
 
 
 class Chores:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from artifact_sync.errors import ArtifactSyncError
     from artifact_sync.model import (
         ArtifactKey,
         ArtifactRow,
@@ -170,8 +171,17 @@ class Mirror(Protocol):
         returns. Afterwards ``staged`` is gone. May be called again after a crash.
         """
 
-    def publish_bytes(self, content: bytes, path: MirrorPath) -> str | None:
-        """``publish`` for a small file held in memory, in one hop: stage, sync, rename."""
+    def publish_bytes(self, content: Chunk, path: MirrorPath) -> str | None:
+        """``publish`` for one small file held in memory."""
+
+    def publish_all(
+        self, files: Sequence[tuple[Chunk, MirrorPath]]
+    ) -> Sequence[str | ArtifactSyncError | None]:
+        """``publish`` for small files held in memory, several in one go: stage, sync, rename.
+
+        Their outcomes in their order: what ``publish`` would return, or the error that it would
+        raise. Files of one folder are cheapest beside each other. One's error is no other's.
+        """
 
     def write_own(self, content: bytes, path: MirrorPath) -> None:
         """Replace a file that is ours (a manifest), durable and atomic. Nothing is displaced."""

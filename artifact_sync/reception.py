@@ -1,6 +1,7 @@
 """The body of one answer: gathered into blocks, staged while the next arrives, judged, published.
 
-A file smaller than a block never touches staging: it is judged in memory and published in one hop.
+A file smaller than a block never touches staging: it is judged in memory and published together
+with others, which is ``small``'s.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from artifact_sync.errorpage import failure_of_store_error, store_error
-from artifact_sync.errors import Cut, DiskError, DownloadError, NoSpace, RangeMismatch
+from artifact_sync.errors import Cut, DiskError, DownloadError, RangeMismatch
 from artifact_sync.events import BytesArrived
-from artifact_sync.evidence import Hashes, judge
+from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.retry import RetryPolicy
-from artifact_sync.staging import Vouched
+from artifact_sync.small import Small, judged
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,20 +24,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.answer import Body
+    from artifact_sync.batches import Batches
     from artifact_sync.events import Observer
     from artifact_sync.evidence import Claim
     from artifact_sync.links import Links
-    from artifact_sync.model import Artifact, MirrorPath, Strength
+    from artifact_sync.model import Artifact, MirrorPath
     from artifact_sync.offload import Offload
     from artifact_sync.pace import Pace
-    from artifact_sync.ports import Clock, Fetcher, Mirror
-    from artifact_sync.staging import Identity, Staged
+    from artifact_sync.ports import Chunk, Clock, Fetcher, Mirror
+    from artifact_sync.small import Published
+    from artifact_sync.space import Space
+    from artifact_sync.staging import Staged
 
-BLOCK = 1 << 20
+BLOCK = 1 << 19
 """Bytes gathered before they are hashed and written."""
-
-_RESERVE = 1 << 20
-"""Bytes that are always left free, so that the ledger can still say what happened."""
 
 _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
@@ -64,8 +65,11 @@ class Tools:
     clock: Clock
     observer: Observer
     offload: Offload
+    space: Space
+    small: Batches[Small, Published]
+    """Publishes small files."""
+    leftovers: Leftovers = field(default_factory=Leftovers)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
-    min_free: int = 0
     rng: Random = field(default_factory=Random)
     """For the jitter between tries."""
     pace: Pace | None = None
@@ -80,7 +84,9 @@ class Reception:
         self._wanted = wanted
         self._staged = staged
         self._body = body
-        self._buffer = bytearray()
+        self._chunks: list[Chunk] = []
+        self._gathered = 0
+        """Bytes in the chunks."""
         self._arrived = 0
         self._begun = body.offset > 0
         """Whether the staged file holds bytes of this very body already."""
@@ -89,11 +95,15 @@ class Reception:
         if body.offset:
             staged.identity = body.identity
 
-    async def receive(self, chunks: AsyncIterator[bytes]) -> None:
+    async def receive(self, chunks: AsyncIterator[Chunk]) -> None:
         """Take the body to its end; on a cut or a cancellation keep what can be gone on with."""
         try:
             async for chunk in chunks:
-                await self._take(chunk)
+                self._take(chunk)
+                if self._gathered >= BLOCK:
+                    await self._write_beside()
+                if self._tools.pace is not None:  # nothing is read meanwhile: TCP slows the sender
+                    await self._tools.pace.take(len(chunk))
             self._refuse_error_page()
             self._check_end()
         except BaseException as error:
@@ -101,23 +111,24 @@ class Reception:
             raise
         await self._written()
 
-    async def _take(self, chunk: bytes) -> None:
-        self._arrived += len(chunk)
+    def _take(self, chunk: Chunk) -> None:
+        size = len(chunk)
+        self._arrived += size
         if self._body.length is not None and self._arrived > self._body.length:
             raise RangeMismatch("the server sent more bytes than it had announced")
-        self._tools.observer.notify(BytesArrived(self._wanted.artifact.key, len(chunk)))
-        self._buffer += chunk
-        if len(self._buffer) >= BLOCK:
-            self._refuse_error_page()
-            await self._written()
-            self._writing = self._tools.offload.start(self._write, self._taken())
-        if self._tools.pace is not None:  # nothing is read meanwhile, so TCP slows the sender
-            await self._tools.pace.take(len(chunk))
+        self._tools.observer.notify(BytesArrived(self._wanted.artifact.key, size))
+        self._chunks.append(chunk)
+        self._gathered += size
 
-    def _taken(self) -> bytes:
-        block = bytes(self._buffer)
-        self._buffer.clear()
-        return block
+    async def _write_beside(self) -> None:
+        """Have a block written while the next one comes."""
+        self._refuse_error_page()
+        await self._written()
+        self._writing = self._tools.offload.start(self._write, self._taken())
+
+    def _taken(self) -> list[Chunk]:
+        chunks, self._chunks, self._gathered = self._chunks, [], 0
+        return chunks
 
     def _check_end(self) -> None:
         """Raise ``Cut`` unless this is the end of the file."""
@@ -135,7 +146,7 @@ class Reception:
         writing, self._writing = self._writing, None
         if writing is not None:
             try:
-                await self._tools.offload.finish(writing)
+                await writing
             finally:
                 self._unwanted = self._unwanted or writing.exception() is not None
 
@@ -143,7 +154,7 @@ class Reception:
         """Stage what has come before a cut, so that the next try goes on at its byte."""
         try:
             await self._written()
-            if self._buffer and self._worth_saving:
+            if self._chunks and self._worth_saving:
                 await self._tools.offload(self._write, self._taken())
         except DiskError:
             if isinstance(error, DownloadError):
@@ -157,64 +168,52 @@ class Reception:
         """An object store's error document is no artifact, even with a 200."""
         if self._begun:
             return
-        code = store_error(bytes(self._buffer[:_SNIFF]), self._wanted.artifact.key.local_path)
+        code = store_error(self._head(), self._wanted.artifact.key.local_path)
         if code is not None:
             self._unwanted = True
             raise failure_of_store_error(code)
 
-    async def conclude(self) -> tuple[Vouched, str | None]:
-        """Judge the bytes and put them into their place; what was in the way has moved there."""
-        return await self._tools.offload(self._conclude)
+    def _head(self) -> bytes:
+        head = b""
+        for chunk in self._chunks:
+            head += bytes(chunk[: _SNIFF - len(head)])
+            if len(head) == _SNIFF:
+                break
+        return head
 
-    def _conclude(self) -> tuple[Vouched, str | None]:
-        rest = self._taken()
-        if not self._begun:
-            return self._publish_small(rest)
-        if rest:
+    @property
+    def small(self) -> bool:
+        """Whether all of the file is in memory, and nothing of it staged."""
+        return not self._begun
+
+    async def conclude(self) -> Published:
+        """Judge the bytes and put them into their place; what was in the way has moved there."""
+        tools, wanted = self._tools, self._wanted
+        if not self.small:
+            return await tools.offload(self._conclude)
+        chunks, identity = self._taken(), self._body.identity
+        return await tools.small(Small(chunks, identity, wanted.path, wanted.claims, self._staged))
+
+    def _conclude(self) -> Published:
+        if rest := self._taken():
             self._write(rest)
         return publish_staged(self._tools, self._wanted, self._staged)
 
-    def _publish_small(self, content: bytes) -> tuple[Vouched, str | None]:
-        spare(self._tools, len(content))
-        hashes = Hashes(self._body.identity.algorithms)
-        hashes.update(content)
-        strength, evidence = _judge(self._body.identity, self._wanted, hashes)
-        with disk_errors("staging"):
-            self._staged.discard()  # of an earlier try, should there be one
-        displaced = self._tools.mirror.publish_bytes(content, self._wanted.path)
-        return Vouched(len(content), hashes.sha256, strength, evidence), displaced
-
-    def _write(self, block: bytes) -> None:
-        spare(self._tools, len(block))
+    def _write(self, chunks: list[Chunk]) -> None:
+        self._tools.space.take(sum(map(len, chunks)))
         with disk_errors("staging"):
             if not self._begun:
                 self._staged.begin(self._body.identity)
                 self._begun = True
-            self._staged.write(block)
+            self._staged.write(*chunks)
 
 
-def publish_staged(tools: Tools, wanted: Wanted, staged: Staged) -> tuple[Vouched, str | None]:
+def publish_staged(tools: Tools, wanted: Wanted, staged: Staged) -> Published:
     """Judge a staged file that is all there, and put it into its place. Blocking."""
-    strength, evidence = _judge(staged.identity, wanted, staged.hashes)
+    strength, evidence = judged(staged.identity, wanted.claims, staged.hashes)
     with disk_errors("staging"):
         vouched = staged.vouch(strength, evidence)
         staged.shelve()
         if staged.path.stat().st_size != vouched.size:
             raise DiskError("a staged file was changed by somebody else while it was written")
     return vouched, tools.mirror.publish(staged.path, wanted.path, vouched.sha256)
-
-
-def _judge(identity: Identity, wanted: Wanted, hashes: Hashes) -> tuple[Strength, tuple[str, ...]]:
-    claims = (*identity.claims, *wanted.claims)
-    return judge(claims, hashes, length_known=identity.total is not None)
-
-
-def spare(tools: Tools, size: int) -> None:
-    """Raise ``NoSpace`` rather than fill the file system up with so many bytes more."""
-    least = max(tools.min_free, _RESERVE)
-    free = tools.mirror.free()
-    if free - size < least:
-        raise NoSpace(
-            f"no space: {free >> 20:,} MiB are free in the mirror's file system, and"
-            f" {least >> 20:,} MiB must stay so (mirror.min_free): free some and run it again"
-        )

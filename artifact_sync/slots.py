@@ -78,3 +78,23 @@ class Share:
         """Give one back; see ``Slots``."""
         self._slots.release()
         self._own.release()
+
+
+class Hold:
+    """One download's slot, which it need not keep all the time. Both verbs may be called twice."""
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._held = False
+
+    async def take(self) -> None:
+        """Have the slot, waiting for it if need be."""
+        if not self._held:
+            await self._slots.acquire()
+            self._held = True
+
+    def give(self) -> None:
+        """Let somebody else have it."""
+        if self._held:
+            self._held = False
+            self._slots.release()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.model import ArtifactKey
+    from artifact_sync.ports import Chunk
 
 _BLOCK = 1 << 20
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
@@ -69,9 +70,11 @@ class Staged:
     """One staged file: bytes so far, their hashes, and what they are the beginning of."""
 
     def __init__(self, folder: Path, key: ArtifactKey, version: str) -> None:
-        name = _name(key)
-        self.path = folder / f"{name}.part"
-        self._sidecar = folder / f"{name}.json"
+        self.name = name_of(key)
+        self.there = True
+        """Whether there may be something of it on disk."""
+        self.path = folder / f"{self.name}.part"
+        self._sidecar = folder / f"{self.name}.json"
         self._about = {"key": [part.encode("utf-8", "replace").decode() for part in key]}
         self._about["version"] = [version]
         self._part: FileIO | None = None
@@ -129,6 +132,7 @@ class Staged:
     def begin(self, identity: Identity) -> None:
         """Start from the first byte."""
         self.discard()
+        self.there = True
         self._reset(identity)
         self._part = _open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         self._restart_log()
@@ -146,18 +150,20 @@ class Staged:
             raise
         self._log = log
 
-    def write(self, block: bytes) -> None:
+    def write(self, *chunks: Chunk) -> None:
         """Add bytes and put up a checkpoint. What was staged before outlives a failure of it."""
         if self._part is None or self._log is None:
             raise ValueError("write to a staged file that was neither begun nor recovered")
         try:
-            _write_all(self._part, block)
+            for chunk in chunks:
+                _write_all(self._part, chunk)
         except OSError:
             self._part.truncate(self.offset)  # gives a full disk back what no checkpoint covers
             self._part.seek(self.offset)
             raise
-        self.hashes.update(block)
-        self.offset += len(block)
+        for chunk in chunks:
+            self.hashes.update(chunk)
+        self.offset += sum(map(len, chunks))
         _write_all(self._log, self._checkpoint())
 
     def vouch(self, strength: Strength, evidence: tuple[str, ...]) -> Vouched:
@@ -177,14 +183,17 @@ class Staged:
     def discard(self) -> None:
         """Throw the staged bytes and the sidecar away."""
         self.shelve()
-        self.path.unlink(missing_ok=True)
-        self._sidecar.unlink(missing_ok=True)
+        if self.there:
+            self.path.unlink(missing_ok=True)
+            self._sidecar.unlink(missing_ok=True)
+            self.there = False
         self._reset(Identity())
 
     def forget(self) -> None:
         """The ledger has the artifact: the sidecar has done its duty."""
         self.shelve()
         self._sidecar.unlink(missing_ok=True)
+        self.there = False
 
     def _header(self) -> bytes:
         identity = self.identity
@@ -218,19 +227,24 @@ class Staged:
         )
 
 
-def sweep(folder: Path) -> None:
+def sweep(folder: Path) -> set[str]:
     """Remove what nobody will go on with: temporary files, and staged ones older than any link.
 
-    What cannot be removed, such as somebody's folder, is no reason not to mirror.
+    What is left, by its names. What cannot be removed, such as somebody's folder, is no reason not
+    to mirror.
     """
+    left: set[str] = set()
     for path in folder.iterdir():
         kept = path.suffix in {".part", ".json"}
         with suppress(OSError):
-            if not kept or time.time() - path.lstat().st_mtime > _ABANDONED:
+            if kept and time.time() - path.lstat().st_mtime <= _ABANDONED:
+                left.add(path.stem)
+            else:
                 path.unlink(missing_ok=True)
+    return left
 
 
-def _name(key: ArtifactKey) -> str:
+def name_of(key: ArtifactKey) -> str:
     """A file name for a key: no two keys share one, whatever their parts hold."""
     digest = hashlib.sha256()
     for part in key:
@@ -278,7 +292,7 @@ def _hash(part: FileIO, sha256: hashlib._Hash, count: int) -> int:
     return count - left
 
 
-def _write_all(file: FileIO, data: bytes) -> None:
+def _write_all(file: FileIO, data: Chunk) -> None:
     """Write to an unbuffered file, which may take less than it is given."""
     view = memoryview(data)
     while view:

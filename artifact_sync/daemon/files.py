@@ -78,7 +78,7 @@ async def _next(offload: Offload, look: _Look) -> None:
         await asyncio.wait([work])
     except asyncio.CancelledError:
         look.stop.set()
-        await offload.finish(work)
+        await work
         raise
     work.result()
 

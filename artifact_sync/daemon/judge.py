@@ -241,7 +241,7 @@ class Judge:
             await asyncio.wait([work])
         except asyncio.CancelledError:
             stop.set()
-            await offload.finish(work)
+            await work
             raise
         return work.result()
 

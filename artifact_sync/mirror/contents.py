@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from artifact_sync.mirror.folders import Folder
+    from artifact_sync.ports import Chunk
 
 _BLOCK = 1 << 20
 
@@ -71,9 +72,9 @@ def digest(
         return size, sha256.hexdigest()
 
 
-def create(folder: Folder, name: str, content: bytes) -> int:
-    """Write a new file that only its owner may read; its descriptor."""
-    fd = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+def create(folder: Folder, name: str, content: Chunk, mode: int) -> int:
+    """Write a new file of this mode, less the umask; its descriptor."""
+    fd = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         view = memoryview(content)
         while view:
@@ -92,6 +93,15 @@ def finish(fd: int, mode: int, *, durable: bool) -> int:
         if durable:
             sync_file(fd)
         return os.fstat(fd).st_size
+    finally:
+        os.close(fd)
+
+
+def sync_and_close(fd: int, *, durable: bool) -> None:
+    """Close a complete file that has its mode, durable if that is wanted."""
+    try:
+        if durable:
+            sync_file(fd)
     finally:
         os.close(fd)
 

@@ -6,7 +6,6 @@ artifact gets is ``layout``'s.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
 import secrets
@@ -19,28 +18,38 @@ from typing import TYPE_CHECKING, Literal
 
 import structlog
 
-from artifact_sync.errors import DiskError
+from artifact_sync.errors import ArtifactSyncError, DiskError
 from artifact_sync.mirror.attic import Attic
-from artifact_sync.mirror.contents import blocks, create, digest, finish, reading, umask
+from artifact_sync.mirror.contents import (
+    blocks,
+    create,
+    digest,
+    finish,
+    reading,
+    sync_and_close,
+    umask,
+)
 from artifact_sync.mirror.faults import disk_errors, is_not_offered
 from artifact_sync.mirror.folders import is_folder, open_folder
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import shown
 from artifact_sync.mirror.own import STAGING, prepare
 from artifact_sync.mirror.replacing import is_file, is_link, same
+from artifact_sync.mirror.together import Together
 from artifact_sync.mirror.tree import InTheWay, Tree, split
 from artifact_sync.mirror.written import Written
 from artifact_sync.model import MirrorPath
 from artifact_sync.ports import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from artifact_sync.mirror.folders import Folder
     from artifact_sync.mirror.replacing import Replaceable
     from artifact_sync.mirror.tree import Parts
+    from artifact_sync.ports import Chunk
     from artifact_sync.settings import Durability
 
     _Staged = tuple[Folder, str]
@@ -80,6 +89,9 @@ class DiskMirror:
         self._attic = Attic(self._tree, now)
         self._written = Written()
         self._mode = 0o644 & ~umask()
+        self._together = Together(
+            self._tree, _STAGED, self._mode, self._settle, self._written.note, self._errors
+        )
 
     def check(self) -> None:
         """Raise ``MirrorGone`` when the mirror is not there; see ``ports.Mirror``."""
@@ -119,12 +131,18 @@ class DiskMirror:
         found = self.digest(path)
         return found is not None and found[1] == sha256
 
-    def publish_bytes(self, content: bytes, path: MirrorPath) -> str | None:
-        """Put a small file into its place; see ``ports.Mirror``."""
-        parts = split(path)
-        same_file = same(parts[-1], len(content), lambda: hashlib.sha256(content).hexdigest())
-        with self._errors(path), self._staged_file(content) as staged:
-            return self._settle(staged, parts, same_file)
+    def publish_all(
+        self, files: Sequence[tuple[Chunk, MirrorPath]]
+    ) -> Sequence[str | ArtifactSyncError | None]:
+        """Put small files into their places; see ``ports.Mirror``."""
+        return self._together.publish(files)
+
+    def publish_bytes(self, content: Chunk, path: MirrorPath) -> str | None:
+        """Put one small file into its place; see ``ports.Mirror``."""
+        (outcome,) = self.publish_all([(content, path)])
+        if isinstance(outcome, ArtifactSyncError):
+            raise outcome
+        return outcome
 
     def write_own(self, content: bytes, path: MirrorPath) -> None:
         """Replace a manifest; see ``ports.Mirror``. Only what is no file is displaced."""
@@ -225,8 +243,11 @@ class DiskMirror:
                     staging.remove(name)
                 raise
 
-    def _staged_file(self, content: bytes) -> AbstractContextManager[_Staged]:
-        return self._staged(lambda folder, name: self._finish(create(folder, name, content)))
+    def _staged_file(self, content: Chunk) -> AbstractContextManager[_Staged]:
+        return self._staged(lambda folder, name: self._made(folder, name, content))
+
+    def _made(self, folder: Folder, name: str, content: Chunk) -> None:
+        sync_and_close(create(folder, name, content, self._mode), durable=self._tree.durable)
 
     def _finish(self, fd: int) -> int:
         return finish(fd, self._mode, durable=self._tree.durable)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import DiskError
-from artifact_sync.mirror.contents import create, finish, reading
+from artifact_sync.mirror.contents import create, reading, sync_and_close
 from artifact_sync.mirror.faults import disk_errors, in_the_way
 from artifact_sync.mirror.folders import open_folder
 from artifact_sync.mirror.layout import OWN
@@ -71,6 +71,6 @@ def write_id(root: Path, mirror: str) -> None:
     with disk_errors(str(root / OWN / ID), root), open_folder(root / OWN) as folder:
         with suppress(FileNotFoundError):
             folder.remove(_NEW)  # what a crash left
-        finish(create(folder, _NEW, f"{mirror}\n".encode()), 0o600, durable=True)
+        sync_and_close(create(folder, _NEW, f"{mirror}\n".encode(), 0o600), durable=True)
         folder.take(ID, folder, _NEW, fresh=False)
         folder.sync()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.errors import DiskError, MirrorGone
 from artifact_sync.gate import Gate
+from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.identity import read_id
 from artifact_sync.offload import Chores, Threads
 from artifact_sync.pace import Pace
@@ -70,6 +71,7 @@ class LiveEngine:
         self,
         config: Config,
         store: Store,
+        leftovers: Leftovers,
         observer: Observer,
         read_token: ReadToken,
         chores: Chores,
@@ -79,6 +81,7 @@ class LiveEngine:
         """Threads for what must not wait for a name lookup, and need not be waited for."""
         self.gate = Gate()
         self._store = store
+        self._leftovers = leftovers
         self._observer = observer
         self._read_token = read_token
         self._token: Token | None = None
@@ -117,7 +120,7 @@ class LiveEngine:
         async with self._connected() as network:
             # of its own: others need not wait for the runs of one that takes for ever
             runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
-            room = Room(Share(self._slots, self._share), runs, self.gate, alone)
+            room = Room(Share(self._slots, self._share), runs, self._leftovers, self.gate, alone)
             yield Pass(parts_of(self._store, network, observer, room), wish)
 
     @property
@@ -206,9 +209,9 @@ async def started(
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
         store = await open_store(config, stack, rehearse=False)
-        await store.offload(sweep, store.mirror.staging)
+        left = Leftovers(await store.offload(sweep, store.mirror.staging))
         chores = Chores(stack.enter_context(Threads(_CHORES, "chores")))
-        engine = LiveEngine(config, store, observer, read_token, chores)
+        engine = LiveEngine(config, store, left, observer, read_token, chores)
         await engine.apply(config)
         stack.push_async_callback(engine.aclose)
         yield engine

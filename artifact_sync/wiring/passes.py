@@ -13,14 +13,18 @@ from contextlib import (
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from artifact_sync.batches import Batches
 from artifact_sync.cron import local_zone, time_zone
 from artifact_sync.fetching import Works
 from artifact_sync.gate import Gate
+from artifact_sync.leftovers import Leftovers
 from artifact_sync.links import Links
 from artifact_sync.model import RepoName
 from artifact_sync.pace import Pace
 from artifact_sync.reception import Tools
 from artifact_sync.slots import AllSlots
+from artifact_sync.small import SmallFiles
+from artifact_sync.space import Space
 from artifact_sync.staging import sweep
 from artifact_sync.sync import Parts, Pass, Tally
 from artifact_sync.wiring.network import connected
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from artifact_sync.events import Observer
     from artifact_sync.settings import Config, DaemonSettings
     from artifact_sync.slots import Slots
+    from artifact_sync.small import Published, Small
     from artifact_sync.sync import Wish
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.store import Store
@@ -62,10 +67,9 @@ async def opened(
         limit = config.download.limit
         pace = Pace(limit, store.clock, zone_of(config.daemon)) if limit else None
         network = await stack.enter_async_context(connected(config, token, observer, pace))
-        if not wish.mode.dry_run:
-            await store.offload(sweep, store.mirror.staging)
-        slots = AllSlots(config.download.jobs)
-        room = Room(slots, asyncio.Semaphore(_RUNS_AT_ONCE))
+        left = None if wish.mode.dry_run else await store.offload(sweep, store.mirror.staging)
+        slots, runs = AllSlots(config.download.jobs), asyncio.Semaphore(_RUNS_AT_ONCE)
+        room = Room(slots, runs, Leftovers(left))
         yield Pass(parts_of(store, network, observer, room), wish)
 
 
@@ -76,6 +80,7 @@ class Room:
     slots: Slots
     runs_at_once: asyncio.Semaphore
     """Bounds the memory that trees of runs take."""
+    leftovers: Leftovers
     gate: Gate = field(default_factory=Gate)
     alone: Alone = _alone
 
@@ -83,6 +88,7 @@ class Room:
 def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> Parts:
     """What a pass works with."""
     config, tally = network.config, Tally(observer)
+    space = Space(store.mirror.free, config.mirror.min_free)
     tools = Tools(
         Links(network.source, store.clock, tally, warn=network.encrypted),
         network.fetcher,
@@ -91,14 +97,28 @@ def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> 
         store.clock,
         tally,
         store.offload,
+        space,
+        _batches(store, config, space),
+        room.leftovers,
         network.policy,
-        config.mirror.min_free,
         pace=network.pace,
     )
     works = Works(tools, store.ledger, room.slots, config.download.jobs, room.gate)
     return Parts(
         network.source, works, store.layout, network.origin, tally, room.runs_at_once, room.alone
     )
+
+
+def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Published]:
+    """Small files in a few threads where only the page cache is written, in many where a disk is.
+
+    Many at once let a file system sync for several with one write; some together save most of
+    the syncs of their folders (decision 0015).
+    """
+    work = SmallFiles(store.mirror, space)
+    if config.mirror.durability == "fast":
+        return Batches(store.offload, work, at_once=2, largest=32)
+    return Batches(store.offload, work, at_once=max(config.download.jobs // 2, 2), largest=4)
 
 
 def zone_of(settings: DaemonSettings) -> tzinfo:

@@ -15,7 +15,7 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def authority(certificate, tmp_path_factory):
+def authority(tmp_path_factory):
     """The same, but it calls itself an authority, as ``openssl req -x509`` makes them."""
     return _made(tmp_path_factory.mktemp("tls"), "TRUE")
 

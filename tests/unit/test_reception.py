@@ -13,6 +13,7 @@ from artifact_sync.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.offload import Offload
 from artifact_sync.reception import BLOCK, Reception, Tools, Wanted
+from artifact_sync.space import Space
 from artifact_sync.staging import Identity, Staged
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 KEY = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
 CONTENT = bytes(range(256)) * (5 * BLOCK // 256)
 IDENTITY = Identity(Validator('"e"'), len(CONTENT))
-PLENTY = 1 << 40
+PLENTY = 8 << 20  # so little that every block is measured for
 
 
 class Disk:
@@ -62,6 +63,8 @@ def received(
             nothing,
             Deaf(),
             Offload(executor),  # type: ignore[arg-type]
+            Space(disk.free),
+            nothing,
         )
         wanted = Wanted(Artifact(KEY, "success"), MirrorPath("a.bin"))
         await work(Reception(tools, wanted, staged, Body(IDENTITY, 0, len(CONTENT))))
@@ -113,7 +116,7 @@ def test_what_came_before_a_cancellation_is_staged_to_the_last_byte(tmp_path: Pa
 
 def test_a_body_that_ends_early_in_order_is_a_cut(tmp_path: Path) -> None:
     async def work(reception: Reception) -> None:
-        with pytest.raises(Cut, match="2,000 of 5,242,880 bytes"):
+        with pytest.raises(Cut, match="2,000 of 2,621,440 bytes"):
             await reception.receive(body_of(*blocks(2000)))
 
     assert received(tmp_path, Disk(), work) == CONTENT[:2000]

@@ -1,0 +1,89 @@
+"""Small files: judged in memory, published together, never staged. Blocking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.evidence import Hashes, judge
+from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.staging import Vouched
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from artifact_sync.evidence import Claim
+    from artifact_sync.model import MirrorPath, Strength
+    from artifact_sync.ports import Chunk, Mirror
+    from artifact_sync.space import Space
+    from artifact_sync.staging import Identity, Staged
+
+Published = tuple[Vouched, str | None]
+"""What vouches for a file that is in its place now, and where a stranger in the way has moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Small:
+    """All the bytes of a small file."""
+
+    chunks: Sequence[Chunk]
+    identity: Identity
+    path: MirrorPath
+    claims: tuple[Claim, ...]
+    """What is known of its bytes besides what its answer claims."""
+    staged: Staged
+    """What an earlier try may have left: it is thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallFiles:
+    """Publishes small files. The work of ``Batches``."""
+
+    mirror: Mirror
+    space: Space
+
+    def __call__(self, files: Sequence[Small]) -> Sequence[Published | Exception]:
+        """An outcome a file: ``IntegrityFailure`` and ``DiskError`` are its own alone."""
+        outcomes: list[Published | Exception] = []
+        sound: list[tuple[Chunk, MirrorPath]] = []
+        for file in files:
+            content = file.chunks[0] if len(file.chunks) == 1 else b"".join(file.chunks)
+            try:
+                outcomes.append((self._judged(content, file), None))
+            except ArtifactSyncError as error:
+                outcomes.append(error)
+            else:
+                sound.append((content, file.path))
+        return _merged(outcomes, self.mirror.publish_all(sound) if sound else ())
+
+    def _judged(self, content: Chunk, file: Small) -> Vouched:
+        self.space.take(len(content))
+        hashes = Hashes(file.identity.algorithms)
+        hashes.update(content)
+        strength, evidence = judged(file.identity, file.claims, hashes)
+        with disk_errors("staging"):
+            file.staged.discard()
+        return Vouched(len(content), hashes.sha256, strength, evidence)
+
+
+def judged(
+    identity: Identity, claims: tuple[Claim, ...], hashes: Hashes
+) -> tuple[Strength, tuple[str, ...]]:
+    """How well an answer and what is known besides vouch for bytes. ``IntegrityFailure``."""
+    return judge((*identity.claims, *claims), hashes, length_known=identity.total is not None)
+
+
+def _merged(
+    outcomes: Sequence[Published | Exception], placed: Sequence[str | Exception | None]
+) -> Sequence[Published | Exception]:
+    """What became of those that were sound, in the places of their judgements."""
+    left = iter(placed)
+    merged: list[Published | Exception] = []
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            merged.append(outcome)
+            continue
+        place = next(left)
+        merged.append(place if isinstance(place, Exception) else (outcome[0], place))
+    return merged

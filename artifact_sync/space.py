@@ -1,0 +1,56 @@
+"""Room on the mirror's file system: never filled up, and measured only as often as is needed."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import NoSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_RESERVE = 1 << 20
+"""Bytes that are always left free, so that the ledger can still say what happened."""
+
+_GOOD_FOR = 0.1
+"""Seconds for which a measurement counts ..."""
+_SHARE = 16
+"""... while no more than this part of the room that it found has been given away since."""
+
+
+class Space:
+    """Gives room away. Blocking where it measures; safe from many threads."""
+
+    def __init__(self, free: Callable[[], int], min_free: int = 0) -> None:
+        """``free``: bytes free on the file system. ``min_free``: bytes that must stay so."""
+        self._free = free
+        self._least = max(min_free, _RESERVE)
+        self._allowance = 0
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def known(self, size: int) -> bool:
+        """Whether there is room for so many bytes, as a late measurement tells. Never blocks."""
+        with self._lock:
+            if size > self._allowance or monotonic() > self._until:
+                return False
+            self._allowance -= size
+            return True
+
+    def take(self, size: int) -> None:
+        """Raise ``NoSpace`` rather than fill the file system up with so many bytes more."""
+        if self.known(size):
+            return
+        free = self._free()
+        room = free - size - self._least
+        if room < 0:
+            raise NoSpace(
+                f"no space: {free >> 20:,} MiB are free in the mirror's file system, and"
+                f" {self._least >> 20:,} MiB must stay so (mirror.min_free): free some and run it"
+                " again"
+            )
+        with self._lock:
+            self._allowance = room // _SHARE
+            self._until = monotonic() + _GOOD_FOR
