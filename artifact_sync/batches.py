@@ -37,16 +37,18 @@ class Batches(Generic[T, R]):
         self._at_once = at_once
         self._largest = largest
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._draining = 0
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: T) -> R:
         """Have an item done; its outcome."""
         outcome: Firm[R] = Firm()
         self._waiting.append((item, outcome))
-        if len(self._running) < self._at_once:
+        if self._draining < self._at_once:
+            self._draining += 1
             task = asyncio.get_running_loop().create_task(self._drain())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._tasks.add(task)  # the loop keeps none alive
+            task.add_done_callback(self._tasks.discard)
         return await outcome
 
     async def _drain(self) -> None:
@@ -54,6 +56,7 @@ class Batches(Generic[T, R]):
             count = min(len(self._waiting), self._largest)
             batch = [self._waiting.popleft() for _ in range(count)]
             await self._carry_out(batch)
+        self._draining -= 1  # in one step with the look: what comes now begins another
 
     async def _carry_out(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
         try:

@@ -1,0 +1,95 @@
+"""Work done in batches: nothing is forgotten, and what comes meanwhile is done together."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from artifact_sync.batches import Batches
+from artifact_sync.offload import Offload
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def test_what_comes_while_threads_are_busy_is_done_together() -> None:
+    begun, go_on, seen = threading.Event(), threading.Event(), []
+
+    def work(items: Sequence[int]) -> list[int]:
+        seen.append(list(items))
+        begun.set()
+        go_on.wait(10)
+        return [item * 10 for item in items]
+
+    async def story(batches: Batches[int, int]) -> list[int]:
+        waiting = [asyncio.create_task(batches(number)) for number in range(6)]
+        await asyncio.to_thread(begun.wait, 10)
+        go_on.set()
+        return list(await asyncio.gather(*waiting))
+
+    with ThreadPoolExecutor(4) as executor:
+        batches = Batches(Offload(executor), work, at_once=1, largest=4)
+        assert asyncio.run(story(batches)) == [0, 10, 20, 30, 40, 50]
+    assert sorted(number for items in seen for number in items) == [0, 1, 2, 3, 4, 5]
+    assert max(map(len, seen)) == 4
+
+
+def test_an_item_that_comes_just_as_a_batch_ends_is_not_forgotten() -> None:
+    async def chain(batches: Batches[int, int]) -> int:
+        number = 0
+        for _ in range(50):  # each comes in the very step in which the one before was answered
+            number = await batches(number)
+        return number
+
+    async def story(batches: Batches[int, int]) -> int:
+        async with asyncio.timeout(20):
+            return await chain(batches)
+
+    with ThreadPoolExecutor(4) as executor:
+        batches = Batches(
+            Offload(executor), lambda items: [item + 1 for item in items], at_once=1, largest=2
+        )
+        assert asyncio.run(story(batches)) == 50
+
+
+def test_an_error_is_that_of_its_item_or_of_the_whole_batch() -> None:
+    def work(items: Sequence[int]) -> list[int | Exception]:
+        if 7 in items:
+            raise OSError("all")
+        return [KeyError(item) if item % 2 else item for item in items]
+
+    async def story(batches: Batches[int, int]) -> None:
+        outcomes = await asyncio.gather(*(batches(n) for n in (2, 3)), return_exceptions=True)
+        assert [type(it) for it in outcomes] == [int, KeyError]
+        with pytest.raises(OSError, match="all"):
+            await batches(7)
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(story(Batches(Offload(executor), work, at_once=1, largest=9)))
+
+
+def test_who_is_cancelled_leaves_when_the_work_is_done() -> None:
+    go_on, done = threading.Event(), []
+
+    def work(items: Sequence[int]) -> Sequence[int]:
+        go_on.wait(10)
+        done.extend(items)
+        return items
+
+    async def story(batches: Batches[int, int]) -> None:
+        waiter = asyncio.create_task(batches(1))
+        await asyncio.sleep(0)
+        waiter.cancel()
+        await asyncio.sleep(0)
+        assert not waiter.done()
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await waiter
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(story(Batches(Offload(executor), work, at_once=1, largest=9)))
+    assert done == [1]
