@@ -10,6 +10,8 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from benchmarks.contenders import HASH
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -88,25 +90,27 @@ def _rect(root: Element, area: Area, kind: str) -> None:
 
 def _bars(root: Element, group: Group, top: float) -> float:
     """A bar for each contender's wall time; where the next group begins."""
-    rows = [row for row in group.rows if not row.failure]
-    longest = max((row.wall for row in rows), default=1)
-    _text(root, (0, top), f"{group.case}  {group.title}", "title", "start")
+    longest = max((row.wall for row in group.rows if not row.failure), default=1)
+    _text(root, (0, top), f"{group.case}. {group.title}", "title", "start")
     _text(root, (WIDTH, top), "seconds, less is better", "faint", "end")
-    for number, row in enumerate(rows):
+    for number, row in enumerate(group.rows):
         area = Area(_LEFT, top + 10 + number * _LINE, WIDTH - _LEFT - _RIGHT, _BAR)
         _bar(root, row, area, area.width / longest)
-    return top + 10 + len(rows) * _LINE + _TITLE
+    return top + 10 + len(group.rows) * _LINE + _TITLE
 
 
 def _bar(root: Element, row: Row, area: Area, scale: float) -> None:
     """Its hashing phase, if it has one, in another shade at the end of the bar."""
-    width, hashing = row.wall * scale, (row.phase("sha256sum") or 0) * scale
+    line = area.y + _BAR - 2
+    _text(root, (area.x - 8, line), row.name, "name", "end")
+    if row.failure:
+        _text(root, (area.x, line), "failed", "faint", "start")
+        return
+    width, hashing = row.wall * scale, (row.phase(HASH) or 0) * scale
     kind = "ours" if row.name.startswith(_OURS) else "other"
     _rect(root, area._replace(width=width - hashing), kind)
     if hashing:
         _rect(root, area._replace(x=area.x + width - hashing, width=hashing), "hash")
-    line = area.y + _BAR - 2
-    _text(root, (area.x - 8, line), row.name, "name", "end")
     _text(root, (area.x + width + 6, line), f"{row.wall:.3g} s", "value", "start")
 
 
@@ -114,7 +118,7 @@ def _curves(root: Element, groups: Sequence[Group], top: float) -> float:
     """Time and memory over the number of artifacts, side by side."""
     if not groups:
         return top
-    title = f"{_CURVES}  artifact-sync as work grows: nothing new among so many, or so many new"
+    title = f"{_CURVES}. artifact-sync as work grows: nothing new among so many, or so many new"
     _text(root, (0, top), title, "title", "start")
     half = WIDTH / 2
     for number, (words, value) in enumerate((("seconds", _wall), ("MB", _memory))):
@@ -150,13 +154,20 @@ def _plot(
         axes.curve(root, name, some)
 
 
+def _step(most: float) -> float:
+    """A round number of which a few make up the greatest value."""
+    power = 10.0 ** math.floor(math.log10(most or 1))
+    return next(power * part for part in (0.2, 0.5, 1, 2) if power * part * 5 >= most)
+
+
 class _Axes:
     """Counts on a logarithmic axis, values on a linear one that begins at 0."""
 
     def __init__(self, area: Area, counts: Sequence[int], most: float) -> None:
         self._area = area
         self._counts = counts
-        self._most = most * 1.1
+        self._step = _step(most)
+        self._most = self._step * math.ceil(most / self._step)
 
     def _place(self, count: int, value: float) -> tuple[float, float]:
         first, last = math.log(self._counts[0]), math.log(self._counts[-1])
@@ -165,14 +176,14 @@ class _Axes:
         return area.x + part * area.width, area.y + area.height * (1 - value / self._most)
 
     def draw(self, root: Element) -> None:
-        """Rules at four values, and a label under each count."""
-        for part in (0, 1, 2, 3):
-            value = self._most * part / 3
+        """Rules at round values, and a label under each count."""
+        for number in range(round(self._most / self._step) + 1):
+            value = self._step * number
             _, y = self._place(self._counts[0], value)
             right = self._area.x + self._area.width
             ends = {"x1": self._area.x, "x2": right, "y1": y, "y2": y}
             SubElement(root, "line", {k: f"{v:.1f}" for k, v in ends.items()} | {"class": "rule"})
-            _text(root, (self._area.x - 8, y + 4), f"{value:.2g}", "faint value", "end")
+            _text(root, (self._area.x - 8, y + 4), f"{value:.3g}", "faint value", "end")
         for count in self._counts:
             x, y = self._place(count, 0)
             _text(root, (x, y + 18), f"{count:,}", "faint value", "middle")

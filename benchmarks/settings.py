@@ -64,7 +64,7 @@ SMOKE = Sizes(
     latency=0.02,
     known=200,
     huge=2_000,
-    curve_known=(20, 200),
+    curve_known=(200, 2_000),
     curve_new=(20, 60),
     verify=Files(4, MIB),
 )
