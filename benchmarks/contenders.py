@@ -113,7 +113,9 @@ def _curl(job: Job) -> tuple[str, ...]:
 def _aria2(job: Job) -> tuple[str, ...]:
     urls = job.listed("urls", f"{job.folder}/{{}}\n")
     ca = f"--ca-certificate={job.ca}"
-    return ("aria2c", "--no-conf", "--quiet", ca, f"-j{AT_ONCE}", "-i", urls)
+    # without its control files and allocation it takes half the time for small files
+    light = ("--auto-save-interval=0", "--file-allocation=none")
+    return ("aria2c", "--no-conf", "--quiet", ca, *light, f"-j{AT_ONCE}", "-i", urls)
 
 
 def _rclone(tools: Tools, job: Job) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _PROBES = 20
 _CALM = 2.0
 """How many times slower than at first a write may be when the disk counts as at rest."""
-_PATIENCE = 90.0
+_PATIENCE = 30.0
 
 
 class Disk:
@@ -48,7 +48,7 @@ class Disk:
             self.rest()
 
     def rest(self) -> None:
-        """Wait until writes are about as fast as at first, for a minute and a half at most."""
+        """Wait until writes are about as fast as at first, for half a minute at most."""
         latest = time.monotonic() + _PATIENCE
         os.sync()
         while self._probe() > _CALM * self._at_first and time.monotonic() < latest:
