@@ -83,4 +83,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        sys.exit("interrupted; everything that was begun has been ended and removed")
+        print("interrupted: all that was begun has been ended and removed", file=sys.stderr)
+        sys.exit(130)

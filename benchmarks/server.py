@@ -100,8 +100,12 @@ def free_port() -> int:
 
 
 def start(command: Sequence[str | Path], answers: Callable[[], bool]) -> subprocess.Popen[bytes]:
-    """Start a server and wait until it answers. ``RuntimeError`` when it does not."""
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    """Start a server and wait until it answers. ``RuntimeError`` when it does not.
+
+    In a session of its own: Ctrl-C is for us, who end it.
+    """
+    nothing = subprocess.DEVNULL
+    process = subprocess.Popen(command, stdin=nothing, stdout=nothing, start_new_session=True)
     try:
         _await(process, answers)
     except BaseException:
