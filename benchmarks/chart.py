@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.results import Group, Results, Row
 
 WIDTH = 900
-_LEFT, _RIGHT = 210, 90
+_LEFT, _RIGHT = 250, 90
 _LINE, _BAR = 20, 13
 _TITLE, _GAP = 30, 22
 _CURVE_HEIGHT, _CURVE_LEFT = 190, 70
@@ -92,7 +92,8 @@ def _bars(root: Element, group: Group, top: float) -> float:
     """A bar for each contender's wall time; where the next group begins."""
     longest = max((row.wall for row in group.rows if not row.failure), default=1)
     _text(root, (0, top), f"{group.case}. {group.title}", "title", "start")
-    _text(root, (WIDTH, top), "seconds, less is better", "faint", "end")
+    hashed = "; the light part is sha256sum" if any(row.phase(HASH) for row in group.rows) else ""
+    _text(root, (WIDTH, top), f"seconds, less is better{hashed}", "faint", "end")
     for number, row in enumerate(group.rows):
         area = Area(_LEFT, top + 10 + number * _LINE, WIDTH - _LEFT - _RIGHT, _BAR)
         _bar(root, row, area, area.width / longest)
