@@ -7,8 +7,11 @@ WORKERS ?= auto
 SECONDS ?= 180
 SEED ?=
 WATCH ?= restore
+# of `make bench`: which cases (all), rounds (5), a factor for all sizes (1), SMOKE=1 for a trial, where
+# the contenders write (build/), where the results go (benchmarks/)
+export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT
 
-.PHONY: help install demo test soak lint types layers check format clean
+.PHONY: help install demo test soak bench lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +33,9 @@ test: check ## Lint, types, layers and all tests
 
 soak: install ## The daemon for SECONDS (180) with faults, kills and reloads; SEED= tells it again
 	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) SOAK_WATCH=$(WATCH) $(BIN)/python -m pytest -q -s -m soak tests/soak
+
+bench: install ## Speed, beside other downloaders: CASES=1,2 ROUNDS=3; SMOKE=1 is a trial
+	$(BIN)/python -m benchmarks
 
 check: lint types layers ## Lint, types and layers, no tests
 
