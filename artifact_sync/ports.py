@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
+        Standing,
         State,
         Totals,
         Validator,
@@ -304,8 +305,8 @@ class Ledger(Protocol):
     async def forget(self, keys: Sequence[ArtifactKey]) -> None:
         """Drop rows of artifacts that are selected no more and have no file."""
 
-    async def recent(self, repo: RepoName, limit: int) -> Sequence[ArtifactRow]:
-        """Up to ``limit`` mirrored artifacts of the newest runs."""
+    async def recent(self, repo: RepoName, limit: int) -> Sequence[Standing]:
+        """Up to ``limit`` mirrored artifacts of the newest runs, the newest run's first."""
 
     def mirrored(
         self, repo: RepoName | None = None, run: str | None = None

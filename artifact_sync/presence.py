@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.fetching import Works
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import ArtifactRow, MirrorPath, RepoName, RunKey
+    from artifact_sync.model import MirrorPath, RepoName, RunKey, Standing
     from artifact_sync.ports import Mirror
 
 _RECENT = 2000
@@ -33,11 +33,11 @@ async def unsettle_damaged(works: Works, layout: Layout, repo: RepoName) -> None
 
 
 def _damaged(
-    mirror: Mirror, layout: Layout, rows: Sequence[ArtifactRow]
+    mirror: Mirror, layout: Layout, files: Sequence[Standing]
 ) -> tuple[set[RunKey], set[RunKey]]:
     """Runs with a file that does not stand as recorded, and runs that lack a manifest."""
-    runs = {row.key.run_key for row in rows}
-    damaged = {row.key.run_key for row in rows if _size(mirror, row.path) != row.size}
+    runs = {file.run for file in files}
+    damaged = {file.run for file in files if _size(mirror, file.path) != file.size}
     bare = {run for run in runs if None in (_size(mirror, it) for it in layout.manifests(run))}
     return damaged, bare
 

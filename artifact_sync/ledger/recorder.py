@@ -8,10 +8,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.ledger import artifacts, readings, runs, tallies
-from artifact_sync.ledger.connect import Terms, locate
+from artifact_sync.ledger.opening import open_store
+from artifact_sync.ledger.place import Terms, place_of
 from artifact_sync.ledger.readings import Scope
 from artifact_sync.ledger.runs import Wanting
-from artifact_sync.ledger.store import open_store
 from artifact_sync.ledger.worker import Worker
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
+        Standing,
         State,
         Totals,
     )
@@ -56,7 +57,7 @@ class Recorder:
         terms = Terms(durability, create, read_only)
         worker = Worker(partial(open_store, url, terms))
         await worker.start()
-        return cls(worker, locate(url)[1].file)
+        return cls(worker, place_of(url).file)
 
     async def __aenter__(self) -> Self:
         return self
@@ -143,7 +144,7 @@ class Recorder:
         if keys:
             await self._worker.write(partial(artifacts.forget, keys=keys))
 
-    async def recent(self, repo: RepoName, limit: int) -> Sequence[ArtifactRow]:
+    async def recent(self, repo: RepoName, limit: int) -> Sequence[Standing]:
         return await self._worker.read(partial(readings.recent, repo=repo, limit=limit))
 
     async def mirrored(
