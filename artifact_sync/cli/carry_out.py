@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import click
-import structlog
 
 from artifact_sync.cli.options import Verbosity, session, token
 from artifact_sync.cli.progress import Bars, Lines, wants_bars
 from artifact_sync.cli.result import as_object, plan_lines, summary
 from artifact_sync.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.events import RunPlanned
+from artifact_sync.logs import get_logger
 from artifact_sync.model import Failure
 from artifact_sync.reasons import reasons_of
 from artifact_sync.report import Report
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from artifact_sync.sync import Wish
 
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from artifact_sync.cli.mask import Mask
+from artifact_sync.logs import configure_later, configure_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,10 @@ class Verbosity(IntEnum):
     NORMAL = 0
     VERBOSE = 1
     """Everything, tracebacks included."""
+
+
+LEVELS = (40, 20, 10)
+"""What is logged when quiet, normal and verbose: ``logging``'s numbers, which need no import."""
 
 
 class Session:
@@ -113,13 +118,26 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
 
     Put it nearest to the function, below ``@click.command``.
     """
+    return _with_log(function, configure_now)
 
+
+def common_and_quick(function: Callable[..., R]) -> Callable[..., R]:
+    """``common``, but the log is set up when something is logged, or by ``logs.configure_now``."""
+    return _with_log(function, lambda: None)
+
+
+def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[..., R]:
     @functools.wraps(function)
     def with_log(*args: Any, **kwargs: Any) -> R:
-        from artifact_sync.cli import log  # noqa: PLC0415 - structlog is slow to import
-
         current = session()
-        log.set_up(current.verbosity, current.mask)
+
+        def set_up() -> None:
+            from artifact_sync.cli import log  # noqa: PLC0415 - logging is slow to import
+
+            log.set_up(current.verbosity, current.mask)
+
+        configure_later(set_up, LEVELS[current.verbosity + 1])
+        then()
         return function(*args, **kwargs)
 
     return config_file(verbosity(with_log))

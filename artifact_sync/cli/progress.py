@@ -7,7 +7,6 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-import structlog
 from tqdm import tqdm
 
 from artifact_sync.cli.result import failure_line, printable
@@ -22,13 +21,14 @@ from artifact_sync.events import (
     Retrying,
     RunCompleted,
 )
+from artifact_sync.logs import get_logger
 from artifact_sync.units import size_in_words as size
 
 if TYPE_CHECKING:
     from artifact_sync.events import Event, Observer
     from artifact_sync.model import ArtifactKey
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _INTERVAL = 0.1
 """Seconds between two refreshes of the total."""

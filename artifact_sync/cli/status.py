@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from artifact_sync.cli.options import as_json, common, configuration, root
+from artifact_sync.cli.options import as_json, common_and_quick, configuration, root
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,7 @@ Examples:
 )
 @root
 @as_json
-@common
+@common_and_quick
 def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
     """What the ledger holds of each repository: runs, files, sizes, states, the last pass.
 
@@ -53,8 +54,6 @@ def _complain(error: object) -> int:
     """Tell that the daemon could not read its ledger; the exit code."""
     if not error:
         return 0
-    from structlog import get_logger  # noqa: PLC0415 - slow, and rarely needed
-
     get_logger(__name__).error(f"the daemon cannot read its ledger: {error}")
     return 1
 
@@ -74,8 +73,6 @@ async def _asked(config: Config) -> dict[str, Any] | None:
     try:
         return await asked_status(root_of(config) / OWN)
     except ArtifactSyncError as error:
-        from structlog import get_logger  # noqa: PLC0415 - slow, and rarely needed
-
         get_logger(__name__).warning(f"without the daemon's word: {error}")
         return None
 

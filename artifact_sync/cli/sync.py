@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common, configuration, duration, root
+from artifact_sync.cli.options import as_json, common_and_quick, configuration, duration, root
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ would download something ends with 1.""",
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @as_json
 @click.option("--no-progress", is_flag=True, help="Lines instead of bars.")
-@common
+@common_and_quick
 def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **said: Any) -> int:
     """Mirror the artifacts of finished runs, once.
 

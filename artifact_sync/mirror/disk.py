@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
 from artifact_sync.errors import DiskError
+from artifact_sync.logs import get_logger
 from artifact_sync.mirror.attic import Attic
 from artifact_sync.mirror.contents import blocks, create, digest, finish, reading, umask
 from artifact_sync.mirror.faults import disk_errors, is_not_offered
@@ -49,7 +48,7 @@ _TRIES = 16
 """How often something new may appear in our way before we take it for a fight."""
 _STAGED = (OWN, STAGING)
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 def _utc() -> datetime:
