@@ -66,10 +66,14 @@ class Source(Protocol):
     def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         """Every repository of an organisation, page by page."""
 
-    def runs(self, repo: RepoName) -> AsyncGenerator[Sequence[Run]]:
+    def runs(
+        self, repo: RepoName, marked: Callable[[str], None] | None = None
+    ) -> AsyncGenerator[Sequence[Run]]:
         """The list of runs, a page at a time as the service orders them; may be abandoned early.
 
-        A page may be empty. A page token that comes a second time ends in ``BadAnswer``.
+        A page may be empty. A page token that comes a second time ends in ``BadAnswer``. ``marked``
+        is told the ``mark`` of the first page before that is given, unless a part of it could not
+        be read.
         """
 
     async def mark(self, repo: RepoName) -> str:
@@ -159,6 +163,12 @@ class Mirror(Protocol):
     def find(self, path: MirrorPath) -> Found | None:
         """What stands there, or None. A path through something that is no folder is None."""
 
+    def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
+        """The sizes of those of these paths at which a regular file stands.
+
+        As ``find`` for each of them tells, but a folder with many of them is opened once.
+        """
+
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
         """Put a complete staged file into its place, durable and atomic: all of it or nothing.
 
@@ -236,6 +246,19 @@ class Ledger(Protocol):
         """Remember that a listing has come through.
 
         High and since are only ever raised; ``falling`` is as it is told last.
+        """
+
+    async def mark(self, repo: RepoName) -> tuple[str, datetime] | None:
+        """What ``note_mark`` was told last of a repository, and when, as long as it holds.
+
+        None, too, where the mark has changed several times in a row though nothing was new.
+        """
+
+    async def note_mark(self, repo: RepoName, mark: str, at: datetime) -> None:
+        """A list of runs that begins with this ``Source.mark`` says nothing that is not known.
+
+        That is over, in the same commit, once ``note_runs`` brings something new, or ``note_run``
+        another status.
         """
 
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.cli.carry_out import Reporting, Stopping, until_stopped
+from artifact_sync.cli.under_way import Reporting, Stopping, until_stopped
 from artifact_sync.daemon.client import Errand, NoDaemon, asked
 from artifact_sync.events import BytesArrived, Downloaded, Failed
 from artifact_sync.logs import get_logger
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from artifact_sync.errors import MirrorBusy
     from artifact_sync.events import Event, Observer
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
 _log = get_logger(__name__)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
 
 @click.command(
@@ -52,7 +52,8 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
     holds the mirror, the daemon does it, and its progress and result are shown here.
     """
     from artifact_sync.cli.carry_out import Manner, carry_out  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.wishes import Flags, wish_of, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.wishes import wish_of  # noqa: PLC0415 - likewise
 
     flags = Flags(**said)
 

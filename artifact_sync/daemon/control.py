@@ -16,7 +16,7 @@ import msgspec
 
 from artifact_sync.config import repository
 from artifact_sync.daemon.outbox import Outbox
-from artifact_sync.daemon.place import SOCKET, bound, offered
+from artifact_sync.daemon.place import bound, offered
 from artifact_sync.daemon.talk import Left, Limits, Talk
 from artifact_sync.daemon.wire import (
     LONGEST_ANSWER,
@@ -34,6 +34,7 @@ from artifact_sync.daemon.wire import (
 )
 from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason, UsageError
 from artifact_sync.logs import get_logger
+from artifact_sync.mirror.own import SOCKET
 from artifact_sync.reasons import reasons_of
 
 if TYPE_CHECKING:

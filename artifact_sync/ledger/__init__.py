@@ -19,7 +19,6 @@ SQLAlchemy is imported for other databases and for migrations alone (decision 00
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,6 +43,8 @@ async def open_ledger(
     Raises ``UsageError`` (there is none, or it must be upgraded first), ``LedgerTooNew``,
     ``DiskError`` and ``NoSpace``.
     """
+    import asyncio  # noqa: PLC0415 - slow; whoever calls this has it already
+
     recorder = await asyncio.to_thread(_recorder_class)
     return await recorder.open(url, durability=durability, create=create, read_only=read_only)
 

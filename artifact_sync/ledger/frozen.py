@@ -46,12 +46,6 @@ PUT_META = Statement(
     "key value:text",
     "",
 )
-SET_META = Statement(
-    "SET_META",
-    'UPDATE meta SET value=? WHERE meta."key" = ?',
-    "value:text named",
-    "",
-)
 DROP_META = Statement(
     "DROP_META",
     'DELETE FROM meta WHERE meta."key" = ?',
@@ -426,20 +420,22 @@ HOLDING_RUN = Statement(
 RECENT_RUNS = Statement(
     "RECENT_RUNS",
     (
-        "SELECT runs.id, runs.run, runs.mirrored FROM runs WHERE runs.repo_id = ? AND "
-        "runs.mirrored > 0 ORDER BY runs.number DESC, runs.id DESC LIMIT ?"
+        "SELECT runs.number, runs.id, runs.mirrored, runs.run FROM runs WHERE runs.repo_id = "
+        "? AND runs.mirrored > 0 AND (runs.number, runs.id) < (?, ?) ORDER BY runs.number "
+        "DESC, runs.id DESC LIMIT 200"
     ),
-    "repo_id most",
-    "- :text -",
+    "repo_id number id",
+    "- - - :text",
 )
 RECENT_FILES = Statement(
     "RECENT_FILES",
     (
-        "SELECT artifacts.run_id, artifacts.id, artifacts.path, artifacts.size FROM artifacts"
-        " WHERE artifacts.run_id IN ({these}) AND state = 'mirrored'"
+        "SELECT artifacts.run_id, artifacts.path, artifacts.size FROM artifacts WHERE "
+        "artifacts.run_id IN ({these}) AND state = 'mirrored' ORDER BY artifacts.run_id, "
+        "artifacts.id"
     ),
     "these",
-    "- - :text -",
+    "- :text -",
 )
 MIRRORED_ONES = Statement(
     "MIRRORED_ONES",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, takewhile
+from itertools import accumulate, chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifact_sync.ledger import frozen
-from artifact_sync.ledger.limits import READ_ARTIFACTS
+from artifact_sync.ledger.limits import READ_ARTIFACTS, READ_RUNS
 from artifact_sync.ledger.rows import artifact_row
 from artifact_sync.ledger.runs import Place
 from artifact_sync.ledger.transaction import chunks, find_repo, find_run
@@ -93,17 +93,30 @@ def listing(
     else:
         some = connection.rows(frozen.HOLDING_RUN, **which, of_run=run)
     first = _as_many(some, READ_ARTIFACTS)
-    rows = _of_runs(connection, frozen.OF_RUNS, [row[1] for row in first], (-2, -1))
+    rows = _of_runs(connection, [row[1] for row in first])
     return [artifact_row(row) for row in rows], Place(*first[-1][:2]) if first else None
 
 
 def recent(connection: Connection, repo: RepoName, limit: int) -> Sequence[Standing]:
     """Up to so many mirrored artifacts of the newest runs."""
-    repo_id = find_repo(connection, repo)
-    some = _as_many(connection.rows(frozen.RECENT_RUNS, repo_id=repo_id, most=limit), limit)
-    runs = {row[0]: RunKey(repo, row[1]) for row in some}
-    found = _of_runs(connection, frozen.RECENT_FILES, list(runs), (0, 1))
-    return [Standing(runs[run_id], path, size) for run_id, _, path, size in found[:limit]]
+    runs = {row[1]: RunKey(repo, row[3]) for row in _newest_runs(connection, repo, limit)}
+    found: dict[int, list[Standing]] = {run_id: [] for run_id in runs}
+    for some in chunks(list(runs)):
+        for run_id, path, size in connection.rows(frozen.RECENT_FILES, these=some):
+            found[run_id].append(Standing(runs[run_id], path, size))
+    return list(islice(chain.from_iterable(found.values()), limit))
+
+
+def _newest_runs(connection: Connection, repo: RepoName, enough: int) -> Sequence[Row]:
+    """The newest runs that together have so many mirrored artifacts, or all."""
+    repo_id, place = find_repo(connection, repo), Place()
+    runs: list[Row] = []
+    while True:
+        some = connection.rows(frozen.RECENT_RUNS, repo_id=repo_id, **place._asdict())
+        runs += some
+        if len(some) < READ_RUNS or sum(row[2] for row in runs) >= enough:
+            return _as_many(runs, enough)
+        place = Place(*some[-1][:2])
 
 
 def _as_many(counted: Sequence[Row], enough: int) -> Sequence[Row]:
@@ -113,19 +126,13 @@ def _as_many(counted: Sequence[Row], enough: int) -> Sequence[Row]:
     return [row for row, _ in pairs]
 
 
-def _of_runs(
-    connection: Connection, statement: Statement, ids: Sequence[int], columns: tuple[int, int]
-) -> list[Row]:
-    """Rows of these runs, run by run, in the order in which they were met.
-
-    ``columns``: where the run's id and the row's own stand.
-    """
-    run, own = columns
+def _of_runs(connection: Connection, ids: Sequence[int]) -> list[Row]:
+    """The artifacts of these runs, run by run, in the order in which they were met."""
     found: list[Row] = []
     for some in chunks(ids):
-        found += connection.rows(statement, these=some)
+        found += connection.rows(frozen.OF_RUNS, these=some)
     place = {run_id: position for position, run_id in enumerate(ids)}
-    found.sort(key=lambda row: (place[row[run]], row[own]))
+    found.sort(key=lambda row: (place[row[-2]], row[-1]))
     return found
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from artifact_sync.ledger import artifacts, readings, runs, tallies
+from artifact_sync.ledger import artifacts, marks, readings, runs, tallies
 from artifact_sync.ledger.opening import open_store
 from artifact_sync.ledger.place import Terms, place_of
 from artifact_sync.ledger.readings import Scope
@@ -89,6 +89,12 @@ class Recorder:
 
     async def raise_horizon(self, repo: RepoName, horizon: Horizon) -> None:
         await self._worker.write(partial(runs.raise_horizon, repo=repo, new=horizon))
+
+    async def mark(self, repo: RepoName) -> tuple[str, datetime] | None:
+        return await self._worker.read(partial(marks.mark, repo=repo))
+
+    async def note_mark(self, repo: RepoName, mark: str, at: datetime) -> None:
+        await self._worker.write(partial(marks.note_mark, repo=repo, text=mark, at=at))
 
     async def note_runs(self, listed: Sequence[Run], at: datetime) -> None:
         if listed:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifact_sync.ledger import frozen
 from artifact_sync.ledger.limits import LAST, READ_RUNS
+from artifact_sync.ledger.marks import forget_mark
 from artifact_sync.ledger.rows import run_row
 from artifact_sync.ledger.transaction import FRESH_RUN, chunks, find_repo, find_run, identity
 from artifact_sync.ledger.values import EVER
@@ -82,6 +83,8 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
         if run.status not in {"", status}:
             words.append({"this": this, "status": run.status})
     new = [_new(repo_id, run, at) for slug, run in found.items() if slug not in known]
+    if new or words or changed:
+        forget_mark(tx, repo_id)
     steps = (frozen.MAKE_RUN, frozen.SEE_RUN, frozen.SAY_STATUS, frozen.CHANGE_RUN)
     for statement, rows in zip(steps, (new, seen, words, changed), strict=True):
         if rows:
@@ -112,6 +115,8 @@ def _told(run: Run, at: datetime) -> dict[str, Any]:
 def note_run(tx: Transaction, run: Run, at: datetime) -> None:
     """A run's own answer; the fingerprint that a listing gave it stays."""
     this = tx.run_id(run.key)
+    if tx.connection.value(frozen.STATUS, this=this) != run.status:
+        forget_mark(tx, tx.repo_id(run.key.repo))  # the next listing may say otherwise again
     told = {**_told(run, at), "told": run.fingerprint, "at": at}
     tx.connection.write(frozen.NOTE_RUN, this=this, **told)
 

@@ -64,7 +64,6 @@ _SUCCESS: ColumnElement[str] = literal_column("'success'")
 
 META = select(meta.c.value).where(meta.c.key == bindparam("named"))
 PUT_META = Change(insert(meta), ("key", "value"))
-SET_META = Change(update(meta).where(meta.c.key == bindparam("named")), ("value",))
 DROP_META = delete(meta).where(meta.c.key == bindparam("named"))
 
 _OF_REPO = (
@@ -243,13 +242,15 @@ _HOLDING = (
 HOLDING_RUNS = _HOLDING.where(_BELOW)
 HOLDING_RUN = _HOLDING.where(runs.c.run == bindparam("of_run"), _BELOW)
 RECENT_RUNS = (
-    select(runs.c.id, runs.c.run, runs.c.mirrored)
-    .where(_OF_REPO_ID, runs.c.mirrored > literal_column("0"))
+    select(runs.c.number, runs.c.id, runs.c.mirrored, runs.c.run)
+    .where(_OF_REPO_ID, runs.c.mirrored > literal_column("0"), _BELOW)
     .order_by(*_NEWEST_FIRST)
-    .limit(bindparam("most"))
+    .limit(_limit(READ_RUNS))
 )
-RECENT_FILES = select(artifacts.c.run_id, artifacts.c.id, artifacts.c.path, artifacts.c.size).where(
-    _these(artifacts.c.run_id), _IS_MIRRORED
+RECENT_FILES = (
+    select(artifacts.c.run_id, artifacts.c.path, artifacts.c.size)
+    .where(_these(artifacts.c.run_id), _IS_MIRRORED)
+    .order_by(artifacts.c.run_id, artifacts.c.id)
 )
 
 _BY_PATH = artifacts.c.path, artifacts.c.id

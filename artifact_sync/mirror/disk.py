@@ -33,7 +33,7 @@ from artifact_sync.model import MirrorPath
 from artifact_sync.ports import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -103,6 +103,17 @@ class DiskMirror:
         if found is None:
             return None
         return Found(_kind(found), found.st_size, max(found.st_mtime, found.st_ctime))
+
+    def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
+        """Sizes of the files that stand at many places; see ``ports.Mirror``."""
+        sizes: dict[MirrorPath, int] = {}
+        with self._errors(str(self.root)):
+            for folder, names in self._tree.each(paths):
+                for name, path in names:
+                    found = folder.look(name)
+                    if found is not None and stat.S_ISREG(found.st_mode):
+                        sizes[path] = found.st_size
+        return sizes
 
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
         """Put a staged file into its place; see ``ports.Mirror``."""

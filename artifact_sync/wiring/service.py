@@ -32,7 +32,7 @@ from artifact_sync.web.secrets import CREDENTIAL as WEBHOOK
 from artifact_sync.wiring.clock import SystemClock
 from artifact_sync.wiring.engine import started
 from artifact_sync.wiring.listening import Web
-from artifact_sync.wiring.store import root_of
+from artifact_sync.wiring.places import root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
