@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common_and_quick, configuration, root
+from artifact_sync.cli.options import as_json, common, configuration, root
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,7 +30,7 @@ Examples:
 @click.option("--run", metavar="N", help="Only this run.")
 @root
 @as_json
-@common_and_quick
+@common
 def command(
     *, config_file: Path | None, repo: str | None, run: str | None, root: Path | None, as_json: bool
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from enum import IntEnum
 from pathlib import Path
@@ -118,12 +119,22 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
 
     Put it nearest to the function, below ``@click.command``.
     """
-    return _with_log(function, configure_now)
+    return _with_log(function, begin_work)
 
 
 def common_and_quick(function: Callable[..., R]) -> Callable[..., R]:
-    """``common``, but the log is set up when something is logged, or by ``logs.configure_now``."""
+    """``common`` for what is over at once: the log is set up when there is something to log.
+
+    Where more is to be done after all, ``begin_work`` is to be called.
+    """
     return _with_log(function, lambda: None)
+
+
+def begin_work() -> None:
+    """What a command needs that may take long, and that others' code may log something in."""
+    configure_now()
+    gc.freeze()
+    gc.enable()
 
 
 def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[..., R]:

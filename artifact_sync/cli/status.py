@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from artifact_sync.cli.options import as_json, common_and_quick, configuration, root
-from artifact_sync.logs import configure_now, get_logger
+from artifact_sync.cli.options import as_json, begin_work, common_and_quick, configuration, root
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def _asked(config: Config) -> dict[str, Any] | None:
     own = root_of(config) / OWN
     if not os.path.lexists(own / SOCKET):
         return None
-    configure_now()
+    begin_work()
     import asyncio  # noqa: PLC0415 - slow, and of no use without a daemon
 
     from artifact_sync.daemon.client import asked_status  # noqa: PLC0415 - likewise

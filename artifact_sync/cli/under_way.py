@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from artifact_sync.cli.options import Verbosity, session
+from artifact_sync.cli.options import Verbosity, begin_work, session
 from artifact_sync.cli.progress import Lines, wants_bars
 from artifact_sync.cli.result import plan_lines
 from artifact_sync.errors import Interrupted, MirrorBusy
 from artifact_sync.events import RunPlanned
-from artifact_sync.logs import configure_now, get_logger
+from artifact_sync.logs import get_logger
 from artifact_sync.model import Failure
 from artifact_sync.reasons import reasons_of
 from artifact_sync.report import Report
@@ -52,7 +52,7 @@ class Reporting(Protocol):
 
 async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
     """Carry out a pass and show its progress. Raises what kept it from beginning."""
-    configure_now()  # asyncio and others may have something to say, too
+    begin_work()
     begun: list[Reporting] = []
 
     async def whole() -> None:

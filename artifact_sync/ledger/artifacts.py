@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.ledger.statement import Row, Statement
-    from artifact_sync.ledger.transaction import Transaction
+    from artifact_sync.ledger.transaction import Tally, Transaction
     from artifact_sync.model import ArtifactKey, Failure, Mirrored, RunKey
 
 _FRESH = {
@@ -41,15 +41,8 @@ _FRESH = {
 
 def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
     """These files are durable under their names. Of one key the last counts."""
-    latest = {file.key: file for file in files}
-    _write(
-        tx,
-        frozen.MIRRORED,
-        {key: _mirrored(file) for key, file in latest.items()},
-        {key: file.fetched_at for key, file in latest.items()},
-    )
-    for file in latest.values():
-        tx.tally(tx.run_id(file.key.run_key)).mirrored(file.fetched_at)
+    changes = {file.key: _mirrored(file) for file in files}
+    _write(tx, frozen.MIRRORED, changes, {file.key: file.fetched_at for file in files})
 
 
 def _mirrored(file: Mirrored) -> dict[str, Any]:
@@ -112,10 +105,11 @@ def _write(
     inserts, updates = [], []
     for run, keys in _by_run(changes).items():
         run_id = tx.run_id(run)
+        tally = tx.tally(run_id)
         known = {row[1]: row for row in _known(tx, run_id, list(keys))}
         for digest, key in keys.items():
             change, old = changes[key], known.get(digest)
-            _count(tx, run_id, old, change)
+            _count(tally, old, change)
             if old is not None:
                 updates.append({"this": old[0], **change})
             else:
@@ -127,21 +121,21 @@ def _write(
         tx.connection.write_many(update, updates)
 
 
-def _count(tx: Transaction, run_id: int, old: Row | None, change: Mapping[str, Any]) -> None:
-    tally = tx.tally(run_id)
+def _count(tally: Tally, old: Row | None, change: Mapping[str, Any]) -> None:
     held = 0
     if old is not None:
         held = old[3] or 0
         tally.leave(State(old[2]), held)
     tally.enter(State(change["state"]), change.get("size", held))
+    tally.mirrored(change.get("mirrored_at"))
 
 
 def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, ArtifactKey]]:
     """The keys by run and, within it, by digest."""
-    runs: dict[RunKey, dict[bytes, ArtifactKey]] = {}
+    runs: dict[tuple[str, ...], dict[bytes, ArtifactKey]] = {}
     for key in keys:
-        runs.setdefault(key.run_key, {})[_digest(key)] = key
-    return runs
+        runs.setdefault(key[:3], {})[_digest(key)] = key
+    return {next(iter(some.values())).run_key: some for some in runs.values()}
 
 
 def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[Row]:

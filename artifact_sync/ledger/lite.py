@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.ledger.values import (
@@ -67,8 +66,7 @@ class LiteConnection:
 
     def write_many(self, statement: Statement, rows: Sequence[Mapping[str, Any]]) -> None:
         """Change something for each of these; see ``Connection``."""
-        plan = _ingoing(statement)
-        self.raw.executemany(statement.sql, [_bound(plan, values) for values in rows])
+        self.raw.executemany(statement.sql, [_stored(statement, values) for values in rows])
 
     def make(self, statement: Statement, **values: Any) -> int:
         """Insert a row; see ``Connection``."""
@@ -81,10 +79,11 @@ class LiteConnection:
 
 
 @cache
-def _ingoing(statement: Statement) -> Sequence[tuple[str, _Convert | None]]:
-    """The names of a statement's values, and how they are stored."""
-    words = (word.partition(":") for word in statement.values.split())
-    return [(name, _STORED.get(kind)) for name, _, kind in words]
+def _ingoing(statement: Statement) -> tuple[tuple[str, ...], Sequence[tuple[int, _Convert]]]:
+    """The names of a statement's values, and which of them are stored in another form."""
+    words = [word.partition(":") for word in statement.values.split()]
+    places = [(place, _STORED[kind]) for place, (_, _, kind) in enumerate(words) if kind in _STORED]
+    return tuple(name for name, _, _ in words), places
 
 
 @cache
@@ -95,15 +94,12 @@ def _outgoing(statement: Statement) -> Sequence[tuple[int, _Convert]]:
 
 
 def _stored(statement: Statement, values: Mapping[str, Any]) -> list[Any]:
-    return _bound(_ingoing(statement), values)
-
-
-def _bound(plan: Sequence[tuple[str, _Convert | None]], values: Mapping[str, Any]) -> list[Any]:
-    stored = []
-    for name, convert in plan:
-        value = values[name]
-        stored.append(value if convert is None or value is None else convert(value))
-    return stored
+    names, conversions = _ingoing(statement)
+    row = [values[name] for name in names]
+    for place, convert in conversions:
+        if row[place] is not None:
+            row[place] = convert(row[place])
+    return row
 
 
 def _filled(statement: Statement, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
@@ -112,12 +108,16 @@ def _filled(statement: Statement, values: Mapping[str, Any]) -> tuple[str, list[
         return statement.sql, _stored(statement, values)
     these = list(values["these"])
     these += these[:1] * (_length(len(these)) - len(these))
-    lists = []
-    for name, convert in _ingoing(statement):
-        some = these if name == "these" else [values[name]]
-        lists.append(some if convert is None else map(convert, some))
-    sql = statement.sql.format(these=",".join("?" * len(these)))
-    return sql, list(chain.from_iterable(lists))
+    names, conversions = _ingoing(statement)
+    convert = dict(conversions).get(names.index("these"), _same)
+    given: list[Any] = []
+    for name, value in zip(names, _stored(statement, {**values, "these": None}), strict=True):
+        given += map(convert, these) if name == "these" else [value]
+    return statement.sql.format(these=",".join("?" * len(these))), given
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _length(number: int) -> int:

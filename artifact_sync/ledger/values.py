@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _UNSTORABLE = re.compile("[\\x00\\\\\ud800-\udfff]")
 _ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
@@ -47,6 +48,8 @@ def stored_moment(value: datetime) -> str:
     """``2026-11-23T20:52:56.000000Z``. ``ValueError`` for a time without a zone."""
     if value.tzinfo is None:
         raise ValueError("a time without a time zone")
+    if value.tzinfo is UTC:
+        return value.isoformat(timespec="microseconds")[:26] + "Z"
     return _utc(value).isoformat(timespec="microseconds")[:26] + "Z"
 
 
@@ -62,11 +65,13 @@ read_moment = datetime.fromisoformat
 """A stored time, in UTC."""
 
 
+@lru_cache(256)
 def stored_names(names: tuple[str, ...]) -> str:
-    """Some texts in their order, as a JSON array."""
+    """Some texts in their order, as a JSON array. What vouches for files is ever the same."""
     return json.dumps([*map(stored_text, names)], ensure_ascii=False, separators=(",", ":"))
 
 
+@lru_cache(256)
 def read_names(value: str) -> tuple[str, ...]:
     """The texts as they were."""
     return tuple(map(read_text, json.loads(value))) if value != "[]" else ()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from artifact_sync.version import USER_AGENT
@@ -97,7 +97,9 @@ def _connected(
     service: Service, scheme: str, host: str, port: int | None
 ) -> Iterator[socket.socket]:
     tls = _trust(service.ca_bundle) if scheme == "https" else None
-    address = host, port or {"http": 80, "https": 443}[scheme]
+    # as bytes: for a text, Python imports what encodes names of other scripts
+    name: Any = host.encode("ascii")
+    address = name, port or {"http": 80, "https": 443}[scheme]
     with socket.create_connection(address, timeout=_PATIENCE) as plain:
         if tls is None:
             yield plain

@@ -108,6 +108,60 @@ async def slugs(rows):
     return [row.key.run async for row in rows]
 
 
+def test_a_mark_holds_until_a_listing_says_something_new(play):
+    async def story(ledger):
+        assert await ledger.mark(REPO) is None
+        await ledger.note_runs([a_run(1), a_run(2)], NOW)
+        await ledger.note_mark(REPO, "one two", NOW)
+        assert await ledger.mark(REPO) == ("one two", NOW)
+        assert await ledger.mark(OTHER) is None
+        await ledger.note_runs([a_run(1), a_run(2)], LATER)
+        await ledger.note_runs([a_run(1, repo=OTHER)], LATER)
+        await ledger.note_run(a_run(2), LATER)
+        await ledger.unsettle(RunKey(REPO, "2"))
+        assert await ledger.mark(REPO) == ("one two", NOW)
+        await ledger.note_mark(REPO, "one two", LATER)
+        assert await ledger.mark(REPO) == ("one two", LATER)
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        lambda ledger: ledger.note_runs([a_run(1), a_run(3)], LATER),
+        lambda ledger: ledger.note_runs([a_run(1, updated_at=LATER)], LATER),
+        lambda ledger: ledger.note_runs([a_run(1, "failed")], LATER),
+        lambda ledger: ledger.note_run(a_run(1, "processing"), LATER),
+        lambda ledger: ledger.note_run(a_run(4), LATER),
+    ],
+    ids=["a new run", "a changed run", "another status", "its own status", "an unlisted run"],
+)
+def test_what_a_listing_did_not_say_ends_its_mark(play, news):
+    async def story(ledger):
+        await ledger.note_runs([a_run(1)], NOW)
+        await ledger.note_mark(REPO, "mark", NOW)
+        await news(ledger)
+        assert await ledger.mark(REPO) is None
+
+    play(story)
+
+
+def test_a_mark_that_changes_for_nothing_is_not_told_until_there_is_news(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(1)], NOW)
+        for text in "abc":
+            await ledger.note_mark(REPO, text, NOW)
+            assert await ledger.mark(REPO) == (text, NOW)
+        await ledger.note_mark(REPO, "d", NOW)
+        assert await ledger.mark(REPO) is None
+        await ledger.note_runs([a_run(2)], LATER)
+        await ledger.note_mark(REPO, "e", NOW)
+        assert await ledger.mark(REPO) == ("e", NOW)
+
+    play(story)
+
+
 @pytest.mark.skipif(SERVER is not None, reason="PostgreSQL is among the databases")
 def test_postgresql_keeps_the_contract_too():
     pytest.skip(f"needs a PostgreSQL database's URL in {POSTGRES}")
