@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import crc32c
-
 from artifact_sync.model import Strength
 
 if TYPE_CHECKING:
@@ -38,6 +36,12 @@ class _Crc:
         return self._value.to_bytes(4, "big")
 
 
+def _crc32c() -> _Crc:
+    from crc32c import crc32c  # noqa: PLC0415 - slow to import, and most hosts claim none
+
+    return _Crc(crc32c)
+
+
 class Algorithm(NamedTuple):
     """A checksum: the length of its value in bytes, what it is worth, how to begin one."""
 
@@ -51,7 +55,7 @@ ALGORITHMS = {
     "sha-512": Algorithm(64, Strength.DIGEST, hashlib.sha512),
     "sha-1": Algorithm(20, Strength.CHECKSUM, partial(hashlib.sha1, usedforsecurity=False)),
     "md5": Algorithm(16, Strength.CHECKSUM, partial(hashlib.md5, usedforsecurity=False)),
-    "crc32c": Algorithm(4, Strength.CHECKSUM, partial(_Crc, crc32c.crc32c)),
+    "crc32c": Algorithm(4, Strength.CHECKSUM, _crc32c),
     "crc32": Algorithm(4, Strength.CHECKSUM, partial(_Crc, zlib.crc32)),
 }
 """Every checksum we can check, by the name that claims use."""

@@ -72,7 +72,7 @@ class Reading:
         known = self._known
         if known is None or self._lowest is None or self._lowest > known.high:
             return False
-        return known.since is None or (self._since is not None and known.since <= self._since)
+        return reaches_back(known, self._since)
 
     def horizon(self, *, to_the_end: bool) -> Horizon | None:
         """What is known completely, now that the listing has been read this far."""
@@ -90,20 +90,39 @@ class Reading:
         return self._ordered and self._lowest is not None and self._lowest < self._highest
 
 
+def reaches_back(known: Horizon, since: datetime | None) -> bool:
+    """Whether all that may be wanted now, and is no newer than the horizon, is in the ledger."""
+    return known.since is None or (since is not None and known.since <= since)
+
+
 async def discover(
     source: Source, ledger: Ledger, repo: RepoName, since: datetime | None, now: datetime
 ) -> None:
     """Note in the ledger every run that the service lists and that may be wanted.
 
-    ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass reads
-    the list again.
+    The mark of the list is noted, too, where a listing that begins like this one needs no second
+    page. ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass
+    reads the list again.
     """
     reading = Reading(await ledger.horizon(repo), since)
-    async with aclosing(source.runs(repo)) as pages:
+    marks: list[str] = []
+    first: Sequence[Run] | None = None
+    single = True
+    async with aclosing(source.runs(repo, marks.append)) as pages:
         async for page in pages:
+            single, first = first is None, page if first is None else first
             await ledger.note_runs(page, now)
             reading.take(page)
             if reading.enough:
                 break
     if (horizon := reading.horizon(to_the_end=not reading.enough)) is not None:
         await ledger.raise_horizon(repo, horizon)
+    if marks and (single or _is_enough(first, await ledger.horizon(repo), since)):
+        await ledger.note_mark(repo, marks[0], now)
+
+
+def _is_enough(page: Sequence[Run] | None, known: Horizon | None, since: datetime | None) -> bool:
+    """Whether a listing that begins with this page is left there."""
+    again = Reading(known, since)
+    again.take(page or ())
+    return again.enough

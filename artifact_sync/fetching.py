@@ -10,11 +10,10 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.download import fetch, forget
 from artifact_sync.errors import ArtifactSyncError, DiskError, Interrupted, Reason
 from artifact_sync.events import Downloaded, Failed
+from artifact_sync.logs import get_logger
 from artifact_sync.model import Action, Failure, State
 from artifact_sync.reception import Wanted
 from artifact_sync.sidecar import sidecar_claim, sidecar_of
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from artifact_sync.reception import Tools
     from artifact_sync.slots import Slots
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _BESIDE = 3
 """Artifacts under way for each that may be downloading: the others are published and recorded."""

@@ -331,6 +331,14 @@ class ArtifactRow:
     message: str = ""
 
 
+class Standing(NamedTuple):
+    """A file that should stand in the mirror."""
+
+    run: RunKey
+    path: MirrorPath | None
+    size: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """What the ledger holds of a run."""

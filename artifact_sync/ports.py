@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
+        Standing,
         State,
         Totals,
         Validator,
@@ -66,10 +67,14 @@ class Source(Protocol):
     def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         """Every repository of an organisation, page by page."""
 
-    def runs(self, repo: RepoName) -> AsyncGenerator[Sequence[Run]]:
+    def runs(
+        self, repo: RepoName, marked: Callable[[str], None] | None = None
+    ) -> AsyncGenerator[Sequence[Run]]:
         """The list of runs, a page at a time as the service orders them; may be abandoned early.
 
-        A page may be empty. A page token that comes a second time ends in ``BadAnswer``.
+        A page may be empty. A page token that comes a second time ends in ``BadAnswer``. ``marked``
+        is told the ``mark`` of the first page before that is given, unless a part of it could not
+        be read.
         """
 
     async def mark(self, repo: RepoName) -> str:
@@ -162,6 +167,12 @@ class Mirror(Protocol):
     def find(self, path: MirrorPath) -> Found | None:
         """What stands there, or None. A path through something that is no folder is None."""
 
+    def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
+        """The sizes of those of these paths at which a regular file stands.
+
+        As ``find`` for each of them tells, but a folder with many of them is opened once.
+        """
+
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
         """Put a complete staged file into its place, durable and atomic: all of it or nothing.
 
@@ -250,6 +261,19 @@ class Ledger(Protocol):
         High and since are only ever raised; ``falling`` is as it is told last.
         """
 
+    async def mark(self, repo: RepoName) -> tuple[str, datetime] | None:
+        """What ``note_mark`` was told last of a repository, and when, as long as it holds.
+
+        None, too, where the mark has changed several times in a row though nothing was new.
+        """
+
+    async def note_mark(self, repo: RepoName, mark: str, at: datetime) -> None:
+        """A list of runs that begins with this ``Source.mark`` says nothing that is not known.
+
+        That is over, in the same commit, once ``note_runs`` brings something new, or ``note_run``
+        another status.
+        """
+
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:
         """Insert or update runs from a listing, seen at this time (one group).
 
@@ -317,8 +341,8 @@ class Ledger(Protocol):
     async def forget(self, keys: Sequence[ArtifactKey]) -> None:
         """Drop rows of artifacts that are selected no more and have no file."""
 
-    async def recent(self, repo: RepoName, limit: int) -> Sequence[ArtifactRow]:
-        """Up to ``limit`` mirrored artifacts of the newest runs."""
+    async def recent(self, repo: RepoName, limit: int) -> Sequence[Standing]:
+        """Up to ``limit`` mirrored artifacts of the newest runs, the newest run's first."""
 
     def mirrored(
         self, repo: RepoName | None = None, run: str | None = None

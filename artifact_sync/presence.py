@@ -5,6 +5,7 @@ What ``verify`` does in full, ``audit`` has; what is missing is fetched by the p
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,10 +13,10 @@ if TYPE_CHECKING:
 
     from artifact_sync.fetching import Works
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import ArtifactRow, MirrorPath, RepoName, RunKey
+    from artifact_sync.model import RepoName, RunKey, Standing
     from artifact_sync.ports import Mirror
 
-_RECENT = 2000
+RECENT = 2000
 """Files of the newest runs that are looked at; ``verify`` looks at all."""
 
 
@@ -24,25 +25,21 @@ async def unsettle_damaged(works: Works, layout: Layout, repo: RepoName) -> None
 
     ``DiskError`` from mirror and ledger.
     """
-    recent = await works.ledger.recent(repo, _RECENT)
-    damaged, bare = await works.tools.offload(_damaged, works.tools.mirror, layout, recent)
+    recent = await works.ledger.recent(repo, RECENT)
+    damaged, bare = await works.tools.offload(missing, works.tools.mirror, layout, recent)
     for run in damaged | bare:
         row = await works.ledger.run(run)
         if run in damaged or (row is not None and row.complete):
             await works.ledger.unsettle(run)
 
 
-def _damaged(
-    mirror: Mirror, layout: Layout, rows: Sequence[ArtifactRow]
+def missing(
+    mirror: Mirror, layout: Layout, files: Sequence[Standing]
 ) -> tuple[set[RunKey], set[RunKey]]:
-    """Runs with a file that does not stand as recorded, and runs that lack a manifest."""
-    runs = {row.key.run_key for row in rows}
-    damaged = {row.key.run_key for row in rows if _size(mirror, row.path) != row.size}
-    bare = {run for run in runs if None in (_size(mirror, it) for it in layout.manifests(run))}
+    """Runs with a file that does not stand as recorded, and runs that lack a manifest. Blocking."""
+    manifests = {run: layout.manifests(run) for run in {file.run for file in files}}
+    paths = [file.path for file in files if file.path is not None]
+    sizes = mirror.sizes([*paths, *chain.from_iterable(manifests.values())])
+    damaged = {it.run for it in files if it.path is None or sizes.get(it.path) != it.size}
+    bare = {run for run, them in manifests.items() if not all(it in sizes for it in them)}
     return damaged, bare
-
-
-def _size(mirror: Mirror, path: MirrorPath | None) -> int | None:
-    """The size of a regular file of the mirror; None when there is none."""
-    found = mirror.find(path) if path is not None else None
-    return found.size if found is not None and found.kind == "file" else None

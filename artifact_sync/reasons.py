@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.errors import ArtifactSyncError, Reason
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:

@@ -17,7 +17,8 @@ from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.presence import unsettle_damaged
 from artifact_sync.reasons import reasons_of
 from artifact_sync.report import Report, report_of, report_of_put_off
-from artifact_sync.run_sync import LAST_RETRY, Mode, RunSync, Selection, is_due, next_look
+from artifact_sync.run_sync import LAST_RETRY, RunSync, Selection, is_due, next_look
+from artifact_sync.wish import Calm
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.fetching import Works
     from artifact_sync.model import Run, RunRow
     from artifact_sync.ports import Source
+    from artifact_sync.wish import Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,6 @@ class Crew:
     """Bounds the memory that trees of runs take: a run can have thousands of artifacts."""
     arrived: Callable[[RepoName], int]
     """Bytes that have come for a repository in this pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Calm:
-    """Nothing is left to do in a repository, as long as its list of runs begins as it did."""
-
-    mark: str = ""
-    """``Source.mark`` before the list was read; empty: nothing is known yet."""
-    report: Report = field(default_factory=Report)
-    """What a pass over it comes to."""
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import MirrorPath, Plan, Run, RunKey, Step
     from artifact_sync.report import Report
     from artifact_sync.rules import Rules
+    from artifact_sync.wish import Mode
 
 Rows = Mapping[ArtifactKey, ArtifactRow]
 
@@ -42,22 +43,6 @@ _LAST_LOOK = timedelta(hours=6)
 """The longest delay until the next look at something that may come, ..."""
 LAST_RETRY = timedelta(hours=1)
 """... and at something that has failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mode:
-    """How a pass was asked for."""
-
-    dry_run: bool = False
-    """Plan, but change nothing."""
-    insist: bool = False
-    """The runs were named by the user: what was given up is tried again."""
-    only: frozenset[ArtifactKey] | None = None
-    """A repair: these artifacts, whatever the rules say, and nothing else of their runs."""
-    eager: bool = True
-    """The user waits: no outstanding run is put off until it is due."""
-    look: bool = True
-    """See whether the newest files stand in the mirror; needless where they are watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +111,7 @@ class RunSync:
         return planning.make(run, collected, planning.Known(rows, standing), terms)
 
     def _standing(self, rows: Iterable[ArtifactRow]) -> Mapping[MirrorPath, int]:
-        find = self.works.tools.mirror.find
-        found = {row.path: find(row.path) for row in rows if row.path is not None}
-        return {path: it.size for path, it in found.items() if it is not None and it.kind == "file"}
+        return self.works.tools.mirror.sizes([row.path for row in rows if row.path is not None])
 
     def _count(self, plan: Plan) -> None:
         """Take what is known before anything is fetched into the report."""

@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import ArtifactSyncError
 from artifact_sync.events import BytesArrived, Failed
 from artifact_sync.model import Failure, RepoName
-from artifact_sync.repo_sync import Calm, Crew, RepoSync
+from artifact_sync.repo_sync import Crew, RepoSync
 from artifact_sync.report import Report
 from artifact_sync.rules import Rules
-from artifact_sync.run_sync import Mode, Selection
+from artifact_sync.run_sync import Selection
+from artifact_sync.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -28,22 +29,11 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.ports import Source
     from artifact_sync.settings import RepoSettings
+    from artifact_sync.wish import Calm
+
+__all__ = ["Parts", "Pass", "Tally", "Wish"]
 
 _REPOS_AT_ONCE = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a pass is asked for."""
-
-    repos: tuple[RepoSettings, ...]
-    runs: tuple[str, ...] = ()
-    """Slugs: only these runs, looked at whatever is known of them. Empty: all."""
-    mode: Mode = field(default_factory=Mode)
-    announced: tuple[str, ...] = ()
-    """Slugs of runs that are said to have finished: looked at beside all others."""
-    calm: Calm | None = None
-    """What an earlier pass over the one repository has left; while it lasts, there is no more."""
 
 
 class Tally:

@@ -15,7 +15,7 @@ from artifact_sync.daemon.desk import DaemonState, Desk
 from artifact_sync.daemon.talk import Limits
 from artifact_sync.report import Report
 from artifact_sync.settings import RepoSettings
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.events import Observer
     from artifact_sync.model import RepoName
-    from artifact_sync.sync import Wish
     from artifact_sync.web.guard import Guard
+    from artifact_sync.wish import Wish
 
 SECRET = b"whsec-0123456789"
 HOOK = "/hooks/sourcecraft"

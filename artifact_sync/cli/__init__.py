@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.options import Session, config_file, verbosity
+from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,9 +100,7 @@ class LazyGroup(click.Group):
 
 def _show_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:  # noqa: FBT001 - click's signature
     if wanted and not ctx.resilient_parsing:
-        from importlib.metadata import version  # noqa: PLC0415 - slow, and only for this
-
-        click.echo(f"artifact-sync {version('artifact-sync')}")
+        click.echo(f"artifact-sync {VERSION}")
         ctx.exit()
 
 

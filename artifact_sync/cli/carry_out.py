@@ -1,38 +1,25 @@
-"""One pass from the command line: progress, signals, and what is printed at its end."""
+"""One pass from the command line, to its end: what is printed, and the exit code."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
-import sys
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
-import structlog
 
 from artifact_sync.cli.options import Verbosity, session, token
-from artifact_sync.cli.progress import Bars, Lines, wants_bars
-from artifact_sync.cli.result import as_object, plan_lines, summary
-from artifact_sync.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
-from artifact_sync.events import RunPlanned
+from artifact_sync.cli.result import as_object, summary
+from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason
 from artifact_sync.model import Failure
-from artifact_sync.reasons import reasons_of
 from artifact_sync.report import Report
-from artifact_sync.wiring.passes import opened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable
 
     from artifact_sync.credentials import Token
-    from artifact_sync.events import Event, Observer
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Wish
-
-
-_log = structlog.get_logger(__name__)
+    from artifact_sync.wish import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +35,6 @@ class Manner:
     """As the user has said; a daemon has its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """What is said when the user stops a pass: at once, and of it in the end."""
-
-    word: str = "stopping; what came so far is kept (once more: stop at once)"
-    outcome: str = "stopped before it was done"
-
-
-class Reporting(Protocol):
-    """What has begun, and can tell at any time what it has done so far."""
-
-    @property
-    def report(self) -> Report:
-        """So far."""
-
-
 def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int:
     """Prepare and carry out a pass, print what has become of it, and give the exit code.
 
@@ -72,14 +43,15 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
     try:
         config, wish = prepare()
         known = token(config.source)
-        report = asyncio.run(passed(config, wish, manner, known))
+        report = _carried_out(config, wish, manner, known)
     except ArtifactSyncError as error:
         if manner.as_json:
             _print(Report(failures=[Failure("", error.reason, str(error))]), manner)
         raise
     except KeyboardInterrupt:
         if manner.as_json:
-            _print(Report(failures=[_interrupted(Stopping())]), manner)
+            stop = Interrupted("stopped before it was done")
+            _print(Report(failures=[Failure("", stop.reason, str(stop))]), manner)
         raise
     except Exception as error:
         if manner.as_json:  # a bug: whoever reads the object must not find nothing
@@ -90,114 +62,17 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
     return int(report.exit_code)
 
 
-async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
-    """Carry out a pass and show its progress. Raises what kept it from beginning."""
-    begun: list[Reporting] = []
+def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
+    from artifact_sync.wiring.glance import glanced  # noqa: PLC0415 - only where it is asked for
 
-    async def whole() -> None:
-        async with opened(config, wish, observer, known) as one_pass:
-            begun.append(one_pass)
-            await one_pass.run()
+    report, left = glanced(config, wish, known)
+    if left is not None:
+        import asyncio  # noqa: PLC0415 - slow, and of no use where nothing is left to do
 
-    with _shown(config, manner) as observer:
-        try:
-            return await until_stopped(whole(), begun, Stopping())
-        except MirrorBusy as busy:
-            if not manner.ask:
-                raise
-            from artifact_sync.cli.hand_over import Handing  # noqa: PLC0415 - it is rarely needed
+        from artifact_sync.cli.under_way import passed  # noqa: PLC0415 - likewise
 
-            return await Handing(config, wish, manner.jobs, busy).over(observer)
-
-
-async def until_stopped(
-    whole: Coroutine[None, None, None], begun: list[Reporting], stopping: Stopping
-) -> Report:
-    """The pass's report, whatever ended it; that of an interrupted one says so.
-
-    Raises what kept the pass from beginning.
-    """
-    work = asyncio.ensure_future(whole)
-    with _stopping(work, stopping.word) as stopped:
-        await asyncio.wait([work])
-    error = None if work.cancelled() else work.exception()
-    interrupted = work.cancelled() or (stopped.is_set() and error is not None)
-    if error is not None and not (begun or interrupted):
-        raise error
-    report = begun[0].report if begun else Report()
-    if error is not None:
-        report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
-    if interrupted:
-        report.failures.append(_interrupted(stopping))
+        report.add(asyncio.run(passed(config, left, manner, known)))
     return report
-
-
-def _interrupted(stopping: Stopping) -> Failure:
-    error = Interrupted(stopping.outcome)
-    return Failure("", error.reason, str(error))
-
-
-@contextmanager
-def _stopping(work: asyncio.Future[None], word: str) -> Iterator[asyncio.Event]:
-    """Let the first SIGINT or SIGTERM end the pass in order, and a second one the process.
-
-    The event tells whether one has come.
-    """
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    stopped = asyncio.Event()
-
-    def stop() -> None:
-        stopped.set()
-        for number in signals:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        _log.warning(word)
-        work.cancel()
-
-    try:
-        for number in signals:
-            loop.add_signal_handler(number, stop)
-    except NotImplementedError:  # Windows: asyncio.run cancels everything on Ctrl-C by itself
-        yield stopped
-        return
-    try:
-        yield stopped
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-
-class _Plans:
-    """Prints the plan of each run, for a dry run."""
-
-    def __init__(self, then: Observer) -> None:
-        self._then = then
-
-    def notify(self, event: Event) -> None:
-        """Print a plan; hand everything on. That the reader has left is no concern of the pass."""
-        if isinstance(event, RunPlanned):
-            with suppress(BrokenPipeError):
-                click.echo("\n".join(plan_lines(event.plan)))
-        self._then.notify(event)
-
-
-@contextmanager
-def _shown(config: Config, manner: Manner) -> Iterator[Observer]:
-    """Whoever watches the pass."""
-    lines = Lines()
-    if manner.dry_run and not manner.as_json:
-        yield _Plans(lines)
-        return
-    quiet = session().verbosity is Verbosity.QUIET
-    if quiet or manner.dry_run or not manner.bars or not wants_bars():
-        yield lines
-        return
-    bars = Bars(sys.stderr, lines, config.download.jobs)
-    try:
-        yield bars
-    finally:
-        bars.close()
 
 
 def _print(report: Report, manner: Manner) -> None:

@@ -11,7 +11,6 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import click
-import structlog
 
 from artifact_sync import config
 from artifact_sync.cli.mask import visible
@@ -19,6 +18,7 @@ from artifact_sync.cli.options import as_json, common, session, token, traced
 from artifact_sync.config.schema import json_schema
 from artifact_sync.config.show import as_toml
 from artifact_sync.errors import ConfigError, ExitCode, UsageError
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def check(*, config_file: Path | None, as_json: bool) -> int:
         click.echo(json.dumps(finding.as_json(), indent=2))
         return ExitCode.USAGE if finding.problems else ExitCode.COMPLETE
     for warning in finding.warnings:
-        structlog.get_logger().warning(warning)
+        get_logger(__name__).warning(warning)
     if finding.problems:
         raise ConfigError(finding.problems, finding.path)
     click.echo(f"ok: {visible(str(finding.path or 'no file, defaults and environment'))}")

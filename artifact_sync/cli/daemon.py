@@ -81,8 +81,8 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
     """Reads the configuration, now and at each reload. ``UsageError``."""
+    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.cli.options import traced  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.wishes import Flags, with_flags  # noqa: PLC0415 - likewise
 
     def load() -> Config:
         file = config_file.absolute() if config_file is not None else None

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from artifact_sync.audit import Condition
-from artifact_sync.cli.carry_out import Manner, passed
+from artifact_sync.cli.carry_out import Manner
 from artifact_sync.cli.result import failure_line, printable
+from artifact_sync.cli.under_way import passed
 from artifact_sync.cli.wishes import chosen
 from artifact_sync.errors import ExitCode, Reason, exit_code
-from artifact_sync.run_sync import Mode
 from artifact_sync.settings import RepoSettings
-from artifact_sync.sync import Wish
 from artifact_sync.wiring.store import opened_to_read, opened_to_repair
+from artifact_sync.wish import Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

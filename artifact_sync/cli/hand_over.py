@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
-from artifact_sync.cli.carry_out import Reporting, Stopping, until_stopped
+from artifact_sync.cli.under_way import Reporting, Stopping, until_stopped
 from artifact_sync.daemon.client import Errand, NoDaemon, asked
 from artifact_sync.events import BytesArrived, Downloaded, Failed
+from artifact_sync.logs import get_logger
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.report import Report
 
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
     from artifact_sync.errors import MirrorBusy
     from artifact_sync.events import Event, Observer
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _LEAVING = Stopping(
     "not waiting any longer; the daemon goes on with it (artifact-sync status shows it)",

@@ -12,10 +12,11 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
-import structlog
-
 from artifact_sync.cli.entry import entry_of
 from artifact_sync.cli.journal import Journal, goes_to_journal
+from artifact_sync.cli.options import LEVELS
+from artifact_sync.logs import __name__ as logs
+from artifact_sync.logs import configure_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 _CHATTY = ("httpx", "httpcore", "asyncio", "sqlalchemy", "alembic", "uvicorn", "urllib3")
 _COLOURS = {"warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}
 _PLAIN = "\033[0m"
-_LEVELS = (logging.ERROR, logging.INFO, logging.DEBUG)
 _OURS = ("time", "level", "message", "exception")
 
 
@@ -43,14 +43,20 @@ def set_up(
 
     Quiet shows errors, normal INFO, verbose DEBUG. ``auto`` is the journal where systemd
     connected the stream to it, else text; ``journal`` comes down to text where there is none. May
-    be called again; the last call counts.
+    be called again; the last call counts. structlog is set up when something of ours is logged.
     """
-    level = _LEVELS[verbosity + 1]
+    level = LEVELS[verbosity + 1]
     handler = _handler(log_format, mask, stream or sys.stderr)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+    configure_later(lambda: _set_up_structlog(level), level)
+
+
+def _set_up_structlog(level: int) -> None:
+    import structlog  # noqa: PLC0415 - it takes a tenth of a second
+
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -59,7 +65,7 @@ def set_up(
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=structlog.stdlib.LoggerFactory(ignore_frame_names=[logs]),
         cache_logger_on_first_use=False,
     )
 

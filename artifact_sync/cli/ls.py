@@ -38,7 +38,8 @@ def command(
 
     Looks at the ledger only: verify looks at the files. Works beside a running sync.
     """
-    from artifact_sync.cli.wishes import Flags, scope, with_flags  # noqa: PLC0415 - quick --help
+    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.wishes import scope  # noqa: PLC0415 - likewise
 
     config = with_flags(configuration(config_file), Flags(root=root))
     (name,) = scope([repo]) if repo else (None,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 from enum import IntEnum
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from artifact_sync.cli.mask import Mask
+from artifact_sync.logs import configure_later, configure_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +33,10 @@ class Verbosity(IntEnum):
     NORMAL = 0
     VERBOSE = 1
     """Everything, tracebacks included."""
+
+
+LEVELS = (40, 20, 10)
+"""What is logged when quiet, normal and verbose: ``logging``'s numbers, which need no import."""
 
 
 class Session:
@@ -113,13 +119,36 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
 
     Put it nearest to the function, below ``@click.command``.
     """
+    return _with_log(function, begin_work)
 
+
+def common_and_quick(function: Callable[..., R]) -> Callable[..., R]:
+    """``common`` for what is over at once: the log is set up when there is something to log.
+
+    Where more is to be done after all, ``begin_work`` is to be called.
+    """
+    return _with_log(function, lambda: None)
+
+
+def begin_work() -> None:
+    """What a command needs that may take long, and that others' code may log something in."""
+    configure_now()
+    gc.freeze()
+    gc.enable()
+
+
+def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[..., R]:
     @functools.wraps(function)
     def with_log(*args: Any, **kwargs: Any) -> R:
-        from artifact_sync.cli import log  # noqa: PLC0415 - structlog is slow to import
-
         current = session()
-        log.set_up(current.verbosity, current.mask)
+
+        def set_up() -> None:
+            from artifact_sync.cli import log  # noqa: PLC0415 - logging is slow to import
+
+            log.set_up(current.verbosity, current.mask)
+
+        configure_later(set_up, LEVELS[current.verbosity + 1])
+        then()
         return function(*args, **kwargs)
 
     return config_file(verbosity(with_log))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.cli.carry_out import Manner, passed
+from artifact_sync.cli.carry_out import Manner
 from artifact_sync.cli.result import printable, summary
 from artifact_sync.cli.simulate import the_simulator
+from artifact_sync.cli.under_way import passed
 from artifact_sync.credentials import Token
 from artifact_sync.errors import ExitCode
 from artifact_sync.mirror.manifest import SUMS
@@ -23,8 +24,8 @@ from artifact_sync.settings import (
     RepoSettings,
     SourceSettings,
 )
-from artifact_sync.sync import Wish
 from artifact_sync.units import size_in_words as size
+from artifact_sync.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,15 +5,16 @@ Reads only. The words for a daemon's state are ``live``'s.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from artifact_sync.cli.options import as_json, common, configuration, root
+from artifact_sync.cli.options import as_json, begin_work, common_and_quick, configuration, root
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,17 +34,17 @@ Examples:
 )
 @root
 @as_json
-@common
+@common_and_quick
 def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
     """What the ledger holds of each repository: runs, files, sizes, states, the last pass.
 
     While a daemon runs, what it does now, too. Looks at the ledger only: verify looks at the files.
     Works beside a running sync.
     """
-    from artifact_sync.cli.wishes import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
 
     config = with_flags(configuration(config_file), Flags(root=root))
-    found = asyncio.run(_found(config))
+    found = _found(config)
     lines = [json.dumps(found)] if as_json else _lines(found, config)
     click.echo("\n".join(lines))
     return _complain(found.get("error"))
@@ -53,39 +54,42 @@ def _complain(error: object) -> int:
     """Tell that the daemon could not read its ledger; the exit code."""
     if not error:
         return 0
-    from structlog import get_logger  # noqa: PLC0415 - slow, and rarely needed
-
     get_logger(__name__).error(f"the daemon cannot read its ledger: {error}")
     return 1
 
 
-async def _found(config: Config) -> dict[str, Any]:
+def _found(config: Config) -> dict[str, Any]:
     """The object of ``--json``: the daemon's, or the ledger's where there is none."""
-    return await _asked(config) or {"repositories": await _totals(config), "daemon": None}
+    return _asked(config) or {"repositories": _totals(config), "daemon": None}
 
 
-async def _asked(config: Config) -> dict[str, Any] | None:
+def _asked(config: Config) -> dict[str, Any] | None:
     """What the daemon says, if there is one. That it says nothing is no reason to fail."""
-    from artifact_sync.daemon.client import asked_status  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.errors import ArtifactSyncError  # noqa: PLC0415 - likewise
+    from artifact_sync.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.mirror.layout import OWN  # noqa: PLC0415 - likewise
-    from artifact_sync.wiring.store import root_of  # noqa: PLC0415 - likewise
+    from artifact_sync.mirror.own import SOCKET  # noqa: PLC0415 - likewise
+    from artifact_sync.wiring.places import root_of  # noqa: PLC0415 - likewise
+
+    own = root_of(config) / OWN
+    if not os.path.lexists(own / SOCKET):
+        return None
+    begin_work()
+    import asyncio  # noqa: PLC0415 - slow, and of no use without a daemon
+
+    from artifact_sync.daemon.client import asked_status  # noqa: PLC0415 - likewise
 
     try:
-        return await asked_status(root_of(config) / OWN)
+        return asyncio.run(asked_status(own))
     except ArtifactSyncError as error:
-        from structlog import get_logger  # noqa: PLC0415 - slow, and rarely needed
-
         get_logger(__name__).warning(f"without the daemon's word: {error}")
         return None
 
 
-async def _totals(config: Config) -> list[dict[str, Any]]:
+def _totals(config: Config) -> list[dict[str, Any]]:
     from artifact_sync.status import as_object  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.wiring.store import opened_to_read  # noqa: PLC0415 - likewise
+    from artifact_sync.wiring.direct import all_totals  # noqa: PLC0415 - likewise
 
-    async with opened_to_read(config) as store:
-        return [as_object(it) for it in await store.ledger.all_totals()]
+    return [as_object(it) for it in all_totals(config)]
 
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:

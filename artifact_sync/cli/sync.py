@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common, configuration, duration, root
+from artifact_sync.cli.options import as_json, common_and_quick, configuration, duration, root
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
 
 @click.command(
@@ -43,7 +43,7 @@ would download something ends with 1.""",
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @as_json
 @click.option("--no-progress", is_flag=True, help="Lines instead of bars.")
-@common
+@common_and_quick
 def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **said: Any) -> int:
     """Mirror the artifacts of finished runs, once.
 
@@ -52,7 +52,8 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
     holds the mirror, the daemon does it, and its progress and result are shown here.
     """
     from artifact_sync.cli.carry_out import Manner, carry_out  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.wishes import Flags, wish_of, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.wishes import wish_of  # noqa: PLC0415 - likewise
 
     flags = Flags(**said)
 

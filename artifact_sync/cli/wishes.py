@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from artifact_sync.config import repository
 from artifact_sync.errors import UsageError
-from artifact_sync.run_sync import Mode
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
+    from artifact_sync.cli.flags import Flags
     from artifact_sync.model import RepoName
     from artifact_sync.settings import Config, RepoSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """What the command line says over the configuration."""
-
-    repos: tuple[str, ...] = ()
-    runs: tuple[str, ...] = ()
-    since: float | None = None
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    workflow: tuple[str, ...] = ()
-    root: Path | None = None
-    jobs: int | None = None
-    dry_run: bool = False
-
-
-def with_flags(config: Config, flags: Flags) -> Config:
-    """The configuration with ``--root`` and ``--jobs``. ``UsageError`` when there is no root."""
-    root = flags.root if flags.root is not None else config.mirror.root
-    if root is None:
-        raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
-    jobs = flags.jobs or config.download.jobs
-    return replace(
-        config,
-        mirror=replace(config.mirror, root=root.expanduser().absolute()),
-        download=replace(config.download, jobs=jobs),
-    )
 
 
 def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:

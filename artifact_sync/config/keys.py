@@ -10,7 +10,6 @@ import msgspec
 
 from artifact_sync import settings
 from artifact_sync.config import kinds, limits, urls
-from artifact_sync.cron import check_cron, time_zone
 from artifact_sync.model import EVENTS, FINISHED, UNFINISHED, RepoName
 from artifact_sync.units import format_duration
 
@@ -86,11 +85,15 @@ def _proxy(text: str, _: Scope) -> str:
 
 
 def _cron(text: str, _: Scope) -> str:
+    from artifact_sync.cron import check_cron  # noqa: PLC0415 - zones and cron are slow to import
+
     check_cron(text)
     return text
 
 
 def _time_zone(text: str, _: Scope) -> str:
+    from artifact_sync.cron import time_zone  # noqa: PLC0415 - likewise
+
     time_zone(text)
     return text
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from artifact_sync.config.environment import CONFIG
 from artifact_sync.config.expand import home
 from artifact_sync.errors import ConfigError
@@ -40,6 +38,8 @@ def named(option: Path | None, environ: Mapping[str, str]) -> Path:
 
 
 def _usual() -> Iterator[Path]:
+    import platformdirs  # noqa: PLC0415 - slow to import, and needless when a file is named
+
     places = platformdirs.PlatformDirs(_APP, appauthor=False, multipath=True)
     return (folder / _NAME for folder in places.iter_config_paths())
 

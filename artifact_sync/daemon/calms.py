@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.repo_sync import Calm
-from artifact_sync.run_sync import Mode
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Calm, Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -6,8 +6,6 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.errors import Reason
 from artifact_sync.events import (
     Downloaded,
@@ -19,6 +17,7 @@ from artifact_sync.events import (
     RunCompleted,
     RunPlanned,
 )
+from artifact_sync.logs import get_logger
 from artifact_sync.model import RepoName, RunKey
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import ArtifactKey, Failure
     from artifact_sync.report import Report
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _LINES = 20
 """Warnings of one run, at most; what is beyond them is counted."""

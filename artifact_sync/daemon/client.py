@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from artifact_sync.events import Event, Observer
     from artifact_sync.model import Failure
     from artifact_sync.report import Report
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
 _LOG = "its log tells more"
 _HINT = f"{_LOG}; run the command again"

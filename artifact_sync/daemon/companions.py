@@ -7,14 +7,14 @@ import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import structlog
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
     from artifact_sync.ports import Clock
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _FIRST, _LONGEST = 1.0, 300.0
 """Seconds until something that has failed is begun again."""

@@ -13,11 +13,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from artifact_sync.config import repository
 from artifact_sync.daemon.outbox import Outbox
-from artifact_sync.daemon.place import SOCKET, bound, offered
+from artifact_sync.daemon.place import bound, offered
 from artifact_sync.daemon.talk import Left, Limits, Talk
 from artifact_sync.daemon.wire import (
     LONGEST_ANSWER,
@@ -34,6 +33,8 @@ from artifact_sync.daemon.wire import (
     result_lines,
 )
 from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason, UsageError
+from artifact_sync.logs import get_logger
+from artifact_sync.mirror.own import SOCKET
 from artifact_sync.reasons import reasons_of
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from artifact_sync.events import Event
     from artifact_sync.report import Report
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _CROWDED = "too many ask the daemon at the same time: try again in a while"
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import Totals
     from artifact_sync.report import Report
     from artifact_sync.schedule import Standing
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
 _PATIENCE = 5.0
 """Seconds that the ledger has to answer before the daemon is not ready."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from artifact_sync.events import Observer
     from artifact_sync.model import RepoName
     from artifact_sync.report import Report
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
 
 class ConfigState(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from artifact_sync.offload import Offload
     from artifact_sync.ports import Clock, Ledger, Mirror
     from artifact_sync.settings import Config
-    from artifact_sync.sync import Pass, Wish
+    from artifact_sync.sync import Pass
+    from artifact_sync.wish import Wish
 
 
 class Engine(Protocol):

@@ -11,10 +11,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import structlog
 from watchfiles._rust_notify import RustNotify
 
 from artifact_sync.daemon.trail import trail
+from artifact_sync.logs import get_logger
 from artifact_sync.offload import Offload
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.trail import Trail
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _STEP = 250
 """Milliseconds between two glances at what the system has reported; a change takes two.

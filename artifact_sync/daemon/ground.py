@@ -9,9 +9,8 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.errors import DiskError, MirrorGone, Reason
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import RepoName
     from artifact_sync.report import Report
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _GROWN = 1 << 20
 """Bytes by which the free space must have grown before what found none is tried again."""

@@ -6,8 +6,6 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.audit import Auditor
 from artifact_sync.daemon.companions import first_of
 from artifact_sync.daemon.desk import WatchState
@@ -15,6 +13,7 @@ from artifact_sync.daemon.judge import WatchParts
 from artifact_sync.daemon.patience import Patience
 from artifact_sync.daemon.watch import MirrorWatch
 from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.logs import get_logger
 from artifact_sync.schedule import Why
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.service import Daemon
     from artifact_sync.model import MirrorPath, RepoName
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Guard:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.daemon.ground import answers
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.ground import Ground
     from artifact_sync.daemon.supervisor import Supervisor
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _BUSY, _IDLE = 1.0, 5.0
 """Seconds between beats."""

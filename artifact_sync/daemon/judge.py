@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.audit import Condition, Finding, compared
 from artifact_sync.daemon.damage import Touched, glance, respelled
 from artifact_sync.daemon.sight import real
 from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.logs import get_logger
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.model import RepoName, State
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import ArtifactRow, MirrorPath, RunKey
     from artifact_sync.ports import Clock, Found
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _BATCH = 1_000
 """Files that are looked at, or told of, at a time."""

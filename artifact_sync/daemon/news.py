@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import structlog
-
+from artifact_sync.logs import get_logger
 from artifact_sync.schedule import (
     OutageBegan,
     OutageEnded,
@@ -18,7 +17,7 @@ from artifact_sync.schedule import (
 if TYPE_CHECKING:
     from artifact_sync.schedule import Notice
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _BEGAN = {
     Verdict.UNREACHABLE: "the service cannot be reached; it is tried again now and then",

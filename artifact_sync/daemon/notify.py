@@ -7,16 +7,15 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.daemon.supervisor import Nobody
+from artifact_sync.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from artifact_sync.daemon.supervisor import Supervisor
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _MICRO = 1_000_000
 _LONGEST = 1024  # bytes of a status; systemd ignores messages of more than 4096

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.events import Observer
     from artifact_sync.model import RepoName
-    from artifact_sync.sync import Pass, Wish
+    from artifact_sync.sync import Pass
+    from artifact_sync.wish import Wish
 
 
 @dataclass(slots=True)

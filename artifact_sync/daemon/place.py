@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artifact_sync.mirror.own import SOCKET
+
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
     from collections.abc import Iterator
-
-SOCKET = "daemon.sock"
 
 _LONGEST = 100
 """Bytes of an address: ``sun_path`` holds 108 on Linux and 104 elsewhere, and ends with a NUL."""

@@ -9,11 +9,10 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.daemon.changes import Changes, compare, kept
 from artifact_sync.daemon.desk import ConfigState
 from artifact_sync.errors import ArtifactSyncError, ConfigError
+from artifact_sync.logs import get_logger
 from artifact_sync.offload import Chores
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from artifact_sync.ports import Clock
     from artifact_sync.settings import Config
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _GRACE = 0.5
 """Seconds that a file which is gone or makes no sense has to be written to its end."""

@@ -10,8 +10,6 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import structlog
-
 from artifact_sync.daemon.calms import Calms
 from artifact_sync.daemon.companions import first_of
 from artifact_sync.daemon.ground import Ground
@@ -22,6 +20,7 @@ from artifact_sync.daemon.roster import STAR, Roster, is_star
 from artifact_sync.daemon.verdict import finished, record, verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
 from artifact_sync.events import RepoListed
+from artifact_sync.logs import get_logger
 from artifact_sync.model import RepoName
 from artifact_sync.rules import Rules
 from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _PASSES = 12
 """Passes at the same time; downloads and requests have limits of their own."""

@@ -11,8 +11,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.daemon.damage import relative
 from artifact_sync.daemon.desk import WatchState
 from artifact_sync.daemon.judge import Judge
@@ -25,6 +23,7 @@ from artifact_sync.daemon.sight import (
     survey_added,
     trouble_of,
 )
+from artifact_sync.logs import get_logger
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.offload import Offload
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.sight import Sight, Trouble
     from artifact_sync.model import MirrorPath
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _CHECK = 5.0
 """Seconds between two looks at whether the mirror is still there."""

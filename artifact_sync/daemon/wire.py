@@ -15,9 +15,8 @@ from artifact_sync.daemon.told import Failure, Told, event_of, fields, told, tol
 from artifact_sync.errors import ArtifactSyncError, Reason, UsageError
 from artifact_sync.events import Event
 from artifact_sync.report import Report
-from artifact_sync.run_sync import Mode
 from artifact_sync.settings import RepoSettings  # noqa: TC001 - msgspec reads the annotations
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -1,19 +1,24 @@
 """The ledger: what we know, durable, in SQLite or PostgreSQL. What follows from it lives elsewhere.
 
-Importing this package costs nothing; SQLAlchemy is imported when a ledger is opened.
+Importing this package costs nothing. SQLite, the default, is used by the standard library's driver;
+SQLAlchemy is imported for other databases and for migrations alone (decision 0014).
 
 * ``recorder``: the verbs as ``ports.Ledger`` promises them, for the event loop
 * ``worker``: the thread behind it, and how writes are committed in groups
-* ``runs``, ``artifacts``, ``tallies``: the verbs themselves, synchronous
-* ``store``, ``transaction``: transactions over one connection
-* ``schema``, ``columns``, ``rows``: tables, their types, and rows to values of the model
-* ``connect``, ``migrate``, ``migrations``, ``rehearsal``: opening a ledger
+* ``runs``, ``artifacts``, ``readings``, ``tallies``: the verbs themselves, synchronous;
+  ``transaction`` makes rows and keeps counts for them
+* ``statements``: their SQL, in SQLAlchemy's words; ``frozen``: the same as SQLite's text, made by
+  ``freeze``; ``statement``: what the verbs see of either
+* ``schema``, ``columns``, ``values``, ``rows``: tables, types, and rows to values of the model
+* ``opening``, ``place``, ``files``, ``store``: opening a ledger. ``lite`` and ``lite_store`` are
+  the way of the standard library; ``alchemy``, ``alchemy_store``, ``connect`` and ``rehearsal``
+  SQLAlchemy's
+* ``migrate``, ``migrations``, ``revision``: the schema's versions
 * ``faults``: what goes wrong, in the project's own errors
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,12 +43,14 @@ async def open_ledger(
     Raises ``UsageError`` (there is none, or it must be upgraded first), ``LedgerTooNew``,
     ``DiskError`` and ``NoSpace``.
     """
+    import asyncio  # noqa: PLC0415 - slow; whoever calls this has it already
+
     recorder = await asyncio.to_thread(_recorder_class)
     return await recorder.open(url, durability=durability, create=create, read_only=read_only)
 
 
 def _recorder_class() -> type[Recorder]:
-    """Import SQLAlchemy now that it is needed: it takes a tenth of a second, off the event loop."""
+    """Import what is needed, off the event loop."""
     from artifact_sync.ledger.recorder import Recorder  # noqa: PLC0415 - see above
 
     return Recorder

@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, insert, select, update
-
-from artifact_sync.ledger.schema import artifacts
+from artifact_sync.ledger import frozen
 from artifact_sync.ledger.transaction import chunks, find_run
 from artifact_sync.model import State, Strength
 
@@ -19,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from artifact_sync.ledger.rows import AnyRow
-    from artifact_sync.ledger.transaction import Transaction
+    from artifact_sync.ledger.statement import Row, Statement
+    from artifact_sync.ledger.transaction import Tally, Transaction
     from artifact_sync.model import ArtifactKey, Failure, Mirrored, RunKey
 
 _FRESH = {
@@ -40,24 +38,11 @@ _FRESH = {
 }
 """What an artifact's row holds when nothing but its key is known."""
 
-_KNOWN = select(artifacts.c.id, artifacts.c.digest, artifacts.c.state, artifacts.c.size).where(
-    artifacts.c.run_id == bindparam("of_run"),
-    artifacts.c.digest.in_(bindparam("these", expanding=True)),
-)
-_INSERT = insert(artifacts)
-_UPDATE = update(artifacts).where(artifacts.c.id == bindparam("this"))
-
 
 def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
     """These files are durable under their names. Of one key the last counts."""
-    latest = {file.key: file for file in files}
-    _write(
-        tx,
-        {key: _mirrored(file) for key, file in latest.items()},
-        {key: {"first_seen": file.fetched_at} for key, file in latest.items()},
-    )
-    for file in latest.values():
-        tx.tally(tx.run_id(file.key.run_key)).mirrored(file.fetched_at)
+    changes = {file.key: _mirrored(file) for file in files}
+    _write(tx, frozen.MIRRORED, changes, {file.key: file.fetched_at for file in files})
 
 
 def _mirrored(file: Mirrored) -> dict[str, Any]:
@@ -83,7 +68,7 @@ def record_states(
 ) -> None:
     """States and versions, first seen now where they are new. Of one key the last counts."""
     changes = {key: {"state": state.value, "version": version} for key, state, version in rows}
-    _write(tx, changes, {key: {"first_seen": at} for key in changes})
+    _write(tx, frozen.SAY_STATE, changes, dict.fromkeys(changes, at))
 
 
 def record_failure(
@@ -91,9 +76,8 @@ def record_failure(
 ) -> None:
     """A pass has failed with it."""
     change = {"state": state.value, "reason": failure.reason.value, "message": failure.message}
-    _write(tx, {key: change}, {key: {"first_seen": at}})
-    this = artifacts.c.run_id == tx.run_id(key.run_key), artifacts.c.digest == _digest(key)
-    tx.connection.execute(update(artifacts).where(*this).values(attempts=artifacts.c.attempts + 1))
+    _write(tx, frozen.SAY_FAILURE, {key: change}, {key: at})
+    tx.connection.write(frozen.COUNT_ATTEMPT, this=tx.run_id(key.run_key), of_digest=_digest(key))
 
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
@@ -106,57 +90,58 @@ def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def _forget(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> None:
     known = list(_known(tx, run_id, digests))
-    for row in known:
-        tx.tally(run_id).leave(State(row.state), row.size or 0)
-    for ids in chunks([row.id for row in known]):
-        tx.connection.execute(delete(artifacts).where(artifacts.c.id.in_(ids)))
+    for _, _, state, size in known:
+        tx.tally(run_id).leave(State(state), size or 0)
+    tx.connection.write_many(frozen.FORGET, [{"this": row[0]} for row in known])
 
 
 def _write(
     tx: Transaction,
+    update: Statement,
     changes: Mapping[ArtifactKey, Mapping[str, Any]],
-    first: Mapping[ArtifactKey, Mapping[str, Any]],
+    first_seen: Mapping[ArtifactKey, datetime | None],
 ) -> None:
-    """Update these artifacts or insert them; ``first`` is only for those that are new."""
+    """Update these artifacts or insert them; ``first_seen`` is only for those that are new."""
     inserts, updates = [], []
     for run, keys in _by_run(changes).items():
         run_id = tx.run_id(run)
-        known = {row.digest: row for row in _known(tx, run_id, list(keys))}
+        tally = tx.tally(run_id)
+        known = {row[1]: row for row in _known(tx, run_id, list(keys))}
         for digest, key in keys.items():
             change, old = changes[key], known.get(digest)
-            _count(tx, run_id, old, change)
+            _count(tally, old, change)
             if old is not None:
-                updates.append({"this": old.id, **change})
+                updates.append({"this": old[0], **change})
             else:
                 who = {"run_id": run_id, "digest": digest, **_names(key)}
-                inserts.append({**_FRESH, **who, **first[key], **change})
+                inserts.append({**_FRESH, **who, "first_seen": first_seen[key], **change})
     if inserts:
-        tx.connection.execute(_INSERT, inserts)
+        tx.connection.write_many(frozen.MAKE_ARTIFACT, inserts)
     if updates:
-        tx.connection.execute(_UPDATE, updates)
+        tx.connection.write_many(update, updates)
 
 
-def _count(tx: Transaction, run_id: int, old: AnyRow | None, change: Mapping[str, Any]) -> None:
-    tally = tx.tally(run_id)
+def _count(tally: Tally, old: Row | None, change: Mapping[str, Any]) -> None:
     held = 0
     if old is not None:
-        held = old.size or 0
-        tally.leave(State(old.state), held)
+        held = old[3] or 0
+        tally.leave(State(old[2]), held)
     tally.enter(State(change["state"]), change.get("size", held))
+    tally.mirrored(change.get("mirrored_at"))
 
 
 def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, ArtifactKey]]:
     """The keys by run and, within it, by digest."""
-    runs: dict[RunKey, dict[bytes, ArtifactKey]] = {}
+    runs: dict[tuple[str, ...], dict[bytes, ArtifactKey]] = {}
     for key in keys:
-        runs.setdefault(key.run_key, {})[_digest(key)] = key
-    return runs
+        runs.setdefault(key[:3], {})[_digest(key)] = key
+    return {next(iter(some.values())).run_key: some for some in runs.values()}
 
 
-def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[AnyRow]:
-    """The rows that there are of these artifacts of a run."""
+def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[Row]:
+    """The rows that there are of these artifacts of a run: id, digest, state, size."""
     for some in chunks(digests):
-        yield from tx.connection.execute(_KNOWN, {"of_run": run_id, "these": some})
+        yield from tx.connection.rows(frozen.KNOWN_ARTIFACTS, run_id=run_id, these=some)
 
 
 def _names(key: ArtifactKey) -> dict[str, str]:

@@ -1,12 +1,10 @@
-"""From a URL to an engine: files, rights, pragmas. What is in the database is nobody's here.
+"""From a URL to an engine of SQLAlchemy. What is in the database is nobody's here.
 
-SQLite: https://www.sqlite.org/wal.html, https://www.sqlite.org/uri.html
+SQLite: https://www.sqlite.org/uri.html
 """
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,27 +14,16 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from artifact_sync.errors import UsageError
-from artifact_sync.ledger.faults import Place
+from artifact_sync.ledger.files import KEYS, has_log, is_there, make, writing_pragmas
+from artifact_sync.ledger.place import PATIENCE, Place, absent
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
-    from artifact_sync.settings import Durability
+    from artifact_sync.ledger.place import Terms
 
 WRITES = "artifact_sync_writes"
 """The execution option of a transaction that will write."""
-
-_PATIENCE = "10"
-"""Seconds that SQLite waits for another process's lock, unless the URL has a ``timeout``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a ledger is to be opened."""
-
-    durability: Durability
-    create: bool = True
-    read_only: bool = False
 
 
 def locate(url: str | Path) -> tuple[URL, Place]:
@@ -64,46 +51,16 @@ def connect(url: URL, place: Place, terms: Terms) -> Engine:
         except (ImportError, ArgumentError) as error:
             driver = f"ledger.url needs a driver for {url.drivername}, which is not installed"
             raise UsageError(f"{driver}: try pip install 'psycopg[binary]'") from error
-    url = url.update_query_dict({"timeout": url.query.get("timeout", _PATIENCE)})
+    url = url.update_query_dict({"timeout": url.query.get("timeout", str(PATIENCE))})
     if place.file is None:
-        return _sqlite(url, ["PRAGMA foreign_keys = ON"])
+        return _sqlite(url, [KEYS])
     if terms.read_only:
         return _reading(url, place.file)
     if terms.create:
-        _make(place.file)
-    elif not _is_there(place.file):
+        make(place.file)
+    elif not is_there(place.file):
         raise absent(place)
-    return _sqlite(url, _writing_pragmas(terms.durability))
-
-
-def absent(place: Place) -> UsageError:
-    """There is no ledger to be read."""
-    return UsageError(f"there is no ledger at {place.name} yet: run artifact-sync sync first")
-
-
-def _is_there(file: Path) -> bool:
-    """Whether there is more than the empty file that a broken-off start leaves."""
-    try:
-        return file.stat().st_size > 0
-    except FileNotFoundError:
-        return False
-
-
-def _make(file: Path) -> None:
-    """Make an empty file that only its owner may read; its side files take its rights over."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
-    os.close(os.open(file, flags, 0o600))
-
-
-def _writing_pragmas(durability: Durability) -> list[str]:
-    synchronous = {"full": "FULL", "fast": "NORMAL"}[durability]
-    return [
-        "PRAGMA journal_mode = WAL",
-        f"PRAGMA synchronous = {synchronous}",
-        "PRAGMA foreign_keys = ON",
-        "PRAGMA journal_size_limit = 67108864",  # a burst's log does not stay that long for ever
-    ]
+    return _sqlite(url, writing_pragmas(terms.durability))
 
 
 def _reading(url: URL, file: Path) -> Engine:
@@ -112,14 +69,14 @@ def _reading(url: URL, file: Path) -> Engine:
     Taking it for a file at rest is right only when nobody writes to it, which no write-ahead log
     beside it tells.
     """
-    if not _is_there(file):
+    if not is_there(file):
         raise absent(Place(str(file), file))
     plain = url.set(database=file.absolute().as_uri())
     read_only = plain.update_query_dict({"uri": "true", "mode": "ro"})
     try:
         return _usable(_sqlite(read_only, []))
     except OperationalError:
-        if _is_there(file.with_name(file.name + "-wal")):
+        if has_log(file):
             raise
         return _usable(_sqlite(read_only.update_query_dict({"immutable": "1"}), []))
 

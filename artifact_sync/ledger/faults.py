@@ -9,16 +9,14 @@ import errno
 import shutil
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from artifact_sync.errors import ArtifactSyncError, DiskError, NoSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from artifact_sync.ledger.place import Place
 
 _ROOM = 1 << 20
 """Bytes free below which a vague error of SQLite is taken for a full disk."""
@@ -48,33 +46,17 @@ _VAGUE = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 """What SQLite also answers when there is no room for its side files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a ledger is."""
-
-    name: str
-    """For people, without secrets."""
-    file: Path | None = None
-    """SQLite's file; None: in memory, or on a server."""
-
-
 @contextmanager
 def translated(place: Place) -> Iterator[None]:
-    """Let nothing of SQLAlchemy, of a driver or of the system out of here."""
+    """Let nothing of SQLite's or of the system's out of here."""
     try:
         yield
-    except DBAPIError as error:
-        raise _driver(error.orig or error, place) from error
     except (sqlite3.Error, OSError) as error:
-        raise _driver(error, place) from error
-    except SQLAlchemyError as error:
-        what = type(getattr(error, "orig", None) or error).__name__
-        raise ArtifactSyncError(
-            f"a bug: the ledger {place.name} cannot do this ({what})"
-        ) from error
+        raise of_driver(error, place) from error
 
 
-def _driver(error: BaseException, place: Place) -> ArtifactSyncError:
+def of_driver(error: BaseException, place: Place) -> ArtifactSyncError:
+    """What a driver, or the system, has raised."""
     if isinstance(error, sqlite3.Error):
         return _sqlite(error, place)
     if isinstance(error, OSError):

@@ -16,19 +16,14 @@ from sqlalchemy import (
 )
 
 from artifact_sync.errors import LedgerTooNew, UsageError
+from artifact_sync.ledger.revision import HEAD, VERSION_TABLE
 from artifact_sync.ledger.schema import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection
 
-HEAD = "0001"
-"""The newest revision that this program knows: the last one in ``migrations/versions``."""
-
-VERSION_TABLE = "artifact_sync_version"
-"""Not Alembic's usual name: a database may be shared with something else that uses Alembic."""
-
-_version = Table(
+version = Table(
     VERSION_TABLE,
     MetaData(),
     Column("version_num", String(32), nullable=False),
@@ -40,7 +35,7 @@ def stored_revision(connection: Connection) -> str | None:
     """The revision that the ledger is at; None: nothing there yet."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    return connection.execute(select(_version.c.version_num)).scalar()
+    return connection.execute(select(version.c.version_num)).scalar()
 
 
 def make(connection: Connection) -> None:
@@ -49,8 +44,8 @@ def make(connection: Connection) -> None:
     What is made is what the migrations lead to; a test holds them together.
     """
     metadata.create_all(connection, checkfirst=False)
-    _version.create(connection, checkfirst=False)
-    connection.execute(insert(_version).values(version_num=HEAD))
+    version.create(connection, checkfirst=False)
+    connection.execute(insert(version).values(version_num=HEAD))
 
 
 def upgrade(connection: Connection) -> None:

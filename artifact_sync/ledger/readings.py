@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, takewhile
+from itertools import accumulate, chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import or_, select, text, tuple_
-
-from artifact_sync.ledger.rows import artifact_row, select_artifacts
-from artifact_sync.ledger.runs import Place, created_since, newest_first
-from artifact_sync.ledger.schema import UNWELL, artifacts, repositories, runs
+from artifact_sync.ledger import frozen
+from artifact_sync.ledger.limits import READ_ARTIFACTS, READ_RUNS
+from artifact_sync.ledger.rows import artifact_row
+from artifact_sync.ledger.runs import Place
 from artifact_sync.ledger.transaction import chunks, find_repo, find_run
-from artifact_sync.model import State
+from artifact_sync.model import RunKey, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from sqlalchemy import ColumnElement, Connection, Select
-
-    from artifact_sync.ledger.rows import AnyRow
     from artifact_sync.ledger.runs import Wanting
-    from artifact_sync.model import ArtifactKey, ArtifactRow, RepoName, RunKey
-
-_BATCH = 500
-
-_IS_MIRRORED = artifacts.c.state == State.MIRRORED.value
-_COUNT = sum((runs.c[state.value] for state in State if state is not State.WANTED), runs.c.wanted)
+    from artifact_sync.ledger.statement import Connection, Row, Statement
+    from artifact_sync.model import ArtifactKey, ArtifactRow, RepoName
 
 
 class Scope(NamedTuple):
@@ -35,43 +27,39 @@ class Scope(NamedTuple):
     run: str | None
 
     @property
-    def runs(self) -> Select[Any]:
-        """The ids of its runs."""
-        query = select(runs.c.id)
-        if self.run is not None:
-            query = query.where(runs.c.run == self.run)
+    def statement(self) -> Statement:
+        """What reads its mirrored artifacts by path."""
+        if self.run is None:
+            return frozen.MIRRORED_ONES if self.repo is None else frozen.MIRRORED_OF_REPO
+        return frozen.MIRRORED_OF_RUNS if self.repo is None else frozen.MIRRORED_OF_RUN
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What the statement is given."""
+        values = {} if self.run is None else {"of_run": self.run}
         if self.repo is not None:
-            org, name = self.repo
-            whose = repositories.c.org == org, repositories.c.repo == name
-            query = query.join(repositories).where(*whose)
-        return query
+            values |= {"of_org": self.repo.org, "of_repo": self.repo.repo}
+        return values
 
 
 class At(NamedTuple):
-    """Where a reading by path has come to."""
+    """Where a reading by path has come to; at first, before all."""
 
-    path: str
-    id: int
+    path: str = ""
+    id: int = 0
 
 
 def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
     """All artifacts of a run."""
-    query = select_artifacts().where(artifacts.c.run_id == find_run(connection, key))
-    rows = map(artifact_row, connection.execute(query.order_by(artifacts.c.id)))
-    return {row.key: row for row in rows}
+    found = connection.rows(frozen.OF_RUN, run_id=find_run(connection, key))
+    return {row.key: row for row in map(artifact_row, found)}
 
 
 def mirrored(
     connection: Connection, scope: Scope, after: At | None
 ) -> tuple[Sequence[ArtifactRow], At | None]:
     """A batch of mirrored artifacts by path, and where to go on; None: that was the last."""
-    query = select_artifacts(artifacts.c.path, artifacts.c.id).where(_IS_MIRRORED)
-    if scope.run is not None:
-        query = query.where(artifacts.c.run_id.in_(scope.runs))
-    elif scope.repo is not None:
-        # the sum keeps the database from sorting the whole repository for every batch
-        query = query.where((artifacts.c.run_id + 0).in_(scope.runs))
-    return _by_path(connection, query, after)
+    return _by_path(connection, scope.statement, scope.values, after)
 
 
 def at(
@@ -82,25 +70,16 @@ def at(
     The range ends at ``path`` and a 0, the character behind the slash, so that the index by path
     bounds it; what has another character there is left out.
     """
-    place = artifacts.c.path
-    query = select_artifacts(place, artifacts.c.id).where(
-        _IS_MIRRORED,
-        place >= path,
-        place < f"{path}0",
-        or_(place == path, place >= f"{path}/"),
-    )
-    return _by_path(connection, query, after)
+    values = {"place": path, "below": f"{path}/", "end": f"{path}0"}
+    return _by_path(connection, frozen.AT, values, after)
 
 
 def _by_path(
-    connection: Connection, query: Select[Any], after: At | None
+    connection: Connection, statement: Statement, values: Mapping[str, Any], after: At | None
 ) -> tuple[Sequence[ArtifactRow], At | None]:
     """A batch of a reading whose last columns are path and id."""
-    order = artifacts.c.path, artifacts.c.id
-    if after is not None:
-        query = query.where(tuple_(*order) > tuple_(*after))
-    found = connection.execute(query.order_by(*order).limit(_BATCH)).all()
-    last = At(*found[-1][-2:]) if len(found) == _BATCH else None
+    found = connection.rows(statement, **values, **(after or At())._asdict())
+    last = At(*found[-1][-2:]) if len(found) == READ_ARTIFACTS else None
     return [artifact_row(row) for row in found], last
 
 
@@ -108,56 +87,61 @@ def listing(
     connection: Connection, repo: RepoName, run: str | None, after: Place | None
 ) -> tuple[Sequence[ArtifactRow], Place | None]:
     """A batch of one repository's artifacts, newest run first, whole runs at a time."""
-    order, below = newest_first(after)
-    of_repo = runs.c.repo_id == find_repo(connection, repo)
-    query = select(runs.c.number, runs.c.id, _COUNT).where(of_repo, *below)
-    if run is not None:
-        query = query.where(runs.c.run == run)
-    some = connection.execute(query.where(_COUNT > 0).order_by(*order).limit(_BATCH)).all()
-    first = _as_many(some, _BATCH)
-    rows = _of_runs(connection, [row.id for row in first])
-    return rows, Place(*first[-1][:2]) if first else None
+    which = {"repo_id": find_repo(connection, repo), **(after or Place())._asdict()}
+    if run is None:
+        some = connection.rows(frozen.HOLDING_RUNS, **which)
+    else:
+        some = connection.rows(frozen.HOLDING_RUN, **which, of_run=run)
+    first = _as_many(some, READ_ARTIFACTS)
+    rows = _of_runs(connection, [row[1] for row in first])
+    return [artifact_row(row) for row in rows], Place(*first[-1][:2]) if first else None
 
 
-def recent(connection: Connection, repo: RepoName, limit: int) -> Sequence[ArtifactRow]:
+def recent(connection: Connection, repo: RepoName, limit: int) -> Sequence[Standing]:
     """Up to so many mirrored artifacts of the newest runs."""
-    order, _ = newest_first(None)
-    query = select(runs.c.number, runs.c.id, runs.c.mirrored).where(
-        runs.c.repo_id == find_repo(connection, repo), runs.c.mirrored > 0
-    )
-    some = connection.execute(query.order_by(*order).limit(limit)).all()
-    ids = [row.id for row in _as_many(some, limit)]
-    return _of_runs(connection, ids, _IS_MIRRORED)[:limit]
+    runs = {row[1]: RunKey(repo, row[3]) for row in _newest_runs(connection, repo, limit)}
+    found: dict[int, list[Standing]] = {run_id: [] for run_id in runs}
+    for some in chunks(list(runs)):
+        for run_id, path, size in connection.rows(frozen.RECENT_FILES, these=some):
+            found[run_id].append(Standing(runs[run_id], path, size))
+    return list(islice(chain.from_iterable(found.values()), limit))
 
 
-def _as_many(counted: Sequence[AnyRow], enough: int) -> Sequence[AnyRow]:
+def _newest_runs(connection: Connection, repo: RepoName, enough: int) -> Sequence[Row]:
+    """The newest runs that together have so many mirrored artifacts, or all."""
+    repo_id, place = find_repo(connection, repo), Place()
+    runs: list[Row] = []
+    while True:
+        some = connection.rows(frozen.RECENT_RUNS, repo_id=repo_id, **place._asdict())
+        runs += some
+        if len(some) < READ_RUNS or sum(row[2] for row in runs) >= enough:
+            return _as_many(runs, enough)
+        place = Place(*some[-1][:2])
+
+
+def _as_many(counted: Sequence[Row], enough: int) -> Sequence[Row]:
     """The first of these runs that together have enough artifacts, or all."""
     before = accumulate((row[2] for row in counted), initial=0)
     pairs = takewhile(lambda pair: pair[1] < enough, zip(counted, before, strict=False))
     return [row for row, _ in pairs]
 
 
-def _of_runs(
-    connection: Connection, ids: Sequence[int], *conditions: ColumnElement[bool]
-) -> list[ArtifactRow]:
+def _of_runs(connection: Connection, ids: Sequence[int]) -> list[Row]:
     """The artifacts of these runs, run by run, in the order in which they were met."""
-    found: list[AnyRow] = []
+    found: list[Row] = []
     for some in chunks(ids):
-        query = select_artifacts(artifacts.c.run_id, artifacts.c.id)
-        found += connection.execute(query.where(artifacts.c.run_id.in_(some), *conditions))
+        found += connection.rows(frozen.OF_RUNS, these=some)
     place = {run_id: position for position, run_id in enumerate(ids)}
     found.sort(key=lambda row: (place[row[-2]], row[-1]))
-    return [artifact_row(row) for row in found]
+    return found
 
 
 def unwell(connection: Connection, wanting: Wanting) -> Sequence[ArtifactRow]:
     """What has failed in runs that are settled for the selection, newest run first."""
-    query = select_artifacts().where(
-        text(UNWELL),
-        runs.c.repo_id == find_repo(connection, wanting.repo),
-        runs.c.settled_for == wanting.selection,
-        runs.c.kept.is_not(None),
-        *created_since(wanting.since),
+    found = connection.rows(
+        frozen.UNWELL_ONES,
+        repo_id=find_repo(connection, wanting.repo),
+        selection=wanting.selection,
+        since=wanting.from_then,
     )
-    order, _ = newest_first(None)
-    return [artifact_row(row) for row in connection.execute(query.order_by(*order, artifacts.c.id))]
+    return [artifact_row(row) for row in found]

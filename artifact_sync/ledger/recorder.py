@@ -7,11 +7,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from artifact_sync.ledger import artifacts, readings, runs, tallies
-from artifact_sync.ledger.connect import Terms, locate
+from artifact_sync.ledger import artifacts, marks, readings, runs, tallies
+from artifact_sync.ledger.opening import open_store
+from artifact_sync.ledger.place import Terms, place_of
 from artifact_sync.ledger.readings import Scope
 from artifact_sync.ledger.runs import Wanting
-from artifact_sync.ledger.store import open_store
 from artifact_sync.ledger.worker import Worker
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
+        Standing,
         State,
         Totals,
     )
@@ -56,7 +57,7 @@ class Recorder:
         terms = Terms(durability, create, read_only)
         worker = Worker(partial(open_store, url, terms))
         await worker.start()
-        return cls(worker, locate(url)[1].file)
+        return cls(worker, place_of(url).file)
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,6 +89,12 @@ class Recorder:
 
     async def raise_horizon(self, repo: RepoName, horizon: Horizon) -> None:
         await self._worker.write(partial(runs.raise_horizon, repo=repo, new=horizon))
+
+    async def mark(self, repo: RepoName) -> tuple[str, datetime] | None:
+        return await self._worker.read(partial(marks.mark, repo=repo))
+
+    async def note_mark(self, repo: RepoName, mark: str, at: datetime) -> None:
+        await self._worker.write(partial(marks.note_mark, repo=repo, text=mark, at=at))
 
     async def note_runs(self, listed: Sequence[Run], at: datetime) -> None:
         if listed:
@@ -143,7 +150,7 @@ class Recorder:
         if keys:
             await self._worker.write(partial(artifacts.forget, keys=keys))
 
-    async def recent(self, repo: RepoName, limit: int) -> Sequence[ArtifactRow]:
+    async def recent(self, repo: RepoName, limit: int) -> Sequence[Standing]:
         return await self._worker.read(partial(readings.recent, repo=repo, limit=limit))
 
     async def mirrored(

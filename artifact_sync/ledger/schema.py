@@ -25,9 +25,6 @@ from sqlalchemy import (
 from artifact_sync.ledger.columns import AnyText, Moment, Names, Whole
 from artifact_sync.model import State
 
-NO_NUMBER = -1
-"""``runs.number`` where the slug is no number: below all others, so that it sorts last."""
-
 UNWELL = "state IN ('failed', 'gone', 'refused')"
 """The partial index's condition; SQLite uses it only for queries that say the very same."""
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import bindparam, func, insert, select, update
-
-from artifact_sync.ledger.schema import NO_NUMBER, repositories, runs
+from artifact_sync.ledger import frozen
+from artifact_sync.ledger.limits import NO_NUMBER
 from artifact_sync.model import State
 
 if TYPE_CHECKING:
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any
 
-    from sqlalchemy import Connection
-
+    from artifact_sync.ledger.statement import Connection
     from artifact_sync.model import RepoName, RunKey
 
 _T = TypeVar("_T")
@@ -29,6 +27,10 @@ _COUNTS = tuple(state.value for state in State)
 FRESH_RUN = {
     "status": "",
     "event": "",
+    "created_at": None,
+    "finished_at": None,
+    "first_seen": None,
+    "seen_at": None,
     "fingerprint": "",
     "settled_for": "",
     "complete": False,
@@ -56,8 +58,7 @@ class Transaction:
 
     def _make_repo(self, repo: RepoName) -> int:
         org, name = repo
-        values = {"org": org, "repo": name, "last_error": ""}
-        return _made(self.connection.execute(insert(repositories).values(values)))
+        return self.connection.make(frozen.MAKE_REPO, org=org, repo=name, last_error="")
 
     def run_id(self, key: RunKey) -> int:
         """The run's row, made when there is none."""
@@ -67,7 +68,7 @@ class Transaction:
 
     def _make_run(self, key: RunKey) -> int:
         values = {**FRESH_RUN, **identity(self.repo_id(key.repo), key)}
-        return _made(self.connection.execute(insert(runs).values(values)))
+        return self.connection.make(frozen.MAKE_RUN, **values)
 
     def tally(self, run_id: int) -> Tally:
         """What changes in the counts of a run, to be added to."""
@@ -77,7 +78,7 @@ class Transaction:
         """Write the counts."""
         changes = [tally.values(run_id) for run_id, tally in self._tallies.items()]
         if changes:
-            self.connection.execute(_ADD, changes)
+            self.connection.write_many(frozen.ADD, changes)
         self._tallies.clear()
 
 
@@ -108,47 +109,21 @@ class Tally:
     def values(self, run_id: int) -> dict[str, Any]:
         """The parameters of the update."""
         changes = {f"by_{name}": by for name, by in self._by.items()}
-        return {"of_run": run_id, "at_last": self._mirrored_at, **changes}
-
-
-# statements of every record are built once: building takes longer than carrying out
-_REPO = select(repositories.c.id).where(
-    repositories.c.org == bindparam("of_org"), repositories.c.repo == bindparam("of_repo")
-)
-_RUN = (
-    select(runs.c.id)
-    .join_from(runs, repositories)
-    .where(
-        repositories.c.org == bindparam("of_org"),
-        repositories.c.repo == bindparam("of_repo"),
-        runs.c.run == bindparam("of_run"),
-    )
-)
-_ADD = (
-    update(runs)
-    .where(runs.c.id == bindparam("of_run"))
-    .values(
-        {
-            **{name: runs.c[name] + bindparam(f"by_{name}") for name in (*_COUNTS, "bytes")},
-            "last_mirrored": func.coalesce(
-                bindparam("at_last", type_=runs.c.last_mirrored.type), runs.c.last_mirrored
-            ),
-        }
-    )
-)
+        return {"this": run_id, "at_last": self._mirrored_at, **changes}
 
 
 def find_repo(connection: Connection, repo: RepoName) -> int | None:
     """The repository's row, if there is one."""
     org, name = repo
-    return connection.execute(_REPO, {"of_org": org, "of_repo": name}).scalar()
+    found: int | None = connection.value(frozen.REPO, of_org=org, of_repo=name)
+    return found
 
 
 def find_run(connection: Connection, key: RunKey) -> int | None:
     """The run's row, if there is one."""
     org, name = key.repo
-    which = {"of_org": org, "of_repo": name, "of_run": key.run}
-    return connection.execute(_RUN, which).scalar()
+    found: int | None = connection.value(frozen.RUN_ID, of_org=org, of_repo=name, of_run=key.run)
+    return found
 
 
 def identity(repo_id: int, key: RunKey) -> dict[str, Any]:
@@ -160,7 +135,3 @@ def identity(repo_id: int, key: RunKey) -> dict[str, Any]:
 def chunks(items: Sequence[_T], size: int = 500) -> Sequence[Sequence[_T]]:
     """The items in pieces that fit one statement."""
     return [items[start : start + size] for start in range(0, len(items), size)]
-
-
-def _made(result: Any) -> int:
-    return int(result.inserted_primary_key[0])

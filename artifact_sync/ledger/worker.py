@@ -22,8 +22,7 @@ from artifact_sync.errors import DiskError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from sqlalchemy import Connection
-
+    from artifact_sync.ledger.statement import Connection
     from artifact_sync.ledger.store import Store
     from artifact_sync.ledger.transaction import Transaction
 

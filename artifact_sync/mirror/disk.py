@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-import structlog
-
 from artifact_sync.errors import ArtifactSyncError, DiskError
+from artifact_sync.logs import get_logger
 from artifact_sync.mirror.attic import Attic
 from artifact_sync.mirror.contents import (
     blocks,
@@ -42,7 +41,7 @@ from artifact_sync.model import MirrorPath
 from artifact_sync.ports import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -58,7 +57,7 @@ _TRIES = 16
 """How often something new may appear in our way before we take it for a fight."""
 _STAGED = (OWN, STAGING)
 
-_log = structlog.get_logger()
+_log = get_logger(__name__)
 
 
 def _utc() -> datetime:
@@ -116,6 +115,17 @@ class DiskMirror:
         if found is None:
             return None
         return Found(_kind(found), found.st_size, max(found.st_mtime, found.st_ctime))
+
+    def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
+        """Sizes of the files that stand at many places; see ``ports.Mirror``."""
+        sizes: dict[MirrorPath, int] = {}
+        with self._errors(str(self.root)):
+            for folder, names in self._tree.each(paths):
+                for name, path in names:
+                    found = folder.look(name)
+                    if found is not None and stat.S_ISREG(found.st_mode):
+                        sizes[path] = found.st_size
+        return sizes
 
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
         """Put a staged file into its place; see ``ports.Mirror``."""

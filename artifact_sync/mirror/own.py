@@ -18,6 +18,7 @@ from artifact_sync.mirror.layout import OWN
 STAGING = "staging"
 DISPLACED = "displaced"
 LOCK = "lock"
+SOCKET = "daemon.sock"
 
 
 def prepare(root: Path) -> Path:

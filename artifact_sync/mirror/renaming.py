@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import sys
@@ -47,6 +46,8 @@ def _look_and_rename(source: str, source_fd: int, target: str, target_fd: int) -
 @cache
 def _system_call() -> Callable[[int, bytes, int, bytes], int] | None:
     """The call as a function that returns 0 or an errno; None where the C library has none."""
+    import ctypes  # noqa: PLC0415 - for those who write
+
     name, flag = _CALLS.get(sys.platform, ("", 0))
     function = getattr(ctypes.CDLL(None, use_errno=True), name, None) if name else None
     if function is None:

@@ -6,17 +6,18 @@ What happens to a thing that stands in the way is the caller's to decide.
 from __future__ import annotations
 
 import threading
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.errors import MirrorGone, UnsafePath
 from artifact_sync.mirror.faults import in_the_way
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import fold, shown
+from artifact_sync.mirror.way import Way
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from artifact_sync.mirror.folders import Folder
@@ -25,6 +26,8 @@ Parts = tuple[str, ...]
 """A path's components."""
 
 _REMEMBERED = 4096
+
+_Path = TypeVar("_Path", bound=str)
 
 
 class InTheWay(Exception):
@@ -59,6 +62,15 @@ def _closed_on_error(folder: Folder) -> Iterator[None]:
     except BaseException:
         folder.__exit__()
         raise
+
+
+def _checked(names: list[tuple[str, _Path]]) -> tuple[Parts, list[tuple[str, _Path]]]:
+    """The components of the folder of these names; ``UnsafePath`` when one of them is none."""
+    *above, _ = split(names[0][1])
+    for name, path in names[1:]:
+        if name in {"", ".", ".."} or "\0" in name or not above:
+            split(path)
+    return tuple(above), names
 
 
 class Tree:
@@ -169,6 +181,23 @@ class Tree:
         """Make the names in an open folder durable, if durability is wanted."""
         if self.durable:
             folder.sync()
+
+    def each(self, paths: Iterable[_Path]) -> Iterator[tuple[Folder, list[tuple[str, _Path]]]]:
+        """The folders of these paths that are there, each opened once, with the names in it.
+
+        A folder is open until the next one is asked for. Paths are looked through as by ``split``.
+        """
+        folders: dict[str, list[tuple[str, _Path]]] = {}
+        for path in paths:
+            above, _, name = path.rpartition("/")
+            folders.setdefault(above, []).append((name, path))
+        with ExitStack() as closing:
+            way = Way(self._top())
+            closing.callback(way.leave, 0)
+            for parts, names in sorted(map(_checked, folders.values())):
+                folder = way.to(parts)
+                if folder is not None:
+                    yield folder, names
 
     def files(self, below: Parts, skip: frozenset[str] = frozenset()) -> Iterator[str]:
         """Paths of everything below a folder but folders, ordered as text; lazily.

@@ -235,6 +235,8 @@ def _next(url: httpx.URL, redirect: Redirected, what: str) -> httpx.URL:
 
 
 def _read(question: Question[Meaning], body: bytearray) -> Meaning:
+    if question.heard is not None:
+        question.heard(body)
     if question.read_raw is not None:
         return question.read_raw(body)
     try:

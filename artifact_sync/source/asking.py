@@ -80,6 +80,9 @@ class Question(Generic[Meaning]):
     read_raw: Callable[[bytearray], Meaning] | None = None
     """Instead of ``read``: given the body as it came, which is not even parsed then."""
 
+    heard: Callable[[bytearray], None] | None = None
+    """Given the body as it came, before it is read."""
+
     @property
     def subject(self) -> tuple[str, ...]:
         """The repository, or the organisation's list, that is asked about."""

@@ -11,7 +11,7 @@ from urllib.request import getproxies
 
 from artifact_sync.events import Noticed
 from artifact_sync.source.httpx_carrier import HttpxCarrier
-from artifact_sync.source.transport import user_agent
+from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ class Carriers:
         except ImportError:
             return None
         try:
-            return RustCarrier.made(self._settings, self._trust, user_agent())
+            return RustCarrier.made(self._settings, self._trust, USER_AGENT)
         except OSError:
             return None
 

@@ -17,6 +17,7 @@ from artifact_sync.events import Noticed
 from artifact_sync.lapse import link_of
 from artifact_sync.source.api import Api
 from artifact_sync.source.asking import Answer, Manners, Question, Surroundings
+from artifact_sync.source.brief import PAGE_SIZE
 from artifact_sync.source.wire import (
     Item,
     Page,
@@ -28,13 +29,12 @@ from artifact_sync.source.wire import (
 from artifact_sync.source.words import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 
     import httpx
 
     from artifact_sync.model import Artifact, ArtifactKey, CubeKey, Link, RepoName, Run, RunKey
 
-_PAGE_SIZE = "100"
 """A text that holds an integer, as the specification has it."""
 _MOST_VAIN_PAGES = 100
 """Pages in a row without anything new, after which a list is held to be endless."""
@@ -66,16 +66,18 @@ class SourceCraft:
     async def mark(self, repo: RepoName) -> str:
         """A digest of the first page of the list of runs, as ``runs`` asks for it."""
         question = replace(self._list_of_runs(repo), read_raw=_digest)
-        answer = await self._api.get(replace(question, parameters={"page_size": _PAGE_SIZE}))
+        answer = await self._api.get(replace(question, parameters={"page_size": PAGE_SIZE}))
         return str(answer.meaning)
 
-    def runs(self, repo: RepoName) -> AsyncGenerator[Sequence[Run]]:
-        """The list of runs, a page at a time.
+    def runs(
+        self, repo: RepoName, marked: Callable[[str], None] | None = None
+    ) -> AsyncGenerator[Sequence[Run]]:
+        """The list of runs, a page at a time; ``marked`` is told the first one's ``mark``.
 
         After the last page, ``BadAnswer`` when entries had no usable slug: the list is not complete
         then, though all that could be read has been given.
         """
-        return self._pages(self._list_of_runs(repo))
+        return self._pages(self._list_of_runs(repo), marked)
 
     def _list_of_runs(self, repo: RepoName) -> Question[Any]:
         what = f"the list of runs of {_name(repo)}"
@@ -144,14 +146,21 @@ class SourceCraft:
                 found[key] = link_of(url, answer.monotonic, now, answer.server_date)
         return found
 
-    async def _pages(self, question: Question[Page[Item]]) -> AsyncGenerator[Sequence[Item]]:
+    async def _pages(
+        self, question: Question[Page[Item]], marked: Callable[[str], None] | None = None
+    ) -> AsyncGenerator[Sequence[Item]]:
         """Ends with a page that has no token or an empty one, be it empty itself or not."""
         token = ""
         progress = _Progress(question.what)
+        heard: list[str] = []
+        asked = replace(question, heard=lambda body: heard.append(_digest(body)))
         while True:
-            parameters = {"page_size": _PAGE_SIZE} | ({"page_token": token} if token else {})
-            page = (await self._api.get(replace(question, parameters=parameters))).meaning
+            parameters = {"page_size": PAGE_SIZE} | ({"page_token": token} if token else {})
+            page = (await self._api.get(replace(asked, parameters=parameters))).meaning
             self._notice(question.what, page.passed_over)
+            if marked is not None and not token and not page.passed_over:
+                marked(heard[-1])
+            asked = question
             yield page.items
             progress.take(page)
             token = page.token

@@ -6,7 +6,6 @@ for those downloads that ``rust_carrier`` does not carry.
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
@@ -16,6 +15,7 @@ import httpx
 
 from artifact_sync.errors import ConfigError
 from artifact_sync.source.carrier import Redirected
+from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
     import ssl
@@ -72,7 +72,7 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "identity",
-        "User-Agent": user_agent(),
+        "User-Agent": USER_AGENT,
     }
     client = _client(settings, tls, auth, _API_CONNECTIONS)
     client.base_url = base_url
@@ -83,7 +83,7 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
 def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
     """The client for links: no token, not even on the API's own origin, and bytes as they are."""
     client = _client(settings, tls, httpx.Auth(), settings.jobs)
-    client.headers.update({"Accept-Encoding": "identity", "User-Agent": user_agent()})
+    client.headers.update({"Accept-Encoding": "identity", "User-Agent": USER_AGENT})
     return client
 
 
@@ -91,14 +91,6 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port (RFC 6454), the scheme's own port where none is named."""
     default = {"http": 80, "https": 443}.get(url.scheme)
     return url.scheme, url.host, url.port or default
-
-
-def user_agent() -> str:
-    """``artifact-sync/VERSION``."""
-    try:
-        return f"artifact-sync/{importlib.metadata.version('artifact-sync')}"
-    except importlib.metadata.PackageNotFoundError:
-        return "artifact-sync/unknown"
 
 
 def hush_http_loggers() -> None:

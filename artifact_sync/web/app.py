@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-import structlog
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.logs import get_logger
 from artifact_sync.web.exposition import CONTENT_TYPE, render, snapshot
 from artifact_sync.web.flight import Flight, Late
 from artifact_sync.web.webhook import Webhook
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.web.front import Front
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _GOOD_FOR = 1.0
 """Seconds for which one answer of what costs something is everybody's."""

@@ -10,10 +10,10 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
-import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
+from artifact_sync.logs import get_logger
 from artifact_sync.web.address import is_open, listening, origin_of
 from artifact_sync.web.front import Limits
 from artifact_sync.web.guard import guarded, protocol
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.settings import WebSettings
     from artifact_sync.web.guard import Guard
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 _GLANCE = 0.05

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import structlog
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from artifact_sync.fields import content_length
+from artifact_sync.logs import get_logger
 from artifact_sync.web import hook
 from artifact_sync.web.metrics import Outcome
 from artifact_sync.web.rarely import Rarely
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.web.front import Front
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 _ANSWERS = {
     Outcome.ACCEPTED: (202, b'{"accepted": true}'),

@@ -45,9 +45,14 @@ async def check_bond(root: Path, ledger: Ledger, *, inside: bool, offload: Offlo
     """What binds the two; nothing is written. ``UsageError``: they do not belong together."""
     held = await ledger.mirror()
     used = held is None and not inside and await _used(ledger)
-    bond = Bond(held, await offload(read_id, root), inside, used)
+    return bond_of(root, held, await offload(read_id, root), inside=inside, used=used)
+
+
+def bond_of(root: Path, held: str | None, here: str | None, *, inside: bool, used: bool) -> Bond:
+    """What binds the two, from what ``Bond`` tells. ``UsageError``: they do not belong together."""
+    bond = Bond(held, here, inside, used)
     if bond.agreed is None:
-        raise _strangers(root, known=bond.here is not None)
+        raise _strangers(root, known=here is not None)
     return bond
 
 

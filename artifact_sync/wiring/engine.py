@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from artifact_sync.offload import Offload
     from artifact_sync.ports import Clock, Ledger, Mirror
     from artifact_sync.settings import Config, SourceSettings
-    from artifact_sync.sync import Wish
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.passes import Alone
     from artifact_sync.wiring.store import Store
+    from artifact_sync.wish import Wish
 
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""

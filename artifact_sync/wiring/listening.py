@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.errors import ConfigError
+from artifact_sync.logs import get_logger
 from artifact_sync.web.front import opened
 from artifact_sync.web.secrets import read_secrets
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from artifact_sync.settings import WebSettings
     from artifact_sync.web.front import Front
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 class Web:

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from artifact_sync.settings import Config, DaemonSettings
     from artifact_sync.slots import Slots
     from artifact_sync.small import Published, Small
-    from artifact_sync.sync import Wish
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.store import Store
+    from artifact_sync.wish import Wish
 
 
 _RUNS_AT_ONCE = 4

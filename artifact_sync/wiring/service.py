@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from artifact_sync.credentials import CREDENTIAL
 from artifact_sync.daemon.board import Board, Fan
 from artifact_sync.daemon.chronicle import Chronicle
@@ -25,6 +23,7 @@ from artifact_sync.daemon.line import line_of
 from artifact_sync.daemon.reload import Actions, Reload
 from artifact_sync.daemon.service import Daemon
 from artifact_sync.errors import MirrorGone, UsageError
+from artifact_sync.logs import get_logger
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.schedule import Agenda
 from artifact_sync.web.front import Front
@@ -33,7 +32,7 @@ from artifact_sync.web.secrets import CREDENTIAL as WEBHOOK
 from artifact_sync.wiring.clock import SystemClock
 from artifact_sync.wiring.engine import started
 from artifact_sync.wiring.listening import Web
-from artifact_sync.wiring.store import root_of
+from artifact_sync.wiring.places import root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from artifact_sync.settings import Config
     from artifact_sync.wiring.engine import LiveEngine, ReadToken
 
-_log = structlog.get_logger(__name__)
+_log = get_logger(__name__)
 
 
 _MARGIN = 15.0

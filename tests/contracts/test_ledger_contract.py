@@ -36,7 +36,7 @@ REPO = RepoName("acme", "widgets")
 OTHER = RepoName("acme", "gadgets")
 
 
-DATABASES = ["file", "memory", *(["postgresql"] if SERVER else [])]
+DATABASES = ["file", "memory", "alchemy", *(["postgresql"] if SERVER else [])]
 
 
 @pytest.fixture(params=DATABASES)
@@ -45,6 +45,8 @@ def url(request, tmp_path):
         yield f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     elif request.param == "memory":
         yield "sqlite://"
+    elif request.param == "alchemy":  # what is not plain goes by way of SQLAlchemy
+        yield f"sqlite+pysqlite:///{tmp_path / 'ledger.sqlite'}"
     else:
         yield from _schema_of_its_own(SERVER)
 
@@ -104,6 +106,60 @@ async def paths(rows):
 
 async def slugs(rows):
     return [row.key.run async for row in rows]
+
+
+def test_a_mark_holds_until_a_listing_says_something_new(play):
+    async def story(ledger):
+        assert await ledger.mark(REPO) is None
+        await ledger.note_runs([a_run(1), a_run(2)], NOW)
+        await ledger.note_mark(REPO, "one two", NOW)
+        assert await ledger.mark(REPO) == ("one two", NOW)
+        assert await ledger.mark(OTHER) is None
+        await ledger.note_runs([a_run(1), a_run(2)], LATER)
+        await ledger.note_runs([a_run(1, repo=OTHER)], LATER)
+        await ledger.note_run(a_run(2), LATER)
+        await ledger.unsettle(RunKey(REPO, "2"))
+        assert await ledger.mark(REPO) == ("one two", NOW)
+        await ledger.note_mark(REPO, "one two", LATER)
+        assert await ledger.mark(REPO) == ("one two", LATER)
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        lambda ledger: ledger.note_runs([a_run(1), a_run(3)], LATER),
+        lambda ledger: ledger.note_runs([a_run(1, updated_at=LATER)], LATER),
+        lambda ledger: ledger.note_runs([a_run(1, "failed")], LATER),
+        lambda ledger: ledger.note_run(a_run(1, "processing"), LATER),
+        lambda ledger: ledger.note_run(a_run(4), LATER),
+    ],
+    ids=["a new run", "a changed run", "another status", "its own status", "an unlisted run"],
+)
+def test_what_a_listing_did_not_say_ends_its_mark(play, news):
+    async def story(ledger):
+        await ledger.note_runs([a_run(1)], NOW)
+        await ledger.note_mark(REPO, "mark", NOW)
+        await news(ledger)
+        assert await ledger.mark(REPO) is None
+
+    play(story)
+
+
+def test_a_mark_that_changes_for_nothing_is_not_told_until_there_is_news(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(1)], NOW)
+        for text in "abc":
+            await ledger.note_mark(REPO, text, NOW)
+            assert await ledger.mark(REPO) == (text, NOW)
+        await ledger.note_mark(REPO, "d", NOW)
+        assert await ledger.mark(REPO) is None
+        await ledger.note_runs([a_run(2)], LATER)
+        await ledger.note_mark(REPO, "e", NOW)
+        assert await ledger.mark(REPO) == ("e", NOW)
+
+    play(story)
 
 
 @pytest.mark.skipif(SERVER is not None, reason="PostgreSQL is among the databases")
@@ -576,7 +632,7 @@ def test_the_most_recent_files_are_those_of_the_newest_runs(play):
                 await ledger.record_mirrored(mirrored(key(run, name)))
         await ledger.record_states([(key("11"), State.WANTED, "")], NOW)
         found = await ledger.recent(REPO, 3)
-        assert [(row.key.run, row.key.local_path) for row in found] == [
+        assert [(it.run.run, it.path.rpartition("/")[2]) for it in found] == [
             ("10", "a"),
             ("10", "b"),
             ("9", "a"),

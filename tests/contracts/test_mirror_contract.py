@@ -10,6 +10,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +22,6 @@ from artifact_sync.model import MirrorPath
 from artifact_sync.ports import Found
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from artifact_sync.ports import Mirror
 
 PATH = MirrorPath("acme/shop/42/build/compile/linux/app.tar")
@@ -117,6 +116,48 @@ def test_a_path_through_a_file_is_none(bench):
     assert bench.mirror.digest(below) is None
     assert bench.mirror.displace(below) is None
     assert list(bench.mirror.files(MirrorPath("a/file"))) == []
+
+
+def test_the_sizes_at_many_places_are_those_of_each(bench):
+    there = [f"acme/shop/{run}/{cube}/a.bin" for run in (7, 8, 10) for cube in ("x", "x y", "x/z")]
+    for number, path in enumerate(there):
+        bench.publish(b"." * number, path)
+    absent = ["acme/shop/7/x/b.bin", "acme/shop/9/x/a.bin", "acme/shop/7/x/a.bin/below", "other"]
+    folder = "acme/shop/8/x"
+    paths = [MirrorPath(path) for path in [*reversed(there), *absent, folder]]
+    sizes = {path: number for number, path in enumerate(there)}
+    assert bench.mirror.sizes(paths) == sizes
+    found = {path: it for path in paths if (it := bench.mirror.find(path)) is not None}
+    assert {path: it.size for path, it in found.items() if it.kind == "file"} == sizes
+    assert bench.mirror.sizes([]) == {}
+
+
+def test_no_link_is_followed_when_many_places_are_looked_at(bench):
+    bench.publish(b"hello", "acme/shop/7/x/a.bin")
+    root = bench.staging.parent.parent
+    (root / "acme/shop/8").symlink_to("7", target_is_directory=True)
+    (root / "acme/shop/7/x/b.bin").symlink_to("a.bin")
+    names = ["acme/shop/7/x/a.bin", "acme/shop/7/x/b.bin", "acme/shop/8/x/a.bin", "acme/shop/8"]
+    assert bench.mirror.sizes([MirrorPath(name) for name in names]) == {names[0]: 5}
+
+
+@pytest.mark.parametrize(
+    "path", ["../x", "a//b", "a/..", "a/.", "", ".artifact-sync/lock", "a/x\0"]
+)
+def test_no_place_is_looked_at_that_no_layout_makes(bench, path):
+    with pytest.raises(UnsafePath):
+        bench.mirror.sizes([MirrorPath("a/b"), MirrorPath(path)])
+
+
+def test_looking_at_many_places_leaves_nothing_open(bench):
+    for run in range(40):
+        bench.publish(b"hello", f"acme/shop/{run}/x/y/a.bin")
+    before = len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    paths = [MirrorPath(f"acme/shop/{run}/x/y/{name}.bin") for run in range(60) for name in "ab"]
+    paths.append(MirrorPath("acme/shop/3/x/y/a.bin/z"))
+    assert len(bench.mirror.sizes(paths)) == 40
+    if before:
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_the_same_content_again_displaces_nothing(bench):
@@ -253,6 +294,7 @@ def test_found_says_when_it_changed(bench):
 EVERY_VERB = {
     "check": lambda bench: bench.mirror.check(),
     "find": lambda bench: bench.mirror.find(PATH),
+    "sizes": lambda bench: bench.mirror.sizes([PATH]),
     "publish": lambda bench: bench.mirror.publish(bench.staging / "x.part", PATH, "ab" * 32),
     "publish_bytes": lambda bench: bench.mirror.publish_bytes(b"x", PATH),
     "write_own": lambda bench: bench.mirror.write_own(b"x", PATH),

@@ -238,6 +238,36 @@ def test_runs_without_a_usable_slug_make_the_list_fail_after_its_last_page(flaw)
     )
 
 
+def test_the_first_page_of_a_list_tells_its_mark():
+    pages = [
+        answer_json({"runs": [{"slug": "2"}], "next_page_token": "x"}),
+        answer_json({"runs": [{"slug": "1"}]}),
+        answer_json({"runs": [{"slug": "2"}], "next_page_token": "x"}),
+    ]
+
+    async def both(source: SourceCraft):
+        told: list[str] = []
+        found, error = await listed(source.runs(REPO, told.append))
+        return len(found), error, told, await source.mark(REPO)
+
+    (count, error, told, mark), it = asking(pages, both)
+    assert (count, error, told) == (2, None, [mark])
+    assert it.server.targets[0] == it.server.targets[2]
+
+
+def test_a_page_that_could_not_be_read_in_full_has_no_mark():
+    pages = [answer_json({"runs": [{"slug": ".."}, {"slug": "2"}], "next_page_token": "x"})]
+
+    async def first(source: SourceCraft):
+        told: list[str] = []
+        pages = source.runs(REPO, told.append)
+        await anext(pages)
+        await pages.aclose()
+        return told
+
+    assert asking(pages, first)[0] == []
+
+
 def test_repositories_without_a_usable_slug_make_the_list_fail_after_its_last_page():
     pages = [
         answer_json({"repositories": [{"slug": ""}, {"slug": "a"}], "next_page_token": "x"}),

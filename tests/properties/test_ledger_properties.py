@@ -12,7 +12,8 @@ from sqlalchemy.dialects import sqlite
 
 from artifact_sync.errors import Reason
 from artifact_sync.ledger import open_ledger
-from artifact_sync.ledger.columns import AnyText, Moment, Names, storable
+from artifact_sync.ledger.columns import AnyText, Moment, Names
+from artifact_sync.ledger.values import stored_text
 from artifact_sync.model import (
     ArtifactKey,
     Failure,
@@ -59,7 +60,7 @@ def test_any_text_is_stored_without_what_databases_refuse_and_comes_back(text):
 
 @given(texts, texts)
 def test_different_texts_are_stored_differently(one, other):
-    assert (storable(one) == storable(other)) == (one == other)
+    assert (stored_text(one) == stored_text(other)) == (one == other)
 
 
 @given(st.lists(texts).map(tuple))

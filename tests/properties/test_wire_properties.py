@@ -42,9 +42,8 @@ from artifact_sync.model import (
     Strength,
 )
 from artifact_sync.report import Report
-from artifact_sync.run_sync import Mode
 from artifact_sync.settings import RepoSettings
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Callable

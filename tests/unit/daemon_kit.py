@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from artifact_sync.events import Observer
-    from artifact_sync.sync import Wish
+    from artifact_sync.wish import Wish
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

@@ -17,6 +17,7 @@ from artifact_sync.cli import log
 from artifact_sync.cli.journal import Journal
 from artifact_sync.cli.mask import Mask
 from artifact_sync.cli.options import Verbosity
+from artifact_sync.logs import configure_later, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,7 @@ def _logging_as_it_was() -> Iterator[None]:
     logging.captureWarnings(capture=False)
     root.handlers[:], root.level = before
     structlog.reset_defaults()
+    configure_later(lambda: None, 0)
 
 
 def lines(verbosity: Verbosity = Verbosity.NORMAL, out: io.StringIO | None = None) -> list[str]:
@@ -43,7 +45,7 @@ def lines(verbosity: Verbosity = Verbosity.NORMAL, out: io.StringIO | None = Non
     mask = Mask()
     mask.add("s3cret")
     log.set_up(verbosity, mask, out)
-    ours = structlog.get_logger("artifact_sync.x")
+    ours = get_logger("artifact_sync.x")
     ours.debug("detail", run=5)
     ours.info("told", url="https://h.example/p?q=1", token="s3cret")
     ours.warning("odd name a\x1b[2Jb\nc")
@@ -84,7 +86,7 @@ def test_a_traceback_is_masked() -> None:
     out = io.StringIO()
     log.set_up(Verbosity.NORMAL, Mask(), out)
     error = RuntimeError("https://h.example/p?q=hidden")
-    structlog.get_logger().error("failed", exc_info=error)
+    get_logger(__name__).error("failed", exc_info=error)
     assert out.getvalue().splitlines()[-1] == "RuntimeError: https://h.example/…"
 
 
@@ -92,7 +94,7 @@ def test_a_closed_stream_costs_the_line_only() -> None:
     out = io.StringIO()
     log.set_up(Verbosity.NORMAL, Mask(), out)
     out.close()
-    structlog.get_logger().warning("lost")
+    get_logger(__name__).warning("lost")
 
 
 def test_warnings_of_libraries_become_lines() -> None:
@@ -113,7 +115,7 @@ def test_json_has_a_line_a_record_with_the_fields_beside_the_words() -> None:
     mask = Mask()
     mask.add("s3cret")
     log.set_up(Verbosity.NORMAL, mask, out, log_format="json")
-    structlog.get_logger("ours").warning("odd\nname", url="https://h.example/p?q=1", run=5, x=None)
+    get_logger("ours").warning("odd\nname", url="https://h.example/p?q=1", run=5, x=None)
     logging.getLogger("theirs").error("bad %s", "s3cret")
     first, second = objects(out)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", str(first.pop("time")))
@@ -126,7 +128,7 @@ def test_json_is_json_whatever_is_logged() -> None:
     out = io.StringIO()
     log.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
     odd = {"ratio": float("nan"), "name": "\udcff", "level": "high", "message": "mine"}
-    structlog.get_logger().info("odd", path=Path("/a"), **odd)
+    get_logger(__name__).info("odd", path=Path("/a"), **odd)
     (found,) = objects(out)
     assert found | {"time": ""} == {
         "time": "",
@@ -145,7 +147,7 @@ def test_json_has_a_masked_traceback_in_one_line() -> None:
     out = io.StringIO()
     log.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
     error = RuntimeError("https://h.example/p?q=hidden")
-    structlog.get_logger().error("failed", exc_info=error)
+    get_logger(__name__).error("failed", exc_info=error)
     (found,) = objects(out)
     assert found["exception"] == "RuntimeError: https://h.example/…"
 
@@ -172,6 +174,6 @@ def test_what_cannot_be_written_raises_nothing() -> None:
 
     out = io.StringIO()
     log.set_up(Verbosity.NORMAL, Mask(), out)
-    structlog.get_logger().info("lost", odd=Odd())
-    structlog.get_logger().info("told")
+    get_logger(__name__).info("lost", odd=Odd())
+    get_logger(__name__).info("told")
     assert [line.split(" ", 1)[1] for line in out.getvalue().splitlines()] == ["info: told"]

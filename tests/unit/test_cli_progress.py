@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from artifact_sync.cli.progress import Bars
+from artifact_sync.cli.bars import Bars
 from artifact_sync.errors import Reason
 from artifact_sync.events import DownloadBegan, Event, Failed, FetchBegan
 from artifact_sync.model import ArtifactKey, Failure, RepoName, RunKey

@@ -36,7 +36,7 @@ from artifact_sync.events import Event, FetchBegan, Noticed, RepoBegan
 from artifact_sync.model import Failure, RepoName, RunKey
 from artifact_sync.report import Report
 from artifact_sync.settings import RepoSettings
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

@@ -14,12 +14,10 @@ from artifact_sync.daemon.verdict import verdict_of
 from artifact_sync.errors import BadAnswer, CredentialsRefused, NoSpace, NotFound, Unreachable
 from artifact_sync.gate import Gate
 from artifact_sync.model import RepoName
-from artifact_sync.repo_sync import Calm
 from artifact_sync.report import Report
-from artifact_sync.run_sync import Mode
 from artifact_sync.schedule import Verdict
 from artifact_sync.settings import RepoSettings
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Calm, Mode, Wish
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 STAR = RepoName("acme", "*")

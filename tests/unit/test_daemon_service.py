@@ -22,7 +22,7 @@ from artifact_sync.model import Failure, RepoName, RunKey
 from artifact_sync.report import Report
 from artifact_sync.schedule import Why
 from artifact_sync.settings import Config, RepoSettings
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Wish
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 EVERY_MINUTE = RepoSettings(name="acme/rocket", interval=60.0)

@@ -45,9 +45,8 @@ from artifact_sync.model import (
     Step,
 )
 from artifact_sync.report import Report
-from artifact_sync.run_sync import Mode
 from artifact_sync.settings import RepoSettings
-from artifact_sync.sync import Wish
+from artifact_sync.wish import Mode, Wish
 
 ROCKET = RepoName("acme", "rocket")
 KEY = ArtifactKey("acme", "rocket", "7", "ci", "build", "cube", "./a.tar")

@@ -8,13 +8,15 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 
 from artifact_sync.ledger.connect import WRITES
-from artifact_sync.ledger.migrate import HEAD, VERSION_TABLE, make, stored_revision, upgrade
+from artifact_sync.ledger.migrate import make, stored_revision, upgrade
+from artifact_sync.ledger.revision import HEAD, VERSION_TABLE
 from artifact_sync.ledger.schema import UNWELL, metadata
 
 
 @pytest.fixture
 def engine():
-    from artifact_sync.ledger.connect import Terms, connect, locate  # noqa: PLC0415 - the fixture's
+    from artifact_sync.ledger.connect import connect, locate  # noqa: PLC0415 - the fixture's
+    from artifact_sync.ledger.place import Terms  # noqa: PLC0415 - likewise
 
     engine = connect(*locate("sqlite://"), Terms("fast"))
     yield engine.execution_options(**{WRITES: True})

@@ -21,7 +21,8 @@ from artifact_sync.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Str
 from artifact_sync.settings import Config, LedgerSettings, MirrorSettings
 from artifact_sync.wiring.bond import Bond
 from artifact_sync.wiring.engine import started
-from artifact_sync.wiring.store import LEDGER, open_store
+from artifact_sync.wiring.places import LEDGER
+from artifact_sync.wiring.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from artifact_sync.cli.wishes import Flags, wish_of
+from artifact_sync.cli.flags import Flags
+from artifact_sync.cli.wishes import wish_of
 from artifact_sync.settings import Config, RepoSettings
 
 STAR = RepoSettings(name="acme/*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from artifact_sync.ledger.migrate import VERSION_TABLE
+from artifact_sync.ledger.revision import VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

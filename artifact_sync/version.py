@@ -1,0 +1,6 @@
+"""The program's version, without reading it from what is installed. ``pyproject.toml`` takes it."""
+
+from __future__ import annotations
+
+VERSION = "0.1.0"
+USER_AGENT = f"artifact-sync/{VERSION}"

@@ -1,0 +1,65 @@
+"""A mirror's ledger read at once, on this thread, for who looks and is done. No event loop."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from artifact_sync.ledger import readings, tallies
+from artifact_sync.ledger.opening import open_store
+from artifact_sync.ledger.place import Terms
+from artifact_sync.ledger.readings import Scope
+from artifact_sync.mirror.identity import read_id
+from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.own import check_mounted, prepare
+from artifact_sync.wiring.bond import bond_of
+from artifact_sync.wiring.places import check_layout, has_ledger, is_inside, ledger_url, root_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from artifact_sync.ledger.store import Store
+    from artifact_sync.model import Totals
+    from artifact_sync.settings import Config
+
+
+def all_totals(config: Config) -> Sequence[Totals]:
+    """``Ledger.all_totals`` of a mirror, which may be worked on; none where nothing is mirrored.
+
+    ``UsageError``, ``DiskError``, ``LedgerTooNew``.
+    """
+    root = root_of(config)
+    if config.mirror.must_be_mounted:
+        check_mounted(root)
+    if (root / OWN).is_dir():
+        prepare(root)
+    if not has_ledger(config):
+        return []
+    terms = Terms(config.mirror.durability, read_only=True)
+    with opened(config, root, terms) as store:
+        _check(store, config, root)
+        return store.read(tallies.all_totals)
+
+
+@contextmanager
+def opened(config: Config, root: Path, terms: Terms) -> Iterator[Store]:
+    """The ledger of a mirror."""
+    store = open_store(ledger_url(config, root), terms)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _check(store: Store, config: Config, root: Path) -> None:
+    """``UsageError`` when ledger, mirror and layout do not belong together."""
+    held, inside = store.read(tallies.mirror), is_inside(config, root)
+    used = held is None and not inside and _is_used(store)
+    bond_of(root, held, read_id(root), inside=inside, used=used)
+    wanted = config.mirror.layout
+    check_layout(store.read(tallies.layout) or wanted, wanted)
+
+
+def _is_used(store: Store) -> bool:
+    return bool(store.read(lambda it: readings.mirrored(it, Scope(None, None), None))[0])

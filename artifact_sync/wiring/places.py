@@ -1,0 +1,60 @@
+"""Where a configuration has its mirror and its ledger. Opens neither."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from artifact_sync.errors import UsageError
+from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.mirror.layout import OWN
+
+if TYPE_CHECKING:
+    from artifact_sync.settings import Config
+
+LEDGER = "ledger.sqlite"
+"""The ledger's file under the mirror's own folder, unless ``ledger.url`` says otherwise."""
+
+
+def root_of(config: Config) -> Path:
+    """The mirror's root. ``UsageError`` when none is set."""
+    root = config.mirror.root
+    if root is None:
+        raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
+    if os.path.lexists(root) and not root.is_dir():
+        raise UsageError(f"{root} is no folder: give --root or mirror.root the folder of a mirror")
+    return root
+
+
+def ledger_url(config: Config, root: Path) -> str | Path:
+    """What ``open_ledger`` is to be given."""
+    return config.ledger.url or root / OWN / LEDGER
+
+
+def is_inside(config: Config, root: Path) -> bool:
+    """Whether the ledger is a file below the root, which goes where the mirror goes."""
+    url = config.ledger.url
+    if url is None:
+        return True
+    file = url.removeprefix("sqlite:///")
+    return file != url and Path(file).resolve().is_relative_to(root.resolve())
+
+
+def has_ledger(config: Config) -> bool:
+    """Whether there is a ledger to be read; of a server's, opening it will tell."""
+    url = config.ledger.url
+    if url is not None and not url.startswith("sqlite:///"):
+        return True
+    file = Path(url.removeprefix("sqlite:///")) if url else root_of(config) / OWN / LEDGER
+    with disk_errors(str(file)):
+        return file.is_file()
+
+
+def check_layout(known: str, wanted: str) -> None:
+    """``UsageError`` when the mirror was begun with another layout, which it keeps."""
+    if known != wanted:
+        raise UsageError(
+            f"this mirror was laid out as {known}, and mirror.layout is now {wanted}: set it back,"
+            " or give the new layout a mirror.root of its own"
+        )

@@ -1,0 +1,52 @@
+"""What a pass is asked for, and what an earlier one has left for it: values. No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.report import Report
+
+if TYPE_CHECKING:
+    from artifact_sync.model import ArtifactKey
+    from artifact_sync.settings import RepoSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """How a pass was asked for."""
+
+    dry_run: bool = False
+    """Plan, but change nothing."""
+    insist: bool = False
+    """The runs were named by the user: what was given up is tried again."""
+    only: frozenset[ArtifactKey] | None = None
+    """A repair: these artifacts, whatever the rules say, and nothing else of their runs."""
+    eager: bool = True
+    """The user waits: no outstanding run is put off until it is due."""
+    look: bool = True
+    """See whether the newest files stand in the mirror; needless where they are watched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """Nothing is left to do in a repository, as long as its list of runs begins as it did."""
+
+    mark: str = ""
+    """``Source.mark`` before the list was read; empty: nothing is known yet."""
+    report: Report = field(default_factory=Report)
+    """What a pass over it comes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a pass is asked for."""
+
+    repos: tuple[RepoSettings, ...]
+    runs: tuple[str, ...] = ()
+    """Slugs: only these runs, looked at whatever is known of them. Empty: all."""
+    mode: Mode = field(default_factory=Mode)
+    announced: tuple[str, ...] = ()
+    """Slugs of runs that are said to have finished: looked at beside all others."""
+    calm: Calm | None = None
+    """What an earlier pass over the one repository has left; while it lasts, there is no more."""
