@@ -83,7 +83,7 @@ class _Transfer:
         self._key = wanted.artifact.key
         self._budget = Budget(tools.policy, tools.rng)
         self.staged = Staged(tools.staging, self._key, wanted.artifact.version)
-        self.staged.there = tools.leftovers.may_hold(self.staged.name)
+        self.staged.there = bool(tools.leftovers) and tools.leftovers.may_hold(self.staged.name)
 
     async def run(self) -> Fetched:
         tools = self._tools
@@ -104,7 +104,8 @@ class _Transfer:
         if self.staged.open:
             with suppress(OSError):
                 await self._tools.offload(self.staged.shelve)
-        self._tools.leftovers.note(self.staged.name, there=self.staged.there)
+        if self.staged.there or self._tools.leftovers:
+            self._tools.leftovers.note(self.staged.name, there=self.staged.there)
 
     def _recover(self) -> Vouched | None:
         """Finish what an earlier process had judged but not yet published or recorded."""

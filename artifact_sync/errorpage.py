@@ -121,9 +121,10 @@ def store_error(head: bytes, local_path: str) -> str | None:
     ``head``: the body's beginning, a kilobyte or all of it. None when it is no such document, or
     when the artifact is XML by its name: then an ``Error`` may well be what it holds.
     """
-    if PurePosixPath(local_path).suffix.lower() in _XML_SUFFIXES:
+    code = _code(head)
+    if not code or PurePosixPath(local_path).suffix.lower() in _XML_SUFFIXES:
         return None
-    return _code(head) or None
+    return code
 
 
 def verdict_of_store_code(code: str) -> type[DownloadError]:

@@ -57,6 +57,9 @@ _AMAZON = {
     "x-amz-checksum-crc32": "crc32",
 }
 
+_EVIDENCE = ("repr-digest", "digest", "x-goog-hash", "content-digest", "content-md5", *_AMAZON)
+"""Where else than in an ETag a checksum may be; most answers have none of them."""
+
 _SHOWN = 16
 _STRONGEST_FIRST = tuple(reversed(Strength))
 
@@ -70,6 +73,8 @@ def claims(headers: Mapping[str, str], *, partial: bool) -> tuple[Claim, ...]:
     uploaded in parts it is the composite one without the ``-N`` that gives it away elsewhere
     (boto/botocore issue 3346).
     """
+    if not any(map(headers.__contains__, _EVIDENCE)):
+        return tuple(_md5_shaped_etag(headers))
     of_the_whole = (
         *_structured("repr-digest", headers),
         *_instance_digest("digest", headers),

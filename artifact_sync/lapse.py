@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -24,6 +25,9 @@ promises for the sibling links of releases."""
 _LONGEST = 366 * 86400.0
 """A life longer than this is a misreading, such as milliseconds taken for seconds."""
 _SIGNERS = ("x-amz", "x-goog", "x-oss")
+_TELLING = frozenset(
+    {"expires", "se", *(f"{it}-{what}" for it in _SIGNERS for what in ("date", "expires"))}
+)
 _STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
@@ -56,12 +60,14 @@ def _remaining(parameters: Mapping[str, str], now: datetime) -> float | None:
 
 
 def _parameters(url: str) -> dict[str, str]:
-    """The query by lower-case names; of a name that recurs, the first."""
+    """What of the query tells of time, by lower-case names; of a name that recurs, the first."""
     query = url.partition("#")[0].partition("?")[2]
     found: dict[str, str] = {}
     for part in query.split("&"):
         name, _, value = part.partition("=")
-        found.setdefault(unquote(name).lower(), unquote(value).strip())
+        name = unquote(name).lower()
+        if name in _TELLING:
+            found.setdefault(name, unquote(value).strip())
     return found
 
 
@@ -95,6 +101,7 @@ def _seconds(text: str) -> int | None:
     return int(text) if _SECONDS.fullmatch(text) else None
 
 
+@lru_cache(maxsize=16)
 def _stamp(text: str) -> datetime | None:
     """``20261123T201500Z``, the basic form of ISO 8601 that signatures use."""
     if not _STAMP.fullmatch(text):

@@ -18,6 +18,10 @@ class Leftovers:
         """``names``: what was there in the beginning; None: nobody has looked, so anything may."""
         self._names = None if names is None else set(names)
 
+    def __bool__(self) -> bool:
+        """Whether there may be anything at all."""
+        return self._names is None or bool(self._names)
+
     def may_hold(self, name: str) -> bool:
         """Whether there may be something of this name."""
         return self._names is None or name in self._names

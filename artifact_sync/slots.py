@@ -35,6 +35,9 @@ class AllSlots:
 
     async def acquire(self) -> None:
         """Wait for a slot; see ``Slots``."""
+        if not self._waiting and self._taken < self._most:
+            self._taken += 1
+            return
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         self._admit()

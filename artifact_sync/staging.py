@@ -17,6 +17,7 @@ import os
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from io import FileIO
 from typing import TYPE_CHECKING, Any
 
@@ -70,13 +71,11 @@ class Staged:
     """One staged file: bytes so far, their hashes, and what they are the beginning of."""
 
     def __init__(self, folder: Path, key: ArtifactKey, version: str) -> None:
-        self.name = name_of(key)
+        self._folder = folder
+        self._key = key
+        self._version = version
         self.there = True
         """Whether there may be something of it on disk."""
-        self.path = folder / f"{self.name}.part"
-        self._sidecar = folder / f"{self.name}.json"
-        self._about = {"key": [part.encode("utf-8", "replace").decode() for part in key]}
-        self._about["version"] = [version]
         self._part: FileIO | None = None
         self._log: FileIO | None = None
         self._reset(Identity())
@@ -86,6 +85,25 @@ class Staged:
         self.hashes = Hashes(identity.algorithms)
         self.offset = 0
         self.vouched: Vouched | None = None
+
+    @cached_property
+    def name(self) -> str:
+        """What its files are called, without their endings; small files never need it."""
+        return name_of(self._key)
+
+    @cached_property
+    def path(self) -> Path:
+        """Where the bytes are."""
+        return self._folder / f"{self.name}.part"
+
+    @cached_property
+    def _sidecar(self) -> Path:
+        return self._folder / f"{self.name}.json"
+
+    @cached_property
+    def _about(self) -> dict[str, list[str]]:
+        parts = [part.encode("utf-8", "replace").decode() for part in self._key]
+        return {"key": parts, "version": [self._version]}
 
     @property
     def open(self) -> bool:

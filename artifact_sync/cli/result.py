@@ -80,6 +80,8 @@ def failure_line(failure: Failure) -> str:
 
 def printable(text: str) -> str:
     """Remote text for a terminal: what could steer it is escaped."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 

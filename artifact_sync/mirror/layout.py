@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import UnsafePath, UsageError
@@ -31,6 +32,9 @@ FIELDS = ArtifactKey._fields
 
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_REMEMBERED = 64
+"""Cubes whose folders are known by heart: a run's artifacts come cube by cube."""
+
 _MOST_COMPONENTS = 100
 _LONGEST_PATH = 2000
 _LONGEST_LITERAL = 100
@@ -67,6 +71,7 @@ class Layout:
         self.template = template
         *self._folders, _ = (_Part.parse(text) for text in template.split("/"))
         self._run = _position(self._folders, "run")
+        self._above = lru_cache(maxsize=_REMEMBERED)(self._folders_of)
         self._ours = {
             0: frozenset({OWN}),
             self._run: frozenset({LATEST, LATEST_SUCCESS}),
@@ -75,8 +80,12 @@ class Layout:
 
     def place(self, key: ArtifactKey) -> MirrorPath:
         """The path of an artifact's file. Raises ``UnsafePath``, which names what is wrong."""
-        folders = self._components(key._asdict(), len(self._folders))
-        return MirrorPath("/".join([*folders, *_file_components(key.local_path)]))
+        return MirrorPath("/".join([*self._above(key[:-1]), *_file_components(key.local_path)]))
+
+    def _folders_of(self, above: tuple[str, ...]) -> Sequence[str]:
+        """The folders for the artifacts of a cube, which are many."""
+        values = dict(zip(FIELDS[:-1], above, strict=True))
+        return tuple(self._components(values, len(self._folders)))
 
     def run_folder(self, key: RunKey) -> MirrorPath:
         """The folder of a run's files and of its manifests, and of nothing else."""

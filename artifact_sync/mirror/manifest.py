@@ -44,6 +44,7 @@ SUMS = "SHA256SUMS"
 RUN = "run.json"
 
 _FORMAT = 1
+_JSON = json.JSONEncoder(ensure_ascii=False)
 
 
 def sums(rows: Iterable[tuple[str, str]]) -> bytes:
@@ -114,9 +115,19 @@ class Manifest:
 
 
 def _rendered(value: dict[str, Any], indent: int = 0) -> bytes:
-    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
-    indented = " " * indent + text.replace("\n", "\n" + " " * indent)
-    return indented.encode("utf-8", "backslashreplace")  # a lone surrogate becomes JSON's \udXXX
+    """An object as ``json.dumps`` indents it, which does that in Python and ten times as slowly."""
+    margin = " " * indent
+    members = (f'{margin}  "{name}": {_value(value[name], indent + 2)}' for name in sorted(value))
+    text = f"{margin}{{\n" + ",\n".join(members) + f"\n{margin}}}"
+    return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes JSON's \udXXX
+
+
+def _value(value: Any, indent: int) -> str:
+    if not isinstance(value, list) or not value:
+        return _JSON.encode(value)
+    margin = " " * indent
+    items = ",\n".join(f"{margin}  {_JSON.encode(item)}" for item in value)
+    return f"[\n{items}\n{margin}]"
 
 
 def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
@@ -157,8 +168,11 @@ def _date(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC; a moment without a time zone is taken as UTC."""
     if moment is None:
         return None
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    elif moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
 def relative(path: MirrorPath, folder: MirrorPath) -> str:

@@ -52,6 +52,8 @@ def fold(name: str) -> str:
     Unicode's canonical caseless matching (D145), as on APFS, plus the default-ignorable characters
     that HFS+ and ext4's casefold pass over.
     """
+    if name.isascii():
+        return name.lower()
     decomposed = unicodedata.normalize("NFD", _IGNORABLE.sub("", name))
     return unicodedata.normalize("NFC", decomposed.casefold())
 
@@ -111,7 +113,7 @@ def percent(char: str) -> str:
 
 def size(text: str) -> int:
     """The bytes of a text in UTF-8."""
-    return len(text.encode("utf-8", "surrogatepass"))
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def file_component(name: str) -> str:

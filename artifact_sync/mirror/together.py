@@ -81,10 +81,11 @@ class Together:
 
     def _publish_in(self, above: Parts, members: Sequence[_Small]) -> None:
         with self._guarded(*members), self.tree.existing(self.staged) as staging:
+            token = secrets.token_hex(8)
             try:
-                for it in members:
+                for number, it in enumerate(members):
                     with self._guarded(it):
-                        self._stage(staging, it)
+                        self._stage(staging, it, f"{token}-{number}.new")
                 self._place(staging, above, [it for it in members if it.waiting])
                 for it in members:
                     if it.waiting:
@@ -94,8 +95,8 @@ class Together:
             finally:
                 _clear(staging, members)
 
-    def _stage(self, staging: Folder, it: _Small) -> None:
-        it.name = f"{secrets.token_hex(8)}.new"
+    def _stage(self, staging: Folder, it: _Small, name: str) -> None:
+        it.name = name
         fd = create(staging, it.name, it.content, self.mode)
         sync_and_close(fd, durable=self.tree.durable)
 

@@ -36,15 +36,12 @@ class NotCarried(Exception):
 class Carrier(Protocol):
     """Sends one GET, follows nothing, keeps no cookies, sends no credentials but the link."""
 
-    def carries(self, target: Target) -> bool:
-        """Whether it sends this very target, byte for byte; another carrier must, if not."""
-
     def send(
         self, target: Target, headers: Mapping[str, str]
-    ) -> AbstractAsyncContextManager[Opened]:
+    ) -> AbstractAsyncContextManager[Opened] | None:
         """The answer, whose body is read within the block and given up at its end.
 
-        Raises ``Redirected``, ``NotCarried``, and what ``Fetcher.open`` raises but
+        None: it cannot send this very target byte for byte; another carrier must. Entering raises ``Redirected``, ``NotCarried``, and what ``Fetcher.open`` raises but
         ``RefusedResponse``.
         """
 

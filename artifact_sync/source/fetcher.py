@@ -45,15 +45,23 @@ class _Opening:
 
     async def __aenter__(self) -> Opened:
         target = _target(self._link)
-        visited = {target}
-        for _ in range(MOST_REDIRECTS + 1):
-            try:
-                return await self._send(target)
-            except Redirected as redirect:
-                target = _next(target, redirect)
+        try:
+            return await self._send(target)
+        except Redirected as redirect:
+            return await self._follow(target, redirect)
+
+    async def _follow(self, target: Target, redirect: Redirected) -> Opened:
+        """The answer that is no redirect."""
+        visited: set[Target] = set()
+        for _ in range(MOST_REDIRECTS):
+            visited.add(target)
+            target = _next(target, redirect)
             if target in visited:
                 raise RefusedResponse(f"{target.host} redirects in a circle")
-            visited.add(target)
+            try:
+                return await self._send(target)
+            except Redirected as another:
+                redirect = another
         raise RefusedResponse(f"{target.host}: more than {MOST_REDIRECTS} redirects")
 
     async def __aexit__(
@@ -66,15 +74,16 @@ class _Opening:
 
     async def _send(self, target: Target) -> Opened:
         """By the first carrier that may. What one does not trust is for the next to judge."""
-        trouble: Exception = LinkUnusable(f"nothing can carry the link to {target.host}")
+        trouble: Exception | None = None
         for carrier in await self._carriers.ready():
-            if carrier.carries(target):
-                self._sent = carrier.send(target, self._headers)
+            sent = carrier.send(target, self._headers)
+            if sent is not None:
+                self._sent = sent
                 try:
-                    return await self._sent.__aenter__()
+                    return await sent.__aenter__()
                 except (HostUntrusted, NotCarried) as error:
                     trouble = error
-        raise trouble
+        raise trouble or LinkUnusable(f"nothing can carry the link to {target.host}")
 
 
 def _target(link: Link) -> Target:

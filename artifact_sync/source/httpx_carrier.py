@@ -35,10 +35,6 @@ class HttpxCarrier:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
-    def carries(self, target: Target) -> bool:  # noqa: ARG002 - it sends every target as it is
-        """Every target; see ``Carrier``."""
-        return True
-
     @asynccontextmanager
     async def send(self, target: Target, headers: Mapping[str, str]) -> AsyncIterator[Opened]:
         """Send a GET; the contract is ``Carrier``'s."""

@@ -8,7 +8,7 @@ leave to httpx, and what else its library's ways ask for, is told in ``docs/deci
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -18,22 +18,25 @@ from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 
 from artifact_sync.errors import BadResponse
+from artifact_sync.fields import content_length
 from artifact_sync.ports import Opened
 from artifact_sync.source.carrier import REDIRECTS, NotCarried, Redirected, framing
 from artifact_sync.source.rust_trouble import before_headers, within_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from pyreqwest.client import Client
-    from pyreqwest.response import Response
+    from pyreqwest.request import StreamRequest
+    from pyreqwest.response import Response, ResponseBodyReader
 
     from artifact_sync.source.target import Target
     from artifact_sync.source.transport import TransportSettings
     from artifact_sync.source.trust import Trust
 
 _KEEP_IDLE = timedelta(seconds=30)
-_AHEAD = 0
+_AHEAD = 65536
 """Bytes of a body to be gathered before it is handed over: they would be lost with a cut."""
 
 _environment = Lock()
@@ -71,28 +74,17 @@ class RustCarrier:
             except PyreqwestError as error:
                 raise OSError("no certificate authorities") from error
 
-    def carries(self, target: Target) -> bool:
-        """Whether the library's URL is the link's own text: it normalises all others."""
-        try:
-            return str(Url(target.text)) == target.text
-        except ValueError:
-            return False
-
-    @asynccontextmanager
-    async def send(self, target: Target, headers: Mapping[str, str]) -> AsyncIterator[Opened]:
+    def send(
+        self, target: Target, headers: Mapping[str, str]
+    ) -> AbstractAsyncContextManager[Opened] | None:
         """Send a GET; the contract is ``Carrier``'s."""
-        request = self._client.get(target.text).headers(headers)
-        streamed = request.streamed_read_buffer_limit(_AHEAD).build_streamed()
-        try:
-            response = await streamed.__aenter__()
-        except PyreqwestError as error:
-            raise before_headers(error, target.host) from None  # its text holds the link
-        try:
-            told = _told(response, target)
-            chunks = _chunks(response, target)
-            yield Opened(response.status, told, framing(response.status, told), chunks)
-        finally:
-            await streamed.__aexit__(None, None, None)
+        url = _exact(target.text)
+        if url is None:
+            return None
+        request = self._client.get(url)
+        if headers:
+            request = request.headers(headers)
+        return _Sent(request.streamed_read_buffer_limit(_AHEAD).build_streamed(), target)
 
     async def aclose(self) -> None:
         """Close the connections, and wait until the library's thread has nothing to do with us."""
@@ -100,14 +92,65 @@ class RustCarrier:
         _come_to_rest()
 
 
-async def _chunks(response: Response, target: Target) -> AsyncGenerator[memoryview, None]:
+class _Sent:
+    """A request, and its answer while it is read."""
+
+    def __init__(self, request: StreamRequest, target: Target) -> None:
+        self._request = request
+        self._target = target
+
+    async def __aenter__(self) -> Opened:
+        try:
+            response = await self._request.__aenter__()
+        except PyreqwestError as error:
+            raise before_headers(error, self._target.host) from None  # its text holds the link
+        try:
+            told = _told(response, self._target)
+        except BaseException:
+            await self._request.__aexit__(None, None, None)
+            raise
+        framed = framing(response.status, told)
+        length = content_length(told.get("content-length")) if framed == "length" else None
+        chunks = _Chunks(response.body_reader, self._target, length)
+        return Opened(response.status, told, framed, chunks)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._request.__aexit__(None, None, None)
+
+
+class _Chunks:
     """The body in the pieces in which it comes; what had come before a cut is not lost."""
-    reader = response.body_reader
+
+    def __init__(self, reader: ResponseBodyReader, target: Target, length: int | None) -> None:
+        self._reader = reader
+        self._target = target
+        self._left = length
+        """Bytes still to come; None: that is not known. hyper sees to it that they do."""
+
+    def __aiter__(self) -> _Chunks:
+        return self
+
+    async def __anext__(self) -> memoryview:
+        if self._left == 0:
+            raise StopAsyncIteration
+        try:
+            chunk = await self._reader.read_chunk()
+        except PyreqwestError as error:
+            raise within_body(error, self._target.host) from None
+        if chunk is None:
+            raise StopAsyncIteration
+        if self._left is not None:
+            self._left -= len(chunk)
+        return memoryview(chunk)
+
+
+def _exact(text: str) -> Url | None:
+    """The library's URL of a link, if that is the link's own text: it normalises all others."""
     try:
-        while (chunk := await reader.read_chunk()) is not None:
-            yield memoryview(chunk)
-    except PyreqwestError as error:
-        raise within_body(error, target.host) from None
+        url = Url(text)
+    except ValueError:
+        return None
+    return url if str(url) == text else None
 
 
 def _told(response: Response, target: Target) -> dict[str, str]:

@@ -117,7 +117,7 @@ def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Publi
     """
     work = SmallFiles(store.mirror, space)
     if config.mirror.durability == "fast":
-        return Batches(store.offload, work, at_once=2, largest=32)
+        return Batches(store.offload, work, at_once=1, largest=64)
     return Batches(store.offload, work, at_once=max(config.download.jobs // 2, 2), largest=4)
 
 
