@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.errorpage import failure_of_store_error, store_error
 from artifact_sync.errors import Cut, DiskError, DownloadError, RangeMismatch
 from artifact_sync.events import BytesArrived
+from artifact_sync.gathering import SMALL, Gathering
 from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.retry import RetryPolicy
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
     from artifact_sync.small import Published
     from artifact_sync.space import Space
     from artifact_sync.staging import Staged
-
-BLOCK = 1 << 19
-"""Bytes gathered before they are hashed and written."""
 
 _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
@@ -68,6 +66,7 @@ class Tools:
     space: Space
     small: Batches[Small, Published]
     """Publishes small files."""
+    gathering: Gathering = field(default_factory=Gathering)
     leftovers: Leftovers = field(default_factory=Leftovers)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     rng: Random = field(default_factory=Random)
@@ -98,18 +97,23 @@ class Reception:
     async def receive(self, chunks: AsyncIterator[Chunk]) -> None:
         """Take the body to its end; on a cut or a cancellation keep what can be gone on with."""
         try:
-            async for chunk in chunks:
-                self._take(chunk)
-                if self._gathered >= BLOCK:
-                    await self._write_beside()
-                if self._tools.pace is not None:  # nothing is read meanwhile: TCP slows the sender
-                    await self._tools.pace.take(len(chunk))
+            with self._tools.gathering:
+                await self._gather(chunks)
             self._refuse_error_page()
             self._check_end()
         except BaseException as error:
             await self._save(error)
             raise
         await self._written()
+
+    async def _gather(self, chunks: AsyncIterator[Chunk]) -> None:
+        gathering, pace = self._tools.gathering, self._tools.pace
+        async for chunk in chunks:
+            self._take(chunk)
+            if self._gathered > SMALL and self._gathered >= gathering.block:
+                await self._write_beside()
+            if pace is not None:  # nothing is read meanwhile, so TCP slows the sender
+                await pace.take(len(chunk))
 
     def _take(self, chunk: Chunk) -> None:
         size = len(chunk)

@@ -134,6 +134,7 @@ def begin_work() -> None:
     """What a command needs that may take long, and that others' code may log something in."""
     configure_now()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # what comes and goes with each file is in no cycle
     gc.enable()
 
 

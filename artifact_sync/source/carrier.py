@@ -41,7 +41,8 @@ class Carrier(Protocol):
     ) -> AbstractAsyncContextManager[Opened] | None:
         """The answer, whose body is read within the block and given up at its end.
 
-        None: it cannot send this very target byte for byte; another carrier must. Entering raises ``Redirected``, ``NotCarried``, and what ``Fetcher.open`` raises but
+        None: it cannot send this very target byte for byte; another carrier must. Entering raises
+        ``Redirected``, ``NotCarried``, and what ``Fetcher.open`` raises but
         ``RefusedResponse``.
         """
 

@@ -3,6 +3,9 @@
 Not used is the httpx adapter that pyreqwest ships: it follows redirects, makes one limit for the
 whole download of httpx's timeouts, and loses what had come when a body is cut. Which links it must
 leave to httpx, and what else its library's ways ask for, is told in ``docs/decisions/0015``.
+
+The library has an allocator of its own, which reads its settings when it is loaded: it is told not
+to have all of its memory at hand from the beginning.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
+
+os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
 
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
@@ -31,13 +36,20 @@ if TYPE_CHECKING:
     from pyreqwest.request import StreamRequest
     from pyreqwest.response import Response, ResponseBodyReader
 
+    from artifact_sync.ports import Chunk
     from artifact_sync.source.target import Target
     from artifact_sync.source.transport import TransportSettings
     from artifact_sync.source.trust import Trust
 
 _KEEP_IDLE = timedelta(seconds=30)
-_AHEAD = 65536
+_AHEAD = 0
 """Bytes of a body to be gathered before it is handed over: they would be lost with a cut."""
+
+_WHOLE = 256 * 1024
+"""Bytes from which a piece is used where it lies: a lesser one keeps 408 KiB alive ..."""
+_FEW = 4
+"""... and so do many, for which there may be no memory: those of more answers are copied."""
+
 
 _environment = Lock()
 
@@ -47,6 +59,7 @@ class RustCarrier:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self._crowd = _Crowd()
 
     @classmethod
     def made(cls, settings: TransportSettings, trust: Trust, user_agent: str) -> RustCarrier:
@@ -84,7 +97,8 @@ class RustCarrier:
         request = self._client.get(url)
         if headers:
             request = request.headers(headers)
-        return _Sent(request.streamed_read_buffer_limit(_AHEAD).build_streamed(), target)
+        streamed = request.streamed_read_buffer_limit(_AHEAD).build_streamed()
+        return _Sent(streamed, target, self._crowd)
 
     async def aclose(self) -> None:
         """Close the connections, and wait until the library's thread has nothing to do with us."""
@@ -92,12 +106,20 @@ class RustCarrier:
         _come_to_rest()
 
 
+class _Crowd:
+    """How many answers are being read."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+
 class _Sent:
     """A request, and its answer while it is read."""
 
-    def __init__(self, request: StreamRequest, target: Target) -> None:
+    def __init__(self, request: StreamRequest, target: Target, crowd: _Crowd) -> None:
         self._request = request
         self._target = target
+        self._crowd = crowd
 
     async def __aenter__(self) -> Opened:
         try:
@@ -111,26 +133,31 @@ class _Sent:
             raise
         framed = framing(response.status, told)
         length = content_length(told.get("content-length")) if framed == "length" else None
-        chunks = _Chunks(response.body_reader, self._target, length)
+        chunks = _Chunks(response.body_reader, self._target, self._crowd, length)
+        self._crowd.size += 1
         return Opened(response.status, told, framed, chunks)
 
     async def __aexit__(self, *_: object) -> None:
+        self._crowd.size -= 1
         await self._request.__aexit__(None, None, None)
 
 
 class _Chunks:
     """The body in the pieces in which it comes; what had come before a cut is not lost."""
 
-    def __init__(self, reader: ResponseBodyReader, target: Target, length: int | None) -> None:
+    def __init__(
+        self, reader: ResponseBodyReader, target: Target, crowd: _Crowd, length: int | None
+    ) -> None:
         self._reader = reader
         self._target = target
+        self._crowd = crowd
         self._left = length
         """Bytes still to come; None: that is not known. hyper sees to it that they do."""
 
     def __aiter__(self) -> _Chunks:
         return self
 
-    async def __anext__(self) -> memoryview:
+    async def __anext__(self) -> Chunk:
         if self._left == 0:
             raise StopAsyncIteration
         try:
@@ -141,7 +168,8 @@ class _Chunks:
             raise StopAsyncIteration
         if self._left is not None:
             self._left -= len(chunk)
-        return memoryview(chunk)
+        lean = len(chunk) < _WHOLE or self._crowd.size > _FEW
+        return bytes(chunk) if lean else memoryview(chunk)
 
 
 def _exact(text: str) -> Url | None:
@@ -207,9 +235,11 @@ def _come_to_rest() -> None:
 
     The last answer wakes us from within that thread, which may not be out of the interpreter yet
     when we end it; it then aborts the process. It does one thing at a time, so this round trip, a
-    request that is refused before it is sent, comes behind that.
+    request that is refused before it is sent, comes behind that. Nothing is ever sent by this
+    client, so that no certificates need be loaded for it.
     """
-    client = SyncClientBuilder().no_proxy().https_only(enable=True).build()
+    builder = SyncClientBuilder().no_proxy().https_only(enable=True)
+    client = builder.danger_accept_invalid_certs(enable=True).build()
     try:
         client.get("http://nowhere.invalid/").build().send()
     except PyreqwestError:

@@ -99,8 +99,8 @@ def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> 
         store.offload,
         space,
         _batches(store, config, space),
-        room.leftovers,
-        network.policy,
+        leftovers=room.leftovers,
+        policy=network.policy,
         pace=network.pace,
     )
     works = Works(tools, store.ledger, room.slots, config.download.jobs, room.gate)

@@ -10,9 +10,10 @@ import pytest
 
 from artifact_sync.answer import Body
 from artifact_sync.errors import Cut, NoSpace, RangeMismatch
+from artifact_sync.gathering import SMALL as BLOCK
 from artifact_sync.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.offload import Offload
-from artifact_sync.reception import BLOCK, Reception, Tools, Wanted
+from artifact_sync.reception import Reception, Tools, Wanted
 from artifact_sync.space import Space
 from artifact_sync.staging import Identity, Staged
 
