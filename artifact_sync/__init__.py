@@ -42,6 +42,7 @@ code, begin with
   ``links`` has the links, ``staging`` the unfinished bytes, ``evidence`` what vouches for them
 * ``schedule`` (pure) says when it is time; ``daemon`` is the service around the passes, which
   begins with ``daemon.service``; ``web`` is what it shows over HTTP
+* ``wiring.glance`` is the pass with nothing new, which imports hardly anything
 * ``source`` (HTTP), ``ledger`` (SQL), ``mirror`` (files): the adapters. Only ``wiring`` knows them
   all, and only ``cli`` prints and exits
 * ``simulator``: a SourceCraft for the demo and the tests. It mirrors nothing
