@@ -691,39 +691,21 @@ def test_a_download_cancelled_before_its_answer_closes_its_connection():
     asyncio.run(main())
 
 
-def test_no_cancellation_is_lost():
-    """The library in Rust answers some with the result that had just come."""
-
-    async def download(fetcher: HttpFetcher, url: str) -> None:
-        for _ in range(200):
-            await read(fetcher, url)
-
-    async def main():
-        async with serving(script_of(answer(b"x" * 100_000))) as server, fetching() as fetcher:
-            for steps in range(60):
-                task = asyncio.create_task(download(fetcher, server.origin))
-                await until(lambda seen=len(server.requests): len(server.requests) > seen)
-                for _ in range(steps % 12):
-                    await asyncio.sleep(0)
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await asyncio.wait_for(task, 5)
-
-    asyncio.run(main())
-
-
 def test_a_pause_of_our_own_is_not_the_servers():
     """A slow disk or a limit of bandwidth may keep us from reading for longer than the patience."""
 
     async def main():
         content = b"x" * (8 << 20)
         received = 0
-        async with serving(script_of(answer(content))) as server, fetching(patience=0.3) as fetcher:
-            async with fetcher.open(Link(server.origin, 0.0)) as opened:
-                async for chunk in opened.chunks:
-                    if received < 1 << 20 <= received + len(chunk):
-                        await asyncio.sleep(1)
-                    received += len(chunk)
+        async with (
+            serving(script_of(answer(content))) as server,
+            fetching(patience=0.3) as fetcher,
+            fetcher.open(Link(server.origin, 0.0)) as opened,
+        ):
+            async for chunk in opened.chunks:
+                if received < 1 << 20 <= received + len(chunk):
+                    await asyncio.sleep(1)
+                received += len(chunk)
         return received
 
     assert asyncio.run(main()) == 8 << 20

@@ -1,13 +1,21 @@
-"""The Rust client's thread is out of Python before Python ends; else the process aborts."""
+"""How what the Rust client does ends: when it is cancelled, and when the process is over."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from scripted_server import Recorder, answer, serving, until
+
+from artifact_sync.model import Link
+from artifact_sync.source.carriers import Carriers
+from artifact_sync.source.fetcher import HttpFetcher
+from artifact_sync.source.transport import TransportSettings, download_client
+from artifact_sync.source.trust import trusted
 
 CHILD = """
 import asyncio, os, sys
@@ -50,3 +58,37 @@ def test_a_process_that_has_downloaded_ends_in_order() -> None:
             [sys.executable, "-c", CHILD, here], capture_output=True, check=False, env=os.environ
         )
         assert (done.returncode, done.stdout.strip()) == (0, str(40 * 65536).encode()), done.stderr
+
+
+async def endlessly(fetcher: HttpFetcher, url: str) -> None:
+    while True:
+        async with fetcher.open(Link(url, 0.0)) as opened:
+            async for _ in opened.chunks:
+                pass
+
+
+def test_no_cancellation_is_lost() -> None:
+    """The library answers some of them with the result that has just come."""
+
+    async def script(_, writer) -> None:
+        writer.write(answer(b"x" * 100_000))
+
+    async def cancelled_after(steps: int, fetcher: HttpFetcher, server) -> None:
+        seen = len(server.requests)
+        task = asyncio.create_task(endlessly(fetcher, server.origin))
+        await until(lambda: len(server.requests) > seen)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(task, 5)
+
+    async def main() -> None:
+        settings, trust = TransportSettings("http://api.test"), trusted(None)
+        async with serving(script) as server, download_client(settings, trust.context()) as client:
+            carriers = Carriers(client, settings, trust, Recorder())
+            for number in range(120):
+                await cancelled_after(number % 12, HttpFetcher(carriers), server)
+            await carriers.aclose()
+
+    asyncio.run(main())
