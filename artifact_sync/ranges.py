@@ -30,9 +30,9 @@ class Terms:
     """When a file is worth more than one connection, and how it is divided."""
 
     came: int = 8 * _MIB
-    """Bytes that must have come ..."""
+    """Bytes that must have come before a rate says anything: the first ones often come at once."""
     seconds: float = 2.0
-    """... and how long that must have taken, before a rate says anything."""
+    """How long a rate is taken over, at the least; then over the next such time."""
     fast: float = 8.0 * _MIB
     """Bytes a second at which one connection is good enough."""
     left: int = 32 * _MIB
@@ -85,11 +85,8 @@ def divisible(opened: Opened, body: Body) -> bool:
     return known and takes and bool(body.identity.validator)
 
 
-def worth_it(terms: Terms, came: int, seconds: float, left: int) -> bool:
-    """Whether so many bytes in so many seconds are slow, and enough of them is left."""
-    if came < terms.came or seconds < terms.seconds:
-        return False
-    rate = came / seconds
+def worth_it(terms: Terms, rate: float, left: int) -> bool:
+    """Whether so many bytes a second are slow, and enough of them is left."""
     return rate < terms.fast and left >= max(terms.left, rate * terms.left_seconds)
 
 
@@ -105,6 +102,8 @@ class Wide:
         self._total = body.total or 0
         self._begun = way.clock.monotonic()
         self._came = 0
+        """Bytes since then; a rate is made of the two."""
+        self._enough = body.offset + self._terms.came
         self._at = body.offset
         """The next byte to be yielded."""
         self._before = 0.0
@@ -147,10 +146,13 @@ class Wide:
         self._came, self._begun = 0, self._way.clock.monotonic()
 
     def _is_worth_it(self) -> bool:
-        if self._came < self._terms.came:
+        if self._at < self._enough:
             return False
-        seconds = self._way.clock.monotonic() - self._begun
-        return worth_it(self._terms, self._came, seconds, self._total - self._at)
+        if self._way.clock.monotonic() - self._begun < self._terms.seconds:
+            return False
+        self._before = self._rate
+        self._restart()
+        return worth_it(self._terms, self._before, self._total - self._at)
 
     def _take(self, parts: Parts) -> bool:
         """Be the one wide file, with at least one connection more."""
@@ -165,8 +167,7 @@ class Wide:
         self, parts: Parts, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[Chunk]:
         """The rest: a part of it still from the first answer, the others beside it."""
-        self.widened, self._before = True, self._rate
-        self._restart()
+        self.widened = True
         first = Span(self._at, min(self._at + self._terms.part, self._total))
         parts.divide(Span(first.end, self._total), self._terms.part)
         try:
