@@ -114,11 +114,15 @@ class Parts:
         while len(self._spare) > max(self._running - 1, 0):
             self._spare.pop().give()
 
-    async def next(self) -> AsyncGenerator[Chunk]:
-        """The first part that was begun and not read, as it comes."""
-        while (chunk := await self._window[0].get()) is not None:
-            yield chunk
-        self._window.popleft()
+    async def get(self) -> Chunk | None:
+        """The next chunk of the part that is next to be read; None once: that part is at its end.
+
+        Raises what was wrong with it once all that had come before is read.
+        """
+        chunk = await self._window[0].get()
+        if chunk is None:
+            self._window.popleft()
+        return chunk
 
     def rest(self) -> AsyncGenerator[Chunk]:
         """What no part was begun for, by one connection."""
@@ -150,8 +154,9 @@ class Parts:
         async with AsyncExitStack() as stack:
             try:
                 opened = await self._open(stack, span)
-                async for chunk in _exactly(opened.chunks, span.size):
-                    yield chunk
+                async with aclosing(_exactly(opened.chunks, span.size)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
             except RangeMismatch as error:
                 raise Cut(f"the file could not be had in parts: {error}") from error
 

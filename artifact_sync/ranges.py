@@ -172,18 +172,20 @@ class Wide:
         parts.divide(Span(first.end, self._total), self._terms.part)
         try:
             parts.begin()
-            async for chunk in _up_to(chunks, first.size):
-                yield chunk
+            async with aclosing(_up_to(chunks, first.size)) as begun:
+                async for chunk in begun:
+                    yield chunk
             await close()
             parts.ended()
-            async for chunk in self._in_order(parts):
-                yield chunk
+            async with aclosing(self._in_order(parts)) as others:
+                async for chunk in others:
+                    yield chunk
         finally:
             await parts.aclose()
 
     async def _in_order(self, parts: Parts) -> AsyncGenerator[Chunk]:
         while parts.begin():
-            async for chunk in parts.next():
+            while (chunk := await parts.get()) is not None:
                 yield chunk
             if self._came >= self._ranges.most * self._terms.part and self._in_vain():
                 parts.stop()

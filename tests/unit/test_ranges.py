@@ -456,3 +456,18 @@ def test_where_all_together_are_no_faster_the_rest_comes_by_one() -> None:
     assert last == len(CONTENT) - 1
     assert last - first > 8 * PART
     story.check_all_is_given_back()
+
+
+@pytest.mark.parametrize("stop_at", [100, 110, 150, 300, 600, 900])
+@pytest.mark.parametrize("takes", [0.0, SINGLE])
+def test_a_reader_that_goes_away_leaves_no_connection_open_behind_it(
+    stop_at: int, takes: float
+) -> None:
+    async def main() -> None:
+        story = Story()
+        story.host.takes = takes
+        await story.run(stop_at=stop_at)
+        assert story.came == CONTENT[:stop_at]
+        story.check_all_is_given_back()
+
+    asyncio.run(main())
