@@ -39,9 +39,11 @@ code, begin with
 * ``sync``: one pass. ``repo_sync``: one repository, with ``discover`` for its list of runs.
   ``run_sync``: one run, with ``collect`` and ``plan``, which decide and do nothing
 * ``fetching``, ``download``, ``reception``, ``answer``: a file, from its link to its place.
-  ``links`` has the links, ``staging`` the unfinished bytes, ``evidence`` what vouches for them
+  ``links`` has the links, ``staging`` the unfinished bytes, ``evidence`` what vouches for them;
+  ``small`` publishes small files together
 * ``schedule`` (pure) says when it is time; ``daemon`` is the service around the passes, which
   begins with ``daemon.service``; ``web`` is what it shows over HTTP
+* ``wiring.glance`` is the pass with nothing new, which imports hardly anything
 * ``source`` (HTTP), ``ledger`` (SQL), ``mirror`` (files): the adapters. Only ``wiring`` knows them
   all, and only ``cli`` prints and exits
 * ``simulator``: a SourceCraft for the demo and the tests. It mirrors nothing

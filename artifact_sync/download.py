@@ -100,11 +100,11 @@ class _Transfer:
 
     async def leave(self) -> None:
         """Close what is staged, and let the next one know whether there is something."""
+        if self.staged.there or self._tools.leftovers:
+            self._tools.leftovers.note(self.staged.name, there=self.staged.there)
         if self.staged.open:
             with suppress(OSError):
                 await self._tools.offload(self.staged.shelve)
-        if self.staged.there or self._tools.leftovers:
-            self._tools.leftovers.note(self.staged.name, there=self.staged.there)
 
     def _recover(self) -> Vouched | None:
         """Finish what an earlier process had judged but not yet published or recorded."""

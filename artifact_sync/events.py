@@ -5,32 +5,30 @@ Observers are called on the event loop and must not block.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+# Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
+# ruff: noqa: TC001, TC003
+from datetime import datetime
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from datetime import datetime
+from msgspec import Struct
 
-    from artifact_sync.model import ArtifactKey, Failure, Mirrored, Plan, RepoName, RunKey
-    from artifact_sync.report import Report
+from artifact_sync.model import ArtifactKey, Failure, Mirrored, Plan, RepoName, RunKey
+from artifact_sync.report import Report
 
 
-@dataclass(frozen=True, slots=True)
-class RepoBegan:
+class RepoBegan(Struct, frozen=True):
     """A pass looks at a repository."""
 
     repo: RepoName
 
 
-@dataclass(frozen=True, slots=True)
-class RepoListed:
+class RepoListed(Struct, frozen=True):
     """A repository's list of runs was read, as far as is needed."""
 
     repo: RepoName
 
 
-@dataclass(frozen=True, slots=True)
-class RepoEnded:
+class RepoEnded(Struct, frozen=True):
     """The pass has done with a repository."""
 
     repo: RepoName
@@ -38,23 +36,20 @@ class RepoEnded:
     """The repository's own counts and failures; not to be changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunPlanned:
+class RunPlanned(Struct, frozen=True):
     """What a run needs is known; downloads follow (none in a dry run)."""
 
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True)
-class FetchBegan:
+class FetchBegan(Struct, frozen=True):
     """So many artifacts of a run are about to be fetched."""
 
     run: RunKey
     files: int
 
 
-@dataclass(frozen=True, slots=True)
-class DownloadBegan:
+class DownloadBegan(Struct, frozen=True):
     """Bytes of an artifact begin to arrive."""
 
     key: ArtifactKey
@@ -63,16 +58,14 @@ class DownloadBegan:
     """The bytes already staged by an earlier try, which are not fetched again."""
 
 
-@dataclass(frozen=True, slots=True)
-class BytesArrived:
+class BytesArrived(Struct, frozen=True):
     """More bytes of an artifact were received."""
 
     key: ArtifactKey
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Retrying:
+class Retrying(Struct, frozen=True):
     """A try failed and another one follows after a delay in seconds."""
 
     what: str
@@ -81,16 +74,14 @@ class Retrying:
     key: ArtifactKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRenewed:
+class LinkRenewed(Struct, frozen=True):
     """A run was got again for fresh links."""
 
     run: RunKey
     links: int
 
 
-@dataclass(frozen=True, slots=True)
-class Downloaded:
+class Downloaded(Struct, frozen=True):
     """An artifact is in the mirror and in the ledger."""
 
     mirrored: Mirrored
@@ -98,16 +89,14 @@ class Downloaded:
     """Where a file that was in the way has been moved, below the root."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """Something selected is not in the mirror."""
 
     failure: Failure
     key: ArtifactKey | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RunCompleted:
+class RunCompleted(Struct, frozen=True):
     """Everything selected of a run is present; its manifest is written."""
 
     run: RunKey
@@ -116,8 +105,7 @@ class RunCompleted:
     """When the run ended upstream, where this is the first time that its mirror is complete."""
 
 
-@dataclass(frozen=True, slots=True)
-class Noticed:
+class Noticed(Struct, frozen=True):
     """Something worth a line in the log that is no failure, such as an unknown status."""
 
     message: str

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from artifact_sync.download import fetch, forget
 from artifact_sync.errors import ArtifactSyncError, DiskError, Interrupted, Reason
@@ -132,7 +134,9 @@ class Fetching:
         why = "its .sha256 sidecar says otherwise"
         _log.warning("a mirrored file is fetched again", path=step.path, why=why)
         self.outcome.distrusted += 1
-        self._steps[step.artifact.key] = replace(step, action=Action.DOWNLOAD, why=why)
+        self._steps[step.artifact.key] = msgspec.structs.replace(
+            step, action=Action.DOWNLOAD, why=why
+        )
 
     async def _each(self, steps: Iterable[Step]) -> None:
         """Carry the steps out side by side: more than have slots, for some are being written."""

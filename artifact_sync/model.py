@@ -1,21 +1,28 @@
 """The values of the domain, frozen: runs and what hangs on them, links, plans, reports. No I/O.
 
 The words are SourceCraft's own: a *run* has *workflows*, these have *tasks*, these have *cubes*,
-and a cube leaves *artifacts*.
+and a cube leaves *artifacts*. Most are ``Struct``: made as a class thirty times as quickly as a
+frozen dataclass, which each start of the program would wait for, and as a value five times.
 """
 
 from __future__ import annotations
 
+# Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
+# ruff: noqa: TC001, TC003
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+import msgspec
+from msgspec import Struct
 
-    from artifact_sync.errors import Reason
+from artifact_sync.errors import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MirrorPath = NewType("MirrorPath", str)
 """A path below the mirror's root, ``/`` between components, checked by ``mirror.layout``.
@@ -129,8 +136,7 @@ class Artifact:
     """The temporary link, empty where the answer has none. A credential: never shown or logged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A part of an answer that could not be understood: where it stands and what is wrong."""
 
     workflow: str
@@ -139,8 +145,7 @@ class Problem:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A run. From a listing it may lack its artifacts; from ``Source.run`` it has them."""
 
     key: RunKey
@@ -210,8 +215,7 @@ class State(StrEnum):
     """It can have no safe place in the mirror: an unsafe path, or a name that clashes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Validator:
+class Validator(Struct, frozen=True):
     """What ``If-Range`` needs: a strong ETag, or else Last-Modified (RFC 9110, 13.1.5)."""
 
     etag: str = ""
@@ -226,8 +230,7 @@ class Validator:
         return self.etag or self.last_modified
 
 
-@dataclass(frozen=True, slots=True)
-class Mirrored:
+class Mirrored(Struct, frozen=True):
     """A file of the mirror, as the ledger records it once it is durable under its name."""
 
     key: ArtifactKey
@@ -245,8 +248,7 @@ class Mirrored:
     fetched_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Something selected that is not in the mirror, and why. One entry of ``sync --json``."""
 
     repo: str
@@ -280,8 +282,7 @@ class Action(StrEnum):
     """Gone upstream for good, and not in the mirror; it still counts as a failure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One artifact of a plan: what to do, where it goes, and why."""
 
     action: Action
@@ -294,8 +295,7 @@ class Step:
     """What the ledger held."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What one run needs. The dry run, the pass, the daemon and the dashboard share this value."""
 
     run: Run
@@ -309,8 +309,7 @@ class Plan:
         return (step for step in self.steps if step.action in actions)
 
 
-@dataclass(frozen=True, slots=True)
-class ArtifactRow:
+class ArtifactRow(Struct, frozen=True):
     """What the ledger holds of an artifact."""
 
     key: ArtifactKey
@@ -339,8 +338,7 @@ class Standing(NamedTuple):
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class RunRow:
+class RunRow(Struct, frozen=True):
     """What the ledger holds of a run."""
 
     key: RunKey
@@ -361,8 +359,7 @@ class RunRow:
     """Its manifest stands: everything selected of it was present."""
 
 
-@dataclass(frozen=True, slots=True)
-class Horizon:
+class Horizon(Struct, frozen=True):
     """How much of a repository's list of runs the ledger is known to hold completely.
 
     Every run with a number in ``..high`` that was created at or after ``since`` (None: ever) is in
@@ -376,15 +373,14 @@ class Horizon:
     seen since speaks against it. Unset: nobody knows the order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Totals:
+class Totals(Struct, frozen=True):
     """Counts over the ledger's artifacts of one repository."""
 
     repo: RepoName
     runs: int = 0
     settled: int = 0
     bytes: int = 0
-    states: Mapping[State, int] = field(default_factory=dict)
+    states: Mapping[State, int] = msgspec.field(default_factory=dict)
     newest_run: str = ""
     last_mirrored: datetime | None = None
     last_pass: datetime | None = None

@@ -10,6 +10,8 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from artifact_sync.discover import discover
 from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
 from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
@@ -224,7 +226,7 @@ class RepoSync:
             await self._no_status(key, row)
             return
         if row is not None and not run.event:
-            run = replace(run, event=row.event)
+            run = msgspec.structs.replace(run, event=row.event)
         await crew.works.ledger.note_run(run, now)
         if not run.finished:
             await self._not_finished(run, looks)

@@ -149,6 +149,7 @@ class Staged:
 
     def begin(self, identity: Identity) -> None:
         """Start from the first byte."""
+        self.there = True  # whatever was thought to be there must make room
         self.discard()
         self.there = True
         self._reset(identity)

@@ -62,6 +62,8 @@ class Job:
     ca: Path
     home: Path
     """For lists and configurations."""
+    jobs: int = AT_ONCE
+    """Downloads at once of artifact-sync."""
 
     @property
     def folder(self) -> str:
@@ -148,19 +150,16 @@ def _python(script: str) -> tuple[str, ...]:
     return (sys.executable, "-I", "-S", str(_HERE / script))
 
 
-def artifact_syncs(tools: Tools, job: Job, jobs: int = AT_ONCE) -> list[Contestant]:
+def artifact_syncs(tools: Tools, job: Job) -> list[Contestant]:
     """artifact-sync in both durabilities, with its ledger, links and manifests."""
-    return [
-        artifact_sync(FAST, tools, job, "fast", jobs),
-        artifact_sync(FULL, tools, job, "full", jobs),
-    ]
+    return [artifact_sync(FAST, tools, job, "fast"), artifact_sync(FULL, tools, job, "full")]
 
 
-def artifact_sync(name: str, tools: Tools, job: Job, durability: str, jobs: int) -> Contestant:
+def artifact_sync(name: str, tools: Tools, job: Job, durability: str) -> Contestant:
     """artifact-sync, from an empty mirror."""
 
     def phases(folder: Path) -> list[Phase]:
-        values = {"repo": job.repo, "durability": durability, "jobs": jobs}
+        values = {"repo": job.repo, "durability": durability, "jobs": job.jobs}
         config = configuration(job.home, folder, api=job.url, ca=job.ca, **values)
         return [Phase(DOWNLOAD, (tools.artifact_sync, "sync", "--config", config))]
 

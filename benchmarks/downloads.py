@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks import contenders
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from benchmarks.results import Group
     from benchmarks.settings import Files
+
+_DEFAULT = 8
+"""`download.jobs` where nobody sets it."""
 
 
 def small(bench: Bench) -> Iterator[Group]:
@@ -31,8 +35,11 @@ def small(bench: Bench) -> Iterator[Group]:
 def middle(bench: Bench) -> Iterator[Group]:
     """Case 2."""
     files = make_files(bench.served, "middle", bench.sizes.middle)
-    entrants = contenders.downloaders(bench.tools, _job(bench, files, bench.server.url))
-    title = f"{_words(bench.sizes.middle)}, {AT_ONCE} at once"
+    job = replace(_job(bench, files, bench.server.url), jobs=_DEFAULT)
+    entrants = contenders.downloaders(bench.tools, job)
+    title = (
+        f"{_words(bench.sizes.middle)}, {AT_ONCE} at once; artifact-sync its default, {_DEFAULT}"
+    )
     counted, size = bench.server.requests, bench.sizes.middle.bytes
     yield play(bench, Match("2", title, entrants, size, requests=counted))
 

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
@@ -256,6 +255,8 @@ def bare(key: str) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint for a mistyped word; empty when nothing known resembles it."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for this answer
+
     spelling = {name.lower(): name for name in known}
     close = get_close_matches(word.lower(), spelling, n=1)
     return f"did you mean {spelling[close[0]]}?" if close else ""

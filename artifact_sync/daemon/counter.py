@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,7 @@ class Counter:
         moment = self.daemon.moment
         ages = self.daemon.lags.ages(totals.repo, moment.monotonic)
         ends = [moment.wall - timedelta(seconds=age) if age is not None else None for age in ages]
-        return replace(
+        return msgspec.structs.replace(
             totals,
             last_pass=_later(totals.last_pass, ends[0]),
             last_complete=_later(totals.last_complete, ends[1]),

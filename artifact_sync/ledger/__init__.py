@@ -7,8 +7,9 @@ SQLAlchemy is imported for other databases and for migrations alone (decision 00
 * ``worker``: the thread behind it, and how writes are committed in groups
 * ``runs``, ``artifacts``, ``readings``, ``tallies``: the verbs themselves, synchronous;
   ``transaction`` makes rows and keeps counts for them
-* ``statements``: their SQL, in SQLAlchemy's words; ``frozen``: the same as SQLite's text, made by
-  ``freeze``; ``statement``: what the verbs see of either
+* ``statements``: their SQL, in SQLAlchemy's words (``run_statements``, ``artifact_statements``,
+  ``written``); ``frozen``: the same as SQLite's text, made by ``freeze``; ``statement``: what
+  the verbs see of either
 * ``schema``, ``columns``, ``values``, ``rows``: tables, types, and rows to values of the model
 * ``opening``, ``place``, ``files``, ``store``: opening a ledger. ``lite`` and ``lite_store`` are
   the way of the standard library; ``alchemy``, ``alchemy_store``, ``connect`` and ``rehearsal``

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from artifact_sync.ledger import statements
-from artifact_sync.ledger.statements import Change
+from artifact_sync.ledger.statements import STATEMENTS
+from artifact_sync.ledger.written import Change
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,5 +56,5 @@ class AlchemyConnection:
 
 
 def _written(statement: Statement) -> Executable:
-    found: Change | Executable = getattr(statements, statement.name)
+    found: Change | Executable = STATEMENTS[statement.name]
     return found.statement if isinstance(found, Change) else found

@@ -6,7 +6,6 @@ No message holds a statement, its values, or a URL's password.
 from __future__ import annotations
 
 import errno
-import shutil
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -76,8 +75,10 @@ def _sqlite(error: sqlite3.Error, place: Place) -> ArtifactSyncError:
 
 
 def _crowded(place: Place) -> bool:
+    from shutil import disk_usage  # noqa: PLC0415 - only for this question
+
     try:
-        return place.file is not None and shutil.disk_usage(place.file.parent).free < _ROOM
+        return place.file is not None and disk_usage(place.file.parent).free < _ROOM
     except OSError:
         return False
 

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Boolean
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
-from sqlalchemy.sql import ClauseElement
 
-from artifact_sync.ledger import statements
 from artifact_sync.ledger.columns import AnyText, Moment, Names
 from artifact_sync.ledger.migrate import version
 from artifact_sync.ledger.schema import metadata
 from artifact_sync.ledger.statement import Statement
+from artifact_sync.ledger.statements import STATEMENTS
+from artifact_sync.ledger.written import Change
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sqlalchemy.sql import ClauseElement
     from sqlalchemy.types import TypeEngine
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
@@ -37,16 +38,14 @@ _HEAD = '''"""The ledger's statements as SQLite is told them. Made by ``freeze``
 from __future__ import annotations
 
 from artifact_sync.ledger.statement import Statement
+from artifact_sync.ledger.statements import STATEMENTS
+from artifact_sync.ledger.written import Change
 '''
 
 
 def frozen() -> dict[str, Statement]:
     """Every statement of ``statements``, by its name."""
-    return {
-        name: _frozen(name, it)
-        for name, it in vars(statements).items()
-        if isinstance(it, ClauseElement | statements.Change) and not name.startswith("_")
-    }
+    return {name: _frozen(name, it) for name, it in STATEMENTS.items()}
 
 
 def tables() -> dict[str, tuple[str, ...]]:
@@ -62,7 +61,7 @@ def tables() -> dict[str, tuple[str, ...]]:
 
 
 def _frozen(name: str, written: Any) -> Statement:
-    statement, columns = written if isinstance(written, statements.Change) else (written, None)
+    statement, columns = written if isinstance(written, Change) else (written, None)
     compiled = statement.compile(dialect=_DIALECT, column_keys=columns and [*columns])
     # SQLAlchemy says OFFSET 0, as a value of its own, where none is given
     names = [key for key in compiled.positiontup or () if not key.startswith("param_")]

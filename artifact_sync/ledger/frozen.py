@@ -4,36 +4,6 @@ from __future__ import annotations
 
 from artifact_sync.ledger.statement import Statement
 
-artifacts = Statement(
-    "artifacts",
-    "",
-    "",
-    "",
-)
-meta = Statement(
-    "meta",
-    "",
-    "",
-    "",
-)
-passes = Statement(
-    "passes",
-    "",
-    "",
-    "",
-)
-repositories = Statement(
-    "repositories",
-    "",
-    "",
-    "",
-)
-runs = Statement(
-    "runs",
-    "",
-    "",
-    "",
-)
 META = Statement(
     "META",
     'SELECT meta.value FROM meta WHERE meta."key" = ?',
@@ -291,6 +261,88 @@ ADD = Statement(
         "runs.last_mirrored) WHERE runs.id = ?"
     ),
     ("by_wanted by_pending by_mirrored by_failed by_gone by_refused by_bytes at_last:moment this"),
+    "",
+)
+SETTLED_TOTALS = Statement(
+    "SETTLED_TOTALS",
+    (
+        "SELECT count(*) AS count_1, coalesce(sum(runs.kept), 0) AS coalesce_1 FROM runs "
+        "WHERE runs.repo_id = ? AND runs.settled_for = ? AND runs.kept IS NOT NULL AND "
+        "(runs.created_at IS NULL OR runs.created_at >= ?)"
+    ),
+    "repo_id selection:text since:moment",
+    "- -",
+)
+ALL_TOTALS = Statement(
+    "ALL_TOTALS",
+    (
+        "SELECT repositories.id, repositories.org, repositories.repo, repositories.last_pass,"
+        " repositories.last_complete, repositories.last_error, (SELECT runs_1.run FROM runs "
+        "AS runs_1 WHERE runs_1.repo_id = repositories.id ORDER BY runs_1.number DESC, "
+        "runs_1.id DESC LIMIT 1) AS anon_1, count(runs.id) AS count_1, sum(CASE WHEN "
+        "(runs.settled_for != '') THEN 1 ELSE 0 END) AS sum_1, sum(runs.bytes) AS sum_2, "
+        "max(runs.last_mirrored) AS max_1, sum(runs.wanted) AS sum_3, sum(runs.pending) AS "
+        "sum_4, sum(runs.mirrored) AS sum_5, sum(runs.failed) AS sum_6, sum(runs.gone) AS "
+        "sum_7, sum(runs.refused) AS sum_8 FROM repositories LEFT OUTER JOIN runs ON "
+        "repositories.id = runs.repo_id GROUP BY repositories.id"
+    ),
+    "",
+    "- :text :text :moment :moment :text :text - - - :moment - - - - - -",
+)
+TOTALS = Statement(
+    "TOTALS",
+    (
+        "SELECT repositories.id, repositories.org, repositories.repo, repositories.last_pass,"
+        " repositories.last_complete, repositories.last_error, (SELECT runs_1.run FROM runs "
+        "AS runs_1 WHERE runs_1.repo_id = repositories.id ORDER BY runs_1.number DESC, "
+        "runs_1.id DESC LIMIT 1) AS anon_1, count(runs.id) AS count_1, sum(CASE WHEN "
+        "(runs.settled_for != '') THEN 1 ELSE 0 END) AS sum_1, sum(runs.bytes) AS sum_2, "
+        "max(runs.last_mirrored) AS max_1, sum(runs.wanted) AS sum_3, sum(runs.pending) AS "
+        "sum_4, sum(runs.mirrored) AS sum_5, sum(runs.failed) AS sum_6, sum(runs.gone) AS "
+        "sum_7, sum(runs.refused) AS sum_8 FROM repositories LEFT OUTER JOIN runs ON "
+        "repositories.id = runs.repo_id WHERE repositories.org = ? AND repositories.repo = ? "
+        "GROUP BY repositories.id"
+    ),
+    "of_org:text of_repo:text",
+    "- :text :text :moment :moment :text :text - - - :moment - - - - - -",
+)
+BEGIN_PASS = Statement(
+    "BEGIN_PASS",
+    (
+        "INSERT INTO passes (repo_id, began, runs, found, downloaded, kept, failed, pending, "
+        "bytes, complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ),
+    "repo_id began:moment runs found downloaded kept failed pending bytes complete:flag",
+    "",
+)
+END_PASS = Statement(
+    "END_PASS",
+    (
+        "UPDATE passes SET ended=?, runs=?, found=?, downloaded=?, kept=?, failed=?, "
+        "pending=?, bytes=?, complete=?, exit_code=? WHERE passes.id = ?"
+    ),
+    ("ended:moment runs found downloaded kept failed pending bytes complete:flag exit_code this"),
+    "",
+)
+REPO_OF_PASS = Statement(
+    "REPO_OF_PASS",
+    "SELECT passes.repo_id FROM passes WHERE passes.id = ?",
+    "this",
+    "-",
+)
+OLD_PASS = Statement(
+    "OLD_PASS",
+    (
+        "SELECT passes.id FROM passes WHERE passes.repo_id = ? ORDER BY passes.id DESC LIMIT "
+        "1 OFFSET 1000"
+    ),
+    "repo_id",
+    "-",
+)
+FORGET_PASSES = Statement(
+    "FORGET_PASSES",
+    "DELETE FROM passes WHERE passes.repo_id = ? AND passes.id <= ?",
+    "repo_id last",
     "",
 )
 KNOWN_ARTIFACTS = Statement(
@@ -567,88 +619,6 @@ NEWEST_ERROR = Statement(
     ),
     "repo_id",
     ":text",
-)
-SETTLED_TOTALS = Statement(
-    "SETTLED_TOTALS",
-    (
-        "SELECT count(*) AS count_1, coalesce(sum(runs.kept), 0) AS coalesce_1 FROM runs "
-        "WHERE runs.repo_id = ? AND runs.settled_for = ? AND runs.kept IS NOT NULL AND "
-        "(runs.created_at IS NULL OR runs.created_at >= ?)"
-    ),
-    "repo_id selection:text since:moment",
-    "- -",
-)
-ALL_TOTALS = Statement(
-    "ALL_TOTALS",
-    (
-        "SELECT repositories.id, repositories.org, repositories.repo, repositories.last_pass,"
-        " repositories.last_complete, repositories.last_error, (SELECT runs_1.run FROM runs "
-        "AS runs_1 WHERE runs_1.repo_id = repositories.id ORDER BY runs_1.number DESC, "
-        "runs_1.id DESC LIMIT 1) AS anon_1, count(runs.id) AS count_1, sum(CASE WHEN "
-        "(runs.settled_for != '') THEN 1 ELSE 0 END) AS sum_1, sum(runs.bytes) AS sum_2, "
-        "max(runs.last_mirrored) AS max_1, sum(runs.wanted) AS sum_3, sum(runs.pending) AS "
-        "sum_4, sum(runs.mirrored) AS sum_5, sum(runs.failed) AS sum_6, sum(runs.gone) AS "
-        "sum_7, sum(runs.refused) AS sum_8 FROM repositories LEFT OUTER JOIN runs ON "
-        "repositories.id = runs.repo_id GROUP BY repositories.id"
-    ),
-    "",
-    "- :text :text :moment :moment :text :text - - - :moment - - - - - -",
-)
-TOTALS = Statement(
-    "TOTALS",
-    (
-        "SELECT repositories.id, repositories.org, repositories.repo, repositories.last_pass,"
-        " repositories.last_complete, repositories.last_error, (SELECT runs_1.run FROM runs "
-        "AS runs_1 WHERE runs_1.repo_id = repositories.id ORDER BY runs_1.number DESC, "
-        "runs_1.id DESC LIMIT 1) AS anon_1, count(runs.id) AS count_1, sum(CASE WHEN "
-        "(runs.settled_for != '') THEN 1 ELSE 0 END) AS sum_1, sum(runs.bytes) AS sum_2, "
-        "max(runs.last_mirrored) AS max_1, sum(runs.wanted) AS sum_3, sum(runs.pending) AS "
-        "sum_4, sum(runs.mirrored) AS sum_5, sum(runs.failed) AS sum_6, sum(runs.gone) AS "
-        "sum_7, sum(runs.refused) AS sum_8 FROM repositories LEFT OUTER JOIN runs ON "
-        "repositories.id = runs.repo_id WHERE repositories.org = ? AND repositories.repo = ? "
-        "GROUP BY repositories.id"
-    ),
-    "of_org:text of_repo:text",
-    "- :text :text :moment :moment :text :text - - - :moment - - - - - -",
-)
-BEGIN_PASS = Statement(
-    "BEGIN_PASS",
-    (
-        "INSERT INTO passes (repo_id, began, runs, found, downloaded, kept, failed, pending, "
-        "bytes, complete) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ),
-    "repo_id began:moment runs found downloaded kept failed pending bytes complete:flag",
-    "",
-)
-END_PASS = Statement(
-    "END_PASS",
-    (
-        "UPDATE passes SET ended=?, runs=?, found=?, downloaded=?, kept=?, failed=?, "
-        "pending=?, bytes=?, complete=?, exit_code=? WHERE passes.id = ?"
-    ),
-    ("ended:moment runs found downloaded kept failed pending bytes complete:flag exit_code this"),
-    "",
-)
-REPO_OF_PASS = Statement(
-    "REPO_OF_PASS",
-    "SELECT passes.repo_id FROM passes WHERE passes.id = ?",
-    "this",
-    "-",
-)
-OLD_PASS = Statement(
-    "OLD_PASS",
-    (
-        "SELECT passes.id FROM passes WHERE passes.repo_id = ? ORDER BY passes.id DESC LIMIT "
-        "1 OFFSET 1000"
-    ),
-    "repo_id",
-    "-",
-)
-FORGET_PASSES = Statement(
-    "FORGET_PASSES",
-    "DELETE FROM passes WHERE passes.repo_id = ? AND passes.id <= ?",
-    "repo_id last",
-    "",
 )
 TABLES = {
     "meta": (

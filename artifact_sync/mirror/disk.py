@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import secrets
-import shutil
 import stat
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -38,7 +36,6 @@ from artifact_sync.mirror.together import Together
 from artifact_sync.mirror.tree import InTheWay, Tree, split
 from artifact_sync.mirror.written import Written
 from artifact_sync.model import MirrorPath
-from artifact_sync.ports import Found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -48,7 +45,7 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.folders import Folder
     from artifact_sync.mirror.replacing import Replaceable
     from artifact_sync.mirror.tree import Parts
-    from artifact_sync.ports import Chunk
+    from artifact_sync.ports import Chunk, Found
     from artifact_sync.settings import Durability
 
     _Staged = tuple[Folder, str]
@@ -114,18 +111,14 @@ class DiskMirror:
             found = self._look(split(path))
         if found is None:
             return None
+        from artifact_sync.ports import Found  # noqa: PLC0415 - its Protocols are slow to make
+
         return Found(_kind(found), found.st_size, max(found.st_mtime, found.st_ctime))
 
     def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
         """Sizes of the files that stand at many places; see ``ports.Mirror``."""
-        sizes: dict[MirrorPath, int] = {}
         with self._errors(str(self.root)):
-            for folder, names in self._tree.each(paths):
-                for name, path in names:
-                    found = folder.look(name)
-                    if found is not None and stat.S_ISREG(found.st_mode):
-                        sizes[path] = found.st_size
-        return sizes
+            return self._tree.sizes(paths)
 
     def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
         """Put a staged file into its place; see ``ports.Mirror``."""
@@ -233,7 +226,9 @@ class DiskMirror:
         """Bytes free for this user; see ``ports.Mirror``."""
         self.check()
         with self._errors(str(self.root)):
-            return shutil.disk_usage(self.root).free
+            from shutil import disk_usage  # noqa: PLC0415 - who only looks has no use for it
+
+            return disk_usage(self.root).free
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
@@ -243,7 +238,7 @@ class DiskMirror:
     @contextmanager
     def _staged(self, make: Callable[[Folder, str], object]) -> Iterator[_Staged]:
         """Something complete in staging; taken away again unless it gets its place."""
-        name = f"{secrets.token_hex(8)}.new"
+        name = f"{os.urandom(8).hex()}.new"
         with self._tree.existing(_STAGED) as staging:
             try:
                 make(staging, name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -58,8 +57,10 @@ def disk_error(error: OSError, what: str, root: Path | None = None) -> DiskError
 def _how_much(root: Path | None) -> str:
     if root is None:
         return ""
+    from shutil import disk_usage  # noqa: PLC0415 - only for this message
+
     try:
-        return f" in {root} ({shutil.disk_usage(root).free:,} bytes are free)"
+        return f" in {root} ({disk_usage(root).free:,} bytes are free)"
     except OSError:
         return f" in {root}"
 

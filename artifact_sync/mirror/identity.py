@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ _FORM = re.compile(r"[0-9a-f]{32}")
 
 def new_id() -> str:
     """An id that no other mirror has."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 def read_id(root: Path) -> str | None:

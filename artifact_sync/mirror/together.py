@@ -113,14 +113,13 @@ class Together:
             return  # each is settled by itself, which makes room
 
     def _take(self, folder: Folder, staging: Folder, it: _Small) -> bool:
-        try:
+        """Whether the name was free; then it is taken."""
+        with self._guarded(it), suppress(FileExistsError):
             folder.take(it.parts[-1], staging, it.name, fresh=True)
-        except FileExistsError:
-            return False
-        it.name = ""
-        # at once: while the folder is synced somebody may change the file
-        self.note(it.path, folder.look(it.parts[-1]))
-        return True
+            it.name = ""
+            # at once: while the folder is synced somebody may change the file
+            self.note(it.path, folder.look(it.parts[-1]))
+        return not it.name
 
     @contextmanager
     def _guarded(self, *members: _Small) -> Iterator[None]:

@@ -5,6 +5,7 @@ What happens to a thing that stands in the way is the caller's to decide.
 
 from __future__ import annotations
 
+import stat
 import threading
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -182,22 +183,23 @@ class Tree:
         if self.durable:
             folder.sync()
 
-    def each(self, paths: Iterable[_Path]) -> Iterator[tuple[Folder, list[tuple[str, _Path]]]]:
-        """The folders of these paths that are there, each opened once, with the names in it.
-
-        A folder is open until the next one is asked for. Paths are looked through as by ``split``.
-        """
+    def sizes(self, paths: Iterable[_Path]) -> dict[_Path, int]:
+        """The sizes of the regular files at these paths, each folder opened once."""
         folders: dict[str, list[tuple[str, _Path]]] = {}
         for path in paths:
             above, _, name = path.rpartition("/")
             folders.setdefault(above, []).append((name, path))
+        sizes: dict[_Path, int] = {}
         with ExitStack() as closing:
             way = Way(self._top())
             closing.callback(way.leave, 0)
             for parts, names in sorted(map(_checked, folders.values())):
                 folder = way.to(parts)
-                if folder is not None:
-                    yield folder, names
+                for name, path in names:
+                    found = folder.look(name) if folder is not None else None
+                    if found is not None and stat.S_ISREG(found.st_mode):
+                        sizes[path] = found.st_size
+        return sizes
 
     def files(self, below: Parts, skip: frozenset[str] = frozenset()) -> Iterator[str]:
         """Paths of everything below a folder but folders, ordered as text; lazily.

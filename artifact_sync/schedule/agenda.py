@@ -140,8 +140,11 @@ class Agenda:
         if entry is None or entry.turn is None or entry.began is None:
             return ()
         suspects = frozenset(self.outage.suspicions)
-        old = self.outage.outdated(entry.began.monotonic) and ended.verdict in SERVICE
-        voice = self._voice(entry, entry.began)
+        troubled = ended.verdict in SERVICE
+        old = troubled and self.outage.outdated(entry.began.monotonic)
+        # what the others are is asked only where it matters: there may be thousands of them
+        plain = Voice(repo, entry.began.monotonic)
+        voice = self._voice(entry, entry.began) if troubled else plain
         notices = () if old else self.outage.heard(voice, ended, moment)
         entry.over(ended, moment.monotonic)
         notices = (

@@ -7,22 +7,22 @@ comes, or does not come, is left to the client that knows redirects, proxies, re
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from time import monotonic
+from threading import Timer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from artifact_sync.errors import ConfigError
+from artifact_sync.source.trust import trusted
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from ssl import SSLContext
     from typing import BinaryIO
 
     from artifact_sync.model import RepoName
@@ -59,7 +59,7 @@ def brief_mark(service: Service, repo: RepoName) -> str:
     """``Source.mark``, or ``NoBriefAnswer``. Blocking, for some seconds at the most."""
     try:
         return sha256(_asked(service, repo)).hexdigest()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         raise NoBriefAnswer from error
 
 
@@ -78,11 +78,13 @@ def _asked(service: Service, repo: RepoName) -> bytes:
         "Connection: close",
         *([f"Authorization: Bearer {_sendable(service.token)}"] if service.token else []),
     ]
-    limit = monotonic() + _PATIENCE
-    with _connected(service, url.scheme, url.hostname, url.port) as channel:
+    with (
+        _connected(service, url.scheme, url.hostname, url.port) as channel,
+        _given(_PATIENCE, channel),
+    ):
         channel.sendall(("\r\n".join(head) + "\r\n\r\n").encode("ascii"))
         with channel.makefile("rb") as answer:
-            return _body(answer, limit)
+            return _body(answer)
 
 
 def _sendable(token: str) -> str:
@@ -96,7 +98,7 @@ def _sendable(token: str) -> str:
 def _connected(
     service: Service, scheme: str, host: str, port: int | None
 ) -> Iterator[socket.socket]:
-    tls = _trust(service.ca_bundle) if scheme == "https" else None
+    tls = trusted(service.ca_bundle).context() if scheme == "https" else None
     # as bytes: for a text, Python imports what encodes names of other scripts
     name: Any = host.encode("ascii")
     address = name, port or {"http": 80, "https": 443}[scheme]
@@ -108,26 +110,29 @@ def _connected(
             yield encrypted
 
 
-def _trust(ca_bundle: Path | None) -> SSLContext:
-    """Whom the API's client trusts, too; see ``transport.tls_context``."""
-    import ssl  # noqa: PLC0415 - slow, and of no use on this machine's own address
+@contextmanager
+def _given(seconds: float, channel: socket.socket) -> Iterator[None]:
+    """Break the exchange off after so long: one that drips answers each look in time."""
 
-    if ca_bundle is not None:
-        return ssl.create_default_context(cafile=ca_bundle)
-    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if file or folder:
-        return ssl.create_default_context(cafile=file, capath=None if file else folder)
-    import certifi  # noqa: PLC0415 - for this alone
+    def end() -> None:
+        with suppress(OSError):
+            channel.shutdown(socket.SHUT_RDWR)
 
-    return ssl.create_default_context(cafile=certifi.where())
+    timer = Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
-def _body(answer: BinaryIO, limit: float) -> bytes:
-    status = _line(answer, limit).split(maxsplit=2)
+def _body(answer: BinaryIO) -> bytes:
+    status = _line(answer).split(maxsplit=2)
     if status[:2] != [b"HTTP/1.1", b"200"]:
         raise ValueError("no plain answer")
     fields: dict[bytes, bytes] = {}
-    while line := _line(answer, limit):
+    while line := _line(answer):
         name, colon, value = line.partition(b":")
         if not colon or (name.lower() in fields and name.lower() in _FRAMING):
             raise ValueError("no plain answer")
@@ -136,40 +141,40 @@ def _body(answer: BinaryIO, limit: float) -> bytes:
         raise ValueError("no plain answer")
     coding, length = fields.get(b"transfer-encoding"), fields.get(b"content-length")
     if coding is None and length is not None and length.isdigit():
-        return _exactly(answer, int(length), limit)
+        return _exactly(answer, int(length))
     if coding == b"chunked" and length is None:
-        return b"".join(_chunks(answer, limit))
+        return b"".join(_chunks(answer))
     raise ValueError("no plain answer")
 
 
 _FRAMING = (b"content-length", b"transfer-encoding", b"content-encoding")
 
 
-def _line(answer: BinaryIO, limit: float) -> bytes:
+def _line(answer: BinaryIO) -> bytes:
     line = answer.readline(_LINE)
-    if not line.endswith(b"\r\n") or monotonic() > limit:
+    if not line.endswith(b"\r\n"):
         raise ValueError("no plain answer")
     return line[:-2]
 
 
-def _chunks(answer: BinaryIO, limit: float) -> Iterator[bytes]:
+def _chunks(answer: BinaryIO) -> Iterator[bytes]:
     taken = 0
-    while size := int(_line(answer, limit).partition(b";")[0], 16):
+    while size := int(_line(answer).partition(b";")[0], 16):
         taken += size
         if size < 0 or taken > _LONGEST:
             raise ValueError("a long answer")
-        yield _exactly(answer, size, limit)
-        if _line(answer, limit):
+        yield _exactly(answer, size)
+        if _line(answer):
             raise ValueError("no plain answer")
-    while _line(answer, limit):
+    while _line(answer):
         pass
 
 
-def _exactly(answer: BinaryIO, size: int, limit: float) -> bytes:
+def _exactly(answer: BinaryIO, size: int) -> bytes:
     content = bytearray()
     while len(content) < size <= _LONGEST:
         block = answer.read1(min(size - len(content), _LINE))  # type: ignore[attr-defined]
-        if not block or monotonic() > limit:
+        if not block:
             raise ValueError("no plain answer")
         content += block
     if len(content) != size:

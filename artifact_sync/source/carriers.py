@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from artifact_sync.source.trust import Trust
 
 
+_SLOWER = (
+    "downloads go by httpx, which is slower: the client in Rust is not there, which"
+    " pip install 'artifact-sync[fast]' brings where it has a wheel"
+)
+
+
 class Carriers:
     """The carriers, first the one to be preferred. ``aclose`` them; the client is its owner's."""
 
@@ -62,8 +68,7 @@ class Carriers:
         if self._settings.proxy is None and not _environments_proxy():
             self._fast = await asyncio.to_thread(self._made_fast)
             if self._fast is None:
-                word = "pyreqwest can't be used on this system: downloads go by httpx, slower"
-                self._observer.notify(Noticed(word))
+                self._observer.notify(Noticed(_SLOWER))
         self._made = [self._httpx] if self._fast is None else [self._fast, self._httpx]
 
     def _made_fast(self) -> RustCarrier | None:

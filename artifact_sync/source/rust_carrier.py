@@ -10,6 +10,7 @@ to have all of its memory at hand from the beginning.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import contextmanager
 from datetime import timedelta
@@ -103,7 +104,7 @@ class RustCarrier:
     async def aclose(self) -> None:
         """Close the connections, and wait until the library's thread has nothing to do with us."""
         await self._client.close()
-        _come_to_rest()
+        await asyncio.to_thread(_come_to_rest)
 
 
 class _Crowd:

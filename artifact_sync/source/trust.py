@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import ConfigError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -30,6 +30,8 @@ class Trust:
 
     def context(self) -> ssl.SSLContext:
         """For Python's TLS. Takes tens of milliseconds. ``ConfigError`` when it can't be read."""
+        import ssl  # noqa: PLC0415 - slow, and of no use where all is in the clear
+
         try:
             return ssl.create_default_context(cafile=self.file, capath=self.folder)
         except OSError as error:  # ssl.SSLError is one

@@ -13,7 +13,8 @@ from artifact_sync.model import RepoName
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.brief import NoBriefAnswer, Service, brief_mark, goes_straight
 from artifact_sync.source.sourcecraft import SourceCraft
-from artifact_sync.source.transport import TransportSettings, api_client, tls_context
+from artifact_sync.source.transport import TransportSettings, api_client
+from artifact_sync.source.trust import trusted
 
 REPO = RepoName("org", "re%po~x")
 TOKEN = "pv1_t0psecret"
@@ -56,7 +57,7 @@ def test_it_asks_what_the_client_asks_and_hears_the_same_mark(prefix: str, token
         async with serving(script) as server:
             settings = TransportSettings(server.origin + prefix, token)
             manners = Manners(token=token)
-            async with api_client(settings, tls_context(None)) as client:
+            async with api_client(settings, trusted(None).context()) as client:
                 source = SourceCraft(client, manners, Surroundings(FakeClock(), Random(1)))  # noqa: S311 - jitter
                 mark = await source.mark(REPO)
             brief = await asyncio.to_thread(
@@ -109,6 +110,24 @@ def test_any_other_answer_is_none(reply: bytes) -> None:
 
 def test_a_service_that_says_nothing_is_not_waited_for_long() -> None:
     assert asked(b"", close=False)[0] is None
+
+
+def test_a_service_that_drips_is_not_waited_for_long() -> None:
+    """Each byte comes in time, and there is no end of them."""
+
+    async def script(_, writer) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nX: ")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+
+    async def main() -> None:
+        async with serving(script) as server, asyncio.timeout(20):
+            with pytest.raises(NoBriefAnswer):
+                await asyncio.to_thread(brief_mark, Service(server.origin), REPO)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize(

@@ -238,7 +238,7 @@ def open_folder():
 
 
 READ = """
-import asyncio, os, sys
+import asyncio, os, shutil, sys  # shutil: what the message of a failure needs, see below
 from pathlib import Path
 from artifact_sync.errors import ArtifactSyncError
 from artifact_sync.ledger import open_ledger

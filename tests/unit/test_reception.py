@@ -10,7 +10,7 @@ import pytest
 
 from artifact_sync.answer import Body
 from artifact_sync.errors import Cut, NoSpace, RangeMismatch
-from artifact_sync.gathering import SMALL as BLOCK
+from artifact_sync.gathering import Gathering
 from artifact_sync.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.offload import Offload
 from artifact_sync.reception import Reception, Tools, Wanted
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
+BLOCK = Gathering().block  # of the only body there is
 CONTENT = bytes(range(256)) * (5 * BLOCK // 256)
 IDENTITY = Identity(Validator('"e"'), len(CONTENT))
 PLENTY = 8 << 20  # so little that every block is measured for
@@ -117,7 +118,7 @@ def test_what_came_before_a_cancellation_is_staged_to_the_last_byte(tmp_path: Pa
 
 def test_a_body_that_ends_early_in_order_is_a_cut(tmp_path: Path) -> None:
     async def work(reception: Reception) -> None:
-        with pytest.raises(Cut, match="2,000 of 2,621,440 bytes"):
+        with pytest.raises(Cut, match="2,000 of 5,242,880 bytes"):
             await reception.receive(body_of(*blocks(2000)))
 
     assert received(tmp_path, Disk(), work) == CONTENT[:2000]

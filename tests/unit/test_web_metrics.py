@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from web_trial import FakeClock
 

@@ -1,0 +1,146 @@
+"""What small files share, and what they do not: room, staging, the outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from artifact_sync.checksums import Claim
+from artifact_sync.errors import DiskError, IntegrityFailure, NoSpace
+from artifact_sync.gathering import SMALL, Gathering
+from artifact_sync.leftovers import Leftovers
+from artifact_sync.mirror.disk import DiskMirror
+from artifact_sync.model import ArtifactKey, MirrorPath, Strength
+from artifact_sync.slots import AllSlots, Hold
+from artifact_sync.small import Small, SmallFiles
+from artifact_sync.space import Space
+from artifact_sync.staging import Identity, Staged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MIB = 1 << 20
+
+
+def small(mirror: DiskMirror, name: str, *chunks: bytes, wrong: bool = False) -> Small:
+    key = ArtifactKey("acme", "shop", "1", "w", "t", "c", name)
+    content = b"".join(chunks)
+    sha256 = hashlib.sha256(content + b"!" * wrong).digest()
+    claim = Claim("repr-digest:sha-256", "sha-256", sha256)
+    identity = Identity(total=len(content), claims=(claim,))
+    place = MirrorPath(f"acme/shop/1/w/t/c/{name}")
+    return Small(chunks, identity, place, (), Staged(mirror.staging, key, ""))
+
+
+def test_each_has_its_own_outcome(tmp_path: Path) -> None:
+    mirror = DiskMirror(tmp_path)
+    (tmp_path / "acme/shop/1/w/t/c").mkdir(parents=True)
+    (tmp_path / "acme/shop/1/w/t/c/taken").write_bytes(b"a stranger")
+    files = [
+        small(mirror, "one", b"o", b"ne"),
+        small(mirror, "wrong", b"w", wrong=True),
+        small(mirror, "taken", b"taken"),
+        small(mirror, "x" * 300, b"too long a name"),
+        small(mirror, "empty"),
+    ]
+    one, wrong, taken, long, empty = SmallFiles(mirror, Space(mirror.free))(files)
+    assert isinstance(wrong, IntegrityFailure)
+    assert isinstance(long, DiskError)
+    assert not isinstance(one, Exception)
+    assert (one[0].size, one[0].strength, one[1]) == (3, Strength.DIGEST, None)
+    assert not isinstance(taken, Exception)
+    assert taken[1] is not None
+    assert (tmp_path / taken[1]).read_bytes() == b"a stranger"
+    assert not isinstance(empty, Exception)
+    there = {path.name: path.read_bytes() for path in (tmp_path / "acme/shop/1/w/t/c").iterdir()}
+    assert there == {"one": b"one", "taken": b"taken", "empty": b""}
+    assert list(mirror.staging.iterdir()) == []
+
+
+def test_room_is_measured_rarely_where_there_is_plenty_and_always_where_there_is_little() -> None:
+    measured = []
+
+    def free(left: int) -> int:
+        measured.append(left)
+        return left
+
+    plenty = Space(lambda: free(1 << 40))
+    for _ in range(100):
+        plenty.take(MIB)
+    assert len(measured) <= 3
+    measured.clear()
+    little = Space(lambda: free(3 * MIB))
+    for _ in range(5):
+        little.take(MIB)
+    assert len(measured) == 5
+    with pytest.raises(NoSpace, match="3 MiB are free"):
+        little.take(3 * MIB)
+
+
+def test_what_is_promised_without_a_measurement_is_a_part_of_the_room() -> None:
+    space = Space(lambda: 17 * MIB)  # a MiB of it is never given away
+    space.take(0)
+    assert space.known(MIB)
+    assert not space.known(1)
+
+
+def test_nothing_is_thought_to_be_staged_but_what_was_left() -> None:
+    left = Leftovers({"a"})
+    assert (bool(left), left.may_hold("a"), left.may_hold("b")) == (True, True, False)
+    left.note("a", there=False)
+    assert not left
+    left.note("b", there=True)
+    assert left.may_hold("b")
+    unknown = Leftovers()
+    unknown.note("a", there=False)
+    assert unknown.may_hold("a")
+
+
+def test_a_staged_file_that_nobody_knew_of_makes_room_for_a_new_one(tmp_path: Path) -> None:
+    key = ArtifactKey("o", "r", "1", "w", "t", "c", "a")
+    staged = Staged(tmp_path, key, "")
+    staged.begin(Identity())
+    staged.shelve()
+    again = Staged(tmp_path, key, "")
+    again.there = False
+    again.begin(Identity())
+    again.write(b"new")
+    again.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_more_bodies_come_the_less_each_gathers() -> None:
+    gathering = Gathering()
+    assert gathering.block == MIB
+    with gathering, gathering, gathering, gathering:
+        assert gathering.block == MIB
+        with gathering, gathering, gathering, gathering:
+            assert gathering.block == MIB // 2
+            with gathering:
+                assert gathering.block >= SMALL
+    assert gathering.block == MIB
+
+
+def test_a_slot_can_be_given_back_and_taken_again() -> None:
+    async def story() -> None:
+        slots = AllSlots(1)
+        first, second = Hold(slots), Hold(slots)
+        await first.take()
+        await first.take()
+        waiting = asyncio.create_task(second.take())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        first.give()
+        first.give()
+        await waiting
+        again = asyncio.create_task(first.take())
+        await asyncio.sleep(0)
+        assert not again.done()
+        second.give()
+        await again
+        first.give()
+
+    asyncio.run(story())
