@@ -5,13 +5,14 @@ What is done, and in how many threads, is the caller's to say.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from artifact_sync.offload import Firm, settle
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Sequence
 
     from artifact_sync.offload import Offload
@@ -37,31 +38,34 @@ class Batches(Generic[T, R]):
         self._at_once = at_once
         self._largest = largest
         self._waiting: deque[tuple[T, asyncio.Future[R]]] = deque()
-        self._draining = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._running = 0
 
     async def __call__(self, item: T) -> R:
         """Have an item done; its outcome."""
         outcome: Firm[R] = Firm()
         self._waiting.append((item, outcome))
-        if self._draining < self._at_once:
-            self._draining += 1
-            task = asyncio.get_running_loop().create_task(self._drain())
-            self._tasks.add(task)  # the loop keeps none alive
-            task.add_done_callback(self._tasks.discard)
+        if self._running < self._at_once:
+            self._begin()
         return await outcome
 
-    async def _drain(self) -> None:
-        while self._waiting:
-            count = min(len(self._waiting), self._largest)
-            batch = [self._waiting.popleft() for _ in range(count)]
-            await self._carry_out(batch)
-        self._draining -= 1  # in one step with the look: what comes now begins another
+    def _begin(self) -> None:
+        """Have what waits done, or as much of it as one call may do."""
+        count = min(len(self._waiting), self._largest)
+        batch = [self._waiting.popleft() for _ in range(count)]
+        work = self._offload.start(self._work, [item for item, _ in batch])
+        self._running += 1
+        # no task: one could be cancelled, and nobody who waits would ever hear of it
+        work.add_done_callback(partial(self._done, batch))
 
-    async def _carry_out(self, batch: Sequence[tuple[T, asyncio.Future[R]]]) -> None:
-        try:
-            outcomes = await self._offload(self._work, [item for item, _ in batch])
-        except Exception as error:  # noqa: BLE001 - every waiter is to hear of it
-            outcomes = [error] * len(batch)
+    def _done(
+        self,
+        batch: Sequence[tuple[T, asyncio.Future[R]]],
+        work: asyncio.Future[Sequence[R | Exception]],
+    ) -> None:
+        self._running -= 1
+        error = work.exception()
+        outcomes = work.result() if error is None else [error] * len(batch)
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             settle(future, outcome)
+        if self._waiting and self._running < self._at_once:
+            self._begin()

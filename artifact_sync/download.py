@@ -87,7 +87,7 @@ class _Transfer:
     async def run(self) -> Fetched:
         tools = self._tools
         if not tools.space.known(0):  # before a request is made for what there is no room for
-            await tools.offload(tools.space.take, 0)
+            await tools.offload(tools.space.look)
         vouched = await tools.offload(self._recover) if self.staged.there else None
         if vouched is not None:
             return self._fetched(vouched, None, self.staged.identity)

@@ -206,8 +206,7 @@ class Reception:
         return publish_staged(self._tools, self._wanted, self._staged)
 
     def _write(self, chunks: list[Chunk]) -> None:
-        self._tools.space.take(sum(map(len, chunks)))
-        with disk_errors("staging"):
+        with self._tools.space.taken(sum(map(len, chunks))), disk_errors("staging"):
             if not self._begun:
                 self._staged.begin(self._body.identity)
                 self._begun = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,24 +48,26 @@ class SmallFiles:
         """An outcome a file: ``IntegrityFailure`` and ``DiskError`` are its own alone."""
         outcomes: list[Published | Exception] = []
         sound: list[tuple[Chunk, MirrorPath]] = []
-        for file in files:
-            content = file.chunks[0] if len(file.chunks) == 1 else b"".join(file.chunks)
-            try:
-                outcomes.append((self._judged(content, file), None))
-            except ArtifactSyncError as error:
-                outcomes.append(error)
-            else:
-                sound.append((content, file.path))
-        return _merged(outcomes, self.mirror.publish_all(sound) if sound else ())
+        with ExitStack() as room:
+            for file in files:
+                content = file.chunks[0] if len(file.chunks) == 1 else b"".join(file.chunks)
+                try:
+                    room.enter_context(self.space.taken(len(content)))
+                    outcomes.append((_judged(content, file), None))
+                except ArtifactSyncError as error:
+                    outcomes.append(error)
+                else:
+                    sound.append((content, file.path))
+            return _merged(outcomes, self.mirror.publish_all(sound) if sound else ())
 
-    def _judged(self, content: Chunk, file: Small) -> Vouched:
-        self.space.take(len(content))
-        hashes = Hashes(file.identity.algorithms)
-        hashes.update(content)
-        strength, evidence = judged(file.identity, file.claims, hashes)
-        with disk_errors("staging"):
-            file.staged.discard()
-        return Vouched(len(content), hashes.sha256, strength, evidence)
+
+def _judged(content: Chunk, file: Small) -> Vouched:
+    hashes = Hashes(file.identity.algorithms)
+    hashes.update(content)
+    strength, evidence = judged(file.identity, file.claims, hashes)
+    with disk_errors("staging"):
+        file.staged.discard()
+    return Vouched(len(content), hashes.sha256, strength, evidence)
 
 
 def judged(

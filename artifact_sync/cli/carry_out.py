@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +17,7 @@ from artifact_sync.model import Failure
 from artifact_sync.report import Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from artifact_sync.credentials import Token
     from artifact_sync.settings import Config
@@ -65,7 +67,8 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
 def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
     from artifact_sync.wiring.glance import glanced  # noqa: PLC0415 - only where it is asked for
 
-    report, left = glanced(config, wish, known)
+    with _heard():
+        report, left = glanced(config, wish, known)
     if left is not None:
         import asyncio  # noqa: PLC0415 - slow, and of no use where nothing is left to do
 
@@ -73,6 +76,20 @@ def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None
 
         report.add(asyncio.run(passed(config, left, manner, known)))
     return report
+
+
+@contextmanager
+def _heard() -> Iterator[None]:
+    """Let SIGTERM end what runs without an event loop as Ctrl-C does, in order and with a word."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print(report: Report, manner: Manner) -> None:

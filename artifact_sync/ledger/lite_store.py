@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.ledger import frozen
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from artifact_sync.ledger.statement import Connection
 
 _T = TypeVar("_T")
+
+_HURRY = 0.2
+"""Seconds that who is in a hurry waits for a lock, in which no signal is heard."""
 
 _COPIED = ("meta", "repositories", "runs", "passes")
 """What a rehearsal writes to. There may be a million artifacts, and it writes none."""
@@ -100,6 +104,8 @@ def _connect(place: Place, terms: Terms) -> sqlite3.Connection:
         make(place.file)
     elif not is_there(place.file):
         raise absent(place)
+    if terms.hurried:
+        place = replace(place, patience=_HURRY)
     return _opened(str(place.file), place, writing_pragmas(terms.durability))
 
 

@@ -7,6 +7,7 @@ whatever is written of a run that the listing did not say.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from artifact_sync.ledger import frozen
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from artifact_sync.ledger.transaction import Transaction
     from artifact_sync.model import RepoName
 
+_WRITTEN = re.compile(r"(?P<at>[0-9-]{10}T[0-9:.]{15}Z) (?P<vain>[0-9]{1,4}) (?P<text>.+)")
+"""What a mark is written as; anything else is none of ours."""
 _VAIN = 3
 """So many changes without a reason mean that the mark tells nothing."""
 
@@ -49,8 +52,8 @@ def _held(connection: Connection, repo_id: int | None) -> tuple[str, int, str] |
     value: str | None = connection.value(frozen.META, named=_key(repo_id))
     if value is None:
         return None
-    at, vain, text = value.split(" ", 2)
-    return at, int(vain), text
+    found = _WRITTEN.fullmatch(value)
+    return (found["at"], int(found["vain"]), found["text"]) if found else None
 
 
 def _key(repo_id: int | None) -> str:

@@ -27,6 +27,8 @@ class Terms:
     durability: Durability
     create: bool = True
     read_only: bool = False
+    hurried: bool = False
+    """Whoever meets another process's lock would rather know at once than wait."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ _PATIENCE = 3.0
 """Seconds for the whole exchange, and for each of its steps."""
 _LONGEST = 16 * 1024 * 1024
 _LINE = 64 * 1024
+_MOST_FIELDS = 100
 
 
 class NoBriefAnswer(Exception):
@@ -134,7 +135,8 @@ def _body(answer: BinaryIO) -> bytes:
     fields: dict[bytes, bytes] = {}
     while line := _line(answer):
         name, colon, value = line.partition(b":")
-        if not colon or (name.lower() in fields and name.lower() in _FRAMING):
+        twice = name.lower() in fields and name.lower() in _FRAMING
+        if not colon or twice or len(fields) >= _MOST_FIELDS:
             raise ValueError("no plain answer")
         fields[name.lower()] = value.strip().lower()
     if fields.get(b"content-encoding", b"identity") != b"identity":

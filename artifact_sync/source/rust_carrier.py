@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
 
@@ -23,14 +23,14 @@ from pyreqwest.client import ClientBuilder, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 
-from artifact_sync.errors import BadResponse
+from artifact_sync.errors import BadResponse, Stalled
 from artifact_sync.fields import content_length
 from artifact_sync.ports import Opened
 from artifact_sync.source.carrier import REDIRECTS, NotCarried, Redirected, framing
 from artifact_sync.source.rust_trouble import before_headers, within_body
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Awaitable, Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from pyreqwest.client import Client
@@ -52,15 +52,22 @@ _FEW = 4
 """... and so do many, for which there may be no memory: those of more answers are copied."""
 
 
+_ONE = frozenset({"content-length", "location"})
+"""Fields of which the first line counts; of lengths that differ hyper makes an error."""
+
 _environment = Lock()
+
+T = TypeVar("T")
 
 
 class RustCarrier:
     """Over a client of its own; ``aclose`` it."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, patience: float, *, tls: bool) -> None:
+        """``patience``: seconds without a byte. ``tls``: whether it may be trusted with https."""
         self._client = client
-        self._crowd = _Crowd()
+        self._crowd = _Crowd(patience)
+        self._tls = tls
 
     @classmethod
     def made(cls, settings: TransportSettings, trust: Trust, user_agent: str) -> RustCarrier:
@@ -78,13 +85,13 @@ class RustCarrier:
             .user_agent(user_agent)
             .default_headers({"Accept-Encoding": "identity"})
             .connect_timeout(patience)
-            .read_timeout(patience)
             .pool_idle_timeout(_KEEP_IDLE)
             .pool_max_idle_per_host(settings.jobs)
         )
         with _trusting(trust):
             try:
-                return cls(builder.build())
+                # OpenSSL goes by the names of a folder's files, and this library takes them all
+                return cls(builder.build(), settings.timeout, tls=trust.folder is None)
             except PyreqwestError as error:
                 raise OSError("no certificate authorities") from error
 
@@ -92,7 +99,7 @@ class RustCarrier:
         self, target: Target, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Opened] | None:
         """Send a GET; the contract is ``Carrier``'s."""
-        url = _exact(target.text)
+        url = _exact(target.text) if self._tls or target.scheme == "http" else None
         if url is None:
             return None
         request = self._client.get(url)
@@ -108,9 +115,10 @@ class RustCarrier:
 
 
 class _Crowd:
-    """How many answers are being read."""
+    """How many answers are being read, and for how long each of their bytes is waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float) -> None:
+        self.patience = patience
         self.size = 0
 
 
@@ -124,13 +132,12 @@ class _Sent:
 
     async def __aenter__(self) -> Opened:
         try:
-            response = await self._request.__aenter__()
-        except PyreqwestError as error:
-            raise before_headers(error, self._target.host) from None  # its text holds the link
-        try:
+            response = await self._answer()
             told = _told(response, self._target)
         except BaseException:
-            await self._request.__aexit__(None, None, None)
+            # an answer may have come although we were cancelled; if none has, it says RuntimeError
+            with suppress(PyreqwestError, RuntimeError):
+                await self._request.__aexit__(None, None, None)
             raise
         framed = framing(response.status, told)
         length = content_length(told.get("content-length")) if framed == "length" else None
@@ -140,7 +147,16 @@ class _Sent:
 
     async def __aexit__(self, *_: object) -> None:
         self._crowd.size -= 1
-        await self._request.__aexit__(None, None, None)
+        await _heeding(self._request.__aexit__(None, None, None))
+
+    async def _answer(self) -> Response:
+        try:
+            async with asyncio.timeout(2 * self._crowd.patience):  # for a connection, then for it
+                return await _heeding(self._request.__aenter__())
+        except PyreqwestError as error:
+            raise before_headers(error, self._target.host) from None  # its text holds the link
+        except TimeoutError:
+            raise Stalled(f"{self._target.host} sent no answer in time") from None
 
 
 class _Chunks:
@@ -162,15 +178,30 @@ class _Chunks:
         if self._left == 0:
             raise StopAsyncIteration
         try:
-            chunk = await self._reader.read_chunk()
+            # not the client's own limit: that goes on while nobody reads, as with a slow disk
+            async with asyncio.timeout(self._crowd.patience):
+                chunk = await _heeding(self._reader.read_chunk())
         except PyreqwestError as error:
             raise within_body(error, self._target.host) from None
+        except TimeoutError:
+            raise Stalled(f"{self._target.host} sent no byte in time") from None
         if chunk is None:
             raise StopAsyncIteration
         if self._left is not None:
             self._left -= len(chunk)
         lean = len(chunk) < _WHOLE or self._crowd.size > _FEW
         return bytes(chunk) if lean else memoryview(chunk)
+
+
+async def _heeding(work: Awaitable[T]) -> T:
+    """What it comes to, unless we are cancelled meanwhile: the library loses some cancellations."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        return await work
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
 
 
 def _exact(text: str) -> Url | None:
@@ -202,7 +233,7 @@ def _headers(response: Response) -> dict[str, str]:
         for name, value in response.headers.items():
             known = headers.get(name)
             joined = value if known is None else f"{known}, {value}"
-            headers[name] = value if name == "content-length" else joined  # hyper: they are equal
+            headers[name] = joined if name not in _ONE else known or value
     except ValueError:
         raise NotCarried from None
     return headers

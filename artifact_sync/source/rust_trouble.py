@@ -21,9 +21,9 @@ from artifact_sync.errors import (
     DownloadError,
     HostUnreachable,
     HostUntrusted,
-    LinkUnusable,
     Stalled,
 )
+from artifact_sync.source.carrier import NotCarried
 from artifact_sync.source.trouble import TRUST_HINT
 
 if TYPE_CHECKING:
@@ -32,20 +32,17 @@ if TYPE_CHECKING:
 _UNTRUSTED = "invalid peer certificate"
 _CONNECTING = "client error (connect)"
 _NUMBER = re.compile(r"\(os error (\d{1,5})\)")
-_WORDS = (
-    ("dns error", "its name can't be resolved"),
-    ("tls", "TLS failed"),
-    ("received fatal alert", "TLS failed"),
-)
+_UNRESOLVED = "dns error"
+_TLS = ("tls", "fatal alert", "peer is incompatible", "peer misbehaved", "invalid message")
 
 
-def before_headers(error: PyreqwestError, host: str) -> DownloadError:
+def before_headers(error: PyreqwestError, host: str) -> DownloadError | NotCarried:
     """What it means that there was no answer."""
     causes = _causes(error)
     if any(_UNTRUSTED in cause for cause in causes):
         return HostUntrusted(f"{host}: its certificate is not trusted: {TRUST_HINT}")
-    if isinstance(error, BuilderError):
-        return LinkUnusable(f"the link can't be used: {host} is no host name")
+    if isinstance(error, BuilderError) or _is_tls(causes):
+        return NotCarried()  # a link that is too long for it, or a host that speaks no TLS of its
     if _CONNECTING in causes:  # the class says so of everything that happens before an answer
         late = isinstance(error, RequestTimeoutError)
         words = "no connection in time" if late else _why(causes) or "no connection"
@@ -64,14 +61,19 @@ def within_body(error: PyreqwestError, host: str) -> DownloadError:
     return Cut(f"the body from {host} ended before its end")
 
 
+def _is_tls(causes: Sequence[str]) -> bool:
+    """Whether the two could not agree on TLS: OpenSSL may."""
+    signs = any(sign in cause for cause in causes[1:] for sign in _TLS)
+    return _CONNECTING in causes and signs and not _why(causes)
+
+
 def _why(causes: Sequence[str]) -> str:
     """The system's word where there is one, else ours; empty: neither."""
     for cause in causes:
         if number := _NUMBER.search(cause):
             return os.strerror(int(number[1])).lower()
-        for sign, words in _WORDS:
-            if sign in cause:
-                return words
+        if _UNRESOLVED in cause:
+            return "its name can't be resolved"
     return ""
 
 

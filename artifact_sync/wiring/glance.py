@@ -125,7 +125,7 @@ class _Glance:
         mirror = DiskMirror(root, durability=settings.durability)
         stack.enter_context(MirrorLock(root))
         # all that a power cut can take of it is the word that nothing was new
-        terms = Terms("fast", create=False)
+        terms = Terms("fast", create=False, hurried=True)
         store = stack.enter_context(opened(config, root, terms))
         if not store.read(lambda it: _belong(it, root, settings.layout)):
             return None

@@ -699,6 +699,76 @@ def test_a_download_cancelled_before_its_answer_closes_its_connection():
     asyncio.run(main())
 
 
+def test_no_cancellation_is_lost():
+    """The library in Rust answers some with the result that had just come."""
+
+    async def download(fetcher: HttpFetcher, url: str) -> None:
+        for _ in range(200):
+            await read(fetcher, url)
+
+    async def main():
+        async with serving(script_of(answer(b"x" * 100_000))) as server, fetching() as fetcher:
+            for steps in range(60):
+                task = asyncio.create_task(download(fetcher, server.origin))
+                await until(lambda seen=len(server.requests): len(server.requests) > seen)
+                for _ in range(steps % 12):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(task, 5)
+
+    asyncio.run(main())
+
+
+def test_a_pause_of_our_own_is_not_the_servers():
+    """A slow disk or a limit of bandwidth may keep us from reading for longer than the patience."""
+
+    async def main():
+        content = b"x" * (8 << 20)
+        received = 0
+        async with serving(script_of(answer(content))) as server, fetching(patience=0.3) as fetcher:
+            async with fetcher.open(Link(server.origin, 0.0)) as opened:
+                async for chunk in opened.chunks:
+                    if received < 1 << 20 <= received + len(chunk):
+                        await asyncio.sleep(1)
+                    received += len(chunk)
+        return received
+
+    assert asyncio.run(main()) == 8 << 20
+
+
+def test_a_host_with_old_ciphers_is_reached(certificate):
+    """OpenSSL speaks what rustls does not."""
+    context = tls(certificate)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers("ECDHE-RSA-AES256-SHA384")
+
+    async def main():
+        async with serving(script_of(answer(b"abc")), context) as server:
+            url = server.origin.replace("http://", "https://")
+            async with fetching(ca_bundle=certificate.with_suffix(".crt")) as fetcher:
+                return await read(fetcher, url)
+
+    assert asyncio.run(main())[3] == b"abc"
+
+
+def test_of_two_locations_the_first_counts():
+    async def script(request, writer) -> None:
+        if request.target == "/k":
+            writer.write(answer(b"", "302 X", "Location: /a", "Location: /b"))
+        else:
+            writer.write(answer(b""))
+
+    _, server = got(script, "/k")
+    assert server.targets == ["/k", "/a"]
+
+
+def test_a_link_of_any_length_is_sent():
+    path = "/" + "a" * 70_000
+    _, server = got(script_of(answer(b"")), path)
+    assert server.targets[-1] == path
+
+
 def test_after_a_whole_body_the_connection_is_used_again():
     async def main():
         ports = set()

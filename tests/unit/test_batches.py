@@ -93,3 +93,27 @@ def test_who_is_cancelled_leaves_when_the_work_is_done() -> None:
     with ThreadPoolExecutor(1) as executor:
         asyncio.run(story(Batches(Offload(executor), work, at_once=1, largest=9)))
     assert done == [1]
+
+
+def test_whoever_ends_the_loop_does_not_leave_those_who_wait_behind() -> None:
+    """``asyncio.run`` cancels every task that is left, on its way out."""
+    go_on = threading.Event()
+
+    def work(items: Sequence[int]) -> Sequence[int]:
+        go_on.wait(10)
+        return items
+
+    async def story(batches: Batches[int, int]) -> list[object]:
+        waiting = [asyncio.create_task(batches(number)) for number in range(4)]
+        await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        async with asyncio.timeout(10):
+            return list(await asyncio.gather(*waiting, return_exceptions=True))
+
+    with ThreadPoolExecutor(2) as executor:
+        batches = Batches(Offload(executor), work, at_once=1, largest=2)
+        outcomes = asyncio.run(story(batches))
+    assert [type(it) for it in outcomes] == [asyncio.CancelledError] * 4

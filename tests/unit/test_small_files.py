@@ -69,22 +69,43 @@ def test_room_is_measured_rarely_where_there_is_plenty_and_always_where_there_is
 
     plenty = Space(lambda: free(1 << 40))
     for _ in range(100):
-        plenty.take(MIB)
+        with plenty.taken(MIB):
+            pass
     assert len(measured) <= 3
     measured.clear()
     little = Space(lambda: free(3 * MIB))
     for _ in range(5):
-        little.take(MIB)
+        with little.taken(MIB):
+            pass
     assert len(measured) == 5
     with pytest.raises(NoSpace, match="3 MiB are free"):
-        little.take(3 * MIB)
+        little._take(3 * MIB)
+
+
+def test_what_is_promised_and_not_written_yet_is_no_room_for_others() -> None:
+    space = Space(lambda: 5 * MIB, min_free=2 * MIB)
+    with space.taken(2 * MIB):
+        with pytest.raises(NoSpace):
+            space._take(2 * MIB)
+        with space.taken(MIB):
+            pass
+    with space.taken(3 * MIB):
+        pass
+
+
+def test_a_batch_leaves_what_must_stay_free(tmp_path: Path) -> None:
+    mirror = DiskMirror(tmp_path)
+    files = [small(mirror, f"{number}", bytes(MIB // 4)) for number in range(8)]
+    outcomes = SmallFiles(mirror, Space(lambda: 3 * MIB, min_free=2 * MIB))(files)
+    assert [isinstance(it, NoSpace) for it in outcomes] == [False] * 4 + [True] * 4
 
 
 def test_what_is_promised_without_a_measurement_is_a_part_of_the_room() -> None:
     space = Space(lambda: 17 * MIB)  # a MiB of it is never given away
-    space.take(0)
+    space.look()
     assert space.known(MIB)
-    assert not space.known(1)
+    with space.taken(MIB):
+        assert not space.known(1)
 
 
 def test_nothing_is_thought_to_be_staged_but_what_was_left() -> None:
