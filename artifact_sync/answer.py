@@ -49,6 +49,28 @@ def accept(opened: Opened, staged: Identity, offset: int, host: str) -> Body:
     return _rest(opened, staged, offset)
 
 
+def accept_part(opened: Opened, known: Identity, first: int, last: int) -> None:
+    """Accept a 206 to a request for these bytes of that file, as strictly as a resume.
+
+    ``RangeMismatch``: it is something else, or says of the file what the first answer did not.
+    """
+    if opened.status != PARTIAL:
+        raise RangeMismatch("the server sent the whole file where a part was asked for")
+    body = _rest(opened, known, first)
+    if body.length != last - first + 1:
+        raise RangeMismatch(f"the server sent {body.length:,} bytes, not {last - first + 1:,}")
+    if body.identity != known:
+        raise RangeMismatch("the server says something else of the file than it said first")
+
+
+def same_file(opened: Opened, known: Identity) -> bool:
+    """Whether an answer has the validator that it was asked for."""
+    validator, headers = known.validator, opened.headers
+    if validator.etag:
+        return headers.get("etag", "") == validator.etag
+    return headers.get("last-modified", "") == validator.last_modified
+
+
 def _whole(opened: Opened, host: str) -> Body:
     """A 200 is the file from its first byte, whatever was asked for."""
     length = _length(opened)
@@ -98,9 +120,7 @@ def _check_same_file(opened: Opened, staged: Identity) -> None:
     One that answers without the validator that was asked for is not believed (RFC 9110, 15.3.7,
     obliges it to send the ETag that it would send with a 200).
     """
-    known, headers = staged.validator, opened.headers
-    name, ours = ("etag", known.etag) if known.etag else ("last-modified", known.last_modified)
-    if headers.get(name, "") != ours:
+    if not same_file(opened, staged):
         raise RangeMismatch("the file may have changed on the server between two tries")
 
 

@@ -6,33 +6,30 @@ Decides when to try again. Receiving a body is ``reception``'s, what an answer m
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.answer import OK, PARTIAL, accept
-from artifact_sync.errorpage import failure_of_status
 from artifact_sync.errors import DownloadError, IntegrityFailure, RangeMismatch, Verdict
 from artifact_sync.events import DownloadBegan, Retrying
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.model import Mirrored
+from artifact_sync.parts import Way
+from artifact_sync.ranges import Wide
 from artifact_sync.reception import Reception, Tools, Wanted, publish_staged
-from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
+from artifact_sync.refusal import refusal
+from artifact_sync.retry import RetryPolicy, delay
 from artifact_sync.staging import Identity, Staged, Vouched
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from random import Random
 
+    from artifact_sync.answer import Body
     from artifact_sync.model import Link
-    from artifact_sync.ports import Opened
+    from artifact_sync.ports import Chunk, Opened
     from artifact_sync.slots import Hold
-
-_HEAD = 4096
-"""Bytes of an error's body that are read for the store's error code."""
-
-_HEAD_PATIENCE = 5.0
-"""Seconds in which an error's body must have come."""
 
 _PROGRESS = 1 << 20
 """Bytes by which a try must get further than any before it to earn a new budget of tries."""
@@ -82,6 +79,8 @@ class _Transfer:
         self._hold = hold
         self._key = wanted.artifact.key
         self._budget = Budget(tools.policy, tools.rng)
+        self._alone = False
+        """By one connection only: by several it has not come through."""
         self.staged = Staged(tools.staging, self._key, wanted.artifact.version)
         self.staged.there = bool(tools.leftovers) and tools.leftovers.may_hold(self.staged.name)
 
@@ -144,34 +143,49 @@ class _Transfer:
             self.staged.discard()
 
     async def _try(self, link: Link) -> Fetched:
-        staged = self.staged
+        tools, staged = self._tools, self.staged
         offset = staged.offset if staged.resumable else 0
         validator = staged.identity.validator if offset else None
         await self._hold.take()
-        async with self._tools.fetcher.open(link, offset, validator) as opened:
+        async with AsyncExitStack() as answer:
+            asked = tools.fetcher.open(link, offset, validator)
+            opened = await answer.enter_async_context(asked)
             if opened.status not in {OK, PARTIAL}:
-                raise await self._refusal(opened)
+                raise await refusal(opened, tools.clock.now())
             body = accept(opened, staged.identity, offset, link.host)
-            self._tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
-            reception = Reception(self._tools, self._wanted, staged, body)
-            await reception.receive(opened.chunks)
+            tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
+            reception = Reception(tools, self._wanted, staged, body)
+            if self._may_be_wide(opened, body, link):
+                wide = Wide(tools.ranges, self._way(link), body)
+                chunks = wide.chunks(opened.chunks, answer.aclose)
+                await self._receive_wide(reception, wide, chunks)
+            else:
+                await reception.receive(opened.chunks)
         if reception.small:
             self._hold.give()  # the disk is not what slots are for
         vouched, displaced = await reception.conclude()
         return self._fetched(vouched, displaced, body.identity)
 
-    async def _refusal(self, opened: Opened) -> DownloadError:
-        """The error that an answer other than 200 and 206 stands for."""
-        head = bytearray()
-        # what the status says holds, even when the body behind it is cut or drips
-        with suppress(DownloadError, TimeoutError):
-            async with asyncio.timeout(_HEAD_PATIENCE):
-                async for chunk in opened.chunks:
-                    head += chunk
-                    if len(head) >= _HEAD:
-                        break
-        after = parse_retry_after(opened.headers.get("retry-after", ""), self._tools.clock.now())
-        return failure_of_status(opened.status, bytes(head[:_HEAD]), after)
+    def _may_be_wide(self, opened: Opened, body: Body, link: Link) -> bool:
+        """Whether several connections may be of use, once the first one proves to be slow."""
+        tools = self._tools
+        if self._alone or not tools.ranges.suits(opened, body, link.host):
+            return False
+        return tools.pace is None or tools.pace.rate() is None
+
+    def _way(self, link: Link) -> Way:
+        tools = self._tools
+        return Way(tools.fetcher, tools.links, tools.clock, self._key, link, self._hold)
+
+    async def _receive_wide(
+        self, reception: Reception, wide: Wide, chunks: AsyncGenerator[Chunk]
+    ) -> None:
+        """Receive by several connections where that is worth it; once a transfer."""
+        try:
+            async with aclosing(chunks):
+                await reception.receive(chunks)
+        finally:
+            self._alone = wide.widened
 
     async def _prepare_next(self, error: DownloadError, link: Link) -> Link:
         """Wait as long as is right after this failure, and have a link; or raise the failure."""

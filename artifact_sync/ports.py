@@ -126,9 +126,15 @@ class Fetcher(Protocol):
     """
 
     def open(
-        self, link: Link, offset: int = 0, validator: Validator | None = None
+        self,
+        link: Link,
+        offset: int = 0,
+        validator: Validator | None = None,
+        last: int | None = None,
     ) -> AbstractAsyncContextManager[Opened]:
         """Open a link; with an offset, ask for the rest by ``Range`` and ``If-Range``.
+
+        With an offset and ``last`` ask for no more than the bytes up to that one, inclusive.
 
         Any status is an answer, to be judged by the caller. Raises ``HostUnreachable``,
         ``Stalled``, ``Cut``, ``BadResponse`` (not HTTP, oversized headers), ``RefusedResponse``

@@ -16,6 +16,7 @@ from artifact_sync.events import BytesArrived
 from artifact_sync.gathering import SMALL, Gathering
 from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.ranges import Ranges
 from artifact_sync.retry import RetryPolicy
 from artifact_sync.small import Small, judged
 
@@ -68,6 +69,7 @@ class Tools:
     """Publishes small files."""
     gathering: Gathering = field(default_factory=Gathering)
     leftovers: Leftovers = field(default_factory=Leftovers)
+    ranges: Ranges = field(default_factory=Ranges)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     rng: Random = field(default_factory=Random)
     """For the jitter between tries."""

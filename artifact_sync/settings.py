@@ -72,6 +72,8 @@ class DownloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds without a single byte, or without a connection, after which a try has failed."""
     attempts: int = 5
     """Tries a file (and a request to the API) that make no progress before it fails."""
+    ranges: int = 4
+    """Connections for one big file that comes slowly; 1: never more than one."""
     limit: Timetable = ()
     """Bytes a second of all downloads together, by the time of the day in ``daemon.time_zone``."""
 

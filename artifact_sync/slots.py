@@ -16,6 +16,9 @@ class Slots(Protocol):
     async def acquire(self) -> None:
         """Wait for a slot and take it. Cancellable."""
 
+    def try_acquire(self) -> bool:
+        """Take a slot if one is free this moment and nobody waits for it; whether it was taken."""
+
     def release(self) -> None:
         """Give it back."""
 
@@ -48,6 +51,13 @@ class AllSlots:
                 self.release()  # it was ours already
             raise
 
+    def try_acquire(self) -> bool:
+        """Take a slot that nobody else wants; see ``Slots``."""
+        self._admit()
+        free = self._taken < self._most
+        self._taken += free
+        return free
+
     def release(self) -> None:
         """Give one back; see ``Slots``."""
         self._taken -= 1
@@ -77,6 +87,15 @@ class Share:
             self._own.release()
             raise
 
+    def try_acquire(self) -> bool:
+        """Take a slot that nobody else wants; see ``Slots``."""
+        if not self._own.try_acquire():
+            return False
+        taken = self._slots.try_acquire()
+        if not taken:
+            self._own.release()
+        return taken
+
     def release(self) -> None:
         """Give one back; see ``Slots``."""
         self._slots.release()
@@ -95,6 +114,14 @@ class Hold:
         if not self._held:
             await self._slots.acquire()
             self._held = True
+
+    def another(self) -> Hold | None:
+        """One more slot, held already; None when somebody else has or wants all of them."""
+        if not self._slots.try_acquire():
+            return None
+        more = Hold(self._slots)
+        more._held = True
+        return more
 
     def give(self) -> None:
         """Let somebody else have it."""

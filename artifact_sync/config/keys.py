@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_JOBS = 256
 MOST_ATTEMPTS = 100
+MOST_RANGES = 8
 SHORTEST_INTERVAL = 1.0
 LONGEST_INTERVAL = 366 * 86_400.0
 LEAST_BODY = 2**10
@@ -153,6 +154,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "jobs": kinds.whole(1, MOST_JOBS),
                 "timeout": kinds.duration(),
                 "attempts": kinds.whole(1, MOST_ATTEMPTS),
+                "ranges": kinds.whole(1, MOST_RANGES),
                 "limit": limits.limit(),
             },
         ),

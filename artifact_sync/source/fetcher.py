@@ -28,10 +28,14 @@ class HttpFetcher:
         self._carriers = carriers
 
     def open(
-        self, link: Link, offset: int = 0, validator: Validator | None = None
+        self,
+        link: Link,
+        offset: int = 0,
+        validator: Validator | None = None,
+        last: int | None = None,
     ) -> AbstractAsyncContextManager[Opened]:
         """Open a link, from ``offset`` on if the server will; the contract is ``Fetcher``'s."""
-        return _Opening(self._carriers, link, _range(offset, validator))
+        return _Opening(self._carriers, link, _range(offset, validator, last))
 
 
 class _Opening:
@@ -107,7 +111,7 @@ def _next(target: Target, redirect: Redirected) -> Target:
     return following
 
 
-def _range(offset: int, validator: Validator | None) -> dict[str, str]:
+def _range(offset: int, validator: Validator | None, last: int | None) -> dict[str, str]:
     """``Range`` and ``If-Range`` (RFC 9110, 14.2 and 13.1.5).
 
     A validator that can't be sent back as it came asks for the whole: a rest without a validator
@@ -115,7 +119,7 @@ def _range(offset: int, validator: Validator | None) -> dict[str, str]:
     """
     if offset <= 0:
         return {}
-    asked = {"Range": f"bytes={offset}-"}
+    asked = {"Range": f"bytes={offset}-{'' if last is None else last}"}
     if not validator:
         return asked
     if not (validator.header.isascii() and validator.header.isprintable()):

@@ -13,6 +13,7 @@ from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.identity import read_id
 from artifact_sync.offload import Chores, Threads
 from artifact_sync.pace import Pace
+from artifact_sync.ranges import Ranges
 from artifact_sync.slots import AllSlots, Share
 from artifact_sync.staging import sweep
 from artifact_sync.sync import Pass
@@ -87,6 +88,7 @@ class LiveEngine:
         self._token: Token | None = None
         self._pace = Pace(config.download.limit, store.clock, zone_of(config.daemon))
         self._slots = AllSlots(config.download.jobs)
+        self._ranges = Ranges(config.download.ranges)
         self._line: _Line | None = None
 
     @property
@@ -120,7 +122,8 @@ class LiveEngine:
         async with self._connected() as network:
             # of its own: others need not wait for the runs of one that takes for ever
             runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
-            room = Room(Share(self._slots, self._share), runs, self._leftovers, self.gate, alone)
+            slots = Share(self._slots, self._share)
+            room = Room(slots, runs, self._leftovers, self._ranges, self.gate, alone)
             yield Pass(parts_of(self._store, network, observer, room), wish)
 
     @property
@@ -142,6 +145,7 @@ class LiveEngine:
         await self._connect(config, token)
         self._pace.change(config.download.limit, zone_of(config.daemon))
         self._slots.resize(config.download.jobs)
+        self._ranges.most = config.download.ranges
 
     async def refresh(self) -> bool:
         """Read the token again; see ``Engine``."""

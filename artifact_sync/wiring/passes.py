@@ -21,6 +21,7 @@ from artifact_sync.leftovers import Leftovers
 from artifact_sync.links import Links
 from artifact_sync.model import RepoName
 from artifact_sync.pace import Pace
+from artifact_sync.ranges import Ranges
 from artifact_sync.reception import Tools
 from artifact_sync.slots import AllSlots
 from artifact_sync.small import SmallFiles
@@ -69,7 +70,7 @@ async def opened(
         network = await stack.enter_async_context(connected(config, token, observer, pace))
         left = None if wish.mode.dry_run else await store.offload(sweep, store.mirror.staging)
         slots, runs = AllSlots(config.download.jobs), asyncio.Semaphore(_RUNS_AT_ONCE)
-        room = Room(slots, runs, Leftovers(left))
+        room = Room(slots, runs, Leftovers(left), Ranges(config.download.ranges))
         yield Pass(parts_of(store, network, observer, room), wish)
 
 
@@ -81,6 +82,7 @@ class Room:
     runs_at_once: asyncio.Semaphore
     """Bounds the memory that trees of runs take."""
     leftovers: Leftovers
+    ranges: Ranges
     gate: Gate = field(default_factory=Gate)
     alone: Alone = _alone
 
@@ -100,6 +102,7 @@ def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> 
         space,
         _batches(store, config, space),
         leftovers=room.leftovers,
+        ranges=room.ranges,
         policy=network.policy,
         pace=network.pace,
     )

@@ -147,6 +147,60 @@ def test_what_was_replaced_since_the_kill_comes_whole_from_nginx(tmp_path: Path)
         assert second.if_range.startswith('"')
 
 
+RATE = 2 * MIB
+BIG = 44 * MIB
+"""At this rate one connection takes more than 20 seconds for it."""
+
+
+@pytest.mark.slow
+def test_a_big_file_that_nginx_sends_slowly_comes_by_several_ranges(tmp_path: Path) -> None:
+    server = nginx(tmp_path, rate=RATE)
+    with behind(server, tmp_path, images(BIG), **SIGNED) as (user, simulator):
+        server.throttle()
+        done = user.sync(IMAGES, "--json")
+        assert (done.code, done.counts) == (0, (1, 1, 0, 0))
+        assert done.answer["bytes"] == BIG
+        assert user.files() == contents(simulator)
+        assert user.runs() == {f"{IMAGES}/1"}
+        wait_until(lambda: 200 in {logged.status for logged in server.log})
+        (whole,) = (logged for logged in server.log if logged.status == 200)
+        parts = [logged for logged in server.log if logged.status == 206]
+        assert len(parts) >= 4
+        assert whole.sent < BIG // 2
+        assert all(part.if_range.startswith('"') for part in parts)
+        assert {part.path for part in parts} == {whole.path}
+        # each byte of the rest once, by ranges that end where the next one begins
+        spans = sorted(tuple(map(int, part.range[6:].split("-"))) for part in parts)
+        assert [first for first, _ in spans[1:]] == [last + 1 for _, last in spans[:-1]]
+        assert spans[-1][1] == BIG - 1
+
+
+@pytest.mark.slow
+def test_killed_among_its_ranges_it_goes_on_at_its_byte_behind_nginx(tmp_path: Path) -> None:
+    server = nginx(tmp_path, rate=RATE)
+    with behind(server, tmp_path, images(BIG), **SIGNED) as (user, simulator):
+        server.throttle()
+        kill_midway(user, 20 * MIB)
+        wait_until(lambda: {logged.status for logged in server.log} == {200, 206})
+        before = len(server.log)
+        server.let_go()
+        done = user.sync(IMAGES, "--json")
+        assert (done.code, done.counts) == (0, (1, 1, 0, 0))
+        assert user.files() == contents(simulator)
+        assert user.runs() == {f"{IMAGES}/1"}
+        (rest,) = (it for it in server.log[before:] if it.range == f"bytes={BIG - it.sent}-")
+        assert rest.status == 206
+        assert rest.sent <= BIG - 20 * MIB + MOST_AGAIN
+        assert done.answer["bytes"] == rest.sent
+
+
+def test_a_big_file_that_comes_fast_comes_by_one_connection(tmp_path: Path) -> None:
+    server = nginx(tmp_path)
+    with behind(server, tmp_path, images(BIG), **SIGNED) as (user, _):
+        assert user.sync(IMAGES, "--json").counts == (1, 1, 0, 0)
+        assert [(logged.status, logged.range) for logged in server.log] == [(200, "")]
+
+
 def test_everything_comes_through_rclone_byte_for_byte(tmp_path: Path) -> None:
     server = Rclone(tmp_path / "rclone", tmp_path / "files")
     repos = organisation().repos

@@ -99,9 +99,9 @@ def script_of(*pieces: bytes | float, close: bool = False):
     return script
 
 
-async def read(fetcher: HttpFetcher, url: str, offset: int = 0, validator=None):
+async def read(fetcher: HttpFetcher, url: str, offset: int = 0, validator=None, last=None):
     """Status, headers, framing and body; the error stands in for what was not got."""
-    async with fetcher.open(Link(url, 0.0), offset, validator) as opened:
+    async with fetcher.open(Link(url, 0.0), offset, validator, last) as opened:
         body = b"".join([chunk async for chunk in opened.chunks])
         return opened.status, opened.headers, opened.framing, body
 
@@ -232,6 +232,14 @@ def test_an_offset_asks_for_the_rest_under_the_validator():
     assert (status, body) == (206, b"lo")
     sent = server.requests[0].headers
     assert (sent["range"], sent["if-range"]) == ("bytes=3-", '"e"')
+
+
+def test_a_part_is_asked_for_by_its_first_and_last_byte_under_the_validator():
+    part = answer(b"lo", "206 Partial Content", "Content-Range: bytes 3-4/9")
+    (status, _, _, body), server = got(script_of(part), "/k", 3, Validator('"e"'), 4)
+    assert (status, body) == (206, b"lo")
+    sent = server.requests[0].headers
+    assert (sent["range"], sent["if-range"]) == ("bytes=3-4", '"e"')
 
 
 def test_last_modified_serves_where_there_is_no_etag():

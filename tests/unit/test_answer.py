@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from artifact_sync.answer import accept
+from artifact_sync.answer import accept, accept_part
 from artifact_sync.errors import BadResponse, RangeMismatch
 from artifact_sync.model import Validator
 from artifact_sync.ports import Framing, Opened
@@ -86,3 +86,36 @@ def test_without_an_etag_the_date_of_the_last_change_must_be_the_same() -> None:
 def test_a_part_that_was_not_asked_for_is_not_believed() -> None:
     with pytest.raises(RangeMismatch, match="not asked for"):
         accept(rest(), STAGED, 0, "h")
+
+
+def test_a_part_of_the_very_file_is_accepted() -> None:
+    accept_part(rest(content_length="60"), STAGED, 40, 99)
+    accept_part(rest(content_range="bytes 40-49/*"), STAGED, 40, 49)
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (opened(200, content_length="100", etag='"e"'), "the whole file"),
+        (rest(content_range="bytes 40-98/100"), "59 bytes, not 60"),
+        (rest(content_range="bytes 39-98/100"), "at byte 39, not at 40"),
+        (rest(content_range="bytes 40-99/101"), "now 101 bytes long, not 100"),
+        (rest(content_length="59"), "contradict each other"),
+        (rest(etag='"f"'), "may have changed"),
+        (rest(etag=""), "may have changed"),
+        (rest(content_range=""), "not which"),
+    ],
+)
+def test_a_part_is_judged_as_strictly_as_a_resume(answer: Opened, why: str) -> None:
+    with pytest.raises(RangeMismatch, match=why):
+        accept_part(answer, STAGED, 40, 99)
+
+
+def test_a_part_that_brings_a_new_checksum_is_left_to_a_resume_which_hears_it() -> None:
+    digest = "sha-256=:" + "A" * 43 + "=:"
+    with pytest.raises(RangeMismatch, match="something else of the file"):
+        accept_part(rest(repr_digest=digest), STAGED, 40, 99)
+    claims = accept(rest(repr_digest=digest), STAGED, 40, "h").identity.claims
+    assert [claim.algorithm for claim in claims] == ["sha-256"]
+    known = Identity(STAGED.validator, 100, claims, host="h")
+    accept_part(rest(repr_digest=digest), known, 40, 99)

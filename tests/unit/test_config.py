@@ -53,6 +53,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         jobs = 256
         timeout = 0.5
         attempts = 1
+        ranges = 8
         [[repo]]
         name = "org/*"
         [[repo]]
@@ -79,6 +80,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         0.5,
         1,
     )
+    assert loaded.download.ranges == 8
     assert loaded.repo == (
         RepoSettings(name="org/*"),
         RepoSettings(
@@ -103,6 +105,7 @@ durability = "ful"
 [download]
 jobs = 257
 attempts = true
+ranges = 9
 [[repo]]
 name = "org/a"
 run_statuses = ["cancelled", "processing"]
@@ -122,12 +125,13 @@ since = "0s"
         'FILE:6: mirror.durability: "ful" is not known; did you mean full?',
         f"FILE:8: download.jobs: expected {JOBS}, got 257",
         "FILE:9: download.attempts: expected a whole number from 1 to 100, got true",
-        'FILE:12: repo.run_statuses: "cancelled" is not known; did you mean canceled?',
-        f'FILE:12: repo.run_statuses: "processing" is not a finished status, {finished}',
-        'FILE:14: repo.name: "org/a" is there already; name it once',
-        'FILE:15: repo.events: "pushh" is not known; did you mean push?',
-        'FILE:16: repo.name: is missing; write name = "ORG/REPO"',
-        'FILE:17: repo.since: expected a duration above 0, such as 30s, 5m, 2h, 7d or 1w, got "0s"',
+        "FILE:10: download.ranges: expected a whole number from 1 to 8, got 9",
+        'FILE:13: repo.run_statuses: "cancelled" is not known; did you mean canceled?',
+        f'FILE:13: repo.run_statuses: "processing" is not a finished status, {finished}',
+        'FILE:15: repo.name: "org/a" is there already; name it once',
+        'FILE:16: repo.events: "pushh" is not known; did you mean push?',
+        'FILE:17: repo.name: is missing; write name = "ORG/REPO"',
+        'FILE:18: repo.since: expected a duration above 0, such as 30s, 5m, 2h, 7d or 1w, got "0s"',
         f'ARTIFACT_SYNC_DOWNLOAD__TIMEOUT: expected {A_DURATION}, got "soon"',
     ]
 

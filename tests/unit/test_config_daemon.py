@@ -463,6 +463,7 @@ def test_the_schema_has_the_defaults_as_they_would_be_written() -> None:
         "download.jobs": 8,
         "download.timeout": "1m",
         "download.attempts": 5,
+        "download.ranges": 4,
         "download.limit": "off",
         "daemon.interval": "5m",
         "daemon.grace": "30s",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from artifact_sync.slots import AllSlots, Share
+from artifact_sync.slots import AllSlots, Hold, Share
 
 
 async def _settle() -> None:
@@ -98,3 +98,47 @@ def test_a_pass_leaves_some_slots_to_the_others() -> None:
         return [*seen, fourth.done()]
 
     assert asyncio.run(story()) == [False, True]
+
+
+def test_a_slot_is_taken_without_waiting_only_while_one_is_free() -> None:
+    async def story() -> list[bool]:
+        slots = AllSlots(2)
+        seen = [slots.try_acquire() for _ in range(3)]
+        slots.release()
+        waiting = asyncio.ensure_future(slots.acquire())
+        await _settle()
+        return [*seen, slots.try_acquire(), waiting.done()]
+
+    assert asyncio.run(story()) == [True, True, False, False, True]
+
+
+def test_who_waited_in_vain_is_in_nobodys_way() -> None:
+    async def story() -> bool:
+        slots = AllSlots(1)
+        await slots.acquire()
+        waiting = asyncio.ensure_future(slots.acquire())
+        await _settle()
+        waiting.cancel()
+        slots.release()
+        return slots.try_acquire()
+
+    assert asyncio.run(story())
+
+
+def test_one_slot_more_is_within_the_share_and_given_back_by_itself() -> None:
+    async def story() -> list[bool]:
+        slots = AllSlots(4)
+        share = Share(slots, 2)
+        hold = Hold(share)
+        await hold.take()
+        more = hold.another()
+        assert more is not None
+        seen = [hold.another() is None]
+        more.give()
+        more.give()  # does no harm
+        rest = [slots.try_acquire() for _ in range(3)]
+        seen += [*rest, hold.another() is None]  # all are taken, though not by this share
+        slots.release()
+        return [*seen, hold.another() is not None]
+
+    assert asyncio.run(story()) == [True, True, True, True, True, True]
