@@ -80,16 +80,24 @@ def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None
 
 @contextmanager
 def _heard() -> Iterator[None]:
-    """Let SIGTERM end what runs without an event loop as Ctrl-C does, in order and with a word."""
+    """Let SIGINT and SIGTERM end what runs without an event loop, in order and with a word.
 
-    def stop(*_: object) -> None:
+    An exception that a handler raises can get lost, as in a destructor: then it comes in the end.
+    """
+    heard: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        heard.append(number)
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {it: signal.signal(it, stop) for it in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 def _print(report: Report, manner: Manner) -> None:

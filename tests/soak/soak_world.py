@@ -12,7 +12,7 @@ import msgspec
 from artifact_sync.model import FINISHED, RepoName
 from artifact_sync.simulator import Api, Artifact, Cube, Files, Repo, Run, Scenario
 from artifact_sync.simulator.content import Content, chunks
-from artifact_sync.staging import _name
+from artifact_sync.staging import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,7 +186,7 @@ class World:
     def left_behind(self) -> set[str]:
         """Names in staging of beginnings of what cannot be had any more."""
         runs = [run for repo in self.away for run in repo.runs.values()]
-        return {_name(artifact.key) for run in runs for artifact in run.artifacts}
+        return {name_of(artifact.key) for run in runs for artifact in run.artifacts}
 
     def runs_anew(self) -> set[tuple[str, str]]:
         """Of those that are wanted."""
