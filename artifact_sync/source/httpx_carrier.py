@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, cast
 import httpx
 
 from artifact_sync.errors import (
-    BadResponse,
     Cut,
     DownloadError,
     HostUnreachable,
     HostUntrusted,
     LinkUnusable,
-    Stalled,
 )
 from artifact_sync.ports import Opened
 from artifact_sync.source.carrier import framing
-from artifact_sync.source.trouble import TRUST_HINT, untrusted, why
+from artifact_sync.source.trouble import (
+    TRUST_HINT,
+    cut_short,
+    no_answer,
+    no_byte,
+    not_http,
+    untrusted,
+    why,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -86,14 +92,14 @@ def _before_headers(error: Exception, host: str) -> DownloadError:
     if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
         return HostUnreachable(f"no connection to {host}: {why(error)}")
     if isinstance(error, httpx.TimeoutException):
-        return Stalled(f"{host} sent no answer in time")
+        return no_answer(host)
     if isinstance(error, httpx.ProtocolError):
-        return BadResponse(f"{host} closed the connection or sent what is not valid HTTP")
+        return not_http(host)
     return Cut(f"the connection to {host} was lost before its answer: {why(error)}")
 
 
 def _within_body(error: Exception, host: str) -> DownloadError:
     """What it means that a body broke off."""
     if isinstance(error, httpx.TimeoutException):
-        return Stalled(f"{host} sent no byte in time")
-    return Cut(f"the body from {host} ended before its end")
+        return no_byte(host)
+    return cut_short(host)

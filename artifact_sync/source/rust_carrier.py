@@ -23,11 +23,12 @@ from pyreqwest.client import ClientBuilder, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 
-from artifact_sync.errors import BadResponse, Stalled
+from artifact_sync.errors import BadResponse
 from artifact_sync.fields import content_length
 from artifact_sync.ports import Opened
 from artifact_sync.source.carrier import REDIRECTS, NotCarried, Redirected, framing
 from artifact_sync.source.rust_trouble import before_headers, within_body
+from artifact_sync.source.trouble import no_answer, no_byte
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator, Mapping
@@ -156,7 +157,7 @@ class _Sent:
         except PyreqwestError as error:
             raise before_headers(error, self._target.host) from None  # its text holds the link
         except TimeoutError:
-            raise Stalled(f"{self._target.host} sent no answer in time") from None
+            raise no_answer(self._target.host) from None
 
 
 class _Chunks:
@@ -184,7 +185,7 @@ class _Chunks:
         except PyreqwestError as error:
             raise within_body(error, self._target.host) from None
         except TimeoutError:
-            raise Stalled(f"{self._target.host} sent no byte in time") from None
+            raise no_byte(self._target.host) from None
         if chunk is None:
             raise StopAsyncIteration
         if self._left is not None:

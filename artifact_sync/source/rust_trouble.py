@@ -16,15 +16,13 @@ from pyreqwest.exceptions import (
 )
 
 from artifact_sync.errors import (
-    BadResponse,
     Cut,
     DownloadError,
     HostUnreachable,
     HostUntrusted,
-    Stalled,
 )
 from artifact_sync.source.carrier import NotCarried
-from artifact_sync.source.trouble import TRUST_HINT
+from artifact_sync.source.trouble import TRUST_HINT, cut_short, no_answer, no_byte, not_http
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,17 +46,17 @@ def before_headers(error: PyreqwestError, host: str) -> DownloadError | NotCarri
         words = "no connection in time" if late else _why(causes) or "no connection"
         return HostUnreachable(f"no connection to {host}: {words}")
     if isinstance(error, RequestTimeoutError):
-        return Stalled(f"{host} sent no answer in time")
+        return no_answer(host)
     if words := _why(causes):
         return Cut(f"the connection to {host} was lost before its answer: {words}")
-    return BadResponse(f"{host} closed the connection or sent what is not valid HTTP")
+    return not_http(host)
 
 
 def within_body(error: PyreqwestError, host: str) -> DownloadError:
     """What it means that a body broke off."""
     if isinstance(error, RequestTimeoutError):
-        return Stalled(f"{host} sent no byte in time")
-    return Cut(f"the body from {host} ended before its end")
+        return no_byte(host)
+    return cut_short(host)
 
 
 def _is_tls(causes: Sequence[str]) -> bool:

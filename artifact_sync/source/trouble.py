@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from artifact_sync.errors import BadResponse, Cut, Stalled
 from artifact_sync.source.words import one_line
 
 if TYPE_CHECKING:
@@ -72,3 +73,23 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
             current = current.exceptions[0]
         else:
             current = current.__cause__ or current.__context__
+
+
+def not_http(host: str) -> BadResponse:
+    """There was no answer that makes sense, whatever client asked."""
+    return BadResponse(f"{host} closed the connection or sent what is not valid HTTP")
+
+
+def no_answer(host: str) -> Stalled:
+    """No answer in time."""
+    return Stalled(f"{host} sent no answer in time")
+
+
+def no_byte(host: str) -> Stalled:
+    """No byte of a body in time."""
+    return Stalled(f"{host} sent no byte in time")
+
+
+def cut_short(host: str) -> Cut:
+    """A body that broke off."""
+    return Cut(f"the body from {host} ended before its end")
