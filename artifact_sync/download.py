@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.answer import OK, PARTIAL, accept
+from artifact_sync.aside import Course
 from artifact_sync.errors import DownloadError, IntegrityFailure, RangeMismatch, Verdict
 from artifact_sync.events import DownloadBegan, Retrying
 from artifact_sync.mirror.faults import disk_errors
@@ -158,9 +159,9 @@ class _Transfer:
             if self._may_be_wide(opened, body, link):
                 wide = Wide(tools.ranges, self._way(link), body)
                 chunks = wide.chunks(opened.chunks, answer.aclose)
-                await self._receive_wide(reception, wide, chunks)
+                await self._receive_wide(reception, wide, chunks, _course(opened, wide))
             else:
-                await reception.receive(opened.chunks)
+                await reception.receive(opened.chunks, _course(opened, None))
         if reception.small:
             self._hold.give()  # the disk is not what slots are for
         vouched, displaced = await reception.conclude()
@@ -171,19 +172,23 @@ class _Transfer:
         tools = self._tools
         if self._alone or not tools.ranges.suits(opened, body, link.host):
             return False
-        return tools.pace is None or tools.pace.rate() is None
+        return tools.unlimited
 
     def _way(self, link: Link) -> Way:
         tools = self._tools
         return Way(tools.fetcher, tools.links, tools.clock, self._key, link, self._hold)
 
     async def _receive_wide(
-        self, reception: Reception, wide: Wide, chunks: AsyncGenerator[Chunk]
+        self,
+        reception: Reception,
+        wide: Wide,
+        chunks: AsyncGenerator[Chunk],
+        course: Course | None,
     ) -> None:
         """Receive by several connections where that is worth it; once a transfer."""
         try:
             async with aclosing(chunks):
-                await reception.receive(chunks)
+                await reception.receive(chunks, course)
         finally:
             self._alone = wide.widened
 
@@ -214,6 +219,15 @@ class _Transfer:
             self._tools.clock.now(),
         )
         return Fetched(mirrored, displaced, self.staged)
+
+
+def _course(opened: Opened, wide: Wide | None) -> Course | None:
+    """Where the body may be read aside, if it may: as long as it comes by one connection."""
+    if not opened.anywhere:
+        return None
+    if wide is None:
+        return Course(opened.chunks)
+    return Course(opened.chunks, wide.goes_on, lambda: not wide.widened)
 
 
 class Budget:

@@ -108,6 +108,8 @@ class Wide:
         """The next byte to be yielded."""
         self._before = 0.0
         """The rate by one connection."""
+        self._slow = False
+        """Whether several connections are worth a trial, as of the last chunk."""
         self.widened = False
 
     async def chunks(
@@ -121,7 +123,7 @@ class Wide:
         parts = Parts(self._way, self._identity, self._ranges)
         async for chunk in chunks:
             yield self._count(chunk)
-            if self._is_worth_it() and self._take(parts):
+            if self._slow and self._take(parts):
                 break
         else:
             return
@@ -132,9 +134,15 @@ class Wide:
         finally:
             self._ranges.give()
 
+    def goes_on(self, chunk: Chunk) -> bool:
+        """Hear of a chunk that was read past ``chunks``; whether one connection is good enough."""
+        self._count(chunk)
+        return not self._slow
+
     def _count(self, chunk: Chunk) -> Chunk:
         self._came += len(chunk)
         self._at += len(chunk)
+        self._slow = not self.widened and self._is_worth_it()
         return chunk
 
     @property

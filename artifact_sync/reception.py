@@ -7,9 +7,11 @@ with others, which is ``small``'s.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from artifact_sync.aside import Arrivals
 from artifact_sync.errorpage import failure_of_store_error, store_error
 from artifact_sync.errors import Cut, DiskError, DownloadError, RangeMismatch
 from artifact_sync.events import BytesArrived
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.answer import Body
+    from artifact_sync.aside import Aside, Course
     from artifact_sync.batches import Batches
     from artifact_sync.events import Observer
     from artifact_sync.evidence import Claim
@@ -37,6 +40,12 @@ if TYPE_CHECKING:
     from artifact_sync.small import Published
     from artifact_sync.space import Space
     from artifact_sync.staging import Staged
+
+_WORTH_A_THREAD = 2 << 20
+"""Bytes that must be left of a body to be read aside."""
+
+_CHECKPOINT = 1 << 20
+"""Bytes after which what is read aside gets a checkpoint."""
 
 _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
@@ -75,6 +84,13 @@ class Tools:
     """For the jitter between tries."""
     pace: Pace | None = None
     """The bytes a second that all downloads share; None: as many as come."""
+    aside: Aside | None = None
+    """Reads what is not small; None: the event loop does."""
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether bytes may come as fast as they do, at this time of the day."""
+        return self.pace is None or self.pace.rate() is None
 
 
 class Reception:
@@ -88,7 +104,9 @@ class Reception:
         self._chunks: list[Chunk] = []
         self._gathered = 0
         """Bytes in the chunks."""
-        self._arrived = 0
+        self._arrived = Arrivals(self._tell)
+        self._loose = 0
+        """Bytes that are staged without a checkpoint."""
         self._begun = body.offset > 0
         """Whether the staged file holds bytes of this very body already."""
         self._unwanted = False
@@ -96,11 +114,14 @@ class Reception:
         if body.offset:
             staged.identity = body.identity
 
-    async def receive(self, chunks: AsyncIterator[Chunk]) -> None:
-        """Take the body to its end; on a cut or a cancellation keep what can be gone on with."""
+    async def receive(self, chunks: AsyncIterator[Chunk], course: Course | None = None) -> None:
+        """Take the body to its end; on a cut or a cancellation keep what can be gone on with.
+
+        ``course``: the same body, where it may be read aside.
+        """
         try:
             with self._tools.gathering:
-                await self._gather(chunks)
+                await self._gather(chunks, course)
             self._refuse_error_page()
             self._check_end()
         except BaseException as error:
@@ -108,23 +129,60 @@ class Reception:
             raise
         await self._written()
 
-    async def _gather(self, chunks: AsyncIterator[Chunk]) -> None:
+    async def _gather(self, chunks: AsyncIterator[Chunk], course: Course | None) -> None:
         gathering, pace = self._tools.gathering, self._tools.pace
         async for chunk in chunks:
             self._take(chunk)
             if self._gathered > SMALL and self._gathered >= gathering.block:
                 await self._write_beside()
+                if course is not None and course.open():
+                    await self._read_aside(course)
             if pace is not None:  # nothing is read meanwhile, so TCP slows the sender
                 await pace.take(len(chunk))
 
     def _take(self, chunk: Chunk) -> None:
-        size = len(chunk)
-        self._arrived += size
-        if self._body.length is not None and self._arrived > self._body.length:
+        self._count(chunk)
+        self._arrived.tell()
+        self._chunks.append(self._tools.gathering.keep(chunk))
+        self._gathered += len(chunk)
+
+    def _count(self, chunk: Chunk) -> None:
+        self._arrived.count += len(chunk)
+        if self._body.length is not None and self._arrived.count > self._body.length:
             raise RangeMismatch("the server sent more bytes than it had announced")
-        self._tools.observer.notify(BytesArrived(self._wanted.artifact.key, size))
-        self._chunks.append(chunk)
-        self._gathered += size
+
+    def _tell(self, count: int) -> None:
+        self._tools.observer.notify(BytesArrived(self._wanted.artifact.key, count))
+
+    async def _read_aside(self, course: Course) -> None:
+        """Have a thread read on, if that is worth it, to the end or as long as the course says."""
+        aside, length = self._tools.aside, self._body.length
+        left = None if length is None else length - self._arrived.count
+        few = left is not None and left < _WORTH_A_THREAD
+        if aside is None or few or not aside.room or not self._tools.unlimited:
+            return
+        await self._written()
+        try:
+            await aside(course.chunks, partial(self._deal, course))
+        finally:
+            self._arrived.tell()
+        await self._tools.offload(self._checkpoint)
+
+    def _deal(self, course: Course, chunk: Chunk) -> bool:
+        """Write a chunk where it was read; whether to read on there."""
+        self._count(chunk)
+        with self._tools.space.taken(len(chunk)), disk_errors("staging"):
+            self._staged.append(chunk)
+        self._loose += len(chunk)
+        if self._loose >= _CHECKPOINT:
+            self._checkpoint()
+        self._arrived.tell_soon()
+        return course.goes_on(chunk) and self._tools.unlimited
+
+    def _checkpoint(self) -> None:
+        with disk_errors("staging"):
+            self._staged.checkpoint()
+        self._loose = 0
 
     async def _write_beside(self) -> None:
         """Have a block written while the next one comes."""
@@ -139,7 +197,7 @@ class Reception:
     def _check_end(self) -> None:
         """Raise ``Cut`` unless this is the end of the file."""
         length, total = self._body.length, self._body.total
-        end = self._body.offset + self._arrived
+        end = self._body.offset + self._arrived.count
         expected = total if total is not None else self._body.offset + (length or 0)
         if end < expected:
             raise Cut(f"the server sent {end:,} of {expected:,} bytes")
@@ -160,6 +218,8 @@ class Reception:
         """Stage what has come before a cut, so that the next try goes on at its byte."""
         try:
             await self._written()
+            if self._loose:
+                await self._tools.offload(self._checkpoint)
             if self._chunks and self._worth_saving:
                 await self._tools.offload(self._write, self._taken())
         except DiskError:

@@ -171,19 +171,28 @@ class Staged:
 
     def write(self, *chunks: Chunk) -> None:
         """Add bytes and put up a checkpoint. What was staged before outlives a failure of it."""
+        self.append(*chunks)
+        self.checkpoint()
+
+    def append(self, *chunks: Chunk) -> None:
+        """Add bytes that the next checkpoint is to cover: a crash before it loses them."""
         if self._part is None or self._log is None:
             raise ValueError("write to a staged file that was neither begun nor recovered")
         try:
             for chunk in chunks:
                 _write_all(self._part, chunk)
         except OSError:
-            self._part.truncate(self.offset)  # gives a full disk back what no checkpoint covers
+            self._part.truncate(self.offset)  # gives a full disk back what is of no use
             self._part.seek(self.offset)
             raise
         for chunk in chunks:
             self.hashes.update(chunk)
         self.offset += sum(map(len, chunks))
-        _write_all(self._log, self._checkpoint())
+
+    def checkpoint(self) -> None:
+        """Vouch for all bytes so far, also to whoever comes after a crash."""
+        if self._log is not None:
+            _write_all(self._log, self._checkpoint())
 
     def vouch(self, strength: Strength, evidence: tuple[str, ...]) -> Vouched:
         """Note that all bytes are there and were judged, before the file is published."""

@@ -48,10 +48,7 @@ _AHEAD = 0
 """Bytes of a body to be gathered before it is handed over: they would be lost with a cut."""
 
 _WHOLE = 256 * 1024
-"""Bytes from which a piece is used where it lies: a lesser one keeps 408 KiB alive ..."""
-_FEW = 4
-"""... and so do many, for which there may be no memory: those of more answers are copied."""
-
+"""Bytes from which a piece is used where it lies: a lesser one keeps 408 KiB alive."""
 
 _ONE = frozenset({"content-length", "location"})
 """Fields of which the first line counts; of lengths that differ hyper makes an error."""
@@ -67,7 +64,7 @@ class RustCarrier:
     def __init__(self, client: Client, patience: float, *, tls: bool) -> None:
         """``patience``: seconds without a byte. ``tls``: whether it may be trusted with https."""
         self._client = client
-        self._crowd = _Crowd(patience)
+        self._patience = patience
         self._tls = tls
 
     @classmethod
@@ -107,7 +104,7 @@ class RustCarrier:
         if headers:
             request = request.headers(headers)
         streamed = request.streamed_read_buffer_limit(_AHEAD).build_streamed()
-        return _Sent(streamed, target, self._crowd)
+        return _Sent(streamed, target, self._patience)
 
     async def aclose(self) -> None:
         """Close the connections, and wait until the library's thread has nothing to do with us."""
@@ -115,21 +112,13 @@ class RustCarrier:
         await asyncio.to_thread(_come_to_rest)
 
 
-class _Crowd:
-    """How many answers are being read, and for how long each of their bytes is waited for."""
-
-    def __init__(self, patience: float) -> None:
-        self.patience = patience
-        self.size = 0
-
-
 class _Sent:
     """A request, and its answer while it is read."""
 
-    def __init__(self, request: StreamRequest, target: Target, crowd: _Crowd) -> None:
+    def __init__(self, request: StreamRequest, target: Target, patience: float) -> None:
         self._request = request
         self._target = target
-        self._crowd = crowd
+        self._patience = patience
 
     async def __aenter__(self) -> Opened:
         try:
@@ -142,17 +131,15 @@ class _Sent:
             raise
         framed = framing(response.status, told)
         length = content_length(told.get("content-length")) if framed == "length" else None
-        chunks = _Chunks(response.body_reader, self._target, self._crowd, length)
-        self._crowd.size += 1
-        return Opened(response.status, told, framed, chunks)
+        chunks = _Chunks(response.body_reader, self._target, self._patience, length)
+        return Opened(response.status, told, framed, chunks, anywhere=True)
 
     async def __aexit__(self, *_: object) -> None:
-        self._crowd.size -= 1
         await _heeding(self._request.__aexit__(None, None, None))
 
     async def _answer(self) -> Response:
         try:
-            async with asyncio.timeout(2 * self._crowd.patience):  # for a connection, then for it
+            async with asyncio.timeout(2 * self._patience):  # for a connection, then for it
                 return await _heeding(self._request.__aenter__())
         except PyreqwestError as error:
             raise before_headers(error, self._target.host) from None  # its text holds the link
@@ -164,11 +151,11 @@ class _Chunks:
     """The body in the pieces in which it comes; what had come before a cut is not lost."""
 
     def __init__(
-        self, reader: ResponseBodyReader, target: Target, crowd: _Crowd, length: int | None
+        self, reader: ResponseBodyReader, target: Target, patience: float, length: int | None
     ) -> None:
         self._reader = reader
         self._target = target
-        self._crowd = crowd
+        self._patience = patience
         self._left = length
         """Bytes still to come; None: that is not known. hyper sees to it that they do."""
 
@@ -180,7 +167,7 @@ class _Chunks:
             raise StopAsyncIteration
         try:
             # not the client's own limit: that goes on while nobody reads, as with a slow disk
-            async with asyncio.timeout(self._crowd.patience):
+            async with asyncio.timeout(self._patience):
                 chunk = await _heeding(self._reader.read_chunk())
         except PyreqwestError as error:
             raise within_body(error, self._target.host) from None
@@ -190,8 +177,7 @@ class _Chunks:
             raise StopAsyncIteration
         if self._left is not None:
             self._left -= len(chunk)
-        lean = len(chunk) < _WHOLE or self._crowd.size > _FEW
-        return bytes(chunk) if lean else memoryview(chunk)
+        return bytes(chunk) if len(chunk) < _WHOLE else memoryview(chunk)
 
 
 async def _heeding(work: Awaitable[T]) -> T:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from artifact_sync.aside import Aside
 from artifact_sync.audit import Auditor
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.disk import DiskMirror
@@ -40,6 +41,7 @@ class Store:
     ledger: Ledger
     layout: Layout
     offload: Offload
+    aside: Aside
     clock: Clock
 
     @property
@@ -72,6 +74,7 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     """
     root = meant = root_of(config)
     offload = stack.enter_context(_offload(config))
+    aside = stack.enter_context(_aside(config))
     if rehearse and not (root / OWN).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
     if config.mirror.must_be_mounted:
@@ -90,7 +93,7 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     stack.push_async_callback(ledger.aclose)
     verb = check_bond if rehearse else bind
     await verb(meant, ledger, inside=is_inside(config, meant), offload=offload)
-    return Store(mirror, ledger, await _layout(config, ledger), offload, SystemClock())
+    return Store(mirror, ledger, await _layout(config, ledger), offload, aside, SystemClock())
 
 
 async def _layout(config: Config, ledger: Ledger) -> Layout:
@@ -107,3 +110,11 @@ def _offload(config: Config) -> Iterator[Offload]:
     threads = config.download.jobs + _THREADS_BESIDE
     with Threads(threads, "disk", patience=_PATIENCE) as executor:
         yield Offload(executor)
+
+
+@contextmanager
+def _aside(config: Config) -> Iterator[Aside]:
+    """Threads for bodies that are read where they are written."""
+    most = config.download.jobs
+    with Threads(most, "body", patience=_PATIENCE) as executor:
+        yield Aside(Offload(executor), most)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from artifact_sync.answer import Body
+from artifact_sync.aside import Aside, Course
 from artifact_sync.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.gathering import Gathering
 from artifact_sync.model import Artifact, ArtifactKey, MirrorPath, Validator
@@ -50,6 +52,24 @@ async def body_of(*blocks: bytes, then: Exception | None = None) -> AsyncIterato
         raise then
 
 
+class Anywhere:
+    """A body that any event loop may read."""
+
+    def __init__(self, *blocks: bytes, then: BaseException | None = None) -> None:
+        self._blocks = list(blocks)
+        self._then = then
+        self.readers: list[int] = []
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self.readers.append(threading.get_ident())
+        if self._blocks:
+            return self._blocks.pop(0)
+        raise self._then or StopAsyncIteration
+
+
 def received(
     folder: Path, disk: Disk, work: Callable[[Reception], Coroutine[Any, Any, None]]
 ) -> bytes:
@@ -67,6 +87,7 @@ def received(
             Offload(executor),  # type: ignore[arg-type]
             Space(disk.free),
             nothing,
+            aside=Aside(Offload(executor), 1),  # type: ignore[arg-type]
         )
         wanted = Wanted(Artifact(KEY, "success"), MirrorPath("a.bin"))
         await work(Reception(tools, wanted, staged, Body(IDENTITY, 0, len(CONTENT))))
@@ -128,5 +149,67 @@ def test_more_bytes_than_announced_are_refused(tmp_path: Path) -> None:
     async def work(reception: Reception) -> None:
         with pytest.raises(RangeMismatch, match="more bytes"):
             await reception.receive(body_of(CONTENT, b"!"))
+
+    received(tmp_path, Disk(), work)
+
+
+def test_what_is_not_small_is_read_on_by_the_thread_that_writes_it(tmp_path: Path) -> None:
+    body = Anywhere(*blocks(*[BLOCK // 2] * 10))
+
+    async def work(reception: Reception) -> None:
+        await reception.receive(body, Course(body))
+
+    assert received(tmp_path, Disk(), work) == CONTENT
+    assert body.readers[:2] == [threading.get_ident()] * 2
+    assert threading.get_ident() not in body.readers[2:-1]
+
+
+def test_a_body_that_is_to_be_read_here_again_is(tmp_path: Path) -> None:
+    body = Anywhere(*blocks(*[BLOCK // 2] * 10))
+    heard: list[int] = []
+
+    def goes_on(chunk: object) -> bool:
+        heard.append(len(bytes(chunk)))  # type: ignore[call-overload]
+        return len(heard) < 3
+
+    async def work(reception: Reception) -> None:
+        await reception.receive(body, Course(body, goes_on, lambda: not heard))
+
+    # less than a block stays in memory until the file is concluded
+    assert received(tmp_path, Disk(), work) == CONTENT[: -BLOCK // 2]
+    assert heard == [BLOCK // 2] * 3
+    assert body.readers[5:] == [threading.get_ident()] * 6
+
+
+@pytest.mark.parametrize("error", [Cut("cut"), asyncio.CancelledError()])
+def test_what_was_read_aside_before_it_broke_off_is_staged_to_the_last_byte(
+    tmp_path: Path, error: BaseException
+) -> None:
+    body = Anywhere(*blocks(BLOCK, BLOCK, 1234), then=error)
+
+    async def work(reception: Reception) -> None:
+        with pytest.raises(type(error)):
+            await reception.receive(body, Course(body))
+
+    assert received(tmp_path, Disk(), work) == CONTENT[: 2 * BLOCK + 1234]
+
+
+def test_what_had_room_is_kept_when_the_disk_fills_up_aside(tmp_path: Path) -> None:
+    body = Anywhere(*blocks(BLOCK, 1234, BLOCK, BLOCK))
+
+    async def work(reception: Reception) -> None:
+        with pytest.raises(NoSpace):
+            await reception.receive(body, Course(body))
+
+    staged = received(tmp_path, Disk(PLENTY, PLENTY, 0, PLENTY), work)
+    assert staged == CONTENT[: 2 * BLOCK + 1234]
+
+
+def test_more_bytes_than_announced_are_refused_aside_as_well(tmp_path: Path) -> None:
+    body = Anywhere(CONTENT[:BLOCK], CONTENT[BLOCK:], b"!")
+
+    async def work(reception: Reception) -> None:
+        with pytest.raises(RangeMismatch, match="more bytes"):
+            await reception.receive(body, Course(body))
 
     received(tmp_path, Disk(), work)
