@@ -15,7 +15,7 @@ import os
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
 
@@ -29,9 +29,10 @@ from artifact_sync.ports import Opened
 from artifact_sync.source.carrier import REDIRECTS, NotCarried, Redirected, framing
 from artifact_sync.source.rust_trouble import before_headers, within_body
 from artifact_sync.source.trouble import no_answer, no_byte
+from artifact_sync.source.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from pyreqwest.client import Client
@@ -55,8 +56,6 @@ _ONE = frozenset({"content-length", "location"})
 
 _environment = Lock()
 
-T = TypeVar("T")
-
 
 class RustCarrier:
     """Over a client of its own; ``aclose`` it."""
@@ -64,7 +63,7 @@ class RustCarrier:
     def __init__(self, client: Client, patience: float, *, tls: bool) -> None:
         """``patience``: seconds without a byte. ``tls``: whether it may be trusted with https."""
         self._client = client
-        self._patience = patience
+        self._waits = Waits(patience)
         self._tls = tls
 
     @classmethod
@@ -104,7 +103,7 @@ class RustCarrier:
         if headers:
             request = request.headers(headers)
         streamed = request.streamed_read_buffer_limit(_AHEAD).build_streamed()
-        return _Sent(streamed, target, self._patience)
+        return _Sent(streamed, target, self._waits)
 
     async def aclose(self) -> None:
         """Close the connections, and wait until the library's thread has nothing to do with us."""
@@ -115,10 +114,10 @@ class RustCarrier:
 class _Sent:
     """A request, and its answer while it is read."""
 
-    def __init__(self, request: StreamRequest, target: Target, patience: float) -> None:
+    def __init__(self, request: StreamRequest, target: Target, waits: Waits) -> None:
         self._request = request
         self._target = target
-        self._patience = patience
+        self._waits = waits
 
     async def __aenter__(self) -> Opened:
         try:
@@ -131,16 +130,17 @@ class _Sent:
             raise
         framed = framing(response.status, told)
         length = content_length(told.get("content-length")) if framed == "length" else None
-        chunks = _Chunks(response.body_reader, self._target, self._patience, length)
+        chunks = _Chunks(response.body_reader, self._target, self._waits, length)
         return Opened(response.status, told, framed, chunks, anywhere=True)
 
     async def __aexit__(self, *_: object) -> None:
-        await _heeding(self._request.__aexit__(None, None, None))
+        with suppress(TimeoutError):  # what has come is had, and the client closes it some day
+            await self._waits(self._request.__aexit__(None, None, None))
 
     async def _answer(self) -> Response:
         try:
-            async with asyncio.timeout(2 * self._patience):  # for a connection, then for it
-                return await _heeding(self._request.__aenter__())
+            # as long for a connection, then for the answer
+            return await self._waits(self._request.__aenter__(), times=2)
         except PyreqwestError as error:
             raise before_headers(error, self._target.host) from None  # its text holds the link
         except TimeoutError:
@@ -151,11 +151,11 @@ class _Chunks:
     """The body in the pieces in which it comes; what had come before a cut is not lost."""
 
     def __init__(
-        self, reader: ResponseBodyReader, target: Target, patience: float, length: int | None
+        self, reader: ResponseBodyReader, target: Target, waits: Waits, length: int | None
     ) -> None:
         self._reader = reader
         self._target = target
-        self._patience = patience
+        self._waits = waits
         self._left = length
         """Bytes still to come; None: that is not known. hyper sees to it that they do."""
 
@@ -167,8 +167,7 @@ class _Chunks:
             raise StopAsyncIteration
         try:
             # not the client's own limit: that goes on while nobody reads, as with a slow disk
-            async with asyncio.timeout(self._patience):
-                chunk = await _heeding(self._reader.read_chunk())
+            chunk = await self._waits(self._reader.read_chunk())
         except PyreqwestError as error:
             raise within_body(error, self._target.host) from None
         except TimeoutError:
@@ -178,17 +177,6 @@ class _Chunks:
         if self._left is not None:
             self._left -= len(chunk)
         return bytes(chunk) if len(chunk) < _WHOLE else memoryview(chunk)
-
-
-async def _heeding(work: Awaitable[T]) -> T:
-    """What it comes to, unless we are cancelled meanwhile: the library loses some cancellations."""
-    task = asyncio.current_task()
-    before = task.cancelling() if task is not None else 0
-    try:
-        return await work
-    finally:
-        if task is not None and task.cancelling() > before:
-            raise asyncio.CancelledError
 
 
 def _exact(text: str) -> Url | None:

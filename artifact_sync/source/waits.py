@@ -1,0 +1,87 @@
+"""``Waits``: a limit to each wait, cheap enough to stand around every one of them.
+
+``asyncio.timeout`` makes a timer for each wait, which costs as much as the wait's own turn of the
+event loop. Here one timer looks at all waits of a loop, so that a limit is kept to an eighth of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+T = TypeVar("T")
+
+_LOOKS = 8
+"""How many times within a limit the waits are looked at."""
+
+
+class _Wait:
+    """One wait of a task."""
+
+    __slots__ = ("before", "late", "task", "until")
+
+    def __init__(self, task: asyncio.Task[object], until: float) -> None:
+        self.task = task
+        self.until = until
+        self.before = task.cancelling()
+        self.late = False
+
+
+class Waits:
+    """Waits no longer than so many seconds each, for the tasks of any event loop.
+
+    Also mends what the Rust client does now and then: an await that is cancelled gives a result
+    that has just come, and the cancellation would be lost.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, set[_Wait]] = WeakKeyDictionary()
+        """The waits of each loop that has a timer running; a loop may end before its timer."""
+
+    async def __call__(self, work: Awaitable[T], times: int = 1) -> T:
+        """Wait for this, so many times as long as usual. ``TimeoutError``."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("only a task can wait")
+        wait = _Wait(task, loop.time() + times * self._seconds)
+        waits = self._loops.get(loop)
+        if waits is None:
+            waits = self._begin(loop)
+        waits.add(wait)
+        try:
+            return await work
+        finally:
+            waits.discard(wait)
+            if task.cancelling() > wait.before:
+                _end(wait)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> set[_Wait]:
+        waits = self._loops[loop] = set()
+        loop.call_later(self._seconds / _LOOKS, self._look, loop)
+        return waits
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Break off what takes too long; with nobody waiting there is no timer either."""
+        waits = self._loops[loop]
+        if not waits:
+            del self._loops[loop]
+            return
+        now = loop.time()
+        for wait in waits:
+            if wait.until <= now and not wait.late:
+                wait.late = True
+                wait.task.cancel()
+        loop.call_later(self._seconds / _LOOKS, self._look, loop)
+
+
+def _end(wait: _Wait) -> None:
+    """Raise what a cancelled wait is to end in: ours is a timeout, everybody else's stays one."""
+    if wait.late and wait.task.uncancel() <= wait.before:
+        raise TimeoutError
+    raise asyncio.CancelledError
