@@ -6,8 +6,9 @@ Knows when a link lapses and that a refused one must be renewed; fetching it is 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from artifact_sync.errors import LinkUnusable, ServiceError
 from artifact_sync.events import LinkRenewed, Noticed
@@ -29,8 +30,7 @@ _TROUBLE = 30.0
 """Seconds for which a failure counts for all who wait: the source has tried often enough."""
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     """The links of one run."""
 
     outstanding: dict[CubeKey, set[ArtifactKey]]

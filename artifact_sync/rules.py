@@ -10,9 +10,10 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.model import FINISHED
 
@@ -35,8 +36,7 @@ _MEMBER = re.compile(r"(?P<first>.)-(?P<last>.)|(?P<single>.)", re.DOTALL)
 _FOLDER_END = r"(?=/|\Z)"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The selection of one ``[[repo]]``, compiled. Make one by ``Rules.of``."""
 
     workflows: tuple[re.Pattern[str], ...]

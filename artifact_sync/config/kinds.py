@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+
+from msgspec import Struct
 
 from artifact_sync import units
 
@@ -59,8 +60,7 @@ def as_it_is(value: Any) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """How a value is written."""
 
     read: Callable[[object, Scope], Any]

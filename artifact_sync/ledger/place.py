@@ -6,9 +6,10 @@ What the standard library can open is told here; any other URL is understood by 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import UsageError
 
@@ -20,8 +21,7 @@ PATIENCE = 10.0
 """Seconds that SQLite waits for another process's lock, unless the URL has a ``timeout``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """How a ledger is to be opened."""
 
     durability: Durability
@@ -31,8 +31,7 @@ class Terms:
     """Whoever meets another process's lock would rather know at once than wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a ledger is."""
 
     name: str

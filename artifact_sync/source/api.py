@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from math import inf
 from typing import TYPE_CHECKING
 
 import httpx
 from aiolimiter import AsyncLimiter
+from msgspec import Struct
 
 from artifact_sync.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
 from artifact_sync.events import Retrying
@@ -42,8 +42,7 @@ class _Untrusted(Unreachable):
     verdict = Verdict.PERMANENT
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
+class _Arrival(Struct, frozen=True):
     body: bytearray
     monotonic: float
     server_date: datetime | None

@@ -8,12 +8,12 @@ extension: it is repeated on the CONNECT request to a proxy, which would be told
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urljoin
 
 import httpx
 
+from artifact_sync.discreet import Discreet
 from artifact_sync.source.words import one_line
 
 _PARTS = re.compile(
@@ -31,13 +31,14 @@ class NotALink(ValueError):
     """Not a link that can be sent. The text says why, without any of the link."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Discreet, frozen=True):
     """Where to connect to, and the request's target there."""
+
+    SHOWN = ("scheme", "authority")
 
     scheme: str
     authority: str
-    path: bytes = field(repr=False)
+    path: bytes
     """Path and query as they came; only bytes that no request line may hold are encoded."""
 
     @property

@@ -7,12 +7,12 @@ for those downloads that ``rust_carrier`` does not carry.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from artifact_sync.discreet import Discreet
 from artifact_sync.errors import ConfigError
 from artifact_sync.source.carrier import Redirected
 from artifact_sync.version import USER_AGENT
@@ -26,12 +26,13 @@ _KEEP_IDLE = 30.0
 """Seconds that an idle connection is kept; object stores drop theirs after a minute or so."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransportSettings:
+class TransportSettings(Discreet, frozen=True):
     """What the clients are made from."""
 
+    SHOWN = ("base_url", "proxy", "timeout", "jobs")
+
     base_url: str
-    token: str = field(default="", repr=False)
+    token: str = ""
     proxy: str | None = None
     timeout: float = 60.0
     """Seconds for a connection, and for each byte to come or go. Never for a whole request."""

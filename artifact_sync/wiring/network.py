@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from artifact_sync.offload import Chores
 from artifact_sync.retry import RetryPolicy
@@ -33,8 +34,7 @@ if TYPE_CHECKING:
     from artifact_sync.settings import Config
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """What a pass reaches the world by."""
 
     config: Config

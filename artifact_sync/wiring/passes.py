@@ -10,8 +10,9 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from artifact_sync.batches import Batches
 from artifact_sync.cron import local_zone, time_zone
@@ -74,8 +75,7 @@ async def opened(
         yield Pass(parts_of(store, network, observer, room), wish)
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """What a pass may take up, so that others have some as well."""
 
     slots: Slots

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.audit import Auditor
 from artifact_sync.ledger import open_ledger
@@ -32,8 +33,7 @@ _PATIENCE = 10.0
 """Seconds that a disk has at the end for what is being written; one that hangs takes for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """A mirror and its ledger."""
 
     mirror: DiskMirror
