@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+# Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
+# ruff: noqa: TC001
 from msgspec import Struct, field
 
+from artifact_sync.model import ArtifactKey
 from artifact_sync.report import Report
-
-if TYPE_CHECKING:
-    from artifact_sync.model import ArtifactKey
-    from artifact_sync.settings import RepoSettings
+from artifact_sync.settings import RepoSettings
 
 
 class Mode(Struct, frozen=True):

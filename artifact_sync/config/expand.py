@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([^}]*)\})")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 class Scope(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Scope(Struct, frozen=True):
         name = match[1]
         if name is None:
             return "$"
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             msg = f"${{{name}}} is no variable's name; write $$ for a dollar sign"
             raise ValueError(msg)
         if name not in self.environ:

@@ -16,7 +16,7 @@ from artifact_sync.errors import UsageError
 if TYPE_CHECKING:
     from artifact_sync.settings import Durability
 
-_PLAIN = re.compile(r"sqlite:///(?!file:|:memory:)([^?]+)(?:\?timeout=([0-9.]+))?")
+_PLAIN = r"sqlite:///(?!file:|:memory:)([^?]+)(?:\?timeout=([0-9.]+))?"
 PATIENCE = 10.0
 """Seconds that SQLite waits for another process's lock, unless the URL has a ``timeout``."""
 
@@ -47,7 +47,7 @@ def plain_place(url: str | Path) -> Place | None:
         return Place(str(url), url)
     if url == "sqlite://":
         return Place("in memory")
-    found = _PLAIN.fullmatch(url)
+    found = re.fullmatch(_PLAIN, url)
     if found is None:
         return None
     return Place(found[1], Path(found[1]), float(found[2] or PATIENCE))

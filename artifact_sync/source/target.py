@@ -20,7 +20,7 @@ _PARTS = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#\\\s]*)(?P<target>(?:[/?][^#]*)?)(?:#.*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_SCHEME = r"(?i)[a-z][a-z0-9+.-]*:"
 _PORT = re.compile(r"[^:]*(?::(?P<port>[0-9]{0,5}))?")
 _HIGHEST_PORT = 65535
 _ILLEGAL = re.compile(rb"[^\x21-\x7e]")
@@ -89,7 +89,7 @@ def resolve(base: Target, location: bytes) -> Target:
     Raises ``NotALink``.
     """
     text = _decoded(location)
-    if _SCHEME.match(text):
+    if re.match(_SCHEME, text):
         return parse_target(text)
     if text.startswith("//"):
         return parse_target(f"{base.scheme}:{text}")
