@@ -5,8 +5,10 @@ Follows RFC 9110 (14.2 to 15.3.7, 15.5.17): what a server may answer to a range 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import Struct
 
 from artifact_sync.errors import BadResponse, RangeMismatch
 from artifact_sync.evidence import claims
@@ -21,8 +23,7 @@ OK = 200
 PARTIAL = 206
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(Struct, frozen=True):
     """What the body of an acceptable answer is."""
 
     identity: Identity
@@ -106,7 +107,7 @@ def _rest(opened: Opened, staged: Identity, offset: int) -> Body:
     if length is not None and length != end - start + 1:
         raise RangeMismatch("the server's Content-Length and Content-Range contradict each other")
     _check_same_file(opened, staged)
-    identity = replace(
+    identity = msgspec.structs.replace(
         staged,
         total=total if staged.total is None else staged.total,
         claims=(*staged.claims, *_new_claims(opened, staged)),

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from artifact_sync.offload import Firm
 
@@ -25,8 +26,7 @@ _OFTEN = 0.1
 """Seconds between two words about what has come."""
 
 
-@dataclass(slots=True)
-class Course:
+class Course(Struct):
     """A body that any event loop may read on, and whoever must hear of what is read from it."""
 
     chunks: AsyncIterator[Chunk]

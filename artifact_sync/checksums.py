@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from artifact_sync.model import Strength
 
@@ -61,8 +62,7 @@ ALGORITHMS = {
 """Every checksum we can check, by the name that claims use."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """Somebody's word on the checksum of a whole file."""
 
     name: str

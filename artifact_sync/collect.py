@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.model import ARTIFACT_STATUSES
 
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 _NEVER_COMING = frozenset({"failed", "missing"})
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Struct, frozen=True):
     """A run's artifacts sorted out, each once, in the order of the tree."""
 
     selected: tuple[Artifact, ...] = ()

@@ -7,8 +7,9 @@ Decides when to try again. Receiving a body is ``reception``'s, what an answer m
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.answer import OK, PARTIAL, accept
 from artifact_sync.aside import Course
@@ -39,8 +40,7 @@ _MISMATCHES = 2
 """Bytes that are wrong twice are wrong at their origin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fetched:
+class Fetched(Struct, frozen=True):
     """One artifact that is in its place, durable, but not yet recorded."""
 
     mirrored: Mirrored

@@ -34,9 +34,9 @@ __all__ = [
     "validator",
 ]
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
-_MEMBER = re.compile(r"(?P<key>[A-Za-z*][A-Za-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?: *;.*)?")
-_HEX_CRC = re.compile(r"[0-9A-Fa-f]{8}")
+_BASE64 = r"[A-Za-z0-9+/]+={0,2}"
+_MEMBER = r"(?P<key>[A-Za-z*][A-Za-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?: *;.*)?"
+_HEX_CRC = r"[0-9A-Fa-f]{8}"
 _MD5_ETAG = re.compile(r'"(?P<hex>[0-9A-Fa-f]{32})"')
 
 _FIELD_KEYS = {
@@ -161,7 +161,9 @@ def _structured(field: str, headers: Mapping[str, str]) -> Iterator[Claim]:
     A dictionary of structured fields (RFC 9651), of which the last of two equal keys counts. A
     member that is none is passed over alone: the others are evidence as good as ever.
     """
-    members = (_MEMBER.fullmatch(part.strip(" \t")) for part in headers.get(field, "").split(","))
+    members = (
+        re.fullmatch(_MEMBER, part.strip(" \t")) for part in headers.get(field, "").split(",")
+    )
     last = {member["key"].lower(): member["value"] for member in members if member}
     for key, value in last.items():
         yield from _keyed(field, key, _unbase64(value))
@@ -171,7 +173,7 @@ def _instance_digest(field: str, headers: Mapping[str, str]) -> Iterator[Claim]:
     """``Digest`` (RFC 3230): ``SHA-256=BASE64,MD5=BASE64``; a CRC-32C is also met in hex."""
     for part in headers.get(field, "").split(","):
         key, _, value = part.strip(" \t").partition("=")
-        is_hex = key.lower() == "crc32c" and _HEX_CRC.fullmatch(value)
+        is_hex = key.lower() == "crc32c" and re.fullmatch(_HEX_CRC, value)
         yield from _keyed(field, key.lower(), bytes.fromhex(value) if is_hex else _unbase64(value))
 
 
@@ -218,7 +220,7 @@ def _sound(name: str, algorithm: str, value: bytes | None) -> Iterator[Claim]:
 def _unbase64(text: str) -> bytes | None:
     """Decode Base64, padded or not (RFC 9651, 4.2.7); None for anything else."""
     text = text.strip(" \t")
-    if not _BASE64.fullmatch(text):
+    if not re.fullmatch(_BASE64, text):
         return None
     digits = text.rstrip("=")
     if len(digits) % 4 == 1:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct, field
 
 from artifact_sync.download import fetch, forget
 from artifact_sync.errors import ArtifactSyncError, DiskError, Interrupted, Reason
@@ -41,8 +41,7 @@ _SIDECAR_LIMIT = 64 * 1024
 """Bytes that a checksum file may have to be read as one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Works:
+class Works(Struct, frozen=True):
     """What carrying out downloads works with."""
 
     tools: Tools
@@ -54,8 +53,7 @@ class Works:
     """Closed when the process is about to stop: nothing new is begun."""
 
 
-@dataclass(slots=True)
-class Outcome:
+class Outcome(Struct):
     """What has become of a plan's artifacts."""
 
     downloaded: int = 0

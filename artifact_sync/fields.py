@@ -15,12 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
-_RANGE = re.compile(
-    r"bytes +(?P<start>[0-9]{1,18})-(?P<end>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)", re.IGNORECASE
-)
+_RANGE = r"(?i)bytes +(?P<start>[0-9]{1,18})-(?P<end>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)"
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,1024}"')
 """Neither the empty one, which tells no two versions apart, nor one that cannot be sent back."""
-_DATE = re.compile(
+_DATE = (
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),"
     r" (?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}) (?P<year>[0-9]{4})"
     r" (?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2}) GMT"
@@ -48,7 +46,7 @@ def content_range(value: str) -> ContentRange | None:
 
     The ``bytes */N`` of a 416 names none.
     """
-    match = _RANGE.fullmatch(value)
+    match = re.fullmatch(_RANGE, value)
     if match is None:
         return None
     total = None if match["total"] == "*" else int(match["total"])
@@ -75,7 +73,7 @@ def validator(headers: Mapping[str, str]) -> Validator:
 
 def _date(text: str) -> datetime | None:
     """An IMF-fixdate (RFC 9110, 5.6.7), the only form that a sender may generate."""
-    match = _DATE.fullmatch(text)
+    match = re.fullmatch(_DATE, text)
     if match is None or match["month"] not in _MONTHS:
         return None
     names = ("day", "hour", "minute", "second")

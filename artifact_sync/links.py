@@ -6,8 +6,9 @@ Knows when a link lapses and that a refused one must be renewed; fetching it is 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from artifact_sync.errors import LinkUnusable, ServiceError
 from artifact_sync.events import LinkRenewed, Noticed
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from artifact_sync.events import Observer
-    from artifact_sync.model import ArtifactKey, CubeKey, Link, RunKey
+    from artifact_sync.model import ArtifactKey, Link, RunKey
     from artifact_sync.ports import Clock, Source
 
 _MARGIN = 5.0
@@ -29,11 +30,11 @@ _TROUBLE = 30.0
 """Seconds for which a failure counts for all who wait: the source has tried often enough."""
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(Struct):
     """The links of one run."""
 
-    outstanding: dict[CubeKey, set[ArtifactKey]]
+    outstanding: dict[tuple[str, ...], set[ArtifactKey]]
+    """By the parts of a cube's key, with which an artifact's begins."""
     links: dict[ArtifactKey, tuple[Link, float]] = field(default_factory=dict)
     """Each with the moment after which it is too old to be begun with."""
     flight: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -52,36 +53,37 @@ class Links:
         self._clock = clock
         self._observer = observer
         self._warn = warn
-        self._runs: dict[RunKey, _Held] = {}
+        self._runs: dict[tuple[str, ...], _Held] = {}
+        """By the parts of a run's key, with which an artifact's begins."""
 
     def open(
         self, run: RunKey, links: Mapping[ArtifactKey, Link], wanted: Iterable[ArtifactKey]
     ) -> None:
         """Begin with the links of a run's answer that has just come."""
-        outstanding: dict[CubeKey, set[ArtifactKey]] = {}
+        outstanding: dict[tuple[str, ...], set[ArtifactKey]] = {}
         for key in wanted:
-            outstanding.setdefault(key.cube_key, set()).add(key)
-        held = self._runs[run] = _Held(outstanding)
+            outstanding.setdefault(key[:6], set()).add(key)
+        held = self._runs[(*run.repo, run.run)] = _Held(outstanding)
         self._keep(held, links)
 
     def close(self, run: RunKey) -> None:
         """Forget a run's links: nobody wants them any more."""
-        self._runs.pop(run, None)
+        self._runs.pop((*run.repo, run.run), None)
 
     def done(self, key: ArtifactKey) -> None:
         """The artifact needs no link any more."""
-        if (held := self._runs.get(key.run_key)) is not None:
+        if (held := self._runs.get(key[:3])) is not None:
             held.links.pop(key, None)
-            held.outstanding.get(key.cube_key, set()).discard(key)
+            held.outstanding.get(key[:6], set()).discard(key)
 
     async def get(self, key: ArtifactKey) -> Link:
         """A link with some life left, renewed if need be. ``ServiceError``, ``LinkUnusable``."""
-        held = self._runs[key.run_key]
+        held = self._runs[key[:3]]
         return self._fresh(held, key) or await self._renewed(held, key, None)
 
     async def renew(self, key: ArtifactKey, refused: Link) -> Link:
         """Another link than the one that was refused; one that somebody else has got will do."""
-        return await self._renewed(self._runs[key.run_key], key, refused)
+        return await self._renewed(self._runs[key[:3]], key, refused)
 
     async def _renewed(self, held: _Held, key: ArtifactKey, refused: Link | None) -> Link:
         async with held.flight:
@@ -91,7 +93,7 @@ class Links:
         return link
 
     async def _fetch(self, held: _Held, key: ArtifactKey) -> Link:
-        wanted = held.outstanding.get(key.cube_key, set()) | {key}
+        wanted = held.outstanding.get(key[:6], set()) | {key}
         if held.trouble is not None and self._clock.monotonic() < held.trouble[1]:
             raise held.trouble[0]
         try:
@@ -117,6 +119,6 @@ class Links:
             self._warn = False
             self._observer.notify(Noticed("files come over plain http, where others may read them"))
         for key, link in links.items():
-            if key in held.outstanding.get(key.cube_key, ()):
+            if key in held.outstanding.get(key[:6], ()):
                 margin = min(_MARGIN, _MARGIN_SHARE * (link.lapses_at - now))
                 held.links[key] = (link, link.lapses_at - margin)

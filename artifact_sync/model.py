@@ -11,7 +11,6 @@ from __future__ import annotations
 # ruff: noqa: TC001, TC003
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, NewType
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, NewType
 import msgspec
 from msgspec import Struct
 
+from artifact_sync.discreet import Discreet
 from artifact_sync.errors import Reason
 
 if TYPE_CHECKING:
@@ -123,16 +123,17 @@ class CubeKey(NamedTuple):
         return ArtifactKey(org, repo, self.run.run, self.workflow, self.task, self.cube, local_path)
 
 
-@dataclass(frozen=True, slots=True)
-class Artifact:
+class Artifact(Discreet, frozen=True):
     """One artifact as a run's answer shows it."""
+
+    SHOWN = ("key", "status", "version")
 
     key: ArtifactKey
     status: str
     """``registered``, ``success``, ``failed``, ``missing``, or a word nobody has met yet."""
     version: str = ""
     """The server's ``obtained_at`` or ``updated_at`` as text: changes when it was left anew."""
-    url: str = field(default="", repr=False)
+    url: str = ""
     """The temporary link, empty where the answer has none. A credential: never shown or logged."""
 
 
@@ -170,11 +171,12 @@ class Run(Struct, frozen=True):
         return "|".join([self.status, *(d.isoformat() if d else "" for d in dates)])
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Discreet, frozen=True):
     """A temporary link: a credential that lapses."""
 
-    url: str = field(repr=False)
+    SHOWN = ("lapses_at",)
+
+    url: str
     """Byte for byte as the service gave it: path and query are signed."""
     lapses_at: float
     """On the monotonic clock of ``Clock.monotonic``, seconds."""

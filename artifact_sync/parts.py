@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from msgspec import Struct
 
 from artifact_sync.answer import OK, PARTIAL, accept_part, same_file
 from artifact_sync.errors import Cut, DownloadError, RangeMismatch, ServiceError, Verdict
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from artifact_sync.staging import Identity
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
+class Way(Struct, frozen=True):
     """How one file is reached."""
 
     fetcher: Fetcher

@@ -20,9 +20,10 @@ when another one has its place now (``./a`` became ``a`` in the CI file).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import Collision, Reason, UnsafePath
 from artifact_sync.model import Action, Artifact, MirrorPath, Plan, State, Step
@@ -41,8 +42,7 @@ _LAST_TRIES = 3
 """Passes in which a file must have been gone before it is given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known of a run before it is planned."""
 
     rows: Mapping[ArtifactKey, ArtifactRow]
@@ -51,8 +51,7 @@ class Known:
     """Sizes of the mirrored files that stand in the mirror as regular files."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """How to plan."""
 
     place: Callable[[ArtifactKey], MirrorPath]

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
@@ -106,8 +108,7 @@ Framing = Literal["length", "chunked", "close"]
 """How a body's end is marked: by its length, by the transfer coding, or only by the close."""
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(Struct, frozen=True):
     """An answer whose body is still to come."""
 
     status: int

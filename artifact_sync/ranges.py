@@ -8,8 +8,9 @@ range is worth is ``answer``'s, and another try is the caller's business.
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.answer import PARTIAL
 from artifact_sync.errors import Cut
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 _MIB = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """When a file is worth more than one connection, and how it is divided."""
 
     came: int = 8 * _MIB

@@ -6,10 +6,11 @@ with others, which is ``small``'s.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from artifact_sync.aside import Arrivals
 from artifact_sync.errorpage import failure_of_store_error, store_error
@@ -51,8 +52,7 @@ _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One artifact to be fetched."""
 
     artifact: Artifact
@@ -61,8 +61,7 @@ class Wanted:
     """What is known of its bytes beforehand, from a sidecar artifact."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tools:
+class Tools(Struct, frozen=True):
     """What a download works with."""
 
     links: Links

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.discover import discover
 from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
@@ -24,7 +25,6 @@ from artifact_sync.wish import Calm
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-    from datetime import datetime
 
     from artifact_sync.events import Event
     from artifact_sync.fetching import Works
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from artifact_sync.wish import Mode
 
 
-@dataclass(frozen=True, slots=True)
-class Crew:
+class Crew(Struct, frozen=True):
     """What is shared by all repositories of a pass."""
 
     source: Source
@@ -45,25 +44,23 @@ class Crew:
     """Bytes that have come for a repository in this pass."""
 
 
-@dataclass(slots=True)
 class RepoSync:
     """A pass over one repository. Counts and failures go into ``report``."""
 
-    crew: Crew
-    repo: RepoName
-    selection: Selection
-    mode: Mode
-    report: Report
-    trouble: Exception | None = field(default=None, init=False)
-    """Why the repository could not be looked at; a run's own failure is none."""
-    calm: Calm | None = field(default=None, init=False)
-    """Set when nothing is left to do."""
-    _began: datetime = field(init=False)
-    _since: datetime | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._began = self.crew.works.tools.clock.now()
-        self._since = self.selection.rules.horizon(self._began)
+    def __init__(
+        self, crew: Crew, repo: RepoName, selection: Selection, mode: Mode, report: Report
+    ) -> None:
+        self.crew = crew
+        self.repo = repo
+        self.selection = selection
+        self.mode = mode
+        self.report = report
+        self.trouble: Exception | None = None
+        """Why the repository could not be looked at; a run's own failure is none."""
+        self.calm: Calm | None = None
+        """Set when nothing is left to do."""
+        self._began = crew.works.tools.clock.now()
+        self._since = selection.rules.horizon(self._began)
 
     async def everything(self, announced: Sequence[str] = (), calm: Calm | None = None) -> None:
         """Look at every run that is new or has something outstanding; count the settled ones.

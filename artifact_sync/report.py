@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from artifact_sync.errors import ExitCode, Reason, exit_code
 from artifact_sync.model import Failure, State
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from artifact_sync.model import ArtifactRow, RunRow
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """Counts of one pass over one repository or, added up, over all of them."""
 
     runs: int = 0

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 if TYPE_CHECKING:
     from random import Random
 
-_SECONDS = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]+)?)")
+_SECONDS = r"([+-]?)([0-9]+(?:\.[0-9]+)?)"
 _MOST_DOUBLINGS = 63
 """Beyond any cap, and still a float."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """How often and how patiently something is tried. Seconds."""
 
     attempts: int = 5
@@ -57,7 +57,7 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
     part of the grammar, but servers send it. What lies in the past is 0.
     """
     text = value.strip()
-    if match := _SECONDS.fullmatch(text):
+    if match := re.fullmatch(_SECONDS, text):
         sign, digits = match.groups()
         return 0.0 if sign == "-" else float(digits)
     moment = _http_date(text)

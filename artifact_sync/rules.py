@@ -10,9 +10,10 @@ import hashlib
 import json
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.model import FINISHED
 
@@ -23,20 +24,18 @@ if TYPE_CHECKING:
     from artifact_sync.model import ArtifactKey
     from artifact_sync.settings import RepoSettings
 
-_TOKEN = re.compile(
-    r"(?P<any_depth>/\*\*(?=/|\Z))"
+_PIECE = (
+    r"(?s)(?P<any_depth>/\*\*(?=/|\Z))"
     r"|(?P<star>\*+)"
     r"|(?P<one>\?)"
     r"|\[(?P<negated>[!^]?)(?P<members>\][^]]*|[^]]+)\]"
-    r"|(?P<literal>.)",
-    re.DOTALL,
+    r"|(?P<literal>.)"
 )
-_MEMBER = re.compile(r"(?P<first>.)-(?P<last>.)|(?P<single>.)", re.DOTALL)
+_MEMBER = r"(?s)(?P<first>.)-(?P<last>.)|(?P<single>.)"
 _FOLDER_END = r"(?=/|\Z)"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Struct, frozen=True):
     """The selection of one ``[[repo]]``, compiled. Make one by ``Rules.of``."""
 
     workflows: tuple[re.Pattern[str], ...]
@@ -137,7 +136,7 @@ def _regex(glob: str, end: str) -> str:
 def _pieces(glob: str, end: str) -> Iterator[str]:
     """The expressions between the stars; the last one is closed by ``end``."""
     piece = ""
-    for token in _TOKEN.finditer(glob):
+    for token in re.finditer(_PIECE, glob):
         if token["any_depth"]:
             yield piece + _FOLDER_END
             piece = ""
@@ -159,7 +158,7 @@ def _one_character(token: re.Match[str]) -> str:
 
 def _character_class(members: str, *, negated: bool) -> str:
     """``[...]`` of a glob. A range that runs backwards holds nothing."""
-    inside = "".join(_member(member) for member in _MEMBER.finditer(members))
+    inside = "".join(_member(member) for member in re.finditer(_MEMBER, members))
     if not inside:
         return "." if negated else r"(?!)"
     return f"[{'^' if negated else ''}{inside}]"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync import plan as planning
 from artifact_sync.collect import Collected, collect
@@ -45,8 +46,7 @@ LAST_RETRY = timedelta(hours=1)
 """... and at something that has failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """What of a repository is wanted, and where it goes."""
 
     rules: Rules
@@ -55,20 +55,20 @@ class Selection:
     """The service's host, for ``run.json``."""
 
 
-@dataclass(slots=True)
 class RunSync:
     """Brings one run's artifacts into the mirror. Counts and failures go into ``report``."""
 
-    works: Works
-    selection: Selection
-    mode: Mode
-    report: Report
-    _open: bool = field(default=False, init=False)
-    """Something may still come or change: the run is not settled."""
-    _complete: bool = field(default=True, init=False)
-    """Everything selected is present: the run gets its manifest."""
-    _first: bool = field(default=False, init=False)
-    """Something of the run comes for the first time: it is not merely mended."""
+    def __init__(self, works: Works, selection: Selection, mode: Mode, report: Report) -> None:
+        self.works = works
+        self.selection = selection
+        self.mode = mode
+        self.report = report
+        self._open = False
+        """Something may still come or change: the run is not settled."""
+        self._complete = True
+        """Everything selected is present: the run gets its manifest."""
+        self._first = False
+        """Something of the run comes for the first time: it is not merely mended."""
 
     async def carry_out(self, run: Run, looks: int) -> None:
         """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk."""

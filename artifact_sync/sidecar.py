@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 _MOST = 64 * 1024
 _SUFFIX = re.compile(r"(?P<path>.*[^/])\.sha256(?:sum)?", re.DOTALL | re.IGNORECASE)
-_GNU = re.compile(r"(?P<hex>[0-9A-Fa-f]{64})(?:[ \t]+\*?(?P<name>.+))?")
-_BSD = re.compile(r"SHA(?:2-)?256 ?\((?P<name>.+)\) ?= ?(?P<hex>[0-9A-Fa-f]{64})", re.IGNORECASE)
+_GNU = r"(?P<hex>[0-9A-Fa-f]{64})(?:[ \t]+\*?(?P<name>.+))?"
+_BSD = r"(?i)SHA(?:2-)?256 ?\((?P<name>.+)\) ?= ?(?P<hex>[0-9A-Fa-f]{64})"
 
 
 def sidecar_of(key: ArtifactKey) -> ArtifactKey | None:
@@ -34,7 +34,9 @@ def sidecar_claim(content: bytes, name: str) -> Claim | None:
     ours; lines that contradict each other say nothing. Only the first 64 KiB are looked at.
     """
     lines = [line for line in _lines(content) if line and not line.startswith("#")]
-    found = [match for line in lines if (match := _GNU.fullmatch(line) or _BSD.fullmatch(line))]
+    found = [
+        match for line in lines if (match := re.fullmatch(_GNU, line) or re.fullmatch(_BSD, line))
+    ]
     fitting = [match for match in found if _parts(match["name"])[-1:] == _parts(name)[-1:]]
     exact = [match for match in fitting if _parts(match["name"]) == _parts(name)]
     alone = found if len(lines) == 1 and found and found[0]["name"] is None else []

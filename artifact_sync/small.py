@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import ArtifactSyncError
 from artifact_sync.evidence import Hashes, judge
@@ -24,8 +25,7 @@ Published = tuple[Vouched, str | None]
 """What vouches for a file that is in its place now, and where a stranger in the way has moved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Small:
+class Small(Struct, frozen=True):
     """All the bytes of a small file."""
 
     chunks: Sequence[Chunk]
@@ -37,8 +37,7 @@ class Small:
     """What an earlier try may have left: it is thrown away."""
 
 
-@dataclass(frozen=True, slots=True)
-class SmallFiles:
+class SmallFiles(Struct, frozen=True):
     """Publishes small files. The work of ``Batches``."""
 
     mirror: Mirror

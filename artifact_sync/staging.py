@@ -16,12 +16,12 @@ import hashlib
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from io import FileIO
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct, field
 
 from artifact_sync.evidence import Claim, Hashes, claims_from_json, claims_to_json
 from artifact_sync.model import Strength, Validator
@@ -38,8 +38,7 @@ _ABANDONED = 15 * 24 * 3600.0
 """Seconds after which nobody fetches the rest of a staged file: artifacts are kept for 14 days."""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """What staged bytes are the beginning of. Bytes of another identity never continue them."""
 
     validator: Validator = field(default_factory=Validator)
@@ -57,8 +56,10 @@ class Identity:
         return frozenset(claim.algorithm for claim in self.claims)
 
 
-@dataclass(frozen=True, slots=True)
-class Vouched:
+_NOTHING = Identity()
+
+
+class Vouched(Struct, frozen=True):
     """All bytes are there and were judged: what the ledger is to hold."""
 
     size: int
@@ -78,13 +79,20 @@ class Staged:
         """Whether there may be something of it on disk."""
         self._part: FileIO | None = None
         self._log: FileIO | None = None
-        self._reset(Identity())
+        self._reset(_NOTHING)
 
     def _reset(self, identity: Identity) -> None:
         self.identity = identity
-        self.hashes = Hashes(identity.algorithms)
+        self._hashes: Hashes | None = None
         self.offset = 0
         self.vouched: Vouched | None = None
+
+    @property
+    def hashes(self) -> Hashes:
+        """Of all bytes so far."""
+        if self._hashes is None:  # small files never need them
+            self._hashes = Hashes(self.identity.algorithms)
+        return self._hashes
 
     @cached_property
     def name(self) -> str:
@@ -215,7 +223,7 @@ class Staged:
             self.path.unlink(missing_ok=True)
             self._sidecar.unlink(missing_ok=True)
             self.there = False
-        self._reset(Identity())
+        self._reset(_NOTHING)
 
     def forget(self) -> None:
         """The ledger has the artifact: the sidecar has done its duty."""

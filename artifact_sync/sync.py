@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import ArtifactSyncError
 from artifact_sync.events import BytesArrived, Failed
@@ -56,8 +57,7 @@ class Tally:
         self._then.notify(event)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+class Parts(Struct, frozen=True):
     """What a pass works with."""
 
     source: Source

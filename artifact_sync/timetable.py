@@ -21,12 +21,10 @@ DAY = 24 * 60
 TIME = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
 """What ``parse_time`` reads, as a regular expression for the whole text."""
 
-_TIME = re.compile(TIME)
-
 
 def parse_time(text: str) -> int:
     """The minute of the day of ``08:30`` or ``8:30``; ``ValueError`` says what was expected."""
-    if not _TIME.fullmatch(text):
+    if not re.fullmatch(TIME, text):
         msg = "expected a time of the day from 00:00 to 23:59"
         raise ValueError(msg)
     hours, minutes = text.split(":")

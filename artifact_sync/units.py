@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
 DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,6})?\s*(?:ms|[smhdw])\s*)+|[0-9]{1,12}(?:\.[0-9]{1,6})?"
 """What ``parse_duration`` reads, as a regular expression for the whole text."""
@@ -22,20 +22,11 @@ LONGEST = 36_525 * 86_400
 LARGEST = 2**63 - 1
 """Bytes: what a file system and a database can count."""
 
-_DURATION = re.compile(DURATION)
-_DURATION_PART = re.compile(r"([0-9.]+)\s*(ms|[smhdw])")
-_SIZE = re.compile(SIZE)
-_SIZE_PARTS = re.compile(r"([0-9.]+)\s*([a-z]*)")
+_DURATION_PART = r"([0-9.]+)\s*(ms|[smhdw])"
+_SIZE_PARTS = r"([0-9.]+)\s*([a-z]*)"
 
-_SECONDS: Mapping[str, Decimal] = MappingProxyType(
-    {
-        "ms": Decimal("0.001"),
-        "s": Decimal(1),
-        "m": Decimal(60),
-        "h": Decimal(3_600),
-        "d": Decimal(86_400),
-        "w": Decimal(604_800),
-    }
+_SECONDS: Mapping[str, str] = MappingProxyType(
+    {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "d": "86400", "w": "604800"}
 )
 
 _BYTES: Mapping[str, int] = MappingProxyType(
@@ -45,17 +36,23 @@ _BYTES: Mapping[str, int] = MappingProxyType(
 )
 
 
+def _exact(number: str) -> Decimal:
+    from decimal import Decimal  # noqa: PLC0415 - slow, and most calls read no such text
+
+    return Decimal(number)
+
+
 def parse_duration(text: str) -> float:
     """Seconds in ``30s``, ``5m``, ``7d``, ``1w``, ``250ms``, ``1h30m``; a number is seconds.
 
     ``ValueError`` says what was expected. A hundred years are the most.
     """
     cleaned = text.strip()
-    if not _DURATION.fullmatch(cleaned):
+    if not re.fullmatch(DURATION, cleaned):
         msg = "expected a duration such as 30s, 5m, 2h, 7d or 1w"
         raise ValueError(msg)
-    parts = _DURATION_PART.findall(cleaned) or [(cleaned, "s")]
-    seconds = sum((Decimal(number) * _SECONDS[unit] for number, unit in parts), Decimal(0))
+    parts = re.findall(_DURATION_PART, cleaned) or [(cleaned, "s")]
+    seconds = sum(_exact(number) * _exact(_SECONDS[unit]) for number, unit in parts)
     if seconds > LONGEST:
         msg = "a duration of more than a hundred years"
         raise ValueError(msg)
@@ -67,11 +64,12 @@ def parse_size(text: str) -> int:
 
     ``ValueError`` says what was expected.
     """
-    parts = _SIZE_PARTS.fullmatch(text.strip().lower()) if _SIZE.fullmatch(text.strip()) else None
+    cleaned = text.strip()
+    parts = re.fullmatch(SIZE, cleaned) and re.fullmatch(_SIZE_PARTS, cleaned.lower())
     if parts is None:
         msg = "expected a size such as 512, 100MiB or 1GB"
         raise ValueError(msg)
-    size = int(Decimal(parts[1]) * _BYTES[parts[2]])
+    size = int(_exact(parts[1]) * _BYTES[parts[2]])
     if size > LARGEST:
         msg = "a size of more than 8 EiB"
         raise ValueError(msg)
@@ -80,10 +78,10 @@ def parse_size(text: str) -> int:
 
 def format_duration(seconds: float) -> str:
     """The shortest text in one unit that ``parse_duration`` reads as the same: ``90s``, ``7d``."""
-    exact = Decimal(repr(seconds))
+    exact = _exact(repr(seconds))
     for unit in ("d", "h", "m", "s"):
-        if exact and exact % _SECONDS[unit] == 0:
-            return f"{int(exact / _SECONDS[unit])}{unit}"
+        if exact and exact % _exact(_SECONDS[unit]) == 0:
+            return f"{int(exact / _exact(_SECONDS[unit]))}{unit}"
     return f"{exact.normalize():f}s"
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+# Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
+# ruff: noqa: TC001
+from msgspec import Struct, field
 
+from artifact_sync.model import ArtifactKey
 from artifact_sync.report import Report
-
-if TYPE_CHECKING:
-    from artifact_sync.model import ArtifactKey
-    from artifact_sync.settings import RepoSettings
+from artifact_sync.settings import RepoSettings
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+class Mode(Struct, frozen=True):
     """How a pass was asked for."""
 
     dry_run: bool = False
@@ -28,8 +26,7 @@ class Mode:
     """See whether the newest files stand in the mirror; needless where they are watched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calm:
+class Calm(Struct, frozen=True):
     """Nothing is left to do in a repository, as long as its list of runs begins as it did."""
 
     mark: str = ""
@@ -38,8 +35,7 @@ class Calm:
     """What a pass over it comes to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What a pass is asked for."""
 
     repos: tuple[RepoSettings, ...]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import signal
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import Struct
 
 from artifact_sync.cli.options import Verbosity, session, token
 from artifact_sync.cli.result import as_object, summary
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from artifact_sync.wish import Wish
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(Struct, frozen=True):
     """How a pass is carried out and shown."""
 
     as_json: bool = False

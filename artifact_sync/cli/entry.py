@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from artifact_sync.cli.mask import visible
 
@@ -20,8 +21,7 @@ _APART = frozenset({"event", "exception", "stack", "stack_info"})
 _STRUCTLOG = "_logger"  # what structlog's wrap_for_formatter leaves on a record of its own
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What was logged. Every text in it is masked; control characters are as they came."""
 
     message: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.errors import UsageError
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from artifact_sync.settings import Config
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(Struct, frozen=True):
     """What the command line says over the configuration."""
 
     repos: tuple[str, ...] = ()

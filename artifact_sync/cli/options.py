@@ -157,10 +157,10 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
 
 def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """The callback of an option that takes a duration: ``7d`` → seconds, above zero."""
-    from artifact_sync.units import parse_duration  # noqa: PLC0415 - keeps --help quick
-
     if value is None:
         return None
+    from artifact_sync.units import parse_duration  # noqa: PLC0415 - keeps --help quick
+
     try:
         seconds = parse_duration(value)
     except ValueError as error:

@@ -6,10 +6,10 @@ import asyncio
 import signal
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import click
+from msgspec import Struct
 
 from artifact_sync.cli.options import Verbosity, begin_work, session
 from artifact_sync.cli.progress import Lines, wants_bars
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(Struct, frozen=True):
     """What is said when the user stops a pass: at once, and of it in the end."""
 
     word: str = "stopping; what came so far is kept (once more: stop at once)"

@@ -19,7 +19,7 @@ _DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
 _KEY = re.compile(rf"\s*({_DOTTED})\s*=")
 _FENCE = re.compile(r'"""|' + "'''")
-_PLACE = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
+_PLACE = r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$"
 
 Lines = dict[tuple[str, int, str], int]
 """(table, which of its kind, key) → line; an empty key is the table's own header."""
@@ -72,8 +72,8 @@ def _parsed(path: Path, text: str) -> Mapping[str, Any]:
 
 def _explained(message: str, text: str) -> tuple[str, str]:
     """``LINE:COLUMN`` and what is wrong, from ``tomllib``'s message."""
-    match = _PLACE.search(message)
-    why = _PLACE.sub("", message)
+    match = re.search(_PLACE, message)
+    why = re.sub(_PLACE, "", message)
     if match and match[1]:
         return f"{match[1]}:{match[2]}", why
     lines = text.split("\n")

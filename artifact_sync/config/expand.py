@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _DOLLAR = re.compile(r"\$(?:\$|\{([^}]*)\})")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What a value's meaning depends on: the environment, and the folder that it is relative to."""
 
     environ: Mapping[str, str]
@@ -29,7 +29,7 @@ class Scope:
         name = match[1]
         if name is None:
             return "$"
-        if not _NAME.fullmatch(name):
+        if not re.fullmatch(_NAME, name):
             msg = f"${{{name}}} is no variable's name; write $$ for a dollar sign"
             raise ValueError(msg)
         if name not in self.environ:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import Struct
 
 from artifact_sync import settings
 from artifact_sync.config import kinds, limits, urls
@@ -35,8 +35,7 @@ _UNFINISHED = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A table of the configuration: the settings it fills and its keys."""
 
     settings: type[msgspec.Struct]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+
+from msgspec import Struct
 
 from artifact_sync import units
 
@@ -25,8 +26,8 @@ _MOST_PER_SECOND = 1e6
 _TRUTH = MappingProxyType(
     {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 )
-_BARE = re.compile(r"[A-Za-z0-9_-]{1,60}")
-_TOKEN_LIKE = re.compile(r"pv1_|eyJ[A-Za-z0-9_-]*\.")
+_BARE = r"[A-Za-z0-9_-]{1,60}"
+_LIKE_A_CREDENTIAL = r"pv1_|eyJ[A-Za-z0-9_-]*\."
 
 
 def as_text(text: str) -> object:
@@ -59,8 +60,7 @@ def as_it_is(value: Any) -> object:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """How a value is written."""
 
     read: Callable[[object, Scope], Any]
@@ -96,7 +96,7 @@ def path() -> Kind:
     """A path, made absolute."""
 
     def check(value: str, scope: Scope) -> Path:
-        if _TOKEN_LIKE.match(value):
+        if re.match(_LIKE_A_CREDENTIAL, value):
             msg = "looks like a token; write the token into a file and name that file here"
             raise ValueError(msg)
         return scope.path(value)
@@ -250,7 +250,7 @@ def expected(what: str, value: object) -> ValueError:
 
 def bare(key: str) -> str:
     """A key as a message repeats it, in quotes unless it is a plain word."""
-    return key if _BARE.fullmatch(key) else shown(key)
+    return key if re.fullmatch(_BARE, key) else shown(key)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

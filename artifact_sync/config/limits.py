@@ -24,7 +24,6 @@ LEAST = 1024
 
 _OFF = "off"
 _GAP = r"[\s,]+"
-_BETWEEN = re.compile(_GAP)
 _RATE = f"[oO][fF][fF]|{units.SIZE}"
 _CHANGE = f"{TIME}{_GAP}(?:{_RATE})"
 _RATE_WORDS = 'a rate such as 50MiB, or "off"'
@@ -46,7 +45,7 @@ def limit() -> Kind:
 
 def parse_limit(text: str) -> Timetable:
     """A limit as a text. ``ValueError``'s arguments each say something that is wrong."""
-    words = [word for word in _BETWEEN.split(text) if word]
+    words = [word for word in re.split(_GAP, text) if word]
     if not any(":" in word for word in words):
         return timetable_of({0: _rate(text, _LIMIT_WORDS)})
     if ":" not in words[0]:

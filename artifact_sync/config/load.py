@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.config.document import read
 from artifact_sync.config.environment import KNOWN
@@ -26,8 +28,7 @@ LayoutCheck = Callable[[str], Sequence[str]]
 """``mirror.layout.layout_problems``, handed in: this layer may not import ``mirror``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """A configuration, and where each value that is no default was written."""
 
     config: Config

@@ -5,9 +5,10 @@ Unknown tables and keys are told here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.config import environment, kinds
 from artifact_sync.config.keys import ALL, SECTIONS, misplaced
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from artifact_sync.config.document import Document
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
+class Given(Struct, frozen=True):
     """A value as somebody wrote it."""
 
     value: object
@@ -34,8 +34,7 @@ class Given:
 Table = dict[str, Given]
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """All tables as they were written, the environment's values over the file's."""
 
     sections: Mapping[str, Table]

@@ -14,13 +14,13 @@ LAST_PORT = 65_535
 _LONGEST_NAME = 253
 """Characters of a host's name (RFC 1035, 2.3.4, without lengths and root)."""
 
-_SQLITE = re.compile(r"(sqlite(?:\+pysqlite)?:///)([^?]*)(\?.*)?", re.DOTALL)
-_POSTGRESQL = re.compile(r"postgresql(\+[a-z0-9_]+)?://[^/?#]*/[^/?#]+(\?.*)?", re.DOTALL)
-_PASSWORD = re.compile(r"(?<=://)([^/?#\s]*):([^/?#\s]*)@")
-_SECRET_OPTION = re.compile(r"(?i)([?&](?:password|passwd|sslpassword|token)=)[^&#\s]*")
-_NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
-_PORT = re.compile(r"[0-9]{1,5}")
-_DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+_SQLITE = r"(?s)(sqlite(?:\+pysqlite)?:///)([^?]*)(\?.*)?"
+_POSTGRESQL = r"(?s)postgresql(\+[a-z0-9_]+)?://[^/?#]*/[^/?#]+(\?.*)?"
+_USERINFO = r"(?<=://)([^/?#\s]*):([^/?#\s]*)@"
+_CONFIDENTIAL_OPTION = r"(?i)([?&](?:password|passwd|sslpassword|token)=)[^&#\s]*"
+_NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_PORT = r"[0-9]{1,5}"
+_DRIVE = r"[A-Za-z]:[/\\]"
 
 
 def base_url(text: str) -> str:
@@ -57,7 +57,7 @@ def listen_address(text: str) -> tuple[str, int]:
     """
     host, _, port = text.strip().rpartition(":")
     host = host or "127.0.0.1"
-    if not _PORT.fullmatch(port) or int(port) > LAST_PORT or not _is_host(host):
+    if not re.fullmatch(_PORT, port) or int(port) > LAST_PORT or not _is_host(host):
         raise ValueError("expected HOST:PORT, [::1]:PORT or, for this machine only, :PORT")
     return host.strip("[]"), int(port)
 
@@ -70,9 +70,9 @@ def listen(text: str) -> str:
 
 def ledger_url(text: str, scope: Scope) -> str:
     """An SQLAlchemy URL of SQLite or PostgreSQL; SQLite's file is made absolute like any path."""
-    if match := _SQLITE.fullmatch(text):
+    if match := re.fullmatch(_SQLITE, text):
         return _sqlite(match, scope)
-    if _POSTGRESQL.fullmatch(text):
+    if re.fullmatch(_POSTGRESQL, text):
         return text
     if text.startswith("postgres://"):
         raise ValueError("the scheme is spelt postgresql://")
@@ -83,13 +83,13 @@ def _sqlite(match: re.Match[str], scope: Scope) -> str:
     prefix, file, options = match[1], match[2], match[3] or ""
     if file in ("", ":memory:") or file.startswith("file:"):
         raise ValueError("the ledger must be a plain file: one in memory forgets everything")
-    path = file if _DRIVE.match(file) else scope.path(file).as_posix()
+    path = file if re.match(_DRIVE, file) else scope.path(file).as_posix()
     return f"{prefix}{path}{options}"
 
 
 def masked(text: str) -> str:
     """The text with the passwords of addresses in it replaced by ``***``."""
-    return _SECRET_OPTION.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))
+    return re.sub(_CONFIDENTIAL_OPTION, r"\1***", re.sub(_USERINFO, r"\1:***@", text))
 
 
 def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
@@ -115,7 +115,7 @@ def _is_host(text: str) -> bool:
     labels = text.split(".")
     if labels[-1].isdecimal():
         return _is_ip(text, 4)
-    return len(text) <= _LONGEST_NAME and all(_NAME.fullmatch(label) for label in labels)
+    return len(text) <= _LONGEST_NAME and all(re.fullmatch(_NAME, label) for label in labels)
 
 
 def _is_ip(text: str, version: int) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from artifact_sync.ledger.transaction import Transaction
     from artifact_sync.model import RepoName
 
-_WRITTEN = re.compile(r"(?P<at>[0-9-]{10}T[0-9:.]{15}Z) (?P<vain>[0-9]{1,4}) (?P<text>.+)")
+_WRITTEN = r"(?P<at>[0-9-]{10}T[0-9:.]{15}Z) (?P<vain>[0-9]{1,4}) (?P<text>.+)"
 """What a mark is written as; anything else is none of ours."""
 _VAIN = 3
 """So many changes without a reason mean that the mark tells nothing."""
@@ -52,7 +52,7 @@ def _held(connection: Connection, repo_id: int | None) -> tuple[str, int, str] |
     value: str | None = connection.value(frozen.META, named=_key(repo_id))
     if value is None:
         return None
-    found = _WRITTEN.fullmatch(value)
+    found = re.fullmatch(_WRITTEN, value)
     return (found["at"], int(found["vain"]), found["text"]) if found else None
 
 

@@ -6,22 +6,22 @@ What the standard library can open is told here; any other URL is understood by 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import UsageError
 
 if TYPE_CHECKING:
     from artifact_sync.settings import Durability
 
-_PLAIN = re.compile(r"sqlite:///(?!file:|:memory:)([^?]+)(?:\?timeout=([0-9.]+))?")
+_PLAIN = r"sqlite:///(?!file:|:memory:)([^?]+)(?:\?timeout=([0-9.]+))?"
 PATIENCE = 10.0
 """Seconds that SQLite waits for another process's lock, unless the URL has a ``timeout``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(Struct, frozen=True):
     """How a ledger is to be opened."""
 
     durability: Durability
@@ -31,8 +31,7 @@ class Terms:
     """Whoever meets another process's lock would rather know at once than wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where a ledger is."""
 
     name: str
@@ -48,7 +47,7 @@ def plain_place(url: str | Path) -> Place | None:
         return Place(str(url), url)
     if url == "sqlite://":
         return Place("in memory")
-    found = _PLAIN.fullmatch(url)
+    found = re.fullmatch(_PLAIN, url)
     if found is None:
         return None
     return Place(found[1], Path(found[1]), float(found[2] or PATIENCE))

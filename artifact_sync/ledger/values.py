@@ -12,8 +12,8 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
-_UNSTORABLE = re.compile("[\\x00\\\\\ud800-\udfff]")
-_ESCAPED = re.compile(r"\\(\\|u[0-9a-f]{4})")
+_UNSTORABLE = "[\\x00\\\\\ud800-\udfff]"
+_ESCAPED = r"\\(\\|u[0-9a-f]{4})"
 
 _FIRST = datetime(1, 1, 1, tzinfo=UTC)
 _LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
@@ -26,12 +26,12 @@ def stored_text(text: str) -> str:
     """The text with what no database takes escaped; different texts give different ones."""
     if text.isascii() and "\\" not in text and "\0" not in text:
         return text
-    return _UNSTORABLE.sub(_escaped, text)
+    return re.sub(_UNSTORABLE, _escaped, text)
 
 
 def read_text(text: str) -> str:
     """A stored text as it was."""
-    return _ESCAPED.sub(_plain, text) if "\\" in text else text
+    return re.sub(_ESCAPED, _plain, text) if "\\" in text else text
 
 
 def _escaped(match: re.Match[str]) -> str:

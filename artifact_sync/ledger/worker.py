@@ -11,11 +11,12 @@ import asyncio
 import threading
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from msgspec import Struct
 
 from artifact_sync.errors import DiskError
 
@@ -33,16 +34,14 @@ _LARGEST = 256
 """Commands of a group, so that none waits long for its neighbours."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Write:
+class Write(Struct, frozen=True, eq=False):
     """Something to be written."""
 
     future: asyncio.Future[Any]
     work: Callable[[Transaction], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Record:
+class Record(Struct, frozen=True, eq=False):
     """One of many alike, to be written by one call together with its neighbours."""
 
     future: asyncio.Future[Any]
@@ -50,16 +49,14 @@ class Record:
     item: Any
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Read:
+class Read(Struct, frozen=True, eq=False):
     """Something to be read."""
 
     future: asyncio.Future[Any]
     work: Callable[[Connection], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Stop:
+class Stop(Struct, frozen=True, eq=False):
     """Nothing comes behind this."""
 
     future: asyncio.Future[Any]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ID = "id"
 _NEW = "id.new"
 _LONGEST = 64
-_FORM = re.compile(r"[0-9a-f]{32}")
+_FORM = r"[0-9a-f]{32}"
 
 
 def new_id() -> str:
@@ -38,7 +38,7 @@ def read_id(root: Path) -> str | None:
     with disk_errors(str(path), root):
         content = _content(root)
     text = content.decode("ascii", "replace").strip() if content is not None else None
-    if text and not _FORM.fullmatch(text):
+    if text and not re.fullmatch(_FORM, text):
         raise DiskError(
             f"{path} holds no mirror's id: put the file back from a backup, or empty it if the"
             " ledger is this mirror's"

@@ -8,9 +8,10 @@ with one, above all how two artifacts could get the same path.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import UnsafePath, UsageError
 from artifact_sync.mirror.manifest import RUN, SUMS
@@ -41,8 +42,7 @@ _LONGEST_LITERAL = 100
 """Leaves room for a slug, or for its hash, beside it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     """One component of a template."""
 
     text: str

@@ -33,7 +33,7 @@ _DEVICE = re.compile(
     r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:[.:].*)?",
     re.DOTALL,
 )
-_IGNORABLE = re.compile(
+_IGNORABLE = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -54,7 +54,7 @@ def fold(name: str) -> str:
     """
     if name.isascii():
         return name.lower()
-    decomposed = unicodedata.normalize("NFD", _IGNORABLE.sub("", name))
+    decomposed = unicodedata.normalize("NFD", re.sub(_IGNORABLE, "", name))
     return unicodedata.normalize("NFC", decomposed.casefold())
 
 

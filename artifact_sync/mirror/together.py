@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import secrets
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import ArtifactSyncError
 from artifact_sync.mirror.contents import create, sync_and_close
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from artifact_sync.ports import Chunk
 
 
-@dataclass(slots=True, eq=False)
-class _Small:
+class _Small(Struct, eq=False):
     """One file on its way; ``moved`` and ``error`` are what has become of it."""
 
     content: Chunk
@@ -50,8 +50,7 @@ class _Small:
         return same(self.parts[-1], len(content), lambda: hashlib.sha256(content).hexdigest())
 
 
-@dataclass(frozen=True, slots=True)
-class Together:
+class Together(Struct, frozen=True):
     """Publishes small files into the folders of a tree."""
 
     tree: Tree

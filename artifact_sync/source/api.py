@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from math import inf
 from typing import TYPE_CHECKING
 
 import httpx
-from aiolimiter import AsyncLimiter
+from msgspec import Struct
 
 from artifact_sync.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
 from artifact_sync.events import Retrying
@@ -20,6 +18,7 @@ from artifact_sync.source.body import Body, Broken, UnknownCoding
 from artifact_sync.source.carrier import MOST_REDIRECTS, Redirected
 from artifact_sync.source.holds import Holds
 from artifact_sync.source.payload import Unreadable
+from artifact_sync.source.rate import Rate
 from artifact_sync.source.refusals import HOLD_ALL, Refusal, error_of
 from artifact_sync.source.transport import origin_of
 from artifact_sync.source.trouble import TRUST_HINT, untrusted, why
@@ -42,8 +41,7 @@ class _Untrusted(Unreachable):
     verdict = Verdict.PERMANENT
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrival:
+class _Arrival(Struct, frozen=True):
     body: bytearray
     monotonic: float
     server_date: datetime | None
@@ -61,7 +59,7 @@ class Api:
         self._client = client
         self._manners = manners
         self._around = surroundings
-        self._limiter = AsyncLimiter(1, 1 / manners.rate) if 0 < manners.rate < inf else None
+        self._rate = Rate(manners.rate)
         self._holds = Holds()
         self._deadline = _deadline(manners, client.timeout)
 
@@ -106,8 +104,7 @@ class Api:
                 )
             if rest > 0:
                 await self._around.clock.sleep(rest)
-        if self._limiter is not None:
-            await self._limiter.acquire()
+        await self._rate.turn()
 
     async def _try(self, path: str, question: Question[Meaning]) -> Answer[Meaning]:
         request = self._request(path, question)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from artifact_sync.discreet import Discreet
 from artifact_sync.errors import NotFound
 from artifact_sync.retry import RetryPolicy
 from artifact_sync.source.wire import sendable
@@ -27,9 +30,10 @@ _SUBJECT = 3
 """Segments that say what is asked about: ``repos/org/repo``, ``orgs/org/repos``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manners:
+class Manners(Discreet, frozen=True):
     """How the service is treated."""
+
+    SHOWN = ("rate", "policy", "body_limit", "deadline")
 
     rate: float = 25.0
     """Requests a second, evenly spaced, over all callers; 0: no limit."""
@@ -39,7 +43,7 @@ class Manners:
     deadline: float | None = None
     """Seconds from the sending of a request to the last byte of its answer, however steadily that
     drips. None: ten times the client's timeout for a byte, and two minutes at least."""
-    token: str = field(default="", repr=False)
+    token: str = ""
     """The client's token: to tell none from a refused one, and to keep it out of messages."""
 
     @property
@@ -51,8 +55,7 @@ class Manners:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(Struct, frozen=True):
     """What a client of the API is given from outside."""
 
     clock: Clock
@@ -65,8 +68,7 @@ class Surroundings:
             self.observer.notify(event)
 
 
-@dataclass(frozen=True, slots=True)
-class Question(Generic[Meaning]):
+class Question(Struct, Generic[Meaning], frozen=True):
     """What to get, and how to read it."""
 
     what: str
@@ -97,8 +99,7 @@ class Question(Generic[Meaning]):
         return "/".join(["", *parts])
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[Meaning]):
+class Answer(Struct, Generic[Meaning], frozen=True):
     """A 2xx answer and when it began to arrive."""
 
     meaning: Meaning

@@ -10,12 +10,12 @@ from __future__ import annotations
 import socket
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
 from threading import Timer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from artifact_sync.discreet import Discreet
 from artifact_sync.errors import ConfigError
 from artifact_sync.source.trust import trusted
 from artifact_sync.version import USER_AGENT
@@ -41,12 +41,13 @@ class NoBriefAnswer(Exception):
     """There was no plain answer, from which nothing follows: the question must be put again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Discreet, frozen=True):
     """Where and how the service is asked."""
 
+    SHOWN = ("base_url", "ca_bundle")
+
     base_url: str
-    token: str = field(default="", repr=False)
+    token: str = ""
     ca_bundle: Path | None = None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
+
+from msgspec import Struct
 
 Subject = tuple[str, ...]
 """What is asked about: a repository, or the list of an organisation."""
@@ -18,8 +19,7 @@ _TOGETHER = 60.0
 """Seconds within which two subjects have to be told so for it to be meant for everybody."""
 
 
-@dataclass(slots=True)
-class _Told:
+class _Told(Struct):
     """What was said of one subject last. Monotonic times."""
 
     at: float

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 _TEXT = msgspec.json.Decoder(str)
-_INTEGER = re.compile(rb"-?[0-9]{1,100}")
+_INTEGER = rb"-?[0-9]{1,100}"
 _SHORT = 16
 """Bytes; an empty list, object or text written with some room is no longer."""
 
-_ESCAPE = re.compile(
+_ESCAPE = (
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|[^u])"
 )
@@ -57,7 +57,7 @@ class Payload:
         try:
             return _TEXT.decode(raw)
         except ValueError:  # covers msgspec's own, and UTF-8 that is none
-            digits = _INTEGER.fullmatch(memoryview(raw))
+            digits = re.fullmatch(_INTEGER, memoryview(raw))
             return digits[0].decode("ascii") if digits else ""
 
     def child(self, name: str) -> Payload:
@@ -127,4 +127,4 @@ def _without_lone_surrogates(body: bytes | bytearray) -> bytes:
     msgspec refuses a whole document for one such escape (RFC 8259, 8.2, leaves it open). As a
     stray byte it spoils the one text that it stands in.
     """
-    return _ESCAPE.sub(lambda match: b"\xff" if match["lone"] else match[0], body)
+    return re.sub(_ESCAPE, lambda match: b"\xff" if match["lone"] else match[0], body)

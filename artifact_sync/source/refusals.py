@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from http import HTTPStatus
+
+from msgspec import Struct, field
 
 from artifact_sync.errors import BadAnswer, CredentialsRefused, NotFound, ServiceError, Unreachable
 from artifact_sync.source.wire import ErrorBody
@@ -16,8 +17,7 @@ HOLD_ALL = frozenset({429, 503})
 _LONGEST_ID = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A status of 400 and above, and what came with it."""
 
     status: int

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import aclosing
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from artifact_sync.errors import BadAnswer, ServiceError
 from artifact_sync.events import Noticed

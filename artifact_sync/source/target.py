@@ -8,19 +8,19 @@ extension: it is repeated on the CONNECT request to a proxy, which would be told
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import urljoin
 
 import httpx
 
+from artifact_sync.discreet import Discreet
 from artifact_sync.source.words import one_line
 
 _PARTS = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#\\\s]*)(?P<target>(?:[/?][^#]*)?)(?:#.*)?",
     re.IGNORECASE | re.DOTALL,
 )
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_SCHEME = r"(?i)[a-z][a-z0-9+.-]*:"
 _PORT = re.compile(r"[^:]*(?::(?P<port>[0-9]{0,5}))?")
 _HIGHEST_PORT = 65535
 _ILLEGAL = re.compile(rb"[^\x21-\x7e]")
@@ -31,13 +31,14 @@ class NotALink(ValueError):
     """Not a link that can be sent. The text says why, without any of the link."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Discreet, frozen=True):
     """Where to connect to, and the request's target there."""
+
+    SHOWN = ("scheme", "authority")
 
     scheme: str
     authority: str
-    path: bytes = field(repr=False)
+    path: bytes
     """Path and query as they came; only bytes that no request line may hold are encoded."""
 
     @property
@@ -78,7 +79,7 @@ def parse_target(text: str) -> Target:
     if "@" in parts["authority"]:
         raise NotALink("it holds a user name or password")
     target = Target(parts["scheme"].lower(), parts["authority"], _wire(parts["target"]))
-    _check(target)
+    _check(target.scheme, target.authority)
     return target
 
 
@@ -88,7 +89,7 @@ def resolve(base: Target, location: bytes) -> Target:
     Raises ``NotALink``.
     """
     text = _decoded(location)
-    if _SCHEME.match(text):
+    if re.match(_SCHEME, text):
         return parse_target(text)
     if text.startswith("//"):
         return parse_target(f"{base.scheme}:{text}")
@@ -111,13 +112,14 @@ def _wire(text: str) -> bytes:
     return legal if legal.startswith(b"/") else b"/" + legal
 
 
-def _check(target: Target) -> None:
-    """That there is a host, and a port that exists."""
-    found = _PORT.fullmatch(target.authority.rpartition("]")[2])
+@lru_cache(maxsize=64)
+def _check(scheme: str, authority: str) -> None:
+    """That there is a host, and a port that exists. Once for all the files of a host."""
+    found = _PORT.fullmatch(authority.rpartition("]")[2])
     if found is None or not 0 < int(found["port"] or 80) <= _HIGHEST_PORT:
         raise NotALink("its port is none")
     try:
-        host = _origin(target).host
+        host = _origin_url(scheme, authority).host
     except (httpx.InvalidURL, ValueError):
         host = ""
     if not host:

@@ -7,31 +7,34 @@ for those downloads that ``rust_carrier`` does not carry.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from artifact_sync.discreet import Discreet
 from artifact_sync.errors import ConfigError
 from artifact_sync.source.carrier import Redirected
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Generator
+    from collections.abc import Awaitable, Callable, Generator
+
+    Hook = Callable[[httpx.Request], Awaitable[None]]
 
 _API_CONNECTIONS = 16
 _KEEP_IDLE = 30.0
 """Seconds that an idle connection is kept; object stores drop theirs after a minute or so."""
 
 
-@dataclass(frozen=True, slots=True)
-class TransportSettings:
+class TransportSettings(Discreet, frozen=True):
     """What the clients are made from."""
 
+    SHOWN = ("base_url", "proxy", "timeout", "jobs")
+
     base_url: str
-    token: str = field(default="", repr=False)
+    token: str = ""
     proxy: str | None = None
     timeout: float = 60.0
     """Seconds for a connection, and for each byte to come or go. Never for a whole request."""
@@ -62,9 +65,12 @@ class _NoCookies(CookieJar):
         """Add none."""
 
 
-def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def api_client(
+    settings: TransportSettings, tls: ssl.SSLContext, before: Hook | None = None
+) -> httpx.AsyncClient:
     """The client for the API: the token goes to the origin of ``base_url`` only.
 
+    ``before`` is called with each request before anything of it is sent.
     ``ConfigError`` when the settings can't be used.
     """
     base_url = _base_url(settings.base_url)
@@ -75,14 +81,18 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
         "User-Agent": USER_AGENT,
     }
     client = _client(settings, tls, auth, _API_CONNECTIONS)
+    _call(client, before)
     client.base_url = base_url
     client.headers.update(headers)
     return client
 
 
-def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
+def download_client(
+    settings: TransportSettings, tls: ssl.SSLContext, before: Hook | None = None
+) -> httpx.AsyncClient:
     """The client for links: no token, not even on the API's own origin, and bytes as they are."""
     client = _client(settings, tls, httpx.Auth(), settings.jobs)
+    _call(client, before)
     client.headers.update({"Accept-Encoding": "identity", "User-Agent": USER_AGENT})
     return client
 
@@ -135,6 +145,11 @@ def _client(
         where = "source.proxy" if settings.proxy else "the environment's proxy"
         hint = "give an http:// or https:// URL, or install httpx[socks] for socks5://"
         raise ConfigError([f"{where} can't be used: {hint}"]) from None
+
+
+def _call(client: httpx.AsyncClient, before: Hook | None) -> None:
+    if before is not None:
+        client.event_hooks = {**client.event_hooks, "request": [before]}
 
 
 async def _hand_over_redirects(response: httpx.Response) -> None:

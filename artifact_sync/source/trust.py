@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import ConfigError
 
@@ -14,14 +15,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
-class Trust:
+class Trust(Struct, frozen=True):
     """Certificate authorities in a PEM file, or in a folder as OpenSSL hashes it; no others."""
 
     file: str | None
     folder: str | None
     named: str
     """What has named them, for messages."""
+    chosen: bool = True
+    """Somebody has named them: that they can't be read is to be told at once."""
 
     @property
     def environment(self) -> Mapping[str, str | None]:
@@ -30,14 +32,26 @@ class Trust:
 
     def context(self) -> ssl.SSLContext:
         """For Python's TLS. Takes tens of milliseconds. ``ConfigError`` when it can't be read."""
-        import ssl  # noqa: PLC0415 - slow, and of no use where all is in the clear
+        tls = trusting_nobody()
+        self.load_into(tls)
+        return tls
 
+    def load_into(self, tls: ssl.SSLContext) -> None:
+        """Have these trusted, too; that is what takes long. ``ConfigError``."""
         try:
-            return ssl.create_default_context(cafile=self.file, capath=self.folder)
+            tls.load_verify_locations(self.file, self.folder)
         except OSError as error:  # ssl.SSLError is one
             reason = error.strerror or "no certificate in it"
             hint = "give a PEM file"
             raise ConfigError([f"{self.named} can't be used ({reason}): {hint}"]) from error
+
+
+def trusting_nobody() -> ssl.SSLContext:
+    """Python's usual TLS for clients, with no authority: no certificate is good enough for it."""
+    import ssl  # noqa: PLC0415 - slow, and of no use where all is in the clear
+
+    # Without a place it would take the system's authorities. In this one there can be none.
+    return ssl.create_default_context(capath=os.devnull)
 
 
 def trusted(ca_bundle: Path | None) -> Trust:
@@ -51,4 +65,4 @@ def trusted(ca_bundle: Path | None) -> Trust:
         return Trust(None, folder, named)
     import certifi  # noqa: PLC0415 - seldom needed where a bundle is named
 
-    return Trust(certifi.where(), None, "certifi's bundle")
+    return Trust(certifi.where(), None, "certifi's bundle", chosen=False)

@@ -8,9 +8,10 @@ and leaves the rest alone.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
+
+from msgspec import Struct, field
 
 from artifact_sync.errors import GarbledAnswer
 from artifact_sync.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
@@ -31,8 +32,7 @@ _LONGEST_WORD = 60
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[Item]):
+class Page(Struct, Generic[Item], frozen=True):
     """A page of a list."""
 
     items: Sequence[Item]
@@ -44,8 +44,7 @@ class Page(Generic[Item]):
     """Of the next page; empty: this is the last."""
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorBody:
+class ErrorBody(Struct, frozen=True):
     """What the service says about an error. Fields are empty where it says nothing."""
 
     code: str = ""
@@ -122,8 +121,7 @@ def sendable(slug: str) -> bool:
     return slug not in {"", ".", ".."}
 
 
-@dataclass(slots=True)
-class _Tree:
+class _Tree(Struct):
     """The artifacts and the problems found so far in a run's tree."""
 
     key: RunKey

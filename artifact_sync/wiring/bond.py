@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.errors import UsageError
 from artifact_sync.mirror.identity import ID, new_id, read_id, write_id
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
     from artifact_sync.ports import Ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Bond:
+class Bond(Struct, frozen=True):
     """What tells whether a ledger is about the mirror at the root."""
 
     held: str | None

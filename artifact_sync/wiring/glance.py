@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.discover import reaches_back
 from artifact_sync.errors import ArtifactSyncError
@@ -52,8 +54,7 @@ _FULL_LOOK = timedelta(hours=1)
 """After so long the list is read again, and staging is swept, whatever the mark says."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(Struct, frozen=True):
     """What the ledger holds of a repository in which nothing is left to do."""
 
     mark: str
@@ -106,8 +107,7 @@ def _is_plain(config: Config, wish: Wish) -> bool:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Glance:
+class _Glance(Struct, frozen=True):
     """A look at one mirror, which is locked, by its ledger."""
 
     service: Service

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from artifact_sync.offload import Chores
 from artifact_sync.retry import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher
+from artifact_sync.source.late_trust import LateTrust
 from artifact_sync.source.sourcecraft import SourceCraft
 from artifact_sync.source.transport import (
     TransportSettings,
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
     from artifact_sync.settings import Config
 
 
-@dataclass(frozen=True, slots=True)
-class Network:
+class Network(Struct, frozen=True):
     """What a pass reaches the world by."""
 
     config: Config
@@ -51,7 +52,7 @@ class Network:
     @property
     def encrypted(self) -> bool:
         """Whether the API is spoken to over TLS."""
-        return self.config.source.base_url.startswith("https:")
+        return _encrypted(self.config)
 
 
 @asynccontextmanager
@@ -68,14 +69,16 @@ async def connected(
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)
     trust = trusted(config.source.ca_bundle)
-    tls = await chores(trust.context)
+    tls = LateTrust(lambda context: chores(trust.load_into, context))
+    if trust.chosen or _encrypted(config):
+        await tls.load()
     policy = RetryPolicy(config.download.attempts)
     manners = Manners(config.source.rate_limit, policy, token=secret)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
     around = Surroundings(SystemClock(), jitter, observer)
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(api_client(settings, tls))
-        client = await stack.enter_async_context(download_client(settings, tls))
+        api = await stack.enter_async_context(api_client(settings, tls.context, tls.before))
+        client = await stack.enter_async_context(download_client(settings, tls.context, tls.before))
         carriers = Carriers(client, settings, trust, observer)
         stack.push_async_callback(carriers.aclose)
         yield Network(
@@ -85,6 +88,10 @@ async def connected(
             policy,
             pace,
         )
+
+
+def _encrypted(config: Config) -> bool:
+    return config.source.base_url.startswith("https:")
 
 
 def _transport(config: Config, secret: str) -> TransportSettings:

@@ -10,11 +10,11 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from msgspec import Struct, field
+
 from artifact_sync.batches import Batches
-from artifact_sync.cron import local_zone, time_zone
 from artifact_sync.fetching import Works
 from artifact_sync.gate import Gate
 from artifact_sync.leftovers import Leftovers
@@ -74,8 +74,7 @@ async def opened(
         yield Pass(parts_of(store, network, observer, room), wish)
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(Struct, frozen=True):
     """What a pass may take up, so that others have some as well."""
 
     slots: Slots
@@ -127,4 +126,6 @@ def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Publi
 
 def zone_of(settings: DaemonSettings) -> tzinfo:
     """The time zone of timetables."""
+    from artifact_sync.cron import local_zone, time_zone  # noqa: PLC0415 - seldom needed
+
     return time_zone(settings.time_zone) if settings.time_zone else local_zone()

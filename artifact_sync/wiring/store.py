@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from artifact_sync.aside import Aside
-from artifact_sync.audit import Auditor
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.layout import OWN, Layout
@@ -23,6 +23,7 @@ from artifact_sync.wiring.places import check_layout, has_ledger, is_inside, led
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
+    from artifact_sync.audit import Auditor
     from artifact_sync.ports import Clock, Ledger
     from artifact_sync.settings import Config
 
@@ -33,8 +34,7 @@ _PATIENCE = 10.0
 """Seconds that a disk has at the end for what is being written; one that hangs takes for ever."""
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
+class Store(Struct, frozen=True):
     """A mirror and its ledger."""
 
     mirror: DiskMirror
@@ -47,6 +47,8 @@ class Store:
     @property
     def auditor(self) -> Auditor:
         """Who looks the mirror through."""
+        from artifact_sync.audit import Auditor  # noqa: PLC0415 - a pass needs none
+
         return Auditor(self.mirror, self.ledger, self.layout, self.offload)
 
 

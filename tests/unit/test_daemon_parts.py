@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from artifact_sync.daemon.calms import Calms
 from artifact_sync.daemon.lags import Lags
