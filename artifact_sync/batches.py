@@ -32,7 +32,9 @@ class Batches(Generic[T, R]):
         at_once: int,
         largest: int,
     ) -> None:
-        """``work``: blocking; an outcome an item, in their order. ``at_once``: calls of it."""
+        """``work``: blocking; an outcome an item, in their order. ``at_once``: calls of it, at
+        the most, of which each does no more than the ``largest`` number of items.
+        """
         self._offload = offload
         self._work = work
         self._at_once = at_once
@@ -44,9 +46,18 @@ class Batches(Generic[T, R]):
         """Have an item done; its outcome."""
         outcome: Firm[R] = Firm()
         self._waiting.append((item, outcome))
-        if self._running < self._at_once:
-            self._begin()
+        self._begin_if_due()
         return await outcome
+
+    def _begin_if_due(self) -> None:
+        """Begin a call if there is none, or if as much waits as one may do.
+
+        Then those that run are too slow by themselves; else more threads would only be in each
+        other's way.
+        """
+        full = len(self._waiting) >= self._largest
+        if self._waiting and (not self._running or (full and self._running < self._at_once)):
+            self._begin()
 
     def _begin(self) -> None:
         """Have what waits done, or as much of it as one call may do."""
@@ -67,5 +78,4 @@ class Batches(Generic[T, R]):
         outcomes = work.result() if error is None else [error] * len(batch)
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             settle(future, outcome)
-        if self._waiting and self._running < self._at_once:
-            self._begin()
+        self._begin_if_due()

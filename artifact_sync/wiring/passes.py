@@ -113,7 +113,7 @@ def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> 
 
 
 def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Published]:
-    """Small files in a few threads where only the page cache is written, in many where a disk is.
+    """Small files in one thread where only the page cache is written, in more where a disk is slow.
 
     Many at once let a file system sync for several with one write; some together save most of
     the syncs of their folders (decision 0015).
@@ -121,7 +121,7 @@ def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Publi
     work = SmallFiles(store.mirror, space)
     if config.mirror.durability == "fast":
         return Batches(store.offload, work, at_once=1, largest=64)
-    return Batches(store.offload, work, at_once=max(config.download.jobs // 2, 2), largest=4)
+    return Batches(store.offload, work, at_once=max(config.download.jobs // 2, 2), largest=8)
 
 
 def zone_of(settings: DaemonSettings) -> tzinfo:

@@ -38,6 +38,33 @@ def test_what_comes_while_threads_are_busy_is_done_together() -> None:
     assert max(map(len, seen)) == 4
 
 
+@pytest.mark.parametrize(("items", "calls"), [(1, 1), (4, 1), (5, 2), (9, 3), (12, 3)])
+def test_more_calls_are_made_at_once_only_for_as_much_as_one_of_them_may_do(
+    items: int, calls: int
+) -> None:
+    """The first item begins the first call; of four others each."""
+    go_on, begun = threading.Event(), []
+
+    def work(items: Sequence[int]) -> Sequence[int]:
+        begun.append(len(items))
+        go_on.wait(10)
+        return items
+
+    async def story(batches: Batches[int, int]) -> int:
+        waiting = [asyncio.create_task(batches(number)) for number in range(items)]
+        for _ in range(3):
+            await asyncio.sleep(0)
+        running = batches._running
+        go_on.set()
+        await asyncio.gather(*waiting)
+        return running
+
+    with ThreadPoolExecutor(4) as executor:
+        running = asyncio.run(story(Batches(Offload(executor), work, at_once=3, largest=4)))
+    assert running == calls
+    assert sum(begun) == items
+
+
 def test_an_item_that_comes_just_as_a_batch_ends_is_not_forgotten() -> None:
     async def chain(batches: Batches[int, int]) -> int:
         number = 0
