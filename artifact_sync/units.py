@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from decimal import Decimal
 
 DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,6})?\s*(?:ms|[smhdw])\s*)+|[0-9]{1,12}(?:\.[0-9]{1,6})?"
 """What ``parse_duration`` reads, as a regular expression for the whole text."""
@@ -25,8 +25,15 @@ LARGEST = 2**63 - 1
 _DURATION_PART = r"([0-9.]+)\s*(ms|[smhdw])"
 _SIZE_PARTS = r"([0-9.]+)\s*([a-z]*)"
 
-_SECONDS: Mapping[str, str] = MappingProxyType(
-    {"ms": "0.001", "s": "1", "m": "60", "h": "3600", "d": "86400", "w": "604800"}
+_SECONDS: Mapping[str, Decimal] = MappingProxyType(
+    {
+        "ms": Decimal("0.001"),
+        "s": Decimal(1),
+        "m": Decimal(60),
+        "h": Decimal(3_600),
+        "d": Decimal(86_400),
+        "w": Decimal(604_800),
+    }
 )
 
 _BYTES: Mapping[str, int] = MappingProxyType(
@@ -34,12 +41,6 @@ _BYTES: Mapping[str, int] = MappingProxyType(
     | {f"{letter}b": 1000 ** (power + 1) for power, letter in enumerate("kmgtp")}
     | {f"{letter}ib": 1024 ** (power + 1) for power, letter in enumerate("kmgtp")}
 )
-
-
-def _exact(number: str) -> Decimal:
-    from decimal import Decimal  # noqa: PLC0415 - slow, and most calls read no such text
-
-    return Decimal(number)
 
 
 def parse_duration(text: str) -> float:
@@ -52,7 +53,7 @@ def parse_duration(text: str) -> float:
         msg = "expected a duration such as 30s, 5m, 2h, 7d or 1w"
         raise ValueError(msg)
     parts = re.findall(_DURATION_PART, cleaned) or [(cleaned, "s")]
-    seconds = sum(_exact(number) * _exact(_SECONDS[unit]) for number, unit in parts)
+    seconds = sum((Decimal(number) * _SECONDS[unit] for number, unit in parts), Decimal(0))
     if seconds > LONGEST:
         msg = "a duration of more than a hundred years"
         raise ValueError(msg)
@@ -69,7 +70,7 @@ def parse_size(text: str) -> int:
     if parts is None:
         msg = "expected a size such as 512, 100MiB or 1GB"
         raise ValueError(msg)
-    size = int(_exact(parts[1]) * _BYTES[parts[2]])
+    size = int(Decimal(parts[1]) * _BYTES[parts[2]])
     if size > LARGEST:
         msg = "a size of more than 8 EiB"
         raise ValueError(msg)
@@ -78,10 +79,10 @@ def parse_size(text: str) -> int:
 
 def format_duration(seconds: float) -> str:
     """The shortest text in one unit that ``parse_duration`` reads as the same: ``90s``, ``7d``."""
-    exact = _exact(repr(seconds))
+    exact = Decimal(repr(seconds))
     for unit in ("d", "h", "m", "s"):
-        if exact and exact % _exact(_SECONDS[unit]) == 0:
-            return f"{int(exact / _exact(_SECONDS[unit]))}{unit}"
+        if exact and exact % _SECONDS[unit] == 0:
+            return f"{int(exact / _SECONDS[unit])}{unit}"
     return f"{exact.normalize():f}s"
 
 
