@@ -32,8 +32,9 @@ class Batches(Generic[T, R]):
         at_once: int,
         largest: int,
     ) -> None:
-        """``work``: blocking; an outcome an item, in their order. ``at_once``: calls of it, at
-        the most, of which each does no more than the ``largest`` number of items.
+        """``work``: blocking; an outcome an item, in their order.
+
+        ``at_once``: calls of it at the most, each for the ``largest`` number of items or fewer.
         """
         self._offload = offload
         self._work = work
