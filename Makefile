@@ -11,7 +11,10 @@ WATCH ?= restore
 # the contenders write (build/), where the results go (benchmarks/)
 export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT
 
-.PHONY: help install demo test soak bench lint types layers check format clean
+# Compiled once, not at each of a thousand starts of the program.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help install demo test collected soak bench lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +23,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("artifact-sync needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ": make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	@echo 'Installing into $(VENV) …'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,web,dev,servers]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,web,dev,servers]' --config-settings editable_mode=compat
 	@touch $@
 
 install: $(VENV)/.installed ## Install into .venv, with what the tests need
@@ -28,7 +31,8 @@ install: $(VENV)/.installed ## Install into .venv, with what the tests need
 demo: install ## Mirror a small organisation of the built-in simulator, and verify it
 	@$(BIN)/artifact-sync demo
 
-test: check ## Lint, types, layers and all tests
+test: install ## Lint, types, layers and all tests
+	@$(MAKE) --no-print-directory --jobs=2 check collected
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 soak: install ## The daemon for SECONDS (180) with faults, kills and reloads; SEED= tells it again
@@ -38,6 +42,10 @@ bench: install ## Speed, beside other downloaders: CASES=1,2 ROUNDS=3; SMOKE=1 i
 	$(BIN)/python -m benchmarks
 
 check: lint types layers ## Lint, types and layers, no tests
+
+# Beside the checks, and once for all workers: pytest compiles what it collects.
+collected: install
+	$(BIN)/python -m pytest --collect-only -qq >/dev/null
 
 lint: install ## ruff: lint and format
 	$(BIN)/ruff check .

@@ -30,6 +30,9 @@ def place(local_path: str, run: str = "1", repo: str = ROCKET) -> str:
     return f"{repo}/{run}/{cube}/{local_path.removeprefix('./')}"
 
 
+pytestmark = pytest.mark.xdist_group("mirrored")  # two mirrors for all
+
+
 @pytest.fixture(scope="module")
 def mirrored(service: Running, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete mirror of the organisation, to be copied."""

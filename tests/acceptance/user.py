@@ -67,6 +67,7 @@ class User:
         url = service if isinstance(service, str) else service.base_url
         self.environ = {
             "PATH": os.environ["PATH"],
+            "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
             "HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder / ".config"),
             "XDG_CONFIG_DIRS": str(folder / "etc"),

@@ -531,7 +531,8 @@ def test_a_redirect_from_https_to_http_is_refused(certificate):
     assert len(server.requests) == 1
 
 
-def test_a_certificate_that_nobody_trusts_is_refused_for_good_with_a_hint(certificate):
+def test_a_certificate_that_nobody_trusts_is_refused_for_good_with_a_hint(certificate, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")  # certifi's authorities
     error, server = over_tls(certificate, script_of(answer(b"abc")), None)
     assert type(error) is HostUntrusted
     assert "its certificate is not trusted" in str(error)

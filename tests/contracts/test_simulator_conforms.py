@@ -74,6 +74,9 @@ def everything() -> Scenario:
     return Scenario(repos=(Repo("acme/all", runs=tuple(runs)), Repo("acme/none")))
 
 
+pytestmark = pytest.mark.xdist_group("conforms")  # one simulator for all
+
+
 @pytest.fixture(scope="module")
 def ask() -> Iterator[Ask]:
     """Gets a path from a simulator of everything, with a token unless told otherwise."""

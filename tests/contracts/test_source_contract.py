@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
+import certifi
 import pytest
 from scripted_server import FakeClock, Recorder, answer, answer_json, serving, until
 
@@ -653,7 +654,15 @@ def test_no_log_holds_what_is_sent_or_received(caplog):
     assert [record.name for record in caplog.records if record.name.startswith("http")] == []
 
 
-def test_a_certificate_that_nobody_trusts_is_told_at_once(certificate):
+def test_where_none_is_named_certifis_authorities_are_trusted(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    theirs = ssl.create_default_context(cafile=certifi.where()).get_ca_certs(binary_form=True)
+    assert len(theirs) > 50
+    assert trusted(None).context().get_ca_certs(binary_form=True) == theirs
+
+
+def test_a_certificate_that_nobody_trusts_is_told_at_once(certificate, monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE")  # certifi's authorities
     error, requests = asyncio.run(_over_tls(certificate, None))
     assert isinstance(error, Unreachable)
     assert "its certificate is not trusted" in str(error)

@@ -82,6 +82,9 @@ LEGAL = {
 }
 
 
+pytestmark = pytest.mark.xdist_group("paths")  # two passes for all
+
+
 @pytest.fixture(scope="module")
 def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Trial, Outcome]]:
     """One pass over a run for each unsafe name, each beside a good one."""

@@ -188,6 +188,7 @@ name = "{ORGANISATION}/*"
     def popen(self, *arguments: object, **streams: Any) -> subprocess.Popen[bytes]:
         environ = {
             "PATH": os.environ["PATH"],
+            "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
             "HOME": str(self.folder),
             "PYTHONUTF8": "1",
             "PYTHONWARNINGS": "always",  # a resource that nobody closed is in the log
