@@ -187,6 +187,7 @@ class Parts:
         try:
             accept_part(opened, self._identity, span.first, span.end - 1)
         except RangeMismatch:
+            self.stop()  # one was enough to learn that; whoever reads meets it in its turn
             if same_file(opened, self._identity):  # else it is the file that is not what it was
                 self._bounds.distrust(link.host)
             raise

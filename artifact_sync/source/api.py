@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from math import inf
 from typing import TYPE_CHECKING
 
 import httpx
+from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
 from artifact_sync.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
@@ -18,7 +20,6 @@ from artifact_sync.source.body import Body, Broken, UnknownCoding
 from artifact_sync.source.carrier import MOST_REDIRECTS, Redirected
 from artifact_sync.source.holds import Holds
 from artifact_sync.source.payload import Unreadable
-from artifact_sync.source.rate import Rate
 from artifact_sync.source.refusals import HOLD_ALL, Refusal, error_of
 from artifact_sync.source.transport import origin_of
 from artifact_sync.source.trouble import TRUST_HINT, untrusted, why
@@ -59,7 +60,7 @@ class Api:
         self._client = client
         self._manners = manners
         self._around = surroundings
-        self._rate = Rate(manners.rate)
+        self._limiter = AsyncLimiter(1, 1 / manners.rate) if 0 < manners.rate < inf else None
         self._holds = Holds()
         self._deadline = _deadline(manners, client.timeout)
 
@@ -104,7 +105,8 @@ class Api:
                 )
             if rest > 0:
                 await self._around.clock.sleep(rest)
-        await self._rate.turn()
+        if self._limiter is not None:
+            await self._limiter.acquire()
 
     async def _try(self, path: str, question: Question[Meaning]) -> Answer[Meaning]:
         request = self._request(path, question)
