@@ -22,8 +22,8 @@ class Trust(Struct, frozen=True):
     folder: str | None
     named: str
     """What has named them, for messages."""
-    chosen: bool = False
-    """They were named for this program alone: that they can't be read is to be told at once."""
+    chosen: bool = True
+    """Somebody has named them: that they can't be read is to be told at once."""
 
     @property
     def environment(self) -> Mapping[str, str | None]:
@@ -57,7 +57,7 @@ def trusting_nobody() -> ssl.SSLContext:
 def trusted(ca_bundle: Path | None) -> Trust:
     """``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi's."""
     if ca_bundle is not None:
-        return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}", chosen=True)
+        return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}")
     named = "SSL_CERT_FILE or SSL_CERT_DIR"
     if file := os.environ.get("SSL_CERT_FILE"):
         return Trust(file, None, named)
@@ -65,4 +65,4 @@ def trusted(ca_bundle: Path | None) -> Trust:
         return Trust(None, folder, named)
     import certifi  # noqa: PLC0415 - seldom needed where a bundle is named
 
-    return Trust(certifi.where(), None, "certifi's bundle")
+    return Trust(certifi.where(), None, "certifi's bundle", chosen=False)
