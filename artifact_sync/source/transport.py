@@ -19,9 +19,7 @@ from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Generator
-
-    Hook = Callable[[httpx.Request], Awaitable[None]]
+    from collections.abc import Generator
 
 _API_CONNECTIONS = 16
 _KEEP_IDLE = 30.0
@@ -65,12 +63,9 @@ class _NoCookies(CookieJar):
         """Add none."""
 
 
-def api_client(
-    settings: TransportSettings, tls: ssl.SSLContext, before: Hook | None = None
-) -> httpx.AsyncClient:
+def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
     """The client for the API: the token goes to the origin of ``base_url`` only.
 
-    ``before`` is called with each request before anything of it is sent.
     ``ConfigError`` when the settings can't be used.
     """
     base_url = _base_url(settings.base_url)
@@ -81,18 +76,14 @@ def api_client(
         "User-Agent": USER_AGENT,
     }
     client = _client(settings, tls, auth, _API_CONNECTIONS)
-    _call(client, before)
     client.base_url = base_url
     client.headers.update(headers)
     return client
 
 
-def download_client(
-    settings: TransportSettings, tls: ssl.SSLContext, before: Hook | None = None
-) -> httpx.AsyncClient:
+def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
     """The client for links: no token, not even on the API's own origin, and bytes as they are."""
     client = _client(settings, tls, httpx.Auth(), settings.jobs)
-    _call(client, before)
     client.headers.update({"Accept-Encoding": "identity", "User-Agent": USER_AGENT})
     return client
 
@@ -145,11 +136,6 @@ def _client(
         where = "source.proxy" if settings.proxy else "the environment's proxy"
         hint = "give an http:// or https:// URL, or install httpx[socks] for socks5://"
         raise ConfigError([f"{where} can't be used: {hint}"]) from None
-
-
-def _call(client: httpx.AsyncClient, before: Hook | None) -> None:
-    if before is not None:
-        client.event_hooks = {**client.event_hooks, "request": [before]}
 
 
 async def _hand_over_redirects(response: httpx.Response) -> None:

@@ -22,8 +22,6 @@ class Trust(Struct, frozen=True):
     folder: str | None
     named: str
     """What has named them, for messages."""
-    chosen: bool = True
-    """Somebody has named them: that they can't be read is to be told at once."""
 
     @property
     def environment(self) -> Mapping[str, str | None]:
@@ -32,26 +30,14 @@ class Trust(Struct, frozen=True):
 
     def context(self) -> ssl.SSLContext:
         """For Python's TLS. Takes tens of milliseconds. ``ConfigError`` when it can't be read."""
-        tls = trusting_nobody()
-        self.load_into(tls)
-        return tls
+        import ssl  # noqa: PLC0415 - slow, and of no use where all is in the clear
 
-    def load_into(self, tls: ssl.SSLContext) -> None:
-        """Have these trusted, too; that is what takes long. ``ConfigError``."""
         try:
-            tls.load_verify_locations(self.file, self.folder)
+            return ssl.create_default_context(cafile=self.file, capath=self.folder)
         except OSError as error:  # ssl.SSLError is one
             reason = error.strerror or "no certificate in it"
             hint = "give a PEM file"
             raise ConfigError([f"{self.named} can't be used ({reason}): {hint}"]) from error
-
-
-def trusting_nobody() -> ssl.SSLContext:
-    """Python's usual TLS for clients, with no authority: no certificate is good enough for it."""
-    import ssl  # noqa: PLC0415 - slow, and of no use where all is in the clear
-
-    # Without a place it would take the system's authorities. In this one there can be none.
-    return ssl.create_default_context(capath=os.devnull)
 
 
 def trusted(ca_bundle: Path | None) -> Trust:
@@ -65,4 +51,4 @@ def trusted(ca_bundle: Path | None) -> Trust:
         return Trust(None, folder, named)
     import certifi  # noqa: PLC0415 - seldom needed where a bundle is named
 
-    return Trust(certifi.where(), None, "certifi's bundle", chosen=False)
+    return Trust(certifi.where(), None, "certifi's bundle")

@@ -14,7 +14,6 @@ from artifact_sync.retry import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher
-from artifact_sync.source.late_trust import LateTrust
 from artifact_sync.source.sourcecraft import SourceCraft
 from artifact_sync.source.transport import (
     TransportSettings,
@@ -52,7 +51,7 @@ class Network(Struct, frozen=True):
     @property
     def encrypted(self) -> bool:
         """Whether the API is spoken to over TLS."""
-        return _encrypted(self.config)
+        return self.config.source.base_url.startswith("https:")
 
 
 @asynccontextmanager
@@ -69,16 +68,14 @@ async def connected(
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)
     trust = trusted(config.source.ca_bundle)
-    tls = LateTrust(lambda context: chores(trust.load_into, context))
-    if trust.chosen or _encrypted(config):
-        await tls.load()
+    tls = await chores(trust.context)
     policy = RetryPolicy(config.download.attempts)
     manners = Manners(config.source.rate_limit, policy, token=secret)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
     around = Surroundings(SystemClock(), jitter, observer)
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(api_client(settings, tls.context, tls.before))
-        client = await stack.enter_async_context(download_client(settings, tls.context, tls.before))
+        api = await stack.enter_async_context(api_client(settings, tls))
+        client = await stack.enter_async_context(download_client(settings, tls))
         carriers = Carriers(client, settings, trust, observer)
         stack.push_async_callback(carriers.aclose)
         yield Network(
@@ -88,10 +85,6 @@ async def connected(
             policy,
             pace,
         )
-
-
-def _encrypted(config: Config) -> bool:
-    return config.source.base_url.startswith("https:")
 
 
 def _transport(config: Config, secret: str) -> TransportSettings:
