@@ -39,7 +39,7 @@ def _no_authorities_of_the_machine() -> Iterator[None]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Among workers: slow tests first, brief ones last, so that no worker is left alone with a long
     one; between them tests that wait beside tests that compute. Always the same order."""
-    if hasattr(config, "workerinput"):
+    if config.getoption("loadgroup", default=False):
         items.sort(key=_turn)
 
 
