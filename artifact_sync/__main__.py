@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
-import os
 import sys
-from contextlib import suppress
 
 # What is made while modules are imported stays: looking for garbage in it is a tenth of the start.
 # ``cli.options.begin_work`` sets the collector going where there is work to be done.
@@ -22,21 +20,13 @@ from artifact_sync.cli.errors import run  # noqa: E402 - likewise
 
 
 def main() -> int:
-    """One call with the process's arguments, and the process's end.
-
-    It returns the exit code only to somebody who watches what the interpreter does.
-    """
+    """The exit code of one call with the process's arguments."""
     for stream in (sys.stdout, sys.stderr):
         # a remote name that the terminal's encoding lacks must not end the program
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    code = int(run(cli.group, sys.argv[1:]))
-    if not (sys.flags.dev_mode or sys.getprofile() or sys.gettrace()):
-        # All is closed, and stdout written: ``run`` has seen to that. To take the interpreter apart
-        # as well would be ten milliseconds for nothing.
-        with suppress(OSError, ValueError, AttributeError):
-            sys.stderr.flush()
-        os._exit(code)
+    code = run(cli.group, sys.argv[1:])
+    gc.freeze()  # nor need it be looked through at the end
     return code
 
 
