@@ -108,9 +108,9 @@ async def said(path: Path, request: bytes, *, end: bool = False) -> list[dict[st
         b'{"v":1,"do":"sync"}\n',
         b'{"v":1,"do":"sync","base_url":"https://api.example","repos":[{"name":"/etc/passwd"}]}\n',
         b'{"v":1,"do":"sync","base_url":"https://api.example","repos":[{"name":"a/.."}]}\n',
-        b'{"v":1,"do":"status","v":' + b"9" * 10_000 + b"}\n",
-        b'{"v":1,"do":"status","x":' + b"[" * 500_000 + b"\n",
-        os.urandom(1000).replace(b"\n", b"") + b"\n",
+        pytest.param(b'{"v":1,"do":"status","v":' + b"9" * 10_000 + b"}\n", id="big number"),
+        pytest.param(b'{"v":1,"do":"status","x":' + b"[" * 500_000 + b"\n", id="deep"),
+        pytest.param(os.urandom(1000).replace(b"\n", b"") + b"\n", id="noise"),
     ],
 )
 def test_rubbish_gets_an_error_and_nothing_else(own: Path, request_: bytes) -> None:
