@@ -45,7 +45,7 @@ check: lint types layers ## Lint, types and layers, no tests
 
 # Beside the checks, and once for all workers: pytest compiles what it collects.
 collected: install
-	$(BIN)/python -m pytest --collect-only -qq >/dev/null
+	@$(BIN)/python -m pytest --collect-only -qq >/dev/null || $(BIN)/python -m pytest --collect-only -q
 
 lint: install ## ruff: lint and format
 	$(BIN)/ruff check .

@@ -128,5 +128,8 @@ class _Reading:
         if self._stopped:  # before there was a task to be told
             raise asyncio.CancelledError
         async for chunk in self._chunks:
-            if not self._deal(chunk):
+            go_on = self._deal(chunk)
+            if self._stopped:  # chunks that are there at once would let no cancellation through
+                raise asyncio.CancelledError
+            if not go_on:
                 return

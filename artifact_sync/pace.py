@@ -59,7 +59,9 @@ class Pace:
             self._credit -= count
 
     def rate(self) -> int | None:
-        """Bytes a second that may be spent now; None: as many as come."""
+        """Bytes a second that may be spent now; None: as many as come. From any thread."""
+        if not self._timetable:
+            return None
         local = self._clock.now().astimezone(self._zone)
         return rate_at(self._timetable, local.hour * 60 + local.minute)
 

@@ -207,7 +207,7 @@ class _Part:
     async def _fill(self, chunks: AsyncGenerator[Chunk]) -> None:
         async with aclosing(chunks):
             async for chunk in chunks:
-                self._came.append(chunk)
+                self._came.append(bytes(chunk))  # a piece may lie in a larger buffer
                 self._news.set()
 
     async def get(self) -> Chunk | None:

@@ -1,8 +1,9 @@
 """One big file by several ranges at once, where a server gives each connection only so much.
 
-``Wide`` stands around the chunks of an answer and yields the same bytes in the same order. Staging,
-hashing and resuming know nothing of it. When it is worth it is decided here, what an answer to a
-range is worth is ``answer``'s, and another try is the caller's business.
+``Wide`` stands around the chunks of an answer and yields the same bytes in the same order, but for
+those that a thread reads past it (``aside``), of which it is told. Staging, hashing and resuming
+know nothing of it. When it is worth it is decided here, what an answer to a range is worth is
+``answer``'s, and another try is the caller's business.
 """
 
 from __future__ import annotations

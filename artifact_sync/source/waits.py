@@ -32,7 +32,7 @@ class _Wait:
 
 
 class Waits:
-    """Waits no longer than so many seconds each, for the tasks of any event loop.
+    """Waits no longer than so many seconds each, or an eighth more, for tasks of any event loop.
 
     Also mends what the Rust client does now and then: an await that is cancelled gives a result
     that has just come, and the cancellation would be lost.
@@ -72,12 +72,12 @@ class Waits:
         if not waits:
             del self._loops[loop]
             return
+        loop.call_later(self._seconds / _LOOKS, self._look, loop)
         now = loop.time()
         for wait in waits:
             if wait.until <= now and not wait.late:
                 wait.late = True
                 wait.task.cancel()
-        loop.call_later(self._seconds / _LOOKS, self._look, loop)
 
 
 def _end(wait: _Wait) -> None:

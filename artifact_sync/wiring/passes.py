@@ -121,7 +121,8 @@ def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Publi
     work = SmallFiles(store.mirror, space)
     if config.mirror.durability == "fast":
         return Batches(store.offload, work, at_once=1, largest=64)
-    return Batches(store.offload, work, at_once=max(config.download.jobs // 2, 2), largest=8)
+    half = max(config.download.jobs // 2, 2)
+    return Batches(store.offload, work, at_once=half, largest=min(half, 8))
 
 
 def zone_of(settings: DaemonSettings) -> tzinfo:

@@ -30,8 +30,12 @@ if TYPE_CHECKING:
 _THREADS_BESIDE = 2
 """Threads for everything that is not a download."""
 
+_BODIES = 16
+"""Threads for bodies, each with three open files more; so many fill any disk and line."""
+
 _PATIENCE = 10.0
-"""Seconds that a disk has at the end for what is being written; one that hangs takes for ever."""
+"""Seconds that a disk has at the end for what either kind of thread is writing; one that hangs
+takes for ever."""
 
 
 class Store(Struct, frozen=True):
@@ -117,6 +121,6 @@ def _offload(config: Config) -> Iterator[Offload]:
 @contextmanager
 def _aside(config: Config) -> Iterator[Aside]:
     """Threads for bodies that are read where they are written."""
-    most = config.download.jobs
+    most = min(config.download.jobs, _BODIES)
     with Threads(most, "body", patience=_PATIENCE) as executor:
         yield Aside(Offload(executor), most)

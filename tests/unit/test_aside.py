@@ -40,6 +40,16 @@ class Body:
         raise self._then or StopAsyncIteration
 
 
+class Flood:
+    """Pieces without an end, for none of which anybody waits."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        return b"x"
+
+
 def aside(work: Callable[[Aside], Coroutine[object, object, None]], most: int = 1) -> None:
     with Threads(most, "body", patience=5) as threads:
         asyncio.run(work(Aside(Offload(threads), most)))
@@ -127,6 +137,24 @@ def test_who_is_cancelled_before_a_thread_is_free_reads_nothing() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not body.readers
+
+    aside(work)
+
+
+def test_pieces_that_are_there_at_once_do_not_keep_a_cancellation_out() -> None:
+    async def work(aside: Aside) -> None:
+        loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+        def deal(_: object) -> bool:
+            loop.call_soon_threadsafe(begun.set)
+            return True
+
+        task = asyncio.create_task(aside(Flood(), deal))
+        async with asyncio.timeout(20):
+            await begun.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
     aside(work)
 

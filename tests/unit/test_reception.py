@@ -55,8 +55,12 @@ async def body_of(*blocks: bytes, then: Exception | None = None) -> AsyncIterato
 class Anywhere:
     """A body that any event loop may read."""
 
-    def __init__(self, *blocks: bytes, then: BaseException | None = None) -> None:
+    def __init__(
+        self, *blocks: bytes, then: BaseException | None = None, endless: bool = False
+    ) -> None:
         self._blocks = list(blocks)
+        self._endless = endless
+        self.waited_for = threading.Event()
         self._then = then
         self.readers: list[int] = []
 
@@ -67,11 +71,34 @@ class Anywhere:
         self.readers.append(threading.get_ident())
         if self._blocks:
             return self._blocks.pop(0)
-        raise self._then or StopAsyncIteration
+        if self._then is not None:
+            raise self._then
+        if self._endless:
+            self.waited_for.set()
+            await asyncio.Event().wait()
+        raise StopAsyncIteration
+
+
+class Limit:
+    """A limit of bandwidth that begins after so many looks at it."""
+
+    def __init__(self, looks: int) -> None:
+        self._looks = looks
+        self.taken: list[int] = []
+
+    def rate(self) -> int | None:
+        self._looks -= 1
+        return None if self._looks >= 0 else 1
+
+    async def take(self, count: int) -> None:
+        self.taken.append(count)
 
 
 def received(
-    folder: Path, disk: Disk, work: Callable[[Reception], Coroutine[Any, Any, None]]
+    folder: Path,
+    disk: Disk,
+    work: Callable[[Reception], Coroutine[Any, Any, None]],
+    limit: Any = None,
 ) -> bytes:
     """What is staged after this work, as a later process finds it."""
 
@@ -88,6 +115,7 @@ def received(
             Space(disk.free),
             nothing,
             aside=Aside(Offload(executor), 1),  # type: ignore[arg-type]
+            pace=limit,
         )
         wanted = Wanted(Artifact(KEY, "success"), MirrorPath("a.bin"))
         await work(Reception(tools, wanted, staged, Body(IDENTITY, 0, len(CONTENT))))
@@ -213,3 +241,33 @@ def test_more_bytes_than_announced_are_refused_aside_as_well(tmp_path: Path) -> 
             await reception.receive(body, Course(body))
 
     received(tmp_path, Disk(), work)
+
+
+def test_a_limit_that_begins_while_a_body_is_read_aside_holds_from_the_next_piece(
+    tmp_path: Path,
+) -> None:
+    body, limit = Anywhere(*blocks(*[BLOCK] * 5)), Limit(3)  # one look before, one after each piece
+
+    async def work(reception: Reception) -> None:
+        await reception.receive(body, Course(body))
+
+    assert received(tmp_path, Disk(), work, limit) == CONTENT
+    assert limit.taken == [BLOCK] * 2  # the piece before, and the one after
+    assert threading.get_ident() not in body.readers[1:4]
+    assert body.readers[4:] == [threading.get_ident()] * 2
+
+
+def test_what_was_read_aside_is_staged_when_whoever_waits_for_more_is_cancelled(
+    tmp_path: Path,
+) -> None:
+    body = Anywhere(*blocks(BLOCK, BLOCK, 1234), endless=True)
+
+    async def work(reception: Reception) -> None:
+        task = asyncio.create_task(reception.receive(body, Course(body)))
+        async with asyncio.timeout(20):
+            await asyncio.to_thread(body.waited_for.wait, 20)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    assert received(tmp_path, Disk(), work) == CONTENT[: 2 * BLOCK + 1234]

@@ -58,9 +58,9 @@ def test_what_may_take_longer_may_take_so_many_times_as_long() -> None:
 
 def test_the_limit_is_to_each_wait_and_not_to_all_of_them() -> None:
     async def main() -> None:
-        waits = Waits(4 * SHORT)
+        waits = Waits(2.0)
         for _ in range(6):
-            await waits(asyncio.sleep(SHORT))
+            await waits(asyncio.sleep(0.4))
 
     run(main())
 
