@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _OURS = ("ARTIFACT_SYNC_", "SOURCECRAFT_", "CREDENTIALS_DIRECTORY")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 _AUTHORITY = Path(__file__).parent / "data" / "authority.pem"
+_LONGEST_ID = 100
 _BRIEF = {"unit", "contracts"}
 """The folders whose tests take less than seconds."""
 
@@ -34,6 +35,14 @@ def _no_authorities_of_the_machine() -> Iterator[None]:
         patch.setenv("SSL_CERT_FILE", str(_AUTHORITY))
         patch.delenv("SSL_CERT_DIR", raising=False)
         yield
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """A megabyte of nested brackets is no name: 57 MB of them went from each worker."""
+    if not isinstance(val, str | bytes) or len(val) <= _LONGEST_ID:
+        return None
+    content = val.encode("utf-8", "surrogatepass") if isinstance(val, str) else val
+    return f"{argname}-{len(val)}-{zlib.crc32(content):08x}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
