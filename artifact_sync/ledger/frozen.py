@@ -600,9 +600,9 @@ UNWELL_ONES = Statement(
         "artifacts.attempts, artifacts.first_seen, artifacts.mirrored_at, artifacts.reason, "
         "artifacts.message FROM artifacts JOIN runs ON runs.id = artifacts.run_id JOIN "
         "repositories ON repositories.id = runs.repo_id WHERE state IN ('failed', 'gone', "
-        "'refused') AND runs.repo_id = ? AND runs.settled_for = ? AND runs.kept IS NOT NULL "
-        "AND (runs.created_at IS NULL OR runs.created_at >= ?) ORDER BY runs.number DESC, "
-        "runs.id DESC, artifacts.id"
+        "'refused') AND runs.repo_id + 0 = ? AND runs.settled_for = ? AND runs.kept IS NOT "
+        "NULL AND (runs.created_at IS NULL OR runs.created_at >= ?) ORDER BY runs.number "
+        "DESC, runs.id DESC, artifacts.id"
     ),
     "repo_id selection:text since:moment",
     (
