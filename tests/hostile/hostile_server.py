@@ -71,8 +71,8 @@ class Wire:
         """Send body bytes; with a pace, so many bytes a second at most, in blocks of 64 KiB."""
         for start in range(0, len(data), _BLOCK):
             block = data[start : start + _BLOCK]
+            self.meter(len(block))  # before: who has got it may ask at once how much there was
             self.raw(block)
-            self.meter(len(block))
             if pace:
                 self.wait(len(block) / pace)
 

@@ -44,7 +44,7 @@ class File:
     updated_at: str = "2026-11-20T10:04:00Z"
     visits: list[Request] = field(default_factory=list)
     served: int = 0
-    """Body bytes handed over so far, repeats included."""
+    """Body bytes handed over so far, or just about to be, repeats included."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
