@@ -81,9 +81,16 @@ def partial(first: int, last: int, *headers: str) -> bytes:
 async def honest(request, writer, content: bytes = CONTENT) -> None:
     first, last = asked(request) or (0, None)
     last = SIZE - 1 if last is None else last
-    whole = answer(b"", "200 OK", *HEADERS, length=SIZE)
-    writer.write(whole if asked(request) is None else partial(first, last))
+    all_of_it = answer(b"", "200 OK", *HEADERS, length=SIZE)
+    writer.write(all_of_it if asked(request) is None else partial(first, last))
     await drip(writer, content[first : last + 1])
+
+
+async def whole(writer, content: bytes, *headers: str) -> None:
+    """A whole file, to somebody who may have had enough of it before its end."""
+    writer.write(answer(b"", "200 OK", *headers, length=SIZE))
+    with suppress(OSError):
+        await drip(writer, content)
 
 
 def is_part(request) -> bool:
@@ -208,10 +215,7 @@ def test_a_server_that_sends_the_whole_for_a_part_is_never_asked_for_one_again(t
     async def script(request, writer):
         if asked(request) is None:
             return await honest(request, writer)
-        writer.write(answer(b"", "200 OK", *HEADERS, length=SIZE))
-        with suppress(OSError):
-            await drip(writer, CONTENT)
-        return None
+        return await whole(writer, CONTENT, *HEADERS)
 
     async def main():
         async with bench(tmp_path, script) as it:
@@ -239,11 +243,7 @@ def test_a_file_that_is_replaced_between_two_parts_comes_anew_and_is_never_a_mix
         found = asked(request)
         if found is None or found[0] < SIZE // 2:
             return await honest(request, writer)
-        # If-Range does not fit any more
-        writer.write(answer(b"", "200 OK", *new, length=SIZE))
-        with suppress(OSError):
-            await drip(writer, OTHER)
-        return None
+        return await whole(writer, OTHER, *new)  # If-Range does not fit any more
 
     async def main():
         async with bench(tmp_path, script) as it:

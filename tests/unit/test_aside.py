@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from anywhere import Anywhere
 
 from artifact_sync.aside import Arrivals, Aside
 from artifact_sync.errors import Cut, NoSpace
@@ -16,28 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
 PIECES = [b"a", b"bc", b"def", b"g"]
-
-
-class Body:
-    """Pieces that any event loop may read, and where they were read."""
-
-    def __init__(self, *, then: Exception | None = None, endless: bool = False) -> None:
-        self._pieces = list(PIECES)
-        self._then = then
-        self._endless = endless
-        self.readers: set[int] = set()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        await asyncio.sleep(0)
-        self.readers.add(threading.get_ident())
-        if self._pieces:
-            return self._pieces.pop(0)
-        if self._endless:
-            await asyncio.Event().wait()
-        raise self._then or StopAsyncIteration
 
 
 class Flood:
@@ -57,7 +36,7 @@ def aside(work: Callable[[Aside], Coroutine[object, object, None]], most: int = 
 
 def test_every_piece_is_dealt_with_in_order_on_another_thread() -> None:
     came: list[bytes] = []
-    body = Body()
+    body = Anywhere(*PIECES)
 
     async def work(aside: Aside) -> None:
         await aside(body, lambda chunk: not came.append(bytes(chunk)))
@@ -71,7 +50,7 @@ def test_who_has_enough_leaves_the_rest_to_be_read_here() -> None:
     came: list[bytes] = []
 
     async def work(aside: Aside) -> None:
-        body = Body()
+        body = Anywhere(*PIECES)
         await aside(body, lambda chunk: chunk == PIECES[0])
         came.extend([chunk async for chunk in body])
 
@@ -83,13 +62,13 @@ def test_who_has_enough_leaves_the_rest_to_be_read_here() -> None:
 def test_what_reading_and_dealing_raise_is_raised(error: Exception) -> None:
     async def work(aside: Aside) -> None:
         with pytest.raises(type(error), match=str(error)):
-            await aside(Body(then=error), lambda _: True)
+            await aside(Anywhere(*PIECES, then=error), lambda _: True)
 
         def deal(_: object) -> bool:
             raise error
 
         with pytest.raises(type(error), match=str(error)):
-            await aside(Body(), deal)
+            await aside(Anywhere(*PIECES), deal)
         assert aside.room
 
     aside(work)
@@ -107,7 +86,7 @@ def test_who_is_cancelled_has_the_thread_stopped_while_it_waits_for_a_byte() -> 
                 loop.call_soon_threadsafe(waits.set)
             return True
 
-        task = asyncio.create_task(aside(Body(endless=True), deal))
+        task = asyncio.create_task(aside(Anywhere(*PIECES, endless=True), deal))
         async with asyncio.timeout(20):
             await waits.wait()
             assert not aside.room
@@ -126,8 +105,8 @@ def test_who_is_cancelled_before_a_thread_is_free_reads_nothing() -> None:
         def hold(_: object) -> bool:
             return not freed.wait(20)
 
-        busy = asyncio.create_task(aside(Body(), hold))
-        body = Body()
+        busy = asyncio.create_task(aside(Anywhere(*PIECES), hold))
+        body = Anywhere(*PIECES)
         task = asyncio.create_task(aside(body, lambda _: True))
         await asyncio.sleep(0)
         await asyncio.sleep(0)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anywhere import Anywhere
 
 from artifact_sync.answer import Body
 from artifact_sync.aside import Aside, Course
@@ -50,33 +51,6 @@ async def body_of(*blocks: bytes, then: Exception | None = None) -> AsyncIterato
         yield block
     if then is not None:
         raise then
-
-
-class Anywhere:
-    """A body that any event loop may read."""
-
-    def __init__(
-        self, *blocks: bytes, then: BaseException | None = None, endless: bool = False
-    ) -> None:
-        self._blocks = list(blocks)
-        self._endless = endless
-        self.waited_for = threading.Event()
-        self._then = then
-        self.readers: list[int] = []
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        self.readers.append(threading.get_ident())
-        if self._blocks:
-            return self._blocks.pop(0)
-        if self._then is not None:
-            raise self._then
-        if self._endless:
-            self.waited_for.set()
-            await asyncio.Event().wait()
-        raise StopAsyncIteration
 
 
 class Limit:
