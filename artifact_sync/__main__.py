@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import os
 import sys
 
 # What is made while modules are imported stays: looking for garbage in it is a tenth of the start.
@@ -21,6 +22,7 @@ from artifact_sync.cli.errors import run  # noqa: E402 - likewise
 
 def main() -> int:
     """The exit code of one call with the process's arguments."""
+    _occupy_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # a remote name that the terminal's encoding lacks must not end the program
         if isinstance(stream, io.TextIOWrapper):
@@ -28,6 +30,18 @@ def main() -> int:
     code = run(cli.group, sys.argv[1:])
     gc.freeze()  # nor need it be looked through at the end
     return code
+
+
+def _occupy_standard_streams() -> None:
+    """Let nothing of ours be opened in the place of a stream that the caller has closed.
+
+    What some library says there would go into that file, and libuv ends a process over it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this
 
 
 if __name__ == "__main__":

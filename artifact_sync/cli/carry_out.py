@@ -72,8 +72,10 @@ def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None
         import asyncio  # noqa: PLC0415 - slow, and of no use where nothing is left to do
 
         from artifact_sync.cli.under_way import passed  # noqa: PLC0415 - likewise
+        from artifact_sync.loops import quick_loop  # noqa: PLC0415 - likewise
 
-        report.add(asyncio.run(passed(config, left, manner, known)))
+        with asyncio.Runner(loop_factory=quick_loop) as runner:
+            report.add(runner.run(passed(config, left, manner, known)))
     return report
 
 

@@ -538,8 +538,9 @@ def test_a_dry_run_into_a_reader_that_leaves_ends_quietly(user: User) -> None:
 
 
 @posix
-def test_without_a_stderr_the_mirror_comes_all_the_same(user: User) -> None:
-    line = f"{sys.executable} -m artifact_sync sync {ROCKET} --root {user.root} --json 2>&-"
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_without_standard_streams_the_mirror_comes_all_the_same(user: User, closed: str) -> None:
+    line = f"{sys.executable} -m artifact_sync sync {ROCKET} --root {user.root} --json {closed}"
     done = subprocess.run(["sh", "-c", line], env=user.environ, capture_output=True, check=False)
     assert done.returncode == 0
     assert user.files(ROCKET)

@@ -1,4 +1,4 @@
-"""Where the Rust client has no wheel: the same mirror, and one line that says that it is slower."""
+"""Without what the extra ``fast`` brings: the same mirror, and one line that says it is slower."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ SLOWER = "downloads go by httpx, which is slower"
 
 
 def _without(folder: Path) -> dict[str, str]:
-    """An environment in which the library cannot be imported."""
+    """An environment in which the libraries cannot be imported."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text("import sys\nsys.modules['pyreqwest'] = None\n")
+    missing = "import sys\nsys.modules['pyreqwest'] = sys.modules['uvloop'] = None\n"
+    (folder / "sitecustomize.py").write_text(missing)
     return {"PYTHONPATH": str(folder)}
 
 

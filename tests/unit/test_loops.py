@@ -1,0 +1,37 @@
+"""The event loop of whatever downloads, and who looks names up for it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from artifact_sync.loops import quick_loop
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")
+def test_it_is_uvloops() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    with asyncio.Runner(loop_factory=quick_loop) as runner:
+        assert isinstance(runner.get_loop(), uvloop.Loop)
+
+
+def test_names_are_looked_up_by_the_default_executor() -> None:
+    begun: list[threading.Thread] = []
+
+    async def story() -> list[object]:
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(
+            initializer=lambda: begun.append(threading.current_thread())
+        ) as own:
+            loop.set_default_executor(own)
+            return await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
+
+    with asyncio.Runner(loop_factory=quick_loop) as runner:
+        found = runner.run(story())
+    assert [it[4] for it in found] == [("127.0.0.1", 80)]
+    assert len(begun) == 1
