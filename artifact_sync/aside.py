@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from artifact_sync.loops import quick_loop
 from artifact_sync.offload import Firm
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ class _Reading:
 
     def run(self) -> None:
         """To its end. Blocking."""
-        with asyncio.Runner(loop_factory=quick_loop) as runner:
+        with asyncio.Runner() as runner:
             runner.run(self._read())
 
     def stop(self) -> None:

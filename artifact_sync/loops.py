@@ -1,4 +1,4 @@
-"""The event loop of whatever downloads: uvloop's where it is installed, asyncio's elsewhere.
+"""The event loop of sync and daemon: uvloop's where it is installed, asyncio's elsewhere.
 
 uvloop's costs less a turn, and being woken by another thread costs it far less.
 """

@@ -5,7 +5,7 @@ whole download of httpx's timeouts, and loses what had come when a body is cut. 
 leave to httpx, and what else its library's ways ask for, is told in ``docs/decisions/0015``.
 
 The library has an allocator of its own, which reads its settings when it is loaded: it is told not
-to have all of its memory at hand from the beginning.
+to have all of its memory at hand from the beginning, and to give back what is not used any more.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+os.environ.setdefault("MIMALLOC_PURGE_DELAY", "50")  # milliseconds
 
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
