@@ -24,7 +24,8 @@ AT_ONCE = 16
 FAST, FULL = "artifact-sync fast", "artifact-sync full"
 CURL, ARIA2 = "curl -Z + sha256sum", "aria2c + sha256sum"
 RCLONE, WGET = "rclone + sha256sum", "wget + sha256sum"
-SOCKETS, DURABLE = "socket loop (floor)", "write+fsync+rename loop"
+SOCKETS, SYNCED = "socket loop (floor)", "socket loop with fsync (floor)"
+DURABLE = "write+fsync+rename loop"
 DOWNLOAD, HASH = "download", "sha256sum"
 
 _HERE = Path(__file__).parent
@@ -98,7 +99,7 @@ def downloaders(tools: Tools, job: Job) -> list[Contestant]:
     }
     check = partial(check_sums, job.files.hashes, job.files.size)
     others = [_two_phases(name, command, check) for name, command in commands.items()]
-    return [*others, _socket_loop(job, check), *artifact_syncs(tools, job)]
+    return [*others, socket_loop(job), *artifact_syncs(tools, job)]
 
 
 def _two_phases(name: str, command: tuple[str, ...], check: Callable[[Path], str]) -> Contestant:
@@ -133,10 +134,13 @@ def _wget(job: Job) -> tuple[str, ...]:
     return ("wget", "--no-config", "--quiet", f"--ca-certificate={job.ca}", "-i", urls)
 
 
-def _socket_loop(job: Job, check: Callable[[Path], str]) -> Contestant:
+def socket_loop(job: Job, *, fsync: bool = False) -> Contestant:
+    """The floor; of ``full`` with each file synced, though neither its folder nor any ledger."""
     names = job.listed("names", "{}\n")
     command = (*_python("socket_loop.py"), job.folder, names, str(job.ca))
-    return Contestant(SOCKETS, lambda _: [Phase(DOWNLOAD, command)], check)
+    check = partial(check_sums, job.files.hashes, job.files.size)
+    phase = Phase(DOWNLOAD, (*command, "fsync") if fsync else command)
+    return Contestant(SYNCED if fsync else SOCKETS, lambda _: [phase], check)
 
 
 def durable_loop(files: FileSet) -> Contestant:

@@ -24,8 +24,9 @@ _DEFAULT = 8
 def small(bench: Bench) -> Iterator[Group]:
     """Case 1."""
     files = make_files(bench.served, "small", bench.sizes.small)
-    entrants = contenders.downloaders(bench.tools, _job(bench, files, bench.server.url))
-    everybody = [contenders.durable_loop(files), *entrants]
+    job = _job(bench, files, bench.server.url)
+    loops = [contenders.durable_loop(files), contenders.socket_loop(job, fsync=True)]
+    everybody = [*loops, *contenders.downloaders(bench.tools, job)]
     title = f"{_words(bench.sizes.small)}, {AT_ONCE} at once"
     counted = bench.server.requests
     size = bench.sizes.small.bytes

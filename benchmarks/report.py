@@ -61,6 +61,7 @@ and checking are not timed.
   fetches one file after the other, all others 16 at once; rclone is spared the `HEAD` that it would
   ask for each file.
 - The socket loop is the floor: no retry, no resume, no ledger, no checks. It is no goal to beat it.
+  The one with fsync is the floor of `full`: it syncs each file, but no folder and no ledger.
 """
 
 

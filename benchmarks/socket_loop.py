@@ -1,7 +1,8 @@
 """The floor: what downloading with SHA-256 costs in plain Python. No retry, no resume, no ledger.
 
-argv: the URL of the folder, a file with the names in it, and a CA's file for https. Writes into the
-working directory: each file under another name first, and ``SHA256SUMS`` in the end.
+argv: the URL of the folder, a file with the names in it, a CA's file for https, and ``fsync`` to
+have each file synced before its name is made. Writes into the working directory: each file under
+another name first, and ``SHA256SUMS`` in the end.
 """
 
 import hashlib
@@ -21,11 +22,12 @@ _BUFFER = 1 << 18
 class Loop:
     """The files, and who fetches them."""
 
-    def __init__(self, url: str, names: list[str], ca: str) -> None:
+    def __init__(self, url: str, names: list[str], ca: str, *, fsync: bool) -> None:
         scheme, _, rest = url.partition("://")
         self._host, _, path = rest.partition("/")
         self._path = f"/{path}/"
         self._ca = ca if scheme == "https" else ""
+        self._fsync = fsync
         self._names: Iterator[str] = iter(names)
         self._lock = threading.Lock()
         self.sums: dict[str, str] = {}
@@ -65,6 +67,8 @@ class Loop:
                 file.write(buffer[:got])
                 digest.update(buffer[:got])
                 left -= got
+            if self._fsync:
+                os.fsync(file.fileno())
         os.rename(f".{name}", name)  # noqa: PTH104 - the floor
         return digest.hexdigest()
 
@@ -85,9 +89,10 @@ def _head(connection: socket.socket) -> tuple[bytes, bytes]:
 
 def main() -> None:
     """Fetch all, then write the manifest."""
-    with open(sys.argv[2], encoding="utf-8") as file:  # noqa: PTH123 - the floor
+    url, listed, ca, *fsync = sys.argv[1:]
+    with open(listed, encoding="utf-8") as file:  # noqa: PTH123 - the floor
         names = file.read().split()
-    loop = Loop(sys.argv[1], names, sys.argv[3] if len(sys.argv) > 3 else "")  # noqa: PLR2004
+    loop = Loop(url, names, ca, fsync=fsync == ["fsync"])
     threads = [threading.Thread(target=loop.work) for _ in names[:CONNECTIONS]]
     for thread in threads:
         thread.start()

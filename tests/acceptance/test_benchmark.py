@@ -32,7 +32,7 @@ DOWNLOADERS = {
     "artifact-sync full",
 }
 GROUPS = {
-    "1": DOWNLOADERS | {"write+fsync+rename loop"},
+    "1": DOWNLOADERS | {"write+fsync+rename loop", "socket loop with fsync (floor)"},
     "2": DOWNLOADERS,
     "3 plain": DOWNLOADERS,
     "3 TLS": DOWNLOADERS,
