@@ -144,20 +144,17 @@ class _Transfer:
             self.staged.discard()
 
     async def _try(self, link: Link) -> Fetched:
-        tools, staged = self._tools, self.staged
+        staged = self.staged
         offset = staged.offset if staged.resumable else 0
         validator = staged.identity.validator if offset else None
         await self._hold.take()
         async with AsyncExitStack() as answer:
-            asked = tools.fetcher.open(link, offset, validator)
+            asked = self._tools.fetcher.open(link, offset, validator)
             opened = await answer.enter_async_context(asked)
-            if opened.status not in {OK, PARTIAL}:
-                raise await refusal(opened, tools.clock.now())
-            body = accept(opened, staged.identity, offset, link.host)
-            tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
-            reception = Reception(tools, self._wanted, staged, body)
+            body = await self._accepted(opened, offset, link)
+            reception = Reception(self._tools, self._wanted, staged, body)
             if self._may_be_wide(opened, body, link):
-                wide = Wide(tools.ranges, self._way(link), body)
+                wide = Wide(self._tools.ranges, self._way(link), body)
                 chunks = wide.chunks(opened.chunks, answer.aclose)
                 await self._receive_wide(reception, wide, chunks, _course(opened, wide))
             else:
@@ -166,6 +163,15 @@ class _Transfer:
             self._hold.give()  # the disk is not what slots are for
         vouched, displaced = await reception.conclude()
         return self._fetched(vouched, displaced, body.identity)
+
+    async def _accepted(self, opened: Opened, offset: int, link: Link) -> Body:
+        """What the body of an answer is, if it may be believed."""
+        tools = self._tools
+        if opened.status not in {OK, PARTIAL}:
+            raise await refusal(opened, tools.clock.now())
+        body = accept(opened, self.staged.identity, offset, link.host)
+        tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
+        return body
 
     def _may_be_wide(self, opened: Opened, body: Body, link: Link) -> bool:
         """Whether several connections may be of use, once the first one proves to be slow."""

@@ -1,6 +1,7 @@
-"""The event loop of sync and daemon: uvloop's where it is installed, asyncio's elsewhere.
+"""The event loop of a pass: uvloop's where it is installed, asyncio's elsewhere.
 
-uvloop's costs less a turn, and being woken by another thread costs it far less.
+uvloop's costs less a turn, and being woken by another thread costs it far less. Not for the daemon:
+its sockets rely on asyncio, which goes on when a connection could not be accepted.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 import asyncio
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
+
+T = TypeVar("T")
 
 quick_loop: Callable[[], asyncio.AbstractEventLoop]
-"""Makes one. Names are looked up by its default executor, as asyncio's own loop does."""
+"""Makes one. ``getaddrinfo``, of which httpx makes use, is work of its default executor, as with
+asyncio's own loop; uvloop's ``create_connection`` to a name would not be."""
 
 try:
     import uvloop
-except ImportError:  # it is of the extra "fast", and there is none for Windows
+except (ImportError, AttributeError):  # not installed; or too old for its Python, and fails so
     quick_loop = asyncio.new_event_loop
 else:
 
@@ -31,3 +35,9 @@ else:
             return await self.run_in_executor(None, look_up)
 
     quick_loop = _Loop
+
+
+def run_quickly(main: Coroutine[Any, Any, T]) -> T:
+    """``asyncio.run``, on such a loop."""
+    with asyncio.Runner(loop_factory=quick_loop) as runner:
+        return runner.run(main)

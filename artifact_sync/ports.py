@@ -191,9 +191,6 @@ class Mirror(Protocol):
         returns. Afterwards ``staged`` is gone. May be called again after a crash.
         """
 
-    def publish_bytes(self, content: Chunk, path: MirrorPath) -> str | None:
-        """``publish`` for one small file held in memory."""
-
     def publish_all(
         self, files: Sequence[tuple[Chunk, MirrorPath]]
     ) -> Sequence[str | ArtifactSyncError | None]:

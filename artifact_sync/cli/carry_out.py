@@ -69,13 +69,11 @@ def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None
     with _heard():
         report, left = glanced(config, wish, known)
     if left is not None:
-        import asyncio  # noqa: PLC0415 - slow, and of no use where nothing is left to do
+        # slow to import, and of no use where nothing is left to do
+        from artifact_sync.cli.under_way import passed  # noqa: PLC0415
+        from artifact_sync.loops import run_quickly  # noqa: PLC0415
 
-        from artifact_sync.cli.under_way import passed  # noqa: PLC0415 - likewise
-        from artifact_sync.loops import quick_loop  # noqa: PLC0415 - likewise
-
-        with asyncio.Runner(loop_factory=quick_loop) as runner:
-            report.add(runner.run(passed(config, left, manner, known)))
+        report.add(run_quickly(passed(config, left, manner, known)))
     return report
 
 

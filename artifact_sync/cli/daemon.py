@@ -74,9 +74,7 @@ def command(*, config_file: Path | None, root: Path | None, log_format: LogForma
 
 def event_loop() -> asyncio.AbstractEventLoop:
     """A loop whose own threads, which look names up, are not waited for at the end."""
-    from artifact_sync.loops import quick_loop  # noqa: PLC0415 - likewise
-
-    loop = quick_loop()
+    loop = asyncio.new_event_loop()
     loop.set_default_executor(Threads(_LOOKUPS, "lookup"))
     return loop
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +15,7 @@ from artifact_sync.cli.simulate import the_simulator
 from artifact_sync.cli.under_way import passed
 from artifact_sync.credentials import Token
 from artifact_sync.errors import ExitCode
+from artifact_sync.loops import run_quickly
 from artifact_sync.mirror.manifest import SUMS
 from artifact_sync.settings import (
     Config,
@@ -69,7 +69,7 @@ def _pass(running: Running, where: Path) -> int:
         repo=(RepoSettings(name=f"{_ORG}/*"),),
     )
     token = Token(running.token, "the simulator")
-    report = asyncio.run(passed(config, Wish(config.repo), Manner(), token))
+    report = run_quickly(passed(config, Wish(config.repo), Manner(), token))
     for line in summary(report):
         click.echo(line)
     return int(report.exit_code)

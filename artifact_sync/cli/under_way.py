@@ -119,7 +119,7 @@ def _stopping(work: asyncio.Future[None], word: str) -> Iterator[asyncio.Event]:
     try:
         for number in signals:
             loop.add_signal_handler(number, stop)
-    except NotImplementedError:  # Windows: asyncio.run cancels everything on Ctrl-C by itself
+    except NotImplementedError:  # Windows: the runner cancels everything on Ctrl-C by itself
         yield stopped
         return
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -40,6 +39,7 @@ def command(
     from artifact_sync.cli.examine import Examination  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.cli.wishes import scope  # noqa: PLC0415 - likewise
+    from artifact_sync.loops import run_quickly  # noqa: PLC0415 - likewise
     from artifact_sync.wiring.places import has_ledger  # noqa: PLC0415 - likewise
 
     config = with_flags(configuration(config_file), Flags(root=root))
@@ -49,4 +49,4 @@ def command(
     examination = Examination(
         config, tuple(names), token(config.source) if repair else None, repair, as_json
     )
-    return asyncio.run(examination.run())
+    return run_quickly(examination.run())

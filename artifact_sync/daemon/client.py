@@ -180,7 +180,8 @@ class _Exchange:
         """The lines of the answer, as values, until the daemon has hung up."""
         reader, writer = await self._connection()
         try:
-            writer.write(request)
+            if not writer.is_closing():  # uvloop raises where asyncio writes nothing
+                writer.write(request)
             while line := await self._line(reader):
                 yield read_answer(line)
         except Garbled as error:

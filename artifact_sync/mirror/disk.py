@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from artifact_sync.errors import ArtifactSyncError, DiskError
+from artifact_sync.errors import DiskError
 from artifact_sync.logs import get_logger
 from artifact_sync.mirror.attic import Attic
 from artifact_sync.mirror.contents import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from artifact_sync.errors import ArtifactSyncError
     from artifact_sync.mirror.folders import Folder
     from artifact_sync.mirror.replacing import Replaceable
     from artifact_sync.mirror.tree import Parts
@@ -139,13 +140,6 @@ class DiskMirror:
     ) -> Sequence[str | ArtifactSyncError | None]:
         """Put small files into their places; see ``ports.Mirror``."""
         return self._together.publish(files)
-
-    def publish_bytes(self, content: Chunk, path: MirrorPath) -> str | None:
-        """Put one small file into its place; see ``ports.Mirror``."""
-        (outcome,) = self.publish_all([(content, path)])
-        if isinstance(outcome, ArtifactSyncError):
-            raise outcome
-        return outcome
 
     def write_own(self, content: bytes, path: MirrorPath) -> None:
         """Replace a manifest; see ``ports.Mirror``. Only what is no file is displaced."""

@@ -5,7 +5,7 @@ whole download of httpx's timeouts, and loses what had come when a body is cut. 
 leave to httpx, and what else its library's ways ask for, is told in ``docs/decisions/0015``.
 
 The library has an allocator of its own, which reads its settings when it is loaded: it is told not
-to have all of its memory at hand from the beginning, and to give back what is not used any more.
+to have all of its memory at hand from the beginning, and to give back soon what is free again.
 """
 
 from __future__ import annotations

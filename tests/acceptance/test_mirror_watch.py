@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from publishing import publish_bytes
 from structlog.testing import capture_logs
 
 from artifact_sync.audit import Auditor, Condition
@@ -70,7 +71,7 @@ class Bench:
         """Publish and record a file, as a pass does."""
         key = ArtifactKey(*run.repo, run.run, "build", "compile", "linux", name)
         path = self.layout.place(key)
-        await asyncio.to_thread(self.mirror.publish_bytes, content, path)
+        await asyncio.to_thread(publish_bytes, self.mirror, content, path)
         sha256, now = hashlib.sha256(content).hexdigest(), datetime.now(UTC)
         size = len(content) if size is None else size
         row = Mirrored(key, path, size, sha256, Strength.DIGEST, (), fetched_at=now)

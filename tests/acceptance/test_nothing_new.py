@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from user import DAY, PAGE, User, run_of_four
+from user import PAGE, User, run_of_four
 
 from artifact_sync.simulator import Artifact, Cube, Repo, Run, Running, running_in_thread
 
@@ -263,8 +263,8 @@ def test_a_refused_token_and_a_service_that_is_away_are_told(user: User, running
 
 
 def test_an_old_run_counts_until_it_is_too_old(user: User, running: Running) -> None:
-    days = f"{2.5 * DAY:.0f}s"
-    last = settled(user, running, WEBSITE, "--since", days)
+    # the simulator's days end at midnight: that of two days ago is between two and three days old
+    last = settled(user, running, WEBSITE, "--since", "3d")
     assert (last.quick, last.answer["runs"], last.answer["found"]) == (True, 1, 4)
 
 

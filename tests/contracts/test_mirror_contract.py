@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from publishing import publish_bytes
 
 from artifact_sync.errors import MirrorGone, UnsafePath
 from artifact_sync.mirror.disk import DiskMirror
@@ -76,7 +77,7 @@ def test_a_published_file_is_found_with_its_bytes(bench):
 
 
 def test_a_small_file_is_published_from_memory(bench):
-    assert bench.mirror.publish_bytes(b"small", PATH) is None
+    assert publish_bytes(bench.mirror, b"small", PATH) is None
     assert bench.content(PATH) == b"small"
 
 
@@ -87,7 +88,7 @@ def test_a_digest_may_be_broken_off(bench):
 
 
 def test_an_empty_file_is_a_file(bench):
-    bench.mirror.publish_bytes(b"", PATH)
+    publish_bytes(bench.mirror, b"", PATH)
     assert bench.mirror.digest(PATH) == (0, sha256(b""))
 
 
@@ -163,7 +164,7 @@ def test_looking_at_many_places_leaves_nothing_open(bench):
 def test_the_same_content_again_displaces_nothing(bench):
     bench.publish(b"same")
     assert bench.publish(b"same") is None
-    assert bench.mirror.publish_bytes(b"same", PATH) is None
+    assert publish_bytes(bench.mirror, b"same", PATH) is None
     assert bench.content(PATH) == b"same"
 
 
@@ -265,7 +266,7 @@ def test_something_that_is_no_link_in_the_place_of_latest_is_displaced(bench):
 @pytest.mark.parametrize("path", ["../x", "/etc/x", "a//b", "a/./b", "", ".artifact-sync/lock"])
 def test_a_path_that_no_layout_makes_is_refused(bench, path):
     with pytest.raises(UnsafePath):
-        bench.mirror.publish_bytes(b"x", MirrorPath(path))
+        publish_bytes(bench.mirror, b"x", MirrorPath(path))
     with pytest.raises(UnsafePath):
         bench.mirror.find(MirrorPath(path))
 
@@ -296,7 +297,7 @@ EVERY_VERB = {
     "find": lambda bench: bench.mirror.find(PATH),
     "sizes": lambda bench: bench.mirror.sizes([PATH]),
     "publish": lambda bench: bench.mirror.publish(bench.staging / "x.part", PATH, "ab" * 32),
-    "publish_bytes": lambda bench: bench.mirror.publish_bytes(b"x", PATH),
+    "publish_all": lambda bench: publish_bytes(bench.mirror, b"x", PATH),
     "write_own": lambda bench: bench.mirror.write_own(b"x", PATH),
     "read_own": lambda bench: bench.mirror.read_own(PATH),
     "remove_own": lambda bench: bench.mirror.remove_own(PATH),
@@ -362,7 +363,7 @@ def test_it_knows_what_it_has_put_there_or_taken_away_and_nothing_else(bench):
     mirror.displace(PATH)
     mirror.remove_own(manifest)
     assert [mirror.wrote(PATH), mirror.wrote(manifest)] == [True, True]
-    mirror.publish_bytes(b"three", PATH)
+    publish_bytes(mirror, b"three", PATH)
     assert mirror.wrote(PATH)
     assert not mirror.wrote("acme/shop/42")
     assert not mirror.wrote("../x")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from publishing import publish_bytes
 
 from artifact_sync.errors import DiskError, ExitCode, NoSpace
 from artifact_sync.mirror.disk import DiskMirror
@@ -51,7 +52,7 @@ def test_this_system_is_walked_by_descriptors():
 def test_a_link_in_place_of_a_folder_is_moved_away_and_not_followed(mirror, root, outside):
     (root / "acme").mkdir()
     (root / "acme" / "shop").symlink_to(outside)
-    place = mirror.publish_bytes(b"new", MirrorPath("acme/shop/app.tar"))
+    place = publish_bytes(mirror, b"new", MirrorPath("acme/shop/app.tar"))
     assert place == ".artifact-sync/displaced/20261123T120000Z/acme/shop"
     assert (root / place).readlink() == outside
     assert (outside / "app.tar").read_text() == "precious"
@@ -62,7 +63,7 @@ def test_a_link_in_place_of_a_folder_is_moved_away_and_not_followed(mirror, root
 def test_a_link_in_place_of_the_file_is_moved_away_and_not_followed(mirror, root, outside):
     (root / "acme" / "shop" / "42").mkdir(parents=True)
     (root / PATH).symlink_to(outside / "app.tar")
-    place = mirror.publish_bytes(b"new", PATH)
+    place = publish_bytes(mirror, b"new", PATH)
     assert (root / place).is_symlink()
     assert (outside / "app.tar").read_text() == "precious"
     assert (root / PATH).read_bytes() == b"new"
@@ -71,13 +72,13 @@ def test_a_link_in_place_of_the_file_is_moved_away_and_not_followed(mirror, root
 def test_a_link_to_the_very_same_content_is_a_stranger_too(mirror, root, outside):
     (root / "acme" / "shop" / "42").mkdir(parents=True)
     (root / PATH).symlink_to(outside / "app.tar")
-    assert mirror.publish_bytes(b"precious", PATH) is not None
+    assert publish_bytes(mirror, b"precious", PATH) is not None
     assert not (root / PATH).is_symlink()
 
 
 def test_a_dangling_link_is_moved_away(mirror, root):
     (root / "acme").symlink_to(root / "nowhere")
-    assert mirror.publish_bytes(b"new", PATH).endswith("Z/acme")
+    assert publish_bytes(mirror, b"new", PATH).endswith("Z/acme")
     assert (root / PATH).read_bytes() == b"new"
     assert not (root / "nowhere").exists()
 
@@ -116,7 +117,7 @@ def test_a_pipe_blocks_nothing_and_is_moved_away(mirror, root):
     assert mirror.digest(PATH) is None
     assert mirror.read_own(PATH) is None
     assert mirror.find(PATH).kind == "other"
-    assert mirror.publish_bytes(b"new", PATH) is not None
+    assert publish_bytes(mirror, b"new", PATH) is not None
     assert (root / PATH).read_bytes() == b"new"
 
 
@@ -138,22 +139,22 @@ def test_names_that_no_path_of_ours_has_are_listed_all_the_same(mirror, root):
 
 def test_displaced_things_of_one_second_lie_side_by_side(mirror, root):
     for content in (b"1", b"2", b"3"):
-        mirror.publish_bytes(content, PATH)
+        publish_bytes(mirror, content, PATH)
     displaced = root / ".artifact-sync" / "displaced"
     assert (displaced / "20261123T120000Z" / PATH).read_bytes() == b"1"
     assert (displaced / "20261123T120000Z-2" / PATH).read_bytes() == b"2"
 
 
 def test_a_path_whose_folder_was_displaced_as_a_file_this_second_finds_room(mirror):
-    mirror.publish_bytes(b"file", MirrorPath("a"))
-    assert mirror.publish_bytes(b"below", MirrorPath("a/b")).endswith("Z/a")
+    publish_bytes(mirror, b"file", MirrorPath("a"))
+    assert publish_bytes(mirror, b"below", MirrorPath("a/b")).endswith("Z/a")
     assert mirror.displace(MirrorPath("a/b")).endswith("Z-2/a/b")
 
 
 def test_the_root_may_be_reached_through_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    DiskMirror(tmp_path / "link").publish_bytes(b"new", PATH)
+    publish_bytes(DiskMirror(tmp_path / "link"), b"new", PATH)
     assert (tmp_path / "real" / PATH).read_bytes() == b"new"
 
 
@@ -162,7 +163,7 @@ def test_a_relative_root_stays_where_it_was(tmp_path, monkeypatch):
     mirror = DiskMirror(Path("mirror"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    mirror.publish_bytes(b"new", PATH)
+    publish_bytes(mirror, b"new", PATH)
     assert (tmp_path / "mirror" / PATH).read_bytes() == b"new"
 
 
@@ -198,11 +199,11 @@ def test_our_own_folders_are_the_owners_alone(root):
 
 
 def test_a_displaced_folder_swapped_for_a_link_is_an_error_and_not_followed(mirror, root, outside):
-    mirror.publish_bytes(b"old", PATH)
+    publish_bytes(mirror, b"old", PATH)
     (root / ".artifact-sync" / "displaced").rmdir()
     (root / ".artifact-sync" / "displaced").symlink_to(outside)
     with pytest.raises(DiskError, match="is no folder"):
-        mirror.publish_bytes(b"new", PATH)
+        publish_bytes(mirror, b"new", PATH)
     assert (root / PATH).read_bytes() == b"old"
 
 
@@ -217,7 +218,7 @@ def test_files_and_folders_get_the_modes_of_the_umask(root, umask, file, folder)
         staged.write_bytes(b"x")
         staged.chmod(0o600)
         mirror.publish(staged, PATH, hashlib.sha256(b"x").hexdigest())
-        mirror.publish_bytes(b"y", MirrorPath("acme/y"))
+        publish_bytes(mirror, b"y", MirrorPath("acme/y"))
     finally:
         os.umask(before)
     assert (root / PATH).stat().st_mode & 0o777 == file
@@ -227,7 +228,7 @@ def test_files_and_folders_get_the_modes_of_the_umask(root, umask, file, folder)
 
 def test_nothing_is_left_in_staging(mirror, root):
     (root / "o" / "r" / "42").mkdir(parents=True)
-    mirror.publish_bytes(b"new", PATH)
+    publish_bytes(mirror, b"new", PATH)
     mirror.write_own(b"new", MirrorPath("acme/run.json"))
     mirror.point(MirrorPath("o/r/latest"), MirrorPath("o/r/42"))
     assert list(mirror.staging.iterdir()) == []
@@ -249,7 +250,7 @@ def test_a_reader_never_sees_half_a_file_nor_a_wrong_one(mirror):
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(40):
-        mirror.publish_bytes(contents[number % 4], PATH)
+        publish_bytes(mirror, contents[number % 4], PATH)
     done.set()
     reader.join()
     assert seen <= good
@@ -279,9 +280,9 @@ def tmpfs(folder, options):
 def test_a_full_disk_is_no_space_and_costs_nothing_that_was_there(tmp_path):
     with tmpfs(tmp_path / "small", "size=1m") as root:
         mirror = DiskMirror(root)
-        mirror.publish_bytes(b"old", PATH)
+        publish_bytes(mirror, b"old", PATH)
         with pytest.raises(NoSpace) as caught:
-            mirror.publish_bytes(bytes(2 << 20), PATH)
+            publish_bytes(mirror, bytes(2 << 20), PATH)
         assert "no space left" in str(caught.value)
         assert str(root) in str(caught.value)
         assert (root / PATH).read_bytes() == b"old"
@@ -302,12 +303,12 @@ def test_a_disk_without_inodes_keeps_the_staged_file(tmp_path):
 @pytest.mark.root
 def test_a_read_only_mirror_can_be_read_and_says_why_it_cannot_be_written(tmp_path):
     with tmpfs(tmp_path / "small", "size=1m") as root:
-        DiskMirror(root).publish_bytes(b"old", PATH)
+        publish_bytes(DiskMirror(root), b"old", PATH)
         subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
         mirror = DiskMirror(root)
         assert mirror.digest(PATH)[0] == 3
         with pytest.raises(DiskError, match="Read-only file system") as caught:
-            mirror.publish_bytes(b"new", PATH)
+            publish_bytes(mirror, b"new", PATH)
         assert caught.value.exit_code is ExitCode.NO_SPACE
         with pytest.raises(DiskError, match="Read-only file system"), MirrorLock(root):
             pass

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from publishing import publish_bytes
 
 from artifact_sync.errors import DiskError, MirrorGone
 from artifact_sync.evidence import Claim
@@ -71,7 +72,7 @@ VERBS: dict[str, Callable[[DiskMirror], object]] = {
     "check": lambda mirror: mirror.check(),
     "find": lambda mirror: mirror.find(PATH),
     "publish": lambda mirror: mirror.publish(mirror.staging / "x.part", PATH, "ab" * 32),
-    "publish_bytes": lambda mirror: mirror.publish_bytes(b"x", PATH),
+    "publish_all": lambda mirror: publish_bytes(mirror, b"x", PATH),
     "write_own": lambda mirror: mirror.write_own(b"x", MirrorPath(f"{RUN}/run.json")),
     "read_own": lambda mirror: mirror.read_own(PATH),
     "remove_own": lambda mirror: mirror.remove_own(PATH),
@@ -90,7 +91,7 @@ def test_every_verb_says_that_the_mirror_is_gone_until_the_same_one_is_mounted_a
     disk: Disk,
 ) -> None:
     mirror = DiskMirror(disk.root)
-    mirror.publish_bytes(b"built", PATH)
+    publish_bytes(mirror, b"built", PATH)
     mirror.point(LINK, RUN)
     disk.unmount()
     for name, verb in VERBS.items():
@@ -101,7 +102,7 @@ def test_every_verb_says_that_the_mirror_is_gone_until_the_same_one_is_mounted_a
     mirror.check()
     assert mirror.wrote(PATH)
     assert mirror.read_own(PATH) == b"built"
-    mirror.publish_bytes(b"built anew", PATH)
+    publish_bytes(mirror, b"built anew", PATH)
     assert sorted(mirror.files(MirrorPath(""))) == [PATH, LINK]
 
 
@@ -112,7 +113,7 @@ def test_a_bare_mount_point_that_a_mirror_was_once_begun_in_gets_nothing_either(
     DiskMirror(disk.root)
     disk.mount()
     mirror = DiskMirror(disk.root)
-    mirror.publish_bytes(b"built", PATH)
+    publish_bytes(mirror, b"built", PATH)
     disk.unmount()
     for verb in VERBS.values():
         with pytest.raises(MirrorGone):

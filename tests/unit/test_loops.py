@@ -1,4 +1,4 @@
-"""The event loop of whatever downloads, and who looks names up for it."""
+"""The event loop of a pass, and who looks names up for it."""
 
 from __future__ import annotations
 

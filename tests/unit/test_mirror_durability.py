@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from publishing import publish_bytes
 
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.folders import BY_DESCRIPTOR, DescriptorFolder
@@ -37,33 +38,33 @@ def recorder(root, log):
 def test_full_syncs_every_new_folder_before_the_file_and_its_name_after(tmp_path):
     log = []
     mirror = DiskMirror(tmp_path, opener=recorder(tmp_path, log))
-    mirror.publish_bytes(b"1", MirrorPath("a/b/1"))
+    publish_bytes(mirror, b"1", MirrorPath("a/b/1"))
     assert log == ["sync .", "sync a", "rename a/b/1", "sync a/b"]
     log.clear()
-    mirror.publish_bytes(b"2", MirrorPath("a/b/2"))
+    publish_bytes(mirror, b"2", MirrorPath("a/b/2"))
     assert log == ["rename a/b/2", "sync a/b"]
 
 
 def test_full_syncs_folders_that_an_earlier_process_may_not_have_synced(tmp_path):
     log = []
     (tmp_path / "a").mkdir()
-    DiskMirror(tmp_path, opener=recorder(tmp_path, log)).publish_bytes(b"1", MirrorPath("a/1"))
+    publish_bytes(DiskMirror(tmp_path, opener=recorder(tmp_path, log)), b"1", MirrorPath("a/1"))
     assert log == ["sync .", "rename a/1", "sync a"]
 
 
 def test_full_syncs_a_folder_anew_that_was_removed_and_made_again(tmp_path):
     log = []
     mirror = DiskMirror(tmp_path, opener=recorder(tmp_path, log))
-    mirror.publish_bytes(b"1", MirrorPath("a/1"))
+    publish_bytes(mirror, b"1", MirrorPath("a/1"))
     (tmp_path / "a").rename(tmp_path / "moved")
     log.clear()
-    mirror.publish_bytes(b"1", MirrorPath("a/1"))
+    publish_bytes(mirror, b"1", MirrorPath("a/1"))
     assert log == ["sync .", "rename a/1", "sync a"]
 
 
 def test_fast_leaves_it_to_the_system(tmp_path):
     log = []
     mirror = DiskMirror(tmp_path, durability="fast", opener=recorder(tmp_path, log))
-    mirror.publish_bytes(b"1", MirrorPath("a/b/1"))
+    publish_bytes(mirror, b"1", MirrorPath("a/b/1"))
     mirror.displace(MirrorPath("a/b/1"))
     assert [line for line in log if line.startswith("sync")] == []
