@@ -16,14 +16,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-quick_loop: Callable[[], asyncio.AbstractEventLoop]
-"""Makes one. ``getaddrinfo``, of which httpx makes use, is work of its default executor, as with
-asyncio's own loop; uvloop's ``create_connection`` to a name would not be."""
+_new_loop: Callable[[], asyncio.AbstractEventLoop]
 
 try:
     import uvloop
 except (ImportError, AttributeError):  # not installed; or too old for its Python, and fails so
-    quick_loop = asyncio.new_event_loop
+    _new_loop = asyncio.new_event_loop
 else:
 
     class _Loop(uvloop.Loop):
@@ -34,10 +32,14 @@ else:
             look_up = partial(socket.getaddrinfo, host, port, **how)
             return await self.run_in_executor(None, look_up)
 
-    quick_loop = _Loop
+    _new_loop = _Loop
 
 
 def run_quickly(main: Coroutine[Any, Any, T]) -> T:
-    """``asyncio.run``, on such a loop."""
-    with asyncio.Runner(loop_factory=quick_loop) as runner:
+    """``asyncio.run``, on such a loop.
+
+    ``getaddrinfo``, of which httpx makes use, is work of its default executor, as with asyncio's
+    own loop; uvloop's ``create_connection`` to a name would not be.
+    """
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)

@@ -77,6 +77,10 @@ class Job:
         path.write_text("".join(line.replace("{}", each) for each in self.files.hashes))
         return str(path)
 
+    def check(self, folder: Path) -> str:
+        """What is wrong with the files that were fetched into a folder; see ``check_sums``."""
+        return check_sums(self.files.hashes, self.files.size, folder)
+
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
@@ -97,8 +101,7 @@ def downloaders(tools: Tools, job: Job) -> list[Contestant]:
         RCLONE: _rclone(tools, job),
         WGET: _wget(job),
     }
-    check = partial(check_sums, job.files.hashes, job.files.size)
-    others = [_two_phases(name, command, check) for name, command in commands.items()]
+    others = [_two_phases(name, command, job.check) for name, command in commands.items()]
     return [*others, socket_loop(job), *artifact_syncs(tools, job)]
 
 
@@ -138,9 +141,8 @@ def socket_loop(job: Job, *, fsync: bool = False) -> Contestant:
     """The floor; of ``full`` with each file synced, though neither its folder nor any ledger."""
     names = job.listed("names", "{}\n")
     command = (*_python("socket_loop.py"), job.folder, names, str(job.ca))
-    check = partial(check_sums, job.files.hashes, job.files.size)
     phase = Phase(DOWNLOAD, (*command, "fsync") if fsync else command)
-    return Contestant(SYNCED if fsync else SOCKETS, lambda _: [phase], check)
+    return Contestant(SYNCED if fsync else SOCKETS, lambda _: [phase], job.check)
 
 
 def durable_loop(files: FileSet) -> Contestant:
@@ -167,8 +169,7 @@ def artifact_sync(name: str, tools: Tools, job: Job, durability: str) -> Contest
         config = configuration(job.home, folder, api=job.url, ca=job.ca, **values)
         return [Phase(DOWNLOAD, (tools.artifact_sync, "sync", "--config", config))]
 
-    check = partial(check_sums, job.files.hashes, job.files.size)
-    return Contestant(name, phases, lambda folder: check(folder / job.repo / "1"))
+    return Contestant(name, phases, lambda folder: job.check(folder / job.repo / "1"))
 
 
 def configuration(home: Path, root: Path, **values: object) -> str:

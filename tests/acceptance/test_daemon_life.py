@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from daemon_user import DaemonUser, run_complete
-from user import TOKEN, contents, organisation, run_of_four
+from user import TOKEN, contents, organisation, run_of_four, with_module
 
 from artifact_sync.model import RepoName
 from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario
@@ -411,11 +411,10 @@ def test_a_port_that_is_taken_is_no_start(owner: DaemonUser) -> None:
 
 
 def test_without_the_extra_for_the_web_it_says_what_to_install(owner: DaemonUser) -> None:
-    missing = owner.folder / "missing"
-    missing.mkdir()
-    (missing / "starlette.py").write_text("raise ModuleNotFoundError(name='starlette')")
+    missing = "raise ModuleNotFoundError(name='starlette')"
+    environ = with_module(owner.folder / "missing", "starlette", missing)
     owner.configure(DOCS)
-    done = owner.run("daemon", "--config", owner.config, PYTHONPATH=str(missing))
+    done = owner.run("daemon", "--config", owner.config, **environ)
     assert done.code == 2
     assert "artifact-sync[web]" in done.err
 

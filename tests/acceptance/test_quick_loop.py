@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from user import with_module
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -20,17 +22,14 @@ class Loop(asyncio.SelectorEventLoop):
 
 
 def test_a_pass_runs_on_uvloops_event_loop(user: User, tmp_path: Path) -> None:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "uvloop.py").write_text(STANDING_IN)
-    done = user.sync("acme/website", PYTHONPATH=str(folder))
+    environ = with_module(tmp_path / "site", "uvloop", STANDING_IN)
+    done = user.sync("acme/website", **environ)
     assert (done.code, done.err.count("uvloop's")) == (0, 1)
-    done = user.sync("acme/website", PYTHONPATH=str(folder))
+    done = user.sync("acme/website", **environ)
     assert (done.code, done.err.count("uvloop's")) == (0, 0)
 
 
 def test_a_uvloop_too_old_for_its_python_is_left_alone(user: User, tmp_path: Path) -> None:
-    folder = tmp_path / "site"
-    folder.mkdir()
-    (folder / "uvloop.py").write_text("import asyncio\nasyncio.no_such_thing\n")
-    assert user.sync("acme/website", PYTHONPATH=str(folder)).code == 0
+    too_old = "import asyncio\nasyncio.no_such_thing\n"
+    environ = with_module(tmp_path / "site", "uvloop", too_old)
+    assert user.sync("acme/website", **environ).code == 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from user import with_module
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -14,10 +16,8 @@ SLOWER = "downloads go by httpx, which is slower"
 
 def _without(folder: Path) -> dict[str, str]:
     """An environment in which the libraries cannot be imported."""
-    folder.mkdir()
     missing = "import sys\nsys.modules['pyreqwest'] = sys.modules['uvloop'] = None\n"
-    (folder / "sitecustomize.py").write_text(missing)
-    return {"PYTHONPATH": str(folder)}
+    return with_module(folder, "sitecustomize", missing)
 
 
 def test_httpx_downloads_and_one_line_says_that_it_is_slower(user: User, tmp_path: Path) -> None:

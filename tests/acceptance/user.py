@@ -198,6 +198,13 @@ ARCHIVE, SIDECAR = "./dist/app.tar.gz", "./dist/app.tar.gz.sha256"
 REPORT, PAGE = "report/junit.xml", "site/index.html"
 
 
+def with_module(folder: Path, name: str, text: str) -> dict[str, str]:
+    """An environment in which a module of this name is found before any other."""
+    folder.mkdir()
+    (folder / f"{name}.py").write_text(text)
+    return {"PYTHONPATH": str(folder)}
+
+
 def run_of_four(slug: str, status: str = "success", *, days: float = 1) -> Run:
     """A run with two workflows: ``ci`` leaves an archive, its sidecar and a report, ``docs`` a
     page."""

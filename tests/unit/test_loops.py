@@ -10,14 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from artifact_sync.loops import quick_loop
+from artifact_sync.loops import run_quickly
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")
 def test_it_is_uvloops() -> None:
     uvloop = pytest.importorskip("uvloop")
-    with asyncio.Runner(loop_factory=quick_loop) as runner:
-        assert isinstance(runner.get_loop(), uvloop.Loop)
+
+    async def story() -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
+    assert isinstance(run_quickly(story()), uvloop.Loop)
 
 
 def test_names_are_looked_up_by_the_default_executor() -> None:
@@ -31,7 +34,6 @@ def test_names_are_looked_up_by_the_default_executor() -> None:
             loop.set_default_executor(own)
             return await loop.getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
 
-    with asyncio.Runner(loop_factory=quick_loop) as runner:
-        found = runner.run(story())
+    found = run_quickly(story())
     assert [it[4] for it in found] == [("127.0.0.1", 80)]
     assert len(begun) == 1
