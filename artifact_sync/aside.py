@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from artifact_sync.offload import Firm
+from artifact_sync.runtime.threads import Firm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from artifact_sync.offload import Offload
     from artifact_sync.ports import Chunk
+    from artifact_sync.runtime.threads import Offload
 
 _OFTEN = 0.1
 """Seconds between two words about what has come."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.model import ArtifactRow, RepoName, RunKey
-    from artifact_sync.offload import Offload
     from artifact_sync.ports import Ledger, Mirror
+    from artifact_sync.runtime.threads import Offload
 
 _AHEAD = 64
 """Files that are waiting to be hashed; bounds the memory."""

@@ -21,7 +21,7 @@ from artifact_sync.parts import Way
 from artifact_sync.ranges import Wide
 from artifact_sync.reception import Reception, Tools, Wanted, publish_staged
 from artifact_sync.refusal import refusal
-from artifact_sync.retry import RetryPolicy, delay
+from artifact_sync.runtime.backoff import RetryPolicy, delay
 from artifact_sync.staging import Identity, Staged, Vouched
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from msgspec import Struct, field
 from artifact_sync.download import fetch, forget
 from artifact_sync.errors import ArtifactSyncError, DiskError, Interrupted, Reason
 from artifact_sync.events import Downloaded, Failed
-from artifact_sync.logs import get_logger
 from artifact_sync.model import Action, Failure, State
 from artifact_sync.reception import Wanted
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sidecar import sidecar_claim, sidecar_of
 from artifact_sync.slots import Hold
 

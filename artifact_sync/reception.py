@@ -20,7 +20,7 @@ from artifact_sync.gathering import SMALL, Gathering
 from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.ranges import Ranges
-from artifact_sync.retry import RetryPolicy
+from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.small import Small, judged
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
     from artifact_sync.answer import Body
     from artifact_sync.aside import Aside, Course
-    from artifact_sync.batches import Batches
     from artifact_sync.events import Observer
     from artifact_sync.evidence import Claim
     from artifact_sync.links import Links
     from artifact_sync.model import Artifact, MirrorPath
-    from artifact_sync.offload import Offload
     from artifact_sync.pace import Pace
     from artifact_sync.ports import Chunk, Clock, Fetcher, Mirror
+    from artifact_sync.runtime.batching import Batches
+    from artifact_sync.runtime.threads import Offload
     from artifact_sync.small import Published
     from artifact_sync.space import Space
     from artifact_sync.staging import Staged

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.errorpage import failure_of_status
 from artifact_sync.errors import DownloadError
-from artifact_sync.retry import parse_retry_after
+from artifact_sync.runtime.backoff import parse_retry_after
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from artifact_sync.cli.result import printable
 from artifact_sync.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
-from artifact_sync.units import size_in_words as size
+from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from artifact_sync.events import Event, Observer

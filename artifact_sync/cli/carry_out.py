@@ -71,7 +71,7 @@ def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None
     if left is not None:
         # slow to import, and of no use where nothing is left to do
         from artifact_sync.cli.under_way import passed  # noqa: PLC0415
-        from artifact_sync.loops import run_quickly  # noqa: PLC0415
+        from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415
 
         report.add(run_quickly(passed(config, left, manner, known)))
     return report

@@ -18,7 +18,7 @@ from artifact_sync.cli.options import as_json, common, session, token, traced
 from artifact_sync.config.schema import json_schema
 from artifact_sync.config.show import as_toml
 from artifact_sync.errors import ConfigError, ExitCode, UsageError
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

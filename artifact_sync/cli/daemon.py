@@ -15,7 +15,7 @@ import click
 
 from artifact_sync.cli.options import common, root
 from artifact_sync.errors import ExitCode
-from artifact_sync.offload import Threads
+from artifact_sync.runtime.threads import Threads
 from artifact_sync.settings import LogFormat
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from artifact_sync.cli.under_way import Reporting, Stopping, until_stopped
 from artifact_sync.daemon.client import Errand, NoDaemon, asked
 from artifact_sync.events import BytesArrived, Downloaded, Failed
-from artifact_sync.logs import get_logger
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.report import Report
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from artifact_sync.errors import MirrorBusy

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from artifact_sync.cli.result import age, printable
-from artifact_sync.units import size_in_words as size
+from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 from artifact_sync.cli.entry import entry_of
 from artifact_sync.cli.journal import Journal, goes_to_journal
 from artifact_sync.cli.options import LEVELS
-from artifact_sync.logs import __name__ as logs
-from artifact_sync.logs import configure_later
+from artifact_sync.runtime.logs import __name__ as logs
+from artifact_sync.runtime.logs import configure_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable

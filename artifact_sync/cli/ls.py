@@ -102,7 +102,7 @@ def _line(row: ArtifactRow) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415 - beside its only use
 
     from artifact_sync.cli.result import age, printable  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.units import size_in_words as size  # noqa: PLC0415 - likewise
+    from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     amount = size(row.size) if row.size is not None else "-"
     since = age(row.mirrored_at or row.first_seen, datetime.now(UTC))

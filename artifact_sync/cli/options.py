@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import click
 
 from artifact_sync.cli.mask import Mask
-from artifact_sync.logs import configure_later, configure_now
+from artifact_sync.runtime.logs import configure_later, configure_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,7 +159,7 @@ def duration(_: click.Context, __: click.Parameter, value: str | None) -> float 
     """The callback of an option that takes a duration: ``7d`` → seconds, above zero."""
     if value is None:
         return None
-    from artifact_sync.units import parse_duration  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.runtime.units import parse_duration  # noqa: PLC0415 - keeps --help quick
 
     try:
         seconds = parse_duration(value)

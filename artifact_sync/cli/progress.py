@@ -14,8 +14,8 @@ from artifact_sync.events import (
     Retrying,
     RunCompleted,
 )
-from artifact_sync.logs import get_logger
-from artifact_sync.units import size_in_words as size
+from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from artifact_sync.events import Event

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifact_sync.errors import ExitCode
 from artifact_sync.model import Action
-from artifact_sync.units import size_in_words as size
+from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,8 +15,9 @@ from artifact_sync.cli.simulate import the_simulator
 from artifact_sync.cli.under_way import passed
 from artifact_sync.credentials import Token
 from artifact_sync.errors import ExitCode
-from artifact_sync.loops import run_quickly
 from artifact_sync.mirror.manifest import SUMS
+from artifact_sync.runtime.event_loop import run_quickly
+from artifact_sync.runtime.units import size_in_words as size
 from artifact_sync.settings import (
     Config,
     DownloadSettings,
@@ -24,7 +25,6 @@ from artifact_sync.settings import (
     RepoSettings,
     SourceSettings,
 )
-from artifact_sync.units import size_in_words as size
 from artifact_sync.wish import Wish
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from artifact_sync.cli.options import as_json, begin_work, common_and_quick, configuration, root
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +136,7 @@ def _rows(
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
     from artifact_sync.cli.result import age, printable  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.model import State  # noqa: PLC0415 - likewise
-    from artifact_sync.units import size_in_words as size  # noqa: PLC0415 - likewise
+    from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     if it.repo.endswith("/*"):  # on a daemon's schedule: the organisation's list is looked at
         return (printable(it.repo), *["-"] * 6)

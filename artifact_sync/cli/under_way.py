@@ -16,10 +16,10 @@ from artifact_sync.cli.progress import Lines, wants_bars
 from artifact_sync.cli.result import plan_lines
 from artifact_sync.errors import Interrupted, MirrorBusy
 from artifact_sync.events import RunPlanned
-from artifact_sync.logs import get_logger
 from artifact_sync.model import Failure
 from artifact_sync.reasons import reasons_of
 from artifact_sync.report import Report
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.wiring.passes import opened
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from artifact_sync import settings
 from artifact_sync.config import kinds, limits, urls
 from artifact_sync.model import EVENTS, FINISHED, UNFINISHED, RepoName
-from artifact_sync.units import format_duration
+from artifact_sync.runtime.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

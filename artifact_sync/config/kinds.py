@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from msgspec import Struct
 
-from artifact_sync import units
+from artifact_sync.runtime import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from artifact_sync import units
 from artifact_sync.config.kinds import Kind, either, expected, shown
+from artifact_sync.runtime import units
 from artifact_sync.timetable import TIME, format_time, parse_time, timetable_of
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from artifact_sync.events import (
     RunCompleted,
     RunPlanned,
 )
-from artifact_sync.logs import get_logger
 from artifact_sync.model import RepoName, RunKey
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

@@ -33,9 +33,9 @@ from artifact_sync.daemon.wire import (
     result_lines,
 )
 from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason, UsageError
-from artifact_sync.logs import get_logger
 from artifact_sync.mirror.own import SOCKET
 from artifact_sync.reasons import reasons_of
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter, Task

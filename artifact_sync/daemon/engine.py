@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from artifact_sync.gate import Gate
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.model import RepoName
-    from artifact_sync.offload import Offload
     from artifact_sync.ports import Clock, Ledger, Mirror
+    from artifact_sync.runtime.threads import Offload
     from artifact_sync.settings import Config
     from artifact_sync.sync import Pass
     from artifact_sync.wish import Wish

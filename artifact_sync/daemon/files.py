@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from watchfiles._rust_notify import RustNotify
 
 from artifact_sync.daemon.trail import trail
-from artifact_sync.logs import get_logger
-from artifact_sync.offload import Offload
+from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.threads import Offload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import DiskError, MirrorGone, Reason
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

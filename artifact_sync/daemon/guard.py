@@ -13,7 +13,7 @@ from artifact_sync.daemon.judge import WatchParts
 from artifact_sync.daemon.patience import Patience
 from artifact_sync.daemon.watch import MirrorWatch
 from artifact_sync.errors import ArtifactSyncError
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import Why
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from artifact_sync.audit import Condition, Finding, compared
 from artifact_sync.daemon.damage import Touched, glance, respelled
 from artifact_sync.daemon.sight import real
 from artifact_sync.errors import ArtifactSyncError
-from artifact_sync.logs import get_logger
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.model import RepoName, State
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence

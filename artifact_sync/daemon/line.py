@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.units import size_in_words
+from artifact_sync.runtime.units import size_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import (
     OutageBegan,
     OutageEnded,

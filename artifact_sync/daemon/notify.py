@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.supervisor import Nobody
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from artifact_sync.daemon.changes import Changes, compare, kept
 from artifact_sync.daemon.desk import ConfigState
 from artifact_sync.errors import ArtifactSyncError, ConfigError
-from artifact_sync.logs import get_logger
-from artifact_sync.offload import Chores
+from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.threads import Chores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

@@ -20,9 +20,9 @@ from artifact_sync.daemon.roster import STAR, Roster, is_star
 from artifact_sync.daemon.verdict import finished, record, verdict_of
 from artifact_sync.errors import ArtifactSyncError, ConfigError
 from artifact_sync.events import RepoListed
-from artifact_sync.logs import get_logger
 from artifact_sync.model import RepoName
 from artifact_sync.rules import Rules
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
 
 if TYPE_CHECKING:

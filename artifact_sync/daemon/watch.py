@@ -23,9 +23,9 @@ from artifact_sync.daemon.sight import (
     survey_added,
     trouble_of,
 )
-from artifact_sync.logs import get_logger
 from artifact_sync.mirror.layout import OWN
-from artifact_sync.offload import Offload
+from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.threads import Offload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

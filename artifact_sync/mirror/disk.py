@@ -15,7 +15,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from artifact_sync.errors import DiskError
-from artifact_sync.logs import get_logger
 from artifact_sync.mirror.attic import Attic
 from artifact_sync.mirror.contents import (
     blocks,
@@ -36,6 +35,7 @@ from artifact_sync.mirror.together import Together
 from artifact_sync.mirror.tree import InTheWay, Tree, split
 from artifact_sync.mirror.written import Written
 from artifact_sync.model import MirrorPath
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

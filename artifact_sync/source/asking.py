@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from artifact_sync.discreet import Discreet
 from artifact_sync.errors import NotFound
-from artifact_sync.retry import RetryPolicy
+from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.wire import sendable
 
 if TYPE_CHECKING:

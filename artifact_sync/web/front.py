@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import UsageError
-from artifact_sync.offload import Chores
+from artifact_sync.runtime.threads import Chores
 from artifact_sync.web.metrics import Gauges
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import ConfigError
-from artifact_sync.offload import Chores
+from artifact_sync.runtime.threads import Chores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

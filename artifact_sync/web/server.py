@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 from uvicorn.server import ServerState
 
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.address import is_open, listening, origin_of
 from artifact_sync.web.front import Limits
 from artifact_sync.web.guard import guarded, protocol

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from artifact_sync.fields import content_length
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web import hook
 from artifact_sync.web.metrics import Outcome
 from artifact_sync.web.rarely import Rarely

@@ -14,8 +14,8 @@ from artifact_sync.mirror.layout import OWN
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.offload import Offload
     from artifact_sync.ports import Ledger
+    from artifact_sync.runtime.threads import Offload
 
 
 class Bond(Struct, frozen=True):

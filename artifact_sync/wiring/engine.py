@@ -11,9 +11,9 @@ from artifact_sync.errors import DiskError, MirrorGone
 from artifact_sync.gate import Gate
 from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.identity import read_id
-from artifact_sync.offload import Chores, Threads
 from artifact_sync.pace import Pace
 from artifact_sync.ranges import Ranges
+from artifact_sync.runtime.threads import Chores, Threads
 from artifact_sync.slots import AllSlots, Share
 from artifact_sync.staging import sweep
 from artifact_sync.sync import Pass
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from artifact_sync.events import Observer
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.model import RepoName
-    from artifact_sync.offload import Offload
     from artifact_sync.ports import Clock, Ledger, Mirror
+    from artifact_sync.runtime.threads import Offload
     from artifact_sync.settings import Config, SourceSettings
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.passes import Alone

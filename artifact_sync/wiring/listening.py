@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from artifact_sync.errors import ConfigError
-from artifact_sync.logs import get_logger
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.front import opened
 from artifact_sync.web.secrets import read_secrets
 

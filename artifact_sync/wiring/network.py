@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from artifact_sync.offload import Chores
-from artifact_sync.retry import RetryPolicy
+from artifact_sync.runtime.backoff import RetryPolicy
+from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.threads import Chores
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher
@@ -22,7 +23,6 @@ from artifact_sync.source.transport import (
     hush_http_loggers,
 )
 from artifact_sync.source.trust import trusted
-from artifact_sync.wiring.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from artifact_sync.batches import Batches
 from artifact_sync.fetching import Works
 from artifact_sync.gate import Gate
 from artifact_sync.leftovers import Leftovers
@@ -23,6 +22,7 @@ from artifact_sync.model import RepoName
 from artifact_sync.pace import Pace
 from artifact_sync.ranges import Ranges
 from artifact_sync.reception import Tools
+from artifact_sync.runtime.batching import Batches
 from artifact_sync.slots import AllSlots
 from artifact_sync.small import SmallFiles
 from artifact_sync.space import Space

@@ -23,13 +23,13 @@ from artifact_sync.daemon.line import line_of
 from artifact_sync.daemon.reload import Actions, Reload
 from artifact_sync.daemon.service import Daemon
 from artifact_sync.errors import MirrorGone, UsageError
-from artifact_sync.logs import get_logger
 from artifact_sync.mirror.layout import OWN
+from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import Agenda
 from artifact_sync.web.front import Front
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.secrets import CREDENTIAL as WEBHOOK
-from artifact_sync.wiring.clock import SystemClock
 from artifact_sync.wiring.engine import started
 from artifact_sync.wiring.listening import Web
 from artifact_sync.wiring.places import root_of

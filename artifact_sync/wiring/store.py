@@ -15,9 +15,9 @@ from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
 from artifact_sync.mirror.own import check_mounted
-from artifact_sync.offload import Offload, Threads
+from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.threads import Offload, Threads
 from artifact_sync.wiring.bond import bind, check_bond
-from artifact_sync.wiring.clock import SystemClock
 from artifact_sync.wiring.places import check_layout, has_ledger, is_inside, ledger_url, root_of
 
 if TYPE_CHECKING:

@@ -27,9 +27,9 @@ from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Run, RunKey, Strength
-from artifact_sync.offload import Offload
+from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.threads import Offload
 from artifact_sync.settings import DEFAULT_LAYOUT
-from artifact_sync.wiring.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

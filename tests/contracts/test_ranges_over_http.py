@@ -19,9 +19,9 @@ from artifact_sync.errors import IntegrityFailure
 from artifact_sync.events import BytesArrived, Retrying
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.model import Artifact, ArtifactKey, Link, MirrorPath
-from artifact_sync.offload import Offload
 from artifact_sync.ranges import Ranges, Terms
 from artifact_sync.reception import Tools, Wanted
+from artifact_sync.runtime.threads import Offload
 from artifact_sync.slots import AllSlots, Hold
 from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher

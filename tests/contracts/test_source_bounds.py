@@ -22,7 +22,7 @@ from artifact_sync.errors import (
     Verdict,
 )
 from artifact_sync.model import RepoName, RunKey
-from artifact_sync.retry import RetryPolicy
+from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.sourcecraft import SourceCraft
 from artifact_sync.source.transport import TransportSettings, api_client

@@ -25,7 +25,7 @@ from artifact_sync.errors import (
 )
 from artifact_sync.events import Noticed, Retrying
 from artifact_sync.model import ArtifactKey, RepoName, RunKey
-from artifact_sync.retry import RetryPolicy
+from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.sourcecraft import SourceCraft
 from artifact_sync.source.transport import (

@@ -5,7 +5,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync import units
+from artifact_sync.runtime import units
 
 
 @given(st.integers(0, units.LARGEST))

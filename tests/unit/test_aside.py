@@ -11,7 +11,7 @@ from anywhere import Anywhere
 
 from artifact_sync.aside import Arrivals, Aside
 from artifact_sync.errors import Cut, NoSpace
-from artifact_sync.offload import Offload, Threads
+from artifact_sync.runtime.threads import Offload, Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

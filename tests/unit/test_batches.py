@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.batches import Batches
-from artifact_sync.offload import Offload
+from artifact_sync.runtime.batching import Batches
+from artifact_sync.runtime.threads import Offload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from artifact_sync.cli import log
 from artifact_sync.cli.journal import Journal
 from artifact_sync.cli.mask import Mask
 from artifact_sync.cli.options import Verbosity
-from artifact_sync.logs import configure_later, get_logger
+from artifact_sync.runtime.logs import configure_later, get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

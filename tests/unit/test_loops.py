@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from artifact_sync.loops import run_quickly
+from artifact_sync.runtime.event_loop import run_quickly
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no uvloop")

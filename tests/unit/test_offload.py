@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from artifact_sync.offload import Offload
+from artifact_sync.runtime.threads import Offload
 
 
 def test_the_work_is_done_on_another_thread_and_its_result_comes_back() -> None:

@@ -15,8 +15,8 @@ from artifact_sync.aside import Aside, Course
 from artifact_sync.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.gathering import Gathering
 from artifact_sync.model import Artifact, ArtifactKey, MirrorPath, Validator
-from artifact_sync.offload import Offload
 from artifact_sync.reception import Reception, Tools, Wanted
+from artifact_sync.runtime.threads import Offload
 from artifact_sync.space import Space
 from artifact_sync.staging import Identity, Staged
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync.retry import RetryPolicy, delay, parse_retry_after
+from artifact_sync.runtime.backoff import RetryPolicy, delay, parse_retry_after
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, tzinfo=UTC)
 

@@ -11,12 +11,12 @@ import time
 
 import pytest
 
-from artifact_sync.offload import Chores, Threads
+from artifact_sync.runtime.threads import Chores, Threads
 
 ENDING = """
 import asyncio, sys, time
 from artifact_sync.cli.daemon import event_loop
-from artifact_sync.offload import Chores, Threads
+from artifact_sync.runtime.threads import Chores, Threads
 
 async def main():
     loop = asyncio.get_running_loop()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from artifact_sync.units import format_duration, format_size, parse_duration, parse_size
+from artifact_sync.runtime.units import format_duration, format_size, parse_duration, parse_size
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from artifact_sync.offload import Firm, settle
+from artifact_sync.runtime.threads import Firm, settle
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Sequence
 
-    from artifact_sync.offload import Offload
+    from artifact_sync.runtime.threads import Offload
 
 T = TypeVar("T")
 R = TypeVar("R")
