@@ -8,7 +8,7 @@ example uses is meant to be used; the rest may change with any version::
     from pathlib import Path
 
     from artifact_sync.credentials import read_token
-    from artifact_sync.settings import Config, MirrorSettings, RepoSettings
+    from artifact_sync.domain.settings import Config, MirrorSettings, RepoSettings
     from artifact_sync.sync import Wish
     from artifact_sync.wiring.passes import opened
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from artifact_sync.errors import BadResponse, RangeMismatch
+from artifact_sync.domain.errors import BadResponse, RangeMismatch
+from artifact_sync.domain.http_headers import content_length, content_range, validator
 from artifact_sync.evidence import claims
-from artifact_sync.fields import content_length, content_range, validator
 from artifact_sync.staging import Identity
 
 if TYPE_CHECKING:
     from artifact_sync.checksums import Claim
-    from artifact_sync.ports import Opened
+    from artifact_sync.domain.ports import Opened
 
 OK = 200
 PARTIAL = 206

@@ -19,7 +19,7 @@ from artifact_sync.runtime.threads import Firm
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from artifact_sync.ports import Chunk
+    from artifact_sync.domain.ports import Chunk
     from artifact_sync.runtime.threads import Offload
 
 _OFTEN = 0.1

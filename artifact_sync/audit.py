@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.model import MirrorPath, State
 from artifact_sync.mirror import manifest
-from artifact_sync.model import MirrorPath, State
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
+    from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey
+    from artifact_sync.domain.ports import Ledger, Mirror
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import ArtifactRow, RepoName, RunKey
-    from artifact_sync.ports import Ledger, Mirror
     from artifact_sync.runtime.threads import Offload
 
 _AHEAD = 64

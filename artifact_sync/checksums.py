@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from artifact_sync.model import Strength
+from artifact_sync.domain.model import Strength
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection

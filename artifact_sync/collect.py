@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.model import ARTIFACT_STATUSES
+from artifact_sync.domain.model import ARTIFACT_STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from artifact_sync.model import Artifact, ArtifactKey, Problem, Run
+    from artifact_sync.domain.model import Artifact, ArtifactKey, Problem, Run
     from artifact_sync.rules import Rules
 
 _NEVER_COMING = frozenset({"failed", "missing"})

@@ -9,13 +9,13 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.settings import SourceSettings
+    from artifact_sync.domain.settings import SourceSettings
 
 VARIABLE = "SOURCECRAFT_TOKEN"
 """What SourceCraft's own tools and CI cubes use."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from artifact_sync.model import Horizon
+from artifact_sync.domain.model import Horizon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from artifact_sync.model import RepoName, Run
-    from artifact_sync.ports import Ledger, Source
+    from artifact_sync.domain.model import RepoName, Run
+    from artifact_sync.domain.ports import Ledger, Source
 
 
 class Reading:

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from artifact_sync.answer import OK, PARTIAL, accept
 from artifact_sync.aside import Course
-from artifact_sync.errors import DownloadError, IntegrityFailure, RangeMismatch, Verdict
-from artifact_sync.events import DownloadBegan, Retrying
-from artifact_sync.mirror.faults import disk_errors
-from artifact_sync.model import Mirrored
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.errors import DownloadError, IntegrityFailure, RangeMismatch, Verdict
+from artifact_sync.domain.events import DownloadBegan, Retrying
+from artifact_sync.domain.model import Mirrored
 from artifact_sync.parts import Way
 from artifact_sync.ranges import Wide
 from artifact_sync.reception import Reception, Tools, Wanted, publish_staged
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from artifact_sync.answer import Body
-    from artifact_sync.model import Link
-    from artifact_sync.ports import Chunk, Opened
+    from artifact_sync.domain.model import Link
+    from artifact_sync.domain.ports import Chunk, Opened
     from artifact_sync.slots import Hold
 
 _PROGRESS = 1 << 20

@@ -10,7 +10,7 @@ import re
 from http import HTTPStatus
 from pathlib import PurePosixPath
 
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     BadResponse,
     DownloadError,
     ErrorPage,

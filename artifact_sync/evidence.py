@@ -11,9 +11,9 @@ import re
 from typing import TYPE_CHECKING
 
 from artifact_sync.checksums import ALGORITHMS, Claim, Hashes
-from artifact_sync.errors import IntegrityFailure
-from artifact_sync.fields import ContentRange, content_length, content_range, validator
-from artifact_sync.model import Strength
+from artifact_sync.domain.errors import IntegrityFailure
+from artifact_sync.domain.http_headers import ContentRange, content_length, content_range, validator
+from artifact_sync.domain.model import Strength
 from artifact_sync.sidecar import sidecar_claim, sidecar_of
 
 if TYPE_CHECKING:

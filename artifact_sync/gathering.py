@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from artifact_sync.ports import Chunk
+    from artifact_sync.domain.ports import Chunk
 
 SMALL = 256 * 1024
 """Bytes of which a file has no more to be small; no block has less."""

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from artifact_sync.errors import LinkUnusable, ServiceError
-from artifact_sync.events import LinkRenewed, Noticed
-from artifact_sync.lapse import is_cleartext
+from artifact_sync.domain.errors import LinkUnusable, ServiceError
+from artifact_sync.domain.events import LinkRenewed, Noticed
+from artifact_sync.domain.link_expiry import is_cleartext
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from artifact_sync.events import Observer
-    from artifact_sync.model import ArtifactKey, Link, RunKey
-    from artifact_sync.ports import Clock, Source
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import ArtifactKey, Link, RunKey
+    from artifact_sync.domain.ports import Clock, Source
 
 _MARGIN = 5.0
 """Seconds before a link lapses in which it is not used any more ..."""

@@ -10,13 +10,13 @@ import asyncio
 from math import inf
 from typing import TYPE_CHECKING
 
-from artifact_sync.timetable import rate_at
+from artifact_sync.domain.timetable import rate_at
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from artifact_sync.ports import Clock
-    from artifact_sync.settings import Timetable
+    from artifact_sync.domain.ports import Clock
+    from artifact_sync.domain.settings import Timetable
 
 _BURST = 0.25
 """Seconds whose bytes may be spent at once."""

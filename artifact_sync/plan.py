@@ -25,15 +25,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import Collision, Reason, UnsafePath
-from artifact_sync.model import Action, Artifact, MirrorPath, Plan, State, Step
+from artifact_sync.domain.errors import Collision, Reason, UnsafePath
+from artifact_sync.domain.model import Action, Artifact, MirrorPath, Plan, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from artifact_sync.collect import Collected
-    from artifact_sync.model import ArtifactKey, ArtifactRow, Run
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run
 
 PATIENCE = timedelta(days=3)
 """How long something that may yet come, or may yet come back, is looked at again."""

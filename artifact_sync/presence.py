@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from artifact_sync.domain.model import RepoName, RunKey, Standing
+    from artifact_sync.domain.ports import Mirror
     from artifact_sync.fetching import Works
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import RepoName, RunKey, Standing
-    from artifact_sync.ports import Mirror
 
 RECENT = 2000
 """Files of the newest runs that are looked at; ``verify`` looks at all."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import ArtifactSyncError, Reason
+from artifact_sync.domain.errors import ArtifactSyncError, Reason
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:

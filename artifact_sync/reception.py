@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from artifact_sync.aside import Arrivals
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.errors import Cut, DiskError, DownloadError, RangeMismatch
+from artifact_sync.domain.events import BytesArrived
 from artifact_sync.errorpage import failure_of_store_error, store_error
-from artifact_sync.errors import Cut, DiskError, DownloadError, RangeMismatch
-from artifact_sync.events import BytesArrived
 from artifact_sync.gathering import SMALL, Gathering
 from artifact_sync.leftovers import Leftovers
-from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.ranges import Ranges
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.small import Small, judged
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     from artifact_sync.answer import Body
     from artifact_sync.aside import Aside, Course
-    from artifact_sync.events import Observer
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import Artifact, MirrorPath
+    from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Mirror
     from artifact_sync.evidence import Claim
     from artifact_sync.links import Links
-    from artifact_sync.model import Artifact, MirrorPath
     from artifact_sync.pace import Pace
-    from artifact_sync.ports import Chunk, Clock, Fetcher, Mirror
     from artifact_sync.runtime.batching import Batches
     from artifact_sync.runtime.threads import Offload
     from artifact_sync.small import Published

@@ -6,14 +6,14 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.errors import DownloadError
 from artifact_sync.errorpage import failure_of_status
-from artifact_sync.errors import DownloadError
 from artifact_sync.runtime.backoff import parse_retry_after
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from artifact_sync.ports import Opened
+    from artifact_sync.domain.ports import Opened
 
 _HEAD = 4096
 """Bytes of an error's body that are read for the store's error code."""

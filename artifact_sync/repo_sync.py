@@ -14,23 +14,23 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.discover import discover
-from artifact_sync.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
-from artifact_sync.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
-from artifact_sync.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
+from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
+from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
+from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
+from artifact_sync.domain.report import Report, report_of, report_of_put_off
+from artifact_sync.domain.request import Calm
 from artifact_sync.presence import unsettle_damaged
 from artifact_sync.reasons import reasons_of
-from artifact_sync.report import Report, report_of, report_of_put_off
 from artifact_sync.run_sync import LAST_RETRY, RunSync, Selection, is_due, next_look
-from artifact_sync.wish import Calm
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from artifact_sync.events import Event
+    from artifact_sync.domain.events import Event
+    from artifact_sync.domain.model import Run, RunRow
+    from artifact_sync.domain.ports import Source
+    from artifact_sync.domain.request import Mode
     from artifact_sync.fetching import Works
-    from artifact_sync.model import Run, RunRow
-    from artifact_sync.ports import Source
-    from artifact_sync.wish import Mode
 
 
 class Crew(Struct, frozen=True):

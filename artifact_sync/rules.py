@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.model import FINISHED
+from artifact_sync.domain.model import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from artifact_sync.model import ArtifactKey
-    from artifact_sync.settings import RepoSettings
+    from artifact_sync.domain.model import ArtifactKey
+    from artifact_sync.domain.settings import RepoSettings
 
 _PIECE = (
     r"(?s)(?P<any_depth>/\*\*(?=/|\Z))"

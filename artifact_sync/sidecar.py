@@ -12,7 +12,7 @@ from artifact_sync.checksums import Claim
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from artifact_sync.model import ArtifactKey
+    from artifact_sync.domain.model import ArtifactKey
 
 _MOST = 64 * 1024
 _SUFFIX = re.compile(r"(?P<path>.*[^/])\.sha256(?:sum)?", re.DOTALL | re.IGNORECASE)

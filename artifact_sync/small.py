@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.evidence import Hashes, judge
-from artifact_sync.mirror.faults import disk_errors
 from artifact_sync.staging import Vouched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from artifact_sync.domain.model import MirrorPath, Strength
+    from artifact_sync.domain.ports import Chunk, Mirror
     from artifact_sync.evidence import Claim
-    from artifact_sync.model import MirrorPath, Strength
-    from artifact_sync.ports import Chunk, Mirror
     from artifact_sync.space import Space
     from artifact_sync.staging import Identity, Staged
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import NoSpace
+from artifact_sync.domain.errors import NoSpace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

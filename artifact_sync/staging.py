@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct, field
 
+from artifact_sync.domain.model import Strength, Validator
 from artifact_sync.evidence import Claim, Hashes, claims_from_json, claims_to_json
-from artifact_sync.model import Strength, Validator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.model import ArtifactKey
-    from artifact_sync.ports import Chunk
+    from artifact_sync.domain.model import ArtifactKey
+    from artifact_sync.domain.ports import Chunk
 
 _BLOCK = 1 << 20
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import ArtifactSyncError
-from artifact_sync.events import BytesArrived, Failed
-from artifact_sync.model import Failure, RepoName
+from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.events import BytesArrived, Failed
+from artifact_sync.domain.model import Failure, RepoName
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Wish
 from artifact_sync.repo_sync import Crew, RepoSync
-from artifact_sync.report import Report
 from artifact_sync.rules import Rules
 from artifact_sync.run_sync import Selection
-from artifact_sync.wish import Wish
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from artifact_sync.events import Event, Observer
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.ports import Source
+    from artifact_sync.domain.request import Calm
+    from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.fetching import Works
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.ports import Source
-    from artifact_sync.settings import RepoSettings
-    from artifact_sync.wish import Calm
 
 __all__ = ["Parts", "Pass", "Tally", "Wish"]
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from artifact_sync.domain.model import Horizon, Mirrored, RepoName, RunKey, Strength
+from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.mirror.own import prepare
-from artifact_sync.model import Horizon, Mirrored, RepoName, RunKey, Strength
 from artifact_sync.rules import Rules
-from artifact_sync.settings import DEFAULT_LAYOUT, RepoSettings
 from artifact_sync.source.payload import Payload
 from artifact_sync.source.wire import run_of
 from benchmarks.catalog import ORG, PAGE, publish, run_answer
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from artifact_sync.model import Artifact, Run
-    from artifact_sync.ports import Ledger
+    from artifact_sync.domain.model import Artifact, Run
+    from artifact_sync.domain.ports import Ledger
 
     Writer = Callable[[Path], tuple[int, str]]
     """Makes a file; its size and SHA-256."""

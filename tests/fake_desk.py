@@ -13,16 +13,16 @@ import msgspec
 from artifact_sync.daemon.control import Control
 from artifact_sync.daemon.desk import DaemonState, Desk
 from artifact_sync.daemon.talk import Limits
-from artifact_sync.report import Report
-from artifact_sync.settings import RepoSettings
-from artifact_sync.wish import Wish
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Wish
+from artifact_sync.domain.settings import RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from artifact_sync.events import Event, Observer
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.model import RepoName
 
 URL = "https://api.example"
 WISH = Wish((RepoSettings(name="acme/rocket"),))

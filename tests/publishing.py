@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from artifact_sync.model import MirrorPath
-    from artifact_sync.ports import Chunk, Mirror
+    from artifact_sync.domain.model import MirrorPath
+    from artifact_sync.domain.ports import Chunk, Mirror
 
 
 def publish_bytes(mirror: Mirror, content: Chunk, path: MirrorPath) -> str | None:

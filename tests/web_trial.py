@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from artifact_sync.daemon.desk import DaemonState
-from artifact_sync.report import Report
-from artifact_sync.settings import WebSettings
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application
 from artifact_sync.web.front import Front, Limits
 from artifact_sync.web.metrics import Gauges, Metrics
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from artifact_sync.events import Observer
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.request import Wish
     from artifact_sync.web.guard import Guard
-    from artifact_sync.wish import Wish
 
 SECRET = b"whsec-0123456789"
 HOOK = "/hooks/sourcecraft"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 from tqdm import tqdm
 
 from artifact_sync.cli.result import printable
-from artifact_sync.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
+from artifact_sync.domain.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from artifact_sync.events import Event, Observer
-    from artifact_sync.model import ArtifactKey
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.model import ArtifactKey
 
 _INTERVAL = 0.1
 """Seconds between two refreshes of the total."""

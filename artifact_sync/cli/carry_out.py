@@ -12,16 +12,16 @@ from msgspec import Struct
 
 from artifact_sync.cli.options import Verbosity, session, token
 from artifact_sync.cli.result import as_object, summary
-from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason
-from artifact_sync.model import Failure
-from artifact_sync.report import Report
+from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason
+from artifact_sync.domain.model import Failure
+from artifact_sync.domain.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from artifact_sync.credentials import Token
-    from artifact_sync.settings import Config
-    from artifact_sync.wish import Wish
+    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.settings import Config
 
 
 class Manner(Struct, frozen=True):

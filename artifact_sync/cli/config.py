@@ -17,13 +17,13 @@ from artifact_sync.cli.mask import visible
 from artifact_sync.cli.options import as_json, common, session, token, traced
 from artifact_sync.config.schema import json_schema
 from artifact_sync.config.show import as_toml
-from artifact_sync.errors import ConfigError, ExitCode, UsageError
+from artifact_sync.domain.errors import ConfigError, ExitCode, UsageError
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.settings import Config
 
 
 @click.group(

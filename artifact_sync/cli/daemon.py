@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from artifact_sync.cli.options import common, root
-from artifact_sync.errors import ExitCode
+from artifact_sync.domain.errors import ExitCode
+from artifact_sync.domain.settings import LogFormat
 from artifact_sync.runtime.threads import Threads
-from artifact_sync.settings import LogFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from artifact_sync.cli.options import Session
     from artifact_sync.credentials import Token
     from artifact_sync.daemon.supervisor import Supervisor
-    from artifact_sync.settings import Config, SourceSettings
+    from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.wiring.service import Service
 
 _LOOKUPS = 8

@@ -14,7 +14,7 @@ import click
 
 from artifact_sync.cli.mask import visible
 from artifact_sync.cli.options import Session, Verbosity
-from artifact_sync.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
+from artifact_sync.domain.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

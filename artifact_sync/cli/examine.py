@@ -14,19 +14,19 @@ from artifact_sync.cli.carry_out import Manner
 from artifact_sync.cli.result import failure_line, printable
 from artifact_sync.cli.under_way import passed
 from artifact_sync.cli.wishes import chosen
-from artifact_sync.errors import ExitCode, Reason, exit_code
-from artifact_sync.settings import RepoSettings
+from artifact_sync.domain.errors import ExitCode, Reason, exit_code
+from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.wiring.store import opened_to_read, opened_to_repair
-from artifact_sync.wish import Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from artifact_sync.audit import Finding
     from artifact_sync.credentials import Token
-    from artifact_sync.model import RepoName
-    from artifact_sync.report import Report
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.settings import Config
     from artifact_sync.wiring.store import Store
 
 _REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.settings import Config
 
 
 class Flags(Struct, frozen=True):

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.cli.under_way import Reporting, Stopping, until_stopped
 from artifact_sync.daemon.client import Errand, NoDaemon, asked
-from artifact_sync.events import BytesArrived, Downloaded, Failed
+from artifact_sync.domain.events import BytesArrived, Downloaded, Failed
+from artifact_sync.domain.report import Report
 from artifact_sync.mirror.layout import OWN
-from artifact_sync.report import Report
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from artifact_sync.errors import MirrorBusy
-    from artifact_sync.events import Event, Observer
-    from artifact_sync.settings import Config
-    from artifact_sync.wish import Wish
+    from artifact_sync.domain.errors import MirrorBusy
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.settings import Config
 
 _log = get_logger(__name__)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from artifact_sync.cli.entry import Entry
     from artifact_sync.cli.mask import Mask
     from artifact_sync.cli.options import Verbosity
-    from artifact_sync.settings import LogFormat
+    from artifact_sync.domain.settings import LogFormat
 
 _CHATTY = ("httpx", "httpcore", "asyncio", "sqlalchemy", "alembic", "uvicorn", "urllib3")
 _COLOURS = {"warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}

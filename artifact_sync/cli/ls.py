@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from artifact_sync.model import ArtifactRow
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.model import ArtifactRow
+    from artifact_sync.domain.settings import Config
 
 
 @click.command(

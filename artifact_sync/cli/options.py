@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.config import Loaded
     from artifact_sync.credentials import Token
-    from artifact_sync.settings import Config, SourceSettings
+    from artifact_sync.domain.settings import Config, SourceSettings
 
 P = ParamSpec("P")
 R = TypeVar("R")

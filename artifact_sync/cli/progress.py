@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO
 
 from artifact_sync.cli.result import failure_line, printable
-from artifact_sync.events import (
+from artifact_sync.domain.events import (
     Downloaded,
     Failed,
     LinkRenewed,
@@ -18,7 +18,7 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from artifact_sync.events import Event
+    from artifact_sync.domain.events import Event
 
 _log = get_logger(__name__)
 

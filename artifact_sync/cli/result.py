@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.errors import ExitCode
-from artifact_sync.model import Action
+from artifact_sync.domain.errors import ExitCode
+from artifact_sync.domain.model import Action
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from artifact_sync.model import Failure, Plan
-    from artifact_sync.report import Report
+    from artifact_sync.domain.model import Failure, Plan
+    from artifact_sync.domain.report import Report
 
 _SHOWN = 20
 """Failures that the summary spells out; ``--json`` has them all."""

@@ -14,18 +14,18 @@ from artifact_sync.cli.result import printable, summary
 from artifact_sync.cli.simulate import the_simulator
 from artifact_sync.cli.under_way import passed
 from artifact_sync.credentials import Token
-from artifact_sync.errors import ExitCode
-from artifact_sync.mirror.manifest import SUMS
-from artifact_sync.runtime.event_loop import run_quickly
-from artifact_sync.runtime.units import size_in_words as size
-from artifact_sync.settings import (
+from artifact_sync.domain.errors import ExitCode
+from artifact_sync.domain.request import Wish
+from artifact_sync.domain.settings import (
     Config,
     DownloadSettings,
     MirrorSettings,
     RepoSettings,
     SourceSettings,
 )
-from artifact_sync.wish import Wish
+from artifact_sync.mirror.manifest import SUMS
+from artifact_sync.runtime.event_loop import run_quickly
+from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.options import common
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.daemon.desk import DaemonState
-    from artifact_sync.settings import Config
-    from artifact_sync.status import RepoStatus
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.domain.status import RepoStatus
 
 
 @click.command(
@@ -65,7 +65,7 @@ def _found(config: Config) -> dict[str, Any]:
 
 def _asked(config: Config) -> dict[str, Any] | None:
     """What the daemon says, if there is one. That it says nothing is no reason to fail."""
-    from artifact_sync.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.domain.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.mirror.layout import OWN  # noqa: PLC0415 - likewise
     from artifact_sync.mirror.own import SOCKET  # noqa: PLC0415 - likewise
     from artifact_sync.wiring.places import root_of  # noqa: PLC0415 - likewise
@@ -86,7 +86,7 @@ def _asked(config: Config) -> dict[str, Any] | None:
 
 
 def _totals(config: Config) -> list[dict[str, Any]]:
-    from artifact_sync.status import as_object  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.domain.status import as_object  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.wiring.direct import all_totals  # noqa: PLC0415 - likewise
 
     return [as_object(it) for it in all_totals(config)]
@@ -97,7 +97,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
     from artifact_sync.cli.live import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.result import printable, table  # noqa: PLC0415 - likewise
     from artifact_sync.daemon.desk import DaemonState  # noqa: PLC0415 - likewise
-    from artifact_sync.status import RepoStatus  # noqa: PLC0415 - likewise
+    from artifact_sync.domain.status import RepoStatus  # noqa: PLC0415 - likewise
 
     now = datetime.now(UTC)
     repos = msgspec.convert(found["repositories"], list[RepoStatus])
@@ -135,7 +135,7 @@ def _rows(
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
     from artifact_sync.cli.result import age, printable  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.model import State  # noqa: PLC0415 - likewise
+    from artifact_sync.domain.model import State  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     if it.repo.endswith("/*"):  # on a daemon's schedule: the organisation's list is looked at

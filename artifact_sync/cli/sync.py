@@ -12,8 +12,8 @@ from artifact_sync.cli.options import as_json, common_and_quick, configuration, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.settings import Config
-    from artifact_sync.wish import Wish
+    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.settings import Config
 
 
 @click.command(

@@ -14,11 +14,11 @@ from msgspec import Struct
 from artifact_sync.cli.options import Verbosity, begin_work, session
 from artifact_sync.cli.progress import Lines, wants_bars
 from artifact_sync.cli.result import plan_lines
-from artifact_sync.errors import Interrupted, MirrorBusy
-from artifact_sync.events import RunPlanned
-from artifact_sync.model import Failure
+from artifact_sync.domain.errors import Interrupted, MirrorBusy
+from artifact_sync.domain.events import RunPlanned
+from artifact_sync.domain.model import Failure
+from artifact_sync.domain.report import Report
 from artifact_sync.reasons import reasons_of
-from artifact_sync.report import Report
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.wiring.passes import opened
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from artifact_sync.cli.carry_out import Manner
     from artifact_sync.credentials import Token
-    from artifact_sync.events import Event, Observer
-    from artifact_sync.settings import Config
-    from artifact_sync.wish import Wish
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.settings import Config
 
 _log = get_logger(__name__)
 

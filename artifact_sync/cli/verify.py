@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.options import as_json, common, configuration, root, token
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path

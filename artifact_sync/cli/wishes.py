@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from artifact_sync.config import repository
-from artifact_sync.errors import UsageError
-from artifact_sync.wish import Mode, Wish
+from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.request import Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from artifact_sync.cli.flags import Flags
-    from artifact_sync.model import RepoName
-    from artifact_sync.settings import Config, RepoSettings
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.settings import Config, RepoSettings
 
 
 def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:

@@ -6,7 +6,7 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.regular import read_regular
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from artifact_sync import settings
 from artifact_sync.config import kinds, limits, urls
-from artifact_sync.model import EVENTS, FINISHED, UNFINISHED, RepoName
+from artifact_sync.domain import settings
+from artifact_sync.domain.model import EVENTS, FINISHED, UNFINISHED, RepoName
 from artifact_sync.runtime.units import format_duration
 
 if TYPE_CHECKING:
@@ -85,14 +85,14 @@ def _proxy(text: str, _: Scope) -> str:
 
 
 def _cron(text: str, _: Scope) -> str:
-    from artifact_sync.cron import check_cron  # noqa: PLC0415 - zones and cron are slow to import
+    from artifact_sync.domain.cron import check_cron  # noqa: PLC0415 - zones and cron are slow to import
 
     check_cron(text)
     return text
 
 
 def _time_zone(text: str, _: Scope) -> str:
-    from artifact_sync.cron import time_zone  # noqa: PLC0415 - likewise
+    from artifact_sync.domain.cron import time_zone  # noqa: PLC0415 - likewise
 
     time_zone(text)
     return text

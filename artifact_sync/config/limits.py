@@ -10,14 +10,14 @@ import re
 from typing import TYPE_CHECKING
 
 from artifact_sync.config.kinds import Kind, either, expected, shown
+from artifact_sync.domain.timetable import TIME, format_time, parse_time, timetable_of
 from artifact_sync.runtime import units
-from artifact_sync.timetable import TIME, format_time, parse_time, timetable_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
     from artifact_sync.config.expand import Scope
-    from artifact_sync.settings import Timetable
+    from artifact_sync.domain.settings import Timetable
 
 LEAST = 1024
 """Bytes a second: at less, hardly anything would arrive before the service deletes it."""

@@ -16,8 +16,8 @@ from artifact_sync.config.expand import Scope
 from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.config.kinds import shown
 from artifact_sync.config.tables import Given, Table, gather, over
-from artifact_sync.errors import ConfigError
-from artifact_sync.settings import Config, RepoSettings
+from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.settings import Config, RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.config.environment import CONFIG
 from artifact_sync.config.expand import home
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

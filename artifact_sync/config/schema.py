@@ -6,8 +6,8 @@ import ast
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync import settings
 from artifact_sync.config.keys import REPO, SECTIONS
+from artifact_sync.domain import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

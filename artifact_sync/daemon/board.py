@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.desk import PassState
-from artifact_sync.events import BytesArrived, Downloaded, Failed, FetchBegan
+from artifact_sync.domain.events import BytesArrived, Downloaded, Failed, FetchBegan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from artifact_sync.events import Event, Observer
-    from artifact_sync.ports import Clock
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.ports import Clock
 
 _RATE_OVER = 10.0
 """Seconds over which the rate is averaged."""

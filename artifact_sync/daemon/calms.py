@@ -8,14 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.wish import Calm, Mode, Wish
+from artifact_sync.domain.request import Calm, Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.schedule import Turn
-    from artifact_sync.settings import RepoSettings
 
 _LASTS = 3600.0
 """Seconds after which a calm is not relied on any more."""

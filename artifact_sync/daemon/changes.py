@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.config.keys import Section
     from artifact_sync.config.kinds import Kind
-    from artifact_sync.settings import Config, RepoSettings
+    from artifact_sync.domain.settings import Config, RepoSettings
 
 RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

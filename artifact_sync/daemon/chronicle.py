@@ -6,8 +6,8 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import Reason
-from artifact_sync.events import (
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.events import (
     Downloaded,
     Failed,
     LinkRenewed,
@@ -17,15 +17,15 @@ from artifact_sync.events import (
     RunCompleted,
     RunPlanned,
 )
-from artifact_sync.model import RepoName, RunKey
+from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from artifact_sync.events import Event
-    from artifact_sync.model import ArtifactKey, Failure
-    from artifact_sync.report import Report
+    from artifact_sync.domain.events import Event
+    from artifact_sync.domain.model import ArtifactKey, Failure
+    from artifact_sync.domain.report import Report
 
 _log = get_logger(__name__)
 

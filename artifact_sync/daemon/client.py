@@ -26,7 +26,7 @@ from artifact_sync.daemon.wire import (
     status_request,
     sync_request,
 )
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     ArtifactSyncError,
     BadAnswer,
     CredentialsRefused,
@@ -38,7 +38,7 @@ from artifact_sync.errors import (
     Unreachable,
     UsageError,
 )
-from artifact_sync.events import Noticed
+from artifact_sync.domain.events import Noticed
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     from socket import socket
 
     from artifact_sync.daemon.wire import Answer
-    from artifact_sync.events import Event, Observer
-    from artifact_sync.model import Failure
-    from artifact_sync.report import Report
-    from artifact_sync.wish import Wish
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.model import Failure
+    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.request import Wish
 
 _LOG = "its log tells more"
 _HINT = f"{_LOG}; run the command again"

@@ -12,7 +12,7 @@ from artifact_sync.runtime.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
-    from artifact_sync.ports import Clock
+    from artifact_sync.domain.ports import Clock
 
 _log = get_logger(__name__)
 

@@ -32,7 +32,7 @@ from artifact_sync.daemon.wire import (
     line_of,
     result_lines,
 )
-from artifact_sync.errors import ArtifactSyncError, Interrupted, Reason, UsageError
+from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason, UsageError
 from artifact_sync.mirror.own import SOCKET
 from artifact_sync.reasons import reasons_of
 from artifact_sync.runtime.logs import get_logger
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.daemon.desk import Desk
-    from artifact_sync.events import Event
-    from artifact_sync.report import Report
+    from artifact_sync.domain.events import Event
+    from artifact_sync.domain.report import Report
 
 _log = get_logger(__name__)
 

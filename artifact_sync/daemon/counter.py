@@ -13,10 +13,10 @@ import msgspec
 
 from artifact_sync.daemon.desk import ConfigState, DaemonState, RepoState, ServiceState, WatchState
 from artifact_sync.daemon.ground import answers
-from artifact_sync.errors import Interrupted
-from artifact_sync.model import RepoName
+from artifact_sync.domain.errors import Interrupted
+from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.status import as_object
 from artifact_sync.schedule import Why
-from artifact_sync.status import as_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.service import Daemon
-    from artifact_sync.events import Observer
-    from artifact_sync.model import Totals
-    from artifact_sync.report import Report
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import Totals
+    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.request import Wish
     from artifact_sync.schedule import Standing
-    from artifact_sync.wish import Wish
 
 _PATIENCE = 5.0
 """Seconds that the ledger has to answer before the daemon is not ready."""

@@ -15,8 +15,8 @@ from artifact_sync.mirror.names import fold
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.model import ArtifactRow
-    from artifact_sync.ports import Found
+    from artifact_sync.domain.model import ArtifactRow
+    from artifact_sync.domain.ports import Found
 
 _SLACK = 60.0
 """Seconds by which a file may be younger than the moment at which it is said to have come."""

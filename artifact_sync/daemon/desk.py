@@ -12,10 +12,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from artifact_sync.events import Observer
-    from artifact_sync.model import RepoName
-    from artifact_sync.report import Report
-    from artifact_sync.wish import Wish
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.request import Wish
 
 
 class ConfigState(msgspec.Struct, frozen=True, kw_only=True):

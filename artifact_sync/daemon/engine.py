@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractAsyncContextManager
 
-    from artifact_sync.events import Observer
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.ports import Clock, Ledger, Mirror
+    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.settings import Config
     from artifact_sync.gate import Gate
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import RepoName
-    from artifact_sync.ports import Clock, Ledger, Mirror
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.settings import Config
     from artifact_sync.sync import Pass
-    from artifact_sync.wish import Wish
 
 
 class Engine(Protocol):

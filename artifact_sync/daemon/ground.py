@@ -9,15 +9,15 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import DiskError, MirrorGone, Reason
+from artifact_sync.domain.errors import DiskError, MirrorGone, Reason
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.model import RepoName
-    from artifact_sync.report import Report
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.report import Report
 
 _log = get_logger(__name__)
 

@@ -12,7 +12,7 @@ from artifact_sync.daemon.desk import WatchState
 from artifact_sync.daemon.judge import WatchParts
 from artifact_sync.daemon.patience import Patience
 from artifact_sync.daemon.watch import MirrorWatch
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import Why
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.audit import Finding
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.service import Daemon
-    from artifact_sync.model import MirrorPath, RepoName
+    from artifact_sync.domain.model import MirrorPath, RepoName
 
 _log = get_logger(__name__)
 

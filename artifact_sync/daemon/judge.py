@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from artifact_sync.audit import Condition, Finding, compared
 from artifact_sync.daemon.damage import Touched, glance, respelled
 from artifact_sync.daemon.sight import real
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.model import RepoName, State
 from artifact_sync.mirror.manifest import RUN, SUMS
-from artifact_sync.model import RepoName, State
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.audit import Auditor
-    from artifact_sync.model import ArtifactRow, MirrorPath, RunKey
-    from artifact_sync.ports import Clock, Found
+    from artifact_sync.domain.model import ArtifactRow, MirrorPath, RunKey
+    from artifact_sync.domain.ports import Clock, Found
 
 _log = get_logger(__name__)
 

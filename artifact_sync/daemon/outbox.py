@@ -6,13 +6,13 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from artifact_sync.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
+from artifact_sync.domain.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from artifact_sync.events import Event
-    from artifact_sync.model import ArtifactKey
+    from artifact_sync.domain.events import Event
+    from artifact_sync.domain.model import ArtifactKey
 
 _CROWDED = 1000
 """Events from which on bytes are only counted where they can be added to others."""

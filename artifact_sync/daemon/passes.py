@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.events import Observer
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.request import Wish
     from artifact_sync.sync import Pass
-    from artifact_sync.wish import Wish
 
 
 @dataclass(slots=True)

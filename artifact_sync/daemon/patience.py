@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from artifact_sync.model import MirrorPath
+    from artifact_sync.domain.model import MirrorPath
 
 _FIRST, _LONGEST = 1.0, 300.0
 """Seconds before the second restoration; each one after it waits twice as long, up to these."""

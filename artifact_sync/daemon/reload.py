@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.changes import Changes, compare, kept
 from artifact_sync.daemon.desk import ConfigState
-from artifact_sync.errors import ArtifactSyncError, ConfigError
+from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Chores
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from artifact_sync.daemon.supervisor import Supervisor
-    from artifact_sync.ports import Clock
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.ports import Clock
+    from artifact_sync.domain.settings import Config
 
 _log = get_logger(__name__)
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from artifact_sync.settings import RepoSettings
+    from artifact_sync.domain.settings import RepoSettings
 
 STAR = "*"
 

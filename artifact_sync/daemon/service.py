@@ -18,9 +18,9 @@ from artifact_sync.daemon.news import say
 from artifact_sync.daemon.passes import Passes
 from artifact_sync.daemon.roster import STAR, Roster, is_star
 from artifact_sync.daemon.verdict import finished, record, verdict_of
-from artifact_sync.errors import ArtifactSyncError, ConfigError
-from artifact_sync.events import RepoListed
-from artifact_sync.model import RepoName
+from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
+from artifact_sync.domain.events import RepoListed
+from artifact_sync.domain.model import RepoName
 from artifact_sync.rules import Rules
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.events import Event, Observer
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.settings import Config, RepoSettings
     from artifact_sync.schedule import Notice, Turn
-    from artifact_sync.settings import Config, RepoSettings
 
 Result = TypeVar("Result")
 

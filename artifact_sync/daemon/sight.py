@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from watchfiles import Change
 from watchfiles._rust_notify import RustNotify
 
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
 
 if TYPE_CHECKING:
     import threading

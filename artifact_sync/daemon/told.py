@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from artifact_sync import events, model
-from artifact_sync.errors import Reason  # noqa: TC001 - msgspec reads the annotations at run time
+from artifact_sync.domain import events, model
+from artifact_sync.domain.errors import Reason  # noqa: TC001 - msgspec reads the annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,17 +5,17 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import CredentialsRefused, Unreachable
-from artifact_sync.model import FINISHED, RunKey
+from artifact_sync.domain.errors import CredentialsRefused, Unreachable
+from artifact_sync.domain.model import FINISHED, RunKey
 from artifact_sync.schedule import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from artifact_sync.model import RepoName
-    from artifact_sync.ports import Ledger
-    from artifact_sync.report import Report
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.report import Report
 
 
 def verdict_of(trouble: Exception | None) -> Verdict:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.judge import WatchParts
     from artifact_sync.daemon.sight import Sight, Trouble
-    from artifact_sync.model import MirrorPath
+    from artifact_sync.domain.model import MirrorPath
 
 _log = get_logger(__name__)
 

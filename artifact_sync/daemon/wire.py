@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 
 from artifact_sync.daemon.told import Failure, Told, event_of, fields, told, told_failure
-from artifact_sync.errors import ArtifactSyncError, Reason, UsageError
-from artifact_sync.events import Event
-from artifact_sync.report import Report
-from artifact_sync.settings import RepoSettings  # noqa: TC001 - msgspec reads the annotations
-from artifact_sync.wish import Mode, Wish
+from artifact_sync.domain.errors import ArtifactSyncError, Reason, UsageError
+from artifact_sync.domain.events import Event
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from artifact_sync import model
+    from artifact_sync.domain import model
 
 VERSION: Literal[1] = 1
 """Of all this. ``v``, ``is``, ``error``, ``reason`` and ``message`` mean the same in every one."""

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.recorder import Recorder
-    from artifact_sync.settings import Durability
 
 __all__ = ["open_ledger"]
 

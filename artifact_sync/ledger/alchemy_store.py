@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.ledger.alchemy import AlchemyConnection
 from artifact_sync.ledger.connect import WRITES, connect, locate
 from artifact_sync.ledger.faults import of_driver, translated

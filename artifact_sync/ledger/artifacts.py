@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from artifact_sync.domain.model import State, Strength
 from artifact_sync.ledger import frozen
 from artifact_sync.ledger.transaction import chunks, find_run
-from artifact_sync.model import State, Strength
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, RunKey
     from artifact_sync.ledger.statement import Row, Statement
     from artifact_sync.ledger.transaction import Tally, Transaction
-    from artifact_sync.model import ArtifactKey, Failure, Mirrored, RunKey
 
 _FRESH = {
     "path": None,

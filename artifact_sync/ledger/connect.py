@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.ledger.files import KEYS, has_log, is_there, make, writing_pragmas
 from artifact_sync.ledger.place import PATIENCE, Place, absent
 

@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import ArtifactSyncError, DiskError, NoSpace
+from artifact_sync.domain.errors import ArtifactSyncError, DiskError, NoSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.settings import Durability
+    from artifact_sync.domain.settings import Durability
 
 KEYS = "PRAGMA foreign_keys = ON"
 

@@ -17,9 +17,9 @@ from artifact_sync.ledger.values import read_moment, stored_moment
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.ledger.statement import Connection
     from artifact_sync.ledger.transaction import Transaction
-    from artifact_sync.model import RepoName
 
 _WRITTEN = r"(?P<at>[0-9-]{10}T[0-9:.]{15}Z) (?P<vain>[0-9]{1,4}) (?P<text>.+)"
 """What a mark is written as; anything else is none of ours."""

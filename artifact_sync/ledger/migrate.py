@@ -15,7 +15,7 @@ from sqlalchemy import (
     select,
 )
 
-from artifact_sync.errors import LedgerTooNew, UsageError
+from artifact_sync.domain.errors import LedgerTooNew, UsageError
 from artifact_sync.ledger.revision import HEAD, VERSION_TABLE
 from artifact_sync.ledger.schema import metadata
 

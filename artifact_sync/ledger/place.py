@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
-    from artifact_sync.settings import Durability
+    from artifact_sync.domain.settings import Durability
 
 _PLAIN = r"sqlite:///(?!file:|:memory:)([^?]+)(?:\?timeout=([0-9.]+))?"
 PATIENCE = 10.0

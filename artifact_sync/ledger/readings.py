@@ -5,19 +5,19 @@ from __future__ import annotations
 from itertools import accumulate, chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from artifact_sync.domain.model import RunKey, Standing
 from artifact_sync.ledger import frozen
 from artifact_sync.ledger.limits import READ_ARTIFACTS, READ_RUNS
 from artifact_sync.ledger.rows import artifact_row
 from artifact_sync.ledger.runs import Place
 from artifact_sync.ledger.transaction import chunks, find_repo, find_run
-from artifact_sync.model import RunKey, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, RepoName
     from artifact_sync.ledger.runs import Wanting
     from artifact_sync.ledger.statement import Connection, Row, Statement
-    from artifact_sync.model import ArtifactKey, ArtifactRow, RepoName
 
 
 class Scope(NamedTuple):

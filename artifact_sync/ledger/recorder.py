@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from artifact_sync.model import (
+    from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactRow,
         Failure,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
         State,
         Totals,
     )
-    from artifact_sync.report import Report
-    from artifact_sync.settings import Durability
+    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.settings import Durability
 
 _Row = TypeVar("_Row")
 _Place = TypeVar("_Place")

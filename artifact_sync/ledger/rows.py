@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.model import ArtifactKey, ArtifactRow, RepoName, RunKey, RunRow, State, Strength
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    ArtifactRow,
+    RepoName,
+    RunKey,
+    RunRow,
+    State,
+    Strength,
+)
 
 if TYPE_CHECKING:
     from artifact_sync.ledger.statement import Row

@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from artifact_sync.domain.model import Horizon, RepoName, RunKey
 from artifact_sync.ledger import frozen
 from artifact_sync.ledger.limits import LAST, READ_RUNS
 from artifact_sync.ledger.marks import forget_mark
 from artifact_sync.ledger.rows import run_row
 from artifact_sync.ledger.transaction import FRESH_RUN, chunks, find_repo, find_run, identity
 from artifact_sync.ledger.values import EVER
-from artifact_sync.model import Horizon, RepoName, RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from artifact_sync.domain.model import Run, RunRow
     from artifact_sync.ledger.statement import Connection, Row
     from artifact_sync.ledger.transaction import Transaction
-    from artifact_sync.model import Run, RunRow
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 

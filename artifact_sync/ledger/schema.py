@@ -22,8 +22,8 @@ from sqlalchemy import (
     text,
 )
 
+from artifact_sync.domain.model import State
 from artifact_sync.ledger.columns import AnyText, Moment, Names, Whole
-from artifact_sync.model import State
 
 UNWELL = "state IN ('failed', 'gone', 'refused')"
 """The partial index's condition; SQLite uses it only for queries that say the very same."""

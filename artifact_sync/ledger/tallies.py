@@ -5,19 +5,19 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from artifact_sync.domain.model import RepoName, State, Totals
 from artifact_sync.ledger import frozen
 from artifact_sync.ledger.transaction import find_repo
-from artifact_sync.model import RepoName, State, Totals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from artifact_sync.domain.report import Report
     from artifact_sync.ledger.runs import Wanting
     from artifact_sync.ledger.statement import Connection, Row
     from artifact_sync.ledger.transaction import Transaction
-    from artifact_sync.report import Report
 
 _LAYOUT = "layout"
 _MIRROR = "mirror"

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
+from artifact_sync.domain.model import State
 from artifact_sync.ledger import frozen
 from artifact_sync.ledger.limits import NO_NUMBER
-from artifact_sync.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from typing import Any
 
+    from artifact_sync.domain.model import RepoName, RunKey
     from artifact_sync.ledger.statement import Connection
-    from artifact_sync.model import RepoName, RunKey
 
 _T = TypeVar("_T")
 

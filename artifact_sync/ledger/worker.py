@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
-from artifact_sync.errors import DiskError
+from artifact_sync.domain.errors import DiskError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

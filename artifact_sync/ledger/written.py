@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, insert, literal_column, or_, text, tuple_
 
+from artifact_sync.domain.model import State
 from artifact_sync.ledger.schema import repositories, runs
-from artifact_sync.model import State
 
 if TYPE_CHECKING:
     from sqlalchemy import Column, ColumnElement, Insert, Table, Update

@@ -6,7 +6,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import DiskError
+from artifact_sync.domain.errors import DiskError
 from artifact_sync.mirror.folders import is_folder
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.own import DISPLACED

@@ -8,14 +8,14 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.faults import in_the_way
+from artifact_sync.domain.disk_errors import in_the_way
 from artifact_sync.mirror.folders import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from artifact_sync.domain.ports import Chunk
     from artifact_sync.mirror.folders import Folder
-    from artifact_sync.ports import Chunk
 
 _BLOCK = 1 << 20
 

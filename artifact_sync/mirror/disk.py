@@ -14,7 +14,9 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from artifact_sync.errors import DiskError
+from artifact_sync.domain.disk_errors import disk_errors, is_not_offered
+from artifact_sync.domain.errors import DiskError
+from artifact_sync.domain.model import MirrorPath
 from artifact_sync.mirror.attic import Attic
 from artifact_sync.mirror.contents import (
     blocks,
@@ -25,7 +27,6 @@ from artifact_sync.mirror.contents import (
     sync_and_close,
     umask,
 )
-from artifact_sync.mirror.faults import disk_errors, is_not_offered
 from artifact_sync.mirror.folders import is_folder, open_folder
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import shown
@@ -34,7 +35,6 @@ from artifact_sync.mirror.replacing import is_file, is_link, same
 from artifact_sync.mirror.together import Together
 from artifact_sync.mirror.tree import InTheWay, Tree, split
 from artifact_sync.mirror.written import Written
-from artifact_sync.model import MirrorPath
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from artifact_sync.errors import ArtifactSyncError
+    from artifact_sync.domain.errors import ArtifactSyncError
+    from artifact_sync.domain.ports import Chunk, Found
+    from artifact_sync.domain.settings import Durability
     from artifact_sync.mirror.folders import Folder
     from artifact_sync.mirror.replacing import Replaceable
     from artifact_sync.mirror.tree import Parts
-    from artifact_sync.ports import Chunk, Found
-    from artifact_sync.settings import Durability
 
     _Staged = tuple[Folder, str]
 
@@ -112,7 +112,7 @@ class DiskMirror:
             found = self._look(split(path))
         if found is None:
             return None
-        from artifact_sync.ports import Found  # noqa: PLC0415 - its Protocols are slow to make
+        from artifact_sync.domain.ports import Found  # noqa: PLC0415 - its Protocols are slow to make
 
         return Found(_kind(found), found.st_size, max(found.st_mtime, found.st_ctime))
 

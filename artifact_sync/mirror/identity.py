@@ -7,9 +7,9 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import DiskError
+from artifact_sync.domain.disk_errors import disk_errors, in_the_way
+from artifact_sync.domain.errors import DiskError
 from artifact_sync.mirror.contents import create, reading, sync_and_close
-from artifact_sync.mirror.faults import disk_errors, in_the_way
 from artifact_sync.mirror.folders import open_folder
 from artifact_sync.mirror.layout import OWN
 

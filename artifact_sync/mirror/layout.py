@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import UnsafePath, UsageError
+from artifact_sync.domain.errors import UnsafePath, UsageError
+from artifact_sync.domain.model import ArtifactKey, MirrorPath
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.mirror.names import file_component, fold, shown, size, slug_component
-from artifact_sync.model import ArtifactKey, MirrorPath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from artifact_sync.model import RepoName, RunKey
+    from artifact_sync.domain.model import RepoName, RunKey
 
 OWN = ".artifact-sync"
 """The folder of this program's own files, at the root."""

@@ -12,8 +12,8 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from artifact_sync.errors import DiskError, MirrorBusy
-from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.errors import DiskError, MirrorBusy
 from artifact_sync.mirror.own import LOCK, prepare
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from artifact_sync.model import ArtifactRow, MirrorPath, Run, RunRow
+    from artifact_sync.domain.model import ArtifactRow, MirrorPath, Run, RunRow
 
 SUMS = "SHA256SUMS"
 RUN = "run.json"

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import UnsafePath
+from artifact_sync.domain.errors import UnsafePath
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -10,8 +10,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from artifact_sync.errors import DiskError
-from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.errors import DiskError
 from artifact_sync.mirror.folders import open_folder
 from artifact_sync.mirror.layout import OWN
 

@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.faults import is_not_offered
+from artifact_sync.domain.disk_errors import is_not_offered
 
 if TYPE_CHECKING:
     from collections.abc import Callable

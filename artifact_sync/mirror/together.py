@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.mirror.contents import create, sync_and_close
 from artifact_sync.mirror.replacing import same
 from artifact_sync.mirror.tree import InTheWay, split
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
+    from artifact_sync.domain.model import MirrorPath
+    from artifact_sync.domain.ports import Chunk
     from artifact_sync.mirror.folders import Folder
     from artifact_sync.mirror.replacing import Replaceable
     from artifact_sync.mirror.tree import Parts, Tree
-    from artifact_sync.model import MirrorPath
-    from artifact_sync.ports import Chunk
 
 
 class _Small(Struct, eq=False):

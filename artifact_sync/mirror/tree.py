@@ -10,8 +10,8 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from artifact_sync.errors import MirrorGone, UnsafePath
-from artifact_sync.mirror.faults import in_the_way
+from artifact_sync.domain.disk_errors import in_the_way
+from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import fold, shown
 from artifact_sync.mirror.way import Way

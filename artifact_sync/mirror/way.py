@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.faults import in_the_way
+from artifact_sync.domain.disk_errors import in_the_way
 
 if TYPE_CHECKING:
     from artifact_sync.mirror.folders import Folder

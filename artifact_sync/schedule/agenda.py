@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from random import Random
 
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.schedule.moment import Moment
     from artifact_sync.schedule.notices import Notice
     from artifact_sync.schedule.rhythm import Rhythm

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.schedule.turns import Verdict
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.model import RepoName
 
 _SLACK = 64
 """Outdated places in the heap that are put up with."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.model import RepoName
 
 
 class Why(StrEnum):

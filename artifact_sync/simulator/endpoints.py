@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NoReturn
 
-from artifact_sync.model import FINISHED, RepoName
+from artifact_sync.domain.model import FINISHED, RepoName
 from artifact_sync.simulator import payloads
 from artifact_sync.simulator.faults import Subject
 from artifact_sync.simulator.paging import BadPage, page

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.model import FINISHED
+from artifact_sync.domain.model import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

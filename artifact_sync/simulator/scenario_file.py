@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.runtime.units import parse_duration, parse_size
 from artifact_sync.simulator.checks import problems_of
 from artifact_sync.simulator.scenario import Scenario

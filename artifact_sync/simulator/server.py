@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator

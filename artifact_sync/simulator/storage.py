@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from artifact_sync.model import ArtifactKey
+    from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.simulator.scenario import Files
 
 _PART = 8 << 20

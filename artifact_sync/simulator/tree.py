@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from artifact_sync.model import FINISHED, ArtifactKey, CubeKey, RepoName, RunKey
+from artifact_sync.domain.model import FINISHED, ArtifactKey, CubeKey, RepoName, RunKey
 from artifact_sync.simulator.content import Content, DigestLine, Generated, Literal
 
 if TYPE_CHECKING:

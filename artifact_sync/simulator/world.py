@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NoReturn
 
-from artifact_sync.errors import ConfigError, UsageError
-from artifact_sync.model import FINISHED, ArtifactKey, RepoName
+from artifact_sync.domain.errors import ConfigError, UsageError
+from artifact_sync.domain.model import FINISHED, ArtifactKey, RepoName
 from artifact_sync.simulator.checks import problems_of, run_problems
 from artifact_sync.simulator.content import DigestLine
 from artifact_sync.simulator.storage import StoredObject, object_key

@@ -12,8 +12,8 @@ import httpx
 from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
-from artifact_sync.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
-from artifact_sync.events import Retrying
+from artifact_sync.domain.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
+from artifact_sync.domain.events import Retrying
 from artifact_sync.runtime.backoff import delay, parse_retry_after
 from artifact_sync.source.asking import Answer, Manners, Meaning, Question, Surroundings
 from artifact_sync.source.body import Body, Broken, UnknownCoding

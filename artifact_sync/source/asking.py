@@ -8,8 +8,8 @@ from urllib.parse import quote
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from artifact_sync.discreet import Discreet
-from artifact_sync.errors import NotFound
+from artifact_sync.domain.discreet import Discreet
+from artifact_sync.domain.errors import NotFound
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.wire import sendable
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from artifact_sync.events import Event, Observer
-    from artifact_sync.ports import Clock
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.ports import Clock
     from artifact_sync.source.payload import Payload
 
 Meaning = TypeVar("Meaning")

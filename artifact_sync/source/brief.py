@@ -15,8 +15,8 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from artifact_sync.discreet import Discreet
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.discreet import Discreet
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.source.trust import trusted
 from artifact_sync.version import USER_AGENT
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from artifact_sync.model import RepoName
+    from artifact_sync.domain.model import RepoName
 
 PAGE_SIZE = "100"
 """Runs of a page, as the list is asked for everywhere."""

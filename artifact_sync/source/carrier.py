@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from artifact_sync.ports import Framing, Opened
+    from artifact_sync.domain.ports import Framing, Opened
     from artifact_sync.source.target import Target
 
 MOST_REDIRECTS = 5

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
-from artifact_sync.events import Noticed
+from artifact_sync.domain.events import Noticed
 from artifact_sync.source.httpx_carrier import HttpxCarrier
 from artifact_sync.version import USER_AGENT
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from artifact_sync.events import Observer
+    from artifact_sync.domain.events import Observer
     from artifact_sync.source.carrier import Carrier
     from artifact_sync.source.rust_carrier import RustCarrier
     from artifact_sync.source.transport import TransportSettings

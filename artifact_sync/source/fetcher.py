@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import HostUntrusted, LinkUnusable, RefusedResponse
+from artifact_sync.domain.errors import HostUntrusted, LinkUnusable, RefusedResponse
 from artifact_sync.source.carrier import MOST_REDIRECTS, NotCarried, Redirected
 from artifact_sync.source.target import NotALink, Target, parse_target, resolve
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
-    from artifact_sync.model import Link, Validator
-    from artifact_sync.ports import Opened
+    from artifact_sync.domain.model import Link, Validator
+    from artifact_sync.domain.ports import Opened
     from artifact_sync.source.carriers import Carriers
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, cast
 
 import httpx
 
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     Cut,
     DownloadError,
     HostUnreachable,
     HostUntrusted,
     LinkUnusable,
 )
-from artifact_sync.ports import Opened
+from artifact_sync.domain.ports import Opened
 from artifact_sync.source.carrier import framing
 from artifact_sync.source.trouble import (
     TRUST_HINT,

@@ -6,7 +6,13 @@ from http import HTTPStatus
 
 from msgspec import Struct, field
 
-from artifact_sync.errors import BadAnswer, CredentialsRefused, NotFound, ServiceError, Unreachable
+from artifact_sync.domain.errors import (
+    BadAnswer,
+    CredentialsRefused,
+    NotFound,
+    ServiceError,
+    Unreachable,
+)
 from artifact_sync.source.wire import ErrorBody
 from artifact_sync.source.words import one_line
 

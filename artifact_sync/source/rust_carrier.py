@@ -24,9 +24,9 @@ from pyreqwest.client import ClientBuilder, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 from pyreqwest.http import Url
 
-from artifact_sync.errors import BadResponse
-from artifact_sync.fields import content_length
-from artifact_sync.ports import Opened
+from artifact_sync.domain.errors import BadResponse
+from artifact_sync.domain.http_headers import content_length
+from artifact_sync.domain.ports import Opened
 from artifact_sync.source.carrier import REDIRECTS, NotCarried, Redirected, framing
 from artifact_sync.source.rust_trouble import before_headers, within_body
 from artifact_sync.source.trouble import no_answer, no_byte
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pyreqwest.request import StreamRequest
     from pyreqwest.response import Response, ResponseBodyReader
 
-    from artifact_sync.ports import Chunk
+    from artifact_sync.domain.ports import Chunk
     from artifact_sync.source.target import Target
     from artifact_sync.source.transport import TransportSettings
     from artifact_sync.source.trust import Trust

@@ -15,7 +15,7 @@ from pyreqwest.exceptions import (
     RequestTimeoutError,
 )
 
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     Cut,
     DownloadError,
     HostUnreachable,

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from artifact_sync.errors import BadAnswer, ServiceError
-from artifact_sync.events import Noticed
-from artifact_sync.lapse import link_of
+from artifact_sync.domain.errors import BadAnswer, ServiceError
+from artifact_sync.domain.events import Noticed
+from artifact_sync.domain.link_expiry import link_of
 from artifact_sync.source.api import Api
 from artifact_sync.source.asking import Answer, Manners, Question, Surroundings
 from artifact_sync.source.brief import PAGE_SIZE
@@ -34,7 +34,15 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from artifact_sync.model import Artifact, ArtifactKey, CubeKey, Link, RepoName, Run, RunKey
+    from artifact_sync.domain.model import (
+        Artifact,
+        ArtifactKey,
+        CubeKey,
+        Link,
+        RepoName,
+        Run,
+        RunKey,
+    )
 
 """A text that holds an integer, as the specification has it."""
 _MOST_VAIN_PAGES = 100

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from artifact_sync.discreet import Discreet
+from artifact_sync.domain.discreet import Discreet
 from artifact_sync.source.words import one_line
 
 _PARTS = re.compile(

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from artifact_sync.discreet import Discreet
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.discreet import Discreet
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.source.carrier import Redirected
 from artifact_sync.version import USER_AGENT
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from artifact_sync.errors import BadResponse, Cut, Stalled
+from artifact_sync.domain.errors import BadResponse, Cut, Stalled
 from artifact_sync.source.words import one_line
 
 if TYPE_CHECKING:

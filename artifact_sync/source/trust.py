@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     import ssl

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from msgspec import Struct, field
 
-from artifact_sync.errors import GarbledAnswer
-from artifact_sync.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
+from artifact_sync.domain.errors import GarbledAnswer
+from artifact_sync.domain.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
 from artifact_sync.source.payload import Payload, Unreadable
 from artifact_sync.source.words import one_line
 

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from artifact_sync.config.urls import listen_address
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

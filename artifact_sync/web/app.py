@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.exposition import CONTENT_TYPE, render, snapshot
 from artifact_sync.web.flight import Flight, Late

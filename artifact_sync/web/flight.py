@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from artifact_sync.ports import Clock
+    from artifact_sync.domain.ports import Clock
 
 _T = TypeVar("_T")
 

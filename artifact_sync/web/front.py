@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.runtime.threads import Chores
 from artifact_sync.web.metrics import Gauges
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from artifact_sync.daemon.desk import Desk
-    from artifact_sync.ports import Clock
-    from artifact_sync.settings import WebSettings
+    from artifact_sync.domain.ports import Clock
+    from artifact_sync.domain.settings import WebSettings
     from artifact_sync.web.metrics import Metrics
 
 _EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio", "prometheus_client"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 
 PING = "webhook.ping"
 RUN_COMPLETE = "run.complete"

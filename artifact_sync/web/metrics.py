@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import Reason
-from artifact_sync.events import (
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.events import (
     BytesArrived,
     DownloadBegan,
     Downloaded,
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from datetime import datetime
 
-    from artifact_sync.events import Event
-    from artifact_sync.ports import Clock
+    from artifact_sync.domain.events import Event
+    from artifact_sync.domain.ports import Clock
 
 OTHER = "other"
 """The label of all repositories that are too many for one of their own. Names have a slash."""

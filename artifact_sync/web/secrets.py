@@ -12,14 +12,14 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.runtime.threads import Chores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from artifact_sync.ports import Clock
-    from artifact_sync.settings import WebSettings
+    from artifact_sync.domain.ports import Clock
+    from artifact_sync.domain.settings import WebSettings
 
 CREDENTIAL = "webhook-secret"
 """The file's name below ``$CREDENTIALS_DIRECTORY`` (systemd's ``LoadCredential=``)."""

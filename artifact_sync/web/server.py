@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from artifact_sync.settings import WebSettings
+    from artifact_sync.domain.settings import WebSettings
     from artifact_sync.web.guard import Guard
 
 _log = get_logger(__name__)

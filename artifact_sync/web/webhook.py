@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from artifact_sync.fields import content_length
+from artifact_sync.domain.http_headers import content_length
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web import hook
 from artifact_sync.web.metrics import Outcome

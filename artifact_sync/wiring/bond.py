@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.mirror.identity import ID, new_id, read_id, write_id
 from artifact_sync.mirror.layout import OWN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.ports import Ledger
+    from artifact_sync.domain.ports import Ledger
     from artifact_sync.runtime.threads import Offload
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from artifact_sync.domain.model import Totals
+    from artifact_sync.domain.settings import Config
     from artifact_sync.ledger.store import Store
-    from artifact_sync.model import Totals
-    from artifact_sync.settings import Config
 
 
 def all_totals(config: Config) -> Sequence[Totals]:

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import DiskError, MirrorGone
+from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.gate import Gate
 from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.identity import read_id
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from artifact_sync.credentials import Token
-    from artifact_sync.events import Observer
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.ports import Clock, Ledger, Mirror
+    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.model import RepoName
-    from artifact_sync.ports import Clock, Ledger, Mirror
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.settings import Config, SourceSettings
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.passes import Alone
     from artifact_sync.wiring.store import Store
-    from artifact_sync.wish import Wish
 
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""

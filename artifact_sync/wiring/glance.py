@@ -18,7 +18,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.discover import reaches_back
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.report import Report, report_of
+from artifact_sync.domain.request import Mode, Wish
 from artifact_sync.ledger import marks, readings, runs, tallies
 from artifact_sync.ledger.place import Terms, plain_place
 from artifact_sync.ledger.runs import Wanting
@@ -27,25 +30,22 @@ from artifact_sync.mirror.identity import read_id
 from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.lock import MirrorLock
 from artifact_sync.mirror.own import check_mounted
-from artifact_sync.model import RepoName
 from artifact_sync.presence import RECENT, missing
-from artifact_sync.report import Report, report_of
 from artifact_sync.rules import Rules
 from artifact_sync.source.brief import NoBriefAnswer, Service, brief_mark, goes_straight
 from artifact_sync.wiring.direct import opened
 from artifact_sync.wiring.places import has_ledger, ledger_url, root_of
-from artifact_sync.wish import Mode, Wish
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from artifact_sync.credentials import Token
+    from artifact_sync.domain.model import ArtifactRow, RunKey, Standing
+    from artifact_sync.domain.settings import Config, RepoSettings
     from artifact_sync.ledger.statement import Connection
     from artifact_sync.ledger.store import Store
     from artifact_sync.ledger.transaction import Transaction
-    from artifact_sync.model import ArtifactRow, RunKey, Standing
-    from artifact_sync.settings import Config, RepoSettings
 
 _MOST = 4
 """Repositories; an ordinary pass spreads the cost of its start over more of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.front import opened
 from artifact_sync.web.secrets import read_secrets
@@ -13,7 +13,7 @@ from artifact_sync.web.secrets import read_secrets
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from artifact_sync.settings import WebSettings
+    from artifact_sync.domain.settings import WebSettings
     from artifact_sync.web.front import Front
 
 _log = get_logger(__name__)

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from artifact_sync.credentials import Token
-    from artifact_sync.events import Observer
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.ports import Fetcher, Source
+    from artifact_sync.domain.settings import Config
     from artifact_sync.pace import Pace
-    from artifact_sync.ports import Fetcher, Source
-    from artifact_sync.settings import Config
 
 
 class Network(Struct, frozen=True):

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from artifact_sync.domain.model import RepoName
 from artifact_sync.fetching import Works
 from artifact_sync.gate import Gate
 from artifact_sync.leftovers import Leftovers
 from artifact_sync.links import Links
-from artifact_sync.model import RepoName
 from artifact_sync.pace import Pace
 from artifact_sync.ranges import Ranges
 from artifact_sync.reception import Tools
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from artifact_sync.credentials import Token
-    from artifact_sync.events import Observer
-    from artifact_sync.settings import Config, DaemonSettings
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.settings import Config, DaemonSettings
     from artifact_sync.slots import Slots
     from artifact_sync.small import Published, Small
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.store import Store
-    from artifact_sync.wish import Wish
 
 
 _RUNS_AT_ONCE = 4
@@ -127,6 +127,6 @@ def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Publi
 
 def zone_of(settings: DaemonSettings) -> tzinfo:
     """The time zone of timetables."""
-    from artifact_sync.cron import local_zone, time_zone  # noqa: PLC0415 - seldom needed
+    from artifact_sync.domain.cron import local_zone, time_zone  # noqa: PLC0415 - seldom needed
 
     return time_zone(settings.time_zone) if settings.time_zone else local_zone()

@@ -6,12 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import UsageError
-from artifact_sync.mirror.faults import disk_errors
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.mirror.layout import OWN
 
 if TYPE_CHECKING:
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.settings import Config
 
 LEDGER = "ledger.sqlite"
 """The ledger's file under the mirror's own folder, unless ``ledger.url`` says otherwise."""

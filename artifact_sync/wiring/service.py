@@ -22,7 +22,7 @@ from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.line import line_of
 from artifact_sync.daemon.reload import Actions, Reload
 from artifact_sync.daemon.service import Daemon
-from artifact_sync.errors import MirrorGone, UsageError
+from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.logs import get_logger
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.changes import Changes
     from artifact_sync.daemon.supervisor import Supervisor
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.settings import Config
     from artifact_sync.wiring.engine import LiveEngine, ReadToken
 
 _log = get_logger(__name__)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from artifact_sync.audit import Auditor
-    from artifact_sync.ports import Clock, Ledger
-    from artifact_sync.settings import Config
+    from artifact_sync.domain.ports import Clock, Ledger
+    from artifact_sync.domain.settings import Config
 
 _THREADS_BESIDE = 2
 """Threads for everything that is not a download."""

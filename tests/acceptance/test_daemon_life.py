@@ -12,7 +12,7 @@ import pytest
 from daemon_user import DaemonUser, run_complete
 from user import TOKEN, contents, organisation, run_of_four, with_module
 
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario
 from artifact_sync.simulator import running_in_thread as running
 from artifact_sync.simulator.faults import Slow, Stall

@@ -22,14 +22,22 @@ from artifact_sync.audit import Auditor, Condition
 from artifact_sync.daemon.judge import WatchParts
 from artifact_sync.daemon.sight import SystemSight
 from artifact_sync.daemon.watch import MirrorWatch
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    Mirrored,
+    MirrorPath,
+    RepoName,
+    Run,
+    RunKey,
+    Strength,
+)
+from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.manifest import Manifest
-from artifact_sync.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Run, RunKey, Strength
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.settings import DEFAULT_LAYOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

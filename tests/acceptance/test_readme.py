@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from user import TOKEN
 
-from artifact_sync.errors import ExitCode
+from artifact_sync.domain.errors import ExitCode
 from artifact_sync.simulator import demo_text, parse_scenario, running_in_thread
 
 REPOSITORY = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from scripted_server import FakeClock, answer, answer_json, serving
 
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.brief import NoBriefAnswer, Service, brief_mark, goes_straight
 from artifact_sync.source.sourcecraft import SourceCraft

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted_server import Recorder, answer, serving, until
 
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     BadResponse,
     Cut,
     DownloadError,
@@ -23,7 +23,7 @@ from artifact_sync.errors import (
     Stalled,
     Verdict,
 )
-from artifact_sync.model import Link, Validator
+from artifact_sync.domain.model import Link, Validator
 from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher
 from artifact_sync.source.httpx_carrier import HttpxCarrier

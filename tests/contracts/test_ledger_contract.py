@@ -9,9 +9,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from artifact_sync.errors import DiskError, Reason
-from artifact_sync.ledger import open_ledger
-from artifact_sync.model import (
+from artifact_sync.domain.errors import DiskError, Reason
+from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
     Failure,
@@ -26,7 +25,8 @@ from artifact_sync.model import (
     Strength,
     Totals,
 )
-from artifact_sync.report import Report
+from artifact_sync.domain.report import Report
+from artifact_sync.ledger import open_ledger
 
 POSTGRES = "ARTIFACT_SYNC_TEST_POSTGRES"
 SERVER = os.environ.get(POSTGRES)

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import pytest
 from publishing import publish_bytes
 
-from artifact_sync.errors import MirrorGone, UnsafePath
+from artifact_sync.domain.errors import MirrorGone, UnsafePath
+from artifact_sync.domain.model import MirrorPath
+from artifact_sync.domain.ports import Found
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.folders import DescriptorFolder, PathFolder
-from artifact_sync.model import MirrorPath
-from artifact_sync.ports import Found
 
 if TYPE_CHECKING:
-    from artifact_sync.ports import Mirror
+    from artifact_sync.domain.ports import Mirror
 
 PATH = MirrorPath("acme/shop/42/build/compile/linux/app.tar")
 

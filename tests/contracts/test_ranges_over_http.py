@@ -14,11 +14,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 from scripted_server import FakeClock, Recorder, answer, serving, until
 
+from artifact_sync.domain.errors import IntegrityFailure
+from artifact_sync.domain.events import BytesArrived, Retrying
+from artifact_sync.domain.model import Artifact, ArtifactKey, Link, MirrorPath
 from artifact_sync.download import fetch
-from artifact_sync.errors import IntegrityFailure
-from artifact_sync.events import BytesArrived, Retrying
 from artifact_sync.mirror.disk import DiskMirror
-from artifact_sync.model import Artifact, ArtifactKey, Link, MirrorPath
 from artifact_sync.ranges import Ranges, Terms
 from artifact_sync.reception import Tools, Wanted
 from artifact_sync.runtime.threads import Offload

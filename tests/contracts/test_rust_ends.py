@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from scripted_server import Recorder, answer, serving, until
 
-from artifact_sync.model import Link
+from artifact_sync.domain.model import Link
 from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher
 from artifact_sync.source.transport import TransportSettings, download_client
@@ -23,7 +23,7 @@ sys.path.insert(0, sys.argv[1])
 if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # where it is likeliest
 from scripted_server import Recorder, answer, serving
-from artifact_sync.model import Link
+from artifact_sync.domain.model import Link
 from artifact_sync.source.carriers import Carriers
 from artifact_sync.source.fetcher import HttpFetcher
 from artifact_sync.source.transport import TransportSettings, download_client

@@ -13,7 +13,7 @@ from random import Random
 import pytest
 from scripted_server import FakeClock, answer, answer_json, serving
 
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     BadAnswer,
     CredentialsRefused,
     GarbledAnswer,
@@ -21,7 +21,7 @@ from artifact_sync.errors import (
     Unreachable,
     Verdict,
 )
-from artifact_sync.model import RepoName, RunKey
+from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.sourcecraft import SourceCraft

@@ -14,7 +14,7 @@ import certifi
 import pytest
 from scripted_server import FakeClock, Recorder, answer, answer_json, serving, until
 
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     BadAnswer,
     ConfigError,
     CredentialsRefused,
@@ -23,8 +23,8 @@ from artifact_sync.errors import (
     ServiceError,
     Unreachable,
 )
-from artifact_sync.events import Noticed, Retrying
-from artifact_sync.model import ArtifactKey, RepoName, RunKey
+from artifact_sync.domain.events import Noticed, Retrying
+from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.asking import Manners, Surroundings
 from artifact_sync.source.sourcecraft import SourceCraft

@@ -22,10 +22,10 @@ from fake_desk import QUICK, URL, WISH, FakeDesk, served, wait_for
 from artifact_sync.daemon.client import Errand, asked, asked_status
 from artifact_sync.daemon.talk import Limits
 from artifact_sync.daemon.wire import LONGEST_REQUEST, DaemonBusy, sync_request
-from artifact_sync.errors import ArtifactSyncError, UsageError
-from artifact_sync.events import BytesArrived, Event, Noticed
-from artifact_sync.model import ArtifactKey
-from artifact_sync.report import Report
+from artifact_sync.domain.errors import ArtifactSyncError, UsageError
+from artifact_sync.domain.events import BytesArrived, Event, Noticed
+from artifact_sync.domain.model import ArtifactKey
+from artifact_sync.domain.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

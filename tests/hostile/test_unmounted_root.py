@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 from publishing import publish_bytes
 
-from artifact_sync.errors import DiskError, MirrorGone
+from artifact_sync.domain.errors import DiskError, MirrorGone
+from artifact_sync.domain.model import ArtifactKey, MirrorPath
 from artifact_sync.evidence import Claim
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.own import check_mounted
-from artifact_sync.model import ArtifactKey, MirrorPath
 from artifact_sync.staging import Identity, Staged
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 from artifact_sync.schedule import (
     Agenda,
     Ended,

@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from artifact_sync.cron import Cron
-from artifact_sync.model import RepoName
+from artifact_sync.domain.cron import Cron
+from artifact_sync.domain.model import RepoName
 from artifact_sync.schedule import (
     Agenda,
     Ended,

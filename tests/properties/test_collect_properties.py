@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifact_sync.collect import collect
-from artifact_sync.model import Artifact, CubeKey, RepoName, Run, RunKey
+from artifact_sync.domain.model import Artifact, CubeKey, RepoName, Run, RunKey
+from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
 from artifact_sync.rules import Rules
-from artifact_sync.settings import DEFAULT_LAYOUT, RepoSettings
 
 RUN = RunKey(RepoName("org", "repo"), "7")
 STATUSES = ("success", "registered", "failed", "missing", "AS_SUCCESS", "")

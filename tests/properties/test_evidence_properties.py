@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artifact_sync.domain.errors import IntegrityFailure
+from artifact_sync.domain.model import Strength
 from artifact_sync.errorpage import failure_of_status, store_error
-from artifact_sync.errors import IntegrityFailure
 from artifact_sync.evidence import (
     Claim,
     Hashes,
@@ -25,7 +26,6 @@ from artifact_sync.evidence import (
     sidecar_claim,
     validator,
 )
-from artifact_sync.model import Strength
 
 ALGORITHMS = ("sha-256", "sha-512", "sha-1", "md5", "crc32", "crc32c")
 FIELDS = (

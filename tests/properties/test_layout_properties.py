@@ -7,11 +7,11 @@ from urllib.parse import unquote_to_bytes
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from artifact_sync.errors import UnsafePath
+from artifact_sync.domain.errors import UnsafePath
+from artifact_sync.domain.model import ArtifactKey
+from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.names import is_device
-from artifact_sync.model import ArtifactKey
-from artifact_sync.settings import DEFAULT_LAYOUT
 
 LAYOUT = Layout(DEFAULT_LAYOUT)
 ANY = st.text(st.characters(codec=None, categories=None), max_size=400)

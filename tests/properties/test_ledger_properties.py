@@ -10,11 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
-from artifact_sync.errors import Reason
-from artifact_sync.ledger import open_ledger
-from artifact_sync.ledger.columns import AnyText, Moment, Names
-from artifact_sync.ledger.values import stored_text
-from artifact_sync.model import (
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.model import (
     ArtifactKey,
     Failure,
     Mirrored,
@@ -25,6 +22,9 @@ from artifact_sync.model import (
     State,
     Strength,
 )
+from artifact_sync.ledger import open_ledger
+from artifact_sync.ledger.columns import AnyText, Moment, Names
+from artifact_sync.ledger.values import stored_text
 
 DIALECT = sqlite.dialect()
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)

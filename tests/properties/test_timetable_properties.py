@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifact_sync.config.limits import LEAST, format_limit, parse_limit
+from artifact_sync.domain.timetable import DAY, next_change, rate_at, timetable_of
 from artifact_sync.runtime.units import LARGEST
-from artifact_sync.timetable import DAY, next_change, rate_at, timetable_of
 
 rates = st.none() | st.integers(LEAST, LEAST + 3) | st.integers(LEAST, LARGEST)
 changes = st.dictionaries(st.integers(0, DAY - 1), rates, max_size=6)

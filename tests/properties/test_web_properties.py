@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from web_trial import FakeClock
 
 from artifact_sync.daemon.desk import DaemonState, RepoState
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 from artifact_sync.web.exposition import render, snapshot
 from artifact_sync.web.hook import Malformed, RunComplete, read
 from artifact_sync.web.metrics import Gauges, Metrics

@@ -18,8 +18,8 @@ from artifact_sync.daemon.wire import (
     result_lines,
     sync_request,
 )
-from artifact_sync.errors import Reason
-from artifact_sync.events import (
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.events import (
     BytesArrived,
     DownloadBegan,
     Downloaded,
@@ -32,7 +32,7 @@ from artifact_sync.events import (
     Retrying,
     RunCompleted,
 )
-from artifact_sync.model import (
+from artifact_sync.domain.model import (
     ArtifactKey,
     Failure,
     Mirrored,
@@ -41,9 +41,9 @@ from artifact_sync.model import (
     RunKey,
     Strength,
 )
-from artifact_sync.report import Report
-from artifact_sync.settings import RepoSettings
-from artifact_sync.wish import Mode, Wish
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.settings import RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from artifact_sync.model import FINISHED, RepoName
+from artifact_sync.domain.model import FINISHED, RepoName
 from artifact_sync.simulator import Api, Artifact, Cube, Files, Repo, Run, Scenario
 from artifact_sync.simulator.content import Content, chunks
 from artifact_sync.staging import name_of

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from artifact_sync.daemon.board import Board
 from artifact_sync.daemon.service import Daemon
+from artifact_sync.domain.model import RepoName, RunKey, RunRow
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
 from artifact_sync.gate import Gate
 from artifact_sync.mirror.layout import Layout
-from artifact_sync.model import RepoName, RunKey, RunRow
-from artifact_sync.report import Report
 from artifact_sync.schedule import Agenda
-from artifact_sync.settings import DEFAULT_LAYOUT, Config, RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from artifact_sync.events import Observer
-    from artifact_sync.wish import Wish
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.request import Wish
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 

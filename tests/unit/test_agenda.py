@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.cron import Cron
-from artifact_sync.model import RepoName
+from artifact_sync.domain.cron import Cron
+from artifact_sync.domain.model import RepoName
 from artifact_sync.schedule import (
     Agenda,
     Ended,

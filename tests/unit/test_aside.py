@@ -10,7 +10,7 @@ import pytest
 from anywhere import Anywhere
 
 from artifact_sync.aside import Arrivals, Aside
-from artifact_sync.errors import Cut, NoSpace
+from artifact_sync.domain.errors import Cut, NoSpace
 from artifact_sync.runtime.threads import Offload, Threads
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from structlog.testing import capture_logs
 
 from artifact_sync.daemon.chronicle import Chronicle
-from artifact_sync.errors import Reason
-from artifact_sync.events import Failed, Noticed, RepoEnded, RunCompleted, RunPlanned
-from artifact_sync.model import ArtifactKey, Failure, Plan, RepoName, Run, RunKey
-from artifact_sync.report import Report
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.events import Failed, Noticed, RepoEnded, RunCompleted, RunPlanned
+from artifact_sync.domain.model import ArtifactKey, Failure, Plan, RepoName, Run, RunKey
+from artifact_sync.domain.report import Report
 
 if TYPE_CHECKING:
-    from artifact_sync.events import Event
+    from artifact_sync.domain.events import Event
 
 ROCKET = RunKey(RepoName("acme", "rocket"), "7")
 

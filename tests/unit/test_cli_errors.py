@@ -9,7 +9,7 @@ import pytest
 
 from artifact_sync.cli.errors import run
 from artifact_sync.cli.options import session, verbosity
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     ConfigError,
     CredentialsRefused,
     IntegrityFailure,

@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 
 from artifact_sync.cli.hand_over import Handing, Heard
 from artifact_sync.daemon.client import DaemonLost
-from artifact_sync.errors import ExitCode, MirrorBusy, Reason, Unreachable, UsageError
-from artifact_sync.events import BytesArrived, Downloaded, Event, Failed
-from artifact_sync.model import ArtifactKey, Failure, Mirrored, MirrorPath, Strength
-from artifact_sync.report import Report
-from artifact_sync.settings import Config, MirrorSettings, SourceSettings
+from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, Unreachable, UsageError
+from artifact_sync.domain.events import BytesArrived, Downloaded, Event, Failed
+from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, MirrorPath, Strength
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import Config, MirrorSettings, SourceSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

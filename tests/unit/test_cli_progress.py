@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 
 from artifact_sync.cli.bars import Bars
-from artifact_sync.errors import Reason
-from artifact_sync.events import DownloadBegan, Event, Failed, FetchBegan
-from artifact_sync.model import ArtifactKey, Failure, RepoName, RunKey
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.events import DownloadBegan, Event, Failed, FetchBegan
+from artifact_sync.domain.model import ArtifactKey, Failure, RepoName, RunKey
 
 RUN = RunKey(RepoName("acme", "rocket"), "7")
 KEY = ArtifactKey("acme", "rocket", "7", "ci", "build", "cube", "a.tar")

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from artifact_sync.collect import Collected, collect
-from artifact_sync.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
+from artifact_sync.domain.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
+from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
 from artifact_sync.rules import Rules
-from artifact_sync.settings import DEFAULT_LAYOUT, RepoSettings
 
 RUN = RunKey(RepoName("org", "repo"), "7")
 

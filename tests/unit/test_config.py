@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from artifact_sync import config
-from artifact_sync.errors import ConfigError, ExitCode
-from artifact_sync.settings import Config, RepoSettings
+from artifact_sync.domain.errors import ConfigError, ExitCode
+from artifact_sync.domain.settings import Config, RepoSettings
 
 A_DURATION = "a duration such as 30s, 5m, 2h, 7d or 1w"
 A_RATE = "a number above 0 and at most 1000000"

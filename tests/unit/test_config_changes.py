@@ -9,7 +9,7 @@ import pytest
 
 from artifact_sync.config import load
 from artifact_sync.daemon.changes import Change, Changes, compare, kept
-from artifact_sync.settings import Config, RepoSettings
+from artifact_sync.domain.settings import Config, RepoSettings
 
 
 def config(tmp_path: Path, text: str) -> Config:

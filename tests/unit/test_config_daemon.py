@@ -16,8 +16,8 @@ from artifact_sync.config.environment import KNOWN
 from artifact_sync.config.schema import json_schema
 from artifact_sync.config.show import as_toml
 from artifact_sync.config.urls import listen_address
-from artifact_sync.errors import ConfigError
-from artifact_sync.settings import DaemonSettings, RepoSettings, WebSettings
+from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.settings import DaemonSettings, RepoSettings, WebSettings
 
 MIB = 2**20
 A_RATE = 'a rate such as 50MiB, or "off"'

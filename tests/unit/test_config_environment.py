@@ -6,8 +6,8 @@ import pytest
 
 from artifact_sync import config
 from artifact_sync.config.environment import KNOWN
-from artifact_sync.errors import ConfigError
-from artifact_sync.settings import Config, RepoSettings
+from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.settings import Config, RepoSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from artifact_sync import config
 from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.config.schema import json_schema
 from artifact_sync.config.show import as_toml
+from artifact_sync.domain.settings import Config, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
-from artifact_sync.settings import Config, RepoSettings
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=\w+ = |\[\[)", re.MULTILINE)

@@ -22,7 +22,7 @@ from artifact_sync.daemon.client import (
     asked,
     asked_status,
 )
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     ArtifactSyncError,
     ConfigError,
     DiskError,
@@ -32,11 +32,11 @@ from artifact_sync.errors import (
     Unreachable,
     UsageError,
 )
-from artifact_sync.events import Event, FetchBegan, Noticed, RepoBegan
-from artifact_sync.model import Failure, RepoName, RunKey
-from artifact_sync.report import Report
-from artifact_sync.settings import RepoSettings
-from artifact_sync.wish import Wish
+from artifact_sync.domain.events import Event, FetchBegan, Noticed, RepoBegan
+from artifact_sync.domain.model import Failure, RepoName, RunKey
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Wish
+from artifact_sync.domain.settings import RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

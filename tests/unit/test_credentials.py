@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from artifact_sync.credentials import read_token
-from artifact_sync.errors import ConfigError
-from artifact_sync.settings import SourceSettings
+from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.settings import SourceSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

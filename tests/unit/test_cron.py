@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.cron import Cron, check_cron, local_zone, time_zone
+from artifact_sync.domain.cron import Cron, check_cron, local_zone, time_zone
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

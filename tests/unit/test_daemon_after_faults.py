@@ -7,10 +7,10 @@ import asyncio
 from daemon_kit import Kit, settle
 from structlog.testing import capture_logs
 
-from artifact_sync.errors import Interrupted, Reason, Unreachable
-from artifact_sync.model import Failure, RepoName
-from artifact_sync.report import Report
-from artifact_sync.settings import RepoSettings
+from artifact_sync.domain.errors import Interrupted, Reason, Unreachable
+from artifact_sync.domain.model import Failure, RepoName
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import RepoSettings
 
 ROCKET, WEBSITE, DOCS = (RepoName("acme", name) for name in ("rocket", "website", "docs"))
 EVERY_HOUR = tuple(

@@ -11,13 +11,19 @@ from artifact_sync.daemon.calms import Calms
 from artifact_sync.daemon.lags import Lags
 from artifact_sync.daemon.roster import Roster, is_star
 from artifact_sync.daemon.verdict import verdict_of
-from artifact_sync.errors import BadAnswer, CredentialsRefused, NoSpace, NotFound, Unreachable
+from artifact_sync.domain.errors import (
+    BadAnswer,
+    CredentialsRefused,
+    NoSpace,
+    NotFound,
+    Unreachable,
+)
+from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Calm, Mode, Wish
+from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.gate import Gate
-from artifact_sync.model import RepoName
-from artifact_sync.report import Report
 from artifact_sync.schedule import Verdict
-from artifact_sync.settings import RepoSettings
-from artifact_sync.wish import Calm, Mode, Wish
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 STAR = RepoName("acme", "*")

@@ -10,19 +10,19 @@ import pytest
 from daemon_kit import Kit, settle
 
 from artifact_sync.daemon.counter import Counter
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     CredentialsRefused,
     DiskError,
     Interrupted,
     Reason,
     Unreachable,
 )
-from artifact_sync.events import Noticed
-from artifact_sync.model import Failure, RepoName, RunKey
-from artifact_sync.report import Report
+from artifact_sync.domain.events import Noticed
+from artifact_sync.domain.model import Failure, RepoName, RunKey
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Wish
+from artifact_sync.domain.settings import Config, RepoSettings
 from artifact_sync.schedule import Why
-from artifact_sync.settings import Config, RepoSettings
-from artifact_sync.wish import Wish
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 EVERY_MINUTE = RepoSettings(name="acme/rocket", interval=60.0)

@@ -23,8 +23,8 @@ from artifact_sync.daemon.wire import (
     status_request,
     sync_request,
 )
-from artifact_sync.errors import Reason, UsageError
-from artifact_sync.events import (
+from artifact_sync.domain.errors import Reason, UsageError
+from artifact_sync.domain.events import (
     BytesArrived,
     Failed,
     LinkRenewed,
@@ -33,7 +33,7 @@ from artifact_sync.events import (
     RepoEnded,
     RunPlanned,
 )
-from artifact_sync.model import (
+from artifact_sync.domain.model import (
     Action,
     Artifact,
     ArtifactKey,
@@ -44,9 +44,9 @@ from artifact_sync.model import (
     RunKey,
     Step,
 )
-from artifact_sync.report import Report
-from artifact_sync.settings import RepoSettings
-from artifact_sync.wish import Mode, Wish
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.settings import RepoSettings
 
 ROCKET = RepoName("acme", "rocket")
 KEY = ArtifactKey("acme", "rocket", "7", "ci", "build", "cube", "./a.tar")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifact_sync.discreet import Discreet
+from artifact_sync.domain.discreet import Discreet
 
 
 class Lock(Discreet, frozen=True):

@@ -6,13 +6,7 @@ import time
 
 import pytest
 
-from artifact_sync.errorpage import (
-    failure_of_status,
-    failure_of_store_error,
-    store_error,
-    verdict_of_store_code,
-)
-from artifact_sync.errors import (
+from artifact_sync.domain.errors import (
     BadResponse,
     ErrorPage,
     LinkGone,
@@ -21,6 +15,12 @@ from artifact_sync.errors import (
     RefusedResponse,
     Throttled,
     Verdict,
+)
+from artifact_sync.errorpage import (
+    failure_of_status,
+    failure_of_store_error,
+    store_error,
+    verdict_of_store_code,
 )
 
 PAGE = (

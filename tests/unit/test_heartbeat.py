@@ -12,9 +12,9 @@ from artifact_sync.daemon.board import Board
 from artifact_sync.daemon.companions import beside
 from artifact_sync.daemon.ground import Ground
 from artifact_sync.daemon.heartbeat import Heartbeat
-from artifact_sync.events import BytesArrived
-from artifact_sync.model import ArtifactKey
-from artifact_sync.settings import Config
+from artifact_sync.domain.events import BytesArrived
+from artifact_sync.domain.model import ArtifactKey
+from artifact_sync.domain.settings import Config
 
 if TYPE_CHECKING:
     from collections.abc import Callable

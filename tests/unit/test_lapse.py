@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync.lapse import UNKNOWN_LIFETIME, is_cleartext, link_of
+from artifact_sync.domain.link_expiry import UNKNOWN_LIFETIME, is_cleartext, link_of
 
 NOW = datetime(2026, 11, 23, 20, 0, 0, tzinfo=UTC)
 EPOCH_NOW = int(NOW.timestamp())

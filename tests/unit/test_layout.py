@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from artifact_sync.errors import UnsafePath, UsageError
+from artifact_sync.domain.errors import UnsafePath, UsageError
+from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey
+from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.mirror.layout import Layout, layout_problems
-from artifact_sync.model import ArtifactKey, RepoName, RunKey
-from artifact_sync.settings import DEFAULT_LAYOUT
 
 LAYOUT = Layout(DEFAULT_LAYOUT)
 KEY = ArtifactKey("acme", "shop", "42", "build", "compile", "linux", "app.tar")

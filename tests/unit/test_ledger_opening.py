@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from artifact_sync.errors import DiskError, LedgerTooNew, NoSpace, UsageError
-from artifact_sync.ledger import open_ledger
-from artifact_sync.model import (
+from artifact_sync.domain.errors import DiskError, LedgerTooNew, NoSpace, UsageError
+from artifact_sync.domain.model import (
     ArtifactKey,
     Horizon,
     Mirrored,
@@ -25,6 +24,7 @@ from artifact_sync.model import (
     State,
     Strength,
 )
+from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 REPO = RepoName("acme", "widgets")
@@ -240,7 +240,7 @@ def open_folder():
 READ = """
 import asyncio, os, shutil, sys  # shutil: what the message of a failure needs, see below
 from pathlib import Path
-from artifact_sync.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.ledger import open_ledger
 async def main(url):
     async with await open_ledger(url, durability="full", read_only=True) as ledger:
@@ -326,7 +326,7 @@ def test_a_kill_loses_nothing_that_was_acknowledged(path):
 import asyncio, os, signal, sys
 from pathlib import Path
 from artifact_sync.ledger import open_ledger
-from artifact_sync.model import Horizon, RepoName
+from artifact_sync.domain.model import Horizon, RepoName
 async def main():
     ledger = await open_ledger(Path(sys.argv[1]), durability="full")
     repos = [RepoName("o", str(number)) for number in range(40)]

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from artifact_sync.errors import DiskError, NoSpace
+from artifact_sync.domain.errors import DiskError, NoSpace
 from artifact_sync.ledger.worker import Worker
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from artifact_sync.errors import LinkUnusable, Unreachable
+from artifact_sync.domain.errors import LinkUnusable, Unreachable
+from artifact_sync.domain.model import ArtifactKey, Link, RunKey
 from artifact_sync.links import Links
-from artifact_sync.model import ArtifactKey, Link, RunKey
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Mapping

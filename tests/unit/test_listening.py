@@ -9,7 +9,7 @@ import structlog
 from daemon_kit import FakeClock
 from web_trial import FakeDesk
 
-from artifact_sync.settings import WebSettings
+from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.front import Front
 from artifact_sync.web.metrics import Metrics
 from artifact_sync.wiring.listening import Web

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from artifact_sync.errors import DiskError, ExitCode, MirrorBusy
+from artifact_sync.domain.errors import DiskError, ExitCode, MirrorBusy
 from artifact_sync.mirror.lock import MirrorLock
 
 HOLDER = """

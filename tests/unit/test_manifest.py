@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from artifact_sync.mirror import manifest
-from artifact_sync.model import (
+from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
     MirrorPath,
@@ -21,6 +20,7 @@ from artifact_sync.model import (
     State,
     Strength,
 )
+from artifact_sync.mirror import manifest
 
 FOLDER = MirrorPath("acme/shop/42")
 RUN = Run(

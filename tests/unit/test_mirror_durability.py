@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from publishing import publish_bytes
 
+from artifact_sync.domain.model import MirrorPath
 from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.folders import BY_DESCRIPTOR, DescriptorFolder
-from artifact_sync.model import MirrorPath
 
 pytestmark = pytest.mark.skipif(
     not BY_DESCRIPTOR or not Path("/proc/self/fd").exists(),

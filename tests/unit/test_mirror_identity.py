@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from artifact_sync.errors import DiskError, UsageError
+from artifact_sync.domain.errors import DiskError, UsageError
+from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
+from artifact_sync.domain.settings import Config, LedgerSettings, MirrorSettings
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.identity import ID, new_id, read_id, write_id
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.own import prepare
-from artifact_sync.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
-from artifact_sync.settings import Config, LedgerSettings, MirrorSettings
 from artifact_sync.wiring.bond import Bond
 from artifact_sync.wiring.engine import started
 from artifact_sync.wiring.places import LEDGER
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from artifact_sync.events import Event
+    from artifact_sync.domain.events import Event
     from artifact_sync.wiring.store import Store
 
 X, Y = "1f" * 16, "2e" * 16

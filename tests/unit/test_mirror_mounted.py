@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from artifact_sync.errors import DiskError
+from artifact_sync.domain.errors import DiskError
 from artifact_sync.mirror.own import check_mounted
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no /")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 from artifact_sync.schedule import (
     Agenda,
     Ended,

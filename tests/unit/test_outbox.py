@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from artifact_sync.daemon.outbox import Outbox
-from artifact_sync.events import BytesArrived, DownloadBegan, Event, Noticed, RunPlanned
-from artifact_sync.model import ArtifactKey, Plan, RepoName, Run, RunKey
+from artifact_sync.domain.events import BytesArrived, DownloadBegan, Event, Noticed, RunPlanned
+from artifact_sync.domain.model import ArtifactKey, Plan, RepoName, Run, RunKey
 
 ONE, TWO = (ArtifactKey("o", "r", "1", "w", "t", "c", name) for name in ("one", "two"))
 

@@ -9,9 +9,8 @@ import pytest
 
 from artifact_sync import plan as planning
 from artifact_sync.collect import Collected
-from artifact_sync.errors import Reason
-from artifact_sync.mirror.layout import Layout
-from artifact_sync.model import (
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.model import (
     Action,
     Artifact,
     ArtifactKey,
@@ -24,7 +23,8 @@ from artifact_sync.model import (
     State,
     Step,
 )
-from artifact_sync.settings import DEFAULT_LAYOUT
+from artifact_sync.domain.settings import DEFAULT_LAYOUT
+from artifact_sync.mirror.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

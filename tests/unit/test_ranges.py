@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from artifact_sync.answer import Body
-from artifact_sync.errors import Cut, DownloadError, LinkGone, LinkLapsed, Throttled, Unreachable
-from artifact_sync.model import ArtifactKey, Link, Validator
+from artifact_sync.domain.errors import (
+    Cut,
+    DownloadError,
+    LinkGone,
+    LinkLapsed,
+    Throttled,
+    Unreachable,
+)
+from artifact_sync.domain.model import ArtifactKey, Link, Validator
+from artifact_sync.domain.ports import Opened
 from artifact_sync.parts import Way
-from artifact_sync.ports import Opened
 from artifact_sync.ranges import Ranges, Terms, Wide, worth_it
 from artifact_sync.slots import AllSlots, Hold
 from artifact_sync.staging import Identity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifact_sync.errors import DiskError, Reason
+from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.reasons import reasons_of
 
 

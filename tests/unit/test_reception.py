@@ -12,9 +12,9 @@ from anywhere import Anywhere
 
 from artifact_sync.answer import Body
 from artifact_sync.aside import Aside, Course
-from artifact_sync.errors import Cut, NoSpace, RangeMismatch
+from artifact_sync.domain.errors import Cut, NoSpace, RangeMismatch
+from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.gathering import Gathering
-from artifact_sync.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.reception import Reception, Tools, Wanted
 from artifact_sync.runtime.threads import Offload
 from artifact_sync.space import Space

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 from artifact_sync.daemon.desk import ConfigState
 from artifact_sync.daemon.reload import Actions, Reload
 from artifact_sync.daemon.supervisor import Nobody
-from artifact_sync.errors import ConfigError, DiskError
-from artifact_sync.settings import Config, DownloadSettings, MirrorSettings
+from artifact_sync.domain.errors import ConfigError, DiskError
+from artifact_sync.domain.settings import Config, DownloadSettings, MirrorSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from artifact_sync.errors import Reason
-from artifact_sync.model import ArtifactKey, ArtifactRow, Failure, RepoName, RunKey, RunRow, State
-from artifact_sync.report import Report, report_of, report_of_put_off
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    ArtifactRow,
+    Failure,
+    RepoName,
+    RunKey,
+    RunRow,
+    State,
+)
+from artifact_sync.domain.report import Report, report_of, report_of_put_off
 
 RUN = RunKey(RepoName("acme", "rocket"), "7")
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from artifact_sync.model import FINISHED, UNFINISHED, CubeKey, RepoName, RunKey
+from artifact_sync.domain.model import FINISHED, UNFINISHED, CubeKey, RepoName, RunKey
+from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
 from artifact_sync.rules import Rules
-from artifact_sync.settings import DEFAULT_LAYOUT, RepoSettings
 
 RUN = RunKey(RepoName("org", "repo"), "7")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.simulator import (
     Artifact,
     Cube,

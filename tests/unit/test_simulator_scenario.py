@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.simulator import (
     Artifact,
     Cube,

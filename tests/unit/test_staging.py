@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from artifact_sync.domain.model import ArtifactKey, Strength, Validator
 from artifact_sync.evidence import claims
-from artifact_sync.model import ArtifactKey, Strength, Validator
 from artifact_sync.staging import Identity, Staged, sweep
 
 if TYPE_CHECKING:

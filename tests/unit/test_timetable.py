@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from artifact_sync.timetable import (
+from artifact_sync.domain.timetable import (
     format_time,
     next_change,
     parse_time,

@@ -9,8 +9,8 @@ import pytest
 
 from artifact_sync.audit import Condition
 from artifact_sync.daemon.damage import Touched, glance, relative, respelled
-from artifact_sync.model import ArtifactKey, ArtifactRow, MirrorPath, State
-from artifact_sync.ports import Found
+from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, State
+from artifact_sync.domain.ports import Found
 
 CAME = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ROW = ArtifactRow(

@@ -18,7 +18,7 @@ from artifact_sync.daemon.sight import (
     survey_added,
     trouble_of,
 )
-from artifact_sync.errors import MirrorGone
+from artifact_sync.domain.errors import MirrorGone
 
 HOUR = 3600.0
 

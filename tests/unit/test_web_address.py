@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from artifact_sync.errors import UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.web.address import is_open, listening, origin_of
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from web_trial import run_complete
 
-from artifact_sync.model import RepoName
+from artifact_sync.domain.model import RepoName
 from artifact_sync.web.hook import Malformed, Ping, RunComplete, Unknown, read
 
 ACME = {"slug": "app", "organization": {"slug": "acme"}}

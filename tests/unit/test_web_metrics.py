@@ -7,8 +7,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from web_trial import FakeClock
 
 from artifact_sync.daemon.desk import DaemonState, PassState, RepoState, ServiceState, WatchState
-from artifact_sync.errors import Reason
-from artifact_sync.events import (
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.events import (
     BytesArrived,
     DownloadBegan,
     Downloaded,
@@ -20,7 +20,7 @@ from artifact_sync.events import (
     Retrying,
     RunCompleted,
 )
-from artifact_sync.model import (
+from artifact_sync.domain.model import (
     ArtifactKey,
     Failure,
     Mirrored,
@@ -29,7 +29,7 @@ from artifact_sync.model import (
     RunKey,
     Strength,
 )
-from artifact_sync.report import Report
+from artifact_sync.domain.report import Report
 from artifact_sync.web.exposition import render, snapshot
 from artifact_sync.web.metrics import Gauges, Labels, Metrics, Outcome
 

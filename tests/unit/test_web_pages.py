@@ -12,8 +12,8 @@ import structlog
 from fake_desk import wait_for
 from web_trial import HOOK, FakeClock, FakeDesk, Trial, request, run_complete, signed, web
 
-from artifact_sync.errors import DiskError, UsageError
-from artifact_sync.settings import WebSettings
+from artifact_sync.domain.errors import DiskError, UsageError
+from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application
 from artifact_sync.web.front import Front, Limits, opened
 from artifact_sync.web.metrics import Metrics
@@ -375,7 +375,7 @@ def test_without_the_extra_the_word_says_what_to_install() -> None:
     program = """
 import asyncio, sys
 sys.modules[sys.argv[1]] = None
-from artifact_sync.errors import DiskError, UsageError
+from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.web.front import opened
 async def main():
     async with opened(None):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from web_trial import FakeClock
 
-from artifact_sync.errors import ConfigError
-from artifact_sync.settings import WebSettings
+from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.secrets import Known, Secrets, read_secrets
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync.errors import GarbledAnswer
-from artifact_sync.model import ArtifactKey, CubeKey, Problem, RepoName, RunKey
+from artifact_sync.domain.errors import GarbledAnswer
+from artifact_sync.domain.model import ArtifactKey, CubeKey, Problem, RepoName, RunKey
 from artifact_sync.source.payload import Payload, Unreadable
 from artifact_sync.source.wire import (
     ErrorBody,

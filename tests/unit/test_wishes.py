@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from artifact_sync.cli.flags import Flags
 from artifact_sync.cli.wishes import wish_of
-from artifact_sync.settings import Config, RepoSettings
+from artifact_sync.domain.settings import Config, RepoSettings
 
 STAR = RepoSettings(name="acme/*")
 OWN = RepoSettings(name="acme/x", exclude=("*.iso",))

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from artifact_sync.model import Link
+from artifact_sync.domain.model import Link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.settings import Timetable
+    from artifact_sync.domain.settings import Timetable
 
 DAY = 24 * 60
 """Minutes."""

@@ -1,7 +1,7 @@
 """The seams: a Protocol for each part of the outside world, with its contract in words.
 
 Every adapter of a seam runs the same contract suite in ``tests/contracts``. What an adapter raises
-is from ``artifact_sync.errors``; a library's own exceptions never pass a seam.
+is from ``artifact_sync.domain.errors``; a library's own exceptions never pass a seam.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from artifact_sync.errors import ArtifactSyncError
-    from artifact_sync.model import (
+    from artifact_sync.domain.errors import ArtifactSyncError
+    from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactRow,
         Failure,
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         Totals,
         Validator,
     )
-    from artifact_sync.report import Report
+    from artifact_sync.domain.report import Report
 
 
 class Clock(Protocol):

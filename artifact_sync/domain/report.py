@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from artifact_sync.errors import ExitCode, Reason, exit_code
-from artifact_sync.model import Failure, State
+from artifact_sync.domain.errors import ExitCode, Reason, exit_code
+from artifact_sync.domain.model import Failure, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from artifact_sync.model import ArtifactRow, RunRow
+    from artifact_sync.domain.model import ArtifactRow, RunRow
 
 
 class Report(Struct):

@@ -12,7 +12,7 @@ import msgspec
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from artifact_sync.model import Totals
+    from artifact_sync.domain.model import Totals
 
 
 class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from artifact_sync.model import ArtifactKey, Failure, Mirrored, Plan, RepoName, RunKey
-from artifact_sync.report import Report
+from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, Plan, RepoName, RunKey
+from artifact_sync.domain.report import Report
 
 
 class RepoBegan(Struct, frozen=True):

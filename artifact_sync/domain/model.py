@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple, NewType
 import msgspec
 from msgspec import Struct
 
-from artifact_sync.discreet import Discreet
-from artifact_sync.errors import Reason
+from artifact_sync.domain.discreet import Discreet
+from artifact_sync.domain.errors import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from __future__ import annotations
 # ruff: noqa: TC001
 from msgspec import Struct, field
 
-from artifact_sync.model import ArtifactKey
-from artifact_sync.report import Report
-from artifact_sync.settings import RepoSettings
+from artifact_sync.domain.model import ArtifactKey
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import RepoSettings
 
 
 class Mode(Struct, frozen=True):

@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from artifact_sync.model import Validator
+from artifact_sync.domain.model import Validator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

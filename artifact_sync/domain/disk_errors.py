@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from artifact_sync.errors import DiskError, NoSpace
+from artifact_sync.domain.errors import DiskError, NoSpace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
