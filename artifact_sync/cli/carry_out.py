@@ -19,7 +19,7 @@ from artifact_sync.domain.report import Report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.request import Wish
     from artifact_sync.domain.settings import Config
 

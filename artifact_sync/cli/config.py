@@ -15,8 +15,8 @@ import click
 from artifact_sync import config
 from artifact_sync.cli.mask import visible
 from artifact_sync.cli.options import as_json, common, session, token, traced
-from artifact_sync.config.schema import json_schema
-from artifact_sync.config.show import as_toml
+from artifact_sync.config.json_schema import json_schema
+from artifact_sync.config.render import as_toml
 from artifact_sync.domain.errors import ConfigError, ExitCode, UsageError
 from artifact_sync.runtime.logs import get_logger
 

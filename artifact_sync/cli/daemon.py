@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from artifact_sync.cli.options import Session
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.daemon.supervisor import Supervisor
     from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.wiring.service import Service
@@ -96,7 +96,7 @@ async def _serve(config: Config, load: Callable[[], Config], known: Session) -> 
     from artifact_sync.wiring.service import Surroundings, service  # noqa: PLC0415 - likewise
 
     def read_token(source: SourceSettings) -> Token | None:
-        from artifact_sync.credentials import read_token  # noqa: PLC0415 - likewise
+        from artifact_sync.config.api_token import read_token  # noqa: PLC0415 - likewise
 
         found = read_token(source, os.environ)
         known.mask.add(found.value if found else None)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from artifact_sync.audit import Finding
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.settings import Config

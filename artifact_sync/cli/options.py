@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from artifact_sync.config import Loaded
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.settings import Config, SourceSettings
 
 P = ParamSpec("P")
@@ -194,7 +194,7 @@ def traced(config_file: Path | None, known: Session | None = None) -> Loaded:
 
 def token(source: SourceSettings) -> Token | None:
     """The token, if there is one; it is masked from now on."""
-    from artifact_sync.credentials import read_token  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.config.api_token import read_token  # noqa: PLC0415 - keeps --help quick
 
     found = read_token(source, os.environ)
     session().mask.add(found.value if found else None)

@@ -13,7 +13,7 @@ from artifact_sync.cli.carry_out import Manner
 from artifact_sync.cli.result import printable, summary
 from artifact_sync.cli.simulate import the_simulator
 from artifact_sync.cli.under_way import passed
-from artifact_sync.credentials import Token
+from artifact_sync.config.api_token import Token
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.request import Wish
 from artifact_sync.domain.settings import (

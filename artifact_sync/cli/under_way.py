@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator
 
     from artifact_sync.cli.carry_out import Manner
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.request import Wish
     from artifact_sync.domain.settings import Config

@@ -9,6 +9,6 @@ folder, those in an override at the working directory. The token is ``credential
 from __future__ import annotations
 
 from artifact_sync.config.load import Loaded, load, load_traced, repository
-from artifact_sync.config.place import locate, named
+from artifact_sync.config.locate import locate, named
 
 __all__ = ["Loaded", "load", "load_traced", "locate", "named", "repository"]

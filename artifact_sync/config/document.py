@@ -6,8 +6,8 @@ import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from artifact_sync.config.secret_file import read_regular
 from artifact_sync.domain.errors import ConfigError
-from artifact_sync.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

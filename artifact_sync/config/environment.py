@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from artifact_sync.config import kinds
+from artifact_sync.config import value_types
 from artifact_sync.config.keys import ALL, misplaced
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def unknown(environ: Mapping[str, str]) -> Iterator[str]:
     for variable in sorted(environ):
         exempt = variable == CONFIG or variable.startswith(_OURS_FOR_TESTS)
         if variable.startswith(PREFIX) and variable not in KNOWN and not exempt:
-            yield f"{kinds.bare(variable)}: no such override; {_hint(variable)}"
+            yield f"{value_types.bare(variable)}: no such override; {_hint(variable)}"
 
 
 def _hint(variable: str) -> str:
@@ -55,4 +55,4 @@ def _hint(variable: str) -> str:
         return "the token is read from SOURCECRAFT_TOKEN"
     if wanted.endswith(("SECRET", "SECRETS")):
         return misplaced("secret")
-    return kinds.did_you_mean(variable, KNOWN) or f"they are spelt {PREFIX}SECTION__KEY"
+    return value_types.did_you_mean(variable, KNOWN) or f"they are spelt {PREFIX}SECTION__KEY"

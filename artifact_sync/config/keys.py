@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from artifact_sync.config import kinds, limits, urls
+from artifact_sync.config import bandwidth_limit, urls, value_types
 from artifact_sync.domain import settings
 from artifact_sync.domain.model import EVENTS, FINISHED, UNFINISHED, RepoName
 from artifact_sync.runtime.units import format_duration
@@ -16,8 +16,8 @@ from artifact_sync.runtime.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.config.expand import Scope
-    from artifact_sync.config.kinds import Kind
+    from artifact_sync.config.expansion import Scope
+    from artifact_sync.config.value_types import Kind
 
 MOST_JOBS = 256
 MOST_ATTEMPTS = 100
@@ -55,7 +55,7 @@ class Section(Struct, frozen=True):
 
 def repo_name(text: str) -> str:
     """``org/repo`` or ``org/*``; ``ValueError`` for anything else."""
-    msg = f"expected ORG/REPO or ORG/*, got {kinds.shown(text)}"
+    msg = f"expected ORG/REPO or ORG/*, got {value_types.shown(text)}"
     if not text.isprintable() or "://" in text:
         raise ValueError(msg)
     try:
@@ -102,7 +102,7 @@ def _listen(text: str, _: Scope) -> str:
     try:
         return urls.listen(text)
     except ValueError as error:
-        msg = f"{error}, got {kinds.shown(text)}"
+        msg = f"{error}, got {value_types.shown(text)}"
         raise ValueError(msg) from None
 
 
@@ -119,42 +119,44 @@ def _judge_grace(_: float) -> None:
     """No time at all is fine."""
 
 
-_GLOBS = kinds.many(kinds.text(_plain))
-_INTERVAL = kinds.duration(_judge_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL)
-_TIME_ZONE = kinds.text(_time_zone)
+_GLOBS = value_types.many(value_types.text(_plain))
+_INTERVAL = value_types.duration(
+    _judge_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
+)
+_TIME_ZONE = value_types.text(_time_zone)
 
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "source": Section(
             settings.SourceSettings,
             {
-                "base_url": kinds.text(_base_url, format="uri"),
-                "token_file": kinds.path(),
-                "ca_bundle": kinds.path(),
-                "proxy": kinds.text(_proxy),
-                "rate_limit": kinds.rate(),
+                "base_url": value_types.text(_base_url, format="uri"),
+                "token_file": value_types.path(),
+                "ca_bundle": value_types.path(),
+                "proxy": value_types.text(_proxy),
+                "rate_limit": value_types.rate(),
             },
         ),
         "mirror": Section(
             settings.MirrorSettings,
             {
-                "root": kinds.path(),
-                "layout": kinds.text(_plain),
-                "min_free": kinds.size(),
-                "durability": kinds.choice(("full", "fast")),
-                "watch": kinds.choice(("off", "report", "restore")),
-                "must_be_mounted": kinds.truth(),
+                "root": value_types.path(),
+                "layout": value_types.text(_plain),
+                "min_free": value_types.size(),
+                "durability": value_types.choice(("full", "fast")),
+                "watch": value_types.choice(("off", "report", "restore")),
+                "must_be_mounted": value_types.truth(),
             },
         ),
-        "ledger": Section(settings.LedgerSettings, {"url": kinds.text(urls.ledger_url)}),
+        "ledger": Section(settings.LedgerSettings, {"url": value_types.text(urls.ledger_url)}),
         "download": Section(
             settings.DownloadSettings,
             {
-                "jobs": kinds.whole(1, MOST_JOBS),
-                "timeout": kinds.duration(),
-                "attempts": kinds.whole(1, MOST_ATTEMPTS),
-                "ranges": kinds.whole(1, MOST_RANGES),
-                "limit": limits.limit(),
+                "jobs": value_types.whole(1, MOST_JOBS),
+                "timeout": value_types.duration(),
+                "attempts": value_types.whole(1, MOST_ATTEMPTS),
+                "ranges": value_types.whole(1, MOST_RANGES),
+                "limit": bandwidth_limit.limit(),
             },
         ),
         "daemon": Section(
@@ -162,17 +164,17 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             {
                 "interval": _INTERVAL,
                 "time_zone": _TIME_ZONE,
-                "grace": kinds.duration(_judge_grace, minimum=0),
-                "lag_alert": kinds.duration(),
-                "log_format": kinds.choice(("auto", "text", "json", "journal")),
+                "grace": value_types.duration(_judge_grace, minimum=0),
+                "lag_alert": value_types.duration(),
+                "log_format": value_types.choice(("auto", "text", "json", "journal")),
             },
         ),
         "web": Section(
             settings.WebSettings,
             {
-                "listen": kinds.or_number(kinds.text(_listen), 0, urls.LAST_PORT),
-                "secret_files": kinds.many(kinds.path()),
-                "body_limit": kinds.size(LEAST_BODY, MOST_BODY),
+                "listen": value_types.or_number(value_types.text(_listen), 0, urls.LAST_PORT),
+                "secret_files": value_types.many(value_types.path()),
+                "body_limit": value_types.size(LEAST_BODY, MOST_BODY),
             },
         ),
     }
@@ -182,15 +184,15 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
 REPO = Section(
     settings.RepoSettings,
     {
-        "name": kinds.text(_repo_name),
+        "name": value_types.text(_repo_name),
         "workflows": _GLOBS,
         "include": _GLOBS,
         "exclude": _GLOBS,
-        "run_statuses": kinds.many(kinds.choice(FINISHED, _UNFINISHED)),
-        "events": kinds.many(kinds.choice(EVENTS)),
-        "since": kinds.duration(),
+        "run_statuses": value_types.many(value_types.choice(FINISHED, _UNFINISHED)),
+        "events": value_types.many(value_types.choice(EVENTS)),
+        "since": value_types.duration(),
         "interval": _INTERVAL,
-        "cron": kinds.text(_cron),
+        "cron": value_types.text(_cron),
         "time_zone": _TIME_ZONE,
     },
 )

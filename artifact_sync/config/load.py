@@ -12,17 +12,17 @@ from msgspec.structs import replace
 
 from artifact_sync.config.document import read
 from artifact_sync.config.environment import KNOWN
-from artifact_sync.config.expand import Scope
+from artifact_sync.config.expansion import Scope
 from artifact_sync.config.keys import ALL, SECTIONS
-from artifact_sync.config.kinds import shown
-from artifact_sync.config.tables import Given, Table, gather, over
+from artifact_sync.config.layers import Given, Table, gather, over
+from artifact_sync.config.value_types import shown
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import Config, RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from artifact_sync.config.tables import Written
+    from artifact_sync.config.layers import Written
 
 LayoutCheck = Callable[[str], Sequence[str]]
 """``mirror.layout.layout_problems``, handed in: this layer may not import ``mirror``."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
-    from artifact_sync.config.expand import Scope
+    from artifact_sync.config.expansion import Scope
 
 LAST_PORT = 65_535
 _LONGEST_NAME = 253

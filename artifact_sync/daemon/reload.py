@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.changes import Changes, compare, kept
+from artifact_sync.config.difference import Changes, compare, kept
 from artifact_sync.daemon.desk import ConfigState
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.runtime.logs import get_logger

@@ -24,7 +24,7 @@ from artifact_sync.wiring.store import open_store
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Clock, Ledger, Mirror

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.model import ArtifactRow, RunKey, Standing
     from artifact_sync.domain.settings import Config, RepoSettings
     from artifact_sync.ledger.statement import Connection

@@ -27,7 +27,7 @@ from artifact_sync.source.trust import trusted
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import Fetcher, Source
     from artifact_sync.domain.settings import Config

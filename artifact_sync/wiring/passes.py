@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from datetime import tzinfo
 
-    from artifact_sync.credentials import Token
+    from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.request import Wish
     from artifact_sync.domain.settings import Config, DaemonSettings

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact_sync.credentials import CREDENTIAL
+from artifact_sync.config.api_token import CREDENTIAL
 from artifact_sync.daemon.board import Board, Fan
 from artifact_sync.daemon.chronicle import Chronicle
 from artifact_sync.daemon.companions import beside, kept_up
@@ -37,7 +37,7 @@ from artifact_sync.wiring.places import root_of
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from artifact_sync.daemon.changes import Changes
+    from artifact_sync.config.difference import Changes
     from artifact_sync.daemon.supervisor import Supervisor
     from artifact_sync.domain.settings import Config
     from artifact_sync.wiring.engine import LiveEngine, ReadToken

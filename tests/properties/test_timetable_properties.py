@@ -5,7 +5,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync.config.limits import LEAST, format_limit, parse_limit
+from artifact_sync.config.bandwidth_limit import LEAST, format_limit, parse_limit
 from artifact_sync.domain.timetable import DAY, next_change, rate_at, timetable_of
 from artifact_sync.runtime.units import LARGEST
 

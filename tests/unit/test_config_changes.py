@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from artifact_sync.config import load
-from artifact_sync.daemon.changes import Change, Changes, compare, kept
+from artifact_sync.config.difference import Change, Changes, compare, kept
 from artifact_sync.domain.settings import Config, RepoSettings
 
 

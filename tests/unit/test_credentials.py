@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.credentials import read_token
+from artifact_sync.config.api_token import read_token
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import SourceSettings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from artifact_sync.regular import read_regular
+from artifact_sync.config.secret_file import read_regular
 
 
 def test_a_file_is_read_to_its_bound_with_its_mode(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_pipe_that_nobody_writes_to_is_refused_at_once(tmp_path: Path) -> None
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="the system has no /dev/fd")
 def test_what_the_shell_hands_over_may_be_a_pipe() -> None:
-    code = "import sys, pathlib; from artifact_sync.regular import read_regular as read;"
+    code = "import sys, pathlib; from artifact_sync.config.secret_file import read_regular as read;"
     code += "print(read(pathlib.Path(sys.argv[1]), 100)[0].decode())"
     command = f'{sys.executable} -c "{code}" <(sleep 0.2; echo from a pipe)'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ from artifact_sync.domain.settings import Config, DownloadSettings, MirrorSettin
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from artifact_sync.daemon.changes import Changes
+    from artifact_sync.config.difference import Changes
 
 PATH = Path("/etc/artifact-sync/config.toml")
 BEGIN = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from artifact_sync.config.keys import Section
-    from artifact_sync.config.kinds import Kind
+    from artifact_sync.config.value_types import Kind
     from artifact_sync.domain.settings import Config, RepoSettings
 
 RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifact_sync.config.environment import CONFIG
-from artifact_sync.config.expand import home
+from artifact_sync.config.expansion import home
 from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from artifact_sync.config.keys import Section
-    from artifact_sync.config.kinds import Kind
+    from artifact_sync.config.value_types import Kind
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-    from artifact_sync.config.expand import Scope
+    from artifact_sync.config.expansion import Scope
 
 N = TypeVar("N", int, float)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from artifact_sync.config.secret_file import read_regular
 from artifact_sync.domain.errors import ConfigError
-from artifact_sync.regular import read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.config import environment, kinds
+from artifact_sync.config import environment, value_types
 from artifact_sync.config.keys import ALL, SECTIONS, misplaced
 
 if TYPE_CHECKING:
@@ -88,8 +88,10 @@ def _overrides(name: str, environ: Mapping[str, str]) -> Table:
 def _unknown_tables(document: Document) -> Iterator[str]:
     for name in document.tables:
         if name not in ALL:
-            hint = misplaced(name) or kinds.did_you_mean(name, ALL) or f"known: {', '.join(ALL)}"
-            yield f"{document.place(name)}: {kinds.bare(name)}: unknown section; {hint}"
+            hint = (
+                misplaced(name) or value_types.did_you_mean(name, ALL) or f"known: {', '.join(ALL)}"
+            )
+            yield f"{document.place(name)}: {value_types.bare(name)}: unknown section; {hint}"
 
 
 def _section(document: Document, name: str, problems: list[str]) -> Table:
@@ -112,12 +114,14 @@ def _table(
     name, number = which
     place = document.place(name, number)
     if not isinstance(content, dict):
-        problems.append(f"{place}: {name}: expected a table of keys, got {kinds.shown(content)}")
+        problems.append(
+            f"{place}: {name}: expected a table of keys, got {value_types.shown(content)}"
+        )
         return {}
     known = ALL[name].keys
     for key in content:
         if key not in known:
-            label = f"{document.place(name, number, key)}: {name}.{kinds.bare(key)}"
+            label = f"{document.place(name, number, key)}: {name}.{value_types.bare(key)}"
             problems.append(f"{label}: unknown key; {_hint(key, name)}")
     if name == "repo" and "name" not in content:
         problems.append(f'{place}: repo.name: is missing; write name = "ORG/REPO"')
@@ -131,5 +135,5 @@ def _given(document: Document, which: tuple[str, int], key: str, value: object) 
 
 def _hint(key: str, section: str) -> str:
     known = ALL[section].keys
-    near = misplaced(key) or kinds.did_you_mean(key, known)
+    near = misplaced(key) or value_types.did_you_mean(key, known)
     return near or f"known in [{section}]: {', '.join(known)}"

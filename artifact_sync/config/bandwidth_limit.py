@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from artifact_sync.config.kinds import Kind, either, expected, shown
+from artifact_sync.config.value_types import Kind, either, expected, shown
 from artifact_sync.domain.timetable import TIME, format_time, parse_time, timetable_of
 from artifact_sync.runtime import units
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from artifact_sync.config.expand import Scope
+    from artifact_sync.config.expansion import Scope
     from artifact_sync.domain.settings import Timetable
 
 LEAST = 1024
