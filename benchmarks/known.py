@@ -19,8 +19,8 @@ from artifact_sync.domain.model import Horizon, Mirrored, RepoName, RunKey, Stre
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.local.own_folder import prepare
 from artifact_sync.mirror.manifest import Manifest
-from artifact_sync.mirror.own import prepare
 from artifact_sync.rules import Rules
 from artifact_sync.source.payload import Payload
 from artifact_sync.source.wire import run_of

@@ -67,7 +67,7 @@ def _asked(config: Config) -> dict[str, Any] | None:
     """What the daemon says, if there is one. That it says nothing is no reason to fail."""
     from artifact_sync.domain.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.mirror.layout import OWN  # noqa: PLC0415 - likewise
-    from artifact_sync.mirror.own import SOCKET  # noqa: PLC0415 - likewise
+    from artifact_sync.mirror.local.own_folder import SOCKET  # noqa: PLC0415 - likewise
     from artifact_sync.wiring.places import root_of  # noqa: PLC0415 - likewise
 
     own = root_of(config) / OWN

@@ -33,7 +33,7 @@ from artifact_sync.daemon.wire import (
     result_lines,
 )
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason, UsageError
-from artifact_sync.mirror.own import SOCKET
+from artifact_sync.mirror.local.own_folder import SOCKET
 from artifact_sync.reasons import reasons_of
 from artifact_sync.runtime.logs import get_logger
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.own import SOCKET
+from artifact_sync.mirror.local.own_folder import SOCKET
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.mirror.identity import ID, new_id, read_id, write_id
 from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,9 +9,9 @@ from artifact_sync.ledger import readings, tallies
 from artifact_sync.ledger.opening import open_store
 from artifact_sync.ledger.place import Terms
 from artifact_sync.ledger.readings import Scope
-from artifact_sync.mirror.identity import read_id
 from artifact_sync.mirror.layout import OWN
-from artifact_sync.mirror.own import check_mounted, prepare
+from artifact_sync.mirror.local.identity import read_id
+from artifact_sync.mirror.local.own_folder import check_mounted, prepare
 from artifact_sync.wiring.bond import bond_of
 from artifact_sync.wiring.places import check_layout, has_ledger, is_inside, ledger_url, root_of
 

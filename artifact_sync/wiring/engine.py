@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.gate import Gate
 from artifact_sync.leftovers import Leftovers
-from artifact_sync.mirror.identity import read_id
+from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.pace import Pace
 from artifact_sync.ranges import Ranges
 from artifact_sync.runtime.threads import Chores, Threads

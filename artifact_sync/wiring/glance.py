@@ -25,11 +25,11 @@ from artifact_sync.domain.request import Mode, Wish
 from artifact_sync.ledger import marks, readings, runs, tallies
 from artifact_sync.ledger.place import Terms, plain_place
 from artifact_sync.ledger.runs import Wanting
-from artifact_sync.mirror.disk import DiskMirror
-from artifact_sync.mirror.identity import read_id
 from artifact_sync.mirror.layout import OWN, Layout
-from artifact_sync.mirror.lock import MirrorLock
-from artifact_sync.mirror.own import check_mounted
+from artifact_sync.mirror.local.identity import read_id
+from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.lock import MirrorLock
+from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.presence import RECENT, missing
 from artifact_sync.rules import Rules
 from artifact_sync.source.brief import NoBriefAnswer, Service, brief_mark, goes_straight

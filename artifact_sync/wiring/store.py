@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from artifact_sync.aside import Aside
 from artifact_sync.ledger import open_ledger
-from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.layout import OWN, Layout
-from artifact_sync.mirror.lock import MirrorLock
-from artifact_sync.mirror.own import check_mounted
+from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.lock import MirrorLock
+from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
 from artifact_sync.wiring.bond import bind, check_bond

@@ -33,8 +33,8 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.ledger import open_ledger
-from artifact_sync.mirror.disk import DiskMirror
 from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.local.local_mirror import DiskMirror
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload

@@ -19,8 +19,8 @@ from publishing import publish_bytes
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.domain.model import MirrorPath
 from artifact_sync.domain.ports import Found
-from artifact_sync.mirror.disk import DiskMirror
-from artifact_sync.mirror.folders import DescriptorFolder, PathFolder
+from artifact_sync.mirror.local.folder import DescriptorFolder, PathFolder
+from artifact_sync.mirror.local.local_mirror import DiskMirror
 
 if TYPE_CHECKING:
     from artifact_sync.domain.ports import Mirror

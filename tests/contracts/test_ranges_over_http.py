@@ -18,7 +18,7 @@ from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.events import BytesArrived, Retrying
 from artifact_sync.domain.model import Artifact, ArtifactKey, Link, MirrorPath
 from artifact_sync.download import fetch
-from artifact_sync.mirror.disk import DiskMirror
+from artifact_sync.mirror.local.local_mirror import DiskMirror
 from artifact_sync.ranges import Ranges, Terms
 from artifact_sync.reception import Tools, Wanted
 from artifact_sync.runtime.threads import Offload

@@ -16,9 +16,9 @@ from publishing import publish_bytes
 
 from artifact_sync.domain.errors import DiskError, ExitCode, NoSpace
 from artifact_sync.domain.model import MirrorPath
-from artifact_sync.mirror.disk import DiskMirror
-from artifact_sync.mirror.folders import BY_DESCRIPTOR, DescriptorFolder, PathFolder
-from artifact_sync.mirror.lock import MirrorLock
+from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, DescriptorFolder, PathFolder
+from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.lock import MirrorLock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="plants POSIX's special files")
 

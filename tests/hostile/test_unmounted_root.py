@@ -15,8 +15,8 @@ from publishing import publish_bytes
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
 from artifact_sync.evidence import Claim
-from artifact_sync.mirror.disk import DiskMirror
-from artifact_sync.mirror.own import check_mounted
+from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.staging import Identity, Staged
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 import pytest
 
 from artifact_sync.domain.errors import DiskError, ExitCode, MirrorBusy
-from artifact_sync.mirror.lock import MirrorLock
+from artifact_sync.mirror.local.lock import MirrorLock
 
 HOLDER = """
 import sys
 from pathlib import Path
-from artifact_sync.mirror.lock import MirrorLock
+from artifact_sync.mirror.local.lock import MirrorLock
 with MirrorLock(Path(sys.argv[1]), "artifact-sync sync"):
     print("held", flush=True)
     sys.stdin.read()

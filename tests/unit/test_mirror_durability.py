@@ -9,8 +9,8 @@ import pytest
 from publishing import publish_bytes
 
 from artifact_sync.domain.model import MirrorPath
-from artifact_sync.mirror.disk import DiskMirror
-from artifact_sync.mirror.folders import BY_DESCRIPTOR, DescriptorFolder
+from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, DescriptorFolder
+from artifact_sync.mirror.local.local_mirror import DiskMirror
 
 pytestmark = pytest.mark.skipif(
     not BY_DESCRIPTOR or not Path("/proc/self/fd").exists(),

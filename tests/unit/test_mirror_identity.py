@@ -16,9 +16,9 @@ from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
 from artifact_sync.domain.settings import Config, LedgerSettings, MirrorSettings
 from artifact_sync.ledger import open_ledger
-from artifact_sync.mirror.identity import ID, new_id, read_id, write_id
 from artifact_sync.mirror.layout import OWN
-from artifact_sync.mirror.own import prepare
+from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
+from artifact_sync.mirror.local.own_folder import prepare
 from artifact_sync.wiring.bond import Bond
 from artifact_sync.wiring.engine import started
 from artifact_sync.wiring.places import LEDGER

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.mirror.own import check_mounted
+from artifact_sync.mirror.local.own_folder import check_mounted
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no /")
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from artifact_sync.mirror.written import Written
+from artifact_sync.mirror.local.recent_writes import Written
 
 
 def test_what_is_known_is_bounded_and_the_oldest_goes_first(tmp_path):

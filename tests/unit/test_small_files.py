@@ -13,7 +13,7 @@ from artifact_sync.domain.errors import DiskError, IntegrityFailure, NoSpace
 from artifact_sync.domain.model import ArtifactKey, MirrorPath, Strength
 from artifact_sync.gathering import SMALL, Gathering
 from artifact_sync.leftovers import Leftovers
-from artifact_sync.mirror.disk import DiskMirror
+from artifact_sync.mirror.local.local_mirror import DiskMirror
 from artifact_sync.slots import AllSlots, Hold
 from artifact_sync.small import Small, SmallFiles
 from artifact_sync.space import Space

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.disk_errors import in_the_way
-from artifact_sync.mirror.folders import sync_file
+from artifact_sync.mirror.local.folder import sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from artifact_sync.domain.ports import Chunk
-    from artifact_sync.mirror.folders import Folder
+    from artifact_sync.mirror.local.folder import Folder
 
 _BLOCK = 1 << 20
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.disk_errors import disk_errors, in_the_way
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.mirror.contents import create, reading, sync_and_close
-from artifact_sync.mirror.folders import open_folder
 from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.local.file_io import create, reading, sync_and_close
+from artifact_sync.mirror.local.folder import open_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.mirror.folders import Folder
+    from artifact_sync.mirror.local.folder import Folder
 
 ID = "id"
 _NEW = "id.new"

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Literal
 from artifact_sync.domain.disk_errors import disk_errors, is_not_offered
 from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.model import MirrorPath
-from artifact_sync.mirror.attic import Attic
-from artifact_sync.mirror.contents import (
+from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.local.batch_publish import Together
+from artifact_sync.mirror.local.displaced import Attic
+from artifact_sync.mirror.local.file_io import (
     blocks,
     create,
     digest,
@@ -27,14 +29,12 @@ from artifact_sync.mirror.contents import (
     sync_and_close,
     umask,
 )
-from artifact_sync.mirror.folders import is_folder, open_folder
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.local.folder import is_folder, open_folder
+from artifact_sync.mirror.local.own_folder import STAGING, prepare
+from artifact_sync.mirror.local.recent_writes import Written
+from artifact_sync.mirror.local.replacing import is_file, is_link, same
+from artifact_sync.mirror.local.tree import InTheWay, Tree, split
 from artifact_sync.mirror.names import shown
-from artifact_sync.mirror.own import STAGING, prepare
-from artifact_sync.mirror.replacing import is_file, is_link, same
-from artifact_sync.mirror.together import Together
-from artifact_sync.mirror.tree import InTheWay, Tree, split
-from artifact_sync.mirror.written import Written
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.ports import Chunk, Found
     from artifact_sync.domain.settings import Durability
-    from artifact_sync.mirror.folders import Folder
-    from artifact_sync.mirror.replacing import Replaceable
-    from artifact_sync.mirror.tree import Parts
+    from artifact_sync.mirror.local.folder import Folder
+    from artifact_sync.mirror.local.replacing import Replaceable
+    from artifact_sync.mirror.local.tree import Parts
 
     _Staged = tuple[Folder, str]
 

@@ -7,17 +7,17 @@ import threading
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.mirror.folders import is_folder
 from artifact_sync.mirror.layout import OWN
-from artifact_sync.mirror.own import DISPLACED
-from artifact_sync.mirror.tree import InTheWay
+from artifact_sync.mirror.local.folder import is_folder
+from artifact_sync.mirror.local.own_folder import DISPLACED
+from artifact_sync.mirror.local.tree import InTheWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from artifact_sync.mirror.folders import Folder
-    from artifact_sync.mirror.tree import Parts, Tree
+    from artifact_sync.mirror.local.folder import Folder
+    from artifact_sync.mirror.local.tree import Parts, Tree
 
 
 class Attic:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import DiskError, MirrorBusy
-from artifact_sync.mirror.own import LOCK, prepare
+from artifact_sync.mirror.local.own_folder import LOCK, prepare
 
 if TYPE_CHECKING:
     from pathlib import Path

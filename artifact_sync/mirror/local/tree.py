@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, TypeVar
 from artifact_sync.domain.disk_errors import in_the_way
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.local.way import Way
 from artifact_sync.mirror.names import fold, shown
-from artifact_sync.mirror.way import Way
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from artifact_sync.mirror.folders import Folder
+    from artifact_sync.mirror.local.folder import Folder
 
 Parts = tuple[str, ...]
 """A path's components."""

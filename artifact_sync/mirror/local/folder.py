@@ -15,7 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Protocol, Self
 
 from artifact_sync.domain.disk_errors import is_not_offered, not_a_folder
-from artifact_sync.mirror.renaming import rename_new
+from artifact_sync.mirror.local.rename import rename_new
 
 if TYPE_CHECKING:
     from pathlib import Path

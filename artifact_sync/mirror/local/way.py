@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.disk_errors import in_the_way
 
 if TYPE_CHECKING:
-    from artifact_sync.mirror.folders import Folder
+    from artifact_sync.mirror.local.folder import Folder
 
 
 class Way:

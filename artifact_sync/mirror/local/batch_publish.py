@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.mirror.contents import create, sync_and_close
-from artifact_sync.mirror.replacing import same
-from artifact_sync.mirror.tree import InTheWay, split
+from artifact_sync.mirror.local.file_io import create, sync_and_close
+from artifact_sync.mirror.local.replacing import same
+from artifact_sync.mirror.local.tree import InTheWay, split
 
 if TYPE_CHECKING:
     import os
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import MirrorPath
     from artifact_sync.domain.ports import Chunk
-    from artifact_sync.mirror.folders import Folder
-    from artifact_sync.mirror.replacing import Replaceable
-    from artifact_sync.mirror.tree import Parts, Tree
+    from artifact_sync.mirror.local.folder import Folder
+    from artifact_sync.mirror.local.replacing import Replaceable
+    from artifact_sync.mirror.local.tree import Parts, Tree
 
 
 class _Small(Struct, eq=False):

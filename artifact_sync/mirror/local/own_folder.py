@@ -12,8 +12,8 @@ from pathlib import Path
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.mirror.folders import open_folder
 from artifact_sync.mirror.layout import OWN
+from artifact_sync.mirror.local.folder import open_folder
 
 STAGING = "staging"
 DISPLACED = "displaced"

@@ -9,8 +9,8 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.contents import digest
-from artifact_sync.mirror.folders import Folder
+from artifact_sync.mirror.local.file_io import digest
+from artifact_sync.mirror.local.folder import Folder
 
 if TYPE_CHECKING:
     import os
