@@ -32,7 +32,7 @@ from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.presence import RECENT, missing
 from artifact_sync.rules import Rules
-from artifact_sync.source.brief import NoBriefAnswer, Service, brief_mark, goes_straight
+from artifact_sync.source.api.probe import NoBriefAnswer, Service, brief_mark, goes_straight
 from artifact_sync.wiring.direct import opened
 from artifact_sync.wiring.places import has_ledger, ledger_url, root_of
 

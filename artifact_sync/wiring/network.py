@@ -12,17 +12,17 @@ from msgspec import Struct
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Chores
-from artifact_sync.source.asking import Manners, Surroundings
-from artifact_sync.source.carriers import Carriers
-from artifact_sync.source.fetcher import HttpFetcher
-from artifact_sync.source.sourcecraft import SourceCraft
-from artifact_sync.source.transport import (
+from artifact_sync.source.api.question import Manners, Surroundings
+from artifact_sync.source.api.sourcecraft import SourceCraft
+from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.transport.clients import (
     TransportSettings,
     api_client,
     download_client,
     hush_http_loggers,
 )
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.transport.tls import trusted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

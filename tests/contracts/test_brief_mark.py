@@ -10,11 +10,11 @@ import pytest
 from scripted_server import FakeClock, answer, answer_json, serving
 
 from artifact_sync.domain.model import RepoName
-from artifact_sync.source.asking import Manners, Surroundings
-from artifact_sync.source.brief import NoBriefAnswer, Service, brief_mark, goes_straight
-from artifact_sync.source.sourcecraft import SourceCraft
-from artifact_sync.source.transport import TransportSettings, api_client
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.api.probe import NoBriefAnswer, Service, brief_mark, goes_straight
+from artifact_sync.source.api.question import Manners, Surroundings
+from artifact_sync.source.api.sourcecraft import SourceCraft
+from artifact_sync.source.transport.clients import TransportSettings, api_client
+from artifact_sync.source.transport.tls import trusted
 
 REPO = RepoName("org", "re%po~x")
 TOKEN = "pv1_t0psecret"

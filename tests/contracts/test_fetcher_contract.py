@@ -24,16 +24,16 @@ from artifact_sync.domain.errors import (
     Verdict,
 )
 from artifact_sync.domain.model import Link, Validator
-from artifact_sync.source.carriers import Carriers
-from artifact_sync.source.fetcher import HttpFetcher
-from artifact_sync.source.httpx_carrier import HttpxCarrier
-from artifact_sync.source.target import NotALink, parse_target, resolve
-from artifact_sync.source.transport import (
+from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.links.httpx_backend import HttpxCarrier
+from artifact_sync.source.links.link_url import NotALink, parse_target, resolve
+from artifact_sync.source.transport.clients import (
     TransportSettings,
     download_client,
     hush_http_loggers,
 )
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.transport.tls import trusted
 
 SECRET = "sig=s3cr3t"
 

@@ -23,10 +23,10 @@ from artifact_sync.ranges import Ranges, Terms
 from artifact_sync.reception import Tools, Wanted
 from artifact_sync.runtime.threads import Offload
 from artifact_sync.slots import AllSlots, Hold
-from artifact_sync.source.carriers import Carriers
-from artifact_sync.source.fetcher import HttpFetcher
-from artifact_sync.source.transport import TransportSettings, download_client
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.transport.clients import TransportSettings, download_client
+from artifact_sync.source.transport.tls import trusted
 from artifact_sync.space import Space
 
 KIB = 1 << 10

@@ -12,10 +12,10 @@ import pytest
 from scripted_server import Recorder, answer, serving, until
 
 from artifact_sync.domain.model import Link
-from artifact_sync.source.carriers import Carriers
-from artifact_sync.source.fetcher import HttpFetcher
-from artifact_sync.source.transport import TransportSettings, download_client
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.transport.clients import TransportSettings, download_client
+from artifact_sync.source.transport.tls import trusted
 
 CHILD = """
 import asyncio, os, sys
@@ -24,10 +24,10 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # where it is likeliest
 from scripted_server import Recorder, answer, serving
 from artifact_sync.domain.model import Link
-from artifact_sync.source.carriers import Carriers
-from artifact_sync.source.fetcher import HttpFetcher
-from artifact_sync.source.transport import TransportSettings, download_client
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.transport.clients import TransportSettings, download_client
+from artifact_sync.source.transport.tls import trusted
 
 async def script(_, writer):
     writer.write(answer(b"x" * 65536))

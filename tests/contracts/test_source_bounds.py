@@ -23,10 +23,10 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.asking import Manners, Surroundings
-from artifact_sync.source.sourcecraft import SourceCraft
-from artifact_sync.source.transport import TransportSettings, api_client
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.api.question import Manners, Surroundings
+from artifact_sync.source.api.sourcecraft import SourceCraft
+from artifact_sync.source.transport.clients import TransportSettings, api_client
+from artifact_sync.source.transport.tls import trusted
 
 REPO = RepoName("org", "repo")
 KEY = RunKey(REPO, "7")

@@ -26,14 +26,14 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.events import Noticed, Retrying
 from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.asking import Manners, Surroundings
-from artifact_sync.source.sourcecraft import SourceCraft
-from artifact_sync.source.transport import (
+from artifact_sync.source.api.question import Manners, Surroundings
+from artifact_sync.source.api.sourcecraft import SourceCraft
+from artifact_sync.source.transport.clients import (
     TransportSettings,
     api_client,
     hush_http_loggers,
 )
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.transport.tls import trusted
 
 TOKEN = "pv1_t0psecret"
 REPO = RepoName("org", "repo")

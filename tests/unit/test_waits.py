@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.source.waits import Waits
+from artifact_sync.source.links.timeouts import Waits
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

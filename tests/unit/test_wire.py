@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from artifact_sync.domain.errors import GarbledAnswer
 from artifact_sync.domain.model import ArtifactKey, CubeKey, Problem, RepoName, RunKey
-from artifact_sync.source.payload import Payload, Unreadable
-from artifact_sync.source.wire import (
+from artifact_sync.source.api.decode import (
     ErrorBody,
     cube_artifacts,
     error_body,
@@ -23,7 +22,8 @@ from artifact_sync.source.wire import (
     runs_page,
     word,
 )
-from artifact_sync.source.words import one_line
+from artifact_sync.source.api.json_payload import Payload, Unreadable
+from artifact_sync.source.transport.sanitize import one_line
 
 REPO = RepoName("org", "repo")
 KEY = RunKey(REPO, "7")

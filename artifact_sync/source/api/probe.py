@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 
 from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import ConfigError
-from artifact_sync.source.trust import trusted
+from artifact_sync.source.transport.tls import trusted
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from artifact_sync.domain.errors import BadResponse, Cut, Stalled
-from artifact_sync.source.words import one_line
+from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import HostUntrusted, LinkUnusable, RefusedResponse
-from artifact_sync.source.carrier import MOST_REDIRECTS, NotCarried, Redirected
-from artifact_sync.source.target import NotALink, Target, parse_target, resolve
+from artifact_sync.source.links.backend import MOST_REDIRECTS, NotCarried, Redirected
+from artifact_sync.source.links.link_url import NotALink, Target, parse_target, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import Link, Validator
     from artifact_sync.domain.ports import Opened
-    from artifact_sync.source.carriers import Carriers
+    from artifact_sync.source.links.backends import Carriers
 
 
 class HttpFetcher:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import NotFound
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.wire import sendable
+from artifact_sync.source.api.decode import sendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.ports import Clock
-    from artifact_sync.source.payload import Payload
+    from artifact_sync.source.api.json_payload import Payload
 
 Meaning = TypeVar("Meaning")
 

@@ -16,10 +16,8 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import BadAnswer, ServiceError
 from artifact_sync.domain.events import Noticed
 from artifact_sync.domain.link_expiry import link_of
-from artifact_sync.source.api import Api
-from artifact_sync.source.asking import Answer, Manners, Question, Surroundings
-from artifact_sync.source.brief import PAGE_SIZE
-from artifact_sync.source.wire import (
+from artifact_sync.source.api.client import Api
+from artifact_sync.source.api.decode import (
     Item,
     Page,
     cube_artifacts,
@@ -27,7 +25,9 @@ from artifact_sync.source.wire import (
     run_of,
     runs_page,
 )
-from artifact_sync.source.words import one_line
+from artifact_sync.source.api.probe import PAGE_SIZE
+from artifact_sync.source.api.question import Answer, Manners, Question, Surroundings
+from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence

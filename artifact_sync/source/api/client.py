@@ -15,16 +15,16 @@ from msgspec import Struct
 from artifact_sync.domain.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
 from artifact_sync.domain.events import Retrying
 from artifact_sync.runtime.backoff import delay, parse_retry_after
-from artifact_sync.source.asking import Answer, Manners, Meaning, Question, Surroundings
-from artifact_sync.source.body import Body, Broken, UnknownCoding
-from artifact_sync.source.carrier import MOST_REDIRECTS, Redirected
-from artifact_sync.source.holds import Holds
-from artifact_sync.source.payload import Unreadable
-from artifact_sync.source.refusals import HOLD_ALL, Refusal, error_of
-from artifact_sync.source.transport import origin_of
-from artifact_sync.source.trouble import TRUST_HINT, untrusted, why
-from artifact_sync.source.wire import error_body, parse
-from artifact_sync.source.words import one_line
+from artifact_sync.source.api.decode import error_body, parse
+from artifact_sync.source.api.json_payload import Unreadable
+from artifact_sync.source.api.question import Answer, Manners, Meaning, Question, Surroundings
+from artifact_sync.source.api.refusals import HOLD_ALL, Refusal, error_of
+from artifact_sync.source.api.response_body import Body, Broken, UnknownCoding
+from artifact_sync.source.api.retry_after import Holds
+from artifact_sync.source.links.backend import MOST_REDIRECTS, Redirected
+from artifact_sync.source.transport.clients import origin_of
+from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
+from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
     from datetime import datetime

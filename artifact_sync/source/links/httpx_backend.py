@@ -15,8 +15,8 @@ from artifact_sync.domain.errors import (
     LinkUnusable,
 )
 from artifact_sync.domain.ports import Opened
-from artifact_sync.source.carrier import framing
-from artifact_sync.source.trouble import (
+from artifact_sync.source.links.backend import framing
+from artifact_sync.source.transport.errors import (
     TRUST_HINT,
     cut_short,
     no_answer,
@@ -29,7 +29,7 @@ from artifact_sync.source.trouble import (
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-    from artifact_sync.source.target import Target
+    from artifact_sync.source.links.link_url import Target
 
 _TROUBLE = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
 """All that a request or a body ends in; TLS and sockets raise ``OSError`` past httpx's mapping."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 from artifact_sync.domain.events import Noticed
-from artifact_sync.source.httpx_carrier import HttpxCarrier
+from artifact_sync.source.links.httpx_backend import HttpxCarrier
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     import httpx
 
     from artifact_sync.domain.events import Observer
-    from artifact_sync.source.carrier import Carrier
-    from artifact_sync.source.rust_carrier import RustCarrier
-    from artifact_sync.source.transport import TransportSettings
-    from artifact_sync.source.trust import Trust
+    from artifact_sync.source.links.backend import Carrier
+    from artifact_sync.source.links.reqwest_backend import RustCarrier
+    from artifact_sync.source.transport.clients import TransportSettings
+    from artifact_sync.source.transport.tls import Trust
 
 
 _SLOWER = (
@@ -73,7 +73,7 @@ class Carriers:
 
     def _made_fast(self) -> RustCarrier | None:
         try:
-            from artifact_sync.source.rust_carrier import RustCarrier  # noqa: PLC0415 - no wheel
+            from artifact_sync.source.links.reqwest_backend import RustCarrier  # noqa: PLC0415 - no wheel
         except ImportError:
             return None
         try:

@@ -21,8 +21,14 @@ from artifact_sync.domain.errors import (
     HostUnreachable,
     HostUntrusted,
 )
-from artifact_sync.source.carrier import NotCarried
-from artifact_sync.source.trouble import TRUST_HINT, cut_short, no_answer, no_byte, not_http
+from artifact_sync.source.links.backend import NotCarried
+from artifact_sync.source.transport.errors import (
+    TRUST_HINT,
+    cut_short,
+    no_answer,
+    no_byte,
+    not_http,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

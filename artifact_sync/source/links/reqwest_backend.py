@@ -27,10 +27,10 @@ from pyreqwest.http import Url
 from artifact_sync.domain.errors import BadResponse
 from artifact_sync.domain.http_headers import content_length
 from artifact_sync.domain.ports import Opened
-from artifact_sync.source.carrier import REDIRECTS, NotCarried, Redirected, framing
-from artifact_sync.source.rust_trouble import before_headers, within_body
-from artifact_sync.source.trouble import no_answer, no_byte
-from artifact_sync.source.waits import Waits
+from artifact_sync.source.links.backend import REDIRECTS, NotCarried, Redirected, framing
+from artifact_sync.source.links.reqwest_errors import before_headers, within_body
+from artifact_sync.source.links.timeouts import Waits
+from artifact_sync.source.transport.errors import no_answer, no_byte
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,9 +41,9 @@ if TYPE_CHECKING:
     from pyreqwest.response import Response, ResponseBodyReader
 
     from artifact_sync.domain.ports import Chunk
-    from artifact_sync.source.target import Target
-    from artifact_sync.source.transport import TransportSettings
-    from artifact_sync.source.trust import Trust
+    from artifact_sync.source.links.link_url import Target
+    from artifact_sync.source.transport.clients import TransportSettings
+    from artifact_sync.source.transport.tls import Trust
 
 _KEEP_IDLE = timedelta(seconds=30)
 _AHEAD = 0

@@ -15,8 +15,8 @@ from msgspec import Struct, field
 
 from artifact_sync.domain.errors import GarbledAnswer
 from artifact_sync.domain.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
-from artifact_sync.source.payload import Payload, Unreadable
-from artifact_sync.source.words import one_line
+from artifact_sync.source.api.json_payload import Payload, Unreadable
+from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from artifact_sync.domain.ports import Framing, Opened
-    from artifact_sync.source.target import Target
+    from artifact_sync.source.links.link_url import Target
 
 MOST_REDIRECTS = 5
 

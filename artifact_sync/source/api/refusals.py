@@ -13,8 +13,8 @@ from artifact_sync.domain.errors import (
     ServiceError,
     Unreachable,
 )
-from artifact_sync.source.wire import ErrorBody
-from artifact_sync.source.words import one_line
+from artifact_sync.source.api.decode import ErrorBody
+from artifact_sync.source.transport.sanitize import one_line
 
 _COME_AGAIN = frozenset({408, 425, 429})
 """Client errors that time cures (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""

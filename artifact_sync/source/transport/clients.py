@@ -14,7 +14,7 @@ import httpx
 
 from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import ConfigError
-from artifact_sync.source.carrier import Redirected
+from artifact_sync.source.links.backend import Redirected
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from urllib.parse import urljoin
 import httpx
 
 from artifact_sync.domain.discreet import Discreet
-from artifact_sync.source.words import one_line
+from artifact_sync.source.transport.sanitize import one_line
 
 _PARTS = re.compile(
     r"(?P<scheme>https?)://(?P<authority>[^/?#\\\s]*)(?P<target>(?:[/?][^#]*)?)(?:#.*)?",

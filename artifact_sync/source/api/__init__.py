@@ -1,0 +1,1 @@
+"""SourceCraft's REST API as ``ports.Source``."""

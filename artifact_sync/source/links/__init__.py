@@ -1,0 +1,1 @@
+"""Temporary links as ``ports.Fetcher``."""

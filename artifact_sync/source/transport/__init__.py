@@ -1,0 +1,1 @@
+"""HTTP clients, TLS, redirects, and words for network errors."""
