@@ -15,22 +15,22 @@ from msgspec import Struct, field
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError, Interrupted, Reason
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import Action, Failure, State
-from artifact_sync.download import fetch, forget
-from artifact_sync.reception import Wanted
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.sidecar import sidecar_claim, sidecar_of
-from artifact_sync.slots import Hold
+from artifact_sync.transfer.checksum_file import sidecar_claim, sidecar_of
+from artifact_sync.transfer.download import fetch, forget
+from artifact_sync.transfer.receive import Wanted
+from artifact_sync.transfer.slots import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Mirrored, Plan, Step
     from artifact_sync.domain.ports import Ledger
-    from artifact_sync.download import Fetched
-    from artifact_sync.evidence import Claim
     from artifact_sync.gate import Gate
-    from artifact_sync.reception import Tools
-    from artifact_sync.slots import Slots
+    from artifact_sync.transfer.download import Fetched
+    from artifact_sync.transfer.evidence import Claim
+    from artifact_sync.transfer.receive import Tools
+    from artifact_sync.transfer.slots import Slots
 
 _log = get_logger(__name__)
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.gate import Gate
-from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.local.identity import read_id
-from artifact_sync.pace import Pace
-from artifact_sync.ranges import Ranges
 from artifact_sync.runtime.threads import Chores, Threads
-from artifact_sync.slots import AllSlots, Share
-from artifact_sync.staging import sweep
 from artifact_sync.sync import Pass
+from artifact_sync.transfer.bandwidth import Pace
+from artifact_sync.transfer.leftovers import Leftovers
+from artifact_sync.transfer.parallel import Ranges
+from artifact_sync.transfer.slots import AllSlots, Share
+from artifact_sync.transfer.staging import sweep
 from artifact_sync.wiring.network import connected
 from artifact_sync.wiring.passes import Room, parts_of, zone_of
 from artifact_sync.wiring.store import open_store

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import Fetcher, Source
     from artifact_sync.domain.settings import Config
-    from artifact_sync.pace import Pace
+    from artifact_sync.transfer.bandwidth import Pace
 
 
 class Network(Struct, frozen=True):

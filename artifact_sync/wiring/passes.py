@@ -17,17 +17,17 @@ from msgspec import Struct, field
 from artifact_sync.domain.model import RepoName
 from artifact_sync.fetching import Works
 from artifact_sync.gate import Gate
-from artifact_sync.leftovers import Leftovers
-from artifact_sync.links import Links
-from artifact_sync.pace import Pace
-from artifact_sync.ranges import Ranges
-from artifact_sync.reception import Tools
 from artifact_sync.runtime.batching import Batches
-from artifact_sync.slots import AllSlots
-from artifact_sync.small import SmallFiles
-from artifact_sync.space import Space
-from artifact_sync.staging import sweep
 from artifact_sync.sync import Parts, Pass, Tally
+from artifact_sync.transfer.bandwidth import Pace
+from artifact_sync.transfer.disk_space import Space
+from artifact_sync.transfer.leftovers import Leftovers
+from artifact_sync.transfer.links import Links
+from artifact_sync.transfer.parallel import Ranges
+from artifact_sync.transfer.receive import Tools
+from artifact_sync.transfer.slots import AllSlots
+from artifact_sync.transfer.small_files import SmallFiles
+from artifact_sync.transfer.staging import sweep
 from artifact_sync.wiring.network import connected
 from artifact_sync.wiring.store import open_store
 
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.request import Wish
     from artifact_sync.domain.settings import Config, DaemonSettings
-    from artifact_sync.slots import Slots
-    from artifact_sync.small import Published, Small
+    from artifact_sync.transfer.slots import Slots
+    from artifact_sync.transfer.small_files import Published, Small
     from artifact_sync.wiring.network import Network
     from artifact_sync.wiring.store import Store
 

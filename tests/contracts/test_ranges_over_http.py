@@ -17,17 +17,17 @@ from scripted_server import FakeClock, Recorder, answer, serving, until
 from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.events import BytesArrived, Retrying
 from artifact_sync.domain.model import Artifact, ArtifactKey, Link, MirrorPath
-from artifact_sync.download import fetch
 from artifact_sync.mirror.local.local_mirror import DiskMirror
-from artifact_sync.ranges import Ranges, Terms
-from artifact_sync.reception import Tools, Wanted
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.slots import AllSlots, Hold
 from artifact_sync.source.links.backends import Carriers
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
-from artifact_sync.space import Space
+from artifact_sync.transfer.disk_space import Space
+from artifact_sync.transfer.download import fetch
+from artifact_sync.transfer.parallel import Ranges, Terms
+from artifact_sync.transfer.receive import Tools, Wanted
+from artifact_sync.transfer.slots import AllSlots, Hold
 
 KIB = 1 << 10
 SIZE = 2048 * KIB

@@ -14,10 +14,10 @@ from publishing import publish_bytes
 
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
-from artifact_sync.evidence import Claim
 from artifact_sync.mirror.local.local_mirror import DiskMirror
 from artifact_sync.mirror.local.own_folder import check_mounted
-from artifact_sync.staging import Identity, Staged
+from artifact_sync.transfer.evidence import Claim
+from artifact_sync.transfer.staging import Identity, Staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.model import Strength
-from artifact_sync.errorpage import failure_of_status, store_error
-from artifact_sync.evidence import (
+from artifact_sync.transfer.error_page import failure_of_status, store_error
+from artifact_sync.transfer.evidence import (
     Claim,
     Hashes,
     claims,

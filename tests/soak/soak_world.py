@@ -12,7 +12,7 @@ import msgspec
 from artifact_sync.domain.model import FINISHED, RepoName
 from artifact_sync.simulator import Api, Artifact, Cube, Files, Repo, Run, Scenario
 from artifact_sync.simulator.content import Content, chunks
-from artifact_sync.staging import name_of
+from artifact_sync.transfer.staging import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from artifact_sync.answer import accept, accept_part
 from artifact_sync.domain.errors import BadResponse, RangeMismatch
 from artifact_sync.domain.model import Validator
 from artifact_sync.domain.ports import Framing, Opened
-from artifact_sync.staging import Identity
+from artifact_sync.transfer.response import accept, accept_part
+from artifact_sync.transfer.staging import Identity
 
 STAGED = Identity(Validator('"e"'), 100, host="h")
 NOTHING: Any = None

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from anywhere import Anywhere
 
-from artifact_sync.aside import Arrivals, Aside
 from artifact_sync.domain.errors import Cut, NoSpace
 from artifact_sync.runtime.threads import Offload, Threads
+from artifact_sync.transfer.reader_thread import Arrivals, Aside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

@@ -16,7 +16,7 @@ from artifact_sync.domain.errors import (
     Throttled,
     Verdict,
 )
-from artifact_sync.errorpage import (
+from artifact_sync.transfer.error_page import (
     failure_of_status,
     failure_of_store_error,
     store_error,

@@ -10,7 +10,14 @@ import pytest
 
 from artifact_sync.domain.errors import ExitCode, IntegrityFailure
 from artifact_sync.domain.model import Strength
-from artifact_sync.evidence import Claim, Hashes, claims, claims_from_json, claims_to_json, judge
+from artifact_sync.transfer.evidence import (
+    Claim,
+    Hashes,
+    claims,
+    claims_from_json,
+    claims_to_json,
+    judge,
+)
 
 DATA = b"123456789"
 CRC32 = 0xCBF43926  # the check values of the CRC catalogue

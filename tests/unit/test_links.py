@@ -10,7 +10,7 @@ import pytest
 
 from artifact_sync.domain.errors import LinkUnusable, Unreachable
 from artifact_sync.domain.model import ArtifactKey, Link, RunKey
-from artifact_sync.links import Links
+from artifact_sync.transfer.links import Links
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Coroutine, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from artifact_sync.pace import Pace
+from artifact_sync.transfer.bandwidth import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

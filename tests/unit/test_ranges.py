@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from artifact_sync.answer import Body
 from artifact_sync.domain.errors import (
     Cut,
     DownloadError,
@@ -24,10 +23,11 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import ArtifactKey, Link, Validator
 from artifact_sync.domain.ports import Opened
-from artifact_sync.parts import Way
-from artifact_sync.ranges import Ranges, Terms, Wide, worth_it
-from artifact_sync.slots import AllSlots, Hold
-from artifact_sync.staging import Identity
+from artifact_sync.transfer.parallel import Ranges, Terms, Wide, worth_it
+from artifact_sync.transfer.response import Body
+from artifact_sync.transfer.segments import Way
+from artifact_sync.transfer.slots import AllSlots, Hold
+from artifact_sync.transfer.staging import Identity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from anywhere import Anywhere
 
-from artifact_sync.answer import Body
-from artifact_sync.aside import Aside, Course
 from artifact_sync.domain.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Validator
-from artifact_sync.gathering import Gathering
-from artifact_sync.reception import Reception, Tools, Wanted
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.space import Space
-from artifact_sync.staging import Identity, Staged
+from artifact_sync.transfer.disk_space import Space
+from artifact_sync.transfer.memory_budget import Gathering
+from artifact_sync.transfer.reader_thread import Aside, Course
+from artifact_sync.transfer.receive import Reception, Tools, Wanted
+from artifact_sync.transfer.response import Body
+from artifact_sync.transfer.staging import Identity, Staged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

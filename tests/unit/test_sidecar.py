@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 from artifact_sync.domain.model import ArtifactKey
-from artifact_sync.evidence import Claim, sidecar_claim, sidecar_of
+from artifact_sync.transfer.evidence import Claim, sidecar_claim, sidecar_of
 
 SHA = hashlib.sha256(b"content").digest()
 HEX = SHA.hex()

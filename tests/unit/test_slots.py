@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from artifact_sync.slots import AllSlots, Hold, Share
+from artifact_sync.transfer.slots import AllSlots, Hold, Share
 
 
 async def _settle() -> None:

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.checksums import Claim
 from artifact_sync.domain.errors import DiskError, IntegrityFailure, NoSpace
 from artifact_sync.domain.model import ArtifactKey, MirrorPath, Strength
-from artifact_sync.gathering import SMALL, Gathering
-from artifact_sync.leftovers import Leftovers
 from artifact_sync.mirror.local.local_mirror import DiskMirror
-from artifact_sync.slots import AllSlots, Hold
-from artifact_sync.small import Small, SmallFiles
-from artifact_sync.space import Space
-from artifact_sync.staging import Identity, Staged
+from artifact_sync.transfer.checksums import Claim
+from artifact_sync.transfer.disk_space import Space
+from artifact_sync.transfer.leftovers import Leftovers
+from artifact_sync.transfer.memory_budget import SMALL, Gathering
+from artifact_sync.transfer.slots import AllSlots, Hold
+from artifact_sync.transfer.small_files import Small, SmallFiles
+from artifact_sync.transfer.staging import Identity, Staged
 
 if TYPE_CHECKING:
     from pathlib import Path

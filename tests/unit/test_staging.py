@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from artifact_sync.domain.model import ArtifactKey, Strength, Validator
-from artifact_sync.evidence import claims
-from artifact_sync.staging import Identity, Staged, sweep
+from artifact_sync.transfer.evidence import claims
+from artifact_sync.transfer.staging import Identity, Staged, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from artifact_sync.answer import OK, PARTIAL, accept_part, same_file
 from artifact_sync.domain.errors import Cut, DownloadError, RangeMismatch, ServiceError, Verdict
-from artifact_sync.refusal import refusal
+from artifact_sync.transfer.refusal import refusal
+from artifact_sync.transfer.response import OK, PARTIAL, accept_part, same_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from artifact_sync.domain.model import ArtifactKey, Link
     from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Opened
-    from artifact_sync.links import Links
-    from artifact_sync.slots import Hold
-    from artifact_sync.staging import Identity
+    from artifact_sync.transfer.links import Links
+    from artifact_sync.transfer.slots import Hold
+    from artifact_sync.transfer.staging import Identity
 
 
 class Way(Struct, frozen=True):

@@ -24,7 +24,7 @@ import msgspec
 from msgspec import Struct, field
 
 from artifact_sync.domain.model import Strength, Validator
-from artifact_sync.evidence import Claim, Hashes, claims_from_json, claims_to_json
+from artifact_sync.transfer.evidence import Claim, Hashes, claims_from_json, claims_to_json
 
 if TYPE_CHECKING:
     from pathlib import Path

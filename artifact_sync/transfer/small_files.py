@@ -9,17 +9,17 @@ from msgspec import Struct
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.evidence import Hashes, judge
-from artifact_sync.staging import Vouched
+from artifact_sync.transfer.evidence import Hashes, judge
+from artifact_sync.transfer.staging import Vouched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from artifact_sync.domain.model import MirrorPath, Strength
     from artifact_sync.domain.ports import Chunk, Mirror
-    from artifact_sync.evidence import Claim
-    from artifact_sync.space import Space
-    from artifact_sync.staging import Identity, Staged
+    from artifact_sync.transfer.disk_space import Space
+    from artifact_sync.transfer.evidence import Claim
+    from artifact_sync.transfer.staging import Identity, Staged
 
 Published = tuple[Vouched, str | None]
 """What vouches for a file that is in its place now, and where a stranger in the way has moved."""

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import DownloadError
-from artifact_sync.errorpage import failure_of_status
 from artifact_sync.runtime.backoff import parse_retry_after
+from artifact_sync.transfer.error_page import failure_of_status
 
 if TYPE_CHECKING:
     from datetime import datetime

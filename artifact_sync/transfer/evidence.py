@@ -10,11 +10,11 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
-from artifact_sync.checksums import ALGORITHMS, Claim, Hashes
 from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.http_headers import ContentRange, content_length, content_range, validator
 from artifact_sync.domain.model import Strength
-from artifact_sync.sidecar import sidecar_claim, sidecar_of
+from artifact_sync.transfer.checksum_file import sidecar_claim, sidecar_of
+from artifact_sync.transfer.checksums import ALGORITHMS, Claim, Hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,12 +12,12 @@ from msgspec import Struct
 
 from artifact_sync.domain.errors import BadResponse, RangeMismatch
 from artifact_sync.domain.http_headers import content_length, content_range, validator
-from artifact_sync.evidence import claims
-from artifact_sync.staging import Identity
+from artifact_sync.transfer.evidence import claims
+from artifact_sync.transfer.staging import Identity
 
 if TYPE_CHECKING:
-    from artifact_sync.checksums import Claim
     from artifact_sync.domain.ports import Opened
+    from artifact_sync.transfer.checksums import Claim
 
 OK = 200
 PARTIAL = 206

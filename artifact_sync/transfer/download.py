@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.answer import OK, PARTIAL, accept
-from artifact_sync.aside import Course
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import DownloadError, IntegrityFailure, RangeMismatch, Verdict
 from artifact_sync.domain.events import DownloadBegan, Retrying
 from artifact_sync.domain.model import Mirrored
-from artifact_sync.parts import Way
-from artifact_sync.ranges import Wide
-from artifact_sync.reception import Reception, Tools, Wanted, publish_staged
-from artifact_sync.refusal import refusal
 from artifact_sync.runtime.backoff import RetryPolicy, delay
-from artifact_sync.staging import Identity, Staged, Vouched
+from artifact_sync.transfer.parallel import Wide
+from artifact_sync.transfer.reader_thread import Course
+from artifact_sync.transfer.receive import Reception, Tools, Wanted, publish_staged
+from artifact_sync.transfer.refusal import refusal
+from artifact_sync.transfer.response import OK, PARTIAL, accept
+from artifact_sync.transfer.segments import Way
+from artifact_sync.transfer.staging import Identity, Staged, Vouched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from random import Random
 
-    from artifact_sync.answer import Body
     from artifact_sync.domain.model import Link
     from artifact_sync.domain.ports import Chunk, Opened
-    from artifact_sync.slots import Hold
+    from artifact_sync.transfer.response import Body
+    from artifact_sync.transfer.slots import Hold
 
 _PROGRESS = 1 << 20
 """Bytes by which a try must get further than any before it to earn a new budget of tries."""

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.answer import PARTIAL
 from artifact_sync.domain.errors import Cut
-from artifact_sync.parts import Parts, Span
+from artifact_sync.transfer.response import PARTIAL
+from artifact_sync.transfer.segments import Parts, Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-    from artifact_sync.answer import Body
     from artifact_sync.domain.ports import Chunk, Opened
-    from artifact_sync.parts import Way
+    from artifact_sync.transfer.response import Body
+    from artifact_sync.transfer.segments import Way
 
 _MIB = 1 << 20
 

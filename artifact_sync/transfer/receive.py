@@ -12,35 +12,35 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from artifact_sync.aside import Arrivals
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import Cut, DiskError, DownloadError, RangeMismatch
 from artifact_sync.domain.events import BytesArrived
-from artifact_sync.errorpage import failure_of_store_error, store_error
-from artifact_sync.gathering import SMALL, Gathering
-from artifact_sync.leftovers import Leftovers
-from artifact_sync.ranges import Ranges
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.small import Small, judged
+from artifact_sync.transfer.error_page import failure_of_store_error, store_error
+from artifact_sync.transfer.leftovers import Leftovers
+from artifact_sync.transfer.memory_budget import SMALL, Gathering
+from artifact_sync.transfer.parallel import Ranges
+from artifact_sync.transfer.reader_thread import Arrivals
+from artifact_sync.transfer.small_files import Small, judged
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from artifact_sync.answer import Body
-    from artifact_sync.aside import Aside, Course
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Artifact, MirrorPath
     from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Mirror
-    from artifact_sync.evidence import Claim
-    from artifact_sync.links import Links
-    from artifact_sync.pace import Pace
     from artifact_sync.runtime.batching import Batches
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.small import Published
-    from artifact_sync.space import Space
-    from artifact_sync.staging import Staged
+    from artifact_sync.transfer.bandwidth import Pace
+    from artifact_sync.transfer.disk_space import Space
+    from artifact_sync.transfer.evidence import Claim
+    from artifact_sync.transfer.links import Links
+    from artifact_sync.transfer.reader_thread import Aside, Course
+    from artifact_sync.transfer.response import Body
+    from artifact_sync.transfer.small_files import Published
+    from artifact_sync.transfer.staging import Staged
 
 _WORTH_A_THREAD = 2 << 20
 """Bytes that must be left of a body to be read aside."""
