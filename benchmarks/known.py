@@ -21,9 +21,9 @@ from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.own_folder import prepare
 from artifact_sync.mirror.manifest import Manifest
-from artifact_sync.rules import Rules
 from artifact_sync.source.api.decode import run_of
 from artifact_sync.source.api.json_payload import Payload
+from artifact_sync.sync.rules import Rules
 from benchmarks.catalog import ORG, PAGE, publish, run_answer
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from artifact_sync.domain.errors import Interrupted, MirrorBusy
 from artifact_sync.domain.events import RunPlanned
 from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
-from artifact_sync.reasons import reasons_of
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.failures import reasons_of
 from artifact_sync.wiring.passes import opened
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ from artifact_sync.daemon.wire import (
 )
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason, UsageError
 from artifact_sync.mirror.local.own_folder import SOCKET
-from artifact_sync.reasons import reasons_of
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.failures import reasons_of
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter, Task

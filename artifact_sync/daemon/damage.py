@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from artifact_sync.audit import Condition
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.names import fold
+from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

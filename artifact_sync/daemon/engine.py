@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Clock, Ledger, Mirror
     from artifact_sync.domain.request import Wish
     from artifact_sync.domain.settings import Config
-    from artifact_sync.gate import Gate
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.sync import Pass
+    from artifact_sync.sync.drain import Gate
+    from artifact_sync.sync.sync_pass import Pass
 
 
 class Engine(Protocol):

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from artifact_sync.audit import Auditor
 from artifact_sync.daemon.companions import first_of
 from artifact_sync.daemon.desk import WatchState
 from artifact_sync.daemon.judge import WatchParts
@@ -15,15 +14,16 @@ from artifact_sync.daemon.watch import MirrorWatch
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import Why
+from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from artifact_sync.audit import Finding
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.service import Daemon
     from artifact_sync.domain.model import MirrorPath, RepoName
+    from artifact_sync.sync.verify import Finding
 
 _log = get_logger(__name__)
 

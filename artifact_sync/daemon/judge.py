@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from artifact_sync.audit import Condition, Finding, compared
 from artifact_sync.daemon.damage import Touched, glance, respelled
 from artifact_sync.daemon.sight import real
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName, State
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.verify import Condition, Finding, compared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from artifact_sync.audit import Auditor
     from artifact_sync.domain.model import ArtifactRow, MirrorPath, RunKey
     from artifact_sync.domain.ports import Clock, Found
+    from artifact_sync.sync.verify import Auditor
 
 _log = get_logger(__name__)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.request import Wish
-    from artifact_sync.sync import Pass
+    from artifact_sync.sync.sync_pass import Pass
 
 
 @dataclass(slots=True)

@@ -21,9 +21,9 @@ from artifact_sync.daemon.verdict import finished, record, verdict_of
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
-from artifact_sync.rules import Rules
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
+from artifact_sync.sync.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import DiskError, MirrorGone
-from artifact_sync.gate import Gate
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.runtime.threads import Chores, Threads
-from artifact_sync.sync import Pass
+from artifact_sync.sync.drain import Gate
+from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import Pace
 from artifact_sync.transfer.leftovers import Leftovers
 from artifact_sync.transfer.parallel import Ranges

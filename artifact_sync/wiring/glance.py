@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.discover import reaches_back
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report, report_of
@@ -30,9 +29,10 @@ from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.local_mirror import DiskMirror
 from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import check_mounted
-from artifact_sync.presence import RECENT, missing
-from artifact_sync.rules import Rules
 from artifact_sync.source.api.probe import NoBriefAnswer, Service, brief_mark, goes_straight
+from artifact_sync.sync.discover import reaches_back
+from artifact_sync.sync.presence import RECENT, missing
+from artifact_sync.sync.rules import Rules
 from artifact_sync.wiring.direct import opened
 from artifact_sync.wiring.places import has_ledger, ledger_url, root_of
 

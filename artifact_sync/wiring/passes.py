@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from artifact_sync.domain.model import RepoName
-from artifact_sync.fetching import Works
-from artifact_sync.gate import Gate
 from artifact_sync.runtime.batching import Batches
-from artifact_sync.sync import Parts, Pass, Tally
+from artifact_sync.sync.downloads import Works
+from artifact_sync.sync.drain import Gate
+from artifact_sync.sync.sync_pass import Parts, Pass, Tally
 from artifact_sync.transfer.bandwidth import Pace
 from artifact_sync.transfer.disk_space import Space
 from artifact_sync.transfer.leftovers import Leftovers

@@ -23,9 +23,9 @@ from artifact_sync.wiring.places import check_layout, has_ledger, is_inside, led
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from artifact_sync.audit import Auditor
     from artifact_sync.domain.ports import Clock, Ledger
     from artifact_sync.domain.settings import Config
+    from artifact_sync.sync.verify import Auditor
 
 _THREADS_BESIDE = 2
 """Threads for everything that is not a download."""
@@ -51,7 +51,7 @@ class Store(Struct, frozen=True):
     @property
     def auditor(self) -> Auditor:
         """Who looks the mirror through."""
-        from artifact_sync.audit import Auditor  # noqa: PLC0415 - a pass needs none
+        from artifact_sync.sync.verify import Auditor  # noqa: PLC0415 - a pass needs none
 
         return Auditor(self.mirror, self.ledger, self.layout, self.offload)
 

@@ -18,7 +18,6 @@ import pytest
 from publishing import publish_bytes
 from structlog.testing import capture_logs
 
-from artifact_sync.audit import Auditor, Condition
 from artifact_sync.daemon.judge import WatchParts
 from artifact_sync.daemon.sight import SystemSight
 from artifact_sync.daemon.watch import MirrorWatch
@@ -38,6 +37,7 @@ from artifact_sync.mirror.local.local_mirror import DiskMirror
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload
+from artifact_sync.sync.verify import Auditor, Condition
 
 if TYPE_CHECKING:
     from collections.abc import Callable

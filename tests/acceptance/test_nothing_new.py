@@ -280,7 +280,7 @@ def test_an_ordinary_pass_imports_nothing_that_it_has_no_use_for(
 ) -> None:
     first = Pass(user, running, "-q")
     unused = {"alembic", "crc32c", "cronsim", "importlib.metadata", "pygments", "rich"}
-    unused |= {"artifact_sync.audit", "sqlalchemy", "tqdm", "zoneinfo"}
+    unused |= {"artifact_sync.sync.verify", "sqlalchemy", "tqdm", "zoneinfo"}
     assert not first.imported & unused
     done = user.sync(WEBSITE, "-q", PYTHONPROFILEIMPORTTIME="1")
     assert done.code == 0

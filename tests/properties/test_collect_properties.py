@@ -7,10 +7,10 @@ from functools import cache
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync.collect import collect
 from artifact_sync.domain.model import Artifact, CubeKey, RepoName, Run, RunKey
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
-from artifact_sync.rules import Rules
+from artifact_sync.sync.collect import collect
+from artifact_sync.sync.rules import Rules
 
 RUN = RunKey(RepoName("org", "repo"), "7")
 STATUSES = ("success", "registered", "failed", "missing", "AS_SUCCESS", "")

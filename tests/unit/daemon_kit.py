@@ -14,9 +14,9 @@ from artifact_sync.daemon.service import Daemon
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
-from artifact_sync.gate import Gate
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.schedule import Agenda
+from artifact_sync.sync.drain import Gate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from artifact_sync.collect import Collected, collect
 from artifact_sync.domain.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
-from artifact_sync.rules import Rules
+from artifact_sync.sync.collect import Collected, collect
+from artifact_sync.sync.rules import Rules
 
 RUN = RunKey(RepoName("org", "repo"), "7")
 

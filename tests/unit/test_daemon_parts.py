@@ -22,8 +22,8 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import Calm, Mode, Wish
 from artifact_sync.domain.settings import RepoSettings
-from artifact_sync.gate import Gate
 from artifact_sync.schedule import Verdict
+from artifact_sync.sync.drain import Gate
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 STAR = RepoName("acme", "*")

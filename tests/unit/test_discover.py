@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from artifact_sync.discover import Reading
 from artifact_sync.domain.model import Horizon, RepoName, Run, RunKey
+from artifact_sync.sync.discover import Reading
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 REPO = RepoName("org", "repo")

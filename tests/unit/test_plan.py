@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync import plan as planning
-from artifact_sync.collect import Collected
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
     Action,
@@ -25,6 +23,8 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.mirror.layout import Layout
+from artifact_sync.sync import plan as planning
+from artifact_sync.sync.collect import Collected
 
 if TYPE_CHECKING:
     from collections.abc import Callable

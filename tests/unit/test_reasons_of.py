@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artifact_sync.domain.errors import DiskError, Reason
-from artifact_sync.reasons import reasons_of
+from artifact_sync.sync.failures import reasons_of
 
 
 def test_each_error_of_a_group_is_told_with_its_own_reason() -> None:

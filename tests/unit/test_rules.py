@@ -9,7 +9,7 @@ import pytest
 
 from artifact_sync.domain.model import FINISHED, UNFINISHED, CubeKey, RepoName, RunKey
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, RepoSettings
-from artifact_sync.rules import Rules
+from artifact_sync.sync.rules import Rules
 
 RUN = RunKey(RepoName("org", "repo"), "7")
 

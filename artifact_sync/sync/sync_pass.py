@@ -17,9 +17,9 @@ from artifact_sync.domain.events import BytesArrived, Failed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import Wish
-from artifact_sync.repo_sync import Crew, RepoSync
-from artifact_sync.rules import Rules
-from artifact_sync.run_sync import Selection
+from artifact_sync.sync.repository import Crew, RepoSync
+from artifact_sync.sync.rules import Rules
+from artifact_sync.sync.run import Selection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Source
     from artifact_sync.domain.request import Calm
     from artifact_sync.domain.settings import RepoSettings
-    from artifact_sync.fetching import Works
     from artifact_sync.mirror.layout import Layout
+    from artifact_sync.sync.downloads import Works
 
 __all__ = ["Parts", "Pass", "Tally", "Wish"]
 

@@ -13,15 +13,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.discover import discover
 from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
 from artifact_sync.domain.request import Calm
-from artifact_sync.presence import unsettle_damaged
-from artifact_sync.reasons import reasons_of
-from artifact_sync.run_sync import LAST_RETRY, RunSync, Selection, is_due, next_look
+from artifact_sync.sync.discover import discover
+from artifact_sync.sync.failures import reasons_of
+from artifact_sync.sync.presence import unsettle_damaged
+from artifact_sync.sync.run import LAST_RETRY, RunSync, Selection, is_due, next_look
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import Run, RunRow
     from artifact_sync.domain.ports import Source
     from artifact_sync.domain.request import Mode
-    from artifact_sync.fetching import Works
+    from artifact_sync.sync.downloads import Works
 
 
 class Crew(Struct, frozen=True):

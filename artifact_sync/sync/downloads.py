@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Mirrored, Plan, Step
     from artifact_sync.domain.ports import Ledger
-    from artifact_sync.gate import Gate
+    from artifact_sync.sync.drain import Gate
     from artifact_sync.transfer.download import Fetched
     from artifact_sync.transfer.evidence import Claim
     from artifact_sync.transfer.receive import Tools

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from artifact_sync.domain.model import Artifact, ArtifactKey, Problem, Run
-    from artifact_sync.rules import Rules
+    from artifact_sync.sync.rules import Rules
 
 _NEVER_COMING = frozenset({"failed", "missing"})
 

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync import plan as planning
-from artifact_sync.collect import Collected, collect
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, FetchBegan, Noticed, RunCompleted, RunPlanned
 from artifact_sync.domain.link_expiry import link_of
 from artifact_sync.domain.model import Action, ArtifactKey, ArtifactRow, Failure, State
-from artifact_sync.fetching import Fetching, Works
 from artifact_sync.mirror.manifest import Manifest
+from artifact_sync.sync import plan as planning
+from artifact_sync.sync.collect import Collected, collect
+from artifact_sync.sync.downloads import Fetching, Works
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import Mode
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.rules import Rules
+    from artifact_sync.sync.rules import Rules
 
 Rows = Mapping[ArtifactKey, ArtifactRow]
 

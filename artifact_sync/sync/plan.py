@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
-    from artifact_sync.collect import Collected
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run
+    from artifact_sync.sync.collect import Collected
 
 PATIENCE = timedelta(days=3)
 """How long something that may yet come, or may yet come back, is looked at again."""

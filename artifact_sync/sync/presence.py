@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import RepoName, RunKey, Standing
     from artifact_sync.domain.ports import Mirror
-    from artifact_sync.fetching import Works
     from artifact_sync.mirror.layout import Layout
+    from artifact_sync.sync.downloads import Works
 
 RECENT = 2000
 """Files of the newest runs that are looked at; ``verify`` looks at all."""
