@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from artifact_sync.daemon.control import Control
-from artifact_sync.daemon.desk import DaemonState, Desk
-from artifact_sync.daemon.talk import Limits
+from artifact_sync.daemon.api import DaemonState, Desk
+from artifact_sync.daemon.control.connection import Limits
+from artifact_sync.daemon.control.server import Control
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import Wish
 from artifact_sync.domain.settings import RepoSettings

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from artifact_sync.daemon.desk import DaemonState
+from artifact_sync.daemon.api import DaemonState
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application

@@ -92,7 +92,7 @@ def _loader(config_file: Path | None, root: Path | None, known: Session) -> Call
 
 
 async def _serve(config: Config, load: Callable[[], Config], known: Session) -> int:
-    from artifact_sync.daemon.notify import supervisor_of  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.daemon.systemd import supervisor_of  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.wiring.service import Surroundings, service  # noqa: PLC0415 - likewise
 
     def read_token(source: SourceSettings) -> Token | None:

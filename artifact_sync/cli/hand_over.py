@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.cli.under_way import Reporting, Stopping, until_stopped
-from artifact_sync.daemon.client import Errand, NoDaemon, asked
+from artifact_sync.daemon.control.client import Errand, NoDaemon, asked
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed
 from artifact_sync.domain.report import Report
 from artifact_sync.mirror.layout import OWN

@@ -19,7 +19,7 @@ from artifact_sync.runtime.logs import get_logger
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.daemon.desk import DaemonState
+    from artifact_sync.daemon.api import DaemonState
     from artifact_sync.domain.settings import Config
     from artifact_sync.domain.status import RepoStatus
 
@@ -76,7 +76,7 @@ def _asked(config: Config) -> dict[str, Any] | None:
     begin_work()
     import asyncio  # noqa: PLC0415 - slow, and of no use without a daemon
 
-    from artifact_sync.daemon.client import asked_status  # noqa: PLC0415 - likewise
+    from artifact_sync.daemon.control.client import asked_status  # noqa: PLC0415 - likewise
 
     try:
         return asyncio.run(asked_status(own))
@@ -96,7 +96,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
     """For people: what a daemon does, a table, and the last error of whoever has one."""
     from artifact_sync.cli.live import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.result import printable, table  # noqa: PLC0415 - likewise
-    from artifact_sync.daemon.desk import DaemonState  # noqa: PLC0415 - likewise
+    from artifact_sync.daemon.api import DaemonState  # noqa: PLC0415 - likewise
     from artifact_sync.domain.status import RepoStatus  # noqa: PLC0415 - likewise
 
     now = datetime.now(UTC)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.ground import answers
+from artifact_sync.daemon.health import answers
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.ground import Ground
+    from artifact_sync.daemon.health import Ground
+    from artifact_sync.daemon.progress import Board
     from artifact_sync.daemon.supervisor import Supervisor
 
 _log = get_logger(__name__)

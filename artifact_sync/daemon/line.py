@@ -9,7 +9,7 @@ from artifact_sync.runtime.units import size_in_words
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from artifact_sync.daemon.desk import DaemonState
+    from artifact_sync.daemon.api import DaemonState
 
 
 def line_of(state: DaemonState) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.runtime.logs import get_logger
-from artifact_sync.schedule import (
+from artifact_sync.daemon.schedule import (
     OutageBegan,
     OutageEnded,
     RepoFailing,
@@ -13,9 +12,10 @@ from artifact_sync.schedule import (
     RunGivenUp,
     Verdict,
 )
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from artifact_sync.schedule import Notice
+    from artifact_sync.daemon.schedule import Notice
 
 _log = get_logger(__name__)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from artifact_sync.daemon.schedule import Verdict
 from artifact_sync.domain.errors import CredentialsRefused, Unreachable
 from artifact_sync.domain.model import FINISHED, RunKey
-from artifact_sync.schedule import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Collection

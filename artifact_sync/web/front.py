@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from types import ModuleType
 
-    from artifact_sync.daemon.desk import Desk
+    from artifact_sync.daemon.api import Desk
     from artifact_sync.domain.ports import Clock
     from artifact_sync.domain.settings import WebSettings
     from artifact_sync.web.metrics import Metrics

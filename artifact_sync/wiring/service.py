@@ -11,22 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifact_sync.config.api_token import CREDENTIAL
-from artifact_sync.daemon.board import Board, Fan
-from artifact_sync.daemon.chronicle import Chronicle
-from artifact_sync.daemon.companions import beside, kept_up
-from artifact_sync.daemon.control import Control
-from artifact_sync.daemon.counter import Counter
-from artifact_sync.daemon.files import FileWatch
-from artifact_sync.daemon.guard import Guard
+from artifact_sync.daemon.background import beside, kept_up
+from artifact_sync.daemon.control.server import Control
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.line import line_of
-from artifact_sync.daemon.reload import Actions, Reload
-from artifact_sync.daemon.service import Daemon
+from artifact_sync.daemon.pass_log import Chronicle
+from artifact_sync.daemon.progress import Board, Fan
+from artifact_sync.daemon.reload.file_watch import FileWatch
+from artifact_sync.daemon.reload.reloader import Actions, Reload
+from artifact_sync.daemon.schedule import Agenda
+from artifact_sync.daemon.scheduler import Daemon
+from artifact_sync.daemon.status import Counter
+from artifact_sync.daemon.watch.repair import Guard
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.schedule import Agenda
 from artifact_sync.web.front import Front
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.secrets import CREDENTIAL as WEBHOOK

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.files import FileWatch
+from artifact_sync.daemon.reload.file_watch import FileWatch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
@@ -369,7 +369,7 @@ NO_WATCHES = textwrap.dedent("""
     import asyncio, sys
     from contextlib import aclosing
     from pathlib import Path
-    from artifact_sync.daemon.files import FileWatch
+    from artifact_sync.daemon.reload.file_watch import FileWatch
 
     async def main():
         file = Path(sys.argv[1])

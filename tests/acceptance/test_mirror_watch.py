@@ -18,9 +18,9 @@ import pytest
 from publishing import publish_bytes
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.judge import WatchParts
-from artifact_sync.daemon.sight import SystemSight
-from artifact_sync.daemon.watch import MirrorWatch
+from artifact_sync.daemon.watch.filesystem import SystemSight
+from artifact_sync.daemon.watch.inspector import WatchParts
+from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.model import (
     ArtifactKey,
     Mirrored,

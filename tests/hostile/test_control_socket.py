@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fake_desk import QUICK, URL, WISH, FakeDesk, served, wait_for
 
-from artifact_sync.daemon.client import Errand, asked, asked_status
-from artifact_sync.daemon.talk import Limits
-from artifact_sync.daemon.wire import LONGEST_REQUEST, DaemonBusy, sync_request
+from artifact_sync.daemon.control.client import Errand, asked, asked_status
+from artifact_sync.daemon.control.connection import Limits
+from artifact_sync.daemon.control.protocol import LONGEST_REQUEST, DaemonBusy, sync_request
 from artifact_sync.domain.errors import ArtifactSyncError, UsageError
 from artifact_sync.domain.events import BytesArrived, Event, Noticed
 from artifact_sync.domain.model import ArtifactKey

@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artifact_sync.domain.model import RepoName
-from artifact_sync.schedule import (
+from artifact_sync.daemon.schedule import (
     Agenda,
     Ended,
     Interval,
@@ -21,6 +20,7 @@ from artifact_sync.schedule import (
     RepoFailing,
     Verdict,
 )
+from artifact_sync.domain.model import RepoName
 
 INTERVAL = 300.0
 TOOK = 0.2

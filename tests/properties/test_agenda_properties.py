@@ -8,9 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from artifact_sync.domain.cron import Cron
-from artifact_sync.domain.model import RepoName
-from artifact_sync.schedule import (
+from artifact_sync.daemon.schedule import (
     Agenda,
     Ended,
     Interval,
@@ -22,6 +20,8 @@ from artifact_sync.schedule import (
     Verdict,
     Why,
 )
+from artifact_sync.domain.cron import Cron
+from artifact_sync.domain.model import RepoName
 
 REPOS = [RepoName("o", name) for name in "abcd*"]
 RHYTHMS = [Interval(300), Interval(7200), Cron("*/7 * * * *", UTC), Cron("30 2 * * *", UTC)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 from web_trial import FakeClock
 
-from artifact_sync.daemon.desk import DaemonState, RepoState
+from artifact_sync.daemon.api import DaemonState, RepoState
 from artifact_sync.domain.model import RepoName
 from artifact_sync.web.exposition import render, snapshot
 from artifact_sync.web.hook import Malformed, RunComplete, read

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync.daemon.wire import (
+from artifact_sync.daemon.control.protocol import (
     Failures,
     Garbled,
     Result,

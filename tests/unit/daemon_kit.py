@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.daemon.board import Board
-from artifact_sync.daemon.service import Daemon
+from artifact_sync.daemon.progress import Board
+from artifact_sync.daemon.schedule import Agenda
+from artifact_sync.daemon.scheduler import Daemon
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
 from artifact_sync.mirror.layout import Layout
-from artifact_sync.schedule import Agenda
 from artifact_sync.sync.drain import Gate
 
 if TYPE_CHECKING:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.domain.cron import Cron
-from artifact_sync.domain.model import RepoName
-from artifact_sync.schedule import (
+from artifact_sync.daemon.schedule import (
     Agenda,
     Ended,
     Interval,
@@ -22,9 +20,11 @@ from artifact_sync.schedule import (
     Verdict,
     Why,
 )
+from artifact_sync.domain.cron import Cron
+from artifact_sync.domain.model import RepoName
 
 if TYPE_CHECKING:
-    from artifact_sync.schedule import Notice, Rhythm
+    from artifact_sync.daemon.schedule import Notice, Rhythm
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 A, B, C = RepoName("o", "a"), RepoName("o", "b"), RepoName("o", "c")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.chronicle import Chronicle
+from artifact_sync.daemon.pass_log import Chronicle
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, Noticed, RepoEnded, RunCompleted, RunPlanned
 from artifact_sync.domain.model import ArtifactKey, Failure, Plan, RepoName, Run, RunKey

@@ -11,7 +11,7 @@ from fake_desk import URL, WISH, FakeDesk, served
 from structlog.testing import capture_logs
 
 from artifact_sync.cli.hand_over import Handing, Heard
-from artifact_sync.daemon.client import DaemonLost
+from artifact_sync.daemon.control.client import DaemonLost
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, Unreachable, UsageError
 from artifact_sync.domain.events import BytesArrived, Downloaded, Event, Failed
 from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, MirrorPath, Strength

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from daemon_kit import FakeClock, settle
 
-from artifact_sync.daemon.companions import beside, first_of, kept_up
+from artifact_sync.daemon.background import beside, first_of, kept_up
 
 
 def test_what_fails_is_begun_again_ever_later() -> None:

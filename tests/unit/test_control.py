@@ -14,7 +14,7 @@ import pytest
 from fake_desk import QUICK, STATE, URL, WISH, FakeDesk, served, wait_for
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.client import (
+from artifact_sync.daemon.control.client import (
     DaemonLost,
     Errand,
     NoDaemon,

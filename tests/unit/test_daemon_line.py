@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifact_sync.daemon.desk import (
+from artifact_sync.daemon.api import (
     ConfigState,
     DaemonState,
     PassState,

@@ -7,10 +7,11 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from artifact_sync.daemon.calms import Calms
-from artifact_sync.daemon.lags import Lags
-from artifact_sync.daemon.roster import Roster, is_star
+from artifact_sync.daemon.lag import Lags
+from artifact_sync.daemon.schedule import Verdict
+from artifact_sync.daemon.unchanged import Calms
 from artifact_sync.daemon.verdict import verdict_of
+from artifact_sync.daemon.watched_repositories import Roster, is_star
 from artifact_sync.domain.errors import (
     BadAnswer,
     CredentialsRefused,
@@ -22,7 +23,6 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import Calm, Mode, Wish
 from artifact_sync.domain.settings import RepoSettings
-from artifact_sync.schedule import Verdict
 from artifact_sync.sync.drain import Gate
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")

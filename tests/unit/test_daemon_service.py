@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 from daemon_kit import Kit, settle
 
-from artifact_sync.daemon.counter import Counter
+from artifact_sync.daemon.schedule import Why
+from artifact_sync.daemon.status import Counter
 from artifact_sync.domain.errors import (
     CredentialsRefused,
     DiskError,
@@ -22,7 +23,6 @@ from artifact_sync.domain.model import Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import Wish
 from artifact_sync.domain.settings import Config, RepoSettings
-from artifact_sync.schedule import Why
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 EVERY_MINUTE = RepoSettings(name="acme/rocket", interval=60.0)

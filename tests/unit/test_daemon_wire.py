@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from artifact_sync.daemon.wire import (
+from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
     LONGEST_REQUEST,
     Error,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from daemon_kit import FakeEngine, settle
 
-from artifact_sync.daemon.board import Board
-from artifact_sync.daemon.companions import beside
-from artifact_sync.daemon.ground import Ground
+from artifact_sync.daemon.background import beside
+from artifact_sync.daemon.health import Ground
 from artifact_sync.daemon.heartbeat import Heartbeat
+from artifact_sync.daemon.progress import Board
 from artifact_sync.domain.events import BytesArrived
 from artifact_sync.domain.model import ArtifactKey
 from artifact_sync.domain.settings import Config

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.notify import supervisor_of
 from artifact_sync.daemon.supervisor import Nobody
+from artifact_sync.daemon.systemd import supervisor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.domain.model import RepoName
-from artifact_sync.schedule import (
+from artifact_sync.daemon.schedule import (
     Agenda,
     Ended,
     Interval,
@@ -20,9 +19,10 @@ from artifact_sync.schedule import (
     Verdict,
     Why,
 )
+from artifact_sync.domain.model import RepoName
 
 if TYPE_CHECKING:
-    from artifact_sync.schedule import Notice
+    from artifact_sync.daemon.schedule import Notice
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 A, B, C, D = (RepoName("o", name) for name in "abcd")

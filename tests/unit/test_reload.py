@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.desk import ConfigState
-from artifact_sync.daemon.reload import Actions, Reload
+from artifact_sync.daemon.api import ConfigState
+from artifact_sync.daemon.reload.reloader import Actions, Reload
 from artifact_sync.daemon.supervisor import Nobody
 from artifact_sync.domain.errors import ConfigError, DiskError
 from artifact_sync.domain.settings import Config, DownloadSettings, MirrorSettings

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from artifact_sync.daemon.schedule import Interval, Moment, Why, rhythm_of
+from artifact_sync.daemon.schedule.intervals import due_after, jittered, retry_delay
 from artifact_sync.domain.cron import Cron, local_zone, time_zone
 from artifact_sync.domain.settings import DaemonSettings, RepoSettings
-from artifact_sync.schedule import Interval, Moment, Why, rhythm_of
-from artifact_sync.schedule.rhythm import due_after, jittered, retry_delay
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from artifact_sync.daemon.damage import Touched, glance, relative, respelled
+from artifact_sync.daemon.watch.rules import Touched, glance, relative, respelled
 from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, State
 from artifact_sync.domain.ports import Found
 from artifact_sync.sync.verify import Condition

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from artifact_sync.daemon.sight import (
+from artifact_sync.daemon.watch.filesystem import (
     SystemSight,
     Unwatchable,
     real,
@@ -102,7 +102,7 @@ def test_an_error_of_a_watch_says_what_to_do_and_when_to_try_again(error, says, 
 
 _LIMITED = """
 import sys
-from artifact_sync.daemon.sight import SystemSight, trouble_of
+from artifact_sync.daemon.watch.filesystem import SystemSight, trouble_of
 try:
     SystemSight(sys.argv[1], True)
 except Exception as error:

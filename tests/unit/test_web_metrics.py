@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from web_trial import FakeClock
 
-from artifact_sync.daemon.desk import DaemonState, PassState, RepoState, ServiceState, WatchState
+from artifact_sync.daemon.api import DaemonState, PassState, RepoState, ServiceState, WatchState
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import (
     BytesArrived,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.config.difference import Changes, compare, kept
-from artifact_sync.daemon.desk import ConfigState
+from artifact_sync.daemon.api import ConfigState
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Chores

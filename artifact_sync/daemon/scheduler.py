@@ -10,30 +10,38 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from artifact_sync.daemon.calms import Calms
-from artifact_sync.daemon.companions import first_of
-from artifact_sync.daemon.ground import Ground
-from artifact_sync.daemon.lags import Lags
+from artifact_sync.daemon.background import first_of
+from artifact_sync.daemon.health import Ground
+from artifact_sync.daemon.lag import Lags
 from artifact_sync.daemon.news import say
-from artifact_sync.daemon.passes import Passes
-from artifact_sync.daemon.roster import STAR, Roster, is_star
+from artifact_sync.daemon.running_passes import Passes
+from artifact_sync.daemon.schedule import (
+    Agenda,
+    Ended,
+    Moment,
+    OutageEnded,
+    Verdict,
+    Why,
+    rhythm_of,
+)
+from artifact_sync.daemon.unchanged import Calms
 from artifact_sync.daemon.verdict import finished, record, verdict_of
+from artifact_sync.daemon.watched_repositories import STAR, Roster, is_star
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.schedule import Agenda, Ended, Moment, OutageEnded, Verdict, Why, rhythm_of
 from artifact_sync.sync.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
     from datetime import datetime
 
-    from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.engine import Engine
+    from artifact_sync.daemon.progress import Board
+    from artifact_sync.daemon.schedule import Notice, Turn
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.settings import Config, RepoSettings
-    from artifact_sync.schedule import Notice, Turn
 
 Result = TypeVar("Result")
 

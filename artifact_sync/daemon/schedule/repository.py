@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from artifact_sync.schedule.announced import Announced
-from artifact_sync.schedule.notices import RepoFailing, RepoRecovered, RunGivenUp
-from artifact_sync.schedule.rhythm import Due, due_after, retry_delay
-from artifact_sync.schedule.turns import Turn, Verdict, Why
+from artifact_sync.daemon.schedule.announced_runs import Announced
+from artifact_sync.daemon.schedule.intervals import Due, due_after, retry_delay
+from artifact_sync.daemon.schedule.notices import RepoFailing, RepoRecovered, RunGivenUp
+from artifact_sync.daemon.schedule.turns import Turn, Verdict, Why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
+    from artifact_sync.daemon.schedule.clocks import Moment
+    from artifact_sync.daemon.schedule.intervals import Rhythm
+    from artifact_sync.daemon.schedule.notices import Notice
+    from artifact_sync.daemon.schedule.turns import Ended
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.schedule.moment import Moment
-    from artifact_sync.schedule.notices import Notice
-    from artifact_sync.schedule.rhythm import Rhythm
-    from artifact_sync.schedule.turns import Ended
 
 _APART = 1.0
 """Seconds between the begins of two passes over one repository, so that a flood of webhooks does

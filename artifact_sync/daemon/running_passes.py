@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.board import Fan
+from artifact_sync.daemon.progress import Fan
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from collections.abc import Set as AbstractSet
 
-    from artifact_sync.daemon.board import Board
     from artifact_sync.daemon.engine import Engine
+    from artifact_sync.daemon.progress import Board
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.request import Wish

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from artifact_sync.daemon.desk import ConfigState, DaemonState, RepoState, ServiceState, WatchState
-from artifact_sync.daemon.ground import answers
+from artifact_sync.daemon.api import ConfigState, DaemonState, RepoState, ServiceState, WatchState
+from artifact_sync.daemon.health import answers
+from artifact_sync.daemon.schedule import Why
 from artifact_sync.domain.errors import Interrupted
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.status import as_object
-from artifact_sync.schedule import Why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from artifact_sync.daemon.board import Board
-    from artifact_sync.daemon.service import Daemon
+    from artifact_sync.daemon.progress import Board
+    from artifact_sync.daemon.schedule import Standing
+    from artifact_sync.daemon.scheduler import Daemon
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import Wish
-    from artifact_sync.schedule import Standing
 
 _PATIENCE = 5.0
 """Seconds that the ledger has to answer before the daemon is not ready."""

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from artifact_sync.schedule.notices import OutageBegan, OutageEnded
-from artifact_sync.schedule.rhythm import jittered
-from artifact_sync.schedule.turns import Verdict
+from artifact_sync.daemon.schedule.intervals import jittered
+from artifact_sync.daemon.schedule.notices import OutageBegan, OutageEnded
+from artifact_sync.daemon.schedule.turns import Verdict
 
 if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
+    from artifact_sync.daemon.schedule.clocks import Moment
+    from artifact_sync.daemon.schedule.notices import Notice
+    from artifact_sync.daemon.schedule.turns import Ended
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.schedule.moment import Moment
-    from artifact_sync.schedule.notices import Notice
-    from artifact_sync.schedule.turns import Ended
 
 _FIRST_PROBE = 5.0
 _LONGEST_UNREACHABLE = 60.0

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.daemon.place import connected, offered
-from artifact_sync.daemon.wire import (
+from artifact_sync.daemon.control.address import connected, offered
+from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
     Alive,
     Begun,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from socket import socket
 
-    from artifact_sync.daemon.wire import Answer
+    from artifact_sync.daemon.control.protocol import Answer
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import Failure
     from artifact_sync.domain.report import Report

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from artifact_sync.config import repository
-from artifact_sync.daemon.outbox import Outbox
-from artifact_sync.daemon.place import bound, offered
-from artifact_sync.daemon.talk import Left, Limits, Talk
-from artifact_sync.daemon.wire import (
+from artifact_sync.daemon.control.address import bound, offered
+from artifact_sync.daemon.control.connection import Left, Limits, Talk
+from artifact_sync.daemon.control.outbox import Outbox
+from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
     LONGEST_REQUEST,
     Alive,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
 
-    from artifact_sync.daemon.desk import Desk
+    from artifact_sync.daemon.api import Desk
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.report import Report
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from artifact_sync.daemon.told import Failure, Told, event_of, fields, told, told_failure
+from artifact_sync.daemon.control.event_codec import (
+    Failure,
+    Told,
+    event_of,
+    fields,
+    told,
+    told_failure,
+)
 from artifact_sync.domain.errors import ArtifactSyncError, Reason, UsageError
 from artifact_sync.domain.events import Event
 from artifact_sync.domain.report import Report

@@ -11,10 +11,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.damage import relative
-from artifact_sync.daemon.desk import WatchState
-from artifact_sync.daemon.judge import Judge
-from artifact_sync.daemon.sight import (
+from artifact_sync.daemon.api import WatchState
+from artifact_sync.daemon.watch.filesystem import (
     FLOOD,
     SystemSight,
     Unwatchable,
@@ -23,6 +21,8 @@ from artifact_sync.daemon.sight import (
     survey_added,
     trouble_of,
 )
+from artifact_sync.daemon.watch.inspector import Judge
+from artifact_sync.daemon.watch.rules import relative
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Literal
 
-    from artifact_sync.daemon.judge import WatchParts
-    from artifact_sync.daemon.sight import Sight, Trouble
+    from artifact_sync.daemon.watch.filesystem import Sight, Trouble
+    from artifact_sync.daemon.watch.inspector import WatchParts
     from artifact_sync.domain.model import MirrorPath
 
 _log = get_logger(__name__)

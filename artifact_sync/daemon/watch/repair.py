@@ -6,14 +6,14 @@ import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.companions import first_of
-from artifact_sync.daemon.desk import WatchState
-from artifact_sync.daemon.judge import WatchParts
-from artifact_sync.daemon.patience import Patience
-from artifact_sync.daemon.watch import MirrorWatch
+from artifact_sync.daemon.api import WatchState
+from artifact_sync.daemon.background import first_of
+from artifact_sync.daemon.schedule import Why
+from artifact_sync.daemon.watch.inspector import WatchParts
+from artifact_sync.daemon.watch.patience import Patience
+from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.schedule import Why
 from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.service import Daemon
+    from artifact_sync.daemon.scheduler import Daemon
     from artifact_sync.domain.model import MirrorPath, RepoName
     from artifact_sync.sync.verify import Finding
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from artifact_sync.daemon.schedule.turns import Why
 from artifact_sync.domain.cron import Cron, local_zone, time_zone
-from artifact_sync.schedule.turns import Why
 
 if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
+    from artifact_sync.daemon.schedule.clocks import Moment
     from artifact_sync.domain.settings import DaemonSettings, RepoSettings
-    from artifact_sync.schedule.moment import Moment
 
 _SHORTEST = 0.9
 """The least part of a delay that jitter leaves. It never lengthens one."""

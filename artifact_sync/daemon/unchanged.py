@@ -13,9 +13,9 @@ from artifact_sync.domain.request import Calm, Mode, Wish
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from artifact_sync.daemon.schedule import Turn
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.settings import RepoSettings
-    from artifact_sync.schedule import Turn
 
 _LASTS = 3600.0
 """Seconds after which a calm is not relied on any more."""

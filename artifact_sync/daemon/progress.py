@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.desk import PassState
+from artifact_sync.daemon.api import PassState
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed, FetchBegan
 
 if TYPE_CHECKING:

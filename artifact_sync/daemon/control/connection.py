@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.place import peer
-from artifact_sync.daemon.wire import LONGEST_REQUEST, Garbled, read_request
+from artifact_sync.daemon.control.address import peer
+from artifact_sync.daemon.control.protocol import LONGEST_REQUEST, Garbled, read_request
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from collections.abc import AsyncGenerator
 
-    from artifact_sync.daemon.wire import Request
+    from artifact_sync.daemon.control.protocol import Request
 
 _HEARING = 1.0
 """Seconds for the request of a client that has its answer already."""

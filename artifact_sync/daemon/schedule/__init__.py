@@ -1,8 +1,9 @@
 """When it is time to look at which repository. Pure: time comes in as values; nothing waits."""
 
-from artifact_sync.schedule.agenda import Agenda
-from artifact_sync.schedule.moment import Moment
-from artifact_sync.schedule.notices import (
+from artifact_sync.daemon.schedule.agenda import Agenda
+from artifact_sync.daemon.schedule.clocks import Moment
+from artifact_sync.daemon.schedule.intervals import Interval, Rhythm, rhythm_of
+from artifact_sync.daemon.schedule.notices import (
     Notice,
     OutageBegan,
     OutageEnded,
@@ -10,9 +11,8 @@ from artifact_sync.schedule.notices import (
     RepoRecovered,
     RunGivenUp,
 )
-from artifact_sync.schedule.outage import Outage
-from artifact_sync.schedule.rhythm import Interval, Rhythm, rhythm_of
-from artifact_sync.schedule.turns import Ended, Standing, Turn, Verdict, Why
+from artifact_sync.daemon.schedule.outage import Outage
+from artifact_sync.daemon.schedule.turns import Ended, Standing, Turn, Verdict, Why
 
 __all__ = [
     "Agenda",

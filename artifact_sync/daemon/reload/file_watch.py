@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from watchfiles._rust_notify import RustNotify
 
-from artifact_sync.daemon.trail import trail
+from artifact_sync.daemon.reload.trail import trail
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
     from pathlib import Path
 
-    from artifact_sync.daemon.trail import Trail
+    from artifact_sync.daemon.reload.trail import Trail
 
 _log = get_logger(__name__)
 

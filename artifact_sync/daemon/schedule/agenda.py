@@ -7,22 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.schedule.entry import SERVICE, Entry
-from artifact_sync.schedule.moment import Clocks
-from artifact_sync.schedule.outage import Outage, Voice
-from artifact_sync.schedule.rhythm import Due
-from artifact_sync.schedule.timeline import Timeline
-from artifact_sync.schedule.turns import Standing, Verdict, Why
+from artifact_sync.daemon.schedule.clocks import Clocks
+from artifact_sync.daemon.schedule.due_queue import Timeline
+from artifact_sync.daemon.schedule.intervals import Due
+from artifact_sync.daemon.schedule.outage import Outage, Voice
+from artifact_sync.daemon.schedule.repository import SERVICE, Entry
+from artifact_sync.daemon.schedule.turns import Standing, Verdict, Why
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from random import Random
 
+    from artifact_sync.daemon.schedule.clocks import Moment
+    from artifact_sync.daemon.schedule.intervals import Rhythm
+    from artifact_sync.daemon.schedule.notices import Notice
+    from artifact_sync.daemon.schedule.turns import Ended, Turn
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.schedule.moment import Moment
-    from artifact_sync.schedule.notices import Notice
-    from artifact_sync.schedule.rhythm import Rhythm
-    from artifact_sync.schedule.turns import Ended, Turn
 
 _BLIP = 1
 """Failures in a row to reach the service that are not spoken of yet: it may be an outage."""

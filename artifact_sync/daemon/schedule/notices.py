@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from artifact_sync.daemon.schedule.turns import Verdict
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.schedule.turns import Verdict
 
 
 @dataclass(frozen=True, slots=True)

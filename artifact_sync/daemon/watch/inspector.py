@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.damage import Touched, glance, respelled
-from artifact_sync.daemon.sight import real
+from artifact_sync.daemon.watch.filesystem import real
+from artifact_sync.daemon.watch.rules import Touched, glance, respelled
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName, State
 from artifact_sync.mirror.manifest import RUN, SUMS

@@ -1,0 +1,1 @@
+"""The control socket: the command line asks the daemon over it."""

@@ -1,0 +1,1 @@
+"""Watch the configuration and token, and re-read them."""

@@ -1,0 +1,1 @@
+"""Watch the mirror for damage, report it and have it repaired."""
