@@ -15,7 +15,7 @@ from artifact_sync.daemon.api import DaemonState
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application
-from artifact_sync.web.front import Front, Limits
+from artifact_sync.web.context import Front, Limits
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.server import serving
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.request import Wish
-    from artifact_sync.web.guard import Guard
+    from artifact_sync.web.deadlines import Guard
 
 SECRET = b"whsec-0123456789"
 HOOK = "/hooks/sourcecraft"

@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web.exposition import CONTENT_TYPE, render, snapshot
-from artifact_sync.web.flight import Flight, Late
+from artifact_sync.web.prometheus import CONTENT_TYPE, render, snapshot
+from artifact_sync.web.single_flight import Flight, Late
 from artifact_sync.web.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from artifact_sync.web.front import Front
+    from artifact_sync.web.context import Front
 
 _log = get_logger(__name__)
 

@@ -14,10 +14,10 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web.address import is_open, listening, origin_of
-from artifact_sync.web.front import Limits
-from artifact_sync.web.guard import guarded, protocol
-from artifact_sync.web.rarely import Rarely
+from artifact_sync.web.context import Limits
+from artifact_sync.web.deadlines import guarded, protocol
+from artifact_sync.web.listen import is_open, listening, origin_of
+from artifact_sync.web.log_throttle import Rarely
 
 if TYPE_CHECKING:
     import socket
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from artifact_sync.domain.settings import WebSettings
-    from artifact_sync.web.guard import Guard
+    from artifact_sync.web.deadlines import Guard
 
 _log = get_logger(__name__)
 

@@ -10,17 +10,17 @@ from starlette.responses import Response
 
 from artifact_sync.domain.http_headers import content_length
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web import hook
+from artifact_sync.web import webhook_payload
+from artifact_sync.web.log_throttle import Rarely
 from artifact_sync.web.metrics import Outcome
-from artifact_sync.web.rarely import Rarely
 from artifact_sync.web.replays import Replays
-from artifact_sync.web.secrets import Secrets, read_secrets
 from artifact_sync.web.signature import HEADER, is_right, looks_right
+from artifact_sync.web.webhook_secrets import Secrets, read_secrets
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from artifact_sync.web.front import Front
+    from artifact_sync.web.context import Front
 
 _log = get_logger(__name__)
 
@@ -122,18 +122,18 @@ class Webhook:
     def _take(self, body: bytes, request: Request) -> Outcome:
         """Act on a body that is signed."""
         try:
-            event = hook.read(body, request.headers.get("x-src-event", ""))
-        except hook.Malformed as error:
+            event = webhook_payload.read(body, request.headers.get("x-src-event", ""))
+        except webhook_payload.Malformed as error:
             return self._say(Outcome.MALFORMED, why=str(error))
         match event:
-            case hook.Ping():
+            case webhook_payload.Ping():
                 return Outcome.PING
-            case hook.Unknown():
+            case webhook_payload.Unknown():
                 return Outcome.IGNORED
-            case hook.RunComplete():
+            case webhook_payload.RunComplete():
                 return self._wake(event)
 
-    def _wake(self, event: hook.RunComplete) -> Outcome:
+    def _wake(self, event: webhook_payload.RunComplete) -> Outcome:
         """Wake the repository. Only what did is a repeat when it comes again."""
         now = self._front.clock.monotonic()
         if self._replays.has(event.id, now):

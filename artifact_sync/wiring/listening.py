@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web.front import opened
-from artifact_sync.web.secrets import read_secrets
+from artifact_sync.web.context import opened
+from artifact_sync.web.webhook_secrets import read_secrets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from artifact_sync.domain.settings import WebSettings
-    from artifact_sync.web.front import Front
+    from artifact_sync.web.context import Front
 
 _log = get_logger(__name__)
 

@@ -27,9 +27,9 @@ from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web.front import Front
+from artifact_sync.web.context import Front
 from artifact_sync.web.metrics import Gauges, Metrics
-from artifact_sync.web.secrets import CREDENTIAL as WEBHOOK
+from artifact_sync.web.webhook_secrets import CREDENTIAL as WEBHOOK
 from artifact_sync.wiring.engine import started
 from artifact_sync.wiring.listening import Web
 from artifact_sync.wiring.places import root_of

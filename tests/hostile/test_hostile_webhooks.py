@@ -13,15 +13,15 @@ import structlog
 from fake_desk import wait_for
 from web_trial import HOOK, FakeDesk, Raw, Trial, request, run_complete, signed, web
 
-from artifact_sync.web.front import Limits
-from artifact_sync.web.guard import guarded, guarded_h11
+from artifact_sync.web.context import Limits
+from artifact_sync.web.deadlines import guarded, guarded_h11
 from artifact_sync.web.server import affordable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from artifact_sync.web.guard import Guard
+    from artifact_sync.web.deadlines import Guard
 
 MiB = 1024 * 1024
 QUICK = Limits(head=0.3, body=0.3, exchange=1.0, idle=0.3, patience=0.1)

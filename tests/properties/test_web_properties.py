@@ -10,10 +10,10 @@ from web_trial import FakeClock
 
 from artifact_sync.daemon.api import DaemonState, RepoState
 from artifact_sync.domain.model import RepoName
-from artifact_sync.web.exposition import render, snapshot
-from artifact_sync.web.hook import Malformed, RunComplete, read
 from artifact_sync.web.metrics import Gauges, Metrics
+from artifact_sync.web.prometheus import render, snapshot
 from artifact_sync.web.signature import is_right, looks_right
+from artifact_sync.web.webhook_payload import Malformed, RunComplete, read
 
 scalars = st.none() | st.booleans() | st.integers(-5, 2**70) | st.text(max_size=20)
 slugs = st.text(max_size=12) | st.sampled_from(["acme", "..", "a/b", "7"]) | scalars

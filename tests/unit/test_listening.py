@@ -10,7 +10,7 @@ from daemon_kit import FakeClock
 from web_trial import FakeDesk
 
 from artifact_sync.domain.settings import WebSettings
-from artifact_sync.web.front import Front
+from artifact_sync.web.context import Front
 from artifact_sync.web.metrics import Metrics
 from artifact_sync.wiring.listening import Web
 

@@ -6,7 +6,7 @@ import pytest
 from web_trial import run_complete
 
 from artifact_sync.domain.model import RepoName
-from artifact_sync.web.hook import Malformed, Ping, RunComplete, Unknown, read
+from artifact_sync.web.webhook_payload import Malformed, Ping, RunComplete, Unknown, read
 
 ACME = {"slug": "app", "organization": {"slug": "acme"}}
 COMPLETE = {"type": "run.complete", "id": "e1"}

@@ -30,8 +30,8 @@ from artifact_sync.domain.model import (
     Strength,
 )
 from artifact_sync.domain.report import Report
-from artifact_sync.web.exposition import render, snapshot
 from artifact_sync.web.metrics import Gauges, Labels, Metrics, Outcome
+from artifact_sync.web.prometheus import render, snapshot
 
 KEY = ArtifactKey("acme", "app", "7", "w", "t", "c", "a.txt")
 RUN = KEY.run_key

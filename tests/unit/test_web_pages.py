@@ -15,7 +15,7 @@ from web_trial import HOOK, FakeClock, FakeDesk, Trial, request, run_complete, s
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application
-from artifact_sync.web.front import Front, Limits, opened
+from artifact_sync.web.context import Front, Limits, opened
 from artifact_sync.web.metrics import Metrics
 from artifact_sync.web.server import serving
 
@@ -376,7 +376,7 @@ def test_without_the_extra_the_word_says_what_to_install() -> None:
 import asyncio, sys
 sys.modules[sys.argv[1]] = None
 from artifact_sync.domain.errors import DiskError, UsageError
-from artifact_sync.web.front import opened
+from artifact_sync.web.context import opened
 async def main():
     async with opened(None):
         pass
@@ -398,7 +398,7 @@ except UsageError as error:
 def test_nothing_of_the_extra_is_loaded_before_it_is_needed() -> None:
     program = """
 import sys
-import artifact_sync.web.front, artifact_sync.web.metrics
+import artifact_sync.web.context, artifact_sync.web.metrics
 print({"starlette", "uvicorn", "prometheus_client", "anyio"} & sys.modules.keys())
 """
     ran = subprocess.run(

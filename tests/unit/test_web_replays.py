@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from artifact_sync.web.rarely import Rarely
+from artifact_sync.web.log_throttle import Rarely
 from artifact_sync.web.replays import Replays
 
 

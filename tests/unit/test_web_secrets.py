@@ -10,7 +10,7 @@ from web_trial import FakeClock
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import WebSettings
-from artifact_sync.web.secrets import Known, Secrets, read_secrets
+from artifact_sync.web.webhook_secrets import Known, Secrets, read_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path

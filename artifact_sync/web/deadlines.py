@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-    from artifact_sync.web.front import Limits
+    from artifact_sync.web.context import Limits
 
 _LINGER = 5.0
 """Seconds that the last bytes have to leave, and for which what a refused client still sends is
