@@ -10,7 +10,7 @@ example uses is meant to be used; the rest may change with any version::
     from artifact_sync.config.api_token import read_token
     from artifact_sync.domain.settings import Config, MirrorSettings, RepoSettings
     from artifact_sync.sync.sync_pass import Wish
-    from artifact_sync.wiring.passes import opened
+    from artifact_sync.app.assemble_pass import opened
 
 
     class Silent:  # an Observer; ``events`` says what there is to see

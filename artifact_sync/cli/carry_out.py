@@ -64,7 +64,7 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
 
 
 def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
-    from artifact_sync.wiring.glance import glanced  # noqa: PLC0415 - only where it is asked for
+    from artifact_sync.app.unchanged_check import glanced  # noqa: PLC0415 - only where it is asked for
 
     with _heard():
         report, left = glanced(config, wish, known)

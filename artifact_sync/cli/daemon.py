@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
+    from artifact_sync.app.assemble_daemon import Service
     from artifact_sync.cli.options import Session
     from artifact_sync.config.api_token import Token
     from artifact_sync.daemon.supervisor import Supervisor
     from artifact_sync.domain.settings import Config, SourceSettings
-    from artifact_sync.wiring.service import Service
 
 _LOOKUPS = 8
 """Threads for name lookups, which take as long as the system's resolver likes."""
@@ -92,8 +92,8 @@ def _loader(config_file: Path | None, root: Path | None, known: Session) -> Call
 
 
 async def _serve(config: Config, load: Callable[[], Config], known: Session) -> int:
+    from artifact_sync.app.assemble_daemon import Surroundings, service  # noqa: PLC0415 - likewise
     from artifact_sync.daemon.systemd import supervisor_of  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.wiring.service import Surroundings, service  # noqa: PLC0415 - likewise
 
     def read_token(source: SourceSettings) -> Token | None:
         from artifact_sync.config.api_token import read_token  # noqa: PLC0415 - likewise

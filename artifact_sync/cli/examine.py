@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from artifact_sync.app.storage import opened_to_read, opened_to_repair
 from artifact_sync.cli.carry_out import Manner
 from artifact_sync.cli.result import failure_line, printable
 from artifact_sync.cli.under_way import passed
@@ -17,17 +18,16 @@ from artifact_sync.domain.errors import ExitCode, Reason, exit_code
 from artifact_sync.domain.request import Mode, Wish
 from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.sync.verify import Condition
-from artifact_sync.wiring.store import opened_to_read, opened_to_repair
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from artifact_sync.app.storage import Store
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Finding
-    from artifact_sync.wiring.store import Store
 
 _REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
 _DAMAGE = frozenset(_REASONS)

@@ -48,8 +48,8 @@ def command(
 
 async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
     """Print as it is read: a ledger can hold more than memory should."""
+    from artifact_sync.app.storage import opened_to_read  # noqa: PLC0415 - likewise
     from artifact_sync.cli.wishes import chosen  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.wiring.store import opened_to_read  # noqa: PLC0415 - likewise
 
     name, run = which
     async with opened_to_read(config) as store:

@@ -65,10 +65,10 @@ def _found(config: Config) -> dict[str, Any]:
 
 def _asked(config: Config) -> dict[str, Any] | None:
     """What the daemon says, if there is one. That it says nothing is no reason to fail."""
+    from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
     from artifact_sync.domain.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.mirror.layout import OWN  # noqa: PLC0415 - likewise
     from artifact_sync.mirror.local.own_folder import SOCKET  # noqa: PLC0415 - likewise
-    from artifact_sync.wiring.places import root_of  # noqa: PLC0415 - likewise
 
     own = root_of(config) / OWN
     if not os.path.lexists(own / SOCKET):
@@ -86,8 +86,8 @@ def _asked(config: Config) -> dict[str, Any] | None:
 
 
 def _totals(config: Config) -> list[dict[str, Any]]:
+    from artifact_sync.app.read_ledger import all_totals  # noqa: PLC0415 - likewise
     from artifact_sync.domain.status import as_object  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.wiring.direct import all_totals  # noqa: PLC0415 - likewise
 
     return [as_object(it) for it in all_totals(config)]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 from msgspec import Struct
 
+from artifact_sync.app.assemble_pass import opened
 from artifact_sync.cli.options import Verbosity, begin_work, session
 from artifact_sync.cli.progress import Lines, wants_bars
 from artifact_sync.cli.result import plan_lines
@@ -20,7 +21,6 @@ from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import reasons_of
-from artifact_sync.wiring.passes import opened
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterator

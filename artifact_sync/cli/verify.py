@@ -36,11 +36,11 @@ def command(
 
     --repair moves a changed file to .artifact-sync/displaced/ and fetches it again.
     """
+    from artifact_sync.app.locations import has_ledger  # noqa: PLC0415 - likewise
     from artifact_sync.cli.examine import Examination  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.cli.wishes import scope  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
-    from artifact_sync.wiring.places import has_ledger  # noqa: PLC0415 - likewise
 
     config = with_flags(configuration(config_file), Flags(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified

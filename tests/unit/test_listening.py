@@ -9,10 +9,10 @@ import structlog
 from daemon_kit import FakeClock
 from web_trial import FakeDesk
 
+from artifact_sync.app.web_listener import Web
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.context import Front
 from artifact_sync.web.metrics import Metrics
-from artifact_sync.wiring.listening import Web
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from artifact_sync.app.daemon_engine import started
+from artifact_sync.app.locations import LEDGER
+from artifact_sync.app.mirror_identity import Bond
+from artifact_sync.app.storage import open_store
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
 from artifact_sync.domain.settings import Config, LedgerSettings, MirrorSettings
@@ -19,17 +23,13 @@ from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
 from artifact_sync.mirror.local.own_folder import prepare
-from artifact_sync.wiring.bond import Bond
-from artifact_sync.wiring.engine import started
-from artifact_sync.wiring.places import LEDGER
-from artifact_sync.wiring.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from artifact_sync.app.storage import Store
     from artifact_sync.domain.events import Event
-    from artifact_sync.wiring.store import Store
 
 X, Y = "1f" * 16, "2e" * 16
 KEY = ArtifactKey(*RepoName("acme", "shop"), "7", "build", "compile", "linux", "app.tar")

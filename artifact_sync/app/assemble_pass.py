@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from artifact_sync.app.network import connected
+from artifact_sync.app.storage import open_store
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.batching import Batches
 from artifact_sync.sync.downloads import Works
@@ -28,21 +30,19 @@ from artifact_sync.transfer.receive import Tools
 from artifact_sync.transfer.slots import AllSlots
 from artifact_sync.transfer.small_files import SmallFiles
 from artifact_sync.transfer.staging import sweep
-from artifact_sync.wiring.network import connected
-from artifact_sync.wiring.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from datetime import tzinfo
 
+    from artifact_sync.app.network import Network
+    from artifact_sync.app.storage import Store
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.request import Wish
     from artifact_sync.domain.settings import Config, DaemonSettings
     from artifact_sync.transfer.slots import Slots
     from artifact_sync.transfer.small_files import Published, Small
-    from artifact_sync.wiring.network import Network
-    from artifact_sync.wiring.store import Store
 
 
 _RUNS_AT_ONCE = 4

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
+from artifact_sync.app.mirror_identity import bind, check_bond
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import OWN, Layout
 from artifact_sync.mirror.local.local_mirror import DiskMirror
@@ -17,8 +19,6 @@ from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
 from artifact_sync.transfer.reader_thread import Aside
-from artifact_sync.wiring.bond import bind, check_bond
-from artifact_sync.wiring.places import check_layout, has_ledger, is_inside, ledger_url, root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
+from artifact_sync.app.mirror_identity import bond_of
 from artifact_sync.ledger import readings, tallies
 from artifact_sync.ledger.opening import open_store
 from artifact_sync.ledger.place import Terms
@@ -12,8 +14,6 @@ from artifact_sync.ledger.readings import Scope
 from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.own_folder import check_mounted, prepare
-from artifact_sync.wiring.bond import bond_of
-from artifact_sync.wiring.places import check_layout, has_ledger, is_inside, ledger_url, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

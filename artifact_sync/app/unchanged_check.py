@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from artifact_sync.app.locations import has_ledger, ledger_url, root_of
+from artifact_sync.app.read_ledger import opened
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report, report_of
@@ -33,8 +35,6 @@ from artifact_sync.source.api.probe import NoBriefAnswer, Service, brief_mark, g
 from artifact_sync.sync.discover import reaches_back
 from artifact_sync.sync.presence import RECENT, missing
 from artifact_sync.sync.rules import Rules
-from artifact_sync.wiring.direct import opened
-from artifact_sync.wiring.places import has_ledger, ledger_url, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

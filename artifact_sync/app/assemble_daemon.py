@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artifact_sync.app.daemon_engine import started
+from artifact_sync.app.locations import root_of
+from artifact_sync.app.web_listener import Web
 from artifact_sync.config.api_token import CREDENTIAL
 from artifact_sync.daemon.background import beside, kept_up
 from artifact_sync.daemon.control.server import Control
@@ -30,17 +33,14 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.context import Front
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.webhook_secrets import CREDENTIAL as WEBHOOK
-from artifact_sync.wiring.engine import started
-from artifact_sync.wiring.listening import Web
-from artifact_sync.wiring.places import root_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 
+    from artifact_sync.app.daemon_engine import LiveEngine, ReadToken
     from artifact_sync.config.difference import Changes
     from artifact_sync.daemon.supervisor import Supervisor
     from artifact_sync.domain.settings import Config
-    from artifact_sync.wiring.engine import LiveEngine, ReadToken
 
 _log = get_logger(__name__)
 

@@ -7,6 +7,9 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from artifact_sync.app.assemble_pass import Room, parts_of, zone_of
+from artifact_sync.app.network import connected
+from artifact_sync.app.storage import open_store
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.runtime.threads import Chores, Threads
@@ -17,13 +20,13 @@ from artifact_sync.transfer.leftovers import Leftovers
 from artifact_sync.transfer.parallel import Ranges
 from artifact_sync.transfer.slots import AllSlots, Share
 from artifact_sync.transfer.staging import sweep
-from artifact_sync.wiring.network import connected
-from artifact_sync.wiring.passes import Room, parts_of, zone_of
-from artifact_sync.wiring.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
+    from artifact_sync.app.assemble_pass import Alone
+    from artifact_sync.app.network import Network
+    from artifact_sync.app.storage import Store
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
@@ -32,9 +35,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.wiring.network import Network
-    from artifact_sync.wiring.passes import Alone
-    from artifact_sync.wiring.store import Store
 
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""
