@@ -11,7 +11,7 @@ import click
 from msgspec import Struct
 
 from artifact_sync.cli.options import Verbosity, session, token
-from artifact_sync.cli.result import as_object, summary
+from artifact_sync.cli.report_text import as_object, summary
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason
 from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
@@ -70,7 +70,7 @@ def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None
         report, left = glanced(config, wish, known)
     if left is not None:
         # slow to import, and of no use where nothing is left to do
-        from artifact_sync.cli.under_way import passed  # noqa: PLC0415
+        from artifact_sync.cli.run_pass import passed  # noqa: PLC0415
         from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415
 
         report.add(run_quickly(passed(config, left, manner, known)))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.cli.mask import visible
+from artifact_sync.cli.logs.mask import visible
 from artifact_sync.cli.options import Session, Verbosity
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
 

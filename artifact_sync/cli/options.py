@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from artifact_sync.cli.mask import Mask
+from artifact_sync.cli.logs.mask import Mask
 from artifact_sync.runtime.logs import configure_later, configure_now
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
         current = session()
 
         def set_up() -> None:
-            from artifact_sync.cli import log  # noqa: PLC0415 - logging is slow to import
+            from artifact_sync.cli.logs import setup  # noqa: PLC0415 - logging is slow to import
 
-            log.set_up(current.verbosity, current.mask)
+            setup.set_up(current.verbosity, current.mask)
 
         configure_later(set_up, LEVELS[current.verbosity + 1])
         then()

@@ -13,7 +13,7 @@ from artifact_sync.domain.request import Mode, Wish
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from artifact_sync.cli.flags import Flags
+    from artifact_sync.cli.selection import Flags
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.settings import Config, RepoSettings
 

@@ -67,7 +67,7 @@ def test_help_lists_every_command_and_imports_none(home: Home, option: str) -> N
     ).stderr  # fmt: skip
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
     heavy = {"structlog", "msgspec", "sqlalchemy", "httpx", "asyncio", "tqdm", "platformdirs"}
-    assert not modules & (heavy | {"artifact_sync.cli.config", "importlib.metadata"})
+    assert not modules & (heavy | {"artifact_sync.cli.commands.config", "importlib.metadata"})
 
 
 def test_version_is_the_packages(home: Home) -> None:

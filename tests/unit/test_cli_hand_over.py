@@ -10,7 +10,7 @@ import pytest
 from fake_desk import URL, WISH, FakeDesk, served
 from structlog.testing import capture_logs
 
-from artifact_sync.cli.hand_over import Handing, Heard
+from artifact_sync.cli.delegate import Handing, Heard
 from artifact_sync.daemon.control.client import DaemonLost
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, Unreachable, UsageError
 from artifact_sync.domain.events import BytesArrived, Downloaded, Event, Failed

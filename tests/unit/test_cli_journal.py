@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import pytest
 
-from artifact_sync.cli.entry import Entry
-from artifact_sync.cli.journal import Journal, datagram, goes_to_journal
-from artifact_sync.cli.mask import Mask
+from artifact_sync.cli.logs.journald import Journal, datagram, goes_to_journal
+from artifact_sync.cli.logs.mask import Mask
+from artifact_sync.cli.logs.record import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from artifact_sync.cli import log
-from artifact_sync.cli.journal import Journal
-from artifact_sync.cli.mask import Mask
+from artifact_sync.cli.logs import setup
+from artifact_sync.cli.logs.journald import Journal
+from artifact_sync.cli.logs.mask import Mask
 from artifact_sync.cli.options import Verbosity
 from artifact_sync.runtime.logs import configure_later, get_logger
 
@@ -44,7 +44,7 @@ def lines(verbosity: Verbosity = Verbosity.NORMAL, out: io.StringIO | None = Non
     out = out or io.StringIO()
     mask = Mask()
     mask.add("s3cret")
-    log.set_up(verbosity, mask, out)
+    setup.set_up(verbosity, mask, out)
     ours = get_logger("artifact_sync.x")
     ours.debug("detail", run=5)
     ours.info("told", url="https://h.example/p?q=1", token="s3cret")
@@ -84,7 +84,7 @@ def test_a_terminal_gets_colours() -> None:
 
 def test_a_traceback_is_masked() -> None:
     out = io.StringIO()
-    log.set_up(Verbosity.NORMAL, Mask(), out)
+    setup.set_up(Verbosity.NORMAL, Mask(), out)
     error = RuntimeError("https://h.example/p?q=hidden")
     get_logger(__name__).error("failed", exc_info=error)
     assert out.getvalue().splitlines()[-1] == "RuntimeError: https://h.example/…"
@@ -92,14 +92,14 @@ def test_a_traceback_is_masked() -> None:
 
 def test_a_closed_stream_costs_the_line_only() -> None:
     out = io.StringIO()
-    log.set_up(Verbosity.NORMAL, Mask(), out)
+    setup.set_up(Verbosity.NORMAL, Mask(), out)
     out.close()
     get_logger(__name__).warning("lost")
 
 
 def test_warnings_of_libraries_become_lines() -> None:
     out = io.StringIO()
-    log.set_up(Verbosity.NORMAL, Mask(), out)
+    setup.set_up(Verbosity.NORMAL, Mask(), out)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("old habit", stacklevel=1)
@@ -114,7 +114,7 @@ def test_json_has_a_line_a_record_with_the_fields_beside_the_words() -> None:
     out = io.StringIO()
     mask = Mask()
     mask.add("s3cret")
-    log.set_up(Verbosity.NORMAL, mask, out, log_format="json")
+    setup.set_up(Verbosity.NORMAL, mask, out, log_format="json")
     get_logger("ours").warning("odd\nname", url="https://h.example/p?q=1", run=5, x=None)
     logging.getLogger("theirs").error("bad %s", "s3cret")
     first, second = objects(out)
@@ -126,7 +126,7 @@ def test_json_has_a_line_a_record_with_the_fields_beside_the_words() -> None:
 
 def test_json_is_json_whatever_is_logged() -> None:
     out = io.StringIO()
-    log.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
+    setup.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
     odd = {"ratio": float("nan"), "name": "\udcff", "level": "high", "message": "mine"}
     get_logger(__name__).info("odd", path=Path("/a"), **odd)
     (found,) = objects(out)
@@ -145,7 +145,7 @@ def test_json_is_json_whatever_is_logged() -> None:
 
 def test_json_has_a_masked_traceback_in_one_line() -> None:
     out = io.StringIO()
-    log.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
+    setup.set_up(Verbosity.NORMAL, Mask(), out, log_format="json")
     error = RuntimeError("https://h.example/p?q=hidden")
     get_logger(__name__).error("failed", exc_info=error)
     (found,) = objects(out)
@@ -161,7 +161,7 @@ def test_by_itself_the_log_takes_the_journal_only_where_systemd_connected_the_st
         stat = os.fstat(stream.fileno())
         inode = stat.st_ino if leads_there else stat.st_ino + 1
         monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{inode}")
-        log.set_up(Verbosity.NORMAL, Mask(), stream)
+        setup.set_up(Verbosity.NORMAL, Mask(), stream)
         (handler,) = logging.getLogger().handlers
         assert isinstance(handler, Journal) is leads_there
         handler.close()
@@ -173,7 +173,7 @@ def test_what_cannot_be_written_raises_nothing() -> None:
             raise RuntimeError
 
     out = io.StringIO()
-    log.set_up(Verbosity.NORMAL, Mask(), out)
+    setup.set_up(Verbosity.NORMAL, Mask(), out)
     get_logger(__name__).info("lost", odd=Odd())
     get_logger(__name__).info("told")
     assert [line.split(" ", 1)[1] for line in out.getvalue().splitlines()] == ["info: told"]

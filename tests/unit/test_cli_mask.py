@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from artifact_sync.cli.mask import Mask, visible
+from artifact_sync.cli.logs.mask import Mask, visible
 
 
 @pytest.mark.parametrize(

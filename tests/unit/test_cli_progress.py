@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from artifact_sync.cli.bars import Bars
+from artifact_sync.cli.progress_bars import Bars
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import DownloadBegan, Event, Failed, FetchBegan
 from artifact_sync.domain.model import ArtifactKey, Failure, RepoName, RunKey

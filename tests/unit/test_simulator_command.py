@@ -109,7 +109,7 @@ def test_what_is_missing_is_named_where_the_extra_is_not_installed() -> None:
 
 def test_the_command_is_known_without_importing_the_server() -> None:
     code = (
-        "import sys; import artifact_sync.cli.simulate;"
+        "import sys; import artifact_sync.cli.commands.simulate;"
         " print([name for name in ('starlette', 'uvicorn', 'artifact_sync.simulator')"
         " if name in sys.modules])"
     )

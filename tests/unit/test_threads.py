@@ -15,7 +15,7 @@ from artifact_sync.runtime.threads import Chores, Threads
 
 ENDING = """
 import asyncio, sys, time
-from artifact_sync.cli.daemon import event_loop
+from artifact_sync.cli.commands.daemon import event_loop
 from artifact_sync.runtime.threads import Chores, Threads
 
 async def main():
@@ -36,7 +36,7 @@ sys.exit(3)
 
 STUCK = """
 import asyncio, threading
-from artifact_sync.cli.daemon import _heed_signals, _Life
+from artifact_sync.cli.commands.daemon import _heed_signals, _Life
 
 async def main():
     _heed_signals(_Life())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from artifact_sync.cli.flags import Flags
+from artifact_sync.cli.selection import Flags
 from artifact_sync.cli.wishes import wish_of
 from artifact_sync.domain.settings import Config, RepoSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from artifact_sync.cli.result import failure_line, printable
+from artifact_sync.cli.report_text import failure_line, printable
 from artifact_sync.domain.events import (
     Downloaded,
     Failed,

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from artifact_sync.app.assemble_pass import opened
 from artifact_sync.cli.options import Verbosity, begin_work, session
-from artifact_sync.cli.progress import Lines, wants_bars
-from artifact_sync.cli.result import plan_lines
+from artifact_sync.cli.progress_lines import Lines, wants_bars
+from artifact_sync.cli.report_text import plan_lines
 from artifact_sync.domain.errors import Interrupted, MirrorBusy
 from artifact_sync.domain.events import RunPlanned
 from artifact_sync.domain.model import Failure
@@ -65,7 +65,7 @@ async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None
         except MirrorBusy as busy:
             if not manner.ask:
                 raise
-            from artifact_sync.cli.hand_over import Handing  # noqa: PLC0415 - it is rarely needed
+            from artifact_sync.cli.delegate import Handing  # noqa: PLC0415 - it is rarely needed
 
             return await Handing(config, wish, manner.jobs, busy).over(observer)
 
@@ -154,7 +154,7 @@ def _shown(config: Config, manner: Manner) -> Iterator[Observer]:
     if quiet or manner.dry_run or not manner.bars or not wants_bars():
         yield lines
         return
-    from artifact_sync.cli.bars import Bars  # noqa: PLC0415 - tqdm is slow to import
+    from artifact_sync.cli.progress_bars import Bars  # noqa: PLC0415 - tqdm is slow to import
 
     bars = Bars(sys.stderr, lines, config.download.jobs)
     try:

@@ -41,7 +41,7 @@ def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> in
     While a daemon runs, what it does now, too. Looks at the ledger only: verify looks at the files.
     Works beside a running sync.
     """
-    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
 
     config = with_flags(configuration(config_file), Flags(root=root))
     found = _found(config)
@@ -94,8 +94,8 @@ def _totals(config: Config) -> list[dict[str, Any]]:
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:
     """For people: what a daemon does, a table, and the last error of whoever has one."""
-    from artifact_sync.cli.live import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.result import printable, table  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.commands.daemon_text import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.report_text import printable, table  # noqa: PLC0415 - likewise
     from artifact_sync.daemon.api import DaemonState  # noqa: PLC0415 - likewise
     from artifact_sync.domain.status import RepoStatus  # noqa: PLC0415 - likewise
 
@@ -122,7 +122,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
 def _rows(
     repos: list[RepoStatus], daemon: DaemonState | None, now: datetime
 ) -> list[tuple[str, ...]]:
-    from artifact_sync.cli.live import next_look  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.commands.daemon_text import next_look  # noqa: PLC0415 - keeps --help quick
 
     head = ("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")
     rows = [_row(it, now) for it in sorted(repos, key=lambda it: it.repo)]
@@ -134,7 +134,7 @@ def _rows(
 
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
-    from artifact_sync.cli.result import age, printable  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.report_text import age, printable  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.domain.model import State  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 

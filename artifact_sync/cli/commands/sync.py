@@ -52,7 +52,7 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
     holds the mirror, the daemon does it, and its progress and result are shown here.
     """
     from artifact_sync.cli.carry_out import Manner, carry_out  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.cli.wishes import wish_of  # noqa: PLC0415 - likewise
 
     flags = Flags(**said)

@@ -11,8 +11,8 @@ import click
 
 from artifact_sync.app.storage import opened_to_read, opened_to_repair
 from artifact_sync.cli.carry_out import Manner
-from artifact_sync.cli.result import failure_line, printable
-from artifact_sync.cli.under_way import passed
+from artifact_sync.cli.report_text import failure_line, printable
+from artifact_sync.cli.run_pass import passed
 from artifact_sync.cli.wishes import chosen
 from artifact_sync.domain.errors import ExitCode, Reason, exit_code
 from artifact_sync.domain.request import Mode, Wish

@@ -12,13 +12,13 @@ import re
 import socket
 from typing import TYPE_CHECKING, TextIO
 
-from artifact_sync.cli.entry import Entry, entry_of
-from artifact_sync.cli.mask import visible
+from artifact_sync.cli.logs.mask import visible
+from artifact_sync.cli.logs.record import Entry, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from artifact_sync.cli.mask import Mask
+    from artifact_sync.cli.logs.mask import Mask
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "artifact-sync"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync import config
-from artifact_sync.cli.mask import visible
+from artifact_sync.cli.logs.mask import visible
 from artifact_sync.cli.options import as_json, common, session, token, traced
 from artifact_sync.config.json_schema import json_schema
 from artifact_sync.config.render import as_toml

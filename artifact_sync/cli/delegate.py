@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.cli.under_way import Reporting, Stopping, until_stopped
+from artifact_sync.cli.run_pass import Reporting, Stopping, until_stopped
 from artifact_sync.daemon.control.client import Errand, NoDaemon, asked
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed
 from artifact_sync.domain.report import Report

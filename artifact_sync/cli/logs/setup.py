@@ -12,8 +12,8 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
-from artifact_sync.cli.entry import entry_of
-from artifact_sync.cli.journal import Journal, goes_to_journal
+from artifact_sync.cli.logs.journald import Journal, goes_to_journal
+from artifact_sync.cli.logs.record import entry_of
 from artifact_sync.cli.options import LEVELS
 from artifact_sync.runtime.logs import __name__ as logs
 from artifact_sync.runtime.logs import configure_later
@@ -21,8 +21,8 @@ from artifact_sync.runtime.logs import configure_later
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from artifact_sync.cli.entry import Entry
-    from artifact_sync.cli.mask import Mask
+    from artifact_sync.cli.logs.mask import Mask
+    from artifact_sync.cli.logs.record import Entry
     from artifact_sync.cli.options import Verbosity
     from artifact_sync.domain.settings import LogFormat
 

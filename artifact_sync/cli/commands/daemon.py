@@ -61,13 +61,13 @@ def command(*, config_file: Path | None, root: Path | None, log_format: LogForma
     Stays in the foreground; a service manager puts it into the background. sync and status ask it
     while it runs.
     """
-    from artifact_sync.cli import log  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.logs import setup  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.options import session  # noqa: PLC0415 - likewise
 
     known = session()
     load = _loader(config_file, root, known)
     config = load()
-    log.set_up(known.verbosity, known.mask, log_format=log_format or config.daemon.log_format)
+    setup.set_up(known.verbosity, known.mask, log_format=log_format or config.daemon.log_format)
     with asyncio.Runner(loop_factory=event_loop) as runner:
         return runner.run(_serve(config, load, known))
 
@@ -81,8 +81,8 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
     """Reads the configuration, now and at each reload. ``UsageError``."""
-    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.cli.options import traced  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - likewise
 
     def load() -> Config:
         file = config_file.absolute() if config_file is not None else None

@@ -38,7 +38,7 @@ def command(
 
     Looks at the ledger only: verify looks at the files. Works beside a running sync.
     """
-    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.wishes import scope  # noqa: PLC0415 - likewise
 
     config = with_flags(configuration(config_file), Flags(root=root))
@@ -101,7 +101,7 @@ def _moment(moment: datetime | None) -> str | None:
 def _line(row: ArtifactRow) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415 - beside its only use
 
-    from artifact_sync.cli.result import age, printable  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.report_text import age, printable  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     amount = size(row.size) if row.size is not None else "-"

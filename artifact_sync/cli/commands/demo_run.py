@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.carry_out import Manner
-from artifact_sync.cli.result import printable, summary
-from artifact_sync.cli.simulate import the_simulator
-from artifact_sync.cli.under_way import passed
+from artifact_sync.cli.commands.simulate import the_simulator
+from artifact_sync.cli.report_text import printable, summary
+from artifact_sync.cli.run_pass import passed
 from artifact_sync.config.api_token import Token
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.request import Wish

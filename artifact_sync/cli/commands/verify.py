@@ -37,8 +37,8 @@ def command(
     --repair moves a changed file to .artifact-sync/displaced/ and fetches it again.
     """
     from artifact_sync.app.locations import has_ledger  # noqa: PLC0415 - likewise
-    from artifact_sync.cli.examine import Examination  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.flags import Flags, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.commands.verify_run import Examination  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.cli.wishes import scope  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
 

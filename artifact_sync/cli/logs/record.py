@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from artifact_sync.cli.mask import visible
+from artifact_sync.cli.logs.mask import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.cli.mask import Mask
+    from artifact_sync.cli.logs.mask import Mask
 
 Value = str | int | float | bool | None
 

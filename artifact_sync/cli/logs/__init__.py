@@ -1,0 +1,1 @@
+"""Log formats and handlers, and masking of secrets in log text."""
