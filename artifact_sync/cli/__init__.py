@@ -1,7 +1,7 @@
 """The command line: one small file a command, loaded when it is called. The work is done elsewhere.
 
 A command returns its exit code (None: 0) or raises from ``errors``; ``errors`` here turns what was
-raised into a message and a code. To add one: a file ``NAME.py`` with a click command object named
+raised into a message and a code. To add one: a file ``commands/NAME.py`` with a click command object named
 ``command``, and a line in ``COMMANDS``.
 """
 
@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
         """Import a command; None for a word that is none."""
         if cmd_name not in COMMANDS:
             return None
-        name = f"{__name__}.{cmd_name}"
+        name = f"{__name__}.commands.{cmd_name}"
         try:
             command: click.Command = importlib.import_module(name).command
         except ModuleNotFoundError as error:

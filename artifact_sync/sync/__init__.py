@@ -1,5 +1,5 @@
 """One pass: choose runs and artifacts, plan, download, record, write manifests, verify.
 
-Front: ``Pass``, ``PassRequest``, ``Auditor`` and ``Drain``. Not here: how bytes arrive (``transfer``) or
-when a pass begins (``daemon``). The daemon and the composition root import it.
+Front: ``Pass``, ``PassRequest``, ``Auditor`` and ``Drain``. Not here: how bytes arrive
+(``transfer``) or when a pass begins (``daemon``). The daemon and ``app`` import it.
 """
