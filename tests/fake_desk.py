@@ -1,4 +1,4 @@
-"""A ``Desk`` that says what it was told to say, and a control that serves it."""
+"""A ``DaemonApi`` that says what it was told to say, and a control that serves it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from artifact_sync.daemon.api import DaemonState, Desk
-from artifact_sync.daemon.control.connection import Limits
+from artifact_sync.daemon.api import DaemonApi, DaemonState
+from artifact_sync.daemon.control.connection import ConnectionLimits
 from artifact_sync.daemon.control.server import Control
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Wish
+from artifact_sync.domain.request import PassRequest
 from artifact_sync.domain.settings import RepoSettings
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import RepoName
 
 URL = "https://api.example"
-WISH = Wish((RepoSettings(name="acme/rocket"),))
+WISH = PassRequest((RepoSettings(name="acme/rocket"),))
 STATE = DaemonState(pid=7, version="1", since="2026-01-02T03:04:05+00:00")
-QUICK = Limits(asking=0.2, taking=5, ledger=0.2, parting=0.2, alive=0.05)
+QUICK = ConnectionLimits(asking=0.2, taking=5, ledger=0.2, parting=0.2, alive=0.05)
 
 
 @dataclass
@@ -38,7 +38,7 @@ class FakeDesk:
     report: Report = field(default_factory=Report)
     error: BaseException | None = None
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
-    wishes: list[Wish] = field(default_factory=list)
+    wishes: list[PassRequest] = field(default_factory=list)
     observers: list[Observer] = field(default_factory=list)
     finished: int = 0
     waits: bool = False
@@ -63,7 +63,7 @@ class FakeDesk:
         del repo, run
         return False
 
-    async def carry_out(self, wish: Wish, observer: Observer) -> Report:
+    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:
         self.wishes.append(wish)
         self.observers.append(observer)
         for event in self.events:
@@ -77,7 +77,9 @@ class FakeDesk:
 
 
 @asynccontextmanager
-async def served(own: Path, desk: Desk, limits: Limits = QUICK) -> AsyncIterator[Path]:
+async def served(
+    own: Path, desk: DaemonApi, limits: ConnectionLimits = QUICK
+) -> AsyncIterator[Path]:
     """The desk, asked in this folder; the socket's path. The folder is made."""
     await asyncio.to_thread(lambda: own.mkdir(mode=0o700, parents=True, exist_ok=True))
     async with Control(own, desk, lambda: URL, limits).serving():

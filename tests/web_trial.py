@@ -15,7 +15,7 @@ from artifact_sync.daemon.api import DaemonState
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application
-from artifact_sync.web.context import Front, Limits
+from artifact_sync.web.context import WebContext, WebLimits
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.server import serving
 
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.request import Wish
-    from artifact_sync.web.deadlines import Guard
+    from artifact_sync.domain.request import PassRequest
+    from artifact_sync.web.deadlines import ConnectionDeadlines
 
 SECRET = b"whsec-0123456789"
 HOOK = "/hooks/sourcecraft"
@@ -59,7 +59,7 @@ class FakeDesk:
         self.woken.append((str(repo), run))
         return True
 
-    async def carry_out(self, wish: Wish, observer: Observer) -> Report:  # noqa: ARG002
+    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:  # noqa: ARG002
         return Report()
 
 
@@ -166,8 +166,8 @@ async def web(
     folder: Path,
     *,
     desk: FakeDesk | None = None,
-    limits: Limits | None = None,
-    kind: type[Guard] | None = None,
+    limits: WebLimits | None = None,
+    kind: type[ConnectionDeadlines] | None = None,
     gauges: Gauges | None = None,
     secret: bytes | None = SECRET,
 ) -> AsyncIterator[Trial]:
@@ -178,14 +178,14 @@ async def web(
         file.chmod(0o600)
     settings = WebSettings(listen="127.0.0.1:0", secret_files=(file,) if secret else ())
     clock = FakeClock()
-    front = Front(
+    front = WebContext(
         desk or FakeDesk(),
         Metrics(clock),
         clock,
         lambda: settings,
         {},
         gauges or Gauges(),
-        limits or Limits(),
+        limits or WebLimits(),
     )
     async with serving(lambda: settings, application(front), front.limits, kind) as origin:
         yield Trial(origin, front.desk, clock, front.metrics, file)

@@ -18,19 +18,19 @@ from artifact_sync.daemon.background import beside, kept_up
 from artifact_sync.daemon.control.server import Control
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.line import line_of
-from artifact_sync.daemon.pass_log import Chronicle
-from artifact_sync.daemon.progress import Board, Fan
+from artifact_sync.daemon.pass_log import PassLog
+from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.reload.file_watch import FileWatch
 from artifact_sync.daemon.reload.reloader import Actions, Reload
 from artifact_sync.daemon.schedule import Agenda
 from artifact_sync.daemon.scheduler import Daemon
-from artifact_sync.daemon.status import Counter
-from artifact_sync.daemon.watch.repair import Guard
+from artifact_sync.daemon.status import DaemonStatus
+from artifact_sync.daemon.watch.repair import DamageRepair
 from artifact_sync.domain.errors import MirrorGone, UsageError
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web.context import Front
+from artifact_sync.web.context import WebContext
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.webhook_secrets import CREDENTIAL as WEBHOOK
 
@@ -59,7 +59,7 @@ _STARTING = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class DaemonContext:
     """What the daemon is given by whoever starts it."""
 
     supervisor: Supervisor
@@ -70,34 +70,34 @@ class Surroundings:
 
 
 @asynccontextmanager
-async def service(config: Config, around: Surroundings) -> AsyncGenerator[Service]:
+async def service(config: Config, around: DaemonContext) -> AsyncGenerator[DaemonService]:
     """A daemon, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     clock = SystemClock()
-    board, metrics = Board(clock), Metrics(clock)
-    async with started(config, Fan([board, metrics]), around.read_token) as engine:
-        yield Service(engine, board, metrics, around)
+    board, metrics = PassProgress(clock), Metrics(clock)
+    async with started(config, EventFanout([board, metrics]), around.read_token) as engine:
+        yield DaemonService(engine, board, metrics, around)
 
 
-class Service:
+class DaemonService:
     """A daemon with all that belongs to it. Made by ``service``."""
 
     def __init__(
-        self, engine: LiveEngine, board: Board, metrics: Metrics, around: Surroundings
+        self, engine: LiveEngine, board: PassProgress, metrics: Metrics, around: DaemonContext
     ) -> None:
         self._engine = engine
         self._around = around
         agenda = Agenda(random.Random())  # noqa: S311 - no secret depends on it
-        self._daemon = Daemon(engine, board, agenda, (Chronicle(), metrics))
+        self._daemon = Daemon(engine, board, agenda, (PassLog(), metrics))
         actions = Actions(around.load, self._apply, self._daemon.refresh, engine.chores)
         self._reload = Reload(actions, around.supervisor, engine.clock, engine.config)
-        self._guard = Guard(engine, self._daemon, root_of(engine.config))
-        self._counter = Counter(
+        self._guard = DamageRepair(engine, self._daemon, root_of(engine.config))
+        self._counter = DaemonStatus(
             self._daemon, board, engine.clock.now(), lambda: self._reload.state, self._guard.state
         )
         self._heart = Heartbeat(engine, board, self._daemon.ground, around.supervisor, self._line)
         self._web = Web(self._front(metrics))
 
-    def _front(self, metrics: Metrics) -> Front:
+    def _front(self, metrics: Metrics) -> WebContext:
         daemon, engine = self._daemon, self._engine
         gauges = Gauges(
             lambda: daemon.lags.since_complete(engine.clock.monotonic()),
@@ -106,7 +106,9 @@ class Service:
         metrics.labels.looked_after = lambda: {str(it) for it in daemon.roster.entries}
         settings, environ = lambda: engine.config.web, self._around.environ
         chores = engine.chores
-        return Front(self._counter, metrics, engine.clock, settings, environ, gauges, chores=chores)
+        return WebContext(
+            self._counter, metrics, engine.clock, settings, environ, gauges, chores=chores
+        )
 
     @property
     def broken_off(self) -> bool:
@@ -130,7 +132,7 @@ class Service:
 
         ``DiskError`` when another mirror stands at the root by now: a new process must open that.
         """
-        own = root_of(self._engine.config) / OWN
+        own = root_of(self._engine.config) / OWN_FOLDER
         control = Control(own, self._counter, lambda: self._engine.config.source.base_url)
         await self._daemon.remember()
         async with self._web.listening(), control.serving(), beside(*self._companions()):

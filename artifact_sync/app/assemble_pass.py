@@ -19,14 +19,14 @@ from artifact_sync.app.storage import open_store
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.batching import Batches
 from artifact_sync.sync.downloads import Works
-from artifact_sync.sync.drain import Gate
-from artifact_sync.sync.sync_pass import Parts, Pass, Tally
-from artifact_sync.transfer.bandwidth import Pace
-from artifact_sync.transfer.disk_space import Space
-from artifact_sync.transfer.leftovers import Leftovers
+from artifact_sync.sync.drain import Drain
+from artifact_sync.sync.sync_pass import ArrivedBytes, Parts, Pass
+from artifact_sync.transfer.bandwidth import BandwidthLimiter
+from artifact_sync.transfer.disk_space import DiskSpace
+from artifact_sync.transfer.leftovers import StagedNames
 from artifact_sync.transfer.links import Links
-from artifact_sync.transfer.parallel import Ranges
-from artifact_sync.transfer.receive import Tools
+from artifact_sync.transfer.parallel import RangePolicy
+from artifact_sync.transfer.receive import TransferContext
 from artifact_sync.transfer.slots import AllSlots
 from artifact_sync.transfer.small_files import SmallFiles
 from artifact_sync.transfer.staging import sweep
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from artifact_sync.app.network import Network
-    from artifact_sync.app.storage import Store
+    from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, DaemonSettings
     from artifact_sync.transfer.slots import Slots
     from artifact_sync.transfer.small_files import Published, Small
@@ -57,7 +57,7 @@ def _alone(_: RepoName) -> AbstractAsyncContextManager[None]:
 
 @asynccontextmanager
 async def opened(
-    config: Config, wish: Wish, observer: Observer, token: Token | None
+    config: Config, wish: PassRequest, observer: Observer, token: Token | None
 ) -> AsyncGenerator[Pass]:
     """A pass with everything that it works with, and with the mirror locked against others.
 
@@ -66,11 +66,11 @@ async def opened(
     async with AsyncExitStack() as stack:
         store = await open_store(config, stack, rehearse=wish.mode.dry_run)
         limit = config.download.limit
-        pace = Pace(limit, store.clock, zone_of(config.daemon)) if limit else None
+        pace = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
         network = await stack.enter_async_context(connected(config, token, observer, pace))
         left = None if wish.mode.dry_run else await store.offload(sweep, store.mirror.staging)
         slots, runs = AllSlots(config.download.jobs), asyncio.Semaphore(_RUNS_AT_ONCE)
-        room = Room(slots, runs, Leftovers(left), Ranges(config.download.ranges))
+        room = Room(slots, runs, StagedNames(left), RangePolicy(config.download.ranges))
         yield Pass(parts_of(store, network, observer, room), wish)
 
 
@@ -80,17 +80,17 @@ class Room(Struct, frozen=True):
     slots: Slots
     runs_at_once: asyncio.Semaphore
     """Bounds the memory that trees of runs take."""
-    leftovers: Leftovers
-    ranges: Ranges
-    gate: Gate = field(default_factory=Gate)
+    leftovers: StagedNames
+    ranges: RangePolicy
+    gate: Drain = field(default_factory=Drain)
     alone: Alone = _alone
 
 
-def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> Parts:
+def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -> Parts:
     """What a pass works with."""
-    config, tally = network.config, Tally(observer)
-    space = Space(store.mirror.free, config.mirror.min_free)
-    tools = Tools(
+    config, tally = network.config, ArrivedBytes(observer)
+    space = DiskSpace(store.mirror.free, config.mirror.min_free)
+    tools = TransferContext(
         Links(network.source, store.clock, tally, warn=network.encrypted),
         network.fetcher,
         store.mirror,
@@ -112,7 +112,7 @@ def parts_of(store: Store, network: Network, observer: Observer, room: Room) -> 
     )
 
 
-def _batches(store: Store, config: Config, space: Space) -> Batches[Small, Published]:
+def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[Small, Published]:
     """Small files in one thread where only the page cache is written, in more where a disk is slow.
 
     Many at once let a file system sync for several with one write; some together save most of

@@ -12,12 +12,12 @@ from artifact_sync.app.network import connected
 from artifact_sync.app.storage import open_store
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.mirror.local.identity import read_id
-from artifact_sync.runtime.threads import Chores, Threads
-from artifact_sync.sync.drain import Gate
+from artifact_sync.runtime.threads import AbandonableThreads, Threads
+from artifact_sync.sync.drain import Drain
 from artifact_sync.sync.sync_pass import Pass
-from artifact_sync.transfer.bandwidth import Pace
-from artifact_sync.transfer.leftovers import Leftovers
-from artifact_sync.transfer.parallel import Ranges
+from artifact_sync.transfer.bandwidth import BandwidthLimiter
+from artifact_sync.transfer.leftovers import StagedNames
+from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.slots import AllSlots, Share
 from artifact_sync.transfer.staging import sweep
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
     from artifact_sync.app.assemble_pass import Alone
     from artifact_sync.app.network import Network
-    from artifact_sync.app.storage import Store
+    from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Clock, Ledger, Mirror
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
@@ -71,24 +71,24 @@ class LiveEngine:
     def __init__(
         self,
         config: Config,
-        store: Store,
-        leftovers: Leftovers,
+        store: Storage,
+        leftovers: StagedNames,
         observer: Observer,
         read_token: ReadToken,
-        chores: Chores,
+        chores: AbandonableThreads,
     ) -> None:
         self.config = config
         self.chores = chores
         """Threads for what must not wait for a name lookup, and need not be waited for."""
-        self.gate = Gate()
+        self.gate = Drain()
         self._store = store
         self._leftovers = leftovers
         self._observer = observer
         self._read_token = read_token
         self._token: Token | None = None
-        self._pace = Pace(config.download.limit, store.clock, zone_of(config.daemon))
+        self._pace = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
         self._slots = AllSlots(config.download.jobs)
-        self._ranges = Ranges(config.download.ranges)
+        self._ranges = RangePolicy(config.download.ranges)
         self._line: _Line | None = None
 
     @property
@@ -117,7 +117,9 @@ class LiveEngine:
         return self._store.clock
 
     @asynccontextmanager
-    async def begin(self, wish: Wish, observer: Observer, alone: Alone) -> AsyncGenerator[Pass]:
+    async def begin(
+        self, wish: PassRequest, observer: Observer, alone: Alone
+    ) -> AsyncGenerator[Pass]:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
             # of its own: others need not wait for the runs of one that takes for ever
@@ -213,8 +215,8 @@ async def started(
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
         store = await open_store(config, stack, rehearse=False)
-        left = Leftovers(await store.offload(sweep, store.mirror.staging))
-        chores = Chores(stack.enter_context(Threads(_CHORES, "chores")))
+        left = StagedNames(await store.offload(sweep, store.mirror.staging))
+        chores = AbandonableThreads(stack.enter_context(Threads(_CHORES, "chores")))
         engine = LiveEngine(config, store, left, observer, read_token, chores)
         await engine.apply(config)
         stack.push_async_callback(engine.aclose)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 
 if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config
@@ -29,7 +29,7 @@ def root_of(config: Config) -> Path:
 
 def ledger_url(config: Config, root: Path) -> str | Path:
     """What ``open_ledger`` is to be given."""
-    return config.ledger.url or root / OWN / LEDGER
+    return config.ledger.url or root / OWN_FOLDER / LEDGER
 
 
 def is_inside(config: Config, root: Path) -> bool:
@@ -46,7 +46,7 @@ def has_ledger(config: Config) -> bool:
     url = config.ledger.url
     if url is not None and not url.startswith("sqlite:///"):
         return True
-    file = Path(url.removeprefix("sqlite:///")) if url else root_of(config) / OWN / LEDGER
+    file = Path(url.removeprefix("sqlite:///")) if url else root_of(config) / OWN_FOLDER / LEDGER
     with disk_errors(str(file)):
         return file.is_file()
 

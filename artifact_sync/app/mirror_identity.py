@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def _strangers(root: Path, *, known: bool) -> UsageError:
     return UsageError(
         f"{what}: mount or set mirror.root to the ledger's mirror, or give this root a ledger of"
         f" its own (ledger.url). If it is the ledger's mirror, say so once by making"
-        f" {root / OWN / ID} an empty file"
+        f" {root / OWN_FOLDER / ID} an empty file"
     )

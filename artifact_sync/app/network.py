@@ -11,8 +11,8 @@ from msgspec import Struct
 
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import SystemClock
-from artifact_sync.runtime.threads import Chores
-from artifact_sync.source.api.question import Manners, Surroundings
+from artifact_sync.runtime.threads import AbandonableThreads
+from artifact_sync.source.api.question import ApiContext, ApiPolicy
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.links.backends import Carriers
 from artifact_sync.source.links.fetcher import HttpFetcher
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import Fetcher, Source
     from artifact_sync.domain.settings import Config
-    from artifact_sync.transfer.bandwidth import Pace
+    from artifact_sync.transfer.bandwidth import BandwidthLimiter
 
 
 class Network(Struct, frozen=True):
@@ -41,7 +41,7 @@ class Network(Struct, frozen=True):
     source: Source
     fetcher: Fetcher
     policy: RetryPolicy
-    pace: Pace | None
+    pace: BandwidthLimiter | None
 
     @property
     def origin(self) -> str:
@@ -59,20 +59,20 @@ async def connected(
     config: Config,
     token: Token | None,
     observer: Observer,
-    pace: Pace | None,
-    chores: Chores | None = None,
+    pace: BandwidthLimiter | None,
+    chores: AbandonableThreads | None = None,
 ) -> AsyncGenerator[Network]:
     """The network of a configuration. ``ConfigError`` when its settings can't be used."""
-    chores = chores or Chores()
+    chores = chores or AbandonableThreads()
     hush_http_loggers()
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)
     trust = trusted(config.source.ca_bundle)
     tls = await chores(trust.context)
     policy = RetryPolicy(config.download.attempts)
-    manners = Manners(config.source.rate_limit, policy, token=secret)
+    manners = ApiPolicy(config.source.rate_limit, policy, token=secret)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
-    around = Surroundings(SystemClock(), jitter, observer)
+    around = ApiContext(SystemClock(), jitter, observer)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(api_client(settings, tls))
         client = await stack.enter_async_context(download_client(settings, tls))

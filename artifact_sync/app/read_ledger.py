@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
 from artifact_sync.app.mirror_identity import bond_of
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import readings, tallies
 from artifact_sync.ledger.opening import open_store
 from artifact_sync.ledger.place import Terms
 from artifact_sync.ledger.readings import Scope
-from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.own_folder import check_mounted, prepare
 
@@ -32,7 +32,7 @@ def all_totals(config: Config) -> Sequence[Totals]:
     root = root_of(config)
     if config.mirror.must_be_mounted:
         check_mounted(root)
-    if (root / OWN).is_dir():
+    if (root / OWN_FOLDER).is_dir():
         prepare(root)
     if not has_ledger(config):
         return []

@@ -11,9 +11,10 @@ from msgspec import Struct
 
 from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
 from artifact_sync.app.mirror_identity import bind, check_bond
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
-from artifact_sync.mirror.layout import OWN, Layout
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.runtime.clock import SystemClock
@@ -38,10 +39,10 @@ _PATIENCE = 10.0
 takes for ever."""
 
 
-class Store(Struct, frozen=True):
+class Storage(Struct, frozen=True):
     """A mirror and its ledger."""
 
-    mirror: DiskMirror
+    mirror: LocalMirror
     ledger: Ledger
     layout: Layout
     offload: Offload
@@ -57,7 +58,7 @@ class Store(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened_to_read(config: Config) -> AsyncGenerator[Store]:
+async def opened_to_read(config: Config) -> AsyncGenerator[Storage]:
     """A mirror and its ledger to be looked at, also beside a process that works on it.
 
     Where nothing is mirrored yet, both are empty.
@@ -67,13 +68,13 @@ async def opened_to_read(config: Config) -> AsyncGenerator[Store]:
 
 
 @asynccontextmanager
-async def opened_to_repair(config: Config) -> AsyncGenerator[Store]:
+async def opened_to_repair(config: Config) -> AsyncGenerator[Storage]:
     """A mirror and its ledger to be changed, locked against others. ``MirrorBusy``."""
     async with AsyncExitStack() as stack:
         yield await open_store(config, stack, rehearse=False)
 
 
-async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Store:
+async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Storage:
     """Open mirror and ledger. ``rehearse``: change nothing of them, whatever is called.
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
@@ -81,11 +82,11 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     root = meant = root_of(config)
     offload = stack.enter_context(_offload(config))
     aside = stack.enter_context(_aside(config))
-    if rehearse and not (root / OWN).is_dir():
+    if rehearse and not (root / OWN_FOLDER).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
     if config.mirror.must_be_mounted:
         await offload(check_mounted, root)
-    mirror = await offload(DiskMirror, root, durability=config.mirror.durability)
+    mirror = await offload(LocalMirror, root, durability=config.mirror.durability)
     if not rehearse:
         stack.enter_context(MirrorLock(root))
     url = ledger_url(config, root)
@@ -99,7 +100,7 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     stack.push_async_callback(ledger.aclose)
     verb = check_bond if rehearse else bind
     await verb(meant, ledger, inside=is_inside(config, meant), offload=offload)
-    return Store(mirror, ledger, await _layout(config, ledger), offload, aside, SystemClock())
+    return Storage(mirror, ledger, await _layout(config, ledger), offload, aside, SystemClock())
 
 
 async def _layout(config: Config, ledger: Ledger) -> Layout:

@@ -22,13 +22,14 @@ from artifact_sync.app.read_ledger import opened
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report, report_of
-from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import marks, readings, runs, tallies
 from artifact_sync.ledger.place import Terms, plain_place
 from artifact_sync.ledger.runs import Wanting
-from artifact_sync.mirror.layout import OWN, Layout
+from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.identity import read_id
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.source.api.probe import NoBriefAnswer, Service, brief_mark, goes_straight
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.config.api_token import Token
-    from artifact_sync.domain.model import ArtifactRow, RunKey, Standing
+    from artifact_sync.domain.model import ArtifactRow, ExpectedFile, RunKey
     from artifact_sync.domain.settings import Config, RepoSettings
     from artifact_sync.ledger.statement import Connection
     from artifact_sync.ledger.store import Store
@@ -61,7 +62,7 @@ class Known(Struct, frozen=True):
     runs: int
     kept: int
     unwell: Sequence[ArtifactRow]
-    files: Sequence[Standing]
+    files: Sequence[ExpectedFile]
     newest: tuple[RunKey | None, RunKey | None]
 
     @property
@@ -72,7 +73,9 @@ class Known(Struct, frozen=True):
         return report
 
 
-def glanced(config: Config, wish: Wish, token: Token | None) -> tuple[Report, Wish | None]:
+def glanced(
+    config: Config, wish: PassRequest, token: Token | None
+) -> tuple[Report, PassRequest | None]:
     """What is known to be as it was, and what of the wish is left for an ordinary pass.
 
     Raises nothing of its own: what is wrong, the ordinary pass meets again, and tells.
@@ -91,17 +94,17 @@ def glanced(config: Config, wish: Wish, token: Token | None) -> tuple[Report, Wi
     return report, replace(wish, repos=left) if left else None
 
 
-def _is_plain(config: Config, wish: Wish) -> bool:
+def _is_plain(config: Config, wish: PassRequest) -> bool:
     """Whether nothing of what is wished for is out of the ordinary."""
     names = {it.name for it in wish.repos}
     return (
-        wish.mode == Mode()
+        wish.mode == PassOptions()
         and not (wish.runs or wish.announced)
         and 0 < len(names) == len(wish.repos) <= _MOST
         and not any(name.endswith("/*") for name in names)
         and config.source.proxy is None
         and goes_straight(os.environ)
-        and (root_of(config) / OWN).is_dir()
+        and (root_of(config) / OWN_FOLDER).is_dir()
         and has_ledger(config)
         and plain_place(ledger_url(config, root_of(config))) is not None
     )
@@ -112,7 +115,7 @@ class _Glance(Struct, frozen=True):
 
     service: Service
     store: Store
-    mirror: DiskMirror
+    mirror: LocalMirror
     layout: Layout
     began: datetime
 
@@ -122,7 +125,7 @@ class _Glance(Struct, frozen=True):
         root, settings = root_of(config), config.mirror
         if settings.must_be_mounted:
             check_mounted(root)
-        mirror = DiskMirror(root, durability=settings.durability)
+        mirror = LocalMirror(root, durability=settings.durability)
         stack.enter_context(MirrorLock(root))
         # all that a power cut can take of it is the word that nothing was new
         terms = Terms("fast", create=False, hurried=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from artifact_sync.domain.settings import WebSettings
-    from artifact_sync.web.context import Front
+    from artifact_sync.web.context import WebContext
 
 _log = get_logger(__name__)
 
@@ -22,7 +22,7 @@ _log = get_logger(__name__)
 class Web:
     """Listens where ``web.listen`` says, or not at all."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: WebContext) -> None:
         self._front = front
         self._stack = AsyncExitStack()
         self._listen: str | None = None

@@ -1,8 +1,8 @@
 """The command line: one small file a command, loaded when it is called. The work is done elsewhere.
 
 A command returns its exit code (None: 0) or raises from ``errors``; ``errors`` here turns what was
-raised into a message and a code. To add one: a file ``commands/NAME.py`` with a click command object named
-``command``, and a line in ``COMMANDS``.
+raised into a message and a code. To add one: a file ``commands/NAME.py`` with a click command
+object named ``command``, and a line in ``COMMANDS``.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from artifact_sync.config.api_token import Token
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
 
 
@@ -36,7 +36,7 @@ class Manner(Struct, frozen=True):
     """As the user has said; a daemon has its own."""
 
 
-def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int:
+def carry_out(prepare: Callable[[], tuple[Config, PassRequest]], manner: Manner) -> int:
     """Prepare and carry out a pass, print what has become of it, and give the exit code.
 
     An error that kept the pass from beginning is raised, after its JSON object was printed.
@@ -63,7 +63,7 @@ def carry_out(prepare: Callable[[], tuple[Config, Wish]], manner: Manner) -> int
     return int(report.exit_code)
 
 
-def _carried_out(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
+def _carried_out(config: Config, wish: PassRequest, manner: Manner, known: Token | None) -> Report:
     from artifact_sync.app.unchanged_check import glanced  # noqa: PLC0415 - only where it is asked for
 
     with _heard():

@@ -9,13 +9,13 @@ from artifact_sync.cli.run_pass import Reporting, Stopping, until_stopped
 from artifact_sync.daemon.control.client import Errand, NoDaemon, asked
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed
 from artifact_sync.domain.report import Report
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from artifact_sync.domain.errors import MirrorBusy
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
 
 _log = get_logger(__name__)
@@ -55,7 +55,7 @@ class Handing:
     """Hands a pass over to the daemon. ``busy``: what is raised when there is none."""
 
     config: Config
-    wish: Wish
+    wish: PassRequest
     jobs: int | None
     busy: MirrorBusy
 
@@ -73,7 +73,7 @@ class Handing:
 
     async def _ask(self, errand: Errand, heard: Heard) -> None:
         try:
-            heard.report = await asked(self.busy.root / OWN, errand, heard)
+            heard.report = await asked(self.busy.root / OWN_FOLDER, errand, heard)
         except NoDaemon:
             raise self.busy from None
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.cli.carry_out import Manner
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
 
 _log = get_logger(__name__)
@@ -49,7 +49,7 @@ class Reporting(Protocol):
         """So far."""
 
 
-async def passed(config: Config, wish: Wish, manner: Manner, known: Token | None) -> Report:
+async def passed(config: Config, wish: PassRequest, manner: Manner, known: Token | None) -> Report:
     """Carry out a pass and show its progress. Raises what kept it from beginning."""
     begin_work()
     begun: list[Reporting] = []

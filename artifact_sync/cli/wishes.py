@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from artifact_sync.config import repository
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config, RepoSettings
 
 
-def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:
+def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> PassRequest:
     """What the pass is asked for. ``UsageError`` when that is nothing."""
     if "" in (*flags.include, *flags.exclude, *flags.workflow, *flags.runs):
         raise UsageError("an empty --include, --exclude, --workflow or --run selects nothing")
@@ -30,8 +30,8 @@ def wish_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> Wish:
             "no repository: name one (artifact-sync sync ORG/REPO --root DIR), or add a [[repo]] to"
             " the configuration (artifact-sync config init writes one to begin with)"
         )
-    mode = Mode(dry_run=flags.dry_run, insist=bool(flags.runs))
-    return Wish(tuple(_narrowed(it, flags) for it in chosen), flags.runs, mode)
+    mode = PassOptions(dry_run=flags.dry_run, insist=bool(flags.runs))
+    return PassRequest(tuple(_narrowed(it, flags) for it in chosen), flags.runs, mode)
 
 
 def _with_own_entries(name: str, config: Config) -> Iterator[str]:

@@ -16,7 +16,7 @@ from artifact_sync.runtime import units
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from artifact_sync.config.expansion import Scope
+    from artifact_sync.config.expansion import ExpansionScope
     from artifact_sync.domain.settings import Timetable
 
 LEAST = 1024
@@ -67,7 +67,7 @@ def format_limit(timetable: Timetable) -> str:
     return ", ".join(f"{format_time(minute)} {rate}" for minute, rate in rates)
 
 
-def _read(value: object, scope: Scope) -> Timetable:
+def _read(value: object, scope: ExpansionScope) -> Timetable:
     if isinstance(value, str):
         return parse_limit(scope.expand(value))
     if isinstance(value, dict) and value:
@@ -75,7 +75,7 @@ def _read(value: object, scope: Scope) -> Timetable:
     return timetable_of({0: _rate(value, _LIMIT_WORDS)})
 
 
-def _expanded(value: object, scope: Scope) -> object:
+def _expanded(value: object, scope: ExpansionScope) -> object:
     return scope.expand(value) if isinstance(value, str) else value
 
 

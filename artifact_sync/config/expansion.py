@@ -15,7 +15,7 @@ _DOLLAR = re.compile(r"\$(?:\$|\{([^}]*)\})")
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
-class Scope(Struct, frozen=True):
+class ExpansionScope(Struct, frozen=True):
     """What a value's meaning depends on: the environment, and the folder that it is relative to."""
 
     environ: Mapping[str, str]

@@ -16,7 +16,7 @@ from artifact_sync.runtime.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.config.expansion import Scope
+    from artifact_sync.config.expansion import ExpansionScope
     from artifact_sync.config.value_types import Kind
 
 MOST_JOBS = 256
@@ -68,37 +68,37 @@ def repo_name(text: str) -> str:
     return text
 
 
-def _plain(text: str, _: Scope) -> str:
+def _plain(text: str, _: ExpansionScope) -> str:
     return text
 
 
-def _repo_name(text: str, _: Scope) -> str:
+def _repo_name(text: str, _: ExpansionScope) -> str:
     return repo_name(text)
 
 
-def _base_url(text: str, _: Scope) -> str:
+def _base_url(text: str, _: ExpansionScope) -> str:
     return urls.base_url(text)
 
 
-def _proxy(text: str, _: Scope) -> str:
+def _proxy(text: str, _: ExpansionScope) -> str:
     return urls.proxy(text)
 
 
-def _cron(text: str, _: Scope) -> str:
+def _cron(text: str, _: ExpansionScope) -> str:
     from artifact_sync.domain.cron import check_cron  # noqa: PLC0415 - zones and cron are slow to import
 
     check_cron(text)
     return text
 
 
-def _time_zone(text: str, _: Scope) -> str:
+def _time_zone(text: str, _: ExpansionScope) -> str:
     from artifact_sync.domain.cron import time_zone  # noqa: PLC0415 - likewise
 
     time_zone(text)
     return text
 
 
-def _listen(text: str, _: Scope) -> str:
+def _listen(text: str, _: ExpansionScope) -> str:
     try:
         return urls.listen(text)
     except ValueError as error:

@@ -34,7 +34,7 @@ class Given(Struct, frozen=True):
 Table = dict[str, Given]
 
 
-class Written(Struct, frozen=True):
+class WrittenValue(Struct, frozen=True):
     """All tables as they were written, the environment's values over the file's."""
 
     sections: Mapping[str, Table]
@@ -47,7 +47,7 @@ class Written(Struct, frozen=True):
     problems: tuple[str, ...]
 
 
-def gather(document: Document | None, environ: Mapping[str, str]) -> Written:
+def gather(document: Document | None, environ: Mapping[str, str]) -> WrittenValue:
     """Everything that a file and the environment say."""
     problems: list[str] = []
     overrides = {name: _overrides(name, environ) for name in ALL}
@@ -59,7 +59,7 @@ def gather(document: Document | None, environ: Mapping[str, str]) -> Written:
         sections = {name: _section(document, name, problems) for name in SECTIONS}
         repos = list(_repos(document, problems))
     problems.extend(environment.unknown(environ))
-    return Written(
+    return WrittenValue(
         {name: over(name, table, overrides[name]) for name, table in sections.items()},
         tuple(over("repo", table, everywhere) for table in repos),
         everywhere,

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from artifact_sync.config.document import read
 from artifact_sync.config.environment import KNOWN
-from artifact_sync.config.expansion import Scope
+from artifact_sync.config.expansion import ExpansionScope
 from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.config.layers import Given, Table, gather, over
 from artifact_sync.config.value_types import shown
@@ -22,7 +22,7 @@ from artifact_sync.domain.settings import Config, RepoSettings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from artifact_sync.config.layers import Written
+    from artifact_sync.config.layers import WrittenValue
 
 LayoutCheck = Callable[[str], Sequence[str]]
 """``mirror.layout.layout_problems``, handed in: this layer may not import ``mirror``."""
@@ -102,7 +102,7 @@ class _Reading:
         values = {}
         for key, given in table.items():
             try:
-                scope = Scope(self._environ, given.folder)
+                scope = ExpansionScope(self._environ, given.folder)
                 values[key] = ALL[name].keys[key].read(given.value, scope)
             except ValueError as error:
                 self.blame(given, error.args)
@@ -130,7 +130,7 @@ class _Reading:
             hint = "remove it, or set daemon.time_zone for all repositories"
             self.blame(zone, [f"is the time zone of cron, which this [[repo]] lacks; {hint}"])
 
-    def repositories(self, written: Written) -> tuple[RepoSettings, ...]:
+    def repositories(self, written: WrittenValue) -> tuple[RepoSettings, ...]:
         """The file's repositories or, where the environment lists them, those.
 
         One of the list that stands in the file keeps what the file says of it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
-    from artifact_sync.config.expansion import Scope
+    from artifact_sync.config.expansion import ExpansionScope
 
 LAST_PORT = 65_535
 _LONGEST_NAME = 253
@@ -68,7 +68,7 @@ def listen(text: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def ledger_url(text: str, scope: Scope) -> str:
+def ledger_url(text: str, scope: ExpansionScope) -> str:
     """An SQLAlchemy URL of SQLite or PostgreSQL; SQLite's file is made absolute like any path."""
     if match := re.fullmatch(_SQLITE, text):
         return _sqlite(match, scope)
@@ -79,7 +79,7 @@ def ledger_url(text: str, scope: Scope) -> str:
     raise ValueError("expected sqlite:///FILE or postgresql+psycopg://HOST/DATABASE")
 
 
-def _sqlite(match: re.Match[str], scope: Scope) -> str:
+def _sqlite(match: re.Match[str], scope: ExpansionScope) -> str:
     prefix, file, options = match[1], match[2], match[3] or ""
     if file in ("", ":memory:") or file.startswith("file:"):
         raise ValueError("the ledger must be a plain file: one in memory forgets everything")

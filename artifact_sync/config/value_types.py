@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-    from artifact_sync.config.expansion import Scope
+    from artifact_sync.config.expansion import ExpansionScope
 
 N = TypeVar("N", int, float)
 
@@ -63,7 +63,7 @@ def as_it_is(value: Any) -> object:
 class Kind(Struct, frozen=True):
     """How a value is written."""
 
-    read: Callable[[object, Scope], Any]
+    read: Callable[[object, ExpansionScope], Any]
     """A TOML value → the setting's value. ``ValueError``'s arguments each say something that is
     wrong, and what to do."""
     schema: Mapping[str, object]
@@ -75,11 +75,13 @@ class Kind(Struct, frozen=True):
 
 
 def text(
-    check: Callable[[str, Scope], Any], write: Callable[[Any], object] = as_it_is, **schema: object
+    check: Callable[[str, ExpansionScope], Any],
+    write: Callable[[Any], object] = as_it_is,
+    **schema: object,
 ) -> Kind:
     """A string that is expanded and then checked. An error does not repeat it."""
 
-    def read(value: object, scope: Scope) -> Any:
+    def read(value: object, scope: ExpansionScope) -> Any:
         if not isinstance(value, str):
             msg = "expected a string in quotes"
             raise ValueError(msg)  # noqa: TRY004 - the contract of Kind.read
@@ -95,7 +97,7 @@ def text(
 def path() -> Kind:
     """A path, made absolute."""
 
-    def check(value: str, scope: Scope) -> Path:
+    def check(value: str, scope: ExpansionScope) -> Path:
         if re.match(_LIKE_A_CREDENTIAL, value):
             msg = "looks like a token; write the token into a file and name that file here"
             raise ValueError(msg)
@@ -107,7 +109,7 @@ def path() -> Kind:
 def truth() -> Kind:
     """True or false."""
 
-    def read(value: object, _: Scope) -> bool:
+    def read(value: object, _: ExpansionScope) -> bool:
         if not isinstance(value, bool):
             raise expected("true or false", value)
         return value
@@ -118,7 +120,7 @@ def truth() -> Kind:
 def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -> Kind:
     """One of some words. ``refused``: known words, and for each why it cannot be chosen."""
 
-    def check(value: str, _: Scope) -> str:
+    def check(value: str, _: ExpansionScope) -> str:
         if value in options:
             return value
         why = (refused or {}).get(value)
@@ -131,7 +133,7 @@ def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -
 def whole(low: int, high: int) -> Kind:
     """A whole number within bounds."""
 
-    def read(value: object, _: Scope) -> int:
+    def read(value: object, _: ExpansionScope) -> int:
         if type(value) is not int or not low <= value <= high:
             raise expected(f"a whole number from {low} to {high}", value)
         return value
@@ -148,7 +150,7 @@ def above_zero(seconds: float) -> None:
 def or_number(kind: Kind, low: int, high: int) -> Kind:
     """A kind of texts that may also be written as a whole number within bounds, without quotes."""
 
-    def read(value: object, scope: Scope) -> Any:
+    def read(value: object, scope: ExpansionScope) -> Any:
         return kind.read(str(value) if type(value) is int else value, scope)
 
     number = {"type": "integer", "minimum": low, "maximum": high}
@@ -158,7 +160,7 @@ def or_number(kind: Kind, low: int, high: int) -> Kind:
 def rate() -> Kind:
     """A number above zero, a second."""
 
-    def read(value: object, _: Scope) -> float:
+    def read(value: object, _: ExpansionScope) -> float:
         if not _is_number(value) or not 0 < value <= _MOST_PER_SECOND:
             raise expected(f"a number above 0 and at most {_MOST_PER_SECOND:.0f}", value)
         return float(value)
@@ -174,7 +176,7 @@ def duration(judge: Callable[[float], None] = above_zero, **bounds: object) -> K
     words of JSON Schema.
     """
 
-    def read(value: object, scope: Scope) -> float:
+    def read(value: object, scope: ExpansionScope) -> float:
         return _measured(value, scope, _both(units.parse_duration, judge))
 
     number = {"type": "number", **(bounds or {"exclusiveMinimum": 0})}
@@ -189,7 +191,7 @@ def size(low: int = 0, high: int = units.LARGEST) -> Kind:
             ends = f"{units.format_size(low)} to {units.format_size(high)}"
             raise ValueError(f"expected a size from {ends}")
 
-    def read(value: object, scope: Scope) -> int:
+    def read(value: object, scope: ExpansionScope) -> int:
         if isinstance(value, float):
             raise expected("a size such as 512, 100MiB or 1GB", value)
         return _measured(value, scope, _both(units.parse_size, judge))
@@ -201,7 +203,7 @@ def size(low: int = 0, high: int = units.LARGEST) -> Kind:
 def many(one: Kind) -> Kind:
     """A list of values of one kind."""
 
-    def read(value: object, scope: Scope) -> tuple[Any, ...]:
+    def read(value: object, scope: ExpansionScope) -> tuple[Any, ...]:
         if isinstance(value, str):  # not repeated: it may be a secret in the place of its file
             msg = 'expected a list such as ["a", "b"], got a string'
             raise ValueError(msg)  # noqa: TRY004 - the contract of Kind.read
@@ -275,7 +277,7 @@ def _both(parse: Callable[[str], N], judge: Callable[[N], None]) -> Callable[[st
     return parse_and_judge
 
 
-def _measured(value: object, scope: Scope, parse: Callable[[str], N]) -> N:
+def _measured(value: object, scope: ExpansionScope, parse: Callable[[str], N]) -> N:
     """A number as it is, or a text with units; the error repeats what was written."""
     try:
         if isinstance(value, str):

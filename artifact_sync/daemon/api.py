@@ -1,4 +1,4 @@
-"""What the daemon tells and takes: the ``Desk`` that the socket and the web stand before.
+"""What the daemon tells and takes: the ``DaemonApi`` that the socket and the web stand before.
 
 Only values and the Protocol; what answers is ``service``'s.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.report import Report
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
 
 
 class ConfigState(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +111,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     repositories: tuple[RepoState, ...] = ()
 
 
-class Desk(Protocol):
+class DaemonApi(Protocol):
     """What may be asked of a running daemon. On the event loop; safe from many tasks at once."""
 
     def live(self) -> DaemonState:
@@ -129,7 +129,7 @@ class Desk(Protocol):
         Returns at once; waking a repository often makes one pass, not many.
         """
 
-    async def carry_out(self, wish: Wish, observer: Observer) -> Report:
+    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:
         """A pass for a user who waits, begun at once, or as soon as a pass of the same is over.
 
         Cancelling the caller does not cancel the pass. Raises ``ArtifactSyncError`` when it could

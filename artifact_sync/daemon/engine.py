@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Clock, Ledger, Mirror
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.sync.drain import Gate
+    from artifact_sync.sync.drain import Drain
     from artifact_sync.sync.sync_pass import Pass
 
 
@@ -47,12 +47,12 @@ class Engine(Protocol):
         """Time."""
 
     @property
-    def gate(self) -> Gate:
+    def gate(self) -> Drain:
         """What every download goes through."""
 
     def begin(
         self,
-        wish: Wish,
+        wish: PassRequest,
         observer: Observer,
         alone: Callable[[RepoName], AbstractAsyncContextManager[None]],
     ) -> AbstractAsyncContextManager[Pass]:

@@ -25,7 +25,7 @@ _GROWN = 1 << 20
 """Bytes by which the free space must have grown before what found none is tried again."""
 
 
-class Ground:
+class MirrorHealth:
     """``again`` is called with repositories that are worth another look, eagerly; None: all.
 
     ``leave`` is called when another mirror stands at the root, which only a new process can open.

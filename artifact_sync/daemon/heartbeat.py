@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.health import Ground
-    from artifact_sync.daemon.progress import Board
+    from artifact_sync.daemon.health import MirrorHealth
+    from artifact_sync.daemon.progress import PassProgress
     from artifact_sync.daemon.supervisor import Supervisor
 
 _log = get_logger(__name__)
@@ -35,8 +35,8 @@ class Heartbeat:
     """Beats until it is cancelled."""
 
     engine: Engine
-    board: Board
-    ground: Ground
+    board: PassProgress
+    ground: MirrorHealth
     supervisor: Supervisor
     line: Callable[[], str]
     """What the daemon does now, for people."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from artifact_sync.daemon.schedule import (
     OutageBegan,
     OutageEnded,
+    PassVerdict,
     RepoFailing,
     RepoRecovered,
     RunGivenUp,
-    Verdict,
 )
 from artifact_sync.runtime.logs import get_logger
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _BEGAN = {
-    Verdict.UNREACHABLE: "the service cannot be reached; it is tried again now and then",
-    Verdict.REFUSED: "the service refuses the token; put a valid one into its place",
+    PassVerdict.UNREACHABLE: "the service cannot be reached; it is tried again now and then",
+    PassVerdict.REFUSED: "the service refuses the token; put a valid one into its place",
 }
 _ENDED = {
-    Verdict.UNREACHABLE: "the service can be reached again",
-    Verdict.REFUSED: "the service accepts the token again",
+    PassVerdict.UNREACHABLE: "the service can be reached again",
+    PassVerdict.REFUSED: "the service accepts the token again",
 }
 
 

@@ -115,7 +115,7 @@ class _Said:
         return [(*where, count) for where, count in news.items()]
 
 
-class Chronicle:
+class PassLog:
     """An observer that writes the log."""
 
     def __init__(self) -> None:

@@ -24,7 +24,7 @@ _SAMPLE = 0.5
 
 
 @dataclass(slots=True)
-class Meter:
+class PassMeter:
     """One running pass."""
 
     what: str
@@ -64,7 +64,7 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
-class Fan:
+class EventFanout:
     """An observer that hands every event on to several."""
 
     observers: list[Observer]
@@ -76,11 +76,11 @@ class Fan:
 
 
 @dataclass(slots=True)
-class Board:
+class PassProgress:
     """All running passes, and when something last happened in any of them."""
 
     clock: Clock
-    meters: list[Meter] = field(default_factory=list)
+    meters: list[PassMeter] = field(default_factory=list)
     stirred: float = 0.0
     """When anything was last heard of, on the monotonic clock."""
     _bytes: int = 0
@@ -95,9 +95,9 @@ class Board:
                 self._sample(now)
 
     @contextmanager
-    def metered(self, what: str, why: str) -> Iterator[Meter]:
+    def metered(self, what: str, why: str) -> Iterator[PassMeter]:
         """A pass, shown to the end of the block."""
-        meter = Meter(what, why, self.clock.monotonic())
+        meter = PassMeter(what, why, self.clock.monotonic())
         self.stirred = meter.began
         self.meters.append(meter)
         try:

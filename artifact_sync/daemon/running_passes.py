@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.progress import Fan
+from artifact_sync.daemon.progress import EventFanout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from collections.abc import Set as AbstractSet
 
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.progress import Board
+    from artifact_sync.daemon.progress import PassProgress
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.sync.sync_pass import Pass
 
 
@@ -29,14 +29,14 @@ class _Held:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     passes: int = 0
     """The one that runs and those that wait for it."""
-    fan: Fan | None = None
+    fan: EventFanout | None = None
     """Who is told of what the one does that runs."""
 
 
 class Passes:
     """Carries passes out. ``watchers``: who is told of every event of every pass."""
 
-    def __init__(self, engine: Engine, board: Board, watchers: Sequence[Observer]) -> None:
+    def __init__(self, engine: Engine, board: PassProgress, watchers: Sequence[Observer]) -> None:
         self._engine = engine
         self._board = board
         self._watchers = (board, *watchers)
@@ -51,13 +51,13 @@ class Passes:
         """Whether ``busy`` has it."""
         return repo in self._held
 
-    async def carry_out(self, wish: Wish, why: str, watcher: Observer | None = None) -> Pass:
+    async def carry_out(self, wish: PassRequest, why: str, watcher: Observer | None = None) -> Pass:
         """A pass, carried out; a repository that another one is over is waited for.
 
         Raises what kept it from beginning.
         """
         with self._board.metered(_named(wish), why) as meter:
-            fan = Fan([meter, *self._watchers, *([watcher] if watcher is not None else [])])
+            fan = EventFanout([meter, *self._watchers, *([watcher] if watcher is not None else [])])
             turn = partial(self._turn, fan, watcher)
             async with self._engine.begin(wish, fan, turn) as one_pass:
                 await one_pass.run()
@@ -65,7 +65,7 @@ class Passes:
 
     @asynccontextmanager
     async def _turn(
-        self, fan: Fan, watcher: Observer | None, repo: RepoName
+        self, fan: EventFanout, watcher: Observer | None, repo: RepoName
     ) -> AsyncGenerator[None]:
         """A pass's turn at a repository. Whoever waits for it sees what the one before does."""
         before = self._held[repo].fan if repo in self._held else None
@@ -95,6 +95,6 @@ class Passes:
                 del self._held[repo]
 
 
-def _named(wish: Wish) -> str:
+def _named(wish: PassRequest) -> str:
     names = [settings.name for settings in wish.repos]
     return names[0] if len(names) == 1 else f"{len(names)} repositories"

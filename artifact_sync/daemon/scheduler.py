@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.daemon.background import first_of
-from artifact_sync.daemon.health import Ground
+from artifact_sync.daemon.health import MirrorHealth
 from artifact_sync.daemon.lag import Lags
 from artifact_sync.daemon.news import say
 from artifact_sync.daemon.running_passes import Passes
@@ -20,13 +20,13 @@ from artifact_sync.daemon.schedule import (
     Ended,
     Moment,
     OutageEnded,
-    Verdict,
+    PassVerdict,
     Why,
     rhythm_of,
 )
 from artifact_sync.daemon.unchanged import Calms
 from artifact_sync.daemon.verdict import finished, record, verdict_of
-from artifact_sync.daemon.watched_repositories import STAR, Roster, is_star
+from artifact_sync.daemon.watched_repositories import STAR, WatchedRepositories, is_star
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.progress import Board
+    from artifact_sync.daemon.progress import PassProgress
     from artifact_sync.daemon.schedule import Notice, Turn
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.settings import Config, RepoSettings
@@ -67,17 +67,17 @@ class Daemon:
     """Looks after repositories. ``run`` until ``stop``; on one event loop."""
 
     def __init__(
-        self, engine: Engine, board: Board, agenda: Agenda, watchers: Sequence[Observer]
+        self, engine: Engine, board: PassProgress, agenda: Agenda, watchers: Sequence[Observer]
     ) -> None:
         self.engine = engine
         self.agenda = agenda
         self.passes = Passes(engine, board, (*watchers, self))
-        self.roster = Roster(engine.config.repo)
+        self.roster = WatchedRepositories(engine.config.repo)
         self.lags = Lags()
         self.calms = Calms()
         self.must_look: Callable[[], bool] = lambda: False
         """Whether each pass has to see for itself if the mirror's files stand."""
-        self.ground = Ground(engine, self.look_again, self.stop)
+        self.ground = MirrorHealth(engine, self.look_again, self.stop)
         self.stopping = asyncio.Event()
         self.tried = asyncio.Event()
         """Set once the first listing was tried."""
@@ -209,13 +209,13 @@ class Daemon:
             ended = await self._carried_out(turn)
         finally:
             self._turns -= 1
-        if ended.verdict is not Verdict.WELL:
+        if ended.verdict is not PassVerdict.WELL:
             now = self.moment.monotonic
             self.lags.ended(turn.repo, caught_up=False, complete=False, now=now)
         notices = self.agenda.ended(turn.repo, ended, self.moment)
         if not self.stopping.is_set():  # what was broken off says nothing of the service
             self._tell(notices)
-        if ended.verdict is Verdict.REFUSED:
+        if ended.verdict is PassVerdict.REFUSED:
             await self.try_new_token()
         self.tried.set()
 
@@ -230,7 +230,7 @@ class Daemon:
         settings = self.roster.entries.get(turn.repo)
         try:
             if settings is None:
-                return Ended(Verdict.WELL)  # it was taken away this moment
+                return Ended(PassVerdict.WELL)  # it was taken away this moment
             if is_star(turn.repo):
                 return await self._list_organisation(turn.repo.org)
             return await self._pass(turn, settings)
@@ -281,7 +281,7 @@ class Daemon:
             self._assign()
         star, now = RepoName(org, STAR), self.moment.monotonic
         self.lags.ended(star, caught_up=True, complete=False, now=now)
-        return Ended(Verdict.WELL)
+        return Ended(PassVerdict.WELL)
 
     async def _wind_up(self) -> None:
         """Let files in flight finish within the grace time, then break the rest off."""

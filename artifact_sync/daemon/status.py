@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from artifact_sync.daemon.progress import Board
-    from artifact_sync.daemon.schedule import Standing
+    from artifact_sync.daemon.progress import PassProgress
+    from artifact_sync.daemon.schedule import ScheduleState
     from artifact_sync.daemon.scheduler import Daemon
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.report import Report
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
 
 _PATIENCE = 5.0
 """Seconds that the ledger has to answer before the daemon is not ready."""
 
 
 @dataclass(slots=True)
-class Counter:
+class DaemonStatus:
     """``desk.Desk`` of a daemon."""
 
     daemon: Daemon
-    board: Board
+    board: PassProgress
     since: datetime
     config: Callable[[], ConfigState] = ConfigState
     watch: Callable[[], WatchState] = WatchState
@@ -78,7 +78,7 @@ class Counter:
         since = outage.since.isoformat(timespec="seconds") if outage.since is not None else ""
         return ServiceState(reachable=outage.reachable, since=since, why=outage.why)
 
-    def _repository(self, standing: Standing) -> RepoState:
+    def _repository(self, standing: ScheduleState) -> RepoState:
         return RepoState(
             repo=str(standing.repo),
             running=standing.running,
@@ -89,7 +89,7 @@ class Counter:
             lag=round(self._lag(standing), 1),
         )
 
-    def _lag(self, standing: Standing) -> float:
+    def _lag(self, standing: ScheduleState) -> float:
         now = self.daemon.engine.clock.monotonic()
         return self.daemon.lags.lag(standing.repo, now, standing.overdue)
 
@@ -127,7 +127,7 @@ class Counter:
             if (lag := self._lag(standing)) > alert:
                 yield f"{standing.repo} lags by {lag:.0f} s"
 
-    async def carry_out(self, wish: Wish, observer: Observer) -> Report:
+    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:
         """A pass for a user who waits; see ``Desk``."""
         if self.daemon.stopping.is_set():
             raise Interrupted("the daemon is stopping: run the command again when it has ended")

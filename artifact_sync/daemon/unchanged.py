@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.request import Calm, Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -29,7 +29,7 @@ _VAIN = 5
 
 @dataclass(slots=True)
 class _Known:
-    calm: Calm = field(default_factory=Calm)
+    calm: Unchanged = field(default_factory=Unchanged)
     full_at: float = 0.0
     """When the repository was last looked at in full, on the monotonic clock."""
     vain: int = 0
@@ -43,10 +43,10 @@ class Calms:
     def __init__(self) -> None:
         self._known: dict[RepoName, _Known] = {}
 
-    def of(self, repo: RepoName, now: float) -> Calm | None:
+    def of(self, repo: RepoName, now: float) -> Unchanged | None:
         """What a pass may rely on; None: nothing, and it need not ask for a mark either."""
         if self.is_due_in_full(repo, now):
-            return Calm()
+            return Unchanged()
         known = self._known[repo]
         return known.calm if known.vain < _VAIN else None
 
@@ -55,7 +55,7 @@ class Calms:
         known = self._known.get(repo)
         return known is None or now - known.full_at >= _LASTS
 
-    def ended(self, repo: RepoName, wish: Wish, found: Calm | None, now: float) -> None:
+    def ended(self, repo: RepoName, wish: PassRequest, found: Unchanged | None, now: float) -> None:
         """A pass has ended, and has found everything calm or not."""
         known, given = self._known.setdefault(repo, _Known(full_at=now)), wish.calm
         if wish.mode.look:
@@ -67,7 +67,7 @@ class Calms:
             return
         same = given is not None and given.mark and found and found.report == given.report
         known.vain = known.vain + 1 if same else 0
-        known.calm = found or Calm()
+        known.calm = found or Unchanged()
 
     def is_unrecorded(self, repo: RepoName, now: float) -> bool:
         """Whether the ledger should hear again that all is well; it counts as told then."""
@@ -84,14 +84,16 @@ class Calms:
         """What is wanted has changed: rely on nothing."""
         self._known.clear()
 
-    def wish(self, turn: Turn, settings: RepoSettings, now: float, *, must_look: bool) -> Wish:
+    def wish(
+        self, turn: Turn, settings: RepoSettings, now: float, *, must_look: bool
+    ) -> PassRequest:
         """What a turn asks of a pass: as little as will do.
 
         ``must_look``: each pass has to see for itself whether the mirror's files stand.
         """
         calm = None if must_look else self.of(turn.repo, now)
         if calm is not None and (turn.eager or turn.announced):
-            calm = Calm()
+            calm = Unchanged()
         look = must_look or turn.eager or self.is_due_in_full(turn.repo, now)
-        mode = Mode(eager=turn.eager, look=look)
-        return Wish((settings,), mode=mode, announced=turn.announced, calm=calm)
+        mode = PassOptions(eager=turn.eager, look=look)
+        return PassRequest((settings,), mode=mode, announced=turn.announced, calm=calm)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.schedule import Verdict
+from artifact_sync.daemon.schedule import PassVerdict
 from artifact_sync.domain.errors import CredentialsRefused, Unreachable
 from artifact_sync.domain.model import FINISHED, RunKey
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from artifact_sync.domain.report import Report
 
 
-def verdict_of(trouble: Exception | None) -> Verdict:
+def verdict_of(trouble: Exception | None) -> PassVerdict:
     """What it says of the repository, or of the service, that a look came to this end.
 
     401 means the token and so concerns every repository; 403 means this one.
     """
     if trouble is None:
-        return Verdict.WELL
+        return PassVerdict.WELL
     if isinstance(trouble, Unreachable):
-        return Verdict.UNREACHABLE
+        return PassVerdict.UNREACHABLE
     if isinstance(trouble, CredentialsRefused) and trouble.status == HTTPStatus.UNAUTHORIZED:
-        return Verdict.REFUSED
-    return Verdict.FAILED
+        return PassVerdict.REFUSED
+    return PassVerdict.FAILED
 
 
 async def finished(ledger: Ledger, repo: RepoName, announced: Collection[str]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ def is_star(repo: RepoName) -> bool:
     return repo.repo == STAR
 
 
-class Roster:
+class WatchedRepositories:
     """Repositories and their settings. ``org/*`` is an entry of its own, for the listing."""
 
     def __init__(self, configured: Iterable[RepoSettings]) -> None:

@@ -332,7 +332,7 @@ class ArtifactRow(Struct, frozen=True):
     message: str = ""
 
 
-class Standing(NamedTuple):
+class ExpectedFile(NamedTuple):
     """A file that should stand in the mirror."""
 
     run: RunKey

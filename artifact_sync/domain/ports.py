@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactRow,
+        ExpectedFile,
         Failure,
         Horizon,
         Link,
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
-        Standing,
         State,
         Totals,
         Validator,
@@ -347,7 +347,7 @@ class Ledger(Protocol):
     async def forget(self, keys: Sequence[ArtifactKey]) -> None:
         """Drop rows of artifacts that are selected no more and have no file."""
 
-    async def recent(self, repo: RepoName, limit: int) -> Sequence[Standing]:
+    async def recent(self, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
         """Up to ``limit`` mirrored artifacts of the newest runs, the newest run's first."""
 
     def mirrored(

@@ -11,7 +11,7 @@ from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import RepoSettings
 
 
-class Mode(Struct, frozen=True):
+class PassOptions(Struct, frozen=True):
     """How a pass was asked for."""
 
     dry_run: bool = False
@@ -26,7 +26,7 @@ class Mode(Struct, frozen=True):
     """See whether the newest files stand in the mirror; needless where they are watched."""
 
 
-class Calm(Struct, frozen=True):
+class Unchanged(Struct, frozen=True):
     """Nothing is left to do in a repository, as long as its list of runs begins as it did."""
 
     mark: str = ""
@@ -35,14 +35,14 @@ class Calm(Struct, frozen=True):
     """What a pass over it comes to."""
 
 
-class Wish(Struct, frozen=True):
+class PassRequest(Struct, frozen=True):
     """What a pass is asked for."""
 
     repos: tuple[RepoSettings, ...]
     runs: tuple[str, ...] = ()
     """Slugs: only these runs, looked at whatever is known of them. Empty: all."""
-    mode: Mode = field(default_factory=Mode)
+    mode: PassOptions = field(default_factory=PassOptions)
     announced: tuple[str, ...] = ()
     """Slugs of runs that are said to have finished: looked at beside all others."""
-    calm: Calm | None = None
+    calm: Unchanged | None = None
     """What an earlier pass over the one repository has left; while it lasts, there is no more."""

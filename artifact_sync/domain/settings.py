@@ -13,6 +13,11 @@ import msgspec
 DEFAULT_LAYOUT = "{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}"
 DEFAULT_BASE_URL = "https://api.sourcecraft.tech"
 
+OWN_FOLDER = ".artifact-sync"
+"""The program's own folder at a mirror's root."""
+CONTROL_SOCKET = "daemon.sock"
+"""The daemon's Unix socket in the own folder."""
+
 Durability = Literal["full", "fast"]
 Watch = Literal["off", "report", "restore"]
 LogFormat = Literal["auto", "text", "json", "journal"]

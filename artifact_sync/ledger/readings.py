@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from artifact_sync.domain.model import RunKey, Standing
+from artifact_sync.domain.model import ExpectedFile, RunKey
 from artifact_sync.ledger import frozen
 from artifact_sync.ledger.limits import READ_ARTIFACTS, READ_RUNS
 from artifact_sync.ledger.rows import artifact_row
@@ -97,13 +97,13 @@ def listing(
     return [artifact_row(row) for row in rows], Place(*first[-1][:2]) if first else None
 
 
-def recent(connection: Connection, repo: RepoName, limit: int) -> Sequence[Standing]:
+def recent(connection: Connection, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
     """Up to so many mirrored artifacts of the newest runs."""
     runs = {row[1]: RunKey(repo, row[3]) for row in _newest_runs(connection, repo, limit)}
-    found: dict[int, list[Standing]] = {run_id: [] for run_id in runs}
+    found: dict[int, list[ExpectedFile]] = {run_id: [] for run_id in runs}
     for some in chunks(list(runs)):
         for run_id, path, size in connection.rows(frozen.RECENT_FILES, these=some):
-            found[run_id].append(Standing(runs[run_id], path, size))
+            found[run_id].append(ExpectedFile(runs[run_id], path, size))
     return list(islice(chain.from_iterable(found.values()), limit))
 
 

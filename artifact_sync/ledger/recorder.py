@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactRow,
+        ExpectedFile,
         Failure,
         Horizon,
         Mirrored,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
-        Standing,
         State,
         Totals,
     )
@@ -150,7 +150,7 @@ class Recorder:
         if keys:
             await self._worker.write(partial(artifacts.forget, keys=keys))
 
-    async def recent(self, repo: RepoName, limit: int) -> Sequence[Standing]:
+    async def recent(self, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
         return await self._worker.read(partial(readings.recent, repo=repo, limit=limit))
 
     async def mirrored(

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from artifact_sync.domain.errors import UnsafePath, UsageError
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.mirror.names import file_component, fold, shown, size, slug_component
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import RepoName, RunKey
 
-OWN = ".artifact-sync"
-"""The folder of this program's own files, at the root."""
 
 LATEST = "latest"
 LATEST_SUCCESS = "latest-success"
@@ -42,7 +41,7 @@ _LONGEST_LITERAL = 100
 """Leaves room for a slug, or for its hash, beside it."""
 
 
-class _Part(Struct, frozen=True):
+class _TemplatePart(Struct, frozen=True):
     """One component of a template."""
 
     text: str
@@ -51,7 +50,7 @@ class _Part(Struct, frozen=True):
     suffix: str
 
     @classmethod
-    def parse(cls, text: str) -> _Part:
+    def parse(cls, text: str) -> _TemplatePart:
         pieces = _FIELD.split(text)
         return cls(text, pieces[0], tuple(pieces[1::2]), "".join(pieces[2::2]))
 
@@ -69,11 +68,11 @@ class Layout:
         if problems:
             raise UsageError("\n".join(problems))
         self.template = template
-        *self._folders, _ = (_Part.parse(text) for text in template.split("/"))
+        *self._folders, _ = (_TemplatePart.parse(text) for text in template.split("/"))
         self._run = _position(self._folders, "run")
         self._above = lru_cache(maxsize=_REMEMBERED)(self._folders_of)
         self._ours = {
-            0: frozenset({OWN}),
+            0: frozenset({OWN_FOLDER}),
             self._run: frozenset({LATEST, LATEST_SUCCESS}),
             self._run + 1: frozenset({fold(SUMS), fold(RUN)}),
         }
@@ -115,7 +114,7 @@ class Layout:
         for depth, part in enumerate(self._folders[:count]):
             yield self._component(depth, part, values) if part.fields else part.text
 
-    def _component(self, depth: int, part: _Part, values: dict[str, str]) -> str:
+    def _component(self, depth: int, part: _TemplatePart, values: dict[str, str]) -> str:
         (field,) = part.fields
         try:
             return slug_component(
@@ -154,12 +153,12 @@ def _path_fault(local_path: str, parts: Sequence[str]) -> str:
 
 def layout_problems(template: str) -> tuple[str, ...]:
     """Everything that is wrong with a template, a sentence each; empty: it is fine."""
-    parts = [_Part.parse(text) for text in template.split("/")]
+    parts = [_TemplatePart.parse(text) for text in template.split("/")]
     unclear = (*_field_problems(parts), *_literal_problems(parts))
     return unclear or tuple(_order_problems(parts))
 
 
-def _field_problems(parts: Sequence[_Part]) -> Iterator[str]:
+def _field_problems(parts: Sequence[_TemplatePart]) -> Iterator[str]:
     used = [field for part in parts for field in part.fields]
     for field in dict.fromkeys(used):
         if field not in FIELDS:
@@ -178,7 +177,7 @@ def _field_problems(parts: Sequence[_Part]) -> Iterator[str]:
             )
 
 
-def _literal_problems(parts: Sequence[_Part]) -> Iterator[str]:
+def _literal_problems(parts: Sequence[_TemplatePart]) -> Iterator[str]:
     for part in parts:
         if not part.text:
             yield "the layout begins or ends with a slash, or has two in a row"
@@ -196,7 +195,7 @@ def _is_plain(name: str) -> bool:
         return False
 
 
-def _order_problems(parts: Sequence[_Part]) -> Iterator[str]:
+def _order_problems(parts: Sequence[_TemplatePart]) -> Iterator[str]:
     """What is wrong with a template whose components are all fine by themselves."""
     if parts[-1].text != "{local_path}":
         yield "the layout must end with /{local_path}, with nothing else in that component"
@@ -207,11 +206,11 @@ def _order_problems(parts: Sequence[_Part]) -> Iterator[str]:
     for field in ("workflow", "task", "cube"):
         if _position(parts, field) < run:
             yield f"the layout has {{{field}}} before {{run}}, which must come before it"
-    if fold(parts[0].text) == OWN:
-        yield f"the layout begins with {OWN}, where artifact-sync keeps its own files"
+    if fold(parts[0].text) == OWN_FOLDER:
+        yield f"the layout begins with {OWN_FOLDER}, where artifact-sync keeps its own files"
     if any(fold(part.text) in {fold(SUMS), fold(RUN)} for part in parts[run + 1 : run + 2]):
         yield f"the layout has {SUMS} or {RUN} below {{run}}, where the manifests are written"
 
 
-def _position(parts: Sequence[_Part], field: str) -> int:
+def _position(parts: Sequence[_TemplatePart], field: str) -> int:
     return next(depth for depth, part in enumerate(parts) if field in part.fields)

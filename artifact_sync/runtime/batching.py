@@ -9,7 +9,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from artifact_sync.runtime.threads import Firm, settle
+from artifact_sync.runtime.threads import UncancellableFuture, settle
 
 if TYPE_CHECKING:
     import asyncio
@@ -45,7 +45,7 @@ class Batches(Generic[T, R]):
 
     async def __call__(self, item: T) -> R:
         """Have an item done; its outcome."""
-        outcome: Firm[R] = Firm()
+        outcome: UncancellableFuture[R] = UncancellableFuture()
         self._waiting.append((item, outcome))
         self._begin_if_due()
         return await outcome

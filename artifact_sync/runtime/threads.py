@@ -20,7 +20,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class Firm(asyncio.Future[T]):
+class UncancellableFuture(asyncio.Future[T]):
     """The outcome of work that nobody can call back: who is cancelled leaves when it is there."""
 
     def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - the base's
@@ -48,9 +48,9 @@ class Offload:
 
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Begin a call; whoever begins it must await it, which outlives a cancellation."""
-        return self.begin(Firm(), lambda: call(*args, **kwargs))
+        return self.begin(UncancellableFuture(), lambda: call(*args, **kwargs))
 
-    def begin(self, future: Firm[T], call: Callable[[], T]) -> asyncio.Future[T]:
+    def begin(self, future: UncancellableFuture[T], call: Callable[[], T]) -> asyncio.Future[T]:
         """Begin a call whose outcome a future of the caller's own is to have."""
         self._executor.submit(self._carry_out, future, call)
         return future
@@ -78,7 +78,7 @@ class Offload:
             settle(*self._outcomes.popleft())
 
 
-class Chores:
+class AbandonableThreads:
     """Runs blocking calls that change nothing: who is cancelled leaves at once, whatever hangs."""
 
     def __init__(self, executor: Executor | None = None) -> None:

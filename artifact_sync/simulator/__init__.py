@@ -8,13 +8,13 @@ so nothing imports this package unless it is used. Read ``scenario`` for what ca
 from __future__ import annotations
 
 from artifact_sync.simulator.scenario import (
-    Api,
-    Artifact,
     Cube,
     Files,
     Repo,
-    Run,
     Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
 )
 from artifact_sync.simulator.scenario_file import (
     demo_scenario,
@@ -25,14 +25,14 @@ from artifact_sync.simulator.scenario_file import (
 from artifact_sync.simulator.simulator import Running, Simulator, running_in_thread
 
 __all__ = [
-    "Api",
-    "Artifact",
     "Cube",
     "Files",
     "Repo",
-    "Run",
     "Running",
     "Scenario",
+    "ScenarioApi",
+    "ScenarioArtifact",
+    "ScenarioRun",
     "Simulator",
     "demo_scenario",
     "demo_text",

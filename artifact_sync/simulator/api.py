@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from artifact_sync.simulator.service import Service
+    from artifact_sync.simulator.service import SimulatorService
 
 _CODES: Mapping[int, str] = MappingProxyType(
     {
@@ -39,7 +39,7 @@ _CODES: Mapping[int, str] = MappingProxyType(
 class ApiOrigin:
     """An ASGI application."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: SimulatorService) -> None:
         self._service = service
         self._endpoints = Endpoints(service)
 
@@ -91,7 +91,7 @@ def _error(error: ApiError) -> Reply:
 
 def _failed_by_fault(struck: Sequence[faults.AnyFault]) -> Reply | None:
     for fault in struck:
-        if isinstance(fault, faults.Status):
+        if isinstance(fault, faults.StatusFault):
             code = _CODES.get(fault.status, "Internal")
             reply = _error(ApiError(fault.status, code, "the scenario wants it so"))
             return replace(reply, headers={**reply.headers, **fault.headers()})

@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from artifact_sync.domain.model import RepoName
-from artifact_sync.simulator.faults import FileOnly, Status
+from artifact_sync.simulator.faults import FileOnly, StatusFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from artifact_sync.simulator.faults import AnyFault
-    from artifact_sync.simulator.scenario import Artifact, Cube, Files, Repo, Run, Scenario
+    from artifact_sync.simulator.scenario import (
+        Cube,
+        Files,
+        Repo,
+        Scenario,
+        ScenarioArtifact,
+        ScenarioRun,
+    )
 
 
 def problems_of(scenario: Scenario) -> list[str]:
@@ -57,7 +64,7 @@ def _repo(repo: Repo, at: str) -> Iterator[str]:
         yield from run_problems(run, f"{at}.run[{n}]")
 
 
-def run_problems(run: Run, at: str = "run") -> Iterator[str]:
+def run_problems(run: ScenarioRun, at: str = "run") -> Iterator[str]:
     """What is wrong with one run."""
     if run.slug is not None and run.count > 1 and "{n}" not in run.slug:
         yield f"{at}.slug: needs {{n}} where count is more than 1"
@@ -76,7 +83,7 @@ def _cube(cube: Cube, at: str) -> Iterator[str]:
             yield f"{at}.artifact[{n}].sha256_of: this cube has no artifact {target!r} to digest"
 
 
-def _artifact(artifact: Artifact, at: str) -> Iterator[str]:
+def _artifact(artifact: ScenarioArtifact, at: str) -> Iterator[str]:
     contents = (artifact.size, artifact.text, artifact.data, artifact.sha256_of)
     if sum(content is not None for content in contents) > 1:
         yield f"{at}: at most one of size, text, base64 and sha256_of"
@@ -87,7 +94,9 @@ def _artifact(artifact: Artifact, at: str) -> Iterator[str]:
 
 
 def _fault(fault: AnyFault, at: str) -> Iterator[str]:
-    if isinstance(fault, Status) and fault.status not in {status.value for status in HTTPStatus}:
+    if isinstance(fault, StatusFault) and fault.status not in {
+        status.value for status in HTTPStatus
+    }:
         yield f"{at}.status: {fault.status} is no status of HTTP"
     if fault.on == "api" and isinstance(fault, FileOnly):
         kind = fault.__struct_config__.tag

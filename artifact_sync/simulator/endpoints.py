@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from artifact_sync.simulator.payloads import Json
     from artifact_sync.simulator.routes import Call
-    from artifact_sync.simulator.service import Service
+    from artifact_sync.simulator.service import SimulatorService
     from artifact_sync.simulator.tree import ArtifactState, CubeState, RunState
-    from artifact_sync.simulator.world import RepoState
+    from artifact_sync.simulator.world import RepoWorld
 
     Query = Mapping[str, str]
 
@@ -38,7 +38,7 @@ class ApiError(Exception):
 class Endpoints:
     """Answers calls from the state of a service."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: SimulatorService) -> None:
         self._service = service
         self._answers = {
             "repos": self._repos,
@@ -122,7 +122,7 @@ class Endpoints:
     def _releases(self, call: Call, query: Query) -> Json:
         """No repository here has a release; the page's arguments are checked all the same."""
         self._open_repo(call)
-        none: tuple[RepoState, ...] = ()
+        none: tuple[RepoWorld, ...] = ()
         shown = page(none, lambda _: "", query, self._service.scenario.api)
         return _listing("releases", [], shown.token)
 
@@ -138,14 +138,14 @@ class Endpoints:
         in_run = self._service.scenario.api.links_in == "run"
         return self._service.link_to(artifact) if in_run else ""
 
-    def _find_repo(self, call: Call) -> RepoState | None:
+    def _find_repo(self, call: Call) -> RepoWorld | None:
         repos = self._service.world.repos
         if call.org:
             return repos.get(RepoName(call.org, call.repo))
         by_id = (repo for repo in repos.values() if f"id:{repo.id}" == call.repo)
         return next(by_id, None)
 
-    def _open_repo(self, call: Call) -> RepoState:
+    def _open_repo(self, call: Call) -> RepoWorld:
         repo = self._find_repo(call)
         if repo is None:
             raise _missing("such repository")

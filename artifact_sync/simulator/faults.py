@@ -44,7 +44,7 @@ class Fault(
     each: bool = False
 
 
-class Status(Fault, frozen=True, kw_only=True, tag="status"):
+class StatusFault(Fault, frozen=True, kw_only=True, tag="status"):
     """Answer with an error in the origin's own form: XML from files, JSON from the API."""
 
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
@@ -60,7 +60,7 @@ class Status(Fault, frozen=True, kw_only=True, tag="status"):
         return {"retry-after": str(ceil(self.retry_after))}
 
 
-class Cut(Fault, frozen=True, kw_only=True, tag="cut"):
+class CutFault(Fault, frozen=True, kw_only=True, tag="cut"):
     """Close the connection after this share of the body."""
 
     after: Fraction = 0.5
@@ -114,15 +114,25 @@ class WrongRange(Fault, frozen=True, kw_only=True, tag="wrong-range"):
     """What is added to the total that the answer tells."""
 
 
-class ErrorPage(Fault, frozen=True, kw_only=True, tag="error-page"):
+class ErrorPageFault(Fault, frozen=True, kw_only=True, tag="error-page"):
     """200 with an object store's XML error as its body."""
 
     code: str = "InternalError"
 
 
-FileOnly = Flip | Lapse | IgnoreRange | WrongRange | ErrorPage
+FileOnly = Flip | Lapse | IgnoreRange | WrongRange | ErrorPageFault
 AnyFault = Union[  # noqa: UP007 - one flat union, which msgspec reads by its tags
-    Status, Cut, Stall, Slow, Delay, Flip, Truncate, Lapse, IgnoreRange, WrongRange, ErrorPage
+    StatusFault,
+    CutFault,
+    Stall,
+    Slow,
+    Delay,
+    Flip,
+    Truncate,
+    Lapse,
+    IgnoreRange,
+    WrongRange,
+    ErrorPageFault,
 ]
 
 

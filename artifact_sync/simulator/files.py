@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 
 from artifact_sync.simulator import faults, ranges
-from artifact_sync.simulator.links import LAPSED, Refusal
+from artifact_sync.simulator.links import LAPSED, LinkRefusal
 from artifact_sync.simulator.reply import Reply, error_page, send_reply, spoilt
-from artifact_sync.simulator.service import BUCKET, Service
+from artifact_sync.simulator.service import BUCKET, SimulatorService
 from artifact_sync.simulator.storage import StoredObject, headers_of, headers_of_part
 from artifact_sync.simulator.traffic import Seen
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-_NO_SUCH_KEY = Refusal(404, "NoSuchKey", "The specified key does not exist.")
+_NO_SUCH_KEY = LinkRefusal(404, "NoSuchKey", "The specified key does not exist.")
 _CODES: Mapping[int, str] = MappingProxyType(
     {
         400: "ExpiredToken",
@@ -37,7 +37,7 @@ _CODES: Mapping[int, str] = MappingProxyType(
 class FilesOrigin:
     """An ASGI application."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: SimulatorService) -> None:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,10 +59,10 @@ class FilesOrigin:
         refused = _refused_by_fault(struck, path)
         return spoilt(refused or await self._found(request, stored, struck), struck)
 
-    def _refusal(self, request: Request, path: str) -> Refusal | None:
+    def _refusal(self, request: Request, path: str) -> LinkRefusal | None:
         """Signed links are for GET alone: the method is signed too."""
         if request.method not in ("GET", "HEAD"):
-            return Refusal(405, "MethodNotAllowed", "The specified method is not allowed.")
+            return LinkRefusal(405, "MethodNotAllowed", "The specified method is not allowed.")
         query = request.scope["query_string"].decode("latin-1")
         return self._service.signer.judge(request.method, path, query, self._service.time())
 
@@ -95,7 +95,7 @@ def _subject(stored: StoredObject) -> faults.Subject:
     return faults.Subject("file", "file", repo, key.run, key.cube, key.local_path)
 
 
-def _refused(refusal: Refusal, path: str) -> Reply:
+def _refused(refusal: LinkRefusal, path: str) -> Reply:
     return error_page(refusal.code, refusal.message, refusal.status, path)
 
 
@@ -103,7 +103,7 @@ def _refused_by_fault(struck: Sequence[faults.AnyFault], path: str) -> Reply | N
     for fault in struck:
         if isinstance(fault, faults.Lapse):
             return _refused(LAPSED, path)
-        if isinstance(fault, faults.Status):
+        if isinstance(fault, faults.StatusFault):
             code = _CODES.get(fault.status, "InternalError")
             page = error_page(code, "Please try again.", fault.status, path)
             return replace(page, headers={**page.headers, **fault.headers()})

@@ -24,7 +24,7 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class LinkRefusal:
     """Why a request for a file is refused, in an object store's words."""
 
     status: int
@@ -32,9 +32,9 @@ class Refusal:
     message: str
 
 
-LAPSED = Refusal(403, "AccessDenied", "Request has expired")
-UNSIGNED = Refusal(403, "AccessDenied", "Access Denied")
-MISSIGNED = Refusal(
+LAPSED = LinkRefusal(403, "AccessDenied", "Request has expired")
+UNSIGNED = LinkRefusal(403, "AccessDenied", "Access Denied")
+MISSIGNED = LinkRefusal(
     403,
     "SignatureDoesNotMatch",
     "The request signature we calculated does not match the signature you provided.",
@@ -47,7 +47,7 @@ class Signer(Protocol):
     def query(self, path: str, now: float) -> str:
         """The query of a link to this path (as it stands in the URL) made now (UNIX time)."""
 
-    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+    def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
         """Why a request is refused; None: it is not."""
 
 
@@ -69,7 +69,7 @@ class S3Signer:
             f"&X-Amz-Signature={self._sign('GET', path, stamp, expires)}"
         )
 
-    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+    def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
         """A wrong signature is told before a lapsed date, as the date might be made up."""
         fields = {name: values[0] for name, values in parse_qs(query).items()}
         stamp, expires = fields.get("X-Amz-Date", ""), fields.get("X-Amz-Expires", "")
@@ -102,14 +102,14 @@ class NginxSigner:
         expires = str(ceil(now + self.lifetime))
         return f"md5={self._sign(expires, path)}&expires={expires}"
 
-    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+    def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
         """As the module's documentation proposes: 403 where nothing fits, 410 where it is late."""
         del method  # not signed
         fields = {name: values[0] for name, values in parse_qs(query).items()}
         expires = fields.get("expires", "")
         if not _same(fields.get("md5", ""), self._sign(expires, path)) or not expires.isdigit():
             return UNSIGNED
-        return Refusal(410, "Gone", "The link is out of date") if now > int(expires) else None
+        return LinkRefusal(410, "Gone", "The link is out of date") if now > int(expires) else None
 
     def _sign(self, expires: str, uri: str) -> str:
         message = f"{expires}{uri} {self.secret}".encode("utf-8", "surrogateescape")
@@ -126,7 +126,7 @@ class PlainSigner:
         del path, now
         return ""
 
-    def judge(self, method: str, path: str, query: str, now: float) -> Refusal | None:
+    def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
         """Nothing to refuse."""
         del method, path, query, now
         return None

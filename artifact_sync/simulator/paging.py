@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from artifact_sync.simulator.scenario import Api
+    from artifact_sync.simulator.scenario import ScenarioApi
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class BadPage(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class ListPage(Generic[T]):
     """Some entries, and the token that the answer carries: None for none; it may be empty."""
 
     entries: Sequence[T]
@@ -36,8 +36,8 @@ class Page(Generic[T]):
 
 
 def page(
-    entries: Iterable[T], rank: Callable[[T], str], query: Mapping[str, str], api: Api
-) -> Page[T]:
+    entries: Iterable[T], rank: Callable[[T], str], query: Mapping[str, str], api: ScenarioApi
+) -> ListPage[T]:
     """The page that a query asks for, of entries ordered by ``rank``, which must be unique."""
     size = _page_size(query.get("page_size", ""), api)
     after = _opened(query.get("page_token", ""), size)
@@ -46,14 +46,14 @@ def page(
     shown = rest[:size]
     more = len(rest) > size or (api.ending == "extra" and bool(shown))
     token = _sealed(rank(shown[-1]), size) if more else _last_token(api)
-    return Page(shown, token)
+    return ListPage(shown, token)
 
 
-def _last_token(api: Api) -> str | None:
+def _last_token(api: ScenarioApi) -> str | None:
     return "" if api.ending == "empty" else None
 
 
-def _page_size(text: str, api: Api) -> int:
+def _page_size(text: str, api: ScenarioApi) -> int:
     """A 64-bit number as text; 0 and nothing mean the default, too many the greatest."""
     if not text:
         return min(api.page_size, api.max_page_size)

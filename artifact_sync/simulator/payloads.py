@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.simulator.tree import ArtifactState, CubeState, RunState
-    from artifact_sync.simulator.world import RepoState
+    from artifact_sync.simulator.world import RepoWorld
 
     LinkTo = Callable[[ArtifactState], str]
 
@@ -52,7 +52,7 @@ def artifact_payloads(artifacts: Iterable[ArtifactState], link_to: LinkTo) -> li
     return [_artifact(artifact, link_to) for artifact in artifacts]
 
 
-def repo_payload(repo: RepoState, base_url: str) -> Json:
+def repo_payload(repo: RepoWorld, base_url: str) -> Json:
     """A ``Repository``."""
     return {
         "id": repo.id,

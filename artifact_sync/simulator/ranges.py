@@ -11,14 +11,16 @@ if TYPE_CHECKING:
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)-(\d*)\s*", re.IGNORECASE)
 
 
-class Span(NamedTuple):
+class ServedSpan(NamedTuple):
     """Bytes ``start`` to before ``stop``. An empty span: nothing there to satisfy the range."""
 
     start: int
     stop: int
 
 
-def wanted(headers: Mapping[str, str], size: int, validators: Mapping[str, str]) -> Span | None:
+def wanted(
+    headers: Mapping[str, str], size: int, validators: Mapping[str, str]
+) -> ServedSpan | None:
     """The part that a request asks for; None: the whole.
 
     ``validators`` has ``etag`` and ``last-modified``. A range in another unit, of several parts or
@@ -30,11 +32,15 @@ def wanted(headers: Mapping[str, str], size: int, validators: Mapping[str, str])
         return None
     first, last = match.groups()
     if not first:
-        return Span(max(0, size - int(last)), size)
+        return ServedSpan(max(0, size - int(last)), size)
     if last and int(last) < int(first):
         return None
     stop = min(size, int(last) + 1) if last else size
-    return Span(int(first), max(stop, int(first))) if int(first) < size else Span(size, size)
+    return (
+        ServedSpan(int(first), max(stop, int(first)))
+        if int(first) < size
+        else ServedSpan(size, size)
+    )
 
 
 def precondition_failed(headers: Mapping[str, str], etag: str) -> bool:

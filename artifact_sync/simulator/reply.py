@@ -91,7 +91,7 @@ def spoilt(reply: Reply, struck: Iterable[faults.AnyFault]) -> Reply:
 
 def _spoil(reply: Reply, fault: faults.AnyFault) -> Reply:  # noqa: PLR0911 - a case a fault
     match fault:
-        case faults.Cut(after=share):
+        case faults.CutFault(after=share):
             return replace(reply, cut_at=int(reply.length * share))
         case faults.Stall(after=share, seconds=seconds):
             return replace(reply, stall=(int(reply.length * share), seconds))
@@ -105,7 +105,7 @@ def _spoil(reply: Reply, fault: faults.AnyFault) -> Reply:  # noqa: PLR0911 - a 
             return replace(reply, stop=reply.start + int(reply.length * share))
         case faults.WrongRange() if reply.status == 206:  # noqa: PLR2004 - Partial Content
             return _wrong_range(reply, fault)
-        case faults.ErrorPage(code=code):
+        case faults.ErrorPageFault(code=code):
             return error_page(code, "We encountered an internal error.", 200)
         case _:
             return reply

@@ -26,7 +26,7 @@ Digest = Literal["repr-digest", "content-digest", "content-md5", "x-amz-checksum
 DEFAULT_TOKEN = "demo-token"  # noqa: S105 - the simulator's, which guards nothing
 
 
-class Artifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ScenarioArtifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An artifact and what its file holds: at most one of size, text, base64 and sha256_of."""
 
     path: str
@@ -55,11 +55,11 @@ class Cube(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: the run's."""
     needs: tuple[str, ...] = ()
     log: str = ""
-    artifacts: tuple[Artifact, ...] = msgspec.field(default=(), name="artifact")
+    artifacts: tuple[ScenarioArtifact, ...] = msgspec.field(default=(), name="artifact")
     count: Count = 1
 
 
-class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ScenarioRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A run, or ``count`` alike ones. A repository lists its runs oldest first."""
 
     slug: str | None = None
@@ -89,10 +89,10 @@ class Repo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     description: str = ""
     forbidden: bool = False
     """Whether every token is refused with 403, for this repository alone."""
-    runs: tuple[Run, ...] = msgspec.field(default=(), name="run")
+    runs: tuple[ScenarioRun, ...] = msgspec.field(default=(), name="run")
 
 
-class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ScenarioApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[api]``: how the API's origin answers."""
 
     tokens: tuple[str, ...] = (DEFAULT_TOKEN,)
@@ -135,7 +135,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: datetime | None = None
     """The moment from which ages count back. None: today's midnight (UTC), so that a simulator
     started again tells the same dates."""
-    api: Api = Api()
+    api: ScenarioApi = ScenarioApi()
     files: Files = Files()
     repos: tuple[Repo, ...] = msgspec.field(default=(), name="repo")
     faults: tuple[AnyFault, ...] = msgspec.field(default=(), name="fault")

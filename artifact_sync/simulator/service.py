@@ -20,7 +20,7 @@ BUCKET = "/artifacts"
 """The path below which the files' own origin has the objects."""
 
 
-class Service:
+class SimulatorService:
     """One simulated service. ``base_url`` and ``files_url`` are known once it is served."""
 
     def __init__(self, scenario: Scenario) -> None:

@@ -14,7 +14,7 @@ from artifact_sync.simulator.content import Literal
 from artifact_sync.simulator.files import FilesOrigin
 from artifact_sync.simulator.scenario_file import demo_scenario
 from artifact_sync.simulator.server import answering, bound, url_of
-from artifact_sync.simulator.service import Service
+from artifact_sync.simulator.service import SimulatorService
 from artifact_sync.simulator.storage import StoredObject, export, object_key
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Simulator:
 
     def __init__(self, scenario: specs.Scenario | None = None) -> None:
         self.scenario = demo_scenario() if scenario is None else scenario
-        self._service = Service(self.scenario)
+        self._service = SimulatorService(self.scenario)
         self._world = self._service.world
 
     @property
@@ -73,7 +73,7 @@ class Simulator:
             async with answering((ApiOrigin(service), api), (FilesOrigin(service), files)):
                 yield Running(self, service.base_url, service.files_url)
 
-    def add_run(self, repo: str, run: specs.Run) -> str:
+    def add_run(self, repo: str, run: specs.ScenarioRun) -> str:
         """Make a run, the newest, created just now unless it has an age. Gives its slug."""
         return self._world.add_run(repo, run).key.run
 

@@ -70,15 +70,15 @@ class RunState:
 class Copy(NamedTuple):
     """One of the runs that a scenario's ``Run`` stands for."""
 
-    spec: scenario.Run
+    spec: scenario.ScenarioRun
     n: int
     slug: str
     age: float
 
 
-def copies(runs: Iterable[scenario.Run], last_slug: int = 0) -> list[Copy]:
+def copies(runs: Iterable[scenario.ScenarioRun], last_slug: int = 0) -> list[Copy]:
     """Every run that these stand for, oldest first, with slugs and ages filled in."""
-    made: list[tuple[scenario.Run, int, str]] = []
+    made: list[tuple[scenario.ScenarioRun, int, str]] = []
     for spec in runs:
         for n in range(1, spec.count + 1):
             slug = numbered(spec.slug, n) if spec.slug is not None else str(last_slug + 1)
@@ -90,7 +90,7 @@ def copies(runs: Iterable[scenario.Run], last_slug: int = 0) -> list[Copy]:
     ]
 
 
-def _age(spec: scenario.Run, n: int, hours: int) -> float:
+def _age(spec: scenario.ScenarioRun, n: int, hours: int) -> float:
     if spec.age is None:
         return hours * _HOUR
     return spec.age + (spec.count - n) * spec.every
@@ -140,7 +140,7 @@ class Grower:
                 yield CubeState(key, spec.status or run.status, spec.needs, spec.log, artifacts)
 
     def _artifacts(
-        self, run: RunState, cube: CubeKey, specs: tuple[scenario.Artifact, ...]
+        self, run: RunState, cube: CubeKey, specs: tuple[scenario.ScenarioArtifact, ...]
     ) -> Iterator[ArtifactState]:
         by_path = {spec.path: spec for spec in specs}
         for spec in specs:
@@ -150,7 +150,11 @@ class Grower:
                 yield _artifact(run, key, content, spec)
 
     def _content(
-        self, spec: scenario.Artifact, n: int, cube: CubeKey, find: Callable[..., scenario.Artifact]
+        self,
+        spec: scenario.ScenarioArtifact,
+        n: int,
+        cube: CubeKey,
+        find: Callable[..., scenario.ScenarioArtifact],
     ) -> Content:
         if spec.sha256_of is not None:
             name = numbered(spec.sha256_of, n).rstrip("/").rpartition("/")[2]
@@ -166,7 +170,7 @@ class Grower:
         return Generated(self.seed, str(key), size)
 
 
-def _size(spec: scenario.Artifact, n: int) -> int:
+def _size(spec: scenario.ScenarioArtifact, n: int) -> int:
     low = _DEFAULT_SIZE if spec.size is None else spec.size
     if spec.max_size is None:
         return low
@@ -175,7 +179,7 @@ def _size(spec: scenario.Artifact, n: int) -> int:
 
 
 def _artifact(
-    run: RunState, key: ArtifactKey, content: Content, spec: scenario.Artifact
+    run: RunState, key: ArtifactKey, content: Content, spec: scenario.ScenarioArtifact
 ) -> ArtifactState:
     there = spec.status == "success"
     left = run.updated_at if there else None

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class RepoState:
+class RepoWorld:
     """A repository with its runs by slug, oldest first."""
 
     name: RepoName
@@ -65,7 +65,7 @@ class World:
         """The simulated service's wall clock."""
         return datetime.fromtimestamp(self._clock(), UTC)
 
-    def repo(self, name: str) -> RepoState:
+    def repo(self, name: str) -> RepoWorld:
         """A repository by ``org/repo``; ``UsageError`` when there is none."""
         found = self.repos.get(RepoName.parse(name))
         return found or _no(f"repository {name}")
@@ -79,7 +79,7 @@ class World:
         found = (a for a in self.run(repo, run).artifacts if a.key.local_path == local_path)
         return next(found, None) or _no(f"artifact {local_path!r} in run {run} of {repo}")
 
-    def add_run(self, repo: str, spec: scenario.Run) -> RunState:
+    def add_run(self, repo: str, spec: scenario.ScenarioRun) -> RunState:
         """Make a run (the newest of ``count``), now unless it has an age."""
         if problems := [*run_problems(spec)]:
             raise ConfigError(problems)
@@ -144,11 +144,11 @@ class World:
         grower = self.repo(str(key.run_key.repo)).grower
         return replace(grower, seed=self._seed + variant).generated(key, size)
 
-    def _grown(self, specs: tuple[scenario.Repo, ...], start: datetime) -> Iterator[RepoState]:
+    def _grown(self, specs: tuple[scenario.Repo, ...], start: datetime) -> Iterator[RepoWorld]:
         for spec in specs:
             name = RepoName.parse(spec.name)
             grower = Grower(name, self._seed, start)
-            repo = RepoState(name, spec.description, spec.forbidden, grower)
+            repo = RepoWorld(name, spec.description, spec.forbidden, grower)
             made = copies(spec.runs)
             runs = [grower.run(copy, ordinal) for ordinal, copy in enumerate(made, 1)]
             repo.runs, repo.made = {run.key.run: run for run in runs}, len(runs)

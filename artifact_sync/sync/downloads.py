@@ -18,18 +18,18 @@ from artifact_sync.domain.model import Action, Failure, State
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.transfer.checksum_file import sidecar_claim, sidecar_of
 from artifact_sync.transfer.download import fetch, forget
-from artifact_sync.transfer.receive import Wanted
-from artifact_sync.transfer.slots import Hold
+from artifact_sync.transfer.receive import WantedArtifact
+from artifact_sync.transfer.slots import SlotLease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Mirrored, Plan, Step
     from artifact_sync.domain.ports import Ledger
-    from artifact_sync.sync.drain import Gate
+    from artifact_sync.sync.drain import Drain
     from artifact_sync.transfer.download import Fetched
     from artifact_sync.transfer.evidence import Claim
-    from artifact_sync.transfer.receive import Tools
+    from artifact_sync.transfer.receive import TransferContext
     from artifact_sync.transfer.slots import Slots
 
 _log = get_logger(__name__)
@@ -44,16 +44,16 @@ _SIDECAR_LIMIT = 64 * 1024
 class Works(Struct, frozen=True):
     """What carrying out downloads works with."""
 
-    tools: Tools
+    tools: TransferContext
     ledger: Ledger
     slots: Slots
     """One for each download that may run at the same time, over all runs."""
     jobs: int
-    gate: Gate
+    gate: Drain
     """Closed when the process is about to stop: nothing new is begun."""
 
 
-class Outcome(Struct):
+class DownloadOutcome(Struct):
     """What has become of a plan's artifacts."""
 
     downloaded: int = 0
@@ -64,7 +64,7 @@ class Outcome(Struct):
     failures: list[Failure] = field(default_factory=list)
 
 
-class Fetching:
+class Downloads:
     """The downloads of one plan."""
 
     def __init__(self, works: Works, plan: Plan) -> None:
@@ -79,7 +79,7 @@ class Fetching:
         self._claims: dict[ArtifactKey, Claim] = {}
         self._recorded: dict[ArtifactKey, Mirrored] = {}
         """Sidecars that came in this pass."""
-        self.outcome = Outcome()
+        self.outcome = DownloadOutcome()
 
     async def run(self) -> None:
         """Fetch what the plan says. A failure goes into ``outcome`` and stops no other artifact.
@@ -164,7 +164,7 @@ class Fetching:
 
     async def _carry_out(self, step: Step) -> None:
         """Fetch, and record without holding up the next download."""
-        gate, hold = self._works.gate, Hold(self._works.slots)
+        gate, hold = self._works.gate, SlotLease(self._works.slots)
         await hold.take()
         entered = gate.enter()
         try:
@@ -180,12 +180,14 @@ class Fetching:
             if entered:
                 gate.leave()
 
-    async def _fetch(self, step: Step, hold: Hold) -> Fetched:
+    async def _fetch(self, step: Step, hold: SlotLease) -> Fetched:
         if step.path is None:
             raise ValueError("a plan with a download and no place for it")
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
-        return await fetch(self._works.tools, Wanted(step.artifact, step.path, claims), hold)
+        return await fetch(
+            self._works.tools, WantedArtifact(step.artifact, step.path, claims), hold
+        )
 
     async def _record(self, fetched: Fetched) -> None:
         await self._works.ledger.record_mirrored(fetched.mirrored)

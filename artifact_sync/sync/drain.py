@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 
-class Gate:
+class Drain:
     """Open until it is closed for good. On one event loop."""
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ _LAST_TRIES = 3
 """Passes in which a file must have been gone before it is given up."""
 
 
-class Known(Struct, frozen=True):
+class KnownArtifacts(Struct, frozen=True):
     """What is known of a run before it is planned."""
 
     rows: Mapping[ArtifactKey, ArtifactRow]
@@ -51,7 +51,7 @@ class Known(Struct, frozen=True):
     """Sizes of the mirrored files that stand in the mirror as regular files."""
 
 
-class Terms(Struct, frozen=True):
+class PlanTerms(Struct, frozen=True):
     """How to plan."""
 
     place: Callable[[ArtifactKey], MirrorPath]
@@ -65,7 +65,7 @@ class Terms(Struct, frozen=True):
     """The user named the run: what was given up is tried again."""
 
 
-def make(run: Run, collected: Collected, known: Known, terms: Terms) -> Plan:
+def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms) -> Plan:
     """Plan one run."""
     places = _places(collected.selected, known, terms)
     selected = (
@@ -82,16 +82,16 @@ def make(run: Run, collected: Collected, known: Known, terms: Terms) -> Plan:
     return Plan(run, (*selected, *pending, *vanished), collected.problems, strays)
 
 
-def _has_file(row: ArtifactRow, known: Known) -> bool:
+def _has_file(row: ArtifactRow, known: KnownArtifacts) -> bool:
     return row.path is not None and row.path in known.standing
 
 
-def _is_missed(row: ArtifactRow, known: Known, terms: Terms) -> bool:
+def _is_missed(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> bool:
     """Whether an unlisted artifact was mirrored once, is wanted, and is not there any more."""
     return bool(row.sha256) and terms.wants(row.key) and not _has_file(row, known)
 
 
-def _is_stray(row: ArtifactRow, known: Known, terms: Terms) -> bool:
+def _is_stray(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> bool:
     missed = _is_missed(row, known, terms)
     return not missed and not _has_file(row, known)
 
@@ -102,7 +102,7 @@ def _vanished(row: ArtifactRow) -> Step:
 
 
 def _places(
-    artifacts: Iterable[Artifact], known: Known, terms: Terms
+    artifacts: Iterable[Artifact], known: KnownArtifacts, terms: PlanTerms
 ) -> Mapping[ArtifactKey, MirrorPath | UnsafePath]:
     """A path for each, or the reason why it can have none."""
     taken = _Taken(terms.one_file)
@@ -112,13 +112,13 @@ def _places(
     }
 
 
-def _precedence(key: ArtifactKey, known: Known) -> tuple[bool, ArtifactKey]:
+def _precedence(key: ArtifactKey, known: KnownArtifacts) -> tuple[bool, ArtifactKey]:
     """Who comes first keeps a name that two would have: what is mirrored already, then by key."""
     row = known.rows.get(key)
     return (row is None or row.state is not State.MIRRORED, key)
 
 
-def _place(key: ArtifactKey, taken: _Taken, terms: Terms) -> MirrorPath | UnsafePath:
+def _place(key: ArtifactKey, taken: _Taken, terms: PlanTerms) -> MirrorPath | UnsafePath:
     try:
         return taken.claim(terms.place(key), key)
     except UnsafePath as problem:
@@ -153,7 +153,9 @@ def _parents(path: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _step(artifact: Artifact, place: MirrorPath | UnsafePath, known: Known, terms: Terms) -> Step:
+def _step(
+    artifact: Artifact, place: MirrorPath | UnsafePath, known: KnownArtifacts, terms: PlanTerms
+) -> Step:
     row = known.rows.get(artifact.key)
     if isinstance(place, UnsafePath):
         return Step(Action.REFUSE, artifact, None, str(place), place.reason, row)
@@ -164,7 +166,9 @@ def _step(artifact: Artifact, place: MirrorPath | UnsafePath, known: Known, term
     return _failed(artifact, row, place, terms)
 
 
-def _mirrored(artifact: Artifact, row: ArtifactRow, place: MirrorPath, known: Known) -> Step:
+def _mirrored(
+    artifact: Artifact, row: ArtifactRow, place: MirrorPath, known: KnownArtifacts
+) -> Step:
     size = known.standing.get(place)
     if row.path != place or size is None:
         return Step(Action.DOWNLOAD, artifact, place, "missing from the mirror", row=row)
@@ -175,7 +179,7 @@ def _mirrored(artifact: Artifact, row: ArtifactRow, place: MirrorPath, known: Kn
     return Step(Action.KEEP, artifact, place, "mirrored", row=row)
 
 
-def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: Terms) -> Step:
+def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: PlanTerms) -> Step:
     old = row.first_seen is not None and terms.now - row.first_seen > PATIENCE
     given_up = row.state is State.GONE and old and row.attempts >= _LAST_TRIES
     if given_up and not terms.insist:
@@ -183,7 +187,7 @@ def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: Term
     return Step(Action.DOWNLOAD, artifact, place, f"failed before: {row.message}", row=row)
 
 
-def _waiting(artifact: Artifact, row: ArtifactRow | None, terms: Terms) -> Step:
+def _waiting(artifact: Artifact, row: ArtifactRow | None, terms: PlanTerms) -> Step:
     since = row.first_seen if row is not None and row.state is State.PENDING else None
     if since is not None and terms.now - since > PATIENCE:
         return Step(Action.SKIP, artifact, None, f"still {artifact.status}: not coming", row=row)

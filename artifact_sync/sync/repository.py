@@ -17,7 +17,7 @@ from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupte
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
-from artifact_sync.domain.request import Calm
+from artifact_sync.domain.request import Unchanged
 from artifact_sync.sync.discover import discover
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.presence import unsettle_damaged
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import Run, RunRow
     from artifact_sync.domain.ports import Source
-    from artifact_sync.domain.request import Mode
+    from artifact_sync.domain.request import PassOptions
     from artifact_sync.sync.downloads import Works
 
 
@@ -48,7 +48,7 @@ class RepoSync:
     """A pass over one repository. Counts and failures go into ``report``."""
 
     def __init__(
-        self, crew: Crew, repo: RepoName, selection: Selection, mode: Mode, report: Report
+        self, crew: Crew, repo: RepoName, selection: Selection, mode: PassOptions, report: Report
     ) -> None:
         self.crew = crew
         self.repo = repo
@@ -57,12 +57,14 @@ class RepoSync:
         self.report = report
         self.trouble: Exception | None = None
         """Why the repository could not be looked at; a run's own failure is none."""
-        self.calm: Calm | None = None
+        self.calm: Unchanged | None = None
         """Set when nothing is left to do."""
         self._began = crew.works.tools.clock.now()
         self._since = selection.rules.horizon(self._began)
 
-    async def everything(self, announced: Sequence[str] = (), calm: Calm | None = None) -> None:
+    async def everything(
+        self, announced: Sequence[str] = (), calm: Unchanged | None = None
+    ) -> None:
         """Look at every run that is new or has something outstanding; count the settled ones.
 
         Also at those of ``announced`` that no listing has shown as finished: somebody says that
@@ -83,7 +85,7 @@ class RepoSync:
         self.report.bytes = self.crew.arrived(self.repo)
         self._notify(RepoEnded(self.repo, self.report))
 
-    async def _unless_calm(self, announced: Sequence[str], calm: Calm) -> None:
+    async def _unless_calm(self, announced: Sequence[str], calm: Unchanged) -> None:
         mark = await self.crew.source.mark(self.repo)
         if mark == calm.mark:
             self.report.add(calm.report)
@@ -95,7 +97,7 @@ class RepoSync:
         if done and await ledger.next_look(self.repo, fingerprint, self._since) is None:
             settled = replace(self.report, bytes=0, downloaded=0)
             settled.kept += self.report.downloaded
-            self.calm = Calm(mark, settled)
+            self.calm = Unchanged(mark, settled)
 
     async def _recorded(self, announced: Sequence[str]) -> None:
         """The pass, with its begin and end in the ledger; a ledger that fails is a failure, too."""

@@ -22,7 +22,7 @@ from artifact_sync.domain.model import Action, ArtifactKey, ArtifactRow, Failure
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.sync import plan as planning
 from artifact_sync.sync.collect import Collected, collect
-from artifact_sync.sync.downloads import Fetching, Works
+from artifact_sync.sync.downloads import Downloads, Works
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import MirrorPath, Plan, Run, RunKey, Step
     from artifact_sync.domain.report import Report
-    from artifact_sync.domain.request import Mode
+    from artifact_sync.domain.request import PassOptions
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.rules import Rules
 
@@ -58,7 +58,9 @@ class Selection(Struct, frozen=True):
 class RunSync:
     """Brings one run's artifacts into the mirror. Counts and failures go into ``report``."""
 
-    def __init__(self, works: Works, selection: Selection, mode: Mode, report: Report) -> None:
+    def __init__(
+        self, works: Works, selection: Selection, mode: PassOptions, report: Report
+    ) -> None:
         self.works = works
         self.selection = selection
         self.mode = mode
@@ -101,14 +103,14 @@ class RunSync:
 
     async def _plan(self, run: Run, collected: Collected, rows: Rows) -> Plan:
         standing = await self.works.tools.offload(self._standing, list(rows.values()))
-        terms = planning.Terms(
+        terms = planning.PlanTerms(
             self.selection.layout.place,
             self.selection.layout.collision_key,
             self.works.tools.clock.now(),
             self._wants,
             self.mode.insist,
         )
-        return planning.make(run, collected, planning.Known(rows, standing), terms)
+        return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
 
     def _standing(self, rows: Iterable[ArtifactRow]) -> Mapping[MirrorPath, int]:
         return self.works.tools.mirror.sizes([row.path for row in rows if row.path is not None])
@@ -160,7 +162,7 @@ class RunSync:
 
     async def _fetch(self, plan: Plan) -> int:
         """Carry out the downloads; how many more files than were kept are there now."""
-        fetching = Fetching(self.works, plan)
+        fetching = Downloads(self.works, plan)
         await fetching.hear_sidecars()
         downloads = [step.artifact for step in fetching.downloads]
         if not downloads:
@@ -179,7 +181,7 @@ class RunSync:
             self._take(fetching)
         return fetching.outcome.downloaded - fetching.outcome.distrusted
 
-    def _take(self, fetching: Fetching) -> None:
+    def _take(self, fetching: Downloads) -> None:
         """Take the outcome into the report, also that of a pass that was interrupted."""
         outcome = fetching.outcome
         self.report.downloaded += outcome.downloaded

@@ -16,7 +16,6 @@ from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.events import BytesArrived, Failed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Wish
 from artifact_sync.sync.repository import Crew, RepoSync
 from artifact_sync.sync.rules import Rules
 from artifact_sync.sync.run import Selection
@@ -27,17 +26,15 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.ports import Source
-    from artifact_sync.domain.request import Calm
+    from artifact_sync.domain.request import PassRequest, Unchanged
     from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.downloads import Works
 
-__all__ = ["Parts", "Pass", "Tally", "Wish"]
-
 _REPOS_AT_ONCE = 4
 
 
-class Tally:
+class ArrivedBytes:
     """An observer that counts the bytes that arrive and hands every event on."""
 
     def __init__(self, then: Observer) -> None:
@@ -65,7 +62,7 @@ class Parts(Struct, frozen=True):
     layout: Layout
     origin: str
     """The service's host, for ``run.json``."""
-    tally: Tally
+    tally: ArrivedBytes
     runs_at_once: asyncio.Semaphore
     alone: Callable[[RepoName], AbstractAsyncContextManager[None]]
     """Entered for the time of a repository's turn: keeps other passes of the process off it."""
@@ -74,7 +71,7 @@ class Parts(Struct, frozen=True):
 class Pass:
     """One pass. ``report`` is alive all the time, so that an interrupted pass can tell, too."""
 
-    def __init__(self, parts: Parts, wish: Wish) -> None:
+    def __init__(self, parts: Parts, wish: PassRequest) -> None:
         self._parts = parts
         self._wish = wish
         self._crew = Crew(parts.source, parts.works, parts.runs_at_once, parts.tally.of)
@@ -82,7 +79,7 @@ class Pass:
         self._reports: list[Report] = []
         self.troubles: dict[RepoName, Exception] = {}
         """Why repositories could not be looked at."""
-        self.calm: dict[RepoName, Calm] = {}
+        self.calm: dict[RepoName, Unchanged] = {}
         """Repositories with nothing left to do, for those who have asked for it."""
 
     @property

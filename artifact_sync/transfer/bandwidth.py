@@ -1,4 +1,4 @@
-"""``Pace``: so many bytes a second for all downloads together. Whose bytes they are is not known.
+"""A token bucket: so many bytes a second for all downloads together.
 
 A bucket of credit fills by the monotonic clock. The wall clock only says which rate of the
 timetable holds.
@@ -31,7 +31,7 @@ _CRUMB = 0.5
 """Bytes that a sleep may come short of by rounding."""
 
 
-class Pace:
+class BandwidthLimiter:
     """Meters bytes out, first come, first served. On one event loop."""
 
     def __init__(self, timetable: Timetable, clock: Clock, zone: tzinfo) -> None:

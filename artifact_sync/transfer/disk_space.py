@@ -21,7 +21,7 @@ _SHARE = 16
 """... while no more than this part of the room that it found has been given away since."""
 
 
-class Space:
+class DiskSpace:
     """Gives room away. Blocking where it measures; safe from many threads."""
 
     def __init__(self, free: Callable[[], int], min_free: int = 0) -> None:

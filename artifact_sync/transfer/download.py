@@ -16,12 +16,17 @@ from artifact_sync.domain.errors import DownloadError, IntegrityFailure, RangeMi
 from artifact_sync.domain.events import DownloadBegan, Retrying
 from artifact_sync.domain.model import Mirrored
 from artifact_sync.runtime.backoff import RetryPolicy, delay
-from artifact_sync.transfer.parallel import Wide
+from artifact_sync.transfer.parallel import ParallelBody
 from artifact_sync.transfer.reader_thread import Course
-from artifact_sync.transfer.receive import Reception, Tools, Wanted, publish_staged
+from artifact_sync.transfer.receive import (
+    BodyReceiver,
+    TransferContext,
+    WantedArtifact,
+    publish_staged,
+)
 from artifact_sync.transfer.refusal import refusal
 from artifact_sync.transfer.response import OK, PARTIAL, accept
-from artifact_sync.transfer.segments import Way
+from artifact_sync.transfer.segments import FileAccess
 from artifact_sync.transfer.staging import Identity, Staged, Vouched
 
 if TYPE_CHECKING:
@@ -30,8 +35,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import Link
     from artifact_sync.domain.ports import Chunk, Opened
-    from artifact_sync.transfer.response import Body
-    from artifact_sync.transfer.slots import Hold
+    from artifact_sync.transfer.response import AcceptedBody
+    from artifact_sync.transfer.slots import SlotLease
 
 _PROGRESS = 1 << 20
 """Bytes by which a try must get further than any before it to earn a new budget of tries."""
@@ -50,7 +55,7 @@ class Fetched(Struct, frozen=True):
     """To be forgotten once the ledger has it."""
 
 
-async def fetch(tools: Tools, wanted: Wanted, hold: Hold) -> Fetched:
+async def fetch(tools: TransferContext, wanted: WantedArtifact, hold: SlotLease) -> Fetched:
     """Fetch one artifact and publish it. Its slot is given back once a small one has come.
 
     Raises ``DownloadError`` once the budget of tries is spent, ``ServiceError`` when no link can be
@@ -63,7 +68,7 @@ async def fetch(tools: Tools, wanted: Wanted, hold: Hold) -> Fetched:
         await transfer.leave()
 
 
-async def forget(tools: Tools, staged: Staged) -> None:
+async def forget(tools: TransferContext, staged: Staged) -> None:
     """The ledger has the artifact: nothing of it need stay in staging."""
     if staged.there:
         with suppress(OSError):  # a sidecar that stays is swept away later
@@ -74,7 +79,7 @@ async def forget(tools: Tools, staged: Staged) -> None:
 class _Transfer:
     """The tries at one artifact."""
 
-    def __init__(self, tools: Tools, wanted: Wanted, hold: Hold) -> None:
+    def __init__(self, tools: TransferContext, wanted: WantedArtifact, hold: SlotLease) -> None:
         self._tools = tools
         self._wanted = wanted
         self._hold = hold
@@ -152,9 +157,9 @@ class _Transfer:
             asked = self._tools.fetcher.open(link, offset, validator)
             opened = await answer.enter_async_context(asked)
             body = await self._accepted(opened, offset, link)
-            reception = Reception(self._tools, self._wanted, staged, body)
+            reception = BodyReceiver(self._tools, self._wanted, staged, body)
             if self._may_be_wide(opened, body, link):
-                wide = Wide(self._tools.ranges, self._way(link), body)
+                wide = ParallelBody(self._tools.ranges, self._way(link), body)
                 chunks = wide.chunks(opened.chunks, answer.aclose)
                 await self._receive_wide(reception, wide, chunks, _course(opened, wide))
             else:
@@ -164,7 +169,7 @@ class _Transfer:
         vouched, displaced = await reception.conclude()
         return self._fetched(vouched, displaced, body.identity)
 
-    async def _accepted(self, opened: Opened, offset: int, link: Link) -> Body:
+    async def _accepted(self, opened: Opened, offset: int, link: Link) -> AcceptedBody:
         """What the body of an answer is, if it may be believed."""
         tools = self._tools
         if opened.status not in {OK, PARTIAL}:
@@ -173,21 +178,21 @@ class _Transfer:
         tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
         return body
 
-    def _may_be_wide(self, opened: Opened, body: Body, link: Link) -> bool:
+    def _may_be_wide(self, opened: Opened, body: AcceptedBody, link: Link) -> bool:
         """Whether several connections may be of use, once the first one proves to be slow."""
         tools = self._tools
         if self._alone or not tools.ranges.suits(opened, body, link.host):
             return False
         return tools.unlimited
 
-    def _way(self, link: Link) -> Way:
+    def _way(self, link: Link) -> FileAccess:
         tools = self._tools
-        return Way(tools.fetcher, tools.links, tools.clock, self._key, link, self._hold)
+        return FileAccess(tools.fetcher, tools.links, tools.clock, self._key, link, self._hold)
 
     async def _receive_wide(
         self,
-        reception: Reception,
-        wide: Wide,
+        reception: BodyReceiver,
+        wide: ParallelBody,
         chunks: AsyncGenerator[Chunk],
         course: Course | None,
     ) -> None:
@@ -227,7 +232,7 @@ class _Transfer:
         return Fetched(mirrored, displaced, self.staged)
 
 
-def _course(opened: Opened, wide: Wide | None) -> Course | None:
+def _course(opened: Opened, wide: ParallelBody | None) -> Course | None:
     """Where the body may be read aside, if it may: as long as it comes by one connection."""
     if not opened.anywhere:
         return None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class Leftovers:
+class StagedNames:
     """Names of staged files, without their endings. On one event loop."""
 
     def __init__(self, names: Iterable[str] | None = None) -> None:

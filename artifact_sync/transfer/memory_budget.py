@@ -19,7 +19,7 @@ _FEW = 4
 """Bodies of which pieces are kept as they came, in buffers that may be larger than they are."""
 
 
-class Gathering:
+class MemoryBudget:
     """The bodies that are coming. On one event loop."""
 
     def __init__(self) -> None:

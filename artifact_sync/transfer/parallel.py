@@ -1,7 +1,7 @@
 """One big file by several ranges at once, where a server gives each connection only so much.
 
-``Wide`` stands around the chunks of an answer and yields the same bytes in the same order, but for
-those that a thread reads past it (``aside``), of which it is told. Staging, hashing and resuming
+``ParallelBody`` wraps the chunks of an answer and yields the same bytes in the same order, but for
+those that a reader thread takes past it, of which it is told. Staging, hashing and resuming
 know nothing of it. When it is worth it is decided here, what an answer to a range is worth is
 ``answer``'s, and another try is the caller's business.
 """
@@ -15,19 +15,19 @@ from msgspec import Struct
 
 from artifact_sync.domain.errors import Cut
 from artifact_sync.transfer.response import PARTIAL
-from artifact_sync.transfer.segments import Parts, Span
+from artifact_sync.transfer.segments import Segments, Span
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
     from artifact_sync.domain.ports import Chunk, Opened
-    from artifact_sync.transfer.response import Body
-    from artifact_sync.transfer.segments import Way
+    from artifact_sync.transfer.response import AcceptedBody
+    from artifact_sync.transfer.segments import FileAccess
 
 _MIB = 1 << 20
 
 
-class Terms(Struct, frozen=True):
+class RangeTerms(Struct, frozen=True):
     """When a file is worth more than one connection, and how it is divided."""
 
     came: int = 8 * _MIB
@@ -46,17 +46,17 @@ class Terms(Struct, frozen=True):
     """How many times faster it must become, or else the rest comes by one connection."""
 
 
-class Ranges:
+class RangePolicy:
     """What all downloads of a process know of ranges: one file at a time may have several."""
 
-    def __init__(self, most: int = 1, terms: Terms | None = None) -> None:
+    def __init__(self, most: int = 1, terms: RangeTerms | None = None) -> None:
         self.most = most
         """Connections for one file; 1: never more than one."""
-        self.terms = terms or Terms()
+        self.terms = terms or RangeTerms()
         self._distrusted: set[str] = set()
         self._taken = False
 
-    def suits(self, opened: Opened, body: Body, host: str) -> bool:
+    def suits(self, opened: Opened, body: AcceptedBody, host: str) -> bool:
         """Whether the file of this answer may have several, if it comes slowly."""
         if self.most == 1 or body.length is None or body.length < self.terms.left:
             return False
@@ -76,7 +76,7 @@ class Ranges:
         self._taken = False
 
 
-def divisible(opened: Opened, body: Body) -> bool:
+def divisible(opened: Opened, body: AcceptedBody) -> bool:
     """Whether the rest may be asked for in parts: only a validator says that they are one file's.
 
     Only of a server that has said that it takes ranges: by what it answered, or in so many words.
@@ -86,15 +86,15 @@ def divisible(opened: Opened, body: Body) -> bool:
     return known and takes and bool(body.identity.validator)
 
 
-def worth_it(terms: Terms, rate: float, left: int) -> bool:
+def worth_it(terms: RangeTerms, rate: float, left: int) -> bool:
     """Whether so many bytes a second are slow, and enough of them is left."""
     return rate < terms.fast and left >= max(terms.left, rate * terms.left_seconds)
 
 
-class Wide:
+class ParallelBody:
     """The bytes of one body, by several connections once that is worth it."""
 
-    def __init__(self, ranges: Ranges, way: Way, body: Body) -> None:
+    def __init__(self, ranges: RangePolicy, way: FileAccess, body: AcceptedBody) -> None:
         """``body``: of an answer that ``suits``."""
         self._ranges = ranges
         self._terms = ranges.terms
@@ -121,7 +121,7 @@ class Wide:
         Raises what the chunks raise, and what is wrong with a part at the place of that part. Then
         the rest is best asked for by one connection: it is for a resume to judge what this means.
         """
-        parts = Parts(self._way, self._identity, self._ranges)
+        parts = Segments(self._way, self._identity, self._ranges)
         async for chunk in chunks:
             yield self._count(chunk)
             if self._slow and self._take(parts):
@@ -163,7 +163,7 @@ class Wide:
         self._restart()
         return worth_it(self._terms, self._before, self._total - self._at)
 
-    def _take(self, parts: Parts) -> bool:
+    def _take(self, parts: Segments) -> bool:
         """Be the one wide file, with at least one connection more."""
         if not self._ranges.take():
             return False
@@ -173,7 +173,7 @@ class Wide:
         return True
 
     async def _divided(
-        self, parts: Parts, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
+        self, parts: Segments, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[Chunk]:
         """The rest: a part of it still from the first answer, the others beside it."""
         self.widened = True
@@ -192,7 +192,7 @@ class Wide:
         finally:
             await parts.aclose()
 
-    async def _in_order(self, parts: Parts) -> AsyncGenerator[Chunk]:
+    async def _in_order(self, parts: Segments) -> AsyncGenerator[Chunk]:
         while parts.begin():
             while (chunk := await parts.get()) is not None:
                 yield chunk

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from artifact_sync.runtime.threads import Firm
+from artifact_sync.runtime.threads import UncancellableFuture
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -89,7 +89,7 @@ class Aside:
             self._room += 1
 
 
-class _Stoppable(Firm[None]):
+class _Stoppable(UncancellableFuture[None]):
     """The outcome of work that is told to stop when whoever waits is cancelled."""
 
     def __init__(self, stop: Callable[[], None]) -> None:

@@ -17,9 +17,9 @@ from artifact_sync.domain.errors import Cut, DiskError, DownloadError, RangeMism
 from artifact_sync.domain.events import BytesArrived
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.transfer.error_page import failure_of_store_error, store_error
-from artifact_sync.transfer.leftovers import Leftovers
-from artifact_sync.transfer.memory_budget import SMALL, Gathering
-from artifact_sync.transfer.parallel import Ranges
+from artifact_sync.transfer.leftovers import StagedNames
+from artifact_sync.transfer.memory_budget import SMALL, MemoryBudget
+from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.reader_thread import Arrivals
 from artifact_sync.transfer.small_files import Small, judged
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Mirror
     from artifact_sync.runtime.batching import Batches
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.transfer.bandwidth import Pace
-    from artifact_sync.transfer.disk_space import Space
+    from artifact_sync.transfer.bandwidth import BandwidthLimiter
+    from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Claim
     from artifact_sync.transfer.links import Links
     from artifact_sync.transfer.reader_thread import Aside, Course
-    from artifact_sync.transfer.response import Body
+    from artifact_sync.transfer.response import AcceptedBody
     from artifact_sync.transfer.small_files import Published
     from artifact_sync.transfer.staging import Staged
 
@@ -52,7 +52,7 @@ _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
 
 
-class Wanted(Struct, frozen=True):
+class WantedArtifact(Struct, frozen=True):
     """One artifact to be fetched."""
 
     artifact: Artifact
@@ -61,7 +61,7 @@ class Wanted(Struct, frozen=True):
     """What is known of its bytes beforehand, from a sidecar artifact."""
 
 
-class Tools(Struct, frozen=True):
+class TransferContext(Struct, frozen=True):
     """What a download works with."""
 
     links: Links
@@ -72,16 +72,16 @@ class Tools(Struct, frozen=True):
     clock: Clock
     observer: Observer
     offload: Offload
-    space: Space
+    space: DiskSpace
     small: Batches[Small, Published]
     """Publishes small files."""
-    gathering: Gathering = field(default_factory=Gathering)
-    leftovers: Leftovers = field(default_factory=Leftovers)
-    ranges: Ranges = field(default_factory=Ranges)
+    gathering: MemoryBudget = field(default_factory=MemoryBudget)
+    leftovers: StagedNames = field(default_factory=StagedNames)
+    ranges: RangePolicy = field(default_factory=RangePolicy)
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     rng: Random = field(default_factory=Random)
     """For the jitter between tries."""
-    pace: Pace | None = None
+    pace: BandwidthLimiter | None = None
     """The bytes a second that all downloads share; None: as many as come."""
     aside: Aside | None = None
     """Reads what is not small; None: the event loop does."""
@@ -92,10 +92,12 @@ class Tools(Struct, frozen=True):
         return self.pace is None or self.pace.rate() is None
 
 
-class Reception:
+class BodyReceiver:
     """Receives one body."""
 
-    def __init__(self, tools: Tools, wanted: Wanted, staged: Staged, body: Body) -> None:
+    def __init__(
+        self, tools: TransferContext, wanted: WantedArtifact, staged: Staged, body: AcceptedBody
+    ) -> None:
         self._tools = tools
         self._wanted = wanted
         self._staged = staged
@@ -272,7 +274,7 @@ class Reception:
             self._staged.write(*chunks)
 
 
-def publish_staged(tools: Tools, wanted: Wanted, staged: Staged) -> Published:
+def publish_staged(tools: TransferContext, wanted: WantedArtifact, staged: Staged) -> Published:
     """Judge a staged file that is all there, and put it into its place. Blocking."""
     strength, evidence = judged(staged.identity, wanted.claims, staged.hashes)
     with disk_errors("staging"):

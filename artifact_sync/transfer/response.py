@@ -23,7 +23,7 @@ OK = 200
 PARTIAL = 206
 
 
-class Body(Struct, frozen=True):
+class AcceptedBody(Struct, frozen=True):
     """What the body of an acceptable answer is."""
 
     identity: Identity
@@ -38,7 +38,7 @@ class Body(Struct, frozen=True):
         return self.identity.total
 
 
-def accept(opened: Opened, staged: Identity, offset: int, host: str) -> Body:
+def accept(opened: Opened, staged: Identity, offset: int, host: str) -> AcceptedBody:
     """Accept a 200 or 206 to a request at ``offset``. ``BadResponse``, ``RangeMismatch``.
 
     ``staged``: what the staged bytes are, of which ``offset`` were asked to be gone on with.
@@ -72,7 +72,7 @@ def same_file(opened: Opened, known: Identity) -> bool:
     return headers.get("last-modified", "") == validator.last_modified
 
 
-def _whole(opened: Opened, host: str) -> Body:
+def _whole(opened: Opened, host: str) -> AcceptedBody:
     """A 200 is the file from its first byte, whatever was asked for."""
     length = _length(opened)
     if length is None and opened.framing != "chunked":
@@ -88,10 +88,10 @@ def _whole(opened: Opened, host: str) -> Body:
         headers.get("etag", ""),
         host,
     )
-    return Body(identity, 0, length)
+    return AcceptedBody(identity, 0, length)
 
 
-def _rest(opened: Opened, staged: Identity, offset: int) -> Body:
+def _rest(opened: Opened, staged: Identity, offset: int) -> AcceptedBody:
     """A 206 must be the rest of the very file whose beginning is staged."""
     span = content_range(opened.headers.get("content-range", ""))
     if span is None:
@@ -112,7 +112,7 @@ def _rest(opened: Opened, staged: Identity, offset: int) -> Body:
         total=total if staged.total is None else staged.total,
         claims=(*staged.claims, *_new_claims(opened, staged)),
     )
-    return Body(identity, offset, end - start + 1)
+    return AcceptedBody(identity, offset, end - start + 1)
 
 
 def _check_same_file(opened: Opened, staged: Identity) -> None:

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactKey, Link
     from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Opened
     from artifact_sync.transfer.links import Links
-    from artifact_sync.transfer.slots import Hold
+    from artifact_sync.transfer.slots import SlotLease
     from artifact_sync.transfer.staging import Identity
 
 
-class Way(Struct, frozen=True):
+class FileAccess(Struct, frozen=True):
     """How one file is reached."""
 
     fetcher: Fetcher
@@ -35,7 +35,7 @@ class Way(Struct, frozen=True):
     key: ArtifactKey
     link: Link
     """One that has worked."""
-    hold: Hold
+    hold: SlotLease
     """The slot of its first connection."""
 
 
@@ -62,10 +62,10 @@ class Bounds(Protocol):
         """No parts of any file of this host any more."""
 
 
-class Parts:
+class Segments:
     """The parts of one file. ``aclose`` them, whatever happens."""
 
-    def __init__(self, way: Way, identity: Identity, bounds: Bounds) -> None:
+    def __init__(self, way: FileAccess, identity: Identity, bounds: Bounds) -> None:
         self._way = way
         self._identity = identity
         self._bounds = bounds
@@ -74,8 +74,8 @@ class Parts:
         self._left = Span(0, 0)
         """What no part has been begun for."""
         self._stopped = False
-        self._window: deque[_Part] = deque()
-        self._spare: list[Hold] = []
+        self._window: deque[_Segment] = deque()
+        self._spare: list[SlotLease] = []
         """Slots beside the file's own."""
         self._running = 1
         """Connections, the first answer's among them as long as it is read."""
@@ -96,7 +96,7 @@ class Parts:
             end = min(self._left.first + self._size, self._left.end)
             span, self._left = Span(self._left.first, end), Span(end, self._left.end)
             self._running += 1
-            self._window.append(_Part(self._counted(span)))
+            self._window.append(_Segment(self._counted(span)))
         return bool(self._window)
 
     def _may_begin(self) -> bool:
@@ -195,7 +195,7 @@ class Parts:
         return opened
 
 
-class _Part:
+class _Segment:
     """Bytes that come into memory whether or not somebody reads them."""
 
     def __init__(self, chunks: AsyncGenerator[Chunk]) -> None:

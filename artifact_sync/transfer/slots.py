@@ -102,7 +102,7 @@ class Share:
         self._own.release()
 
 
-class Hold:
+class SlotLease:
     """One download's slot, which it need not keep all the time. Both verbs may be called twice."""
 
     def __init__(self, slots: Slots) -> None:
@@ -115,11 +115,11 @@ class Hold:
             await self._slots.acquire()
             self._held = True
 
-    def another(self) -> Hold | None:
+    def another(self) -> SlotLease | None:
         """One more slot, held already; None when somebody else has or wants all of them."""
         if not self._slots.try_acquire():
             return None
-        more = Hold(self._slots)
+        more = SlotLease(self._slots)
         more._held = True
         return more
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import MirrorPath, Strength
     from artifact_sync.domain.ports import Chunk, Mirror
-    from artifact_sync.transfer.disk_space import Space
+    from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Claim
     from artifact_sync.transfer.staging import Identity, Staged
 
@@ -41,7 +41,7 @@ class SmallFiles(Struct, frozen=True):
     """Publishes small files. The work of ``Batches``."""
 
     mirror: Mirror
-    space: Space
+    space: DiskSpace
 
     def __call__(self, files: Sequence[Small]) -> Sequence[Published | Exception]:
         """An outcome a file: ``IntegrityFailure`` and ``DiskError`` are its own alone."""

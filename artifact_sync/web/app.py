@@ -12,7 +12,7 @@ from starlette.routing import Route
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.prometheus import CONTENT_TYPE, render, snapshot
-from artifact_sync.web.single_flight import Flight, Late
+from artifact_sync.web.single_flight import Late, SingleFlight
 from artifact_sync.web.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from artifact_sync.web.context import Front
+    from artifact_sync.web.context import WebContext
 
 _log = get_logger(__name__)
 
@@ -30,7 +30,7 @@ _GOOD_FOR = 1.0
 _LATE = "no answer in time: the ledger or a disk is slow, or hangs; ask again later"
 
 
-def application(front: Front) -> Starlette:
+def application(front: WebContext) -> Starlette:
     """The ASGI application of a daemon."""
     pages = _Pages(front)
     routes = [
@@ -48,12 +48,12 @@ def application(front: Front) -> Starlette:
 class _Pages:
     """What can be looked at."""
 
-    def __init__(self, front: Front) -> None:
+    def __init__(self, front: WebContext) -> None:
         self._front = front
         self._patience = front.limits.answer
-        self._readiness = Flight(front.desk.unready, front.clock)
-        self._status = Flight(self._tell, front.clock, _GOOD_FOR)
-        self._metrics = Flight(self._scrape, front.clock, _GOOD_FOR)
+        self._readiness = SingleFlight(front.desk.unready, front.clock)
+        self._status = SingleFlight(self._tell, front.clock, _GOOD_FOR)
+        self._metrics = SingleFlight(self._scrape, front.clock, _GOOD_FOR)
 
     async def health(self, _: Request) -> Response:
         """The event loop turns."""

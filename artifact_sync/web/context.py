@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.runtime.threads import Chores
+from artifact_sync.runtime.threads import AbandonableThreads
 from artifact_sync.web.metrics import Gauges
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
     from types import ModuleType
 
-    from artifact_sync.daemon.api import Desk
+    from artifact_sync.daemon.api import DaemonApi
     from artifact_sync.domain.ports import Clock
     from artifact_sync.domain.settings import WebSettings
     from artifact_sync.web.metrics import Metrics
@@ -23,7 +23,7 @@ _EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio", "prometheus_client"}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WebLimits:
     """What a client may take. Seconds, if nothing else is said."""
 
     connections: int = 256
@@ -44,23 +44,23 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Front:
+class WebContext:
     """What the web stands on."""
 
-    desk: Desk
+    desk: DaemonApi
     metrics: Metrics
     clock: Clock
     settings: Callable[[], WebSettings]
     """As they are now: ``secret_files`` and ``body_limit`` may change, ``listen`` may not."""
     environ: Mapping[str, str]
     gauges: Gauges = field(default_factory=Gauges)
-    limits: Limits = field(default_factory=Limits)
-    chores: Chores = field(default_factory=Chores)
+    limits: WebLimits = field(default_factory=WebLimits)
+    chores: AbandonableThreads = field(default_factory=AbandonableThreads)
     """Threads for what blocks."""
 
 
 @asynccontextmanager
-async def opened(front: Front) -> AsyncGenerator[str]:
+async def opened(front: WebContext) -> AsyncGenerator[str]:
     """Answer at ``web.listen`` to the end of the block; the origin, such as ``http://[::1]:8080``.
 
     ``UsageError`` when it cannot listen there, or when the extra ``web`` is not installed.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uvicorn import Config
     from uvicorn.server import ServerState
 
-    from artifact_sync.web.context import Limits
+    from artifact_sync.web.context import WebLimits
 
 _LINGER = 5.0
 """Seconds that the last bytes have to leave, and for which what a refused client still sends is
@@ -48,7 +48,7 @@ class _Uvicorn(asyncio.Protocol):
 class _Transport:
     """A transport that is closed as its guard thinks best."""
 
-    def __init__(self, transport: asyncio.Transport, guard: Guard) -> None:
+    def __init__(self, transport: asyncio.Transport, guard: ConnectionDeadlines) -> None:
         self._transport = transport
         self._guard = guard
 
@@ -64,10 +64,10 @@ class _Transport:
         return self._guard.lingers or self._transport.is_closing()
 
 
-class Guard(_Uvicorn):
+class ConnectionDeadlines(_Uvicorn):
     """Comes before one of uvicorn's protocols."""
 
-    limits: Limits
+    limits: WebLimits
     most: int
     """Bytes of one exchange, framing and all, after which it is broken off."""
     since: float
@@ -176,7 +176,7 @@ class Guard(_Uvicorn):
         self.transport.close()
 
 
-def guarded() -> type[Guard]:
+def guarded() -> type[ConnectionDeadlines]:
     """The guarded protocol: on httptools where it is installed, else on h11."""
     try:
         from uvicorn.protocols.http.httptools_impl import (  # noqa: PLC0415 - one of the two
@@ -184,22 +184,26 @@ def guarded() -> type[Guard]:
         )
     except ImportError:
         return guarded_h11()
-    return type("GuardedHttpTools", (Guard, Protocol), {})
+    return type("GuardedHttpTools", (ConnectionDeadlines, Protocol), {})
 
 
-def guarded_h11() -> type[Guard]:
+def guarded_h11() -> type[ConnectionDeadlines]:
     """The guarded protocol on h11."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - one of the two
 
-    return type("GuardedH11", (Guard, H11Protocol), {})
+    return type("GuardedH11", (ConnectionDeadlines, H11Protocol), {})
 
 
 def protocol(
-    kind: type[Guard], config: Config, state: ServerState, limits: Limits, most: int
-) -> Guard:
+    kind: type[ConnectionDeadlines],
+    config: Config,
+    state: ServerState,
+    limits: WebLimits,
+    most: int,
+) -> ConnectionDeadlines:
     """A protocol for one connection."""
     made: Any = kind
-    guard: Guard = made(config=config, server_state=state, app_state={})
+    guard: ConnectionDeadlines = made(config=config, server_state=state, app_state={})
     guard.limits = limits
     guard.most = most
     return guard

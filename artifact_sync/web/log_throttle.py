@@ -9,7 +9,7 @@ _PAUSE = 60.0
 
 
 @dataclass(slots=True)
-class Rarely:
+class LogThrottle:
     """Counts what happens and says when it is time for a line. Times are monotonic."""
 
     pause: float = _PAUSE

@@ -42,7 +42,7 @@ LAGS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, _HOUR, 4 * _HOUR, _D
 """Upper bounds of the histogram's buckets, in seconds; after two weeks the service forgets."""
 
 
-class Outcome(StrEnum):
+class PassOutcome(StrEnum):
     """How a call of the webhook ended."""
 
     ACCEPTED = "accepted"
@@ -146,7 +146,7 @@ class Counts:
         default_factory=lambda: Counter({(str(it),): 0 for it in Reason})
     )
     webhooks: Counter[tuple[str]] = field(
-        default_factory=lambda: Counter({(str(it),): 0 for it in Outcome})
+        default_factory=lambda: Counter({(str(it),): 0 for it in PassOutcome})
     )
     renewals: int = 0
     resumes: int = 0
@@ -196,7 +196,7 @@ class Metrics:
             case _:
                 self._count_end(event)
 
-    def webhook(self, outcome: Outcome) -> None:
+    def webhook(self, outcome: PassOutcome) -> None:
         """Count a call of the webhook."""
         self.counts.webhooks[(str(outcome),)] += 1
 

@@ -14,10 +14,10 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web.context import Limits
+from artifact_sync.web.context import WebLimits
 from artifact_sync.web.deadlines import guarded, protocol
 from artifact_sync.web.listen import is_open, listening, origin_of
-from artifact_sync.web.log_throttle import Rarely
+from artifact_sync.web.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
     import socket
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from artifact_sync.domain.settings import WebSettings
-    from artifact_sync.web.deadlines import Guard
+    from artifact_sync.web.deadlines import ConnectionDeadlines
 
 _log = get_logger(__name__)
 
@@ -45,8 +45,8 @@ _GOODBYE = 1.0
 async def serving(
     settings: Callable[[], WebSettings],
     app: ASGIApp,
-    limits: Limits | None = None,
-    kind: type[Guard] | None = None,
+    limits: WebLimits | None = None,
+    kind: type[ConnectionDeadlines] | None = None,
 ) -> AsyncGenerator[str]:
     """Answer at ``listen`` to the end of the block; yields the origin, port 0 resolved.
 
@@ -57,7 +57,7 @@ async def serving(
     try:
         if is_open(sockets):
             _log.warning(_OPEN, listen=listen)
-        server = _Server(app, limits or Limits(), settings, kind or guarded())
+        server = _Server(app, limits or WebLimits(), settings, kind or guarded())
         async with _accepting(server, sockets):
             yield origin_of(sockets[0])
     finally:
@@ -83,9 +83,9 @@ class _Server:
     def __init__(
         self,
         app: ASGIApp,
-        limits: Limits,
+        limits: WebLimits,
         settings: Callable[[], WebSettings],
-        kind: type[Guard],
+        kind: type[ConnectionDeadlines],
     ) -> None:
         self._limits = limits
         self._most = affordable(limits.connections, descriptors())
@@ -93,7 +93,7 @@ class _Server:
         self._settings = settings
         self._state = ServerState()
         self._state.default_headers = list(_HEADERS)
-        self._full = Rarely()
+        self._full = LogThrottle()
         self._config = uvicorn.Config(
             app,
             http=kind,
@@ -138,7 +138,7 @@ class _Server:
             accepted.close()
             raise
 
-    def _protocol(self) -> Guard:
+    def _protocol(self) -> ConnectionDeadlines:
         # Chunks may be small, but not of some bytes each all the way.
         most = self._limits.head_bytes + 2 * self._settings().body_limit
         return protocol(self._kind, self._config, self._state, self._limits, most)
@@ -162,8 +162,8 @@ class _Server:
         return max(len(self._state.connections), len(self._state.tasks))
 
     @property
-    def _connections(self) -> list[Guard]:
-        return [cast("Guard", it) for it in self._state.connections]
+    def _connections(self) -> list[ConnectionDeadlines]:
+        return [cast("ConnectionDeadlines", it) for it in self._state.connections]
 
     def _say(self, why: str) -> None:
         if times := self._full.due(asyncio.get_running_loop().time()):

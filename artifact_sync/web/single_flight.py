@@ -23,7 +23,7 @@ class Late(Exception):
     """There is no answer in time, or nobody any more to give it to."""
 
 
-class Flight(Generic[_T]):
+class SingleFlight(Generic[_T]):
     """One answer at a time. What failed is worked out again for the next who asks."""
 
     def __init__(

@@ -13,7 +13,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ConfigError
-from artifact_sync.runtime.threads import Chores
+from artifact_sync.runtime.threads import AbandonableThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -99,7 +99,7 @@ def _guarded(path: Path, environ: Mapping[str, str]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownSecrets:
     """What a reading came to."""
 
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
@@ -107,23 +107,26 @@ class Known:
     """Why there are no secrets."""
 
 
-_LATE = Known(problem="they could not be read in time: a disk is slow, or hangs")
+_LATE = KnownSecrets(problem="they could not be read in time: a disk is slow, or hangs")
 
 
 class Secrets:
     """The secrets as they are now: read again for each event, but not for each of a flood."""
 
     def __init__(
-        self, read: Callable[[], tuple[bytes, ...]], clock: Clock, chores: Chores | None = None
+        self,
+        read: Callable[[], tuple[bytes, ...]],
+        clock: Clock,
+        chores: AbandonableThreads | None = None,
     ) -> None:
         self._read = read
-        self._chores = chores or Chores()
+        self._chores = chores or AbandonableThreads()
         self._clock = clock
         self._reading: asyncio.Future[None] | None = None
-        self._known = Known()
+        self._known = KnownSecrets()
         self._until = -math.inf
 
-    async def known(self, seconds: float | None = None) -> Known:
+    async def known(self, seconds: float | None = None) -> KnownSecrets:
         """The secrets, or why there are none. Safe from many tasks at once.
 
         ``seconds``: how long to wait for a disk. One reading is under way at most.
@@ -143,8 +146,8 @@ class Secrets:
         finally:
             self._reading = None
 
-    def _ask(self) -> Known:
+    def _ask(self) -> KnownSecrets:
         try:
-            return Known(self._read())
+            return KnownSecrets(self._read())
         except ConfigError as error:
-            return Known(problem=str(error))
+            return KnownSecrets(problem=str(error))

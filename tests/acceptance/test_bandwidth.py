@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from user import TOKEN, User, contents
 
-from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Scenario, running_in_thread
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
+    running_in_thread,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,17 +24,19 @@ MIB = 1 << 20
 FILES = 12
 EACH = 256 * 1024
 SERVICE = Scenario(
-    api=Api(tokens=(TOKEN,)),
+    api=ScenarioApi(tokens=(TOKEN,)),
     repos=(
         Repo(
             "acme/rocket",
             runs=(
-                Run(
+                ScenarioRun(
                     "1",
                     "success",
                     cubes=(
                         Cube(
-                            artifacts=tuple(Artifact(f"{n}.bin", size=EACH) for n in range(FILES))
+                            artifacts=tuple(
+                                ScenarioArtifact(f"{n}.bin", size=EACH) for n in range(FILES)
+                            )
                         ),
                     ),
                 ),

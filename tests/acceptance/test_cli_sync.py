@@ -27,14 +27,14 @@ from user import (
 )
 
 from artifact_sync.simulator import (
-    Api,
-    Artifact,
     Cube,
     Files,
     Repo,
-    Run,
     Running,
     Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
     running_in_thread,
 )
 from artifact_sync.simulator.faults import Flip, Stall
@@ -351,8 +351,11 @@ def test_latest_moves_to_complete_runs_only(guest: User, own_service: Running) -
 
 
 def test_a_registered_artifact_comes_once_it_is_there(guest: User, own_service: Running) -> None:
-    artifacts = (Artifact("now", text="now"), Artifact("late", text="late", status="registered"))
-    own_service.simulator.add_run("acme/docs", Run(cubes=(Cube(artifacts=artifacts),)))
+    artifacts = (
+        ScenarioArtifact("now", text="now"),
+        ScenarioArtifact("late", text="late", status="registered"),
+    )
+    own_service.simulator.add_run("acme/docs", ScenarioRun(cubes=(Cube(artifacts=artifacts),)))
     done = guest.sync("acme/docs")
     assert (done.code, done.out) == (
         0,
@@ -388,9 +391,9 @@ def test_jobs_bounds_the_downloads_at_a_time(guest: User, own_service: Running) 
 def test_interrupted_midway_it_ends_with_130_and_one_object_and_goes_on_from_there(
     tmp_path: Path,
 ) -> None:
-    big = Run(cubes=(Cube(artifacts=(Artifact("big.iso", size=8 * MIB),)),))
+    big = ScenarioRun(cubes=(Cube(artifacts=(ScenarioArtifact("big.iso", size=8 * MIB),)),))
     scenario = Scenario(
-        api=Api(tokens=(TOKEN,)),
+        api=ScenarioApi(tokens=(TOKEN,)),
         files=Files(bandwidth=4 * MIB),
         repos=(Repo("acme/images", runs=(big,)),),
     )
@@ -477,10 +480,10 @@ def test_what_cannot_be_meant_is_exit_code_2_with_a_hint(
 @pytest.fixture(scope="module")
 def troubled() -> Iterator[Running]:
     """A repository that nobody may read, one whose files are damaged or gone, and a good one."""
-    rotten = (Artifact("flipped.bin", size=1000), Artifact("gone.bin", size=1000))
+    rotten = (ScenarioArtifact("flipped.bin", size=1000), ScenarioArtifact("gone.bin", size=1000))
     repos = (
         Repo("acme/secret", forbidden=True),
-        Repo("acme/rotten", runs=(Run(age=DAY, cubes=(Cube(artifacts=rotten),)),)),
+        Repo("acme/rotten", runs=(ScenarioRun(age=DAY, cubes=(Cube(artifacts=rotten),)),)),
         Repo("acme/website", runs=(run_of_four("1"),)),
     )
     files = Files(digests=("repr-digest",))

@@ -9,7 +9,15 @@ import pytest
 from daemon_user import DaemonUser
 from user import TOKEN
 
-from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Running,
+    Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
+)
 from artifact_sync.simulator import running_in_thread as running
 from artifact_sync.simulator.faults import Slow
 
@@ -25,8 +33,8 @@ RUNS = 6
 RATE = 4 * MIB
 
 
-def run_with(slug: str, name: str, size: int) -> Run:
-    return Run(slug, cubes=(Cube(artifacts=(Artifact(name, size=size),)),))
+def run_with(slug: str, name: str, size: int) -> ScenarioRun:
+    return ScenarioRun(slug, cubes=(Cube(artifacts=(ScenarioArtifact(name, size=size),)),))
 
 
 @pytest.fixture
@@ -34,7 +42,9 @@ def several(tmp_path: Path) -> Iterator[tuple[DaemonUser, Running]]:
     """Six runs of a file each; that of the newest comes much sooner than the others."""
     slow = [run_with(str(n), "slow.bin", 12 * MIB) for n in range(1, RUNS)]
     runs = (*slow, run_with(str(RUNS), "soon.bin", 4 * MIB))
-    with running(Scenario(api=Api(tokens=(TOKEN,)), repos=(Repo(ROCKET, runs=runs),))) as service:
+    with running(
+        Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(Repo(ROCKET, runs=runs),))
+    ) as service:
         service.simulator.add_fault(Slow(rate=RATE))
         user = DaemonUser(tmp_path, service)
         user.configure(ROCKET)

@@ -17,9 +17,18 @@ from daemon_user import DaemonUser, run_complete
 from msgspec.structs import replace
 from user import PAGE, contents, organisation, run_of_four
 
-from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario, Simulator
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Running,
+    Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
+    Simulator,
+)
 from artifact_sync.simulator import running_in_thread as running
-from artifact_sync.simulator.faults import Slow, Status
+from artifact_sync.simulator.faults import Slow, StatusFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +117,7 @@ def test_a_service_that_has_only_errors_is_probed_at_once_when_a_webhook_comes(
 ) -> None:
     with owner.daemon() as daemon:
         settled(daemon)
-        own_service.simulator.add_fault(Status(on="api", status=503))
+        own_service.simulator.add_fault(StatusFault(on="api", status=503))
         daemon.wait_for_line(DOWN)
         own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
         own_service.simulator.clear_faults()
@@ -140,7 +149,7 @@ def test_a_token_that_is_revoked_is_replaced_in_its_file_without_a_restart(
     service = own_service.simulator._service
     with owner.daemon() as daemon:
         settled(daemon)
-        service.scenario = replace(service.scenario, api=Api(tokens=(NEW_TOKEN,)))
+        service.scenario = replace(service.scenario, api=ScenarioApi(tokens=(NEW_TOKEN,)))
         daemon.wait_for_line(REFUSED)
         own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
         owner.put(owner.token_file, NEW_TOKEN)
@@ -188,7 +197,7 @@ def test_what_cannot_be_fetched_lags_until_it_can_though_passes_come_and_go(
     owner: DaemonUser, own_service: Running
 ) -> None:
     owner.configure(ROCKET, WEBSITE, daemon__lag_alert="2s")
-    own_service.simulator.add_fault(Status(path=PAGE, run="1", repo=ROCKET, status=500))
+    own_service.simulator.add_fault(StatusFault(path=PAGE, run="1", repo=ROCKET, status=500))
     with owner.daemon() as daemon:
         daemon.wait_for(lambda: len(owner.runs()) == 3)
         daemon.wait_for(lambda: b"acme/rocket lags by" in daemon.get("/readyz")[1])
@@ -207,8 +216,10 @@ def test_what_cannot_be_fetched_lags_until_it_can_though_passes_come_and_go(
 
 
 def test_a_service_that_goes_away_amid_many_files_makes_few_lines(tmp_path: Path) -> None:
-    files = Cube(artifacts=tuple(Artifact(f"{n}.bin", size=MIB) for n in range(60)))
-    repos = tuple(Repo(name, runs=(Run("1", cubes=(files,)),)) for name in (ROCKET, WEBSITE))
+    files = Cube(artifacts=tuple(ScenarioArtifact(f"{n}.bin", size=MIB) for n in range(60)))
+    repos = tuple(
+        Repo(name, runs=(ScenarioRun("1", cubes=(files,)),)) for name in (ROCKET, WEBSITE)
+    )
     switched = Switched(organisation(repos=repos, faults=(Slow(rate=4 * MIB),)))
     user = DaemonUser(tmp_path, switched.running)
     user.configure(ROCKET, WEBSITE)
@@ -301,8 +312,10 @@ def test_a_disk_that_is_full_is_gone_on_with_when_there_is_room(
     with owner.daemon() as daemon:
         settled(daemon)
         disk.fill(leave=2 * MIB)
-        cube = Cube(artifacts=(Artifact("big.bin", size=6 * MIB), Artifact("small.bin")))
-        simulator.add_run(ROCKET, Run("big", cubes=(cube,)))
+        cube = Cube(
+            artifacts=(ScenarioArtifact("big.bin", size=6 * MIB), ScenarioArtifact("small.bin"))
+        )
+        simulator.add_run(ROCKET, ScenarioRun("big", cubes=(cube,)))
         daemon.wait_for_line("no room on the mirror's disk")
         simulator.add_run(WEBSITE, run_of_four("small", days=0))
         daemon.wait_for(lambda: b"no room" in daemon.get("/readyz")[1])

@@ -13,7 +13,15 @@ from daemon_user import DaemonUser, run_complete
 from user import TOKEN, contents, organisation, run_of_four, with_module
 
 from artifact_sync.domain.model import RepoName
-from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Running, Scenario
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Running,
+    Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
+)
 from artifact_sync.simulator import running_in_thread as running
 from artifact_sync.simulator.faults import Slow, Stall
 
@@ -38,9 +46,9 @@ def owner(tmp_path: Path, own_service: Running) -> DaemonUser:
 
 def of(size: int, *names: str) -> Scenario:
     """``acme/rocket`` with one run of files of a size."""
-    cube = Cube(artifacts=tuple(Artifact(name, size=size) for name in names))
-    rocket = Repo(ROCKET, runs=(Run("1", cubes=(cube,)),))
-    return Scenario(api=Api(tokens=(TOKEN,)), repos=(rocket,))
+    cube = Cube(artifacts=tuple(ScenarioArtifact(name, size=size) for name in names))
+    rocket = Repo(ROCKET, runs=(ScenarioRun("1", cubes=(cube,)),))
+    return Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(rocket,))
 
 
 @pytest.fixture
@@ -100,10 +108,10 @@ def test_what_ends_is_mirrored_within_the_interval_and_at_once_after_a_webhook(
 
 
 def test_a_host_that_drips_holds_up_its_own_repository_and_no_other(tmp_path: Path) -> None:
-    cube = Cube(artifacts=tuple(Artifact(f"drip-{n}.bin", size=MIB) for n in range(6)))
-    rocket = Repo(ROCKET, runs=tuple(Run(str(n), cubes=(cube,)) for n in range(1, 7)))
+    cube = Cube(artifacts=tuple(ScenarioArtifact(f"drip-{n}.bin", size=MIB) for n in range(6)))
+    rocket = Repo(ROCKET, runs=tuple(ScenarioRun(str(n), cubes=(cube,)) for n in range(1, 7)))
     website = Repo(WEBSITE, runs=(run_of_four("1"),))
-    scenario = Scenario(api=Api(tokens=(TOKEN,)), repos=(rocket, website))
+    scenario = Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(rocket, website))
     with running(scenario) as service:
         service.simulator.add_fault(Slow(path="drip-*.bin", rate=1))
         user = DaemonUser(tmp_path, service)
@@ -142,9 +150,9 @@ def test_told_to_stop_it_lets_files_in_flight_finish_and_begins_nothing(
 
 
 def test_told_to_stop_amid_many_runs_it_breaks_none_off(tmp_path: Path) -> None:
-    cube = Cube(artifacts=(Artifact(BIG, size=2 * MIB),))
-    rocket = Repo(ROCKET, runs=(Run("{n}", cubes=(cube,), count=8),))
-    with running(Scenario(api=Api(tokens=(TOKEN,)), repos=(rocket,))) as service:
+    cube = Cube(artifacts=(ScenarioArtifact(BIG, size=2 * MIB),))
+    rocket = Repo(ROCKET, runs=(ScenarioRun("{n}", cubes=(cube,), count=8),))
+    with running(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(rocket,))) as service:
         service.simulator.add_fault(Slow(rate=MIB))
         user = DaemonUser(tmp_path, service)
         user.configure(ROCKET)
@@ -280,7 +288,10 @@ def test_what_is_changed_in_the_file_takes_effect_and_downloads_go_on(
         daemon.wait_for(lambda: user.has_everything(contents(service.simulator), 1))
         assert ranges(service, BIG) == [""]
         service.simulator.add_run(
-            ROCKET, Run("2", cubes=(Cube(artifacts=(Artifact("a.txt"), Artifact("b.xml"))),))
+            ROCKET,
+            ScenarioRun(
+                "2", cubes=(Cube(artifacts=(ScenarioArtifact("a.txt"), ScenarioArtifact("b.xml"))),)
+            ),
         )
         daemon.wait_for(lambda: is_complete(user, ROCKET, "2"))
         assert daemon.end() == 0

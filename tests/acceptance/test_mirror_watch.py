@@ -33,7 +33,7 @@ from artifact_sync.domain.model import (
 from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload
@@ -123,7 +123,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def opened(root, mirror=DiskMirror):
+async def opened(root, mirror=LocalMirror):
     with ThreadPoolExecutor(3) as executor:
         root.mkdir(exist_ok=True)
         (root / ".artifact-sync").mkdir(mode=0o700, exist_ok=True)
@@ -565,7 +565,7 @@ def test_a_root_behind_a_symbolic_link_is_watched(tmp_path):
 def test_a_watch_that_is_reading_a_big_file_ends_at_once_when_it_is_told_to(tmp_path):
     reading = threading.Event()
 
-    class Telling(DiskMirror):
+    class Telling(LocalMirror):
         def digest(self, path, stop=None):
             reading.set()
             return super().digest(path, stop)

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 from user import PAGE, User, run_of_four
 
-from artifact_sync.simulator import Artifact, Cube, Repo, Run, Running, running_in_thread
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Running,
+    ScenarioArtifact,
+    ScenarioRun,
+    running_in_thread,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +44,8 @@ HEAVY = {
 def running() -> Iterator[Running]:
     """An organisation in which everything has finished; more than a page of runs in ``large``."""
     website = (run_of_four("1", days=3), run_of_four("2", days=2))
-    tiny = Cube(artifacts=(Artifact("a", size=10),))
-    large = tuple(Run(str(n), age=(130 - n) * 60.0, cubes=(tiny,)) for n in range(1, 121))
+    tiny = Cube(artifacts=(ScenarioArtifact("a", size=10),))
+    large = tuple(ScenarioRun(str(n), age=(130 - n) * 60.0, cubes=(tiny,)) for n in range(1, 121))
     repos = (Repo(WEBSITE, runs=website), Repo("acme/large", runs=large), Repo("acme/docs"))
     with running_in_thread(organisation(repos=repos)) as running:
         yield running
@@ -182,8 +189,8 @@ def test_the_links_to_the_latest_runs_are_put_back(user: User, running: Running)
 
 
 def test_what_is_outstanding_is_looked_at_in_every_pass(user: User, running: Running) -> None:
-    late = Cube(artifacts=(Artifact("late", status="registered"),))
-    running.simulator.add_run(WEBSITE, Run("3", cubes=(late,)))
+    late = Cube(artifacts=(ScenarioArtifact("late", status="registered"),))
+    running.simulator.add_run(WEBSITE, ScenarioRun("3", cubes=(late,)))
     for _ in range(3):
         again = Pass(user, running)
         assert not again.quick

@@ -16,13 +16,13 @@ from real_servers import SECRET, Nginx, Rclone
 from user import TOKEN, User, contents, organisation, wait_until
 
 from artifact_sync.simulator import (
-    Api,
-    Artifact,
     Cube,
     Files,
     Repo,
-    Run,
     Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
     Simulator,
     running_in_thread,
 )
@@ -44,8 +44,8 @@ IMAGES = "acme/images"
 
 def images(size: int, count: int = 1) -> tuple[Repo, ...]:
     """A repository of one run with so many files of one size."""
-    artifacts = (Artifact("{n}.iso", size=size, count=count),)
-    return (Repo(IMAGES, runs=(Run(cubes=(Cube(artifacts=artifacts),)),)),)
+    artifacts = (ScenarioArtifact("{n}.iso", size=size, count=count),)
+    return (Repo(IMAGES, runs=(ScenarioRun(cubes=(Cube(artifacts=artifacts),)),)),)
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def behind(
 ) -> Iterator[tuple[User, Simulator]]:
     """A user of repositories whose files the server has, in ``folder/files``."""
     scenario = Scenario(
-        api=Api(tokens=(TOKEN,)), files=Files(base_url=server.url, **files), repos=repos
+        api=ScenarioApi(tokens=(TOKEN,)), files=Files(base_url=server.url, **files), repos=repos
     )
     simulator = Simulator(scenario)
     simulator.export_files(folder / "files")

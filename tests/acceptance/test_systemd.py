@@ -15,7 +15,14 @@ from boxed_systemd import REPOSITORY, Box, Workshop, needs_systemd, workshop
 from msgspec.structs import replace
 from user import ARCHIVE, SECRETS, TOKEN, contents, organisation, run_of_four, wait_until
 
-from artifact_sync.simulator import Artifact, Cube, Repo, Run, Running, running_in_thread
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Running,
+    ScenarioArtifact,
+    ScenarioRun,
+    running_in_thread,
+)
 from artifact_sync.simulator.faults import Stall
 
 if TYPE_CHECKING:
@@ -37,7 +44,10 @@ INSTALL, USE, TIMER, SEVERAL = _BLOCK.findall((REPOSITORY / "README.md").read_te
 (ELSEWHERE,) = _BLOCK.findall((UNITS / "README.md").read_text("utf-8"))
 
 MIB = 1 << 20
-BIG = Repo("acme/big", runs=(Run(cubes=(Cube(artifacts=(Artifact("big.bin", size=16 * MIB),)),)),))
+BIG = Repo(
+    "acme/big",
+    runs=(ScenarioRun(cubes=(Cube(artifacts=(ScenarioArtifact("big.bin", size=16 * MIB),)),)),),
+)
 HALT = Stall(after=0.75, first=1)
 """The first answer with a file stops sending after three quarters, for an hour."""
 

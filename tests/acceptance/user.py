@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.simulator import Api, Artifact, Cube, Repo, Run, Scenario
+from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
 from artifact_sync.simulator.content import chunks
 
 if TYPE_CHECKING:
@@ -205,17 +205,17 @@ def with_module(folder: Path, name: str, text: str) -> dict[str, str]:
     return {"PYTHONPATH": str(folder)}
 
 
-def run_of_four(slug: str, status: str = "success", *, days: float = 1) -> Run:
+def run_of_four(slug: str, status: str = "success", *, days: float = 1) -> ScenarioRun:
     """A run with two workflows: ``ci`` leaves an archive, its sidecar and a report, ``docs`` a
     page."""
     build = (
-        Artifact(ARCHIVE, size=40_000),
-        Artifact(SIDECAR, sha256_of=ARCHIVE),
-        Artifact(REPORT, text=f"<testsuite name='{slug}'/>\n"),
+        ScenarioArtifact(ARCHIVE, size=40_000),
+        ScenarioArtifact(SIDECAR, sha256_of=ARCHIVE),
+        ScenarioArtifact(REPORT, text=f"<testsuite name='{slug}'/>\n"),
     )
-    page = (Artifact(PAGE, text=f"<!doctype html><p>{slug}\n"),)
+    page = (ScenarioArtifact(PAGE, text=f"<!doctype html><p>{slug}\n"),)
     cubes = (Cube(artifacts=build), Cube("pages", "docs", "site", artifacts=page))
-    return Run(slug, status, age=days * DAY, cubes=cubes)
+    return ScenarioRun(slug, status, age=days * DAY, cubes=cubes)
 
 
 def organisation(**more: Any) -> Scenario:
@@ -225,11 +225,15 @@ def organisation(**more: Any) -> Scenario:
         run_of_four("1", days=10),
         run_of_four("2", days=3),
         run_of_four("3", "failed", days=2),
-        Run("4", "processing", cubes=(Cube(artifacts=(Artifact("late", status="registered"),)),)),
+        ScenarioRun(
+            "4",
+            "processing",
+            cubes=(Cube(artifacts=(ScenarioArtifact("late", status="registered"),)),),
+        ),
     )
     repos = (
         Repo("acme/rocket", runs=rocket),
         Repo("acme/website", runs=(run_of_four("1"),)),
         Repo("acme/docs"),
     )
-    return Scenario(**{"api": Api(tokens=(TOKEN,)), "repos": repos} | more)
+    return Scenario(**{"api": ScenarioApi(tokens=(TOKEN,)), "repos": repos} | more)

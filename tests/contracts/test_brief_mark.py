@@ -11,7 +11,7 @@ from scripted_server import FakeClock, answer, answer_json, serving
 
 from artifact_sync.domain.model import RepoName
 from artifact_sync.source.api.probe import NoBriefAnswer, Service, brief_mark, goes_straight
-from artifact_sync.source.api.question import Manners, Surroundings
+from artifact_sync.source.api.question import ApiContext, ApiPolicy
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import TransportSettings, api_client
 from artifact_sync.source.transport.tls import trusted
@@ -56,9 +56,9 @@ def test_it_asks_what_the_client_asks_and_hears_the_same_mark(prefix: str, token
     async def main():
         async with serving(script) as server:
             settings = TransportSettings(server.origin + prefix, token)
-            manners = Manners(token=token)
+            manners = ApiPolicy(token=token)
             async with api_client(settings, trusted(None).context()) as client:
-                source = SourceCraft(client, manners, Surroundings(FakeClock(), Random(1)))  # noqa: S311 - jitter
+                source = SourceCraft(client, manners, ApiContext(FakeClock(), Random(1)))  # noqa: S311 - jitter
                 mark = await source.mark(REPO)
             brief = await asyncio.to_thread(
                 brief_mark, Service(server.origin + prefix, token), REPO

@@ -20,7 +20,7 @@ from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.domain.model import MirrorPath
 from artifact_sync.domain.ports import Found
 from artifact_sync.mirror.local.folder import DescriptorFolder, PathFolder
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 
 if TYPE_CHECKING:
     from artifact_sync.domain.ports import Mirror
@@ -49,7 +49,7 @@ class Bench:
 
 
 def _disk(root: Path, **options) -> Bench:
-    mirror = DiskMirror(root, **options)
+    mirror = LocalMirror(root, **options)
     return Bench(mirror, mirror.staging)
 
 

@@ -17,17 +17,17 @@ from scripted_server import FakeClock, Recorder, answer, serving, until
 from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.events import BytesArrived, Retrying
 from artifact_sync.domain.model import Artifact, ArtifactKey, Link, MirrorPath
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.runtime.threads import Offload
 from artifact_sync.source.links.backends import Carriers
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
-from artifact_sync.transfer.disk_space import Space
+from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.download import fetch
-from artifact_sync.transfer.parallel import Ranges, Terms
-from artifact_sync.transfer.receive import Tools, Wanted
-from artifact_sync.transfer.slots import AllSlots, Hold
+from artifact_sync.transfer.parallel import RangePolicy, RangeTerms
+from artifact_sync.transfer.receive import TransferContext, WantedArtifact
+from artifact_sync.transfer.slots import AllSlots, SlotLease
 
 KIB = 1 << 10
 SIZE = 2048 * KIB
@@ -35,7 +35,7 @@ CONTENT = random.Random(16).randbytes(SIZE)  # noqa: S311 - nothing secret
 OTHER = bytes(SIZE)
 PATH = MirrorPath("a.bin")
 PART = 128 * KIB
-TERMS = Terms(
+TERMS = RangeTerms(
     came=512 * KIB, seconds=0.0, fast=1e12, left=256 * KIB, left_seconds=0.0, part=PART, gain=0.0
 )
 DIGEST = f"sha-256=:{base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()}:"
@@ -109,10 +109,12 @@ class Bench:
 
     async def fetch(self, name: str = "a.bin"):
         key = ArtifactKey("org", "repo", "7", "w", "t", "c", name)
-        hold = Hold(self.slots)
+        hold = SlotLease(self.slots)
         await hold.take()
         try:
-            return await fetch(self.tools, Wanted(Artifact(key, "success"), MirrorPath(name)), hold)
+            return await fetch(
+                self.tools, WantedArtifact(Artifact(key, "success"), MirrorPath(name)), hold
+            )
         finally:
             hold.give()
 
@@ -144,7 +146,7 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder, script, ranges: Ranges | None = None):
+async def bench(folder, script, ranges: RangePolicy | None = None):
     settings = TransportSettings("https://api.test", timeout=5.0, jobs=4)
     trust, recorder = trusted(None), Recorder()
     async with AsyncExitStack() as stack:
@@ -153,8 +155,8 @@ async def bench(folder, script, ranges: Ranges | None = None):
         carriers = Carriers(client, settings, trust, recorder)
         stack.push_async_callback(carriers.aclose)
         offload = Offload(stack.enter_context(ThreadPoolExecutor(4)))
-        mirror = DiskMirror(folder, durability="fast")
-        tools = Tools(
+        mirror = LocalMirror(folder, durability="fast")
+        tools = TransferContext(
             Links(server.origin),
             HttpFetcher(carriers),
             mirror,
@@ -162,9 +164,9 @@ async def bench(folder, script, ranges: Ranges | None = None):
             Clock(),
             recorder,
             offload,
-            Space(mirror.free),
+            DiskSpace(mirror.free),
             None,  # no small file comes
-            ranges=ranges or Ranges(4, TERMS),
+            ranges=ranges or RangePolicy(4, TERMS),
         )
         async with asyncio.timeout(30):
             yield Bench(server, mirror, tools)

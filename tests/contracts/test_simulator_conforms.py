@@ -12,15 +12,15 @@ import pytest
 from jsonschema import Draft4Validator, FormatChecker
 
 from artifact_sync.simulator import (
-    Api,
-    Artifact,
     Cube,
     Repo,
-    Run,
     Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
     running_in_thread,
 )
-from artifact_sync.simulator.faults import Status
+from artifact_sync.simulator.faults import StatusFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,11 +66,13 @@ def everything() -> Scenario:
     """A run of each status, with artifacts of each status, and odd names."""
     statuses = SPEC["definitions"]["Run.Status"]["enum"]
     artifacts = [
-        Artifact(f"./{status}.txt", text="x", status=status)
+        ScenarioArtifact(f"./{status}.txt", text="x", status=status)
         for status in SPEC["definitions"]["ArtifactStatus"]["enum"]
     ]
     cubes = (Cube("build", artifacts=tuple(artifacts)), Cube(ODD, needs=("build",), log="hello"))
-    runs = [Run(status=status, pull="3", errors=("oh",), cubes=cubes) for status in statuses]
+    runs = [
+        ScenarioRun(status=status, pull="3", errors=("oh",), cubes=cubes) for status in statuses
+    ]
     return Scenario(repos=(Repo("acme/all", runs=tuple(runs)), Repo("acme/none")))
 
 
@@ -82,8 +84,8 @@ def ask() -> Iterator[Ask]:
     """Gets a path from a simulator of everything, with a token unless told otherwise."""
     more = (Repo("acme/secret", forbidden=True), Repo("acme/throttled"), Repo("acme/broken"))
     faults = (
-        Status(on="api", repo="acme/throttled", status=429, retry_after=2),
-        Status(on="api", repo="acme/broken", status=500),
+        StatusFault(on="api", repo="acme/throttled", status=429, retry_after=2),
+        StatusFault(on="api", repo="acme/broken", status=500),
     )
     scenario = Scenario(repos=(*everything().repos, *more), faults=faults)
     with running_in_thread(scenario) as running:
@@ -177,7 +179,7 @@ def test_every_answer_to_a_walk_through_the_demo_conforms() -> None:
 
 @pytest.mark.parametrize("ending", ["absent", "empty", "extra"])
 def test_each_way_to_tell_the_last_page_conforms(ending: Ending) -> None:
-    api = Api(ending=ending, list_tasks=True)
+    api = ScenarioApi(ending=ending, list_tasks=True)
     with running_in_thread(Scenario(api=api, repos=everything().repos)) as running:
         listing = httpx.get(f"{running.base_url}/repos/acme/all/cicd/runs", headers=LET_IN)
     check(listing.json(), "ListRunsResponse")

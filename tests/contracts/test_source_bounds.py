@@ -23,7 +23,7 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.api.question import Manners, Surroundings
+from artifact_sync.source.api.question import ApiContext, ApiPolicy
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import TransportSettings, api_client
 from artifact_sync.source.transport.tls import trusted
@@ -41,9 +41,9 @@ async def source_over(script, **manners):
     async with serving(script) as server:
         settings = TransportSettings(server.origin, "pv1_secret", timeout=5.0)
         async with api_client(settings, trusted(None).context()) as client:
-            around = Surroundings(FakeClock(), Random(7))  # noqa: S311 - jitter
+            around = ApiContext(FakeClock(), Random(7))  # noqa: S311 - jitter
             kept = {"rate": 0, "policy": ONE_TRY, "token": "pv1_secret"} | manners
-            yield SourceCraft(client, Manners(**kept), around), server
+            yield SourceCraft(client, ApiPolicy(**kept), around), server
 
 
 def asking(script, ask, **manners):

@@ -20,7 +20,7 @@ import pytest
 from fake_desk import QUICK, URL, WISH, FakeDesk, served, wait_for
 
 from artifact_sync.daemon.control.client import Errand, asked, asked_status
-from artifact_sync.daemon.control.connection import Limits
+from artifact_sync.daemon.control.connection import ConnectionLimits
 from artifact_sync.daemon.control.protocol import LONGEST_REQUEST, DaemonBusy, sync_request
 from artifact_sync.domain.errors import ArtifactSyncError, UsageError
 from artifact_sync.domain.events import BytesArrived, Event, Noticed
@@ -47,7 +47,10 @@ def own(tmp_path: Path) -> Path:
 
 
 def beside(
-    own: Path, desk: FakeDesk, story: Callable[[Path], Awaitable[None]], limits: Limits = QUICK
+    own: Path,
+    desk: FakeDesk,
+    story: Callable[[Path], Awaitable[None]],
+    limits: ConnectionLimits = QUICK,
 ) -> None:
     """Run a story beside a control; at its end it serves as it should, and nothing is left."""
 
@@ -184,7 +187,7 @@ def test_a_client_that_ends_its_side_still_gets_its_answer(own: Path) -> None:
         begun, result = await said(path, ASK, end=True)
         assert (begun["is"], result["is"]) == ("begun", "result")
 
-    beside(own, FakeDesk(), story, Limits(alive=10))
+    beside(own, FakeDesk(), story, ConnectionLimits(alive=10))
 
 
 def test_more_behind_the_request_is_not_read(own: Path) -> None:
@@ -244,7 +247,7 @@ def test_those_that_say_nothing_count_as_long_as_they_are_there(own: Path) -> No
         for _, writer in silent:
             writer.close()
 
-    beside(own, FakeDesk(), story, Limits(asking=60))
+    beside(own, FakeDesk(), story, ConnectionLimits(asking=60))
 
 
 def test_an_answer_is_waited_for_until_it_was_taken_however_big(own: Path) -> None:
@@ -280,7 +283,7 @@ def test_who_never_takes_its_answer_is_hung_up_on(own: Path) -> None:
         del reader
         writer.close()
 
-    beside(own, desk, story, Limits(taking=0.2))
+    beside(own, desk, story, ConnectionLimits(taking=0.2))
 
 
 def test_clients_that_leave_at_any_moment_leave_nothing_behind(own: Path) -> None:

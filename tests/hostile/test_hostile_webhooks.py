@@ -13,7 +13,7 @@ import structlog
 from fake_desk import wait_for
 from web_trial import HOOK, FakeDesk, Raw, Trial, request, run_complete, signed, web
 
-from artifact_sync.web.context import Limits
+from artifact_sync.web.context import WebLimits
 from artifact_sync.web.deadlines import guarded, guarded_h11
 from artifact_sync.web.server import affordable
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
-    from artifact_sync.web.deadlines import Guard
+    from artifact_sync.web.deadlines import ConnectionDeadlines
 
 MiB = 1024 * 1024
-QUICK = Limits(head=0.3, body=0.3, exchange=1.0, idle=0.3, patience=0.1)
+QUICK = WebLimits(head=0.3, body=0.3, exchange=1.0, idle=0.3, patience=0.1)
 _POST = b"POST /hooks/sourcecraft HTTP/1.1\r\nHost: x\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -80,7 +80,7 @@ WELL_FORMED = ["0" * 64, signed(BODY, b""), signed(BODY + b" "), signed(b"")]
     ],
 )
 def test_without_the_right_signature_nobody_is_woken(
-    tmp_path: Path, kind: type[Guard], sent: bytes
+    tmp_path: Path, kind: type[ConnectionDeadlines], sent: bytes
 ) -> None:
     async def story(trial: Trial) -> None:
         assert await status_of(trial, sent) == 401
@@ -108,7 +108,7 @@ def test_forgers_get_one_line_a_minute_in_the_log(tmp_path: Path) -> None:
 
 @protocols
 def test_a_gigabyte_that_is_announced_is_refused_at_once_and_closed(
-    tmp_path: Path, kind: type[Guard]
+    tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> None:
         for length in (str(MiB + 1), "1000000000", "999999999999999999"):
@@ -124,7 +124,7 @@ def test_a_gigabyte_that_is_announced_is_refused_at_once_and_closed(
 
 @protocols
 def test_a_client_that_waits_to_be_asked_is_not_asked_for_a_gigabyte(
-    tmp_path: Path, kind: type[Guard]
+    tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> None:
         head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n"
@@ -135,7 +135,7 @@ def test_a_client_that_waits_to_be_asked_is_not_asked_for_a_gigabyte(
 
 @protocols
 def test_a_gigabyte_in_chunks_is_refused_when_it_passes_the_limit_and_takes_no_memory(
-    tmp_path: Path, kind: type[Guard]
+    tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> int:
         head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nX-Src-Signature: {RIGHT}\r\n"
@@ -162,7 +162,7 @@ def test_a_gigabyte_in_chunks_is_refused_when_it_passes_the_limit_and_takes_no_m
 
 @protocols
 def test_a_body_of_the_limit_is_taken_and_one_byte_more_is_not(
-    tmp_path: Path, kind: type[Guard]
+    tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> None:
         full = BODY + b" " * (MiB - len(BODY))
@@ -173,7 +173,9 @@ def test_a_body_of_the_limit_is_taken_and_one_byte_more_is_not(
 
 
 @protocols
-def test_a_body_that_does_not_come_is_408_and_closed(tmp_path: Path, kind: type[Guard]) -> None:
+def test_a_body_that_does_not_come_is_408_and_closed(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         async with await trial.raw(request(BODY)[:-1]) as client:
             status, headers, _ = await client.answer()
@@ -199,7 +201,9 @@ async def drip(client: Raw, sent: bytes) -> float:
 
 
 @protocols
-def test_a_body_that_drips_is_cut_off_in_the_same_time(tmp_path: Path, kind: type[Guard]) -> None:
+def test_a_body_that_drips_is_cut_off_in_the_same_time(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n"
         async with await trial.raw(head.encode()) as client:
@@ -211,7 +215,9 @@ def test_a_body_that_drips_is_cut_off_in_the_same_time(tmp_path: Path, kind: typ
 
 @protocols
 @pytest.mark.parametrize("first", [b"", HEALTH], ids=["first request", "later request"])
-def test_a_head_that_drips_is_cut_off_too(tmp_path: Path, kind: type[Guard], first: bytes) -> None:
+def test_a_head_that_drips_is_cut_off_too(
+    tmp_path: Path, kind: type[ConnectionDeadlines], first: bytes
+) -> None:
     async def story(trial: Trial) -> None:
         async with await trial.raw(first) as client:
             if first:
@@ -219,13 +225,13 @@ def test_a_head_that_drips_is_cut_off_too(tmp_path: Path, kind: type[Guard], fir
             endless = b"GET /healthz HTTP/1.1\r\n" + b"X-Drip: 1\r\n" * 1000
             assert 0.25 < await drip(client, endless) < 2.0
 
-    tell(tmp_path, story, kind=kind, limits=Limits(head=0.3))
+    tell(tmp_path, story, kind=kind, limits=WebLimits(head=0.3))
 
 
 @protocols
 @pytest.mark.parametrize("first", [b"", HEALTH], ids=["no request", "idle"])
 def test_a_connection_that_says_nothing_is_closed(
-    tmp_path: Path, kind: type[Guard], first: bytes
+    tmp_path: Path, kind: type[ConnectionDeadlines], first: bytes
 ) -> None:
     async def story(trial: Trial) -> None:
         async with await trial.raw(first) as client:
@@ -238,7 +244,7 @@ def test_a_connection_that_says_nothing_is_closed(
 
 @protocols
 def test_a_client_that_does_not_read_its_answers_is_dropped(
-    tmp_path: Path, kind: type[Guard]
+    tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> None:
         for number in range(5000):  # a long answer
@@ -270,7 +276,7 @@ async def broken(client: Raw) -> None:
     ids=["one huge field", "many fields", "a huge path"],
 )
 def test_a_huge_head_is_refused_before_it_takes_memory(
-    tmp_path: Path, kind: type[Guard], head: bytes
+    tmp_path: Path, kind: type[ConnectionDeadlines], head: bytes
 ) -> None:
     async def story(trial: Trial) -> None:
         tracemalloc.start()
@@ -292,7 +298,7 @@ def test_a_huge_head_is_refused_before_it_takes_memory(
 
 
 @protocols
-def test_endless_trailers_are_broken_off(tmp_path: Path, kind: type[Guard]) -> None:
+def test_endless_trailers_are_broken_off(tmp_path: Path, kind: type[ConnectionDeadlines]) -> None:
     async def story(trial: Trial) -> None:
         head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
         async with await trial.raw(head.encode()) as client:
@@ -325,7 +331,7 @@ def test_endless_trailers_are_broken_off(tmp_path: Path, kind: type[Guard]) -> N
     ],
 )
 def test_what_is_signed_but_makes_no_sense_is_400(
-    tmp_path: Path, kind: type[Guard], body: bytes
+    tmp_path: Path, kind: type[ConnectionDeadlines], body: bytes
 ) -> None:
     async def story(trial: Trial) -> None:
         assert await status_of(trial, request(body)) == 400
@@ -357,7 +363,7 @@ def test_what_is_signed_but_makes_no_sense_is_400(
     ids=range(13),
 )
 def test_what_is_not_http_is_refused_and_closed(
-    tmp_path: Path, kind: type[Guard], sent: bytes
+    tmp_path: Path, kind: type[ConnectionDeadlines], sent: bytes
 ) -> None:
     async def story(trial: Trial) -> None:
         async with await trial.raw(sent, eof=True) as client:
@@ -370,7 +376,9 @@ def test_what_is_not_http_is_refused_and_closed(
 
 
 @protocols
-def test_length_and_chunks_together_smuggle_nothing(tmp_path: Path, kind: type[Guard]) -> None:
+def test_length_and_chunks_together_smuggle_nothing(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         head = f"POST {HOOK} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
         smuggled = b"0\r\n\r\n" + request(BODY, signature="0" * 64)
@@ -383,7 +391,9 @@ def test_length_and_chunks_together_smuggle_nothing(tmp_path: Path, kind: type[G
 
 
 @protocols
-def test_a_body_that_is_cut_short_wakes_nobody(tmp_path: Path, kind: type[Guard]) -> None:
+def test_a_body_that_is_cut_short_wakes_nobody(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         async with await trial.raw(request(BODY)[:-5]) as client:
             client.writer.close()
@@ -395,7 +405,9 @@ def test_a_body_that_is_cut_short_wakes_nobody(tmp_path: Path, kind: type[Guard]
 
 
 @protocols
-def test_requests_in_one_packet_are_answered_in_order(tmp_path: Path, kind: type[Guard]) -> None:
+def test_requests_in_one_packet_are_answered_in_order(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         forged = request(BODY, signature="0" * 64)
         events = b"".join(request(run_complete(str(it), event=str(it))) for it in range(50))
@@ -409,7 +421,7 @@ def test_requests_in_one_packet_are_answered_in_order(tmp_path: Path, kind: type
 
 @protocols
 def test_a_body_that_nobody_reads_is_not_taken_for_a_request(
-    tmp_path: Path, kind: type[Guard]
+    tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> None:
         hidden = request(BODY)
@@ -424,7 +436,7 @@ def test_a_body_that_nobody_reads_is_not_taken_for_a_request(
 
 
 @protocols
-def test_replays_wake_nobody_a_second_time(tmp_path: Path, kind: type[Guard]) -> None:
+def test_replays_wake_nobody_a_second_time(tmp_path: Path, kind: type[ConnectionDeadlines]) -> None:
     async def story(trial: Trial) -> None:
         sent = request(BODY)
         first = await status_of(trial, sent)
@@ -437,7 +449,9 @@ def test_replays_wake_nobody_a_second_time(tmp_path: Path, kind: type[Guard]) ->
 
 
 @protocols
-def test_a_thousand_events_at_once_are_all_answered(tmp_path: Path, kind: type[Guard]) -> None:
+def test_a_thousand_events_at_once_are_all_answered(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         events = [request(run_complete(str(it), event=str(it))) for it in range(1000)]
         statuses = await asyncio.gather(*(status_of(trial, it) for it in events))
@@ -449,7 +463,9 @@ def test_a_thousand_events_at_once_are_all_answered(tmp_path: Path, kind: type[G
 
 
 @protocols
-def test_many_slow_clients_do_not_keep_a_quick_one_out(tmp_path: Path, kind: type[Guard]) -> None:
+def test_many_slow_clients_do_not_keep_a_quick_one_out(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         parts = (b"GET /healthz HTTP/1.1\r\n", request(BODY)[:-1], b"")
         slow = [await trial.raw(parts[it % 3]) for it in range(200)]
@@ -459,13 +475,13 @@ def test_many_slow_clients_do_not_keep_a_quick_one_out(tmp_path: Path, kind: typ
             for client in slow:
                 await client.__aexit__()
 
-    few = Limits(connections=16, patience=0.05)
+    few = WebLimits(connections=16, patience=0.05)
     tell(tmp_path, story, kind=kind, limits=few)
 
 
 @protocols
 def test_clients_that_are_too_many_wait_until_there_is_room(
-    tmp_path: Path, kind: type[Guard]
+    tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> None:
         first, *_ = others = [await trial.raw(HEALTH) for _ in range(4)]
@@ -479,13 +495,13 @@ def test_clients_that_are_too_many_wait_until_there_is_room(
         for client in others:
             await client.__aexit__()
 
-    tell(tmp_path, story, kind=kind, limits=Limits(connections=4, patience=60.0))
+    tell(tmp_path, story, kind=kind, limits=WebLimits(connections=4, patience=60.0))
 
 
 @protocols
 @pytest.mark.parametrize("path", ["/api/status", "/readyz"])
 def test_nothing_is_left_of_clients_that_ask_and_hang_up(
-    tmp_path: Path, kind: type[Guard], path: str
+    tmp_path: Path, kind: type[ConnectionDeadlines], path: str
 ) -> None:
     asked = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     free = asyncio.Event()
@@ -513,7 +529,7 @@ def test_nothing_is_left_of_clients_that_ask_and_hang_up(
 
 @protocols
 def test_connections_leave_most_descriptors_to_the_mirror(
-    tmp_path: Path, kind: type[Guard], few_descriptors: int
+    tmp_path: Path, kind: type[ConnectionDeadlines], few_descriptors: int
 ) -> None:
     async def story(trial: Trial) -> None:
         clients = [await trial.raw(HEALTH) for _ in range(few_descriptors // 4)]
@@ -526,7 +542,7 @@ def test_connections_leave_most_descriptors_to_the_mirror(
             await client.__aexit__()
         assert await late == 200
 
-    tell(tmp_path, story, kind=kind, limits=Limits(patience=60.0))
+    tell(tmp_path, story, kind=kind, limits=WebLimits(patience=60.0))
 
 
 @pytest.fixture
@@ -548,7 +564,9 @@ def test_connections_are_at_most_a_quarter_of_the_descriptors(
 
 
 @protocols
-def test_nothing_is_left_of_clients_that_have_gone(tmp_path: Path, kind: type[Guard]) -> None:
+def test_nothing_is_left_of_clients_that_have_gone(
+    tmp_path: Path, kind: type[ConnectionDeadlines]
+) -> None:
     async def story(trial: Trial) -> None:
         for sent in (HEALTH, request(BODY), request(BODY)[:-1], b"GET /he", b"\x00\r\n\r\n"):
             async with await trial.raw(sent):

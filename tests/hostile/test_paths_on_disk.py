@@ -17,7 +17,7 @@ from publishing import publish_bytes
 from artifact_sync.domain.errors import DiskError, ExitCode, NoSpace
 from artifact_sync.domain.model import MirrorPath
 from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, DescriptorFolder, PathFolder
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import MirrorLock
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="plants POSIX's special files")
@@ -42,7 +42,7 @@ def outside(tmp_path):
 
 @pytest.fixture(params=[DescriptorFolder.at, PathFolder], ids=["descriptor", "path"])
 def mirror(request, root):
-    return DiskMirror(root, opener=request.param, now=lambda: NOON)
+    return LocalMirror(root, opener=request.param, now=lambda: NOON)
 
 
 def test_this_system_is_walked_by_descriptors():
@@ -154,13 +154,13 @@ def test_a_path_whose_folder_was_displaced_as_a_file_this_second_finds_room(mirr
 def test_the_root_may_be_reached_through_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    publish_bytes(DiskMirror(tmp_path / "link"), b"new", PATH)
+    publish_bytes(LocalMirror(tmp_path / "link"), b"new", PATH)
     assert (tmp_path / "real" / PATH).read_bytes() == b"new"
 
 
 def test_a_relative_root_stays_where_it_was(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    mirror = DiskMirror(Path("mirror"))
+    mirror = LocalMirror(Path("mirror"))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     publish_bytes(mirror, b"new", PATH)
@@ -173,7 +173,7 @@ def test_our_own_folders_must_be_real_ones(root, outside, name):
     (own if name else root).mkdir(parents=True)
     (own / name if name else own).symlink_to(outside)
     with pytest.raises(DiskError, match="is no folder"):
-        DiskMirror(root)
+        LocalMirror(root)
     with pytest.raises(DiskError, match="is no folder"), MirrorLock(root):
         pass
     assert sorted(path.name for path in outside.iterdir()) == ["app.tar"]
@@ -184,16 +184,16 @@ def test_our_own_folders_must_be_real_ones(root, outside, name):
     getattr(os, "geteuid", int)() != 0, reason="gives a folder to another user: needs root"
 )
 def test_our_own_folder_must_not_be_somebody_elses(root):
-    DiskMirror(root)
+    LocalMirror(root)
     os.chown(root / ".artifact-sync", 12345, 12345)
     with pytest.raises(DiskError, match="belongs to another user"):
-        DiskMirror(root)
+        LocalMirror(root)
     os.chown(root, 12345, 12345)  # whose mirror it is
-    DiskMirror(root)
+    LocalMirror(root)
 
 
 def test_our_own_folders_are_the_owners_alone(root):
-    DiskMirror(root)
+    LocalMirror(root)
     for name in ("", "staging", "displaced"):
         assert (root / ".artifact-sync" / name).stat().st_mode & 0o777 == 0o700
 
@@ -213,7 +213,7 @@ def test_a_displaced_folder_swapped_for_a_link_is_an_error_and_not_followed(mirr
 def test_files_and_folders_get_the_modes_of_the_umask(root, umask, file, folder):
     before = os.umask(umask)
     try:
-        mirror = DiskMirror(root)
+        mirror = LocalMirror(root)
         staged = mirror.staging / "x.part"
         staged.write_bytes(b"x")
         staged.chmod(0o600)
@@ -259,7 +259,7 @@ def test_a_reader_never_sees_half_a_file_nor_a_wrong_one(mirror):
 def test_a_root_that_is_a_file_is_a_disk_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError) as caught:
-        DiskMirror(tmp_path / "file")
+        LocalMirror(tmp_path / "file")
     assert caught.value.exit_code is ExitCode.NO_SPACE
 
 
@@ -279,7 +279,7 @@ def tmpfs(folder, options):
 @pytest.mark.root
 def test_a_full_disk_is_no_space_and_costs_nothing_that_was_there(tmp_path):
     with tmpfs(tmp_path / "small", "size=1m") as root:
-        mirror = DiskMirror(root)
+        mirror = LocalMirror(root)
         publish_bytes(mirror, b"old", PATH)
         with pytest.raises(NoSpace) as caught:
             publish_bytes(mirror, bytes(2 << 20), PATH)
@@ -292,7 +292,7 @@ def test_a_full_disk_is_no_space_and_costs_nothing_that_was_there(tmp_path):
 @pytest.mark.root
 def test_a_disk_without_inodes_keeps_the_staged_file(tmp_path):
     with tmpfs(tmp_path / "small", "size=1m,nr_inodes=8") as root:
-        mirror = DiskMirror(root)
+        mirror = LocalMirror(root)
         staged = mirror.staging / "x.part"
         staged.write_bytes(b"x")
         with pytest.raises(NoSpace):
@@ -303,9 +303,9 @@ def test_a_disk_without_inodes_keeps_the_staged_file(tmp_path):
 @pytest.mark.root
 def test_a_read_only_mirror_can_be_read_and_says_why_it_cannot_be_written(tmp_path):
     with tmpfs(tmp_path / "small", "size=1m") as root:
-        publish_bytes(DiskMirror(root), b"old", PATH)
+        publish_bytes(LocalMirror(root), b"old", PATH)
         subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
-        mirror = DiskMirror(root)
+        mirror = LocalMirror(root)
         assert mirror.digest(PATH)[0] == 3
         with pytest.raises(DiskError, match="Read-only file system") as caught:
             publish_bytes(mirror, b"new", PATH)

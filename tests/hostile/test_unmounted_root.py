@@ -14,7 +14,7 @@ from publishing import publish_bytes
 
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.transfer.evidence import Claim
 from artifact_sync.transfer.staging import Identity, Staged
@@ -68,7 +68,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
         subprocess.run(["umount", "--lazy", str(disk.behind)], check=True)
 
 
-VERBS: dict[str, Callable[[DiskMirror], object]] = {
+VERBS: dict[str, Callable[[LocalMirror], object]] = {
     "check": lambda mirror: mirror.check(),
     "find": lambda mirror: mirror.find(PATH),
     "publish": lambda mirror: mirror.publish(mirror.staging / "x.part", PATH, "ab" * 32),
@@ -90,7 +90,7 @@ VERBS: dict[str, Callable[[DiskMirror], object]] = {
 def test_every_verb_says_that_the_mirror_is_gone_until_the_same_one_is_mounted_again(
     disk: Disk,
 ) -> None:
-    mirror = DiskMirror(disk.root)
+    mirror = LocalMirror(disk.root)
     publish_bytes(mirror, b"built", PATH)
     mirror.point(LINK, RUN)
     disk.unmount()
@@ -110,9 +110,9 @@ def test_a_bare_mount_point_that_a_mirror_was_once_begun_in_gets_nothing_either(
     disk: Disk,
 ) -> None:
     disk.unmount()
-    DiskMirror(disk.root)
+    LocalMirror(disk.root)
     disk.mount()
-    mirror = DiskMirror(disk.root)
+    mirror = LocalMirror(disk.root)
     publish_bytes(mirror, b"built", PATH)
     disk.unmount()
     for verb in VERBS.values():
@@ -126,7 +126,7 @@ def test_a_bare_mount_point_that_a_mirror_was_once_begun_in_gets_nothing_either(
 
 
 def test_staging_makes_nothing_on_the_bare_mount_point(disk: Disk) -> None:
-    staging = DiskMirror(disk.root).staging
+    staging = LocalMirror(disk.root).staging
     disk.unmount()
     staged = Staged(staging, KEY, "v1")
     staged.recover()

@@ -17,8 +17,8 @@ from artifact_sync.daemon.schedule import (
     Notice,
     OutageBegan,
     OutageEnded,
+    PassVerdict,
     RepoFailing,
-    Verdict,
 )
 from artifact_sync.domain.model import RepoName
 
@@ -33,10 +33,10 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 class World:
     """Passes over repositories of which some are guilty: they never end well, after so long."""
 
-    guilty: dict[RepoName, tuple[Verdict, float]]
+    guilty: dict[RepoName, tuple[PassVerdict, float]]
     agenda: Agenda
     now: float = 0.0
-    out: Verdict | None = None
+    out: PassVerdict | None = None
     """What all of them meet."""
     running: dict[RepoName, float] = field(default_factory=dict)
     looked: dict[RepoName, float] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class World:
 
     def end(self, repo: RepoName) -> None:
         del self.running[repo]
-        verdict = self.out or self.guilty.get(repo, (Verdict.WELL, 0.0))[0]
+        verdict = self.out or self.guilty.get(repo, (PassVerdict.WELL, 0.0))[0]
         self.notices += self.agenda.ended(repo, Ended(verdict, str(verdict)), self.moment)
         if repo not in self.guilty:
             self.worst = max(self.worst, self.now - self.looked.get(repo, 0.0))
@@ -69,7 +69,7 @@ class World:
 
 
 TROUBLES = st.tuples(
-    st.sampled_from([Verdict.UNREACHABLE, Verdict.REFUSED, Verdict.FAILED]),
+    st.sampled_from([PassVerdict.UNREACHABLE, PassVerdict.REFUSED, PassVerdict.FAILED]),
     st.sampled_from([0.0, TOOK, 5.0, 60.0]),
 )
 
@@ -99,9 +99,9 @@ def test_beside_guilty_ones_every_other_is_looked_at_within_about_its_interval(
 
 
 @settings(max_examples=100, deadline=None)
-@given(world=worlds(), kind=st.sampled_from([Verdict.UNREACHABLE, Verdict.REFUSED]))
+@given(world=worlds(), kind=st.sampled_from([PassVerdict.UNREACHABLE, PassVerdict.REFUSED]))
 def test_beside_guilty_ones_a_real_outage_is_noticed_with_the_first_look_and_said_once(
-    world: World, kind: Verdict
+    world: World, kind: PassVerdict
 ) -> None:
     world.live(3600)
     world.notices.clear()

@@ -15,9 +15,9 @@ from artifact_sync.daemon.schedule import (
     Moment,
     OutageBegan,
     OutageEnded,
+    PassVerdict,
     RepoFailing,
     RepoRecovered,
-    Verdict,
     Why,
 )
 from artifact_sync.domain.cron import Cron
@@ -82,11 +82,13 @@ class AnyDay(RuleBasedStateMachine):
 
     @rule(
         which=st.integers(0, 4),
-        verdict=st.sampled_from(Verdict),
+        verdict=st.sampled_from(PassVerdict),
         finished=st.sets(st.sampled_from(["1", "2"])),
         again=st.none() | st.floats(-1e5, 1e5),
     )
-    def end(self, which: int, verdict: Verdict, finished: set[str], again: float | None) -> None:
+    def end(
+        self, which: int, verdict: PassVerdict, finished: set[str], again: float | None
+    ) -> None:
         if not self.running:
             return
         repo = sorted(self.running)[which % len(self.running)]

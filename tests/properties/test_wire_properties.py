@@ -42,7 +42,7 @@ from artifact_sync.domain.model import (
     Strength,
 )
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
 
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ settings = st.builds(
     time_zone=perhaps,
 )  # fmt: skip
 wishes = st.builds(
-    Wish,
+    PassRequest,
     st.lists(settings, min_size=1, max_size=3).map(tuple),
     st.lists(words, max_size=3).map(tuple),
-    st.builds(Mode, insist=st.booleans(), eager=st.booleans()),
+    st.builds(PassOptions, insist=st.booleans(), eager=st.booleans()),
 )
 
 
@@ -99,7 +99,7 @@ def test_every_event_arrives_as_it_was_and_on_one_line(event: Event) -> None:
 
 
 @given(wishes, texts)
-def test_every_wish_arrives_as_it_was_and_on_one_line(wish: Wish, url: str) -> None:
+def test_every_wish_arrives_as_it_was_and_on_one_line(wish: PassRequest, url: str) -> None:
     line = sync_request(wish, url)
     assert line.index(b"\n") == len(line) - 1
     request = read_request(line)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from artifact_sync.domain.model import FINISHED, RepoName
-from artifact_sync.simulator import Api, Artifact, Cube, Files, Repo, Run, Scenario
+from artifact_sync.simulator import (
+    Cube,
+    Files,
+    Repo,
+    Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
+)
 from artifact_sync.simulator.content import Content, chunks
 from artifact_sync.transfer.staging import name_of
 
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.simulator import Simulator
     from artifact_sync.simulator.faults import AnyFault
     from artifact_sync.simulator.tree import ArtifactState, RunState
-    from artifact_sync.simulator.world import RepoState
+    from artifact_sync.simulator.world import RepoWorld
 
 NAMED = "acme/rocket", "acme/website"
 ORGANISATION = "forge"
@@ -36,7 +44,7 @@ NAMES = ("dist/app", "report/junit.xml", "sité/ünï", "logs/a b", "deep/er/and
 def scenario(token: str) -> Scenario:
     """Where the story begins."""
     return Scenario(
-        api=Api(tokens=(token,), page_size=7),
+        api=ScenarioApi(tokens=(token,), page_size=7),
         files=Files(lifetime=8, digests=("repr-digest",)),
         repos=tuple(Repo(name) for name in (*NAMED, *FORGE)),
     )
@@ -55,7 +63,7 @@ class World:
     """Registered artifacts that will be there one day."""
     anew: set[tuple[str, str]] = field(default_factory=set)
     """Finished runs of which something was replaced: what was settled is not looked at again."""
-    away: list[RepoState] = field(default_factory=list)
+    away: list[RepoWorld] = field(default_factory=list)
     """Repositories that are not listed now."""
     faults: dict[int, AnyFault] = field(default_factory=dict)
     made: int = 0
@@ -70,7 +78,7 @@ class World:
     def new_run(self) -> tuple[str, str]:
         repo = self.rng.choice(self.repos)
         cubes = tuple(self._cube(n) for n in range(self.rng.choice((1, 1, 2))))
-        slug = self.simulator.add_run(repo, Run(status="processing", cubes=cubes))
+        slug = self.simulator.add_run(repo, ScenarioRun(status="processing", cubes=cubes))
         self.made += 1
         self.unfinished.append((repo, slug))
         for artifact in self._run(repo, slug).artifacts:
@@ -83,15 +91,15 @@ class World:
         artifacts = [self._artifact(at) for at in range(self.rng.randint(1, 5))]
         if artifacts[0].status == "success" and self.rng.random() < 0.5:
             of = artifacts[0].path
-            artifacts.append(Artifact(f"{of}.sha256", sha256_of=of))
+            artifacts.append(ScenarioArtifact(f"{of}.sha256", sha256_of=of))
         if self.rng.random() < 0.2:
-            artifacts.append(Artifact("./scratch.tmp", size=300))
+            artifacts.append(ScenarioArtifact("./scratch.tmp", size=300))
         return Cube(f"cube{n}", ("ci", "docs")[n], "build", artifacts=tuple(artifacts))
 
-    def _artifact(self, at: int) -> Artifact:
+    def _artifact(self, at: int) -> ScenarioArtifact:
         status = "registered" if self.rng.random() < 0.1 else "success"
         name = f"./{self.rng.choice(NAMES)}-{at}"
-        return Artifact(name, size=self.rng.choice(SIZES), status=status)
+        return ScenarioArtifact(name, size=self.rng.choice(SIZES), status=status)
 
     def finish(self, at: int) -> tuple[str, str]:
         repo, slug = self.unfinished.pop(at)

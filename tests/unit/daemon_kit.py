@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.daemon.progress import Board
+from artifact_sync.daemon.progress import PassProgress
 from artifact_sync.daemon.schedule import Agenda
 from artifact_sync.daemon.scheduler import Daemon
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
 from artifact_sync.mirror.layout import Layout
-from artifact_sync.sync.drain import Gate
+from artifact_sync.sync.drain import Drain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -76,7 +76,7 @@ class FakePass:
     """A pass that ends as the test says."""
 
     engine: FakeEngine
-    wish: Wish
+    wish: PassRequest
     alone: Any
     report: Report = field(default_factory=Report)
     troubles: dict[RepoName, Exception] = field(default_factory=dict)
@@ -144,11 +144,11 @@ class FakeEngine:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.clock = FakeClock()
-        self.gate = Gate()
+        self.gate = Drain()
         self.ledger = FakeLedger()
         self.mirror = FakeMirror()
         self.layout = Layout(DEFAULT_LAYOUT)
-        self.passes: list[tuple[float, str, Wish]] = []
+        self.passes: list[tuple[float, str, PassRequest]] = []
         self.running: set[RepoName] = set()
         self.observers: list[Observer] = []
         self.hold: asyncio.Event | None = None
@@ -160,7 +160,9 @@ class FakeEngine:
         return function(*arguments)
 
     @asynccontextmanager
-    async def begin(self, wish: Wish, observer: Observer, alone: Any) -> AsyncGenerator[FakePass]:
+    async def begin(
+        self, wish: PassRequest, observer: Observer, alone: Any
+    ) -> AsyncGenerator[FakePass]:
         self.observers.append(observer)
         yield FakePass(self, wish, alone)
 
@@ -190,7 +192,7 @@ class Kit:
     def __init__(self, *repos: RepoSettings, **settings: Any) -> None:
         self.engine = FakeEngine(Config(repo=repos, **settings))
         self.clock = self.engine.clock
-        board = Board(self.clock)
+        board = PassProgress(self.clock)
         agenda = Agenda(random.Random(7))  # noqa: S311 - a story, not a secret
         self.daemon = Daemon(self.engine, board, agenda, ())  # type: ignore[arg-type]
         self.board = board

@@ -12,12 +12,12 @@ from artifact_sync.daemon.schedule import (
     Ended,
     Interval,
     Moment,
+    PassVerdict,
     RepoFailing,
     RepoRecovered,
     RunGivenUp,
-    Standing,
+    ScheduleState,
     Turn,
-    Verdict,
     Why,
 )
 from artifact_sync.domain.cron import Cron
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 A, B, C = RepoName("o", "a"), RepoName("o", "b"), RepoName("o", "c")
 STAR = RepoName("o", "*")
-WELL = Ended(Verdict.WELL)
-FAILED = Ended(Verdict.FAILED, "no such repository")
+WELL = Ended(PassVerdict.WELL)
+FAILED = Ended(PassVerdict.FAILED, "no such repository")
 HOURLY = Interval(3600)
 
 
@@ -84,7 +84,7 @@ class Day:
         for turn in self.take():
             self.end(turn.repo, ended)
 
-    def standing(self, repo: RepoName) -> Standing:
+    def standing(self, repo: RepoName) -> ScheduleState:
         return next(it for it in self.agenda.standings(self.moment) if it.repo == repo)
 
 
@@ -361,7 +361,7 @@ def test_failing_is_said_once_and_recovering_once() -> None:
 def test_something_outstanding_is_looked_at_when_it_is_due() -> None:
     day = Day(A)
     day.take()
-    day.end(A, Ended(Verdict.WELL, again_at=day.wall + timedelta(seconds=20)))
+    day.end(A, Ended(PassVerdict.WELL, again_at=day.wall + timedelta(seconds=20)))
     assert day.wait_until_due() == 20
     assert day.begun() == [(A, Why.OUTSTANDING)]
 
@@ -369,7 +369,7 @@ def test_something_outstanding_is_looked_at_when_it_is_due() -> None:
 def test_something_outstanding_never_delays_the_rhythm() -> None:
     day = Day(A)
     day.take()
-    day.end(A, Ended(Verdict.WELL, again_at=day.wall + timedelta(hours=2)))
+    day.end(A, Ended(PassVerdict.WELL, again_at=day.wall + timedelta(hours=2)))
     assert day.wait_until_due() == 3600
     assert day.begun() == [(A, Why.INTERVAL)]
 
@@ -377,7 +377,7 @@ def test_something_outstanding_never_delays_the_rhythm() -> None:
 def test_what_is_outstanding_since_long_ago_waits_for_a_second() -> None:
     day = Day(A)
     day.take()
-    day.end(A, Ended(Verdict.WELL, again_at=day.wall - timedelta(days=1)))
+    day.end(A, Ended(PassVerdict.WELL, again_at=day.wall - timedelta(days=1)))
     assert day.next_in() == 1
 
 
@@ -392,7 +392,7 @@ def test_an_announced_run_is_looked_for_until_it_is_finished() -> None:
         delays.append(day.wait_until_due())
     assert delays == [1, 2, 4, 8]
     day.take()
-    assert day.end(A, Ended(Verdict.WELL, finished=("7",))) == ()
+    assert day.end(A, Ended(PassVerdict.WELL, finished=("7",))) == ()
     assert day.next_in() == 3600
 
 
@@ -445,7 +445,7 @@ def test_a_look_for_one_run_does_not_put_off_another() -> None:
     day.wait(1)
     day.wake(A, run="8")
     assert day.take()[0].announced == ("7", "8")
-    day.end(A, Ended(Verdict.WELL, finished=("8",)))
+    day.end(A, Ended(PassVerdict.WELL, finished=("8",)))
     assert day.next_in() == 3
 
 
@@ -543,7 +543,7 @@ def test_nothing_waits_for_a_moment_in_a_wrong_future(rhythm: Rhythm) -> None:
     day = day_after_the_first_look(A, rhythm=rhythm)
     day.wall += timedelta(days=3650)
     assert day.begun() == [(A, Why.CATCH_UP)]
-    day.end(A, Ended(Verdict.WELL, again_at=day.wall + timedelta(hours=5)))
+    day.end(A, Ended(PassVerdict.WELL, again_at=day.wall + timedelta(hours=5)))
     day.wall -= timedelta(days=3650)
     assert day.next_in() == 3600
 
@@ -582,13 +582,13 @@ def test_it_can_be_seen_how_each_repository_stands() -> None:
     day.wait(10)
     day.wake(A, run="7")
     assert day.agenda.queue(day.moment) == 1
-    assert day.standing(A) == Standing(A, True, Why.FIRST, None, 0, 0, "", ("7",))  # noqa: FBT003
-    assert day.standing(B) == Standing(B, False, Why.FIRST, 0, 10, 0, "")  # noqa: FBT003
+    assert day.standing(A) == ScheduleState(A, True, Why.FIRST, None, 0, 0, "", ("7",))  # noqa: FBT003
+    assert day.standing(B) == ScheduleState(B, False, Why.FIRST, 0, 10, 0, "")  # noqa: FBT003
     day.end(A, FAILED)
     assert day.standing(A).why is Why.WEBHOOK
     day.take()
     day.end(A, FAILED)
-    assert day.standing(A) == Standing(
+    assert day.standing(A) == ScheduleState(
         A, False, Why.RETRY, 60, 0, 2, "no such repository", ("7",)  # noqa: FBT003
     )  # fmt: skip
     assert day.agenda.queue(day.moment) == 0

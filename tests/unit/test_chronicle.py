@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.pass_log import Chronicle
+from artifact_sync.daemon.pass_log import PassLog
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, Noticed, RepoEnded, RunCompleted, RunPlanned
 from artifact_sync.domain.model import ArtifactKey, Failure, Plan, RepoName, Run, RunKey
@@ -35,7 +35,7 @@ def planned() -> RunPlanned:
 
 
 def warnings(*events: Event) -> list[str]:
-    chronicle = Chronicle()
+    chronicle = PassLog()
     with capture_logs() as logs:
         for event in events:
             chronicle.notify(event)

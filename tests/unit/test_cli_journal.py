@@ -15,7 +15,7 @@ import pytest
 
 from artifact_sync.cli.logs.journald import Journal, datagram, goes_to_journal
 from artifact_sync.cli.logs.mask import Mask
-from artifact_sync.cli.logs.record import Entry
+from artifact_sync.cli.logs.record import LogEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,12 +138,12 @@ def test_a_record_has_a_message_a_priority_and_where_it_comes_from(
     ("level", "priority"), [("critical", "2"), ("warning", "4"), ("info", "6"), ("debug", "7")]
 )
 def test_the_priority_is_sysloges_of_the_level(level: str, priority: str) -> None:
-    assert fields_of(datagram(Entry("x", level=level)))["PRIORITY"] == priority
+    assert fields_of(datagram(LogEntry("x", level=level)))["PRIORITY"] == priority
 
 
 def test_pairs_are_in_the_message_and_are_fields_with_names_that_journald_takes() -> None:
     pairs = {"repo": "acme/rocket", "in_s": 1.5, "_odd-näme": None, "x" * 80: "long"}
-    fields = fields_of(datagram(Entry("looked", fields=pairs)))
+    fields = fields_of(datagram(LogEntry("looked", fields=pairs)))
     assert fields == {
         "MESSAGE": f"looked repo=acme/rocket in_s=1.5 _odd-näme=None {'x' * 80}=long",
         "PRIORITY": "6",
@@ -156,21 +156,21 @@ def test_pairs_are_in_the_message_and_are_fields_with_names_that_journald_takes(
 
 
 def test_a_value_cannot_add_a_field_or_steer_a_terminal() -> None:
-    fields = fields_of(datagram(Entry("a\nPRIORITY=0", fields={"path": "b\n_UID=0\x1b[2J"})))
+    fields = fields_of(datagram(LogEntry("a\nPRIORITY=0", fields={"path": "b\n_UID=0\x1b[2J"})))
     assert fields["MESSAGE"] == "a\\nPRIORITY=0 path=b\\n_UID=0\\x1b[2J"
     assert fields["PRIORITY"] == "6"
     assert fields["ARTIFACT_SYNC_PATH"] == "b\\n_UID=0\\x1b[2J"
 
 
 def test_a_traceback_follows_the_message_line_by_line() -> None:
-    raw = datagram(Entry("a bug", trace="Traceback …\n  File …\nKeyError: 'x'"))
+    raw = datagram(LogEntry("a bug", trace="Traceback …\n  File …\nKeyError: 'x'"))
     assert fields_of(raw)["MESSAGE"] == "a bug\nTraceback …\n  File …\nKeyError: 'x'"
     assert b"MESSAGE\n" in raw
 
 
 def test_a_name_that_is_not_unicode_is_spelt_out() -> None:
     place = ("/odd-\udcff/x.py", 1, "f")
-    fields = fields_of(datagram(Entry("odd \udcff", trace="t \udcff", place=place)))
+    fields = fields_of(datagram(LogEntry("odd \udcff", trace="t \udcff", place=place)))
     assert fields["MESSAGE"] == "odd \\udcff\nt \\udcff"
     assert fields["CODE_FILE"] == "/odd-\\udcff/x.py"
 
@@ -199,7 +199,7 @@ def test_an_entry_that_no_datagram_holds_comes_whole_in_a_sealed_memory_file(
 
 
 def test_a_value_that_is_cut_says_so() -> None:
-    fields = fields_of(datagram(Entry("x" * 100, fields={"n": 1}), longest=10))
+    fields = fields_of(datagram(LogEntry("x" * 100, fields={"n": 1}), longest=10))
     assert fields["MESSAGE"] == "x" * 10 + " … (cut, it has 104 characters)"
     assert fields["ARTIFACT_SYNC_N"] == "1"
 

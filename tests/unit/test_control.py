@@ -15,10 +15,10 @@ from fake_desk import QUICK, STATE, URL, WISH, FakeDesk, served, wait_for
 from structlog.testing import capture_logs
 
 from artifact_sync.daemon.control.client import (
+    ClientTimeouts,
     DaemonLost,
     Errand,
     NoDaemon,
-    Patience,
     asked,
     asked_status,
 )
@@ -35,7 +35,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.events import Event, FetchBegan, Noticed, RepoBegan
 from artifact_sync.domain.model import Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Wish
+from artifact_sync.domain.request import PassRequest
 from artifact_sync.domain.settings import RepoSettings
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def test_events_are_shown_while_the_pass_goes_on(own: Path) -> None:
 
 
 def test_a_repository_that_the_daemon_does_not_know_comes_with_its_settings(own: Path) -> None:
-    wish = Wish((RepoSettings(name="other/*", include=("*.tar",), since=60.0),), ("7",))
+    wish = PassRequest((RepoSettings(name="other/*", include=("*.tar",), since=60.0),), ("7",))
     desk = FakeDesk()
 
     async def story(_: Path) -> None:
@@ -179,11 +179,11 @@ def test_a_bug_in_the_daemon_is_logged_there_and_does_not_end_it(own: Path) -> N
     ("wish", "url", "why"),
     [
         (WISH, "https://other.example", "mirrors from https://api.example, and this config"),
-        (Wish((RepoSettings(name="../x/y"),)), URL, "repository"),
+        (PassRequest((RepoSettings(name="../x/y"),)), URL, "repository"),
     ],
 )
 def test_what_the_daemon_cannot_do_is_a_matter_of_usage(
-    own: Path, wish: Wish, url: str, why: str
+    own: Path, wish: PassRequest, url: str, why: str
 ) -> None:
     desk, begun = FakeDesk(), list[int]()
 
@@ -197,7 +197,7 @@ def test_what_the_daemon_cannot_do_is_a_matter_of_usage(
 
 def test_who_waits_hears_that_somebody_is_there(own: Path) -> None:
     desk, seen = FakeDesk(waits=True), Seen()
-    patience = Patience(silence=0.2)  # the control says something every 0.05 s
+    patience = ClientTimeouts(silence=0.2)  # the control says something every 0.05 s
 
     async def story(_: Path) -> None:
         asking = asyncio.create_task(asked(own, Errand(WISH, URL), seen, patience))
@@ -380,7 +380,7 @@ def test_a_daemon_that_does_not_answer_to_the_end_is_lost(own: Path, line: bytes
 
 
 def test_a_silent_daemon_is_noticed_and_in_the_end_given_up(own: Path) -> None:
-    seen, patience = Seen(), Patience(silence=0.05, silences=3, status=0.1)
+    seen, patience = Seen(), ClientTimeouts(silence=0.05, silences=3, status=0.1)
 
     async def story() -> None:
         async with scripted(own, hold=True):

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from artifact_sync.daemon.lag import Lags
-from artifact_sync.daemon.schedule import Verdict
+from artifact_sync.daemon.schedule import PassVerdict
 from artifact_sync.daemon.unchanged import Calms
 from artifact_sync.daemon.verdict import verdict_of
-from artifact_sync.daemon.watched_repositories import Roster, is_star
+from artifact_sync.daemon.watched_repositories import WatchedRepositories, is_star
 from artifact_sync.domain.errors import (
     BadAnswer,
     CredentialsRefused,
@@ -21,9 +21,9 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Calm, Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
 from artifact_sync.domain.settings import RepoSettings
-from artifact_sync.sync.drain import Gate
+from artifact_sync.sync.drain import Drain
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 STAR = RepoName("acme", "*")
@@ -31,7 +31,7 @@ STAR = RepoName("acme", "*")
 
 def test_a_closed_gate_lets_nothing_in_and_waits_for_what_is_inside() -> None:
     async def story() -> list[bool]:
-        gate = Gate()
+        gate = Drain()
         assert gate.enter()
         gate.close()
         seen = [gate.enter()]
@@ -47,7 +47,7 @@ def test_a_closed_gate_lets_nothing_in_and_waits_for_what_is_inside() -> None:
 
 def test_a_name_of_its_own_goes_before_the_star_that_also_brings_it() -> None:
     own = RepoSettings(name="acme/rocket", include=("*.tar",))
-    roster = Roster([RepoSettings(name="acme/*", interval=60.0), own])
+    roster = WatchedRepositories([RepoSettings(name="acme/*", interval=60.0), own])
     assert roster.found("acme", [ROCKET, SITE]) == ({ROCKET, SITE}, set())
     assert dict(roster.entries) == {
         STAR: RepoSettings(name="acme/*", interval=60.0),
@@ -58,7 +58,7 @@ def test_a_name_of_its_own_goes_before_the_star_that_also_brings_it() -> None:
 
 
 def test_what_an_organisation_has_no_more_is_dropped_but_a_sudden_void_is_not_believed() -> None:
-    roster = Roster([RepoSettings(name="acme/*")])
+    roster = WatchedRepositories([RepoSettings(name="acme/*")])
     roster.found("acme", [ROCKET, SITE])
     assert roster.found("acme", []) == (set(), set())
     assert set(roster.entries) == {STAR, ROCKET, SITE}
@@ -67,7 +67,7 @@ def test_what_an_organisation_has_no_more_is_dropped_but_a_sudden_void_is_not_be
 
 
 def test_another_configuration_keeps_what_a_star_has_brought_as_long_as_the_star_stays() -> None:
-    roster = Roster([RepoSettings(name="acme/*")])
+    roster = WatchedRepositories([RepoSettings(name="acme/*")])
     roster.found("acme", [ROCKET])
     roster.configure([RepoSettings(name="acme/*", cron="0 3 * * *")])
     assert roster.entries[ROCKET].cron == "0 3 * * *"
@@ -110,7 +110,7 @@ def test_the_ends_of_passes_are_known_by_their_age() -> None:
 
 def test_a_calm_pass_is_written_down_every_ten_minutes() -> None:
     calms = Calms()
-    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 100.0)
+    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 100.0)
     told = []
     for now in range(100, 2000, 100):
         calms.ended(ROCKET, replace(WISH, calm=CALM), CALM, float(now))
@@ -119,37 +119,37 @@ def test_a_calm_pass_is_written_down_every_ten_minutes() -> None:
     assert told == [700, 1300, 1900]
 
 
-WISH = Wish((RepoSettings(name="acme/rocket"),), mode=Mode(look=False))
-CALM = Calm("mark", Report(runs=3, found=4, kept=4))
+WISH = PassRequest((RepoSettings(name="acme/rocket"),), mode=PassOptions(look=False))
+CALM = Unchanged("mark", Report(runs=3, found=4, kept=4))
 
 
 def test_a_calm_is_relied_on_for_an_hour_and_then_everything_is_looked_at() -> None:
     calms = Calms()
     assert calms.is_due_in_full(ROCKET, 0.0)
-    assert calms.of(ROCKET, 0.0) == Calm()
-    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 10.0)
+    assert calms.of(ROCKET, 0.0) == Unchanged()
+    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 10.0)
     assert calms.of(ROCKET, 3600.0) == CALM
-    assert calms.of(ROCKET, 3610.0) == Calm()
-    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 3610.0)
+    assert calms.of(ROCKET, 3610.0) == Unchanged()
+    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 3610.0)
     assert calms.of(ROCKET, 7000.0) == CALM
     calms.forget()
-    assert calms.of(ROCKET, 7000.0) == Calm()
+    assert calms.of(ROCKET, 7000.0) == Unchanged()
 
 
 def test_what_is_not_calm_any_more_is_not_relied_on() -> None:
     calms = Calms()
-    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 0.0)
+    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 0.0)
     calms.ended(ROCKET, replace(WISH, calm=CALM), None, 1.0)
-    assert calms.of(ROCKET, 2.0) == Calm()
+    assert calms.of(ROCKET, 2.0) == Unchanged()
 
 
 def test_marks_that_change_for_nothing_are_not_asked_for_any_more() -> None:
     calms = Calms()
-    calms.ended(ROCKET, replace(WISH, calm=Calm(), mode=Mode()), CALM, 0.0)
+    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 0.0)
     for number in range(5):
         given = calms.of(ROCKET, 1.0)
         assert given is not None
-        found = Calm(f"mark {number}", CALM.report)
+        found = Unchanged(f"mark {number}", CALM.report)
         calms.ended(ROCKET, replace(WISH, calm=given), found, 1.0)
     assert calms.of(ROCKET, 1.0) is None
 
@@ -157,17 +157,17 @@ def test_marks_that_change_for_nothing_are_not_asked_for_any_more() -> None:
 @pytest.mark.parametrize(
     ("trouble", "verdict"),
     [
-        (None, Verdict.WELL),
-        (Unreachable("it"), Verdict.UNREACHABLE),
-        (CredentialsRefused("it", status=401), Verdict.REFUSED),
-        (CredentialsRefused("it", status=403), Verdict.FAILED),
-        (NotFound("it", status=404), Verdict.FAILED),
-        (BadAnswer("it"), Verdict.FAILED),
-        (NoSpace("it"), Verdict.FAILED),
-        (ValueError("a bug"), Verdict.FAILED),
+        (None, PassVerdict.WELL),
+        (Unreachable("it"), PassVerdict.UNREACHABLE),
+        (CredentialsRefused("it", status=401), PassVerdict.REFUSED),
+        (CredentialsRefused("it", status=403), PassVerdict.FAILED),
+        (NotFound("it", status=404), PassVerdict.FAILED),
+        (BadAnswer("it"), PassVerdict.FAILED),
+        (NoSpace("it"), PassVerdict.FAILED),
+        (ValueError("a bug"), PassVerdict.FAILED),
     ],
 )
 def test_only_a_refused_token_and_no_answer_are_the_services_trouble(
-    trouble: Exception | None, verdict: Verdict
+    trouble: Exception | None, verdict: PassVerdict
 ) -> None:
     assert verdict_of(trouble) is verdict

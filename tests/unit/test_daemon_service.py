@@ -10,7 +10,7 @@ import pytest
 from daemon_kit import Kit, settle
 
 from artifact_sync.daemon.schedule import Why
-from artifact_sync.daemon.status import Counter
+from artifact_sync.daemon.status import DaemonStatus
 from artifact_sync.domain.errors import (
     CredentialsRefused,
     DiskError,
@@ -21,7 +21,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.events import Noticed
 from artifact_sync.domain.model import Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Wish
+from artifact_sync.domain.request import PassRequest
 from artifact_sync.domain.settings import Config, RepoSettings
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
@@ -105,7 +105,9 @@ def test_a_new_repository_of_a_star_is_found_when_a_webhook_tells_of_it() -> Non
 def test_passes_of_different_repositories_run_side_by_side_and_never_two_of_the_same() -> None:
     async def tell(kit: Kit) -> set[RepoName]:
         kit.daemon.wake(ROCKET, Why.WEBHOOK)
-        asked = asyncio.ensure_future(kit.daemon.passes.carry_out(Wish((EVERY_MINUTE,)), "user"))
+        asked = asyncio.ensure_future(
+            kit.daemon.passes.carry_out(PassRequest((EVERY_MINUTE,)), "user")
+        )
         await kit.clock.advance(300.0)
         seen = set(kit.engine.running)
         kit.engine.hold.set()  # type: ignore[union-attr]
@@ -132,8 +134,8 @@ def test_who_is_woken_need_not_wait_for_all_those_that_are_at_long_work() -> Non
 
 def test_a_user_who_waits_gets_a_pass_that_begins_after_the_one_that_runs() -> None:
     async def tell(kit: Kit) -> int:
-        counter = Counter(kit.daemon, kit.board, kit.clock.now())
-        asked = asyncio.ensure_future(counter.carry_out(Wish((EVERY_MINUTE,)), Quiet()))
+        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
+        asked = asyncio.ensure_future(counter.carry_out(PassRequest((EVERY_MINUTE,)), Quiet()))
         await settle()
         before = len(kit.engine.passes)
         kit.engine.hold.set()  # type: ignore[union-attr]
@@ -149,8 +151,8 @@ def test_a_user_who_waits_gets_a_pass_that_begins_after_the_one_that_runs() -> N
 def test_a_user_who_waits_sees_what_the_pass_before_does_and_then_only_the_own_one() -> None:
     async def tell(kit: Kit) -> list[object]:
         seen = Seen()
-        counter = Counter(kit.daemon, kit.board, kit.clock.now())
-        asked = asyncio.ensure_future(counter.carry_out(Wish((EVERY_MINUTE,)), seen))
+        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
+        asked = asyncio.ensure_future(counter.carry_out(PassRequest((EVERY_MINUTE,)), seen))
         await settle()
         first, own = kit.engine.observers
         first.notify(Noticed("the one before"))
@@ -167,7 +169,7 @@ def test_a_user_who_waits_sees_what_the_pass_before_does_and_then_only_the_own_o
 
 def test_the_version_is_read_once_at_the_start() -> None:
     async def tell(kit: Kit) -> tuple[str, str]:
-        counter = Counter(kit.daemon, kit.board, kit.clock.now())
+        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
         read, counter.version = counter.live().version, "0.0"
         return read, counter.live().version
 
@@ -179,7 +181,7 @@ def test_an_unreachable_service_is_probed_by_one_repository_at_a_time() -> None:
         await kit.clock.advance(1.0)
         kit.engine.trouble = lambda repo: Unreachable(f"no answer about {repo}")
         await kit.clock.advance(120.0)
-        counter = Counter(kit.daemon, kit.board, kit.clock.now())
+        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
         assert not counter.live().service.reachable
         kit.forget()
         await kit.clock.advance(3600.0)
@@ -310,9 +312,9 @@ def test_who_asks_a_daemon_that_stops_is_told_so() -> None:
         await settle()
         kit.daemon.stop()
         await asyncio.wait_for(running, 10)
-        counter = Counter(kit.daemon, kit.board, kit.clock.now())
+        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
         with pytest.raises(Interrupted) as told:
-            await counter.carry_out(Wish((EVERY_MINUTE,)), Quiet())
+            await counter.carry_out(PassRequest((EVERY_MINUTE,)), Quiet())
         return str(told.value)
 
     assert asyncio.run(story()).startswith("the daemon is stopping")

@@ -45,7 +45,7 @@ from artifact_sync.domain.model import (
     Step,
 )
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
 
 ROCKET = RepoName("acme", "rocket")
@@ -59,7 +59,7 @@ def as_line(value: object) -> bytes:
 
 def test_a_wish_is_a_line_with_the_settings_of_its_repositories() -> None:
     settings = RepoSettings(name="acme/rocket", include=("*.tar",), since=86400.0)
-    line = sync_request(Wish((settings,), ("7",), Mode(insist=True)), "https://h")
+    line = sync_request(PassRequest((settings,), ("7",), PassOptions(insist=True)), "https://h")
     assert line.endswith(b"}\n")
     said = json.loads(line)
     (repo,) = said.pop("repos")
@@ -72,7 +72,7 @@ def test_a_wish_is_a_line_with_the_settings_of_its_repositories() -> None:
 def test_a_request_written_by_hand_needs_little() -> None:
     request = read_request(as_line(SYNC))
     assert isinstance(request, SyncRequest)
-    assert request.wish == Wish((RepoSettings(name="acme/rocket"),))
+    assert request.wish == PassRequest((RepoSettings(name="acme/rocket"),))
 
 
 def test_the_request_for_the_status() -> None:
@@ -112,18 +112,18 @@ def test_another_version_is_refused_whatever_else_it_says() -> None:
 
 
 def test_a_dry_run_and_a_repair_cannot_be_said() -> None:
-    for mode in (Mode(dry_run=True), Mode(only=frozenset({KEY}))):
+    for mode in (PassOptions(dry_run=True), PassOptions(only=frozenset({KEY}))):
         with pytest.raises(ValueError, match="not for the daemon"):
-            sync_request(Wish((RepoSettings(name="a/b"),), mode=mode), "https://h")
+            sync_request(PassRequest((RepoSettings(name="a/b"),), mode=mode), "https://h")
 
 
 def test_a_pattern_that_is_no_text_is_refused() -> None:
     with pytest.raises(UsageError, match="no text"):
-        sync_request(Wish((RepoSettings(name="a/b", include=("\udc80",)),)), "https://h")
+        sync_request(PassRequest((RepoSettings(name="a/b", include=("\udc80",)),)), "https://h")
 
 
 def test_a_request_that_the_daemon_would_not_read_is_not_sent() -> None:
-    wish = Wish((RepoSettings(name="a/b", include=("x" * LONGEST_REQUEST,)),))
+    wish = PassRequest((RepoSettings(name="a/b", include=("x" * LONGEST_REQUEST,)),))
     with pytest.raises(UsageError, match="name fewer"):
         sync_request(wish, "https://h")
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from daemon_kit import FakeEngine, settle
 
 from artifact_sync.daemon.background import beside
-from artifact_sync.daemon.health import Ground
+from artifact_sync.daemon.health import MirrorHealth
 from artifact_sync.daemon.heartbeat import Heartbeat
-from artifact_sync.daemon.progress import Board
+from artifact_sync.daemon.progress import PassProgress
 from artifact_sync.domain.events import BytesArrived
 from artifact_sync.domain.model import ArtifactKey
 from artifact_sync.domain.settings import Config
@@ -51,9 +51,9 @@ class Body:
 
     def __init__(self, line: Callable[[], str] = lambda: "idle") -> None:
         self.engine = FakeEngine(Config())
-        self.board = Board(self.engine.clock)
+        self.board = PassProgress(self.engine.clock)
         self.listener = Listener()
-        self.ground = Ground(self.engine, lambda _: None, lambda: None)  # type: ignore[arg-type]
+        self.ground = MirrorHealth(self.engine, lambda _: None, lambda: None)  # type: ignore[arg-type]
         self.heart = Heartbeat(self.engine, self.board, self.ground, self.listener, line)  # type: ignore[arg-type]
 
     def live(self, story: Callable[[], object]) -> None:

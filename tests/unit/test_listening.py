@@ -11,7 +11,7 @@ from web_trial import FakeDesk
 
 from artifact_sync.app.web_listener import Web
 from artifact_sync.domain.settings import WebSettings
-from artifact_sync.web.context import Front
+from artifact_sync.web.context import WebContext
 from artifact_sync.web.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def said(settings: WebSettings) -> list[str]:
     clock = FakeClock()
-    front = Front(FakeDesk(), Metrics(clock), clock, lambda: settings, {})
+    front = WebContext(FakeDesk(), Metrics(clock), clock, lambda: settings, {})
 
     async def listen() -> None:
         async with Web(front).listening():

@@ -10,7 +10,7 @@ from publishing import publish_bytes
 
 from artifact_sync.domain.model import MirrorPath
 from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, DescriptorFolder
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 
 pytestmark = pytest.mark.skipif(
     not BY_DESCRIPTOR or not Path("/proc/self/fd").exists(),
@@ -37,7 +37,7 @@ def recorder(root, log):
 
 def test_full_syncs_every_new_folder_before_the_file_and_its_name_after(tmp_path):
     log = []
-    mirror = DiskMirror(tmp_path, opener=recorder(tmp_path, log))
+    mirror = LocalMirror(tmp_path, opener=recorder(tmp_path, log))
     publish_bytes(mirror, b"1", MirrorPath("a/b/1"))
     assert log == ["sync .", "sync a", "rename a/b/1", "sync a/b"]
     log.clear()
@@ -48,13 +48,13 @@ def test_full_syncs_every_new_folder_before_the_file_and_its_name_after(tmp_path
 def test_full_syncs_folders_that_an_earlier_process_may_not_have_synced(tmp_path):
     log = []
     (tmp_path / "a").mkdir()
-    publish_bytes(DiskMirror(tmp_path, opener=recorder(tmp_path, log)), b"1", MirrorPath("a/1"))
+    publish_bytes(LocalMirror(tmp_path, opener=recorder(tmp_path, log)), b"1", MirrorPath("a/1"))
     assert log == ["sync .", "rename a/1", "sync a"]
 
 
 def test_full_syncs_a_folder_anew_that_was_removed_and_made_again(tmp_path):
     log = []
-    mirror = DiskMirror(tmp_path, opener=recorder(tmp_path, log))
+    mirror = LocalMirror(tmp_path, opener=recorder(tmp_path, log))
     publish_bytes(mirror, b"1", MirrorPath("a/1"))
     (tmp_path / "a").rename(tmp_path / "moved")
     log.clear()
@@ -64,7 +64,7 @@ def test_full_syncs_a_folder_anew_that_was_removed_and_made_again(tmp_path):
 
 def test_fast_leaves_it_to_the_system(tmp_path):
     log = []
-    mirror = DiskMirror(tmp_path, durability="fast", opener=recorder(tmp_path, log))
+    mirror = LocalMirror(tmp_path, durability="fast", opener=recorder(tmp_path, log))
     publish_bytes(mirror, b"1", MirrorPath("a/b/1"))
     mirror.displace(MirrorPath("a/b/1"))
     assert [line for line in log if line.startswith("sync")] == []

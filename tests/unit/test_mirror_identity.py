@@ -18,9 +18,8 @@ from artifact_sync.app.mirror_identity import Bond
 from artifact_sync.app.storage import open_store
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
-from artifact_sync.domain.settings import Config, LedgerSettings, MirrorSettings
+from artifact_sync.domain.settings import OWN_FOLDER, Config, LedgerSettings, MirrorSettings
 from artifact_sync.ledger import open_ledger
-from artifact_sync.mirror.layout import OWN
 from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
 from artifact_sync.mirror.local.own_folder import prepare
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from artifact_sync.app.storage import Store
+    from artifact_sync.app.storage import Storage
     from artifact_sync.domain.events import Event
 
 X, Y = "1f" * 16, "2e" * 16
@@ -45,20 +44,23 @@ def config(root: Path, ledger: Path | None = None) -> Config:
     return Config(mirror=MirrorSettings(root=root), ledger=LedgerSettings(url=url))
 
 
-async def nothing(_: Store) -> None:
+async def nothing(_: Storage) -> None:
     pass
 
 
-async def record(store: Store) -> None:
+async def record(store: Storage) -> None:
     await store.ledger.record_mirrored(FILE)
 
 
-async def held(store: Store) -> str | None:
+async def held(store: Storage) -> str | None:
     return await store.ledger.mirror()
 
 
 def opened(
-    settings: Config, story: Callable[[Store], Awaitable[Any]] = nothing, *, rehearse: bool = False
+    settings: Config,
+    story: Callable[[Storage], Awaitable[Any]] = nothing,
+    *,
+    rehearse: bool = False,
 ) -> Any:
     async def main() -> Any:
         async with AsyncExitStack() as stack:
@@ -109,7 +111,7 @@ def test_what_is_no_id_is_a_fault_and_not_overwritten(tmp_path: Path, text: str)
         read_id(tmp_path)
     with pytest.raises(DiskError, match="holds no mirror's id"):
         opened(config(tmp_path))
-    assert (tmp_path / OWN / ID).read_text(encoding="utf-8") == text
+    assert (tmp_path / OWN_FOLDER / ID).read_text(encoding="utf-8") == text
 
 
 @pytest.mark.parametrize(
@@ -188,7 +190,7 @@ def test_an_older_versions_ledger_elsewhere_is_taken_on_at_its_users_word(tmp_pa
     by_an_older_version(ledger)
     with pytest.raises(UsageError, match=r"say so once by making .*id an empty file"):
         opened(config(root, ledger))
-    (root / OWN / ID).touch()
+    (root / OWN_FOLDER / ID).touch()
     assert opened(config(root, ledger), held, rehearse=True) is None
     assert read_id(root) == ""
     first = opened(config(root, ledger), held)
@@ -197,7 +199,7 @@ def test_an_older_versions_ledger_elsewhere_is_taken_on_at_its_users_word(tmp_pa
 
 def test_a_lost_id_comes_back_at_the_users_word(tmp_path: Path) -> None:
     first = opened(config(tmp_path), held)
-    (tmp_path / OWN / ID).write_bytes(b"")
+    (tmp_path / OWN_FOLDER / ID).write_bytes(b"")
     assert opened(config(tmp_path), held) == first == read_id(tmp_path)
 
 
@@ -206,7 +208,7 @@ def test_a_wiped_ledger_and_a_copied_mirror_are_fine(tmp_path: Path) -> None:
     first = opened(config(one), held)
     shutil.copytree(one, two, symlinks=True)
     assert opened(config(two), held) == first
-    (one / OWN / LEDGER).unlink()
+    (one / OWN_FOLDER / LEDGER).unlink()
     assert opened(config(one), held) == first
 
 
@@ -238,7 +240,7 @@ def test_only_a_mirror_at_the_root_replaces_the_one_that_went(
             told.append(engine.replaced())
             write_id(root, Y)
             told.append(engine.replaced())
-            (root / OWN / ID).write_text("no id")
+            (root / OWN_FOLDER / ID).write_text("no id")
             told.append(engine.replaced())
             shutil.rmtree(root)
             shutil.copytree(away, root)  # its id, but not what this process holds

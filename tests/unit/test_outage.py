@@ -13,10 +13,10 @@ from artifact_sync.daemon.schedule import (
     Moment,
     OutageBegan,
     OutageEnded,
+    PassVerdict,
     RepoFailing,
     RepoRecovered,
     Turn,
-    Verdict,
     Why,
 )
 from artifact_sync.domain.model import RepoName
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 A, B, C, D = (RepoName("o", name) for name in "abcd")
-WELL = Ended(Verdict.WELL)
-FAILED = Ended(Verdict.FAILED, "no such repository")
-UNREACHABLE = Ended(Verdict.UNREACHABLE, "no answer")
-REFUSED = Ended(Verdict.REFUSED, "the token is refused")
-BEGAN = OutageBegan(Verdict.UNREACHABLE, "no answer")
+WELL = Ended(PassVerdict.WELL)
+FAILED = Ended(PassVerdict.FAILED, "no such repository")
+UNREACHABLE = Ended(PassVerdict.UNREACHABLE, "no answer")
+REFUSED = Ended(PassVerdict.REFUSED, "the token is refused")
+BEGAN = OutageBegan(PassVerdict.UNREACHABLE, "no answer")
 
 
 class Most(random.Random):
@@ -103,7 +103,7 @@ def test_two_repositories_in_a_row_that_reach_nothing_make_an_outage() -> None:
     assert day.reachable
     assert day.end(B, UNREACHABLE) == (BEGAN,)
     outage = day.agenda.outage
-    assert (outage.reachable, outage.kind) == (False, Verdict.UNREACHABLE)
+    assert (outage.reachable, outage.kind) == (False, PassVerdict.UNREACHABLE)
     assert (outage.since, outage.why) == (day.wall, "no answer")
 
 
@@ -157,11 +157,11 @@ def test_a_token_that_is_refused_to_two_or_to_the_only_one_makes_an_outage() -> 
     day = Day(A, B, C)
     day.take()
     assert day.end(A, REFUSED) == ()
-    assert day.end(B, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+    assert day.end(B, REFUSED) == (OutageBegan(PassVerdict.REFUSED, "the token is refused"),)
     assert day.end(C, REFUSED) == ()
     alone = Day(A)
     alone.take()
-    assert alone.end(A, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+    assert alone.end(A, REFUSED) == (OutageBegan(PassVerdict.REFUSED, "the token is refused"),)
 
 
 def test_one_that_is_refused_and_one_that_reaches_nothing_make_no_outage_together() -> None:
@@ -236,7 +236,7 @@ def test_an_answer_to_a_pass_from_before_the_suspicion_does_not_clear_it() -> No
     day.end(A, REFUSED)
     assert day.end(B, WELL) == ()
     assert day.take() == [B]
-    assert day.end(B, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+    assert day.end(B, REFUSED) == (OutageBegan(PassVerdict.REFUSED, "the token is refused"),)
 
 
 def test_without_room_a_suspicion_has_to_wait() -> None:
@@ -279,7 +279,7 @@ def test_where_all_others_have_troubles_of_their_own_the_last_one_makes_an_outag
     day.end(B, WELL)
     day.wait(1)
     begin(day, B)
-    assert day.end(B, REFUSED) == (OutageBegan(Verdict.REFUSED, "the token is refused"),)
+    assert day.end(B, REFUSED) == (OutageBegan(PassVerdict.REFUSED, "the token is refused"),)
 
 
 def test_however_many_reach_nothing_it_is_said_once() -> None:
@@ -364,7 +364,7 @@ def test_one_that_is_refused_for_itself_does_not_turn_an_outage_into_a_refused_t
     assert day.end(B, UNREACHABLE) == (BEGAN,)
     day.wait(5)
     assert day.probe(REFUSED) == (A, ())
-    assert day.agenda.outage.kind is Verdict.UNREACHABLE
+    assert day.agenda.outage.kind is PassVerdict.UNREACHABLE
 
 
 def test_a_probe_by_one_that_fails_for_itself_puts_off_the_next_for_no_longer() -> None:
@@ -424,12 +424,12 @@ def test_an_unanswered_call_that_turns_into_a_refused_token_is_said() -> None:
     day = day_of_an_outage(A, B)
     day.wait(5)
     assert day.probe(REFUSED)[1] == (
-        OutageEnded(Verdict.UNREACHABLE, 5.0),
-        OutageBegan(Verdict.REFUSED, "the token is refused"),
+        OutageEnded(PassVerdict.UNREACHABLE, 5.0),
+        OutageBegan(PassVerdict.REFUSED, "the token is refused"),
     )
     assert day.wait_until_due() == 5
     assert day.probe(UNREACHABLE)[1] == ()
-    assert day.agenda.outage.kind is Verdict.REFUSED
+    assert day.agenda.outage.kind is PassVerdict.REFUSED
 
 
 def test_after_sleep_a_probe_goes_out_at_once() -> None:
@@ -448,7 +448,7 @@ def test_after_sleep_a_probe_goes_out_at_once() -> None:
 def test_the_first_answer_ends_it_and_all_that_is_overdue_is_due() -> None:
     day = day_of_an_outage(A, B, C)
     day.wait(5)
-    assert day.probe(WELL) == (A, (OutageEnded(Verdict.UNREACHABLE, 5.0),))
+    assert day.probe(WELL) == (A, (OutageEnded(PassVerdict.UNREACHABLE, 5.0),))
     assert day.take() == [B, C]
     outage = day.agenda.outage
     assert (outage.reachable, outage.since, outage.why) == (True, None, "")
@@ -458,7 +458,7 @@ def test_an_answer_that_is_no_good_one_ends_it_too() -> None:
     day = day_of_an_outage(A, B)
     day.wait(5)
     assert day.probe(FAILED)[1] == (
-        OutageEnded(Verdict.UNREACHABLE, 5.0),
+        OutageEnded(PassVerdict.UNREACHABLE, 5.0),
         RepoFailing(A, "no such repository"),
     )
     assert day.take() == [B]
@@ -469,7 +469,7 @@ def test_an_answer_ends_it_though_the_probe_goes_on_for_hours() -> None:
     day.wait(5)
     assert day.take() == [A]
     assert day.agenda.answered(B, day.moment) == ()
-    assert day.agenda.answered(A, day.moment) == (OutageEnded(Verdict.UNREACHABLE, 5.0),)
+    assert day.agenda.answered(A, day.moment) == (OutageEnded(PassVerdict.UNREACHABLE, 5.0),)
     assert day.agenda.answered(A, day.moment) == ()
     assert day.take() == [B, C]
     assert day.end(A, WELL) == ()

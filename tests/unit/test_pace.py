@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from artifact_sync.transfer.bandwidth import Pace
+from artifact_sync.transfer.bandwidth import BandwidthLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -66,7 +66,7 @@ async def settled() -> None:
 class Takers:
     """Downloads that take their bytes; when they got them, by name."""
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pace: BandwidthLimiter, clock: Clock) -> None:
         self.pace = pace
         self.clock = clock
         self.got: list[tuple[str, float]] = []
@@ -92,7 +92,7 @@ def played(
 ) -> list[tuple[str, float]]:
     """Who got bytes when, in a play that has come to its end."""
     clock = clock or Clock()
-    takers = Takers(Pace(timetable, clock, UTC), clock)
+    takers = Takers(BandwidthLimiter(timetable, clock, UTC), clock)
 
     async def main() -> None:
         await play(takers, clock)
@@ -115,7 +115,7 @@ def steps(awaitable: Coroutine[Any, Any, None]) -> int:
 
 @pytest.mark.parametrize("timetable", [(), ((0, None), (480, MIB))])
 def test_without_a_limit_nobody_waits_or_yields(timetable: Any) -> None:
-    pace = Pace(timetable, Clock(), UTC)
+    pace = BandwidthLimiter(timetable, Clock(), UTC)
     assert [steps(pace.take(100 * MIB)) for _ in range(100)] == [0] * 100
 
 
@@ -258,10 +258,10 @@ def test_a_limit_that_begins_does_not_charge_for_what_came_before() -> None:
 def test_the_timetable_goes_by_the_wall_clock_of_its_zone() -> None:
     clock = Clock(datetime(2026, 11, 23, 7, 59, 58, tzinfo=UTC))
     timetable = ((0, None), (480, MIB), (1380, None))
-    assert Pace(timetable, clock, UTC).rate() is None
-    assert Pace(timetable, clock, timezone(timedelta(hours=1))).rate() == MIB
+    assert BandwidthLimiter(timetable, clock, UTC).rate() is None
+    assert BandwidthLimiter(timetable, clock, timezone(timedelta(hours=1))).rate() == MIB
     clock.time += 2
-    assert Pace(timetable, clock, UTC).rate() == MIB
+    assert BandwidthLimiter(timetable, clock, UTC).rate() == MIB
 
 
 def test_a_rate_begins_at_its_minute() -> None:
@@ -291,7 +291,7 @@ def test_a_jump_of_the_wall_clock_does_no_harm(timetable: Any) -> None:
 
 def test_one_rate_all_day_needs_no_look_at_the_wall_clock() -> None:
     clock = Clock()
-    pace = Pace(((0, MIB),), clock, UTC)
+    pace = BandwidthLimiter(((0, MIB),), clock, UTC)
     for _ in range(100):
         clock.time += 2
         assert steps(pace.take(CHUNK)) == 0
@@ -300,7 +300,7 @@ def test_one_rate_all_day_needs_no_look_at_the_wall_clock() -> None:
 
 def test_a_timetable_is_looked_at_once_a_second_at_most() -> None:
     clock = Clock()
-    pace = Pace(((0, MIB), (600, None)), clock, UTC)
+    pace = BandwidthLimiter(((0, MIB), (600, None)), clock, UTC)
     for _ in range(100):
         clock.time += 0.125
         assert steps(pace.take(1024)) == 0

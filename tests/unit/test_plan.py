@@ -66,8 +66,8 @@ def plan_of(
     wants: Callable[[ArtifactKey], bool] = lambda _: True,
 ) -> Plan:
     sizes = {MirrorPath(path): size for path, size in (standing or {}).items()}
-    known = planning.Known({it.key: it for it in rows}, sizes)
-    terms = planning.Terms(LAYOUT.place, LAYOUT.collision_key, NOW, wants, insist)
+    known = planning.KnownArtifacts({it.key: it for it in rows}, sizes)
+    terms = planning.PlanTerms(LAYOUT.place, LAYOUT.collision_key, NOW, wants, insist)
     return planning.make(RUN, Collected(artifacts, pending), known, terms)
 
 

@@ -23,10 +23,10 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import ArtifactKey, Link, Validator
 from artifact_sync.domain.ports import Opened
-from artifact_sync.transfer.parallel import Ranges, Terms, Wide, worth_it
-from artifact_sync.transfer.response import Body
-from artifact_sync.transfer.segments import Way
-from artifact_sync.transfer.slots import AllSlots, Hold
+from artifact_sync.transfer.parallel import ParallelBody, RangePolicy, RangeTerms, worth_it
+from artifact_sync.transfer.response import AcceptedBody
+from artifact_sync.transfer.segments import FileAccess
+from artifact_sync.transfer.slots import AllSlots, SlotLease
 from artifact_sync.transfer.staging import Identity
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ PART = 40
 CONTENT = bytes(range(250)) * 4
 CHUNK = 10
 IDENTITY = Identity(Validator('"e"'), len(CONTENT), host=HOST)
-BODY = Body(IDENTITY, 0, len(CONTENT))
-TERMS = Terms(came=100, seconds=2.0, fast=21.0, left=200, left_seconds=5.0, part=PART)
+BODY = AcceptedBody(IDENTITY, 0, len(CONTENT))
+TERMS = RangeTerms(came=100, seconds=2.0, fast=21.0, left=200, left_seconds=5.0, part=PART)
 SINGLE = 0.5
 """Seconds that a chunk of the first answer takes: 20 bytes a second, which is slow."""
 
@@ -149,12 +149,12 @@ class Story:
         self.host = Host(self.clock)
         self.links = Links()
         self.slots = AllSlots(slots)
-        self.ranges = Ranges(most, TERMS)
+        self.ranges = RangePolicy(most, TERMS)
         self.came = b""
         self.burst = 0
         """Bytes at the beginning that take no time."""
         self.first_is_open = True
-        self.wide: Wide | None = None
+        self.wide: ParallelBody | None = None
 
     async def _first(self) -> AsyncIterator[bytes]:
         for at in range(0, len(CONTENT), CHUNK):
@@ -167,10 +167,10 @@ class Story:
     async def run(self, stop_at: int | None = None, pause: int = 0) -> None:
         """Read it; ``pause``: turns of the event loop that whoever reads takes for each chunk."""
         links: Any = self.links
-        hold = Hold(self.slots)
+        hold = SlotLease(self.slots)
         await hold.take()
-        way = Way(self.host, links, self.clock, KEY, self.links.link(), hold)
-        self.wide = Wide(self.ranges, way, BODY)
+        way = FileAccess(self.host, links, self.clock, KEY, self.links.link(), hold)
+        self.wide = ParallelBody(self.ranges, way, BODY)
         try:
             async with aclosing(self.wide.chunks(self._first(), self._close)) as chunks:
                 async for chunk in chunks:
@@ -207,7 +207,7 @@ class Story:
 def test_only_what_is_slow_and_has_much_left_is_worth_more_connections(
     rate: float, left: int, *, worth: bool
 ) -> None:
-    assert worth_it(Terms(), rate, left) is worth
+    assert worth_it(RangeTerms(), rate, left) is worth
 
 
 def opened(status: int = 200, **headers: str) -> Opened:
@@ -223,24 +223,24 @@ TAKES_RANGES = opened(accept_ranges="bytes")
     ("answer", "body", "suits"),
     [
         (TAKES_RANGES, BODY, True),
-        (opened(206), Body(IDENTITY, 500, 500), True),
+        (opened(206), AcceptedBody(IDENTITY, 500, 500), True),
         (opened(), BODY, False),  # nobody said that it takes ranges
         (opened(accept_ranges="none"), BODY, False),
-        (TAKES_RANGES, Body(Identity(Validator(), 1000), 0, 1000), False),
-        (TAKES_RANGES, Body(Identity(Validator('"e"')), 0, None), False),
-        (opened(206), Body(IDENTITY, 500, 499), False),  # a rest that is not all of it
-        (TAKES_RANGES, Body(Identity(Validator('"e"'), 199), 0, 199), False),  # small
+        (TAKES_RANGES, AcceptedBody(Identity(Validator(), 1000), 0, 1000), False),
+        (TAKES_RANGES, AcceptedBody(Identity(Validator('"e"')), 0, None), False),
+        (opened(206), AcceptedBody(IDENTITY, 500, 499), False),  # a rest that is not all of it
+        (TAKES_RANGES, AcceptedBody(Identity(Validator('"e"'), 199), 0, 199), False),  # small
     ],
 )
 def test_only_a_file_that_can_be_resumed_is_divided(
-    answer: Opened, body: Body, *, suits: bool
+    answer: Opened, body: AcceptedBody, *, suits: bool
 ) -> None:
-    assert Ranges(4, TERMS).suits(answer, body, HOST) is suits
+    assert RangePolicy(4, TERMS).suits(answer, body, HOST) is suits
 
 
 def test_one_range_is_no_ranges_and_a_distrusted_host_has_none() -> None:
-    assert not Ranges(1, TERMS).suits(TAKES_RANGES, BODY, HOST)
-    ranges = Ranges(4, TERMS)
+    assert not RangePolicy(1, TERMS).suits(TAKES_RANGES, BODY, HOST)
+    ranges = RangePolicy(4, TERMS)
     ranges.distrust(HOST)
     assert not ranges.suits(TAKES_RANGES, BODY, HOST)
     assert ranges.suits(TAKES_RANGES, BODY, "other.test")
@@ -264,7 +264,7 @@ def test_the_bytes_come_in_order_whichever_part_comes_first() -> None:
 
 def test_what_is_fast_enough_stays_with_one_connection() -> None:
     story = Story()
-    story.ranges.terms = Terms(came=100, seconds=2.0, fast=20.0, left=200, part=PART)
+    story.ranges.terms = RangeTerms(came=100, seconds=2.0, fast=20.0, left=200, part=PART)
     asyncio.run(story.run())
     assert (story.came, story.host.asked) == (CONTENT, [])
     assert story.first_is_open
@@ -276,11 +276,11 @@ def test_what_proves_slow_while_it_is_read_past_it_comes_by_several_connections(
 
     async def main() -> None:
         links: Any = story.links
-        hold = Hold(story.slots)
+        hold = SlotLease(story.slots)
         await hold.take()
         first = story._first()
-        wide = Wide(
-            story.ranges, Way(story.host, links, story.clock, KEY, links.link(), hold), BODY
+        wide = ParallelBody(
+            story.ranges, FileAccess(story.host, links, story.clock, KEY, links.link(), hold), BODY
         )
         async with aclosing(wide.chunks(first, story._close)) as chunks:
             async for chunk in chunks:

@@ -13,11 +13,11 @@ from anywhere import Anywhere
 from artifact_sync.domain.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.transfer.disk_space import Space
-from artifact_sync.transfer.memory_budget import Gathering
+from artifact_sync.transfer.disk_space import DiskSpace
+from artifact_sync.transfer.memory_budget import MemoryBudget
 from artifact_sync.transfer.reader_thread import Aside, Course
-from artifact_sync.transfer.receive import Reception, Tools, Wanted
-from artifact_sync.transfer.response import Body
+from artifact_sync.transfer.receive import BodyReceiver, TransferContext, WantedArtifact
+from artifact_sync.transfer.response import AcceptedBody
 from artifact_sync.transfer.staging import Identity, Staged
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
-BLOCK = Gathering().block  # of the only body there is
+BLOCK = MemoryBudget().block  # of the only body there is
 CONTENT = bytes(range(256)) * (5 * BLOCK // 256)
 IDENTITY = Identity(Validator('"e"'), len(CONTENT))
 PLENTY = 8 << 20  # so little that every block is measured for
@@ -71,14 +71,14 @@ class Limit:
 def received(
     folder: Path,
     disk: Disk,
-    work: Callable[[Reception], Coroutine[Any, Any, None]],
+    work: Callable[[BodyReceiver], Coroutine[Any, Any, None]],
     limit: Any = None,
 ) -> bytes:
     """What is staged after this work, as a later process finds it."""
 
     async def main() -> None:
         nothing: Any = None
-        tools = Tools(
+        tools = TransferContext(
             nothing,
             nothing,
             disk,
@@ -86,13 +86,13 @@ def received(
             nothing,
             Deaf(),
             Offload(executor),  # type: ignore[arg-type]
-            Space(disk.free),
+            DiskSpace(disk.free),
             nothing,
             aside=Aside(Offload(executor), 1),  # type: ignore[arg-type]
             pace=limit,
         )
-        wanted = Wanted(Artifact(KEY, "success"), MirrorPath("a.bin"))
-        await work(Reception(tools, wanted, staged, Body(IDENTITY, 0, len(CONTENT))))
+        wanted = WantedArtifact(Artifact(KEY, "success"), MirrorPath("a.bin"))
+        await work(BodyReceiver(tools, wanted, staged, AcceptedBody(IDENTITY, 0, len(CONTENT))))
 
     staged = Staged(folder, KEY, "")
     with ThreadPoolExecutor(2) as executor:
@@ -113,7 +113,7 @@ def blocks(*sizes: int) -> list[bytes]:
 
 
 def test_after_a_block_that_was_lost_no_later_one_is_staged_in_its_place(tmp_path: Path) -> None:
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         with pytest.raises(NoSpace):
             await reception.receive(body_of(*blocks(BLOCK, BLOCK, BLOCK, BLOCK)))
 
@@ -123,7 +123,7 @@ def test_after_a_block_that_was_lost_no_later_one_is_staged_in_its_place(tmp_pat
 
 
 def test_what_came_before_a_cut_is_staged_to_the_last_byte(tmp_path: Path) -> None:
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         with pytest.raises(Cut):
             await reception.receive(body_of(*blocks(BLOCK, 1234), then=Cut("cut")))
 
@@ -131,7 +131,7 @@ def test_what_came_before_a_cut_is_staged_to_the_last_byte(tmp_path: Path) -> No
 
 
 def test_what_came_before_a_cancellation_is_staged_to_the_last_byte(tmp_path: Path) -> None:
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         cancelled: Any = asyncio.CancelledError()
         with pytest.raises(asyncio.CancelledError):
             await reception.receive(body_of(*blocks(2000), then=cancelled))
@@ -140,7 +140,7 @@ def test_what_came_before_a_cancellation_is_staged_to_the_last_byte(tmp_path: Pa
 
 
 def test_a_body_that_ends_early_in_order_is_a_cut(tmp_path: Path) -> None:
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         with pytest.raises(Cut, match="2,000 of 5,242,880 bytes"):
             await reception.receive(body_of(*blocks(2000)))
 
@@ -148,7 +148,7 @@ def test_a_body_that_ends_early_in_order_is_a_cut(tmp_path: Path) -> None:
 
 
 def test_more_bytes_than_announced_are_refused(tmp_path: Path) -> None:
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         with pytest.raises(RangeMismatch, match="more bytes"):
             await reception.receive(body_of(CONTENT, b"!"))
 
@@ -158,7 +158,7 @@ def test_more_bytes_than_announced_are_refused(tmp_path: Path) -> None:
 def test_what_is_not_small_is_read_on_by_the_thread_that_writes_it(tmp_path: Path) -> None:
     body = Anywhere(*blocks(*[BLOCK // 2] * 10))
 
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         await reception.receive(body, Course(body))
 
     assert received(tmp_path, Disk(), work) == CONTENT
@@ -174,7 +174,7 @@ def test_a_body_that_is_to_be_read_here_again_is(tmp_path: Path) -> None:
         heard.append(len(bytes(chunk)))  # type: ignore[call-overload]
         return len(heard) < 3
 
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         await reception.receive(body, Course(body, goes_on, lambda: not heard))
 
     # less than a block stays in memory until the file is concluded
@@ -189,7 +189,7 @@ def test_what_was_read_aside_before_it_broke_off_is_staged_to_the_last_byte(
 ) -> None:
     body = Anywhere(*blocks(BLOCK, BLOCK, 1234), then=error)
 
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         with pytest.raises(type(error)):
             await reception.receive(body, Course(body))
 
@@ -199,7 +199,7 @@ def test_what_was_read_aside_before_it_broke_off_is_staged_to_the_last_byte(
 def test_what_had_room_is_kept_when_the_disk_fills_up_aside(tmp_path: Path) -> None:
     body = Anywhere(*blocks(BLOCK, 1234, BLOCK, BLOCK))
 
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         with pytest.raises(NoSpace):
             await reception.receive(body, Course(body))
 
@@ -210,7 +210,7 @@ def test_what_had_room_is_kept_when_the_disk_fills_up_aside(tmp_path: Path) -> N
 def test_more_bytes_than_announced_are_refused_aside_as_well(tmp_path: Path) -> None:
     body = Anywhere(CONTENT[:BLOCK], CONTENT[BLOCK:], b"!")
 
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         with pytest.raises(RangeMismatch, match="more bytes"):
             await reception.receive(body, Course(body))
 
@@ -222,7 +222,7 @@ def test_a_limit_that_begins_while_a_body_is_read_aside_holds_from_the_next_piec
 ) -> None:
     body, limit = Anywhere(*blocks(*[BLOCK] * 5)), Limit(3)  # one look before, one after each piece
 
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         await reception.receive(body, Course(body))
 
     assert received(tmp_path, Disk(), work, limit) == CONTENT
@@ -236,7 +236,7 @@ def test_what_was_read_aside_is_staged_when_whoever_waits_for_more_is_cancelled(
 ) -> None:
     body = Anywhere(*blocks(BLOCK, BLOCK, 1234), endless=True)
 
-    async def work(reception: Reception) -> None:
+    async def work(reception: BodyReceiver) -> None:
         task = asyncio.create_task(reception.receive(body, Course(body)))
         async with asyncio.timeout(20):
             await asyncio.to_thread(body.waited_for.wait, 20)

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from artifact_sync.simulator import (
-    Api,
-    Artifact,
     Cube,
     Repo,
-    Run,
     Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
     Simulator,
     running_in_thread,
 )
@@ -29,8 +29,8 @@ RUNS = "/repos/a/b/cicd/runs"
 
 
 @contextmanager
-def api(*runs: Run, **settings: Any) -> Iterator[tuple[httpx.Client, Simulator]]:
-    scenario = Scenario(api=Api(**settings), repos=(Repo("a/b", runs=runs),))
+def api(*runs: ScenarioRun, **settings: Any) -> Iterator[tuple[httpx.Client, Simulator]]:
+    scenario = Scenario(api=ScenarioApi(**settings), repos=(Repo("a/b", runs=runs),))
     with running_in_thread(scenario) as running:
         headers = {"authorization": f"Bearer {running.token}"}
         with httpx.Client(base_url=running.base_url, headers=headers) as client:
@@ -66,13 +66,13 @@ def pages(client: httpx.Client, size: str) -> list[tuple[list[str], str | None]]
 def test_pages_end_the_way_the_scenario_says(
     ending: Ending, expected: list[tuple[list[str], str | None]]
 ) -> None:
-    with api(Run(count=4), ending=ending) as (client, _):
+    with api(ScenarioRun(count=4), ending=ending) as (client, _):
         assert pages(client, "2") == expected
 
 
 @pytest.mark.parametrize("order", ["newest", "oldest", "shuffled"])
 def test_runs_come_in_the_order_that_the_scenario_says_and_each_once(order: Order) -> None:
-    with api(Run(count=12), order=order) as (client, _):
+    with api(ScenarioRun(count=12), order=order) as (client, _):
         seen = [slug for page, _ in pages(client, "5") for slug in page]
         assert seen == slugs(client.get(RUNS))
     oldest = [str(n) for n in range(1, 13)]
@@ -82,9 +82,9 @@ def test_runs_come_in_the_order_that_the_scenario_says_and_each_once(order: Orde
 
 
 def test_a_run_made_between_two_pages_repeats_none_and_hides_none() -> None:
-    with api(Run(count=4)) as (client, simulator):
+    with api(ScenarioRun(count=4)) as (client, simulator):
         first = client.get(RUNS, params={"page_size": "2"})
-        assert simulator.add_run("a/b", Run()) == "5"
+        assert simulator.add_run("a/b", ScenarioRun()) == "5"
         token = first.json()["next_page_token"]
         second = client.get(RUNS, params={"page_size": "2", "page_token": token})
     assert slugs(first) + slugs(second) == ["4", "3", "2", "1"]
@@ -94,7 +94,7 @@ def test_a_run_made_between_two_pages_repeats_none_and_hides_none() -> None:
     ("asked", "got"), [("1000", 5), ("5", 5), ("3", 3), ("0", 4), ("18446744073709551615", 5)]
 )
 def test_a_page_holds_no_more_than_is_asked_for_or_allowed(asked: str, got: int) -> None:
-    with api(Run(count=9), page_size=4, max_page_size=5) as (client, _):
+    with api(ScenarioRun(count=9), page_size=4, max_page_size=5) as (client, _):
         assert len(slugs(client.get(RUNS, params={"page_size": asked}))) == got
         assert len(slugs(client.get(RUNS))) == 4
 
@@ -112,14 +112,17 @@ def test_a_page_holds_no_more_than_is_asked_for_or_allowed(asked: str, got: int)
     ],
 )
 def test_a_page_that_cannot_be_asked_for_is_refused_with_400(query: str) -> None:
-    with api(Run(count=9)) as (client, _):
+    with api(ScenarioRun(count=9)) as (client, _):
         token = client.get(RUNS, params={"page_size": "2"}).json()["next_page_token"]
         answer = client.get(f"{RUNS}?{query.format(token)}")
     assert (answer.status_code, answer.json()["error_code"]) == (400, "ValidationError")
 
 
 def test_a_listing_shows_the_tasks_of_unfinished_runs_only_unless_told() -> None:
-    runs = [Run(status="success", cubes=(Cube(),)), Run(status="processing", cubes=(Cube(),))]
+    runs = [
+        ScenarioRun(status="success", cubes=(Cube(),)),
+        ScenarioRun(status="processing", cubes=(Cube(),)),
+    ]
     shown = {}
     for list_tasks in (False, True):
         with api(*runs, list_tasks=list_tasks) as (client, _):
@@ -135,7 +138,7 @@ def test_the_tree_groups_cubes_by_workflow_and_task_in_their_order() -> None:
         Cube("pages", workflow="deploy", task="site"),
         Cube("link"),
     )
-    with api(Run(cubes=cubes)) as (client, _):
+    with api(ScenarioRun(cubes=cubes)) as (client, _):
         run = client.get(f"{RUNS}/1").json()
         deploy = client.get(f"{RUNS}/1/deploy").json()
     tree = {
@@ -155,7 +158,7 @@ def test_the_tree_groups_cubes_by_workflow_and_task_in_their_order() -> None:
 
 
 def test_a_created_run_has_no_workflow_yet() -> None:
-    with api(Run(status="created", cubes=(Cube(),))) as (client, _):
+    with api(ScenarioRun(status="created", cubes=(Cube(),))) as (client, _):
         run = client.get(f"{RUNS}/1").json()
     assert run["workflows"] == []
     assert "finished_at" not in run["dates"]
@@ -163,8 +166,8 @@ def test_a_created_run_has_no_workflow_yet() -> None:
 
 @pytest.mark.parametrize("slug", ["#git-clone", "a/b", "a%2Fb", "with spaces", "🚀", "..", "?x=1"])
 def test_a_cube_with_an_odd_slug_is_found_under_its_percent_encoded_name(slug: str) -> None:
-    cube = Cube(slug, log="hello", artifacts=(Artifact("x", text="x"),))
-    with api(Run(cubes=(cube,))) as (client, _):
+    cube = Cube(slug, log="hello", artifacts=(ScenarioArtifact("x", text="x"),))
+    with api(ScenarioRun(cubes=(cube,))) as (client, _):
         encoded = quote(slug, safe="").replace(".", "%2E")
         artifacts = client.get(f"/repos/a/b/cicd/artifacts/1/ci/build/{encoded}").json()
         logs = client.get(f"/repos/a/b/cicd/logs/1/ci/build/{encoded}").json()
@@ -177,8 +180,8 @@ def test_links_are_where_the_scenario_says_and_for_success_only(
     links_in: str,
     in_run: bool,  # noqa: FBT001 - a parameter of the case
 ) -> None:
-    artifacts = (Artifact("good"), Artifact("late", status="registered"))
-    with api(Run(cubes=(Cube(artifacts=artifacts),)), links_in=links_in) as (client, _):
+    artifacts = (ScenarioArtifact("good"), ScenarioArtifact("late", status="registered"))
+    with api(ScenarioRun(cubes=(Cube(artifacts=artifacts),)), links_in=links_in) as (client, _):
         run = client.get(f"{RUNS}/1").json()
         cube = client.get("/repos/a/b/cicd/artifacts/1/ci/build/build").json()
     of_run = run["workflows"][0]["tasks"][0]["cubes"][0]["artifacts"]
@@ -195,7 +198,7 @@ def test_other_methods_than_get_are_refused() -> None:
 
 
 def test_requests_are_counted_by_kind_and_kept_without_their_queries() -> None:
-    with api(Run()) as (client, simulator):
+    with api(ScenarioRun()) as (client, simulator):
         client.get(RUNS, params={"page_size": "1"})
         client.get(f"{RUNS}/1")
         client.get(f"{RUNS}/2")

@@ -14,12 +14,12 @@ import pytest
 
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.simulator import (
-    Artifact,
     Cube,
     Files,
     Repo,
-    Run,
     Scenario,
+    ScenarioArtifact,
+    ScenarioRun,
     Simulator,
     demo_scenario,
     running_in_thread,
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 LET_IN = {"authorization": "Bearer demo-token"}
 ARTIFACTS = (
-    Artifact("x", size=100),
-    Artifact("x.sha256", sha256_of="x"),
-    Artifact("late", text="late", status="registered"),
+    ScenarioArtifact("x", size=100),
+    ScenarioArtifact("x.sha256", sha256_of="x"),
+    ScenarioArtifact("late", text="late", status="registered"),
 )
 
 
 def small(status: str = "processing", **files: Any) -> Simulator:
-    runs = (Run(status=status, cubes=(Cube(artifacts=ARTIFACTS),)),)
+    runs = (ScenarioRun(status=status, cubes=(Cube(artifacts=ARTIFACTS),)),)
     return Simulator(Scenario(files=Files(**files), repos=(Repo("a/b", runs=runs),)))
 
 
@@ -101,9 +101,9 @@ def test_a_file_that_vanished_stays_away_when_its_run_changes() -> None:
 
 def test_runs_are_made_and_forgotten() -> None:
     simulator = small()
-    assert simulator.add_run("a/b", Run(cubes=(Cube(artifacts=ARTIFACTS),))) == "2"
-    assert simulator.add_run("a/b", Run("7")) == "7"
-    assert simulator.add_run("a/b", Run(count=2)) == "9"
+    assert simulator.add_run("a/b", ScenarioRun(cubes=(Cube(artifacts=ARTIFACTS),))) == "2"
+    assert simulator.add_run("a/b", ScenarioRun("7")) == "7"
+    assert simulator.add_run("a/b", ScenarioRun(count=2)) == "9"
     assert simulator.file("a/b", "2", "x").content.size == 100
     simulator.remove_run("a/b", "9")
     assert list(simulator._world.repo("a/b").runs) == ["1", "2", "7", "8"]
@@ -112,7 +112,7 @@ def test_runs_are_made_and_forgotten() -> None:
 def test_what_is_not_there_is_told() -> None:
     simulator = small()
     with pytest.raises(UsageError, match="no repository a/c"):
-        simulator.add_run("a/c", Run())
+        simulator.add_run("a/c", ScenarioRun())
     with pytest.raises(UsageError, match="no run 9 in a/b"):
         simulator.set_status("a/b", "9", "success")
     with pytest.raises(UsageError, match="no artifact 'z' in run 1 of a/b"):

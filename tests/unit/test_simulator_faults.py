@@ -10,26 +10,26 @@ import httpx
 import pytest
 
 from artifact_sync.simulator import (
-    Artifact,
     Cube,
     Repo,
-    Run,
     Scenario,
+    ScenarioArtifact,
+    ScenarioRun,
     Simulator,
     running_in_thread,
 )
 from artifact_sync.simulator.faults import (
     AnyFault,
-    Cut,
+    CutFault,
     Delay,
-    ErrorPage,
+    ErrorPageFault,
     FaultBox,
     Flip,
     IgnoreRange,
     Lapse,
     Slow,
     Stall,
-    Status,
+    StatusFault,
     Subject,
     Truncate,
     WrongRange,
@@ -44,8 +44,8 @@ RUNS = "/repos/a/b/cicd/runs"
 
 @contextmanager
 def faulty(*faults: AnyFault) -> Iterator[Simulator]:
-    cubes = (Cube(artifacts=(Artifact("x", text=TEXT), Artifact("y", text="y"))),)
-    scenario = Scenario(repos=(Repo("a/b", runs=(Run(cubes=cubes),)),), faults=faults)
+    cubes = (Cube(artifacts=(ScenarioArtifact("x", text=TEXT), ScenarioArtifact("y", text="y"))),)
+    scenario = Scenario(repos=(Repo("a/b", runs=(ScenarioRun(cubes=cubes),)),), faults=faults)
     with running_in_thread(scenario) as running:
         yield running.simulator
 
@@ -79,16 +79,16 @@ def struck(fault: AnyFault, times: int) -> list[int]:
 
 
 def test_a_fault_strikes_always_the_first_times_or_every_nth_time() -> None:
-    assert struck(Cut(), 4) == [1, 2, 3, 4]
-    assert struck(Cut(first=2), 5) == [1, 2]
-    assert struck(Cut(every=3), 9) == [3, 6, 9]
-    assert struck(Cut(first=4, every=2), 9) == [2, 4]
+    assert struck(CutFault(), 4) == [1, 2, 3, 4]
+    assert struck(CutFault(first=2), 5) == [1, 2]
+    assert struck(CutFault(every=3), 9) == [3, 6, 9]
+    assert struck(CutFault(first=4, every=2), 9) == [2, 4]
 
 
 def test_a_fault_counts_over_all_or_for_each_by_itself() -> None:
     x = Subject("file", "file", "a/b", "1", "build", "x")
     y = Subject("file", "file", "a/b", "1", "build", "y")
-    over_all, for_each = FaultBox([Cut(first=1)]), FaultBox([Cut(first=1, each=True)])
+    over_all, for_each = FaultBox([CutFault(first=1)]), FaultBox([CutFault(first=1, each=True)])
     assert [bool(over_all.striking(one)) for one in (x, y, x)] == [True, False, False]
     assert [bool(for_each.striking(one)) for one in (x, y, x)] == [True, True, False]
 
@@ -96,13 +96,13 @@ def test_a_fault_counts_over_all_or_for_each_by_itself() -> None:
 @pytest.mark.parametrize(
     ("fault", "strikes"),
     [
-        (Cut(repo="a/*", run="1", cube="#git-*", path="./dist/*.gz"), True),
-        (Cut(repo="c/*"), False),
-        (Cut(run="2"), False),
-        (Cut(cube="build"), False),
-        (Cut(path="*.zip"), False),
-        (Cut(on="api"), False),
-        (Cut(endpoint="run"), False),
+        (CutFault(repo="a/*", run="1", cube="#git-*", path="./dist/*.gz"), True),
+        (CutFault(repo="c/*"), False),
+        (CutFault(run="2"), False),
+        (CutFault(cube="build"), False),
+        (CutFault(path="*.zip"), False),
+        (CutFault(on="api"), False),
+        (CutFault(endpoint="run"), False),
     ],
 )
 def test_a_fault_strikes_what_its_globs_match(
@@ -118,7 +118,7 @@ def test_a_fault_strikes_what_its_globs_match(
     [(503, "SlowDown"), (429, "TooManyRequests"), (404, "NoSuchKey"), (410, "InternalError")],
 )
 def test_a_status_of_a_file_comes_as_xml(status: int, code: str) -> None:
-    with faulty(Status(status=status, retry_after=1.2)) as simulator:
+    with faulty(StatusFault(status=status, retry_after=1.2)) as simulator:
         answer = get(simulator)
     assert answer.status_code == status
     assert answer.headers["retry-after"] == "2"
@@ -126,7 +126,7 @@ def test_a_status_of_a_file_comes_as_xml(status: int, code: str) -> None:
 
 
 def test_a_status_of_the_api_comes_as_json_and_a_wait_may_be_a_date() -> None:
-    fault = Status(on="api", endpoint="run", retry_after=60, retry_after_as="date", first=1)
+    fault = StatusFault(on="api", endpoint="run", retry_after=60, retry_after_as="date", first=1)
     with faulty(fault) as simulator:
         assert api(simulator).status_code == 200
         answer = api(simulator, f"{RUNS}/1")
@@ -138,7 +138,7 @@ def test_a_status_of_the_api_comes_as_json_and_a_wait_may_be_a_date() -> None:
 
 
 def test_a_cut_ends_the_body_short_of_its_announced_length() -> None:
-    with faulty(Cut(after=0.3, first=1)) as simulator:
+    with faulty(CutFault(after=0.3, first=1)) as simulator:
         assert received(simulator) == (b"012", "RemoteProtocolError")
         assert received(simulator) == (TEXT.encode(), "end")
 
@@ -193,7 +193,7 @@ def test_a_range_may_be_ignored_or_answered_with_another_one() -> None:
 
 
 def test_an_error_page_is_200_with_xml() -> None:
-    with faulty(ErrorPage(code="SlowDown")) as simulator:
+    with faulty(ErrorPageFault(code="SlowDown")) as simulator:
         answer = get(simulator)
     assert answer.status_code == 200
     assert answer.text.startswith('<?xml version="1.0"')
@@ -201,18 +201,18 @@ def test_an_error_page_is_200_with_xml() -> None:
 
 
 def test_an_answer_of_the_api_may_be_cut_or_truncated() -> None:
-    with faulty(Truncate(on="api", after=0.5, first=1), Cut(on="api")) as simulator:
+    with faulty(Truncate(on="api", after=0.5, first=1), CutFault(on="api")) as simulator:
         simulator.clear_faults()
         whole = api(simulator).content
         simulator.add_fault(Truncate(on="api", after=0.5, first=1))
         answer = api(simulator)
         assert (answer.status_code, answer.content) == (200, whole[: len(whole) // 2])
-        simulator.add_fault(Cut(on="api"))
+        simulator.add_fault(CutFault(on="api"))
         with pytest.raises(httpx.RemoteProtocolError):
             api(simulator)
 
 
 def test_a_fault_strikes_a_repository_by_its_name_where_it_came_by_its_id() -> None:
-    with faulty(Status(on="api", endpoint="runs", repo="a/b", status=500)) as simulator:
+    with faulty(StatusFault(on="api", endpoint="runs", repo="a/b", status=500)) as simulator:
         repo_id = api(simulator, "/repos/a/b").json()["id"]
         assert api(simulator, f"/repos/id:{repo_id}/cicd/runs").status_code == 500

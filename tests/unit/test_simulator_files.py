@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from artifact_sync.simulator import (
-    Artifact,
     Cube,
     Files,
     Repo,
-    Run,
     Scenario,
+    ScenarioArtifact,
+    ScenarioRun,
     Simulator,
     running_in_thread,
 )
@@ -30,9 +30,9 @@ LATE = "Sat, 31 Oct 2026 23:00:00 GMT"
 
 
 @contextmanager
-def files(*artifacts: Artifact, **settings: Any) -> Iterator[Simulator]:
-    listed = artifacts or (Artifact("x", text=TEXT),)
-    repo = Repo("a/b", runs=(Run(cubes=(Cube(artifacts=listed),)),))
+def files(*artifacts: ScenarioArtifact, **settings: Any) -> Iterator[Simulator]:
+    listed = artifacts or (ScenarioArtifact("x", text=TEXT),)
+    repo = Repo("a/b", runs=(ScenarioRun(cubes=(Cube(artifacts=listed),)),))
     with running_in_thread(Scenario(files=Files(**settings), repos=(repo,))) as running:
         yield running.simulator
 
@@ -48,7 +48,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 def test_a_file_comes_whole_with_length_type_and_validators() -> None:
-    with files(Artifact("r/report.html", text=TEXT)) as simulator:
+    with files(ScenarioArtifact("r/report.html", text=TEXT)) as simulator:
         answer = get(simulator, "r/report.html")
         modified = simulator.file("a/b", "1", "r/report.html").last_modified
     assert (answer.status_code, answer.text) == (200, TEXT)
@@ -90,7 +90,7 @@ def test_a_range_behind_the_end_is_refused_with_416(asked: str) -> None:
 
 
 def test_no_range_of_an_empty_file_can_be_had() -> None:
-    with files(Artifact("x", size=0)) as simulator:
+    with files(ScenarioArtifact("x", size=0)) as simulator:
         assert get(simulator).content == b""
         assert code(get(simulator, range="bytes=0-")) == (416, "InvalidRange")
 
@@ -126,7 +126,7 @@ def test_if_match_of_another_version_is_refused_with_412() -> None:
 def test_an_etag_is_the_md5_or_that_of_an_upload_in_parts(
     style: str, size: int, parts: str
 ) -> None:
-    with files(Artifact("x", size=size), etag=style) as simulator:
+    with files(ScenarioArtifact("x", size=size), etag=style) as simulator:
         etag = get(simulator, range="bytes=0-0").headers["etag"].strip('"')
         is_md5 = size == 10 and etag == simulator.file("a/b", "1", "x").md5.hex()
     assert is_md5 == (not parts)
@@ -190,7 +190,7 @@ def test_file_requests_are_noted_with_their_range() -> None:
 
 
 def test_a_bandwidth_limit_holds_for_each_answer() -> None:
-    with files(Artifact("x", size=40_000), bandwidth=200_000) as simulator:
+    with files(ScenarioArtifact("x", size=40_000), bandwidth=200_000) as simulator:
         answer = get(simulator)
     assert len(answer.content) == 40_000
     assert answer.elapsed.total_seconds() >= 0.19

@@ -8,7 +8,15 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from artifact_sync.simulator import Artifact, Cube, Files, Repo, Run, Scenario, Simulator
+from artifact_sync.simulator import (
+    Cube,
+    Files,
+    Repo,
+    Scenario,
+    ScenarioArtifact,
+    ScenarioRun,
+    Simulator,
+)
 from artifact_sync.simulator.links import LAPSED, MISSIGNED, UNSIGNED, signer
 
 NOW = 1_790_000_000.9  # 2026-09-21T14:13:20.9Z
@@ -75,7 +83,9 @@ def test_a_link_for_nginx_is_the_one_that_its_module_reckons() -> None:
 )
 def test_links_lead_to_another_server_where_the_scenario_names_one(style: str, begins: str) -> None:
     files = Files(style=style, base_url="http://files.example:8081/store/")  # type: ignore[arg-type]
-    repo = Repo("a/b", runs=(Run(cubes=(Cube(artifacts=(Artifact("../../x", size=1),)),)),))
+    repo = Repo(
+        "a/b", runs=(ScenarioRun(cubes=(Cube(artifacts=(ScenarioArtifact("../../x", size=1),)),)),)
+    )
     link = Simulator(Scenario(files=files, repos=(repo,))).link("a/b", "1", "../../x")
     base, key = link[:32], link[32:].partition("?")[0]
     assert base == "http://files.example:8081/store/"

@@ -9,18 +9,18 @@ import pytest
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.simulator import (
-    Artifact,
     Cube,
     Repo,
-    Run,
     Scenario,
+    ScenarioArtifact,
+    ScenarioRun,
     Simulator,
     demo_scenario,
     demo_text,
     load_scenario,
     parse_scenario,
 )
-from artifact_sync.simulator.faults import Cut, Status
+from artifact_sync.simulator.faults import CutFault, StatusFault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,9 +61,12 @@ def test_sizes_and_durations_carry_units_and_keys_are_singular() -> None:
         name="x.toml",
     )
     assert (scenario.files.lifetime, scenario.files.bandwidth) == (120.0, 15_000_000)
-    assert scenario.faults == (Status(status=429, retry_after=0.5), Cut(every=3))
-    cube = Cube("#git-clone", artifacts=(Artifact("x", size=24 << 20), Artifact("y", data=b"\0\1")))
-    assert scenario.repos == (Repo("a/b", runs=(Run(age=7200.0, cubes=(cube,)),)),)
+    assert scenario.faults == (StatusFault(status=429, retry_after=0.5), CutFault(every=3))
+    cube = Cube(
+        "#git-clone",
+        artifacts=(ScenarioArtifact("x", size=24 << 20), ScenarioArtifact("y", data=b"\0\1")),
+    )
+    assert scenario.repos == (Repo("a/b", runs=(ScenarioRun(age=7200.0, cubes=(cube,)),)),)
 
 
 def test_every_problem_is_told_at_once_with_file_and_key() -> None:
@@ -167,9 +170,13 @@ def test_a_scenario_made_in_python_is_checked_too() -> None:
 
 
 def test_copies_are_numbered_in_slugs_and_paths_and_take_statuses_in_turn() -> None:
-    artifact = Artifact("out/{n}.bin", size=1, max_size=9, count=3)
+    artifact = ScenarioArtifact("out/{n}.bin", size=1, max_size=9, count=3)
     cubes = (Cube("shard-{n}", count=2, artifacts=(artifact,)),)
-    runs = (Run(count=3, statuses=("success", "failed"), cubes=cubes), Run("9"), Run())
+    runs = (
+        ScenarioRun(count=3, statuses=("success", "failed"), cubes=cubes),
+        ScenarioRun("9"),
+        ScenarioRun(),
+    )
     simulator = Simulator(Scenario(repos=(Repo("a/b", runs=runs),)))
     held = simulator._world.repo("a/b").runs
     assert [(slug, run.status) for slug, run in held.items()] == [
@@ -205,7 +212,7 @@ def test_ages_count_back_from_the_start_which_is_midnight_unless_told() -> None:
         "2026-10-30T23:00:00+00:00",
         "2026-10-31T23:00:00+00:00",
     ]
-    today = Simulator(Scenario(repos=(Repo("a/b", runs=(Run(age=0),)),)))
+    today = Simulator(Scenario(repos=(Repo("a/b", runs=(ScenarioRun(age=0),)),)))
     [run] = today._world.repo("a/b").runs.values()
     assert (run.created_at.hour, run.created_at.minute, run.created_at.second) == (0, 0, 0)
 

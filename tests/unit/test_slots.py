@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from artifact_sync.transfer.slots import AllSlots, Hold, Share
+from artifact_sync.transfer.slots import AllSlots, Share, SlotLease
 
 
 async def _settle() -> None:
@@ -129,7 +129,7 @@ def test_one_slot_more_is_within_the_share_and_given_back_by_itself() -> None:
     async def story() -> list[bool]:
         slots = AllSlots(4)
         share = Share(slots, 2)
-        hold = Hold(share)
+        hold = SlotLease(share)
         await hold.take()
         more = hold.another()
         assert more is not None

@@ -10,12 +10,12 @@ import pytest
 
 from artifact_sync.domain.errors import DiskError, IntegrityFailure, NoSpace
 from artifact_sync.domain.model import ArtifactKey, MirrorPath, Strength
-from artifact_sync.mirror.local.local_mirror import DiskMirror
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.transfer.checksums import Claim
-from artifact_sync.transfer.disk_space import Space
-from artifact_sync.transfer.leftovers import Leftovers
-from artifact_sync.transfer.memory_budget import SMALL, Gathering
-from artifact_sync.transfer.slots import AllSlots, Hold
+from artifact_sync.transfer.disk_space import DiskSpace
+from artifact_sync.transfer.leftovers import StagedNames
+from artifact_sync.transfer.memory_budget import SMALL, MemoryBudget
+from artifact_sync.transfer.slots import AllSlots, SlotLease
 from artifact_sync.transfer.small_files import Small, SmallFiles
 from artifact_sync.transfer.staging import Identity, Staged
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 
-def small(mirror: DiskMirror, name: str, *chunks: bytes, wrong: bool = False) -> Small:
+def small(mirror: LocalMirror, name: str, *chunks: bytes, wrong: bool = False) -> Small:
     key = ArtifactKey("acme", "shop", "1", "w", "t", "c", name)
     content = b"".join(chunks)
     sha256 = hashlib.sha256(content + b"!" * wrong).digest()
@@ -36,7 +36,7 @@ def small(mirror: DiskMirror, name: str, *chunks: bytes, wrong: bool = False) ->
 
 
 def test_each_has_its_own_outcome(tmp_path: Path) -> None:
-    mirror = DiskMirror(tmp_path)
+    mirror = LocalMirror(tmp_path)
     (tmp_path / "acme/shop/1/w/t/c").mkdir(parents=True)
     (tmp_path / "acme/shop/1/w/t/c/taken").write_bytes(b"a stranger")
     files = [
@@ -46,7 +46,7 @@ def test_each_has_its_own_outcome(tmp_path: Path) -> None:
         small(mirror, "x" * 300, b"too long a name"),
         small(mirror, "empty"),
     ]
-    one, wrong, taken, long, empty = SmallFiles(mirror, Space(mirror.free))(files)
+    one, wrong, taken, long, empty = SmallFiles(mirror, DiskSpace(mirror.free))(files)
     assert isinstance(wrong, IntegrityFailure)
     assert isinstance(long, DiskError)
     assert not isinstance(one, Exception)
@@ -67,13 +67,13 @@ def test_room_is_measured_rarely_where_there_is_plenty_and_always_where_there_is
         measured.append(left)
         return left
 
-    plenty = Space(lambda: free(1 << 40))
+    plenty = DiskSpace(lambda: free(1 << 40))
     for _ in range(100):
         with plenty.taken(MIB):
             pass
     assert len(measured) <= 3
     measured.clear()
-    little = Space(lambda: free(3 * MIB))
+    little = DiskSpace(lambda: free(3 * MIB))
     for _ in range(5):
         with little.taken(MIB):
             pass
@@ -83,7 +83,7 @@ def test_room_is_measured_rarely_where_there_is_plenty_and_always_where_there_is
 
 
 def test_what_is_promised_and_not_written_yet_is_no_room_for_others() -> None:
-    space = Space(lambda: 5 * MIB, min_free=2 * MIB)
+    space = DiskSpace(lambda: 5 * MIB, min_free=2 * MIB)
     with space.taken(2 * MIB):
         with pytest.raises(NoSpace):
             space._take(2 * MIB)
@@ -94,14 +94,14 @@ def test_what_is_promised_and_not_written_yet_is_no_room_for_others() -> None:
 
 
 def test_a_batch_leaves_what_must_stay_free(tmp_path: Path) -> None:
-    mirror = DiskMirror(tmp_path)
+    mirror = LocalMirror(tmp_path)
     files = [small(mirror, f"{number}", bytes(MIB // 4)) for number in range(8)]
-    outcomes = SmallFiles(mirror, Space(lambda: 3 * MIB, min_free=2 * MIB))(files)
+    outcomes = SmallFiles(mirror, DiskSpace(lambda: 3 * MIB, min_free=2 * MIB))(files)
     assert [isinstance(it, NoSpace) for it in outcomes] == [False] * 4 + [True] * 4
 
 
 def test_what_is_promised_without_a_measurement_is_a_part_of_the_room() -> None:
-    space = Space(lambda: 17 * MIB)  # a MiB of it is never given away
+    space = DiskSpace(lambda: 17 * MIB)  # a MiB of it is never given away
     space.look()
     assert space.known(MIB)
     with space.taken(MIB):
@@ -109,13 +109,13 @@ def test_what_is_promised_without_a_measurement_is_a_part_of_the_room() -> None:
 
 
 def test_nothing_is_thought_to_be_staged_but_what_was_left() -> None:
-    left = Leftovers({"a"})
+    left = StagedNames({"a"})
     assert (bool(left), left.may_hold("a"), left.may_hold("b")) == (True, True, False)
     left.note("a", there=False)
     assert not left
     left.note("b", there=True)
     assert left.may_hold("b")
-    unknown = Leftovers()
+    unknown = StagedNames()
     unknown.note("a", there=False)
     assert unknown.may_hold("a")
 
@@ -134,7 +134,7 @@ def test_a_staged_file_that_nobody_knew_of_makes_room_for_a_new_one(tmp_path: Pa
 
 
 def test_the_more_bodies_come_the_less_each_gathers() -> None:
-    gathering = Gathering()
+    gathering = MemoryBudget()
     assert gathering.block == MIB
     with gathering, gathering, gathering, gathering:
         assert gathering.block == MIB
@@ -148,7 +148,7 @@ def test_the_more_bodies_come_the_less_each_gathers() -> None:
 def test_a_slot_can_be_given_back_and_taken_again() -> None:
     async def story() -> None:
         slots = AllSlots(1)
-        first, second = Hold(slots), Hold(slots)
+        first, second = SlotLease(slots), SlotLease(slots)
         await first.take()
         await first.take()
         waiting = asyncio.create_task(second.take())

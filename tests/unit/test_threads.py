@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from artifact_sync.runtime.threads import Chores, Threads
+from artifact_sync.runtime.threads import AbandonableThreads, Threads
 
 ENDING = """
 import asyncio, sys, time
@@ -122,7 +122,7 @@ def test_who_is_cancelled_leaves_a_chore_at_once_and_others_are_done_beside_it()
 
     async def story() -> int:
         with Threads(2, "chores") as threads:
-            chores = Chores(threads)
+            chores = AbandonableThreads(threads)
             hanging = asyncio.create_task(chores(go_on.wait, 20))
             answer = await chores(max, 1, 2)
             began = time.monotonic()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.source.links.timeouts import Waits
+from artifact_sync.source.links.timeouts import ReadTimeouts
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -28,7 +28,7 @@ def run(work: Coroutine[object, object, None]) -> None:
 
 def test_what_comes_in_time_is_given() -> None:
     async def main() -> None:
-        waits = Waits(5.0)
+        waits = ReadTimeouts(5.0)
         assert [await waits(asyncio.sleep(0, number)) for number in range(3)] == [0, 1, 2]
 
     run(main())
@@ -36,7 +36,7 @@ def test_what_comes_in_time_is_given() -> None:
 
 def test_what_comes_too_late_is_a_timeout_and_leaves_no_cancellation_behind() -> None:
     async def main() -> None:
-        waits, task = Waits(SHORT), asyncio.current_task()
+        waits, task = ReadTimeouts(SHORT), asyncio.current_task()
         assert task is not None
         begun = time.monotonic()
         with pytest.raises(TimeoutError):
@@ -50,7 +50,7 @@ def test_what_comes_too_late_is_a_timeout_and_leaves_no_cancellation_behind() ->
 
 def test_what_may_take_longer_may_take_so_many_times_as_long() -> None:
     async def main() -> None:
-        waits = Waits(SHORT)
+        waits = ReadTimeouts(SHORT)
         await waits(asyncio.sleep(2 * SHORT), times=50)
 
     run(main())
@@ -58,7 +58,7 @@ def test_what_may_take_longer_may_take_so_many_times_as_long() -> None:
 
 def test_the_limit_is_to_each_wait_and_not_to_all_of_them() -> None:
     async def main() -> None:
-        waits = Waits(2.0)
+        waits = ReadTimeouts(2.0)
         for _ in range(6):
             await waits(asyncio.sleep(0.4))
 
@@ -67,7 +67,7 @@ def test_the_limit_is_to_each_wait_and_not_to_all_of_them() -> None:
 
 def test_a_cancellation_stays_one() -> None:
     async def main() -> None:
-        task = asyncio.create_task(Waits(5.0)(asyncio.Event().wait()))  # type: ignore[arg-type]
+        task = asyncio.create_task(ReadTimeouts(5.0)(asyncio.Event().wait()))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -92,7 +92,7 @@ class Deaf:
 
 def test_a_cancellation_that_the_work_swallows_is_thrown_all_the_same() -> None:
     async def main() -> None:
-        task = asyncio.create_task(Waits(5.0)(Deaf(asyncio.Event()).wait()))  # type: ignore[arg-type]
+        task = asyncio.create_task(ReadTimeouts(5.0)(Deaf(asyncio.Event()).wait()))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -104,7 +104,7 @@ def test_a_cancellation_that_the_work_swallows_is_thrown_all_the_same() -> None:
 def test_a_timeout_that_the_work_swallows_is_one_all_the_same() -> None:
     async def main() -> None:
         with pytest.raises(TimeoutError):
-            await Waits(SHORT)(Deaf(asyncio.Event()).wait())
+            await ReadTimeouts(SHORT)(Deaf(asyncio.Event()).wait())
 
     run(main())
 
@@ -119,7 +119,7 @@ def test_who_is_cancelled_and_too_late_is_cancelled() -> None:
             except asyncio.CancelledError:
                 await freed.wait()
 
-        task = asyncio.create_task(Waits(SHORT)(stubborn()))  # type: ignore[arg-type]
+        task = asyncio.create_task(ReadTimeouts(SHORT)(stubborn()))  # type: ignore[arg-type]
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.sleep(3 * SHORT)
@@ -131,7 +131,7 @@ def test_who_is_cancelled_and_too_late_is_cancelled() -> None:
 
 
 def test_every_event_loop_has_its_own_waits_and_none_is_kept() -> None:
-    waits = Waits(SHORT)
+    waits = ReadTimeouts(SHORT)
     loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
 
     async def wait() -> None:

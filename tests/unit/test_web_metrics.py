@@ -30,7 +30,7 @@ from artifact_sync.domain.model import (
     Strength,
 )
 from artifact_sync.domain.report import Report
-from artifact_sync.web.metrics import Gauges, Labels, Metrics, Outcome
+from artifact_sync.web.metrics import Gauges, Labels, Metrics, PassOutcome
 from artifact_sync.web.prometheus import render, snapshot
 
 KEY = ArtifactKey("acme", "app", "7", "w", "t", "c", "a.txt")
@@ -117,10 +117,10 @@ def test_the_lag_counts_a_run_the_first_time_that_it_is_complete() -> None:
 
 def test_webhooks_are_counted_and_those_that_never_came_are_zero() -> None:
     metrics = Metrics(FakeClock())
-    metrics.webhook(Outcome.REPEAT)
+    metrics.webhook(PassOutcome.REPEAT)
     found = scrape(metrics)
     events = {k: v for k, v in found.items() if k.startswith("artifact_sync_webhook_events_total")}
-    assert len(events) == len(Outcome)
+    assert len(events) == len(PassOutcome)
     assert {k for k, v in events.items() if v} == {
         'artifact_sync_webhook_events_total{outcome="repeat"}'
     }
@@ -249,7 +249,7 @@ def test_a_snapshot_does_not_change_while_counting_goes_on() -> None:
     metrics = Metrics(FakeClock())
     shown = snapshot(metrics, Gauges(), STATE)
     metrics.notify(LinkRenewed(RunKey(RUN.repo, "1"), 1))
-    metrics.webhook(Outcome.PING)
+    metrics.webhook(PassOutcome.PING)
     metrics.notify(Downloaded(replace(MIRRORED, size=1)))
     before = render(shown).decode()
     assert 'outcome="ping"} 0.0' in before

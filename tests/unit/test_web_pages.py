@@ -15,7 +15,7 @@ from web_trial import HOOK, FakeClock, FakeDesk, Trial, request, run_complete, s
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application
-from artifact_sync.web.context import Front, Limits, opened
+from artifact_sync.web.context import WebContext, WebLimits, opened
 from artifact_sync.web.metrics import Metrics
 from artifact_sync.web.server import serving
 
@@ -136,7 +136,7 @@ def test_a_status_that_does_not_come_is_503_in_words_and_keeps_nothing_else_wait
     tmp_path: Path,
 ) -> None:
     async def story() -> list[tuple[int, str]]:
-        limits, desk = Limits(answer=0.2), SlowDesk()
+        limits, desk = WebLimits(answer=0.2), SlowDesk()
         async with web(tmp_path, desk=desk, limits=limits) as trial, client(trial) as http:
             late = [await http.get("/api/status") for _ in range(2)]
             others = [await http.get(path) for path in ("/readyz", "/healthz")]
@@ -161,7 +161,7 @@ def test_a_readiness_that_does_not_come_is_503_in_words(tmp_path: Path) -> None:
             return ()
 
     async def story() -> httpx.Response:
-        limits = Limits(answer=0.1)
+        limits = WebLimits(answer=0.1)
         async with web(tmp_path, desk=Stuck(), limits=limits) as trial, client(trial) as http:
             return await http.get("/readyz")
 
@@ -360,7 +360,7 @@ def test_requests_that_outlive_their_connections_take_up_room() -> None:
 
     async def story() -> None:
         listen = WebSettings(listen="127.0.0.1:0")
-        async with serving(lambda: listen, app, Limits(connections=4)) as origin:
+        async with serving(lambda: listen, app, WebLimits(connections=4)) as origin:
             for _ in range(10):
                 await abandon(int(origin.rsplit(":", 1)[1]))
             assert len(begun) < 8  # some come in before the first are at work
@@ -416,7 +416,7 @@ def test_an_address_that_cannot_be_had_is_a_usage_error() -> None:
         asyncio.run(story())
 
 
-def front_of(listen: str) -> Front:
+def front_of(listen: str) -> WebContext:
     clock = FakeClock()
     settings = WebSettings(listen=listen)
-    return Front(FakeDesk(), Metrics(clock), clock, lambda: settings, {})
+    return WebContext(FakeDesk(), Metrics(clock), clock, lambda: settings, {})

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from artifact_sync.web.log_throttle import Rarely
+from artifact_sync.web.log_throttle import LogThrottle
 from artifact_sync.web.replays import Replays
 
 
@@ -40,5 +40,5 @@ def test_events_are_forgotten_after_their_time() -> None:
 
 
 def test_lines_come_at_most_once_in_a_while_with_how_often_it_was() -> None:
-    rarely = Rarely(pause=60.0)
+    rarely = LogThrottle(pause=60.0)
     assert [rarely.due(now) for now in (0.0, 1.0, 59.9, 60.0, 61.0, 200.0)] == [1, 0, 0, 3, 0, 2]

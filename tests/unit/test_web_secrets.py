@@ -10,7 +10,7 @@ from web_trial import FakeClock
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import WebSettings
-from artifact_sync.web.webhook_secrets import Known, Secrets, read_secrets
+from artifact_sync.web.webhook_secrets import KnownSecrets, Secrets, read_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,7 +83,7 @@ def test_a_pipe_that_nobody_writes_to_keeps_nobody_waiting(tmp_path: Path) -> No
 
 
 def test_secrets_do_not_show_themselves() -> None:
-    assert "whsec" not in repr(Known((b"whsec",)))
+    assert "whsec" not in repr(KnownSecrets((b"whsec",)))
 
 
 def test_a_new_secret_counts_without_a_restart_and_a_flood_reads_once(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_new_secret_counts_without_a_restart_and_a_flood_reads_once(tmp_path: 
         readings += 1
         return read_secrets(WebSettings(secret_files=(path,)), {})
 
-    async def story() -> list[Known]:
+    async def story() -> list[KnownSecrets]:
         clock = FakeClock()
         secrets = Secrets(read, clock)
         flood = await asyncio.gather(*(secrets.known() for _ in range(100)))
@@ -122,7 +122,7 @@ def test_a_disk_that_hangs_is_waited_for_so_long_and_asked_once() -> None:
         assert free.wait(10)
         return (b"late",)
 
-    async def story() -> list[Known]:
+    async def story() -> list[KnownSecrets]:
         secrets = Secrets(read, FakeClock())
         found = [await secrets.known(0.05), await secrets.known(0.05)]
         free.set()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import FrameType
 
-    from artifact_sync.app.assemble_daemon import Service
+    from artifact_sync.app.assemble_daemon import DaemonService
     from artifact_sync.cli.options import Session
     from artifact_sync.config.api_token import Token
     from artifact_sync.daemon.supervisor import Supervisor
@@ -92,7 +92,7 @@ def _loader(config_file: Path | None, root: Path | None, known: Session) -> Call
 
 
 async def _serve(config: Config, load: Callable[[], Config], known: Session) -> int:
-    from artifact_sync.app.assemble_daemon import Surroundings, service  # noqa: PLC0415 - likewise
+    from artifact_sync.app.assemble_daemon import DaemonContext, service  # noqa: PLC0415 - likewise
     from artifact_sync.daemon.systemd import supervisor_of  # noqa: PLC0415 - keeps --help quick
 
     def read_token(source: SourceSettings) -> Token | None:
@@ -103,7 +103,7 @@ async def _serve(config: Config, load: Callable[[], Config], known: Session) -> 
         return found
 
     supervisor: Supervisor = supervisor_of(os.environ)
-    surroundings = Surroundings(supervisor, load, read_token, os.environ)
+    surroundings = DaemonContext(supervisor, load, read_token, os.environ)
     life = _Life()
     _heed_signals(life)
     try:
@@ -120,7 +120,7 @@ class _Life:
     """What signals act on, from the first moment on."""
 
     def __init__(self) -> None:
-        self.running: Service | None = None
+        self.running: DaemonService | None = None
         self.given_up = False
         """Told to stop before the daemon had begun."""
         self._task = asyncio.current_task()

@@ -15,7 +15,7 @@ from artifact_sync.cli.report_text import printable, summary
 from artifact_sync.cli.run_pass import passed
 from artifact_sync.config.api_token import Token
 from artifact_sync.domain.errors import ExitCode
-from artifact_sync.domain.request import Wish
+from artifact_sync.domain.request import PassRequest
 from artifact_sync.domain.settings import (
     Config,
     DownloadSettings,
@@ -69,7 +69,7 @@ def _pass(running: Running, where: Path) -> int:
         repo=(RepoSettings(name=f"{_ORG}/*"),),
     )
     token = Token(running.token, "the simulator")
-    report = run_quickly(passed(config, Wish(config.repo), Manner(), token))
+    report = run_quickly(passed(config, PassRequest(config.repo), Manner(), token))
     for line in summary(report):
         click.echo(line)
     return int(report.exit_code)

@@ -67,11 +67,10 @@ def _asked(config: Config) -> dict[str, Any] | None:
     """What the daemon says, if there is one. That it says nothing is no reason to fail."""
     from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
     from artifact_sync.domain.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.mirror.layout import OWN  # noqa: PLC0415 - likewise
-    from artifact_sync.mirror.local.own_folder import SOCKET  # noqa: PLC0415 - likewise
+    from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER  # noqa: PLC0415 - likewise
 
-    own = root_of(config) / OWN
-    if not os.path.lexists(own / SOCKET):
+    own = root_of(config) / OWN_FOLDER
+    if not os.path.lexists(own / CONTROL_SOCKET):
         return None
     begin_work()
     import asyncio  # noqa: PLC0415 - slow, and of no use without a daemon

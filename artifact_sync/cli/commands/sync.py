@@ -12,7 +12,7 @@ from artifact_sync.cli.options import as_json, common_and_quick, configuration, 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
 
 
@@ -57,7 +57,7 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
 
     flags = Flags(**said)
 
-    def prepare() -> tuple[Config, Wish]:
+    def prepare() -> tuple[Config, PassRequest]:
         config = configuration(config_file)
         wish = wish_of(config, flags, os.environ)
         return with_flags(config, flags), wish

@@ -15,14 +15,14 @@ from artifact_sync.cli.report_text import failure_line, printable
 from artifact_sync.cli.run_pass import passed
 from artifact_sync.cli.wishes import chosen
 from artifact_sync.domain.errors import ExitCode, Reason, exit_code
-from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from artifact_sync.app.storage import Store
+    from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.report import Report
@@ -64,7 +64,7 @@ class Examination:
     def _opened(self) -> Any:
         return opened_to_repair(self.config) if self.repair else opened_to_read(self.config)
 
-    async def _look(self, store: Store) -> None:
+    async def _look(self, store: Storage) -> None:
         async with aclosing(store.auditor.look(await self._scope(store))) as findings:
             async for finding in findings:
                 if finding.condition is Condition.OK:
@@ -77,13 +77,13 @@ class Examination:
                 self._bad.append(finding)
                 self._say(finding)
 
-    async def _scope(self, store: Store) -> list[RepoName]:
+    async def _scope(self, store: Storage) -> list[RepoName]:
         return chosen(self.repos, await store.ledger.repositories())
 
     def _damage(self) -> list[Finding]:
         return [finding for finding in self._bad if finding.condition in _DAMAGE]
 
-    async def _make_room(self, store: Store) -> None:
+    async def _make_room(self, store: Storage) -> None:
         """Move changed files away, and have the runs of all damaged ones looked at again."""
         for path, place in (await store.auditor.make_room(self._damage())).items():
             self._note(f"moved {printable(path)} to {printable(place)}")
@@ -94,8 +94,8 @@ class Examination:
         keys = frozenset(finding.row.key for finding in self._damage() if finding.row is not None)
         for repo in dict.fromkeys(run.repo for run in runs):
             slugs = tuple(run.run for run in runs if run.repo == repo)
-            mode = Mode(insist=True, only=keys)
-            wish = Wish((RepoSettings(name=str(repo)),), slugs, mode)
+            mode = PassOptions(insist=True, only=keys)
+            wish = PassRequest((RepoSettings(name=str(repo)),), slugs, mode)
             manner = Manner(as_json=self.as_json)
             self._reports.append(await passed(self.config, wish, manner, self.token))
         async with opened_to_read(self.config) as store:

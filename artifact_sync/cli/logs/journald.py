@@ -13,7 +13,7 @@ import socket
 from typing import TYPE_CHECKING, TextIO
 
 from artifact_sync.cli.logs.mask import visible
-from artifact_sync.cli.logs.record import Entry, entry_of
+from artifact_sync.cli.logs.record import LogEntry, entry_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -79,14 +79,14 @@ class Journal(logging.Handler):
         self._close()
         super().close()
 
-    def _send(self, entry: Entry) -> None:
+    def _send(self, entry: LogEntry) -> None:
         self._deliver(entry)
         if self._dropped:
             words = "the journal did not read for a while, lines before this one are lost"
-            self._deliver(Entry(words, level="warning", fields={"lines": self._dropped}))
+            self._deliver(LogEntry(words, level="warning", fields={"lines": self._dropped}))
             self._dropped = 0
 
-    def _deliver(self, entry: Entry) -> None:
+    def _deliver(self, entry: LogEntry) -> None:
         """Send an entry; once more from the start if journald's socket is another one by now."""
         try:
             self._hand_over(entry)
@@ -94,7 +94,7 @@ class Journal(logging.Handler):
             self._close()
             self._hand_over(entry)
 
-    def _hand_over(self, entry: Entry) -> None:
+    def _hand_over(self, entry: LogEntry) -> None:
         channel = self._connected()
         channel.settimeout(0)
         try:
@@ -118,7 +118,7 @@ class Journal(logging.Handler):
             self._socket = None
 
 
-def _pass(channel: socket.socket, entry: Entry) -> None:
+def _pass(channel: socket.socket, entry: LogEntry) -> None:
     try:
         channel.send(datagram(entry))
     except OSError as error:
@@ -127,7 +127,7 @@ def _pass(channel: socket.socket, entry: Entry) -> None:
         _pass_large(channel, entry)
 
 
-def _pass_large(channel: socket.socket, entry: Entry) -> None:
+def _pass_large(channel: socket.socket, entry: LogEntry) -> None:
     """In a sealed memory file; cut, where there is no such thing."""
     try:
         memory = _sealed(datagram(entry))
@@ -156,13 +156,13 @@ def _sealed(content: bytes) -> int:
     return memory
 
 
-def datagram(entry: Entry, longest: int | None = None) -> bytes:
+def datagram(entry: LogEntry, longest: int | None = None) -> bytes:
     """An entry as journald reads it; ``longest``: characters after which a value is cut."""
     pairs = ((name, _cut(value, longest)) for name, value in _fields(entry))
     return b"".join(_field(name, value) for name, value in pairs)
 
 
-def _fields(entry: Entry) -> Iterator[tuple[str, str]]:
+def _fields(entry: LogEntry) -> Iterator[tuple[str, str]]:
     """Names and values. The message has the pairs, too: it is all that ``journalctl`` shows."""
     yield "MESSAGE", "\n".join([entry.words(), *entry.traced()])
     yield "PRIORITY", str(_PRIORITIES.get(entry.level, _PRIORITIES["info"]))

@@ -21,7 +21,7 @@ _APART = frozenset({"event", "exception", "stack", "stack_info"})
 _STRUCTLOG = "_logger"  # what structlog's wrap_for_formatter leaves on a record of its own
 
 
-class Entry(Struct, frozen=True):
+class LogEntry(Struct, frozen=True):
     """What was logged. Every text in it is masked; control characters are as they came."""
 
     message: str
@@ -46,10 +46,10 @@ class Entry(Struct, frozen=True):
         return [visible(line) for line in self.trace.splitlines()]
 
 
-def entry_of(record: logging.LogRecord, mask: Mask) -> Entry:
+def entry_of(record: logging.LogRecord, mask: Mask) -> LogEntry:
     """A record of structlog's or of the standard library's."""
     event: dict[str, Any] = record.msg if hasattr(record, _STRUCTLOG) else _foreign(record)  # type: ignore[assignment]
-    return Entry(
+    return LogEntry(
         message=mask(str(event.get("event", ""))),
         level=record.levelname.lower(),
         created=record.created,

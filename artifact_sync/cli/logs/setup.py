@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from artifact_sync.cli.logs.mask import Mask
-    from artifact_sync.cli.logs.record import Entry
+    from artifact_sync.cli.logs.record import LogEntry
     from artifact_sync.cli.options import Verbosity
     from artifact_sync.domain.settings import LogFormat
 
@@ -84,7 +84,7 @@ def _handler(log_format: LogFormat, mask: Mask, out: TextIO | None) -> logging.H
 class _Lines(logging.Handler):
     """Writes lines to a stream, between tqdm's bars if there are any. Never raises."""
 
-    def __init__(self, stream: TextIO | None, mask: Mask, line: Callable[[Entry], str]) -> None:
+    def __init__(self, stream: TextIO | None, mask: Mask, line: Callable[[LogEntry], str]) -> None:
         super().__init__()
         self._stream = stream
         self._mask = mask
@@ -108,7 +108,7 @@ class _Lines(logging.Handler):
         self._stream.flush()
 
 
-def text_line(entry: Entry, *, terminal: bool, colours: bool) -> str:
+def text_line(entry: LogEntry, *, terminal: bool, colours: bool) -> str:
     """``[time] level: message key=value``; the time only where no person watches."""
     level = entry.level
     named = f"{_COLOURS[level]}{level}:{_PLAIN} " if colours and level in _COLOURS else f"{level}: "
@@ -117,7 +117,7 @@ def text_line(entry: Entry, *, terminal: bool, colours: bool) -> str:
     return "\n".join([begin + entry.words(), *entry.traced()])
 
 
-def json_line(entry: Entry) -> str:
+def json_line(entry: LogEntry) -> str:
     """``{"time": …, "level": …, "message": …}`` and the fields beside them, in ASCII.
 
     A field of one of these names gets an underscore behind it.
@@ -129,5 +129,5 @@ def json_line(entry: Entry) -> str:
     return json.dumps(known | fields | trace, ensure_ascii=True)
 
 
-def _moment(entry: Entry) -> datetime:
+def _moment(entry: LogEntry) -> datetime:
     return datetime.fromtimestamp(entry.created, UTC)

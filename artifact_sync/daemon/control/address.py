@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.local.own_folder import SOCKET
+from artifact_sync.domain.settings import CONTROL_SOCKET
 
 if TYPE_CHECKING:
     from asyncio.trsock import TransportSocket
@@ -47,12 +47,12 @@ def bound(own: Path) -> Iterator[socket.socket]:
         with suppress(OSError):
             os.fchmod(listener.fileno(), 0o600)
         listener.bind(_address(own, folder))
-        os.chmod(SOCKET, 0o600, dir_fd=folder)
+        os.chmod(CONTROL_SOCKET, 0o600, dir_fd=folder)
         try:
             yield listener
         finally:
             with suppress(OSError):
-                os.unlink(SOCKET, dir_fd=folder)
+                os.unlink(CONTROL_SOCKET, dir_fd=folder)
 
 
 def connected(own: Path) -> socket.socket:
@@ -88,17 +88,17 @@ def _folder(own: Path) -> Iterator[int]:
 
 def _address(own: Path, folder: int) -> str:
     """The socket's path, by way of the folder's descriptor when it is too long for an address."""
-    path = str(own / SOCKET)
+    path = str(own / CONTROL_SOCKET)
     if len(os.fsencode(path)) <= _LONGEST:
         return path
     if not _DESCRIPTORS.is_dir():
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
-    return str(_DESCRIPTORS / str(folder) / SOCKET)
+    return str(_DESCRIPTORS / str(folder) / CONTROL_SOCKET)
 
 
 def _make_way(folder: int) -> None:
     with suppress(FileNotFoundError):
-        found = os.stat(SOCKET, dir_fd=folder, follow_symlinks=False)
+        found = os.stat(CONTROL_SOCKET, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISSOCK(found.st_mode):
-            raise OSError(errno.EEXIST, "is there already, and is no socket", SOCKET)
-        os.unlink(SOCKET, dir_fd=folder)
+            raise OSError(errno.EEXIST, "is there already, and is no socket", CONTROL_SOCKET)
+        os.unlink(CONTROL_SOCKET, dir_fd=folder)

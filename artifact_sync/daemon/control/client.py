@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import Failure
     from artifact_sync.domain.report import Report
-    from artifact_sync.domain.request import Wish
+    from artifact_sync.domain.request import PassRequest
 
 _LOG = "its log tells more"
 _HINT = f"{_LOG}; run the command again"
@@ -86,7 +86,7 @@ _KINDS: Mapping[Reason, Callable[[str], ArtifactSyncError]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class ClientTimeouts:
     """Seconds that the daemon may let us wait."""
 
     connecting: float = 5.0
@@ -102,7 +102,7 @@ class Patience:
 class Errand:
     """What the daemon is asked to do."""
 
-    wish: Wish
+    wish: PassRequest
     base_url: str
     """The service that is meant; a daemon of another one refuses."""
     begun: Callable[[int], None] = lambda _: None
@@ -110,7 +110,7 @@ class Errand:
 
 
 async def asked(
-    own: Path, errand: Errand, observer: Observer, patience: Patience | None = None
+    own: Path, errand: Errand, observer: Observer, patience: ClientTimeouts | None = None
 ) -> Report:
     """Have the daemon of the mirror with this own folder carry out a pass; the pass's report.
 
@@ -118,7 +118,7 @@ async def asked(
     from beginning. When this is cancelled, the daemon goes on with the pass all the same.
     """
     failures: list[Failure] = []
-    exchange = _Exchange(own, patience or Patience(), observer)
+    exchange = _Exchange(own, patience or ClientTimeouts(), observer)
     async with aclosing(exchange.answers(sync_request(errand.wish, errand.base_url))) as answers:
         async for said in answers:
             match said:
@@ -137,13 +137,13 @@ async def asked(
     raise DaemonLost(f"the daemon ended before it had answered: {_HINT}")
 
 
-async def asked_status(own: Path, patience: Patience | None = None) -> dict[str, Any] | None:
+async def asked_status(own: Path, patience: ClientTimeouts | None = None) -> dict[str, Any] | None:
     """The object of ``status --json`` as the daemon knows it; None: there is no daemon.
 
     It has ``error`` beside when the daemon's ledger could not be read. ``DaemonLost``,
     ``UsageError``, or what the daemon says.
     """
-    allowed = patience or Patience()
+    allowed = patience or ClientTimeouts()
     exchange = _Exchange(own, allowed, _Nobody())
     try:
         async with asyncio.timeout(allowed.status):
@@ -172,7 +172,7 @@ class _Exchange:
     """One request and its answer."""
 
     own: Path
-    patience: Patience
+    patience: ClientTimeouts
     observer: Observer
     """Is told, too, when the daemon has been silent for long."""
 

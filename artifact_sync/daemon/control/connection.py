@@ -21,7 +21,7 @@ _HEARING = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """What clients may cost. Seconds."""
 
     clients: int = 32
@@ -37,14 +37,16 @@ class Limits:
     """After which a client hears that somebody is there, if nothing else."""
 
 
-class Left(Exception):
+class ClientGone(Exception):
     """The client is gone, says nothing, or does not listen."""
 
 
-class Talk:
-    """A connection. What is awaited raises ``Left``."""
+class ClientConnection:
+    """A connection. What is awaited raises ``ClientGone``."""
 
-    def __init__(self, reader: StreamReader, writer: StreamWriter, limits: Limits) -> None:
+    def __init__(
+        self, reader: StreamReader, writer: StreamWriter, limits: ConnectionLimits
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._limits = limits
@@ -70,13 +72,13 @@ class Talk:
             raise Garbled(f"a request has at most {LONGEST_REQUEST} bytes") from None
         except asyncio.IncompleteReadError as error:
             if not error.partial:
-                raise Left("it asked nothing") from None
+                raise ClientGone("it asked nothing") from None
             raise Garbled("the request ends in the midst of its line") from None
 
     async def heard_out(self) -> None:
         """Wait for a request that nobody needs: who hangs up before it loses his own answer."""
         if not self._heard:
-            with suppress(Left):
+            with suppress(ClientGone):
                 async with _present(_HEARING, "it asks nothing"):
                     await self._reader.read(1)
 
@@ -107,6 +109,6 @@ async def _present(seconds: float, otherwise: str) -> AsyncGenerator[None]:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise Left(otherwise) from None
+        raise ClientGone(otherwise) from None
     except ConnectionError as error:
-        raise Left(str(error) or "the connection broke") from None
+        raise ClientGone(str(error) or "the connection broke") from None

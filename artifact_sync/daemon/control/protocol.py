@@ -22,7 +22,7 @@ from artifact_sync.daemon.control.event_codec import (
 from artifact_sync.domain.errors import ArtifactSyncError, Reason, UsageError
 from artifact_sync.domain.events import Event
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import Mode, Wish
+from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - msgspec reads the annotations
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ class SyncRequest(
     eager: bool = True
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> PassRequest:
         """What the pass is asked for."""
-        return Wish(self.repos, self.runs, Mode(insist=self.insist, eager=self.eager))
+        return PassRequest(self.repos, self.runs, PassOptions(insist=self.insist, eager=self.eager))
 
 
 class StatusRequest(
@@ -144,7 +144,7 @@ Answer = Event | _Own
 _HEAD, _REQUEST, _LINE = map(msgspec.json.Decoder, (_Head, Request, _Line))
 
 
-def sync_request(wish: Wish, base_url: str) -> bytes:
+def sync_request(wish: PassRequest, base_url: str) -> bytes:
     """The line that asks for a pass. ``UsageError`` when it is no text, or too much of it."""
     if wish.mode.dry_run or wish.mode.only is not None:
         raise ValueError("a dry run or a repair is not for the daemon")

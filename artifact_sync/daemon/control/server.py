@@ -1,6 +1,6 @@
 """The daemon's side of its Unix socket: ``sync`` and ``status`` that run beside it are answered.
 
-What is said is ``wire``'s, a single connection ``talk``'s, and the ``Desk`` knows the answers.
+What is said is ``wire``'s, a single connection ``talk``'s, and the ``DaemonApi`` knows the answers.
 Nothing that a client sends or leaves undone harms the daemon.
 """
 
@@ -16,7 +16,7 @@ import msgspec
 
 from artifact_sync.config import repository
 from artifact_sync.daemon.control.address import bound, offered
-from artifact_sync.daemon.control.connection import Left, Limits, Talk
+from artifact_sync.daemon.control.connection import ClientConnection, ClientGone, ConnectionLimits
 from artifact_sync.daemon.control.outbox import Outbox
 from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
@@ -33,7 +33,7 @@ from artifact_sync.daemon.control.protocol import (
     result_lines,
 )
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason, UsageError
-from artifact_sync.mirror.local.own_folder import SOCKET
+from artifact_sync.domain.settings import CONTROL_SOCKET
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import reasons_of
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
 
-    from artifact_sync.daemon.api import Desk
+    from artifact_sync.daemon.api import DaemonApi
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.report import Report
 
@@ -63,12 +63,16 @@ class Control:
     """Answers on the socket in the mirror's own folder. ``origin``: the service's address now."""
 
     def __init__(
-        self, own: Path, desk: Desk, origin: Callable[[], str], limits: Limits | None = None
+        self,
+        own: Path,
+        desk: DaemonApi,
+        origin: Callable[[], str],
+        limits: ConnectionLimits | None = None,
     ) -> None:
         self._own = own
         self._desk = desk
         self._origin = origin
-        self._limits = limits or Limits()
+        self._limits = limits or ConnectionLimits()
         self._talks: set[Task[None]] = set()
         self._works: set[Task[Report]] = set()
 
@@ -99,7 +103,7 @@ class Control:
                 self._accept, sock=listener, limit=LONGEST_REQUEST
             )
         except OSError as error:
-            path, why = str(self._own / SOCKET), error.strerror or str(error)
+            path, why = str(self._own / CONTROL_SOCKET), error.strerror or str(error)
             _log.warning("no socket: sync and status cannot ask this daemon", path=path, why=why)
             return None
 
@@ -108,23 +112,23 @@ class Control:
             writer.transport.abort()
             return
         crowded = len(self._talks) >= self._limits.clients
-        talk = Talk(reader, writer, self._limits)
+        talk = ClientConnection(reader, writer, self._limits)
         task = asyncio.create_task(self._attend(talk, crowded=crowded))
         self._talks.add(task)
         task.add_done_callback(self._talks.discard)
 
-    async def _attend(self, talk: Talk, *, crowded: bool) -> None:
+    async def _attend(self, talk: ClientConnection, *, crowded: bool) -> None:
         """One client, from its request to the last line of its answer."""
         try:
             await self._answer(talk, crowded=crowded)
-        except Left as error:
+        except ClientGone as error:
             _log.debug("a client of the socket has left", why=str(error))
         except asyncio.CancelledError:
             talk.last_word(_error(Interrupted("the daemon has ended")))
         finally:
             talk.close()
 
-    async def _answer(self, talk: Talk, *, crowded: bool) -> None:
+    async def _answer(self, talk: ClientConnection, *, crowded: bool) -> None:
         try:
             _admit(talk, crowded=crowded)
             request = await talk.request()
@@ -132,7 +136,7 @@ class Control:
                 await self._sync(request, talk)
             else:
                 await talk.send(await self._status())
-        except Left:
+        except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, a client waits for an answer
             await talk.send(_error(error))
@@ -150,7 +154,7 @@ class Control:
             raise UsageError("there is more to tell than fits: artifact-sync ls tells it in parts")
         return line
 
-    async def _sync(self, request: SyncRequest, talk: Talk) -> None:
+    async def _sync(self, request: SyncRequest, talk: ClientConnection) -> None:
         """Have a pass carried out, which goes on when the client does not."""
         self._check(request)
         if len(self._works) >= self._limits.clients:  # of clients that have left
@@ -186,7 +190,7 @@ class Control:
         if not work.cancelled() and (error := work.exception()) is not None:
             _log.debug("a pass for a user could not be carried out", why=str(error))
 
-    async def _stream(self, work: Task[Report], outbox: Outbox, talk: Talk) -> None:
+    async def _stream(self, work: Task[Report], outbox: Outbox, talk: ClientConnection) -> None:
         while not work.done():
             await outbox.stirred(self._limits.alive)
             lines = _lines(outbox.take())
@@ -205,7 +209,7 @@ class Control:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _admit(talk: Talk, *, crowded: bool) -> None:
+def _admit(talk: ClientConnection, *, crowded: bool) -> None:
     """``ArtifactSyncError`` when a client is not to be listened to."""
     user = talk.user
     if user is not None and user not in (0, os.geteuid()):

@@ -13,7 +13,7 @@ from artifact_sync.config.difference import Changes, compare, kept
 from artifact_sync.daemon.api import ConfigState
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.runtime.threads import Chores
+from artifact_sync.runtime.threads import AbandonableThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -40,7 +40,7 @@ class Actions:
     """Use this configuration from now on; when it raises, the old one is still in use."""
     refresh: Callable[[], Awaitable[None]]
     """Read the token again, from where the configuration in use says."""
-    chores: Chores = field(default_factory=Chores)
+    chores: AbandonableThreads = field(default_factory=AbandonableThreads)
     """What ``load`` is called by."""
 
 

@@ -12,7 +12,7 @@ from artifact_sync.daemon.schedule.notices import (
     RunGivenUp,
 )
 from artifact_sync.daemon.schedule.outage import Outage
-from artifact_sync.daemon.schedule.turns import Ended, Standing, Turn, Verdict, Why
+from artifact_sync.daemon.schedule.turns import Ended, PassVerdict, ScheduleState, Turn, Why
 
 __all__ = [
     "Agenda",
@@ -23,13 +23,13 @@ __all__ = [
     "Outage",
     "OutageBegan",
     "OutageEnded",
+    "PassVerdict",
     "RepoFailing",
     "RepoRecovered",
     "Rhythm",
     "RunGivenUp",
-    "Standing",
+    "ScheduleState",
     "Turn",
-    "Verdict",
     "Why",
     "rhythm_of",
 ]

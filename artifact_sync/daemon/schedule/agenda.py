@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from artifact_sync.daemon.schedule.clocks import Clocks
 from artifact_sync.daemon.schedule.due_queue import Timeline
 from artifact_sync.daemon.schedule.intervals import Due
-from artifact_sync.daemon.schedule.outage import Outage, Voice
-from artifact_sync.daemon.schedule.repository import SERVICE, Entry
-from artifact_sync.daemon.schedule.turns import Standing, Verdict, Why
+from artifact_sync.daemon.schedule.outage import Outage, PassWitness
+from artifact_sync.daemon.schedule.repository import SERVICE, RepositorySchedule
+from artifact_sync.daemon.schedule.turns import PassVerdict, ScheduleState, Why
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -39,7 +39,7 @@ class Agenda:
         self._rng = rng
         self.outage = Outage(rng)
         self._clocks = Clocks()
-        self._entries: dict[RepoName, Entry] = {}
+        self._entries: dict[RepoName, RepositorySchedule] = {}
         self._woken = Timeline()
         self._timed = Timeline()
 
@@ -54,7 +54,7 @@ class Agenda:
         for repo, rhythm in repos.items():
             entry = self._entries.get(repo)
             if entry is None:
-                entry = Entry(repo, rhythm, Due(moment.monotonic, Why.FIRST))
+                entry = RepositorySchedule(repo, rhythm, Due(moment.monotonic, Why.FIRST))
                 self._entries[repo] = entry
                 self._place(entry, moment)
                 continue
@@ -130,7 +130,7 @@ class Agenda:
         suspects = frozenset(self.outage.suspicions)
         if self.outage.reachable and not suspects:
             return ()
-        notices = self.outage.answered(Voice(repo, entry.began.monotonic), moment)
+        notices = self.outage.answered(PassWitness(repo, entry.began.monotonic), moment)
         return (*notices, *self._suspected(suspects, moment))
 
     def ended(self, repo: RepoName, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
@@ -143,7 +143,7 @@ class Agenda:
         troubled = ended.verdict in SERVICE
         old = troubled and self.outage.outdated(entry.began.monotonic)
         # what the others are is asked only where it matters: there may be thousands of them
-        plain = Voice(repo, entry.began.monotonic)
+        plain = PassWitness(repo, entry.began.monotonic)
         voice = self._voice(entry, entry.began) if troubled else plain
         notices = () if old else self.outage.heard(voice, ended, moment)
         entry.over(ended, moment.monotonic)
@@ -171,16 +171,16 @@ class Agenda:
         """How many are due and have not begun."""
         return sum(line.count(moment.monotonic) for line in (self._woken, self._timed))
 
-    def standings(self, moment: Moment) -> list[Standing]:
+    def standings(self, moment: Moment) -> list[ScheduleState]:
         """How each repository stands."""
         entries = (entry for entry in self._entries.values() if not entry.removed)
         return [self._standing(entry, moment.monotonic) for entry in entries]
 
-    def _standing(self, entry: Entry, now: float) -> Standing:
+    def _standing(self, entry: RepositorySchedule, now: float) -> ScheduleState:
         woken_at = self._woken.at(entry.repo)
         at = self._timed.at(entry.repo) if woken_at is None else woken_at
         since = entry.late_since if entry.late_since is not None else at
-        return Standing(
+        return ScheduleState(
             entry.repo,
             entry.turn is not None,
             entry.why,
@@ -191,22 +191,24 @@ class Agenda:
             entry.announced.runs,
         )
 
-    def _settle(self, entry: Entry, ended: Ended, moment: Moment, *, old: bool) -> Iterator[Notice]:
+    def _settle(
+        self, entry: RepositorySchedule, ended: Ended, moment: Moment, *, old: bool
+    ) -> Iterator[Notice]:
         """What the end of its turn means for the repository itself."""
-        if ended.verdict is Verdict.WELL:
+        if ended.verdict is PassVerdict.WELL:
             yield from entry.well(ended, moment, self._rng)
         elif old or (not self.outage.reachable and ended.verdict in SERVICE):
             entry.put_back(moment.monotonic)
         else:
             entry.failed(moment, self._rng)
-            if ended.verdict is Verdict.FAILED or entry.failures > _BLIP:
+            if ended.verdict is PassVerdict.FAILED or entry.failures > _BLIP:
                 yield from entry.tell()
 
-    def _voice(self, entry: Entry, began: Moment) -> Voice:
+    def _voice(self, entry: RepositorySchedule, began: Moment) -> PassWitness:
         others = [it for it in self._entries.values() if it is not entry and not it.removed]
         alone = not any(it.credible for it in others)
         blamed = entry.blamed and not all(it.blamed for it in others)
-        return Voice(entry.repo, began.monotonic, entry.credible, blamed, alone)
+        return PassWitness(entry.repo, began.monotonic, entry.credible, blamed, alone)
 
     def _suspected(self, suspects: frozenset[RepoName], moment: Moment) -> Iterator[Notice]:
         """What has become clear of those that alone could not use the service."""
@@ -257,11 +259,11 @@ class Agenda:
         self.outage.check(entry.repo)
         return [self._begin(entry, moment)]
 
-    def _idle(self, busy: Collection[RepoName] = ()) -> Iterator[Entry]:
+    def _idle(self, busy: Collection[RepoName] = ()) -> Iterator[RepositorySchedule]:
         entries = self._entries.values()
         return (it for it in entries if it.turn is None and it.repo not in busy)
 
-    def _begin(self, entry: Entry, moment: Moment) -> Turn:
+    def _begin(self, entry: RepositorySchedule, moment: Moment) -> Turn:
         """Begin one out of its order."""
         self._woken.drop(entry.repo)
         self._timed.drop(entry.repo)
@@ -269,14 +271,14 @@ class Agenda:
 
     def _next(
         self, latest: float, busy: Collection[RepoName], *, woken: bool = False
-    ) -> Entry | None:
+    ) -> RepositorySchedule | None:
         """Take the next one out of the order; ``woken``: of none but those."""
         repo = self._woken.pop(latest, busy)
         if repo is None and not woken:
             repo = self._timed.pop(latest, busy)
         return None if repo is None else self._entries[repo]
 
-    def _place_again(self, entry: Entry, moment: Moment) -> None:
+    def _place_again(self, entry: RepositorySchedule, moment: Moment) -> None:
         """Put one whose turn has ended into the order, or forget it."""
         if entry.turn is not None:
             return
@@ -285,7 +287,7 @@ class Agenda:
         else:
             self._place(entry, moment)
 
-    def _place(self, entry: Entry, moment: Moment) -> None:
+    def _place(self, entry: RepositorySchedule, moment: Moment) -> None:
         """Put one that does not run into the order."""
         if entry.woken is None:
             self._timed.set(entry.repo, entry.not_before(entry.due.at))
@@ -293,7 +295,7 @@ class Agenda:
             self._timed.drop(entry.repo)
             self._woken.set(entry.repo, entry.not_before(moment.monotonic))
 
-    def _remove(self, entry: Entry) -> None:
+    def _remove(self, entry: RepositorySchedule) -> None:
         entry.removed = True
         self.outage.forget(entry.repo)
         self._woken.drop(entry.repo)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from artifact_sync.daemon.schedule.turns import Verdict
+    from artifact_sync.daemon.schedule.turns import PassVerdict
     from artifact_sync.domain.model import RepoName
 
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class OutageBegan:
     """The service cannot be used by anybody."""
 
-    kind: Verdict
+    kind: PassVerdict
     """``UNREACHABLE``: it does not answer. ``REFUSED``: it refuses the token."""
     why: str
 
@@ -23,7 +23,7 @@ class OutageBegan:
 class OutageEnded:
     """The service can be used again, after so many seconds; or its trouble is another one now."""
 
-    kind: Verdict
+    kind: PassVerdict
     seconds: float
 
 

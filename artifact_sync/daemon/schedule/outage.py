@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.schedule.intervals import jittered
 from artifact_sync.daemon.schedule.notices import OutageBegan, OutageEnded
-from artifact_sync.daemon.schedule.turns import Verdict
+from artifact_sync.daemon.schedule.turns import PassVerdict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -24,11 +24,11 @@ _LONGEST_UNREACHABLE = 60.0
 _LONGEST_REFUSED = 300.0
 _APART = 1.0
 """Seconds between two probes, even when somebody is in a hurry."""
-_ANSWERS = frozenset({Verdict.WELL, Verdict.FAILED})
+_ANSWERS = frozenset({PassVerdict.WELL, PassVerdict.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class PassWitness:
     """The repository that a pass speaks for, as it was before."""
 
     repo: RepoName
@@ -44,7 +44,7 @@ class Voice:
 
 @dataclass(frozen=True, slots=True)
 class _Suspicion:
-    kind: Verdict
+    kind: PassVerdict
     at: float
 
 
@@ -58,7 +58,7 @@ class Outage:
 
     def __init__(self, rng: Random) -> None:
         self._rng = rng
-        self.kind: Verdict | None = None
+        self.kind: PassVerdict | None = None
         """``UNREACHABLE`` or ``REFUSED``; None: the service can be used."""
         self.since: datetime | None = None
         """Since when it cannot, in UTC."""
@@ -123,7 +123,7 @@ class Outage:
         for repo, it in self.suspicions.items():
             self.suspicions[repo] = replace(it, at=it.at - seconds)
 
-    def answered(self, voice: Voice, moment: Moment) -> tuple[Notice, ...]:
+    def answered(self, voice: PassWitness, moment: Moment) -> tuple[Notice, ...]:
         """The service has answered a pass. Only a probe ends an outage: others may be older."""
         if voice.repo == self._checker:
             self._checker = None
@@ -137,7 +137,7 @@ class Outage:
         self._prober, self._ended = None, moment.monotonic
         return (notice,)
 
-    def heard(self, voice: Voice, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
+    def heard(self, voice: PassWitness, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
         """Judge by a pass that has ended."""
         if ended.verdict in _ANSWERS:
             return self.answered(voice, moment)
@@ -152,7 +152,7 @@ class Outage:
             self.suspicions.setdefault(voice.repo, suspicion)
         return ()
 
-    def _seconds(self, repo: RepoName, kind: Verdict) -> bool:
+    def _seconds(self, repo: RepoName, kind: PassVerdict) -> bool:
         """Whether another one has met the same."""
         return any(it.kind is kind and other != repo for other, it in self.suspicions.items())
 
@@ -166,14 +166,14 @@ class Outage:
         self._next = now + jittered(self._delay, self._rng)
         return (OutageBegan(ended.verdict, ended.error),)
 
-    def _goes_on(self, voice: Voice, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
+    def _goes_on(self, voice: PassWitness, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
         if voice.repo != self._prober:
             return ()
-        refused = ended.verdict is Verdict.REFUSED and not voice.blamed
-        if refused and self.kind is Verdict.UNREACHABLE:
+        refused = ended.verdict is PassVerdict.REFUSED and not voice.blamed
+        if refused and self.kind is PassVerdict.UNREACHABLE:
             over = OutageEnded(self.kind, moment.monotonic - self._began)
             return (over, *self._begin(ended, moment))
-        longest = _LONGEST_REFUSED if self.kind is Verdict.REFUSED else _LONGEST_UNREACHABLE
+        longest = _LONGEST_REFUSED if self.kind is PassVerdict.REFUSED else _LONGEST_UNREACHABLE
         self._prober = None
         if voice.blamed:  # it says nothing of the others
             delay = _FIRST_PROBE

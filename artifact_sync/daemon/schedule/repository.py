@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.daemon.schedule.announced_runs import Announced
 from artifact_sync.daemon.schedule.intervals import Due, due_after, retry_delay
 from artifact_sync.daemon.schedule.notices import RepoFailing, RepoRecovered, RunGivenUp
-from artifact_sync.daemon.schedule.turns import Turn, Verdict, Why
+from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ _SOONEST = 1.0
 
 
 @dataclass(slots=True)
-class Entry:
+class RepositorySchedule:
     """A repository. Changed by the agenda alone, which also knows its place in the order."""
 
     repo: RepoName
@@ -113,7 +113,7 @@ class Entry:
 
     def over(self, ended: Ended, now: float) -> None:
         """Its turn has ended. What was wanted eagerly is so until it was looked at."""
-        if ended.verdict is not Verdict.WELL and self.turn is not None:
+        if ended.verdict is not PassVerdict.WELL and self.turn is not None:
             self.eager |= self.turn.eager
         if ended.verdict in SERVICE:
             self.stumbled_at = now
@@ -202,7 +202,7 @@ class Entry:
             self.due = due_after(self.rhythm, moment, moment, rng)
 
 
-SERVICE = frozenset({Verdict.UNREACHABLE, Verdict.REFUSED})
+SERVICE = frozenset({PassVerdict.UNREACHABLE, PassVerdict.REFUSED})
 """What may be the service's trouble, and not the repository's own."""
 _REGULAR = frozenset({Why.INTERVAL, Why.CRON, Why.OUTSTANDING})
 

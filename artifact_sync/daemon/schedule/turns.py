@@ -34,7 +34,7 @@ class Why(StrEnum):
     """It would have been looked at while the machine slept, or the clock was put on past it."""
 
 
-class Verdict(StrEnum):
+class PassVerdict(StrEnum):
     """What a pass that has ended says of its repository, or of the service."""
 
     WELL = "well"
@@ -63,7 +63,7 @@ class Turn:
 class Ended:
     """How a turn has ended."""
 
-    verdict: Verdict
+    verdict: PassVerdict
     error: str = ""
     """What went wrong, in a sentence."""
     finished: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ScheduleState:
     """How a repository stands."""
 
     repo: RepoName

@@ -37,7 +37,7 @@ FLOOD = 8_000
 (fs.inotify.max_queued_events). That it has lost some is not told by watchfiles."""
 
 
-class Sight(Protocol):
+class TreeWatcher(Protocol):
     """A watch that is in place."""
 
     def next(self, stop: threading.Event) -> Collection[tuple[int, str]]:
@@ -55,7 +55,7 @@ class SystemSight:
         self._watcher = RustNotify([root], False, False, _POLL, recursive, False)  # noqa: FBT003 - it takes no names
 
     def next(self, stop: threading.Event) -> Collection[tuple[int, str]]:
-        """Wait; see ``Sight``. Without a timeout, at which watchfiles may lose a change."""
+        """Wait; see ``TreeWatcher``. Without a timeout, at which watchfiles may lose a change."""
         told = self._watcher.watch(_DEBOUNCE, _STEP, 0, stop)
         return told if isinstance(told, set) else ()
 

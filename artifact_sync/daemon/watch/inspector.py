@@ -55,7 +55,7 @@ class WatchParts:
     """Told when changes may have gone unseen: the next passes should look for themselves."""
 
 
-class Judge:
+class DamageInspector:
     """Looks at what was touched, until it is cancelled. ``touch`` on the event loop."""
 
     def __init__(self, parts: WatchParts) -> None:

@@ -22,7 +22,7 @@ class _Past(NamedTuple):
     delay: float
 
 
-class Patience:
+class RestoreBackoff:
     """Restores at once what is damaged for the first time, and ever later what is again."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from artifact_sync.daemon.api import WatchState
 from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.schedule import Why
 from artifact_sync.daemon.watch.inspector import WatchParts
-from artifact_sync.daemon.watch.patience import Patience
+from artifact_sync.daemon.watch.patience import RestoreBackoff
 from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class Guard:
+class DamageRepair:
     """Keeps a watch as ``mirror.watch`` says, and follows it when that changes."""
 
     def __init__(self, engine: Engine, daemon: Daemon, root: Path) -> None:
@@ -38,7 +38,7 @@ class Guard:
         busy = daemon.passes.is_busy
         self._parts = WatchParts(self._auditor, engine.clock, root, busy, self._tell, self._missed)
         self._watch: MirrorWatch | None = None
-        self._patience = Patience()
+        self._patience = RestoreBackoff()
         self._waiting: dict[MirrorPath, Finding] = {}
         """What is to be restored in a while."""
         self._changed = asyncio.Event()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.names import fold
 from artifact_sync.sync.verify import Condition
 
@@ -27,7 +27,7 @@ def relative(path: str, root: str) -> str | None:
     if not path.startswith(root):
         return None
     below = path[len(root) :].replace(os.sep, "/").strip("/")
-    return None if not below or fold(below.split("/", 1)[0]) == OWN else below
+    return None if not below or fold(below.split("/", 1)[0]) == OWN_FOLDER else below
 
 
 class Touched:

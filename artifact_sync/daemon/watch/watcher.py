@@ -21,9 +21,9 @@ from artifact_sync.daemon.watch.filesystem import (
     survey_added,
     trouble_of,
 )
-from artifact_sync.daemon.watch.inspector import Judge
+from artifact_sync.daemon.watch.inspector import DamageInspector
 from artifact_sync.daemon.watch.rules import relative
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from typing import Literal
 
-    from artifact_sync.daemon.watch.filesystem import Sight, Trouble
+    from artifact_sync.daemon.watch.filesystem import TreeWatcher, Trouble
     from artifact_sync.daemon.watch.inspector import WatchParts
     from artifact_sync.domain.model import MirrorPath
 
@@ -60,12 +60,12 @@ class MirrorWatch:
         self,
         parts: WatchParts,
         mode: Literal["report", "restore"],
-        open_sight: Callable[[str, bool], Sight] = SystemSight,
+        open_sight: Callable[[str, bool], TreeWatcher] = SystemSight,
     ) -> None:
         self.mode = mode
         self._parts = parts
         self._open = open_sight
-        self._judge = Judge(parts)
+        self._judge = DamageInspector(parts)
         self._working = False
         self._grown = False
         """Something was added, which may be a folder, since it was last found that one can be."""
@@ -174,7 +174,7 @@ class MirrorWatch:
             await offload(self._parts.auditor.mirror.check)
             if self._grown and clock.monotonic() - probed >= _PROBE:
                 self._grown, probed = False, clock.monotonic()
-                await offload(self._probe, os.path.join(root, OWN))  # noqa: PTH118 - it is text
+                await offload(self._probe, os.path.join(root, OWN_FOLDER))  # noqa: PTH118 - it is text
 
     def _probe(self, folder: str) -> None:
         self._open(folder, False).close()  # noqa: FBT003 - a callable is called
@@ -202,7 +202,7 @@ class MirrorWatch:
 
 
 def _next(
-    sight: Sight, root: str, stop: threading.Event
+    sight: TreeWatcher, root: str, stop: threading.Event
 ) -> tuple[dict[str, bool], Exception | None]:
     """What is touched next, and whether with all below it; nothing at ``stop``. Blocking.
 

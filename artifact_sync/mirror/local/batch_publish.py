@@ -50,7 +50,7 @@ class _Small(Struct, eq=False):
         return same(self.parts[-1], len(content), lambda: hashlib.sha256(content).hexdigest())
 
 
-class Together(Struct, frozen=True):
+class BatchPublisher(Struct, frozen=True):
     """Publishes small files into the folders of a tree."""
 
     tree: Tree

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.folder import is_folder
 from artifact_sync.mirror.local.own_folder import DISPLACED
 from artifact_sync.mirror.local.tree import InTheWay
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.local.tree import Parts, Tree
 
 
-class Attic:
+class DisplacedFiles:
     """``.artifact-sync/displaced/<time in UTC>[-n]/<the path that it had>``."""
 
     def __init__(self, tree: Tree, now: Callable[[], datetime]) -> None:
@@ -48,7 +48,7 @@ class Attic:
     def _move(self, source: Folder, parts: Parts) -> str:
         stamp = f"{self._now():%Y%m%dT%H%M%SZ}"
         for number in itertools.count(1):
-            place = (OWN, DISPLACED, f"{stamp}-{number}" if number > 1 else stamp, *parts)
+            place = (OWN_FOLDER, DISPLACED, f"{stamp}-{number}" if number > 1 else stamp, *parts)
             if self._moved(source, place):
                 break
         self._tree.sync(source)
@@ -63,7 +63,7 @@ class Attic:
         except FileExistsError:
             return False
         except InTheWay as way:
-            if len(way.parts) <= len((OWN, DISPLACED)):
+            if len(way.parts) <= len((OWN_FOLDER, DISPLACED)):
                 raise DiskError(
                     f"{way} is no folder, but artifact-sync keeps its own files there: move it away"
                 ) from way

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.disk_errors import disk_errors, in_the_way
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import create, reading, sync_and_close
 from artifact_sync.mirror.local.folder import open_folder
 
@@ -34,7 +34,7 @@ def read_id(root: Path) -> str | None:
 
     By that word the root is the mirror that the ledger knows. ``DiskError`` for any other text.
     """
-    path = root / OWN / ID
+    path = root / OWN_FOLDER / ID
     with disk_errors(str(path), root):
         content = _content(root)
     text = content.decode("ascii", "replace").strip() if content is not None else None
@@ -48,7 +48,7 @@ def read_id(root: Path) -> str | None:
 
 def _content(root: Path) -> bytes | None:
     try:
-        folder = open_folder(root / OWN)
+        folder = open_folder(root / OWN_FOLDER)
     except OSError as error:
         if isinstance(error, FileNotFoundError) or in_the_way(error):
             return None
@@ -67,7 +67,7 @@ def write_id(root: Path, mirror: str) -> None:
 
     To be called by the holder of the mirror's lock.
     """
-    with disk_errors(str(root / OWN / ID), root), open_folder(root / OWN) as folder:
+    with disk_errors(str(root / OWN_FOLDER / ID), root), open_folder(root / OWN_FOLDER) as folder:
         with suppress(FileNotFoundError):
             folder.remove(_NEW)  # what a crash left
         sync_and_close(create(folder, _NEW, f"{mirror}\n".encode(), 0o600), durable=True)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal
 from artifact_sync.domain.disk_errors import disk_errors, is_not_offered
 from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.model import MirrorPath
-from artifact_sync.mirror.layout import OWN
-from artifact_sync.mirror.local.batch_publish import Together
-from artifact_sync.mirror.local.displaced import Attic
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.local.batch_publish import BatchPublisher
+from artifact_sync.mirror.local.displaced import DisplacedFiles
 from artifact_sync.mirror.local.file_io import (
     blocks,
     create,
@@ -31,7 +31,7 @@ from artifact_sync.mirror.local.file_io import (
 )
 from artifact_sync.mirror.local.folder import is_folder, open_folder
 from artifact_sync.mirror.local.own_folder import STAGING, prepare
-from artifact_sync.mirror.local.recent_writes import Written
+from artifact_sync.mirror.local.recent_writes import RecentWrites
 from artifact_sync.mirror.local.replacing import is_file, is_link, same
 from artifact_sync.mirror.local.tree import InTheWay, Tree, split
 from artifact_sync.mirror.names import shown
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 _TRIES = 16
 """How often something new may appear in our way before we take it for a fight."""
-_STAGED = (OWN, STAGING)
+_STAGED = (OWN_FOLDER, STAGING)
 
 _log = get_logger(__name__)
 
@@ -62,7 +62,7 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
-class DiskMirror:
+class LocalMirror:
     """``ports.Mirror`` below a root, which may itself be reached through symbolic links.
 
     Making one makes the root and our own folders in it. ``opener`` and ``now`` are for tests.
@@ -83,10 +83,10 @@ class DiskMirror:
         self._opener = opener
         with disk_errors(str(self.root), self.root):
             self._tree = Tree(self.root, opener, durable=durability == "full")
-        self._attic = Attic(self._tree, now)
-        self._written = Written()
+        self._attic = DisplacedFiles(self._tree, now)
+        self._written = RecentWrites()
         self._mode = 0o644 & ~umask()
-        self._together = Together(
+        self._together = BatchPublisher(
             self._tree, _STAGED, self._mode, self._settle, self._written.note, self._errors
         )
 

@@ -12,13 +12,12 @@ from pathlib import Path
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.mirror.layout import OWN
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.folder import open_folder
 
 STAGING = "staging"
 DISPLACED = "displaced"
 LOCK = "lock"
-SOCKET = "daemon.sock"
 
 
 def prepare(root: Path) -> Path:
@@ -27,7 +26,7 @@ def prepare(root: Path) -> Path:
     Ours are open to the owner alone. Raises ``DiskError`` when one of them is no real folder, or
     is neither this user's nor of whoever owns the root: then somebody else has planted it.
     """
-    own = root / OWN
+    own = root / OWN_FOLDER
     with disk_errors(str(root), root):
         _make_root(root)
         owners = {root.stat().st_uid, getattr(os, "geteuid", int)()}

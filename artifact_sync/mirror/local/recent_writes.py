@@ -23,7 +23,7 @@ def _seal(found: os.stat_result | None) -> int | None:
     return hash((found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
 
 
-class Written:
+class RecentWrites:
     """Paths and what this process has left there; safe from many threads. The oldest go first.
 
     Both are kept as hashes, which take a tenth of the memory.

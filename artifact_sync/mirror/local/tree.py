@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.domain.disk_errors import in_the_way
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
-from artifact_sync.mirror.layout import OWN
-from artifact_sync.mirror.local.way import Way
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.local.way import FolderCursor
 from artifact_sync.mirror.names import fold, shown
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def split(path: str) -> Parts:
     ``mirror.layout`` has checked it; this is the second look, since the ledger is a file, too.
     """
     parts = tuple(path.split("/"))
-    if fold(parts[0]) == OWN or any(part in {"", ".", ".."} or "\0" in part for part in parts):
+    if fold(parts[0]) == OWN_FOLDER or any(
+        part in {"", ".", ".."} or "\0" in part for part in parts
+    ):
         raise UnsafePath(f"{shown(path)} is no path for a file of the mirror")
     return parts
 
@@ -86,7 +88,7 @@ class Tree:
         self.durable = durable
         self._opener = opener
         with opener(root) as folder:
-            self._root, self._own = _mark(folder.itself()), _mark(folder.look(OWN))
+            self._root, self._own = _mark(folder.itself()), _mark(folder.look(OWN_FOLDER))
         self._known: set[Parts] = set()
         """Folders whose names this process has made durable. Never trusted to exist."""
         self._lock = threading.Lock()
@@ -94,7 +96,7 @@ class Tree:
     def check(self) -> None:
         """Raise ``MirrorGone`` when the root or our own folder is not what it was."""
         with self._top() as folder:
-            if _mark(folder.look(OWN)) != self._own:
+            if _mark(folder.look(OWN_FOLDER)) != self._own:
                 raise MirrorGone(self.root)
 
     def _top(self) -> Folder:
@@ -145,7 +147,7 @@ class Tree:
         except FileNotFoundError:
             self._forget(way)
             with suppress(FileExistsError):  # another thread was quicker
-                folder.make(way[-1], 0o700 if way[0] == OWN else 0o755)
+                folder.make(way[-1], 0o700 if way[0] == OWN_FOLDER else 0o755)
             below = self._enter(folder, way)
         with _closed_on_error(below):
             self._settle(folder, way)
@@ -191,7 +193,7 @@ class Tree:
             folders.setdefault(above, []).append((name, path))
         sizes: dict[_Path, int] = {}
         with ExitStack() as closing:
-            way = Way(self._top())
+            way = FolderCursor(self._top())
             closing.callback(way.leave, 0)
             for parts, names in sorted(map(_checked, folders.values())):
                 folder = way.to(parts)
@@ -215,7 +217,7 @@ class Tree:
         prefix = "".join(f"{part}/" for part in above)
         for entry in sorted(name + "/" * is_folder for name, is_folder in folder.entries()):
             name = entry.removesuffix("/")
-            if prefix + name in skip or (not above and fold(name) == OWN):
+            if prefix + name in skip or (not above and fold(name) == OWN_FOLDER):
                 continue
             if name == entry:
                 yield prefix + name

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.local.folder import Folder
 
 
-class Way:
+class FolderCursor:
     """Open folders from the root downwards, for paths that come in their order."""
 
     def __init__(self, top: Folder) -> None:

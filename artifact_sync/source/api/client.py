@@ -17,9 +17,9 @@ from artifact_sync.domain.events import Retrying
 from artifact_sync.runtime.backoff import delay, parse_retry_after
 from artifact_sync.source.api.decode import error_body, parse
 from artifact_sync.source.api.json_payload import Unreadable
-from artifact_sync.source.api.question import Answer, Manners, Meaning, Question, Surroundings
-from artifact_sync.source.api.refusals import HOLD_ALL, Refusal, error_of
-from artifact_sync.source.api.response_body import Body, Broken, UnknownCoding
+from artifact_sync.source.api.question import Answer, ApiContext, ApiPolicy, Meaning, Question
+from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, error_of
+from artifact_sync.source.api.response_body import Broken, ResponseBody, UnknownCoding
 from artifact_sync.source.api.retry_after import Holds
 from artifact_sync.source.links.backend import MOST_REDIRECTS, Redirected
 from artifact_sync.source.transport.clients import origin_of
@@ -48,14 +48,14 @@ class _Arrival(Struct, frozen=True):
     server_date: datetime | None
 
 
-class Api:
+class ApiClient:
     """The API as something to ask. Safe for many tasks of one event loop at once.
 
     ``client``: from ``transport.api_client``; closing it is its owner's.
     """
 
     def __init__(
-        self, client: httpx.AsyncClient, manners: Manners, surroundings: Surroundings
+        self, client: httpx.AsyncClient, manners: ApiPolicy, surroundings: ApiContext
     ) -> None:
         self._client = client
         self._manners = manners
@@ -164,7 +164,7 @@ class Api:
     async def _body(self, response: httpx.Response, what: str) -> bytearray:
         limit = self._manners.body_limit
         try:
-            body = Body(response.headers, limit)
+            body = ResponseBody(response.headers, limit)
             async for chunk in response.aiter_raw():
                 body.take(chunk)
                 if body.too_long:
@@ -180,7 +180,7 @@ class Api:
 
     async def _refusal(self, response: httpx.Response, what: str) -> ServiceError:
         now = _date(response.headers) or self._around.clock.now()
-        refusal = Refusal(
+        refusal = ApiRefusal(
             response.status_code,
             error_body(await self._beginning(response)),
             parse_retry_after(response.headers.get("retry-after", ""), now),
@@ -195,7 +195,7 @@ class Api:
         body = None
         with suppress(httpx.HTTPError, UnknownCoding, Broken, TimeoutError):
             async with asyncio.timeout(self._deadline and self._deadline / 2):
-                body = Body(response.headers, _ERROR_BODY_LIMIT)
+                body = ResponseBody(response.headers, _ERROR_BODY_LIMIT)
                 async for chunk in response.aiter_raw():
                     body.take(chunk)
                     if body.too_long:
@@ -210,7 +210,7 @@ class Api:
         return kind(f"{what}: no answer from {host}: {why(error)}: {hint}")
 
 
-def _deadline(manners: Manners, timeout: httpx.Timeout) -> float | None:
+def _deadline(manners: ApiPolicy, timeout: httpx.Timeout) -> float | None:
     """Seconds for a whole answer; None where the client has no timeout either."""
     if manners.deadline is not None or timeout.read is None:
         return manners.deadline

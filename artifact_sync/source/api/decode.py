@@ -32,7 +32,7 @@ _LONGEST_WORD = 60
 Item = TypeVar("Item")
 
 
-class Page(Struct, Generic[Item], frozen=True):
+class AnswerPage(Struct, Generic[Item], frozen=True):
     """A page of a list."""
 
     items: Sequence[Item]
@@ -67,21 +67,25 @@ def run_of(key: RunKey, payload: Payload) -> Run:
     return _run(key, payload, tree)
 
 
-def runs_page(repo: RepoName, payload: Payload) -> Page[Run]:
+def runs_page(repo: RepoName, payload: Payload) -> AnswerPage[Run]:
     """A page of the list of runs. Their trees are not read: lists leave them out or incomplete.
 
     ``Unreadable`` when it makes no sense as a page.
     """
     slugs, passed_over = _slugs(payload, "runs")
     runs = [_run(RunKey(repo, slug), item, _Tree(RunKey(repo, slug))) for slug, item in slugs]
-    return Page(runs, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token"))
+    return AnswerPage(
+        runs, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token")
+    )
 
 
-def repositories_page(org: str, payload: Payload) -> Page[RepoName]:
+def repositories_page(org: str, payload: Payload) -> AnswerPage[RepoName]:
     """A page of an organisation's repositories. ``Unreadable`` when it makes no sense as one."""
     slugs, passed_over = _slugs(payload, "repositories")
     names = [RepoName(org, slug) for slug, _ in slugs]
-    return Page(names, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token"))
+    return AnswerPage(
+        names, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token")
+    )
 
 
 def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:

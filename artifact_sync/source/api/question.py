@@ -30,7 +30,7 @@ _SUBJECT = 3
 """Segments that say what is asked about: ``repos/org/repo``, ``orgs/org/repos``."""
 
 
-class Manners(Discreet, frozen=True):
+class ApiPolicy(Discreet, frozen=True):
     """How the service is treated."""
 
     SHOWN = ("rate", "policy", "body_limit", "deadline")
@@ -55,7 +55,7 @@ class Manners(Discreet, frozen=True):
         )
 
 
-class Surroundings(Struct, frozen=True):
+class ApiContext(Struct, frozen=True):
     """What a client of the API is given from outside."""
 
     clock: Clock

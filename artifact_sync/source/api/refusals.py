@@ -23,7 +23,7 @@ HOLD_ALL = frozenset({429, 503})
 _LONGEST_ID = 80
 
 
-class Refusal(Struct, frozen=True):
+class ApiRefusal(Struct, frozen=True):
     """A status of 400 and above, and what came with it."""
 
     status: int
@@ -31,7 +31,7 @@ class Refusal(Struct, frozen=True):
     retry_after: float | None = None
 
 
-def error_of(what: str, refusal: Refusal, token: str) -> ServiceError:
+def error_of(what: str, refusal: ApiRefusal, token: str) -> ServiceError:
     """The error for a refused request for ``what``. ``token``: ours, empty when there is none."""
     status = refusal.status
     said = _said(refusal, token)
@@ -70,7 +70,7 @@ def _credentials(status: int, token: str) -> str:
     )
 
 
-def _said(refusal: Refusal, token: str) -> str:
+def _said(refusal: ApiRefusal, token: str) -> str:
     """Status, error code and message, as far as there are any."""
     body = refusal.body
     words = (one_line(text, 200, token) for text in (body.code, body.message))

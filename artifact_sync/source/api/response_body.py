@@ -27,7 +27,7 @@ class Broken(Exception):
     """What came is not what its content coding promises."""
 
 
-class Body:
+class ResponseBody:
     """A body piece by piece. ``UnknownCoding`` when the headers tell of one that is not undone."""
 
     def __init__(self, headers: httpx.Headers, limit: int) -> None:

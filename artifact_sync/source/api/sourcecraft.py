@@ -16,17 +16,17 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import BadAnswer, ServiceError
 from artifact_sync.domain.events import Noticed
 from artifact_sync.domain.link_expiry import link_of
-from artifact_sync.source.api.client import Api
+from artifact_sync.source.api.client import ApiClient
 from artifact_sync.source.api.decode import (
+    AnswerPage,
     Item,
-    Page,
     cube_artifacts,
     repositories_page,
     run_of,
     runs_page,
 )
 from artifact_sync.source.api.probe import PAGE_SIZE
-from artifact_sync.source.api.question import Answer, Manners, Question, Surroundings
+from artifact_sync.source.api.question import Answer, ApiContext, ApiPolicy, Question
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class SourceCraft:
     """The ``Source`` over a client from ``transport.api_client``, which its owner closes."""
 
     def __init__(
-        self, client: httpx.AsyncClient, manners: Manners, surroundings: Surroundings
+        self, client: httpx.AsyncClient, manners: ApiPolicy, surroundings: ApiContext
     ) -> None:
-        self._api = Api(client, manners, surroundings)
+        self._api = ApiClient(client, manners, surroundings)
         self._manners = manners
         self._around = surroundings
 
@@ -156,7 +156,7 @@ class SourceCraft:
         return found
 
     async def _pages(
-        self, question: Question[Page[Item]], marked: Callable[[str], None] | None = None
+        self, question: Question[AnswerPage[Item]], marked: Callable[[str], None] | None = None
     ) -> AsyncGenerator[Sequence[Item]]:
         """Ends with a page that has no token or an empty one, be it empty itself or not."""
         token = ""
@@ -195,7 +195,7 @@ class _Progress:
         self._slugs: set[int] = set()
         self._vain = 0
 
-    def take(self, page: Page[Any]) -> None:
+    def take(self, page: AnswerPage[Any]) -> None:
         """Take a page into account. ``BadAnswer`` when the list will never end."""
         self.passed_over += page.passed_over
         if not page.token:

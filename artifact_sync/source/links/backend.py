@@ -1,6 +1,6 @@
-"""The seam between following a link and an HTTP library: ``Carrier``, one request and its answer.
+"""``HttpBackend``: one request and its answer by an HTTP library.
 
-``fetcher`` follows redirects over carriers; ``httpx_carrier`` and ``rust_carrier`` are the two.
+``fetcher`` follows redirects over it; ``httpx_backend`` and ``reqwest_backend`` are the two.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class NotCarried(Exception):
     """The answer is none that this carrier can hand over as it came: another one is to ask."""
 
 
-class Carrier(Protocol):
+class HttpBackend(Protocol):
     """Sends one GET, follows nothing, keeps no cookies, sends no credentials but the link."""
 
     def send(

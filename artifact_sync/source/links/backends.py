@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from artifact_sync.domain.events import Observer
-    from artifact_sync.source.links.backend import Carrier
+    from artifact_sync.source.links.backend import HttpBackend
     from artifact_sync.source.links.reqwest_backend import RustCarrier
     from artifact_sync.source.transport.clients import TransportSettings
     from artifact_sync.source.transport.tls import Trust
@@ -42,7 +42,7 @@ class Carriers:
         observer: Observer,
     ) -> None:
         """``client``: from ``transport.download_client`` with these settings."""
-        self._made: list[Carrier] = []
+        self._made: list[HttpBackend] = []
         self._httpx = HttpxCarrier(client)
         self._settings = settings
         self._trust = trust
@@ -50,7 +50,7 @@ class Carriers:
         self._fast: RustCarrier | None = None
         self._making = asyncio.Lock()
 
-    async def ready(self) -> Sequence[Carrier]:
+    async def ready(self) -> Sequence[HttpBackend]:
         """The carriers."""
         if not self._made:
             async with self._making:

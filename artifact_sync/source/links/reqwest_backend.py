@@ -29,7 +29,7 @@ from artifact_sync.domain.http_headers import content_length
 from artifact_sync.domain.ports import Opened
 from artifact_sync.source.links.backend import REDIRECTS, NotCarried, Redirected, framing
 from artifact_sync.source.links.reqwest_errors import before_headers, within_body
-from artifact_sync.source.links.timeouts import Waits
+from artifact_sync.source.links.timeouts import ReadTimeouts
 from artifact_sync.source.transport.errors import no_answer, no_byte
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class RustCarrier:
     def __init__(self, client: Client, patience: float, *, tls: bool) -> None:
         """``patience``: seconds without a byte. ``tls``: whether it may be trusted with https."""
         self._client = client
-        self._waits = Waits(patience)
+        self._waits = ReadTimeouts(patience)
         self._tls = tls
 
     @classmethod
@@ -115,7 +115,7 @@ class RustCarrier:
 class _Sent:
     """A request, and its answer while it is read."""
 
-    def __init__(self, request: StreamRequest, target: Target, waits: Waits) -> None:
+    def __init__(self, request: StreamRequest, target: Target, waits: ReadTimeouts) -> None:
         self._request = request
         self._target = target
         self._waits = waits
@@ -152,7 +152,7 @@ class _Chunks:
     """The body in the pieces in which it comes; what had come before a cut is not lost."""
 
     def __init__(
-        self, reader: ResponseBodyReader, target: Target, waits: Waits, length: int | None
+        self, reader: ResponseBodyReader, target: Target, waits: ReadTimeouts, length: int | None
     ) -> None:
         self._reader = reader
         self._target = target

@@ -1,4 +1,4 @@
-"""``Waits``: a limit to each wait, cheap enough to stand around every one of them.
+"""``ReadTimeouts``: a limit to each wait, cheap enough to stand around every one of them.
 
 ``asyncio.timeout`` makes a timer for each wait, which costs as much as the wait's own turn of the
 event loop. Here one timer looks at all waits of a loop, so that a limit is kept to an eighth of it.
@@ -31,7 +31,7 @@ class _Wait:
         self.late = False
 
 
-class Waits:
+class ReadTimeouts:
     """Waits no longer than so many seconds each, or an eighth more, for tasks of any event loop.
 
     Also mends what the Rust client does now and then: an await that is cancelled gives a result
