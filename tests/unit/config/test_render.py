@@ -16,7 +16,7 @@ from artifact_sync.config.render import as_toml
 from artifact_sync.domain.settings import Config, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
 
-EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+EXAMPLE = Path(__file__).parents[3] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=\w+ = |\[\[)", re.MULTILINE)
 COMMENTED_ALTERNATIVE = re.compile(r"^# # (?=\w+ = )", re.MULTILINE)
 INTERVAL_OF_A_REPO = re.compile(r"^# (?=interval = )", re.MULTILINE)
