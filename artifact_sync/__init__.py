@@ -9,7 +9,7 @@ example uses is meant to be used; the rest may change with any version::
 
     from artifact_sync.config.api_token import read_token
     from artifact_sync.domain.settings import Config, MirrorSettings, RepoSettings
-    from artifact_sync.sync.sync_pass import Wish
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.app.assemble_pass import opened
 
 
@@ -22,7 +22,7 @@ example uses is meant to be used; the rest may change with any version::
             mirror=MirrorSettings(root=Path("mirror")), repo=(RepoSettings(name="org/repo"),)
         )
         token = read_token(config.source, os.environ)
-        async with opened(config, Wish(config.repo), Silent(), token) as one_pass:
+        async with opened(config, PassRequest(config.repo), Silent(), token) as one_pass:
             return await one_pass.run()
 
 

@@ -16,7 +16,7 @@ from artifact_sync.runtime.threads import AbandonableThreads, Threads
 ENDING = """
 import asyncio, sys, time
 from artifact_sync.cli.commands.daemon import event_loop
-from artifact_sync.runtime.threads import Chores, Threads
+from artifact_sync.runtime.threads import AbandonableThreads, Threads
 
 async def main():
     loop = asyncio.get_running_loop()
@@ -24,7 +24,7 @@ async def main():
         loop.run_in_executor(None, time.sleep, 60)
     with Threads(2, "disk", patience=0.2) as disk:
         loop.run_in_executor(disk, time.sleep, 60)
-        chore = asyncio.create_task(Chores(disk)(time.sleep, 60))
+        chore = asyncio.create_task(AbandonableThreads(disk)(time.sleep, 60))
         await asyncio.sleep(0.1)
         chore.cancel()
 
