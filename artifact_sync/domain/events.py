@@ -1,6 +1,7 @@
-"""What happened, as frozen values. The bar, the log and the counters are observers of them.
+"""What happened in a pass, as frozen values for observers.
 
-Observers are called on the event loop and must not block.
+Each value has a tag, so that the daemon can send it to a client as it is. Observers are called on
+the event loop and must not block.
 """
 
 from __future__ import annotations
@@ -16,19 +17,28 @@ from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, Plan, Rep
 from artifact_sync.domain.report import Report
 
 
-class RepoBegan(Struct, frozen=True):
+def _tag(name: str) -> str:
+    """The tag of a class: ``RepoBegan`` is ``repo_began``."""
+    return "".join(f"_{it.lower()}" if it.isupper() else it for it in name).lstrip("_")
+
+
+class _Event(Struct, frozen=True, tag_field="is", tag=_tag):
+    """The base of all events."""
+
+
+class RepoBegan(_Event, frozen=True):
     """A pass looks at a repository."""
 
     repo: RepoName
 
 
-class RepoListed(Struct, frozen=True):
+class RepoListed(_Event, frozen=True):
     """A repository's list of runs was read, as far as is needed."""
 
     repo: RepoName
 
 
-class RepoEnded(Struct, frozen=True):
+class RepoEnded(_Event, frozen=True):
     """The pass has done with a repository."""
 
     repo: RepoName
@@ -36,20 +46,20 @@ class RepoEnded(Struct, frozen=True):
     """The repository's own counts and failures; not to be changed."""
 
 
-class RunPlanned(Struct, frozen=True):
+class RunPlanned(_Event, frozen=True):
     """What a run needs is known; downloads follow (none in a dry run)."""
 
     plan: Plan
 
 
-class FetchBegan(Struct, frozen=True):
+class FetchBegan(_Event, frozen=True):
     """So many artifacts of a run are about to be fetched."""
 
     run: RunKey
     files: int
 
 
-class DownloadBegan(Struct, frozen=True):
+class DownloadBegan(_Event, frozen=True):
     """Bytes of an artifact begin to arrive."""
 
     key: ArtifactKey
@@ -58,14 +68,14 @@ class DownloadBegan(Struct, frozen=True):
     """The bytes already staged by an earlier try, which are not fetched again."""
 
 
-class BytesArrived(Struct, frozen=True):
+class BytesArrived(_Event, frozen=True):
     """More bytes of an artifact were received."""
 
     key: ArtifactKey
     count: int
 
 
-class Retrying(Struct, frozen=True):
+class Retrying(_Event, frozen=True):
     """A try failed and another one follows after a delay in seconds."""
 
     what: str
@@ -74,14 +84,14 @@ class Retrying(Struct, frozen=True):
     key: ArtifactKey | None = None
 
 
-class LinkRenewed(Struct, frozen=True):
+class LinkRenewed(_Event, frozen=True):
     """A run was got again for fresh links."""
 
     run: RunKey
     links: int
 
 
-class Downloaded(Struct, frozen=True):
+class Downloaded(_Event, frozen=True):
     """An artifact is in the mirror and in the ledger."""
 
     mirrored: Mirrored
@@ -89,14 +99,14 @@ class Downloaded(Struct, frozen=True):
     """Where a file that was in the way has been moved, below the root."""
 
 
-class Failed(Struct, frozen=True):
+class Failed(_Event, frozen=True):
     """Something selected is not in the mirror."""
 
     failure: Failure
     key: ArtifactKey | None = None
 
 
-class RunCompleted(Struct, frozen=True):
+class RunCompleted(_Event, frozen=True):
     """Everything selected of a run is present; its manifest is written."""
 
     run: RunKey
@@ -105,7 +115,7 @@ class RunCompleted(Struct, frozen=True):
     """When the run ended upstream, where this is the first time that its mirror is complete."""
 
 
-class Noticed(Struct, frozen=True):
+class Noticed(_Event, frozen=True):
     """Something worth a line in the log that is no failure, such as an unknown status."""
 
     message: str

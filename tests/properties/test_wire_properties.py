@@ -109,7 +109,7 @@ def test_every_wish_arrives_as_it_was_and_on_one_line(wish: PassRequest, url: st
 @given(st.builds(Report, *[counts] * 8, st.lists(failures, max_size=5)))
 def test_every_report_arrives_as_it_was(report: Report) -> None:
     *before, last = map(read_answer, result_lines(report))
-    told = [failure for some in before if isinstance(some, Failures) for failure in some.values]
+    told = [failure for some in before if isinstance(some, Failures) for failure in some.failures]
     assert isinstance(last, Result)
     assert last.report(told) == report
 

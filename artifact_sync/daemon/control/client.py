@@ -125,7 +125,7 @@ async def asked(
                 case Begun(pid):
                     errand.begun(pid)
                 case Failures():
-                    failures.extend(said.values)
+                    failures.extend(said.failures)
                 case Result():
                     return said.report(failures)
                 case Error(reason, message):

@@ -11,24 +11,28 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from artifact_sync.daemon.control.event_codec import (
-    Failure,
-    Told,
-    event_of,
-    fields,
-    told,
-    told_failure,
-)
 from artifact_sync.domain.errors import ArtifactSyncError, Reason, UsageError
-from artifact_sync.domain.events import Event
+from artifact_sync.domain.events import (
+    BytesArrived,
+    DownloadBegan,
+    Downloaded,
+    Failed,
+    FetchBegan,
+    LinkRenewed,
+    Noticed,
+    RepoBegan,
+    Retrying,
+    RunCompleted,
+)
+from artifact_sync.domain.model import Failure  # noqa: TC001 - msgspec reads the annotations
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassOptions, PassRequest
-from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - msgspec reads the annotations
+from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from artifact_sync.domain import model
+    from artifact_sync.domain.events import Event
 
 VERSION: Literal[1] = 1
 """Of all this. ``v``, ``is``, ``error``, ``reason`` and ``message`` mean the same in every one."""
@@ -101,11 +105,6 @@ class Failures(msgspec.Struct, frozen=True, tag_field="is", tag="failures"):
 
     failures: tuple[Failure, ...]
 
-    @property
-    def values(self) -> Iterator[model.Failure]:
-        """The failures themselves."""
-        return (failure.value for failure in self.failures)
-
 
 class Result(msgspec.Struct, frozen=True, tag_field="is", tag="result"):
     """How the pass went: the report but for its failures, which came before."""
@@ -119,7 +118,7 @@ class Result(msgspec.Struct, frozen=True, tag_field="is", tag="result"):
     pending: int
     lost: int
 
-    def report(self, failures: Iterable[model.Failure]) -> Report:
+    def report(self, failures: Iterable[Failure]) -> Report:
         """The whole report."""
         return Report(**msgspec.structs.asdict(self), failures=list(failures))
 
@@ -137,11 +136,23 @@ class Error(msgspec.Struct, frozen=True, tag_field="is", tag="error"):
     message: str
 
 
-_Own = Begun | Alive | Failures | Result | Status | Error
-_Line = _Own | Told
-Answer = Event | _Own
+SentEvent = (
+    RepoBegan
+    | FetchBegan
+    | DownloadBegan
+    | BytesArrived
+    | Retrying
+    | LinkRenewed
+    | Downloaded
+    | Failed
+    | RunCompleted
+    | Noticed
+)
+"""The events that a client gets. A plan is never sent: it holds links."""
 
-_HEAD, _REQUEST, _LINE = map(msgspec.json.Decoder, (_Head, Request, _Line))
+Answer = Begun | Alive | Failures | Result | Status | Error | SentEvent
+
+_HEAD, _REQUEST, _ANSWER = map(msgspec.json.Decoder, (_Head, Request, Answer))
 
 
 def sync_request(wish: PassRequest, base_url: str) -> bytes:
@@ -179,19 +190,19 @@ def read_request(line: bytes) -> Request:
 
 
 def event_line(event: Event) -> bytes | None:
-    """The line of an event; None: it is not told (a plan, which holds links)."""
-    line = told(event)
-    return line_of(line) if line is not None else None
+    """The line of an event; None: it is not for clients."""
+    return line_of(event) if isinstance(event, SentEvent) else None
 
 
 def result_lines(report: Report) -> Iterator[bytes]:
     """The lines of a result, however many failures it has."""
     for batch in _batches(report.failures):
-        yield line_of(Failures(tuple(told_failure(it) for it in batch)))
-    yield line_of(Result(**fields(report, Result)))
+        yield line_of(Failures(tuple(batch)))
+    counts = {name: getattr(report, name) for name in Result.__struct_fields__}
+    yield line_of(Result(**counts))
 
 
-def line_of(answer: _Line) -> bytes:
+def line_of(answer: Answer) -> bytes:
     """A line of an answer. What in it is no text becomes question marks."""
     try:
         return msgspec.json.encode(answer) + b"\n"
@@ -202,8 +213,8 @@ def line_of(answer: _Line) -> bytes:
 
 def read_answer(line: bytes) -> Answer:
     """What a line of an answer says. ``Garbled``."""
-    said: _Line = _decoded(line, _LINE)
-    return said if isinstance(said, _Own) else event_of(said)
+    answer: Answer = _decoded(line, _ANSWER)
+    return answer
 
 
 def _decoded(line: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
@@ -213,8 +224,8 @@ def _decoded(line: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
         raise Garbled(f"that is no line of artifact-sync's: {error}") from None
 
 
-def _batches(failures: Iterable[model.Failure]) -> Iterator[list[model.Failure]]:
-    batch: list[model.Failure] = []
+def _batches(failures: Iterable[Failure]) -> Iterator[list[Failure]]:
+    batch: list[Failure] = []
     size = 0
     for failure in failures:
         batch.append(failure)

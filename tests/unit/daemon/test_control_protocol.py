@@ -161,7 +161,7 @@ def test_a_result_comes_after_its_failures_however_many() -> None:
     assert max(map(len, lines)) < LONGEST_ANSWER / 16
     *before, last = map(read_answer, lines)
     assert isinstance(last, Result)
-    told = [failure for some in before for failure in some.values]
+    told = [failure for some in before for failure in some.failures]
     report = last.report(told)
     assert (report.runs, report.found, report.downloaded) == (2, 5001, 1)
     assert report.failures == failures
