@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,20 +43,46 @@ async def main():
         sizes = await asyncio.gather(*(fetch(fetcher, server.origin) for _ in range(40)))
         await carriers.aclose()
         return sum(sizes)
-
-print(asyncio.run(main()))
 """
+ONCE = "print(asyncio.run(main()))"
+SEVERAL_TIMES = "print(*[asyncio.run(main()) for _ in range(4)])"
+IN_THREADS = """
+from concurrent.futures import ThreadPoolExecutor
+
+def in_a_thread():
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, main()).result()
+
+print(*[in_a_thread() for _ in range(4)])
+"""
+BYTES = str(40 * 65536)
+
+
+def ended(then: str) -> str:
+    """What a process prints that ends in order."""
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD + then, here], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 @pytest.mark.slow
 def test_a_process_that_has_downloaded_ends_in_order() -> None:
     """Without the round trip at the end, one in three of these is aborted."""
-    here = str(Path(__file__).parent)
     for _ in range(8):
-        done = subprocess.run(
-            [sys.executable, "-c", CHILD, here], capture_output=True, check=False, env=os.environ
-        )
-        assert (done.returncode, done.stdout.strip()) == (0, str(40 * 65536).encode()), done.stderr
+        assert ended(ONCE) == BYTES
+
+
+@pytest.mark.parametrize(
+    "then",
+    [SEVERAL_TIMES, IN_THREADS, ONCE + IN_THREADS, "import pyreqwest" + IN_THREADS],
+    ids=["one_after_the_other", "in_threads", "in_threads_later", "in_threads_loaded_before"],
+)
+def test_event_loops_follow_each_other_in_one_process(then: str) -> None:
+    """Loaded in a thread that ends, its allocator lets the third event loop crash."""
+    assert set(ended(then).split()) == {BYTES}
 
 
 async def endlessly(fetcher: HttpFetcher, url: str) -> None:

@@ -6,6 +6,8 @@ Made when the first link is opened: a pass with nothing new needs neither.
 from __future__ import annotations
 
 import asyncio
+import sys
+import threading
 from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 _SLOWER = (
     "downloads go by httpx, which is slower: the client in Rust is not there, which"
     " pip install 'artifact-sync[fast]' brings where it has a wheel"
+)
+_OTHER_THREAD = (
+    "downloads go by httpx, which is slower: the client in Rust can only be loaded in the main"
+    " thread, which import pyreqwest does there"
 )
 
 
@@ -66,20 +72,31 @@ class Carriers:
         if self._made:
             return
         if self._settings.proxy is None and not _environments_proxy():
-            self._fast = await asyncio.to_thread(self._made_fast)
-            if self._fast is None:
-                self._observer.notify(Noticed(_SLOWER))
+            await self._make_fast()
         self._made = [self._httpx] if self._fast is None else [self._fast, self._httpx]
 
-    def _made_fast(self) -> RustCarrier | None:
+    async def _make_fast(self) -> None:
+        """Make the Rust client, or say why not."""
+        if not _may_import():
+            self._observer.notify(Noticed(_OTHER_THREAD))
+            return
         try:
             from artifact_sync.source.links.reqwest_backend import RustCarrier  # noqa: PLC0415 - no wheel
-        except ImportError:
-            return None
-        try:
-            return RustCarrier.made(self._settings, self._trust, USER_AGENT)
-        except OSError:
-            return None
+
+            making = asyncio.to_thread(RustCarrier.made, self._settings, self._trust, USER_AGENT)
+            self._fast = await making
+        except (ImportError, OSError):
+            self._observer.notify(Noticed(_SLOWER))
+
+
+def _may_import() -> bool:
+    """Whether the Rust client can be imported here, or was imported before.
+
+    Its allocator belongs to the thread that loads it. Once that thread has ended, a later one
+    crashes (decision 0015).
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return in_main_thread or "pyreqwest" in sys.modules
 
 
 def _environments_proxy() -> bool:
