@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
+
+from artifact_sync.domain.model import StagedContent
 
 if TYPE_CHECKING:
     from artifact_sync.domain.model import MirrorPath
@@ -11,7 +14,13 @@ if TYPE_CHECKING:
 
 def publish_bytes(mirror: Mirror, content: Chunk, path: MirrorPath) -> str | None:
     """Where what was in the way has moved. Raises what kept the file from its place."""
-    (outcome,) = mirror.publish_all([(content, path)])
+    staged = StagedContent(len(content), hashlib.sha256(content).hexdigest(), content)
+    return publish_content(mirror, staged, path)
+
+
+def publish_content(mirror: Mirror, content: StagedContent, path: MirrorPath) -> str | None:
+    """As ``publish_bytes``."""
+    (outcome,) = mirror.publish([(content, path)])
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, NewType
+from typing import TYPE_CHECKING, Literal, NamedTuple, NewType
 
 import msgspec
 from msgspec import Struct
@@ -23,6 +23,7 @@ from artifact_sync.domain.errors import Reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MirrorPath = NewType("MirrorPath", str)
 """A path below the mirror's root, ``/`` between components, checked by ``mirror.layout``.
@@ -390,3 +391,23 @@ class Totals(Struct, frozen=True):
     last_complete: datetime | None = None
     """When a pass over the repository last ended complete."""
     last_error: str = ""
+
+
+class StagedContent(Struct, frozen=True):
+    """A complete, checked file that is ready to be published."""
+
+    size: int
+    sha256: str
+    """Lower-case hex."""
+    data: Path | bytes | memoryview
+    """A file of this machine, or the bytes themselves. Only small ones are held in memory."""
+
+
+class Found(Struct, frozen=True):
+    """What stands at a place of the mirror."""
+
+    kind: Literal["file", "folder", "other"]
+    """``other``: a symbolic link, a device, a socket."""
+    size: int = 0
+    changed: float = 0.0
+    """When the file or its attributes were last changed: seconds, as ``datetime.timestamp``."""

@@ -6,7 +6,6 @@ is from ``artifact_sync.domain.errors``; a library's own exceptions never pass a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from msgspec import Struct
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     )
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
-    from pathlib import Path
 
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.model import (
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
         ArtifactRow,
         ExpectedFile,
         Failure,
+        Found,
         Horizon,
         Link,
         Mirrored,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
+        StagedContent,
         State,
         Totals,
         Validator,
@@ -145,17 +145,6 @@ class Fetcher(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What stands at a place of the mirror."""
-
-    kind: Literal["file", "folder", "other"]
-    """``other``: a symbolic link, a device, a socket."""
-    size: int = 0
-    changed: float = field(default=0.0, compare=False)
-    """When the file or its attributes were last changed: seconds, as ``datetime.timestamp``."""
-
-
 class Mirror(Protocol):
     """The mirror's tree. Blocking calls, to be made off the event loop; safe from many threads.
 
@@ -182,22 +171,17 @@ class Mirror(Protocol):
         As ``find`` for each of them tells, but a folder with many of them is opened once.
         """
 
-    def publish(self, staged: Path, path: MirrorPath, sha256: str) -> str | None:
-        """Put a complete staged file into its place, durable and atomic: all of it or nothing.
-
-        Makes folders as needed. A stranger in the way (of the file, or of one of its folders) is
-        displaced, and its new place is returned. A file of the same content already there is no
-        stranger. With ``durability = "full"`` the file and its name survive a power cut when this
-        returns. Afterwards ``staged`` is gone. May be called again after a crash.
-        """
-
-    def publish_all(
-        self, files: Sequence[tuple[Chunk, MirrorPath]]
+    def publish(
+        self, files: Sequence[tuple[StagedContent, MirrorPath]]
     ) -> Sequence[str | ArtifactSyncError | None]:
-        """``publish`` for small files held in memory, several in one go: stage, sync, rename.
+        """Put complete files into their places, each durable and atomic: all of it or nothing.
 
-        Their outcomes in their order: what ``publish`` would return, or the error that it would
-        raise. Files of one folder are cheapest beside each other. One's error is no other's.
+        The outcomes in order: None, the new place of a stranger that was in the way (of the file,
+        or of one of its folders) and has been displaced, or the error. One file's error is no
+        other's. A file of the same content already there is no stranger. Makes folders as needed.
+        With ``durability = "full"`` file and name survive a power cut when this returns. A staged
+        file is gone afterwards, and stays after an error. May be called again after a crash, also
+        for a staged file that is gone. Files of one folder are cheapest beside each other.
         """
 
     def write_own(self, content: bytes, path: MirrorPath) -> None:

@@ -22,6 +22,7 @@ from artifact_sync.transfer.receive import (
     BodyReceiver,
     TransferContext,
     WantedArtifact,
+    publish,
     publish_staged,
 )
 from artifact_sync.transfer.refusal import refusal
@@ -122,7 +123,7 @@ class _Transfer:
             return self._judge_recovered()
         if self.staged.open:
             self.staged.shelve()
-            mirror.publish(self.staged.path, self._wanted.path, vouched.sha256)
+            publish(mirror, vouched.content(self.staged.path), self._wanted.path)
             return vouched
         if mirror.digest(self._wanted.path) == (vouched.size, vouched.sha256):
             return vouched

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.model import Artifact, MirrorPath
+    from artifact_sync.domain.model import Artifact, MirrorPath, StagedContent
     from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Mirror
     from artifact_sync.runtime.batching import Batches
     from artifact_sync.runtime.threads import Offload
@@ -280,6 +280,12 @@ def publish_staged(tools: TransferContext, wanted: WantedArtifact, staged: Stage
     with disk_errors("staging"):
         vouched = staged.vouch(strength, evidence)
         staged.shelve()
-        if staged.path.stat().st_size != vouched.size:
-            raise DiskError("a staged file was changed by somebody else while it was written")
-    return vouched, tools.mirror.publish(staged.path, wanted.path, vouched.sha256)
+    return vouched, publish(tools.mirror, vouched.content(staged.path), wanted.path)
+
+
+def publish(mirror: Mirror, content: StagedContent, path: MirrorPath) -> str | None:
+    """Publish one file; where a stranger in its place has moved. Blocking."""
+    (outcome,) = mirror.publish([(content, path)])
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome

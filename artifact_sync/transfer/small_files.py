@@ -15,7 +15,7 @@ from artifact_sync.transfer.staging import Vouched
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from artifact_sync.domain.model import MirrorPath, Strength
+    from artifact_sync.domain.model import MirrorPath, StagedContent, Strength
     from artifact_sync.domain.ports import Chunk, Mirror
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Claim
@@ -46,18 +46,19 @@ class SmallFiles(Struct, frozen=True):
     def __call__(self, files: Sequence[Small]) -> Sequence[Published | Exception]:
         """An outcome a file: ``IntegrityFailure`` and ``DiskError`` are its own alone."""
         outcomes: list[Published | Exception] = []
-        sound: list[tuple[Chunk, MirrorPath]] = []
+        sound: list[tuple[StagedContent, MirrorPath]] = []
         with ExitStack() as room:
             for file in files:
                 content = file.chunks[0] if len(file.chunks) == 1 else b"".join(file.chunks)
                 try:
                     room.enter_context(self.space.taken(len(content)))
-                    outcomes.append((_judged(content, file), None))
+                    vouched = _judged(content, file)
                 except ArtifactSyncError as error:
                     outcomes.append(error)
                 else:
-                    sound.append((content, file.path))
-            return _merged(outcomes, self.mirror.publish_all(sound) if sound else ())
+                    outcomes.append((vouched, None))
+                    sound.append((vouched.content(content), file.path))
+            return _merged(outcomes, self.mirror.publish(sound) if sound else ())
 
 
 def _judged(content: Chunk, file: Small) -> Vouched:

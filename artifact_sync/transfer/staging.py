@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct, field
 
-from artifact_sync.domain.model import Strength, Validator
+from artifact_sync.domain.model import StagedContent, Strength, Validator
 from artifact_sync.transfer.evidence import Claim, Hashes, claims_from_json, claims_to_json
 
 if TYPE_CHECKING:
@@ -66,6 +66,10 @@ class Vouched(Struct, frozen=True):
     sha256: str
     strength: Strength
     evidence: tuple[str, ...]
+
+    def content(self, data: Path | Chunk) -> StagedContent:
+        """The bytes that were judged, to be published."""
+        return StagedContent(self.size, self.sha256, data)
 
 
 class Staged:

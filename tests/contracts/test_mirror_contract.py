@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from publishing import publish_bytes
+from publishing import publish_bytes, publish_content
 
-from artifact_sync.domain.errors import MirrorGone, UnsafePath
-from artifact_sync.domain.model import MirrorPath
-from artifact_sync.domain.ports import Found
+from artifact_sync.domain.errors import DiskError, MirrorGone, UnsafePath
+from artifact_sync.domain.model import MirrorPath, StagedContent
 from artifact_sync.mirror.local.folder import DescriptorFolder, PathFolder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 
@@ -35,7 +34,7 @@ class Bench:
 
     def publish(self, content: bytes, path: str = PATH) -> str | None:
         staged = self.stage(content)
-        moved = self.mirror.publish(staged, MirrorPath(path), sha256(content))
+        moved = publish_content(self.mirror, of_file(staged, content), MirrorPath(path))
         assert not staged.exists()
         return moved
 
@@ -67,6 +66,10 @@ def bench(request, tmp_path):
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def of_file(path: Path, content: bytes) -> StagedContent:
+    return StagedContent(len(content), sha256(content), path)
 
 
 def test_a_published_file_is_found_with_its_bytes(bench):
@@ -204,7 +207,7 @@ def test_displacing_moves_away_and_never_over_another(bench):
 def test_publishing_again_after_a_crash_that_came_after_it_is_fine(bench):
     bench.publish(b"hello")
     gone = bench.staging / "gone.part"
-    assert bench.mirror.publish(gone, PATH, sha256(b"hello")) is None
+    assert publish_content(bench.mirror, of_file(gone, b"hello"), PATH) is None
 
 
 def test_a_manifest_is_replaced_and_nothing_displaced(bench):
@@ -288,7 +291,7 @@ def test_found_says_when_it_changed(bench):
     before = time.time()
     bench.publish(b"hello")
     found = bench.mirror.find(PATH)
-    assert found == Found("file", 5)
+    assert (found.kind, found.size) == ("file", 5)
     assert before - 2 <= found.changed <= time.time() + 2
 
 
@@ -296,8 +299,10 @@ EVERY_VERB = {
     "check": lambda bench: bench.mirror.check(),
     "find": lambda bench: bench.mirror.find(PATH),
     "sizes": lambda bench: bench.mirror.sizes([PATH]),
-    "publish": lambda bench: bench.mirror.publish(bench.staging / "x.part", PATH, "ab" * 32),
-    "publish_all": lambda bench: publish_bytes(bench.mirror, b"x", PATH),
+    "publish": lambda bench: publish_bytes(bench.mirror, b"x", PATH),
+    "publish_file": lambda bench: publish_content(
+        bench.mirror, of_file(bench.staging / "x.part", b"x"), PATH
+    ),
     "write_own": lambda bench: bench.mirror.write_own(b"x", PATH),
     "read_own": lambda bench: bench.mirror.read_own(PATH),
     "remove_own": lambda bench: bench.mirror.remove_own(PATH),
@@ -385,3 +390,28 @@ def test_what_somebody_has_had_in_hand_since_is_not_its_own_work(bench, harm):
     time.sleep(0.02)  # a file system's clock ticks every few milliseconds
     harm(bench.staging.parent.parent / PATH)
     assert not bench.mirror.wrote(PATH)
+
+
+def test_a_staged_file_that_somebody_has_changed_is_not_published(bench):
+    staged = bench.stage(b"hello")
+    content = of_file(staged, b"hello")
+    staged.write_bytes(b"hello!")
+    with pytest.raises(DiskError, match="changed by somebody else"):
+        publish_content(bench.mirror, content, PATH)
+    assert bench.mirror.find(PATH) is None
+    assert staged.read_bytes() == b"hello!"
+
+
+def test_files_and_bytes_are_published_together_each_with_its_own_outcome(bench):
+    files = [
+        (of_file(bench.stage(b"one"), b"one"), MirrorPath("a/1")),
+        (StagedContent(3, sha256(b"two"), b"two"), MirrorPath("../2")),
+        (of_file(bench.staging / "absent", b"3"), MirrorPath("a/3")),
+        (StagedContent(4, sha256(b"four"), b"four"), MirrorPath("a/4")),
+    ]
+    one, two, three, four = bench.mirror.publish(files)
+    assert (one, four) == (None, None)
+    assert isinstance(two, UnsafePath)
+    assert isinstance(three, DiskError)
+    assert list(bench.mirror.files(MirrorPath(""))) == ["a/1", "a/4"]
+    assert list(bench.staging.iterdir()) == []

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from publishing import publish_bytes
+from publishing import publish_bytes, publish_content
 
 from artifact_sync.domain.errors import DiskError, ExitCode, NoSpace
-from artifact_sync.domain.model import MirrorPath
+from artifact_sync.domain.model import MirrorPath, StagedContent
 from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, DescriptorFolder, PathFolder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import MirrorLock
@@ -43,6 +43,10 @@ def outside(tmp_path):
 @pytest.fixture(params=[DescriptorFolder.at, PathFolder], ids=["descriptor", "path"])
 def mirror(request, root):
     return LocalMirror(root, opener=request.param, now=lambda: NOON)
+
+
+def of_x(staged):
+    return StagedContent(1, hashlib.sha256(b"x").hexdigest(), staged)
 
 
 def test_this_system_is_walked_by_descriptors():
@@ -125,7 +129,7 @@ def test_a_staged_file_that_is_a_link_is_not_published(mirror, outside):
     staged = mirror.staging / "x.part"
     staged.symlink_to(outside / "app.tar")
     with pytest.raises(DiskError):
-        mirror.publish(staged, PATH, "00")
+        publish_content(mirror, StagedContent(8, "00", staged), PATH)
     assert mirror.find(PATH) is None
 
 
@@ -217,7 +221,7 @@ def test_files_and_folders_get_the_modes_of_the_umask(root, umask, file, folder)
         staged = mirror.staging / "x.part"
         staged.write_bytes(b"x")
         staged.chmod(0o600)
-        mirror.publish(staged, PATH, hashlib.sha256(b"x").hexdigest())
+        publish_content(mirror, of_x(staged), PATH)
         publish_bytes(mirror, b"y", MirrorPath("acme/y"))
     finally:
         os.umask(before)
@@ -296,7 +300,7 @@ def test_a_disk_without_inodes_keeps_the_staged_file(tmp_path):
         staged = mirror.staging / "x.part"
         staged.write_bytes(b"x")
         with pytest.raises(NoSpace):
-            mirror.publish(staged, MirrorPath("a/b/c/d/e/f/g/h"), hashlib.sha256(b"x").hexdigest())
+            publish_content(mirror, of_x(staged), MirrorPath("a/b/c/d/e/f/g/h"))
         assert staged.read_bytes() == b"x"
 
 
@@ -312,3 +316,20 @@ def test_a_read_only_mirror_can_be_read_and_says_why_it_cannot_be_written(tmp_pa
         assert caught.value.exit_code is ExitCode.NO_SPACE
         with pytest.raises(DiskError, match="Read-only file system"), MirrorLock(root):
             pass
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("old", [b"", b"old"], ids=["free", "taken"])
+def test_a_staged_file_of_another_file_system_is_copied_and_gone_afterwards(mirror, tmp_path, old):
+    if old:
+        publish_bytes(mirror, old, PATH)
+    with tmpfs(tmp_path / "small", "size=8m") as elsewhere:
+        staged = elsewhere / "x.part"
+        content = bytes(range(256)) * 9000
+        staged.write_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        moved = publish_content(mirror, StagedContent(len(content), sha256, staged), PATH)
+        assert mirror.digest(PATH) == (len(content), sha256)
+        assert bool(moved) is bool(old)
+        assert list(elsewhere.iterdir()) == []
+    assert list(mirror.staging.iterdir()) == []

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from artifact_sync.domain.model import ArtifactRow, MirrorPath, RunKey
-    from artifact_sync.domain.ports import Clock, Found
+    from artifact_sync.domain.model import ArtifactRow, Found, MirrorPath, RunKey
+    from artifact_sync.domain.ports import Clock
     from artifact_sync.sync.verify import Auditor
 
 _log = get_logger(__name__)

@@ -15,8 +15,7 @@ from artifact_sync.sync.verify import Condition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.domain.model import ArtifactRow
-    from artifact_sync.domain.ports import Found
+    from artifact_sync.domain.model import ArtifactRow, Found
 
 _SLACK = 60.0
 """Seconds by which a file may be younger than the moment at which it is said to have come."""

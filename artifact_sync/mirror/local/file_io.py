@@ -1,21 +1,21 @@
-"""Bytes of files in open folders: reading, hashing, writing, making durable. Blocking."""
+"""Files in open folders: reading, hashing, writing, judging what is there. Blocking."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.disk_errors import in_the_way
-from artifact_sync.mirror.local.folder import sync_file
+from artifact_sync.mirror.local.folder import Folder, sync_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from artifact_sync.domain.ports import Chunk
-    from artifact_sync.mirror.local.folder import Folder
 
 _BLOCK = 1 << 20
 
@@ -72,36 +72,29 @@ def digest(
         return size, sha256.hexdigest()
 
 
-def create(folder: Folder, name: str, content: Chunk, mode: int) -> int:
+def create(folder: Folder, name: str, content: Iterable[Chunk], mode: int) -> int:
     """Write a new file of this mode, less the umask; its descriptor."""
     fd = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(fd, view) :]
+        for chunk in content:
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(fd, view) :]
     except BaseException:
         os.close(fd)
         raise
     return fd
 
 
-def finish(fd: int, mode: int, *, durable: bool) -> int:
-    """Give a complete file its mode, make it durable if that is wanted, close it; its size."""
+def finish(fd: int, *, durable: bool, mode: int | None = None) -> int:
+    """Close a complete file, with this mode, and durable if that is wanted; its size."""
     try:
-        with suppress(OSError):  # file systems without modes are fine
-            _set_mode(fd, mode)
+        if mode is not None:
+            with suppress(OSError):  # file systems without modes are fine
+                _set_mode(fd, mode)
         if durable:
             sync_file(fd)
         return os.fstat(fd).st_size
-    finally:
-        os.close(fd)
-
-
-def sync_and_close(fd: int, *, durable: bool) -> None:
-    """Close a complete file that has its mode, durable if that is wanted."""
-    try:
-        if durable:
-            sync_file(fd)
     finally:
         os.close(fd)
 
@@ -116,3 +109,26 @@ def umask() -> int:
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
+
+
+Replaceable = Callable[[Folder, os.stat_result], bool]
+"""Whether what was found under a name in a folder may be replaced; else it is displaced."""
+
+
+def same(name: str, size: int, sha256: str) -> Replaceable:
+    """Whether a file in the way has the very content that is to be published."""
+
+    def is_same(folder: Folder, found: os.stat_result) -> bool:
+        return found.st_size == size and digest(folder, name) == (size, sha256)
+
+    return is_same
+
+
+def is_file(_: Folder, found: os.stat_result) -> bool:
+    """Whether it is a regular file, as every manifest of ours is."""
+    return stat.S_ISREG(found.st_mode)
+
+
+def is_link(_: Folder, found: os.stat_result) -> bool:
+    """Whether it is a symbolic link, as ``latest`` is."""
+    return stat.S_ISLNK(found.st_mode)

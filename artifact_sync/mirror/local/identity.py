@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.disk_errors import disk_errors, in_the_way
 from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.local.file_io import create, reading, sync_and_close
+from artifact_sync.mirror.local.file_io import create, finish, reading
 from artifact_sync.mirror.local.folder import open_folder
 
 if TYPE_CHECKING:
@@ -70,6 +70,6 @@ def write_id(root: Path, mirror: str) -> None:
     with disk_errors(str(root / OWN_FOLDER / ID), root), open_folder(root / OWN_FOLDER) as folder:
         with suppress(FileNotFoundError):
             folder.remove(_NEW)  # what a crash left
-        sync_and_close(create(folder, _NEW, f"{mirror}\n".encode(), 0o600), durable=True)
+        finish(create(folder, _NEW, [f"{mirror}\n".encode()], 0o600), durable=True)
         folder.take(ID, folder, _NEW, fresh=False)
         folder.sync()

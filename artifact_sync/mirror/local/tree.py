@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeVar
 from artifact_sync.domain.disk_errors import in_the_way
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.local.way import FolderCursor
 from artifact_sync.mirror.names import fold, shown
 
 if TYPE_CHECKING:
@@ -76,6 +75,43 @@ def _checked(names: list[tuple[str, _Path]]) -> tuple[Parts, list[tuple[str, _Pa
     return tuple(above), names
 
 
+class FolderCursor:
+    """Open folders from the root downwards, for paths that come in their order."""
+
+    def __init__(self, top: Folder) -> None:
+        self._names: list[str] = []
+        self._folders = [top]
+        self._missing: Parts | None = None
+
+    def to(self, parts: Parts) -> Folder | None:
+        """The folder, open; None when it, or one above it, is not there or no folder."""
+        if self._missing is not None and parts[: len(self._missing)] == self._missing:
+            return None
+        shared = 0
+        for one, other in zip(self._names, parts, strict=False):
+            if one != other:
+                break
+            shared += 1
+        self.leave(shared + 1)
+        for name in parts[shared:]:
+            try:
+                below = self._folders[-1].enter(name)
+            except OSError as error:
+                if not isinstance(error, FileNotFoundError) and not in_the_way(error):
+                    raise
+                self._missing = (*self._names, name)
+                return None
+            self._names.append(name)
+            self._folders.append(below)
+        return self._folders[-1]
+
+    def leave(self, depth: int) -> None:
+        """Close the folders but the first ones."""
+        while len(self._folders) > depth:
+            self._folders.pop().__exit__()
+        del self._names[max(depth - 1, 0) :]
+
+
 class Tree:
     """The folders below a root. ``durable``: what is made outlives a power cut.
 
@@ -86,7 +122,8 @@ class Tree:
     def __init__(self, root: Path, opener: Callable[[Path], Folder], *, durable: bool) -> None:
         self.root = root
         self.durable = durable
-        self._opener = opener
+        self.opener = opener
+        """Opens a folder by its path."""
         with opener(root) as folder:
             self._root, self._own = _mark(folder.itself()), _mark(folder.look(OWN_FOLDER))
         self._known: set[Parts] = set()
@@ -102,7 +139,7 @@ class Tree:
     def _top(self) -> Folder:
         """Open the root."""
         try:
-            folder = self._opener(self.root)
+            folder = self.opener(self.root)
             with _closed_on_error(folder):
                 if _mark(folder.itself()) != self._root:
                     raise MirrorGone(self.root)

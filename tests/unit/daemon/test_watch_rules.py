@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from artifact_sync.daemon.watch.rules import Touched, glance, relative, respelled
-from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, State
-from artifact_sync.domain.ports import Found
+from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Found, MirrorPath, State
 from artifact_sync.sync.verify import Condition
 
 CAME = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -1,0 +1,249 @@
+"""Publishes files: staged, made durable, renamed into place; strangers there are displaced.
+
+Folders are opened, and synced, once for all files of one folder: with full durability the sync of
+a folder is half of what a small file costs.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from artifact_sync.domain.errors import ArtifactSyncError, DiskError
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.local.file_io import blocks, create, digest, finish, same
+from artifact_sync.mirror.local.own_folder import STAGING
+from artifact_sync.mirror.local.tree import InTheWay, split
+from artifact_sync.mirror.names import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from artifact_sync.domain.model import MirrorPath, StagedContent
+    from artifact_sync.mirror.local.displaced import DisplacedFiles
+    from artifact_sync.mirror.local.file_io import Replaceable
+    from artifact_sync.mirror.local.folder import Folder
+    from artifact_sync.mirror.local.recent_writes import RecentWrites
+    from artifact_sync.mirror.local.tree import Parts, Tree
+
+    Staged = tuple[Folder, str]
+    """Something complete: its folder, open, and its name."""
+    Errors = Callable[[str], AbstractContextManager[None]]
+    """Makes the operating system's errors about a path ours."""
+
+_TRIES = 16
+"""How often something new may appear in our way before we take it for a fight."""
+_STAGING = (OWN_FOLDER, STAGING)
+
+
+class _File(Struct, eq=False):
+    """One file on its way; ``moved`` and ``error`` are its outcome."""
+
+    content: StagedContent
+    path: str
+    parts: Parts = ()
+    staged: Staged | None = None
+    """None: not yet staged, or in its place."""
+    original: Staged | None = None
+    """A staged file of another file system, of which ``staged`` is a copy."""
+    is_temporary: bool = False
+    """What is staged is of no use to a later try."""
+    moved: str | None = None
+    error: ArtifactSyncError | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Staged, sound, and not in its place."""
+        return self.staged is not None and self.error is None
+
+
+class Publisher:
+    """Puts files and links into the folders of a tree. ``mode``: of the files."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        displaced: DisplacedFiles,
+        recent: RecentWrites,
+        errors: Errors,
+        mode: int,
+    ) -> None:
+        self._tree = tree
+        self._displaced = displaced
+        self._recent = recent
+        self._errors = errors
+        self._mode = mode
+
+    def publish(
+        self, contents: Sequence[tuple[StagedContent, MirrorPath]]
+    ) -> Sequence[str | ArtifactSyncError | None]:
+        """``ArtifactStore.publish``."""
+        files = [_File(content, path) for content, path in contents]
+        for it in files:
+            with self._guarded(it):
+                it.parts = split(it.path)
+        sound = [it for it in files if it.error is None]
+        for above, members in groupby(sound, lambda it: it.parts[:-1]):
+            self._publish_in(above, list(members))
+        return [it.moved if it.error is None else it.error for it in files]
+
+    def _publish_in(self, above: Parts, files: Sequence[_File]) -> None:
+        with self._guarded(*files), ExitStack() as closing:
+            staging = closing.enter_context(self._tree.existing(_STAGING))
+            for it in files:
+                with self._guarded(it):
+                    self._stage(it, staging, closing)
+            self._place(above, [it for it in files if it.is_waiting])
+            for it in files:
+                if it.is_waiting:
+                    with self._guarded(it):
+                        self._settle_file(it)
+
+    def _stage(self, it: _File, staging: Folder, closing: ExitStack) -> None:
+        data, temporary = it.content.data, (staging, _temporary_name())
+        if isinstance(data, Path):
+            source = closing.enter_context(self._tree.opener(data.parent))
+            if source.look(data.name) is not None or not self._holds(it):
+                closing.callback(_clear, it)
+                self._stage_file(it, (source, data.name), temporary)
+        else:
+            closing.callback(_clear, it)
+            it.staged, it.is_temporary = temporary, True
+            finish(create(*temporary, [data], self._mode), durable=self._tree.durable)
+
+    def _stage_file(self, it: _File, original: Staged, temporary: Staged) -> None:
+        """Stage a file where it is; from another file system, a copy of it."""
+        folder, name = original
+        fd = folder.open(name, os.O_RDWR)
+        if folder.itself().st_dev == temporary[0].itself().st_dev:
+            it.staged = original
+        else:
+            it.original, it.staged, it.is_temporary = original, temporary, True
+            with os.fdopen(fd, "rb", buffering=0):
+                fd = create(*temporary, blocks(fd), self._mode)
+        if finish(fd, durable=self._tree.durable, mode=self._mode) != it.content.size:
+            raise DiskError("a staged file was changed by somebody else while it was written")
+
+    def _holds(self, it: _File) -> bool:
+        """Whether the file has been published before a crash."""
+        with self._tree.entered(it.parts[:-1]) as folder:
+            return digest(folder, it.parts[-1]) == (it.content.size, it.content.sha256)
+
+    def _place(self, above: Parts, files: Sequence[_File]) -> None:
+        """Rename each to its name, if that is free, and make the names durable."""
+        if not files:
+            return
+        try:
+            with self._guarded(*files), self._tree.made(above) as folder:
+                placed = [it for it in files if self._take(folder, it)]
+                if placed:
+                    self._tree.sync(folder)
+        except InTheWay:
+            return  # each is settled by itself, which makes room
+
+    def _take(self, folder: Folder, it: _File) -> bool:
+        """Whether the name was free; then it is taken."""
+        if it.staged is not None:
+            with self._guarded(it), suppress(FileExistsError):
+                self._rename(folder, it.staged, it.parts, fresh=True)
+                it.staged = None
+        return it.staged is None
+
+    def _settle_file(self, it: _File) -> None:
+        if it.staged is not None:
+            replaceable = same(it.parts[-1], it.content.size, it.content.sha256)
+            it.moved = self._settle(it.staged, it.parts, replaceable)
+            it.staged = None
+
+    def replace(
+        self, make: Callable[[Folder, str], object], parts: Parts, replaceable: Replaceable
+    ) -> None:
+        """Make something in staging and put it into its place, over what may be replaced."""
+        with self.staged(make) as staged:
+            self._settle(staged, parts, replaceable)
+
+    def write(self, content: bytes, parts: Parts, replaceable: Replaceable) -> None:
+        """``replace`` by a file."""
+        self.replace(
+            lambda folder, name: finish(
+                create(folder, name, [content], self._mode), durable=self._tree.durable
+            ),
+            parts,
+            replaceable,
+        )
+
+    @contextmanager
+    def staged(self, make: Callable[[Folder, str], object]) -> Iterator[Staged]:
+        """Something complete in staging; taken away again unless it gets its place."""
+        name = _temporary_name()
+        with self._tree.existing(_STAGING) as staging:
+            try:
+                make(staging, name)
+                yield staging, name
+            except BaseException:
+                _remove(staging, name)
+                raise
+
+    def _settle(self, staged: Staged, parts: Parts, replaceable: Replaceable) -> str | None:
+        """Rename something staged to its place, over nothing or over what may be replaced.
+
+        Whatever else is in the way is displaced; the new place of what was displaced last.
+        """
+        moved = None
+        for _ in range(_TRIES):
+            try:
+                if self._put(staged, parts, replaceable):
+                    return moved
+                moved = self._displaced.take(parts) or moved
+            except InTheWay as way:
+                moved = self._displaced.take(way.parts, spare_folder=True) or moved
+            except FileExistsError:
+                continue  # somebody has put something there since the look
+        raise DiskError(f"{shown('/'.join(parts))}: something else keeps appearing in its place")
+
+    def _put(self, staged: Staged, parts: Parts, replaceable: Replaceable) -> bool:
+        """Whether the place was free; then it is taken."""
+        with self._tree.made(parts[:-1]) as folder:
+            found = folder.look(parts[-1])
+            if found is not None and not replaceable(folder, found):
+                return False
+            self._rename(folder, staged, parts, fresh=found is None)
+            self._tree.sync(folder)
+        return True
+
+    def _rename(self, folder: Folder, staged: Staged, parts: Parts, *, fresh: bool) -> None:
+        folder.take(parts[-1], *staged, fresh=fresh)
+        # at once: while the folder is synced somebody may change the file
+        self._recent.note("/".join(parts), folder.look(parts[-1]))
+
+    @contextmanager
+    def _guarded(self, *files: _File) -> Iterator[None]:
+        """An error is that of these files and of no others."""
+        try:
+            with self._errors(files[0].path):
+                yield
+        except ArtifactSyncError as error:
+            for it in files:
+                it.error = it.error or error
+
+
+def _clear(it: _File) -> None:
+    """Remove what is of no use to a later try."""
+    leftover = it.original if it.staged is None else it.staged if it.is_temporary else None
+    if leftover is not None:
+        _remove(*leftover)
+
+
+def _remove(folder: Folder, name: str) -> None:
+    with suppress(OSError):
+        folder.remove(name)
+
+
+def _temporary_name() -> str:
+    return f"{os.urandom(8).hex()}.new"
