@@ -8,7 +8,7 @@ import os
 import sys
 
 # What is made while modules are imported stays: looking for garbage in it is a tenth of the start.
-# ``cli.options.begin_work`` sets the collector going where there is work to be done.
+# ``cli.session.begin_work`` sets the collector going where there is work to be done.
 gc.disable()
 
 # structlog and httpx take these in where they find them, for coloured tracebacks and a command line

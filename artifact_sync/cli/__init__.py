@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.cli.options import Session, config_file, verbosity
+from artifact_sync.cli.options import config_file, verbosity
+from artifact_sync.cli.session import Session
 from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:

@@ -1,11 +1,11 @@
-"""A pass that the daemon carries out because it holds the mirror: asking for it, and saying so."""
+"""Delegate a pass to the daemon that holds the mirror."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.cli.run_pass import Reporting, Stopping, until_stopped
+from artifact_sync.cli.interrupt import Reporting, StopMessages, until_stopped
 from artifact_sync.daemon.control.client import Errand, NoDaemon, asked
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed
 from artifact_sync.domain.report import Report
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
-_LEAVING = Stopping(
+_LEAVING = StopMessages(
     "not waiting any longer; the daemon goes on with it (artifact-sync status shows it)",
     "not waited for to its end; the daemon goes on with it",
 )
 
 
-class Heard:
-    """What the daemon has told so far of a pass; in the end, its report."""
+class DelegatedReport:
+    """Builds a report from the daemon's events; in the end, holds the daemon's own."""
 
     def __init__(self, then: Observer) -> None:
         self._then = then
         self.report = Report()
 
     def notify(self, event: Event) -> None:
-        """Count it and hand it on."""
+        """Count an event and hand it on."""
         report = self.report
         match event:
             case BytesArrived(_, count):
@@ -51,29 +51,29 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Handing:
-    """Hands a pass over to the daemon. ``busy``: what is raised when there is none."""
+class Delegation:
+    """Has the daemon run a pass. Raises ``busy`` where there is no daemon."""
 
     config: Config
-    wish: PassRequest
+    request: PassRequest
     jobs: int | None
     busy: MirrorBusy
 
-    async def over(self, observer: Observer) -> Report:
-        """The pass's report. Raises what kept it from beginning."""
-        heard = Heard(observer)
+    async def run(self, observer: Observer) -> Report:
+        """Wait for the pass and return its report. Raises what kept it from beginning."""
+        progress = DelegatedReport(observer)
         begun: list[Reporting] = []
 
         def begin(process: int) -> None:
-            begun.append(heard)
+            begun.append(progress)
             self._say(process)
 
-        errand = Errand(self.wish, self.config.source.base_url, begin)
-        return await until_stopped(self._ask(errand, heard), begun, _LEAVING)
+        errand = Errand(self.request, self.config.source.base_url, begin)
+        return await until_stopped(self._ask(errand, progress), begun, _LEAVING)
 
-    async def _ask(self, errand: Errand, heard: Heard) -> None:
+    async def _ask(self, errand: Errand, progress: DelegatedReport) -> None:
         try:
-            heard.report = await asked(self.busy.root / OWN_FOLDER, errand, heard)
+            progress.report = await asked(self.busy.root / OWN_FOLDER, errand, progress)
         except NoDaemon:
             raise self.busy from None
 

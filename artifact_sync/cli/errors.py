@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.logs.mask import visible
-from artifact_sync.cli.options import Session, Verbosity
+from artifact_sync.cli.logs.verbosity import Verbosity
+from artifact_sync.cli.session import Session
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
 
 if TYPE_CHECKING:

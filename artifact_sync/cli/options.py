@@ -1,57 +1,22 @@
-"""Options that commands share, and what one call of the program knows. No command's own options."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import functools
-import gc
-import os
-from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from artifact_sync.cli.logs.mask import Mask
-from artifact_sync.runtime.logs import configure_later, configure_now
+from artifact_sync.cli.logs.verbosity import Verbosity
+from artifact_sync.cli.session import Session, begin_work, session
+from artifact_sync.runtime.logs import configure_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from artifact_sync.config import Loaded
-    from artifact_sync.config.api_token import Token
-    from artifact_sync.domain.settings import Config, SourceSettings
-
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Verbosity(IntEnum):
-    """How much is said on stderr."""
-
-    QUIET = -1
-    """Errors only."""
-    NORMAL = 0
-    VERBOSE = 1
-    """Everything, tracebacks included."""
-
-
-LEVELS = (40, 20, 10)
-"""What is logged when quiet, normal and verbose: ``logging``'s numbers, which need no import."""
-
-
-class Session:
-    """What one call of the program has learned and its last words depend on."""
-
-    def __init__(self) -> None:
-        self.verbosity = Verbosity.NORMAL
-        self.config_file: Path | None = None
-        self.mask = Mask()
-        self.mask.add(os.environ.get("SOURCECRAFT_TOKEN"))
-
-
-def session() -> Session:
-    """This call's session; to be asked within a command."""
-    return click.get_current_context().ensure_object(Session)
 
 
 def _remembered(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path | None:
@@ -110,12 +75,12 @@ _quiet = click.option(
 
 
 def verbosity(function: Callable[P, R]) -> Callable[P, R]:
-    """``-v`` and ``-q``: into ``session().verbosity``, not into the command's parameters."""
+    """Add ``-v`` and ``-q``, which set ``session().verbosity`` and no parameter."""
     return _verbose(_quiet(function))
 
 
 def common(function: Callable[..., R]) -> Callable[..., R]:
-    """What every command takes: ``config_file``, ``-v`` and ``-q``; and its log is set up.
+    """Add ``--config``, ``-v`` and ``-q``, and set the log up.
 
     Put it nearest to the function, below ``@click.command``.
     """
@@ -123,19 +88,11 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
 
 
 def common_and_quick(function: Callable[..., R]) -> Callable[..., R]:
-    """``common`` for what is over at once: the log is set up when there is something to log.
+    """Add the same options, and set the log up at the first line.
 
-    Where more is to be done after all, ``begin_work`` is to be called.
+    The command calls ``begin_work`` when it has more to do after all.
     """
     return _with_log(function, lambda: None)
-
-
-def begin_work() -> None:
-    """What a command needs that may take long, and that others' code may log something in."""
-    configure_now()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)  # what comes and goes with each file is in no cycle
-    gc.enable()
 
 
 def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[..., R]:
@@ -148,7 +105,7 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
 
             setup.set_up(current.verbosity, current.mask)
 
-        configure_later(set_up, LEVELS[current.verbosity + 1])
+        configure_later(set_up, current.verbosity.level)
         then()
         return function(*args, **kwargs)
 
@@ -156,7 +113,7 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
 
 
 def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
-    """The callback of an option that takes a duration: ``7d`` → seconds, above zero."""
+    """Parse an option's duration, ``7d``, to seconds above zero."""
     if value is None:
         return None
     from artifact_sync.runtime.units import parse_duration  # noqa: PLC0415 - keeps --help quick
@@ -170,38 +127,3 @@ def duration(_: click.Context, __: click.Parameter, value: str | None) -> float 
         msg = "expected more than nothing"
         raise click.BadParameter(msg)
     return seconds
-
-
-def configuration(config_file: Path | None) -> Config:
-    """The effective configuration; its passwords are masked from now on."""
-    return traced(config_file).config
-
-
-def traced(config_file: Path | None, known: Session | None = None) -> Loaded:
-    """``configuration``, and where each value came from.
-
-    ``known``: the session, for callers on another thread, where nobody can be asked for it.
-    """
-    from artifact_sync import config  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
-
-    path = config.locate(config_file, os.environ)
-    loaded = config.load_traced(path, os.environ, layout_problems)
-    for url in (loaded.config.ledger.url, loaded.config.source.proxy):
-        (known or session()).mask.add(_password(url))
-    return loaded
-
-
-def token(source: SourceSettings) -> Token | None:
-    """The token, if there is one; it is masked from now on."""
-    from artifact_sync.config.api_token import read_token  # noqa: PLC0415 - keeps --help quick
-
-    found = read_token(source, os.environ)
-    session().mask.add(found.value if found else None)
-    return found
-
-
-def _password(url: str | None) -> str | None:
-    """The password in an address, as it stands there."""
-    user_and_password = (url or "").partition("://")[2].rpartition("@")[0]
-    return user_and_password.partition(":")[2] or None

@@ -1,4 +1,4 @@
-"""Progress for people on a terminal: bars. They only watch events. tqdm is imported here alone."""
+"""Progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_BARS = 8
 
 
 class Amounts:
-    """Files and bytes of a pass: done, known so far, and how fast."""
+    """Counts files and bytes of a pass, and its rate."""
 
     def __init__(self) -> None:
         self.planned = 0
@@ -39,18 +39,18 @@ class Amounts:
         self._recent: deque[tuple[float, int]] = deque([(monotonic(), 0)])
 
     def begin(self, key: ArtifactKey, total: int | None, offset: int) -> None:
-        """Bytes of a file begin to arrive."""
+        """Count a file whose bytes begin to arrive, at ``offset``."""
         self._at[key] = offset
         if total is not None:
             self._totals[key] = total
 
     def arrive(self, key: ArtifactKey, count: int) -> None:
-        """Some have."""
+        """Count bytes that have arrived."""
         self.arrived += count
         self._at[key] = self._at.get(key, 0) + count
 
     def end(self, key: ArtifactKey, *, failed: bool) -> None:
-        """A file is there, or has failed."""
+        """Count a file that is mirrored or has failed."""
         self.done += not failed
         self.failed += failed
         self._finished += self._at.pop(key, 0)
@@ -62,17 +62,17 @@ class Amounts:
 
     @property
     def bytes_done(self) -> int:
-        """Bytes of files that are there or coming, also of those staged by an earlier pass."""
+        """Bytes received, those staged by an earlier pass included."""
         return self._finished + sum(self._at.values())
 
     @property
     def bytes_total(self) -> int | None:
-        """Bytes of all files, once the last one has told its size."""
+        """Bytes of all files, once every size is known."""
         return self._finished + sum(self._totals.values()) if self._all_begun else None
 
     @property
     def share(self) -> float:
-        """How much is done, 0 to 1: by bytes where all sizes are known, by files otherwise."""
+        """The share that is done, 0 to 1: by bytes where all sizes are known, else by files."""
         total = self.bytes_total
         if total:
             return min(self.bytes_done / total, 1.0)
@@ -81,7 +81,7 @@ class Amounts:
 
     @property
     def rate(self) -> float:
-        """Bytes a second, lately."""
+        """Bytes a second, averaged over some seconds."""
         now = monotonic()
         self._recent.append((now, self.arrived))
         while len(self._recent) > 2 and now - self._recent[0][0] > _RATE_OVER:  # noqa: PLR2004
@@ -96,8 +96,8 @@ class Amounts:
         return f"{self.done}/{self.planned} files, {amount}, {size(self.rate)}/s{failed}"
 
 
-class Bars:
-    """A bar for the whole pass and one for each running file, on a terminal."""
+class ProgressBars:
+    """A bar for the whole pass and one for each running file."""
 
     def __init__(self, stream: TextIO, then: Observer, most: int) -> None:
         self._stream = stream
@@ -116,7 +116,7 @@ class Bars:
         )
 
     def notify(self, event: Event) -> None:
-        """Show it."""
+        """Show an event and hand it on."""
         match event:
             case FetchBegan(_, files):
                 self._amounts.planned += files
@@ -134,7 +134,7 @@ class Bars:
         self._refresh()
 
     def close(self) -> None:
-        """Take the bars off the terminal."""
+        """Remove the bars from the terminal."""
         for bar in self._files.values():
             bar.close()
         self._total.close()

@@ -1,4 +1,4 @@
-"""Progress for people, in lines. Only watches events. On a terminal there are ``bars``, too."""
+"""Progress as log lines."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class Lines:
-    """A line a run; with ``-v`` a line a file, a failure, a retry and a fresh link."""
+class ProgressLines:
+    """Logs a line a run; with ``-v`` also files, failures, retries and renewed links."""
 
     def notify(self, event: Event) -> None:
-        """Say it if it is worth a line."""
+        """Log an event that is worth a line."""
         match event:
             case RunCompleted(run, files):
                 _log.info(f"{printable(str(run))}: complete, {files} files")

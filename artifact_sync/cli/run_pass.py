@@ -1,142 +1,135 @@
-"""One pass while it is under way: progress, and how signals end it. The result is not printed."""
+"""Run one pass from the command line: progress, result, exit code."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import signal
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 from msgspec import Struct
 
-from artifact_sync.app.assemble_pass import opened
-from artifact_sync.cli.options import Verbosity, begin_work, session
-from artifact_sync.cli.progress_lines import Lines, wants_bars
-from artifact_sync.cli.report_text import plan_lines
-from artifact_sync.domain.errors import Interrupted, MirrorBusy
+from artifact_sync.cli.logs.verbosity import Verbosity
+from artifact_sync.cli.progress_lines import ProgressLines, wants_bars
+from artifact_sync.cli.report_text import as_object, plan_lines, summary
+from artifact_sync.cli.session import begin_work, session, token
+from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.domain.events import RunPlanned
 from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
-from artifact_sync.runtime.logs import get_logger
-from artifact_sync.sync.failures import reasons_of
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Callable, Iterator
 
-    from artifact_sync.cli.carry_out import Manner
+    from artifact_sync.cli.interrupt import Reporting
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
 
-_log = get_logger(__name__)
+
+class PassDisplay(Struct, frozen=True):
+    """How a pass is shown, and whether a daemon may run it."""
+
+    as_json: bool = False
+    dry_run: bool = False
+    bars: bool = True
+    delegate: bool = False
+    """Let a daemon that holds the mirror run the pass."""
+    jobs: int | None = None
+    """``--jobs``, which does not count for a daemon."""
 
 
-class Stopping(Struct, frozen=True):
-    """What is said when the user stops a pass: at once, and of it in the end."""
+def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: PassDisplay) -> int:
+    """Prepare and run a pass, print its result, and return the exit code.
 
-    word: str = "stopping; what came so far is kept (once more: stop at once)"
-    outcome: str = "stopped before it was done"
+    An error that kept the pass from beginning is raised, after its JSON object was printed.
+    """
+    try:
+        config, request = prepare()
+        report = _report(config, request, display, token(config.source))
+    except (Exception, KeyboardInterrupt) as error:
+        if display.as_json:  # a program that reads the object must not find nothing
+            _print(Report(failures=[_failure(error)]), display)
+        raise
+    _print(report, display)
+    return int(report.exit_code)
 
 
-class Reporting(Protocol):
-    """What has begun, and can tell at any time what it has done so far."""
+def _report(
+    config: Config, request: PassRequest, display: PassDisplay, known: Token | None
+) -> Report:
+    from artifact_sync.app.unchanged_check import glanced  # noqa: PLC0415 - only where it is asked for
 
-    @property
-    def report(self) -> Report:
-        """So far."""
+    with _interrupting():
+        report, left = glanced(config, request, known)
+    if left is not None:
+        # slow to import, and of no use where nothing is left to do
+        from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415
+
+        report.add(run_quickly(run_pass(config, left, display, known)))
+    return report
 
 
-async def passed(config: Config, wish: PassRequest, manner: Manner, known: Token | None) -> Report:
-    """Carry out a pass and show its progress. Raises what kept it from beginning."""
+@contextmanager
+def _interrupting() -> Iterator[None]:
+    """Raise ``KeyboardInterrupt`` on SIGINT and SIGTERM, for work without an event loop.
+
+    An exception that a handler raises can get lost, as in a destructor: then it comes in the end.
+    """
+    heard: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    before = {it: signal.signal(it, stop) for it in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt
+
+
+async def run_pass(
+    config: Config, request: PassRequest, display: PassDisplay, known: Token | None
+) -> Report:
+    """Run a pass and show its progress. Raises what kept it from beginning."""
+    # slow to import, and of no use where nothing is left to do
+    from artifact_sync.app.assemble_pass import opened  # noqa: PLC0415
+    from artifact_sync.cli.interrupt import StopMessages, until_stopped  # noqa: PLC0415
+
     begin_work()
     begun: list[Reporting] = []
 
     async def whole() -> None:
-        async with opened(config, wish, observer, known) as one_pass:
+        async with opened(config, request, observer, known) as one_pass:
             begun.append(one_pass)
             await one_pass.run()
 
-    with _shown(config, manner) as observer:
+    with _shown(config, display) as observer:
         try:
-            return await until_stopped(whole(), begun, Stopping())
+            return await until_stopped(whole(), begun, StopMessages())
         except MirrorBusy as busy:
-            if not manner.ask:
+            if not display.delegate:
                 raise
-            from artifact_sync.cli.delegate import Handing  # noqa: PLC0415 - it is rarely needed
+            from artifact_sync.cli.delegate import Delegation  # noqa: PLC0415 - it is rarely needed
 
-            return await Handing(config, wish, manner.jobs, busy).over(observer)
-
-
-async def until_stopped(
-    whole: Coroutine[None, None, None], begun: list[Reporting], stopping: Stopping
-) -> Report:
-    """The pass's report, whatever ended it; that of an interrupted one says so.
-
-    Raises what kept the pass from beginning.
-    """
-    work = asyncio.ensure_future(whole)
-    with _stopping(work, stopping.word) as stopped:
-        await asyncio.wait([work])
-    error = None if work.cancelled() else work.exception()
-    interrupted = work.cancelled() or (stopped.is_set() and error is not None)
-    if error is not None and not (begun or interrupted):
-        raise error
-    report = begun[0].report if begun else Report()
-    if error is not None:
-        report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
-    if interrupted:
-        report.failures.append(interruption(stopping))
-    return report
+            return await Delegation(config, request, display.jobs, busy).run(observer)
 
 
-def interruption(stopping: Stopping) -> Failure:
-    """What a report says of a pass that was stopped."""
-    error = Interrupted(stopping.outcome)
-    return Failure("", error.reason, str(error))
-
-
-@contextmanager
-def _stopping(work: asyncio.Future[None], word: str) -> Iterator[asyncio.Event]:
-    """Let the first SIGINT or SIGTERM end the pass in order, and a second one the process.
-
-    The event tells whether one has come.
-    """
-    loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM)
-    stopped = asyncio.Event()
-
-    def stop() -> None:
-        stopped.set()
-        for number in signals:
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        _log.warning(word)
-        work.cancel()
-
-    try:
-        for number in signals:
-            loop.add_signal_handler(number, stop)
-    except NotImplementedError:  # Windows: the runner cancels everything on Ctrl-C by itself
-        yield stopped
-        return
-    try:
-        yield stopped
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-
-class _Plans:
+class _PlanPrinter:
     """Prints the plan of each run, for a dry run."""
 
     def __init__(self, then: Observer) -> None:
         self._then = then
 
     def notify(self, event: Event) -> None:
-        """Print a plan; hand everything on. That the reader has left is no concern of the pass."""
+        """Print a plan; hand everything on. A reader that has left does not concern the pass."""
         if isinstance(event, RunPlanned):
             with suppress(BrokenPipeError):
                 click.echo("\n".join(plan_lines(event.plan)))
@@ -144,20 +137,36 @@ class _Plans:
 
 
 @contextmanager
-def _shown(config: Config, manner: Manner) -> Iterator[Observer]:
-    """Whoever watches the pass."""
-    lines = Lines()
-    if manner.dry_run and not manner.as_json:
-        yield _Plans(lines)
+def _shown(config: Config, display: PassDisplay) -> Iterator[Observer]:
+    """The observer that shows the pass: plans, bars or lines."""
+    lines = ProgressLines()
+    if display.dry_run and not display.as_json:
+        yield _PlanPrinter(lines)
         return
     quiet = session().verbosity is Verbosity.QUIET
-    if quiet or manner.dry_run or not manner.bars or not wants_bars():
+    if quiet or display.dry_run or not display.bars or not wants_bars():
         yield lines
         return
-    from artifact_sync.cli.progress_bars import Bars  # noqa: PLC0415 - tqdm is slow to import
+    from artifact_sync.cli.progress_bars import ProgressBars  # noqa: PLC0415 - tqdm is slow to import
 
-    bars = Bars(sys.stderr, lines, config.download.jobs)
+    bars = ProgressBars(sys.stderr, lines, config.download.jobs)
     try:
         yield bars
     finally:
         bars.close()
+
+
+def _failure(error: BaseException) -> Failure:
+    """What kept a pass from beginning, as an entry of its report."""
+    if isinstance(error, KeyboardInterrupt):
+        error = Interrupted("stopped before it was done")
+    if isinstance(error, ArtifactSyncError):
+        return Failure("", error.reason, str(error))
+    return Failure("", Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}")
+
+
+def _print(report: Report, display: PassDisplay) -> None:
+    if display.as_json:
+        click.echo(json.dumps(as_object(report), ensure_ascii=True))
+    elif not report.complete or session().verbosity is not Verbosity.QUIET:
+        click.echo(session().mask("\n".join(summary(report, dry_run=display.dry_run))))

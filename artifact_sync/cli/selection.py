@@ -1,4 +1,4 @@
-"""What the command line says over the configuration. What it comes to is ``wishes``'."""
+"""Which repositories, runs and files a command is about: its flags over the configuration."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
+from artifact_sync.config import repository
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.request import PassOptions, PassRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from artifact_sync.domain.settings import Config
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.settings import Config, RepoSettings
 
 
 class Flags(Struct, frozen=True):
-    """What the command line says over the configuration."""
+    """What the command line overrides."""
 
     repos: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
@@ -30,7 +34,7 @@ class Flags(Struct, frozen=True):
 
 
 def with_flags(config: Config, flags: Flags) -> Config:
-    """The configuration with ``--root`` and ``--jobs``. ``UsageError`` when there is no root."""
+    """Apply ``--root`` and ``--jobs``. ``UsageError`` when there is no root."""
     root = flags.root if flags.root is not None else config.mirror.root
     if root is None:
         raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
@@ -40,3 +44,69 @@ def with_flags(config: Config, flags: Flags) -> Config:
         mirror=replace(config.mirror, root=root.expanduser().absolute()),
         download=replace(config.download, jobs=jobs),
     )
+
+
+def request_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> PassRequest:
+    """Build the request for a pass. ``UsageError`` when it selects nothing."""
+    if "" in (*flags.include, *flags.exclude, *flags.workflow, *flags.runs):
+        raise UsageError("an empty --include, --exclude, --workflow or --run selects nothing")
+    names = dict.fromkeys(each for name in flags.repos for each in _with_own_entries(name, config))
+    named = [_settings(name, config, environ) for name in names]
+    repos = named if flags.repos else config.repo
+    if not repos:
+        raise UsageError(
+            "no repository: name one (artifact-sync sync ORG/REPO --root DIR), or add a [[repo]] to"
+            " the configuration (artifact-sync config init writes one to begin with)"
+        )
+    options = PassOptions(dry_run=flags.dry_run, insist=bool(flags.runs))
+    return PassRequest(tuple(_narrowed(it, flags) for it in repos), flags.runs, options)
+
+
+def _with_own_entries(name: str, config: Config) -> Iterator[str]:
+    """A name and, for a star, the repositories of the organisation that have their own entry."""
+    yield name
+    org, _, repo = name.partition("/")
+    if repo == "*":
+        yield from (it.name for it in config.repo if it.name.partition("/")[0] == org)
+
+
+def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSettings:
+    """A repository's own settings, else its organisation's, else the defaults."""
+    known = {settings.name: settings for settings in config.repo}
+    org = name.partition("/")[0]
+    found = known.get(name) or known.get(f"{org}/*")
+    if found is None:
+        return repository(name, environ)
+    repository(name, {})  # refuses what is no name of a repository
+    return replace(found, name=name)
+
+
+def _narrowed(settings: RepoSettings, flags: Flags) -> RepoSettings:
+    """The settings with what the command line says instead."""
+    overrides = {
+        "since": flags.since,
+        "include": flags.include,
+        "exclude": flags.exclude,
+        "workflows": flags.workflow,
+    }
+    return replace(settings, **{key: value for key, value in overrides.items() if value})
+
+
+def checked_names(names: Iterable[str]) -> list[str]:
+    """Check names of repositories from the command line; each once."""
+    return [repository(name, {}).name for name in dict.fromkeys(names)]
+
+
+def known_repositories(names: Iterable[str], known: Sequence[RepoName]) -> list[RepoName]:
+    """Resolve names to a ledger's repositories; ``org/*`` and no name stand for several.
+
+    ``UsageError`` for a name that stands for none.
+    """
+    found: dict[RepoName, None] = {}
+    for name in names:
+        fitting = [repo for repo in known if name in (str(repo), f"{repo.org}/*")]
+        if not fitting:
+            there = ", ".join(map(str, known)) or "none yet"
+            raise UsageError(f"nothing of {name} is mirrored; what is: {there}")
+        found.update(dict.fromkeys(fitting))
+    return list(found) or list(known)

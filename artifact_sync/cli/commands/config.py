@@ -14,7 +14,8 @@ import click
 
 from artifact_sync import config
 from artifact_sync.cli.logs.mask import visible
-from artifact_sync.cli.options import as_json, common, session, token, traced
+from artifact_sync.cli.options import as_json, common
+from artifact_sync.cli.session import configuration, session, token, traced_configuration
 from artifact_sync.config.json_schema import json_schema
 from artifact_sync.config.render import as_toml
 from artifact_sync.domain.errors import ConfigError, ExitCode, UsageError
@@ -108,7 +109,7 @@ class _Finding:
 def _examined(config_file: Path | None) -> _Finding:
     """The configuration with all that it names looked at, as far as this machine can tell."""
     try:
-        effective = traced(config_file).config
+        effective = configuration(config_file)
     except ConfigError as error:
         return _Finding(error.path, problems=list(error.problems))
     finding = _Finding(effective.path, warnings=list(_gaps(effective)))
@@ -138,7 +139,7 @@ def _gaps(effective: Config) -> Iterator[str]:
 @common
 def show(*, config_file: Path | None) -> None:
     """Print the effective configuration, each value with its origin; secrets are masked."""
-    loaded = traced(config_file)
+    loaded = traced_configuration(config_file, session())
     try:
         found = token(loaded.config.source)
         told = f"set, from {found.origin}" if found else "not set"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
-import time
-from contextlib import suppress
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, get_args
 
 import click
 
+from artifact_sync.cli.interrupt import STOP_SIGNALS, ends_at_second, on_signals
 from artifact_sync.cli.options import common, root
+from artifact_sync.cli.session import session, token, traced_configuration
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.settings import LogFormat
 from artifact_sync.runtime.threads import Threads
@@ -21,10 +19,9 @@ from artifact_sync.runtime.threads import Threads
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import FrameType
 
     from artifact_sync.app.assemble_daemon import DaemonService
-    from artifact_sync.cli.options import Session
+    from artifact_sync.cli.session import Session
     from artifact_sync.config.api_token import Token
     from artifact_sync.daemon.supervisor import Supervisor
     from artifact_sync.domain.settings import Config, SourceSettings
@@ -62,7 +59,6 @@ def command(*, config_file: Path | None, root: Path | None, log_format: LogForma
     while it runs.
     """
     from artifact_sync.cli.logs import setup  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.options import session  # noqa: PLC0415 - likewise
 
     known = session()
     load = _loader(config_file, root, known)
@@ -81,12 +77,11 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
     """Reads the configuration, now and at each reload. ``UsageError``."""
-    from artifact_sync.cli.options import traced  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
 
     def load() -> Config:
         file = config_file.absolute() if config_file is not None else None
-        return with_flags(traced(file, known).config, Flags(root=root))
+        return with_flags(traced_configuration(file, known).config, Flags(root=root))
 
     return load
 
@@ -96,11 +91,7 @@ async def _serve(config: Config, load: Callable[[], Config], known: Session) -> 
     from artifact_sync.daemon.systemd import supervisor_of  # noqa: PLC0415 - keeps --help quick
 
     def read_token(source: SourceSettings) -> Token | None:
-        from artifact_sync.config.api_token import read_token  # noqa: PLC0415 - likewise
-
-        found = read_token(source, os.environ)
-        known.mask.add(found.value if found else None)
-        return found
+        return token(source, known)
 
     supervisor: Supervisor = supervisor_of(os.environ)
     surroundings = DaemonContext(supervisor, load, read_token, os.environ)
@@ -140,35 +131,12 @@ class _Life:
 
 
 def _heed_signals(life: _Life) -> None:
-    """Stop on SIGTERM and SIGINT, reload on SIGHUP, where the platform has them.
+    """Stop on SIGTERM and SIGINT, reload on SIGHUP, to the process's end, which may hang as well.
 
-    The handlers are Python's own, not the loop's: those wait for the loop, which may itself wait.
+    A second signal ends the process soon, even if it cannot come to its end in order.
     """
-    loop, ends = asyncio.get_running_loop(), _ends_at_second()
-    actions = {signal.SIGTERM: life.stop, signal.SIGINT: life.stop}
+    count = ends_at_second(_AT_ONCE)
+    actions = dict.fromkeys(STOP_SIGNALS, life.stop)
     if hasattr(signal, "SIGHUP"):
         actions[signal.SIGHUP] = life.reload
-
-    def told(number: int, _: FrameType | None) -> None:
-        action = actions[signal.Signals(number)]
-        if action == life.stop:
-            ends.put(None)
-        with suppress(RuntimeError):  # the loop is closed
-            loop.call_soon_threadsafe(action)
-
-    for number in actions:
-        signal.signal(number, told)  # to the process's end, which may hang as well
-
-
-def _ends_at_second() -> SimpleQueue[None]:
-    """What is put here twice ends the process soon, even if it cannot come to its end in order."""
-    told: SimpleQueue[None] = SimpleQueue()  # a signal handler may put into it at any moment
-
-    def watch() -> None:
-        told.get()
-        told.get()
-        time.sleep(_AT_ONCE)
-        os._exit(ExitCode.INTERRUPTED)
-
-    threading.Thread(target=watch, name="second signal", daemon=True).start()
-    return told
+    on_signals(actions, lambda number: count() if number in STOP_SIGNALS else None)

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.cli.carry_out import Manner
 from artifact_sync.cli.commands.simulate import the_simulator
 from artifact_sync.cli.report_text import printable, summary
-from artifact_sync.cli.run_pass import passed
+from artifact_sync.cli.run_pass import PassDisplay, run_pass
 from artifact_sync.config.api_token import Token
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.request import PassRequest
@@ -69,7 +68,7 @@ def _pass(running: Running, where: Path) -> int:
         repo=(RepoSettings(name=f"{_ORG}/*"),),
     )
     token = Token(running.token, "the simulator")
-    report = run_quickly(passed(config, PassRequest(config.repo), Manner(), token))
+    report = run_quickly(run_pass(config, PassRequest(config.repo), PassDisplay(), token))
     for line in summary(report):
         click.echo(line)
     return int(report.exit_code)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common, configuration, root
+from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.session import configuration
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,22 +39,21 @@ def command(
 
     Looks at the ledger only: verify looks at the files. Works beside a running sync.
     """
-    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.wishes import scope  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.selection import Flags, checked_names, with_flags  # noqa: PLC0415 - keeps --help quick
 
     config = with_flags(configuration(config_file), Flags(root=root))
-    (name,) = scope([repo]) if repo else (None,)
+    (name,) = checked_names([repo]) if repo else (None,)
     asyncio.run(_list(config, (name, run), as_json=as_json))
 
 
 async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
     """Print as it is read: a ledger can hold more than memory should."""
     from artifact_sync.app.storage import opened_to_read  # noqa: PLC0415 - likewise
-    from artifact_sync.cli.wishes import chosen  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
 
     name, run = which
     async with opened_to_read(config) as store:
-        repos = chosen([name] if name else [], await store.ledger.repositories())
+        repos = known_repositories([name] if name else [], await store.ledger.repositories())
         if as_json:
             click.echo('{"artifacts": [', nl=False)
         first = True

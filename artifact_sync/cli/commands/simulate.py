@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-import signal
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from artifact_sync.cli.interrupt import STOP_SIGNALS, on_signals
 from artifact_sync.cli.options import common
 from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import ModuleType
 
     from artifact_sync.simulator import Running, Scenario
@@ -105,27 +103,10 @@ async def _simulate(scenario: Scenario, port: int, files_port: int) -> None:
     from artifact_sync.simulator import Simulator  # noqa: PLC0415 - needs the web extra
 
     stop = asyncio.Event()
-    with _ended_by_signals(stop):
-        async with Simulator(scenario).serve(api_port=port, files_port=files_port) as running:
-            click.echo(_welcome(running))
-            await stop.wait()
-
-
-@contextmanager
-def _ended_by_signals(stop: asyncio.Event) -> Iterator[None]:
-    """Ctrl-C and SIGTERM are how this command is meant to end: with exit code 0."""
-    loop = asyncio.get_running_loop()
-    wanted = (signal.SIGINT, signal.SIGTERM)
-    # Not loop.add_signal_handler, which Windows lacks.
-    before = {
-        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
-        for number in wanted
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    on_signals(dict.fromkeys(STOP_SIGNALS, stop.set))  # the way to end it: exit code 0
+    async with Simulator(scenario).serve(api_port=port, files_port=files_port) as running:
+        click.echo(_welcome(running))
+        await stop.wait()
 
 
 def _welcome(running: Running) -> str:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from artifact_sync.cli.options import as_json, begin_work, common_and_quick, configuration, root
+from artifact_sync.cli.options import as_json, common_and_quick, root
+from artifact_sync.cli.session import begin_work, configuration
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:

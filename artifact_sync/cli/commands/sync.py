@@ -1,4 +1,4 @@
-"""``artifact-sync sync``: arguments → one pass. Carrying it out is ``carry_out``'s."""
+"""``artifact-sync sync``: mirror once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common_and_quick, configuration, duration, root
+from artifact_sync.cli.options import as_json, common_and_quick, duration, root
+from artifact_sync.cli.session import configuration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,16 +52,16 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
     organisation. With --root and a repository it needs no configuration at all. While a daemon
     holds the mirror, the daemon does it, and its progress and result are shown here.
     """
-    from artifact_sync.cli.carry_out import Manner, carry_out  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - likewise
-    from artifact_sync.cli.wishes import wish_of  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.run_pass import PassDisplay, pass_command  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.selection import Flags, request_of, with_flags  # noqa: PLC0415 - likewise
 
     flags = Flags(**said)
 
     def prepare() -> tuple[Config, PassRequest]:
         config = configuration(config_file)
-        wish = wish_of(config, flags, os.environ)
-        return with_flags(config, flags), wish
+        request = request_of(config, flags, os.environ)
+        return with_flags(config, flags), request
 
-    manner = Manner(as_json, flags.dry_run, not no_progress, ask=not flags.dry_run, jobs=flags.jobs)
-    return carry_out(prepare, manner)
+    delegate = not flags.dry_run
+    display = PassDisplay(as_json, flags.dry_run, not no_progress, delegate, flags.jobs)
+    return pass_command(prepare, display)

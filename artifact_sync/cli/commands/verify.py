@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.cli.options import as_json, common, configuration, root, token
+from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.session import configuration, token
 from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -38,14 +39,13 @@ def command(
     """
     from artifact_sync.app.locations import has_ledger  # noqa: PLC0415 - likewise
     from artifact_sync.cli.commands.verify_run import Examination  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - likewise
-    from artifact_sync.cli.wishes import scope  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.selection import Flags, checked_names, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
 
     config = with_flags(configuration(config_file), Flags(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified
         raise UsageError(f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync")
-    names = scope([repo]) if repo else []
+    names = checked_names([repo]) if repo else []
     examination = Examination(
         config, tuple(names), token(config.source) if repair else None, repair, as_json
     )

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from artifact_sync.app.storage import opened_to_read, opened_to_repair
-from artifact_sync.cli.carry_out import Manner
 from artifact_sync.cli.report_text import failure_line, printable
-from artifact_sync.cli.run_pass import passed
-from artifact_sync.cli.wishes import chosen
+from artifact_sync.cli.run_pass import PassDisplay, run_pass
+from artifact_sync.cli.selection import known_repositories
 from artifact_sync.domain.errors import ExitCode, Reason, exit_code
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
@@ -78,7 +77,7 @@ class Examination:
                 self._say(finding)
 
     async def _scope(self, store: Storage) -> list[RepoName]:
-        return chosen(self.repos, await store.ledger.repositories())
+        return known_repositories(self.repos, await store.ledger.repositories())
 
     def _damage(self) -> list[Finding]:
         return [finding for finding in self._bad if finding.condition in _DAMAGE]
@@ -96,8 +95,8 @@ class Examination:
             slugs = tuple(run.run for run in runs if run.repo == repo)
             mode = PassOptions(insist=True, only=keys)
             wish = PassRequest((RepoSettings(name=str(repo)),), slugs, mode)
-            manner = Manner(as_json=self.as_json)
-            self._reports.append(await passed(self.config, wish, manner, self.token))
+            display = PassDisplay(as_json=self.as_json)
+            self._reports.append(await run_pass(self.config, wish, display, self.token))
         async with opened_to_read(self.config) as store:
             return [it for it in self._damage() if not await store.auditor.stands(it)]
 

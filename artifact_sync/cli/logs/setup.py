@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from artifact_sync.cli.logs.journald import Journal, goes_to_journal
 from artifact_sync.cli.logs.record import entry_of
-from artifact_sync.cli.options import LEVELS
 from artifact_sync.runtime.logs import __name__ as logs
 from artifact_sync.runtime.logs import configure_later
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.cli.logs.mask import Mask
     from artifact_sync.cli.logs.record import LogEntry
-    from artifact_sync.cli.options import Verbosity
+    from artifact_sync.cli.logs.verbosity import Verbosity
     from artifact_sync.domain.settings import LogFormat
 
 _CHATTY = ("httpx", "httpcore", "asyncio", "sqlalchemy", "alembic", "uvicorn", "urllib3")
@@ -45,7 +44,7 @@ def set_up(
     connected the stream to it, else text; ``journal`` comes down to text where there is none. May
     be called again; the last call counts. structlog is set up when something of ours is logged.
     """
-    level = LEVELS[verbosity + 1]
+    level = verbosity.level
     handler = _handler(log_format, mask, stream or sys.stderr)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)

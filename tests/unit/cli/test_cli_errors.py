@@ -8,7 +8,8 @@ import click
 import pytest
 
 from artifact_sync.cli.errors import run
-from artifact_sync.cli.options import session, verbosity
+from artifact_sync.cli.options import verbosity
+from artifact_sync.cli.session import session
 from artifact_sync.domain.errors import (
     ConfigError,
     CredentialsRefused,

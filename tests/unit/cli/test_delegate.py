@@ -10,7 +10,7 @@ import pytest
 from fake_desk import URL, WISH, FakeDesk, served
 from structlog.testing import capture_logs
 
-from artifact_sync.cli.delegate import Handing, Heard
+from artifact_sync.cli.delegate import DelegatedReport, Delegation
 from artifact_sync.daemon.control.client import DaemonLost
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, Unreachable, UsageError
 from artifact_sync.domain.events import BytesArrived, Downloaded, Event, Failed
@@ -39,22 +39,22 @@ class Kept:
         self.events.append(event)
 
 
-def handing(root: Path, url: str = URL, jobs: int | None = None) -> Handing:
+def handing(root: Path, url: str = URL, jobs: int | None = None) -> Delegation:
     config = Config(mirror=MirrorSettings(root=root), source=SourceSettings(base_url=url))
-    return Handing(config, WISH, jobs, MirrorBusy(root, "process 1"))
+    return Delegation(config, WISH, jobs, MirrorBusy(root, "process 1"))
 
 
-def handed(root: Path, desk: FakeDesk, one: Handing) -> Report:
+def handed(root: Path, desk: FakeDesk, one: Delegation) -> Report:
     async def whole() -> Report:
         async with served(root / ".artifact-sync", desk):
-            return await one.over(Kept())
+            return await one.run(Kept())
 
     return asyncio.run(whole())
 
 
 def test_what_was_told_so_far_is_counted_and_handed_on() -> None:
     kept = Kept()
-    heard = Heard(kept)
+    heard = DelegatedReport(kept)
     for event in EVENTS:
         heard.notify(event)
     assert kept.events == list(EVENTS)
@@ -86,7 +86,7 @@ def test_what_keeps_it_from_beginning_is_raised(tmp_path: Path) -> None:
 def test_without_a_daemon_the_mirror_is_busy_as_ever(tmp_path: Path) -> None:
     one = handing(tmp_path)
     with pytest.raises(MirrorBusy) as caught:
-        asyncio.run(one.over(Kept()))
+        asyncio.run(one.run(Kept()))
     assert caught.value is one.busy
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 
-from artifact_sync.cli.progress_bars import Bars
+from artifact_sync.cli.progress_bars import ProgressBars
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import DownloadBegan, Event, Failed, FetchBegan
 from artifact_sync.domain.model import ArtifactKey, Failure, RepoName, RunKey
@@ -24,7 +24,7 @@ class Kept:
 def shown(*events: Event) -> str:
     """What stands on the terminal after the last of these events."""
     stream, kept = io.StringIO(), Kept()
-    bars = Bars(stream, kept, 2)
+    bars = ProgressBars(stream, kept, 2)
     for event in events:
         bars._shown = 0.0  # as if time had gone by
         bars.notify(event)

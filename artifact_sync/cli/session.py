@@ -1,0 +1,75 @@
+"""What one call of the program knows: verbosity, secrets, configuration, token."""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.cli.logs.mask import Mask
+from artifact_sync.cli.logs.verbosity import Verbosity
+from artifact_sync.runtime.logs import configure_now
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.config import Loaded
+    from artifact_sync.config.api_token import Token
+    from artifact_sync.domain.settings import Config, SourceSettings
+
+
+class Session:
+    """State of one call that its messages depend on."""
+
+    def __init__(self) -> None:
+        self.verbosity = Verbosity.NORMAL
+        self.config_file: Path | None = None
+        self.mask = Mask()
+        self.mask.add(os.environ.get("SOURCECRAFT_TOKEN"))
+
+
+def session() -> Session:
+    """This call's session. Only within a command, on its thread."""
+    return click.get_current_context().ensure_object(Session)
+
+
+def begin_work() -> None:
+    """Prepare for work that may take long: set up logging, start the garbage collector."""
+    configure_now()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)  # what comes and goes with each file is in no cycle
+    gc.enable()
+
+
+def configuration(config_file: Path | None) -> Config:
+    """Load the configuration and mask its passwords from now on."""
+    return traced_configuration(config_file, session()).config
+
+
+def traced_configuration(config_file: Path | None, known: Session) -> Loaded:
+    """Load the configuration with the origin of each value. May run on another thread."""
+    from artifact_sync import config  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
+
+    path = config.locate(config_file, os.environ)
+    loaded = config.load_traced(path, os.environ, layout_problems)
+    for url in (loaded.config.ledger.url, loaded.config.source.proxy):
+        known.mask.add(_password(url))
+    return loaded
+
+
+def token(source: SourceSettings, known: Session | None = None) -> Token | None:
+    """Read the API token, if there is one, and mask it from now on."""
+    from artifact_sync.config.api_token import read_token  # noqa: PLC0415 - keeps --help quick
+
+    found = read_token(source, os.environ)
+    (known or session()).mask.add(found.value if found else None)
+    return found
+
+
+def _password(url: str | None) -> str | None:
+    """The password in a URL, as it stands there."""
+    user_and_password = (url or "").partition("://")[2].rpartition("@")[0]
+    return user_and_password.partition(":")[2] or None
