@@ -106,6 +106,10 @@ class Simulator:
         """Let an artifact's file vanish; the run lists it still, its link answers 404."""
         self._world.remove_file(self._world.artifact(repo, run, local_path).key)
 
+    def corrupt_file(self, repo: str, run: str, local_path: str, data: bytes) -> None:
+        """Let the store hold other bytes for an artifact that is listed as before."""
+        self._world.corrupt_file(self._world.artifact(repo, run, local_path).key, Literal(data))
+
     def file(self, repo: str, run: str, local_path: str) -> StoredObject:
         """An artifact's file as the store has it: what a mirror of it must hold."""
         return self._world.objects[object_key(self._world.artifact(repo, run, local_path).key)]

@@ -139,6 +139,11 @@ class World:
         """Let an artifact's file vanish from the store; the run lists it still."""
         self.objects.pop(object_key(key), None)
 
+    def corrupt_file(self, key: ArtifactKey, content: Content) -> None:
+        """Replace the bytes of a file in the store; what is listed of it stays."""
+        name = object_key(key)
+        self.objects[name] = replace(self.objects[name], content=content)
+
     def generated(self, key: ArtifactKey, size: int, *, variant: str = "") -> Content:
         """Generated content of a size; another variant has other bytes."""
         grower = self.repo(str(key.run_key.repo)).grower

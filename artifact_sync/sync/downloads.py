@@ -18,6 +18,7 @@ from artifact_sync.domain.model import Action, Failure, State
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.transfer.checksum_file import sidecar_claim, sidecar_of
 from artifact_sync.transfer.download import fetch, forget
+from artifact_sync.transfer.evidence import Recorded
 from artifact_sync.transfer.receive import WantedArtifact
 from artifact_sync.transfer.slots import SlotLease
 
@@ -185,9 +186,8 @@ class Downloads:
             raise ValueError("a plan with a download and no place for it")
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
-        return await fetch(
-            self._works.tools, WantedArtifact(step.artifact, step.path, claims), hold
-        )
+        wanted = WantedArtifact(step.artifact, step.path, claims, recorded_of(step, claim))
+        return await fetch(self._works.tools, wanted, hold)
 
     async def _record(self, fetched: Fetched) -> None:
         await self._works.ledger.record_mirrored(fetched.mirrored)
@@ -207,3 +207,16 @@ class Downloads:
             await self._works.ledger.record_failure(key, state, failure, now)
         except DiskError as error:  # the report has the failure; a full disk may hold no more
             _log.warning("a failure could not be recorded", artifact=str(key), why=str(error))
+
+
+def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:
+    """What the ledger holds of the very version that is to be fetched, if anything.
+
+    A checksum file that says otherwise has the last word: then it is the record that is doubted.
+    """
+    row, version = step.row, step.artifact.version
+    if row is None or not row.sha256 or not version or row.version != version:
+        return None
+    if claim is not None and claim.value.hex() != row.sha256:
+        return None
+    return Recorded(row.sha256, row.strength, row.evidence)

@@ -251,4 +251,9 @@ def _news(plan: Plan) -> Iterator[tuple[ArtifactKey, State, str]]:
         state = State.WANTED if step.action is Action.DOWNLOAD else State.PENDING
         known = step.row.state if step.row is not None else None
         if known in {None, State.PENDING, State.WANTED, State.REFUSED} and known is not state:
-            yield step.artifact.key, state, step.artifact.version
+            yield step.artifact.key, state, _version_held(step)
+
+
+def _version_held(step: Step) -> str:
+    """The version of the bytes that a row tells of; without any, of those that are to come."""
+    return step.row.version if step.row is not None and step.row.sha256 else step.artifact.version

@@ -142,8 +142,8 @@ class _Transfer:
             return None
 
     def _agrees(self, vouched: Vouched) -> bool:
-        """Whether a sidecar artifact, perhaps come since, says the same."""
-        return all(claim.value.hex() == vouched.sha256 for claim in self._wanted.claims)
+        """Whether a checksum file, perhaps come since, and the ledger say the same."""
+        return self._wanted.sha256s <= {vouched.sha256}
 
     def _discard(self) -> None:
         with disk_errors("staging"):

@@ -10,6 +10,8 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.http_headers import ContentRange, content_length, content_range, validator
 from artifact_sync.domain.model import Strength
@@ -60,8 +62,12 @@ _AMAZON = {
 _EVIDENCE = ("repr-digest", "digest", "x-goog-hash", "content-digest", "content-md5", *_AMAZON)
 """Where else than in an ETag a checksum may be; most answers have none of them."""
 
+_ALGORITHM_OF_FIELD = {"content-md5": "md5", **_AMAZON}
+"""Fields that can hold only one kind of checksum."""
+
+_LEDGER = "ledger"
 _SHOWN = 16
-_STRONGEST_FIRST = tuple(reversed(Strength))
+_RANK = {strength: rank for rank, strength in enumerate(Strength)}
 
 
 def claims(headers: Mapping[str, str], *, partial: bool) -> tuple[Claim, ...]:
@@ -101,13 +107,43 @@ def judge(
     of a claim late has to hash the staged bytes again first.
     """
     checkable = [claim for claim in claims if claim.algorithm in hashes.algorithms]
-    checkable.sort(key=lambda claim: _STRONGEST_FIRST.index(claim.strength))
+    checkable.sort(key=lambda claim: _RANK[claim.strength], reverse=True)
     vouching = [claim for claim in checkable if _holds(claim, hashes)]
     names = dict.fromkeys(claim.name for claim in vouching)
     if length_known:
         names["length"] = None
     floor = Strength.LENGTH if length_known else Strength.NONE
     return (vouching[0].strength if vouching else floor), tuple(names)
+
+
+class Recorded(Struct, frozen=True):
+    """What the ledger holds of a file whose version upstream is unchanged."""
+
+    sha256: str
+    """Lower-case hex."""
+    strength: Strength
+    evidence: tuple[str, ...]
+
+    @property
+    def claim(self) -> Claim:
+        """The record as a claim of the bytes that come now."""
+        return Claim(f"{_LEDGER}:sha-256", "sha-256", bytes.fromhex(self.sha256))
+
+    def joined(
+        self, strength: Strength, evidence: tuple[str, ...]
+    ) -> tuple[Strength, tuple[str, ...]]:
+        """A judgement of the same bytes, no weaker than the recorded one."""
+        names = dict.fromkeys((*evidence, *self.evidence))
+        return max(strength, self.strength, key=_RANK.__getitem__), tuple(
+            sorted(names, key=lambda name: _RANK[_worth(name)], reverse=True)
+        )
+
+
+def _worth(name: str) -> Strength:
+    """What the evidence of this name is worth."""
+    field, _, algorithm = name.partition(":")
+    known = ALGORITHMS.get(algorithm or _ALGORITHM_OF_FIELD.get(field, ""))
+    return known.strength if known is not None else Strength.LENGTH
 
 
 def _holds(claim: Claim, hashes: Hashes) -> bool:
@@ -125,7 +161,8 @@ def _holds(claim: Claim, hashes: Hashes) -> bool:
 
 def _speaker(claim: Claim) -> str:
     field = claim.name.partition(":")[0]
-    return "the .sha256 file beside it" if field == "sidecar" else field.title()
+    known = {"sidecar": "the .sha256 file beside it", _LEDGER: "the ledger"}
+    return known.get(field) or field.title()
 
 
 def _short(value: bytes) -> str:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from artifact_sync.runtime.threads import Offload
     from artifact_sync.transfer.bandwidth import BandwidthLimiter
     from artifact_sync.transfer.disk_space import DiskSpace
-    from artifact_sync.transfer.evidence import Claim
+    from artifact_sync.transfer.evidence import Claim, Recorded
     from artifact_sync.transfer.links import Links
     from artifact_sync.transfer.reader_thread import Aside, Course
     from artifact_sync.transfer.response import AcceptedBody
@@ -58,7 +58,15 @@ class WantedArtifact(Struct, frozen=True):
     artifact: Artifact
     path: MirrorPath
     claims: tuple[Claim, ...] = ()
-    """What is known of its bytes beforehand, from a sidecar artifact."""
+    """What is known of its bytes beforehand, from a checksum file."""
+    recorded: Recorded | None = None
+    """What the ledger holds of the same version; None: nothing, or of another version."""
+
+    @property
+    def sha256s(self) -> frozenset[str]:
+        """The values that its SHA-256 must have, as far as is known beforehand."""
+        recorded = () if self.recorded is None else (self.recorded.sha256,)
+        return frozenset((*(claim.value.hex() for claim in self.claims), *recorded))
 
 
 class TransferContext(Struct, frozen=True):
@@ -259,7 +267,8 @@ class BodyReceiver:
         if not self.small:
             return await tools.offload(self._conclude)
         chunks, identity = self._taken(), self._body.identity
-        return await tools.small(Small(chunks, identity, wanted.path, wanted.claims, self._staged))
+        known = wanted.path, wanted.claims, wanted.recorded
+        return await tools.small(Small(chunks, identity, *known, self._staged))
 
     def _conclude(self) -> Published:
         if rest := self._taken():
@@ -276,7 +285,7 @@ class BodyReceiver:
 
 def publish_staged(tools: TransferContext, wanted: WantedArtifact, staged: Staged) -> Published:
     """Judge a staged file that is all there, and put it into its place. Blocking."""
-    strength, evidence = judged(staged.identity, wanted.claims, staged.hashes)
+    strength, evidence = judged(staged.identity, wanted.claims, wanted.recorded, staged.hashes)
     with disk_errors("staging"):
         vouched = staged.vouch(strength, evidence)
         staged.shelve()

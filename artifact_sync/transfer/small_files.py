@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import MirrorPath, StagedContent, Strength
     from artifact_sync.domain.ports import Chunk, Mirror
     from artifact_sync.transfer.disk_space import DiskSpace
-    from artifact_sync.transfer.evidence import Claim
+    from artifact_sync.transfer.evidence import Claim, Recorded
     from artifact_sync.transfer.staging import Identity, Staged
 
 Published = tuple[Vouched, str | None]
@@ -33,6 +33,7 @@ class Small(Struct, frozen=True):
     path: MirrorPath
     claims: tuple[Claim, ...]
     """What is known of its bytes besides what its answer claims."""
+    recorded: Recorded | None
     staged: Staged
     """What an earlier try may have left: it is thrown away."""
 
@@ -64,17 +65,20 @@ class SmallFiles(Struct, frozen=True):
 def _judged(content: Chunk, file: Small) -> Vouched:
     hashes = Hashes(file.identity.algorithms)
     hashes.update(content)
-    strength, evidence = judged(file.identity, file.claims, hashes)
+    strength, evidence = judged(file.identity, file.claims, file.recorded, hashes)
     with disk_errors("staging"):
         file.staged.discard()
     return Vouched(len(content), hashes.sha256, strength, evidence)
 
 
 def judged(
-    identity: Identity, claims: tuple[Claim, ...], hashes: Hashes
+    identity: Identity, claims: tuple[Claim, ...], recorded: Recorded | None, hashes: Hashes
 ) -> tuple[Strength, tuple[str, ...]]:
     """How well an answer and what is known besides vouch for bytes. ``IntegrityFailure``."""
-    return judge((*identity.claims, *claims), hashes, length_known=identity.total is not None)
+    known = (recorded.claim,) if recorded is not None else ()
+    length_known = identity.total is not None
+    judgement = judge((*identity.claims, *claims, *known), hashes, length_known=length_known)
+    return judgement if recorded is None else recorded.joined(*judgement)
 
 
 def _merged(

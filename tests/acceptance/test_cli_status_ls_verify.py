@@ -289,6 +289,27 @@ def test_a_repair_that_cannot_be_done_says_so(guest: User, own_service: Running)
     assert (left.code, left.answer["missing"]) == (1, [place(REPORT, "1", WEBSITE)])
 
 
+def test_a_repair_takes_no_other_bytes_of_the_version_that_is_recorded(
+    guest: User, own_service: Running
+) -> None:
+    assert guest.sync(WEBSITE).code == 0
+    path = place(REPORT, "1", WEBSITE)
+    right = guest.files()[path]
+    altered = spoil(guest.root / path)
+    own_service.simulator.corrupt_file(WEBSITE, "1", REPORT, b"somebody else's report")
+    done = guest.run("verify", WEBSITE, "--root", guest.root, "--repair")
+    assert done.code == 5
+    assert "but the ledger says" in done.out
+    assert path not in guest.files()
+    assert guest.displaced() == {path: altered}
+    own_service.simulator.corrupt_file(WEBSITE, "1", REPORT, right)
+    assert guest.sync(WEBSITE).code == 0
+    assert guest.files()[path] == right
+    listed = guest.run("ls", "--root", guest.root, "--json").answer["artifacts"]
+    (evidence,) = [it["evidence"] for it in listed if it["path"] == path]
+    assert evidence == ["ledger:sha-256", "etag:md5", "length"]
+
+
 def test_a_repair_without_a_service_leaves_what_it_cannot_mend_for_the_next_one(
     owner: User, service: Running
 ) -> None:

@@ -77,6 +77,74 @@ def test_an_md5_shaped_etag_that_is_not_the_md5_condemns_nothing(trial: Trial) -
     assert trial.sync().counts == (3, 3, 0, 0)
 
 
+def listed(trial: Trial) -> dict[str, str | None]:
+    about = json.loads((trial.manifest().parent / "run.json").read_text())
+    return about["artifacts"][0]
+
+
+def test_other_bytes_of_a_version_that_is_recorded_are_an_integrity_failure(trial: Trial) -> None:
+    file = trial.service.file(CONTENT)
+    assert trial.sync().exit_code == 0
+    trial.place().unlink()
+    file.content = OTHER
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) == (5, ["integrity"])
+    assert "but the ledger says" in outcome.failures[0]["message"]
+    assert trial.has_nothing()
+    assert trial.staged() == 0
+    assert trial.sync("--run", "1").exit_code == 5
+    file.content = CONTENT
+    assert trial.sync("--run", "1").exit_code == 0
+    assert trial.has(CONTENT)
+
+
+def test_other_bytes_of_a_large_file_of_a_recorded_version_are_refused(trial: Trial) -> None:
+    content = noise(5, 3 << 20)
+    file = trial.service.file(content)
+    assert trial.sync().exit_code == 0
+    trial.place().unlink()
+    file.content = noise(6, 3 << 20)
+    assert trial.sync().reasons == ["integrity"]
+    assert trial.has_nothing()
+    assert trial.staged() == 0
+
+
+def test_a_version_left_anew_owes_nothing_to_the_recorded_one(trial: Trial) -> None:
+    file = trial.service.file(CONTENT)
+    assert trial.sync().exit_code == 0
+    trial.place().unlink()
+    file.content, file.updated_at = OTHER, "2026-11-21T10:04:00Z"
+    trial.service.repos["org/repo"][0].updated_at = "2026-11-21T10:05:00Z"
+    assert trial.sync().exit_code == 0
+    assert trial.has(OTHER)
+
+
+def test_evidence_is_no_weaker_after_the_same_bytes_came_again_without_it(trial: Trial) -> None:
+    file = trial.service.file(CONTENT, Repr_Digest=structured(CONTENT))
+    assert trial.sync().exit_code == 0
+    trial.place().unlink()
+    file.headers.clear()
+    assert trial.sync().exit_code == 0
+    assert listed(trial)["evidence"] == [
+        "ledger:sha-256",
+        "repr-digest:sha-256",
+        "length",
+    ]
+
+
+def test_a_checksum_file_outweighs_the_record_that_it_denies(trial: Trial) -> None:
+    files = {"app.bin": File(CONTENT)}
+    run = trial.service.run(files)
+    assert trial.sync().exit_code == 0
+    files["app.bin"].content = OTHER
+    sums = File(f"{hashlib.sha256(OTHER).hexdigest()}  app.bin\n".encode())
+    run.files.append(("app.bin.sha256", sums))
+    run.updated_at = "2026-11-21T10:05:00Z"
+    trial.also_right = {CONTENT}
+    assert trial.sync().exit_code == 0
+    assert trial.has(OTHER)
+
+
 def test_200_with_an_object_stores_error_is_never_the_file(trial: Trial) -> None:
     codes = ("InternalError", "AccessDenied", "NoSuchKey", "SomethingNew")
     trial.service.run({f"{code}.bin": File(CONTENT, store_error(200, code)) for code in codes})

@@ -32,7 +32,7 @@ def small(mirror: LocalMirror, name: str, *chunks: bytes, wrong: bool = False) -
     claim = Claim("repr-digest:sha-256", "sha-256", sha256)
     identity = Identity(total=len(content), claims=(claim,))
     place = MirrorPath(f"acme/shop/1/w/t/c/{name}")
-    return Small(chunks, identity, place, (), Staged(mirror.staging, key, ""))
+    return Small(chunks, identity, place, (), None, Staged(mirror.staging, key, ""))
 
 
 def test_each_has_its_own_outcome(tmp_path: Path) -> None:
