@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.ledger import location
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from artifact_sync.domain.settings import Config
 
 LEDGER = "ledger.sqlite"
@@ -34,21 +36,14 @@ def ledger_url(config: Config, root: Path) -> str | Path:
 
 def is_inside(config: Config, root: Path) -> bool:
     """Whether the ledger is a file below the root, which goes where the mirror goes."""
-    url = config.ledger.url
-    if url is None:
-        return True
-    file = url.removeprefix("sqlite:///")
-    return file != url and Path(file).resolve().is_relative_to(root.resolve())
+    return location(ledger_url(config, root)).is_below(root)
 
 
 def has_ledger(config: Config) -> bool:
     """Whether there is a ledger to be read; of a server's, opening it will tell."""
-    url = config.ledger.url
-    if url is not None and not url.startswith("sqlite:///"):
-        return True
-    file = Path(url.removeprefix("sqlite:///")) if url else root_of(config) / OWN_FOLDER / LEDGER
-    with disk_errors(str(file)):
-        return file.is_file()
+    place = location(config.ledger.url or root_of(config) / OWN_FOLDER / LEDGER)
+    with disk_errors(place.name):
+        return place.exists()
 
 
 def check_layout(known: str, wanted: str) -> None:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
 from artifact_sync.app.mirror_identity import bond_of
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.ledger import readings, tallies
-from artifact_sync.ledger.opening import open_store
-from artifact_sync.ledger.place import Terms
-from artifact_sync.ledger.readings import Scope
+from artifact_sync.ledger.drivers.location import OpenTerms
+from artifact_sync.ledger.drivers.open import open_store
+from artifact_sync.ledger.queries import artifact_reads, totals
+from artifact_sync.ledger.queries.artifact_reads import Scope
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.own_folder import check_mounted, prepare
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.settings import Config
-    from artifact_sync.ledger.store import Store
+    from artifact_sync.ledger.drivers.store import Store
 
 
 def all_totals(config: Config) -> Sequence[Totals]:
@@ -36,14 +36,14 @@ def all_totals(config: Config) -> Sequence[Totals]:
         prepare(root)
     if not has_ledger(config):
         return []
-    terms = Terms(config.mirror.durability, read_only=True)
+    terms = OpenTerms(config.mirror.durability, read_only=True)
     with opened(config, root, terms) as store:
         _check(store, config, root)
-        return store.read(tallies.all_totals)
+        return store.read(totals.all_totals)
 
 
 @contextmanager
-def opened(config: Config, root: Path, terms: Terms) -> Iterator[Store]:
+def opened(config: Config, root: Path, terms: OpenTerms) -> Iterator[Store]:
     """The ledger of a mirror."""
     store = open_store(ledger_url(config, root), terms)
     try:
@@ -54,12 +54,12 @@ def opened(config: Config, root: Path, terms: Terms) -> Iterator[Store]:
 
 def _check(store: Store, config: Config, root: Path) -> None:
     """``UsageError`` when ledger, mirror and layout do not belong together."""
-    held, inside = store.read(tallies.mirror), is_inside(config, root)
+    held, inside = store.read(totals.mirror), is_inside(config, root)
     used = held is None and not inside and _is_used(store)
     bond_of(root, held, read_id(root), inside=inside, used=used)
     wanted = config.mirror.layout
-    check_layout(store.read(tallies.layout) or wanted, wanted)
+    check_layout(store.read(totals.layout) or wanted, wanted)
 
 
 def _is_used(store: Store) -> bool:
-    return bool(store.read(lambda it: readings.mirrored(it, Scope(None, None), None))[0])
+    return bool(store.read(lambda it: artifact_reads.mirrored(it, Scope(None, None), None))[0])

@@ -24,9 +24,10 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report, report_of
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.ledger import marks, readings, runs, tallies
-from artifact_sync.ledger.place import Terms, plain_place
-from artifact_sync.ledger.runs import Wanting
+from artifact_sync.ledger import location
+from artifact_sync.ledger.drivers.location import OpenTerms
+from artifact_sync.ledger.queries import artifact_reads, list_mark, runs, totals
+from artifact_sync.ledger.queries.runs import Wanting
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.local_mirror import LocalMirror
@@ -44,9 +45,8 @@ if TYPE_CHECKING:
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.model import ArtifactRow, ExpectedFile, RunKey
     from artifact_sync.domain.settings import Config, RepoSettings
-    from artifact_sync.ledger.statement import Connection
-    from artifact_sync.ledger.store import Store
-    from artifact_sync.ledger.transaction import Transaction
+    from artifact_sync.ledger.drivers.store import Connection, Store
+    from artifact_sync.ledger.queries.transaction import Transaction
 
 _MOST = 4
 """Repositories; an ordinary pass spreads the cost of its start over more of them."""
@@ -106,7 +106,7 @@ def _is_plain(config: Config, wish: PassRequest) -> bool:
         and goes_straight(os.environ)
         and (root_of(config) / OWN_FOLDER).is_dir()
         and has_ledger(config)
-        and plain_place(ledger_url(config, root_of(config))) is not None
+        and not location(ledger_url(config, root_of(config))).server
     )
 
 
@@ -128,7 +128,7 @@ class _Glance(Struct, frozen=True):
         mirror = LocalMirror(root, durability=settings.durability)
         stack.enter_context(MirrorLock(root))
         # all that a power cut can take of it is the word that nothing was new
-        terms = Terms("fast", create=False, hurried=True)
+        terms = OpenTerms("fast", create=False, hurried=True)
         store = stack.enter_context(opened(config, root, terms))
         if not store.read(lambda it: _belong(it, root, settings.layout)):
             return None
@@ -193,20 +193,20 @@ class _Glance(Struct, frozen=True):
     def _record(self, tx: Transaction, calm: dict[str, Known]) -> None:
         """Put the passes down, for ``status``."""
         for name, known in calm.items():
-            number = tallies.begin_pass(tx, RepoName.parse(name), self.began)
-            tallies.end_pass(tx, number, known.report, datetime.now(UTC))
+            number = totals.begin_pass(tx, RepoName.parse(name), self.began)
+            totals.end_pass(tx, number, known.report, datetime.now(UTC))
 
 
 def _belong(connection: Connection, root: Path, layout: str) -> bool:
     """Whether the ledger is this mirror's, laid out as it is to be."""
-    held = tallies.mirror(connection)
-    return bool(held) and held == read_id(root) and tallies.layout(connection) == layout
+    held = totals.mirror(connection)
+    return bool(held) and held == read_id(root) and totals.layout(connection) == layout
 
 
 def _settled(connection: Connection, wanting: Wanting, now: datetime) -> Known | None:
     """What is held of a repository, if nothing in it is left to do; read from one state."""
     repo = wanting.repo
-    mark, at = marks.mark(connection, repo) or ("", now)
+    mark, at = list_mark.mark(connection, repo) or ("", now)
     if not mark or not timedelta() <= now - at < _FULL_LOOK:
         return None
     horizon = runs.horizon(connection, repo)
@@ -216,8 +216,8 @@ def _settled(connection: Connection, wanting: Wanting, now: datetime) -> Known |
         return None
     return Known(
         mark,
-        *tallies.settled_totals(connection, wanting),
-        readings.unwell(connection, wanting),
-        readings.recent(connection, repo, RECENT),
+        *totals.settled_totals(connection, wanting),
+        artifact_reads.unwell(connection, wanting),
+        artifact_reads.recent(connection, repo, RECENT),
         runs.newest_complete(connection, repo),
     )

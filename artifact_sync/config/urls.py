@@ -69,7 +69,7 @@ def listen(text: str) -> str:
 
 
 def ledger_url(text: str, scope: ExpansionScope) -> str:
-    """An SQLAlchemy URL of SQLite or PostgreSQL; SQLite's file is made absolute like any path."""
+    """A URL of SQLite or PostgreSQL; SQLite's file is made absolute like any path."""
     if match := re.fullmatch(_SQLITE, text):
         return _sqlite(match, scope)
     if re.fullmatch(_POSTGRESQL, text):

@@ -216,6 +216,10 @@ class State(StrEnum):
     """The service lists it but its file cannot be had any more."""
     REFUSED = "refused"
     """It can have no safe place in the mirror: an unsafe path, or a name that clashes."""
+    PRUNING = "pruning"
+    """Being removed from the mirror: the file may be there or not."""
+    PRUNED = "pruned"
+    """Removed from the mirror by its owner's rules. Not wanted, and no failure."""
 
 
 class Validator(Struct, frozen=True):

@@ -331,6 +331,22 @@ class Ledger(Protocol):
     async def forget(self, keys: Sequence[ArtifactKey]) -> None:
         """Drop rows of artifacts that are selected no more and have no file."""
 
+    async def pruning(self, keys: Sequence[ArtifactKey]) -> None:
+        """The files of these artifacts are about to be removed: state PRUNING.
+
+        To be committed before the first file is touched. What is known of the files is kept, and
+        they count as mirrored no more. Keys that nobody knows are fine.
+        """
+
+    async def pruned(self, keys: Sequence[ArtifactKey]) -> None:
+        """The files of these artifacts are removed, durably: state PRUNED, to be said last."""
+
+    async def being_pruned(self, repo: RepoName) -> Sequence[ArtifactRow]:
+        """What is PRUNING: a crash came between ``pruning`` and ``pruned``.
+
+        Removing their files once more and saying ``pruned`` finishes it.
+        """
+
     async def recent(self, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
         """Up to ``limit`` mirrored artifacts of the newest runs, the newest run's first."""
 

@@ -65,7 +65,7 @@ class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[ledger]``: where the bookkeeping lives."""
 
     url: str | None = None
-    """An SQLAlchemy URL; None: SQLite in ``.artifact-sync/`` under the mirror's root."""
+    """Of SQLite or PostgreSQL; None: SQLite in ``.artifact-sync/`` under the mirror's root."""
 
 
 class DownloadSettings(msgspec.Struct, frozen=True, kw_only=True):

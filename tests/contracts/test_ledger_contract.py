@@ -36,7 +36,7 @@ REPO = RepoName("acme", "widgets")
 OTHER = RepoName("acme", "gadgets")
 
 
-DATABASES = ["file", "memory", "alchemy", *(["postgresql"] if SERVER else [])]
+DATABASES = ["file", "memory", *(["postgresql"] if SERVER else [])]
 
 
 @pytest.fixture(params=DATABASES)

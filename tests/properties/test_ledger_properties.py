@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy.dialects import sqlite
 
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
@@ -23,10 +22,15 @@ from artifact_sync.domain.model import (
     Strength,
 )
 from artifact_sync.ledger import open_ledger
-from artifact_sync.ledger.columns import AnyText, Moment, Names
-from artifact_sync.ledger.values import stored_text
+from artifact_sync.ledger.sql.encoding import (
+    read_moment,
+    read_names,
+    read_text,
+    stored_moment,
+    stored_names,
+    stored_text,
+)
 
-DIALECT = sqlite.dialect()
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 REPO = RepoName("acme", "widgets")
 
@@ -52,10 +56,10 @@ run_steps = st.tuples(
 
 @given(texts)
 def test_any_text_is_stored_without_what_databases_refuse_and_comes_back(text):
-    stored = AnyText().process_bind_param(text, DIALECT)
+    stored = stored_text(text)
     stored.encode()
     assert "\x00" not in stored
-    assert AnyText().process_result_value(stored, DIALECT) == text
+    assert read_text(stored) == text
 
 
 @given(texts, texts)
@@ -65,17 +69,17 @@ def test_different_texts_are_stored_differently(one, other):
 
 @given(st.lists(texts).map(tuple))
 def test_any_texts_come_back_in_their_order(names):
-    stored = Names().process_bind_param(names, DIALECT)
+    stored = stored_names(names)
     stored.encode()
-    assert Names().process_result_value(stored, DIALECT) == names
+    assert read_names(stored) == names
 
 
 @given(times, times)
 def test_the_order_of_times_is_the_order_of_their_texts(one, other):
-    first, second = (Moment().process_bind_param(time, DIALECT) for time in (one, other))
+    first, second = map(stored_moment, (one, other))
     assert (first < second) == (one.astimezone(UTC) < other.astimezone(UTC))
     assert len(first) == len(second) == 27
-    assert Moment().process_result_value(first, DIALECT) == one.astimezone(UTC)
+    assert read_moment(first) == one.astimezone(UTC)
 
 
 @settings(max_examples=40, deadline=None)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from artifact_sync.cli.logs.verbosity import Verbosity
     from artifact_sync.domain.settings import LogFormat
 
-_CHATTY = ("httpx", "httpcore", "asyncio", "sqlalchemy", "alembic", "uvicorn", "urllib3")
+_CHATTY = ("httpx", "httpcore", "asyncio", "psycopg", "uvicorn", "urllib3")
 _COLOURS = {"warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}
 _PLAIN = "\033[0m"
 _OURS = ("time", "level", "message", "exception")

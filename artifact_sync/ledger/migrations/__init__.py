@@ -1,1 +1,67 @@
-"""The ledger's migrations, for Alembic: ``env`` and, in ``versions``, a file each."""
+"""The schema's versions: numbered SQL files, each of which leads from the one before to its own.
+
+A driver carries them out, under a lock and each in a transaction of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.errors import LedgerTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+VERSION_TABLE = "artifact_sync_version"
+"""Holds one row with the version, ``version_num``; made by Alembic in ledgers of old."""
+
+MAKE_VERSION_TABLE = (
+    f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL,"
+    f" CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+)
+
+SMALL_TABLES = ("meta", "repositories", "passes", "runs")
+"""What a dry run writes to, in copies. There may be a million artifacts, and it writes none."""
+
+_COMMENT = r"(?m)^--.*\n"
+
+
+@cache
+def versions() -> Sequence[str]:
+    """All versions that this program knows, in order."""
+    return sorted(file.name[:4] for file in Path(__file__).parent.glob("[0-9]*.sql"))
+
+
+def head() -> str:
+    """The version that this program works with."""
+    return versions()[-1]
+
+
+def pending(version: str | None) -> Sequence[str]:
+    """The versions that a ledger of this version, or none, must go through. ``LedgerTooNew``."""
+    if version is None:
+        return versions()
+    if version not in versions():
+        raise LedgerTooNew(version, head())
+    return versions()[versions().index(version) + 1 :]
+
+
+def migration(version: str, types: Mapping[str, str]) -> Sequence[str]:
+    """The statements that lead to a version, with a database's own names of types."""
+    (file,) = Path(__file__).parent.glob(f"{version}_*.sql")
+    sql = re.sub(_COMMENT, "", file.read_text("utf-8")).format(**types)
+    return [part.strip() for part in sql.split(";\n") if part.strip()]
+
+
+def copies(types: Mapping[str, str]) -> Sequence[str]:
+    """What makes temporary tables, empty, that look like the small ones of the newest version."""
+    every = [text for version in versions() for text in migration(version, types)]
+    small = rf"(?:CREATE TABLE|ALTER TABLE|CREATE INDEX \w+ ON) (?:{'|'.join(SMALL_TABLES)})\b"
+    return [
+        text.replace("CREATE TABLE", "CREATE TEMPORARY TABLE", 1)
+        for text in every
+        if re.match(small, text)
+    ]

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from artifact_sync.domain.errors import DiskError, NoSpace
-from artifact_sync.ledger.worker import Worker
+from artifact_sync.ledger.writer_thread import WriterThread
 
 
 class ScriptedStore:
@@ -38,7 +38,7 @@ class ScriptedStore:
 def play(story):
     async def main():
         store = ScriptedStore()
-        worker = Worker(lambda: store)
+        worker = WriterThread(lambda: store)
         await worker.start()
         try:
             await story(store, worker)
@@ -180,7 +180,7 @@ def test_a_store_that_cannot_be_opened_says_so_to_who_opens_it():
 
     async def main():
         with pytest.raises(DiskError, match="no disk"):
-            await Worker(no_store).start()
+            await WriterThread(no_store).start()
 
     asyncio.run(main())
 

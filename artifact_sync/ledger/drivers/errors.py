@@ -1,0 +1,79 @@
+"""Errors of SQLite and of the system in the project's words, without statements or values."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.errors import ArtifactSyncError, DiskError, NoSpace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from artifact_sync.ledger.drivers.location import Location
+
+_ROOM = 1 << 20
+"""Bytes free below which a vague error of SQLite is taken for a full disk."""
+
+_FULL_ERRNO = frozenset(
+    {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
+)
+_UNUSABLE = (
+    "or move it aside: the next sync begins a new one and fetches what the service still has"
+)
+_SQLITE_WORDS = {
+    sqlite3.SQLITE_BUSY: "is locked by another process: wait for it to end, or stop it",
+    sqlite3.SQLITE_LOCKED: "is locked by another process: wait for it to end, or stop it",
+    sqlite3.SQLITE_READONLY: "cannot be written: is its folder read-only, or somebody else's?",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: look at the disk and the system's log",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: look at the rights on it and on its folder",
+    sqlite3.SQLITE_PERM: "cannot be opened: look at the rights on it and on its folder",
+    sqlite3.SQLITE_CORRUPT: f"is damaged: restore it, {_UNUSABLE}",
+    sqlite3.SQLITE_NOTADB: f"is not a ledger but some other file: name another one, {_UNUSABLE}",
+}
+_VAGUE = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+"""What SQLite also answers when there is no room for its side files."""
+
+
+@contextmanager
+def translated(place: Location) -> Iterator[None]:
+    """Let nothing of SQLite's or of the system's out of here."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _sqlite(error, place) from error
+    except OSError as error:
+        raise _system(error, place) from error
+
+
+def _sqlite(error: sqlite3.Error, place: Location) -> ArtifactSyncError:
+    """By SQLite's result code; the low byte is the kind (sqlite.org/rescode.html)."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL or (code in _VAGUE and _crowded(place)):
+        return no_space(place)
+    if words := _SQLITE_WORDS.get(code):
+        return DiskError(f"the ledger {place.name} {words}")
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name})")
+
+
+def _crowded(place: Location) -> bool:
+    from shutil import disk_usage  # noqa: PLC0415 - only for this question
+
+    try:
+        return place.file is not None and disk_usage(place.file.parent).free < _ROOM
+    except OSError:
+        return False
+
+
+def _system(error: OSError, place: Location) -> DiskError:
+    if error.errno in _FULL_ERRNO:
+        return no_space(place)
+    return DiskError(f"the ledger {place.name} cannot be opened: {error.strerror or error}")
+
+
+def no_space(place: Location) -> NoSpace:
+    """There is no room for it."""
+    return NoSpace(f"no space left for the ledger {place.name}: make room and sync again")

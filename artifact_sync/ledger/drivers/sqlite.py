@@ -1,0 +1,272 @@
+"""The driver for SQLite, by the standard library.
+
+https://www.sqlite.org/wal.html, https://www.sqlite.org/pragma.html, https://www.sqlite.org/uri.html
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from artifact_sync.ledger import migrations
+from artifact_sync.ledger.drivers.errors import translated
+from artifact_sync.ledger.drivers.location import absent
+from artifact_sync.ledger.queries.transaction import Transaction
+from artifact_sync.ledger.sql import statement
+from artifact_sync.ledger.sql.encoding import read, reader, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from typing import Self
+
+    from artifact_sync.domain.settings import Durability
+    from artifact_sync.ledger.drivers.location import Location, OpenTerms
+    from artifact_sync.ledger.drivers.store import Connection, Row
+    from artifact_sync.ledger.sql.encoding import Reader
+
+_T = TypeVar("_T")
+
+TYPES = {"id": "INTEGER", "ref": "INTEGER", "text": "TEXT", "bytes": "BLOB"}
+"""Of migrations. SQLite numbers rows by itself only where the type is spelt INTEGER."""
+
+_HURRY = 0.2
+"""Seconds that who is in a hurry waits for a lock, in which no signal is heard."""
+
+_KEYS = "PRAGMA foreign_keys = ON"
+_LOOK = "SELECT count(*) FROM sqlite_master"
+_SIZES = (1, 10, 50, 200, 500)
+"""How long lists of values are made, by repeats, so that few statements differ."""
+
+
+class SqliteConnection:
+    """``store.Connection`` over a connection of ``sqlite3``."""
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self.raw = raw
+        self._readers: dict[str, Reader] = {}
+
+    def rows(self, name: str, **values: Any) -> list[Row]:
+        """All rows; see ``Connection``."""
+        sql, given = _spread(statement(name), stored(values), values.get("these"))
+        cursor = self.raw.execute(sql, given)
+        how = self._reader(name, cursor)
+        return [read(row, how) for row in cursor] if how else cursor.fetchall()
+
+    def row(self, name: str, **values: Any) -> Row | None:
+        """The first row; see ``Connection``."""
+        cursor = self.raw.execute(statement(name), stored(values))
+        found: Row | None = cursor.fetchone()
+        how = self._reader(name, cursor)
+        cursor.close()
+        return None if found is None else read(found, how)
+
+    def value(self, name: str, **values: Any) -> Any:
+        """The first column of the first row; see ``Connection``."""
+        found = self.row(name, **values)
+        return None if found is None else found[0]
+
+    def write(self, name: str, **values: Any) -> None:
+        """Change something; see ``Connection``."""
+        self.raw.execute(statement(name), stored(values))
+
+    def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Change something for each of these; see ``Connection``."""
+        self.raw.executemany(statement(name), map(stored, rows))
+
+    def insert(self, name: str, **values: Any) -> int:
+        """Insert a row; see ``Connection``."""
+        return self.raw.execute(statement(name), stored(values)).lastrowid or 0
+
+    def _reader(self, name: str, cursor: sqlite3.Cursor) -> Reader:
+        how = self._readers.get(name)
+        if how is None:
+            how = self._readers[name] = reader([column[0] for column in cursor.description])
+        return how
+
+
+def _spread(
+    sql: str, values: dict[str, Any], these: Sequence[Any] | None
+) -> tuple[str, dict[str, Any]]:
+    """The statement with a name for each value of a list, and the values by these names."""
+    if these is None:
+        return sql, values
+    count = next((size for size in _SIZES if size >= len(these)), len(these))
+    named = {f"_{place}": these[min(place, len(these) - 1)] for place in range(count)}
+    marks = ",".join(f":{name}" for name in named)
+    return sql.replace(":these", marks), {**values, **stored(named)}
+
+
+class SqliteStore:
+    """``store.Store`` over one connection of ``sqlite3``."""
+
+    def __init__(self, raw: sqlite3.Connection, place: Location, *, rehearsing: bool) -> None:
+        self._connection = SqliteConnection(raw)
+        self._place = place
+        self._rehearsing = self._unprepared = rehearsing
+        """Writing goes to copies; whether these are not made yet."""
+
+    @classmethod
+    def open(cls, place: Location, terms: OpenTerms) -> Self:
+        """Open it; see ``open.open_store``."""
+        rehearsing = terms.read_only and place.file is not None
+        with translated(place):
+            raw = _connect(place, terms)
+            try:
+                store = cls(raw, place, rehearsing=rehearsing)
+                store._bring_up(terms)
+            except BaseException:
+                raw.close()
+                raise
+        return store
+
+    def commit(self, works: Sequence[Callable[[Transaction], Any]]) -> list[Any]:
+        """Do all of these in one transaction, or none; see ``Store``."""
+        with translated(self._place), self._transaction(writes=not self._rehearsing):
+            if self._unprepared:
+                _rehearse(self._connection.raw)
+            transaction = Transaction(self._connection)
+            told = [work(transaction) for work in works]
+            transaction.flush()
+        self._unprepared = False
+        return told
+
+    def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Read from one state of the ledger; see ``Store``."""
+        with translated(self._place), self._transaction(writes=False):
+            return work(self._connection)
+
+    def close(self) -> None:
+        """Close the connection; see ``Store``."""
+        with translated(self._place):
+            self._connection.raw.close()
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[None]:
+        raw = self._connection.raw
+        # a reader that turns into a writer would not wait for a lock but fail at once
+        raw.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+        try:
+            yield
+            raw.execute("COMMIT")
+        except BaseException:
+            if raw.in_transaction:  # a full disk has ended it already
+                raw.execute("ROLLBACK")
+            raise
+
+    def _bring_up(self, terms: OpenTerms) -> None:
+        """Make the ledger, or migrate it, where that is due; else see that it can be used."""
+        version = self._version()
+        pending = migrations.pending(version)
+        if version is None and (self._rehearsing or not terms.create):
+            raise absent(self._place)
+        if pending and self._rehearsing:
+            self.commit([])  # an older ledger is left as it is: copies stand in for its tables
+            return
+        for _ in pending:
+            with self._transaction(writes=True):
+                self._migrate()
+
+    def _version(self) -> str | None:
+        """The version that the ledger is at; None: nothing there yet."""
+        raw = self._connection.raw
+        query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+        if not raw.execute(query, [migrations.VERSION_TABLE]).fetchone()[0]:
+            return None
+        query = f"SELECT version_num FROM {migrations.VERSION_TABLE}"  # noqa: S608 - ours
+        found = raw.execute(query).fetchone()
+        return found[0] if found else None
+
+    def _migrate(self) -> None:
+        """Go one version further, unless another process has been quicker."""
+        raw, version = self._connection.raw, self._version()
+        pending = migrations.pending(version)
+        if not pending:
+            return
+        if version is None:
+            raw.execute(migrations.MAKE_VERSION_TABLE)
+        for sql in migrations.migration(pending[0], TYPES):
+            raw.execute(sql)
+        raw.execute(f"DELETE FROM {migrations.VERSION_TABLE}")  # noqa: S608 - ours
+        raw.execute(f"INSERT INTO {migrations.VERSION_TABLE} VALUES (?)", pending[:1])  # noqa: S608
+
+
+def _connect(place: Location, terms: OpenTerms) -> sqlite3.Connection:
+    patience = min(place.patience, _HURRY) if terms.hurried else place.patience
+    if place.file is None:
+        return _opened(":memory:", patience, [_KEYS])
+    if terms.read_only:
+        return _reading(place, place.file)
+    if terms.create:
+        _make(place.file)
+    elif not _is_there(place.file):
+        raise absent(place)
+    return _opened(str(place.file), patience, _writing(terms.durability))
+
+
+def _opened(database: str, patience: float, first: Sequence[str]) -> sqlite3.Connection:
+    # transactions are begun by us: the driver's own way leaves out reading and DDL
+    raw = sqlite3.connect(
+        database, timeout=patience, isolation_level=None, uri=database.startswith("file:")
+    )
+    try:
+        for sql in first:
+            raw.execute(sql).close()
+    except BaseException:
+        raw.close()
+        raise
+    return raw
+
+
+def _reading(place: Location, file: Path) -> sqlite3.Connection:
+    """Open without writing; where even SQLite's side files cannot be made, as a file at rest.
+
+    Taking it for a file at rest is right only when nobody writes to it, which no write-ahead log
+    beside it tells.
+    """
+    if not _is_there(file):
+        raise absent(place)
+    plain = file.absolute().as_uri()
+    try:
+        return _opened(f"{plain}?mode=ro", place.patience, [_LOOK])
+    except sqlite3.OperationalError:
+        if _is_there(file.with_name(f"{file.name}-wal")):
+            raise
+        return _opened(f"{plain}?mode=ro&immutable=1", place.patience, [_LOOK])
+
+
+def _is_there(file: Path) -> bool:
+    """Whether there is more than the empty file that a broken-off start leaves."""
+    try:
+        return file.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _make(file: Path) -> None:
+    """Make an empty file that only its owner may read; its side files take its rights over."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_CLOEXEC", 0)
+    os.close(os.open(file, flags, 0o600))
+
+
+def _writing(durability: Durability) -> list[str]:
+    synchronous = {"full": "FULL", "fast": "NORMAL"}[durability]
+    return [
+        "PRAGMA journal_mode = WAL",
+        f"PRAGMA synchronous = {synchronous}",
+        _KEYS,
+        "PRAGMA journal_size_limit = 67108864",  # a burst's log does not stay that long for ever
+    ]
+
+
+def _rehearse(raw: sqlite3.Connection) -> None:
+    """From here on writing goes to copies, which are found before the ledger's own tables."""
+    for sql in migrations.copies(TYPES):
+        raw.execute(sql)
+    for table in migrations.SMALL_TABLES:
+        names = [row[1] for row in raw.execute(f"PRAGMA main.table_info({table})")]
+        columns = ", ".join(names)
+        raw.execute(f"INSERT INTO temp.{table} ({columns}) SELECT {columns} FROM main.{table}")  # noqa: S608 - ours

@@ -1,1 +1,0 @@
-"""One file a migration, each frozen once released: it imports nothing that may change later."""

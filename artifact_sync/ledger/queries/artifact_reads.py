@@ -1,0 +1,167 @@
+"""Reading artifacts, a batch at a time."""
+
+from __future__ import annotations
+
+from itertools import accumulate, chain, islice, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    ArtifactRow,
+    ExpectedFile,
+    RunKey,
+    State,
+    Strength,
+)
+from artifact_sync.ledger.queries.runs import READ_RUNS, Place
+from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.ledger.drivers.store import Connection, Row
+    from artifact_sync.ledger.queries.runs import Wanting
+
+_STATES = {state.value: state for state in State}
+_STRENGTHS = {strength.value: strength for strength in Strength}
+_READ = 500
+"""Artifacts that are read at a time."""
+
+
+def _artifact(row: Row) -> ArtifactRow:
+    """A row of ``artifact_columns``, and what may stand behind them."""
+    path, size, sha256, strength, *rest = row[8:21]
+    return ArtifactRow(
+        ArtifactKey(*row[:7]), _STATES[row[7]], path, size, sha256, _STRENGTHS[strength], *rest
+    )
+
+
+class Scope(NamedTuple):
+    """Of which repository, and of which run by its slug; None: of all."""
+
+    repo: RepoName | None
+    run: str | None
+
+    @property
+    def statement(self) -> str:
+        """What reads its mirrored artifacts by path."""
+        if self.run is None:
+            return "mirrored_ones" if self.repo is None else "mirrored_of_repository"
+        return "mirrored_of_runs" if self.repo is None else "mirrored_of_run"
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What the statement is given."""
+        values = {} if self.run is None else {"run": self.run}
+        return values if self.repo is None else {**values, **self.repo._asdict()}
+
+
+class At(NamedTuple):
+    """Where a reading by path has come to; at first, before all."""
+
+    path: str = ""
+    id: int = 0
+
+
+def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
+    """All artifacts of a run."""
+    found = connection.rows("of_run", run_id=find_run(connection, key))
+    return {row.key: row for row in map(_artifact, found)}
+
+
+def mirrored(
+    connection: Connection, scope: Scope, after: At | None
+) -> tuple[Sequence[ArtifactRow], At | None]:
+    """A batch of mirrored artifacts by path, and where to go on; None: that was the last."""
+    return _by_path(connection, scope.statement, scope.values, after)
+
+
+def at(
+    connection: Connection, path: str, after: At | None
+) -> tuple[Sequence[ArtifactRow], At | None]:
+    """A batch of mirrored artifacts at a path or below it, and where to go on.
+
+    The range ends at ``path`` and a 0, the character behind the slash, so that the index by path
+    bounds it; what has another character there is left out.
+    """
+    values = {"place": path, "below": f"{path}/", "end": f"{path}0"}
+    return _by_path(connection, "mirrored_at", values, after)
+
+
+def _by_path(
+    connection: Connection, statement: str, values: Mapping[str, Any], after: At | None
+) -> tuple[Sequence[ArtifactRow], At | None]:
+    """A batch of a reading whose last columns are path and id."""
+    found = connection.rows(statement, **values, **(after or At())._asdict(), limit=_READ)
+    last = At(*found[-1][-2:]) if len(found) == _READ else None
+    return [_artifact(row) for row in found], last
+
+
+def listing(
+    connection: Connection, repo: RepoName, run: str | None, after: Place | None
+) -> tuple[Sequence[ArtifactRow], Place | None]:
+    """A batch of one repository's artifacts, newest run first, whole runs at a time."""
+    which = {"repo_id": find_repo(connection, repo), **(after or Place())._asdict()}
+    statement = "holding_runs" if run is None else "holding_run"
+    some = connection.rows(statement, **which, run=run, limit=_READ)
+    first = _as_many(some, _READ)
+    rows = _of_runs(connection, [row[1] for row in first])
+    return [_artifact(row) for row in rows], Place(*first[-1][:2]) if first else None
+
+
+def recent(connection: Connection, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
+    """Up to so many mirrored artifacts of the newest runs."""
+    runs = {row[1]: RunKey(repo, row[3]) for row in _newest_runs(connection, repo, limit)}
+    found: dict[int, list[ExpectedFile]] = {run_id: [] for run_id in runs}
+    for some in chunks(list(runs)):
+        for run_id, path, size in connection.rows("recent_files", these=some):
+            found[run_id].append(ExpectedFile(runs[run_id], path, size))
+    return list(islice(chain.from_iterable(found.values()), limit))
+
+
+def _newest_runs(connection: Connection, repo: RepoName, enough: int) -> Sequence[Row]:
+    """The newest runs that together have so many mirrored artifacts, or all."""
+    repo_id, place = find_repo(connection, repo), Place()
+    runs: list[Row] = []
+    while True:
+        which = {"repo_id": repo_id, **place._asdict(), "limit": READ_RUNS}
+        some = connection.rows("recent_runs", **which)
+        runs += some
+        if len(some) < READ_RUNS or sum(row[2] for row in runs) >= enough:
+            return _as_many(runs, enough)
+        place = Place(*some[-1][:2])
+
+
+def _as_many(counted: Sequence[Row], enough: int) -> Sequence[Row]:
+    """The first of these runs that together have enough artifacts, or all."""
+    before = accumulate((row[2] for row in counted), initial=0)
+    pairs = takewhile(lambda pair: pair[1] < enough, zip(counted, before, strict=False))
+    return [row for row, _ in pairs]
+
+
+def _of_runs(connection: Connection, ids: Sequence[int]) -> list[Row]:
+    """The artifacts of these runs, run by run, in the order in which they were met."""
+    found: list[Row] = []
+    for some in chunks(ids):
+        found += connection.rows("of_runs", these=some)
+    place = {run_id: position for position, run_id in enumerate(ids)}
+    found.sort(key=lambda row: (place[row[-2]], row[-1]))
+    return found
+
+
+def being_pruned(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow]:
+    """What a pruning that was broken off has left."""
+    found = connection.rows("being_pruned", repo_id=find_repo(connection, repo))
+    return [_artifact(row) for row in found]
+
+
+def unwell(connection: Connection, wanting: Wanting) -> Sequence[ArtifactRow]:
+    """What has failed in runs that are settled for the selection, newest run first."""
+    found = connection.rows(
+        "unwell_ones",
+        repo_id=find_repo(connection, wanting.repo),
+        selection=wanting.selection,
+        since=wanting.from_then,
+    )
+    return [_artifact(row) for row in found]

@@ -1,0 +1,169 @@
+"""Writing artifacts. Every change of a state is carried to the counts in the run's row."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.domain.model import State, Strength
+from artifact_sync.ledger.queries.transaction import chunks, find_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, RunKey
+    from artifact_sync.ledger.drivers.store import Row
+    from artifact_sync.ledger.queries.transaction import Tally, Transaction
+
+_FRESH = {
+    "path": None,
+    "size": None,
+    "sha256": "",
+    "strength": Strength.NONE.value,
+    "evidence": (),
+    "version": "",
+    "etag": "",
+    "content_encoding": "",
+    "reason": "",
+    "message": "",
+    "first_seen": None,
+    "mirrored_at": None,
+}
+"""What an artifact's row holds when nothing but its key is known."""
+
+
+def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
+    """These files are durable under their names. Of one key the last counts."""
+    changes = {file.key: _mirrored(file) for file in files}
+    _write(tx, "set_mirrored", changes, {file.key: file.fetched_at for file in files})
+
+
+def _mirrored(file: Mirrored) -> dict[str, Any]:
+    return {
+        "state": State.MIRRORED.value,
+        "path": file.path,
+        "size": file.size,
+        "sha256": file.sha256,
+        "strength": file.strength.value,
+        "evidence": file.evidence,
+        "version": file.version,
+        "etag": file.etag,
+        "content_encoding": file.content_encoding,
+        "mirrored_at": file.fetched_at,
+    }
+
+
+def record_states(
+    tx: Transaction, rows: Sequence[tuple[ArtifactKey, State, str]], at: datetime
+) -> None:
+    """States and versions, first seen now where they are new. Of one key the last counts."""
+    changes = {key: {"state": state.value, "version": version} for key, state, version in rows}
+    _write(tx, "set_version", changes, dict.fromkeys(changes, at))
+
+
+def record_failure(
+    tx: Transaction, key: ArtifactKey, state: State, failure: Failure, at: datetime
+) -> None:
+    """A pass has failed with it."""
+    change = {"state": state.value, "reason": failure.reason.value, "message": failure.message}
+    _write(tx, "set_failure", {key: change}, {key: at})
+    tx.connection.write("count_attempt", run_id=tx.run_id(key.run_key), digest=_digest(key))
+
+
+def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    """Drop rows; keys that nobody knows are fine."""
+    for run, some in _by_run(keys).items():
+        run_id = find_run(tx.connection, run)
+        if run_id is not None:
+            _forget(tx, run_id, list(some))
+
+
+def _forget(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> None:
+    known = list(_known(tx, run_id, digests))
+    for _, _, state, size in known:
+        tx.tally(run_id).leave(State(state), size or 0)
+    tx.connection.write_many("forget", [{"id": row[0]} for row in known])
+
+
+def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    """Their files are about to be removed; keys that nobody knows are fine."""
+    _restate(tx, keys, State.PRUNING)
+
+
+def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    """Their files are removed; keys that nobody knows are fine."""
+    _restate(tx, keys, State.PRUNED)
+
+
+def _restate(tx: Transaction, keys: Sequence[ArtifactKey], state: State) -> None:
+    """Another state for those of the artifacts that are known; all else stays."""
+    change = {"state": state.value}
+    for run, some in _by_run(keys).items():
+        run_id = find_run(tx.connection, run)
+        if run_id is None:
+            continue
+        known = list(_known(tx, run_id, list(some)))
+        for row in known:
+            _count(tx.tally(run_id), row, change)
+        tx.connection.write_many("set_state", [{"id": row[0], **change} for row in known])
+
+
+def _write(
+    tx: Transaction,
+    update: str,
+    changes: Mapping[ArtifactKey, Mapping[str, Any]],
+    first_seen: Mapping[ArtifactKey, datetime | None],
+) -> None:
+    """Update these artifacts or insert them; ``first_seen`` is only for those that are new."""
+    inserts, updates = [], []
+    for run, keys in _by_run(changes).items():
+        run_id = tx.run_id(run)
+        tally = tx.tally(run_id)
+        known = {row[1]: row for row in _known(tx, run_id, list(keys))}
+        for digest, key in keys.items():
+            change, old = changes[key], known.get(digest)
+            _count(tally, old, change)
+            if old is not None:
+                updates.append({"id": old[0], **change})
+            else:
+                who = {"run_id": run_id, "digest": digest, **_names(key)}
+                inserts.append({**_FRESH, **who, "first_seen": first_seen[key], **change})
+    if inserts:
+        tx.connection.write_many("make_artifact", inserts)
+    if updates:
+        tx.connection.write_many(update, updates)
+
+
+def _count(tally: Tally, old: Row | None, change: Mapping[str, Any]) -> None:
+    held = 0
+    if old is not None:
+        held = old[3] or 0
+        tally.leave(State(old[2]), held)
+    tally.enter(State(change["state"]), change.get("size", held))
+    tally.mirrored(change.get("mirrored_at"))
+
+
+def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, ArtifactKey]]:
+    """The keys by run and, within it, by digest."""
+    runs: dict[tuple[str, ...], dict[bytes, ArtifactKey]] = {}
+    for key in keys:
+        runs.setdefault(key[:3], {})[_digest(key)] = key
+    return {next(iter(some.values())).run_key: some for some in runs.values()}
+
+
+def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[Row]:
+    """The rows that there are of these artifacts of a run: id, digest, state, size."""
+    for some in chunks(digests):
+        yield from tx.connection.rows("known_artifacts", run_id=run_id, these=some)
+
+
+def _names(key: ArtifactKey) -> dict[str, str]:
+    _, _, _, workflow, task, cube, local_path = key
+    return {"workflow": workflow, "task": task, "cube": cube, "local_path": local_path}
+
+
+def _digest(key: ArtifactKey) -> bytes:
+    """Of what tells an artifact from the others of its run; lengths keep the parts apart."""
+    parts = [part.encode("utf-8", "surrogatepass") for part in key[3:]]
+    return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()

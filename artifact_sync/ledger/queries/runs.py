@@ -1,0 +1,225 @@
+"""The verbs about repositories and runs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from artifact_sync.domain.model import Horizon, RepoName, RunKey, RunRow
+from artifact_sync.ledger.queries.list_mark import forget_mark
+from artifact_sync.ledger.queries.transaction import (
+    FRESH_RUN,
+    chunks,
+    find_repo,
+    find_run,
+    identity,
+)
+from artifact_sync.ledger.sql.encoding import EVER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from artifact_sync.domain.model import Run
+    from artifact_sync.ledger.drivers.store import Connection, Row
+    from artifact_sync.ledger.queries.transaction import Transaction
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = 2**63 - 1
+"""No number and no id is above this."""
+READ_RUNS = 200
+"""Rows that are read at a time."""
+
+
+class Place(NamedTuple):
+    """Where a reading of runs, newest first, has come to; at first, above all."""
+
+    number: int = _LAST
+    id: int = _LAST
+
+
+def all_repositories(connection: Connection) -> Sequence[RepoName]:
+    """Every repository, sorted."""
+    return sorted(RepoName(*row) for row in connection.rows("repositories"))
+
+
+def horizon(connection: Connection, repo: RepoName) -> Horizon | None:
+    """How far the list of runs is known."""
+    row = connection.row("horizon", **repo._asdict())
+    return None if row is None or row[0] is None else Horizon(*row)
+
+
+def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
+    """Remember it, unless more is known already; of the order what was heard last counts."""
+    old = horizon(tx.connection, repo)
+    kept = old if old is not None and _implies(old, new) else new
+    tx.connection.write(
+        "set_horizon",
+        id=tx.repo_id(repo),
+        high=kept.high,
+        since=kept.since,
+        falling=new.falling,
+    )
+
+
+def _implies(old: Horizon, new: Horizon) -> bool:
+    reaches_back = old.since is None or (new.since is not None and old.since <= new.since)
+    return old.high >= new.high and reaches_back
+
+
+def note_runs(tx: Transaction, listed: Sequence[Run], at: datetime) -> None:
+    """Runs of a listing: what is new or changed is written, of the rest when it was seen."""
+    by_repo: dict[RepoName, dict[str, Run]] = {}
+    for run in listed:
+        by_repo.setdefault(run.key.repo, {})[run.key.run] = run
+    for repo, found in by_repo.items():
+        _note(tx, tx.repo_id(repo), found, at)
+
+
+def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime) -> None:
+    known = {row[1]: row for row in _known(tx.connection, repo_id, list(found))}
+    seen: list[dict[str, Any]] = []
+    changed: list[dict[str, Any]] = []
+    words: list[dict[str, Any]] = []
+    for slug, (run_id, _, fingerprint, status) in known.items():
+        run = found[slug]
+        if fingerprint == run.fingerprint:
+            seen.append({"id": run_id, "seen_at": at})
+        else:
+            changed.append({"id": run_id, **_told(run, at)})
+        # the run's own answer may have said otherwise since: what was heard last counts
+        if run.status not in {"", status}:
+            words.append({"id": run_id, "status": run.status})
+    new = [_new(repo_id, run, at) for slug, run in found.items() if slug not in known]
+    if new or words or changed:
+        forget_mark(tx, repo_id)
+    steps = ("make_run", "see_run", "set_status", "change_run")
+    for name, rows in zip(steps, (new, seen, words, changed), strict=True):
+        if rows:
+            tx.connection.write_many(name, rows)
+
+
+def _known(connection: Connection, repo_id: int, slugs: Sequence[str]) -> Iterator[Row]:
+    for some in chunks(slugs):
+        yield from connection.rows("known_runs", repo_id=repo_id, these=some)
+
+
+def _new(repo_id: int, run: Run, at: datetime) -> dict[str, Any]:
+    who = {**FRESH_RUN, **identity(repo_id, run.key)}
+    return {**who, **_told(run, at), "first_seen": at}
+
+
+def _told(run: Run, at: datetime) -> dict[str, Any]:
+    """What a run's answer says of it."""
+    return {
+        "status": run.status,
+        "event": run.event,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+        "seen_at": at,
+        "fingerprint": run.fingerprint,
+    }
+
+
+def note_run(tx: Transaction, run: Run, at: datetime) -> None:
+    """A run's own answer; the fingerprint that a listing gave it stays."""
+    run_id = tx.run_id(run.key)
+    if tx.connection.value("status", id=run_id) != run.status:
+        forget_mark(tx, tx.repo_id(run.key.repo))  # the next listing may say otherwise again
+    tx.connection.write("note_run", id=run_id, **_told(run, at))
+
+
+def run(connection: Connection, key: RunKey) -> RunRow | None:
+    """One run."""
+    row = connection.row("run", **key.repo._asdict(), run=key.run)
+    return None if row is None else _run(row)
+
+
+def _run(row: Row) -> RunRow:
+    """A row of ``run_columns``, and what may stand behind them."""
+    org, repo, run, *rest = row[:14]
+    return RunRow(RunKey(RepoName(org, repo), run), *rest)
+
+
+class Wanting(NamedTuple):
+    """Whose runs, under which selection, how far back."""
+
+    repo: RepoName
+    selection: str
+    since: datetime | None
+
+    @property
+    def from_then(self) -> datetime:
+        """``since``, which may be ever."""
+        return self.since if self.since is not None else EVER
+
+
+def unsettled(
+    connection: Connection, wanting: Wanting, after: Place | None
+) -> tuple[Sequence[RunRow], Place | None]:
+    """A batch of unsettled runs, newest first, and where to go on; None: that was the last.
+
+    The index is read only where it holds other selections than this one, so that the cost does not
+    grow with the runs that are settled.
+    """
+    repo_id = find_repo(connection, wanting.repo)
+    place = (after or Place())._asdict()
+    found: list[Row] = []
+    for other in _other_selections(connection, repo_id, wanting.selection):
+        which = {"repo_id": repo_id, "selection": other, "since": wanting.from_then}
+        found += connection.rows("unsettled", **which, **place, limit=READ_RUNS)
+    found.sort(key=lambda row: row[-2:], reverse=True)
+    last = Place(*found[READ_RUNS - 1][-2:]) if len(found) >= READ_RUNS else None
+    return [_run(row) for row in found[:READ_RUNS]], last
+
+
+def _other_selections(connection: Connection, repo_id: int | None, selection: str) -> Iterator[str]:
+    """The distinct values of ``settled_for`` but this one, each found by one step in the index."""
+    value = connection.value("first_selection", repo_id=repo_id)
+    while value is not None:
+        if value != selection:
+            yield value
+        value = connection.value("next_selection", repo_id=repo_id, selection=value)
+
+
+def next_look(connection: Connection, wanting: Wanting) -> datetime | None:
+    """When the first run that is not settled is due; those with no time are due long ago."""
+    repo_id = find_repo(connection, wanting.repo)
+    moments: list[datetime] = []
+    for other in _other_selections(connection, repo_id, wanting.selection):
+        which = {"repo_id": repo_id, "selection": other, "since": wanting.from_then}
+        every, timed, first = connection.row("next_look", **which) or (0, 0, None)
+        moments += [_LONG_AGO] if timed < every else [first] if every else []
+    return min(moments, default=None)
+
+
+def settle(tx: Transaction, key: RunKey, selection: str, kept: int | None) -> None:
+    """Nothing is left to do under this selection."""
+    tx.connection.write("settle", id=tx.run_id(key), selection=selection, kept=kept)
+
+
+def look_again(tx: Transaction, key: RunKey, at: datetime) -> None:
+    """Something is outstanding, so the run is not settled for any selection."""
+    tx.connection.write("look_again", id=tx.run_id(key), next_look=at)
+
+
+def unsettle(tx: Transaction, key: RunKey) -> None:
+    """The run needs a look at once. A run that nobody knows needs none."""
+    tx.connection.write("unsettle", id=find_run(tx.connection, key))
+
+
+def mark_complete(tx: Transaction, key: RunKey, *, complete: bool) -> None:
+    """Whether the run's manifest stands."""
+    tx.connection.write("set_complete", id=tx.run_id(key), complete=complete)
+
+
+def newest_complete(connection: Connection, repo: RepoName) -> tuple[RunKey | None, RunKey | None]:
+    """The newest complete run, and the newest complete one that was a success."""
+    repo_id = find_repo(connection, repo)
+    return (
+        _key(repo, connection.value("newest_complete", repo_id=repo_id)),
+        _key(repo, connection.value("newest_success", repo_id=repo_id)),
+    )
+
+
+def _key(repo: RepoName, slug: str | None) -> RunKey | None:
+    return None if slug is None else RunKey(repo, slug)

@@ -1,0 +1,132 @@
+"""The verbs that count, and those about passes and the mirror."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.domain.model import RepoName, State, Totals
+from artifact_sync.ledger.queries.transaction import find_repo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from artifact_sync.domain.report import Report
+    from artifact_sync.ledger.drivers.store import Connection, Row
+    from artifact_sync.ledger.queries.runs import Wanting
+    from artifact_sync.ledger.queries.transaction import Transaction
+
+_LAYOUT = "layout"
+_MIRROR = "mirror"
+
+_COUNTED = ("runs", "found", "downloaded", "kept", "failed", "pending", "bytes")
+"""Of a report, what is kept of a pass."""
+_PASSES_KEPT = 1000
+"""Of each repository; a daemon makes one every minute or so."""
+
+
+def claim_layout(tx: Transaction, template: str) -> str:
+    """The first caller's template."""
+    return _claim(tx, _LAYOUT, template)
+
+
+def layout(connection: Connection) -> str | None:
+    """The template that was claimed, if one was."""
+    return _claimed(connection, _LAYOUT)
+
+
+def claim_mirror(tx: Transaction, mirror: str) -> str:
+    """The first caller's id."""
+    return _claim(tx, _MIRROR, mirror)
+
+
+def mirror(connection: Connection) -> str | None:
+    """The mirror's id that was claimed, if one was."""
+    return _claimed(connection, _MIRROR)
+
+
+def _claim(tx: Transaction, key: str, value: str) -> str:
+    tx.connection.write("claim_meta", key=key, value=value)
+    return _claimed(tx.connection, key) or value
+
+
+def _claimed(connection: Connection, key: str) -> str | None:
+    value: str | None = connection.value("meta", key=key)
+    return value
+
+
+def settled_totals(connection: Connection, wanting: Wanting) -> tuple[int, int]:
+    """Runs settled for the selection, and what they keep. Answered from an index alone."""
+    repo_id = find_repo(connection, wanting.repo)
+    which = {"repo_id": repo_id, "selection": wanting.selection, "since": wanting.from_then}
+    count, kept = connection.row("settled_totals", **which) or (0, 0)
+    return int(count), int(kept)
+
+
+def totals(connection: Connection, repo: RepoName) -> Totals:
+    """What ``status`` says of a repository, from its runs' counts."""
+    found = connection.row("totals", **repo._asdict())
+    return _told(connection, found) if found else Totals(repo, states=dict.fromkeys(State, 0))
+
+
+def all_totals(connection: Connection) -> Sequence[Totals]:
+    """The same of every repository, sorted."""
+    found = connection.rows("all_totals")
+    return sorted((_told(connection, row) for row in found), key=lambda it: it.repo)
+
+
+def _told(connection: Connection, row: Row) -> Totals:
+    repo_id, org, repo, last_pass, last_complete, error, newest, *counts = row
+    runs, settled, size, newest_file, *by_state = counts
+    states = {state: int(count or 0) for state, count in zip(State, by_state, strict=True)}
+    unwell = sum(states[state] for state in (State.FAILED, State.GONE, State.REFUSED))
+    if unwell and not error:
+        error = connection.value("newest_error", repo_id=repo_id)
+    return Totals(
+        RepoName(org, repo),
+        runs=int(runs or 0),
+        settled=int(settled or 0),
+        bytes=int(size or 0),
+        states=states,
+        newest_run=newest or "",
+        last_mirrored=newest_file,
+        last_pass=last_pass,
+        last_complete=last_complete,
+        last_error=error or "",
+    )
+
+
+def begin_pass(tx: Transaction, repo: RepoName, at: datetime) -> int:
+    """A pass begins; its number."""
+    return tx.connection.insert("begin_pass", repo_id=tx.repo_id(repo), began=at, complete=False)
+
+
+def end_pass(tx: Transaction, number: int, report: Report, at: datetime) -> None:
+    """The pass has ended. Passes of long ago are forgotten."""
+    connection = tx.connection
+    connection.write("end_pass", id=number, ended=at, **_counts(report))
+    repo_id = connection.value("repository_of_pass", id=number)
+    connection.write(
+        "set_last_pass",
+        id=repo_id,
+        last_pass=at,
+        last_complete=at if report.complete else None,
+        last_error=report.failures[-1].message if report.failures else "",
+    )
+    connection.write("forget_old_passes", repo_id=repo_id, kept=_PASSES_KEPT)
+
+
+def _counts(report: Report) -> dict[str, Any]:
+    counts = {name: getattr(report, name) for name in _COUNTED}
+    return {**counts, "complete": report.complete, "exit_code": int(report.exit_code)}
+
+
+def size(_: Connection, file: Path) -> int:
+    """Bytes of an SQLite file and of those beside it, which hold what is not merged yet."""
+    total = 0
+    for path in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total

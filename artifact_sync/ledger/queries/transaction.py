@@ -1,0 +1,125 @@
+"""One transaction of the ledger: rows made as they are needed, counts of runs carried along."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, TypeVar
+
+from artifact_sync.domain.model import State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from typing import Any
+
+    from artifact_sync.domain.model import RepoName, RunKey
+    from artifact_sync.ledger.drivers.store import Connection
+
+_T = TypeVar("_T")
+
+_COUNTS = tuple(state.value for state in State)
+
+NO_NUMBER = -1
+"""``runs.number`` where the slug is no number: below all others, so that it sorts last."""
+
+FRESH_RUN = {
+    **dict.fromkeys(("created_at", "finished_at", "first_seen", "seen_at")),
+    **dict.fromkeys(("status", "event", "fingerprint"), ""),
+    "complete": False,
+}
+"""What a run's row holds when nothing but its key is known."""
+
+
+class Transaction:
+    """A connection with a transaction begun. ``flush`` must be the last thing done to it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._repositories: dict[RepoName, int] = {}
+        self._runs: dict[RunKey, int] = {}
+        self._tallies: defaultdict[int, Tally] = defaultdict(Tally)
+
+    def repo_id(self, repo: RepoName) -> int:
+        """The repository's row, made when there is none."""
+        if repo not in self._repositories:
+            self._repositories[repo] = find_repo(self.connection, repo) or self._make_repo(repo)
+        return self._repositories[repo]
+
+    def _make_repo(self, repo: RepoName) -> int:
+        org, name = repo
+        return self.connection.insert("make_repository", org=org, repo=name)
+
+    def run_id(self, key: RunKey) -> int:
+        """The run's row, made when there is none."""
+        if key not in self._runs:
+            self._runs[key] = find_run(self.connection, key) or self._make_run(key)
+        return self._runs[key]
+
+    def _make_run(self, key: RunKey) -> int:
+        values = {**FRESH_RUN, **identity(self.repo_id(key.repo), key)}
+        return self.connection.insert("make_run", **values)
+
+    def tally(self, run_id: int) -> Tally:
+        """What changes in the counts of a run, to be added to."""
+        return self._tallies[run_id]
+
+    def flush(self) -> None:
+        """Write the counts."""
+        changes = [tally.values(run_id) for run_id, tally in self._tallies.items()]
+        if changes:
+            self.connection.write_many("count", changes)
+        self._tallies.clear()
+
+
+class Tally:
+    """Changes in what a run's row counts."""
+
+    def __init__(self) -> None:
+        self._by = dict.fromkeys((*_COUNTS, "bytes"), 0)
+        self._mirrored_at: datetime | None = None
+
+    def enter(self, state: State, size: int) -> None:
+        """An artifact is in this state now; with so many bytes in the mirror, if it is there."""
+        self._move(state, size, 1)
+
+    def leave(self, state: State, size: int) -> None:
+        """An artifact is in this state no more."""
+        self._move(state, size, -1)
+
+    def _move(self, state: State, size: int, by: int) -> None:
+        self._by[state.value] += by
+        if state is State.MIRRORED:
+            self._by["bytes"] += by * size
+
+    def mirrored(self, at: datetime | None) -> None:
+        """An artifact was mirrored then."""
+        self._mirrored_at = at or self._mirrored_at
+
+    def values(self, run_id: int) -> dict[str, Any]:
+        """The parameters of the update."""
+        return {"id": run_id, "last_mirrored": self._mirrored_at, **self._by}
+
+
+def find_repo(connection: Connection, repo: RepoName) -> int | None:
+    """The repository's row, if there is one."""
+    org, name = repo
+    found: int | None = connection.value("repository", org=org, repo=name)
+    return found
+
+
+def find_run(connection: Connection, key: RunKey) -> int | None:
+    """The run's row, if there is one."""
+    org, name = key.repo
+    found: int | None = connection.value("run_id", org=org, repo=name, run=key.run)
+    return found
+
+
+def identity(repo_id: int, key: RunKey) -> dict[str, Any]:
+    """The columns that say which run it is."""
+    number = NO_NUMBER if key.number is None else key.number
+    return {"repo_id": repo_id, "run": key.run, "number": number}
+
+
+def chunks(items: Sequence[_T], size: int = 500) -> Sequence[Sequence[_T]]:
+    """The items in pieces that fit one statement."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,144 @@
+-- Artifacts. Each change of a state is carried to the counts in the run's row (`count`).
+
+-- name: artifact_columns
+repositories.org, repositories.repo, runs.run, artifacts.workflow, artifacts.task,
+artifacts.cube, artifacts.local_path, artifacts.state, artifacts.path, artifacts.size,
+artifacts.sha256, artifacts.strength, artifacts.evidence, artifacts.version, artifacts.etag,
+artifacts.content_encoding, artifacts.attempts, artifacts.first_seen, artifacts.mirrored_at,
+artifacts.reason, artifacts.message;
+
+-- name: artifacts_of_runs
+artifacts
+JOIN runs ON runs.id = artifacts.run_id
+JOIN repositories ON repositories.id = runs.repo_id;
+
+-- SQLite uses the partial index only for the words that the index was made with.
+-- name: unwell
+state IN ('failed', 'gone', 'refused');
+
+-- name: known_artifacts
+SELECT id, digest, state, size FROM artifacts WHERE run_id = :run_id AND digest IN (:these);
+
+-- name: make_artifact
+INSERT INTO artifacts (
+  run_id, digest, workflow, task, cube, local_path, state, path, size, sha256, strength, evidence,
+  version, etag, content_encoding, attempts, reason, message, first_seen, mirrored_at
+) VALUES (
+  :run_id, :digest, :workflow, :task, :cube, :local_path, :state, :path, :size, :sha256,
+  :strength, :evidence, :version, :etag, :content_encoding, 0, :reason, :message, :first_seen,
+  :mirrored_at
+);
+
+-- name: set_mirrored
+UPDATE artifacts
+SET
+  state = :state, path = :path, size = :size, sha256 = :sha256, strength = :strength,
+  evidence = :evidence, version = :version, etag = :etag, content_encoding = :content_encoding,
+  mirrored_at = :mirrored_at, attempts = 0, reason = '', message = ''
+WHERE id = :id;
+
+-- name: set_version
+UPDATE artifacts SET state = :state, version = :version WHERE id = :id;
+
+-- name: set_failure
+UPDATE artifacts SET state = :state, reason = :reason, message = :message WHERE id = :id;
+
+-- name: set_state
+UPDATE artifacts SET state = :state WHERE id = :id;
+
+-- name: count_attempt
+UPDATE artifacts SET attempts = attempts + 1 WHERE run_id = :run_id AND digest = :digest;
+
+-- name: forget
+DELETE FROM artifacts WHERE id = :id;
+
+-- name: of_run
+SELECT {artifact_columns} FROM {artifacts_of_runs}
+WHERE artifacts.run_id = :run_id
+ORDER BY artifacts.id;
+
+-- name: of_runs
+SELECT {artifact_columns}, artifacts.run_id, artifacts.id FROM {artifacts_of_runs}
+WHERE artifacts.run_id IN (:these);
+
+-- name: holds
+wanted + pending + mirrored + failed + gone + refused + pruning + pruned;
+
+-- name: holding_runs
+SELECT number, id, {holds} FROM runs
+WHERE repo_id = :repo_id AND 0 < {holds} AND (number, id) < (:number, :id)
+ORDER BY number DESC, id DESC LIMIT :limit;
+
+-- name: holding_run
+SELECT number, id, {holds} FROM runs
+WHERE repo_id = :repo_id AND 0 < {holds} AND run = :run AND (number, id) < (:number, :id)
+ORDER BY number DESC, id DESC LIMIT :limit;
+
+-- name: recent_runs
+SELECT number, id, mirrored, run FROM runs
+WHERE repo_id = :repo_id AND mirrored > 0 AND (number, id) < (:number, :id)
+ORDER BY number DESC, id DESC LIMIT :limit;
+
+-- name: recent_files
+SELECT run_id, path, size FROM artifacts
+WHERE run_id IN (:these) AND state = 'mirrored'
+ORDER BY run_id, id;
+
+-- name: mirrored
+SELECT {artifact_columns}, artifacts.path, artifacts.id FROM {artifacts_of_runs}
+WHERE state = 'mirrored' AND (artifacts.path, artifacts.id) > (:path, :id);
+
+-- name: by_path
+ORDER BY artifacts.path, artifacts.id LIMIT :limit;
+
+-- name: mirrored_ones
+{mirrored}
+{by_path};
+
+-- The sum keeps the database from sorting the whole repository for every batch.
+-- name: mirrored_of_repository
+{mirrored}
+AND artifacts.run_id + 0 IN (
+  SELECT runs.id FROM {runs_of_repositories}
+  WHERE repositories.org = :org AND repositories.repo = :repo
+)
+{by_path};
+
+-- name: mirrored_of_run
+{mirrored}
+AND artifacts.run_id IN (
+  SELECT runs.id FROM {runs_of_repositories}
+  WHERE runs.run = :run AND repositories.org = :org AND repositories.repo = :repo
+)
+{by_path};
+
+-- name: mirrored_of_runs
+{mirrored}
+AND artifacts.run_id IN (SELECT runs.id FROM runs WHERE runs.run = :run)
+{by_path};
+
+-- name: mirrored_at
+{mirrored}
+AND artifacts.path >= :place AND artifacts.path < :end
+AND (artifacts.path = :place OR artifacts.path >= :below)
+{by_path};
+
+-- A sum has no index: so the few artifacts are gone through, not each run of the repository.
+-- name: unwell_ones
+SELECT {artifact_columns} FROM {artifacts_of_runs}
+WHERE
+  {unwell} AND runs.repo_id + 0 = :repo_id AND runs.settled_for = :selection
+  AND runs.kept IS NOT NULL AND {since}
+ORDER BY runs.number DESC, runs.id DESC, artifacts.id;
+
+-- name: newest_error
+SELECT artifacts.message FROM artifacts JOIN runs ON runs.id = artifacts.run_id
+WHERE {unwell} AND runs.repo_id = :repo_id
+ORDER BY runs.number DESC, runs.id DESC, artifacts.id DESC LIMIT 1;
+
+-- name: being_pruned
+SELECT {artifact_columns} FROM {artifacts_of_runs}
+WHERE
+  artifacts.run_id IN (SELECT id FROM runs WHERE repo_id = :repo_id AND pruning > 0)
+  AND artifacts.state = 'pruning'
+ORDER BY artifacts.id;

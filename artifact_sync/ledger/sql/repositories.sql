@@ -1,0 +1,87 @@
+-- The ledger itself, repositories, and passes over them.
+
+-- name: meta
+SELECT value FROM meta WHERE key = :key;
+
+-- name: put_meta
+INSERT INTO meta (key, value) VALUES (:key, :value)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value;
+
+-- The first one's value stays.
+-- name: claim_meta
+INSERT INTO meta (key, value) VALUES (:key, :value) ON CONFLICT (key) DO NOTHING;
+
+-- name: drop_meta
+DELETE FROM meta WHERE key = :key;
+
+-- name: repository
+SELECT id FROM repositories WHERE org = :org AND repo = :repo;
+
+-- name: make_repository
+INSERT INTO repositories (org, repo, last_error) VALUES (:org, :repo, '');
+
+-- name: repositories
+SELECT org, repo FROM repositories;
+
+-- name: horizon
+SELECT horizon_high, horizon_since, horizon_falling FROM repositories
+WHERE org = :org AND repo = :repo;
+
+-- name: set_horizon
+UPDATE repositories
+SET horizon_high = :high, horizon_since = :since, horizon_falling = :falling
+WHERE id = :id;
+
+-- name: counted_repositories
+SELECT
+  repositories.id, repositories.org, repositories.repo,
+  repositories.last_pass, repositories.last_complete, repositories.last_error,
+  (
+    SELECT newest.run FROM runs AS newest WHERE newest.repo_id = repositories.id
+    ORDER BY newest.number DESC, newest.id DESC LIMIT 1
+  ) AS run,
+  count(runs.id) AS runs,
+  sum(CASE WHEN runs.settled_for <> '' THEN 1 ELSE 0 END) AS settled,
+  sum(runs.bytes) AS bytes,
+  max(runs.last_mirrored) AS last_mirrored,
+  sum(runs.wanted), sum(runs.pending), sum(runs.mirrored), sum(runs.failed),
+  sum(runs.gone), sum(runs.refused), sum(runs.pruning), sum(runs.pruned)
+FROM repositories LEFT JOIN runs ON runs.repo_id = repositories.id;
+
+-- name: all_totals
+{counted_repositories}
+GROUP BY repositories.id;
+
+-- name: totals
+{counted_repositories}
+WHERE repositories.org = :org AND repositories.repo = :repo
+GROUP BY repositories.id;
+
+-- name: begin_pass
+INSERT INTO passes
+  (repo_id, began, runs, found, downloaded, kept, failed, pending, bytes, complete)
+VALUES (:repo_id, :began, 0, 0, 0, 0, 0, 0, 0, :complete);
+
+-- name: end_pass
+UPDATE passes
+SET
+  ended = :ended, runs = :runs, found = :found, downloaded = :downloaded, kept = :kept,
+  failed = :failed, pending = :pending, bytes = :bytes, complete = :complete,
+  exit_code = :exit_code
+WHERE id = :id;
+
+-- name: repository_of_pass
+SELECT repo_id FROM passes WHERE id = :id;
+
+-- name: set_last_pass
+UPDATE repositories
+SET
+  last_pass = :last_pass, last_error = :last_error,
+  last_complete = coalesce(:last_complete, last_complete)
+WHERE id = :id;
+
+-- name: forget_old_passes
+DELETE FROM passes
+WHERE repo_id = :repo_id AND id <= (
+  SELECT id FROM passes WHERE repo_id = :repo_id ORDER BY id DESC LIMIT 1 OFFSET :kept
+);

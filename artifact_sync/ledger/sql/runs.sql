@@ -1,0 +1,113 @@
+-- Runs. `settled_for` is the fingerprint of the selection for which nothing is left to do, or ''.
+
+-- name: run_columns
+repositories.org, repositories.repo, runs.run, runs.status, runs.event, runs.created_at,
+runs.finished_at, runs.fingerprint, runs.settled_for, runs.first_seen, runs.seen_at,
+runs.next_look, runs.looks, runs.complete;
+
+-- name: runs_of_repositories
+runs JOIN repositories ON repositories.id = runs.repo_id;
+
+-- name: since
+(runs.created_at IS NULL OR runs.created_at >= :since);
+
+-- name: run_id
+SELECT runs.id FROM {runs_of_repositories}
+WHERE repositories.org = :org AND repositories.repo = :repo AND runs.run = :run;
+
+-- name: run
+SELECT {run_columns} FROM {runs_of_repositories}
+WHERE repositories.org = :org AND repositories.repo = :repo AND runs.run = :run;
+
+-- name: make_run
+INSERT INTO runs (
+  repo_id, run, number, status, event, created_at, finished_at, first_seen, seen_at, fingerprint,
+  settled_for, complete, looks, wanted, pending, mirrored, failed, gone, refused, bytes
+) VALUES (
+  :repo_id, :run, :number, :status, :event, :created_at, :finished_at, :first_seen, :seen_at,
+  :fingerprint, '', :complete, 0, 0, 0, 0, 0, 0, 0, 0
+);
+
+-- name: known_runs
+SELECT id, run, fingerprint, status FROM runs WHERE repo_id = :repo_id AND run IN (:these);
+
+-- name: see_run
+UPDATE runs SET seen_at = :seen_at WHERE id = :id;
+
+-- name: set_status
+UPDATE runs SET status = :status WHERE id = :id;
+
+-- name: change_run
+UPDATE runs
+SET
+  status = :status, event = :event, created_at = :created_at, finished_at = :finished_at,
+  seen_at = :seen_at, fingerprint = :fingerprint,
+  settled_for = '', kept = NULL, looks = 0, next_look = NULL
+WHERE id = :id;
+
+-- What a listing said of the fingerprint, and when the run was first seen, stays.
+-- name: note_run
+UPDATE runs
+SET
+  status = :status, event = :event, created_at = :created_at, finished_at = :finished_at,
+  seen_at = :seen_at, fingerprint = coalesce(nullif(fingerprint, ''), :fingerprint),
+  first_seen = coalesce(first_seen, :seen_at)
+WHERE id = :id;
+
+-- name: status
+SELECT status FROM runs WHERE id = :id;
+
+-- name: unsettled
+SELECT {run_columns}, runs.number, runs.id FROM {runs_of_repositories}
+WHERE
+  runs.repo_id = :repo_id AND runs.settled_for = :selection
+  AND (runs.number, runs.id) < (:number, :id) AND {since}
+ORDER BY runs.number DESC, runs.id DESC LIMIT :limit;
+
+-- Two steps through the distinct values of settled_for, each one step in an index.
+-- name: first_selection
+SELECT min(settled_for) AS settled_for FROM runs WHERE repo_id = :repo_id;
+
+-- name: next_selection
+SELECT min(settled_for) AS settled_for FROM runs
+WHERE repo_id = :repo_id AND settled_for > :selection;
+
+-- name: next_look
+SELECT count(*), count(next_look), min(next_look) AS next_look FROM runs
+WHERE repo_id = :repo_id AND settled_for = :selection AND {since};
+
+-- name: settled_totals
+SELECT count(*), coalesce(sum(kept), 0) FROM runs
+WHERE repo_id = :repo_id AND settled_for = :selection AND kept IS NOT NULL AND {since};
+
+-- name: settle
+UPDATE runs SET settled_for = :selection, kept = :kept, next_look = NULL WHERE id = :id;
+
+-- name: look_again
+UPDATE runs
+SET settled_for = '', kept = NULL, looks = looks + 1, next_look = :next_look
+WHERE id = :id;
+
+-- name: unsettle
+UPDATE runs SET settled_for = '', kept = NULL, next_look = NULL WHERE id = :id;
+
+-- name: set_complete
+UPDATE runs SET complete = :complete WHERE id = :id;
+
+-- name: newest_complete
+SELECT run FROM runs WHERE repo_id = :repo_id AND complete = TRUE
+ORDER BY number DESC, id DESC LIMIT 1;
+
+-- name: newest_success
+SELECT run FROM runs WHERE repo_id = :repo_id AND complete = TRUE AND status = 'success'
+ORDER BY number DESC, id DESC LIMIT 1;
+
+-- What artifacts have changed in the counts of their run.
+-- name: count
+UPDATE runs
+SET
+  wanted = wanted + :wanted, pending = pending + :pending, mirrored = mirrored + :mirrored,
+  failed = failed + :failed, gone = gone + :gone, refused = refused + :refused,
+  pruning = pruning + :pruning, pruned = pruned + :pruned, bytes = bytes + :bytes,
+  last_mirrored = coalesce(:last_mirrored, last_mirrored)
+WHERE id = :id;
