@@ -222,6 +222,10 @@ class State(StrEnum):
     """Removed from the mirror by its owner's rules. Not wanted, and no failure."""
 
 
+REMOVED = frozenset({State.PRUNING, State.PRUNED})
+"""States of what the mirror has given away on purpose."""
+
+
 class Validator(Struct, frozen=True):
     """What ``If-Range`` needs: a strong ETag, or else Last-Modified (RFC 9110, 13.1.5)."""
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from artifact_sync.domain.model import REMOVED
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -37,7 +39,11 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             runs=totals.runs,
             settled=totals.settled,
             bytes=totals.bytes,
-            states={str(state): count for state, count in totals.states.items()},
+            states={
+                str(state): count
+                for state, count in totals.states.items()
+                if count or state not in REMOVED
+            },
             newest_run=totals.newest_run,
             last_mirrored=_moment(totals.last_mirrored),
             last_pass=_moment(totals.last_pass),

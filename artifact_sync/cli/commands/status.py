@@ -135,12 +135,13 @@ def _rows(
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
     from artifact_sync.cli.report_text import age, printable  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.domain.model import State  # noqa: PLC0415 - likewise
+    from artifact_sync.domain.model import REMOVED, State  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     if it.repo.endswith("/*"):  # on a daemon's schedule: the organisation's list is looked at
         return (printable(it.repo), *["-"] * 6)
-    outstanding = sum(n for state, n in it.states.items() if state != State.MIRRORED)
+    at_rest = {State.MIRRORED, *REMOVED}
+    outstanding = sum(n for state, n in it.states.items() if state not in at_rest)
     ages = (datetime.fromisoformat(at) if at else None for at in (it.last_pass, it.last_complete))
     return (
         printable(it.repo),
