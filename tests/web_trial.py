@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from artifact_sync.daemon.api import DaemonState
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import WebSettings
+from artifact_sync.domain.status import DaemonState
 from artifact_sync.web.app import application
 from artifact_sync.web.context import WebContext, WebLimits
 from artifact_sync.web.metrics import Gauges, Metrics
@@ -36,7 +36,7 @@ _STATE = DaemonState(pid=1, version="1.2.3", since="2026-11-24T00:00:00+00:00")
 
 
 @dataclass
-class FakeDesk:
+class FakeDaemonApi:
     """Says what it was told to say and writes down who was woken."""
 
     repos: frozenset[str] = frozenset({"acme/app"})
@@ -85,7 +85,7 @@ class Trial:
     """A running web, and a raw client for it."""
 
     origin: str
-    desk: FakeDesk
+    desk: FakeDaemonApi
     clock: FakeClock
     metrics: Metrics
     secret_file: Path
@@ -165,7 +165,7 @@ def request(
 async def web(
     folder: Path,
     *,
-    desk: FakeDesk | None = None,
+    desk: FakeDaemonApi | None = None,
     limits: WebLimits | None = None,
     kind: type[ConnectionDeadlines] | None = None,
     gauges: Gauges | None = None,
@@ -179,7 +179,7 @@ async def web(
     settings = WebSettings(listen="127.0.0.1:0", secret_files=(file,) if secret else ())
     clock = FakeClock()
     front = WebContext(
-        desk or FakeDesk(),
+        desk or FakeDaemonApi(),
         Metrics(clock),
         clock,
         lambda: settings,

@@ -7,39 +7,39 @@ import os
 import random
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.daemon_engine import started
 from artifact_sync.app.locations import root_of
 from artifact_sync.app.web_listener import Web
-from artifact_sync.config.api_token import CREDENTIAL
+from artifact_sync.config import api_token
+from artifact_sync.config.secret_file import credential
 from artifact_sync.daemon.background import beside, kept_up
 from artifact_sync.daemon.control.server import Control
 from artifact_sync.daemon.heartbeat import Heartbeat
-from artifact_sync.daemon.line import line_of
 from artifact_sync.daemon.pass_log import PassLog
 from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.reload.file_watch import FileWatch
 from artifact_sync.daemon.reload.reloader import Actions, Reload
 from artifact_sync.daemon.schedule import Agenda
 from artifact_sync.daemon.scheduler import Daemon
-from artifact_sync.daemon.status import DaemonStatus
+from artifact_sync.daemon.status import DaemonStatus, line_of
 from artifact_sync.daemon.watch.repair import DamageRepair
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.web import webhook_secrets
 from artifact_sync.web.context import WebContext
 from artifact_sync.web.metrics import Gauges, Metrics
-from artifact_sync.web.webhook_secrets import CREDENTIAL as WEBHOOK
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from artifact_sync.app.daemon_engine import LiveEngine, ReadToken
     from artifact_sync.config.difference import Changes
-    from artifact_sync.daemon.supervisor import Supervisor
+    from artifact_sync.daemon.systemd import Supervisor
     from artifact_sync.domain.settings import Config
 
 _log = get_logger(__name__)
@@ -171,9 +171,9 @@ class DaemonService:
         """What is read again when it changes."""
         config = self._engine.config
         files = (config.path, config.source.token_file, *config.web.secret_files)
-        folder = self._around.environ.get("CREDENTIALS_DIRECTORY")
-        credentials = [Path(folder, name) for name in (CREDENTIAL, WEBHOOK)] if folder else []
-        return [*(file for file in files if file is not None), *credentials]
+        names = (api_token.CREDENTIAL, webhook_secrets.CREDENTIAL)
+        credentials = [credential(name, self._around.environ) for name in names]
+        return [file for file in (*files, *credentials) if file is not None]
 
     async def _apply(self, config: Config, changes: Changes) -> None:
         """Take a configuration up between passes; what runs keeps the one that it began with."""

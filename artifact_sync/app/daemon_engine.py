@@ -11,6 +11,7 @@ from artifact_sync.app.assemble_pass import Room, parts_of, zone_of
 from artifact_sync.app.network import connected
 from artifact_sync.app.storage import open_store
 from artifact_sync.domain.errors import DiskError, MirrorGone
+from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.drain import Drain
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Clock, Ledger, Mirror
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
@@ -132,7 +132,7 @@ class LiveEngine:
     def _share(self) -> int:
         """Downloads of one pass at a time: some are left to others, where there are others."""
         jobs, repos = self.config.download.jobs, self.config.repo
-        alone = len(repos) == 1 and not repos[0].name.endswith("/*")
+        alone = len(repos) == 1 and not RepoName.parse(repos[0].name).is_star
         return jobs if alone else max(jobs - jobs // 4, 1)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web.context import opened
+from artifact_sync.web.serve import opened
 from artifact_sync.web.webhook_secrets import read_secrets
 
 if TYPE_CHECKING:

@@ -1,19 +1,15 @@
-"""Where the API's token comes from. Sending it is ``source``'s; nothing here ever shows it."""
+"""Reads the API token from a file, the environment or a systemd credential."""
 
 from __future__ import annotations
 
-import os
-import stat
-from contextlib import suppress
-from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING
 
-from artifact_sync.config.secret_file import read_regular
+from artifact_sync.config.secret_file import BYTE_ORDER_MARK, existing_credential, read_secret
 from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from artifact_sync.domain.settings import SourceSettings
 
@@ -24,7 +20,6 @@ CREDENTIAL = "sourcecraft-token"
 """The file's name below ``$CREDENTIALS_DIRECTORY`` (systemd's ``LoadCredential=``)."""
 
 _LONGEST = 16_384  # bytes; a JWT of the service has under two thousand
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Token:
@@ -60,40 +55,19 @@ def read_token(settings: SourceSettings, environ: Mapping[str, str]) -> Token | 
         return _from_file(settings.token_file, environ)
     if environ.get(VARIABLE, "").strip():
         return _checked(environ[VARIABLE].encode(errors="surrogateescape"), f"${VARIABLE}")
-    directory = environ.get("CREDENTIALS_DIRECTORY")
-    credential = Path(directory) / CREDENTIAL if directory else None
-    if credential is None or not os.path.lexists(credential):
-        return None
-    return _from_file(credential, environ)
+    path = existing_credential(CREDENTIAL, environ)
+    return _from_file(path, environ) if path is not None else None
 
 
 def _from_file(path: Path, environ: Mapping[str, str]) -> Token:
-    """The token in a file that only its owner may open, or that systemd guards."""
-    try:
-        raw, mode = read_regular(path, _LONGEST + 1)
-    except OSError as error:
-        hint = "write the token into it, or correct source.token_file"
-        why = error.strerror or type(error).__name__
-        raise ConfigError([f"token file {path}: cannot be read: {why}; {hint}"]) from None
-    if os.name == "posix" and mode & _OTHERS and not _guarded(path, environ):
-        problem = f"others can read or write it (mode {stat.S_IMODE(mode):04o})"
-        raise ConfigError([f"token file {path}: {problem}; chmod 600 {quote(str(path))}"])
+    remedy = "write the token into it, or correct source.token_file"
+    raw = read_secret(path, environ, what="token file", remedy=remedy, most=_LONGEST + 1)
     return _checked(raw, f"token file {path}")
-
-
-def _guarded(path: Path, environ: Mapping[str, str]) -> bool:
-    """Whether the file is a systemd credential: those are guarded by ACLs, not by their mode."""
-    directory = environ.get("CREDENTIALS_DIRECTORY")
-    if not directory:
-        return False
-    with suppress(OSError):
-        return path.resolve().is_relative_to(Path(directory).resolve())
-    return False
 
 
 def _checked(raw: bytes, origin: str) -> Token:
     """A token that can stand in a header (RFC 6750, 2.1 names fewer characters than we allow)."""
-    stripped = raw.removeprefix(b"\xef\xbb\xbf").strip()
+    stripped = raw.removeprefix(BYTE_ORDER_MARK).strip()
     if not stripped:
         raise ConfigError([f"{origin}: is empty; put a personal access token there"])
     if len(stripped) > _LONGEST:

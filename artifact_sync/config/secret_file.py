@@ -1,32 +1,85 @@
-"""Reading a small file that a person names: never one that could keep us waiting for ever."""
+"""Reads small files that hold secrets, without blocking and with a check of their mode."""
 
 from __future__ import annotations
 
 import errno
 import os
 import stat
+from contextlib import suppress
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.errors import ConfigError
+
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Mapping
+
+_DIRECTORY = "CREDENTIALS_DIRECTORY"
+"""The variable by which systemd names the folder of a service's credentials."""
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_INHERITED = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 
 
-_HANDED = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
+def credential(name: str, environ: Mapping[str, str]) -> Path | None:
+    """The path of a systemd credential (``LoadCredential=``), which need not exist.
+
+    None when the process was given no credentials at all.
+    """
+    directory = environ.get(_DIRECTORY)
+    return Path(directory) / name if directory else None
+
+
+def existing_credential(name: str, environ: Mapping[str, str]) -> Path | None:
+    """The path of a systemd credential; None when there is none of this name."""
+    path = credential(name, environ)
+    return path if path is not None and os.path.lexists(path) else None
+
+
+def read_secret(
+    path: Path, environ: Mapping[str, str], *, what: str, remedy: str, most: int
+) -> bytes:
+    """At most ``most`` bytes of a file that only its owner, or systemd, gives access to.
+
+    ``ConfigError`` when it cannot be read or others may open it. The message begins with ``what``,
+    and ends with ``remedy`` when the file cannot be read. Blocking.
+    """
+    try:
+        raw, mode = read_regular(path, most)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise ConfigError([f"{what} {path}: cannot be read: {why}; {remedy}"]) from None
+    if os.name == "posix" and mode & _OTHERS and not _is_credential(path, environ):
+        problem = f"others can read or write it (mode {stat.S_IMODE(mode):04o})"
+        raise ConfigError([f"{what} {path}: {problem}; chmod 600 {quote(str(path))}"])
+    return raw
 
 
 def read_regular(path: Path, most: int) -> tuple[bytes, int]:
-    """At most so many bytes from the beginning of a regular file, and its mode.
+    """At most ``most`` bytes from the beginning of a regular file, and its mode.
 
-    ``OSError``, also for what is no regular file, such as a pipe that nobody writes to. What the
-    caller's shell has opened itself, as for ``<(command)``, may be a pipe.
+    ``OSError``, also for what is no regular file, such as a pipe that nobody writes to. A
+    descriptor that was inherited, as for ``<(command)``, may be a pipe. Blocking.
     """
-    handed = str(path).startswith(_HANDED)
-    with open(path, "rb", opener=None if handed else _without_waiting) as file:
+    inherited = str(path).startswith(_INHERITED)
+    with open(path, "rb", opener=None if inherited else _open_nonblocking) as file:
         mode = os.fstat(file.fileno()).st_mode
-        if not (handed or stat.S_ISREG(mode)):
+        if not (inherited or stat.S_ISREG(mode)):
             raise OSError(errno.EINVAL, "it is no regular file")
         return file.read(most), mode
 
 
-def _without_waiting(path: str, flags: int) -> int:
+def _open_nonblocking(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_credential(path: Path, environ: Mapping[str, str]) -> bool:
+    """Whether systemd guards the file, which it does by access control lists and not by mode."""
+    directory = environ.get(_DIRECTORY)
+    if not directory:
+        return False
+    with suppress(OSError):
+        return path.resolve().is_relative_to(Path(directory).resolve())
+    return False

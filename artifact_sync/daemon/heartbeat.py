@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.health import MirrorHealth
     from artifact_sync.daemon.progress import PassProgress
-    from artifact_sync.daemon.supervisor import Supervisor
+    from artifact_sync.daemon.systemd import Supervisor
 
 _log = get_logger(__name__)
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.api import PassState
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed, FetchBegan
+from artifact_sync.domain.status import PassState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,18 +6,25 @@ import asyncio
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.progress import EventFanout
+from artifact_sync.daemon.schedule import PassVerdict
+from artifact_sync.domain.errors import CredentialsRefused, Unreachable
+from artifact_sync.domain.model import FINISHED, RunKey
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Collection, Sequence
     from collections.abc import Set as AbstractSet
+    from datetime import datetime
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.progress import PassProgress
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.sync.sync_pass import Pass
 
@@ -98,3 +105,28 @@ class Passes:
 def _named(wish: PassRequest) -> str:
     names = [settings.name for settings in wish.repos]
     return names[0] if len(names) == 1 else f"{len(names)} repositories"
+
+
+def verdict_of(trouble: Exception | None) -> PassVerdict:
+    """What it says of the repository, or of the service, that a look came to this end.
+
+    401 means the token and so concerns every repository; 403 means this one.
+    """
+    if trouble is None:
+        return PassVerdict.WELL
+    if isinstance(trouble, Unreachable):
+        return PassVerdict.UNREACHABLE
+    if isinstance(trouble, CredentialsRefused) and trouble.status == HTTPStatus.UNAUTHORIZED:
+        return PassVerdict.REFUSED
+    return PassVerdict.FAILED
+
+
+async def finished(ledger: Ledger, repo: RepoName, announced: Collection[str]) -> tuple[str, ...]:
+    """Those of the announced runs that the ledger knows as finished."""
+    rows = [await ledger.run(RunKey(repo, run)) for run in announced]
+    return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)
+
+
+async def record(ledger: Ledger, repo: RepoName, report: Report, at: datetime) -> None:
+    """Put down a pass that has put down nothing itself. ``DiskError``."""
+    await ledger.end_pass(await ledger.begin_pass(repo, at), report, at)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.health import MirrorHealth
 from artifact_sync.daemon.lag import Lags
-from artifact_sync.daemon.news import say
-from artifact_sync.daemon.running_passes import Passes
+from artifact_sync.daemon.pass_log import say
+from artifact_sync.daemon.running_passes import Passes, finished, record, verdict_of
 from artifact_sync.daemon.schedule import (
     Agenda,
     Ended,
@@ -25,8 +25,7 @@ from artifact_sync.daemon.schedule import (
     rhythm_of,
 )
 from artifact_sync.daemon.unchanged import Calms
-from artifact_sync.daemon.verdict import finished, record, verdict_of
-from artifact_sync.daemon.watched_repositories import STAR, WatchedRepositories, is_star
+from artifact_sync.daemon.watched_repositories import WatchedRepositories
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
@@ -137,7 +136,7 @@ class Daemon:
         """Look at a repository soon; False when none of that name is looked after."""
         woken = self.agenda.wake(repo, why, self.moment, run=run)
         if not woken and self.roster.knows_organisation(repo.org):
-            woken = self.agenda.wake(RepoName(repo.org, STAR), why, self.moment)
+            woken = self.agenda.wake(RepoName.star(repo.org), why, self.moment)
         self._stir.set()
         return woken
 
@@ -231,7 +230,7 @@ class Daemon:
         try:
             if settings is None:
                 return Ended(PassVerdict.WELL)  # it was taken away this moment
-            if is_star(turn.repo):
+            if turn.repo.is_star:
                 return await self._list_organisation(turn.repo.org)
             return await self._pass(turn, settings)
         except Exception as error:  # noqa: BLE001 - one bad repository never stops the others
@@ -279,7 +278,7 @@ class Daemon:
         if added or gone:
             _log.info("organisation listed", org=org, new=len(added), gone=len(gone))
             self._assign()
-        star, now = RepoName(org, STAR), self.moment.monotonic
+        star, now = RepoName.star(org), self.moment.monotonic
         self.lags.ended(star, caught_up=True, complete=False, now=now)
         return Ended(PassVerdict.WELL)
 

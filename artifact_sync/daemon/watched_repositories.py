@@ -13,13 +13,6 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.settings import RepoSettings
 
-STAR = "*"
-
-
-def is_star(repo: RepoName) -> bool:
-    """Whether it stands for the listing of an organisation, and not for a repository."""
-    return repo.repo == STAR
-
 
 class WatchedRepositories:
     """Repositories and their settings. ``org/*`` is an entry of its own, for the listing."""
@@ -34,7 +27,7 @@ class WatchedRepositories:
     def configure(self, configured: Iterable[RepoSettings]) -> None:
         """Take another configuration; what the listings of stars have shown is kept."""
         self._configured = {RepoName.parse(settings.name): settings for settings in configured}
-        stars = {repo.org for repo in self._configured if is_star(repo)}
+        stars = {repo.org for repo in self._configured if repo.is_star}
         self._found = {org: repos for org, repos in self._found.items() if org in stars}
         self.entries = self._spelled_out()
 
@@ -52,12 +45,12 @@ class WatchedRepositories:
 
     def knows_organisation(self, org: str) -> bool:
         """Whether a star stands for the organisation."""
-        return RepoName(org, STAR) in self._configured
+        return RepoName.star(org) in self._configured
 
     def _spelled_out(self) -> Mapping[RepoName, RepoSettings]:
         entries = dict(self._configured)
         for org, repos in self._found.items():
-            star = self._configured[RepoName(org, STAR)]
+            star = self._configured[RepoName.star(org)]
             for repo in repos:
                 entries.setdefault(repo, replace(star, name=str(repo)))
         return entries

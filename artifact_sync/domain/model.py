@@ -61,6 +61,16 @@ class RepoName(NamedTuple):
             raise ValueError(msg)
         return cls(org, repo)
 
+    @classmethod
+    def star(cls, org: str) -> RepoName:
+        """``org/*``, which stands for every repository of an organisation."""
+        return cls(org, "*")
+
+    @property
+    def is_star(self) -> bool:
+        """Whether it stands for every repository of its organisation."""
+        return self.repo == "*"
+
     def __str__(self) -> str:
         return f"{self.org}/{self.repo}"
 

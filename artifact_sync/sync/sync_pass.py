@@ -104,7 +104,7 @@ class Pass:
         for repo, settings in named.items():
             yield repo, settings
         for settings in filter(_is_star, self._wish.repos):
-            async for repo in self._of_organisation(settings.name.removesuffix("/*")):
+            async for repo in self._of_organisation(RepoName.parse(settings.name).org):
                 if repo not in named:
                     named[repo] = settings
                     yield repo, settings
@@ -115,7 +115,7 @@ class Pass:
                 async for repo in repositories:
                     yield repo
         except ArtifactSyncError as error:
-            failure = Failure(f"{org}/*", error.reason, str(error))
+            failure = Failure(str(RepoName.star(org)), error.reason, str(error))
             self._reports.append(Report(failures=[failure]))
             self._parts.works.tools.observer.notify(Failed(failure))
 
@@ -137,7 +137,7 @@ class Pass:
 
 
 def _is_star(settings: RepoSettings) -> bool:
-    return settings.name.endswith("/*")
+    return RepoName.parse(settings.name).is_star
 
 
 def _first(error: Exception) -> Exception:

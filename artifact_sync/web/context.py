@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.errors import UsageError
 from artifact_sync.runtime.threads import AbandonableThreads
 from artifact_sync.web.metrics import Gauges
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
-    from types import ModuleType
+    from collections.abc import Callable, Mapping
 
     from artifact_sync.daemon.api import DaemonApi
     from artifact_sync.domain.ports import Clock
@@ -57,27 +54,3 @@ class WebContext:
     limits: WebLimits = field(default_factory=WebLimits)
     chores: AbandonableThreads = field(default_factory=AbandonableThreads)
     """Threads for what blocks."""
-
-
-@asynccontextmanager
-async def opened(front: WebContext) -> AsyncGenerator[str]:
-    """Answer at ``web.listen`` to the end of the block; the origin, such as ``http://[::1]:8080``.
-
-    ``UsageError`` when it cannot listen there, or when the extra ``web`` is not installed.
-    """
-    app, server = _modules()
-    application = app.application(front)
-    async with server.serving(front.settings, application, front.limits) as origin:
-        yield origin
-
-
-def _modules() -> tuple[ModuleType, ModuleType]:
-    """``app`` and ``server``, which need the libraries of the extra."""
-    try:
-        from artifact_sync.web import app, server  # noqa: PLC0415 - costs memory, may be missing
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in _EXTRA:
-            raise
-        what = "web.listen needs Starlette, uvicorn and prometheus-client"
-        raise UsageError(f"{what}: pip install 'artifact-sync[web]'") from error
-    return app, server

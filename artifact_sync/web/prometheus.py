@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from artifact_sync.daemon.api import DaemonState
+    from artifact_sync.domain.status import DaemonState
     from artifact_sync.web.metrics import Counts, Gauges, Metrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4

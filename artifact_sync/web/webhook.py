@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from starlette.requests import ClientDisconnect
@@ -13,9 +15,13 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web import webhook_payload
 from artifact_sync.web.log_throttle import LogThrottle
 from artifact_sync.web.metrics import PassOutcome
-from artifact_sync.web.replays import Replays
-from artifact_sync.web.signature import HEADER, is_right, looks_right
-from artifact_sync.web.webhook_secrets import Secrets, read_secrets
+from artifact_sync.web.webhook_secrets import (
+    SIGNATURE_HEADER,
+    WebhookSecrets,
+    is_signature,
+    is_signed,
+    read_secrets,
+)
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -63,13 +69,55 @@ _CLOSING = frozenset({PassOutcome.TOO_LARGE, PassOutcome.SLOW})
 """What leaves a body on its way that nobody will read."""
 
 
+_MOST = 10_000
+"""Events: some two megabytes when full."""
+
+_LONGEST = 24 * 3600.0
+"""Seconds. No time is signed that we could hold against an older one: it would cost one look."""
+
+
+class Replays:
+    """Remembers events by their ids. An event without one is never a repeat."""
+
+    def __init__(self, most: int = _MOST, longest: float = _LONGEST) -> None:
+        self._most = most
+        self._longest = longest
+        self._until: OrderedDict[bytes, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def has(self, event: str | None, now: float) -> bool:
+        """Whether an event has been remembered. ``now``: seconds on the monotonic clock."""
+        return event is not None and self._until.get(_short(event), now) > now
+
+    def remember(self, event: str | None, now: float) -> None:
+        """Take an event for a repeat from now on; the oldest ones are forgotten for it."""
+        if event is None:
+            return
+        self._forget_old(now)
+        self._until[_short(event)] = now + self._longest
+        self._until.move_to_end(_short(event))
+        if len(self._until) > self._most:
+            self._until.popitem(last=False)
+
+    def _forget_old(self, now: float) -> None:
+        while self._until and next(iter(self._until.values())) <= now:
+            self._until.popitem(last=False)
+
+
+def _short(event: str) -> bytes:
+    """An id may be as long as a body; what is kept of it has 16 bytes."""
+    return blake2b(event.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
 class Webhook:
     """Takes events. Nothing unsigned is read, remembered, or said more than once a minute."""
 
     def __init__(self, front: WebContext) -> None:
         self._front = front
         self._replays = Replays()
-        self._secrets = Secrets(
+        self._secrets = WebhookSecrets(
             lambda: read_secrets(front.settings(), front.environ), front.clock, front.chores
         )
         self._rarely = {outcome: LogThrottle() for outcome in PassOutcome}
@@ -97,10 +145,10 @@ class Webhook:
         known = await self._secrets.known(self._front.limits.answer)
         if not known.secrets:
             return self._say(PassOutcome.NO_SECRET, why=known.problem)
-        signature = request.headers.get(HEADER, "")
-        if not looks_right(signature):
+        signature = request.headers.get(SIGNATURE_HEADER, "")
+        if not is_signature(signature):
             return self._say(PassOutcome.UNSIGNED)
-        if not is_right(signature, body, known.secrets):
+        if not is_signed(signature, body, known.secrets):
             return self._say(PassOutcome.WRONG_SIGNATURE)
         return None
 

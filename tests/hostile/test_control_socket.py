@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_desk import QUICK, URL, WISH, FakeDesk, served, wait_for
+from fake_daemon_api import QUICK, URL, WISH, FakeDaemonApi, served, wait_for
 
 from artifact_sync.daemon.control.client import Errand, asked, asked_status
 from artifact_sync.daemon.control.connection import ConnectionLimits
@@ -48,7 +48,7 @@ def own(tmp_path: Path) -> Path:
 
 def beside(
     own: Path,
-    desk: FakeDesk,
+    desk: FakeDaemonApi,
     story: Callable[[Path], Awaitable[None]],
     limits: ConnectionLimits = QUICK,
 ) -> None:
@@ -117,7 +117,7 @@ async def said(path: Path, request: bytes, *, end: bool = False) -> list[dict[st
     ],
 )
 def test_rubbish_gets_an_error_and_nothing_else(own: Path, request_: bytes) -> None:
-    desk = FakeDesk()
+    desk = FakeDaemonApi()
 
     async def story(path: Path) -> None:
         (answer,) = await said(path, request_)
@@ -133,7 +133,7 @@ def test_a_request_without_an_end_is_refused_at_its_limit(own: Path) -> None:
         answers = await said(path, b"x" * (3 * LONGEST_REQUEST))
         assert answers in ([], [{"is": "error", "reason": "usage", "message": TOO_LONG}])
 
-    beside(own, FakeDesk(), story)
+    beside(own, FakeDaemonApi(), story)
 
 
 TOO_LONG = f"a request has at most {LONGEST_REQUEST} bytes"
@@ -144,7 +144,7 @@ def test_a_request_of_just_too_much_is_told_so(own: Path) -> None:
         (answer,) = await said(path, b"x" * (LONGEST_REQUEST + 1))
         assert answer["message"] == TOO_LONG
 
-    beside(own, FakeDesk(), story)
+    beside(own, FakeDaemonApi(), story)
 
 
 def test_a_request_that_ends_in_the_midst_is_told_so(own: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_request_that_ends_in_the_midst_is_told_so(own: Path) -> None:
         assert answer["message"] == "the request ends in the midst of its line"
         assert await said(path, b"", end=True) == []
 
-    beside(own, FakeDesk(), story)
+    beside(own, FakeDaemonApi(), story)
 
 
 def test_a_client_that_says_half_of_its_request_and_waits_is_dropped(own: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_client_that_says_half_of_its_request_and_waits_is_dropped(own: Path) 
             assert await said(path, half) == []
         assert time.monotonic() - begun < 5
 
-    beside(own, FakeDesk(), story)
+    beside(own, FakeDaemonApi(), story)
 
 
 def test_a_client_that_drips_its_request_is_dropped(own: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_client_that_drips_its_request_is_dropped(own: Path) -> None:
         writer.close()
         assert number < 200
 
-    desk = FakeDesk()
+    desk = FakeDaemonApi()
     beside(own, desk, story)
     assert len(desk.wishes) == 1  # that of ``beside``
 
@@ -187,7 +187,7 @@ def test_a_client_that_ends_its_side_still_gets_its_answer(own: Path) -> None:
         begun, result = await said(path, ASK, end=True)
         assert (begun["is"], result["is"]) == ("begun", "result")
 
-    beside(own, FakeDesk(), story, ConnectionLimits(alive=10))
+    beside(own, FakeDaemonApi(), story, ConnectionLimits(alive=10))
 
 
 def test_more_behind_the_request_is_not_read(own: Path) -> None:
@@ -196,12 +196,12 @@ def test_more_behind_the_request_is_not_read(own: Path) -> None:
         assert [it["is"] for it in answers if it["is"] != "alive"] == ["begun", "result"]
         assert len(desk.wishes) == 1
 
-    desk = FakeDesk()
+    desk = FakeDaemonApi()
     beside(own, desk, story)
 
 
 def test_a_hundred_clients_at_once_are_answered_or_refused(own: Path) -> None:
-    desk = FakeDesk(waits=True)
+    desk = FakeDaemonApi(waits=True)
 
     async def story(_: Path) -> None:
         asking = [asyncio.create_task(asked(own, Errand(WISH, URL), Silent())) for _ in range(100)]
@@ -236,7 +236,7 @@ def test_five_hundred_that_say_nothing_are_gone_after_a_while(own: Path) -> None
             client.close()
 
     before = descriptors()
-    beside(own, FakeDesk(), story)
+    beside(own, FakeDaemonApi(), story)
 
 
 def test_those_that_say_nothing_count_as_long_as_they_are_there(own: Path) -> None:
@@ -247,12 +247,12 @@ def test_those_that_say_nothing_count_as_long_as_they_are_there(own: Path) -> No
         for _, writer in silent:
             writer.close()
 
-    beside(own, FakeDesk(), story, ConnectionLimits(asking=60))
+    beside(own, FakeDaemonApi(), story, ConnectionLimits(asking=60))
 
 
 def test_an_answer_is_waited_for_until_it_was_taken_however_big(own: Path) -> None:
     async def last_line(number: int) -> str:
-        desk, place = FakeDesk([Noticed("x" * 1000)] * (40 * number)), own / f"{number}"
+        desk, place = FakeDaemonApi([Noticed("x" * 1000)] * (40 * number)), own / f"{number}"
         async with served(place, desk) as path:
             reader, writer = await asyncio.open_unix_connection(path)
             writer.transport.pause_reading()
@@ -271,7 +271,7 @@ def test_an_answer_is_waited_for_until_it_was_taken_however_big(own: Path) -> No
 
 
 def test_who_never_takes_its_answer_is_hung_up_on(own: Path) -> None:
-    desk = FakeDesk([Noticed("x" * 1000)] * 2000)
+    desk = FakeDaemonApi([Noticed("x" * 1000)] * 2000)
 
     async def story(path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path, limit=1024)
@@ -287,7 +287,7 @@ def test_who_never_takes_its_answer_is_hung_up_on(own: Path) -> None:
 
 
 def test_clients_that_leave_at_any_moment_leave_nothing_behind(own: Path) -> None:
-    desk = FakeDesk([Noticed("x" * 1000)] * 100)
+    desk = FakeDaemonApi([Noticed("x" * 1000)] * 100)
 
     async def story(path: Path) -> None:
         for taken in (0, 1, 100, 10_000):
@@ -302,7 +302,7 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(own: Path) -> Non
 
 
 def test_who_asks_and_leaves_again_and_again_does_not_heap_up_passes(own: Path) -> None:
-    desk = FakeDesk(waits=True)
+    desk = FakeDaemonApi(waits=True)
 
     async def story(path: Path) -> None:
         for _ in range(60):
@@ -319,7 +319,7 @@ def test_who_asks_and_leaves_again_and_again_does_not_heap_up_passes(own: Path) 
 
 
 def test_memory_does_not_grow_with_a_client_that_does_not_read(own: Path) -> None:
-    desk = FakeDesk(waits=True)
+    desk = FakeDaemonApi(waits=True)
 
     async def story(path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path)
@@ -348,7 +348,7 @@ def test_memory_does_not_grow_with_a_client_that_does_not_read(own: Path) -> Non
 
 
 def test_a_slow_reader_gets_all_that_it_is_not_too_slow_for(own: Path) -> None:
-    desk = FakeDesk([Noticed(f"{n} " + "x" * 500) for n in range(5000)])
+    desk = FakeDaemonApi([Noticed(f"{n} " + "x" * 500) for n in range(5000)])
 
     async def story(path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path, limit=1024)
@@ -373,7 +373,7 @@ def test_another_user_is_refused_even_where_the_modes_would_let_him_in() -> None
         own = Path(folder) / ".artifact-sync"
 
         async def whole() -> None:
-            async with served(own, FakeDesk()) as path:
+            async with served(own, FakeDaemonApi()) as path:
                 await asyncio.to_thread(os.chmod, folder, 0o755)
                 denied = await asyncio.to_thread(as_nobody, own)
                 assert (
@@ -420,7 +420,7 @@ def test_the_mode_is_tight_from_the_first_instant_whatever_the_umask(own: Path) 
             modes.append(stat.S_IMODE((own / "daemon.sock").lstat().st_mode))
 
     async def whole() -> None:
-        async with served(own, FakeDesk()):
+        async with served(own, FakeDaemonApi()):
             pass
 
     sys.addaudithook(look)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
-from fake_desk import wait_for
-from web_trial import HOOK, FakeDesk, Raw, Trial, request, run_complete, signed, web
+from fake_daemon_api import wait_for
+from web_trial import HOOK, FakeDaemonApi, Raw, Trial, request, run_complete, signed, web
 
 from artifact_sync.web.context import WebLimits
 from artifact_sync.web.deadlines import guarded, guarded_h11
@@ -506,7 +506,7 @@ def test_nothing_is_left_of_clients_that_ask_and_hang_up(
     asked = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     free = asyncio.Event()
 
-    class Stuck(FakeDesk):
+    class Stuck(FakeDaemonApi):
         async def status(self) -> dict[str, Any]:
             await free.wait()
             return {}

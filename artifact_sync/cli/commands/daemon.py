@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.assemble_daemon import DaemonService
     from artifact_sync.cli.session import Session
     from artifact_sync.config.api_token import Token
-    from artifact_sync.daemon.supervisor import Supervisor
+    from artifact_sync.daemon.systemd import Supervisor
     from artifact_sync.domain.settings import Config, SourceSettings
 
 _LOOKUPS = 8

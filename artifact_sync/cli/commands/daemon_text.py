@@ -11,7 +11,7 @@ from artifact_sync.runtime.units import size_in_words as size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from artifact_sync.daemon.api import (
+    from artifact_sync.domain.status import (
         ConfigState,
         DaemonState,
         PassState,

@@ -20,9 +20,8 @@ from artifact_sync.runtime.logs import get_logger
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.daemon.api import DaemonState
     from artifact_sync.domain.settings import Config
-    from artifact_sync.domain.status import RepoStatus
+    from artifact_sync.domain.status import DaemonState, RepoStatus
 
 
 @click.command(
@@ -96,8 +95,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
     """For people: what a daemon does, a table, and the last error of whoever has one."""
     from artifact_sync.cli.commands.daemon_text import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.report_text import printable, table  # noqa: PLC0415 - likewise
-    from artifact_sync.daemon.api import DaemonState  # noqa: PLC0415 - likewise
-    from artifact_sync.domain.status import RepoStatus  # noqa: PLC0415 - likewise
+    from artifact_sync.domain.status import DaemonState, RepoStatus  # noqa: PLC0415 - likewise
 
     now = datetime.now(UTC)
     repos = msgspec.convert(found["repositories"], list[RepoStatus])
@@ -138,7 +136,7 @@ def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
     from artifact_sync.domain.model import REMOVED, State  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
-    if it.repo.endswith("/*"):  # on a daemon's schedule: the organisation's list is looked at
+    if it.is_star:  # on a daemon's schedule: the organisation's list is looked at
         return (printable(it.repo), *["-"] * 6)
     at_rest = {State.MIRRORED, *REMOVED}
     outstanding = sum(n for state, n in it.states.items() if state not in at_rest)

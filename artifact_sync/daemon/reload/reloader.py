@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.config.difference import Changes, compare, kept
-from artifact_sync.daemon.api import ConfigState
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
+from artifact_sync.domain.status import ConfigState
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import AbandonableThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from artifact_sync.daemon.supervisor import Supervisor
+    from artifact_sync.daemon.systemd import Supervisor
     from artifact_sync.domain.ports import Clock
     from artifact_sync.domain.settings import Config
 

@@ -11,7 +11,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.api import WatchState
 from artifact_sync.daemon.watch.filesystem import (
     FLOOD,
     SystemSight,
@@ -24,6 +23,7 @@ from artifact_sync.daemon.watch.filesystem import (
 from artifact_sync.daemon.watch.inspector import DamageInspector
 from artifact_sync.daemon.watch.rules import relative
 from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from daemon_kit import FakeClock
-from web_trial import FakeDesk
+from web_trial import FakeDaemonApi
 
 from artifact_sync.app.web_listener import Web
 from artifact_sync.domain.settings import WebSettings
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def said(settings: WebSettings) -> list[str]:
     clock = FakeClock()
-    front = WebContext(FakeDesk(), Metrics(clock), clock, lambda: settings, {})
+    front = WebContext(FakeDaemonApi(), Metrics(clock), clock, lambda: settings, {})
 
     async def listen() -> None:
         async with Web(front).listening():

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from artifact_sync.cli.commands.daemon_text import live_lines, look_errors, next_look
-from artifact_sync.daemon.api import (
+from artifact_sync.domain.status import (
     ConfigState,
     DaemonState,
     PassState,

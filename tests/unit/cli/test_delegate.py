@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_desk import URL, WISH, FakeDesk, served
+from fake_daemon_api import URL, WISH, FakeDaemonApi, served
 from structlog.testing import capture_logs
 
 from artifact_sync.cli.delegate import DelegatedReport, Delegation
@@ -44,7 +44,7 @@ def handing(root: Path, url: str = URL, jobs: int | None = None) -> Delegation:
     return Delegation(config, WISH, jobs, MirrorBusy(root, "process 1"))
 
 
-def handed(root: Path, desk: FakeDesk, one: Delegation) -> Report:
+def handed(root: Path, desk: FakeDaemonApi, one: Delegation) -> Report:
     async def whole() -> Report:
         async with served(root / ".artifact-sync", desk):
             return await one.run(Kept())
@@ -65,7 +65,7 @@ def test_what_was_told_so_far_is_counted_and_handed_on() -> None:
 def test_in_the_end_the_daemons_own_report_counts(tmp_path: Path) -> None:
     report = Report(runs=1, found=9, downloaded=9, bytes=5)
     with capture_logs() as logs:
-        assert handed(tmp_path, FakeDesk(EVENTS, report), handing(tmp_path, jobs=2)) == report
+        assert handed(tmp_path, FakeDaemonApi(EVENTS, report), handing(tmp_path, jobs=2)) == report
     assert [line["event"] for line in logs] == [
         f"the daemon (process {os.getpid()}) holds the mirror, and does it",
         "--jobs does not count here: the daemon's own limit holds",
@@ -73,14 +73,14 @@ def test_in_the_end_the_daemons_own_report_counts(tmp_path: Path) -> None:
 
 
 def test_what_ends_it_after_its_begin_stands_in_the_report(tmp_path: Path) -> None:
-    report = handed(tmp_path, FakeDesk(EVENTS, error=Unreachable("gone")), handing(tmp_path))
+    report = handed(tmp_path, FakeDaemonApi(EVENTS, error=Unreachable("gone")), handing(tmp_path))
     assert (report.downloaded, report.exit_code) == (1, ExitCode.INCOMPLETE)
     assert report.failures[-1] == Failure("", Reason.UNREACHABLE, "gone")
 
 
 def test_what_keeps_it_from_beginning_is_raised(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the daemon mirrors from"):
-        handed(tmp_path, FakeDesk(), handing(tmp_path, "https://other.example"))
+        handed(tmp_path, FakeDaemonApi(), handing(tmp_path, "https://other.example"))
 
 
 def test_without_a_daemon_the_mirror_is_busy_as_ever(tmp_path: Path) -> None:

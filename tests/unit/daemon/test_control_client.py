@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_desk import QUICK, STATE, URL, WISH, FakeDesk, served, wait_for
+from fake_daemon_api import QUICK, STATE, URL, WISH, FakeDaemonApi, served, wait_for
 from structlog.testing import capture_logs
 
 from artifact_sync.daemon.control.client import (
@@ -64,7 +64,7 @@ def own(tmp_path: Path) -> Path:
     return tmp_path / ".artifact-sync"
 
 
-def told(own: Path, desk: FakeDesk, story: Callable[[Path], Awaitable[None]]) -> None:
+def told(own: Path, desk: FakeDaemonApi, story: Callable[[Path], Awaitable[None]]) -> None:
     """Run a story beside a control that serves the desk."""
 
     async def whole() -> None:
@@ -76,7 +76,7 @@ def told(own: Path, desk: FakeDesk, story: Callable[[Path], Awaitable[None]]) ->
 
 def test_a_pass_is_asked_for_and_its_events_and_report_come_back(own: Path) -> None:
     report = Report(runs=2, found=3, downloaded=2, bytes=99, failures=[LOST])
-    desk, seen, begun = FakeDesk(EVENTS, report), Seen(), list[int]()
+    desk, seen, begun = FakeDaemonApi(EVENTS, report), Seen(), list[int]()
 
     async def story(_: Path) -> None:
         assert await asked(own, Errand(WISH, URL, begun.append), seen) == report
@@ -88,7 +88,7 @@ def test_a_pass_is_asked_for_and_its_events_and_report_come_back(own: Path) -> N
 
 
 def test_events_are_shown_while_the_pass_goes_on(own: Path) -> None:
-    desk, seen = FakeDesk(EVENTS, waits=True), Seen()
+    desk, seen = FakeDaemonApi(EVENTS, waits=True), Seen()
 
     async def story(_: Path) -> None:
         asking = asyncio.create_task(asked(own, Errand(WISH, URL), seen))
@@ -102,7 +102,7 @@ def test_events_are_shown_while_the_pass_goes_on(own: Path) -> None:
 
 def test_a_repository_that_the_daemon_does_not_know_comes_with_its_settings(own: Path) -> None:
     wish = PassRequest((RepoSettings(name="other/*", include=("*.tar",), since=60.0),), ("7",))
-    desk = FakeDesk()
+    desk = FakeDaemonApi()
 
     async def story(_: Path) -> None:
         await asked(own, Errand(wish, URL + "/"), Seen())
@@ -118,18 +118,18 @@ def test_the_status_is_the_desks(own: Path) -> None:
         assert status["repositories"] == []
         assert status["daemon"]["pid"] == STATE.pid
 
-    told(own, FakeDesk(), story)
+    told(own, FakeDaemonApi(), story)
 
 
 @pytest.mark.parametrize(
     ("desk", "why"),
     [
-        (FakeDesk(error=DiskError("the ledger is damaged")), "the ledger is damaged"),
-        (FakeDesk(mute=True), "the ledger gives no answer"),
+        (FakeDaemonApi(error=DiskError("the ledger is damaged")), "the ledger is damaged"),
+        (FakeDaemonApi(mute=True), "the ledger gives no answer"),
     ],
 )
 def test_without_the_ledger_the_status_is_still_the_daemons(
-    own: Path, desk: FakeDesk, why: str
+    own: Path, desk: FakeDaemonApi, why: str
 ) -> None:
     async def story(_: Path) -> None:
         status = await asked_status(own)
@@ -157,11 +157,11 @@ def test_what_kept_the_pass_from_beginning_is_raised_here_too(
             await asked(own, Errand(WISH, URL), Seen())
         assert (str(caught.value), caught.value.exit_code) == (str(error), code)
 
-    told(own, FakeDesk(error=error), story)
+    told(own, FakeDaemonApi(error=error), story)
 
 
 def test_a_bug_in_the_daemon_is_logged_there_and_does_not_end_it(own: Path) -> None:
-    desk = FakeDesk(error=KeyError("secret"))
+    desk = FakeDaemonApi(error=KeyError("secret"))
 
     async def story(_: Path) -> None:
         with pytest.raises(ArtifactSyncError) as caught:
@@ -185,7 +185,7 @@ def test_a_bug_in_the_daemon_is_logged_there_and_does_not_end_it(own: Path) -> N
 def test_what_the_daemon_cannot_do_is_a_matter_of_usage(
     own: Path, wish: PassRequest, url: str, why: str
 ) -> None:
-    desk, begun = FakeDesk(), list[int]()
+    desk, begun = FakeDaemonApi(), list[int]()
 
     async def story(_: Path) -> None:
         with pytest.raises(UsageError, match=why):
@@ -196,7 +196,7 @@ def test_what_the_daemon_cannot_do_is_a_matter_of_usage(
 
 
 def test_who_waits_hears_that_somebody_is_there(own: Path) -> None:
-    desk, seen = FakeDesk(waits=True), Seen()
+    desk, seen = FakeDaemonApi(waits=True), Seen()
     patience = ClientTimeouts(silence=0.2)  # the control says something every 0.05 s
 
     async def story(_: Path) -> None:
@@ -211,7 +211,7 @@ def test_who_waits_hears_that_somebody_is_there(own: Path) -> None:
 
 
 def test_the_pass_goes_on_when_the_client_does_not(own: Path) -> None:
-    desk = FakeDesk(EVENTS, waits=True)
+    desk = FakeDaemonApi(EVENTS, waits=True)
 
     async def story(_: Path) -> None:
         asking = asyncio.create_task(asked(own, Errand(WISH, URL), Seen()))
@@ -249,7 +249,7 @@ def test_the_socket_that_a_killed_daemon_left_is_nobody_and_the_next_daemon_take
     async def story(_: Path) -> None:
         assert await asked_status(own) is not None
 
-    told(own, FakeDesk(), story)
+    told(own, FakeDaemonApi(), story)
 
 
 def test_the_socket_is_the_owners_alone_and_goes_with_the_daemon(own: Path) -> None:
@@ -260,7 +260,7 @@ def test_the_socket_is_the_owners_alone_and_goes_with_the_daemon(own: Path) -> N
             mode = (await asyncio.to_thread(path.lstat)).st_mode
             assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o600)
 
-        told(own, FakeDesk(), story)
+        told(own, FakeDaemonApi(), story)
     finally:
         os.umask(before)
     assert list(own.iterdir()) == []
@@ -275,7 +275,7 @@ def test_a_root_with_a_long_name_has_a_socket_too(tmp_path: Path) -> None:
         assert await asyncio.to_thread(path.is_socket)
         assert await asked_status(own) is not None
 
-    told(own, FakeDesk(), story)
+    told(own, FakeDaemonApi(), story)
     assert list(own.iterdir()) == []
 
 
@@ -287,7 +287,7 @@ def test_what_is_no_socket_stays_and_the_daemon_runs_without(own: Path) -> None:
         assert await asked_status(own) is None
 
     with capture_logs() as logs:
-        told(own, FakeDesk(), story)
+        told(own, FakeDaemonApi(), story)
     assert (own / "daemon.sock").read_text() == "mine"
     (line,) = logs
     assert line["event"] == "no socket: sync and status cannot ask this daemon"
@@ -296,7 +296,7 @@ def test_what_is_no_socket_stays_and_the_daemon_runs_without(own: Path) -> None:
 
 def test_when_the_daemon_ends_its_clients_are_told(own: Path) -> None:
     async def story() -> None:
-        desk = FakeDesk(waits=True)
+        desk = FakeDaemonApi(waits=True)
         async with served(own, desk):
             asking = asyncio.create_task(asked(own, Errand(WISH, URL), Seen()))
             await wait_for(lambda: bool(desk.wishes))
@@ -308,7 +308,7 @@ def test_when_the_daemon_ends_its_clients_are_told(own: Path) -> None:
 
 def test_a_pass_that_ends_with_the_daemon_is_still_reported(own: Path) -> None:
     async def story() -> None:
-        desk = FakeDesk(waits=True, report=Report(runs=1))
+        desk = FakeDaemonApi(waits=True, report=Report(runs=1))
         async with served(own, desk):
             asking = asyncio.create_task(asked(own, Errand(WISH, URL), Seen()))
             await wait_for(lambda: bool(desk.wishes))
@@ -319,7 +319,7 @@ def test_a_pass_that_ends_with_the_daemon_is_still_reported(own: Path) -> None:
 
 
 def test_no_more_are_answered_than_a_few_at_a_time(own: Path) -> None:
-    desk = FakeDesk(waits=True)
+    desk = FakeDaemonApi(waits=True)
 
     async def story(_: Path) -> None:
         errand = Errand(WISH, URL)
@@ -401,7 +401,7 @@ def test_a_daemon_of_another_version_says_so(own: Path) -> None:
         assert answer.startswith(b'{"is":"error","reason":"usage","message":"the daemon speaks')
         writer.close()
 
-    told(own, FakeDesk(), story)
+    told(own, FakeDaemonApi(), story)
 
 
 @pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root may use every socket")
@@ -411,4 +411,4 @@ def test_another_users_daemon_is_named(own: Path) -> None:
         with pytest.raises(UsageError, match=r"runs as .*: run the command as that user"):
             await asked_status(own)
 
-    told(own, FakeDesk(), story)
+    told(own, FakeDaemonApi(), story)

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 
 from artifact_sync.daemon.lag import Lags
+from artifact_sync.daemon.running_passes import verdict_of
 from artifact_sync.daemon.schedule import PassVerdict
 from artifact_sync.daemon.unchanged import Calms
-from artifact_sync.daemon.verdict import verdict_of
-from artifact_sync.daemon.watched_repositories import WatchedRepositories, is_star
+from artifact_sync.daemon.watched_repositories import WatchedRepositories
 from artifact_sync.domain.errors import (
     BadAnswer,
     CredentialsRefused,
@@ -54,7 +54,7 @@ def test_a_name_of_its_own_goes_before_the_star_that_also_brings_it() -> None:
         ROCKET: own,
         SITE: RepoSettings(name="acme/site", interval=60.0),
     }
-    assert [repo for repo in roster.entries if is_star(repo)] == [STAR]
+    assert [repo for repo in roster.entries if repo.is_star] == [STAR]
 
 
 def test_what_an_organisation_has_no_more_is_dropped_but_a_sudden_void_is_not_believed() -> None:

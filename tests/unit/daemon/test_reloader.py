@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.api import ConfigState
 from artifact_sync.daemon.reload.reloader import Actions, Reload
-from artifact_sync.daemon.supervisor import Nobody
+from artifact_sync.daemon.systemd import Nobody
 from artifact_sync.domain.errors import ConfigError, DiskError
 from artifact_sync.domain.settings import Config, DownloadSettings, MirrorSettings
+from artifact_sync.domain.status import ConfigState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifact_sync.daemon.watch.patience import RestoreBackoff
+from artifact_sync.daemon.watch.repair import RestoreBackoff
 from artifact_sync.domain.model import MirrorPath
 
 FILE, OTHER = MirrorPath("a/b/1/x"), MirrorPath("a/b/1/y")

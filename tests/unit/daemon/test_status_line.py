@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from artifact_sync.daemon.api import (
-    ConfigState,
-    DaemonState,
-    PassState,
-    RepoState,
-    ServiceState,
-)
-from artifact_sync.daemon.line import line_of
+from artifact_sync.daemon.status import line_of
+from artifact_sync.domain.status import ConfigState, DaemonState, PassState, RepoState, ServiceState
 
 
 def state(**told: object) -> DaemonState:

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.supervisor import Nobody
-from artifact_sync.daemon.systemd import supervisor_of
+from artifact_sync.daemon.systemd import Nobody, supervisor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from artifact_sync.daemon.supervisor import Supervisor
+    from artifact_sync.daemon.systemd import Supervisor
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Unix sockets of datagrams")
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import structlog
-from fake_desk import wait_for
-from web_trial import HOOK, FakeClock, FakeDesk, Trial, request, run_complete, signed, web
+from fake_daemon_api import wait_for
+from web_trial import HOOK, FakeClock, FakeDaemonApi, Trial, request, run_complete, signed, web
 
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.app import application
-from artifact_sync.web.context import WebContext, WebLimits, opened
+from artifact_sync.web.context import WebContext, WebLimits
 from artifact_sync.web.metrics import Metrics
+from artifact_sync.web.serve import opened
 from artifact_sync.web.server import serving
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def client(trial: Trial) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=trial.origin)
 
 
-def get(path: str, folder: Path, desk: FakeDesk | None = None) -> httpx.Response:
+def get(path: str, folder: Path, desk: FakeDaemonApi | None = None) -> httpx.Response:
     async def story() -> httpx.Response:
         async with web(folder, desk=desk) as trial, client(trial) as http:
             return await http.get(path)
@@ -38,14 +39,14 @@ def get(path: str, folder: Path, desk: FakeDesk | None = None) -> httpx.Response
 
 
 def test_health_is_ok_while_the_loop_turns(tmp_path: Path) -> None:
-    answer = get("/healthz", tmp_path, FakeDesk(reasons=("the root is gone",)))
+    answer = get("/healthz", tmp_path, FakeDaemonApi(reasons=("the root is gone",)))
     assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
 def test_readiness_is_200_without_reasons_and_503_with_them_a_line_each(tmp_path: Path) -> None:
     assert get("/readyz", tmp_path).status_code == 200
     reasons = ("no answer of the ledger", "acme/app says\n\x1b[31mready")
-    answer = get("/readyz", tmp_path, FakeDesk(reasons=reasons))
+    answer = get("/readyz", tmp_path, FakeDaemonApi(reasons=reasons))
     assert answer.status_code == 503
     assert answer.text == "no answer of the ledger\nacme/app says\\n\\x1b[31mready\n"
 
@@ -90,7 +91,7 @@ def test_answers_are_not_kept_nor_guessed_at_and_do_not_name_the_server(tmp_path
 
 
 def test_a_bug_answers_500_without_a_word_of_it_and_goes_to_the_log(tmp_path: Path) -> None:
-    class Broken(FakeDesk):
+    class Broken(FakeDaemonApi):
         async def status(self) -> dict[str, Any]:
             raise RuntimeError("whsec-hidden")
 
@@ -101,7 +102,7 @@ def test_a_bug_answers_500_without_a_word_of_it_and_goes_to_the_log(tmp_path: Pa
 
 
 @dataclass
-class SlowDesk(FakeDesk):
+class SlowDesk(FakeDaemonApi):
     """Answers when it may, and counts how often it was asked."""
 
     asked: int = 0
@@ -155,7 +156,7 @@ def test_a_status_that_does_not_come_is_503_in_words_and_keeps_nothing_else_wait
 
 
 def test_a_readiness_that_does_not_come_is_503_in_words(tmp_path: Path) -> None:
-    class Stuck(FakeDesk):
+    class Stuck(FakeDaemonApi):
         async def unready(self) -> tuple[str, ...]:
             await asyncio.Event().wait()
             return ()
@@ -271,7 +272,7 @@ def test_a_repeat_is_accepted_and_wakes_nobody_again(tmp_path: Path) -> None:
 
 def test_an_event_that_could_not_be_used_is_no_repeat_when_it_comes_again(tmp_path: Path) -> None:
     async def story() -> list[int]:
-        async with web(tmp_path, desk=FakeDesk(frozenset())) as trial, client(trial) as http:
+        async with web(tmp_path, desk=FakeDaemonApi(frozenset())) as trial, client(trial) as http:
             body = run_complete()
             fields = {"X-Src-Signature": signed(body)}
             first = await http.post(HOOK, content=body, headers=fields)
@@ -376,7 +377,7 @@ def test_without_the_extra_the_word_says_what_to_install() -> None:
 import asyncio, sys
 sys.modules[sys.argv[1]] = None
 from artifact_sync.domain.errors import DiskError, UsageError
-from artifact_sync.web.context import opened
+from artifact_sync.web.serve import opened
 async def main():
     async with opened(None):
         pass
@@ -419,4 +420,4 @@ def test_an_address_that_cannot_be_had_is_a_usage_error() -> None:
 def front_of(listen: str) -> WebContext:
     clock = FakeClock()
     settings = WebSettings(listen=listen)
-    return WebContext(FakeDesk(), Metrics(clock), clock, lambda: settings, {})
+    return WebContext(FakeDaemonApi(), Metrics(clock), clock, lambda: settings, {})

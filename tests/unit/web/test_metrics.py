@@ -6,7 +6,6 @@ from msgspec.structs import replace
 from prometheus_client.parser import text_string_to_metric_families
 from web_trial import FakeClock
 
-from artifact_sync.daemon.api import DaemonState, PassState, RepoState, ServiceState, WatchState
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import (
     BytesArrived,
@@ -30,6 +29,7 @@ from artifact_sync.domain.model import (
     Strength,
 )
 from artifact_sync.domain.report import Report
+from artifact_sync.domain.status import DaemonState, PassState, RepoState, ServiceState, WatchState
 from artifact_sync.web.metrics import Gauges, Labels, Metrics, PassOutcome
 from artifact_sync.web.prometheus import render, snapshot
 

@@ -10,7 +10,7 @@ from web_trial import FakeClock
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import WebSettings
-from artifact_sync.web.webhook_secrets import KnownSecrets, Secrets, read_secrets
+from artifact_sync.web.webhook_secrets import KnownSecrets, WebhookSecrets, read_secrets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +79,7 @@ def test_a_file_without_end_is_not_read(tmp_path: Path) -> None:
 def test_a_pipe_that_nobody_writes_to_keeps_nobody_waiting(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o600)
-    assert problem(pipe).endswith("is no regular file")
+    assert "cannot be read: it is no regular file; " in problem(pipe)
 
 
 def test_secrets_do_not_show_themselves() -> None:
@@ -97,7 +97,7 @@ def test_a_new_secret_counts_without_a_restart_and_a_flood_reads_once(tmp_path: 
 
     async def story() -> list[KnownSecrets]:
         clock = FakeClock()
-        secrets = Secrets(read, clock)
+        secrets = WebhookSecrets(read, clock)
         flood = await asyncio.gather(*(secrets.known() for _ in range(100)))
         secret_file(path, b"new")
         clock.seconds += 0.1
@@ -123,7 +123,7 @@ def test_a_disk_that_hangs_is_waited_for_so_long_and_asked_once() -> None:
         return (b"late",)
 
     async def story() -> list[KnownSecrets]:
-        secrets = Secrets(read, FakeClock())
+        secrets = WebhookSecrets(read, FakeClock())
         found = [await secrets.known(0.05), await secrets.known(0.05)]
         free.set()
         return [*found, await secrets.known(10)]

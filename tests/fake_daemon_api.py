@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from artifact_sync.daemon.api import DaemonApi, DaemonState
 from artifact_sync.daemon.control.connection import ConnectionLimits
 from artifact_sync.daemon.control.server import Control
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassRequest
 from artifact_sync.domain.settings import RepoSettings
+from artifact_sync.domain.status import DaemonState
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
+    from artifact_sync.daemon.api import DaemonApi
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import RepoName
 
@@ -31,7 +32,7 @@ QUICK = ConnectionLimits(asking=0.2, taking=5, ledger=0.2, parting=0.2, alive=0.
 
 
 @dataclass
-class FakeDesk:
+class FakeDaemonApi:
     """Sends events, waits until it may go on, and gives a report or an error."""
 
     events: Sequence[Event] = ()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from artifact_sync.web.log_throttle import LogThrottle
-from artifact_sync.web.replays import Replays
+from artifact_sync.web.webhook import Replays
 
 
 def test_an_event_is_a_repeat_once_it_was_remembered() -> None:

@@ -1,0 +1,40 @@
+"""Serves the daemon's web, if the optional libraries are installed."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from types import ModuleType
+
+    from artifact_sync.web.context import WebContext
+
+_EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio", "prometheus_client"})
+
+
+@asynccontextmanager
+async def opened(front: WebContext) -> AsyncGenerator[str]:
+    """Answer at ``web.listen`` to the end of the block; the origin, such as ``http://[::1]:8080``.
+
+    ``UsageError`` when it cannot listen there, or when the extra ``web`` is not installed.
+    """
+    app, server = _modules()
+    application = app.application(front)
+    async with server.serving(front.settings, application, front.limits) as origin:
+        yield origin
+
+
+def _modules() -> tuple[ModuleType, ModuleType]:
+    """``app`` and ``server``, which need the libraries of the extra."""
+    try:
+        from artifact_sync.web import app, server  # noqa: PLC0415 - costs memory, may be missing
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] not in _EXTRA:
+            raise
+        what = "web.listen needs Starlette, uvicorn and prometheus-client"
+        raise UsageError(f"{what}: pip install 'artifact-sync[web]'") from error
+    return app, server
