@@ -77,11 +77,11 @@ def event_loop() -> asyncio.AbstractEventLoop:
 
 def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
     """Reads the configuration, now and at each reload. ``UsageError``."""
-    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - keeps --help quick
 
     def load() -> Config:
         file = config_file.absolute() if config_file is not None else None
-        return with_flags(traced_configuration(file, known).config, Flags(root=root))
+        return with_overrides(traced_configuration(file, known).config, Overrides(root=root))
 
     return load
 

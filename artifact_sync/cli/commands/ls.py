@@ -39,17 +39,17 @@ def command(
 
     Looks at the ledger only: verify looks at the files. Works beside a running sync.
     """
-    from artifact_sync.cli.selection import Flags, checked_names, with_flags  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.selection import Overrides, checked_names, with_overrides  # noqa: PLC0415 - keeps --help quick
 
-    config = with_flags(configuration(config_file), Flags(root=root))
+    config = with_overrides(configuration(config_file), Overrides(root=root))
     (name,) = checked_names([repo]) if repo else (None,)
     asyncio.run(_list(config, (name, run), as_json=as_json))
 
 
 async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
     """Print as it is read: a ledger can hold more than memory should."""
+    from artifact_sync.app.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.storage import opened_to_read  # noqa: PLC0415 - likewise
-    from artifact_sync.cli.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
 
     name, run = which
     async with opened_to_read(config) as store:

@@ -41,9 +41,9 @@ def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> in
     While a daemon runs, what it does now, too. Looks at the ledger only: verify looks at the files.
     Works beside a running sync.
     """
-    from artifact_sync.cli.selection import Flags, with_flags  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - keeps --help quick
 
-    config = with_flags(configuration(config_file), Flags(root=root))
+    config = with_overrides(configuration(config_file), Overrides(root=root))
     found = _found(config)
     lines = [json.dumps(found)] if as_json else _lines(found, config)
     click.echo("\n".join(lines))

@@ -52,15 +52,15 @@ def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **sai
     organisation. With --root and a repository it needs no configuration at all. While a daemon
     holds the mirror, the daemon does it, and its progress and result are shown here.
     """
+    from artifact_sync.app.selection import Overrides, request_of, with_overrides  # noqa: PLC0415 - likewise
     from artifact_sync.cli.run_pass import PassDisplay, pass_command  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.selection import Flags, request_of, with_flags  # noqa: PLC0415 - likewise
 
-    flags = Flags(**said)
+    flags = Overrides(**said)
 
     def prepare() -> tuple[Config, PassRequest]:
         config = configuration(config_file)
         request = request_of(config, flags, os.environ)
-        return with_flags(config, flags), request
+        return with_overrides(config, flags), request
 
     delegate = not flags.dry_run
     display = PassDisplay(as_json, flags.dry_run, not no_progress, delegate, flags.jobs)

@@ -38,11 +38,11 @@ def command(
     --repair moves a changed file to .artifact-sync/displaced/ and fetches it again.
     """
     from artifact_sync.app.locations import has_ledger  # noqa: PLC0415 - likewise
+    from artifact_sync.app.selection import Overrides, checked_names, with_overrides  # noqa: PLC0415 - likewise
     from artifact_sync.cli.commands.verify_run import Examination  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.selection import Flags, checked_names, with_flags  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
 
-    config = with_flags(configuration(config_file), Flags(root=root))
+    config = with_overrides(configuration(config_file), Overrides(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified
         raise UsageError(f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync")
     names = checked_names([repo]) if repo else []

@@ -1,4 +1,4 @@
-"""Which repositories, runs and files a command is about: its flags over the configuration."""
+"""Which repositories, runs and files a caller asks for, over the configuration."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config, RepoSettings
 
 
-class Flags(Struct, frozen=True):
-    """What the command line overrides."""
+class Overrides(Struct, frozen=True):
+    """What the caller asks for instead of what is configured."""
 
     repos: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
@@ -33,12 +33,12 @@ class Flags(Struct, frozen=True):
     dry_run: bool = False
 
 
-def with_flags(config: Config, flags: Flags) -> Config:
-    """Apply ``--root`` and ``--jobs``. ``UsageError`` when there is no root."""
-    root = flags.root if flags.root is not None else config.mirror.root
+def with_overrides(config: Config, overrides: Overrides) -> Config:
+    """Apply root and jobs. ``UsageError`` when there is no root."""
+    root = overrides.root if overrides.root is not None else config.mirror.root
     if root is None:
         raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
-    jobs = flags.jobs or config.download.jobs
+    jobs = overrides.jobs or config.download.jobs
     return replace(
         config,
         mirror=replace(config.mirror, root=root.expanduser().absolute()),
@@ -46,20 +46,22 @@ def with_flags(config: Config, flags: Flags) -> Config:
     )
 
 
-def request_of(config: Config, flags: Flags, environ: Mapping[str, str]) -> PassRequest:
+def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str]) -> PassRequest:
     """Build the request for a pass. ``UsageError`` when it selects nothing."""
-    if "" in (*flags.include, *flags.exclude, *flags.workflow, *flags.runs):
-        raise UsageError("an empty --include, --exclude, --workflow or --run selects nothing")
-    names = dict.fromkeys(each for name in flags.repos for each in _with_own_entries(name, config))
+    if "" in (*overrides.include, *overrides.exclude, *overrides.workflow, *overrides.runs):
+        raise UsageError("an empty include, exclude, workflow or run selects nothing")
+    names = dict.fromkeys(
+        each for name in overrides.repos for each in _with_own_entries(name, config)
+    )
     named = [_settings(name, config, environ) for name in names]
-    repos = named if flags.repos else config.repo
+    repos = named if overrides.repos else config.repo
     if not repos:
         raise UsageError(
             "no repository: name one (artifact-sync sync ORG/REPO --root DIR), or add a [[repo]] to"
             " the configuration (artifact-sync config init writes one to begin with)"
         )
-    options = PassOptions(dry_run=flags.dry_run, insist=bool(flags.runs))
-    return PassRequest(tuple(_narrowed(it, flags) for it in repos), flags.runs, options)
+    options = PassOptions(dry_run=overrides.dry_run, insist=bool(overrides.runs))
+    return PassRequest(tuple(_narrowed(it, overrides) for it in repos), overrides.runs, options)
 
 
 def _with_own_entries(name: str, config: Config) -> Iterator[str]:
@@ -81,19 +83,19 @@ def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSett
     return replace(found, name=name)
 
 
-def _narrowed(settings: RepoSettings, flags: Flags) -> RepoSettings:
-    """The settings with what the command line says instead."""
-    overrides = {
-        "since": flags.since,
-        "include": flags.include,
-        "exclude": flags.exclude,
-        "workflows": flags.workflow,
+def _narrowed(settings: RepoSettings, overrides: Overrides) -> RepoSettings:
+    """The settings with what the caller asks for instead."""
+    wanted = {
+        "since": overrides.since,
+        "include": overrides.include,
+        "exclude": overrides.exclude,
+        "workflows": overrides.workflow,
     }
-    return replace(settings, **{key: value for key, value in overrides.items() if value})
+    return replace(settings, **{key: value for key, value in wanted.items() if value})
 
 
 def checked_names(names: Iterable[str]) -> list[str]:
-    """Check names of repositories from the command line; each once."""
+    """Check names of repositories; each once."""
     return [repository(name, {}).name for name in dict.fromkeys(names)]
 
 

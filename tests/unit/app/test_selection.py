@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from artifact_sync.cli.selection import Flags, request_of
+from artifact_sync.app.selection import Overrides, request_of
 from artifact_sync.domain.settings import Config, RepoSettings
 
 STAR = RepoSettings(name="acme/*")
@@ -14,7 +14,7 @@ CONFIG = replace(Config(), repo=(STAR, OWN, OTHER))
 
 
 def repos(config: Config, *names: str, **flags: object) -> tuple[RepoSettings, ...]:
-    return request_of(config, Flags(repos=names, **flags), {}).repos  # type: ignore[arg-type]
+    return request_of(config, Overrides(repos=names, **flags), {}).repos  # type: ignore[arg-type]
 
 
 def test_a_star_of_the_command_line_brings_the_own_entries_of_its_organisation() -> None:
