@@ -104,7 +104,6 @@ def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -
         ranges=room.ranges,
         policy=network.policy,
         pace=network.pace,
-        aside=store.aside,
     )
     works = Works(tools, store.ledger, room.slots, config.download.jobs, room.gate)
     return Parts(

@@ -19,7 +19,6 @@ from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
-from artifact_sync.transfer.reader_thread import Aside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -31,12 +30,8 @@ if TYPE_CHECKING:
 _THREADS_BESIDE = 2
 """Threads for everything that is not a download."""
 
-_BODIES = 16
-"""Threads for bodies, each with three open files more; so many fill any disk and line."""
-
 _PATIENCE = 10.0
-"""Seconds that a disk has at the end for what either kind of thread is writing; one that hangs
-takes for ever."""
+"""Seconds that a disk has at the end for what is being written; one that hangs takes for ever."""
 
 
 class Storage(Struct, frozen=True):
@@ -46,7 +41,6 @@ class Storage(Struct, frozen=True):
     ledger: Ledger
     layout: Layout
     offload: Offload
-    aside: Aside
     clock: Clock
 
     @property
@@ -81,7 +75,6 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     """
     root = meant = root_of(config)
     offload = stack.enter_context(_offload(config))
-    aside = stack.enter_context(_aside(config))
     if rehearse and not (root / OWN_FOLDER).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
     if config.mirror.must_be_mounted:
@@ -100,7 +93,7 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     stack.push_async_callback(ledger.aclose)
     verb = check_bond if rehearse else bind
     await verb(meant, ledger, inside=is_inside(config, meant), offload=offload)
-    return Storage(mirror, ledger, await _layout(config, ledger), offload, aside, SystemClock())
+    return Storage(mirror, ledger, await _layout(config, ledger), offload, SystemClock())
 
 
 async def _layout(config: Config, ledger: Ledger) -> Layout:
@@ -117,11 +110,3 @@ def _offload(config: Config) -> Iterator[Offload]:
     threads = config.download.jobs + _THREADS_BESIDE
     with Threads(threads, "disk", patience=_PATIENCE) as executor:
         yield Offload(executor)
-
-
-@contextmanager
-def _aside(config: Config) -> Iterator[Aside]:
-    """Threads for bodies that are read where they are written."""
-    most = min(config.download.jobs, _BODIES)
-    with Threads(most, "body", patience=_PATIENCE) as executor:
-        yield Aside(Offload(executor), most)

@@ -118,8 +118,6 @@ class Opened(Struct, frozen=True):
     chunks: AsyncIterator[Chunk]
     """The body as it comes, with no content coding undone. Raises ``Cut`` when it ends before its
     announced length or last chunk, ``Stalled`` when no byte comes in time."""
-    anywhere: bool = False
-    """Whether other event loops may read them on, in other threads, one at a time."""
 
 
 class Fetcher(Protocol):

@@ -48,11 +48,8 @@ class Offload:
 
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Begin a call; whoever begins it must await it, which outlives a cancellation."""
-        return self.begin(UncancellableFuture(), lambda: call(*args, **kwargs))
-
-    def begin(self, future: UncancellableFuture[T], call: Callable[[], T]) -> asyncio.Future[T]:
-        """Begin a call whose outcome a future of the caller's own is to have."""
-        self._executor.submit(self._carry_out, future, call)
+        future: UncancellableFuture[T] = UncancellableFuture()
+        self._executor.submit(self._carry_out, future, lambda: call(*args, **kwargs))
         return future
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -17,7 +17,6 @@ from artifact_sync.domain.events import DownloadBegan, Retrying
 from artifact_sync.domain.model import Mirrored
 from artifact_sync.runtime.backoff import RetryPolicy, delay
 from artifact_sync.transfer.parallel import ParallelBody
-from artifact_sync.transfer.reader_thread import Course
 from artifact_sync.transfer.receive import (
     BodyReceiver,
     TransferContext,
@@ -162,9 +161,9 @@ class _Transfer:
             if self._may_be_wide(opened, body, link):
                 wide = ParallelBody(self._tools.ranges, self._way(link), body)
                 chunks = wide.chunks(opened.chunks, answer.aclose)
-                await self._receive_wide(reception, wide, chunks, _course(opened, wide))
+                await self._receive_wide(reception, wide, chunks)
             else:
-                await reception.receive(opened.chunks, _course(opened, None))
+                await reception.receive(opened.chunks)
         if reception.small:
             self._hold.give()  # the disk is not what slots are for
         vouched, displaced = await reception.conclude()
@@ -191,16 +190,12 @@ class _Transfer:
         return FileAccess(tools.fetcher, tools.links, tools.clock, self._key, link, self._hold)
 
     async def _receive_wide(
-        self,
-        reception: BodyReceiver,
-        wide: ParallelBody,
-        chunks: AsyncGenerator[Chunk],
-        course: Course | None,
+        self, reception: BodyReceiver, wide: ParallelBody, chunks: AsyncGenerator[Chunk]
     ) -> None:
         """Receive by several connections where that is worth it; once a transfer."""
         try:
             async with aclosing(chunks):
-                await reception.receive(chunks, course)
+                await reception.receive(chunks)
         finally:
             self._alone = wide.widened
 
@@ -231,15 +226,6 @@ class _Transfer:
             self._tools.clock.now(),
         )
         return Fetched(mirrored, displaced, self.staged)
-
-
-def _course(opened: Opened, wide: ParallelBody | None) -> Course | None:
-    """Where the body may be read aside, if it may: as long as it comes by one connection."""
-    if not opened.anywhere:
-        return None
-    if wide is None:
-        return Course(opened.chunks)
-    return Course(opened.chunks, wide.goes_on, lambda: not wide.widened)
 
 
 class Budget:

@@ -1,9 +1,7 @@
-"""One big file by several ranges at once, where a server gives each connection only so much.
+"""Downloads one big file by several range requests where a server limits each connection.
 
-``ParallelBody`` wraps the chunks of an answer and yields the same bytes in the same order, but for
-those that a reader thread takes past it, of which it is told. Staging, hashing and resuming
-know nothing of it. When it is worth it is decided here, what an answer to a range is worth is
-``answer``'s, and another try is the caller's business.
+``ParallelBody`` wraps the chunks of an answer and yields the same bytes in the same order, so that
+staging, hashing and resuming need not know of it. It only decides when ranges are worth it.
 """
 
 from __future__ import annotations
@@ -134,11 +132,6 @@ class ParallelBody:
                     yield self._count(chunk)
         finally:
             self._ranges.give()
-
-    def goes_on(self, chunk: Chunk) -> bool:
-        """Hear of a chunk that was read past ``chunks``; whether one connection is good enough."""
-        self._count(chunk)
-        return not self._slow
 
     def _count(self, chunk: Chunk) -> Chunk:
         self._came += len(chunk)

@@ -6,7 +6,6 @@ with others, which is ``small``'s.
 
 from __future__ import annotations
 
-from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,6 @@ from artifact_sync.transfer.error_page import failure_of_store_error, store_erro
 from artifact_sync.transfer.leftovers import StagedNames
 from artifact_sync.transfer.memory_budget import SMALL, MemoryBudget
 from artifact_sync.transfer.parallel import RangePolicy
-from artifact_sync.transfer.reader_thread import Arrivals
 from artifact_sync.transfer.small_files import Small, judged
 
 if TYPE_CHECKING:
@@ -37,16 +35,9 @@ if TYPE_CHECKING:
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Claim, Recorded
     from artifact_sync.transfer.links import Links
-    from artifact_sync.transfer.reader_thread import Aside, Course
     from artifact_sync.transfer.response import AcceptedBody
     from artifact_sync.transfer.small_files import Published
     from artifact_sync.transfer.staging import Staged
-
-_WORTH_A_THREAD = 2 << 20
-"""Bytes that must be left of a body to be read aside."""
-
-_CHECKPOINT = 1 << 20
-"""Bytes after which what is read aside gets a checkpoint."""
 
 _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
@@ -91,8 +82,6 @@ class TransferContext(Struct, frozen=True):
     """For the jitter between tries."""
     pace: BandwidthLimiter | None = None
     """The bytes a second that all downloads share; None: as many as come."""
-    aside: Aside | None = None
-    """Reads what is not small; None: the event loop does."""
 
     @property
     def unlimited(self) -> bool:
@@ -113,9 +102,7 @@ class BodyReceiver:
         self._chunks: list[Chunk] = []
         self._gathered = 0
         """Bytes in the chunks."""
-        self._arrived = Arrivals(self._tell)
-        self._loose = 0
-        """Bytes that are staged without a checkpoint."""
+        self._arrived = 0
         self._begun = body.offset > 0
         """Whether the staged file holds bytes of this very body already."""
         self._unwanted = False
@@ -123,14 +110,11 @@ class BodyReceiver:
         if body.offset:
             staged.identity = body.identity
 
-    async def receive(self, chunks: AsyncIterator[Chunk], course: Course | None = None) -> None:
-        """Take the body to its end; on a cut or a cancellation keep what can be gone on with.
-
-        ``course``: the same body, where it may be read aside.
-        """
+    async def receive(self, chunks: AsyncIterator[Chunk]) -> None:
+        """Take the body to its end; on a cut or a cancellation keep what can be gone on with."""
         try:
             with self._tools.gathering:
-                await self._gather(chunks, course)
+                await self._gather(chunks)
             self._refuse_error_page()
             self._check_end()
         except BaseException as error:
@@ -138,60 +122,25 @@ class BodyReceiver:
             raise
         await self._written()
 
-    async def _gather(self, chunks: AsyncIterator[Chunk], course: Course | None) -> None:
+    async def _gather(self, chunks: AsyncIterator[Chunk]) -> None:
         gathering, pace = self._tools.gathering, self._tools.pace
         async for chunk in chunks:
             self._take(chunk)
             if self._gathered > SMALL and self._gathered >= gathering.block:
                 await self._write_beside()
-                if course is not None and course.open():
-                    await self._read_aside(course)
             if pace is not None:  # nothing is read meanwhile, so TCP slows the sender
                 await pace.take(len(chunk))
 
     def _take(self, chunk: Chunk) -> None:
         self._count(chunk)
-        self._arrived.tell()
+        self._tools.observer.notify(BytesArrived(self._wanted.artifact.key, len(chunk)))
         self._chunks.append(self._tools.gathering.keep(chunk))
         self._gathered += len(chunk)
 
     def _count(self, chunk: Chunk) -> None:
-        self._arrived.count += len(chunk)
-        if self._body.length is not None and self._arrived.count > self._body.length:
+        self._arrived += len(chunk)
+        if self._body.length is not None and self._arrived > self._body.length:
             raise RangeMismatch("the server sent more bytes than it had announced")
-
-    def _tell(self, count: int) -> None:
-        self._tools.observer.notify(BytesArrived(self._wanted.artifact.key, count))
-
-    async def _read_aside(self, course: Course) -> None:
-        """Have a thread read on, if that is worth it, to the end or as long as the course says."""
-        aside, length = self._tools.aside, self._body.length
-        left = None if length is None else length - self._arrived.count
-        few = left is not None and left < _WORTH_A_THREAD
-        if aside is None or few or not aside.room or not self._tools.unlimited:
-            return
-        await self._written()
-        try:
-            await aside(course.chunks, partial(self._deal, course))
-        finally:
-            self._arrived.tell()
-        await self._tools.offload(self._checkpoint)
-
-    def _deal(self, course: Course, chunk: Chunk) -> bool:
-        """Write a chunk where it was read; whether to read on there."""
-        self._count(chunk)
-        with self._tools.space.taken(len(chunk)), disk_errors("staging"):
-            self._staged.append(chunk)
-        self._loose += len(chunk)
-        if self._loose >= _CHECKPOINT:
-            self._checkpoint()
-        self._arrived.tell_soon()
-        return course.goes_on(chunk) and self._tools.unlimited
-
-    def _checkpoint(self) -> None:
-        with disk_errors("staging"):
-            self._staged.checkpoint()
-        self._loose = 0
 
     async def _write_beside(self) -> None:
         """Have a block written while the next one comes."""
@@ -206,7 +155,7 @@ class BodyReceiver:
     def _check_end(self) -> None:
         """Raise ``Cut`` unless this is the end of the file."""
         length, total = self._body.length, self._body.total
-        end = self._body.offset + self._arrived.count
+        end = self._body.offset + self._arrived
         expected = total if total is not None else self._body.offset + (length or 0)
         if end < expected:
             raise Cut(f"the server sent {end:,} of {expected:,} bytes")
@@ -227,8 +176,6 @@ class BodyReceiver:
         """Stage what has come before a cut, so that the next try goes on at its byte."""
         try:
             await self._written()
-            if self._loose:
-                await self._tools.offload(self._checkpoint)
             if self._chunks and self._worth_saving:
                 await self._tools.offload(self._write, self._taken())
         except DiskError:

@@ -710,11 +710,6 @@ async def read_on(opened, enough: int) -> bytes:
     return body
 
 
-async def read_elsewhere(opened, enough: int) -> bytes:
-    """The same by the event loop of another thread."""
-    return await asyncio.to_thread(asyncio.run, read_on(opened, enough))
-
-
 @asynccontextmanager
 async def begun(*pieces: bytes | float, **options):
     """An answer of which the first chunk is read."""
@@ -727,42 +722,17 @@ async def begun(*pieces: bytes | float, **options):
 
 
 @pytest.mark.parametrize(
-    ("pieces", "size"),
-    [
-        ([answer(b"x" * (4 << 20))], 4 << 20),
-        ([CHUNKED + b"\r\n3\r\nxxx\r\n", 0.05, b"1\r\nx\r\n", 0.05, b"0\r\n\r\n"], 4),
-    ],
-    ids=["length", "chunked"],
-)
-def test_what_may_be_read_anywhere_is_read_on_by_other_loops_and_back(pieces, size):
-    async def main():
-        async with begun(*pieces) as (opened, first):
-            body = bytearray(first)
-            if opened.anywhere:
-                body += await read_elsewhere(opened, 1)
-                body += await read_elsewhere(opened, size // 2)
-            async for chunk in opened.chunks:
-                body += chunk
-            return opened.anywhere, body
-
-    anywhere, body = asyncio.run(main())
-    assert body == b"x" * size
-    assert anywhere == (CARRIERS.get() is with_rust)
-
-
-@pytest.mark.parametrize(
     ("pieces", "close", "error"),
     [
         ([answer(b"xyz", length=9), 0.05, b"x"], True, Cut),
         ([answer(b"xyz", length=9), 5.0], False, Stalled),
     ],
 )
-def test_what_breaks_off_breaks_off_for_every_loop(pieces, close, error):
+def test_what_breaks_off_after_its_first_chunk_says_how(pieces, close, error):
     async def main():
         async with begun(*pieces, close=close) as (opened, _):
-            read = read_elsewhere if opened.anywhere else read_on
             with pytest.raises(error):
-                await read(opened, 9)
+                await read_on(opened, 9)
 
     asyncio.run(main())
 

@@ -132,7 +132,7 @@ class _Sent:
         framed = framing(response.status, told)
         length = content_length(told.get("content-length")) if framed == "length" else None
         chunks = _Chunks(response.body_reader, self._target, self._waits, length)
-        return Opened(response.status, told, framed, chunks, anywhere=True)
+        return Opened(response.status, told, framed, chunks)
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(TimeoutError):  # what has come is had, and the client closes it some day

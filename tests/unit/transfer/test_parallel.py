@@ -271,32 +271,6 @@ def test_what_is_fast_enough_stays_with_one_connection() -> None:
     story.check_all_is_given_back()
 
 
-def test_what_proves_slow_while_it_is_read_past_it_comes_by_several_connections() -> None:
-    story = Story()
-
-    async def main() -> None:
-        links: Any = story.links
-        hold = SlotLease(story.slots)
-        await hold.take()
-        first = story._first()
-        wide = ParallelBody(
-            story.ranges, FileAccess(story.host, links, story.clock, KEY, links.link(), hold), BODY
-        )
-        async with aclosing(wide.chunks(first, story._close)) as chunks:
-            async for chunk in chunks:
-                story.came += chunk
-                while not wide.widened and (another := await anext(first, b"")):
-                    story.came += another
-                    if not wide.goes_on(another):
-                        break
-        hold.give()
-
-    asyncio.run(main())
-    assert story.came == CONTENT
-    assert len(story.host.asked) > 1
-    story.check_all_is_given_back()
-
-
 def test_a_burst_at_the_beginning_hides_the_rate_for_a_moment_only() -> None:
     story = Story()
     story.burst = 150

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from anywhere import Anywhere
 
 from artifact_sync.domain.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.runtime.threads import Offload
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.memory_budget import MemoryBudget
-from artifact_sync.transfer.reader_thread import Aside, Course
 from artifact_sync.transfer.receive import BodyReceiver, TransferContext, WantedArtifact
 from artifact_sync.transfer.response import AcceptedBody
 from artifact_sync.transfer.staging import Identity, Staged
@@ -53,26 +50,10 @@ async def body_of(*blocks: bytes, then: Exception | None = None) -> AsyncIterato
         raise then
 
 
-class Limit:
-    """A limit of bandwidth that begins after so many looks at it."""
-
-    def __init__(self, looks: int) -> None:
-        self._looks = looks
-        self.taken: list[int] = []
-
-    def rate(self) -> int | None:
-        self._looks -= 1
-        return None if self._looks >= 0 else 1
-
-    async def take(self, count: int) -> None:
-        self.taken.append(count)
-
-
 def received(
     folder: Path,
     disk: Disk,
     work: Callable[[BodyReceiver], Coroutine[Any, Any, None]],
-    limit: Any = None,
 ) -> bytes:
     """What is staged after this work, as a later process finds it."""
 
@@ -88,8 +69,6 @@ def received(
             Offload(executor),  # type: ignore[arg-type]
             DiskSpace(disk.free),
             nothing,
-            aside=Aside(Offload(executor), 1),  # type: ignore[arg-type]
-            pace=limit,
         )
         wanted = WantedArtifact(Artifact(KEY, "success"), MirrorPath("a.bin"))
         await work(BodyReceiver(tools, wanted, staged, AcceptedBody(IDENTITY, 0, len(CONTENT))))
@@ -153,95 +132,3 @@ def test_more_bytes_than_announced_are_refused(tmp_path: Path) -> None:
             await reception.receive(body_of(CONTENT, b"!"))
 
     received(tmp_path, Disk(), work)
-
-
-def test_what_is_not_small_is_read_on_by_the_thread_that_writes_it(tmp_path: Path) -> None:
-    body = Anywhere(*blocks(*[BLOCK // 2] * 10))
-
-    async def work(reception: BodyReceiver) -> None:
-        await reception.receive(body, Course(body))
-
-    assert received(tmp_path, Disk(), work) == CONTENT
-    assert body.readers[:2] == [threading.get_ident()] * 2
-    assert threading.get_ident() not in body.readers[2:-1]
-
-
-def test_a_body_that_is_to_be_read_here_again_is(tmp_path: Path) -> None:
-    body = Anywhere(*blocks(*[BLOCK // 2] * 10))
-    heard: list[int] = []
-
-    def goes_on(chunk: object) -> bool:
-        heard.append(len(bytes(chunk)))  # type: ignore[call-overload]
-        return len(heard) < 3
-
-    async def work(reception: BodyReceiver) -> None:
-        await reception.receive(body, Course(body, goes_on, lambda: not heard))
-
-    # less than a block stays in memory until the file is concluded
-    assert received(tmp_path, Disk(), work) == CONTENT[: -BLOCK // 2]
-    assert heard == [BLOCK // 2] * 3
-    assert body.readers[5:] == [threading.get_ident()] * 6
-
-
-@pytest.mark.parametrize("error", [Cut("cut"), asyncio.CancelledError()])
-def test_what_was_read_aside_before_it_broke_off_is_staged_to_the_last_byte(
-    tmp_path: Path, error: BaseException
-) -> None:
-    body = Anywhere(*blocks(BLOCK, BLOCK, 1234), then=error)
-
-    async def work(reception: BodyReceiver) -> None:
-        with pytest.raises(type(error)):
-            await reception.receive(body, Course(body))
-
-    assert received(tmp_path, Disk(), work) == CONTENT[: 2 * BLOCK + 1234]
-
-
-def test_what_had_room_is_kept_when_the_disk_fills_up_aside(tmp_path: Path) -> None:
-    body = Anywhere(*blocks(BLOCK, 1234, BLOCK, BLOCK))
-
-    async def work(reception: BodyReceiver) -> None:
-        with pytest.raises(NoSpace):
-            await reception.receive(body, Course(body))
-
-    staged = received(tmp_path, Disk(PLENTY, PLENTY, 0, PLENTY), work)
-    assert staged == CONTENT[: 2 * BLOCK + 1234]
-
-
-def test_more_bytes_than_announced_are_refused_aside_as_well(tmp_path: Path) -> None:
-    body = Anywhere(CONTENT[:BLOCK], CONTENT[BLOCK:], b"!")
-
-    async def work(reception: BodyReceiver) -> None:
-        with pytest.raises(RangeMismatch, match="more bytes"):
-            await reception.receive(body, Course(body))
-
-    received(tmp_path, Disk(), work)
-
-
-def test_a_limit_that_begins_while_a_body_is_read_aside_holds_from_the_next_piece(
-    tmp_path: Path,
-) -> None:
-    body, limit = Anywhere(*blocks(*[BLOCK] * 5)), Limit(3)  # one look before, one after each piece
-
-    async def work(reception: BodyReceiver) -> None:
-        await reception.receive(body, Course(body))
-
-    assert received(tmp_path, Disk(), work, limit) == CONTENT
-    assert limit.taken == [BLOCK] * 2  # the piece before, and the one after
-    assert threading.get_ident() not in body.readers[1:4]
-    assert body.readers[4:] == [threading.get_ident()] * 2
-
-
-def test_what_was_read_aside_is_staged_when_whoever_waits_for_more_is_cancelled(
-    tmp_path: Path,
-) -> None:
-    body = Anywhere(*blocks(BLOCK, BLOCK, 1234), endless=True)
-
-    async def work(reception: BodyReceiver) -> None:
-        task = asyncio.create_task(reception.receive(body, Course(body)))
-        async with asyncio.timeout(20):
-            await asyncio.to_thread(body.waited_for.wait, 20)
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
-
-    assert received(tmp_path, Disk(), work) == CONTENT[: 2 * BLOCK + 1234]
