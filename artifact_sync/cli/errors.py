@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.cli.logs.mask import visible
 from artifact_sync.cli.logs.verbosity import Verbosity
 from artifact_sync.cli.session import Session
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,7 +104,7 @@ def _trace(error: BaseException, session: Session) -> None:
 def _say(line: str, session: Session) -> None:
     """One masked line on stderr; that it may be closed is no reason to fail."""
     with contextlib.suppress(OSError, ValueError):
-        click.echo(visible(session.mask(line)), err=True)
+        click.echo(printable(session.mask(line)), err=True)
 
 
 def _flushed(code: int, session: Session) -> int:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from tqdm import tqdm
 
-from artifact_sync.cli.report_text import printable
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
+from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from artifact_sync.cli.report_text import failure_line, printable
+from artifact_sync.cli.report_text import failure_line
 from artifact_sync.domain.events import (
     Downloaded,
     Failed,
@@ -15,6 +15,7 @@ from artifact_sync.domain.events import (
     RunCompleted,
 )
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.model import Action
+from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
@@ -76,13 +77,6 @@ def failure_line(failure: Failure) -> str:
     where = "/".join([failure.repo, *(part for part in parts if part)])
     place = f"{printable(where)}: " if failure.workflow else ""
     return f"{place}{printable(failure.message)} [{failure.reason}]"
-
-
-def printable(text: str) -> str:
-    """Remote text for a terminal: what could steer it is escaped."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 _MARKS = {

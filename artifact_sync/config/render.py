@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.config.keys import REPO, SECTIONS
 from artifact_sync.config.urls import masked
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 def as_toml(loaded: Loaded, token: str) -> str:
     """TOML with a comment a key saying where it comes from. ``token``: what to say of the token."""
     config = loaded.config
-    lines = [f"# {'no file: defaults' if config.path is None else one_line(str(config.path))}"]
-    lines += [f"# token: {one_line(token)}"]
+    lines = [f"# {'no file: defaults' if config.path is None else printable(str(config.path))}"]
+    lines += [f"# token: {printable(token)}"]
     for name, section in SECTIONS.items():
         lines += ["", f"[{name}]", *_lines(getattr(config, name), section, name, loaded)]
     for repo in config.repo:
@@ -39,7 +40,7 @@ def _lines(
         else:
             written = kind.write(value)
             shown = masked(written) if isinstance(written, str) else written
-            origin = one_line(loaded.origins.get(f"{prefix}.{key}", "default"))
+            origin = printable(loaded.origins.get(f"{prefix}.{key}", "default"))
             yield f"{key} = {_value(shown)}  # {origin}"
 
 
@@ -55,8 +56,3 @@ def _value(value: object) -> str:
 def _string(text: str) -> str:
     """A basic string of TOML; a dollar sign is doubled, as reading undoubles it."""
     return json.dumps(text.replace("$", "$$"), ensure_ascii=not text.isprintable())
-
-
-def one_line(text: str) -> str:
-    """Text for a comment, in which TOML allows no control characters."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

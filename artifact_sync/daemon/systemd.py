@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Protocol
 
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -157,6 +158,5 @@ class Systemd:
 
 def _status(text: str) -> str:
     """One line, printable, and short enough not to be ignored."""
-    flat = "".join(letter if letter.isprintable() else " " for letter in text)
-    short = " ".join(flat.split()).encode(errors="replace")[:_LONGEST]
+    short = " ".join(printable(text, " ").split()).encode(errors="replace")[:_LONGEST]
     return "STATUS=" + short.decode(errors="ignore")

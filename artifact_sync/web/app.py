@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
 from artifact_sync.web.prometheus import CONTENT_TYPE, render, snapshot
 from artifact_sync.web.single_flight import Late, SingleFlight
 from artifact_sync.web.webhook import Webhook
@@ -99,11 +100,7 @@ class _Pages:
 
 def _lines(reasons: Iterable[str]) -> str:
     """A reason a line, whatever somebody else's words in it hold."""
-    return "".join(f"{_printable(reason)}\n" for reason in reasons)
-
-
-def _printable(text: str) -> str:
-    return "".join(it if it.isprintable() else ascii(it)[1:-1] for it in text)
+    return "".join(f"{printable(reason)}\n" for reason in reasons)
 
 
 async def _bug(_: Request, error: Exception) -> Response:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync import config
-from artifact_sync.cli.logs.mask import visible
 from artifact_sync.cli.options import as_json, common
 from artifact_sync.cli.session import configuration, session, token, traced_configuration
 from artifact_sync.config.json_schema import json_schema
 from artifact_sync.config.render import as_toml
 from artifact_sync.domain.errors import ConfigError, ExitCode, UsageError
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +54,7 @@ def init(*, config_file: Path | None, path: Path | None, force: bool) -> None:
     except OSError as error:
         msg = f"{target} cannot be written: {error.strerror}"
         raise UsageError(msg) from error
-    click.echo(f"wrote {visible(str(target))}")
+    click.echo(f"wrote {printable(str(target))}")
     click.echo("next: set mirror.root and a [[repo]] in it, then: artifact-sync config check")
 
 
@@ -84,7 +84,7 @@ def check(*, config_file: Path | None, as_json: bool) -> int:
         get_logger(__name__).warning(warning)
     if finding.problems:
         raise ConfigError(finding.problems, finding.path)
-    click.echo(f"ok: {visible(str(finding.path or 'no file, defaults and environment'))}")
+    click.echo(f"ok: {printable(str(finding.path or 'no file, defaults and environment'))}")
     return ExitCode.COMPLETE
 
 

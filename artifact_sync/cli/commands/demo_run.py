@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.commands.simulate import the_simulator
-from artifact_sync.cli.report_text import printable, summary
+from artifact_sync.cli.report_text import summary
 from artifact_sync.cli.run_pass import PassDisplay, run_pass
 from artifact_sync.config.api_token import Token
 from artifact_sync.domain.errors import ExitCode
@@ -24,6 +24,7 @@ from artifact_sync.domain.settings import (
 )
 from artifact_sync.mirror.manifest import SUMS
 from artifact_sync.runtime.event_loop import run_quickly
+from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:

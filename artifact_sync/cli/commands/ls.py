@@ -10,6 +10,7 @@ import click
 
 from artifact_sync.cli.options import as_json, common, root
 from artifact_sync.cli.session import configuration
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,7 +102,7 @@ def _moment(moment: datetime | None) -> str | None:
 def _line(row: ArtifactRow) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415 - beside its only use
 
-    from artifact_sync.cli.report_text import age, printable  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.report_text import age  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     amount = size(row.size) if row.size is not None else "-"

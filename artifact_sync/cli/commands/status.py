@@ -16,6 +16,7 @@ import msgspec
 from artifact_sync.cli.options import as_json, common_and_quick, root
 from artifact_sync.cli.session import begin_work, configuration
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,7 +95,7 @@ def _totals(config: Config) -> list[dict[str, Any]]:
 def _lines(found: dict[str, Any], config: Config) -> list[str]:
     """For people: what a daemon does, a table, and the last error of whoever has one."""
     from artifact_sync.cli.commands.daemon_text import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.report_text import printable, table  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.report_text import table  # noqa: PLC0415 - likewise
     from artifact_sync.domain.status import DaemonState, RepoStatus  # noqa: PLC0415 - likewise
 
     now = datetime.now(UTC)
@@ -132,7 +133,7 @@ def _rows(
 
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
-    from artifact_sync.cli.report_text import age, printable  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.report_text import age  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.domain.model import REMOVED, State  # noqa: PLC0415 - likewise
     from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 

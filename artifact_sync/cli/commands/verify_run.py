@@ -11,11 +11,12 @@ import click
 
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import opened_to_read, opened_to_repair
-from artifact_sync.cli.report_text import failure_line, printable
+from artifact_sync.cli.report_text import failure_line
 from artifact_sync.cli.run_pass import PassDisplay, run_pass
 from artifact_sync.domain.errors import ExitCode, Reason, exit_code
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
+from artifact_sync.runtime.text import printable
 from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import re
 import socket
 from typing import TYPE_CHECKING, TextIO
 
-from artifact_sync.cli.logs.mask import visible
 from artifact_sync.cli.logs.record import LogEntry, entry_of
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -173,7 +173,7 @@ def _fields(entry: LogEntry) -> Iterator[tuple[str, str]]:
     if entry.logger:
         yield "LOGGER", entry.logger
     for key, value in entry.fields.items():
-        yield _name(key), visible(str(value))
+        yield _name(key), printable(str(value))
 
 
 def _name(key: str) -> str:

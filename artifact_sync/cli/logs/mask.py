@@ -35,13 +35,6 @@ class Mask:
         return _TOKEN.sub(HIDDEN, _SIGNATURE.sub(rf"\1{HIDDEN}", text))
 
 
-def visible(text: str) -> str:
-    """Text on one line, control characters spelt out: a remote name cannot steer the terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def _origin(match: re.Match[str]) -> str:
     scheme, host, rest = match.groups()
     return f"{scheme}://{host}/…" if rest else f"{scheme}://{host}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from artifact_sync.cli.logs.mask import visible
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,11 +39,11 @@ class LogEntry(Struct, frozen=True):
     def words(self) -> str:
         """``message key=value …`` on one line."""
         pairs = [f"{key}={value}" for key, value in self.fields.items()]
-        return visible(" ".join([self.message, *pairs]))
+        return printable(" ".join([self.message, *pairs]))
 
     def traced(self) -> list[str]:
         """The traceback's lines."""
-        return [visible(line) for line in self.trace.splitlines()]
+        return [printable(line) for line in self.trace.splitlines()]
 
 
 def entry_of(record: logging.LogRecord, mask: Mask) -> LogEntry:

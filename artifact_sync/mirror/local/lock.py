@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import DiskError, MirrorBusy
 from artifact_sync.mirror.local.own_folder import LOCK, prepare
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,11 +111,7 @@ def _owner(fd: int) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     where = "" if host == platform.node() else f" on {host}"
-    return _printable(f"process {pid}{where} ({words})")
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return printable(f"process {pid}{where} ({words})", "?")
 
 
 def _lock(fd: int) -> bool:

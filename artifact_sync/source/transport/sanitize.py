@@ -1,9 +1,10 @@
-"""Server-supplied text made fit for a message: one short line without secrets. No I/O."""
+"""Make text from a server fit for a message: one short line without secrets."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from artifact_sync.runtime.text import printable
 
 _LINK = re.compile(r"[a-z][a-z0-9+.-]{0,30}://\S+", re.IGNORECASE)
 _QUERY = re.compile(r"\?\S*=\S*")
@@ -15,7 +16,7 @@ _READ = 4096
 
 
 def one_line(text: str, limit: int = 200, secret: str = "") -> str:
-    """``text`` without links, queries, tokens, control and format characters, cut to ``limit``.
+    """Remove links, queries, tokens and unprintable characters, and cut to ``limit``.
 
     ``secret`` (our token) is masked wherever it stands: a server may echo what it was sent.
     """
@@ -26,6 +27,5 @@ def one_line(text: str, limit: int = 200, secret: str = "") -> str:
         text = text.replace(secret, "***")
     text = _CREDENTIAL.sub(lambda match: (match[1] or "") + "***", text)
     text = _QUERY.sub("?…", _LINK.sub("<link>", text))
-    printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text)
-    line = " ".join(printable.split())
+    line = " ".join(printable(text, " ").split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
