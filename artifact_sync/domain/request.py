@@ -6,7 +6,6 @@ from __future__ import annotations
 # ruff: noqa: TC001
 from msgspec import Struct, field
 
-from artifact_sync.domain.model import ArtifactKey
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import RepoSettings
 
@@ -18,8 +17,8 @@ class PassOptions(Struct, frozen=True):
     """Plan, but change nothing."""
     insist: bool = False
     """The runs were named by the user: what was given up is tried again."""
-    only: frozenset[ArtifactKey] | None = None
-    """A repair: these artifacts, whatever the rules say, and nothing else of their runs."""
+    recorded: bool = False
+    """A repair: select what the ledger has a file of, whatever the rules say."""
     eager: bool = True
     """The user waits: no outstanding run is put off until it is due."""
     look: bool = True

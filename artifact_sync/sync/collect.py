@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.domain.model import ARTIFACT_STATUSES
+from artifact_sync.domain.model import (
+    ARTIFACT_STATUSES,
+    Artifact,
+    ArtifactKey,
+    ArtifactRow,
+    Problem,
+    State,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from artifact_sync.domain.model import Artifact, ArtifactKey, Problem, Run
+    from artifact_sync.domain.model import Run
     from artifact_sync.sync.rules import Rules
+
+Rows = Mapping[ArtifactKey, ArtifactRow]
 
 _NEVER_COMING = frozenset({"failed", "missing"})
 
@@ -32,8 +42,33 @@ class Collected(Struct, frozen=True):
     """Unknown statuses of wanted artifacts, worth one line in the log."""
 
 
-def collect(run: Run, rules: Rules) -> Collected:
-    """Walk a run's artifacts. Whether the run itself is wanted is ``Rules.wants_run``'s to say."""
+class RunSelection:
+    """What is wanted of one run: by the rules, and by requests in the ledger."""
+
+    def __init__(self, rules: Rules, rows: Rows, *, recorded: bool = False) -> None:
+        self._rules = rules
+        self._rows = rows
+        self._recorded = recorded
+
+    def wants(self, key: ArtifactKey) -> bool:
+        """Whether an artifact is selected. ``recorded``: everything that has been mirrored is."""
+        row = self._rows.get(key)
+        if self._recorded:
+            return row is not None and bool(row.sha256)
+        return (row is not None and is_requested(row)) or self._rules.wants(key)
+
+    def wants_workflow(self, slug: str) -> bool:
+        """Whether a workflow's artifacts are wanted at all."""
+        return self._rules.wants_workflow(slug)
+
+
+def is_requested(row: ArtifactRow) -> bool:
+    """Whether a file that was mirrored once is wanted again, whatever the rules say now."""
+    return row.state is State.WANTED and bool(row.sha256)
+
+
+def collect(run: Run, rules: Rules | RunSelection) -> Collected:
+    """Sort out a run's artifacts; the run itself is taken to be wanted."""
     artifacts = _each_once(run.artifacts)
     wanted = [artifact for artifact in artifacts if rules.wants(artifact.key)]
     selected = tuple(artifact for artifact in wanted if artifact.status == "success")
@@ -65,6 +100,6 @@ def _may_come(artifact: Artifact) -> bool:
     return artifact.status != "success" and artifact.status not in _NEVER_COMING
 
 
-def _concerns(problem: Problem, rules: Rules) -> bool:
+def _concerns(problem: Problem, rules: Rules | RunSelection) -> bool:
     """A problem that names no workflow may be in any of them."""
     return not problem.workflow or rules.wants_workflow(problem.workflow)

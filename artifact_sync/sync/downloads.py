@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError, Interrupted, Reason
 from artifact_sync.domain.events import Downloaded, Failed
-from artifact_sync.domain.model import Action, Failure, State
+from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strength
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.transfer.checksum_file import sidecar_claim, sidecar_of
 from artifact_sync.transfer.download import fetch, forget
@@ -25,7 +25,7 @@ from artifact_sync.transfer.slots import SlotLease
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Mirrored, Plan, Step
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
     from artifact_sync.domain.ports import Ledger
     from artifact_sync.sync.drain import Drain
     from artifact_sync.transfer.download import Fetched
@@ -111,8 +111,8 @@ class Downloads:
                 continue
             self._claims[named] = claim
             step = self._steps[named]
-            if step.action is Action.KEEP and step.row and step.row.sha256 != claim.value.hex():
-                self._distrust(step)
+            if step.action is Action.KEEP and step.row is not None:
+                await self._compare(step, step.row, claim)
 
     async def _claim(self, sidecar: ArtifactKey, named: ArtifactKey) -> Claim | None:
         """What a sidecar says, if it is short, and is here as it was left upstream."""
@@ -128,8 +128,17 @@ class Downloads:
         step = self._steps[key]
         return step.row if step.action is Action.KEEP else None
 
-    def _distrust(self, step: Step) -> None:
-        """Fetch a file again that its sidecar says is not the right one; it stays till then."""
+    async def _compare(self, step: Step, row: ArtifactRow, claim: Claim) -> None:
+        """Hold a kept file's recorded SHA-256 against its checksum file."""
+        if row.sha256 != claim.value.hex():
+            await self._distrust(step, row)
+        elif claim.name not in row.evidence:
+            await self._works.ledger.record_mirrored(vouched_by(row, claim))
+
+    async def _distrust(self, step: Step, row: ArtifactRow) -> None:
+        """Fetch a file again that its checksum file denies; it stays until then."""
+        now = self._works.tools.clock.now()
+        await self._works.ledger.record_states([(row.key, State.WANTED, row.version)], now)
         why = "its .sha256 sidecar says otherwise"
         _log.warning("a mirrored file is fetched again", path=step.path, why=why)
         self.outcome.distrusted += 1
@@ -220,3 +229,21 @@ def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:
     if claim is not None and claim.value.hex() != row.sha256:
         return None
     return Recorded(row.sha256, row.strength, row.evidence)
+
+
+def vouched_by(row: ArtifactRow, claim: Claim) -> Mirrored:
+    """What is recorded of a mirrored file once a checksum file that came later has agreed."""
+    if row.path is None or row.size is None:
+        raise ValueError("a mirrored artifact without a path or a size")
+    return Mirrored(
+        row.key,
+        row.path,
+        row.size,
+        row.sha256,
+        Strength.DIGEST,
+        (claim.name, *row.evidence),
+        row.version,
+        row.etag,
+        row.content_encoding,
+        row.mirrored_at,
+    )

@@ -115,7 +115,7 @@ def _places(
 def _precedence(key: ArtifactKey, known: KnownArtifacts) -> tuple[bool, ArtifactKey]:
     """Who comes first keeps a name that two would have: what is mirrored already, then by key."""
     row = known.rows.get(key)
-    return (row is None or row.state is not State.MIRRORED, key)
+    return (row is None or row.path is None, key)
 
 
 def _place(key: ArtifactKey, taken: _Taken, terms: PlanTerms) -> MirrorPath | UnsafePath:

@@ -18,6 +18,7 @@ from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, R
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
 from artifact_sync.domain.request import Unchanged
+from artifact_sync.sync.collect import is_requested
 from artifact_sync.sync.discover import discover
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.presence import unsettle_damaged
@@ -179,11 +180,16 @@ class RepoSync:
 
     async def _needs_finished(self, row: RunRow) -> bool:
         wanted = self.selection.rules.may_want_run(row.status, row.event)
+        wanted = wanted or await self._is_requested(row.key)
         if not wanted:
             await self.crew.works.ledger.settle(row.key, self.selection.rules.fingerprint, None)
         elif not self._is_due(row):
             await self._count_put_off(row)
         return wanted and self._is_due(row)
+
+    async def _is_requested(self, key: RunKey) -> bool:
+        """Whether a file of a run is wanted again, whatever the rules say of the run."""
+        return any(map(is_requested, (await self.crew.works.ledger.artifacts(key)).values()))
 
     def _is_due(self, row: RunRow) -> bool:
         return self.mode.eager or is_due(row.next_look, self._began)
@@ -230,10 +236,13 @@ class RepoSync:
         if not run.finished:
             await self._not_finished(run, looks)
             return
+        if self.mode.insist:  # who comes next finishes what this pass may be stopped in
+            await crew.works.ledger.unsettle(key)
         wanted = self.selection.rules.wants_run(run.status, run.event)
-        if wanted or self.mode.insist:
+        selected = wanted or self.mode.insist
+        if selected or await self._is_requested(key):
             sync = RunSync(crew.works, self.selection, self.mode, self.report)
-            await sync.carry_out(run, looks)
+            await sync.carry_out(run, looks, recorded=self.mode.recorded or not selected)
         if not wanted:  # also what the user has insisted on counts in no later pass
             await crew.works.ledger.settle(key, self.selection.rules.fingerprint, None)
 

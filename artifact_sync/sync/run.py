@@ -7,34 +7,41 @@ decided in ``plan``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from contextlib import aclosing
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, FetchBegan, Noticed, RunCompleted, RunPlanned
 from artifact_sync.domain.link_expiry import link_of
-from artifact_sync.domain.model import Action, ArtifactKey, ArtifactRow, Failure, State
+from artifact_sync.domain.model import Action, Failure, State
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.sync import plan as planning
-from artifact_sync.sync.collect import Collected, collect
+from artifact_sync.sync.collect import RunSelection, collect
 from artifact_sync.sync.downloads import Downloads, Works
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from artifact_sync.domain.model import MirrorPath, Plan, Run, RunKey, Step
+    from artifact_sync.domain.model import (
+        ArtifactKey,
+        ArtifactRow,
+        MirrorPath,
+        Plan,
+        Run,
+        RunKey,
+        Step,
+    )
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassOptions
     from artifact_sync.mirror.layout import Layout
+    from artifact_sync.sync.collect import Collected, Rows
     from artifact_sync.sync.rules import Rules
-
-Rows = Mapping[ArtifactKey, ArtifactRow]
 
 _BATCH = 500
 """Artifacts that are noted at a time: what is on its way to the ledger takes memory, too."""
@@ -71,46 +78,50 @@ class RunSync:
         """Everything selected is present: the run gets its manifest."""
         self._first = False
         """Something of the run comes for the first time: it is not merely mended."""
+        self._recorded = False
+        """The ledger says what is selected, and not the rules."""
 
-    async def carry_out(self, run: Run, looks: int) -> None:
-        """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk."""
-        collected = self._collect(run)
+    async def carry_out(self, run: Run, looks: int, *, recorded: bool = False) -> None:
+        """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk.
+
+        ``recorded``: select what the ledger has a file of, whatever the rules say.
+        """
+        self._recorded = recorded
         rows = await self.works.ledger.artifacts(run.key)
-        plan = await self._plan(run, collected, rows)
+        plan = await self._plan(run, rows)
         self.works.tools.observer.notify(RunPlanned(plan))
-        for word in sorted(collected.unknown):
-            self._notice(f"unknown artifact status {word!r} in {run.key}: taken as not yet there")
         self._count(plan)
         if not self.mode.dry_run:
-            if self.mode.only is not None:
-                known = await self.works.ledger.run(run.key)
-                self._complete = known is not None and known.complete and self._complete
             await self._note(plan)
             kept = await self._fetch(plan) + sum(1 for _ in plan.having(Action.KEEP))
-            del rows, plan, collected  # a run can have thousands of artifacts
+            del rows, plan  # a run can have thousands of artifacts
             await self._conclude(run, kept, looks)
 
-    def _collect(self, run: Run) -> Collected:
-        only = self.mode.only
-        collected = collect(run, self.selection.rules)
-        if only is None:
-            return collected
-        return Collected(tuple(it for it in collected.selected if it.key in only))
-
-    def _wants(self, key: ArtifactKey) -> bool:
-        only = self.mode.only
-        return self.selection.rules.wants(key) if only is None else key in only
-
-    async def _plan(self, run: Run, collected: Collected, rows: Rows) -> Plan:
+    async def _plan(self, run: Run, rows: Rows) -> Plan:
+        selection = RunSelection(self.selection.rules, rows, recorded=self._recorded)
+        collected = collect(run, selection)
+        self._notice_unknown(run, collected)
+        if self._recorded and await self._was_complete(run.key):
+            collected = replace(collected, problems=())  # no part of it was ever missed
+        elif self._recorded:
+            self._complete = not any(map(_is_lacking, rows.values()))
         standing = await self.works.tools.offload(self._standing, list(rows.values()))
         terms = planning.PlanTerms(
             self.selection.layout.place,
             self.selection.layout.collision_key,
             self.works.tools.clock.now(),
-            self._wants,
+            selection.wants,
             self.mode.insist,
         )
         return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
+
+    async def _was_complete(self, run: RunKey) -> bool:
+        known = await self.works.ledger.run(run)
+        return known is not None and known.complete
+
+    def _notice_unknown(self, run: Run, collected: Collected) -> None:
+        for word in sorted(collected.unknown):
+            self._notice(f"unknown artifact status {word!r} in {run.key}: taken as not yet there")
 
     def _standing(self, rows: Iterable[ArtifactRow]) -> Mapping[MirrorPath, int]:
         return self.works.tools.mirror.sizes([row.path for row in rows if row.path is not None])
@@ -149,7 +160,7 @@ class RunSync:
         final = plan.having(Action.REFUSE, Action.GIVE_UP)
         while steps := list(islice(final, _BATCH)):  # together, so that they share a commit
             await asyncio.gather(*(self._note_final(step, now) for step in steps))
-        if self.mode.only is None:
+        if not self._recorded:
             await ledger.forget(plan.strays)
 
     async def _note_final(self, step: Step, now: datetime) -> None:
@@ -201,12 +212,12 @@ class RunSync:
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifest; settle a run of which nothing more is to come."""
         ledger, now = self.works.ledger, self.works.tools.clock.now()
-        if self._complete and (kept or self.mode.only is not None):
+        if self._complete and kept:
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
         elif not self._complete:
             await self._withdraw_manifest(run.key)
-        if self.mode.only is not None:
+        if self._recorded:
             return  # whether the run needs more is for the next pass to say
         if self._open:
             most = _LAST_LOOK if self._complete else LAST_RETRY
@@ -252,8 +263,15 @@ def _news(plan: Plan) -> Iterator[tuple[ArtifactKey, State, str]]:
         known = step.row.state if step.row is not None else None
         if known in {None, State.PENDING, State.WANTED, State.REFUSED} and known is not state:
             yield step.artifact.key, state, _version_held(step)
+        elif state is State.WANTED is not known and step.row is not None and step.row.sha256:
+            yield step.artifact.key, state, step.row.version  # before its file may be moved away
 
 
 def _version_held(step: Step) -> str:
     """The version of the bytes that a row tells of; without any, of those that are to come."""
     return step.row.version if step.row is not None and step.row.sha256 else step.artifact.version
+
+
+def _is_lacking(row: ArtifactRow) -> bool:
+    """Whether a run cannot be complete because an artifact that is not on record is missing."""
+    return not row.sha256 and row.state is not State.PENDING

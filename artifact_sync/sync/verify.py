@@ -12,16 +12,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.model import MirrorPath, State
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.model import Failure, MirrorPath, State
 from artifact_sync.mirror import manifest
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey
     from artifact_sync.domain.ports import Ledger, Mirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
+
+_log = get_logger(__name__)
 
 _AHEAD = 64
 """Files that are waiting to be hashed; bounds the memory."""
@@ -72,30 +77,44 @@ class Auditor:
         return await self._strays(MirrorPath(""), folders)
 
     async def stands(self, finding: Finding) -> bool:
-        """Whether a file that was damaged is now what the ledger says; a manifest: is there."""
-        row = finding.row
-        if row is None:
-            return await self.offload(self.mirror.read_own, finding.path) is not None
-        if row.path is None or finding.run is None:
+        """Whether a file that was damaged is now what the ledger says."""
+        row, run = finding.row, finding.run
+        if run is None:
             return False
-        known = (await self.ledger.artifacts(finding.run)).get(row.key)
-        found = await self.offload(self.mirror.digest, row.path)
-        return known is not None and found == (known.size, known.sha256)
+        rows = await self.ledger.artifacts(run)
+        if row is None:
+            mirrored = [it for it in rows.values() if it.state is State.MIRRORED]
+            checked = await self.manifests(run, mirrored)
+            return any(it.path == finding.path and it.condition is Condition.OK for it in checked)
+        known = rows.get(row.key)
+        if known is None or known.state is not State.MIRRORED or known.path is None:
+            return False
+        found = await self.offload(self.mirror.digest, known.path)
+        return found == (known.size, known.sha256)
 
-    async def make_room(self, damage: Sequence[Finding]) -> Mapping[MirrorPath, str]:
-        """Move changed files away, and have the runs of all damaged ones looked at again.
+    async def request(self, damage: Iterable[Finding], at: datetime) -> None:
+        """Request damaged files from the next pass, and move changed ones out of its way.
 
-        Where each has been moved to. What this process has put there itself meanwhile stays.
+        The ledger wants them, durably, before anything is moved: whoever comes next finishes what
+        is broken off. What a pass has put right meanwhile stays.
         """
-        moved: dict[MirrorPath, str] = {}
+        of_run: dict[RunKey, list[Finding]] = {}
         for finding in damage:
-            if finding.condition is Condition.CHANGED:
-                place = await self.offload(self._displace, finding.path)
-                moved |= {finding.path: place} if place is not None else {}
-        for run in dict.fromkeys(finding.run for finding in damage):
-            if run is not None:
-                await self.ledger.unsettle(run)
-        return moved
+            if finding.run is not None:
+                of_run.setdefault(finding.run, []).append(finding)
+        for run, findings in of_run.items():
+            await self._request(run, findings, at)
+
+    async def _request(self, run: RunKey, findings: Sequence[Finding], at: datetime) -> None:
+        rows = await self.ledger.artifacts(run)
+        still = [it for it in findings if it.row is None or rows.get(it.row.key) == it.row]
+        wanted = [it.row for it in still if it.row is not None]
+        await self.ledger.unsettle(run)
+        await self.ledger.record_states([(it.key, State.WANTED, it.version) for it in wanted], at)
+        for path in (it.path for it in still if it.condition is Condition.CHANGED):
+            place = await self.offload(self._displace, path)
+            if place is not None:
+                _log.warning("a changed file was moved out of the way", path=path, moved_to=place)
 
     def _displace(self, path: MirrorPath) -> str | None:
         return None if self.mirror.wrote(path) else self.mirror.displace(path)
@@ -108,6 +127,8 @@ class Auditor:
         folders: set[MirrorPath] = set()
         async with aclosing(self._runs(repo)) as runs:
             async for run, rows in runs:
+                if not any(map(_is_recorded, rows)):
+                    continue
                 folders.add(self.layout.run_folder(run))
                 async with aclosing(self._run(run, rows)) as findings:
                     async for finding in findings:
@@ -118,15 +139,10 @@ class Auditor:
                 yield finding
 
     async def _runs(self, repo: RepoName) -> AsyncGenerator[tuple[RunKey, list[ArtifactRow]]]:
-        """What was mirrored, by run: rows of one run follow each other.
-
-        Also what could not be fetched again since: it is missed as long as the ledger knows of it.
-        """
+        """All artifacts, by run: rows of one run follow each other."""
         run: RunKey | None = None
         rows: list[ArtifactRow] = []
         async for row in self.ledger.listing(repo):
-            if row.path is None or not row.sha256:
-                continue
             if run is not None and row.key.run_key != run:
                 yield run, rows
                 rows = []
@@ -136,9 +152,10 @@ class Auditor:
             yield run, rows
 
     async def _run(self, run: RunKey, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
+        """What was mirrored, also if it could not be fetched again since; and what is beside it."""
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
-            for row in rows:
+            for row in filter(_is_recorded, rows):
                 waiting.append(asyncio.create_task(self._file(row)))
                 if len(waiting) >= _AHEAD:
                     yield await waiting.popleft()
@@ -164,7 +181,7 @@ class Auditor:
         there = await self.offload(lambda: list(self.mirror.files(folder)))
         extras = [Finding(Condition.EXTRA, path, run=run) for path in there if path not in recorded]
         known = await self.ledger.run(run)
-        if known is None or not known.complete:
+        if known is None or not (known.complete or _should_be_complete(rows)):
             return extras
         mirrored = [row for row in rows if row.state is State.MIRRORED]
         return [*await self.manifests(run, mirrored), *extras]
@@ -186,6 +203,53 @@ class Auditor:
         return found
 
 
+_REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
+DAMAGE = frozenset(_REASONS)
+"""What a repair is for."""
+
+_STRONG = frozenset({Reason.INTEGRITY, Reason.DISK, Reason.NO_SPACE})
+"""Failures that say more of damage that is left than its condition does."""
+
+
+def reasons_of_damage(
+    damage: Iterable[Finding], failures: Sequence[Failure] = ()
+) -> Iterator[Reason]:
+    """What the exit code of ``verify`` is made of: the damage that is left, and failed repairs.
+
+    A failure that concerns damage does not count beside it: either is the other's cause.
+    """
+    left = [(it, [f for f in failures if _concerns(f, it)]) for it in damage]
+    for finding, why in left:
+        strong = (it.reason for it in why if it.reason in _STRONG)
+        yield next(strong, _REASONS[finding.condition])
+    told = [failure for _, why in left for failure in why]
+    yield from (failure.reason for failure in failures if failure not in told)
+
+
+def _concerns(failure: Failure, finding: Finding) -> bool:
+    if finding.run is None or (failure.repo, failure.run) != (
+        str(finding.run.repo),
+        finding.run.run,
+    ):
+        return False
+    row = finding.row
+    return row is None or failure.workflow is None or failure == _of(row, failure)
+
+
+def _of(row: ArtifactRow, failure: Failure) -> Failure:
+    return Failure.of(row.key, failure.reason, failure.message)
+
+
+def _is_recorded(row: ArtifactRow) -> bool:
+    """Whether the file of an artifact has been in the mirror."""
+    return row.path is not None and bool(row.sha256)
+
+
+def _should_be_complete(rows: Iterable[ArtifactRow]) -> bool:
+    """Whether all files of a run are here: a pass that was broken off left it without manifests."""
+    return all(row.state in {State.MIRRORED, State.PENDING} for row in rows)
+
+
 def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) -> Finding:
     """What has become of a file that was mirrored there, by its size and SHA-256 as found now."""
     if found is None:
@@ -193,5 +257,8 @@ def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) 
     size, sha256 = found
     if (size, sha256) == (row.size, row.sha256):
         return Finding(Condition.OK, path, size, row, row.key.run_key)
+    if row.state is State.WANTED:  # it may be the right one: only a pass can tell
+        detail = "another file is there, which was not recorded"
+        return Finding(Condition.MISSING, path, size, row, row.key.run_key, detail)
     detail = f"{size:,} bytes, SHA-256 {sha256[:12]}…; recorded {row.size:,}, {row.sha256[:12]}…"
     return Finding(Condition.CHANGED, path, size, row, row.key.run_key, detail)

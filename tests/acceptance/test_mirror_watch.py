@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 from publishing import publish_bytes
 from structlog.testing import capture_logs
 
@@ -28,6 +29,7 @@ from artifact_sync.domain.model import (
     RepoName,
     Run,
     RunKey,
+    State,
     Strength,
 )
 from artifact_sync.domain.settings import DEFAULT_LAYOUT
@@ -376,7 +378,7 @@ def test_damage_during_a_pass_is_told_when_the_pass_is_over(tmp_path):
     play(tmp_path / "mirror", prepare, story)
 
 
-def test_room_is_made_for_what_is_to_be_fetched_again(tmp_path):
+def test_a_request_marks_damage_as_wanted_and_moves_changed_files_away(tmp_path):
     async def prepare(bench):
         await one_file(bench)
         await bench.file(b"2", "two")
@@ -388,14 +390,19 @@ def test_room_is_made_for_what_is_to_be_fetched_again(tmp_path):
         (bench.root / two).unlink()
         await bench.until(lambda: watch.state.damaged == 2)
         damage = [finding for batch in bench.told for finding in batch]
-        moved = await bench.auditor.make_room(damage)
-        assert list(moved) == [PATH]
-        assert (bench.root / moved[PATH]).read_bytes() == b"BUILT"
+        before = await bench.ledger.artifacts(RUN)
+        await bench.auditor.request(damage, datetime.now(UTC))
+        displaced = bench.root / ".artifact-sync" / "displaced"
+        assert [it.read_bytes() for it in displaced.rglob("*") if it.is_file()] == [b"BUILT"]
         assert not (bench.root / PATH).exists()
         assert (await bench.ledger.run(RUN)).settled_for == ""
+        wanted = {key: replace(row, state=State.WANTED) for key, row in before.items()}
+        assert await bench.ledger.artifacts(RUN) == wanted  # all that was recorded is kept
         await bench.file()
         await bench.file(b"2", "two")
-        assert await bench.auditor.make_room(damage) == {}  # all is well by now
+        await bench.auditor.request(damage, datetime.now(UTC))  # all is well by now
+        rows = (await bench.ledger.artifacts(RUN)).values()
+        assert {row.state for row in rows} == {State.MIRRORED}
         assert (bench.root / PATH).read_bytes() == b"built"
         await bench.until(lambda: watch.state.restored == 2)
         await bench.nothing_but((Condition.CHANGED, PATH), (Condition.MISSING, two))

@@ -13,11 +13,11 @@ from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import opened_to_read, opened_to_repair
 from artifact_sync.cli.report_text import failure_line
 from artifact_sync.cli.run_pass import PassDisplay, run_pass
-from artifact_sync.domain.errors import ExitCode, Reason, exit_code
+from artifact_sync.domain.errors import ExitCode, exit_code
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.runtime.text import printable
-from artifact_sync.sync.verify import Condition
+from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Finding
-
-_REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
-_DAMAGE = frozenset(_REASONS)
 
 
 @dataclass(slots=True)
@@ -53,11 +50,12 @@ class Examination:
         async with self._opened() as store:
             await self._look(store)
             if self.repair:
-                await self._make_room(store)
+                await store.auditor.request(self._damage(), store.clock.now())
         left = self._damage()
         if self.repair and left:
             left = await self._fetch_again()
-        code = exit_code(_REASONS[finding.condition] for finding in left)
+        failures = [failure for report in self._reports for failure in report.failures]
+        code = exit_code(reasons_of_damage(left, failures))
         self._tell(left, code)
         return int(code)
 
@@ -81,20 +79,14 @@ class Examination:
         return known_repositories(self.repos, await store.ledger.repositories())
 
     def _damage(self) -> list[Finding]:
-        return [finding for finding in self._bad if finding.condition in _DAMAGE]
-
-    async def _make_room(self, store: Storage) -> None:
-        """Move changed files away, and have the runs of all damaged ones looked at again."""
-        for path, place in (await store.auditor.make_room(self._damage())).items():
-            self._note(f"moved {printable(path)} to {printable(place)}")
+        return [finding for finding in self._bad if finding.condition in DAMAGE]
 
     async def _fetch_again(self) -> list[Finding]:
         """Have a pass fetch what is damaged, and nothing else; what of the damage is left."""
         runs = {finding.run: None for finding in self._damage() if finding.run is not None}
-        keys = frozenset(finding.row.key for finding in self._damage() if finding.row is not None)
         for repo in dict.fromkeys(run.repo for run in runs):
             slugs = tuple(run.run for run in runs if run.repo == repo)
-            mode = PassOptions(insist=True, only=keys)
+            mode = PassOptions(insist=True, recorded=True)
             wish = PassRequest((RepoSettings(name=str(repo)),), slugs, mode)
             display = PassDisplay(as_json=self.as_json)
             self._reports.append(await run_pass(self.config, wish, display, self.token))

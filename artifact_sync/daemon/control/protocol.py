@@ -157,7 +157,7 @@ _HEAD, _REQUEST, _ANSWER = map(msgspec.json.Decoder, (_Head, Request, Answer))
 
 def sync_request(wish: PassRequest, base_url: str) -> bytes:
     """The line that asks for a pass. ``UsageError`` when it is no text, or too much of it."""
-    if wish.mode.dry_run or wish.mode.only is not None:
+    if wish.mode.dry_run or wish.mode.recorded:
         raise ValueError("a dry run or a repair is not for the daemon")
     mode = wish.mode
     request = SyncRequest(VERSION, base_url, wish.repos, wish.runs, mode.insist, mode.eager)

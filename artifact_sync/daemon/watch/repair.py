@@ -139,7 +139,7 @@ class DamageRepair:
             )
 
     async def _restore(self, paths: Sequence[MirrorPath], delay: float) -> None:
-        """Make room and have a pass fetch what is missing, a repository at a time.
+        """Request what is damaged, a repository at a time, and have a pass fetch it.
 
         After a delay in seconds: with whoever damages the same files ever again, we do not race.
         """
@@ -153,15 +153,15 @@ class DamageRepair:
             if finding.run is not None and wanted:
                 of_repo.setdefault(finding.run.repo, []).append(finding)
         for repo, damage in of_repo.items():
-            await self._make_room(repo, damage)
+            await self._request(repo, damage)
             if self._watch is not None:
                 self._watch.attended([finding.path for finding in damage])
             self._daemon.look_again(frozenset({repo}), Why.RESTORE)
 
-    async def _make_room(self, repo: RepoName, damage: Sequence[Finding]) -> None:
+    async def _request(self, repo: RepoName, damage: Sequence[Finding]) -> None:
         """Not while a pass is under way: it may have planned to keep what is moved away here."""
         try:
             async with self._daemon.passes.alone(repo):
-                await self._auditor.make_room(damage)
+                await self._auditor.request(damage, self._engine.clock.now())
         except ArtifactSyncError as error:  # the pass will say more, if it finds the same
-            _log.warning("damage could not be made room for", repo=str(repo), why=str(error))
+            _log.warning("damage could not be requested again", repo=str(repo), why=str(error))
