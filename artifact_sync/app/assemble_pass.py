@@ -105,7 +105,9 @@ def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -
         policy=network.policy,
         pace=network.pace,
     )
-    works = Works(tools, store.ledger, room.slots, config.download.jobs, room.gate)
+    works = Works(
+        tools, store.ledger, room.slots, config.download.jobs, room.gate, latest=store.mirror
+    )
     return Parts(
         network.source, works, store.layout, network.origin, tally, room.runs_at_once, room.alone
     )

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.ports import Clock, Ledger, Mirror
+    from artifact_sync.domain.ports import Clock, Ledger, WatchedMirror
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.mirror.layout import Layout
@@ -92,7 +92,7 @@ class LiveEngine:
         self._line: _Line | None = None
 
     @property
-    def mirror(self) -> Mirror:
+    def mirror(self) -> WatchedMirror:
         """The mirror."""
         return self._store.mirror
 

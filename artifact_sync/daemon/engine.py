@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.ports import Clock, Ledger, Mirror
+    from artifact_sync.domain.ports import Clock, Ledger, WatchedMirror
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
     from artifact_sync.mirror.layout import Layout
@@ -27,7 +27,7 @@ class Engine(Protocol):
         """The configuration that passes begin with."""
 
     @property
-    def mirror(self) -> Mirror:
+    def mirror(self) -> WatchedMirror:
         """The mirror, locked against other processes."""
 
     @property

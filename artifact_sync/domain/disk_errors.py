@@ -74,6 +74,11 @@ def in_the_way(error: OSError) -> bool:
     return error.errno in _IN_THE_WAY or isinstance(error, NotADirectoryError)
 
 
+def is_not_empty(error: OSError) -> bool:
+    """Whether a folder could not be removed because something is in it, or mounted there."""
+    return error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}
+
+
 def is_not_offered(error: OSError) -> bool:
     """Whether the file system, and not a fault of it, says no: it does not know the operation."""
     return error.errno in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}

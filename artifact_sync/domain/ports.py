@@ -143,22 +143,18 @@ class Fetcher(Protocol):
         """
 
 
-class Mirror(Protocol):
-    """The mirror's tree. Blocking calls, to be made off the event loop; safe from many threads.
+class ArtifactStore(Protocol):
+    """The files of a mirror, by their paths. Every kind of mirror is one.
 
-    A path is opened folder by folder without following symbolic links below the root. Raises
-    ``NoSpace`` and ``DiskError``; above all ``MirrorGone``, with nothing done, once the root is
-    not the one any more that was opened. It is well again when that one is back.
+    Blocking calls, to be made off the event loop; safe from many threads. Two processes never
+    change one repository at once: see ``RepositoryLock``. A path is followed through no symbolic
+    link. What is absent is an answer, never an error. Every verb may be called again after an error
+    or a crash; the caller decides whether. Raises ``UnsafePath``, ``NoSpace`` and ``DiskError``;
+    above all ``MirrorGone``, with nothing done, while the mirror is not the one that was opened.
     """
 
     def check(self) -> None:
         """Raise ``MirrorGone`` or ``DiskError`` when it is not there as it was opened. Cheap."""
-
-    def wrote(self, path: str) -> bool:
-        """Whether this process has lately put there, or removed from there, what it finds now.
-
-        A look, without reading the file. False says nothing: of some of its doings it knows none.
-        """
 
     def find(self, path: MirrorPath) -> Found | None:
         """What stands there, or None. A path through something that is no folder is None."""
@@ -166,7 +162,7 @@ class Mirror(Protocol):
     def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
         """The sizes of those of these paths at which a regular file stands.
 
-        As ``find`` for each of them tells, but a folder with many of them is opened once.
+        As ``find`` for each of them tells, but many beside each other are looked at in one go.
         """
 
     def publish(
@@ -174,25 +170,27 @@ class Mirror(Protocol):
     ) -> Sequence[str | ArtifactSyncError | None]:
         """Put complete files into their places, each durable and atomic: all of it or nothing.
 
-        The outcomes in order: None, the new place of a stranger that was in the way (of the file,
-        or of one of its folders) and has been displaced, or the error. One file's error is no
-        other's. A file of the same content already there is no stranger. Makes folders as needed.
-        With ``durability = "full"`` file and name survive a power cut when this returns. A staged
-        file is gone afterwards, and stays after an error. May be called again after a crash, also
-        for a staged file that is gone. Files of one folder are cheapest beside each other.
+        The outcomes in order: None; where a stranger in the way has been kept, under
+        ``.artifact-sync/displaced/``; or the error, which is no other file's. A file of the same
+        content is no stranger. With ``durability = "full"`` file and name survive a power cut when
+        this returns. A staged file is gone afterwards, and stays after an error. One that is gone
+        was published before a crash if its content stands there. Files of one folder are cheapest
+        beside each other.
         """
 
-    def write_own(self, content: bytes, path: MirrorPath) -> None:
-        """Replace a file that is ours (a manifest), durable and atomic. Nothing is displaced."""
+    def read(self, path: MirrorPath) -> bytes | None:
+        """The content of a small file, such as a manifest; None when no regular file is there."""
 
-    def read_own(self, path: MirrorPath) -> bytes | None:
-        """A manifest's content, or None when it is not there (or not a regular file)."""
+    def replace(self, content: bytes, path: MirrorPath) -> None:
+        """Write a manifest, durable and atomic, over what it was before. No file is displaced."""
 
-    def remove_own(self, path: MirrorPath) -> None:
-        """Remove a manifest; fine when it is not there."""
+    def remove(self, paths: Sequence[MirrorPath], folder: MirrorPath | None = None) -> None:
+        """Remove files, durable when this returns; the order among them is not promised.
 
-    def displace(self, path: MirrorPath) -> str | None:
-        """Move what stands there to ``.artifact-sync/displaced/``; its new place, or None."""
+        With ``folder``, which holds them all, also the folders that this leaves empty, that one
+        included. Whatever is no regular file stays, and so does a folder with anything in it. Fine
+        for what is not there; after an error or a crash the same call finishes the work.
+        """
 
     def digest(
         self, path: MirrorPath, stop: Callable[[], bool] | None = None
@@ -205,13 +203,30 @@ class Mirror(Protocol):
     def files(
         self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()
     ) -> Iterator[MirrorPath]:
-        """Everything below a folder but folders; not in ``skip``, nor in ``.artifact-sync``.
+        """Everything below a folder but folders, ordered as text, lazily; may be abandoned.
 
-        ``below`` may be empty: the whole mirror.
+        Not in ``skip`` nor below it, nor in ``.artifact-sync``. Empty ``below``: the whole mirror.
         """
 
+
+class Displacement(Protocol):
+    """Ability of a mirror: moves what is in the way. Blocking; raises as ``ArtifactStore``."""
+
+    def displace(self, path: MirrorPath) -> str | None:
+        """Move what stands there to ``.artifact-sync/displaced/``; its new place, or None.
+
+        Durable and atomic, and never over anything that is kept there.
+        """
+
+
+class LatestPointer(Protocol):
+    """Ability of a mirror: names for the newest runs. Blocking; raises as ``ArtifactStore``.
+
+    Both verbs are atomic and may be called again.
+    """
+
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
-        """Point a symbolic link of ours (``latest``) at a sibling folder, atomically.
+        """Point a symbolic link of ours (``latest``) at a sibling folder.
 
         Something there that is no symbolic link is displaced. Left out, with one line in the log,
         where the platform has no symbolic links.
@@ -220,8 +235,26 @@ class Mirror(Protocol):
     def unpoint(self, link: MirrorPath) -> None:
         """Remove a symbolic link of ours; what is no symbolic link is left alone."""
 
+
+class FreeSpace(Protocol):
+    """Ability of a mirror: knows how much fits. Blocking; raises as ``ArtifactStore``."""
+
     def free(self) -> int:
-        """Bytes free on the mirror's file system for this user."""
+        """Bytes that this user may still write."""
+
+
+class OwnWrites(Protocol):
+    """Ability of a mirror: tells this process's changes from others', for a watch. Blocking."""
+
+    def wrote(self, path: str) -> bool:
+        """Whether this process has lately put there, or removed from there, what it finds now.
+
+        A look, without reading the file. False says nothing: of some of its doings it knows none.
+        """
+
+
+class WatchedMirror(ArtifactStore, Displacement, FreeSpace, OwnWrites, Protocol):
+    """What a daemon that watches and repairs a mirror needs of it."""
 
 
 class Ledger(Protocol):

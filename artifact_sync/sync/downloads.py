@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
-    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.ports import LatestPointer, Ledger
     from artifact_sync.sync.drain import Drain
     from artifact_sync.transfer.download import Fetched
     from artifact_sync.transfer.evidence import Claim
@@ -52,6 +52,8 @@ class Works(Struct, frozen=True):
     jobs: int
     gate: Drain
     """Closed when the process is about to stop: nothing new is begun."""
+    latest: LatestPointer | None = None
+    """None: the mirror has no names for the newest runs."""
 
 
 class DownloadOutcome(Struct):
@@ -119,7 +121,7 @@ class Downloads:
         known = self._recorded.get(sidecar) or self._kept(sidecar)
         if known is None or known.path is None or (known.size or 0) > _SIDECAR_LIMIT:
             return None
-        content = await self._works.tools.offload(self._works.tools.mirror.read_own, known.path)
+        content = await self._works.tools.offload(self._works.tools.mirror.read, known.path)
         if content is None or hashlib.sha256(content).hexdigest() != known.sha256:
             return None
         return sidecar_claim(content, named.local_path)

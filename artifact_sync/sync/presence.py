@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from artifact_sync.domain.model import ExpectedFile, RepoName, RunKey
-    from artifact_sync.domain.ports import Mirror
+    from artifact_sync.domain.ports import ArtifactStore
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.downloads import Works
 
@@ -34,7 +34,7 @@ async def unsettle_damaged(works: Works, layout: Layout, repo: RepoName) -> None
 
 
 def missing(
-    mirror: Mirror, layout: Layout, files: Sequence[ExpectedFile]
+    mirror: ArtifactStore, layout: Layout, files: Sequence[ExpectedFile]
 ) -> tuple[set[RunKey], set[RunKey]]:
     """Runs with a file that does not stand as recorded, and runs that lack a manifest. Blocking."""
     manifests = {run: layout.manifests(run) for run in {file.run for file in files}}

@@ -266,15 +266,16 @@ class RepoSync:
 
     async def _point_latest(self) -> None:
         """Point ``latest`` and ``latest-success`` at the newest complete runs, if there are any."""
-        if self.mode.dry_run:
+        works, layout = self.crew.works, self.selection.layout
+        latest, offload = works.latest, works.tools.offload
+        if self.mode.dry_run or latest is None:
             return
-        layout, tools = self.selection.layout, self.crew.works.tools
-        newest = await self.crew.works.ledger.newest_complete(self.repo)
+        newest = await works.ledger.newest_complete(self.repo)
         for link, run in zip(layout.latest(self.repo), newest, strict=True):
             if run is not None:
-                await tools.offload(tools.mirror.point, link, layout.run_folder(run))
+                await offload(latest.point, link, layout.run_folder(run))
             else:
-                await tools.offload(tools.mirror.unpoint, link)
+                await offload(latest.unpoint, link)
 
     async def _guard(self, work: Awaitable[None], run: str | None) -> None:
         """Let a failure of this run or repository be one entry of the report and stop nothing."""

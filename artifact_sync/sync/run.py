@@ -206,8 +206,7 @@ class RunSync:
         mirror, offload = self.works.tools.mirror, self.works.tools.offload
         await self.works.ledger.unsettle(run)  # should we be stopped: the next pass sees to it
         await self.works.ledger.mark_complete(run, complete=False)
-        for path in self.selection.layout.manifests(run):
-            await offload(mirror.remove_own, path)
+        await offload(mirror.remove, self.selection.layout.manifests(run))
 
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifest; settle a run of which nothing more is to come."""
@@ -241,8 +240,8 @@ class RunSync:
     def _replace(self, path: MirrorPath, content: bytes) -> None:
         """Write what differs: a run that was complete before keeps its manifests untouched."""
         mirror = self.works.tools.mirror
-        if mirror.read_own(path) != content:
-            mirror.write_own(content, path)
+        if mirror.read(path) != content:
+            mirror.replace(content, path)
 
 
 def next_look(looks: int, now: datetime, most: timedelta = _LAST_LOOK) -> datetime:

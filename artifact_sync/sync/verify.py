@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey
-    from artifact_sync.domain.ports import Ledger, Mirror
+    from artifact_sync.domain.ports import Ledger, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
 
@@ -59,7 +59,7 @@ class Finding:
 class Auditor:
     """Looks a mirror through."""
 
-    mirror: Mirror
+    mirror: WatchedMirror
     ledger: Ledger
     layout: Layout
     offload: Offload
@@ -193,7 +193,7 @@ class Auditor:
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
         )
         for path, says in checks:
-            content = await self.offload(self.mirror.read_own, path)
+            content = await self.offload(self.mirror.read, path)
             if content is None:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue

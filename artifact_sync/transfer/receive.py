@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Artifact, MirrorPath, StagedContent
-    from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Mirror
+    from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher
     from artifact_sync.runtime.batching import Batches
     from artifact_sync.runtime.threads import Offload
     from artifact_sync.transfer.bandwidth import BandwidthLimiter
@@ -65,7 +65,7 @@ class TransferContext(Struct, frozen=True):
 
     links: Links
     fetcher: Fetcher
-    mirror: Mirror
+    mirror: ArtifactStore
     staging: Path
     """The folder of staged files, on the mirror's own file system."""
     clock: Clock
@@ -239,7 +239,7 @@ def publish_staged(tools: TransferContext, wanted: WantedArtifact, staged: Stage
     return vouched, publish(tools.mirror, vouched.content(staged.path), wanted.path)
 
 
-def publish(mirror: Mirror, content: StagedContent, path: MirrorPath) -> str | None:
+def publish(mirror: ArtifactStore, content: StagedContent, path: MirrorPath) -> str | None:
     """Publish one file; where a stranger in its place has moved. Blocking."""
     (outcome,) = mirror.publish([(content, path)])
     if isinstance(outcome, Exception):

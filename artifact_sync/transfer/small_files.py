@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from artifact_sync.domain.model import MirrorPath, StagedContent, Strength
-    from artifact_sync.domain.ports import Chunk, Mirror
+    from artifact_sync.domain.ports import ArtifactStore, Chunk
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Claim, Recorded
     from artifact_sync.transfer.staging import Identity, Staged
@@ -41,7 +41,7 @@ class Small(Struct, frozen=True):
 class SmallFiles(Struct, frozen=True):
     """Publishes small files. The work of ``Batches``."""
 
-    mirror: Mirror
+    mirror: ArtifactStore
     space: DiskSpace
 
     def __call__(self, files: Sequence[Small]) -> Sequence[Published | Exception]:

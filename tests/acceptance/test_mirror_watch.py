@@ -94,8 +94,8 @@ class Bench:
         async for row in self.ledger.mirrored(run.repo, run.run):
             manifest.add(row)
         paths = self.layout.manifests(run)
-        self.mirror.write_own(manifest.sums(), paths[0])
-        self.mirror.write_own(manifest.about(), paths[1])
+        self.mirror.replace(manifest.sums(), paths[0])
+        self.mirror.replace(manifest.about(), paths[1])
         await self.ledger.mark_complete(run, complete=True)
         self.mirror.point(self.layout.latest(run.repo)[0], self.layout.run_folder(run))
         return paths
@@ -226,7 +226,7 @@ def test_what_a_pass_does_is_no_damage(tmp_path):
         paths = bench.layout.manifests(RUN)
         await bench.ledger.mark_complete(RUN, complete=False)
         for path in paths:
-            bench.mirror.remove_own(path)
+            bench.mirror.remove([path])
         await bench.file(b"built anew")
         await bench.file(b"more", "more.tar")
         await bench.complete()

@@ -1,6 +1,6 @@
-"""What every ``Mirror`` keeps, whatever it is made of. A new adapter is one more ``ADAPTERS`` row.
+"""What every ``ArtifactStore`` keeps, and every further ability of a mirror, marked by ``needs``.
 
-Only the seam is used, and a staging folder for files that are to be published.
+A new adapter is one more row of ``ADAPTERS``. Only the ports are used, and a staging folder.
 """
 
 from __future__ import annotations
@@ -10,26 +10,29 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from memory_store import MemoryStore
 from publishing import publish_bytes, publish_content
 
 from artifact_sync.domain.errors import DiskError, MirrorGone, UnsafePath
 from artifact_sync.domain.model import MirrorPath, StagedContent
+from artifact_sync.domain.ports import Displacement, FreeSpace, LatestPointer, OwnWrites
 from artifact_sync.mirror.local.folder import DescriptorFolder, PathFolder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 
 if TYPE_CHECKING:
-    from artifact_sync.domain.ports import Mirror
+    from artifact_sync.domain.ports import ArtifactStore
 
 PATH = MirrorPath("acme/shop/42/build/compile/linux/app.tar")
 
 
 @dataclass(frozen=True)
 class Bench:
-    mirror: Mirror
+    mirror: Any
     staging: Path
 
     def publish(self, content: bytes, path: str = PATH) -> str | None:
@@ -44,7 +47,22 @@ class Bench:
         return staged
 
     def content(self, path: str) -> bytes | None:
-        return self.mirror.read_own(MirrorPath(path))
+        return self.mirror.read(MirrorPath(path))
+
+    @property
+    def root(self) -> Path:
+        return self.mirror.root
+
+
+class Folders:
+    """Ability: a path leads through folders, which a file may be in the way of."""
+
+
+class Root:
+    """Ability: the mirror stands at a root, which somebody may take away."""
+
+
+LOCAL = {Displacement, LatestPointer, FreeSpace, OwnWrites, Folders, Root}
 
 
 def _disk(root: Path, **options) -> Bench:
@@ -52,16 +70,31 @@ def _disk(root: Path, **options) -> Bench:
     return Bench(mirror, mirror.staging)
 
 
+def _memory(root: Path) -> Bench:
+    root.mkdir()
+    store: ArtifactStore = MemoryStore()
+    return Bench(store, root)
+
+
 ADAPTERS = {
-    "disk": lambda root: _disk(root, opener=DescriptorFolder.at),
-    "disk-fast": lambda root: _disk(root, opener=DescriptorFolder.at, durability="fast"),
-    "disk-by-path": lambda root: _disk(root, opener=PathFolder),
+    "disk": (partial(_disk, opener=DescriptorFolder.at), LOCAL),
+    "disk-fast": (partial(_disk, opener=DescriptorFolder.at, durability="fast"), LOCAL),
+    "disk-by-path": (partial(_disk, opener=PathFolder), LOCAL),
+    "memory": (_memory, set()),
 }
+"""Every kind of store, and what it can do besides."""
 
 
-@pytest.fixture(params=ADAPTERS.values(), ids=ADAPTERS.keys())
+@pytest.fixture(params=ADAPTERS)
 def bench(request, tmp_path):
-    return request.param(tmp_path / "mirror")
+    make, _ = ADAPTERS[request.param]
+    return make(tmp_path / "mirror")
+
+
+def needs(*abilities):
+    """The test is one of these abilities, for the adapters that have them."""
+    able = [name for name, (_, its) in ADAPTERS.items() if its.issuperset(abilities)]
+    return pytest.mark.parametrize("bench", able, indirect=True)
 
 
 def sha256(content: bytes) -> str:
@@ -99,26 +132,26 @@ def test_nothing_is_there_before(bench):
     mirror = bench.mirror
     assert mirror.find(PATH) is None
     assert mirror.digest(PATH) is None
-    assert mirror.read_own(PATH) is None
-    assert mirror.displace(PATH) is None
+    assert mirror.read(PATH) is None
     assert list(mirror.files(MirrorPath("acme"))) == []
-    mirror.remove_own(PATH)
+    mirror.remove([PATH])
 
 
+@needs(Folders)
 def test_a_folder_is_found_as_one_and_has_no_digest(bench):
     bench.publish(b"x")
     folder = MirrorPath("acme/shop/42")
     assert bench.mirror.find(folder).kind == "folder"
     assert bench.mirror.digest(folder) is None
-    assert bench.mirror.read_own(folder) is None
+    assert bench.mirror.read(folder) is None
 
 
+@needs(Folders)
 def test_a_path_through_a_file_is_none(bench):
     bench.publish(b"x", "a/file")
     below = MirrorPath("a/file/below")
     assert bench.mirror.find(below) is None
     assert bench.mirror.digest(below) is None
-    assert bench.mirror.displace(below) is None
     assert list(bench.mirror.files(MirrorPath("a/file"))) == []
 
 
@@ -127,8 +160,7 @@ def test_the_sizes_at_many_places_are_those_of_each(bench):
     for number, path in enumerate(there):
         bench.publish(b"." * number, path)
     absent = ["acme/shop/7/x/b.bin", "acme/shop/9/x/a.bin", "acme/shop/7/x/a.bin/below", "other"]
-    folder = "acme/shop/8/x"
-    paths = [MirrorPath(path) for path in [*reversed(there), *absent, folder]]
+    paths = [MirrorPath(path) for path in [*reversed(there), *absent, "acme/shop/8/x"]]
     sizes = {path: number for number, path in enumerate(there)}
     assert bench.mirror.sizes(paths) == sizes
     found = {path: it for path in paths if (it := bench.mirror.find(path)) is not None}
@@ -136,9 +168,10 @@ def test_the_sizes_at_many_places_are_those_of_each(bench):
     assert bench.mirror.sizes([]) == {}
 
 
+@needs(Folders)
 def test_no_link_is_followed_when_many_places_are_looked_at(bench):
     bench.publish(b"hello", "acme/shop/7/x/a.bin")
-    root = bench.staging.parent.parent
+    root = bench.root
     (root / "acme/shop/8").symlink_to("7", target_is_directory=True)
     (root / "acme/shop/7/x/b.bin").symlink_to("a.bin")
     names = ["acme/shop/7/x/a.bin", "acme/shop/7/x/b.bin", "acme/shop/8/x/a.bin", "acme/shop/8"]
@@ -180,6 +213,7 @@ def test_other_content_in_the_way_is_displaced_even_of_the_same_size(bench, old)
     assert place.endswith(f"Z/{PATH}")
 
 
+@needs(Folders)
 def test_a_file_where_a_folder_must_be_is_displaced(bench):
     bench.publish(b"in the way", "acme/shop/42")
     place = bench.publish(b"hello")
@@ -187,6 +221,7 @@ def test_a_file_where_a_folder_must_be_is_displaced(bench):
     assert bench.content(PATH) == b"hello"
 
 
+@needs(Folders)
 def test_a_folder_where_a_file_must_be_is_displaced_with_all_in_it(bench):
     bench.publish(b"below", f"{PATH}/below")
     place = bench.publish(b"hello")
@@ -194,6 +229,14 @@ def test_a_folder_where_a_file_must_be_is_displaced_with_all_in_it(bench):
     assert bench.content(PATH) == b"hello"
 
 
+@needs(Displacement)
+def test_nothing_is_displaced_where_nothing_is(bench):
+    assert bench.mirror.displace(PATH) is None
+    bench.publish(b"x", "a/file")
+    assert bench.mirror.displace(MirrorPath("a/file/below")) is None
+
+
+@needs(Displacement)
 def test_displacing_moves_away_and_never_over_another(bench):
     places = set()
     for content in (b"1", b"2", b"3"):
@@ -212,17 +255,17 @@ def test_publishing_again_after_a_crash_that_came_after_it_is_fine(bench):
 
 def test_a_manifest_is_replaced_and_nothing_displaced(bench):
     path = MirrorPath("acme/shop/42/run.json")
-    bench.mirror.write_own(b"one", path)
-    bench.mirror.write_own(b"two", path)
-    assert bench.mirror.read_own(path) == b"two"
+    bench.mirror.replace(b"one", path)
+    bench.mirror.replace(b"two", path)
+    assert bench.mirror.read(path) == b"two"
     assert list(bench.mirror.files(MirrorPath("acme"))) == [path]
 
 
 def test_a_manifest_is_removed_and_may_be_removed_again(bench):
     path = MirrorPath("acme/shop/42/run.json")
-    bench.mirror.write_own(b"one", path)
-    bench.mirror.remove_own(path)
-    bench.mirror.remove_own(path)
+    bench.mirror.replace(b"one", path)
+    bench.mirror.remove([path])
+    bench.mirror.remove([path])
     assert bench.mirror.find(path) is None
 
 
@@ -248,6 +291,7 @@ def test_a_listing_may_be_abandoned(bench):
     listing.close()
 
 
+@needs(LatestPointer)
 def test_latest_is_pointed_at_a_folder_and_moved(bench):
     bench.publish(b"41", "o/r/41/f")
     bench.publish(b"42", "o/r/42/f")
@@ -259,6 +303,7 @@ def test_latest_is_pointed_at_a_folder_and_moved(bench):
     assert bench.mirror.find(MirrorPath("o/r/latest/f")) is None
 
 
+@needs(LatestPointer)
 def test_something_that_is_no_link_in_the_place_of_latest_is_displaced(bench):
     bench.publish(b"42", "o/r/42/f")
     bench.publish(b"somebody's", "o/r/latest")
@@ -276,13 +321,23 @@ def test_a_path_that_no_layout_makes_is_refused(bench, path):
 
 def test_many_threads_publish_into_the_same_new_folders(bench):
     paths = [f"o/r/{number % 3}/w/f{number}" for number in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        moved = list(pool.map(lambda path: bench.publish(path.encode(), path), paths))
+    assert list(bench.mirror.files(MirrorPath("o"))) == sorted(paths)
+    assert moved == [None] * 60
+
+
+@needs(Folders)
+def test_of_many_threads_one_displaces_what_is_in_their_way(bench):
     bench.publish(b"in the way", "o/r/1")
+    paths = [f"o/r/1/w/f{number}" for number in range(30)]
     with ThreadPoolExecutor(8) as pool:
         moved = list(pool.map(lambda path: bench.publish(path.encode(), path), paths))
     assert list(bench.mirror.files(MirrorPath("o"))) == sorted(paths)
     assert len([place for place in moved if place]) == 1
 
 
+@needs(FreeSpace)
 def test_free_space_is_a_number_of_bytes(bench):
     assert bench.mirror.free() > 0
 
@@ -303,9 +358,10 @@ EVERY_VERB = {
     "publish_file": lambda bench: publish_content(
         bench.mirror, of_file(bench.staging / "x.part", b"x"), PATH
     ),
-    "write_own": lambda bench: bench.mirror.write_own(b"x", PATH),
-    "read_own": lambda bench: bench.mirror.read_own(PATH),
-    "remove_own": lambda bench: bench.mirror.remove_own(PATH),
+    "replace": lambda bench: bench.mirror.replace(b"x", PATH),
+    "read": lambda bench: bench.mirror.read(PATH),
+    "remove": lambda bench: bench.mirror.remove([PATH]),
+    "remove_run": lambda bench: bench.mirror.remove([PATH], MirrorPath("acme/shop/42")),
     "displace": lambda bench: bench.mirror.displace(PATH),
     "digest": lambda bench: bench.mirror.digest(PATH),
     "files": lambda bench: list(bench.mirror.files(MirrorPath(""))),
@@ -316,10 +372,11 @@ EVERY_VERB = {
 }
 
 
+@needs(Root)
 @pytest.mark.parametrize("verb", EVERY_VERB.values(), ids=EVERY_VERB.keys())
 def test_a_mirror_whose_root_is_gone_says_so_and_makes_nothing_until_it_is_back(bench, verb):
     bench.publish(b"hello")
-    root = bench.staging.parent.parent
+    root = bench.root
     root.rename(root.with_name("away"))
     with pytest.raises(MirrorGone, match="mount it again"):
         verb(bench)
@@ -334,6 +391,7 @@ def test_a_mirror_whose_root_is_gone_says_so_and_makes_nothing_until_it_is_back(
     assert bench.content(PATH) == b"hello"
 
 
+@needs(Root)
 def test_a_mirror_without_our_own_folder_is_not_the_one_that_was_opened(bench):
     bench.mirror.check()
     own = bench.staging.parent
@@ -359,14 +417,15 @@ def test_a_root_behind_a_symbolic_link_is_what_the_link_leads_to(tmp_path):
     assert list((tmp_path / "other").iterdir()) == []
 
 
+@needs(OwnWrites, Displacement)
 def test_it_knows_what_it_has_put_there_or_taken_away_and_nothing_else(bench):
     mirror, manifest = bench.mirror, MirrorPath("acme/shop/42/run.json")
     assert not mirror.wrote(PATH)
     bench.publish(b"one")
-    mirror.write_own(b"two", manifest)
+    mirror.replace(b"two", manifest)
     assert [mirror.wrote(PATH), mirror.wrote(manifest)] == [True, True]
     mirror.displace(PATH)
-    mirror.remove_own(manifest)
+    mirror.remove([manifest])
     assert [mirror.wrote(PATH), mirror.wrote(manifest)] == [True, True]
     publish_bytes(mirror, b"three", PATH)
     assert mirror.wrote(PATH)
@@ -374,6 +433,7 @@ def test_it_knows_what_it_has_put_there_or_taken_away_and_nothing_else(bench):
     assert not mirror.wrote("../x")
 
 
+@needs(OwnWrites, Root)
 @pytest.mark.parametrize(
     "harm",
     [
@@ -388,7 +448,7 @@ def test_it_knows_what_it_has_put_there_or_taken_away_and_nothing_else(bench):
 def test_what_somebody_has_had_in_hand_since_is_not_its_own_work(bench, harm):
     bench.publish(b"hello")
     time.sleep(0.02)  # a file system's clock ticks every few milliseconds
-    harm(bench.staging.parent.parent / PATH)
+    harm(bench.root / PATH)
     assert not bench.mirror.wrote(PATH)
 
 
@@ -415,3 +475,56 @@ def test_files_and_bytes_are_published_together_each_with_its_own_outcome(bench)
     assert isinstance(three, DiskError)
     assert list(bench.mirror.files(MirrorPath(""))) == ["a/1", "a/4"]
     assert list(bench.staging.iterdir()) == []
+
+
+RUN = MirrorPath("acme/shop/42")
+
+
+def test_removed_files_are_gone_and_others_stay(bench):
+    there = [MirrorPath(f"{RUN}/{name}") for name in ("w/t/a", "w/t/b", "w/u/c", "d")]
+    for path in there:
+        bench.publish(path.encode(), path)
+    bench.mirror.remove([there[0], there[3]], RUN)
+    bench.mirror.remove([there[0], MirrorPath(f"{RUN}/never/there")], RUN)
+    assert list(bench.mirror.files(RUN)) == there[1:3]
+    assert bench.mirror.find(there[0]) is None
+
+
+def test_only_what_lies_in_the_folder_is_removed_with_it(bench):
+    bench.publish(b"1", "acme/shop/4/x")
+    for path in ("acme/shop/4/x", "acme/shop/421/x", RUN):
+        with pytest.raises(UnsafePath):
+            bench.mirror.remove([MirrorPath(f"{RUN}/x"), MirrorPath(path)], RUN)
+    assert list(bench.mirror.files(MirrorPath(""))) == ["acme/shop/4/x"]
+
+
+@needs(Folders)
+def test_the_folders_of_removed_files_go_when_they_are_empty_up_to_the_runs(bench):
+    kept = MirrorPath("acme/shop/42/w/t/b")
+    paths = [MirrorPath(path) for path in (f"{RUN}/w/t/a", kept, f"{RUN}/w/u/c", f"{RUN}/d")]
+    for path in paths:
+        bench.publish(b"x", path)
+    bench.mirror.remove([paths[0], *paths[2:]], RUN)
+    assert sorted(path.name for path in (bench.root / RUN).rglob("*")) == ["b", "t", "w"]
+    bench.mirror.remove([kept], RUN)
+    assert list((bench.root / "acme" / "shop").iterdir()) == []
+    bench.mirror.remove(paths, RUN)
+
+
+@needs(Folders)
+def test_what_was_half_removed_is_removed_by_the_same_call_again(bench):
+    paths = [MirrorPath(f"{RUN}/{name}") for name in ("w/t/a", "w/u/b")]
+    for path in paths:
+        bench.publish(b"x", path)
+    (bench.root / paths[0]).unlink()
+    (bench.root / paths[0]).parent.rmdir()
+    bench.mirror.remove(paths, RUN)
+    assert bench.mirror.find(RUN) is None
+    assert bench.mirror.find(MirrorPath("acme/shop")).kind == "folder"
+
+
+@needs(Folders)
+def test_without_a_folder_only_the_file_is_removed(bench):
+    bench.publish(b"x")
+    bench.mirror.remove([PATH])
+    assert bench.mirror.find(MirrorPath(PATH.rpartition("/")[0])).kind == "folder"

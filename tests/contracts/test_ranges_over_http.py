@@ -120,7 +120,7 @@ class Bench:
 
     @property
     def content(self) -> bytes | None:
-        return self.mirror.read_own(PATH)
+        return self.mirror.read(PATH)
 
     @property
     def parts(self) -> list[tuple[int, int]]:
@@ -232,7 +232,7 @@ def test_a_server_that_sends_the_whole_for_a_part_is_never_asked_for_one_again(t
             before = len(it.parts)
             await it.fetch("b.bin")
             assert len(it.parts) == before
-            assert it.mirror.read_own(MirrorPath("b.bin")) == CONTENT
+            assert it.mirror.read(MirrorPath("b.bin")) == CONTENT
             it.check_all_is_given_back()
 
     asyncio.run(main())

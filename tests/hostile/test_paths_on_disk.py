@@ -92,7 +92,7 @@ def test_nothing_is_read_through_links(mirror, root, outside):
     (root / "file").symlink_to(outside / "app.tar")
     for path in (MirrorPath("acme/app.tar"), MirrorPath("file")):
         assert mirror.digest(path) is None
-        assert mirror.read_own(path) is None
+        assert mirror.read(path) is None
     assert mirror.find(MirrorPath("acme/app.tar")) is None
     assert mirror.find(MirrorPath("acme")).kind == "other"
     assert list(mirror.files(MirrorPath(""))) == ["acme", "file"]
@@ -101,15 +101,39 @@ def test_nothing_is_read_through_links(mirror, root, outside):
 
 def test_nothing_is_removed_or_displaced_through_links(mirror, root, outside):
     (root / "acme").symlink_to(outside)
-    mirror.remove_own(MirrorPath("acme/app.tar"))
+    mirror.remove([MirrorPath("acme/app.tar")], MirrorPath("acme"))
     assert mirror.displace(MirrorPath("acme/app.tar")) is None
+    assert (outside / "app.tar").read_text() == "precious"
+
+
+def test_strangers_beside_and_in_place_of_removed_files_stay(mirror, root, outside):
+    run = MirrorPath("acme/shop/42")
+    publish_bytes(mirror, b"ours", PATH)
+    (root / run / "linked").symlink_to(outside)
+    (root / run / "link").symlink_to(outside / "app.tar")
+    (root / run / "folder" / "file").mkdir(parents=True)
+    (root / run / "folder" / "file" / "note").write_text("somebody's")
+    (root / run / "empty").mkdir()
+    os.mkfifo(root / run / "pipe")
+    names = ("app.tar", "linked/app.tar", "link", "folder/file", "pipe", "app.tar/below")
+    mirror.remove([MirrorPath(f"{run}/{name}") for name in names], run)
+    left = sorted(str(path.relative_to(root / run)) for path in (root / run).rglob("*"))
+    assert left == ["empty", "folder", "folder/file", "folder/file/note", "link", "linked", "pipe"]
+    assert (outside / "app.tar").read_text() == "precious"
+
+
+def test_a_runs_folder_that_is_a_link_is_left_alone(mirror, root, outside):
+    (root / "acme").mkdir()
+    (root / "acme" / "42").symlink_to(outside)
+    mirror.remove([MirrorPath("acme/42/app.tar")], MirrorPath("acme/42"))
+    assert (root / "acme" / "42").readlink() == outside
     assert (outside / "app.tar").read_text() == "precious"
 
 
 def test_a_manifest_is_not_written_through_a_link(mirror, root, outside):
     (root / "acme").mkdir()
     (root / "acme" / "run.json").symlink_to(outside / "app.tar")
-    mirror.write_own(b"{}", MirrorPath("acme/run.json"))
+    mirror.replace(b"{}", MirrorPath("acme/run.json"))
     assert (outside / "app.tar").read_text() == "precious"
     assert (root / "acme" / "run.json").read_bytes() == b"{}"
 
@@ -119,7 +143,7 @@ def test_a_pipe_blocks_nothing_and_is_moved_away(mirror, root):
     (root / "acme" / "shop" / "42").mkdir(parents=True)
     os.mkfifo(root / PATH)
     assert mirror.digest(PATH) is None
-    assert mirror.read_own(PATH) is None
+    assert mirror.read(PATH) is None
     assert mirror.find(PATH).kind == "other"
     assert publish_bytes(mirror, b"new", PATH) is not None
     assert (root / PATH).read_bytes() == b"new"
@@ -233,7 +257,7 @@ def test_files_and_folders_get_the_modes_of_the_umask(root, umask, file, folder)
 def test_nothing_is_left_in_staging(mirror, root):
     (root / "o" / "r" / "42").mkdir(parents=True)
     publish_bytes(mirror, b"new", PATH)
-    mirror.write_own(b"new", MirrorPath("acme/run.json"))
+    mirror.replace(b"new", MirrorPath("acme/run.json"))
     mirror.point(MirrorPath("o/r/latest"), MirrorPath("o/r/42"))
     assert list(mirror.staging.iterdir()) == []
     assert (root / "o" / "r" / "latest").readlink() == Path("42")

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from publishing import publish_bytes
+from publishing import publish_bytes, publish_content
 
 from artifact_sync.domain.errors import DiskError, MirrorGone
-from artifact_sync.domain.model import ArtifactKey, MirrorPath
+from artifact_sync.domain.model import ArtifactKey, MirrorPath, StagedContent
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.transfer.evidence import Claim
@@ -71,11 +71,14 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 VERBS: dict[str, Callable[[LocalMirror], object]] = {
     "check": lambda mirror: mirror.check(),
     "find": lambda mirror: mirror.find(PATH),
-    "publish": lambda mirror: mirror.publish(mirror.staging / "x.part", PATH, "ab" * 32),
-    "publish_all": lambda mirror: publish_bytes(mirror, b"x", PATH),
-    "write_own": lambda mirror: mirror.write_own(b"x", MirrorPath(f"{RUN}/run.json")),
-    "read_own": lambda mirror: mirror.read_own(PATH),
-    "remove_own": lambda mirror: mirror.remove_own(PATH),
+    "publish": lambda mirror: publish_bytes(mirror, b"x", PATH),
+    "publish a file": lambda mirror: publish_content(
+        mirror, StagedContent(1, "ab" * 32, mirror.staging / "x.part"), PATH
+    ),
+    "replace": lambda mirror: mirror.replace(b"x", MirrorPath(f"{RUN}/run.json")),
+    "read": lambda mirror: mirror.read(PATH),
+    "remove": lambda mirror: mirror.remove([PATH]),
+    "remove a run": lambda mirror: mirror.remove([PATH], RUN),
     "displace": lambda mirror: mirror.displace(PATH),
     "digest": lambda mirror: mirror.digest(PATH),
     "files": lambda mirror: list(mirror.files(MirrorPath(""))),
@@ -101,7 +104,7 @@ def test_every_verb_says_that_the_mirror_is_gone_until_the_same_one_is_mounted_a
     disk.mount()
     mirror.check()
     assert mirror.wrote(PATH)
-    assert mirror.read_own(PATH) == b"built"
+    assert mirror.read(PATH) == b"built"
     publish_bytes(mirror, b"built anew", PATH)
     assert sorted(mirror.files(MirrorPath(""))) == [PATH, LINK]
 

@@ -20,7 +20,7 @@ from artifact_sync.mirror.local.rename import rename_new
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CALLS = (os.open, os.stat, os.mkdir, os.rename, os.symlink, os.readlink, os.unlink)
+_CALLS = (os.open, os.stat, os.mkdir, os.rename, os.symlink, os.readlink, os.unlink, os.rmdir)
 BY_DESCRIPTOR = (
     all(call in os.supports_dir_fd for call in _CALLS)
     and os.scandir in os.supports_fd
@@ -72,6 +72,9 @@ class Folder(Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file or a symbolic link."""
+
+    def remove_folder(self, name: str) -> None:
+        """Remove an empty folder. ``OSError`` when it is not empty, or none."""
 
     def entries(self) -> list[tuple[str, bool]]:
         """The names in it, and whether each is a folder."""
@@ -127,6 +130,9 @@ class DescriptorFolder:
 
     def remove(self, name: str) -> None:
         os.unlink(name, dir_fd=self.fd)
+
+    def remove_folder(self, name: str) -> None:
+        os.rmdir(name, dir_fd=self.fd)
 
     def entries(self) -> list[tuple[str, bool]]:
         with os.scandir(self.fd) as entries:
@@ -188,6 +194,12 @@ class PathFolder:
 
     def remove(self, name: str) -> None:
         (self.path / name).unlink()
+
+    def remove_folder(self, name: str) -> None:
+        path = self.path / name
+        if not is_folder(path.lstat()):
+            raise not_a_folder(name)
+        path.rmdir()
 
     def entries(self) -> list[tuple[str, bool]]:
         return [(path.name, is_folder(path.lstat())) for path in self.path.iterdir()]

@@ -1,8 +1,6 @@
-"""The ``Mirror`` on a local file system: files and folders below a root.
+"""A mirror on a local file system: every ability of ``domain.ports``, below a root."""
 
-How folders are walked is ``tree``'s, where displaced things go is ``attic``'s, which path an
-artifact gets is ``layout``'s.
-"""
+# ruff: noqa: D102 - the contract of every verb stands on its port
 
 from __future__ import annotations
 
@@ -11,9 +9,11 @@ import stat
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from artifact_sync.domain.disk_errors import disk_errors, is_not_offered
+from artifact_sync.domain.errors import UnsafePath
 from artifact_sync.domain.model import Found, MirrorPath
 from artifact_sync.mirror.local.displaced import DisplacedFiles
 from artifact_sync.mirror.local.file_io import blocks, digest, is_file, is_link, reading, umask
@@ -27,12 +27,13 @@ from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.model import StagedContent
     from artifact_sync.domain.settings import Durability
+    from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.tree import Parts
 
@@ -44,7 +45,7 @@ def _utc() -> datetime:
 
 
 class LocalMirror:
-    """``ports.Mirror`` below a root, which may itself be reached through symbolic links.
+    """A mirror below a root, which may itself be reached through symbolic links.
 
     Making one makes the root and our own folders in it. ``opener`` and ``now`` are for tests.
     """
@@ -58,60 +59,41 @@ class LocalMirror:
         now: Callable[[], datetime] = _utc,
     ) -> None:
         self.root = root.absolute()
-        own = prepare(self.root)
-        self.staging = own / STAGING
+        self.staging = prepare(self.root) / STAGING
         """The folder for staged files: on the mirror's own file system, the owner's alone."""
         with disk_errors(str(self.root), self.root):
             self._tree = Tree(self.root, opener, durable=durability == "full")
-        self._attic = DisplacedFiles(self._tree, now)
-        self._written = RecentWrites()
+        self._displaced = DisplacedFiles(self._tree, now)
+        self._recent = RecentWrites()
         self._publisher = Publisher(
-            self._tree, self._attic, self._written, self._errors, 0o644 & ~umask()
+            self._tree, self._displaced, self._recent, self._errors, 0o644 & ~umask()
         )
 
     def check(self) -> None:
-        """Raise ``MirrorGone`` when the mirror is not there; see ``ports.Mirror``."""
         with self._errors(str(self.root)):
             self._tree.check()
 
-    def wrote(self, path: str) -> bool:
-        """Whether what stands there is our own last doing; see ``ports.Mirror``."""
-        if not self._written.knows(path):
-            return False
-        with self._errors(path):
-            return self._written.left(path, self._look(split(path)))
-
-    def _look(self, parts: Parts) -> os.stat_result | None:
-        with self._tree.entered(parts[:-1]) as folder:
-            return folder.look(parts[-1]) if folder is not None else None
-
     def find(self, path: MirrorPath) -> Found | None:
-        """What stands there; see ``ports.Mirror``."""
         with self._errors(path):
             found = self._look(split(path))
         if found is None:
             return None
         return Found(_kind(found), found.st_size, max(found.st_mtime, found.st_ctime))
 
+    def _look(self, parts: Parts) -> os.stat_result | None:
+        with self._tree.entered(parts[:-1]) as folder:
+            return folder.look(parts[-1]) if folder is not None else None
+
     def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
-        """Sizes of the files that stand at many places; see ``ports.Mirror``."""
         with self._errors(str(self.root)):
             return self._tree.sizes(paths)
 
     def publish(
         self, files: Sequence[tuple[StagedContent, MirrorPath]]
     ) -> Sequence[str | ArtifactSyncError | None]:
-        """Put files into their places; see ``ports.Mirror``."""
         return self._publisher.publish(files)
 
-    def write_own(self, content: bytes, path: MirrorPath) -> None:
-        """Replace a manifest; see ``ports.Mirror``. Only what is no file is displaced."""
-        parts = split(path)
-        with self._errors(path):
-            self._publisher.write(content, parts, is_file)
-
-    def read_own(self, path: MirrorPath) -> bytes | None:
-        """A manifest's content; see ``ports.Mirror``."""
+    def read(self, path: MirrorPath) -> bytes | None:
         *above, name = split(path)
         with (
             self._errors(path),
@@ -120,33 +102,44 @@ class LocalMirror:
         ):
             return b"".join(blocks(fd)) if fd is not None else None
 
-    def remove_own(self, path: MirrorPath) -> None:
-        """Remove a manifest; see ``ports.Mirror``. What is no file is displaced."""
+    def replace(self, content: bytes, path: MirrorPath) -> None:
         parts = split(path)
-        with self._errors(path), self._tree.entered(parts[:-1]) as folder:
-            found = folder.look(parts[-1]) if folder is not None else None
-            if folder is None or found is None:
-                return
-            if stat.S_ISREG(found.st_mode):
-                with suppress(FileNotFoundError):
-                    folder.remove(parts[-1])
-                self._tree.sync(folder)
-                self._written.note(path, None)
-            else:
-                self._attic.take(parts)
-
-    def displace(self, path: MirrorPath) -> str | None:
-        """Move what stands there out of the way; see ``ports.Mirror``."""
         with self._errors(path):
-            moved = self._attic.take(split(path))
-        if moved is not None:
-            self._written.note(path, None)
-        return moved
+            self._publisher.write(content, parts, is_file)
+
+    def remove(self, paths: Sequence[MirrorPath], folder: MirrorPath | None = None) -> None:
+        files = [split(path) for path in paths]
+        top = split(folder) if folder is not None else None
+        for parts in files if top is not None else ():
+            if parts[: len(top or ())] != top or parts == top:
+                raise UnsafePath(f"{shown('/'.join(parts))} is not in {shown(str(folder))}")
+        for above, members in groupby(files, lambda parts: parts[:-1]):
+            with self._errors("/".join(above)):
+                names = [parts[-1] for parts in members]
+                self._unlink(above, names, is_file, durable=top is None)
+        if top is not None:
+            with self._errors("/".join(top)):
+                self._tree.remove_empty({parts[:-1] for parts in files}, top)
+
+    def _unlink(
+        self, above: Parts, names: Iterable[str], ours: Replaceable, *, durable: bool = True
+    ) -> None:
+        """Remove those of these names in a folder that are ours."""
+        with self._tree.entered(above) as folder:
+            if folder is None:
+                return
+            for name in names:
+                found = folder.look(name)
+                if found is not None and ours(folder, found):
+                    with suppress(FileNotFoundError):
+                        folder.remove(name)
+                    self._recent.note("/".join((*above, name)), None)
+            if durable:
+                self._tree.sync(folder)
 
     def digest(
         self, path: MirrorPath, stop: Callable[[], bool] | None = None
     ) -> tuple[int, str] | None:
-        """Size and SHA-256 of a file as it is now; see ``ports.Mirror``."""
         *above, name = split(path)
         with self._errors(path), self._tree.entered(tuple(above)) as folder:
             return digest(folder, name, stop)
@@ -154,14 +147,19 @@ class LocalMirror:
     def files(
         self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()
     ) -> Iterator[MirrorPath]:
-        """Everything below a folder, ordered as text; empty ``below``: all of the mirror."""
         parts = split(below) if below else ()
         with self._errors(below or str(self.root)):
             for path in self._tree.files(parts, frozenset[str](skip)):
                 yield MirrorPath(path)
 
+    def displace(self, path: MirrorPath) -> str | None:
+        with self._errors(path):
+            moved = self._displaced.take(split(path))
+        if moved is not None:
+            self._recent.note(path, None)
+        return moved
+
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
-        """Point a symbolic link at a folder; see ``ports.Mirror``."""
         parts = split(link)
         wanted = posixpath.relpath("/".join(split(target)), "/".join(parts[:-1]))
         with self._errors(link):
@@ -169,29 +167,6 @@ class LocalMirror:
                 self._publisher.replace(
                     lambda folder, name: folder.point(name, wanted), parts, is_link
                 )
-
-    def unpoint(self, link: MirrorPath) -> None:
-        """Remove a symbolic link; see ``ports.Mirror``."""
-        parts = split(link)
-        with self._errors(link), self._tree.entered(parts[:-1]) as folder:
-            found = folder.look(parts[-1]) if folder is not None else None
-            if folder is not None and found is not None and stat.S_ISLNK(found.st_mode):
-                with suppress(FileNotFoundError):
-                    folder.remove(parts[-1])
-                self._tree.sync(folder)
-
-    def free(self) -> int:
-        """Bytes free for this user; see ``ports.Mirror``."""
-        self.check()
-        with self._errors(str(self.root)):
-            from shutil import disk_usage  # noqa: PLC0415 - who only looks has no use for it
-
-            return disk_usage(self.root).free
-
-    @contextmanager
-    def _errors(self, path: str) -> Iterator[None]:
-        with disk_errors(shown(path), self.root):
-            yield
 
     def _target(self, parts: Parts) -> str | None:
         """Where a symbolic link points to; None when there is none."""
@@ -217,6 +192,29 @@ class LocalMirror:
             _log.warning("no symbolic links here: latest and latest-success are left out")
             return False
         return True
+
+    def unpoint(self, link: MirrorPath) -> None:
+        *above, name = split(link)
+        with self._errors(link):
+            self._unlink(tuple(above), [name], is_link)
+
+    def free(self) -> int:
+        self.check()
+        with self._errors(str(self.root)):
+            from shutil import disk_usage  # noqa: PLC0415 - who only looks has no use for it
+
+            return disk_usage(self.root).free
+
+    def wrote(self, path: str) -> bool:
+        if not self._recent.knows(path):
+            return False
+        with self._errors(path):
+            return self._recent.left(path, self._look(split(path)))
+
+    @contextmanager
+    def _errors(self, path: str) -> Iterator[None]:
+        with disk_errors(shown(path), self.root):
+            yield
 
 
 def _kind(found: os.stat_result) -> Literal["file", "folder", "other"]:

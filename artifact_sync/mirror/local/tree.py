@@ -10,7 +10,7 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from artifact_sync.domain.disk_errors import in_the_way
+from artifact_sync.domain.disk_errors import in_the_way, is_not_empty
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.names import fold, shown
@@ -221,6 +221,36 @@ class Tree:
         """Make the names in an open folder durable, if durability is wanted."""
         if self.durable:
             folder.sync()
+
+    def remove_empty(self, folders: Iterable[Parts], top: Parts) -> None:
+        """Remove these folders, and those above them up to ``top``, where they are empty.
+
+        Durable, also the names that have gone from the folders that stay.
+        """
+        every = {it[:depth] for it in folders for depth in range(len(top), len(it) + 1)}
+        for parts in sorted(every, key=len, reverse=True):
+            if not self._removed(parts):
+                self._sync_at(parts)
+        self._sync_at(top[:-1])
+
+    def _removed(self, parts: Parts) -> bool:
+        """Remove a folder; whether it is gone, by whose doing ever."""
+        with self.entered(parts[:-1]) as above:
+            try:
+                if above is not None:
+                    above.remove_folder(parts[-1])
+            except FileNotFoundError:
+                return True
+            except OSError as error:
+                if not is_not_empty(error) and not in_the_way(error):
+                    raise
+                return False
+        return True
+
+    def _sync_at(self, parts: Parts) -> None:
+        with self.entered(parts) as folder:
+            if folder is not None:
+                self.sync(folder)
 
     def sizes(self, paths: Iterable[_Path]) -> dict[_Path, int]:
         """The sizes of the regular files at these paths, each folder opened once."""

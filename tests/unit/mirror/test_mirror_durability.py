@@ -28,6 +28,14 @@ def recorder(root, log):
             super().take(name, source, source_name, fresh=fresh)
             log.append(f"rename {self.name}/{name}")
 
+        def remove(self, name):
+            super().remove(name)
+            log.append(f"remove {self.name}/{name}")
+
+        def remove_folder(self, name):
+            super().remove_folder(name)
+            log.append(f"rmdir {self.name}/{name}")
+
         @property
         def name(self):
             return os.path.relpath(Path(f"/proc/self/fd/{self.fd}").readlink(), root)
@@ -68,3 +76,31 @@ def test_fast_leaves_it_to_the_system(tmp_path):
     publish_bytes(mirror, b"1", MirrorPath("a/b/1"))
     mirror.displace(MirrorPath("a/b/1"))
     assert [line for line in log if line.startswith("sync")] == []
+
+
+def test_full_syncs_the_folders_that_stay_when_files_are_removed(tmp_path):
+    log = []
+    mirror = LocalMirror(tmp_path, opener=recorder(tmp_path, log))
+    paths = [MirrorPath(f"o/7/{name}") for name in ("w/a", "w/b", "x/c", "x/kept")]
+    for path in paths:
+        publish_bytes(mirror, b"1", path)
+    log.clear()
+    mirror.remove(paths[:3], MirrorPath("o/7"))
+    files = ["remove o/7/w/a", "remove o/7/w/b", "remove o/7/x/c"]
+    assert log[:3] == files
+    assert sorted(log[3:]) == ["rmdir o/7/w", "sync o", "sync o/7", "sync o/7/x"]
+    log.clear()
+    mirror.remove(paths[:3], MirrorPath("o/7"))  # as after a crash that came before the syncs
+    assert sorted(log) == ["sync o", "sync o/7", "sync o/7/x"]
+    log.clear()
+    mirror.remove(paths[3:], MirrorPath("o/7"))
+    assert log == ["remove o/7/x/kept", "rmdir o/7/x", "rmdir o/7", "sync o"]
+
+
+def test_full_syncs_the_folder_of_a_manifest_that_is_removed(tmp_path):
+    log = []
+    mirror = LocalMirror(tmp_path, opener=recorder(tmp_path, log))
+    publish_bytes(mirror, b"1", MirrorPath("o/7/run.json"))
+    log.clear()
+    mirror.remove([MirrorPath("o/7/run.json")])
+    assert log == ["remove o/7/run.json", "sync o/7"]
