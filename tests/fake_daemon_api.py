@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from artifact_sync.daemon.control.connection import ConnectionLimits
-from artifact_sync.daemon.control.server import Control
+from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassRequest
 from artifact_sync.domain.settings import RepoSettings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 URL = "https://api.example"
 WISH = PassRequest((RepoSettings(name="acme/rocket"),))
 STATE = DaemonState(pid=7, version="1", since="2026-01-02T03:04:05+00:00")
-QUICK = ConnectionLimits(asking=0.2, taking=5, ledger=0.2, parting=0.2, alive=0.05)
+QUICK = ConnectionLimits(request=0.2, send=5, ledger=0.2, shutdown=0.2, keepalive=0.05)
 
 
 @dataclass
@@ -83,7 +83,7 @@ async def served(
 ) -> AsyncIterator[Path]:
     """The desk, asked in this folder; the socket's path. The folder is made."""
     await asyncio.to_thread(lambda: own.mkdir(mode=0o700, parents=True, exist_ok=True))
-    async with Control(own, desk, lambda: URL, limits).serving():
+    async with ControlServer(own, desk, lambda: URL, limits).serving():
         yield own / "daemon.sock"
 
 

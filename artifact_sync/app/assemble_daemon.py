@@ -15,7 +15,7 @@ from artifact_sync.app.web_listener import Web
 from artifact_sync.config import api_token
 from artifact_sync.config.secret_file import credential
 from artifact_sync.daemon.background import beside, kept_up
-from artifact_sync.daemon.control.server import Control
+from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.pass_log import PassLog
 from artifact_sync.daemon.progress import EventFanout, PassProgress
@@ -133,7 +133,7 @@ class DaemonService:
         ``DiskError`` when another mirror stands at the root by now: a new process must open that.
         """
         own = root_of(self._engine.config) / OWN_FOLDER
-        control = Control(own, self._counter, lambda: self._engine.config.source.base_url)
+        control = ControlServer(own, self._counter, lambda: self._engine.config.source.base_url)
         await self._daemon.remember()
         async with self._web.listening(), control.serving(), beside(*self._companions()):
             await self._daemon.run()

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.cli.interrupt import Reporting, StopMessages, until_stopped
-from artifact_sync.daemon.control.client import Errand, NoDaemon, asked
+from artifact_sync.daemon.control.client import DaemonClient, NoDaemon
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from artifact_sync.domain.errors import MirrorBusy
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.request import PassRequest
@@ -68,12 +70,12 @@ class Delegation:
             begun.append(progress)
             self._say(process)
 
-        errand = Errand(self.request, self.config.source.base_url, begin)
-        return await until_stopped(self._ask(errand, progress), begun, _LEAVING)
+        return await until_stopped(self._ask(progress, begin), begun, _LEAVING)
 
-    async def _ask(self, errand: Errand, progress: DelegatedReport) -> None:
+    async def _ask(self, progress: DelegatedReport, begun: Callable[[int], None]) -> None:
+        client, base_url = DaemonClient(self.busy.root / OWN_FOLDER), self.config.source.base_url
         try:
-            progress.report = await asked(self.busy.root / OWN_FOLDER, errand, progress)
+            progress.report = await client.sync(self.request, base_url, progress, begun)
         except NoDaemon:
             raise self.busy from None
 

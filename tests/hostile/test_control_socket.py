@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from fake_daemon_api import QUICK, URL, WISH, FakeDaemonApi, served, wait_for
 
-from artifact_sync.daemon.control.client import Errand, asked, asked_status
+from artifact_sync.daemon.control.client import DaemonClient
 from artifact_sync.daemon.control.connection import ConnectionLimits
 from artifact_sync.daemon.control.protocol import LONGEST_REQUEST, DaemonBusy, sync_request
 from artifact_sync.domain.errors import ArtifactSyncError, UsageError
@@ -59,7 +59,7 @@ def beside(
             await story(path)
             desk.go_on.set()
             await welcomed(own)
-            assert await asked(own, Errand(WISH, URL), Silent()) == Report()
+            assert await DaemonClient(own).sync(WISH, URL, Silent()) == Report()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     before = descriptors()
@@ -73,7 +73,7 @@ async def welcomed(own: Path) -> None:
     end = time.monotonic() + 10
     while True:
         try:
-            assert await asked_status(own) is not None
+            assert await DaemonClient(own).status() is not None
         except DaemonBusy:
             assert time.monotonic() < end, "the daemon stays busy"
             await asyncio.sleep(0.01)
@@ -187,7 +187,7 @@ def test_a_client_that_ends_its_side_still_gets_its_answer(own: Path) -> None:
         begun, result = await said(path, ASK, end=True)
         assert (begun["is"], result["is"]) == ("begun", "result")
 
-    beside(own, FakeDaemonApi(), story, ConnectionLimits(alive=10))
+    beside(own, FakeDaemonApi(), story, ConnectionLimits(keepalive=10))
 
 
 def test_more_behind_the_request_is_not_read(own: Path) -> None:
@@ -204,7 +204,9 @@ def test_a_hundred_clients_at_once_are_answered_or_refused(own: Path) -> None:
     desk = FakeDaemonApi(waits=True)
 
     async def story(_: Path) -> None:
-        asking = [asyncio.create_task(asked(own, Errand(WISH, URL), Silent())) for _ in range(100)]
+        asking = [
+            asyncio.create_task(DaemonClient(own).sync(WISH, URL, Silent())) for _ in range(100)
+        ]
         await wait_for(lambda: sum(it.done() for it in asking) == 100 - QUICK.clients)
         desk.go_on.set()
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
@@ -243,11 +245,11 @@ def test_those_that_say_nothing_count_as_long_as_they_are_there(own: Path) -> No
     async def story(path: Path) -> None:
         silent = [await asyncio.open_unix_connection(path) for _ in range(QUICK.clients)]
         with pytest.raises(DaemonBusy):
-            await asked_status(own)
+            await DaemonClient(own).status()
         for _, writer in silent:
             writer.close()
 
-    beside(own, FakeDaemonApi(), story, ConnectionLimits(asking=60))
+    beside(own, FakeDaemonApi(), story, ConnectionLimits(request=60))
 
 
 def test_an_answer_is_waited_for_until_it_was_taken_however_big(own: Path) -> None:
@@ -283,7 +285,7 @@ def test_who_never_takes_its_answer_is_hung_up_on(own: Path) -> None:
         del reader
         writer.close()
 
-    beside(own, desk, story, ConnectionLimits(taking=0.2))
+    beside(own, desk, story, ConnectionLimits(send=1.0))
 
 
 def test_clients_that_leave_at_any_moment_leave_nothing_behind(own: Path) -> None:
@@ -396,7 +398,7 @@ def as_nobody(own: Path) -> str:
             os.setgroups([])
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)
-            asyncio.run(asked_status(own))
+            asyncio.run(DaemonClient(own).status())
         except UsageError as error:
             os.write(write, str(error).encode())
         except BaseException as error:  # noqa: BLE001 - whatever it is, the parent shall see it

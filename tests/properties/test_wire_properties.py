@@ -103,7 +103,7 @@ def test_every_wish_arrives_as_it_was_and_on_one_line(wish: PassRequest, url: st
     line = sync_request(wish, url)
     assert line.index(b"\n") == len(line) - 1
     request = read_request(line)
-    assert (request.wish, request.base_url) == (wish, url)
+    assert (request.pass_request, request.base_url) == (wish, url)
 
 
 @given(st.builds(Report, *[counts] * 8, st.lists(failures, max_size=5)))

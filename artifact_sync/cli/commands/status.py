@@ -76,10 +76,10 @@ def _asked(config: Config) -> dict[str, Any] | None:
     begin_work()
     import asyncio  # noqa: PLC0415 - slow, and of no use without a daemon
 
-    from artifact_sync.daemon.control.client import asked_status  # noqa: PLC0415 - likewise
+    from artifact_sync.daemon.control.client import DaemonClient  # noqa: PLC0415 - likewise
 
     try:
-        return asyncio.run(asked_status(own))
+        return asyncio.run(DaemonClient(own).status())
     except ArtifactSyncError as error:
         get_logger(__name__).warning(f"without the daemon's word: {error}")
         return None

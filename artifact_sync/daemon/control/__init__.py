@@ -1,1 +1,1 @@
-"""The control socket: the command line asks the daemon over it."""
+"""The control socket, by which the command line talks to the daemon."""

@@ -1,7 +1,4 @@
-"""The daemon's Unix socket as a name on disk: binding it, reaching it, and who is at the other end.
-
-Blocking calls. What is said over it is ``wire``'s.
-"""
+"""Binds and connects the daemon's Unix socket. Blocking."""
 
 from __future__ import annotations
 
@@ -28,22 +25,22 @@ _DESCRIPTORS = Path("/proc/self/fd")
 _UCRED = struct.Struct("3i")
 
 
-def offered() -> bool:
-    """Whether this system has Unix sockets, as far as Python knows."""
+def is_supported() -> bool:
+    """Whether Python has Unix sockets on this system."""
     return sys.platform != "win32" and hasattr(socket, "AF_UNIX")
 
 
 @contextmanager
 def bound(own: Path) -> Iterator[socket.socket]:
-    """A socket bound in the mirror's own folder, not listening yet; removed at the end.
+    """A socket bound in the mirror's own folder, not listening yet; its file is removed at the end.
 
-    ``OSError``. The caller holds the mirror's lock: a socket that is there is a dead daemon's.
+    ``OSError``. The caller must hold the mirror's lock: an existing socket is a dead daemon's.
     """
     with _folder(own) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        _make_way(folder)
-        # The umask is the whole process's and other threads make files: it stays as it is. Linux
-        # makes the name with the mode that the socket has already. Elsewhere nobody can connect
-        # before ``listen``, and the folder lets nobody but its owner in.
+        _remove_stale(folder)
+        # The umask belongs to the whole process, and other threads create files. On Linux the file
+        # gets the mode of the socket. Elsewhere nobody can connect before ``listen``, and only the
+        # owner may enter the folder.
         with suppress(OSError):
             os.fchmod(listener.fileno(), 0o600)
         listener.bind(_address(own, folder))
@@ -56,7 +53,7 @@ def bound(own: Path) -> Iterator[socket.socket]:
 
 
 def connected(own: Path) -> socket.socket:
-    """A connection to the daemon. ``OSError``; ``BlockingIOError`` when too many wait for it."""
+    """A connection to the daemon. ``OSError``; ``BlockingIOError`` when its backlog is full."""
     with _folder(own) as folder:
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
@@ -69,7 +66,7 @@ def connected(own: Path) -> socket.socket:
 
 
 def peer(connection: TransportSocket) -> int | None:
-    """The user id of the other end; None where the system does not tell."""
+    """The user id of the other end; None where the system does not say."""
     option = getattr(socket, "SO_PEERCRED", None)
     if option is None:
         return None
@@ -87,7 +84,7 @@ def _folder(own: Path) -> Iterator[int]:
 
 
 def _address(own: Path, folder: int) -> str:
-    """The socket's path, by way of the folder's descriptor when it is too long for an address."""
+    """The socket's path; through the folder's descriptor when it is too long for an address."""
     path = str(own / CONTROL_SOCKET)
     if len(os.fsencode(path)) <= _LONGEST:
         return path
@@ -96,7 +93,7 @@ def _address(own: Path, folder: int) -> str:
     return str(_DESCRIPTORS / str(folder) / CONTROL_SOCKET)
 
 
-def _make_way(folder: int) -> None:
+def _remove_stale(folder: int) -> None:
     with suppress(FileNotFoundError):
         found = os.stat(CONTROL_SOCKET, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISSOCK(found.st_mode):

@@ -1,7 +1,4 @@
-"""The command line's side of the daemon's socket: asking for a pass, and for the status.
-
-What is said is ``wire``'s. Nothing here decides what a command does without a daemon.
-"""
+"""Client of the control socket: asks the daemon for a pass or for its status."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.daemon.control.address import connected, offered
+from artifact_sync.daemon.control.address import connected, is_supported
 from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
     Alive,
@@ -54,17 +51,18 @@ if TYPE_CHECKING:
 
 _LOG = "its log tells more"
 _HINT = f"{_LOG}; run the command again"
+_ENDED = f"the daemon ended before it had answered: {_HINT}"
 
 _PAUSE = 0.05
-"""Seconds between two tries to be let in."""
+"""Seconds between two tries to connect while the backlog is full."""
 
 
 class NoDaemon(ArtifactSyncError):
-    """Nobody answers at the mirror's socket, or there is none."""
+    """Nothing listens at the mirror's socket, or there is none."""
 
 
 class DaemonLost(ArtifactSyncError):
-    """The daemon did not answer to the end. What it has mirrored until then is there."""
+    """The daemon did not answer to the end. What it had mirrored until then is there."""
 
     reason = Reason.UNFINISHED
 
@@ -82,89 +80,93 @@ _KINDS: Mapping[Reason, Callable[[str], ArtifactSyncError]] = MappingProxyType(
         Reason.INTERRUPTED: Interrupted,
     }
 )
-"""By which errors the daemon's are told again here; any other is an ``ArtifactSyncError``."""
+"""The error to raise for each of the daemon's reasons; ``ArtifactSyncError`` for any other."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientTimeouts:
-    """Seconds that the daemon may let us wait."""
+    """How long to wait for the daemon, in seconds."""
 
-    connecting: float = 5.0
+    connect: float = 5.0
     silence: float = 30.0
-    """Without a line; it says every ten seconds that it is there."""
+    """Without a line; the daemon sends one every ten seconds at least."""
     silences: int = 10
-    """How many of those in a row mean that it will not answer any more."""
+    """How many of those in a row mean that no answer will come."""
     status: float = 10.0
     """For the whole status."""
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What the daemon is asked to do."""
+class DaemonClient:
+    """Asks the daemon of the mirror that has this own folder. One connection a call."""
 
-    wish: PassRequest
-    base_url: str
-    """The service that is meant; a daemon of another one refuses."""
-    begun: Callable[[int], None] = lambda _: None
-    """Called with the daemon's process id once it has taken it on."""
+    def __init__(self, own: Path, timeouts: ClientTimeouts | None = None) -> None:
+        self._own = own
+        self._timeouts = timeouts or ClientTimeouts()
 
+    async def sync(
+        self,
+        request: PassRequest,
+        base_url: str,
+        observer: Observer,
+        begun: Callable[[int], None] = lambda _: None,
+    ) -> Report:
+        """Have the daemon run a pass; its report. Cancelling this does not stop the pass.
 
-async def asked(
-    own: Path, errand: Errand, observer: Observer, patience: ClientTimeouts | None = None
-) -> Report:
-    """Have the daemon of the mirror with this own folder carry out a pass; the pass's report.
+        ``base_url`` is the service that is meant; a daemon of another one refuses. ``begun`` is
+        called with the daemon's process id once it has accepted the request. ``NoDaemon``,
+        ``DaemonLost``, ``UsageError`` (also for another user's daemon), or what kept the pass from
+        beginning.
+        """
+        failures: list[Failure] = []
+        exchange = _Exchange(self._own, self._timeouts, observer)
+        async with aclosing(exchange.answers(sync_request(request, base_url))) as answers:
+            async for answer in answers:
+                match answer:
+                    case Begun(pid):
+                        begun(pid)
+                    case Failures():
+                        failures.extend(answer.failures)
+                    case Result():
+                        return answer.report(failures)
+                    case Error(reason, message):
+                        raise _error(reason, message)
+                    case Alive() | Status():
+                        pass
+                    case _:
+                        observer.notify(answer)
+        raise DaemonLost(_ENDED)
 
-    ``NoDaemon``, ``DaemonLost``, ``UsageError`` (another user's daemon, too), or what kept the pass
-    from beginning. When this is cancelled, the daemon goes on with the pass all the same.
-    """
-    failures: list[Failure] = []
-    exchange = _Exchange(own, patience or ClientTimeouts(), observer)
-    async with aclosing(exchange.answers(sync_request(errand.wish, errand.base_url))) as answers:
-        async for said in answers:
-            match said:
-                case Begun(pid):
-                    errand.begun(pid)
-                case Failures():
-                    failures.extend(said.failures)
-                case Result():
-                    return said.report(failures)
-                case Error(reason, message):
-                    raise _KINDS.get(reason, ArtifactSyncError)(message)
-                case Alive() | Status():
-                    pass
-                case _:
-                    observer.notify(said)
-    raise DaemonLost(f"the daemon ended before it had answered: {_HINT}")
+    async def status(self) -> dict[str, Any] | None:
+        """The object of ``status --json`` from the daemon; None: there is no daemon.
 
-
-async def asked_status(own: Path, patience: ClientTimeouts | None = None) -> dict[str, Any] | None:
-    """The object of ``status --json`` as the daemon knows it; None: there is no daemon.
-
-    It has ``error`` beside when the daemon's ledger could not be read. ``DaemonLost``,
-    ``UsageError``, or what the daemon says.
-    """
-    allowed = patience or ClientTimeouts()
-    exchange = _Exchange(own, allowed, _Nobody())
-    try:
-        async with asyncio.timeout(allowed.status):
-            return await _status(exchange)
-    except NoDaemon:
-        return None
-    except TimeoutError:
-        raise DaemonLost(f"the daemon gives no answer within {allowed.status:.0f} s") from None
+        It has ``error`` in addition when the daemon's ledger could not be read. ``DaemonLost``,
+        ``UsageError``, or what the daemon reports.
+        """
+        seconds = self._timeouts.status
+        try:
+            async with asyncio.timeout(seconds):
+                return await _status(_Exchange(self._own, self._timeouts, _Nobody()))
+        except NoDaemon:
+            return None
+        except TimeoutError:
+            raise DaemonLost(f"the daemon gives no answer within {seconds:.0f} s") from None
 
 
 async def _status(exchange: _Exchange) -> dict[str, Any]:
     async with aclosing(exchange.answers(status_request())) as answers:
-        async for said in answers:
-            match said:
+        async for answer in answers:
+            match answer:
                 case Status(status):
                     return status
                 case Error(reason, message):
-                    raise _KINDS.get(reason, ArtifactSyncError)(message)
+                    raise _error(reason, message)
                 case _:
                     pass
-    raise DaemonLost(f"the daemon ended before it had answered: {_HINT}")
+    raise DaemonLost(_ENDED)
+
+
+def _error(reason: Reason, message: str) -> ArtifactSyncError:
+    return _KINDS.get(reason, ArtifactSyncError)(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +174,12 @@ class _Exchange:
     """One request and its answer."""
 
     own: Path
-    patience: ClientTimeouts
+    timeouts: ClientTimeouts
     observer: Observer
-    """Is told, too, when the daemon has been silent for long."""
+    """Gets a notice when the daemon has been silent for long."""
 
     async def answers(self, request: bytes) -> AsyncGenerator[Answer]:
-        """The lines of the answer, as values, until the daemon has hung up."""
+        """Send a request and yield the lines of its answer, decoded."""
         reader, writer = await self._connection()
         try:
             if not writer.is_closing():  # uvloop raises where asyncio writes nothing
@@ -193,15 +195,15 @@ class _Exchange:
             writer.close()
 
     async def _connection(self) -> tuple[StreamReader, StreamWriter]:
-        if not offered():
+        if not is_supported():
             raise NoDaemon("this system has no Unix sockets")
         try:
-            async with asyncio.timeout(self.patience.connecting):
+            async with asyncio.timeout(self.timeouts.connect):
                 client = await self._connected()
         except TimeoutError:
             raise DaemonLost(f"the daemon takes no calls, it may hang: {_HINT}") from None
         except PermissionError:
-            raise UsageError(await asyncio.to_thread(_whose, self.own)) from None
+            raise UsageError(await asyncio.to_thread(_not_permitted, self.own)) from None
         except OSError as error:
             raise NoDaemon(f"no daemon answers in {self.own}: {error.strerror or error}") from None
         return await asyncio.open_unix_connection(sock=client, limit=LONGEST_ANSWER)
@@ -210,14 +212,14 @@ class _Exchange:
         while True:
             try:
                 return await asyncio.to_thread(connected, self.own)
-            except BlockingIOError:  # many ask at the same moment
+            except BlockingIOError:  # many connect at the same moment
                 await asyncio.sleep(_PAUSE)
 
     async def _line(self, reader: StreamReader) -> bytes:
         """The next line; empty at the end."""
-        for silence in range(self.patience.silences):
+        for silence in range(self.timeouts.silences):
             try:
-                async with asyncio.timeout(self.patience.silence):
+                async with asyncio.timeout(self.timeouts.silence):
                     return await _line_of(reader)
             except TimeoutError:
                 if not silence:
@@ -238,8 +240,8 @@ async def _line_of(reader: StreamReader) -> bytes:
         raise DaemonLost(f"the daemon was lost ({error.strerror}): {_HINT}") from None
 
 
-def _whose(own: Path) -> str:
-    """What to say to somebody who may not use the socket."""
+def _not_permitted(own: Path) -> str:
+    """The message for a user who may not use the socket."""
     return f"the daemon of {own.parent} runs as {_owner(own)}: run the command as that user"
 
 
@@ -257,7 +259,7 @@ def _owner(own: Path) -> str:
 
 
 class _Nobody:
-    """Watches nothing."""
+    """An observer that ignores events."""
 
     def notify(self, event: Event) -> None:
-        """Let it pass."""
+        """Ignore it."""

@@ -1,4 +1,4 @@
-"""One client's connection to the daemon, with its limits: a request comes in, lines go out."""
+"""One client's connection to the control socket, with time limits."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.control.protocol import Request
 
-_HEARING = 1.0
-"""Seconds for the request of a client that has its answer already."""
+_DISCARD = 1.0
+"""Seconds to wait for the request of a client that was refused already."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What clients may cost. Seconds."""
+    """Limits on clients, in seconds if not said otherwise."""
 
     clients: int = 32
-    asking: float = 10.0
-    """For the whole request."""
-    taking: float = 300.0
-    """For what was sent to be taken; a client may be suspended for a while."""
+    """Clients at the same time."""
+    request: float = 10.0
+    """To receive the whole request."""
+    send: float = 300.0
+    """Until a client has taken what was sent; it may be suspended for a while."""
     ledger: float = 5.0
     """For the ledger's part of the status."""
-    parting: float = 2.0
-    """For last words when the daemon ends."""
-    alive: float = 10.0
-    """After which a client hears that somebody is there, if nothing else."""
+    shutdown: float = 2.0
+    """For answers under way when the daemon ends."""
+    keepalive: float = 10.0
+    """Without events, after which ``Alive`` is sent."""
 
 
 class ClientGone(Exception):
-    """The client is gone, says nothing, or does not listen."""
+    """The client has disconnected, or does not send or read in time."""
 
 
 class ClientConnection:
-    """A connection. What is awaited raises ``ClientGone``."""
+    """A connection. Awaiting its methods raises ``ClientGone``."""
 
     def __init__(
         self, reader: StreamReader, writer: StreamWriter, limits: ConnectionLimits
@@ -50,19 +51,19 @@ class ClientConnection:
         self._reader = reader
         self._writer = writer
         self._limits = limits
-        self._heard = False
-        writer.transport.set_write_buffer_limits(0)  # sent is what was taken, not what is kept
+        self._has_request = False
+        writer.transport.set_write_buffer_limits(0)  # drain waits until the client has read
 
     @property
     def user(self) -> int | None:
-        """The client's user id; None: unknown."""
+        """The user id of the client's process; None: unknown."""
         return peer(self._writer.get_extra_info("socket"))
 
     async def request(self) -> Request:
-        """The client's request. ``Garbled``."""
-        async with _present(self._limits.asking, "it asks nothing"):
+        """Read the client's request. ``Garbled``."""
+        async with _within(self._limits.request, "it asks nothing"):
             line = await self._line()
-        self._heard = True
+        self._has_request = True
         return read_request(line)
 
     async def _line(self) -> bytes:
@@ -75,40 +76,40 @@ class ClientConnection:
                 raise ClientGone("it asked nothing") from None
             raise Garbled("the request ends in the midst of its line") from None
 
-    async def heard_out(self) -> None:
-        """Wait for a request that nobody needs: who hangs up before it loses his own answer."""
-        if not self._heard:
+    async def discard_request(self) -> None:
+        """Read a request that was refused unread: closing before would lose the answer."""
+        if not self._has_request:
             with suppress(ClientGone):
-                async with _present(_HEARING, "it asks nothing"):
+                async with _within(_DISCARD, "it asks nothing"):
                     await self._reader.read(1)
 
     async def send(self, lines: bytes) -> None:
-        """Send, and wait until it is taken."""
+        """Send, and wait until the client has read it."""
         self._writer.write(lines)
-        async with _present(self._limits.taking, "it does not read"):
+        async with _within(self._limits.send, "it does not read"):
             await self._writer.drain()
 
-    def last_word(self, line: bytes) -> None:
-        """Send what the client may still take."""
+    def send_nowait(self, line: bytes) -> None:
+        """Send without waiting."""
         self._writer.write(line)
 
     def abort(self) -> None:
-        """Hang up at once."""
+        """Disconnect at once."""
         self._writer.transport.abort()
 
     def close(self) -> None:
-        """Hang up; what was not taken is lost."""
+        """Disconnect; what the client has not read is lost."""
         self._writer.close()
         if self._writer.transport.get_write_buffer_size():
             self.abort()
 
 
 @asynccontextmanager
-async def _present(seconds: float, otherwise: str) -> AsyncGenerator[None]:
+async def _within(seconds: float, problem: str) -> AsyncGenerator[None]:
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise ClientGone(otherwise) from None
+        raise ClientGone(problem) from None
     except ConnectionError as error:
         raise ClientGone(str(error) or "the connection broke") from None

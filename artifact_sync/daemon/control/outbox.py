@@ -1,4 +1,4 @@
-"""Events on their way to one client, bounded: who does not read costs no more than this."""
+"""A bounded queue of events for one client."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactKey
 
 _CROWDED = 1000
-"""Events from which on bytes are only counted where they can be added to others."""
+"""Length from which bytes are only counted if the queue has an entry to add them to."""
 
 _MOST = 10_000
+"""Events after which a client counts as too slow."""
 
 
 class Outbox:
-    """An ``Observer``. ``overflow`` is called, once, when a client does not keep up; then it ends.
+    """An ``Observer`` that queues events. Waiting ``BytesArrived`` of one file are added up.
 
-    Bytes of one file are added up while they wait.
+    ``overflow`` is called once when the queue is full; the queue is closed then.
     """
 
     def __init__(self, overflow: Callable[[], None], most: int = _MOST) -> None:
@@ -31,40 +32,40 @@ class Outbox:
         self._most = most
         self._events: list[Event] = []
         self._bytes: dict[ArtifactKey, tuple[int, int]] = {}
-        """Where in the events further bytes of a file are added, and how many stand there."""
-        self._stir = asyncio.Event()
+        """Index and count of the entry to which further bytes of a file are added."""
+        self._wake = asyncio.Event()
         self._closed = False
 
     def notify(self, event: Event) -> None:
-        """Keep an event until it is taken."""
+        """Queue an event."""
         if self._closed or isinstance(event, (RunPlanned, RepoEnded)):
             return
         if isinstance(event, BytesArrived):
             self._count(event)
         else:
             self._keep(event)
-        self._stir.set()
+        self._wake.set()
 
     def close(self) -> None:
-        """Keep nothing any more."""
+        """Drop the queue and all later events."""
         self._closed = True
         self.take()
 
-    def stir(self) -> None:
-        """Let ``stirred`` return."""
-        self._stir.set()
+    def wake(self) -> None:
+        """Let ``wait`` return."""
+        self._wake.set()
 
-    async def stirred(self, seconds: float) -> None:
-        """Wait until there is something to take, but no longer than this."""
+    async def wait(self, seconds: float) -> None:
+        """Wait until there is something to take, at most so many seconds."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._stir.wait()
+                await self._wake.wait()
 
     def take(self) -> list[Event]:
-        """All that is there, in order; then it is empty."""
+        """Empty the queue and return its events in order."""
         events, self._events = self._events, []
         self._bytes.clear()
-        self._stir.clear()
+        self._wake.clear()
         return events
 
     def _count(self, event: BytesArrived) -> None:
@@ -78,7 +79,7 @@ class Outbox:
         self._bytes[event.key] = at, total
 
     def _keep(self, event: Event) -> None:
-        if isinstance(event, DownloadBegan):  # a watcher counts from its offset again
+        if isinstance(event, DownloadBegan):  # observers count from its offset again
             self._bytes.pop(event.key, None)
         self._events.append(event)
         if len(self._events) > self._most:

@@ -1,7 +1,7 @@
-"""What goes over the daemon's socket ↔ lines of JSON: a request, then events, then one end. Pure.
+"""The protocol of the control socket: requests and answers as lines of JSON.
 
-A connection carries one request line and its answer: lines with ``is``, of which the last is
-``result``, ``status`` or ``error``. Neither plans nor links nor the token can be said in it.
+A connection carries one request line and the lines of its answer, which have a tag ``is``. The last
+one is ``result``, ``status`` or ``error``. Plans, links and the token are never sent.
 """
 
 from __future__ import annotations
@@ -35,50 +35,52 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Event
 
 VERSION: Literal[1] = 1
-"""Of all this. ``v``, ``is``, ``error``, ``reason`` and ``message`` mean the same in every one."""
+"""Of the protocol. ``v``, ``is``, ``error``, ``reason``, ``message`` never change their meaning."""
 
 LONGEST_REQUEST = 1024 * 1024
 LONGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of a line."""
 
 _BATCH = 256 * 1024
+"""Characters of the failures in one line, about."""
+
 _OVERHEAD = 256
-"""Characters of the failures in a line, and what each has beside its texts."""
+"""Characters of a failure beside its texts, about."""
 
 
 class DaemonBusy(ArtifactSyncError):
-    """The daemon has too many clients already."""
+    """The daemon has too many clients."""
 
     reason = Reason.BUSY
 
 
 class Garbled(ValueError):
-    """A line that is not what it should be; the message says why."""
+    """A line that does not follow the protocol; the message says why."""
 
 
 class SyncRequest(
     msgspec.Struct, frozen=True, tag_field="do", tag="sync", forbid_unknown_fields=True
 ):
-    """A pass, please."""
+    """Asks for a pass."""
 
     v: Literal[1]
     base_url: str
-    """The service that the asker means."""
+    """The service that the client means."""
     repos: Annotated[tuple[RepoSettings, ...], msgspec.Meta(min_length=1)]
     runs: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
     insist: bool = False
     eager: bool = True
 
     @property
-    def wish(self) -> PassRequest:
-        """What the pass is asked for."""
+    def pass_request(self) -> PassRequest:
+        """The request for the pass."""
         return PassRequest(self.repos, self.runs, PassOptions(insist=self.insist, eager=self.eager))
 
 
 class StatusRequest(
     msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True
 ):
-    """How things are, please."""
+    """Asks for the status."""
 
     v: Literal[1] = 1
 
@@ -91,13 +93,13 @@ class _Head(msgspec.Struct):
 
 
 class Begun(msgspec.Struct, frozen=True, tag_field="is", tag="begun"):
-    """The request was understood, by this process."""
+    """The daemon has accepted the request; its process id."""
 
     pid: int
 
 
 class Alive(msgspec.Struct, frozen=True, tag_field="is", tag="alive"):
-    """Nothing has happened for a while, but somebody is there."""
+    """Nothing has happened for a while, but the daemon is there."""
 
 
 class Failures(msgspec.Struct, frozen=True, tag_field="is", tag="failures"):
@@ -107,7 +109,7 @@ class Failures(msgspec.Struct, frozen=True, tag_field="is", tag="failures"):
 
 
 class Result(msgspec.Struct, frozen=True, tag_field="is", tag="result"):
-    """How the pass went: the report but for its failures, which came before."""
+    """The report of a pass, without the failures, which were sent before."""
 
     runs: int
     found: int
@@ -119,7 +121,7 @@ class Result(msgspec.Struct, frozen=True, tag_field="is", tag="result"):
     lost: int
 
     def report(self, failures: Iterable[Failure]) -> Report:
-        """The whole report."""
+        """The report with its failures."""
         return Report(**msgspec.structs.asdict(self), failures=list(failures))
 
 
@@ -130,7 +132,7 @@ class Status(msgspec.Struct, frozen=True, tag_field="is", tag="status"):
 
 
 class Error(msgspec.Struct, frozen=True, tag_field="is", tag="error"):
-    """It could not be done."""
+    """The request could not be carried out."""
 
     reason: Reason
     message: str
@@ -155,14 +157,14 @@ Answer = Begun | Alive | Failures | Result | Status | Error | SentEvent
 _HEAD, _REQUEST, _ANSWER = map(msgspec.json.Decoder, (_Head, Request, Answer))
 
 
-def sync_request(wish: PassRequest, base_url: str) -> bytes:
-    """The line that asks for a pass. ``UsageError`` when it is no text, or too much of it."""
-    if wish.mode.dry_run or wish.mode.recorded:
+def sync_request(request: PassRequest, base_url: str) -> bytes:
+    """The line that asks for a pass. ``UsageError`` for odd characters, or too many of them."""
+    mode, repos, runs = request.mode, request.repos, request.runs
+    if mode.dry_run or mode.recorded:
         raise ValueError("a dry run or a repair is not for the daemon")
-    mode = wish.mode
-    request = SyncRequest(VERSION, base_url, wish.repos, wish.runs, mode.insist, mode.eager)
+    asked = SyncRequest(VERSION, base_url, repos, runs, mode.insist, mode.eager)
     try:
-        line = msgspec.json.encode(request) + b"\n"
+        line = msgspec.json.encode(asked) + b"\n"
     except UnicodeEncodeError:
         raise UsageError(
             "a name or pattern is no text that the daemon could be asked for"
@@ -173,12 +175,12 @@ def sync_request(wish: PassRequest, base_url: str) -> bytes:
 
 
 def status_request() -> bytes:
-    """The line that asks how things are."""
+    """The line that asks for the status."""
     return msgspec.json.encode(StatusRequest(VERSION)) + b"\n"
 
 
 def read_request(line: bytes) -> Request:
-    """What is asked for. ``Garbled``, also when it is asked in another version than ours."""
+    """Decode a request. ``Garbled``, also for another version of the protocol."""
     asked = _decoded(line, _HEAD).v
     if asked != VERSION:
         raise Garbled(
@@ -195,7 +197,7 @@ def event_line(event: Event) -> bytes | None:
 
 
 def result_lines(report: Report) -> Iterator[bytes]:
-    """The lines of a result, however many failures it has."""
+    """The lines of a report, with its failures in batches."""
     for batch in _batches(report.failures):
         yield line_of(Failures(tuple(batch)))
     counts = {name: getattr(report, name) for name in Result.__struct_fields__}
@@ -203,7 +205,7 @@ def result_lines(report: Report) -> Iterator[bytes]:
 
 
 def line_of(answer: Answer) -> bytes:
-    """A line of an answer. What in it is no text becomes question marks."""
+    """Encode a line of an answer. Lone surrogates become question marks."""
     try:
         return msgspec.json.encode(answer) + b"\n"
     except UnicodeEncodeError:
@@ -212,7 +214,7 @@ def line_of(answer: Answer) -> bytes:
 
 
 def read_answer(line: bytes) -> Answer:
-    """What a line of an answer says. ``Garbled``."""
+    """Decode a line of an answer. ``Garbled``."""
     answer: Answer = _decoded(line, _ANSWER)
     return answer
 

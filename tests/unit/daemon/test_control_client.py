@@ -16,11 +16,9 @@ from structlog.testing import capture_logs
 
 from artifact_sync.daemon.control.client import (
     ClientTimeouts,
+    DaemonClient,
     DaemonLost,
-    Errand,
     NoDaemon,
-    asked,
-    asked_status,
 )
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
@@ -79,7 +77,7 @@ def test_a_pass_is_asked_for_and_its_events_and_report_come_back(own: Path) -> N
     desk, seen, begun = FakeDaemonApi(EVENTS, report), Seen(), list[int]()
 
     async def story(_: Path) -> None:
-        assert await asked(own, Errand(WISH, URL, begun.append), seen) == report
+        assert await DaemonClient(own).sync(WISH, URL, seen, begun.append) == report
 
     told(own, desk, story)
     assert seen.events == list(EVENTS)
@@ -91,7 +89,7 @@ def test_events_are_shown_while_the_pass_goes_on(own: Path) -> None:
     desk, seen = FakeDaemonApi(EVENTS, waits=True), Seen()
 
     async def story(_: Path) -> None:
-        asking = asyncio.create_task(asked(own, Errand(WISH, URL), seen))
+        asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, seen))
         await wait_for(lambda: len(seen.events) == len(EVENTS))
         assert not asking.done()
         desk.go_on.set()
@@ -105,7 +103,7 @@ def test_a_repository_that_the_daemon_does_not_know_comes_with_its_settings(own:
     desk = FakeDaemonApi()
 
     async def story(_: Path) -> None:
-        await asked(own, Errand(wish, URL + "/"), Seen())
+        await DaemonClient(own).sync(wish, URL + "/", Seen())
 
     told(own, desk, story)
     assert desk.wishes == [wish]
@@ -113,7 +111,7 @@ def test_a_repository_that_the_daemon_does_not_know_comes_with_its_settings(own:
 
 def test_the_status_is_the_desks(own: Path) -> None:
     async def story(_: Path) -> None:
-        status = await asked_status(own)
+        status = await DaemonClient(own).status()
         assert status is not None
         assert status["repositories"] == []
         assert status["daemon"]["pid"] == STATE.pid
@@ -132,7 +130,7 @@ def test_without_the_ledger_the_status_is_still_the_daemons(
     own: Path, desk: FakeDaemonApi, why: str
 ) -> None:
     async def story(_: Path) -> None:
-        status = await asked_status(own)
+        status = await DaemonClient(own).status()
         assert status is not None
         assert (status["repositories"], status["error"]) == ([], why)
         assert status["daemon"]["pid"] == STATE.pid
@@ -154,7 +152,7 @@ def test_what_kept_the_pass_from_beginning_is_raised_here_too(
 ) -> None:
     async def story(_: Path) -> None:
         with pytest.raises(kind) as caught:
-            await asked(own, Errand(WISH, URL), Seen())
+            await DaemonClient(own).sync(WISH, URL, Seen())
         assert (str(caught.value), caught.value.exit_code) == (str(error), code)
 
     told(own, FakeDaemonApi(error=error), story)
@@ -165,10 +163,10 @@ def test_a_bug_in_the_daemon_is_logged_there_and_does_not_end_it(own: Path) -> N
 
     async def story(_: Path) -> None:
         with pytest.raises(ArtifactSyncError) as caught:
-            await asked(own, Errand(WISH, URL), Seen())
+            await DaemonClient(own).sync(WISH, URL, Seen())
         assert str(caught.value) == "a bug in artifact-sync: KeyError"
         desk.error = None
-        assert await asked(own, Errand(WISH, URL), Seen()) == Report()
+        assert await DaemonClient(own).sync(WISH, URL, Seen()) == Report()
 
     with capture_logs() as logs:
         told(own, desk, story)
@@ -189,7 +187,7 @@ def test_what_the_daemon_cannot_do_is_a_matter_of_usage(
 
     async def story(_: Path) -> None:
         with pytest.raises(UsageError, match=why):
-            await asked(own, Errand(wish, url, begun.append), Seen())
+            await DaemonClient(own).sync(wish, url, Seen(), begun.append)
 
     told(own, desk, story)
     assert (desk.wishes, begun) == ([], [])
@@ -197,10 +195,10 @@ def test_what_the_daemon_cannot_do_is_a_matter_of_usage(
 
 def test_who_waits_hears_that_somebody_is_there(own: Path) -> None:
     desk, seen = FakeDaemonApi(waits=True), Seen()
-    patience = ClientTimeouts(silence=0.2)  # the control says something every 0.05 s
+    timeouts = ClientTimeouts(silence=0.2)  # the control says something every 0.05 s
 
     async def story(_: Path) -> None:
-        asking = asyncio.create_task(asked(own, Errand(WISH, URL), seen, patience))
+        asking = asyncio.create_task(DaemonClient(own, timeouts).sync(WISH, URL, seen))
         await asyncio.sleep(1)
         assert not asking.done()
         desk.go_on.set()
@@ -214,7 +212,7 @@ def test_the_pass_goes_on_when_the_client_does_not(own: Path) -> None:
     desk = FakeDaemonApi(EVENTS, waits=True)
 
     async def story(_: Path) -> None:
-        asking = asyncio.create_task(asked(own, Errand(WISH, URL), Seen()))
+        asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, Seen()))
         await wait_for(lambda: bool(desk.wishes))
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -229,13 +227,13 @@ def test_the_pass_goes_on_when_the_client_does_not(own: Path) -> None:
 
 def test_without_a_daemon_there_is_nobody_to_ask(own: Path) -> None:
     async def story() -> None:
-        assert await asked_status(own) is None
+        assert await DaemonClient(own).status() is None
         with pytest.raises(NoDaemon):
-            await asked(own, Errand(WISH, URL), Seen())
+            await DaemonClient(own).sync(WISH, URL, Seen())
 
     asyncio.run(story())
     own.mkdir()
-    assert asyncio.run(asked_status(own)) is None
+    assert asyncio.run(DaemonClient(own).status()) is None
 
 
 def test_the_socket_that_a_killed_daemon_left_is_nobody_and_the_next_daemon_takes_its_place(
@@ -244,10 +242,10 @@ def test_the_socket_that_a_killed_daemon_left_is_nobody_and_the_next_daemon_take
     own.mkdir()
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(own / "daemon.sock"))
-    assert asyncio.run(asked_status(own)) is None
+    assert asyncio.run(DaemonClient(own).status()) is None
 
     async def story(_: Path) -> None:
-        assert await asked_status(own) is not None
+        assert await DaemonClient(own).status() is not None
 
     told(own, FakeDaemonApi(), story)
 
@@ -273,7 +271,7 @@ def test_a_root_with_a_long_name_has_a_socket_too(tmp_path: Path) -> None:
 
     async def story(path: Path) -> None:
         assert await asyncio.to_thread(path.is_socket)
-        assert await asked_status(own) is not None
+        assert await DaemonClient(own).status() is not None
 
     told(own, FakeDaemonApi(), story)
     assert list(own.iterdir()) == []
@@ -284,7 +282,7 @@ def test_what_is_no_socket_stays_and_the_daemon_runs_without(own: Path) -> None:
     (own / "daemon.sock").write_text("mine")
 
     async def story(_: Path) -> None:
-        assert await asked_status(own) is None
+        assert await DaemonClient(own).status() is None
 
     with capture_logs() as logs:
         told(own, FakeDaemonApi(), story)
@@ -298,7 +296,7 @@ def test_when_the_daemon_ends_its_clients_are_told(own: Path) -> None:
     async def story() -> None:
         desk = FakeDaemonApi(waits=True)
         async with served(own, desk):
-            asking = asyncio.create_task(asked(own, Errand(WISH, URL), Seen()))
+            asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, Seen()))
             await wait_for(lambda: bool(desk.wishes))
         with pytest.raises(Interrupted, match="the daemon has ended"):
             await asking
@@ -310,7 +308,7 @@ def test_a_pass_that_ends_with_the_daemon_is_still_reported(own: Path) -> None:
     async def story() -> None:
         desk = FakeDaemonApi(waits=True, report=Report(runs=1))
         async with served(own, desk):
-            asking = asyncio.create_task(asked(own, Errand(WISH, URL), Seen()))
+            asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, Seen()))
             await wait_for(lambda: bool(desk.wishes))
             desk.go_on.set()
         assert await asking == Report(runs=1)
@@ -322,15 +320,15 @@ def test_no_more_are_answered_than_a_few_at_a_time(own: Path) -> None:
     desk = FakeDaemonApi(waits=True)
 
     async def story(_: Path) -> None:
-        errand = Errand(WISH, URL)
-        asking = [asyncio.create_task(asked(own, errand, Seen())) for _ in range(QUICK.clients)]
+        client = DaemonClient(own)
+        asking = [asyncio.create_task(client.sync(WISH, URL, Seen())) for _ in range(QUICK.clients)]
         await wait_for(lambda: len(desk.wishes) == QUICK.clients)
         with pytest.raises(ArtifactSyncError, match="too many ask") as caught:
-            await asked(own, errand, Seen())
+            await client.sync(WISH, URL, Seen())
         assert caught.value.exit_code is ExitCode.BUSY
         desk.go_on.set()
         assert await asyncio.gather(*asking) == [Report()] * QUICK.clients
-        assert await asked_status(own) is not None
+        assert await DaemonClient(own).status() is not None
 
     told(own, desk, story)
 
@@ -371,7 +369,7 @@ async def scripted(own: Path, *lines: bytes, hold: bool = False) -> AsyncIterato
 def test_a_daemon_that_does_not_answer_to_the_end_is_lost(own: Path, line: bytes, why: str) -> None:
     async def story() -> None:
         async with scripted(own, line):
-            for asking in (asked(own, Errand(WISH, URL), Seen()), asked_status(own)):
+            for asking in (DaemonClient(own).sync(WISH, URL, Seen()), DaemonClient(own).status()):
                 with pytest.raises(DaemonLost, match=why) as caught:
                     await asking
                 assert caught.value.exit_code is ExitCode.INCOMPLETE
@@ -380,14 +378,14 @@ def test_a_daemon_that_does_not_answer_to_the_end_is_lost(own: Path, line: bytes
 
 
 def test_a_silent_daemon_is_noticed_and_in_the_end_given_up(own: Path) -> None:
-    seen, patience = Seen(), ClientTimeouts(silence=0.05, silences=3, status=0.1)
+    seen, timeouts = Seen(), ClientTimeouts(silence=0.05, silences=3, status=0.1)
 
     async def story() -> None:
         async with scripted(own, hold=True):
             with pytest.raises(DaemonLost, match="silent for too long"):
-                await asked(own, Errand(WISH, URL), seen, patience)
+                await DaemonClient(own, timeouts).sync(WISH, URL, seen)
             with pytest.raises(DaemonLost, match="gives no answer within 0 s"):
-                await asked_status(own, patience)
+                await DaemonClient(own, timeouts).status()
 
     asyncio.run(story())
     assert seen.events == [Noticed("the daemon is silent, and may hang: its log tells more")]
@@ -409,6 +407,6 @@ def test_another_users_daemon_is_named(own: Path) -> None:
     async def story(path: Path) -> None:
         await asyncio.to_thread(path.chmod, 0)
         with pytest.raises(UsageError, match=r"runs as .*: run the command as that user"):
-            await asked_status(own)
+            await DaemonClient(own).status()
 
     told(own, FakeDaemonApi(), story)

@@ -72,7 +72,7 @@ def test_a_wish_is_a_line_with_the_settings_of_its_repositories() -> None:
 def test_a_request_written_by_hand_needs_little() -> None:
     request = read_request(as_line(SYNC))
     assert isinstance(request, SyncRequest)
-    assert request.wish == PassRequest((RepoSettings(name="acme/rocket"),))
+    assert request.pass_request == PassRequest((RepoSettings(name="acme/rocket"),))
 
 
 def test_the_request_for_the_status() -> None:
