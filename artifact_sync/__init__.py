@@ -1,52 +1,63 @@
 """artifact-sync mirrors the CI artifacts of SourceCraft: verified, resumable, before they vanish.
 
-What scripts may rely on is the program itself: its commands, its exit codes (``errors.ExitCode``),
-the object of ``sync --json``, the configuration, and what it leaves on disk. From Python, what this
-example uses is meant to be used; the rest may change with any version::
+From Python, the names of ``__all__`` are meant to be used, and stay as docs/python.md has them::
 
-    import asyncio, os
-    from pathlib import Path
+    import asyncio
+    from artifact_sync import mirror_artifacts
 
-    from artifact_sync.config.api_token import read_token
-    from artifact_sync.domain.settings import Config, MirrorSettings, RepoSettings
-    from artifact_sync.domain.request import PassRequest
-    from artifact_sync.app.assemble_pass import opened
+    report = asyncio.run(mirror_artifacts("acme/*", root="mirror", since="7d"))
+    report.raise_for_failures()
 
+Everything else may change with any version. Scripts may rely on the program, too: its commands,
+its exit codes, the object of ``sync --json``, the configuration, and what it leaves on disk.
+Importing this package imports nothing else; a name of it is loaded when it is first used.
 
-    class Silent:  # an Observer; ``events`` says what there is to see
-        def notify(self, event): ...
-
-
-    async def mirror():
-        config = Config(
-            mirror=MirrorSettings(root=Path("mirror")), repo=(RepoSettings(name="org/repo"),)
-        )
-        token = read_token(config.source, os.environ)
-        async with opened(config, PassRequest(config.repo), Silent(), token) as one_pass:
-            return await one_pass.run()
-
-
-    report = asyncio.run(mirror())
-
-``opened`` raises from ``errors`` when a pass cannot begin; what goes wrong within it stands in
-``report.failures``. ``config.load`` makes a ``Config`` of a TOML file. Importing this package
-imports nothing else.
-
-The story: schedule → discover → collect → plan → link → download → publish → record. To read the
-code, begin with
-
-* ``model``, the values, and ``ports``, the seams with their contracts; ``errors``, the tree
-* ``sync``: one pass. ``repo_sync``: one repository, with ``discover`` for its list of runs.
-  ``run_sync``: one run, with ``collect`` and ``plan``, which decide and do nothing
-* ``fetching``, ``download``, ``reception``, ``answer``: a file, from its link to its place.
-  ``links`` has the links, ``staging`` the unfinished bytes, ``evidence`` what vouches for them;
-  ``small`` publishes small files together
-* ``schedule`` (pure) says when it is time; ``daemon`` is the service around the passes, which
-  begins with ``daemon.service``; ``web`` is what it shows over HTTP
-* ``wiring.glance`` is the pass with nothing new, which imports hardly anything
-* ``source`` (HTTP), ``ledger`` (SQL), ``mirror`` (files): the adapters. Only ``wiring`` knows them
-  all, and only ``cli`` prints and exits
-* ``simulator``: a SourceCraft for the demo and the tests. It mirrors nothing
-
-Why things are as they are is told in ``docs/decisions``.
+The story: schedule → discover → collect → plan → link → download → publish → record → keep. To
+read the code, begin with ``domain.model``, ``domain.ports`` and ``domain.errors``, then
+``sync.sync_pass``, ``sync.repository`` and ``sync.run``. The docstring of a package says what lives
+there. Why things are as they are is told in ``docs/decisions``.
 """
+
+from typing import TYPE_CHECKING
+
+from artifact_sync import version
+
+if TYPE_CHECKING:
+    from artifact_sync.app.python_api import Mirror, MirroredArtifact, mirror_artifacts
+    from artifact_sync.domain.errors import ArtifactSyncError
+    from artifact_sync.domain.report import Report
+
+__all__ = [
+    "ArtifactSyncError",
+    "Mirror",
+    "MirroredArtifact",
+    "Report",
+    "__version__",
+    "mirror_artifacts",
+]
+
+__version__ = version.VERSION
+
+_PLACES = {
+    "ArtifactSyncError": "artifact_sync.domain.errors",
+    "Mirror": "artifact_sync.app.python_api",
+    "MirroredArtifact": "artifact_sync.app.python_api",
+    "Report": "artifact_sync.domain.report",
+    "mirror_artifacts": "artifact_sync.app.python_api",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load one of the names when it is first used."""
+    if name not in _PLACES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    from importlib import import_module  # noqa: PLC0415 - whoever needs no name needs no import
+
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -73,9 +73,7 @@ def _headline(report: Report, *, dry_run: bool) -> str:
 
 def failure_line(failure: Failure) -> str:
     """Where, why, in words; what is said of a run or a repository names it by itself."""
-    parts = (failure.run, failure.workflow, failure.task, failure.cube, failure.local_path)
-    where = "/".join([failure.repo, *(part for part in parts if part)])
-    place = f"{printable(where)}: " if failure.workflow else ""
+    place = f"{printable(failure.place)}: " if failure.place else ""
     return f"{place}{printable(failure.message)} [{failure.reason}]"
 
 

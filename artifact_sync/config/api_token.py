@@ -59,6 +59,11 @@ def read_token(settings: SourceSettings, environ: Mapping[str, str]) -> Token | 
     return _from_file(path, environ) if path is not None else None
 
 
+def given_token(text: str) -> Token:
+    """The token that a caller hands over. ``ConfigError``, without the text, when it is none."""
+    return _checked(text.encode(errors="surrogateescape"), "token")
+
+
 def _from_file(path: Path, environ: Mapping[str, str]) -> Token:
     remedy = "write the token into it, or correct source.token_file"
     raw = read_secret(path, environ, what="token file", remedy=remedy, most=_LONGEST + 1)

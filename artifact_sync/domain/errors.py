@@ -30,6 +30,7 @@
     ├── DiskError               the mirror's file system: read-only, I/O error   exit 6
     │   ├── MirrorGone          unmounted, or another in its place               exit 6
     │   └── NoSpace             full, or below ``min_free``                      exit 6
+    ├── Incomplete              a pass with failures of several kinds            exit 1
     └── Interrupted             SIGINT or SIGTERM                                exit 130
 
 No message holds a secret: no token, and of a link only its host.
@@ -38,7 +39,7 @@ No message holds a secret: no token, and of a link only its host.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum, auto
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -128,6 +129,8 @@ class ArtifactSyncError(Exception):
 
     reason: ClassVar[Reason] = Reason.INTERNAL
     verdict: ClassVar[Verdict] = Verdict.PERMANENT
+    report: Any = None
+    """The ``Report`` whose ``raise_for_failures`` raised this; None where something else did."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -348,6 +351,12 @@ class NoSpace(DiskError):
     """The file system is full, over quota, or below ``mirror.min_free``."""
 
     reason = Reason.NO_SPACE
+
+
+class Incomplete(ArtifactSyncError):
+    """Something selected is missing from the mirror; no other class tells why."""
+
+    reason = Reason.UNFINISHED
 
 
 class Interrupted(ArtifactSyncError):

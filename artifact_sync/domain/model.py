@@ -287,6 +287,14 @@ class Failure(Struct, frozen=True):
         _, _, run, workflow, task, cube, local_path = key
         return cls(str(key.run_key.repo), reason, message, run, workflow, task, cube, local_path)
 
+    @property
+    def place(self) -> str:
+        """Which artifact or cube; empty where the message itself names a run or a repository."""
+        if self.workflow is None:
+            return ""
+        parts = (self.repo, self.run, self.workflow, self.task, self.cube, self.local_path)
+        return "/".join(part for part in parts if part)
+
 
 class Action(StrEnum):
     """What a plan says of one artifact."""

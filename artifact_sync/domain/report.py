@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from artifact_sync.domain.errors import ExitCode, Reason, exit_code
+from artifact_sync.domain.errors import (
+    ArtifactSyncError,
+    CredentialsRefused,
+    DiskError,
+    ExitCode,
+    Incomplete,
+    IntegrityFailure,
+    Interrupted,
+    Reason,
+    Unreachable,
+    UsageError,
+    exit_code,
+)
 from artifact_sync.domain.model import Failure, State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from artifact_sync.domain.model import ArtifactRow, RunRow
+
+
+_ERRORS: Mapping[ExitCode, type[ArtifactSyncError]] = MappingProxyType(
+    {
+        ExitCode.USAGE: UsageError,
+        ExitCode.CREDENTIALS: CredentialsRefused,
+        ExitCode.UNREACHABLE: Unreachable,
+        ExitCode.INTEGRITY: IntegrityFailure,
+        ExitCode.NO_SPACE: DiskError,
+        ExitCode.INTERRUPTED: Interrupted,
+    }
+)
 
 
 class Report(Struct):
@@ -56,11 +81,31 @@ class Report(Struct):
         """Whether all is here that can be had: trying again would change nothing."""
         return self.failed <= self.lost
 
+    def raise_for_failures(self) -> None:
+        """Raise if there are failures; the error's ``report`` is this one.
+
+        Its class goes by the exit code: ``UsageError`` (2), ``CredentialsRefused`` (3),
+        ``Unreachable`` (4), ``IntegrityFailure`` (5), ``DiskError`` (6), else ``Incomplete``.
+        """
+        if not self.failures:
+            return
+        error = _ERRORS.get(self.exit_code, Incomplete)(_sentence(self.failures))
+        error.report = self
+        raise error
+
     def add(self, other: Report) -> None:
         """Take the counts of another report into this one."""
         for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending", "lost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures.extend(other.failures)
+
+
+def _sentence(failures: Sequence[Failure]) -> str:
+    """What has failed first, and how much beside it."""
+    first = failures[0]
+    text = f"{first.place}: {first.message}" if first.place else first.message
+    others = f" (and {len(failures) - 1:,} more)" if len(failures) > 1 else ""
+    return (text if text.isprintable() else ascii(text)[1:-1]) + others
 
 
 _LOST = frozenset({State.GONE, State.REFUSED})

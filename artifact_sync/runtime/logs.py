@@ -1,13 +1,16 @@
-"""Loggers that cost nothing until something is logged. Where it goes is set up by ``cli.log``.
+"""Loggers that cost nothing until something is logged.
 
-structlog takes a tenth of a second to import, which most calls of the program never need.
+Where it goes is set up by ``cli.logs``; where nothing is, as in another program, to ``logging``.
+structlog takes a tenth of a second to import, which most calls never need.
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable
 
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as ``logging`` has them
@@ -80,10 +83,34 @@ class Logger:
         self._tell("exception", _ERROR, event, fields)
 
     def _tell(self, method: str, level: int, event: str, fields: dict[str, Any]) -> None:
-        if _SETTING.tells(level):
-            from structlog import get_logger as real  # noqa: PLC0415 - see above
+        if not _SETTING.tells(level):
+            return
+        import structlog  # noqa: PLC0415 - see above
 
-            getattr(real(self._name), method)(event, **fields)
+        if structlog.is_configured():
+            getattr(structlog.get_logger(self._name), method)(event, **fields)
+        else:
+            _tell_logging(self._name, level, event, fields, failed=method == "exception")
+
+
+def _tell_logging(
+    name: str, level: int, event: str, fields: dict[str, Any], *, failed: bool
+) -> None:
+    """Log a line by the standard library; whoever sets up no logging sees none of it."""
+    import logging  # noqa: PLC0415 - see above
+
+    logging.getLogger("artifact_sync").addHandler(_nowhere())
+    error = fields.pop("exc_info", failed)
+    line = " ".join([event, *(f"{key}={value}" for key, value in fields.items())])
+    logging.getLogger(name).log(level, "%s", line, exc_info=error)
+
+
+@cache
+def _nowhere() -> logging.Handler:
+    """One handler: to add it again adds none."""
+    from logging import NullHandler  # noqa: PLC0415 - see above
+
+    return NullHandler()
 
 
 def get_logger(name: str) -> Logger:

@@ -1,0 +1,365 @@
+"""The Python interface, which ``artifact_sync`` re-exports: ``Mirror`` and ``mirror_artifacts``.
+
+It runs the same pass as the command line. It prints nothing, configures no logging and handles no
+signals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, Unpack
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from artifact_sync.app.assemble_pass import opened
+from artifact_sync.app.locations import has_ledger, root_of
+from artifact_sync.app.selection import Overrides, request_of, with_overrides
+from artifact_sync.app.storage import open_store
+from artifact_sync.config import load, locate, repository
+from artifact_sync.config.api_token import given_token, read_token
+from artifact_sync.config.urls import base_url as checked_base_url
+from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.model import Failure, State
+from artifact_sync.domain.settings import RepoSettings
+from artifact_sync.mirror.layout import layout_problems
+from artifact_sync.runtime.units import parse_duration
+from artifact_sync.sync.failures import reasons_of
+from artifact_sync.sync.rules import Rules
+
+if TYPE_CHECKING:
+    from artifact_sync.config.api_token import Token
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.model import ArtifactRow, RepoName
+    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.request import PassRequest
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.sync.sync_pass import Pass
+
+Globs: TypeAlias = str | Sequence[str]
+OnEvent = Callable[["Event"], None]
+
+
+class SyncOptions(TypedDict, total=False):
+    """What a pass takes; it goes before the configuration."""
+
+    since: str | timedelta
+    """Only runs created within this time: ``"7d"``, or a ``timedelta``."""
+    run: int | str | Sequence[int | str]
+    """Only these runs, which are looked at again whatever is known of them."""
+    include: Globs
+    """Only these paths: globs, as in the configuration."""
+    exclude: Globs
+    """Not these paths; goes before ``include``."""
+    workflow: Globs
+    """Only these workflows: globs."""
+    dry_run: bool
+    """Plan, but change nothing. The report counts what is ``planned``."""
+
+
+class MirroredArtifact(Struct, frozen=True):
+    """A file of the mirror, with what the ledger recorded of it."""
+
+    repo: str
+    """``org/repo``."""
+    run: str
+    """The run's number, as text."""
+    workflow: str
+    task: str
+    cube: str
+    local_path: str
+    """The path in CI, as the service tells it. Not to be used as a path here."""
+    path: Path
+    """The file, absolute."""
+    size: int
+    """Bytes."""
+    sha256: str
+    """Lower-case hex."""
+    strength: str
+    """How well the download was vouched for: ``none``, ``length``, ``checksum`` or ``digest``."""
+    evidence: tuple[str, ...]
+    """What vouched, such as ``repr-digest:sha-256``, strongest first."""
+    mirrored_at: datetime | None
+
+
+async def mirror_artifacts(
+    *repos: str,
+    root: str | Path,
+    token: str | None = None,
+    base_url: str | None = None,
+    on_event: OnEvent | None = None,
+    **options: Unpack[SyncOptions],
+) -> Report:
+    """Mirror the artifacts of repositories once: ``Mirror(root, …).sync(*repos, …)``."""
+    async with Mirror(root, token=token, base_url=base_url, on_event=on_event) as mirror:
+        return await mirror.sync(*repos, **options)
+
+
+class Mirror:
+    """A mirror. Enter it with ``async with`` and use it on that event loop.
+
+    Reading needs neither token nor network, and works beside a daemon. Passes of one ``Mirror``
+    take turns. All errors are of ``artifact_sync.domain.errors``.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None = None,
+        *,
+        config: str | Path | None = None,
+        token: str | None = None,
+        base_url: str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        """Read the configuration; open nothing yet. ``ConfigError``, ``UsageError``.
+
+        ``config`` is a TOML file, None: only defaults. The variables ``ARTIFACT_SYNC_…`` go before
+        it, arguments before both. Without ``token`` it is the configured one, or
+        ``$SOURCECRAFT_TOKEN``. ``on_event`` is called on the event loop with each event of
+        ``artifact_sync.domain.events`` and must return at once. An exception that it raises stops
+        the pass and comes out of it.
+        """
+        file = Path(config) if config is not None else None
+        self._config = _configured(file, root, base_url)
+        self._given_token = token
+        self._on_event = on_event
+        self._session: _Session | None = None
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path | None = None,
+        *,
+        token: str | None = None,
+        on_event: OnEvent | None = None,
+    ) -> Self:
+        """The mirror of a configuration file; None: of the file that the command line takes."""
+        found = locate(Path(path) if path is not None else None, os.environ)
+        return cls(config=found, token=token, on_event=on_event)
+
+    async def __aenter__(self) -> Self:
+        if self._session is not None:
+            raise UsageError("this Mirror is in use already: make another one")
+        self._session = _Session(self._config)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            await session.aclose()
+
+    async def sync(self, *repos: str, **options: Unpack[SyncOptions]) -> Report:
+        """Mirror ``org/repo`` or ``org/*`` once; without a name, what is configured.
+
+        What fails within the pass is in ``Report.failures``. Raises what keeps it from beginning:
+        ``UsageError``, ``MirrorBusy``, ``DiskError``. When it is cancelled, it stops in order:
+        what has come is kept, and the next pass goes on with it.
+        """
+        session = self._entered()
+        request = request_of(self._config, _overrides(repos, options), os.environ)
+        async with session.turn:
+            return await _carried_out(self._config, request, self._token(), self._on_event)
+
+    async def artifacts(
+        self,
+        repo: str | None = None,
+        *,
+        run: int | str | None = None,
+        include: Globs = (),
+        exclude: Globs = (),
+    ) -> AsyncGenerator[MirroredArtifact]:
+        """The files of a repository, newest run first; of all of them without a name.
+
+        Reads the ledger; ``verify`` looks at the files. ``include`` and ``exclude``: globs.
+        """
+        settings = RepoSettings(name="*", include=_all(include), exclude=_all(exclude))
+        rules = Rules.of(settings, "")
+        ledger = await self._entered().ledger()
+        if ledger is None:
+            return
+        slug = None if run is None else str(run)
+        for each in await _known(ledger, repo):
+            async with aclosing(ledger.listing(each, slug)) as rows:
+                async for row in rows:
+                    if row.state is State.MIRRORED and rules.wants(row.key):
+                        yield _artifact(row, self._config)
+
+    def _entered(self) -> _Session:
+        if self._session is None:
+            raise UsageError("this Mirror is not entered: async with Mirror(…) as mirror")
+        self._session.check()
+        return self._session
+
+    def _token(self) -> Token | None:
+        if self._given_token is not None:
+            return given_token(self._given_token)
+        return read_token(self._config.source, os.environ)
+
+
+class _Session:
+    """What an entered ``Mirror`` holds: its event loop, whose turn it is, the ledger to read."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self.turn = asyncio.Lock()
+        """Held by the pass that is under way."""
+        self._opening = asyncio.Lock()
+        self._stack = AsyncExitStack()
+        self._ledger: Ledger | None = None
+
+    def check(self) -> None:
+        """``UsageError`` on another event loop."""
+        if asyncio.get_running_loop() is not self._loop:
+            raise UsageError("this Mirror was entered on another event loop: make one for each")
+
+    async def ledger(self) -> Ledger | None:
+        """The ledger, opened once, to be read; None where nothing is mirrored yet."""
+        async with self._opening:
+            if self._ledger is None and has_ledger(self._config):
+                store = await open_store(self._config, self._stack, rehearse=True)
+                self._ledger = store.ledger
+        return self._ledger
+
+    async def aclose(self) -> None:
+        """Close, behind a pass that is under way."""
+        async with self.turn, self._opening:
+            await self._stack.aclose()
+
+
+class _Callback:
+    """An observer that calls a function. When that raises, it stops the pass."""
+
+    def __init__(self, call: OnEvent) -> None:
+        self._call = call
+        self.error: Exception | None = None
+        self.pass_task: asyncio.Task[Report] | None = None
+
+    def notify(self, event: Event) -> None:
+        """Call the function, but not again once it has raised."""
+        if self.error is not None:
+            return
+        try:
+            self._call(event)
+        except Exception as error:  # noqa: BLE001 - raised to the caller of the pass
+            self.error = error
+            if self.pass_task is not None:
+                self.pass_task.cancel()
+
+
+async def _carried_out(
+    config: Config, request: PassRequest, token: Token | None, on_event: OnEvent | None
+) -> Report:
+    """Run a pass in a task of its own, so that ``on_event`` can stop it."""
+    observer = _Callback(on_event or _nothing)
+    observer.pass_task = work = asyncio.create_task(_report(config, request, token, observer))
+    try:
+        return await work
+    finally:
+        if observer.error is not None:
+            raise observer.error
+
+
+async def _report(
+    config: Config, request: PassRequest, token: Token | None, observer: Observer
+) -> Report:
+    """The report of a pass, also of one that broke off. Raises what kept it from beginning."""
+    begun: list[Pass] = []
+    try:
+        async with opened(config, request, observer, token) as one_pass:
+            begun.append(one_pass)
+            await one_pass.run()
+    except Exception as error:
+        if not begun:
+            raise
+        report = begun[0].report
+        report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
+        return report
+    return begun[0].report
+
+
+def _nothing(_: Event) -> None:
+    """Nobody wants to know."""
+
+
+def _configured(file: Path | None, root: str | Path | None, base_url: str | None) -> Config:
+    """The configuration; the arguments go before the environment, and that before the file."""
+    config = load(file, os.environ, layout_problems)
+    if root == "":
+        raise UsageError("root is empty: name the mirror's folder")
+    overrides = Overrides(root=Path(root) if root is not None else None)
+    config = with_overrides(config, overrides)
+    if base_url is None:
+        return config
+    try:
+        source = replace(config.source, base_url=checked_base_url(base_url))
+    except ValueError as error:
+        raise UsageError(f"base_url: {error}") from None
+    return replace(config, source=source)
+
+
+def _overrides(repos: tuple[str, ...], options: SyncOptions) -> Overrides:
+    """What is asked for instead of what is configured. ``UsageError``."""
+    unknown = options.keys() - SyncOptions.__annotations__.keys()
+    if unknown:
+        msg = f"no such option: {', '.join(sorted(unknown))}"
+        raise TypeError(msg)
+    return Overrides(
+        repos=repos,
+        runs=tuple(map(str, _all(options.get("run", ())))),
+        since=_seconds(options.get("since")),
+        include=_all(options.get("include", ())),
+        exclude=_all(options.get("exclude", ())),
+        workflow=_all(options.get("workflow", ())),
+        dry_run=options.get("dry_run", False),
+    )
+
+
+def _all(value: object) -> tuple[Any, ...]:
+    """One value, or several, as a tuple."""
+    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+
+
+def _seconds(since: str | timedelta | None) -> float | None:
+    """A duration; ``UsageError`` when it is none."""
+    if since is None:
+        return None
+    try:
+        seconds = since.total_seconds() if isinstance(since, timedelta) else parse_duration(since)
+    except ValueError as error:
+        raise UsageError(f"since: {error}, got {since!r}") from None
+    if seconds <= 0:
+        raise UsageError("since: expected more than nothing")
+    return seconds
+
+
+async def _known(ledger: Ledger, name: str | None) -> Sequence[RepoName]:
+    """The repositories of a ledger that a name stands for; without a name, all of them."""
+    checked = repository(name, {}).name if name is not None else None
+    known = await ledger.repositories()
+    return [it for it in known if checked in (None, str(it), f"{it.org}/*")]
+
+
+def _artifact(row: ArtifactRow, config: Config) -> MirroredArtifact:
+    """What a row says of a mirrored file."""
+    key = row.key
+    return MirroredArtifact(
+        repo=str(key.run_key.repo),
+        run=key.run,
+        workflow=key.workflow,
+        task=key.task,
+        cube=key.cube,
+        local_path=key.local_path,
+        path=root_of(config) / (row.path or ""),
+        size=row.size or 0,
+        sha256=row.sha256,
+        strength=str(row.strength),
+        evidence=row.evidence,
+        mirrored_at=row.mirrored_at,
+    )
