@@ -14,7 +14,7 @@ from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import AbandonableThreads
 from artifact_sync.source.api.question import ApiContext, ApiPolicy
 from artifact_sync.source.api.sourcecraft import SourceCraft
-from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.backends import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import (
     TransportSettings,
@@ -76,12 +76,12 @@ async def connected(
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(api_client(settings, tls))
         client = await stack.enter_async_context(download_client(settings, tls))
-        carriers = Carriers(client, settings, trust, observer)
-        stack.push_async_callback(carriers.aclose)
+        backends = HttpBackends(client, settings, trust, observer)
+        stack.push_async_callback(backends.aclose)
         yield Network(
             config,
             SourceCraft(api, manners, around),
-            HttpFetcher(carriers),
+            HttpFetcher(backends),
             policy,
             pace,
         )

@@ -13,12 +13,11 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, NamedTuple, NewType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NewType
 
 import msgspec
 from msgspec import Struct
 
-from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import Reason
 
 if TYPE_CHECKING:
@@ -44,6 +43,20 @@ EVENTS = frozenset({"push", "pr_update", "manual", "restart", "schedule", "repos
 """What can start a run (``event_type``), as far as it is documented."""
 
 _SLUG = re.compile(r"[^/\s]+")
+
+
+class Redacted(Struct, frozen=True):
+    """A value that prints only the fields named in ``SHOWN``; the others may be secret."""
+
+    SHOWN: ClassVar[tuple[str, ...]] = ()
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Names and values for ``rich``, to which ``msgspec`` would give all of them."""
+        return [(name, getattr(self, name)) for name in self.SHOWN]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
+        return f"{type(self).__name__}({shown})"
 
 
 class RepoName(NamedTuple):
@@ -134,7 +147,7 @@ class CubeKey(NamedTuple):
         return ArtifactKey(org, repo, self.run.run, self.workflow, self.task, self.cube, local_path)
 
 
-class Artifact(Discreet, frozen=True):
+class Artifact(Redacted, frozen=True):
     """One artifact as a run's answer shows it."""
 
     SHOWN = ("key", "status", "version")
@@ -182,7 +195,7 @@ class Run(Struct, frozen=True):
         return "|".join([self.status, *(d.isoformat() if d else "" for d in dates)])
 
 
-class Link(Discreet, frozen=True):
+class Link(Redacted, frozen=True):
     """A temporary link: a credential that lapses."""
 
     SHOWN = ("lapses_at",)

@@ -1,4 +1,8 @@
-"""The network: SourceCraft's API and the links that it gives. The only package that knows HTTP.
+"""The network: the only package that imports an HTTP library.
 
-``sourcecraft`` is the ``Source``, ``fetcher`` the ``Fetcher``; ``transport`` makes their clients.
+- ``api``: SourceCraft's REST API, as ``ports.Source``.
+- ``links``: temporary links to files, as ``ports.Fetcher``.
+- ``transport``: clients, TLS, redirects, and words for network errors.
+
+Not here: what is downloaded, or when. ``app`` alone imports it.
 """

@@ -24,9 +24,9 @@ from artifact_sync.domain.errors import (
     Verdict,
 )
 from artifact_sync.domain.model import Link, Validator
-from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.backends import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
-from artifact_sync.source.links.httpx_backend import HttpxCarrier
+from artifact_sync.source.links.httpx_backend import HttpxBackend
 from artifact_sync.source.links.link_url import NotALink, parse_target, resolve
 from artifact_sync.source.transport.clients import (
     TransportSettings,
@@ -42,7 +42,7 @@ class OnlyHttpx:
     """What there is where the Rust client has no wheel."""
 
     def __init__(self, client) -> None:
-        self._carrier = HttpxCarrier(client)
+        self._carrier = HttpxBackend(client)
 
     async def ready(self):
         return [self._carrier]
@@ -52,7 +52,7 @@ class OnlyHttpx:
 
 
 def with_rust(client, settings, trust):
-    return Carriers(client, settings, trust, Recorder())
+    return HttpBackends(client, settings, trust, Recorder())
 
 
 def without_rust(client, *_):

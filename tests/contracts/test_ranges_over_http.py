@@ -19,7 +19,7 @@ from artifact_sync.domain.events import BytesArrived, Retrying
 from artifact_sync.domain.model import Artifact, ArtifactKey, Link, MirrorPath
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.backends import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
@@ -152,7 +152,7 @@ async def bench(folder, script, ranges: RangePolicy | None = None):
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(serving(script))
         client = await stack.enter_async_context(download_client(settings, trust.context()))
-        carriers = Carriers(client, settings, trust, recorder)
+        carriers = HttpBackends(client, settings, trust, recorder)
         stack.push_async_callback(carriers.aclose)
         offload = Offload(stack.enter_context(ThreadPoolExecutor(4)))
         mirror = LocalMirror(folder, durability="fast")

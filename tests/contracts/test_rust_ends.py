@@ -11,7 +11,7 @@ import pytest
 from scripted_server import Recorder, answer, serving, until
 
 from artifact_sync.domain.model import Link
-from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.backends import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
@@ -23,7 +23,7 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # where it is likeliest
 from scripted_server import Recorder, answer, serving
 from artifact_sync.domain.model import Link
-from artifact_sync.source.links.backends import Carriers
+from artifact_sync.source.links.backends import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
@@ -38,7 +38,7 @@ async def fetch(fetcher, url):
 async def main():
     settings, trust = TransportSettings("http://api.test"), trusted(None)
     async with serving(script) as server, download_client(settings, trust.context()) as client:
-        carriers = Carriers(client, settings, trust, Recorder())
+        carriers = HttpBackends(client, settings, trust, Recorder())
         fetcher = HttpFetcher(carriers)
         sizes = await asyncio.gather(*(fetch(fetcher, server.origin) for _ in range(40)))
         await carriers.aclose()
@@ -111,7 +111,7 @@ def test_no_cancellation_is_lost() -> None:
     async def main() -> None:
         settings, trust = TransportSettings("http://api.test"), trusted(None)
         async with serving(script) as server, download_client(settings, trust.context()) as client:
-            carriers = Carriers(client, settings, trust, Recorder())
+            carriers = HttpBackends(client, settings, trust, Recorder())
             for number in range(120):
                 await cancelled_after(number % 12, HttpFetcher(carriers), server)
             await carriers.aclose()

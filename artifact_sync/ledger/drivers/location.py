@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.model import Redacted
 
 if TYPE_CHECKING:
     from artifact_sync.domain.settings import Durability
@@ -33,7 +33,7 @@ class OpenTerms(Struct, frozen=True):
     """Rather learn at once of another process's lock than wait for it."""
 
 
-class Location(Discreet, frozen=True):
+class Location(Redacted, frozen=True):
     """Where a ledger is."""
 
     SHOWN = ("name",)

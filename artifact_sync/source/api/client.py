@@ -21,9 +21,9 @@ from artifact_sync.source.api.question import Answer, ApiContext, ApiPolicy, Mea
 from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, error_of
 from artifact_sync.source.api.response_body import Broken, ResponseBody, UnknownCoding
 from artifact_sync.source.api.retry_after import Holds
-from artifact_sync.source.links.backend import MOST_REDIRECTS, Redirected
 from artifact_sync.source.transport.clients import origin_of
 from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
+from artifact_sync.source.transport.redirects import MOST_REDIRECTS, Redirected
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:

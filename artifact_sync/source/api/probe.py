@@ -15,8 +15,8 @@ from threading import Timer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.model import Redacted
 from artifact_sync.source.transport.tls import trusted
 from artifact_sync.version import USER_AGENT
 
@@ -41,7 +41,7 @@ class NoBriefAnswer(Exception):
     """There was no plain answer, from which nothing follows: the question must be put again."""
 
 
-class Service(Discreet, frozen=True):
+class Service(Redacted, frozen=True):
     """Where and how the service is asked."""
 
     SHOWN = ("base_url", "ca_bundle")

@@ -8,8 +8,8 @@ from urllib.parse import quote
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import NotFound
+from artifact_sync.domain.model import Redacted
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.api.decode import sendable
 
@@ -30,7 +30,7 @@ _SUBJECT = 3
 """Segments that say what is asked about: ``repos/org/repo``, ``orgs/org/repos``."""
 
 
-class ApiPolicy(Discreet, frozen=True):
+class ApiPolicy(Redacted, frozen=True):
     """How the service is treated."""
 
     SHOWN = ("rate", "policy", "body_limit", "deadline")

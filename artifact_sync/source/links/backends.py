@@ -1,4 +1,4 @@
-"""Which carriers a network has: the fast one where it may be used, httpx's behind it.
+"""Chooses HTTP backends: the Rust client where it can be used, then httpx.
 
 Made when the first link is opened: a pass with nothing new needs neither.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
 from artifact_sync.domain.events import Noticed
-from artifact_sync.source.links.httpx_backend import HttpxCarrier
+from artifact_sync.source.links.httpx_backend import HttpxBackend
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.source.links.backend import HttpBackend
-    from artifact_sync.source.links.reqwest_backend import RustCarrier
+    from artifact_sync.source.links.reqwest_backend import ReqwestBackend
     from artifact_sync.source.transport.clients import TransportSettings
     from artifact_sync.source.transport.tls import Trust
 
@@ -37,8 +37,8 @@ _OTHER_THREAD = (
 )
 
 
-class Carriers:
-    """The carriers, first the one to be preferred. ``aclose`` them; the client is its owner's."""
+class HttpBackends:
+    """The backends in order of preference. ``aclose`` closes them, but not ``client``."""
 
     def __init__(
         self,
@@ -49,22 +49,22 @@ class Carriers:
     ) -> None:
         """``client``: from ``transport.download_client`` with these settings."""
         self._made: list[HttpBackend] = []
-        self._httpx = HttpxCarrier(client)
+        self._httpx = HttpxBackend(client)
         self._settings = settings
         self._trust = trust
         self._observer = observer
-        self._fast: RustCarrier | None = None
+        self._fast: ReqwestBackend | None = None
         self._making = asyncio.Lock()
 
     async def ready(self) -> Sequence[HttpBackend]:
-        """The carriers."""
+        """The backends, made on the first call."""
         if not self._made:
             async with self._making:
                 await self._make()
         return self._made
 
     async def aclose(self) -> None:
-        """Close what was made here."""
+        """Close the Rust client, if it was made."""
         if self._fast is not None:
             await self._fast.aclose()
 
@@ -81,9 +81,9 @@ class Carriers:
             self._observer.notify(Noticed(_OTHER_THREAD))
             return
         try:
-            from artifact_sync.source.links.reqwest_backend import RustCarrier  # noqa: PLC0415 - no wheel
+            from artifact_sync.source.links.reqwest_backend import ReqwestBackend  # noqa: PLC0415 - no wheel
 
-            making = asyncio.to_thread(RustCarrier.made, self._settings, self._trust, USER_AGENT)
+            making = asyncio.to_thread(ReqwestBackend.made, self._settings, self._trust, USER_AGENT)
             self._fast = await making
         except (ImportError, OSError):
             self._observer.notify(Noticed(_SLOWER))

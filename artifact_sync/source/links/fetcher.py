@@ -1,15 +1,13 @@
-"""The ``Fetcher``: opens a link, follows redirects, and leaves each request to a carrier.
-
-What a link looks like on the wire is ``target``'s; what an answer is worth is the caller's.
-"""
+"""Opens links and follows their redirects, as ``ports.Fetcher``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import HostUntrusted, LinkUnusable, RefusedResponse
-from artifact_sync.source.links.backend import MOST_REDIRECTS, NotCarried, Redirected
+from artifact_sync.source.links.backend import TryNextBackend
 from artifact_sync.source.links.link_url import NotALink, Target, parse_target, resolve
+from artifact_sync.source.transport.redirects import MOST_REDIRECTS, Redirected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,14 +16,14 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import Link, Validator
     from artifact_sync.domain.ports import Opened
-    from artifact_sync.source.links.backends import Carriers
+    from artifact_sync.source.links.backends import HttpBackends
 
 
 class HttpFetcher:
-    """The ``Fetcher`` over carriers, which their owner closes."""
+    """Opens links by the first backend that can. Does not close the backends."""
 
-    def __init__(self, carriers: Carriers) -> None:
-        self._carriers = carriers
+    def __init__(self, backends: HttpBackends) -> None:
+        self._backends = backends
 
     def open(
         self,
@@ -34,15 +32,15 @@ class HttpFetcher:
         validator: Validator | None = None,
         last: int | None = None,
     ) -> AbstractAsyncContextManager[Opened]:
-        """Open a link, from ``offset`` on if the server will; the contract is ``Fetcher``'s."""
-        return _Opening(self._carriers, link, _range(offset, validator, last))
+        """Open a link, from ``offset`` on if the server supports it; see ``ports.Fetcher``."""
+        return _Opening(self._backends, link, _range(offset, validator, last))
 
 
 class _Opening:
-    """One link being opened: the request whose answer is no redirect stays open."""
+    """Context of one open link: the request that was not redirected."""
 
-    def __init__(self, carriers: Carriers, link: Link, headers: Mapping[str, str]) -> None:
-        self._carriers = carriers
+    def __init__(self, backends: HttpBackends, link: Link, headers: Mapping[str, str]) -> None:
+        self._backends = backends
         self._link = link
         self._headers = headers
         self._sent: AbstractAsyncContextManager[Opened]
@@ -55,7 +53,7 @@ class _Opening:
             return await self._follow(target, redirect)
 
     async def _follow(self, target: Target, redirect: Redirected) -> Opened:
-        """The answer that is no redirect."""
+        """Follow redirects to the answer that is none."""
         visited: set[Target] = set()
         for _ in range(MOST_REDIRECTS):
             visited.add(target)
@@ -77,15 +75,15 @@ class _Opening:
         return await self._sent.__aexit__(kind, error, trace)
 
     async def _send(self, target: Target) -> Opened:
-        """By the first carrier that may. What one does not trust is for the next to judge."""
+        """Send by the first backend that can; after a refused certificate, ask the next."""
         trouble: Exception | None = None
-        for carrier in await self._carriers.ready():
-            sent = carrier.send(target, self._headers)
+        for backend in await self._backends.ready():
+            sent = backend.send(target, self._headers)
             if sent is not None:
                 self._sent = sent
                 try:
                     return await sent.__aenter__()
-                except (HostUntrusted, NotCarried) as error:
+                except (HostUntrusted, TryNextBackend) as error:
                     trouble = error
         raise trouble or LinkUnusable(f"nothing can carry the link to {target.host}")
 

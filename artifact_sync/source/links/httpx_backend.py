@@ -1,4 +1,4 @@
-"""A ``Carrier`` on httpx: for proxies, for odd links, and where the Rust one has no wheel."""
+"""Downloads by httpx: proxies, unusual links, systems without the Rust client."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
     from artifact_sync.source.links.link_url import Target
 
 _TROUBLE = (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, OSError, UnicodeError)
-"""All that a request or a body ends in; TLS and sockets raise ``OSError`` past httpx's mapping."""
+"""Errors of a request or a body. TLS and sockets raise ``OSError`` past httpx's mapping."""
 
 
-class HttpxCarrier:
-    """Over a client from ``transport.download_client``, which its owner closes."""
+class HttpxBackend:
+    """Sends by a client from ``transport.download_client``, which it does not close."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
 
     @asynccontextmanager
     async def send(self, target: Target, headers: Mapping[str, str]) -> AsyncIterator[Opened]:
-        """Send a GET; the contract is ``Carrier``'s."""
+        """Send a GET; see ``HttpBackend``."""
         response = await self._answer(target, headers)
-        told = _headers(response)
+        received = _headers(response)
         try:
             async with aclosing(_chunks(response, target)) as chunks:
                 yield Opened(
-                    response.status_code, told, framing(response.status_code, told), chunks
+                    response.status_code, received, framing(response.status_code, received), chunks
                 )
         finally:
             with suppress(*_TROUBLE):
@@ -76,7 +76,7 @@ async def _chunks(response: httpx.Response, target: Target) -> AsyncGenerator[by
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:
-    """By lower-case names. A length that the transfer coding overrides is left out."""
+    """Headers by lower-case names, without a length that the transfer coding overrides."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     if "transfer-encoding" in headers:
         headers.pop("content-length", None)  # RFC 9112, 6.3
@@ -84,7 +84,7 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 
 
 def _before_headers(error: Exception, host: str) -> DownloadError:
-    """What it means that there was no answer."""
+    """Translate an error that came before the headers."""
     if untrusted(error):
         return HostUntrusted(f"{host}: {why(error)}: {TRUST_HINT}")
     if isinstance(error, UnicodeError | httpx.InvalidURL):
@@ -99,7 +99,7 @@ def _before_headers(error: Exception, host: str) -> DownloadError:
 
 
 def _within_body(error: Exception, host: str) -> DownloadError:
-    """What it means that a body broke off."""
+    """Translate an error that came within the body."""
     if isinstance(error, httpx.TimeoutException):
         return no_byte(host)
     return cut_short(host)

@@ -1,4 +1,4 @@
-"""A link's text → what is sent on the wire, byte for byte. Pure; sending it is ``fetcher``'s.
+"""Parses links into request targets, byte for byte.
 
 A link's path and query are signed, so nothing of them may be normalised: ``httpx.URL`` resolves dot
 segments and encodes characters that RFC 3986 would have encoded. Not used is httpcore's ``target``
@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 import httpx
 
-from artifact_sync.domain.discreet import Discreet
+from artifact_sync.domain.model import Redacted
 from artifact_sync.source.transport.sanitize import one_line
 
 _PARTS = re.compile(
@@ -28,11 +28,11 @@ _INJECTION = re.compile(r"[\r\n\0]")
 
 
 class NotALink(ValueError):
-    """Not a link that can be sent. The text says why, without any of the link."""
+    """A text that cannot be sent as a link. The message says why, without any of the link."""
 
 
-class Target(Discreet, frozen=True):
-    """Where to connect to, and the request's target there."""
+class Target(Redacted, frozen=True):
+    """Origin and request target of a link."""
 
     SHOWN = ("scheme", "authority")
 
@@ -43,7 +43,7 @@ class Target(Discreet, frozen=True):
 
     @property
     def url(self) -> httpx.URL:
-        """For a request. Shows no more than the origin when it is printed or logged."""
+        """URL for a request; printed or logged, it shows the origin only."""
         return _Exact(self)
 
     @property
@@ -53,7 +53,7 @@ class Target(Discreet, frozen=True):
 
     @property
     def text(self) -> str:
-        """All of it, which is a credential."""
+        """The whole link, which is a credential."""
         return f"{self.scheme}://{self.authority}{self.path.decode('ascii')}"
 
 
@@ -70,7 +70,7 @@ class _Exact(httpx.URL):
 
 
 def parse_target(text: str) -> Target:
-    """Take a link apart. Raises ``NotALink``."""
+    """Parse a link. Raises ``NotALink``."""
     if _INJECTION.search(text):
         raise NotALink("it holds a line break or a NUL")
     parts = _PARTS.fullmatch(text)
@@ -84,9 +84,9 @@ def parse_target(text: str) -> Target:
 
 
 def resolve(base: Target, location: bytes) -> Target:
-    """Where a redirect leads: an absolute Location byte for byte, another one by RFC 3986, 5.
+    """Resolve a ``Location`` against the target that answered with it.
 
-    Raises ``NotALink``.
+    An absolute one is taken byte for byte, another one by RFC 3986, 5. Raises ``NotALink``.
     """
     text = _decoded(location)
     if re.match(_SCHEME, text):
@@ -103,7 +103,7 @@ def resolve(base: Target, location: bytes) -> Target:
 
 
 def _wire(text: str) -> bytes:
-    """Path and query for a request line (RFC 9112, 3.2.1), which begins with a slash."""
+    """Path and query for a request line (RFC 9112, 3.2.1)."""
     try:
         raw = text.encode()
     except UnicodeEncodeError:
@@ -114,7 +114,7 @@ def _wire(text: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def _check(scheme: str, authority: str) -> None:
-    """That there is a host, and a port that exists. Once for all the files of a host."""
+    """Check host and port, once for all the files of a host."""
     found = _PORT.fullmatch(authority.rpartition("]")[2])
     if found is None or not 0 < int(found["port"] or 80) <= _HIGHEST_PORT:
         raise NotALink("its port is none")
@@ -132,12 +132,12 @@ def _origin(target: Target) -> httpx.URL:
 
 @lru_cache(maxsize=64)
 def _origin_url(scheme: str, authority: str) -> httpx.URL:
-    """Parsed once for all the files of a host."""
+    """The URL of an origin, parsed once for all its files."""
     return httpx.URL(f"{scheme}://{authority}/")
 
 
 def _decoded(location: bytes) -> str:
-    """A header's bytes: UTF-8, as browsers read it, or else every byte for itself."""
+    """Decode a header as UTF-8, as browsers do, or else as Latin-1."""
     try:
         return location.decode()
     except UnicodeDecodeError:

@@ -1,11 +1,11 @@
-"""A ``Carrier`` on pyreqwest (reqwest and hyper, in Rust): the fast one, for plain direct links.
+"""Downloads by pyreqwest, a client in Rust, for direct links without a proxy.
 
-Not used is the httpx adapter that pyreqwest ships: it follows redirects, makes one limit for the
-whole download of httpx's timeouts, and loses what had come when a body is cut. Which links it must
-leave to httpx, and what else its library's ways ask for, is told in ``docs/decisions/0015``.
+pyreqwest's own httpx adapter is not used: it follows redirects, turns httpx's timeouts into one
+limit for the whole download, and loses what had come when a body is cut. ``docs/decisions/0015``
+tells which links are left to httpx.
 
-The library has an allocator of its own, which reads its settings when it is loaded: it is told not
-to have all of its memory at hand from the beginning, and to give back soon what is free again.
+The library's allocator reads its settings when it is loaded: it must not commit its memory at
+once, and must give back soon what is free.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ from pyreqwest.http import Url
 from artifact_sync.domain.errors import BadResponse
 from artifact_sync.domain.http_headers import content_length
 from artifact_sync.domain.ports import Opened
-from artifact_sync.source.links.backend import REDIRECTS, NotCarried, Redirected, framing
+from artifact_sync.source.links.backend import TryNextBackend, framing
 from artifact_sync.source.links.reqwest_errors import before_headers, within_body
 from artifact_sync.source.links.timeouts import ReadTimeouts
 from artifact_sync.source.transport.errors import no_answer, no_byte
+from artifact_sync.source.transport.redirects import REDIRECTS, Redirected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,30 +48,30 @@ if TYPE_CHECKING:
 
 _KEEP_IDLE = timedelta(seconds=30)
 _AHEAD = 0
-"""Bytes of a body to be gathered before it is handed over: they would be lost with a cut."""
+"""Bytes of a body that are buffered before they are read: a cut would lose them."""
 
 _WHOLE = 256 * 1024
-"""Bytes from which a piece is used where it lies: a lesser one keeps 408 KiB alive."""
+"""Bytes from which a chunk is not copied: each, however small, keeps 408 KiB alive."""
 
 _ONE = frozenset({"content-length", "location"})
-"""Fields of which the first line counts; of lengths that differ hyper makes an error."""
+"""Fields of which the first line counts; lengths that differ are an error of hyper."""
 
 _environment = Lock()
 
 
-class RustCarrier:
-    """Over a client of its own; ``aclose`` it."""
+class ReqwestBackend:
+    """Sends by a client of its own. ``aclose`` it."""
 
-    def __init__(self, client: Client, patience: float, *, tls: bool) -> None:
-        """``patience``: seconds without a byte. ``tls``: whether it may be trusted with https."""
+    def __init__(self, client: Client, timeout: float, *, tls: bool) -> None:
+        """``timeout``: seconds without a byte. ``tls``: whether it may be trusted with https."""
         self._client = client
-        self._waits = ReadTimeouts(patience)
+        self._timeouts = ReadTimeouts(timeout)
         self._tls = tls
 
     @classmethod
-    def made(cls, settings: TransportSettings, trust: Trust, user_agent: str) -> RustCarrier:
-        """A carrier that trusts whom ``trust`` says and asks no proxy. ``OSError``: nobody."""
-        patience = timedelta(seconds=settings.timeout)
+    def made(cls, settings: TransportSettings, trust: Trust, user_agent: str) -> ReqwestBackend:
+        """Make a backend with these authorities and no proxy. ``OSError``: none can be read."""
+        timeout = timedelta(seconds=settings.timeout)
         builder = (
             ClientBuilder()
             .no_proxy()
@@ -82,7 +83,7 @@ class RustCarrier:
             .deflate(enable=False)
             .user_agent(user_agent)
             .default_headers({"Accept-Encoding": "identity"})
-            .connect_timeout(patience)
+            .connect_timeout(timeout)
             .pool_idle_timeout(_KEEP_IDLE)
             .pool_max_idle_per_host(settings.jobs)
         )
@@ -96,7 +97,7 @@ class RustCarrier:
     def send(
         self, target: Target, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Opened] | None:
-        """Send a GET; the contract is ``Carrier``'s."""
+        """Send a GET; see ``HttpBackend``."""
         url = _exact(target.text) if self._tls or target.scheme == "http" else None
         if url is None:
             return None
@@ -104,44 +105,44 @@ class RustCarrier:
         if headers:
             request = request.headers(headers)
         streamed = request.streamed_read_buffer_limit(_AHEAD).build_streamed()
-        return _Sent(streamed, target, self._waits)
+        return _Exchange(streamed, target, self._timeouts)
 
     async def aclose(self) -> None:
-        """Close the connections, and wait until the library's thread has nothing to do with us."""
+        """Close the connections, and wait until the library's thread has left Python."""
         await self._client.close()
-        await asyncio.to_thread(_come_to_rest)
+        await asyncio.to_thread(_drain_thread)
 
 
-class _Sent:
-    """A request, and its answer while it is read."""
+class _Exchange:
+    """Context of one request and its answer."""
 
-    def __init__(self, request: StreamRequest, target: Target, waits: ReadTimeouts) -> None:
+    def __init__(self, request: StreamRequest, target: Target, timeouts: ReadTimeouts) -> None:
         self._request = request
         self._target = target
-        self._waits = waits
+        self._timeouts = timeouts
 
     async def __aenter__(self) -> Opened:
         try:
             response = await self._answer()
-            told = _told(response, self._target)
+            headers = _checked_headers(response, self._target)
         except BaseException:
             # an answer may have come although we were cancelled; if none has, it says RuntimeError
             with suppress(PyreqwestError, RuntimeError):
                 await self._request.__aexit__(None, None, None)
             raise
-        framed = framing(response.status, told)
-        length = content_length(told.get("content-length")) if framed == "length" else None
-        chunks = _Chunks(response.body_reader, self._target, self._waits, length)
-        return Opened(response.status, told, framed, chunks)
+        framed = framing(response.status, headers)
+        length = content_length(headers.get("content-length")) if framed == "length" else None
+        chunks = _Chunks(response.body_reader, self._target, self._timeouts, length)
+        return Opened(response.status, headers, framed, chunks)
 
     async def __aexit__(self, *_: object) -> None:
         with suppress(TimeoutError):  # what has come is had, and the client closes it some day
-            await self._waits(self._request.__aexit__(None, None, None))
+            await self._timeouts(self._request.__aexit__(None, None, None))
 
     async def _answer(self) -> Response:
         try:
             # as long for a connection, then for the answer
-            return await self._waits(self._request.__aenter__(), times=2)
+            return await self._timeouts(self._request.__aenter__(), times=2)
         except PyreqwestError as error:
             raise before_headers(error, self._target.host) from None  # its text holds the link
         except TimeoutError:
@@ -149,14 +150,14 @@ class _Sent:
 
 
 class _Chunks:
-    """The body in the pieces in which it comes; what had come before a cut is not lost."""
+    """Iterates over the body in the chunks in which it comes. A cut loses none."""
 
     def __init__(
-        self, reader: ResponseBodyReader, target: Target, waits: ReadTimeouts, length: int | None
+        self, reader: ResponseBodyReader, target: Target, timeouts: ReadTimeouts, length: int | None
     ) -> None:
         self._reader = reader
         self._target = target
-        self._waits = waits
+        self._timeouts = timeouts
         self._left = length
         """Bytes still to come; None: that is not known. hyper sees to it that they do."""
 
@@ -168,7 +169,7 @@ class _Chunks:
             raise StopAsyncIteration
         try:
             # not the client's own limit: that goes on while nobody reads, as with a slow disk
-            chunk = await self._waits(self._reader.read_chunk())
+            chunk = await self._timeouts(self._reader.read_chunk())
         except PyreqwestError as error:
             raise within_body(error, self._target.host) from None
         except TimeoutError:
@@ -181,7 +182,7 @@ class _Chunks:
 
 
 def _exact(text: str) -> Url | None:
-    """The library's URL of a link, if that is the link's own text: it normalises all others."""
+    """The library's URL of a link, unless it would normalise the link."""
     try:
         url = Url(text)
     except ValueError:
@@ -189,7 +190,7 @@ def _exact(text: str) -> Url | None:
     return url if str(url) == text else None
 
 
-def _told(response: Response, target: Target) -> dict[str, str]:
+def _checked_headers(response: Response, target: Target) -> dict[str, str]:
     """The headers by lower-case names. Raises ``Redirected``, and ``BadResponse``."""
     headers = _headers(response)
     if response.status in REDIRECTS and "location" in headers:
@@ -203,7 +204,7 @@ def _told(response: Response, target: Target) -> dict[str, str]:
 
 
 def _headers(response: Response) -> dict[str, str]:
-    """Lines of one name joined. ``NotCarried``: the library does not tell what is not ASCII."""
+    """Headers, lines of one name joined. ``TryNextBackend`` when one is not ASCII."""
     headers: dict[str, str] = {}
     try:
         for name, value in response.headers.items():
@@ -211,15 +212,15 @@ def _headers(response: Response) -> dict[str, str]:
             joined = value if known is None else f"{known}, {value}"
             headers[name] = joined if name not in _ONE else known or value
     except ValueError:
-        raise NotCarried from None
+        raise TryNextBackend from None
     return headers
 
 
 @contextmanager
 def _trusting(trust: Trust) -> Iterator[None]:
-    """Have the library load these authorities and no others, which it takes from the environment.
+    """Have the library load these authorities only, by its environment variables.
 
-    Its own setting only adds to those of the system, and who is given one authority means that one.
+    Its own setting adds to those of the system, and ``source.ca_bundle`` means that one alone.
     """
     with _environment:
         before = {name: os.environ.get(name) for name in trust.environment}
@@ -238,13 +239,13 @@ def _set(environment: Mapping[str, str | None]) -> None:
             os.environ[name] = value
 
 
-def _come_to_rest() -> None:
-    """Return once the library's thread has come out of Python.
+def _drain_thread() -> None:
+    """Return once the library's thread has left Python.
 
-    The last answer wakes us from within that thread, which may not be out of the interpreter yet
-    when we end it; it then aborts the process. It does one thing at a time, so this round trip, a
-    request that is refused before it is sent, comes behind that. Nothing is ever sent by this
-    client, so that no certificates need be loaded for it.
+    The last answer wakes us from within that thread. Should the interpreter end before the thread
+    has left it, the process aborts. The thread does one thing at a time, so this round trip waits
+    for it: a request that is refused before it is sent. This client sends nothing, and needs no
+    certificates.
     """
     builder = SyncClientBuilder().no_proxy().https_only(enable=True)
     client = builder.danger_accept_invalid_certs(enable=True).build()

@@ -1,6 +1,6 @@
-"""What an error of the Rust client means, by its class and its causes' texts. No I/O.
+"""Translates errors of the Rust client.
 
-The library tells causes as texts only. None of them is shown: they quote links.
+The library gives causes as texts only. None of them is shown: they quote links.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from artifact_sync.domain.errors import (
     HostUnreachable,
     HostUntrusted,
 )
-from artifact_sync.source.links.backend import NotCarried
+from artifact_sync.source.links.backend import TryNextBackend
 from artifact_sync.source.transport.errors import (
     TRUST_HINT,
     cut_short,
@@ -40,13 +40,13 @@ _UNRESOLVED = "dns error"
 _TLS = ("tls", "fatal alert", "peer is incompatible", "peer misbehaved", "invalid message")
 
 
-def before_headers(error: PyreqwestError, host: str) -> DownloadError | NotCarried:
-    """What it means that there was no answer."""
+def before_headers(error: PyreqwestError, host: str) -> DownloadError | TryNextBackend:
+    """Translate an error that came before the headers."""
     causes = _causes(error)
     if any(_UNTRUSTED in cause for cause in causes):
         return HostUntrusted(f"{host}: its certificate is not trusted: {TRUST_HINT}")
     if isinstance(error, BuilderError) or _is_tls(causes):
-        return NotCarried()  # a link that is too long for it, or a host that speaks no TLS of its
+        return TryNextBackend()  # its limit of length, or no TLS in common
     if _CONNECTING in causes:  # the class says so of everything that happens before an answer
         late = isinstance(error, RequestTimeoutError)
         words = "no connection in time" if late else _why(causes) or "no connection"
@@ -59,20 +59,20 @@ def before_headers(error: PyreqwestError, host: str) -> DownloadError | NotCarri
 
 
 def within_body(error: PyreqwestError, host: str) -> DownloadError:
-    """What it means that a body broke off."""
+    """Translate an error that came within the body."""
     if isinstance(error, RequestTimeoutError):
         return no_byte(host)
     return cut_short(host)
 
 
 def _is_tls(causes: Sequence[str]) -> bool:
-    """Whether the two could not agree on TLS: OpenSSL may."""
+    """Whether no common TLS was found, which OpenSSL may have."""
     signs = any(sign in cause for cause in causes[1:] for sign in _TLS)
     return _CONNECTING in causes and signs and not _why(causes)
 
 
 def _why(causes: Sequence[str]) -> str:
-    """The system's word where there is one, else ours; empty: neither."""
+    """The system's message for the cause, else ours, else none."""
     for cause in causes:
         if number := _NUMBER.search(cause):
             return os.strerror(int(number[1])).lower()

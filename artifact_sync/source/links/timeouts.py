@@ -1,7 +1,7 @@
-"""``ReadTimeouts``: a limit to each wait, cheap enough to stand around every one of them.
+"""Read timeouts that share one timer.
 
 ``asyncio.timeout`` makes a timer for each wait, which costs as much as the wait's own turn of the
-event loop. Here one timer looks at all waits of a loop, so that a limit is kept to an eighth of it.
+event loop. Here one timer checks all waits of a loop, eight times within the limit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LOOKS = 8
-"""How many times within a limit the waits are looked at."""
+"""Checks within one limit, so that a wait ends at most an eighth late."""
 
 
 class _Wait:
@@ -32,10 +32,10 @@ class _Wait:
 
 
 class ReadTimeouts:
-    """Waits no longer than so many seconds each, or an eighth more, for tasks of any event loop.
+    """Limits each wait to some seconds, or an eighth more, on any event loop.
 
-    Also mends what the Rust client does now and then: an await that is cancelled gives a result
-    that has just come, and the cancellation would be lost.
+    Also keeps cancellations that the Rust client would lose: now and then a cancelled await
+    returns a result that has just come.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -44,7 +44,7 @@ class ReadTimeouts:
         """The waits of each loop that has a timer running; a loop may end before its timer."""
 
     async def __call__(self, work: Awaitable[T], times: int = 1) -> T:
-        """Wait for this, so many times as long as usual. ``TimeoutError``."""
+        """Await ``work`` for ``times`` the limit. Raises ``TimeoutError``."""
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         if task is None:
@@ -67,7 +67,7 @@ class ReadTimeouts:
         return waits
 
     def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Break off what takes too long; with nobody waiting there is no timer either."""
+        """Cancel late waits. The timer stops when nobody waits."""
         waits = self._loops[loop]
         if not waits:
             del self._loops[loop]
@@ -81,7 +81,7 @@ class ReadTimeouts:
 
 
 def _end(wait: _Wait) -> None:
-    """Raise what a cancelled wait is to end in: ours is a timeout, everybody else's stays one."""
+    """Raise ``TimeoutError`` for our own cancellation, ``CancelledError`` for another's."""
     if wait.late and wait.task.uncancel() <= wait.before:
         raise TimeoutError
     raise asyncio.CancelledError

@@ -1,7 +1,6 @@
-"""The HTTP clients: who may be sent the token, timeouts, TLS, proxies. No paths and no payloads.
+"""Makes the HTTP clients of the API and of downloads.
 
-Two ``httpx.AsyncClient`` objects with nothing in common but the TLS context: one for the API, one
-for those downloads that ``rust_carrier`` does not carry.
+The two share the TLS context and nothing else, so that the token never goes to a link.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from artifact_sync.domain.discreet import Discreet
 from artifact_sync.domain.errors import ConfigError
-from artifact_sync.source.links.backend import Redirected
+from artifact_sync.domain.model import Redacted
+from artifact_sync.source.transport.redirects import Redirected
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -26,8 +25,8 @@ _KEEP_IDLE = 30.0
 """Seconds that an idle connection is kept; object stores drop theirs after a minute or so."""
 
 
-class TransportSettings(Discreet, frozen=True):
-    """What the clients are made from."""
+class TransportSettings(Redacted, frozen=True):
+    """Settings of the clients."""
 
     SHOWN = ("base_url", "proxy", "timeout", "jobs")
 
@@ -40,14 +39,14 @@ class TransportSettings(Discreet, frozen=True):
 
 
 class Bearer(httpx.Auth):
-    """The token for requests to one origin, and nothing at all for any other (RFC 6750, 5.3)."""
+    """Adds the token to requests to one origin, and to no other (RFC 6750, 5.3)."""
 
     def __init__(self, base_url: httpx.URL, token: str) -> None:
         self._origin = origin_of(base_url)
         self._token = token
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
-        """Send the request once, with the token where it belongs."""
+        """Send the request once, with the token if the origin is right."""
         if self._token and origin_of(request.url) == self._origin:
             request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
@@ -64,7 +63,7 @@ class _NoCookies(CookieJar):
 
 
 def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
-    """The client for the API: the token goes to the origin of ``base_url`` only.
+    """Make the API's client. The token goes to the origin of ``base_url`` only.
 
     ``ConfigError`` when the settings can't be used.
     """
@@ -82,7 +81,7 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
 
 
 def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
-    """The client for links: no token, not even on the API's own origin, and bytes as they are."""
+    """Make the client for links: no token, even on the API's origin; no decoding."""
     client = _client(settings, tls, httpx.Auth(), settings.jobs)
     client.headers.update({"Accept-Encoding": "identity", "User-Agent": USER_AGENT})
     return client
@@ -95,7 +94,7 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
 
 
 def hush_http_loggers() -> None:
-    """Keep httpx and httpcore from logging what they send and receive; call it before any request.
+    """Keep httpx and httpcore from logging links. Call it before any request.
 
     httpx logs every URL at INFO, httpcore every header (``Location`` too) at DEBUG, and links are
     credentials. A level of their own holds whatever the root logger's is; they log nothing at
@@ -109,7 +108,7 @@ def hush_http_loggers() -> None:
 def _client(
     settings: TransportSettings, tls: ssl.SSLContext, auth: httpx.Auth, connections: int
 ) -> httpx.AsyncClient:
-    """A client that follows nothing, keeps no cookies and takes no credentials from anywhere.
+    """A client without redirects, cookies, and credentials of its own.
 
     Giving ``auth`` is what keeps httpx from making credentials of a URL's userinfo; it reads
     ``.netrc`` only when asked to. ``trust_env`` is left on for the proxies of the environment.
@@ -157,7 +156,7 @@ def _base_url(text: str) -> httpx.URL:
 
 
 def _checked_token(token: str) -> str:
-    """The token, when a header can carry it. A bad one must fail before its text is in an error."""
+    """Check that a header can carry the token, before an error could quote it."""
     if not (token.isascii() and token.isprintable()) or " " in token:
         raise ConfigError(
             ["the token holds spaces or characters that no token has: copy it once more"]

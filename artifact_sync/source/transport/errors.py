@@ -1,4 +1,4 @@
-"""Why a request failed, in words fit for a message. Which error it is, its sender decides."""
+"""Words for network errors, without links."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TRUST_HINT = (
 
 
 def why(error: BaseException) -> str:
-    """The system's word for the cause where there is one, else ours.
+    """Name the cause of an error: the system's message, else ours.
 
     Never the library's text: httpx and h11 quote URLs and header lines.
     """
@@ -50,7 +50,7 @@ def why(error: BaseException) -> str:
 
 
 def _system_words(error: OSError) -> str:
-    """By number, since asyncio puts the address into the text; Windows knows numbers of its own."""
+    """The message of the error's number: asyncio puts the address into the text."""
     number = error.errno
     if number is not None and number in errno.errorcode:
         return os.strerror(number).lower()
@@ -58,7 +58,7 @@ def _system_words(error: OSError) -> str:
 
 
 def untrusted(error: BaseException) -> bool:
-    """Whether the peer's certificate was refused, which trying again does not better."""
+    """Whether the peer's certificate was refused."""
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error))
 
 
@@ -76,20 +76,20 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def not_http(host: str) -> BadResponse:
-    """There was no answer that makes sense, whatever client asked."""
+    """The error of an answer that is not HTTP."""
     return BadResponse(f"{host} closed the connection or sent what is not valid HTTP")
 
 
 def no_answer(host: str) -> Stalled:
-    """No answer in time."""
+    """The error of an answer that did not come in time."""
     return Stalled(f"{host} sent no answer in time")
 
 
 def no_byte(host: str) -> Stalled:
-    """No byte of a body in time."""
+    """The error of a body that stalled."""
     return Stalled(f"{host} sent no byte in time")
 
 
 def cut_short(host: str) -> Cut:
-    """A body that broke off."""
+    """The error of a body that ended too soon."""
     return Cut(f"the body from {host} ended before its end")

@@ -1,4 +1,4 @@
-"""Whose certificates are trusted: one decision for every client, whatever TLS it is built on."""
+"""Which certificate authorities every client trusts."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 class Trust(Struct, frozen=True):
-    """Certificate authorities in a PEM file, or in a folder as OpenSSL hashes it; no others."""
+    """Trusted authorities: a PEM file, or a folder as OpenSSL hashes it."""
 
     file: str | None
     folder: str | None
     named: str
-    """What has named them, for messages."""
+    """The setting that names them, for messages."""
 
     @property
     def environment(self) -> Mapping[str, str | None]:
-        """The same in OpenSSL's variables; None: not set."""
+        """The variables of OpenSSL that mean the same; None: unset."""
         return {"SSL_CERT_FILE": self.file, "SSL_CERT_DIR": self.folder}
 
     def context(self) -> ssl.SSLContext:
-        """For Python's TLS. Takes tens of milliseconds. ``ConfigError`` when it can't be read."""
+        """Load them, in tens of milliseconds. ``ConfigError`` when they can't be read."""
         import ssl  # noqa: PLC0415 - slow, and of no use where all is in the clear
 
         try:
@@ -41,7 +41,7 @@ class Trust(Struct, frozen=True):
 
 
 def trusted(ca_bundle: Path | None) -> Trust:
-    """``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi's."""
+    """Choose ``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi."""
     if ca_bundle is not None:
         return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}")
     named = "SSL_CERT_FILE or SSL_CERT_DIR"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from artifact_sync.domain.discreet import Discreet
+from artifact_sync.domain.model import Redacted
 
 
-class Lock(Discreet, frozen=True):
+class Lock(Redacted, frozen=True):
     """With one field to be shown, and one not."""
 
     SHOWN = ("door",)
@@ -14,7 +14,7 @@ class Lock(Discreet, frozen=True):
     code: str = "4711"
 
 
-class Silent(Discreet, frozen=True):
+class Silent(Redacted, frozen=True):
     """A field that nobody has said may be shown."""
 
     code: str = "4711"
