@@ -1,4 +1,4 @@
-"""Cron expressions and time zones, daylight saving included. What is done then is not here.
+"""Cron expressions and time zones, daylight saving included.
 
 The expressions are Debian's five fields, by ``cronsim``: names too (``MON``, ``JAN``), ``L`` for
 the last day of a month, ``LW`` for its last weekday, ``MON#1`` and ``5L`` for a month's first
@@ -28,12 +28,12 @@ _SHOWN = 60
 """Characters of a wrong word that are shown."""
 
 _SOME_DAY = datetime(2024, 1, 1, tzinfo=UTC)
-"""Where the search for a first time begins, so that the same expression is always judged alike."""
+"""Start of the search for a first time; fixed, so that the verdict never changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cron:
-    """A look at the times of a cron expression, as the clocks of a time zone show them.
+    """A cron expression in a time zone.
 
     A time that the clocks leave out in spring comes when they go on; one that they show twice in
     autumn comes once. Expressions for every hour or minute go by the time that passes.
@@ -44,7 +44,7 @@ class Cron:
     zone: tzinfo
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first time strictly after an aware moment, in UTC; ``ValueError`` when none comes."""
+        """The first time after an aware moment, in UTC; ``ValueError``: none comes."""
         times = CronSim(self.expression, moment.astimezone(self.zone))
         # In an hour that the clocks show twice, the first of the times can lie in its first showing
         after = (time for time in (it.astimezone(UTC) for it in times) if time > moment)
@@ -54,7 +54,7 @@ class Cron:
 
 
 def check_cron(expression: str) -> None:
-    """Raise ``ValueError`` saying what is wrong with a cron expression, if anything is."""
+    """Check an expression; ``ValueError`` says what is wrong with it."""
     fields = expression.split()
     if len(fields) != len(_FIELDS):
         msg = (
@@ -72,7 +72,7 @@ def check_cron(expression: str) -> None:
 
 
 def time_zone(name: str) -> tzinfo:
-    """The IANA time zone of this name, such as ``Europe/Berlin``; ``ValueError``: there is none."""
+    """Look up an IANA time zone, such as ``Europe/Berlin``; ``ValueError``: unknown."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError, ImportError) as error:
@@ -83,7 +83,7 @@ def time_zone(name: str) -> tzinfo:
 
 
 def local_zone() -> tzinfo:
-    """The machine's own zone with its daylight saving: ``$TZ``, or ``/etc/localtime``'s link.
+    """The machine's time zone: ``$TZ``, or where ``/etc/localtime`` points.
 
     Where these name none, the system's library is asked at each time, on any platform. A name is
     preferred: it also works where the system has no time zones of its own.
@@ -98,7 +98,7 @@ def local_zone() -> tzinfo:
 
 @dataclass(frozen=True)
 class _SystemZone(tzinfo):
-    """Local time as the system's own library reckons it."""
+    """Local time by the system's library."""
 
     def utcoffset(self, moment: datetime | None) -> timedelta | None:
         return None if moment is None else moment.replace(tzinfo=None).astimezone().utcoffset()

@@ -1,4 +1,4 @@
-"""The operating system's errors as ours: what every module that touches the mirror's disk uses."""
+"""Translates ``OSError`` to ``DiskError`` and ``NoSpace``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def disk_errors(what: str, root: Path | None = None) -> Iterator[None]:
 
 
 def disk_error(error: OSError, what: str, root: Path | None = None) -> DiskError:
-    """The error of ours that an ``OSError`` stands for."""
+    """Translate an ``OSError``; see ``disk_errors``."""
     if error.errno in _FULL:
         return NoSpace(
             f"{what}: no space left{_how_much(root)}: free some and run it again, what came so far"
@@ -66,7 +66,7 @@ def _how_much(root: Path | None) -> str:
 
 
 def in_the_way(error: OSError) -> bool:
-    """Whether a folder could not be entered because something that is no folder has its name.
+    """Whether something that is no folder was in the place of one.
 
     With ``O_NOFOLLOW | O_DIRECTORY`` a symbolic link is ENOTDIR on Linux, ELOOP on macOS and EMLINK
     on FreeBSD.
@@ -80,10 +80,10 @@ def is_not_empty(error: OSError) -> bool:
 
 
 def is_not_offered(error: OSError) -> bool:
-    """Whether the file system, and not a fault of it, says no: it does not know the operation."""
+    """Whether the file system does not support the operation."""
     return error.errno in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def not_a_folder(name: str) -> NotADirectoryError:
-    """The error of entering what is no folder."""
+    """Make the error of entering what is no folder."""
     return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)

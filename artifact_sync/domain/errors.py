@@ -1,4 +1,4 @@
-"""Every error of the project. Errors are data: facts as attributes, the message built from them.
+"""Every error of the project: facts as attributes, a message built from them.
 
 ::
 
@@ -61,7 +61,7 @@ class ExitCode(IntEnum):
 
 
 class Reason(StrEnum):
-    """Why something failed, as ``failures[].reason`` of ``sync --json`` says it."""
+    """Why something failed: ``failures[].reason`` of ``sync --json``."""
 
     USAGE = "usage"
     BUSY = "busy"
@@ -100,7 +100,7 @@ _EXIT_CODES = {
 
 
 def exit_code(reasons: Iterable[Reason]) -> ExitCode:
-    """The exit code for these failures: 0 for none, a specific one when all share it, else 1."""
+    """The exit code of failures: 0 for none, their own if they share it, else 1."""
     codes = {_EXIT_CODES.get(reason, ExitCode.INCOMPLETE) for reason in reasons}
     if ExitCode.INTERRUPTED in codes:
         return ExitCode.INTERRUPTED
@@ -110,7 +110,7 @@ def exit_code(reasons: Iterable[Reason]) -> ExitCode:
 
 
 class Verdict(StrEnum):
-    """What a failure means for the next try."""
+    """What an error means for the next try."""
 
     TRANSIENT = auto()
     """Try again after a delay."""
@@ -125,7 +125,7 @@ class Verdict(StrEnum):
 
 
 class ArtifactSyncError(Exception):
-    """The root of the tree. ``str()`` of it is one sentence for the user, without secrets."""
+    """Base of all errors. ``str()`` is one sentence for the user, without secrets."""
 
     reason: ClassVar[Reason] = Reason.INTERNAL
     verdict: ClassVar[Verdict] = Verdict.PERMANENT
@@ -134,7 +134,7 @@ class ArtifactSyncError(Exception):
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code when this alone went wrong."""
+        """The exit code if this is the only error."""
         return exit_code([self.reason])
 
 
@@ -145,7 +145,7 @@ class UsageError(ArtifactSyncError):
 
 
 class ConfigError(UsageError):
-    """All that is wrong with a configuration, a line each."""
+    """Every problem of a configuration, a line each."""
 
     def __init__(self, problems: Sequence[str], path: Path | None = None) -> None:
         self.problems = tuple(problems)
@@ -154,7 +154,7 @@ class ConfigError(UsageError):
 
 
 class LedgerTooNew(UsageError):
-    """The ledger's schema is of a newer program; this one must not touch it."""
+    """The ledger was written by a newer program; this one must not touch it."""
 
     def __init__(self, found: str, known: str) -> None:
         self.found = found
@@ -197,7 +197,7 @@ class ServiceError(ArtifactSyncError):
 
 
 class CredentialsRefused(ServiceError):
-    """401 and 403: the token is missing, wrong, out of date, or lacks a right."""
+    """401 and 403: the token is missing, wrong, expired, or lacks a right."""
 
     reason = Reason.CREDENTIALS
 
@@ -254,7 +254,7 @@ class LinkGone(DownloadError):
 
 
 class LinkUnusable(DownloadError):
-    """No link to be had for an artifact that is said to be there, or not a link for HTTP."""
+    """The answer has no link for the artifact, or none for HTTP."""
 
     reason = Reason.LINK
 
@@ -296,11 +296,11 @@ class BadResponse(DownloadError):
 
 
 class RangeMismatch(BadResponse):
-    """The answer to a resume is not the rest of what is staged: start from the first byte."""
+    """The answer does not continue the staged bytes: start from the first byte."""
 
 
 class RefusedResponse(BadResponse):
-    """A status or redirect that trying again cannot better."""
+    """A status or redirect for which a retry cannot help."""
 
     verdict = Verdict.PERMANENT
 
@@ -330,14 +330,14 @@ class Collision(UnsafePath):
 
 
 class DiskError(ArtifactSyncError):
-    """The mirror's file system does not do what it must: read-only, no permission, I/O error."""
+    """The mirror's file system failed: read-only, no permission, I/O error."""
 
     reason = Reason.DISK
     verdict = Verdict.OURS
 
 
 class MirrorGone(DiskError):
-    """The mirror's root is not the folder any more that was opened: unmounted, moved, removed."""
+    """The mirror's root was unmounted, moved or removed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

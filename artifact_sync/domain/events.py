@@ -1,4 +1,4 @@
-"""What happened in a pass, as frozen values for observers.
+"""Events of a pass, for observers.
 
 Each value has a tag, so that the daemon can send it to a client as it is. Observers are called on
 the event loop and must not block.
@@ -39,7 +39,7 @@ class RepoListed(_Event, frozen=True):
 
 
 class RepoEnded(_Event, frozen=True):
-    """The pass has done with a repository."""
+    """The pass over a repository has ended."""
 
     repo: RepoName
     report: Report
@@ -53,7 +53,7 @@ class RunPlanned(_Event, frozen=True):
 
 
 class FetchBegan(_Event, frozen=True):
-    """So many artifacts of a run are about to be fetched."""
+    """Some artifacts of a run are about to be fetched."""
 
     run: RunKey
     files: int
@@ -85,7 +85,7 @@ class Retrying(_Event, frozen=True):
 
 
 class LinkRenewed(_Event, frozen=True):
-    """A run was got again for fresh links."""
+    """A run was fetched again for fresh links."""
 
     run: RunKey
     links: int
@@ -116,7 +116,7 @@ class RunCompleted(_Event, frozen=True):
 
 
 class Noticed(_Event, frozen=True):
-    """Something worth a line in the log that is no failure, such as an unknown status."""
+    """A warning for the log that is no failure, such as an unknown status."""
 
     message: str
 
@@ -139,7 +139,7 @@ Event = (
 
 
 class Observer(Protocol):
-    """Whoever wants to know what happens."""
+    """Receives events."""
 
     def notify(self, event: Event) -> None:
         """Take one event. Must return at once and must not raise."""

@@ -1,4 +1,4 @@
-"""What the header fields of an answer say of its length, its range and its version. Pure.
+"""Parses the headers of an answer: length, range, validators.
 
 Strict: a field that is not exactly what RFC 9110 defines says nothing.
 """
@@ -37,12 +37,12 @@ class ContentRange(NamedTuple):
 
 
 def content_length(value: str | None) -> int | None:
-    """``Content-Length`` (RFC 9110, 8.6); None when there is none or it makes no sense."""
+    """Parse ``Content-Length`` (RFC 9110, 8.6); None: missing or invalid."""
     return int(value) if value is not None and _LENGTH.fullmatch(value) else None
 
 
 def content_range(value: str) -> ContentRange | None:
-    """``Content-Range`` of a 206 (RFC 9110, 14.4); None when it names no bytes, or impossible ones.
+    """Parse the ``Content-Range`` of a 206 (RFC 9110, 14.4); None: invalid.
 
     The ``bytes */N`` of a 416 names none.
     """
@@ -56,7 +56,7 @@ def content_range(value: str) -> ContentRange | None:
 
 
 def validator(headers: Mapping[str, str]) -> Validator:
-    """What may stand in ``If-Range`` for this answer (fields by lower-case names); empty: nothing.
+    """The validator for ``If-Range``, from headers by lower-case names; may be empty.
 
     A strong ETag; or Last-Modified, where there is no ETag at all (RFC 9110, 13.1.5: a weak one
     says that equal dates need not mean equal bytes) and the date is a strong validator (8.8.2.2):

@@ -1,4 +1,4 @@
-"""When a temporary link lapses, read off the link itself. Pure; renewing links is ``links``'s.
+"""Reads the expiry time from a presigned link.
 
 Known: S3's presigned links and their kin (``X-Amz-Date`` with ``X-Amz-Expires``; Google's and
 Alibaba's say the same with their own prefix), links with an absolute ``Expires`` in epoch seconds
@@ -35,7 +35,7 @@ _SECONDS = re.compile(r"[0-9]{1,12}")
 def link_of(
     url: str, acquired_monotonic: float, now: datetime, server_date: datetime | None = None
 ) -> Link:
-    """The link with the moment at which it lapses, on the clock of ``acquired_monotonic``.
+    """Make a link that knows when it expires, on the clock of ``acquired_monotonic``.
 
     ``now`` and ``server_date`` (the answer's ``Date``) are the moment of acquiring on our clock and
     on the service's. The service's is asked first: it signed the link, and ours may be wrong.
@@ -48,19 +48,19 @@ def link_of(
 
 
 def is_cleartext(url: str) -> bool:
-    """Whether the link would be sent, and answered, in the clear."""
+    """Whether the link uses plain HTTP."""
     return url[:5].lower() == "http:"
 
 
 def _remaining(parameters: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds left to the earliest expiry that makes sense as seen at ``now``; None: none does."""
+    """Seconds from ``now`` to the earliest plausible expiry; None: there is none."""
     lives = [(expiry - now).total_seconds() for expiry in _expiries(parameters)]
     limit = min([_LONGEST, *_lifetimes(parameters)])
     return min((min(life, limit) for life in lives if 0 < life <= _LONGEST), default=None)
 
 
 def _parameters(url: str) -> dict[str, str]:
-    """What of the query tells of time, by lower-case names; of a name that recurs, the first."""
+    """The query's parameters of time, by lower-case names; the first of each."""
     query = url.partition("#")[0].partition("?")[2]
     found: dict[str, str] = {}
     for part in query.split("&"):
@@ -84,7 +84,7 @@ def _expiries(parameters: Mapping[str, str]) -> Iterator[datetime]:
 
 
 def _lifetimes(parameters: Mapping[str, str]) -> Iterator[int]:
-    """What a link signed this very moment would have left: no clock's error makes it more."""
+    """Lifetimes of links that were signed just now: an upper limit, whatever the clocks."""
     for signer in _SIGNERS:
         if lifetime := _seconds(parameters.get(f"{signer}-expires", "")):
             yield lifetime

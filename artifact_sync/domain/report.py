@@ -1,4 +1,4 @@
-"""What a pass has done: the value that the summary, ``sync --json`` and the exit code come from."""
+"""The report of a pass: counts and failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ERRORS: Mapping[ExitCode, type[ArtifactSyncError]] = MappingProxyType(
 
 
 class Report(Struct):
-    """Counts of one pass over one repository or, added up, over all of them."""
+    """Counts of a pass over one repository, or the sum over several."""
 
     runs: int = 0
     """Finished runs that the selection holds."""
@@ -62,7 +62,7 @@ class Report(Struct):
 
     @property
     def failed(self) -> int:
-        """Everything selected that is not there: artifacts, and runs or repositories unread."""
+        """Number of failures: artifacts, and runs or repositories that were not read."""
         return len(self.failures)
 
     @property
@@ -78,7 +78,7 @@ class Report(Struct):
 
     @property
     def caught_up(self) -> bool:
-        """Whether all is here that can be had: trying again would change nothing."""
+        """Whether a retry would change nothing."""
         return self.failed <= self.lost
 
     def raise_for_failures(self) -> None:
@@ -94,7 +94,7 @@ class Report(Struct):
         raise error
 
     def add(self, other: Report) -> None:
-        """Take the counts of another report into this one."""
+        """Add the counts of another report to this one."""
         for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending", "lost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures.extend(other.failures)
@@ -113,9 +113,9 @@ _UNKNOWN = "fetching it failed, and the ledger could not note why"
 
 
 def report_of(rows: Iterable[ArtifactRow]) -> Report:
-    """What the ledger knows of artifacts that a pass need not look at, as it counts in its report.
+    """Report artifacts that a pass does not look at, by their rows in the ledger.
 
-    What has failed before has failed still.
+    Earlier failures count again.
     """
     report = Report()
     for row in rows:
@@ -132,7 +132,7 @@ def report_of(rows: Iterable[ArtifactRow]) -> Report:
 
 
 def report_of_put_off(run: RunRow, rows: Iterable[ArtifactRow]) -> Report:
-    """What the ledger knows of a finished run that a pass does not look at yet."""
+    """Report a finished run that a pass does not look at yet."""
     report = report_of(rows)
     report.runs = 1
     if not (run.complete or report.failures or report.pending):

@@ -1,4 +1,4 @@
-"""What a pass is asked for, and what an earlier one has left for it: values. No I/O."""
+"""The request for a pass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from artifact_sync.domain.settings import RepoSettings
 
 
 class PassOptions(Struct, frozen=True):
-    """How a pass was asked for."""
+    """Options of a pass."""
 
     dry_run: bool = False
     """Plan, but change nothing."""

@@ -1,4 +1,4 @@
-"""The configuration as frozen values with their defaults. Reading TOML into them is ``config``'s.
+"""Configuration values and their defaults.
 
 Sizes are bytes, durations are seconds.
 """

@@ -35,7 +35,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, totals: Totals) -> RepoStatus:
-        """What the ledger's counts come to."""
+        """Make the entry from the ledger's counts."""
         return cls(
             repo=str(totals.repo),
             runs=totals.runs,
@@ -55,7 +55,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConfigState(msgspec.Struct, frozen=True, kw_only=True):
-    """The configuration in effect, and what is wrong with the one in the file, if anything."""
+    """The configuration in effect, and problems of the file as it is now."""
 
     path: str | None = None
     loaded_at: str = ""
@@ -67,7 +67,7 @@ class ConfigState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
-    """The service as the last passes found it."""
+    """Whether the last passes could reach the service."""
 
     reachable: bool = True
     since: str = ""
@@ -76,7 +76,7 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PassState(msgspec.Struct, frozen=True, kw_only=True):
-    """A pass that is running."""
+    """A running pass."""
 
     repo: str
     why: str
@@ -113,7 +113,7 @@ class RepoState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatchState(msgspec.Struct, frozen=True, kw_only=True):
-    """The watch over the mirror's files."""
+    """State of the watch over the mirror's files."""
 
     mode: Literal["off", "report", "restore"] = "off"
     working: bool = False
@@ -126,7 +126,7 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
-    """The daemon, live: ``daemon`` in the JSON of ``status``."""
+    """State of the daemon: ``daemon`` in the JSON of ``status``."""
 
     pid: int
     version: str
@@ -153,7 +153,7 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_object(totals: Totals) -> dict[str, Any]:
-    """The entry as builtins, for JSON."""
+    """Make the entry as builtins, for JSON."""
     return msgspec.structs.asdict(RepoStatus.of(totals))
 
 

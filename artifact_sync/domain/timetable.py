@@ -1,4 +1,4 @@
-"""Rates by the time of the day: which one holds, and until when. Pure; as text: ``config.limits``.
+"""Rates by the time of day.
 
 A day is 1,440 minutes, whatever daylight saving makes of it: a minute that the clocks leave out or
 show twice is looked up as they show it.
@@ -19,11 +19,11 @@ DAY = 24 * 60
 """Minutes."""
 
 TIME = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
-"""What ``parse_time`` reads, as a regular expression for the whole text."""
+"""Pattern of a whole text that ``parse_time`` reads."""
 
 
 def parse_time(text: str) -> int:
-    """The minute of the day of ``08:30`` or ``8:30``; ``ValueError`` says what was expected."""
+    """Parse ``08:30`` or ``8:30`` to a minute of the day. ``ValueError`` when it is neither."""
     if not re.fullmatch(TIME, text):
         msg = "expected a time of the day from 00:00 to 23:59"
         raise ValueError(msg)
@@ -32,12 +32,12 @@ def parse_time(text: str) -> int:
 
 
 def format_time(minute: int) -> str:
-    """A minute of the day as ``08:30``."""
+    """Format a minute of the day as ``08:30``."""
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def timetable_of(rates: Mapping[int, int | None]) -> Timetable:
-    """The timetable in which each rate holds from its minute of the day to the next one's.
+    """Make a timetable: each rate holds from its minute to the next one.
 
     Before the first one the last of the day before holds. Where nothing changes nothing stands, so
     that equal timetables are equal values.
@@ -55,14 +55,14 @@ def timetable_of(rates: Mapping[int, int | None]) -> Timetable:
 
 
 def rate_at(timetable: Timetable, minute_of_day: int) -> int | None:
-    """Bytes a second at a minute of the day, 0 to 1,439; None: as many as come."""
+    """Bytes a second at a minute of the day, 0 to 1,439; None: unlimited."""
     if not timetable:
         return None
     return timetable[bisect_right(timetable, minute_of_day, key=_minute) - 1][1]
 
 
 def next_change(timetable: Timetable, minute_of_day: int) -> int | None:
-    """In how many minutes, 1 to 1,439, another rate begins to hold; None: never."""
+    """Minutes, 1 to 1,439, until another rate holds; None: never."""
     now = rate_at(timetable, minute_of_day)
     waits = ((minute - minute_of_day) % DAY for minute, rate in timetable if rate != now)
     return min(waits, default=None)

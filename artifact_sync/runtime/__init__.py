@@ -1,4 +1,4 @@
-"""How the process runs: threads, batching, the event loop, the clock, logs, backoff and units.
+"""How the process runs: threads, event loop, clock, logs, backoff, units.
 
 Not here: anything about artifacts. It imports nothing of the project; every package may import it.
 """

@@ -1,4 +1,4 @@
-"""When to try again: one policy for the API and for downloads. Pure: it waits for nothing."""
+"""Retry delays: exponential backoff with jitter, and ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_DOUBLINGS = 63
 
 
 class RetryPolicy(Struct, frozen=True):
-    """How often and how patiently something is tried. Seconds."""
+    """How often something is tried, and how long between tries. Seconds."""
 
     attempts: int = 5
     """Tries in all, the first one included."""
@@ -28,16 +28,16 @@ class RetryPolicy(Struct, frozen=True):
     cap: float = 30.0
     """The longest delay of our own choosing."""
     patience: float = 120.0
-    """The longest ``Retry-After`` that is waited for; who asks for more is given up on."""
+    """The longest ``Retry-After`` that is waited for; a longer one is a failure."""
 
 
 def delay(
     policy: RetryPolicy, failures: int, retry_after: float | None, rng: Random
 ) -> float | None:
-    """Seconds until the next try after this many failures in a row; None: give up.
+    """Seconds until the next try after so many failures in a row; None: give up.
 
-    Full jitter: anything from nothing to a bound that doubles, so that many clients that failed
-    together don't come back together. ``retry_after`` is a minimum, with a little jitter on top.
+    Full jitter, from zero to a bound that doubles: clients that failed together do not come back
+    together. ``retry_after`` is a minimum, with a little jitter on top.
     """
     if failures >= policy.attempts:
         return None
@@ -51,7 +51,7 @@ def delay(
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """``Retry-After`` (RFC 9110, 10.2.3) as seconds from ``now``; None: it can't be read.
+    """Read ``Retry-After`` (RFC 9110, 10.2.3) as seconds from ``now``; None: unreadable.
 
     Both forms, seconds and an HTTP date in any of its three shapes. A fraction of a second is no
     part of the grammar, but servers send it. What lies in the past is 0.

@@ -1,7 +1,4 @@
-"""Work that is cheaper together: what comes while threads are busy is done by one call later.
-
-What is done, and in how many threads, is the caller's to say.
-"""
+"""Batches queued items into single calls on worker threads."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ R = TypeVar("R")
 
 
 class Batches(Generic[T, R]):
-    """Has items done in batches. On one event loop. Cancelling a waiter never abandons the work."""
+    """Processes items in batches. Cancelling a waiter never abandons its item."""
 
     def __init__(
         self,
@@ -32,9 +29,9 @@ class Batches(Generic[T, R]):
         at_once: int,
         largest: int,
     ) -> None:
-        """``work``: blocking; an outcome an item, in their order.
+        """``work``: a blocking call that returns one outcome an item, in order.
 
-        ``at_once``: calls of it at the most, each for the ``largest`` number of items or fewer.
+        ``at_once``: most calls at the same time. ``largest``: most items in one.
         """
         self._offload = offload
         self._work = work
@@ -44,24 +41,24 @@ class Batches(Generic[T, R]):
         self._running = 0
 
     async def __call__(self, item: T) -> R:
-        """Have an item done; its outcome."""
+        """Process an item and return its outcome."""
         outcome: UncancellableFuture[R] = UncancellableFuture()
         self._waiting.append((item, outcome))
         self._begin_if_due()
         return await outcome
 
     def _begin_if_due(self) -> None:
-        """Begin a call if there is none, or if as much waits as one may do.
+        """Begin a call if none runs, or if a full batch waits.
 
-        Then those that run are too slow by themselves; else more threads would only be in each
-        other's way.
+        A full batch shows that the running calls are too slow; more threads would otherwise only
+        compete.
         """
         full = len(self._waiting) >= self._largest
         if self._waiting and (not self._running or (full and self._running < self._at_once)):
             self._begin()
 
     def _begin(self) -> None:
-        """Have what waits done, or as much of it as one call may do."""
+        """Begin a call for the items that wait, at most ``largest``."""
         count = min(len(self._waiting), self._largest)
         batch = [self._waiting.popleft() for _ in range(count)]
         work = self._offload.start(self._work, [item for item, _ in batch])

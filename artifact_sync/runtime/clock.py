@@ -1,4 +1,4 @@
-"""The machine's own time, behind ``ports.Clock``."""
+"""The system clock, as ``ports.Clock``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from time import monotonic
 
 
 class SystemClock:
-    """The machine's own time."""
+    """Wall clock, monotonic clock and sleep of this machine."""
 
     def now(self) -> datetime:
         """The wall clock in UTC."""

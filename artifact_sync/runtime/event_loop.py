@@ -1,6 +1,6 @@
-"""The event loop of a pass: uvloop's where it is installed, asyncio's elsewhere.
+"""The event loop of a pass: uvloop if it is installed, else asyncio.
 
-uvloop's costs less a turn, and being woken by another thread costs it far less. Not for the daemon:
+uvloop costs less a turn, and much less when another thread wakes it. The daemon does not use it:
 its sockets rely on asyncio, which goes on when a connection could not be accepted.
 """
 
@@ -25,10 +25,10 @@ except (ImportError, AttributeError):  # not installed; or too old for its Pytho
 else:
 
     class _Loop(uvloop.Loop):
-        """uvloop's, but for lookups: libuv's keep a process from ending while a server hangs."""
+        """uvloop with lookups in threads: those of libuv keep a process from ending."""
 
         async def getaddrinfo(self, host: Any, port: Any, **how: int) -> Any:
-            """Look a name up; see ``asyncio.loop.getaddrinfo``."""
+            """Look a name up, as ``asyncio.loop.getaddrinfo``."""
             look_up = partial(socket.getaddrinfo, host, port, **how)
             return await self.run_in_executor(None, look_up)
 
@@ -36,10 +36,10 @@ else:
 
 
 def run_quickly(main: Coroutine[Any, Any, T]) -> T:
-    """``asyncio.run``, on such a loop.
+    """Run a coroutine as ``asyncio.run`` does, on the faster loop.
 
-    ``getaddrinfo``, of which httpx makes use, is work of its default executor, as with asyncio's
-    own loop; uvloop's ``create_connection`` to a name would not be.
+    Name lookups are work of the default executor only by ``getaddrinfo``, which httpx uses;
+    ``create_connection`` to a name would use libuv.
     """
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         return runner.run(main)

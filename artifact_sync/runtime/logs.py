@@ -1,4 +1,4 @@
-"""Loggers that cost nothing until something is logged.
+"""Loggers that import structlog when the first line is logged.
 
 Where it goes is set up by ``cli.logs``; where nothing is, as in another program, to ``logging``.
 structlog takes a tenth of a second to import, which most calls never need.
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as ``logging`` has them
 
 
-class _Setting:
-    """What is still to be done before the first line; one for the process, as logging's own is."""
+class _Setup:
+    """The setup that is still due before the first line; one for the process."""
 
     def __init__(self) -> None:
         self._least = 0
@@ -29,10 +29,10 @@ class _Setting:
     def step(self) -> None:
         prepare, self._prepare = self._prepare, None
         if prepare is not None:
-            prepare()  # may leave another step to be done
+            prepare()  # may defer another step
 
-    def tells(self, level: int) -> bool:
-        """Whether a line of this level is to be told; then all is prepared for it."""
+    def logs(self, level: int) -> bool:
+        """Whether a line of this level is logged; if so, the setup is done."""
         while self._prepare is not None:
             if level < self._least:
                 return False
@@ -40,74 +40,74 @@ class _Setting:
         return True
 
 
-_SETTING: Final = _Setting()
+_SETUP: Final = _Setup()
 
 
 def configure_later(prepare: Callable[[], None], least: int) -> None:
-    """Have this called once, before the first line of at least this level; below, nothing is told.
+    """Call ``prepare`` before the first line of at least this level; drop lower ones.
 
-    In place of what was asked for before. What is called may itself put off a second step.
+    Replaces an earlier setup. ``prepare`` may defer a second step in the same way.
     """
-    _SETTING.later(prepare, least)
+    _SETUP.later(prepare, least)
 
 
 def configure_now() -> None:
-    """Have done what was put off, though nothing is logged yet: others may log something."""
-    _SETTING.step()
+    """Do the deferred setup now, because libraries may log by ``logging``."""
+    _SETUP.step()
 
 
 class Logger:
-    """structlog's logger of a name, by the methods that are used here."""
+    """The methods of structlog's logger that are used here."""
 
     def __init__(self, name: str) -> None:
         self._name = name
 
     def debug(self, event: str, **fields: Any) -> None:
-        """For whoever looks for the cause of something."""
-        self._tell("debug", _DEBUG, event, fields)
+        """Log what helps to find a cause."""
+        self._log("debug", _DEBUG, event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
-        """For everybody."""
-        self._tell("info", _INFO, event, fields)
+        """Log what every user may want to know."""
+        self._log("info", _INFO, event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        """Something that somebody may want to change."""
-        self._tell("warning", _WARNING, event, fields)
+        """Log what somebody may want to change."""
+        self._log("warning", _WARNING, event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """Something has gone wrong."""
-        self._tell("error", _ERROR, event, fields)
+        """Log what has gone wrong."""
+        self._log("error", _ERROR, event, fields)
 
     def exception(self, event: str, **fields: Any) -> None:
-        """``error`` with the traceback of the exception that is being handled."""
-        self._tell("exception", _ERROR, event, fields)
+        """Log an error with the traceback of the handled exception."""
+        self._log("exception", _ERROR, event, fields)
 
-    def _tell(self, method: str, level: int, event: str, fields: dict[str, Any]) -> None:
-        if not _SETTING.tells(level):
+    def _log(self, method: str, level: int, event: str, fields: dict[str, Any]) -> None:
+        if not _SETUP.logs(level):
             return
         import structlog  # noqa: PLC0415 - see above
 
         if structlog.is_configured():
             getattr(structlog.get_logger(self._name), method)(event, **fields)
         else:
-            _tell_logging(self._name, level, event, fields, failed=method == "exception")
+            _log_plainly(self._name, level, event, fields, failed=method == "exception")
 
 
-def _tell_logging(
+def _log_plainly(
     name: str, level: int, event: str, fields: dict[str, Any], *, failed: bool
 ) -> None:
-    """Log a line by the standard library; whoever sets up no logging sees none of it."""
+    """Log by the standard library, which shows nothing where no logging is set up."""
     import logging  # noqa: PLC0415 - see above
 
-    logging.getLogger("artifact_sync").addHandler(_nowhere())
+    logging.getLogger("artifact_sync").addHandler(_null_handler())
     error = fields.pop("exc_info", failed)
     line = " ".join([event, *(f"{key}={value}" for key, value in fields.items())])
     logging.getLogger(name).log(level, "%s", line, exc_info=error)
 
 
 @cache
-def _nowhere() -> logging.Handler:
-    """One handler: to add it again adds none."""
+def _null_handler() -> logging.Handler:
+    """The one handler, which can be added only once."""
     from logging import NullHandler  # noqa: PLC0415 - see above
 
     return NullHandler()

@@ -1,4 +1,4 @@
-"""Blocking work off the event loop: what must be waited for, what need not, and their threads."""
+"""Runs blocking work in threads, off the event loop."""
 
 from __future__ import annotations
 
@@ -21,15 +21,18 @@ T = TypeVar("T")
 
 
 class UncancellableFuture(asyncio.Future[T]):
-    """The outcome of work that nobody can call back: who is cancelled leaves when it is there."""
+    """A future that cannot be cancelled.
+
+    A cancelled waiter gets ``CancelledError`` only after the work has finished.
+    """
 
     def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - the base's
-        """Refuse; asyncio then throws the cancellation once the outcome is there."""
+        """Refuse. asyncio raises the cancellation once the outcome is there."""
         return False
 
 
 def settle(future: asyncio.Future[T], outcome: T | BaseException) -> None:
-    """Give a future its outcome. Who was cancelled meanwhile does not ask for an error."""
+    """Set the result or error of a future. A cancelled waiter need not fetch the error."""
     if isinstance(outcome, BaseException):
         future.set_exception(outcome)
         future.exception()
@@ -38,16 +41,16 @@ def settle(future: asyncio.Future[T], outcome: T | BaseException) -> None:
 
 
 class Offload:
-    """Runs blocking calls on an executor's threads. Cancelling a waiter never abandons the work."""
+    """Runs blocking calls in threads. Cancelling a waiter never abandons a call."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
         self._outcomes: deque[tuple[asyncio.Future[Any], Any]] = deque()
-        self._told = False
-        """The event loop has been told that there are outcomes, and has not looked yet."""
+        self._scheduled = False
+        """Whether ``_deliver`` is scheduled on the event loop and has not run yet."""
 
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-        """Begin a call; whoever begins it must await it, which outlives a cancellation."""
+        """Begin a call. The caller must await the future, which ignores cancellation."""
         future: UncancellableFuture[T] = UncancellableFuture()
         self._executor.submit(self._carry_out, future, lambda: call(*args, **kwargs))
         return future
@@ -57,29 +60,32 @@ class Offload:
         return await self.start(call, *args, **kwargs)
 
     def _carry_out(self, future: asyncio.Future[T], call: Callable[[], T]) -> None:
-        """On a thread. Many outcomes wake the event loop once."""
+        """Run the call on a thread. Many outcomes wake the event loop once."""
         outcome: T | BaseException
         try:
             outcome = call()
         except BaseException as error:  # noqa: BLE001 - somebody is waiting for it
             outcome = error
         self._outcomes.append((future, outcome))
-        if not self._told:
-            self._told = True
+        if not self._scheduled:
+            self._scheduled = True
             with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-                future.get_loop().call_soon_threadsafe(self._tell)
+                future.get_loop().call_soon_threadsafe(self._deliver)
 
-    def _tell(self) -> None:
-        self._told = False  # first: an outcome that comes from now on calls us again
+    def _deliver(self) -> None:
+        self._scheduled = False  # first: an outcome that comes from now on calls us again
         while self._outcomes:
             settle(*self._outcomes.popleft())
 
 
 class AbandonableThreads:
-    """Runs blocking calls that change nothing: who is cancelled leaves at once, whatever hangs."""
+    """Runs read-only blocking calls in threads.
+
+    On cancellation the caller returns at once, and the thread is abandoned.
+    """
 
     def __init__(self, executor: Executor | None = None) -> None:
-        """None: the event loop's own, which name lookups can fill."""
+        """None: the default executor of the event loop, which name lookups can fill."""
         self._executor = executor
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -90,7 +96,7 @@ class AbandonableThreads:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """Something to do, and who is told of the outcome."""
+    """A call and the future of its outcome."""
 
     future: Future[Any]
     work: Callable[[], Any]
@@ -107,10 +113,10 @@ class _Call:
 
 
 class Threads(ThreadPoolExecutor):
-    """At most so many threads; one that hangs does not keep the process from ending.
+    """A thread pool of which a hanging thread does not keep the process from ending.
 
-    The standard library's are waited for without a limit, by ``shutdown`` and once more when the
-    interpreter exits. ``patience``: seconds that ``shutdown`` waits for what is at work.
+    The standard library waits without a limit, in ``shutdown`` and once more when the interpreter
+    exits. ``patience``: seconds that ``shutdown`` waits for running calls.
     """
 
     def __init__(self, most: int, name: str, *, patience: float = 0.0) -> None:
@@ -125,7 +131,7 @@ class Threads(ThreadPoolExecutor):
         self._changing = threading.Lock()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a thread call this. ``RuntimeError`` after ``shutdown``."""
+        """Queue a call. ``RuntimeError`` after ``shutdown``."""
         call = _Call(Future(), lambda: fn(*args, **kwargs))
         with self._changing:
             if self._ended:
@@ -137,9 +143,9 @@ class Threads(ThreadPoolExecutor):
         return call.future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
-        """Take no more calls. ``wait``: for those that were taken, as long as the patience lasts.
+        """Take no more calls. ``wait``: for running ones, at most ``patience`` seconds.
 
-        ``cancel_futures``: those that no thread has begun are dropped.
+        ``cancel_futures``: drop calls that no thread has begun.
         """
         with self._changing:
             self._ended = True
@@ -167,6 +173,6 @@ class Threads(ThreadPoolExecutor):
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
             call.carry_out()
-            del call  # what it holds is nobody's any more
+            del call  # frees what it holds while the thread waits
             with self._changing:
                 self._unfinished -= 1

@@ -1,4 +1,4 @@
-"""Durations and sizes as people write them: ``7d``, ``1h30m``, ``100MiB``. No other text or I/O."""
+"""Durations and sizes as people write them: ``7d``, ``1h30m``, ``100MiB``."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,6})?\s*(?:ms|[smhdw])\s*)+|[0-9]{1,12}(?:\.[0-9]{1,6})?"
-"""What ``parse_duration`` reads, as a regular expression for the whole text."""
+"""Pattern of a whole text that ``parse_duration`` reads."""
 
 SIZE = r"[0-9]{1,19}(?:\.[0-9]{1,6})?\s*(?:[kKmMgGtTpP][iI]?)?[bB]|[0-9]{1,19}"
-"""What ``parse_size`` reads, as a regular expression for the whole text."""
+"""Pattern of a whole text that ``parse_size`` reads."""
 
 LONGEST = 36_525 * 86_400
 """Seconds in a hundred years: more would leave the calendar's range when taken from a date."""
@@ -44,7 +44,7 @@ _BYTES: Mapping[str, int] = MappingProxyType(
 
 
 def parse_duration(text: str) -> float:
-    """Seconds in ``30s``, ``5m``, ``7d``, ``1w``, ``250ms``, ``1h30m``; a number is seconds.
+    """Parse ``30s``, ``5m``, ``7d``, ``1w``, ``250ms``, ``1h30m``, or a number of seconds.
 
     ``ValueError`` says what was expected. A hundred years are the most.
     """
@@ -61,7 +61,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_size(text: str) -> int:
-    """Bytes in ``512``, ``100MiB`` (1024²), ``1GB`` (1000³), in any case; an odd half is cut off.
+    """Parse ``512``, ``100MiB`` (1024²), ``1GB`` (1000³) to bytes, in any case, rounded down.
 
     ``ValueError`` says what was expected.
     """
@@ -78,7 +78,7 @@ def parse_size(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest text in one unit that ``parse_duration`` reads as the same: ``90s``, ``7d``."""
+    """Format seconds in the largest unit that loses nothing: ``90s``, ``7d``."""
     exact = Decimal(repr(seconds))
     for unit in ("d", "h", "m", "s"):
         if exact and exact % _SECONDS[unit] == 0:
@@ -87,7 +87,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_size(size: int) -> str:
-    """The text in the largest unit that loses nothing: ``100MiB``, ``1GB``, ``1234``."""
+    """Format bytes in the largest unit that loses nothing: ``100MiB``, ``1GB``."""
     for unit in sorted(_BYTES, key=lambda unit: -_BYTES[unit]):
         if len(unit) > 1 and size and size % _BYTES[unit] == 0:
             return f"{size // _BYTES[unit]}{_SPELLING[unit[:-1]]}B"
@@ -102,7 +102,7 @@ _SPELLING: Mapping[str, str] = MappingProxyType(
 
 
 def size_in_words(count: float) -> str:
-    """A count of bytes for people: ``1.5 MiB``."""
+    """Format bytes for people: ``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
         if count < 1024 or unit == "TiB":  # noqa: PLR2004 - the step between units
             break
