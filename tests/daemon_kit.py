@@ -16,6 +16,7 @@ from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
 from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.sync.drain import Drain
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class FakePass:
 
     engine: FakeEngine
     wish: PassRequest
-    alone: Any
+    lock: Any
     report: Report = field(default_factory=Report)
     troubles: dict[RepoName, Exception] = field(default_factory=dict)
     calm: dict[RepoName, Any] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class FakePass:
     async def run(self) -> Report:
         for settings in self.wish.repos:
             repo = RepoName.parse(settings.name)
-            async with self.alone(repo):
+            async with self.lock.hold(repo):
                 await self._over(repo)
         return self.report
 
@@ -147,6 +148,7 @@ class FakeEngine:
         self.gate = Drain()
         self.ledger = FakeLedger()
         self.mirror = FakeMirror()
+        self.lock = LocalRepositoryLock()
         self.layout = Layout(DEFAULT_LAYOUT)
         self.passes: list[tuple[float, str, PassRequest]] = []
         self.running: set[RepoName] = set()
@@ -161,10 +163,10 @@ class FakeEngine:
 
     @asynccontextmanager
     async def begin(
-        self, wish: PassRequest, observer: Observer, alone: Any
+        self, wish: PassRequest, observer: Observer, lock: Any
     ) -> AsyncGenerator[FakePass]:
         self.observers.append(observer)
-        yield FakePass(self, wish, alone)
+        yield FakePass(self, wish, lock)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         if (trouble := self.trouble(RepoName(org, "*"))) is not None:

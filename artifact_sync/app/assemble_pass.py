@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import (
-    AbstractAsyncContextManager,
-    AsyncExitStack,
-    asynccontextmanager,
-    nullcontext,
-)
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
 from artifact_sync.app.network import connected
 from artifact_sync.app.storage import open_store
-from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.batching import Batches
 from artifact_sync.sync.downloads import Works
 from artifact_sync.sync.drain import Drain
@@ -39,6 +32,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.ports import RepositoryLock
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, DaemonSettings
     from artifact_sync.transfer.slots import Slots
@@ -46,13 +40,6 @@ if TYPE_CHECKING:
 
 
 _RUNS_AT_ONCE = 4
-
-Alone = Callable[[RepoName], AbstractAsyncContextManager[None]]
-
-
-def _alone(_: RepoName) -> AbstractAsyncContextManager[None]:
-    """For a process with one pass: nobody else is there."""
-    return nullcontext()
 
 
 @asynccontextmanager
@@ -70,7 +57,7 @@ async def opened(
         network = await stack.enter_async_context(connected(config, token, observer, pace))
         left = None if wish.mode.dry_run else await store.offload(sweep, store.mirror.staging)
         slots, runs = AllSlots(config.download.jobs), asyncio.Semaphore(_RUNS_AT_ONCE)
-        room = Room(slots, runs, StagedNames(left), RangePolicy(config.download.ranges))
+        room = Room(slots, runs, StagedNames(left), RangePolicy(config.download.ranges), store.lock)
         yield Pass(parts_of(store, network, observer, room), wish)
 
 
@@ -82,8 +69,8 @@ class Room(Struct, frozen=True):
     """Bounds the memory that trees of runs take."""
     leftovers: StagedNames
     ranges: RangePolicy
+    lock: RepositoryLock
     gate: Drain = field(default_factory=Drain)
-    alone: Alone = _alone
 
 
 def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -> Parts:
@@ -109,7 +96,7 @@ def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -
         tools, store.ledger, room.slots, config.download.jobs, room.gate, latest=store.mirror
     )
     return Parts(
-        network.source, works, store.layout, network.origin, tally, room.runs_at_once, room.alone
+        network.source, works, store.layout, network.origin, tally, room.runs_at_once, room.lock
     )
 
 

@@ -25,12 +25,11 @@ from artifact_sync.transfer.staging import sweep
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from artifact_sync.app.assemble_pass import Alone
     from artifact_sync.app.network import Network
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.ports import Clock, Ledger, WatchedMirror
+    from artifact_sync.domain.ports import Clock, Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.mirror.layout import Layout
@@ -107,6 +106,11 @@ class LiveEngine:
         return self._store.layout
 
     @property
+    def lock(self) -> RepositoryLock:
+        """Exclusion of passes."""
+        return self._store.lock
+
+    @property
     def offload(self) -> Offload:
         """Threads for what blocks."""
         return self._store.offload
@@ -118,14 +122,14 @@ class LiveEngine:
 
     @asynccontextmanager
     async def begin(
-        self, wish: PassRequest, observer: Observer, alone: Alone
+        self, wish: PassRequest, observer: Observer, lock: RepositoryLock
     ) -> AsyncGenerator[Pass]:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
             # of its own: others need not wait for the runs of one that takes for ever
             runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
             slots = Share(self._slots, self._share)
-            room = Room(slots, runs, self._leftovers, self._ranges, self.gate, alone)
+            room = Room(slots, runs, self._leftovers, self._ranges, lock, self.gate)
             yield Pass(parts_of(self._store, network, observer, room), wish)
 
     @property

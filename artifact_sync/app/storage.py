@@ -17,13 +17,14 @@ from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import check_mounted
+from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from artifact_sync.domain.ports import Clock, Ledger
+    from artifact_sync.domain.ports import Clock, Ledger, RepositoryLock
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Auditor
 
@@ -40,6 +41,7 @@ class Storage(Struct, frozen=True):
     mirror: LocalMirror
     ledger: Ledger
     layout: Layout
+    lock: RepositoryLock
     offload: Offload
     clock: Clock
 
@@ -48,7 +50,7 @@ class Storage(Struct, frozen=True):
         """Who looks the mirror through."""
         from artifact_sync.sync.verify import Auditor  # noqa: PLC0415 - a pass needs none
 
-        return Auditor(self.mirror, self.ledger, self.layout, self.offload)
+        return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload)
 
 
 @asynccontextmanager
@@ -93,7 +95,8 @@ async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -
     stack.push_async_callback(ledger.aclose)
     verb = check_bond if rehearse else bind
     await verb(meant, ledger, inside=is_inside(config, meant), offload=offload)
-    return Storage(mirror, ledger, await _layout(config, ledger), offload, SystemClock())
+    layout, lock = await _layout(config, ledger), LocalRepositoryLock()
+    return Storage(mirror, ledger, layout, lock, offload, SystemClock())
 
 
 async def _layout(config: Config, ledger: Ledger) -> Layout:

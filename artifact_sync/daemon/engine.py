@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
     from contextlib import AbstractAsyncContextManager
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.ports import Clock, Ledger, WatchedMirror
+    from artifact_sync.domain.ports import Clock, Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
     from artifact_sync.mirror.layout import Layout
@@ -39,6 +39,10 @@ class Engine(Protocol):
         """Where things go in it."""
 
     @property
+    def lock(self) -> RepositoryLock:
+        """Exclusion of all passes over the mirror."""
+
+    @property
     def offload(self) -> Offload:
         """Threads for what blocks."""
 
@@ -54,11 +58,11 @@ class Engine(Protocol):
         self,
         wish: PassRequest,
         observer: Observer,
-        alone: Callable[[RepoName], AbstractAsyncContextManager[None]],
+        lock: RepositoryLock,
     ) -> AbstractAsyncContextManager[Pass]:
         """A pass with the configuration of this moment, which it keeps to its end.
 
-        ``alone`` is entered for each repository's turn.
+        It holds each repository in ``lock`` while it works on it.
         """
 
     def repositories(self, org: str) -> AsyncGenerator[RepoName]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from functools import partial
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -15,7 +13,7 @@ from artifact_sync.domain.errors import CredentialsRefused, Unreachable
 from artifact_sync.domain.model import FINISHED, RunKey
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Sequence
+    from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
@@ -23,17 +21,16 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.progress import PassProgress
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.ports import Lease, Ledger
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.sync.sync_pass import Pass
 
 
 @dataclass(slots=True)
-class _Held:
-    """A repository that a pass is over."""
+class _Busy:
+    """A repository that passes of this process are over."""
 
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     passes: int = 0
     """The one that runs and those that wait for it."""
     fan: EventFanout | None = None
@@ -41,22 +38,25 @@ class _Held:
 
 
 class Passes:
-    """Carries passes out. ``watchers``: who is told of every event of every pass."""
+    """Carries passes out. ``watchers``: who is told of every event of every pass.
+
+    A ``RepositoryLock``, too: what is held by it is ``busy``.
+    """
 
     def __init__(self, engine: Engine, board: PassProgress, watchers: Sequence[Observer]) -> None:
         self._engine = engine
         self._board = board
         self._watchers = (board, *watchers)
-        self._held: dict[RepoName, _Held] = {}
+        self._busy: dict[RepoName, _Busy] = {}
 
     @property
     def busy(self) -> AbstractSet[RepoName]:
         """Repositories with a pass running over them, or waiting for another one's end."""
-        return self._held.keys()
+        return self._busy.keys()
 
     def is_busy(self, repo: RepoName) -> bool:
         """Whether ``busy`` has it."""
-        return repo in self._held
+        return repo in self._busy
 
     async def carry_out(self, wish: PassRequest, why: str, watcher: Observer | None = None) -> Pass:
         """A pass, carried out; a repository that another one is over is waited for.
@@ -65,41 +65,57 @@ class Passes:
         """
         with self._board.metered(_named(wish), why) as meter:
             fan = EventFanout([meter, *self._watchers, *([watcher] if watcher is not None else [])])
-            turn = partial(self._turn, fan, watcher)
-            async with self._engine.begin(wish, fan, turn) as one_pass:
+            lock = _ObservedLock(self, fan, watcher)
+            async with self._engine.begin(wish, fan, lock) as one_pass:
                 await one_pass.run()
         return one_pass
 
     @asynccontextmanager
-    async def _turn(
-        self, fan: EventFanout, watcher: Observer | None, repo: RepoName
-    ) -> AsyncGenerator[None]:
-        """A pass's turn at a repository. Whoever waits for it sees what the one before does."""
-        before = self._held[repo].fan if repo in self._held else None
-        with ExitStack() as waiting:
-            if before is not None and watcher is not None:
-                before.observers.append(watcher)
-                waiting.callback(before.observers.remove, watcher)
-            async with self.alone(repo):
-                waiting.close()
-                self._held[repo].fan = fan
-                try:
-                    yield
-                finally:
-                    self._held[repo].fan = None
+    async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:
+        """Hold a repository; see ``RepositoryLock``."""
+        busy = self._busy.setdefault(repo, _Busy())
+        busy.passes += 1
+        try:
+            async with self._engine.lock.hold(repo, wait=wait) as lease:
+                yield lease
+        finally:
+            busy.passes -= 1
+            if not busy.passes:
+                del self._busy[repo]
+
+    def fan_of(self, repo: RepoName) -> EventFanout | None:
+        """Who is told of what the pass does that runs over a repository."""
+        return self._busy[repo].fan if repo in self._busy else None
+
+    @contextmanager
+    def observed(self, repo: RepoName, fan: EventFanout) -> Iterator[None]:
+        """Let ``fan_of`` a repository that is held be this one."""
+        self._busy[repo].fan = fan
+        try:
+            yield
+        finally:
+            self._busy[repo].fan = None
+
+
+@dataclass(frozen=True, slots=True)
+class _ObservedLock:
+    """``RepositoryLock`` of one pass. While it waits, its watcher sees what the one before does."""
+
+    passes: Passes
+    fan: EventFanout
+    watcher: Observer | None
 
     @asynccontextmanager
-    async def alone(self, repo: RepoName) -> AsyncGenerator[None]:
-        """Wait for a repository's pass to end, and keep others off it to the end of the block."""
-        held = self._held.setdefault(repo, _Held())
-        held.passes += 1
-        try:
-            async with held.lock:
-                yield
-        finally:
-            held.passes -= 1
-            if not held.passes:
-                del self._held[repo]
+    async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:
+        before = self.passes.fan_of(repo)
+        with ExitStack() as waiting:
+            if before is not None and self.watcher is not None:
+                before.observers.append(self.watcher)
+                waiting.callback(before.observers.remove, self.watcher)
+            async with self.passes.hold(repo, wait=wait) as lease:
+                waiting.close()
+                with self.passes.observed(repo, self.fan):
+                    yield lease
 
 
 def _named(wish: PassRequest) -> str:

@@ -176,6 +176,29 @@ class MirrorBusy(ArtifactSyncError):
         super().__init__(f"the mirror {root} is in use by {owner}: wait for it to end, or stop it")
 
 
+class RepositoryBusy(ArtifactSyncError):
+    """Somebody else works on the repository."""
+
+    reason = Reason.BUSY
+
+    def __init__(self, repo: object) -> None:
+        self.repo = repo
+        super().__init__(f"{repo} is being worked on: wait for that to end")
+
+
+class LeaseLost(ArtifactSyncError):
+    """A repository's lease was lost while it was worked on."""
+
+    reason = Reason.BUSY
+
+    def __init__(self, repo: object) -> None:
+        self.repo = repo
+        super().__init__(
+            f"the lock of {repo} was lost, perhaps to somebody else who works on it now: what came"
+            " so far is kept, run it again"
+        )
+
+
 class ServiceError(ArtifactSyncError):
     """The API answered no, or not at all."""
 

@@ -257,6 +257,32 @@ class WatchedMirror(ArtifactStore, Displacement, FreeSpace, OwnWrites, Protocol)
     """What a daemon that watches and repairs a mirror needs of it."""
 
 
+class Lease(Protocol):
+    """The right to work on a repository, held until it is given back or lost."""
+
+    async def lost(self) -> None:
+        """Return once it is held no more though nobody gave it back; else never.
+
+        Whoever holds it waits for this beside the work, and then breaks the work off at once.
+        """
+
+
+class RepositoryLock(Protocol):
+    """Exclusion: who changes a repository's files, or what the ledger says of them, holds it.
+
+    For all processes that work on the mirror, not for those that only read. Repositories do not
+    exclude each other.
+    """
+
+    def hold(self, repo: RepoName, *, wait: bool = True) -> AbstractAsyncContextManager[Lease]:
+        """Hold a repository to the end of the block.
+
+        Waits while somebody has it, first come, first served; without ``wait`` it raises
+        ``RepositoryBusy`` instead. Given back on every way out of the block. A waiter may be
+        cancelled. Who holds it and asks again waits for ever.
+        """
+
+
 class Ledger(Protocol):
     """What we know, durable. Domain verbs, safe from many tasks at once, never blocking the loop.
 

@@ -74,7 +74,7 @@ class RepoSync:
         """
         self._notify(RepoBegan(self.repo))
         work = self._recorded(announced) if calm is None else self._unless_calm(announced, calm)
-        await self._guard(work, None)
+        await self.guard(work, None)
         self._notify(RepoEnded(self.repo, self.report))
 
     async def only(self, runs: Sequence[str]) -> None:
@@ -82,7 +82,7 @@ class RepoSync:
         self._notify(RepoBegan(self.repo))
         for run in dict.fromkeys(runs):
             await self._look(RunKey(self.repo, run), None)
-        await self._guard(self._point_latest(), None)
+        await self.guard(self._point_latest(), None)
         self.report.bytes = self.crew.arrived(self.repo)
         self._notify(RepoEnded(self.repo, self.report))
 
@@ -104,12 +104,12 @@ class RepoSync:
         """The pass, with its begin and end in the ledger; a ledger that fails is a failure, too."""
         number = await self.crew.works.ledger.begin_pass(self.repo, self._began)
         try:
-            await self._guard(self._everything(announced), None)
+            await self.guard(self._everything(announced), None)
         finally:
             self.report.bytes = self.crew.arrived(self.repo)
             now = self.crew.works.tools.clock.now()
             end = self.crew.works.ledger.end_pass(number, self.report, now)
-            await self._guard(asyncio.shield(end), None)
+            await self.guard(asyncio.shield(end), None)
 
     def _notify(self, event: Event) -> None:
         self.crew.works.tools.observer.notify(event)
@@ -220,7 +220,7 @@ class RepoSync:
             self._fail_all(error, key.run)
             if row is not None and not self.crew.works.gate.closed:
                 again = next_look(row.looks, self.crew.works.tools.clock.now(), LAST_RETRY)
-                await self._guard(self.crew.works.ledger.look_again(key, again), key.run)
+                await self.guard(self.crew.works.ledger.look_again(key, again), key.run)
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
         """Get a run and, when it has finished and is wanted, bring it into the mirror."""
@@ -277,7 +277,7 @@ class RepoSync:
             else:
                 await offload(latest.unpoint, link)
 
-    async def _guard(self, work: Awaitable[None], run: str | None) -> None:
+    async def guard(self, work: Awaitable[None], run: str | None = None) -> None:
         """Let a failure of this run or repository be one entry of the report and stop nothing."""
         try:
             await work

@@ -16,16 +16,16 @@ from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.events import BytesArrived, Failed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
+from artifact_sync.sync.lease import leased
 from artifact_sync.sync.repository import Crew, RepoSync
 from artifact_sync.sync.rules import Rules
 from artifact_sync.sync.run import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncGenerator
 
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.ports import Source
+    from artifact_sync.domain.ports import RepositoryLock, Source
     from artifact_sync.domain.request import PassRequest, Unchanged
     from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.mirror.layout import Layout
@@ -64,8 +64,7 @@ class Parts(Struct, frozen=True):
     """The service's host, for ``run.json``."""
     tally: ArrivedBytes
     runs_at_once: asyncio.Semaphore
-    alone: Callable[[RepoName], AbstractAsyncContextManager[None]]
-    """Entered for the time of a repository's turn: keeps other passes of the process off it."""
+    lock: RepositoryLock
 
 
 class Pass:
@@ -125,15 +124,20 @@ class Pass:
         rules = Rules.of(settings, self._parts.layout.template)
         selection = Selection(rules, self._parts.layout, self._parts.origin)
         repository = RepoSync(self._crew, repo, selection, self._wish.mode, report)
-        async with self._slots, self._parts.alone(repo):
-            if self._wish.runs:
-                await repository.only(self._wish.runs)
-            else:
-                await repository.everything(self._wish.announced, self._wish.calm)
+        async with self._slots:
+            await repository.guard(self._leased(repository))
         if repository.trouble is not None:
             self.troubles[repo] = _first(repository.trouble)
         if repository.calm is not None:
             self.calm[repo] = repository.calm
+
+    async def _leased(self, repository: RepoSync) -> None:
+        """Sync a repository while its lease lasts."""
+        async with leased(self._parts.lock, repository.repo):
+            if self._wish.runs:
+                await repository.only(self._wish.runs)
+            else:
+                await repository.everything(self._wish.announced, self._wish.calm)
 
 
 def _is_star(settings: RepoSettings) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey
-    from artifact_sync.domain.ports import Ledger, WatchedMirror
+    from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
 
@@ -62,6 +62,7 @@ class Auditor:
     mirror: WatchedMirror
     ledger: Ledger
     layout: Layout
+    lock: RepositoryLock
     offload: Offload
 
     async def look(self, repos: Sequence[RepoName]) -> AsyncGenerator[Finding]:
@@ -103,7 +104,8 @@ class Auditor:
             if finding.run is not None:
                 of_run.setdefault(finding.run, []).append(finding)
         for run, findings in of_run.items():
-            await self._request(run, findings, at)
+            async with self.lock.hold(run.repo):  # a pass may have planned to keep what is moved
+                await self._request(run, findings, at)
 
     async def _request(self, run: RunKey, findings: Sequence[Finding], at: datetime) -> None:
         rows = await self.ledger.artifacts(run)

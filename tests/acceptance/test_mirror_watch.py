@@ -36,6 +36,7 @@ from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
+from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload
@@ -57,7 +58,7 @@ class Bench:
         self.mirror = mirror
         self.ledger = ledger
         self.layout = Layout(DEFAULT_LAYOUT)
-        self.auditor = Auditor(self.mirror, ledger, self.layout, offload)
+        self.auditor = Auditor(self.mirror, ledger, self.layout, LocalRepositoryLock(), offload)
         self.busy: set[RepoName] = set()
         self.told: list[list] = []
         self.missed = 0

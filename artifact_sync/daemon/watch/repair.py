@@ -66,7 +66,9 @@ class DamageRepair:
     def __init__(self, engine: Engine, daemon: Daemon, root: Path) -> None:
         self._engine = engine
         self._daemon = daemon
-        self._auditor = Auditor(engine.mirror, engine.ledger, engine.layout, engine.offload)
+        self._auditor = Auditor(
+            engine.mirror, engine.ledger, engine.layout, daemon.passes, engine.offload
+        )
         busy = daemon.passes.is_busy
         self._parts = WatchParts(self._auditor, engine.clock, root, busy, self._tell, self._missed)
         self._watch: MirrorWatch | None = None
@@ -159,9 +161,7 @@ class DamageRepair:
             self._daemon.look_again(frozenset({repo}), Why.RESTORE)
 
     async def _request(self, repo: RepoName, damage: Sequence[Finding]) -> None:
-        """Not while a pass is under way: it may have planned to keep what is moved away here."""
         try:
-            async with self._daemon.passes.alone(repo):
-                await self._auditor.request(damage, self._engine.clock.now())
+            await self._auditor.request(damage, self._engine.clock.now())
         except ArtifactSyncError as error:  # the pass will say more, if it finds the same
             _log.warning("damage could not be requested again", repo=str(repo), why=str(error))
