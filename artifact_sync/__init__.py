@@ -23,7 +23,12 @@ from typing import TYPE_CHECKING
 from artifact_sync import version
 
 if TYPE_CHECKING:
-    from artifact_sync.app.python_api import Mirror, MirroredArtifact, mirror_artifacts
+    from artifact_sync.app.python_api import (
+        Mirror,
+        MirroredArtifact,
+        MirroredRun,
+        mirror_artifacts,
+    )
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.report import Report
 
@@ -31,6 +36,7 @@ __all__ = [
     "ArtifactSyncError",
     "Mirror",
     "MirroredArtifact",
+    "MirroredRun",
     "Report",
     "__version__",
     "mirror_artifacts",
@@ -42,6 +48,7 @@ _PLACES = {
     "ArtifactSyncError": "artifact_sync.domain.errors",
     "Mirror": "artifact_sync.app.python_api",
     "MirroredArtifact": "artifact_sync.app.python_api",
+    "MirroredRun": "artifact_sync.app.python_api",
     "Report": "artifact_sync.domain.report",
     "mirror_artifacts": "artifact_sync.app.python_api",
 }

@@ -35,7 +35,7 @@ from artifact_sync.sync.rules import Rules
 if TYPE_CHECKING:
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.model import ArtifactRow, RepoName
+    from artifact_sync.domain.model import ArtifactRow, RepoName, RunRow
     from artifact_sync.domain.ports import Ledger
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
@@ -61,6 +61,23 @@ class SyncOptions(TypedDict, total=False):
     """Only these workflows: globs."""
     dry_run: bool
     """Plan, but change nothing. The report counts what is ``planned``."""
+
+
+class MirroredRun(Struct, frozen=True):
+    """A run that the ledger knows."""
+
+    repo: str
+    """``org/repo``."""
+    run: str
+    """Its number, as text."""
+    status: str
+    """``success``, ``failed``, … as the service last told it."""
+    event: str
+    """What started it: ``push``, ``schedule``, …; empty: unknown."""
+    created_at: datetime | None
+    finished_at: datetime | None
+    complete: bool
+    """Whether everything selected of it is present, with ``SHA256SUMS`` and ``run.json``."""
 
 
 class MirroredArtifact(Struct, frozen=True):
@@ -166,6 +183,16 @@ class Mirror:
         async with session.turn:
             return await _carried_out(self._config, request, self._token(), self._on_event)
 
+    async def runs(
+        self, repo: str | None = None, *, status: str | None = None
+    ) -> AsyncGenerator[MirroredRun]:
+        """The known runs of a repository, newest first; of all of them without a name."""
+        async for ledger, each in self._entered().repositories(repo):
+            async with aclosing(ledger.runs(each)) as rows:
+                async for row in rows:
+                    if status in {None, row.status}:
+                        yield _run(row)
+
     async def artifacts(
         self,
         repo: str | None = None,
@@ -180,15 +207,12 @@ class Mirror:
         """
         settings = RepoSettings(name="*", include=_all(include), exclude=_all(exclude))
         rules = Rules.of(settings, "")
-        ledger = await self._entered().ledger()
-        if ledger is None:
-            return
-        slug = None if run is None else str(run)
-        for each in await _known(ledger, repo):
+        root, slug = root_of(self._config), str(run) if run is not None else None
+        async for ledger, each in self._entered().repositories(repo):
             async with aclosing(ledger.listing(each, slug)) as rows:
                 async for row in rows:
                     if row.state is State.MIRRORED and rules.wants(row.key):
-                        yield _artifact(row, self._config)
+                        yield _artifact(row, root)
 
     def _entered(self) -> _Session:
         if self._session is None:
@@ -219,7 +243,17 @@ class _Session:
         if asyncio.get_running_loop() is not self._loop:
             raise UsageError("this Mirror was entered on another event loop: make one for each")
 
-    async def ledger(self) -> Ledger | None:
+    async def repositories(self, name: str | None) -> AsyncGenerator[tuple[Ledger, RepoName]]:
+        """The ledger and each repository that the name stands for; None: each that it knows."""
+        checked = repository(name, {}).name if name is not None else None
+        ledger = await self._opened()
+        if ledger is None:
+            return
+        for repo in await ledger.repositories():
+            if checked in {None, str(repo), f"{repo.org}/*"}:
+                yield ledger, repo
+
+    async def _opened(self) -> Ledger | None:
         """The ledger, opened once, to be read; None where nothing is mirrored yet."""
         async with self._opening:
             if self._ledger is None and has_ledger(self._config):
@@ -339,14 +373,20 @@ def _seconds(since: str | timedelta | None) -> float | None:
     return seconds
 
 
-async def _known(ledger: Ledger, name: str | None) -> Sequence[RepoName]:
-    """The repositories of a ledger that a name stands for; without a name, all of them."""
-    checked = repository(name, {}).name if name is not None else None
-    known = await ledger.repositories()
-    return [it for it in known if checked in (None, str(it), f"{it.org}/*")]
+def _run(row: RunRow) -> MirroredRun:
+    """What a row says of a run."""
+    return MirroredRun(
+        repo=str(row.key.repo),
+        run=row.key.run,
+        status=row.status,
+        event=row.event,
+        created_at=row.created_at,
+        finished_at=row.finished_at,
+        complete=row.complete,
+    )
 
 
-def _artifact(row: ArtifactRow, config: Config) -> MirroredArtifact:
+def _artifact(row: ArtifactRow, root: Path) -> MirroredArtifact:
     """What a row says of a mirrored file."""
     key = row.key
     return MirroredArtifact(
@@ -356,7 +396,7 @@ def _artifact(row: ArtifactRow, config: Config) -> MirroredArtifact:
         task=key.task,
         cube=key.cube,
         local_path=key.local_path,
-        path=root_of(config) / (row.path or ""),
+        path=root / (row.path or ""),
         size=row.size or 0,
         sha256=row.sha256,
         strength=str(row.strength),

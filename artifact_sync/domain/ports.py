@@ -336,6 +336,9 @@ class Ledger(Protocol):
     async def run(self, key: RunKey) -> RunRow | None:
         """One run."""
 
+    def runs(self, repo: RepoName) -> AsyncGenerator[RunRow]:
+        """Every run of a repository, newest number first, in bounded batches."""
+
     def unsettled(
         self, repo: RepoName, selection: str, since: datetime | None
     ) -> AsyncGenerator[RunRow]:

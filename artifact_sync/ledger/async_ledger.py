@@ -106,6 +106,10 @@ class AsyncLedger:
     async def run(self, key: RunKey) -> RunRow | None:
         return await self._worker.read(partial(runs.run, key=key))
 
+    async def runs(self, repo: RepoName) -> AsyncGenerator[RunRow]:
+        async for row in self._pages(partial(runs.newest, repo=repo)):
+            yield row
+
     async def unsettled(
         self, repo: RepoName, selection: str, since: datetime | None
     ) -> AsyncGenerator[RunRow]:

@@ -126,6 +126,28 @@ def test_artifacts_tell_what_is_there(root: Path, service: Running) -> None:
         archive.size = 1  # type: ignore[misc]
 
 
+def test_runs_tell_what_is_known_of_them(root: Path) -> None:
+    async def main() -> None:
+        async with Mirror(root) as mirror:
+            await mirror.sync("acme/rocket", since="7d")
+            known = [it async for it in mirror.runs("acme/rocket")]
+            assert [(it.run, it.status, it.complete) for it in known] == [
+                ("4", "processing", False),
+                ("3", "failed", True),
+                ("2", "success", True),
+                ("1", "success", False),
+            ]
+            assert {(it.repo, it.event) for it in known} == {("acme/rocket", "push")}
+            assert all(it.created_at and it.finished_at for it in known[1:])
+            good = [it.run async for it in mirror.runs(status="success")]
+            assert good == ["2", "1"]
+            assert [it async for it in mirror.runs("acme/docs")] == []
+            with pytest.raises(UsageError, match="ORG/REPO"):
+                await anext(mirror.runs("rocket"))
+
+    asyncio.run(main())
+
+
 def test_reading_needs_no_token_no_service_and_no_lock(
     user: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -334,6 +334,18 @@ def test_unsettled_runs_come_newest_first_and_those_without_a_number_last(play):
     play(story)
 
 
+def test_all_runs_come_newest_first_settled_or_not(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(n) for n in (*range(1, 400), "nightly")], NOW)
+        await ledger.note_runs([a_run(999, repo=OTHER)], NOW)
+        await ledger.settle(RunKey(REPO, "10"), "s", 0)
+        expected = [*(str(n) for n in range(399, 0, -1)), "nightly"]
+        assert await slugs(ledger.runs(REPO)) == expected
+        assert await slugs(ledger.runs(RepoName("no", "body"))) == []
+
+    play(story)
+
+
 def test_unsettled_runs_from_before_are_left_out_but_not_those_of_unknown_age(play):
     async def story(ledger):
         old, unknown = a_run(1, created_at=NOW - timedelta(seconds=1)), a_run(2, created_at=None)

@@ -153,6 +153,16 @@ class Wanting(NamedTuple):
         return self.since if self.since is not None else EVER
 
 
+def newest(
+    connection: Connection, repo: RepoName, after: Place | None
+) -> tuple[Sequence[RunRow], Place | None]:
+    """A batch of runs, newest first, and where to go on; None: that was the last."""
+    which = {"repo_id": find_repo(connection, repo), **(after or Place())._asdict()}
+    found = connection.rows("newest_runs", **which, limit=READ_RUNS)
+    last = Place(*found[-1][-2:]) if len(found) == READ_RUNS else None
+    return [_run(row) for row in found], last
+
+
 def unsettled(
     connection: Connection, wanting: Wanting, after: Place | None
 ) -> tuple[Sequence[RunRow], Place | None]:

@@ -57,6 +57,11 @@ WHERE id = :id;
 -- name: status
 SELECT status FROM runs WHERE id = :id;
 
+-- name: newest_runs
+SELECT {run_columns}, runs.number, runs.id FROM {runs_of_repositories}
+WHERE runs.repo_id = :repo_id AND (runs.number, runs.id) < (:number, :id)
+ORDER BY runs.number DESC, runs.id DESC LIMIT :limit;
+
 -- name: unsettled
 SELECT {run_columns}, runs.number, runs.id FROM {runs_of_repositories}
 WHERE

@@ -77,6 +77,7 @@ def test_what_has_failed_is_not_looked_for_in_each_run_of_a_repository(database)
         ("next_selection", "COVERING INDEX ix_runs_settled"),
         ("next_look", "INDEX ix_runs_settled"),
         ("unsettled", "INDEX ix_runs_settled"),
+        ("newest_runs", "INDEX ix_runs_newest"),
         ("recent_runs", "INDEX ix_runs_newest"),
         ("newest_complete", "INDEX ix_runs_complete"),
         ("newest_success", "INDEX ix_runs_complete"),
