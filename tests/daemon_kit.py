@@ -81,7 +81,6 @@ class FakePass:
     lock: Any
     report: Report = field(default_factory=Report)
     troubles: dict[RepoName, Exception] = field(default_factory=dict)
-    calm: dict[RepoName, Any] = field(default_factory=dict)
 
     async def run(self) -> Report:
         for settings in self.wish.repos:
@@ -116,6 +115,9 @@ class FakeLedger:
 
     async def next_look(self, *_: object) -> datetime | None:
         return self.due
+
+    async def list_digest(self, _: RepoName) -> tuple[str, datetime] | None:
+        return None
 
     async def size(self) -> int | None:
         return None

@@ -29,6 +29,11 @@ def root_of(config: Config) -> Path:
     return root
 
 
+def is_begun(config: Config) -> bool:
+    """Whether an earlier pass has begun the mirror. ``UsageError`` when no root is set."""
+    return (root_of(config) / OWN_FOLDER).is_dir()
+
+
 def ledger_url(config: Config, root: Path) -> str | Path:
     """What ``open_ledger`` is to be given."""
     return config.ledger.url or root / OWN_FOLDER / LEDGER

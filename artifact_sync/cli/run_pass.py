@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import signal
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
+from artifact_sync.app.assemble_pass import opened
+from artifact_sync.app.locations import is_begun
+from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.logs.verbosity import Verbosity
 from artifact_sync.cli.progress_lines import ProgressLines, wants_bars
 from artifact_sync.cli.report_text import as_object, plan_lines, summary
@@ -19,6 +22,7 @@ from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBu
 from artifact_sync.domain.events import RunPlanned
 from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
+from artifact_sync.runtime.event_loop import run_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +53,10 @@ def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: Pas
     """
     try:
         config, request = prepare()
-        report = _report(config, request, display, token(config.source))
+        known = token(config.source)
+        # a mirror that was begun has little or nothing new, for which uvloop takes long to import
+        run = asyncio.run if is_begun(config) else run_quickly
+        report = run(run_pass(config, request, display, known))
     except (Exception, KeyboardInterrupt) as error:
         if display.as_json:  # a program that reads the object must not find nothing
             _print(Report(failures=[_failure(error)]), display)
@@ -58,51 +65,10 @@ def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: Pas
     return int(report.exit_code)
 
 
-def _report(
-    config: Config, request: PassRequest, display: PassDisplay, known: Token | None
-) -> Report:
-    from artifact_sync.app.unchanged_check import glanced  # noqa: PLC0415 - only where it is asked for
-
-    with _interrupting():
-        report, left = glanced(config, request, known)
-    if left is not None:
-        # slow to import, and of no use where nothing is left to do
-        from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415
-
-        report.add(run_quickly(run_pass(config, left, display, known)))
-    return report
-
-
-@contextmanager
-def _interrupting() -> Iterator[None]:
-    """Raise ``KeyboardInterrupt`` on SIGINT and SIGTERM, for work without an event loop.
-
-    An exception that a handler raises can get lost, as in a destructor: then it comes in the end.
-    """
-    heard: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        heard.append(number)
-        raise KeyboardInterrupt
-
-    before = {it: signal.signal(it, stop) for it in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if heard:
-        raise KeyboardInterrupt
-
-
 async def run_pass(
     config: Config, request: PassRequest, display: PassDisplay, known: Token | None
 ) -> Report:
     """Run a pass and show its progress. Raises what kept it from beginning."""
-    # slow to import, and of no use where nothing is left to do
-    from artifact_sync.app.assemble_pass import opened  # noqa: PLC0415
-    from artifact_sync.cli.interrupt import StopMessages, until_stopped  # noqa: PLC0415
-
     begin_work()
     begun: list[Reporting] = []
 

@@ -15,14 +15,12 @@ from artifact_sync.domain.model import FINISHED, RunKey
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
     from collections.abc import Set as AbstractSet
-    from datetime import datetime
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.progress import PassProgress
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Lease, Ledger
-    from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.sync.sync_pass import Pass
 
@@ -141,8 +139,3 @@ async def finished(ledger: Ledger, repo: RepoName, announced: Collection[str]) -
     """Those of the announced runs that the ledger knows as finished."""
     rows = [await ledger.run(RunKey(repo, run)) for run in announced]
     return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)
-
-
-async def record(ledger: Ledger, repo: RepoName, report: Report, at: datetime) -> None:
-    """Put down a pass that has put down nothing itself. ``DiskError``."""
-    await ledger.end_pass(await ledger.begin_pass(repo, at), report, at)

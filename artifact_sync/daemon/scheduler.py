@@ -14,7 +14,7 @@ from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.health import MirrorHealth
 from artifact_sync.daemon.lag import Lags
 from artifact_sync.daemon.pass_log import say
-from artifact_sync.daemon.running_passes import Passes, finished, record, verdict_of
+from artifact_sync.daemon.running_passes import Passes, finished, verdict_of
 from artifact_sync.daemon.schedule import (
     Agenda,
     Ended,
@@ -24,7 +24,7 @@ from artifact_sync.daemon.schedule import (
     Why,
     rhythm_of,
 )
-from artifact_sync.daemon.unchanged import Calms
+from artifact_sync.daemon.unchanged import UnchangedRepositories, unchanged_since
 from artifact_sync.daemon.watched_repositories import WatchedRepositories
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
@@ -73,7 +73,7 @@ class Daemon:
         self.passes = Passes(engine, board, (*watchers, self))
         self.roster = WatchedRepositories(engine.config.repo)
         self.lags = Lags()
-        self.calms = Calms()
+        self.unchanged = UnchangedRepositories()
         self.must_look: Callable[[], bool] = lambda: False
         """Whether each pass has to see for itself if the mirror's files stand."""
         self.ground = MirrorHealth(engine, self.look_again, self.stop)
@@ -143,7 +143,7 @@ class Daemon:
     def configure(self, config: Config) -> None:
         """Look after what this configuration names. The engine has taken it already."""
         self.roster.configure(config.repo)
-        self.calms.forget()
+        self.unchanged.forget()
         self._assign()
 
     async def refresh(self) -> None:
@@ -167,7 +167,7 @@ class Daemon:
     def _assign(self) -> None:
         settings, daemon = self.roster.entries, self.engine.config.daemon
         self.lags.keep(settings.keys())
-        self.calms.keep(settings.keys())
+        self.unchanged.keep(settings.keys())
         self.ground.keep(settings.keys())
         rhythms = {repo: rhythm_of(it, daemon) for repo, it in settings.items()}
         self.agenda.assign(rhythms, self.moment)
@@ -247,22 +247,24 @@ class Daemon:
 
     async def _pass(self, turn: Turn, settings: RepoSettings) -> Ended:
         began = self.engine.clock.monotonic()
-        wish = self.calms.wish(turn, settings, began, must_look=self.must_look())
-        done = await self.passes.carry_out(wish, str(turn.why))
+        request = self.unchanged.request(turn, settings, began, must_look=self.must_look())
+        done = await self.passes.carry_out(request, str(turn.why))
         report, trouble = done.report, done.troubles.get(turn.repo)
         now = self.engine.clock.monotonic()
-        self.calms.ended(turn.repo, wish, done.calm.get(turn.repo), now)
-        if self.calms.is_unrecorded(turn.repo, now):
-            await record(self.engine.ledger, turn.repo, report, self.moment.wall)
         await self.ground.judge(turn.repo, report)
         caught_up = trouble is None and report.caught_up
+        next_look = await self._next_look(turn.repo, settings)
+        settled = caught_up and not report.pending and next_look is None
+        ledger = self.engine.ledger
+        unchanged = await unchanged_since(ledger, turn.repo, report) if settled else None
+        self.unchanged.ended(turn.repo, request, unchanged, now)
         self.lags.ended(turn.repo, caught_up=caught_up, complete=report.complete, now=now)
         error = next((it.message for it in report.failures), "")
         return Ended(
             verdict_of(trouble),
             str(trouble) if trouble is not None else error,
-            await finished(self.engine.ledger, turn.repo, turn.announced),
-            await self._next_look(turn.repo, settings),
+            await finished(ledger, turn.repo, turn.announced),
+            next_look,
         )
 
     async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:

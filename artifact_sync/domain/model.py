@@ -10,7 +10,7 @@ from __future__ import annotations
 # Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
 # ruff: noqa: TC001, TC003
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NewType
@@ -193,6 +193,16 @@ class Run(Struct, frozen=True):
         """Changes when the service has touched the run since: a restart, a late artifact."""
         dates = (self.created_at, self.finished_at, self.updated_at)
         return "|".join([self.status, *(d.isoformat() if d else "" for d in dates)])
+
+
+class RunPage(Struct, frozen=True):
+    """A page of a repository's list of runs."""
+
+    runs: Sequence[Run]
+    list_digest: str = ""
+    """Digest of the page as it came; empty where a part of it could not be read."""
+    unchanged: bool = False
+    """The digest is the one that the caller knows, so the runs were not read."""
 
 
 class Link(Redacted, frozen=True):

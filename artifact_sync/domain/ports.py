@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         RepoName,
         Run,
         RunKey,
+        RunPage,
         RunRow,
         StagedContent,
         State,
@@ -69,20 +70,11 @@ class Source(Protocol):
     def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         """Every repository of an organisation, page by page."""
 
-    def runs(
-        self, repo: RepoName, marked: Callable[[str], None] | None = None
-    ) -> AsyncGenerator[Sequence[Run]]:
+    def runs(self, repo: RepoName, known: str = "") -> AsyncGenerator[RunPage]:
         """The list of runs, a page at a time as the service orders them; may be abandoned early.
 
-        A page may be empty. A page token that comes a second time ends in ``BadAnswer``. ``marked``
-        is told the ``mark`` of the first page before that is given, unless a part of it could not
-        be read.
-        """
-
-    async def mark(self, repo: RepoName) -> str:
-        """What the list of runs begins with, in a word: another one whenever it is not the same.
-
-        One request, which is cheaper than ``runs``. May change without a reason, too.
+        A page may be empty. A page token that comes a second time ends in ``BadAnswer``. When the
+        first page has the ``known`` digest, it comes as ``unchanged`` and ends the list.
         """
 
     async def run(self, key: RunKey) -> Run:
@@ -308,17 +300,14 @@ class Ledger(Protocol):
         High and since are only ever raised; ``falling`` is as it is told last.
         """
 
-    async def mark(self, repo: RepoName) -> tuple[str, datetime] | None:
-        """What ``note_mark`` was told last of a repository, and when, as long as it holds.
+    async def list_digest(self, repo: RepoName) -> tuple[str, datetime] | None:
+        """The digest that ``note_list_digest`` was told last, and when, as long as it holds."""
 
-        None, too, where the mark has changed several times in a row though nothing was new.
-        """
+    async def note_list_digest(self, repo: RepoName, digest: str, at: datetime) -> None:
+        """A list of runs whose first page has this digest says nothing that is not known.
 
-    async def note_mark(self, repo: RepoName, mark: str, at: datetime) -> None:
-        """A list of runs that begins with this ``Source.mark`` says nothing that is not known.
-
-        That is over, in the same commit, once ``note_runs`` brings something new, or ``note_run``
-        another status.
+        The digest is forgotten, in the same commit, once ``note_runs`` brings something new, or
+        ``note_run`` another status.
         """
 
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:

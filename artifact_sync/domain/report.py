@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
@@ -92,6 +93,12 @@ class Report(Struct):
         error = _ERRORS.get(self.exit_code, Incomplete)(_sentence(self.failures))
         error.report = self
         raise error
+
+    @property
+    def repeated(self) -> Report:
+        """What the next pass reports when nothing has changed."""
+        kept = self.kept + self.downloaded
+        return replace(self, kept=kept, downloaded=0, bytes=0)
 
     def add(self, other: Report) -> None:
         """Add the counts of another report to this one."""

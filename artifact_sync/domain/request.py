@@ -26,11 +26,11 @@ class PassOptions(Struct, frozen=True):
 
 
 class Unchanged(Struct, frozen=True):
-    """Nothing is left to do in a repository, as long as its list of runs begins as it did."""
+    """A repository with nothing left to do, as long as its list of runs begins as it did."""
 
-    mark: str = ""
-    """``Source.mark`` before the list was read; empty: nothing is known yet."""
-    report: Report = field(default_factory=Report)
+    list_digest: str
+    """Of the first page of the list."""
+    report: Report
     """What a pass over it comes to."""
 
 
@@ -43,5 +43,5 @@ class PassRequest(Struct, frozen=True):
     mode: PassOptions = field(default_factory=PassOptions)
     announced: tuple[str, ...] = ()
     """Slugs of runs that are said to have finished: looked at beside all others."""
-    calm: Unchanged | None = None
-    """What an earlier pass over the one repository has left; while it lasts, there is no more."""
+    unchanged: Unchanged | None = None
+    """The one repository, as an earlier pass has left it. Where it still is, none is recorded."""

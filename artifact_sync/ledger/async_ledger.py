@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.open import open_store
-from artifact_sync.ledger.queries import artifact_reads, artifact_writes, list_mark, runs, totals
+from artifact_sync.ledger.queries import artifact_reads, artifact_writes, list_digest, runs, totals
 from artifact_sync.ledger.queries.artifact_reads import Scope
 from artifact_sync.ledger.queries.runs import Wanting
 from artifact_sync.ledger.writer_thread import WriterThread
@@ -90,11 +90,12 @@ class AsyncLedger:
     async def raise_horizon(self, repo: RepoName, horizon: Horizon) -> None:
         await self._worker.write(partial(runs.raise_horizon, repo=repo, new=horizon))
 
-    async def mark(self, repo: RepoName) -> tuple[str, datetime] | None:
-        return await self._worker.read(partial(list_mark.mark, repo=repo))
+    async def list_digest(self, repo: RepoName) -> tuple[str, datetime] | None:
+        return await self._worker.read(partial(list_digest.list_digest, repo=repo))
 
-    async def note_mark(self, repo: RepoName, mark: str, at: datetime) -> None:
-        await self._worker.write(partial(list_mark.note_mark, repo=repo, text=mark, at=at))
+    async def note_list_digest(self, repo: RepoName, digest: str, at: datetime) -> None:
+        verb = partial(list_digest.note_list_digest, repo=repo, digest=digest, at=at)
+        await self._worker.write(verb)
 
     async def note_runs(self, listed: Sequence[Run], at: datetime) -> None:
         if listed:

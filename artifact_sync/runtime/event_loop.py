@@ -16,13 +16,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_new_loop: Callable[[], asyncio.AbstractEventLoop]
 
-try:
-    import uvloop
-except (ImportError, AttributeError):  # not installed; or too old for its Python, and fails so
-    _new_loop = asyncio.new_event_loop
-else:
+def _quick_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop  # noqa: PLC0415 - slow, and of use where much is downloaded
+    except (ImportError, AttributeError):  # not installed; or too old for its Python, and fails so
+        return asyncio.new_event_loop
 
     class _Loop(uvloop.Loop):
         """uvloop with lookups in threads: those of libuv keep a process from ending."""
@@ -32,7 +31,7 @@ else:
             look_up = partial(socket.getaddrinfo, host, port, **how)
             return await self.run_in_executor(None, look_up)
 
-    _new_loop = _Loop
+    return _Loop
 
 
 def run_quickly(main: Coroutine[Any, Any, T]) -> T:
@@ -41,5 +40,5 @@ def run_quickly(main: Coroutine[Any, Any, T]) -> T:
     Name lookups are work of the default executor only by ``getaddrinfo``, which httpx uses;
     ``create_connection`` to a name would use libuv.
     """
-    with asyncio.Runner(loop_factory=_new_loop) as runner:
+    with asyncio.Runner(loop_factory=_quick_loop()) as runner:
         return runner.run(main)

@@ -8,16 +8,20 @@ read to its end.
 from __future__ import annotations
 
 from contextlib import aclosing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.model import Horizon
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import RepoName, Run
-    from artifact_sync.domain.ports import Ledger, Source
+    from artifact_sync.domain.model import RepoName, Run, RunPage
+    from artifact_sync.domain.ports import Ledger
+
+_READ_AGAIN = timedelta(hours=1)
+"""After so long the list is read, whatever it begins with."""
 
 
 class Reading:
@@ -95,34 +99,57 @@ def reaches_back(known: Horizon, since: datetime | None) -> bool:
     return known.since is None or (since is not None and known.since <= since)
 
 
-async def discover(
-    source: Source, ledger: Ledger, repo: RepoName, since: datetime | None, now: datetime
-) -> None:
-    """Note in the ledger every run that the service lists and that may be wanted.
+async def known_digest(
+    ledger: Ledger, repo: RepoName, selection: str, since: datetime | None, now: datetime
+) -> str:
+    """The digest of a list of runs that need not be read again; empty: it must be read.
 
-    The mark of the list is noted, too, where a listing that begins like this one needs no second
-    page. ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass
-    reads the list again.
+    Nothing is outstanding then, and the ledger reaches as far back as is asked for.
+    """
+    digest, at = await ledger.list_digest(repo) or ("", now)
+    if not digest or not timedelta() <= now - at < _READ_AGAIN:
+        return ""
+    horizon = await ledger.horizon(repo)
+    if horizon is not None and not reaches_back(horizon, since):
+        return ""
+    return digest if await ledger.next_look(repo, selection, since) is None else ""
+
+
+async def discover(
+    pages: AsyncGenerator[RunPage],
+    ledger: Ledger,
+    repo: RepoName,
+    since: datetime | None,
+    now: datetime,
+) -> bool:
+    """Note every run that the list shows and that may be wanted; whether it was unchanged.
+
+    The list's digest is noted, too, where the next listing that begins like this one ends there.
+    ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass reads
+    the list again.
     """
     reading = Reading(await ledger.horizon(repo), since)
-    marks: list[str] = []
-    first: Sequence[Run] | None = None
-    single = True
-    async with aclosing(source.runs(repo, marks.append)) as pages:
+    seen: list[RunPage] = []
+    async with aclosing(pages):
         async for page in pages:
-            single, first = first is None, page if first is None else first
-            await ledger.note_runs(page, now)
-            reading.take(page)
+            if page.unchanged:
+                return True
+            seen = [*seen[:1], page]
+            await ledger.note_runs(page.runs, now)
+            reading.take(page.runs)
             if reading.enough:
                 break
     if (horizon := reading.horizon(to_the_end=not reading.enough)) is not None:
         await ledger.raise_horizon(repo, horizon)
-    if marks and (single or _is_enough(first, await ledger.horizon(repo), since)):
-        await ledger.note_mark(repo, marks[0], now)
+    first, digest = seen[0].runs, seen[0].list_digest  # a list has one page at least
+    ends_there = len(seen) == 1 or _is_enough(first, await ledger.horizon(repo), since)
+    if digest and ends_there:
+        await ledger.note_list_digest(repo, digest, now)
+    return False
 
 
-def _is_enough(page: Sequence[Run] | None, known: Horizon | None, since: datetime | None) -> bool:
+def _is_enough(page: Sequence[Run], known: Horizon | None, since: datetime | None) -> bool:
     """Whether a listing that begins with this page is left there."""
     again = Reading(known, since)
-    again.take(page or ())
+    again.take(page)
     return again.enough

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
-from artifact_sync.domain.request import Unchanged
 from artifact_sync.sync.collect import is_requested
-from artifact_sync.sync.discover import discover
+from artifact_sync.sync.discover import discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.presence import unsettle_damaged
 from artifact_sync.sync.run import LAST_RETRY, RunSync, Selection, is_due, next_look
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import Run, RunRow
     from artifact_sync.domain.ports import Source
-    from artifact_sync.domain.request import PassOptions
+    from artifact_sync.domain.request import PassOptions, Unchanged
     from artifact_sync.sync.downloads import Works
 
 
@@ -58,23 +56,27 @@ class RepoSync:
         self.report = report
         self.trouble: Exception | None = None
         """Why the repository could not be looked at; a run's own failure is none."""
-        self.calm: Unchanged | None = None
-        """Set when nothing is left to do."""
+        self.recorded = True
+        """Whether the ledger has a record of the pass."""
         self._began = crew.works.tools.clock.now()
         self._since = selection.rules.horizon(self._began)
 
     async def everything(
-        self, announced: Sequence[str] = (), calm: Unchanged | None = None
+        self, announced: Sequence[str] = (), known: Unchanged | None = None
     ) -> None:
         """Look at every run that is new or has something outstanding; count the settled ones.
 
         Also at those of ``announced`` that no listing has shown as finished: somebody says that
-        they have. One that is not there yet is no failure. With ``calm`` a mark is asked for first,
-        and while it is that one, a pass is one request and writes nothing.
+        they have. One that is not there yet is no failure. While a repository is as it is
+        ``known``, a pass over it is one request and is not recorded.
         """
         self._notify(RepoBegan(self.repo))
-        work = self._recorded(announced) if calm is None else self._unless_calm(announced, calm)
-        await self.guard(work, None)
+        try:
+            await self.guard(self._everything(announced, known), None)
+        finally:
+            self.report.bytes = self.crew.arrived(self.repo)
+            if self.recorded:
+                await self.guard(asyncio.shield(self._record()), None)
         self._notify(RepoEnded(self.repo, self.report))
 
     async def only(self, runs: Sequence[str]) -> None:
@@ -86,55 +88,48 @@ class RepoSync:
         self.report.bytes = self.crew.arrived(self.repo)
         self._notify(RepoEnded(self.repo, self.report))
 
-    async def _unless_calm(self, announced: Sequence[str], calm: Unchanged) -> None:
-        mark = await self.crew.source.mark(self.repo)
-        if mark == calm.mark:
-            self.report.add(calm.report)
-            self.calm = calm
-            return
-        await self._recorded(announced)
-        ledger, fingerprint = self.crew.works.ledger, self.selection.rules.fingerprint
-        done = self.trouble is None and self.report.caught_up and not self.report.pending
-        if done and await ledger.next_look(self.repo, fingerprint, self._since) is None:
-            settled = replace(self.report, bytes=0, downloaded=0)
-            settled.kept += self.report.downloaded
-            self.calm = Unchanged(mark, settled)
-
-    async def _recorded(self, announced: Sequence[str]) -> None:
-        """The pass, with its begin and end in the ledger; a ledger that fails is a failure, too."""
-        number = await self.crew.works.ledger.begin_pass(self.repo, self._began)
-        try:
-            await self.guard(self._everything(announced), None)
-        finally:
-            self.report.bytes = self.crew.arrived(self.repo)
-            now = self.crew.works.tools.clock.now()
-            end = self.crew.works.ledger.end_pass(number, self.report, now)
-            await self.guard(asyncio.shield(end), None)
+    async def _record(self) -> None:
+        """Note the pass in the ledger, for ``status``."""
+        ledger = self.crew.works.ledger
+        number = await ledger.begin_pass(self.repo, self._began)
+        await ledger.end_pass(number, self.report, self.crew.works.tools.clock.now())
 
     def _notify(self, event: Event) -> None:
         self.crew.works.tools.observer.notify(event)
 
-    async def _everything(self, announced: Sequence[str]) -> None:
+    async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
         if self.mode.look:
             await unsettle_damaged(self.crew.works, self.selection.layout, self.repo)
-        listed = await self._list()
+        listed = await self._list(known)
+        if not self.recorded:
+            return
         await self._count_settled()
         if listed:
             await self._look_at_unsettled()
             await self._look_at_announced(announced)
             await self._point_latest()
 
-    async def _list(self) -> bool:
+    async def _list(self, known: Unchanged | None) -> bool:
         """Read the list of runs; whether it makes sense to go on with what is known."""
-        crew = self.crew
+        crew, ledger = self.crew, self.crew.works.ledger
         try:
-            await discover(crew.source, crew.works.ledger, self.repo, self._since, self._began)
+            digest = known.list_digest if known is not None else await self._known_digest()
+            pages = crew.source.runs(self.repo, digest)
+            unchanged = await discover(pages, ledger, self.repo, self._since, self._began)
         except ArtifactSyncError as error:
             self.trouble = error
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
+        if unchanged and known is not None:
+            self.report.add(known.report)
+            self.recorded = False
         self._notify(RepoListed(self.repo))
         return True
+
+    async def _known_digest(self) -> str:
+        fingerprint = self.selection.rules.fingerprint
+        ledger = self.crew.works.ledger
+        return await known_digest(ledger, self.repo, fingerprint, self._since, self._began)
 
     async def _count_settled(self) -> None:
         """Count what needs no look: it was present and verified, or has failed for good."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.ports import RepositoryLock, Source
-    from artifact_sync.domain.request import PassRequest, Unchanged
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.downloads import Works
@@ -78,8 +78,6 @@ class Pass:
         self._reports: list[Report] = []
         self.troubles: dict[RepoName, Exception] = {}
         """Why repositories could not be looked at."""
-        self.calm: dict[RepoName, Unchanged] = {}
-        """Repositories with nothing left to do, for those who have asked for it."""
 
     @property
     def report(self) -> Report:
@@ -128,8 +126,6 @@ class Pass:
             await repository.guard(self._leased(repository))
         if repository.trouble is not None:
             self.troubles[repo] = _first(repository.trouble)
-        if repository.calm is not None:
-            self.calm[repo] = repository.calm
 
     async def _leased(self, repository: RepoSync) -> None:
         """Sync a repository while its lease lasts."""
@@ -137,7 +133,7 @@ class Pass:
             if self._wish.runs:
                 await repository.only(self._wish.runs)
             else:
-                await repository.everything(self._wish.announced, self._wish.calm)
+                await repository.everything(self._wish.announced, self._wish.unchanged)
 
 
 def _is_star(settings: RepoSettings) -> bool:

@@ -108,20 +108,20 @@ async def slugs(rows):
     return [row.key.run async for row in rows]
 
 
-def test_a_mark_holds_until_a_listing_says_something_new(play):
+def test_a_list_digest_holds_until_a_listing_says_something_new(play):
     async def story(ledger):
-        assert await ledger.mark(REPO) is None
+        assert await ledger.list_digest(REPO) is None
         await ledger.note_runs([a_run(1), a_run(2)], NOW)
-        await ledger.note_mark(REPO, "one two", NOW)
-        assert await ledger.mark(REPO) == ("one two", NOW)
-        assert await ledger.mark(OTHER) is None
+        await ledger.note_list_digest(REPO, "12ab", NOW)
+        assert await ledger.list_digest(REPO) == ("12ab", NOW)
+        assert await ledger.list_digest(OTHER) is None
         await ledger.note_runs([a_run(1), a_run(2)], LATER)
         await ledger.note_runs([a_run(1, repo=OTHER)], LATER)
         await ledger.note_run(a_run(2), LATER)
         await ledger.unsettle(RunKey(REPO, "2"))
-        assert await ledger.mark(REPO) == ("one two", NOW)
-        await ledger.note_mark(REPO, "one two", LATER)
-        assert await ledger.mark(REPO) == ("one two", LATER)
+        assert await ledger.list_digest(REPO) == ("12ab", NOW)
+        await ledger.note_list_digest(REPO, "12ab", LATER)
+        assert await ledger.list_digest(REPO) == ("12ab", LATER)
 
     play(story)
 
@@ -137,27 +137,12 @@ def test_a_mark_holds_until_a_listing_says_something_new(play):
     ],
     ids=["a new run", "a changed run", "another status", "its own status", "an unlisted run"],
 )
-def test_what_a_listing_did_not_say_ends_its_mark(play, news):
+def test_what_a_listing_did_not_say_ends_its_digest(play, news):
     async def story(ledger):
         await ledger.note_runs([a_run(1)], NOW)
-        await ledger.note_mark(REPO, "mark", NOW)
+        await ledger.note_list_digest(REPO, "digest", NOW)
         await news(ledger)
-        assert await ledger.mark(REPO) is None
-
-    play(story)
-
-
-def test_a_mark_that_changes_for_nothing_is_not_told_until_there_is_news(play):
-    async def story(ledger):
-        await ledger.note_runs([a_run(1)], NOW)
-        for text in "abc":
-            await ledger.note_mark(REPO, text, NOW)
-            assert await ledger.mark(REPO) == (text, NOW)
-        await ledger.note_mark(REPO, "d", NOW)
-        assert await ledger.mark(REPO) is None
-        await ledger.note_runs([a_run(2)], LATER)
-        await ledger.note_mark(REPO, "e", NOW)
-        assert await ledger.mark(REPO) == ("e", NOW)
+        assert await ledger.list_digest(REPO) is None
 
     play(story)
 

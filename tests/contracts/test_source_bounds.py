@@ -197,7 +197,7 @@ def endless(items):
 
 
 async def all_runs(source: SourceCraft):
-    return [page async for page in source.runs(REPO)]
+    return [page.runs async for page in source.runs(REPO)]
 
 
 async def all_repositories(source: SourceCraft):

@@ -24,7 +24,7 @@ from artifact_sync.domain.errors import (
     Unreachable,
 )
 from artifact_sync.domain.events import Noticed, Retrying
-from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey
+from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey, RunPage
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.api.question import ApiContext, ApiPolicy
 from artifact_sync.source.api.sourcecraft import SourceCraft
@@ -107,7 +107,7 @@ def get_run(source: SourceCraft):
 
 
 async def list_runs(source: SourceCraft):
-    return [[run.key.run for run in page] async for page in source.runs(REPO)]
+    return [[run.key.run for run in page.runs] async for page in source.runs(REPO)]
 
 
 def tree(**urls: str):
@@ -203,7 +203,7 @@ def test_a_list_may_be_abandoned_after_a_page():
         runs = source.runs(REPO)
         page = await anext(runs)
         await runs.aclose()
-        return [run.key.run for run in page]
+        return [run.key.run for run in page.runs]
 
     pages = [answer_json({"runs": [{"slug": "9"}], "next_page_token": "more"})]
     found, it = asking(pages, first)
@@ -230,7 +230,7 @@ def test_runs_without_a_usable_slug_make_the_list_fail_after_its_last_page(flaw)
         answer_json({"runs": [flaw, {"slug": "1"}]}),
     ]
     (found, error), it = asking(pages, lambda source: listed(source.runs(REPO)))
-    assert [[run.key.run for run in page] for page in found] == [["2"], ["1"]]
+    assert [[run.key.run for run in page.runs] for page in found] == [["2"], ["1"]]
     assert type(error) is BadAnswer
     assert str(error) == "the list of runs of org/repo: 2 entries have no usable slug"
     assert (
@@ -239,34 +239,51 @@ def test_runs_without_a_usable_slug_make_the_list_fail_after_its_last_page(flaw)
     )
 
 
-def test_the_first_page_of_a_list_tells_its_mark():
-    pages = [
-        answer_json({"runs": [{"slug": "2"}], "next_page_token": "x"}),
-        answer_json({"runs": [{"slug": "1"}]}),
-        answer_json({"runs": [{"slug": "2"}], "next_page_token": "x"}),
-    ]
+def test_a_list_that_begins_as_is_known_ends_after_one_request():
+    first = answer_json({"runs": [{"slug": "2"}], "next_page_token": "x"})
+    pages = [first, answer_json({"runs": [{"slug": "1"}]}), first]
 
-    async def both(source: SourceCraft):
-        told: list[str] = []
-        found, error = await listed(source.runs(REPO, told.append))
-        return len(found), error, told, await source.mark(REPO)
+    async def twice(source: SourceCraft):
+        read, error = await listed(source.runs(REPO))
+        return read, error, await listed(source.runs(REPO, read[0].list_digest))
 
-    (count, error, told, mark), it = asking(pages, both)
-    assert (count, error, told) == (2, None, [mark])
+    (read, error, again), it = asking(pages, twice)
+    assert ([page.unchanged for page in read], error) == ([False, False], None)
+    assert again == ([RunPage((), read[0].list_digest, unchanged=True)], None)
+    assert len(it.server.targets) == 3
     assert it.server.targets[0] == it.server.targets[2]
 
 
-def test_a_page_that_could_not_be_read_in_full_has_no_mark():
+def test_a_list_that_begins_otherwise_than_is_known_is_read_by_the_same_requests():
+    first = answer_json({"runs": [{"slug": "2"}], "next_page_token": "x"})
+    pages = [first, answer_json({"runs": [{"slug": "1"}]})]
+    (read, error), it = asking(pages, lambda source: listed(source.runs(REPO, "another")))
+    assert ([run.key.run for page in read for run in page.runs], error) == (["2", "1"], None)
+    assert len(it.server.requests) == 2
+
+
+def test_only_the_first_page_is_compared_with_what_is_known():
+    first = answer_json({"runs": [{"slug": "2"}], "next_page_token": "x"})
+    same = answer_json({"runs": [{"slug": "1"}]})
+
+    async def both(source: SourceCraft):
+        known = (await anext(source.runs(REPO))).list_digest
+        return await listed(source.runs(REPO, known))
+
+    (read, error), _ = asking([same, first, same], both)
+    assert ([run.key.run for page in read for run in page.runs], error) == (["2", "1"], None)
+
+
+def test_a_page_that_could_not_be_read_in_full_has_no_digest():
     pages = [answer_json({"runs": [{"slug": ".."}, {"slug": "2"}], "next_page_token": "x"})]
 
     async def first(source: SourceCraft):
-        told: list[str] = []
-        pages = source.runs(REPO, told.append)
-        await anext(pages)
+        pages = source.runs(REPO)
+        page = await anext(pages)
         await pages.aclose()
-        return told
+        return page.list_digest
 
-    assert asking(pages, first)[0] == []
+    assert asking(pages, first)[0] == ""
 
 
 def test_repositories_without_a_usable_slug_make_the_list_fail_after_its_last_page():

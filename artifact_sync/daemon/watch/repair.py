@@ -109,7 +109,7 @@ class DamageRepair:
         return self._watch is not None and not self._watch.state.working
 
     def _missed(self) -> None:
-        self._daemon.calms.forget()
+        self._daemon.unchanged.forget()
 
     def _tell(self, findings: Sequence[Finding]) -> None:
         """A line a run, and the repair if it is wanted."""

@@ -29,8 +29,6 @@ class OpenTerms(Struct, frozen=True):
     durability: Durability
     create: bool = True
     read_only: bool = False
-    hurried: bool = False
-    """Rather learn at once of another process's lock than wait for it."""
 
 
 class Location(Redacted, frozen=True):

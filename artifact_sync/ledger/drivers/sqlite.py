@@ -32,9 +32,6 @@ _T = TypeVar("_T")
 TYPES = {"id": "INTEGER", "ref": "INTEGER", "text": "TEXT", "bytes": "BLOB"}
 """Of migrations. SQLite numbers rows by itself only where the type is spelt INTEGER."""
 
-_HURRY = 0.2
-"""Seconds that who is in a hurry waits for a lock, in which no signal is heard."""
-
 _KEYS = "PRAGMA foreign_keys = ON"
 _LOOK = "SELECT count(*) FROM sqlite_master"
 _SIZES = (1, 10, 50, 200, 500)
@@ -194,16 +191,15 @@ class SqliteStore:
 
 
 def _connect(place: Location, terms: OpenTerms) -> sqlite3.Connection:
-    patience = min(place.patience, _HURRY) if terms.hurried else place.patience
     if place.file is None:
-        return _opened(":memory:", patience, [_KEYS])
+        return _opened(":memory:", place.patience, [_KEYS])
     if terms.read_only:
         return _reading(place, place.file)
     if terms.create:
         _make(place.file)
     elif not _is_there(place.file):
         raise absent(place)
-    return _opened(str(place.file), patience, _writing(terms.durability))
+    return _opened(str(place.file), place.patience, _writing(terms.durability))
 
 
 def _opened(database: str, patience: float, first: Sequence[str]) -> sqlite3.Connection:

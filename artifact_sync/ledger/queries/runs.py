@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifact_sync.domain.model import Horizon, RepoName, RunKey, RunRow
-from artifact_sync.ledger.queries.list_mark import forget_mark
+from artifact_sync.ledger.queries.list_digest import forget_list_digest
 from artifact_sync.ledger.queries.transaction import (
     FRESH_RUN,
     chunks,
@@ -91,7 +91,7 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
             words.append({"id": run_id, "status": run.status})
     new = [_new(repo_id, run, at) for slug, run in found.items() if slug not in known]
     if new or words or changed:
-        forget_mark(tx, repo_id)
+        forget_list_digest(tx, repo_id)
     steps = ("make_run", "see_run", "set_status", "change_run")
     for name, rows in zip(steps, (new, seen, words, changed), strict=True):
         if rows:
@@ -124,7 +124,7 @@ def note_run(tx: Transaction, run: Run, at: datetime) -> None:
     """A run's own answer; the fingerprint that a listing gave it stays."""
     run_id = tx.run_id(run.key)
     if tx.connection.value("status", id=run_id) != run.status:
-        forget_mark(tx, tx.repo_id(run.key.repo))  # the next listing may say otherwise again
+        forget_list_digest(tx, tx.repo_id(run.key.repo))  # the next listing may say otherwise again
     tx.connection.write("note_run", id=run_id, **_told(run, at))
 
 

@@ -5,19 +5,27 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
+from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
 import httpx
-from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
 from artifact_sync.domain.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
 from artifact_sync.domain.events import Retrying
 from artifact_sync.runtime.backoff import delay, parse_retry_after
 from artifact_sync.source.api.decode import error_body, parse
+from artifact_sync.source.api.even_rate import EvenRate
 from artifact_sync.source.api.json_payload import Unreadable
-from artifact_sync.source.api.question import Answer, ApiContext, ApiPolicy, Meaning, Question
+from artifact_sync.source.api.question import (
+    Answer,
+    ApiContext,
+    ApiPolicy,
+    Meaning,
+    Question,
+    Unmodified,
+)
 from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, error_of
 from artifact_sync.source.api.response_body import Broken, ResponseBody, UnknownCoding
 from artifact_sync.source.api.retry_after import Holds
@@ -60,7 +68,7 @@ class ApiClient:
         self._client = client
         self._manners = manners
         self._around = surroundings
-        self._limiter = AsyncLimiter(1, 1 / manners.rate) if 0 < manners.rate < inf else None
+        self._rate = EvenRate(manners.rate) if 0 < manners.rate < inf else None
         self._holds = Holds()
         self._deadline = _deadline(manners, client.timeout)
 
@@ -105,8 +113,8 @@ class ApiClient:
                 )
             if rest > 0:
                 await self._around.clock.sleep(rest)
-        if self._limiter is not None:
-            await self._limiter.acquire()
+        if self._rate is not None:
+            await asyncio.sleep(self._rate.take(asyncio.get_running_loop().time()))
 
     async def _try(self, path: str, question: Question[Meaning]) -> Answer[Meaning]:
         request = self._request(path, question)
@@ -115,10 +123,8 @@ class ApiClient:
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise self._unreachable(question.what, error) from error
         if len(arrival.body) < _OFF_LOOP:
-            meaning = _read(question, arrival.body)
-        else:
-            meaning = await asyncio.to_thread(_read, question, arrival.body)
-        return Answer(meaning, arrival.monotonic, arrival.server_date)
+            return _read(question, arrival)
+        return await asyncio.to_thread(_read, question, arrival)
 
     def _request(self, path: str, question: Question[Meaning]) -> httpx.Request:
         parameters = dict(question.parameters) or None
@@ -233,15 +239,15 @@ def _next(url: httpx.URL, redirect: Redirected, what: str) -> httpx.URL:
     )
 
 
-def _read(question: Question[Meaning], body: bytearray) -> Meaning:
-    if question.heard is not None:
-        question.heard(body)
-    if question.read_raw is not None:
-        return question.read_raw(body)
+def _read(question: Question[Meaning], arrival: _Arrival) -> Answer[Meaning]:
+    digest = sha256(arrival.body).hexdigest()
+    if digest == question.known:
+        raise Unmodified
     try:
-        return question.read(parse(body, question.what))
+        meaning = question.read(parse(arrival.body, question.what))
     except Unreadable as error:
         raise BadAnswer(f"{question.what}: the answer makes no sense: {error}") from None
+    return Answer(meaning, arrival.monotonic, arrival.server_date, digest)
 
 
 def _date(headers: httpx.Headers) -> datetime | None:

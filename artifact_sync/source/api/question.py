@@ -79,11 +79,8 @@ class Question(Struct, Generic[Meaning], frozen=True):
     """Called in a thread when the answer is long. May raise ``Unreadable``."""
     policy: RetryPolicy
     parameters: Mapping[str, str] = field(default_factory=dict)
-    read_raw: Callable[[bytearray], Meaning] | None = None
-    """Instead of ``read``: given the body as it came, which is not even parsed then."""
-
-    heard: Callable[[bytearray], None] | None = None
-    """Given the body as it came, before it is read."""
+    known: str = ""
+    """Digest of a body that is not to be read again: ``Unmodified`` is raised instead."""
 
     @property
     def subject(self) -> tuple[str, ...]:
@@ -106,3 +103,9 @@ class Answer(Struct, Generic[Meaning], frozen=True):
     monotonic: float
     server_date: datetime | None
     """The service's clock at that moment, if it told."""
+    digest: str
+    """Of the body as it came: SHA-256, in hex."""
+
+
+class Unmodified(Exception):
+    """The body is the one that is known, so it was not read."""

@@ -6,7 +6,6 @@ How a request is made is ``api``'s, what an answer means is ``wire``'s.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import BadAnswer, ServiceError
 from artifact_sync.domain.events import Noticed
 from artifact_sync.domain.link_expiry import link_of
+from artifact_sync.domain.model import RunPage
 from artifact_sync.source.api.client import ApiClient
 from artifact_sync.source.api.decode import (
     AnswerPage,
@@ -25,12 +25,17 @@ from artifact_sync.source.api.decode import (
     run_of,
     runs_page,
 )
-from artifact_sync.source.api.probe import PAGE_SIZE
-from artifact_sync.source.api.question import Answer, ApiContext, ApiPolicy, Question
+from artifact_sync.source.api.question import (
+    Answer,
+    ApiContext,
+    ApiPolicy,
+    Question,
+    Unmodified,
+)
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 
     import httpx
 
@@ -44,7 +49,8 @@ if TYPE_CHECKING:
         RunKey,
     )
 
-"""A text that holds an integer, as the specification has it."""
+_PAGE_SIZE = "100"
+"""Items of a page. A text that holds an integer, as the specification has it."""
 _MOST_VAIN_PAGES = 100
 """Pages in a row without anything new, after which a list is held to be endless."""
 _CUBES_AT_ONCE = 4
@@ -69,29 +75,25 @@ class SourceCraft:
         question = Question(what, ("orgs", org, "repos"), read, self._manners.policy)
         async with aclosing(self._pages(question)) as pages:
             async for page in pages:
-                for name in page:
+                for name in page.meaning.items:
                     yield name
 
-    async def mark(self, repo: RepoName) -> str:
-        """A digest of the first page of the list of runs, as ``runs`` asks for it."""
-        question = replace(self._list_of_runs(repo), read_raw=_digest)
-        answer = await self._api.get(replace(question, parameters={"page_size": PAGE_SIZE}))
-        return str(answer.meaning)
-
-    def runs(
-        self, repo: RepoName, marked: Callable[[str], None] | None = None
-    ) -> AsyncGenerator[Sequence[Run]]:
-        """The list of runs, a page at a time; ``marked`` is told the first one's ``mark``.
+    async def runs(self, repo: RepoName, known: str = "") -> AsyncGenerator[RunPage]:
+        """The list of runs, a page at a time, unless its first page has the ``known`` digest.
 
         After the last page, ``BadAnswer`` when entries had no usable slug: the list is not complete
         then, though all that could be read has been given.
         """
-        return self._pages(self._list_of_runs(repo), marked)
-
-    def _list_of_runs(self, repo: RepoName) -> Question[Any]:
         what = f"the list of runs of {_name(repo)}"
         read = partial(runs_page, repo)
-        return Question(what, _cicd(repo, "runs"), read, self._manners.policy)
+        question = Question(what, _cicd(repo, "runs"), read, self._manners.policy, known=known)
+        try:
+            async with aclosing(self._pages(question)) as pages:
+                async for page in pages:
+                    digest = "" if page.meaning.passed_over else page.digest
+                    yield RunPage(page.meaning.items, digest)
+        except Unmodified:
+            yield RunPage((), known, unchanged=True)
 
     async def run(self, key: RunKey) -> Run:
         """One run with its artifacts and their links."""
@@ -156,25 +158,21 @@ class SourceCraft:
         return found
 
     async def _pages(
-        self, question: Question[AnswerPage[Item]], marked: Callable[[str], None] | None = None
-    ) -> AsyncGenerator[Sequence[Item]]:
+        self, question: Question[AnswerPage[Item]]
+    ) -> AsyncGenerator[Answer[AnswerPage[Item]]]:
         """Ends with a page that has no token or an empty one, be it empty itself or not."""
-        token = ""
         progress = _Progress(question.what)
-        heard: list[str] = []
-        asked = replace(question, heard=lambda body: heard.append(_digest(body)))
+        question = replace(question, parameters={"page_size": _PAGE_SIZE})
         while True:
-            parameters = {"page_size": PAGE_SIZE} | ({"page_token": token} if token else {})
-            page = (await self._api.get(replace(asked, parameters=parameters))).meaning
+            answer = await self._api.get(question)
+            page = answer.meaning
             self._notice(question.what, page.passed_over)
-            if marked is not None and not token and not page.passed_over:
-                marked(heard[-1])
-            asked = question
-            yield page.items
+            yield answer
             progress.take(page)
-            token = page.token
-            if not token:
+            if not page.token:
                 break
+            parameters = {"page_size": _PAGE_SIZE, "page_token": page.token}
+            question = replace(question, parameters=parameters, known="")
         if progress.passed_over:
             raise BadAnswer(_without_slug(question.what, progress.passed_over))
 
@@ -212,10 +210,6 @@ class _Progress:
 
 def _without_slug(what: str, entries: int) -> str:
     return f"{what}: {entries} entries have no usable slug"
-
-
-def _digest(body: bytearray) -> str:
-    return hashlib.sha256(body).hexdigest()
 
 
 def _name(repo: RepoName) -> str:

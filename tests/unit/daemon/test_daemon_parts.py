@@ -1,16 +1,16 @@
-"""The small parts of the daemon: the gate, who is looked after, how far behind, what is calm."""
+"""The small parts of the daemon: drain, watched repositories, lag, what is unchanged."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from artifact_sync.daemon.lag import Lags
 from artifact_sync.daemon.running_passes import verdict_of
-from artifact_sync.daemon.schedule import PassVerdict
-from artifact_sync.daemon.unchanged import Calms
+from artifact_sync.daemon.schedule import PassVerdict, Turn, Why
+from artifact_sync.daemon.unchanged import UnchangedRepositories
 from artifact_sync.daemon.watched_repositories import WatchedRepositories
 from artifact_sync.domain.errors import (
     BadAnswer,
@@ -21,7 +21,7 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
+from artifact_sync.domain.request import PassRequest, Unchanged
 from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.sync.drain import Drain
 
@@ -108,50 +108,62 @@ def test_the_ends_of_passes_are_known_by_their_age() -> None:
     assert lags.ages(ROCKET, 50.0) == (20.0, 30.0)
 
 
-def test_a_calm_pass_is_written_down_every_ten_minutes() -> None:
-    calms = Calms()
-    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 100.0)
-    told = []
-    for now in range(100, 2000, 100):
-        calms.ended(ROCKET, replace(WISH, calm=CALM), CALM, float(now))
-        if calms.is_unrecorded(ROCKET, float(now)):
-            told.append(now)
-    assert told == [700, 1300, 1900]
+SETTINGS = RepoSettings(name="acme/rocket")
+UNCHANGED = Unchanged("digest", Report(runs=3, found=4, kept=4))
 
 
-WISH = PassRequest((RepoSettings(name="acme/rocket"),), mode=PassOptions(look=False))
-CALM = Unchanged("mark", Report(runs=3, found=4, kept=4))
+class Memory:
+    """What is remembered of one repository, with a pass whenever the test says so."""
+
+    def __init__(self) -> None:
+        self.known = UnchangedRepositories()
+
+    def asked(
+        self, now: float, *, found: Unchanged | None = UNCHANGED, must_look: bool = False, **turn
+    ) -> PassRequest:
+        """What a pass at this time is asked for; it ends at once, and has left this."""
+        why = Turn(ROCKET, Why.INTERVAL, **turn)
+        request = self.known.request(why, SETTINGS, now, must_look=must_look)
+        self.known.ended(ROCKET, request, found, now)
+        return request
 
 
-def test_a_calm_is_relied_on_for_an_hour_and_then_everything_is_looked_at() -> None:
-    calms = Calms()
-    assert calms.is_due_in_full(ROCKET, 0.0)
-    assert calms.of(ROCKET, 0.0) == Unchanged()
-    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 10.0)
-    assert calms.of(ROCKET, 3600.0) == CALM
-    assert calms.of(ROCKET, 3610.0) == Unchanged()
-    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 3610.0)
-    assert calms.of(ROCKET, 7000.0) == CALM
-    calms.forget()
-    assert calms.of(ROCKET, 7000.0) == Unchanged()
+def test_a_pass_with_nothing_new_is_recorded_every_ten_minutes() -> None:
+    memory = Memory()
+    recorded = [now for now in range(100, 2000, 100) if memory.asked(now).unchanged is None]
+    assert recorded == [100, 700, 1300, 1900]
 
 
-def test_what_is_not_calm_any_more_is_not_relied_on() -> None:
-    calms = Calms()
-    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 0.0)
-    calms.ended(ROCKET, replace(WISH, calm=CALM), None, 1.0)
-    assert calms.of(ROCKET, 2.0) == Unchanged()
+def test_once_an_hour_the_newest_files_are_looked_at() -> None:
+    memory = Memory()
+    assert [now for now in range(10, 9000, 100) if memory.asked(now).mode.look] == [10, 3610, 7210]
+    memory.known.forget()
+    assert memory.asked(9000.0).mode.look
 
 
-def test_marks_that_change_for_nothing_are_not_asked_for_any_more() -> None:
-    calms = Calms()
-    calms.ended(ROCKET, replace(WISH, calm=Unchanged(), mode=PassOptions()), CALM, 0.0)
-    for number in range(5):
-        given = calms.of(ROCKET, 1.0)
-        assert given is not None
-        found = Unchanged(f"mark {number}", CALM.report)
-        calms.ended(ROCKET, replace(WISH, calm=given), found, 1.0)
-    assert calms.of(ROCKET, 1.0) is None
+def test_what_is_not_unchanged_any_more_is_not_relied_on() -> None:
+    memory = Memory()
+    memory.asked(0.0)
+    assert memory.asked(1.0, found=None).unchanged == UNCHANGED
+    assert memory.asked(2.0).unchanged is None
+    other = Unchanged("another", UNCHANGED.report)
+    assert memory.asked(3.0, found=other).unchanged == UNCHANGED
+    assert memory.asked(4.0).unchanged == other
+
+
+@pytest.mark.parametrize("turn", [{"eager": True}, {"announced": ("7",)}, {"must_look": True}])
+def test_where_something_may_have_happened_nothing_is_relied_on(turn: dict[str, Any]) -> None:
+    memory = Memory()
+    memory.asked(0.0)
+    assert memory.asked(1.0, **turn).unchanged is None
+    assert memory.asked(2.0).unchanged == UNCHANGED
+
+
+def test_a_repository_that_is_dropped_is_forgotten() -> None:
+    memory = Memory()
+    memory.asked(0.0)
+    memory.known.keep([SITE])
+    assert memory.asked(1.0).unchanged is None
 
 
 @pytest.mark.parametrize(
