@@ -28,6 +28,7 @@
     ├── UnsafePath              a remote name that may not become a path
     │   └── Collision           two remote names that would be one file
     ├── DiskError               the mirror's file system: read-only, I/O error   exit 6
+    │   ├── LedgerUnreachable   its database server does not answer              exit 4
     │   ├── MirrorGone          unmounted, or another in its place               exit 6
     │   └── NoSpace             full, or below ``min_free``                      exit 6
     ├── Incomplete              a pass with failures of several kinds            exit 1
@@ -368,6 +369,12 @@ class MirrorGone(DiskError):
             f"the mirror {root} is not there any more: its file system was unmounted, or another"
             " folder has its place; nothing was changed: mount it again"
         )
+
+
+class LedgerUnreachable(DiskError):
+    """The ledger's database server does not answer, or not in time."""
+
+    reason = Reason.UNREACHABLE
 
 
 class NoSpace(DiskError):

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 _SQLITE = r"(?s)sqlite(?:\+pysqlite)?:///([^?]+)(?:\?(.*))?"
 _IN_MEMORY = r"sqlite(?:\+pysqlite)?://(?:/(?::memory:)?)?"
 _TIMEOUT = r"timeout=([0-9]+(?:\.[0-9]*)?)"
-_POSTGRESQL = r"(?s)postgres(?:ql)?(?:\+\w+)?://((?:[^@/?#]*@)?([^/?#]*)/([^?#]*)(?:\?.*)?)"
+_HOST = r"(?:\[[0-9A-Fa-f:.%]+\]|[^@:/?#,\[\]]*)(?::[0-9]*)?"
+_POSTGRESQL = (
+    r"(?s)postgres(?:ql)?(?:\+\w+)?://"
+    rf"((?:[^@/?#]*@)?({_HOST}(?:,{_HOST})*)(?:/([^@/?#]*))?(?:\?.*)?)"
+)
 
 PATIENCE = 10.0
 """Seconds that SQLite waits for another process's lock, unless the URL has a ``timeout``."""
@@ -64,7 +68,10 @@ def location(url: str | Path) -> Location:
     if found := re.fullmatch(_POSTGRESQL, url):
         name = f"{found[3] or 'of its user'} at {found[2] or 'this machine'}"
         return Location(name, server=f"postgresql://{found[1]}")
-    raise UsageError("ledger.url must be sqlite:///FILE or postgresql://HOST/DATABASE")
+    raise UsageError(
+        "ledger.url must be sqlite:///FILE or postgresql://HOST/DATABASE"
+        " (in a password, write @ as %40, / as %2F, ? as %3F)"
+    )
 
 
 def _sqlite(file: str, options: str) -> Location:

@@ -18,7 +18,15 @@ def open_store(url: str | Path, terms: OpenTerms) -> Store:
     """Open a ledger, making or migrating it where that is asked for and due."""
     place = location(url)
     if place.server:
-        raise UsageError("a ledger in PostgreSQL cannot be opened by this version")
+        try:
+            from artifact_sync.ledger.drivers.postgres import (  # noqa: PLC0415 - an extra
+                PostgresStore,
+            )
+        except ImportError:
+            raise UsageError(
+                "a ledger in PostgreSQL needs psycopg: pip install 'artifact-sync[postgres]'"
+            ) from None
+        return PostgresStore.open(place, terms)
     from artifact_sync.ledger.drivers.sqlite import SqliteStore  # noqa: PLC0415 - its counterpart
 
     return SqliteStore.open(place, terms)

@@ -77,6 +77,15 @@ class SqliteConnection:
         """Insert a row; see ``Connection``."""
         return self.raw.execute(statement(name), stored(values)).lastrowid or 0
 
+    def has_table(self, name: str) -> bool:
+        """Whether there is such a table; see ``Connection``."""
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        return self.raw.execute(query, [name]).fetchone() is not None
+
+    def run(self, sql: str) -> None:
+        """Carry out a statement of a migration; see ``Connection``."""
+        self.raw.execute(sql)
+
     def _reader(self, name: str, cursor: sqlite3.Cursor) -> Reader:
         how = self._readers.get(name)
         if how is None:
@@ -155,7 +164,7 @@ class SqliteStore:
 
     def _bring_up(self, terms: OpenTerms) -> None:
         """Make the ledger, or migrate it, where that is due; else see that it can be used."""
-        version = self._version()
+        version = migrations.version(self._connection)
         pending = migrations.pending(version)
         if version is None and (self._rehearsing or not terms.create):
             raise absent(self._place)
@@ -164,30 +173,7 @@ class SqliteStore:
             return
         for _ in pending:
             with self._transaction(writes=True):
-                self._migrate()
-
-    def _version(self) -> str | None:
-        """The version that the ledger is at; None: nothing there yet."""
-        raw = self._connection.raw
-        query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
-        if not raw.execute(query, [migrations.VERSION_TABLE]).fetchone()[0]:
-            return None
-        query = f"SELECT version_num FROM {migrations.VERSION_TABLE}"  # noqa: S608 - ours
-        found = raw.execute(query).fetchone()
-        return found[0] if found else None
-
-    def _migrate(self) -> None:
-        """Go one version further, unless another process has been quicker."""
-        raw, version = self._connection.raw, self._version()
-        pending = migrations.pending(version)
-        if not pending:
-            return
-        if version is None:
-            raw.execute(migrations.MAKE_VERSION_TABLE)
-        for sql in migrations.migration(pending[0], TYPES):
-            raw.execute(sql)
-        raw.execute(f"DELETE FROM {migrations.VERSION_TABLE}")  # noqa: S608 - ours
-        raw.execute(f"INSERT INTO {migrations.VERSION_TABLE} VALUES (?)", pending[:1])  # noqa: S608
+                migrations.advance(self._connection, TYPES)
 
 
 def _connect(place: Location, terms: OpenTerms) -> sqlite3.Connection:

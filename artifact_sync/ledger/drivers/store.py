@@ -39,6 +39,12 @@ class Connection(Protocol):
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row; its id."""
 
+    def has_table(self, name: str) -> bool:
+        """Whether there is a table of this name."""
+
+    def run(self, sql: str) -> None:
+        """Carry out a statement of a migration."""
+
 
 class Store(Protocol):
     """An opened ledger, for use on one thread. Raises what ``ports.Ledger`` says."""

@@ -15,12 +15,14 @@ from artifact_sync.domain.errors import LedgerTooNew
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-VERSION_TABLE = "artifact_sync_version"
+    from artifact_sync.ledger.drivers.store import Connection
+
+_VERSION_TABLE = "artifact_sync_version"
 """Holds one row with the version, ``version_num``; made by Alembic in ledgers of old."""
 
 MAKE_VERSION_TABLE = (
-    f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL,"
-    f" CONSTRAINT {VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
+    f"CREATE TABLE {_VERSION_TABLE} (version_num VARCHAR(32) NOT NULL,"
+    f" CONSTRAINT {_VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
 )
 
 SMALL_TABLES = ("meta", "repositories", "passes", "runs")
@@ -54,6 +56,30 @@ def migration(version: str, types: Mapping[str, str]) -> Sequence[str]:
     (file,) = Path(__file__).parent.glob(f"{version}_*.sql")
     sql = re.sub(_COMMENT, "", file.read_text("utf-8")).format(**types)
     return [part.strip() for part in sql.split(";\n") if part.strip()]
+
+
+def version(connection: Connection) -> str | None:
+    """The version that a ledger is at; None: nothing there yet."""
+    if not connection.has_table(_VERSION_TABLE):
+        return None
+    found: str | None = connection.value("version")
+    return found
+
+
+def advance(connection: Connection, types: Mapping[str, str]) -> None:
+    """Go one version further, unless another process has been quicker. ``LedgerTooNew``.
+
+    To be called under the database's lock, in a transaction.
+    """
+    found = version(connection)
+    following = pending(found)
+    if following:
+        if found is None:
+            connection.run(MAKE_VERSION_TABLE)
+        for sql in migration(following[0], types):
+            connection.run(sql)
+        connection.write("forget_version")
+        connection.write("put_version", version=following[0])
 
 
 def copies(types: Mapping[str, str]) -> Sequence[str]:

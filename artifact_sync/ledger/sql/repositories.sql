@@ -1,5 +1,14 @@
 -- The ledger itself, repositories, and passes over them.
 
+-- name: version
+SELECT version_num FROM artifact_sync_version;
+
+-- name: forget_version
+DELETE FROM artifact_sync_version;
+
+-- name: put_version
+INSERT INTO artifact_sync_version (version_num) VALUES (:version);
+
 -- name: meta
 SELECT value FROM meta WHERE key = :key;
 

@@ -19,6 +19,7 @@ SQL = Path(queries.__file__).parent.parent / "sql"
 @pytest.fixture
 def database():
     with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(migrations.MAKE_VERSION_TABLE)
         for version in migrations.versions():
             for sql in migrations.migration(version, TYPES):
                 connection.execute(sql)
@@ -26,7 +27,8 @@ def database():
 
 
 def named_by_verbs():
-    texts = [file.read_text("utf-8") for file in Path(queries.__file__).parent.glob("*.py")]
+    users = [*Path(queries.__file__).parent.glob("*.py"), Path(migrations.__file__)]
+    texts = [file.read_text("utf-8") for file in users]
     return {name for text in texts for name in re.findall(r'"([a-z_]+)"', text)} & names() - parts()
 
 

@@ -1,0 +1,369 @@
+# ruff: noqa: S608 - names of our own tables
+"""The driver for PostgreSQL, by psycopg 3.
+
+Works through a pooler in transaction mode, such as PgBouncer: nothing is set, prepared or made for
+a session, only for a transaction. A lost connection is made anew, and the transaction repeated: so
+a restart of the server is waited out. A transaction that was lost at its commit may have been
+carried out; every verb may be repeated, at the price of an attempt or a look that counts twice.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from artifact_sync.domain.errors import LedgerUnreachable, UsageError
+from artifact_sync.ledger import migrations
+from artifact_sync.ledger.drivers.location import absent
+from artifact_sync.ledger.drivers.postgres_errors import (
+    Silent,
+    is_conflict,
+    is_passing,
+    of_connecting,
+    of_statement,
+)
+from artifact_sync.ledger.queries.transaction import Transaction
+from artifact_sync.ledger.sql import statement
+from artifact_sync.ledger.sql.encoding import read, reader, stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping, Sequence
+    from typing import Self
+
+    from artifact_sync.ledger.drivers.location import Location, OpenTerms
+    from artifact_sync.ledger.drivers.store import Connection, Row
+    from artifact_sync.ledger.sql.encoding import Reader
+
+_T = TypeVar("_T")
+
+TYPES = {"id": "BIGSERIAL", "ref": "BIGINT", "text": 'TEXT COLLATE "C"', "bytes": "BYTEA"}
+"""Of migrations. Text is ordered by code point, as on SQLite."""
+
+_DEFAULTS: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # milliseconds
+    "client_encoding": "utf8",
+    "application_name": "artifact-sync",
+}
+"""Of connections, unless the URL says otherwise."""
+
+_STATEMENT = 25
+"""Seconds that the server gives one statement."""
+_SILENCE = 30.0
+"""Seconds without an answer after which the server is taken for frozen."""
+_PATIENCE = 15.0
+"""Seconds in which a lost connection is made anew."""
+_SHORTEST, _LONGEST = 0.1, 2.0
+"""Seconds between the tries."""
+_PAUSE = 5.0
+"""Seconds in which a server that was given up is not asked again, so that no queue takes long."""
+_REPEATS = 5
+"""Of a transaction that another one got into the way of."""
+
+_READ = (
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
+    f" SET LOCAL statement_timeout TO '{_STATEMENT}s'"
+)
+_WRITE = {
+    durability: f"BEGIN; SET LOCAL statement_timeout TO '{_STATEMENT}s';"
+    f" SET LOCAL synchronous_commit TO {synchronous}"
+    for durability, synchronous in (("full", "on"), ("fast", "off"))
+}
+_REHEARSE = f"{_WRITE['fast']}; SET LOCAL idle_in_transaction_session_timeout TO 0"
+_SCHEMA = (
+    "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
+    " WHERE pg_class.oid = to_regclass('meta')"
+)
+_COLUMNS = (
+    "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
+    " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
+)
+_LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
+"""Held by whoever makes or migrates a ledger in the database."""
+
+
+class PostgresConnection:
+    """``store.Connection`` over a connection of psycopg."""
+
+    def __init__(self, raw: psycopg.Connection[Row]) -> None:
+        self.raw = raw
+
+    def rows(self, name: str, **values: Any) -> list[Row]:
+        """All rows; see ``Connection``."""
+        if "these" in values:
+            these = [stored({"it": it})["it"] for it in values.pop("these")]
+            cursor = self.raw.execute(_sql(name), {**stored(values), "these": these})
+        else:
+            cursor = self.raw.execute(_sql(name), stored(values))
+        how = _reader(cursor)
+        return [read(row, how) for row in cursor]
+
+    def row(self, name: str, **values: Any) -> Row | None:
+        """The first row; see ``Connection``."""
+        cursor = self.raw.execute(_sql(name), stored(values))
+        found = cursor.fetchone()
+        return None if found is None else read(found, _reader(cursor))
+
+    def value(self, name: str, **values: Any) -> Any:
+        """The first column of the first row; see ``Connection``."""
+        found = self.row(name, **values)
+        return None if found is None else found[0]
+
+    def write(self, name: str, **values: Any) -> None:
+        """Change something; see ``Connection``."""
+        self.raw.execute(_sql(name), stored(values))
+
+    def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Change something for each of these; see ``Connection``."""
+        with self.raw.cursor() as cursor:
+            cursor.executemany(_sql(name), [stored(values) for values in rows])
+
+    def insert(self, name: str, **values: Any) -> int:
+        """Insert a row; see ``Connection``."""
+        made = self.raw.execute(f"{_sql(name)} RETURNING id", stored(values)).fetchone()
+        return int(made[0]) if made is not None else 0
+
+    def has_table(self, name: str) -> bool:
+        """Whether there is such a table; see ``Connection``."""
+        return self.raw.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,)
+
+    def run(self, sql: str) -> None:
+        """Carry out a statement of a migration; see ``Connection``."""
+        self.raw.execute(sql)
+
+
+@cache
+def _sql(name: str) -> str:
+    """A statement with psycopg's placeholders."""
+    sql = statement(name).replace("%", "%%").replace("IN (:these)", "= ANY(:these)")
+    return re.sub(r":(\w+)", r"%(\1)s", sql)
+
+
+def _reader(cursor: psycopg.Cursor[Row]) -> Reader:
+    return reader([column.name for column in cursor.description or ()])
+
+
+class PostgresStore:
+    """``store.Store`` over one connection of psycopg, made anew when it is lost."""
+
+    def __init__(self, place: Location, terms: OpenTerms) -> None:
+        self._place = place
+        self._terms = terms
+        self._raw: _Connection | None = None
+        self._rehearsing = False
+        """Whether a transaction is open that has copies to write to."""
+        self._given_up = (0.0, "")
+        """Until when the server is not asked again, and what is said instead."""
+
+    @classmethod
+    def open(cls, place: Location, terms: OpenTerms) -> Self:
+        """Open it; see ``open.open_store``."""
+        store = cls(place, terms)
+        try:
+            store._connect()
+            store._bring_up()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def commit(self, works: Sequence[Callable[[Transaction], Any]]) -> list[Any]:
+        """Do all of these in one transaction, or none; see ``Store``."""
+
+        def work(connection: Connection) -> list[Any]:
+            transaction = Transaction(connection)
+            told = [work(transaction) for work in works]
+            transaction.flush()
+            return told
+
+        if self._terms.read_only:
+            return self._rehearsed(work)
+        return self._repeated(_WRITE[self._terms.durability], work)
+
+    def read(self, work: Callable[[Connection], _T]) -> _T:
+        """Read from one state of the ledger; see ``Store``."""
+        return self._rehearsed(work) if self._rehearsing else self._repeated(_READ, work)
+
+    def close(self) -> None:
+        """Close the connection; see ``Store``."""
+        if self._raw is not None:
+            self._raw.close()
+            self._raw = None
+
+    def _connect(self) -> _Connection:
+        """Connect, once."""
+        self._raw = raw = _connected(self._place)
+        encoding = raw.info.parameter_status("server_encoding")
+        if encoding not in {"UTF8", None}:
+            raise UsageError(
+                f"the ledger {self._place.name} is not in UTF-8 but in {encoding}: name a database"
+                " made with createdb --encoding=UTF8 --template=template0"
+            )
+        return raw
+
+    def _repeated(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
+        """The work in a transaction of its own, as often as it takes and may help."""
+        until, words = self._given_up
+        if monotonic() < until:
+            raise LedgerUnreachable(words)
+        deadline, delay, conflicts = monotonic() + _PATIENCE, _SHORTEST, 0
+        while True:
+            try:
+                return self._once(begin, work)
+            except psycopg.Error as error:
+                conflicts += is_conflict(error)
+                passing = is_passing(error) or 0 < conflicts <= _REPEATS
+                if not passing or monotonic() + delay > deadline:
+                    raise self._told(error) from error
+            except LedgerUnreachable as error:  # of connecting
+                if monotonic() + delay > deadline:
+                    raise self._told(error) from error
+            sleep(delay)
+            delay = min(2 * delay, _LONGEST)
+
+    def _once(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
+        raw = self._connect() if self._raw is None or self._raw.closed else self._raw
+        try:
+            raw.execute(begin)
+            told = work(PostgresConnection(raw))
+            raw.execute("COMMIT")
+        except BaseException as error:
+            self._abandon(raw, lost=raw.closed or isinstance(error, Silent))
+            raise
+        return told
+
+    def _abandon(self, raw: psycopg.Connection[Row], *, lost: bool) -> None:
+        """End a transaction that has failed, or the connection where that cannot be done."""
+        try:
+            if not lost:
+                raw.execute("ROLLBACK")
+        except psycopg.Error:
+            lost = True
+        if lost:
+            self.close()
+
+    def _told(self, error: Exception) -> Exception:
+        """The error for the caller; a server that does not answer is left alone for a while."""
+        told = of_statement(error, self._place) if isinstance(error, psycopg.Error) else error
+        if isinstance(told, LedgerUnreachable):
+            self._given_up = (monotonic() + _PAUSE, str(told))
+        return told
+
+    def _bring_up(self) -> None:
+        """Make the ledger, or migrate it, where that is due; else see that it can be used."""
+        version = self._repeated(_READ, migrations.version)
+        pending = migrations.pending(version)
+        if version is None and (self._terms.read_only or not self._terms.create):
+            raise absent(self._place)
+        if pending and self._terms.read_only:
+            self._rehearsed(_nothing)  # an older ledger is left as it is: copies stand in for it
+            return
+        for _ in pending:
+            self._repeated(_WRITE["full"], _migrate)
+
+    def _rehearsed(self, work: Callable[[PostgresConnection], _T]) -> _T:
+        """The work in the one transaction of a dry run, which writes to copies and never commits.
+
+        Were the copies made for the session, a pooler would show them to others.
+        """
+        if not self._rehearsing:
+            self._repeated(_READ, _nothing)  # connects
+        raw = self._raw
+        if raw is None:
+            raise LedgerUnreachable(f"the ledger {self._place.name} was lost in the dry run")
+        try:
+            if not self._rehearsing:
+                raw.execute(_REHEARSE)
+                _make_copies(raw)
+                self._rehearsing = True
+            return _saved(raw, work)
+        except psycopg.Error as error:
+            if raw.closed or isinstance(error, Silent) or not self._rehearsing:
+                self.close()
+            raise self._told(error) from error
+
+
+class _Connection(psycopg.Connection[Any]):
+    """Gives up a server that says nothing, which neither TCP nor the server itself would tell."""
+
+    def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
+        return super().wait(_within(gen, _SILENCE), *args, **more)
+
+
+def _within(gen: Generator[Any, Any, _T], seconds: float) -> Generator[Any, Any, _T]:
+    """The generator, which psycopg wakes up now and then, until it has waited for so long."""
+    deadline = monotonic() + seconds
+    try:
+        asked = next(gen)
+        while True:
+            ready = yield asked
+            if not ready and monotonic() > deadline:
+                raise Silent
+            asked = gen.send(ready)
+    except StopIteration as done:
+        told: _T = done.value
+        return told
+
+
+def _connected(place: Location) -> _Connection:
+    try:
+        terms = {**_DEFAULTS, **conninfo_to_dict(place.server)}
+    except psycopg.Error:  # its message would repeat a part of the URL
+        raise UsageError(
+            "ledger.url has an option that PostgreSQL's library does not know"
+        ) from None
+    try:
+        return _Connection.connect(**terms, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise of_connecting(error, place) from None
+
+
+def _nothing(_: Connection) -> None:
+    """Just be there."""
+
+
+def _migrate(connection: PostgresConnection) -> None:
+    connection.raw.execute(_LOCK)
+    migrations.advance(connection, TYPES)
+
+
+def _make_copies(raw: psycopg.Connection[Row]) -> None:
+    """From here on writing goes to copies, which are found before the ledger's own tables."""
+    found = raw.execute(_SCHEMA).fetchone()
+    schema = found[0] if found else "public"
+    columns = {table: _columns(raw, f"{schema}.{table}") for table in migrations.SMALL_TABLES}
+    for sql in migrations.copies(TYPES):
+        raw.execute(sql)
+    for table, names in columns.items():
+        raw.execute(f"INSERT INTO pg_temp.{table} ({names}) SELECT {names} FROM {schema}.{table}")
+        if "id" in names.split(", "):  # new rows are numbered behind those that were copied
+            highest = f"SELECT coalesce(max(id), 0) + 1 FROM {table}"
+            sequence = f"pg_get_serial_sequence('pg_temp.{table}', 'id')"
+            raw.execute(f"SELECT setval({sequence}, ({highest}))")
+    raw.execute("SET TRANSACTION READ ONLY")  # but for the copies
+
+
+def _columns(raw: psycopg.Connection[Row], table: str) -> str:
+    found = raw.execute(_COLUMNS, [table]).fetchone()
+    return str(found[0]) if found else ""
+
+
+def _saved(raw: psycopg.Connection[Row], work: Callable[[PostgresConnection], _T]) -> _T:
+    """The work within the open transaction, of which nothing is left when it fails."""
+    raw.execute("SAVEPOINT work")
+    try:
+        told = work(PostgresConnection(raw))
+    except BaseException:
+        if not raw.closed:
+            raw.execute("ROLLBACK TO SAVEPOINT work")
+        raise
+    raw.execute("RELEASE SAVEPOINT work")
+    return told
