@@ -12,6 +12,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from postgres_server import Postgres
+
 _OURS = ("ARTIFACT_SYNC_", "SOURCECRAFT_", "CREDENTIALS_DIRECTORY")
 _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 _AUTHORITY = Path(__file__).parent / "data" / "authority.pem"
@@ -35,6 +37,16 @@ def _no_authorities_of_the_machine() -> Iterator[None]:
         patch.setenv("SSL_CERT_FILE", str(_AUTHORITY))
         patch.delenv("SSL_CERT_DIR", raising=False)
         yield
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL, one for each worker of the tests."""
+    from postgres_server import Postgres as Server  # noqa: PLC0415 - psycopg is an extra
+
+    server = Server()
+    yield server
+    server.remove()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

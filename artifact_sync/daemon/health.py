@@ -109,14 +109,22 @@ class MirrorHealth:
         self._short.intersection_update(repos)
 
 
-async def answers(engine: Engine, seconds: float) -> bool:
-    """Whether the threads for the disk and the ledger do their work within so many seconds."""
+NO_ANSWER = "no answer of the ledger"
+
+
+async def ledger_trouble(engine: Engine, seconds: float) -> str:
+    """Why the ledger cannot be used, which has so many seconds to answer; empty: it can."""
     try:
         async with asyncio.timeout(seconds):
             await engine.offload(int)
             await engine.ledger.ping()
     except TimeoutError:
-        return False
-    except DiskError:
-        return True  # an answer, if not a good one
-    return True
+        return NO_ANSWER
+    except DiskError as error:
+        return str(error)
+    return ""
+
+
+async def answers(engine: Engine, seconds: float) -> bool:
+    """Whether the threads for the disk and the ledger do their work within so many seconds."""
+    return await ledger_trouble(engine, seconds) != NO_ANSWER  # any answer, if not a good one

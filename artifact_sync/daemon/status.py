@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from artifact_sync.daemon.health import answers
+from artifact_sync.daemon.health import ledger_trouble
 from artifact_sync.daemon.schedule import Why
 from artifact_sync.domain.errors import Interrupted
 from artifact_sync.domain.model import RepoName
@@ -120,8 +120,8 @@ class DaemonStatus:
 
     async def unready(self) -> Sequence[str]:
         """Why not to rely on the daemon now; see ``Desk``."""
-        ledger = [] if await answers(self.daemon.engine, _PATIENCE) else ["no answer of the ledger"]
-        return [*ledger, *self._troubles()]
+        ledger = await ledger_trouble(self.daemon.engine, _PATIENCE)
+        return [*filter(None, [ledger]), *self._troubles()]
 
     def _troubles(self) -> Iterator[str]:
         if not self.daemon.tried.is_set():

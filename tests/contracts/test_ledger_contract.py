@@ -1,13 +1,11 @@
-"""What ``ports.Ledger`` promises, on every database. PostgreSQL where a URL is given for it."""
+"""What ``ports.Ledger`` promises, on every database."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import uuid
 from datetime import UTC, datetime, timedelta, timezone
 
-import psycopg
 import pytest
 
 from artifact_sync.domain.errors import DiskError, Reason
@@ -29,35 +27,22 @@ from artifact_sync.domain.model import (
 from artifact_sync.domain.report import Report
 from artifact_sync.ledger import open_ledger
 
-POSTGRES = "ARTIFACT_SYNC_TEST_POSTGRES"
-SERVER = os.environ.get(POSTGRES)
 NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 REPO = RepoName("acme", "widgets")
 OTHER = RepoName("acme", "gadgets")
 
 
-DATABASES = ["file", "memory", *(["postgresql"] if SERVER else [])]
-
-
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=["file", "memory", "postgresql"])
 def url(request, tmp_path):
     if request.param == "file":
-        yield f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    elif request.param == "memory":
-        yield "sqlite://"
-    elif request.param == "alchemy":  # what is not plain goes by way of SQLAlchemy
-        yield f"sqlite+pysqlite:///{tmp_path / 'ledger.sqlite'}"
-    else:
-        yield from _schema_of_its_own(SERVER)
-
-
-def _schema_of_its_own(server):
+        return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    if request.param == "memory":
+        return "sqlite://"
+    server = request.getfixturevalue("postgres")
     name = f"test_{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {name}")
-        yield f"{server}?options=-csearch_path%3D{name}"
-        connection.execute(f"DROP SCHEMA {name} CASCADE")
+    server.ask(f"CREATE SCHEMA {name}")
+    return f"{server.url()}?options=-csearch_path%3D{name}"
 
 
 @pytest.fixture
@@ -141,11 +126,6 @@ def test_what_a_listing_did_not_say_ends_its_digest(play, news):
         assert await ledger.list_digest(REPO) is None
 
     play(story)
-
-
-@pytest.mark.skipif(SERVER is not None, reason="PostgreSQL is among the databases")
-def test_postgresql_keeps_the_contract_too():
-    pytest.skip(f"needs a PostgreSQL database's URL in {POSTGRES}")
 
 
 def test_the_first_layout_is_remembered(play):

@@ -49,16 +49,16 @@ _DEFAULTS: Mapping[str, Any] = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
-    "tcp_user_timeout": 30_000,  # milliseconds
+    "tcp_user_timeout": 30_000,
     "client_encoding": "utf8",
     "application_name": "artifact-sync",
 }
-"""Of connections, unless the URL says otherwise."""
+"""Of connections, unless the URL says otherwise. Seconds, the last time milliseconds: after so long
+a server that says nothing is given up. The kernel of a frozen server does answer, so we measure it
+ourselves, and ask the server to break a statement off before."""
+_BREAK_OFF = 0.8
+"""Of that time, for one statement."""
 
-_STATEMENT = 25
-"""Seconds that the server gives one statement."""
-_SILENCE = 30.0
-"""Seconds without an answer after which the server is taken for frozen."""
 _PATIENCE = 15.0
 """Seconds in which a lost connection is made anew."""
 _SHORTEST, _LONGEST = 0.1, 2.0
@@ -68,16 +68,7 @@ _PAUSE = 5.0
 _REPEATS = 5
 """Of a transaction that another one got into the way of."""
 
-_READ = (
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"
-    f" SET LOCAL statement_timeout TO '{_STATEMENT}s'"
-)
-_WRITE = {
-    durability: f"BEGIN; SET LOCAL statement_timeout TO '{_STATEMENT}s';"
-    f" SET LOCAL synchronous_commit TO {synchronous}"
-    for durability, synchronous in (("full", "on"), ("fast", "off"))
-}
-_REHEARSE = f"{_WRITE['fast']}; SET LOCAL idle_in_transaction_session_timeout TO 0"
+_NEVER_IDLE = "SET LOCAL idle_in_transaction_session_timeout TO 0"
 _SCHEMA = (
     "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
     " WHERE pg_class.oid = to_regclass('meta')"
@@ -98,11 +89,7 @@ class PostgresConnection:
 
     def rows(self, name: str, **values: Any) -> list[Row]:
         """All rows; see ``Connection``."""
-        if "these" in values:
-            these = [stored({"it": it})["it"] for it in values.pop("these")]
-            cursor = self.raw.execute(_sql(name), {**stored(values), "these": these})
-        else:
-            cursor = self.raw.execute(_sql(name), stored(values))
+        cursor = self.raw.execute(_sql(name), stored(values))
         how = _reader(cursor)
         return [read(row, how) for row in cursor]
 
@@ -157,6 +144,12 @@ class PostgresStore:
     def __init__(self, place: Location, terms: OpenTerms) -> None:
         self._place = place
         self._terms = terms
+        self._options = _options(place)
+        silence = int(self._options["tcp_user_timeout"])
+        limit = f"SET LOCAL statement_timeout TO {int(_BREAK_OFF * silence)}"
+        synchronous = "on" if terms.durability == "full" else "off"
+        self._reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limit}"
+        self._writing = f"BEGIN; {limit}; SET LOCAL synchronous_commit TO {synchronous}"
         self._raw: _Connection | None = None
         self._rehearsing = False
         """Whether a transaction is open that has copies to write to."""
@@ -186,11 +179,11 @@ class PostgresStore:
 
         if self._terms.read_only:
             return self._rehearsed(work)
-        return self._repeated(_WRITE[self._terms.durability], work)
+        return self._repeated(self._writing, work)
 
     def read(self, work: Callable[[Connection], _T]) -> _T:
         """Read from one state of the ledger; see ``Store``."""
-        return self._rehearsed(work) if self._rehearsing else self._repeated(_READ, work)
+        return self._rehearsed(work) if self._rehearsing else self._repeated(self._reading, work)
 
     def close(self) -> None:
         """Close the connection; see ``Store``."""
@@ -200,7 +193,12 @@ class PostgresStore:
 
     def _connect(self) -> _Connection:
         """Connect, once."""
-        self._raw = raw = _connected(self._place)
+        try:
+            raw = _Connection.connect(**self._options, autocommit=True, prepare_threshold=None)
+        except psycopg.Error as error:
+            raise of_connecting(error, self._place) from None
+        self._raw = raw
+        raw.silence = int(self._options["tcp_user_timeout"]) / 1000
         encoding = raw.info.parameter_status("server_encoding")
         if encoding not in {"UTF8", None}:
             raise UsageError(
@@ -259,7 +257,7 @@ class PostgresStore:
 
     def _bring_up(self) -> None:
         """Make the ledger, or migrate it, where that is due; else see that it can be used."""
-        version = self._repeated(_READ, migrations.version)
+        version = self._repeated(self._reading, migrations.version)
         pending = migrations.pending(version)
         if version is None and (self._terms.read_only or not self._terms.create):
             raise absent(self._place)
@@ -267,7 +265,7 @@ class PostgresStore:
             self._rehearsed(_nothing)  # an older ledger is left as it is: copies stand in for it
             return
         for _ in pending:
-            self._repeated(_WRITE["full"], _migrate)
+            self._repeated(self._writing, _migrate)
 
     def _rehearsed(self, work: Callable[[PostgresConnection], _T]) -> _T:
         """The work in the one transaction of a dry run, which writes to copies and never commits.
@@ -275,13 +273,13 @@ class PostgresStore:
         Were the copies made for the session, a pooler would show them to others.
         """
         if not self._rehearsing:
-            self._repeated(_READ, _nothing)  # connects
+            self._repeated(self._reading, _nothing)  # connects
         raw = self._raw
         if raw is None:
             raise LedgerUnreachable(f"the ledger {self._place.name} was lost in the dry run")
         try:
             if not self._rehearsing:
-                raw.execute(_REHEARSE)
+                raw.execute(f"{self._writing}; {_NEVER_IDLE}")
                 _make_copies(raw)
                 self._rehearsing = True
             return _saved(raw, work)
@@ -294,8 +292,13 @@ class PostgresStore:
 class _Connection(psycopg.Connection[Any]):
     """Gives up a server that says nothing, which neither TCP nor the server itself would tell."""
 
+    silence = 0.0
+    """Seconds without an answer; 0: no limit yet."""
+
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
-        return super().wait(_within(gen, _SILENCE), *args, **more)
+        """Wait for an answer; see ``psycopg.Connection``. ``Silent``."""
+        limited = _within(gen, self.silence) if self.silence else gen
+        return super().wait(limited, *args, **more)
 
 
 def _within(gen: Generator[Any, Any, _T], seconds: float) -> Generator[Any, Any, _T]:
@@ -313,17 +316,12 @@ def _within(gen: Generator[Any, Any, _T], seconds: float) -> Generator[Any, Any,
         return told
 
 
-def _connected(place: Location) -> _Connection:
+def _options(place: Location) -> dict[str, Any]:
+    """What to connect with. ``UsageError``."""
     try:
-        terms = {**_DEFAULTS, **conninfo_to_dict(place.server)}
+        return {**_DEFAULTS, **conninfo_to_dict(place.server)}
     except psycopg.Error:  # its message would repeat a part of the URL
-        raise UsageError(
-            "ledger.url has an option that PostgreSQL's library does not know"
-        ) from None
-    try:
-        return _Connection.connect(**terms, autocommit=True, prepare_threshold=None)
-    except psycopg.Error as error:
-        raise of_connecting(error, place) from None
+        raise UsageError("ledger.url has an option that libpq does not know") from None
 
 
 def _nothing(_: Connection) -> None:

@@ -47,8 +47,7 @@ class SqliteConnection:
 
     def rows(self, name: str, **values: Any) -> list[Row]:
         """All rows; see ``Connection``."""
-        sql, given = _spread(statement(name), stored(values), values.get("these"))
-        cursor = self.raw.execute(sql, given)
+        cursor = self.raw.execute(*_spread(statement(name), stored(values)))
         how = self._reader(name, cursor)
         return [read(row, how) for row in cursor] if how else cursor.fetchall()
 
@@ -93,16 +92,15 @@ class SqliteConnection:
         return how
 
 
-def _spread(
-    sql: str, values: dict[str, Any], these: Sequence[Any] | None
-) -> tuple[str, dict[str, Any]]:
+def _spread(sql: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The statement with a name for each value of a list, and the values by these names."""
+    these = values.pop("these", None)
     if these is None:
         return sql, values
     count = next((size for size in _SIZES if size >= len(these)), len(these))
     named = {f"_{place}": these[min(place, len(these) - 1)] for place in range(count)}
     marks = ",".join(f":{name}" for name in named)
-    return sql.replace(":these", marks), {**values, **stored(named)}
+    return sql.replace(":these", marks), values | named
 
 
 class SqliteStore:

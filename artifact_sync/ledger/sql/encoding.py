@@ -86,8 +86,12 @@ def read_names(value: str) -> tuple[str, ...]:
     return tuple(map(read_text, json.loads(value))) if value != "[]" else ()
 
 
+def _stored_each(values: Sequence[Any]) -> list[Any]:
+    return [_stored_one(value) for value in values]
+
+
 _STORE: Mapping[type, _Convert] = MappingProxyType(
-    {str: stored_text, datetime: stored_moment, tuple: stored_names}
+    {str: stored_text, datetime: stored_moment, tuple: stored_names, list: _stored_each}
 )
 _TEXTS = """value org repo last_error run status event fingerprint settled_for workflow task cube
 local_path path version etag content_encoding message"""
@@ -107,10 +111,12 @@ _READ: Mapping[str, _Convert] = MappingProxyType(
 
 def stored(values: Mapping[str, Any]) -> dict[str, Any]:
     """A statement's values as they are stored, by their Python types."""
-    return {
-        name: _STORE[kind](value) if (kind := type(value)) in _STORE else value
-        for name, value in values.items()
-    }
+    return {name: _stored_one(value) for name, value in values.items()}
+
+
+def _stored_one(value: Any) -> Any:
+    store = _STORE.get(type(value))
+    return value if store is None else store(value)
 
 
 def reader(columns: Sequence[str]) -> Reader:

@@ -1,0 +1,186 @@
+"""A PostgreSQL of Debian's for tests, on a free port of this machine, and a PgBouncer before it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+_ACCESS = """
+host all stranger 127.0.0.1/32 reject
+host all postgres 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+"""
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "fsync": "off",
+    "shared_buffers": "16MB",
+    "autovacuum": "off",
+}
+_BOUNCER = """
+[databases]
+* = host=127.0.0.1 port={port} user=postgres
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {own}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 1
+server_login_retry = 1
+logfile = {home}/pgbouncer.log
+"""
+
+
+def program(name: str) -> str:
+    """Where a program is; without it the test is skipped, but fails in CI."""
+    places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    found = shutil.which(name, path=os.pathsep.join(map(str, [*places, "/usr/sbin", "/usr/bin"])))
+    if found is not None:
+        return found
+    why = f"{name} of Debian's postgresql or pgbouncer is not on this machine"
+    if os.environ.get("CI"):
+        pytest.fail(f"{why}; CI has to install it")
+    pytest.skip(why)
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(done: Callable[[], bool], seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def answers(port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Server:
+    """A server that runs as somebody else where the tests are root's, as these servers want it."""
+
+    def __init__(self) -> None:
+        self._user = "postgres" if os.geteuid() == 0 else None
+        self.home = Path(tempfile.mkdtemp(prefix="artifact-sync-postgres-"))
+        if self._user is not None:
+            shutil.chown(self.home, self._user)
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def run(self, *command: str | Path) -> None:
+        subprocess.run(command, check=True, capture_output=True, cwd=self.home, user=self._user)
+
+    def begin(self, *command: str | Path) -> None:
+        with (self.home / "said").open("ab") as said:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+                cwd=self.home, user=self._user,
+            )  # fmt: skip
+
+    def end(self, how: signal.Signals) -> None:
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(20)
+            self.process = None
+
+    def remove(self) -> None:
+        with suppress(ProcessLookupError):
+            self.end(signal.SIGQUIT)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Postgres(Server):
+    """A cluster of databases. Its user ``postgres`` needs no password, others do."""
+
+    def __init__(self) -> None:
+        initdb, self._program = program("initdb"), program("postgres")
+        super().__init__()
+        data = self.home / "data"
+        self.run(
+            initdb, "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "-N", "-A", "trust"
+        )
+        (data / "pg_hba.conf").write_text(_ACCESS)
+        self.start()
+
+    def start(self) -> None:
+        settings = {**_SETTINGS, "port": self.port, "unix_socket_directories": self.home}
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self.begin(self._program, "-D", self.home / "data", *options)
+        wait_until(self._is_up)
+
+    def _is_up(self) -> bool:
+        try:
+            psycopg.connect(self.url(), connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def stop(self) -> None:
+        """End every session and stop, as a service's restart does."""
+        self.end(signal.SIGINT)
+
+    def url(self, database: str = "postgres", user: str = "postgres", port: int = 0) -> str:
+        return f"postgresql://{user}@127.0.0.1:{port or self.port}/{database}"
+
+    def ask(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url(database), autocommit=True) as connection:
+            cursor = connection.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+    def database(self, options: str = "") -> str:
+        """A new database's name."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.ask(f"CREATE DATABASE {name} {options}")
+        return name
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Freeze (SIGSTOP) or thaw (SIGCONT) the server and its sessions."""
+        assert self.process is not None
+        parent = str(self.process.pid)
+        found = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", parent, "--pid", parent],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        for pid in found.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), number)
+
+
+class PgBouncer(Server):
+    """A pooler with one connection to the server, which each transaction may find at another."""
+
+    def __init__(self, server: Postgres) -> None:
+        found = program("pgbouncer")
+        super().__init__()
+        config = self.home / "pgbouncer.ini"
+        config.write_text(_BOUNCER.format(port=server.port, own=self.port, home=self.home))
+        self.begin(found, config)
+
+    def __enter__(self) -> Self:
+        wait_until(lambda: answers(self.port))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
