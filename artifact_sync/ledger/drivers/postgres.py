@@ -120,7 +120,9 @@ class PostgresConnection:
 
     def has_table(self, name: str) -> bool:
         """Whether there is such a table; see ``Connection``."""
-        return self.raw.execute("SELECT to_regclass(%s)", [name]).fetchone() != (None,)
+        # of pg_class: to open a table lets a session hear of what others have just made
+        query = "SELECT FROM pg_class WHERE oid = to_regclass(%s)"
+        return self.raw.execute(query, [name]).fetchone() is not None
 
     def run(self, sql: str) -> None:
         """Carry out a statement of a migration; see ``Connection``."""
@@ -218,8 +220,8 @@ class PostgresStore:
                 return self._once(begin, work)
             except psycopg.Error as error:
                 conflicts += is_conflict(error)
-                passing = is_passing(error) or 0 < conflicts <= _REPEATS
-                if not passing or monotonic() + delay > deadline:
+                again = conflicts <= _REPEATS if is_conflict(error) else is_passing(error)
+                if not again or monotonic() + delay > deadline:
                     raise self._told(error) from error
             except LedgerUnreachable as error:  # of connecting
                 if monotonic() + delay > deadline:
@@ -251,7 +253,7 @@ class PostgresStore:
     def _told(self, error: Exception) -> Exception:
         """The error for the caller; a server that does not answer is left alone for a while."""
         told = of_statement(error, self._place) if isinstance(error, psycopg.Error) else error
-        if isinstance(told, LedgerUnreachable):
+        if self._raw is None:
             self._given_up = (monotonic() + _PAUSE, str(told))
         return told
 
@@ -345,7 +347,7 @@ def _make_copies(raw: psycopg.Connection[Row]) -> None:
         if "id" in names.split(", "):  # new rows are numbered behind those that were copied
             highest = f"SELECT coalesce(max(id), 0) + 1 FROM {table}"
             sequence = f"pg_get_serial_sequence('pg_temp.{table}', 'id')"
-            raw.execute(f"SELECT setval({sequence}, ({highest}))")
+            raw.execute(f"SELECT setval({sequence}, ({highest}), false)")
     raw.execute("SET TRANSACTION READ ONLY")  # but for the copies
 
 

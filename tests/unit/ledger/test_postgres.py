@@ -1,0 +1,377 @@
+"""A ledger in PostgreSQL as it is used: restarts, frozen servers, poolers, first starts, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from postgres_server import PgBouncer, free_port
+from test_ledger_migrations import REPO as OLD_REPO
+from test_ledger_migrations import is_all_there
+
+from artifact_sync.domain.errors import (
+    DiskError,
+    ExitCode,
+    LedgerTooNew,
+    LedgerUnreachable,
+    UsageError,
+)
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    Horizon,
+    Mirrored,
+    MirrorPath,
+    RepoName,
+    Run,
+    RunKey,
+    State,
+    Strength,
+)
+from artifact_sync.ledger import open_ledger
+
+pytestmark = pytest.mark.servers
+
+OLD = Path(__file__).parents[2] / "data" / "ledger-0001.postgresql.sql"
+"""Dump of a ledger that the last program with schema 0001 had made."""
+NOW = datetime(2026, 11, 23, tzinfo=UTC)
+REPO = RepoName("acme", "widgets")
+HASTY = "?tcp_user_timeout=1500"
+"""A URL's option with which a server is given up soon."""
+
+
+def file(number):
+    key = ArtifactKey(*REPO, "7", "build", "compile", "linux", f"{number}")
+    return Mirrored(key, MirrorPath(f"a/{number}"), 3, "ab" * 32, Strength.LENGTH, ("length",))
+
+
+def play(url, story, **how):
+    async def main():
+        async with await open_ledger(url, **{"durability": "full", **how}) as ledger:
+            return await story(ledger)
+
+    return asyncio.run(main())
+
+
+async def nothing(_):
+    pass
+
+
+async def count(ledger):
+    return (await ledger.totals(REPO)).states[State.MIRRORED]
+
+
+@pytest.fixture
+def url(postgres):
+    return postgres.url(postgres.database())
+
+
+class Later:
+    """Something that another thread does a while from now."""
+
+    def __init__(self, seconds, deed):
+        self._timer = threading.Timer(seconds, deed)
+
+    def __enter__(self):
+        self._timer.start()
+
+    def __exit__(self, *_):
+        self._timer.join()
+
+
+async def keep_writing(ledger, until):
+    """Files recorded one after the other and many at a time, until then; how many."""
+    done = 0
+    while time.monotonic() < until:
+        await asyncio.gather(*(ledger.record_mirrored(file(done + n)) for n in range(5)))
+        assert len(await ledger.artifacts(RunKey(REPO, "7"))) == done + 5
+        done += 5
+    return done
+
+
+def test_a_restart_in_the_middle_of_it_all_is_not_noticed(postgres, url):
+    def restart():
+        postgres.stop()
+        postgres.start()
+
+    async def story(ledger):
+        done = await keep_writing(ledger, time.monotonic() + 2)
+        assert await count(ledger) == done
+
+    with Later(0.5, restart):
+        play(url, story)
+
+
+def test_a_server_that_is_away_for_eleven_seconds_is_waited_for(postgres, url):
+    async def story(ledger):
+        await ledger.record_mirrored(file(0))
+        postgres.stop()
+        with Later(11, postgres.start):
+            await ledger.record_mirrored(file(1))
+        assert await count(ledger) == 2
+
+    play(url, story)
+
+
+def test_sessions_that_are_ended_at_every_moment_lose_and_double_nothing(postgres, url):
+    """Also in the middle of a commit: what is repeated is what was done."""
+    stopped = threading.Event()
+
+    def kill():
+        query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        name = url.rpartition("/")[2]
+        while not stopped.wait(0.02):
+            postgres.ask(query.replace("%s", f"'{name}'"))
+
+    async def story(ledger):
+        done = await keep_writing(ledger, time.monotonic() + 2)
+        stopped.set()
+        totals = await ledger.totals(REPO)
+        assert totals.states == {**dict.fromkeys(State, 0), State.MIRRORED: done}
+        assert totals.bytes == 3 * done
+
+    with Later(0.2, kill):
+        try:
+            play(url, story)
+        finally:
+            stopped.set()
+
+
+def test_a_frozen_server_ends_in_words_and_works_again_when_it_thaws(postgres, url):
+    async def story(ledger):
+        await ledger.record_mirrored(file(0))
+        postgres.signal_all(signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            asked = [ledger.record_mirrored(file(1)), *(ledger.totals(REPO) for _ in range(20))]
+            errors = await asyncio.gather(*asked, return_exceptions=True)
+            assert time.monotonic() - began < 5
+        finally:
+            postgres.signal_all(signal.SIGCONT)
+        assert {type(error) for error in errors} == {LedgerUnreachable}
+        assert "does not answer: see whether its server runs" in str(errors[0])
+        assert errors[0].exit_code == ExitCode.UNREACHABLE
+        await asyncio.sleep(5.1)  # so long it is left alone
+        await ledger.record_mirrored(file(2))
+        assert await count(ledger) >= 2
+
+    play(url + HASTY, story)
+
+
+def test_a_frozen_server_is_not_waited_for_when_a_ledger_is_opened(postgres, url):
+    postgres.signal_all(signal.SIGSTOP)
+    try:
+        with pytest.raises(LedgerUnreachable, match="does not answer"):
+            play(f"{url}?connect_timeout=2", nothing)
+    finally:
+        postgres.signal_all(signal.SIGCONT)
+
+
+def test_a_statement_that_takes_too_long_is_broken_off(url):
+    async def story(ledger):
+        slow = "SELECT pg_sleep(30)"
+        with pytest.raises(LedgerUnreachable, match="takes too long"):
+            await ledger._worker.read(lambda connection: connection.run(slow))
+        assert await ledger.repositories() == []
+
+    play(url + HASTY, story)
+
+
+def test_a_pooler_may_give_each_transaction_another_connection(postgres):
+    name = postgres.database()
+    with PgBouncer(postgres) as bouncer:
+        pooled = postgres.url(name, port=bouncer.port)
+
+        async def read(ledger):
+            assert await ledger.repositories() == [REPO]
+
+        async def story(ledger):
+            await asyncio.gather(*(ledger.record_mirrored(file(n)) for n in range(600)))
+            await ledger.forget([file(n).key for n in range(300)])
+            async with await open_ledger(pooled, durability="fast") as other:
+                for number in range(20):
+                    await other.note_run(Run(RunKey(REPO, str(number)), "success"), NOW)
+                    assert await count(ledger) == 300
+            await asyncio.to_thread(play, pooled, read, read_only=True)
+            await ledger.raise_horizon(REPO, Horizon(1))
+
+        play(pooled, story)
+
+
+def test_what_a_dry_run_writes_is_seen_by_nobody_behind_the_same_pooler(postgres):
+    name = postgres.database()
+    with PgBouncer(postgres) as bouncer:
+        pooled = postgres.url(name, port=bouncer.port)
+
+        async def rehearse(ledger):
+            number = await ledger.begin_pass(REPO, NOW)
+            await ledger.settle(RunKey(REPO, "7"), "s", 1)
+            assert number == 1
+            assert await ledger.settled_totals(REPO, "s", None) == (1, 1)
+
+        async def look(ledger):
+            assert await ledger.settled_totals(REPO, "s", None) == (0, 0)
+            await ledger.settle(RunKey(REPO, "8"), "s", 2)
+            assert await ledger.settled_totals(REPO, "s", None) == (1, 2)
+
+        play(pooled, nothing)
+        play(pooled, rehearse, read_only=True)
+        play(pooled, look)
+
+
+def test_a_restart_behind_a_pooler_is_waited_out_too(postgres):
+    name = postgres.database()
+
+    def restart():
+        postgres.stop()
+        postgres.start()
+
+    async def story(ledger):
+        done = await keep_writing(ledger, time.monotonic() + 2)
+        assert await count(ledger) == done
+
+    with PgBouncer(postgres) as bouncer, Later(0.5, restart):
+        play(postgres.url(name, port=bouncer.port), story)
+
+
+def test_several_first_starts_at_once_make_one_ledger(postgres, url):
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(play, url, nothing) for _ in range(4)]:
+            done.result()
+    name = url.rpartition("/")[2]
+    assert postgres.ask("SELECT version_num FROM artifact_sync_version", name) == [("0002",)]
+
+
+def test_two_that_make_the_same_rows_get_out_of_each_others_way(url):
+    async def story(ledger):
+        async with await open_ledger(url, durability="fast") as other:
+            for number in range(10):
+                repo = RepoName("acme", str(number))
+                listed = [Run(RunKey(repo, str(run)), "success") for run in range(20)]
+                both = (ledger.note_runs(listed, NOW), other.note_runs(listed, NOW))
+                await asyncio.gather(*both)
+            assert {(await other.totals(repo)).runs for repo in await ledger.repositories()} == {20}
+
+    play(url, story)
+
+
+def old_ledger(postgres):
+    name = postgres.database()
+    postgres.ask(OLD.read_text(encoding="utf-8"), name)
+    return name
+
+
+def test_a_ledger_of_the_first_version_is_taken_over(postgres):
+    name = old_ledger(postgres)
+    play(postgres.url(name), is_all_there)
+    assert postgres.ask("SELECT version_num FROM artifact_sync_version", name) == [("0002",)]
+    play(postgres.url(name), is_all_there)
+
+
+def test_a_ledger_of_the_first_version_is_read_and_stays_as_it_was(postgres):
+    name = old_ledger(postgres)
+
+    async def rehearse(ledger):
+        await is_all_there(ledger)
+        assert await ledger.begin_pass(OLD_REPO, NOW) == 3
+
+    play(postgres.url(name), rehearse, read_only=True)
+    assert postgres.ask("SELECT version_num FROM artifact_sync_version", name) == [("0001",)]
+    assert postgres.ask("SELECT count(*) FROM passes", name) == [(2,)]
+
+
+def test_a_newer_programs_ledger_is_refused(postgres, url):
+    play(url, nothing)
+    postgres.ask("UPDATE artifact_sync_version SET version_num = '9999'", url.rpartition("/")[2])
+    for read_only in (False, True):
+        with pytest.raises(LedgerTooNew):
+            play(url, nothing, read_only=read_only)
+
+
+@pytest.mark.parametrize("how", [{"create": False}, {"read_only": True}])
+def test_no_ledger_is_said_and_none_is_made(postgres, url, how):
+    with pytest.raises(UsageError, match="there is no ledger at"):
+        play(url, nothing, **how)
+    assert postgres.ask("SELECT to_regclass('meta')", url.rpartition("/")[2]) == [(None,)]
+
+
+def user_of(postgres, rights=""):
+    """The URL of a database for somebody with a password; the password is ``geheim``."""
+    name = postgres.database()
+    postgres.ask(f"CREATE ROLE {name} LOGIN PASSWORD 'geheim'")
+    if rights:
+        postgres.ask(rights.format(name), name)
+    return f"postgresql://{name}:geheim@127.0.0.1:{postgres.port}/{name}"
+
+
+TROUBLES = {
+    "refused": (
+        lambda _: f"postgresql://u:geheim@127.0.0.1:{free_port()}/db",
+        ExitCode.UNREACHABLE,
+        "is not there: start PostgreSQL, or correct host and port",
+    ),
+    "unknown host": (
+        lambda _: "postgresql://u:geheim@nonsuch.invalid/db",
+        ExitCode.UNREACHABLE,
+        "is on a host that is unknown: correct ledger.url",
+    ),
+    "wrong password": (
+        lambda postgres: user_of(postgres).replace(":geheim@", ":geheimnis@"),
+        ExitCode.USAGE,
+        "does not take this user and password: correct them",
+    ),
+    "no password": (
+        lambda postgres: user_of(postgres).replace(":geheim@", "@"),
+        ExitCode.USAGE,
+        "does not take this user and password: correct them",
+    ),
+    "shut out": (
+        lambda postgres: postgres.url(user="stranger"),
+        ExitCode.USAGE,
+        "lets this user not in from here: allow it",
+    ),
+    "no such database": (
+        lambda postgres: postgres.url("nonsuch"),
+        ExitCode.USAGE,
+        "does not exist: make it with createdb",
+    ),
+    "no right to create": (
+        lambda postgres: user_of(postgres, "REVOKE CREATE ON SCHEMA public FROM PUBLIC, {}"),
+        ExitCode.USAGE,
+        "may not be used by this user: GRANT USAGE, CREATE ON SCHEMA",
+    ),
+    "no schema": (
+        lambda postgres: f"{postgres.url()}?options=-csearch_path%3Dnonsuch",
+        ExitCode.USAGE,
+        "may not be used by this user: GRANT USAGE, CREATE ON SCHEMA",
+    ),
+    "not in UTF-8": (
+        lambda postgres: postgres.url(postgres.database("ENCODING SQL_ASCII TEMPLATE template0")),
+        ExitCode.USAGE,
+        "is not in UTF-8 but in SQL_ASCII: name a database made with",
+    ),
+    "no TLS": (
+        lambda postgres: f"{postgres.url()}?sslmode=require",
+        ExitCode.USAGE,
+        "cannot be reached by TLS as asked",
+    ),
+    "unknown option": (
+        lambda postgres: f"{postgres.url()}?geheim=x",
+        ExitCode.USAGE,
+        "has an option that libpq does not know",
+    ),
+}
+
+
+@pytest.mark.parametrize(("make", "code", "words"), TROUBLES.values(), ids=TROUBLES)
+def test_each_trouble_says_what_to_do_and_no_password(postgres, make, code, words):
+    with pytest.raises((UsageError, DiskError)) as caught:
+        play(make(postgres), nothing)
+    assert words in str(caught.value)
+    assert caught.value.exit_code == code
+    assert "geheim" not in str(caught.value)
