@@ -1,9 +1,12 @@
-"""TOML and environment → the frozen ``settings.Config``; every problem told at once.
+"""Configuration: TOML and environment to ``domain.settings.Config``, all problems at once.
 
-``place`` finds the file, ``document`` parses it, ``environment`` knows the overrides, ``tables``
-lays one over the other, ``load`` reads them by ``keys``, ``kinds``, ``limits`` and ``urls``;
-``schema`` and ``show`` write a configuration out. Relative paths in a file begin at the file's
-folder, those in an override at the working directory. The token is ``credentials``'.
+- ``locate``, ``document``, ``environment``, ``layers``: find the file, parse it, apply overrides.
+- ``load``, ``keys``, ``value_types``, ``bandwidth_limit``, ``urls``: check and build a ``Config``.
+- ``json_schema``, ``render``, ``difference``: describe, print and compare configurations.
+- ``api_token``, ``secret_file``: read secrets.
+
+Relative paths in a file begin at the file's folder, those in an override at the working directory.
+Not here: what a setting means to a pass. ``app``, ``cli``, ``daemon`` and ``web`` import it.
 """
 
 from __future__ import annotations

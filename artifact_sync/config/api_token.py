@@ -23,7 +23,7 @@ _LONGEST = 16_384  # bytes; a JWT of the service has under two thousand
 
 
 class Token:
-    """A secret and where it was found. Shows the place, never the secret."""
+    """An API token. Printed, it shows its origin, never the secret."""
 
     __slots__ = ("_value", "origin")
 
@@ -45,7 +45,7 @@ class Token:
 
 
 def read_token(settings: SourceSettings, environ: Mapping[str, str]) -> Token | None:
-    """The token of ``token_file``, else of ``$SOURCECRAFT_TOKEN``, else of the systemd credential.
+    """Read ``token_file``, else ``$SOURCECRAFT_TOKEN``, else the systemd credential.
 
     None when there is none of them. ``ConfigError`` when the first of them that there is cannot be
     used: missing, empty, open to others, or not a token. The error never shows its content. An
@@ -60,7 +60,7 @@ def read_token(settings: SourceSettings, environ: Mapping[str, str]) -> Token | 
 
 
 def given_token(text: str) -> Token:
-    """The token that a caller hands over. ``ConfigError``, without the text, when it is none."""
+    """Check a token from a caller. ``ConfigError``, without the text, when it is none."""
     return _checked(text.encode(errors="surrogateescape"), "token")
 
 
@@ -71,7 +71,7 @@ def _from_file(path: Path, environ: Mapping[str, str]) -> Token:
 
 
 def _checked(raw: bytes, origin: str) -> Token:
-    """A token that can stand in a header (RFC 6750, 2.1 names fewer characters than we allow)."""
+    """Check a token; RFC 6750, 2.1 allows fewer characters."""
     stripped = raw.removeprefix(BYTE_ORDER_MARK).strip()
     if not stripped:
         raise ConfigError([f"{origin}: is empty; put a personal access token there"])

@@ -1,4 +1,4 @@
-"""``download.limit`` as it is written: a rate, ``off``, or a timetable of them. No other key.
+"""Parses and formats ``download.limit``: a rate, ``off``, or a timetable.
 
 A timetable is a text such as ``08:00 5MiB, 23:00 off``, with the commas also where rclone has them
 (``08:00,5MiB 23:00,off``), or a table of TOML.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from artifact_sync.config.value_types import Kind, either, expected, shown
+from artifact_sync.config.value_types import ValueType, either, expected, quoted
 from artifact_sync.domain.timetable import TIME, format_time, parse_time, timetable_of
 from artifact_sync.runtime import units
 
@@ -31,8 +31,8 @@ _LIMIT_WORDS = 'a rate such as 50MiB, "off", or a timetable such as "08:00 5MiB,
 _NUMBER = {"type": "integer", "minimum": LEAST, "maximum": units.LARGEST}
 
 
-def limit() -> Kind:
-    """A limit on bytes a second."""
+def limit() -> ValueType:
+    """The type of a limit on bytes a second."""
     table = {
         "type": "object",
         "minProperties": 1,
@@ -40,11 +40,11 @@ def limit() -> Kind:
         "patternProperties": {rf"^\s*{TIME}\s*$": either(_NUMBER, _RATE)},
     }
     text = f"{_RATE}|{_CHANGE}(?:{_GAP}{_CHANGE})*,?"
-    return Kind(_read, either({"anyOf": [_NUMBER, table]}, text), write=format_limit)
+    return ValueType(_read, either({"anyOf": [_NUMBER, table]}, text), write=format_limit)
 
 
 def parse_limit(text: str) -> Timetable:
-    """A limit as a text. ``ValueError``'s arguments each say something that is wrong."""
+    """Parse a limit. Each argument of ``ValueError`` is a problem."""
     words = [word for word in re.split(_GAP, text) if word]
     if not any(":" in word for word in words):
         return timetable_of({0: _rate(text, _LIMIT_WORDS)})
@@ -60,7 +60,7 @@ def parse_limit(text: str) -> Timetable:
 
 
 def format_limit(timetable: Timetable) -> str:
-    """The text that ``parse_limit`` reads as the same."""
+    """Format a limit, so that ``parse_limit`` reads the same."""
     rates = [(minute, _OFF if it is None else units.format_size(it)) for minute, it in timetable]
     if len(rates) <= 1:
         return rates[0][1] if rates else _OFF
@@ -80,14 +80,14 @@ def _expanded(value: object, scope: ExpansionScope) -> object:
 
 
 def _timetable(changes: Iterable[tuple[str, object]]) -> Timetable:
-    """A timetable of times and rates as they were written, every problem at once."""
+    """Parse times and rates to a timetable, all problems at once."""
     rates: dict[int, int | None] = {}
     problems: list[str] = []
     for time, rate in changes:
         try:
             rates[_new(parse_time(time.strip()), rates)] = _rate(rate, _RATE_WORDS)
         except ValueError as error:
-            problems.append(f"{shown(time)}: {error}")
+            problems.append(f"{quoted(time)}: {error}")
     if problems:
         raise ValueError(*problems)
     return timetable_of(rates)
@@ -100,7 +100,7 @@ def _new(minute: int, rates: Container[int]) -> int:
 
 
 def _rate(value: object, words: str) -> int | None:
-    """Bytes a second; None: as many as come. ``words``: what is expected."""
+    """Parse a rate; None: unlimited. ``words``: what is expected."""
     if isinstance(value, str) and value.strip().lower() == _OFF:
         return None
     if type(value) is not int and not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""What differs between two configurations, and what of it can take effect now. Pure."""
+"""Compares two configurations: what takes effect now, what after a restart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from artifact_sync.config.keys import Section
-    from artifact_sync.config.value_types import Kind
+    from artifact_sync.config.value_types import ValueType
     from artifact_sync.domain.settings import Config, RepoSettings
 
 RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -26,7 +26,7 @@ RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "daemon": ("log_format",),
     }
 )
-"""What is settled when the daemon starts, by section."""
+"""Keys that take effect at the daemon's start only, by section."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +58,21 @@ class Changes:
 
 
 def compare(old: Config, new: Config) -> Changes:
-    """What differs, in the order of the settings. Neither the file's place nor repositories' order.
+    """List the differences in the order of the settings.
 
-    A password that changes shows as a change between two texts that read the same.
+    The file's path and the order of repositories do not count. A password that changes shows as a
+    change between two texts that read the same.
     """
-    settled = {f"{section}.{key}" for section, keys in RESTART.items() for key in keys}
+    fixed = {f"{section}.{key}" for section, keys in RESTART.items() for key in keys}
     found = [*_sections(old, new), *_repositories(old, new)]
     return Changes(
-        tuple(change for change in found if change.key not in settled),
-        tuple(change for change in found if change.key in settled),
+        tuple(change for change in found if change.key not in fixed),
+        tuple(change for change in found if change.key in fixed),
     )
 
 
 def kept(old: Config, new: Config) -> Config:
-    """The new configuration with the old one's values where a change needs a restart."""
+    """The new configuration, with old values where a change needs a restart."""
     sections = {
         section: msgspec.structs.replace(
             getattr(new, section), **{key: getattr(getattr(old, section), key) for key in keys}
@@ -110,8 +111,8 @@ def _keys(
             yield Change(f"{prefix}{key}", f"{_shown(kind, before)} → {_shown(kind, after)}")
 
 
-def _shown(kind: Kind, value: object) -> str:
-    """A value as ``config show`` writes it: in one line, and without passwords."""
+def _shown(kind: ValueType, value: object) -> str:
+    """Format a value as ``config show`` does: one line, no passwords."""
     if value is None:
         return "not set"
     written = kind.write(value)

@@ -1,4 +1,4 @@
-"""One TOML file: its tables, and on which line each key stands. What the keys mean is ``keys``'."""
+"""Parses a TOML file and remembers the line of each key."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Lines = dict[tuple[str, int, str], int]
 
 
 class Document:
-    """A parsed file. Made by ``read``."""
+    """A parsed file, from ``read_document``."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
@@ -34,14 +34,14 @@ class Document:
         self._lines = _lines(text)
 
     def place(self, table: str, number: int = 0, key: str = "") -> str:
-        """``FILE:LINE`` of a key, or of its table; ``FILE`` where the line is not known."""
+        """``FILE:LINE`` of a key, or of its table; ``FILE`` if the line is unknown."""
         line = self._lines.get((table, number, key)) or self._lines.get((table, number, ""))
         line = line or self._lines.get((table, 0, ""))
         return f"{self.path}:{line}" if line else str(self.path)
 
 
-def read(path: Path) -> Document:
-    """Read a file; ``ConfigError`` when it is not there, not readable, or not TOML."""
+def read_document(path: Path) -> Document:
+    """Read and parse a file. ``ConfigError`` when it cannot be read or is not TOML."""
     try:
         raw, _ = read_regular(path, _MOST_BYTES + 1)
     except FileNotFoundError:
@@ -71,7 +71,7 @@ def _parsed(path: Path, text: str) -> Mapping[str, Any]:
 
 
 def _explained(message: str, text: str) -> tuple[str, str]:
-    """``LINE:COLUMN`` and what is wrong, from ``tomllib``'s message."""
+    """Split a message of ``tomllib`` into ``LINE:COLUMN`` and the problem."""
     match = re.search(_PLACE, message)
     why = re.sub(_PLACE, "", message)
     if match and match[1]:
@@ -81,7 +81,7 @@ def _explained(message: str, text: str) -> tuple[str, str]:
 
 
 def _lines(text: str) -> Lines:
-    """Where each key stands, as far as looking at one line at a time can tell."""
+    """Find the line of each key, looking at one line at a time."""
     found: Lines = {}
     counts: dict[str, int] = {}
     table, number = "", 0
@@ -101,7 +101,7 @@ def _lines(text: str) -> Lines:
 
 
 def _outside_fences(text: str) -> Iterator[tuple[int, str]]:
-    """The lines, numbered, that do not begin within a string of many lines."""
+    """Numbered lines that do not begin within a multi-line string."""
     fence = ""
     for line, content in enumerate(text.split("\n"), 1):
         if not fence:

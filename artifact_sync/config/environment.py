@@ -1,4 +1,4 @@
-"""Overrides from the environment: ``ARTIFACT_SYNC_SECTION__KEY``. What they mean is ``keys``'."""
+"""Reads overrides from the environment: ``ARTIFACT_SYNC_SECTION__KEY``."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def overrides(environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 
 def value(section: str, key: str, text: str) -> object:
-    """What TOML would say for an override's text."""
+    """Convert an override's text to the TOML value that it means."""
     return ALL[section].keys[key].parse(text.strip())
 
 
 def unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    """A problem for each variable that looks like an override and is none. Values are not shown."""
+    """Report variables that look like overrides and are none, without their values."""
     for variable in sorted(environ):
         exempt = variable == CONFIG or variable.startswith(_OURS_FOR_TESTS)
         if variable.startswith(PREFIX) and variable not in KNOWN and not exempt:

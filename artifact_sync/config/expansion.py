@@ -1,4 +1,4 @@
-"""``~``, ``${VAR}`` and relative paths in values. Which values are paths is ``keys``' to say."""
+"""Expands ``~``, ``${VAR}`` and relative paths in values."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
 class ExpansionScope(Struct, frozen=True):
-    """What a value's meaning depends on: the environment, and the folder that it is relative to."""
+    """Environment and base folder by which values are expanded."""
 
     environ: Mapping[str, str]
     folder: Path
 
     def expand(self, text: str) -> str:
-        """``${VAR}`` replaced and ``$$`` made ``$``; ``ValueError`` names a variable not set."""
+        """Replace ``${VAR}``, and ``$$`` by ``$``. ``ValueError`` names an unset variable."""
         return _DOLLAR.sub(self._replace, text)
 
     def _replace(self, match: re.Match[str]) -> str:
@@ -40,15 +40,15 @@ class ExpansionScope(Struct, frozen=True):
         return self.environ[name]
 
     def path(self, text: str) -> Path:
-        """An absolute path: ``~`` is the home folder, a relative one begins at our folder."""
+        """Make a path absolute, from the home folder for ``~`` or from the base folder."""
         if "\0" in text:
             msg = "a path cannot hold a NUL character"
             raise ValueError(msg)
-        return self.folder.absolute() / home(Path(text), self.environ)
+        return self.folder.absolute() / expand_home(Path(text), self.environ)
 
 
-def home(path: Path, environ: Mapping[str, str]) -> Path:
-    """The path with a leading ``~`` or ``~user`` replaced, ``$HOME`` going first."""
+def expand_home(path: Path, environ: Mapping[str, str]) -> Path:
+    """Replace a leading ``~``, by ``$HOME`` if it is set, or ``~user``."""
     head, *rest = path.parts or ("",)
     if head == "~" and environ.get("HOME"):
         return Path(environ["HOME"], *rest)

@@ -1,4 +1,4 @@
-"""The configuration's JSON Schema, for editors. It describes; ``load`` is what decides."""
+"""Makes the JSON Schema of the configuration, for editors."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from artifact_sync.config.keys import Section
-    from artifact_sync.config.value_types import Kind
+    from artifact_sync.config.value_types import ValueType
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a whole configuration file, descriptions from ``settings``' docstrings."""
+    """Make the schema of a configuration file, with descriptions from docstrings."""
     descriptions = _descriptions()
     tables = {name: _table(section, descriptions) for name, section in SECTIONS.items()}
     repo = _table(REPO, descriptions)
@@ -51,12 +51,12 @@ def _table(section: Section, descriptions: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _default(kind: Kind, default: object) -> dict[str, object]:
+def _default(kind: ValueType, default: object) -> dict[str, object]:
     return {} if default is None else {"default": kind.write(default)}
 
 
 def _descriptions() -> dict[str, str]:
-    """The docstrings of ``settings``' classes and, as ``Class.field``, of their fields.
+    """Docstrings of the settings: by ``Class``, and of fields by ``Class.field``.
 
     Python keeps none of the latter, so the source is asked; without it there are none.
     """

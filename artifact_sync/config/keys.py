@@ -1,4 +1,4 @@
-"""Every key of the configuration and the kind of its value. Defaults are ``settings``'."""
+"""Every key of the configuration and the type of its value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from artifact_sync.config.expansion import ExpansionScope
-    from artifact_sync.config.value_types import Kind
+    from artifact_sync.config.value_types import ValueType
 
 MOST_JOBS = 256
 MOST_ATTEMPTS = 100
@@ -36,26 +36,26 @@ _UNFINISHED = MappingProxyType(
 
 
 class Section(Struct, frozen=True):
-    """A table of the configuration: the settings it fills and its keys."""
+    """A table of the configuration: its keys and the settings that it fills."""
 
     settings: type[msgspec.Struct]
-    keys: Mapping[str, Kind]
+    keys: Mapping[str, ValueType]
 
     @property
     def defaults(self) -> Mapping[str, object]:
-        """The keys that need not be written, and what they are then; None: nothing."""
+        """Keys that may be left out, and their defaults; None: no value."""
         fields = msgspec.structs.fields(self.settings)
         return {field.name: field.default for field in fields if not field.required}
 
     @property
     def optional(self) -> frozenset[str]:
-        """The keys that may have no value at all."""
+        """Keys that may have no value."""
         return frozenset(key for key, default in self.defaults.items() if default is None)
 
 
 def repo_name(text: str) -> str:
-    """``org/repo`` or ``org/*``; ``ValueError`` for anything else."""
-    msg = f"expected ORG/REPO or ORG/*, got {value_types.shown(text)}"
+    """Check ``org/repo`` or ``org/*``. ``ValueError`` for anything else."""
+    msg = f"expected ORG/REPO or ORG/*, got {value_types.quoted(text)}"
     if not text.isprintable() or "://" in text:
         raise ValueError(msg)
     try:
@@ -102,11 +102,11 @@ def _listen(text: str, _: ExpansionScope) -> str:
     try:
         return urls.listen(text)
     except ValueError as error:
-        msg = f"{error}, got {value_types.shown(text)}"
+        msg = f"{error}, got {value_types.quoted(text)}"
         raise ValueError(msg) from None
 
 
-def _judge_interval(seconds: float) -> None:
+def _check_interval(seconds: float) -> None:
     if seconds < SHORTEST_INTERVAL:
         msg = "expected an interval of at least 1s, to be polite to the service"
         raise ValueError(msg)
@@ -115,13 +115,13 @@ def _judge_interval(seconds: float) -> None:
         raise ValueError(msg)
 
 
-def _judge_grace(_: float) -> None:
+def _check_grace(_: float) -> None:
     """No time at all is fine."""
 
 
 _GLOBS = value_types.many(value_types.text(_plain))
 _INTERVAL = value_types.duration(
-    _judge_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
+    _check_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
 )
 _TIME_ZONE = value_types.text(_time_zone)
 
@@ -164,7 +164,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             {
                 "interval": _INTERVAL,
                 "time_zone": _TIME_ZONE,
-                "grace": value_types.duration(_judge_grace, minimum=0),
+                "grace": value_types.duration(_check_grace, minimum=0),
                 "lag_alert": value_types.duration(),
                 "log_format": value_types.choice(("auto", "text", "json", "journal")),
             },
@@ -179,7 +179,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         ),
     }
 )
-"""The tables that stand once, by name."""
+"""Tables that occur once, by name."""
 
 REPO = Section(
     settings.RepoSettings,
@@ -196,14 +196,14 @@ REPO = Section(
         "time_zone": _TIME_ZONE,
     },
 )
-"""The table that may stand many times, ``[[repo]]``."""
+"""The table that may occur many times, ``[[repo]]``."""
 
 ALL: Mapping[str, Section] = MappingProxyType({**SECTIONS, "repo": REPO})
 """Every table by name."""
 
 
 def misplaced(key: str) -> str:
-    """A hint for a key that stands in the wrong table: where it, or one like it, belongs."""
+    """A hint for a key in the wrong table: where it belongs."""
     if key in _TOKENS:
         return "the token is never in the configuration: name its file with source.token_file"
     if key in _SECRETS:

@@ -1,6 +1,6 @@
-"""What file and environment say, laid over each other, each value with its origin. Not its meaning.
+"""Applies the environment's overrides to a file's tables; each value has its origin.
 
-Unknown tables and keys are told here.
+Unknown tables and keys are reported here.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
     from artifact_sync.config.document import Document
 
 
-class Given(Struct, frozen=True):
-    """A value as somebody wrote it."""
+class WrittenValue(Struct, frozen=True):
+    """A value as it was written, and its origin."""
 
     value: object
     origin: str
     """``FILE:LINE``, or the environment variable."""
     label: str
-    """What a problem with it begins with: the origin, and for a file the key."""
+    """Begins the message of a problem: the origin, and for a file the key."""
     folder: Path
-    """What a relative path in it is relative to."""
+    """The base of a relative path."""
 
 
-Table = dict[str, Given]
+Table = dict[str, WrittenValue]
 
 
-class WrittenValue(Struct, frozen=True):
-    """All tables as they were written, the environment's values over the file's."""
+class WrittenTables(Struct, frozen=True):
+    """All tables as they were written, overrides applied."""
 
     sections: Mapping[str, Table]
     repos: tuple[Table, ...]
     """The file's ``[[repo]]``."""
     everywhere: Table
-    """What the environment says of every repository."""
-    names: Given | None
+    """The environment's values for every repository."""
+    names: WrittenValue | None
     """The environment's list of repositories, which replaces the file's."""
     problems: tuple[str, ...]
 
 
-def gather(document: Document | None, environ: Mapping[str, str]) -> WrittenValue:
-    """Everything that a file and the environment say."""
+def gather(document: Document | None, environ: Mapping[str, str]) -> WrittenTables:
+    """Collect what a file and the environment say."""
     problems: list[str] = []
     overrides = {name: _overrides(name, environ) for name in ALL}
     everywhere = {key: given for key, given in overrides["repo"].items() if key != "name"}
@@ -59,7 +59,7 @@ def gather(document: Document | None, environ: Mapping[str, str]) -> WrittenValu
         sections = {name: _section(document, name, problems) for name in SECTIONS}
         repos = list(_repos(document, problems))
     problems.extend(environment.unknown(environ))
-    return WrittenValue(
+    return WrittenTables(
         {name: over(name, table, overrides[name]) for name, table in sections.items()},
         tuple(over("repo", table, everywhere) for table in repos),
         everywhere,
@@ -69,7 +69,7 @@ def gather(document: Document | None, environ: Mapping[str, str]) -> WrittenValu
 
 
 def over(name: str, table: Table, overrides: Table) -> Table:
-    """The overrides over a table; an empty one takes away the file's value of an optional key."""
+    """Apply overrides to a table; an empty one removes an optional key."""
     optional = ALL[name].optional
     merged = {**table, **overrides}
     dropped = {key for key, given in overrides.items() if given.value == "" and key in optional}
@@ -81,7 +81,7 @@ def _overrides(name: str, environ: Mapping[str, str]) -> Table:
     for section, key, variable in environment.overrides(environ):
         if section == name:
             value = environment.value(section, key, environ[variable])
-            table[key] = Given(value, variable, variable, Path())
+            table[key] = WrittenValue(value, variable, variable, Path())
     return table
 
 
@@ -110,12 +110,12 @@ def _repos(document: Document, problems: list[str]) -> Iterator[Table]:
 def _table(
     document: Document, which: tuple[str, int], content: object, problems: list[str]
 ) -> Table:
-    """The known keys of one table of a file; what is unknown or no table goes to the problems."""
+    """The known keys of a file's table; anything else is added to the problems."""
     name, number = which
     place = document.place(name, number)
     if not isinstance(content, dict):
         problems.append(
-            f"{place}: {name}: expected a table of keys, got {value_types.shown(content)}"
+            f"{place}: {name}: expected a table of keys, got {value_types.quoted(content)}"
         )
         return {}
     known = ALL[name].keys
@@ -128,9 +128,9 @@ def _table(
     return {key: _given(document, which, key, content[key]) for key in known if key in content}
 
 
-def _given(document: Document, which: tuple[str, int], key: str, value: object) -> Given:
+def _given(document: Document, which: tuple[str, int], key: str, value: object) -> WrittenValue:
     place = document.place(*which, key)
-    return Given(value, place, f"{place}: {which[0]}.{key}", document.path.parent)
+    return WrittenValue(value, place, f"{place}: {which[0]}.{key}", document.path.parent)
 
 
 def _hint(key: str, section: str) -> str:

@@ -1,4 +1,4 @@
-"""What was written → ``Config``, with every problem at once. Finding the file is ``place``'s."""
+"""Builds a ``Config`` from a file and the environment, collecting all problems."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.config.document import read
+from artifact_sync.config.document import read_document
 from artifact_sync.config.environment import KNOWN
 from artifact_sync.config.expansion import ExpansionScope
 from artifact_sync.config.keys import ALL, SECTIONS
-from artifact_sync.config.layers import Given, Table, gather, over
-from artifact_sync.config.value_types import shown
+from artifact_sync.config.layers import Table, WrittenValue, gather, over
+from artifact_sync.config.value_types import quoted
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import Config, RepoSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from artifact_sync.config.layers import WrittenValue
+    from artifact_sync.config.layers import WrittenTables
 
 LayoutCheck = Callable[[str], Sequence[str]]
-"""``mirror.layout.layout_problems``, handed in: this layer may not import ``mirror``."""
+"""``mirror.layout.layout_problems``, passed in: ``config`` may not import ``mirror``."""
 
 
 class Loaded(Struct, frozen=True):
-    """A configuration, and where each value that is no default was written."""
+    """A configuration and the origin of each value that is not a default."""
 
     config: Config
     origins: Mapping[str, str]
@@ -41,7 +41,7 @@ def load(
     environ: Mapping[str, str],
     layout_problems: LayoutCheck = lambda _: (),
 ) -> Config:
-    """The configuration of a file (None: defaults) under the environment's overrides.
+    """Load a file (None: defaults) under the environment's overrides.
 
     ``ConfigError`` holds every problem: ``FILE:LINE: section.key: what is wrong; hint``, and for
     an override its variable's name. Does nothing but read the file.
@@ -54,9 +54,9 @@ def load_traced(
     environ: Mapping[str, str],
     layout_problems: LayoutCheck = lambda _: (),
 ) -> Loaded:
-    """``load``, and where each value came from."""
-    written = gather(read(path) if path else None, environ)
-    reading = _Reading(environ, written.problems)
+    """Load a configuration with the origin of each value; see ``load``."""
+    written = gather(read_document(path) if path else None, environ)
+    reading = _Reader(environ, written.problems)
     values = {name: reading.values(name, table) for name, table in written.sections.items()}
     if "layout" in values["mirror"]:
         layout = written.sections["mirror"]["layout"]
@@ -71,34 +71,34 @@ def load_traced(
 
 
 def repository(name: str, environ: Mapping[str, str]) -> RepoSettings:
-    """The settings of a repository that only the command line names: defaults under overrides.
+    """Settings of a repository that only the command line names.
 
-    ``ConfigError`` when the name or an override is wrong.
+    Defaults under overrides. ``ConfigError`` when the name or an override is wrong.
     """
     written = gather(None, environ)
-    reading = _Reading(environ, ())
+    reading = _Reader(environ, ())
     repo = reading.repository(
-        over("repo", {"name": Given(name, "", "repository", Path())}, written.everywhere)
+        over("repo", {"name": WrittenValue(name, "", "repository", Path())}, written.everywhere)
     )
     if repo is None or reading.problems:
         raise ConfigError(reading.problems)
     return repo
 
 
-class _Reading:
-    """Reads tables into values; keeps what is wrong with them, and where the others came from."""
+class _Reader:
+    """Reads tables into values; collects problems and origins."""
 
     def __init__(self, environ: Mapping[str, str], problems: Iterable[str]) -> None:
         self._environ = environ
         self.problems = list(problems)
         self.origins: dict[str, str] = {}
 
-    def blame(self, given: Given, problems: Iterable[object]) -> None:
-        """Keep problems of one value."""
+    def blame(self, given: WrittenValue, problems: Iterable[object]) -> None:
+        """Add the problems of one value."""
         self.problems.extend(f"{given.label}: {problem}" for problem in problems)
 
     def values(self, name: str, table: Table) -> dict[str, Any]:
-        """The values of a table that can be read; the others are blamed."""
+        """Read the values of a table; those that cannot be read become problems."""
         values = {}
         for key, given in table.items():
             try:
@@ -111,17 +111,17 @@ class _Reading:
         return values
 
     def repository(self, table: Table) -> RepoSettings | None:
-        """One repository's settings, or None when it has no usable name."""
+        """Read a repository's settings; None when it has no usable name."""
         values = self.values("repo", table)
         name = values.get("name")
         for key in table:
             if origin := self.origins.pop(f"repo.{key}", None):
                 self.origins[f"repo.{name}.{key}"] = origin
-        self._judge_rhythm(table)
+        self._check_schedule(table)
         return RepoSettings(**values) if name else None
 
-    def _judge_rhythm(self, table: Table) -> None:
-        """Keep what is wrong with how ``interval``, ``cron`` and ``time_zone`` stand together."""
+    def _check_schedule(self, table: Table) -> None:
+        """Check ``interval``, ``cron`` and ``time_zone`` together."""
         interval, cron, zone = (table.get(key) for key in ("interval", "cron", "time_zone"))
         if cron and interval:
             other = f"interval ({interval.origin})"
@@ -130,13 +130,13 @@ class _Reading:
             hint = "remove it, or set daemon.time_zone for all repositories"
             self.blame(zone, [f"is the time zone of cron, which this [[repo]] lacks; {hint}"])
 
-    def repositories(self, written: WrittenValue) -> tuple[RepoSettings, ...]:
-        """The file's repositories or, where the environment lists them, those.
+    def repositories(self, written: WrittenTables) -> tuple[RepoSettings, ...]:
+        """The repositories of the file, or those that the environment lists.
 
         One of the list that stands in the file keeps what the file says of it.
         """
         everywhere = over("repo", {}, written.everywhere)
-        self.values("repo", everywhere)  # tells what is wrong with it, used or not
+        self.values("repo", everywhere)  # collects its problems, used or not
         of_file = self._unique(written.repos)
         if written.names is None:
             return tuple(of_file.values())
@@ -145,12 +145,12 @@ class _Reading:
         return tuple(of_file.get(name, repo) for name, repo in named.items())
 
     def _unique(self, tables: Iterable[Table]) -> dict[str, RepoSettings]:
-        """Repositories by name, in order; one that comes again is blamed."""
+        """Repositories by name, in order; a repeated one is a problem."""
         repos: dict[str, RepoSettings] = {}
         for table in tables:
             repo = self.repository(table)
             if repo and repo.name in repos:
-                self.blame(table["name"], [f"{shown(repo.name)} is there already; name it once"])
+                self.blame(table["name"], [f"{quoted(repo.name)} is there already; name it once"])
             elif repo:
                 repos[repo.name] = repo
         return repos
@@ -166,7 +166,7 @@ def _sorted(problems: Iterable[str], path: Path | None) -> list[str]:
     return sorted(dict.fromkeys(problems), key=line)
 
 
-def _split(names: Given) -> Iterable[Given]:
+def _split(names: WrittenValue) -> Iterable[WrittenValue]:
     """The single names of a list from the environment."""
     words = str(names.value).split(",")
     return [replace(names, value=word.strip()) for word in words if word.strip()]

@@ -1,4 +1,4 @@
-"""Where the configuration file lies. What is in it is ``document``'s."""
+"""Finds the configuration file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifact_sync.config.environment import CONFIG
-from artifact_sync.config.expansion import home
+from artifact_sync.config.expansion import expand_home
 from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _NAME = "config.toml"
 
 
 def locate(option: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The file to read: ``--config``, else ``$ARTIFACT_SYNC_CONFIG``, else the user's, the site's.
+    """Find the file: ``--config``, ``$ARTIFACT_SYNC_CONFIG``, the user's, the site's.
 
     One that is named is the answer whether it is there or not; None when there is no file. The
     last two places are those of platformdirs, which looks at the process's own environment.
@@ -28,11 +28,13 @@ def locate(option: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def named(option: Path | None, environ: Mapping[str, str]) -> Path:
-    """The file that is named, else the user's place: where ``config init`` writes."""
+    """The named file, else the user's, to which ``config init`` writes."""
     if option:
         return option
     try:
-        return home(Path(environ[CONFIG]), environ) if environ.get(CONFIG) else next(_usual())
+        return (
+            expand_home(Path(environ[CONFIG]), environ) if environ.get(CONFIG) else next(_usual())
+        )
     except ValueError as error:
         raise ConfigError([f"{CONFIG}: {error}"]) from None
 
@@ -45,7 +47,7 @@ def _usual() -> Iterator[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a file is there; a folder that we may not enter holds none for us."""
+    """Whether the file exists; in a folder without access it does not."""
     try:
         return path.is_file()
     except OSError:

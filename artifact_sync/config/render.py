@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def as_toml(loaded: Loaded, token: str) -> str:
-    """TOML with a comment a key saying where it comes from. ``token``: what to say of the token."""
+    """Render TOML with the origin of each key. ``token``: a remark on the token."""
     config = loaded.config
     lines = [f"# {'no file: defaults' if config.path is None else printable(str(config.path))}"]
     lines += [f"# token: {printable(token)}"]
@@ -54,5 +54,5 @@ def _value(value: object) -> str:
 
 
 def _string(text: str) -> str:
-    """A basic string of TOML; a dollar sign is doubled, as reading undoubles it."""
+    """A basic string of TOML, dollar signs doubled."""
     return json.dumps(text.replace("$", "$$"), ensure_ascii=not text.isprintable())

@@ -1,4 +1,4 @@
-"""Reads small files that hold secrets, without blocking and with a check of their mode."""
+"""Reads small secret files, without blocking, and checks their mode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def existing_credential(name: str, environ: Mapping[str, str]) -> Path | None:
 def read_secret(
     path: Path, environ: Mapping[str, str], *, what: str, remedy: str, most: int
 ) -> bytes:
-    """At most ``most`` bytes of a file that only its owner, or systemd, gives access to.
+    """Read at most ``most`` bytes of a file that others cannot open.
 
     ``ConfigError`` when it cannot be read or others may open it. The message begins with ``what``,
     and ends with ``remedy`` when the file cannot be read. Blocking.
@@ -58,7 +58,7 @@ def read_secret(
 
 
 def read_regular(path: Path, most: int) -> tuple[bytes, int]:
-    """At most ``most`` bytes from the beginning of a regular file, and its mode.
+    """Read at most ``most`` bytes of a regular file, and its mode.
 
     ``OSError``, also for what is no regular file, such as a pipe that nobody writes to. A
     descriptor that was inherited, as for ``<(command)``, may be a pipe. Blocking.
@@ -76,7 +76,7 @@ def _open_nonblocking(path: str, flags: int) -> int:
 
 
 def _is_credential(path: Path, environ: Mapping[str, str]) -> bool:
-    """Whether systemd guards the file, which it does by access control lists and not by mode."""
+    """Whether systemd guards the file, by access control lists instead of the mode."""
     directory = environ.get(_DIRECTORY)
     if not directory:
         return False

@@ -1,4 +1,4 @@
-"""What an address in the configuration must look like, and how it is shown without its password."""
+"""Checks URLs and listen addresses, and masks their passwords."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DRIVE = r"[A-Za-z]:[/\\]"
 
 
 def base_url(text: str) -> str:
-    """The API's address without a slash at its end.
+    """Check the API's address; it is returned without a slash at its end.
 
     The token goes there, so plain http is for this machine only, and nothing but an origin and a
     path may stand in it. The text is not repeated in an error: it may hold a credential.
@@ -43,7 +43,7 @@ def base_url(text: str) -> str:
 
 
 def proxy(text: str) -> str:
-    """An HTTP proxy's address; it may hold a user and a password, and no path."""
+    """Check an HTTP proxy's address, which may hold credentials but no path."""
     parts = _split(text, ("http", "https"))
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError("expected http://HOST:PORT with nothing behind it")
@@ -51,7 +51,7 @@ def proxy(text: str) -> str:
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """Host and port of ``HOST:PORT``, ``[::1]:PORT``, ``:PORT`` or ``PORT``; ``ValueError``.
+    """Parse ``HOST:PORT``, ``[::1]:PORT``, ``:PORT`` or ``PORT``. ``ValueError``.
 
     Without a host it is 127.0.0.1, out of reach for other machines. Port 0 is any free one.
     """
@@ -63,13 +63,13 @@ def listen_address(text: str) -> tuple[str, int]:
 
 
 def listen(text: str) -> str:
-    """What ``listen_address`` reads, always as ``HOST:PORT``."""
+    """Normalise a listen address to ``HOST:PORT``."""
     host, port = listen_address(text)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def ledger_url(text: str, scope: ExpansionScope) -> str:
-    """A URL of SQLite or PostgreSQL; SQLite's file is made absolute like any path."""
+    """Check a URL of SQLite or PostgreSQL. The path of a file is made absolute."""
     if match := re.fullmatch(_SQLITE, text):
         return _sqlite(match, scope)
     if re.fullmatch(_POSTGRESQL, text):
@@ -88,12 +88,12 @@ def _sqlite(match: re.Match[str], scope: ExpansionScope) -> str:
 
 
 def masked(text: str) -> str:
-    """The text with the passwords of addresses in it replaced by ``***``."""
+    """Replace passwords in URLs by ``***``."""
     return re.sub(_CONFIDENTIAL_OPTION, r"\1***", re.sub(_USERINFO, r"\1:***@", text))
 
 
 def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
-    """The parts of an address with one of these schemes and a host; a port must be a number."""
+    """Split a URL with one of these schemes, a host and a valid port."""
     if any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError("an address cannot hold spaces or control characters")
     wanted = " or ".join(f"{scheme}://" for scheme in schemes)
@@ -109,7 +109,7 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 
 def _is_host(text: str) -> bool:
-    """Whether it is a name, an IPv4 address, or an IPv6 address in brackets."""
+    """Whether the text is a name, an IPv4 address, or an IPv6 address in brackets."""
     if text.startswith("[") and text.endswith("]"):
         return _is_ip(text[1:-1], 6)
     labels = text.split(".")
@@ -126,7 +126,7 @@ def _is_ip(text: str, version: int) -> bool:
 
 
 def _loopback(host: str) -> bool:
-    """Whether a host is this machine by its name (RFC 6761, 6.3) or number."""
+    """Whether a host is this machine, by its name (RFC 6761, 6.3) or address."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

@@ -1,4 +1,4 @@
-"""The kinds of values: how each is read, from TOML or from text, and its JSON Schema. No keys."""
+"""Types of values: reading, checking, writing, JSON Schema."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _LIKE_A_CREDENTIAL = r"pv1_|eyJ[A-Za-z0-9_-]*\."
 
 
 def as_text(text: str) -> object:
-    """An environment variable's text is the value itself."""
+    """Take a variable's text as the value."""
     return text
 
 
 def as_number(text: str) -> object:
-    """An environment variable's text as the number it spells, or as it is."""
+    """Take a variable's text as a number, or as it is."""
     for read in (int, float):
         try:
             return read(text)
@@ -46,55 +46,55 @@ def as_number(text: str) -> object:
 
 
 def as_truth(text: str) -> object:
-    """An environment variable's text as the truth value it spells, or as it is."""
+    """Take a variable's text as a boolean, or as it is."""
     return _TRUTH.get(text.lower(), text)
 
 
 def as_list(text: str) -> object:
-    """An environment variable's text as the words between its commas."""
+    """Split a variable's text at commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def as_it_is(value: Any) -> object:
-    """Most of the settings' values are TOML's own."""
+    """Take a value that TOML has."""
     return value
 
 
-class Kind(Struct, frozen=True):
-    """How a value is written."""
+class ValueType(Struct, frozen=True):
+    """Type of a value: how it is read and written."""
 
     read: Callable[[object, ExpansionScope], Any]
-    """A TOML value → the setting's value. ``ValueError``'s arguments each say something that is
-    wrong, and what to do."""
+    """Converts a TOML value to the setting's. Each argument of ``ValueError`` is a problem with its
+    remedy."""
     schema: Mapping[str, object]
-    """The JSON Schema of the TOML value."""
+    """JSON Schema of the TOML value."""
     parse: Callable[[str], object] = as_text
-    """The text of an environment variable → the TOML value that it stands for."""
+    """Converts a variable's text to a TOML value."""
     write: Callable[[Any], object] = as_it_is
-    """The setting's value → a TOML value that is read as the same."""
+    """Converts the setting's value to a TOML value."""
 
 
 def text(
     check: Callable[[str, ExpansionScope], Any],
     write: Callable[[Any], object] = as_it_is,
     **schema: object,
-) -> Kind:
-    """A string that is expanded and then checked. An error does not repeat it."""
+) -> ValueType:
+    """A string, expanded and then checked. An error does not quote it."""
 
     def read(value: object, scope: ExpansionScope) -> Any:
         if not isinstance(value, str):
             msg = "expected a string in quotes"
-            raise ValueError(msg)  # noqa: TRY004 - the contract of Kind.read
+            raise ValueError(msg)  # noqa: TRY004 - the contract of ValueType.read
         expanded = scope.expand(value)
         if not expanded.strip():
             msg = "is empty; leave the key out instead"
             raise ValueError(msg)
         return check(expanded, scope)
 
-    return Kind(read, {"type": "string", "minLength": 1, **schema}, write=write)
+    return ValueType(read, {"type": "string", "minLength": 1, **schema}, write=write)
 
 
-def path() -> Kind:
+def path() -> ValueType:
     """A path, made absolute."""
 
     def check(value: str, scope: ExpansionScope) -> Path:
@@ -106,7 +106,7 @@ def path() -> Kind:
     return text(check, str)
 
 
-def truth() -> Kind:
+def truth() -> ValueType:
     """True or false."""
 
     def read(value: object, _: ExpansionScope) -> bool:
@@ -114,23 +114,23 @@ def truth() -> Kind:
             raise expected("true or false", value)
         return value
 
-    return Kind(read, {"type": "boolean"}, as_truth)
+    return ValueType(read, {"type": "boolean"}, as_truth)
 
 
-def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -> Kind:
-    """One of some words. ``refused``: known words, and for each why it cannot be chosen."""
+def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -> ValueType:
+    """One of some words. ``refused``: other words, and why they are refused."""
 
     def check(value: str, _: ExpansionScope) -> str:
         if value in options:
             return value
         why = (refused or {}).get(value)
-        msg = f"{shown(value)} {why or 'is not known'}; {_hint(value, options)}"
+        msg = f"{quoted(value)} {why or 'is not known'}; {_hint(value, options)}"
         raise ValueError(msg)
 
     return text(check, enum=sorted(options))
 
 
-def whole(low: int, high: int) -> Kind:
+def whole(low: int, high: int) -> ValueType:
     """A whole number within bounds."""
 
     def read(value: object, _: ExpansionScope) -> int:
@@ -138,27 +138,27 @@ def whole(low: int, high: int) -> Kind:
             raise expected(f"a whole number from {low} to {high}", value)
         return value
 
-    return Kind(read, {"type": "integer", "minimum": low, "maximum": high}, as_number)
+    return ValueType(read, {"type": "integer", "minimum": low, "maximum": high}, as_number)
 
 
 def above_zero(seconds: float) -> None:
-    """Raise ``ValueError`` for no time at all."""
+    """Raise ``ValueError`` for zero and less."""
     if seconds <= 0:
         raise ValueError("expected a duration above 0, such as 30s, 5m, 2h, 7d or 1w")
 
 
-def or_number(kind: Kind, low: int, high: int) -> Kind:
-    """A kind of texts that may also be written as a whole number within bounds, without quotes."""
+def or_number(one: ValueType, low: int, high: int) -> ValueType:
+    """A text that may also be written as a whole number within bounds."""
 
     def read(value: object, scope: ExpansionScope) -> Any:
-        return kind.read(str(value) if type(value) is int else value, scope)
+        return one.read(str(value) if type(value) is int else value, scope)
 
     number = {"type": "integer", "minimum": low, "maximum": high}
-    return Kind(read, {"anyOf": [number, kind.schema]}, write=kind.write)
+    return ValueType(read, {"anyOf": [number, one.schema]}, write=one.write)
 
 
-def rate() -> Kind:
-    """A number above zero, a second."""
+def rate() -> ValueType:
+    """A number above zero, per second."""
 
     def read(value: object, _: ExpansionScope) -> float:
         if not _is_number(value) or not 0 < value <= _MOST_PER_SECOND:
@@ -166,27 +166,27 @@ def rate() -> Kind:
         return float(value)
 
     bounds = {"exclusiveMinimum": 0, "maximum": _MOST_PER_SECOND}
-    return Kind(read, {"type": "number", **bounds}, as_number)
+    return ValueType(read, {"type": "number", **bounds}, as_number)
 
 
-def duration(judge: Callable[[float], None] = above_zero, **bounds: object) -> Kind:
+def duration(check: Callable[[float], None] = above_zero, **bounds: object) -> ValueType:
     """Seconds: a number, or a text with units.
 
-    ``judge`` raises ``ValueError`` for what is too short or too long, as ``bounds`` tell in the
+    ``check`` raises ``ValueError`` for what is too short or too long, as ``bounds`` tell in the
     words of JSON Schema.
     """
 
     def read(value: object, scope: ExpansionScope) -> float:
-        return _measured(value, scope, _both(units.parse_duration, judge))
+        return _measured(value, scope, _both(units.parse_duration, check))
 
     number = {"type": "number", **(bounds or {"exclusiveMinimum": 0})}
-    return Kind(read, either(number, units.DURATION), write=units.format_duration)
+    return ValueType(read, either(number, units.DURATION), write=units.format_duration)
 
 
-def size(low: int = 0, high: int = units.LARGEST) -> Kind:
+def size(low: int = 0, high: int = units.LARGEST) -> ValueType:
     """Bytes within bounds: a whole number, or a text with units."""
 
-    def judge(value: int) -> None:
+    def check(value: int) -> None:
         if not low <= value <= high:
             ends = f"{units.format_size(low)} to {units.format_size(high)}"
             raise ValueError(f"expected a size from {ends}")
@@ -194,19 +194,19 @@ def size(low: int = 0, high: int = units.LARGEST) -> Kind:
     def read(value: object, scope: ExpansionScope) -> int:
         if isinstance(value, float):
             raise expected("a size such as 512, 100MiB or 1GB", value)
-        return _measured(value, scope, _both(units.parse_size, judge))
+        return _measured(value, scope, _both(units.parse_size, check))
 
     number = {"type": "integer", "minimum": low, "maximum": high}
-    return Kind(read, either(number, units.SIZE), write=units.format_size)
+    return ValueType(read, either(number, units.SIZE), write=units.format_size)
 
 
-def many(one: Kind) -> Kind:
-    """A list of values of one kind."""
+def many(one: ValueType) -> ValueType:
+    """A list of values of one type."""
 
     def read(value: object, scope: ExpansionScope) -> tuple[Any, ...]:
         if isinstance(value, str):  # not repeated: it may be a secret in the place of its file
             msg = 'expected a list such as ["a", "b"], got a string'
-            raise ValueError(msg)  # noqa: TRY004 - the contract of Kind.read
+            raise ValueError(msg)  # noqa: TRY004 - the contract of ValueType.read
         if not isinstance(value, list):
             raise expected('a list such as ["a", "b"]', value)
         items: list[Any] = []
@@ -223,11 +223,11 @@ def many(one: Kind) -> Kind:
     def write(values: Iterable[Any]) -> list[object]:
         return [one.write(value) for value in values]
 
-    return Kind(read, {"type": "array", "items": one.schema}, as_list, write)
+    return ValueType(read, {"type": "array", "items": one.schema}, as_list, write)
 
 
-def shown(value: object) -> str:
-    """A value as a message repeats it: short, on one line, as TOML spells it."""
+def quoted(value: object) -> str:
+    """Quote a value in a message: short, on one line, as in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and abs(value) >= _LARGEST_SHOWN:
@@ -241,22 +241,22 @@ def shown(value: object) -> str:
 
 
 def either(other: Mapping[str, object], pattern: str) -> Mapping[str, object]:
-    """The JSON Schema of something else, or a text of this form or with a ``${VAR}`` in it."""
+    """JSON Schema of another type, or of a text that matches or holds ``${VAR}``."""
     return {"anyOf": [other, {"type": "string", "pattern": rf"^\s*({pattern})\s*$|\$\{{"}]}
 
 
 def expected(what: str, value: object) -> ValueError:
-    """The error of a value that is something else."""
-    return ValueError(f"expected {what}, got {shown(value)}")
+    """Make the error of a value that is not what was expected."""
+    return ValueError(f"expected {what}, got {quoted(value)}")
 
 
 def bare(key: str) -> str:
-    """A key as a message repeats it, in quotes unless it is a plain word."""
-    return key if re.fullmatch(_BARE, key) else shown(key)
+    """Quote a key in a message, unless it is a plain word."""
+    return key if re.fullmatch(_BARE, key) else quoted(key)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint for a mistyped word; empty when nothing known resembles it."""
+    """A hint for a mistyped word; empty when no known word resembles it."""
     from difflib import get_close_matches  # noqa: PLC0415 - only for this answer
 
     spelling = {name.lower(): name for name in known}
@@ -268,26 +268,26 @@ def _hint(word: str, options: Iterable[str]) -> str:
     return did_you_mean(word, options) or f"expected one of {', '.join(sorted(options))}"
 
 
-def _both(parse: Callable[[str], N], judge: Callable[[N], None]) -> Callable[[str], N]:
+def _both(parse: Callable[[str], N], check: Callable[[N], None]) -> Callable[[str], N]:
     def parse_and_judge(text: str) -> N:
         value = parse(text)
-        judge(value)
+        check(value)
         return value
 
     return parse_and_judge
 
 
 def _measured(value: object, scope: ExpansionScope, parse: Callable[[str], N]) -> N:
-    """A number as it is, or a text with units; the error repeats what was written."""
+    """Parse a number, or a text with units. The error quotes what was written."""
     try:
         if isinstance(value, str):
             return parse(scope.expand(value))
         return parse(f"{value:.6f}" if isinstance(value, float) else str(value))
     except ValueError as error:
-        msg = f"{error}, got {shown(value)}"
+        msg = f"{error}, got {quoted(value)}"
         raise ValueError(msg) from None
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is a finite number; TOML has ``inf``, ``nan`` and booleans, which are none."""
+    """Whether the value is a finite number, unlike ``inf``, ``nan`` and booleans."""
     return type(value) is int or (isinstance(value, float) and math.isfinite(value))
