@@ -1,8 +1,12 @@
-"""The command line: one small file a command, loaded when it is called. The work is done elsewhere.
+"""The command line.
 
-A command returns its exit code (None: 0) or raises from ``errors``; ``errors`` here turns what was
-raised into a message and a code. To add one: a file ``commands/NAME.py`` with a click command
-object named ``command``, and a line in ``COMMANDS``.
+``commands``: a file each, imported when the command is called. ``logs``: formats and handlers. The
+rest is shared by commands. Not here: the work itself, which ``app`` assembles. Only ``__main__``
+imports it.
+
+A command returns its exit code (None: 0), or raises an error of ``domain.errors``, from which
+``errors`` makes a message and a code. A new one needs a file ``commands/NAME.py`` with a click
+command named ``command``, and a line in ``COMMANDS``.
 """
 
 from __future__ import annotations
@@ -36,7 +40,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "completion": "Print the completion script of a shell.",
     }
 )
-"""Every command and its line in ``--help``, which imports none of them."""
+"""Every command and its line in ``--help``, which imports no command."""
 
 _EXAMPLES = """\b
 Examples:
@@ -53,14 +57,14 @@ Exit codes: 0 complete, 1 incomplete, 2 usage or configuration,
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are modules of this package, each imported when it is asked for."""
+    """A group of commands that are imported on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """The commands in the order of the table."""
+        """List the commands in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a command; None for a word that is none."""
+        """Import a command; None for an unknown one."""
         if cmd_name not in COMMANDS:
             return None
         name = f"{__name__}.commands.{cmd_name}"
@@ -75,7 +79,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Add what may have been meant to click's answer to an unknown word."""
+        """Find the command; suggest one for an unknown word."""
         word = args[0]
         if word not in COMMANDS and not word.startswith("-") and not ctx.resilient_parsing:
             from difflib import get_close_matches  # noqa: PLC0415 - only for this answer
@@ -86,12 +90,12 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """The table, without importing a command."""
+        """Write the table of commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Commands from the table, options as click has them."""
+        """Complete commands from the table, and options."""
         from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
 
         names = [name for name in COMMANDS if name.startswith(incomplete)]

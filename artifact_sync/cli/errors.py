@@ -1,4 +1,4 @@
-"""What was raised → a message on stderr and an exit code. The only place that decides on both."""
+"""Turns exceptions into a message on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OUTPUT = (errno.EPIPE, errno.ENOSPC)  # elsewhere these are translated at the e
 
 
 def run(command: click.Command, arguments: Sequence[str]) -> int:
-    """Run the program to its exit code, which every way to end has."""
+    """Run the program, and return the exit code of every way to end."""
     session = Session()
     try:
         code = _invoke(command, arguments, session)
@@ -42,7 +42,7 @@ def _invoke(command: click.Command, arguments: Sequence[str], session: Session) 
 
 
 def _answer(error: BaseException, session: Session) -> int:
-    """Say what went wrong; its exit code."""
+    """Print the message of an error; return its exit code."""
     if isinstance(error, click.ClickException):
         error.show()
         return error.exit_code
@@ -57,7 +57,7 @@ def _answer(error: BaseException, session: Session) -> int:
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in a group, or the one error; an end of input that click took for an abort."""
+    """The single errors of a group. An end of input is not click's ``Abort``."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _leaves(inner)
@@ -68,7 +68,7 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _known(errors: Sequence[ArtifactSyncError], session: Session) -> int:
-    """Errors of ours: their sentence, and with ``-v`` how they came about."""
+    """Print errors of ours, with ``-v`` their tracebacks."""
     for error in errors:
         begin = "" if isinstance(error, ConfigError) else "artifact-sync: "
         for line in str(error).splitlines() or [type(error).__name__]:
@@ -79,17 +79,19 @@ def _known(errors: Sequence[ArtifactSyncError], session: Session) -> int:
 
 
 def _bug(error: BaseException, session: Session) -> int:
-    """An error that nobody foresaw: its type and place, and its text only with ``-v``."""
-    told = session.verbosity is Verbosity.VERBOSE
-    if told:
+    """Print an unforeseen error: type and place, with ``-v`` the traceback."""
+    verbose = session.verbosity is Verbosity.VERBOSE
+    if verbose:
         _trace(error, session)
-    hint = "please report it with the lines above" if told else "run it again with -v and report it"
+    hint = (
+        "please report it with the lines above" if verbose else "run it again with -v and report it"
+    )
     _say(f"artifact-sync: this is a bug: {type(error).__name__}{_place(error)}; {hint}", session)
     return ExitCode.INCOMPLETE
 
 
 def _place(error: BaseException) -> str:
-    """The innermost line of this package that the error came through."""
+    """The innermost line of this package in the traceback."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if f"{os.sep}artifact_sync{os.sep}" in frame.filename]
     return f" at {Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else ""
@@ -102,13 +104,13 @@ def _trace(error: BaseException, session: Session) -> None:
 
 
 def _say(line: str, session: Session) -> None:
-    """One masked line on stderr; that it may be closed is no reason to fail."""
+    """Print one masked line on stderr, which may be closed."""
     with contextlib.suppress(OSError, ValueError):
         click.echo(printable(session.mask(line)), err=True)
 
 
 def _flushed(code: int, session: Session) -> int:
-    """Write out what stdout still holds: a reader that left, or a full disk, shows only now."""
+    """Flush stdout: only now a closed pipe or a full disk shows."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -119,7 +121,7 @@ def _flushed(code: int, session: Session) -> int:
 
 
 def _lost_output(error: OSError, session: Session) -> int:
-    """A reader that left (``| head``) needs no word; a full disk does."""
+    """Report a full disk; a reader that left (``| head``) needs no message."""
     if error.errno == errno.EPIPE:
         return ExitCode.INCOMPLETE
     _say(f"artifact-sync: cannot write the output: {error.strerror}", session)
@@ -127,7 +129,7 @@ def _lost_output(error: OSError, session: Session) -> int:
 
 
 def _discard_stdout() -> None:
-    """Keep the interpreter from trying, and failing, to write the rest when it exits."""
+    """Keep the interpreter from writing the rest, and failing, at its exit."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

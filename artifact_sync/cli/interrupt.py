@@ -47,10 +47,10 @@ def on_signals(
     actions: Mapping[signal.Signals, Callable[[], None]],
     at_once: Callable[[signal.Signals], None] = lambda _: None,
 ) -> Callable[[], None]:
-    """Run an action on the event loop when its signal comes; returns what undoes this.
+    """Run actions on the event loop on signals; return what restores the handlers.
 
-    ``at_once`` is called in the handler, also while the loop hangs. The handlers are Python's
-    own: the loop's are missing on Windows, and wait for the loop.
+    ``at_once`` is called in the handler, even while the loop hangs. The handlers are Python's,
+    not the loop's: those are missing on Windows, and wait for the loop.
     """
     loop = asyncio.get_running_loop()
 
@@ -69,9 +69,9 @@ def on_signals(
 
 
 def ends_at_second(grace: float) -> Callable[[], None]:
-    """A call that, made twice, ends the process after ``grace`` seconds, even if it hangs.
+    """Make a call that, the second time, ends the process after ``grace`` seconds.
 
-    A signal handler may make it at any moment.
+    The process ends even if it hangs. Signal handlers may call it at any moment.
     """
     calls: SimpleQueue[None] = SimpleQueue()
 

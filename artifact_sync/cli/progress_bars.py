@@ -72,7 +72,7 @@ class Amounts:
 
     @property
     def share(self) -> float:
-        """The share that is done, 0 to 1: by bytes where all sizes are known, else by files."""
+        """The share that is done, 0 to 1, by bytes if possible."""
         total = self.bytes_total
         if total:
             return min(self.bytes_done / total, 1.0)

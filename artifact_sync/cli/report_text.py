@@ -1,4 +1,4 @@
-"""What a pass has done, for people and for programs. Printing it is the commands'."""
+"""Reports, failures and plans as text and JSON."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _HINTS = {
 }
 
 
-def as_object(report: Report) -> dict[str, Any]:
-    """The object of ``sync --json``. A dry run would download what is found, not kept or failed."""
+def report_object(report: Report) -> dict[str, Any]:
+    """The object of ``sync --json``."""
     return {
         "complete": report.complete,
         "exit_code": int(report.exit_code),
@@ -48,7 +48,7 @@ def _failure(failure: Failure) -> dict[str, Any]:
 
 
 def summary(report: Report, *, dry_run: bool = False) -> list[str]:
-    """Some lines that say how it went, what is missing and what to do about it."""
+    """Summarise a report: result, failures, and what to do about them."""
     lines = [_headline(report, dry_run=dry_run)]
     lines += [f"  {failure_line(failure)}" for failure in report.failures[:_SHOWN]]
     if report.failed > _SHOWN:
@@ -72,7 +72,7 @@ def _headline(report: Report, *, dry_run: bool) -> str:
 
 
 def failure_line(failure: Failure) -> str:
-    """Where, why, in words; what is said of a run or a repository names it by itself."""
+    """Format a failure. The message of a run or repository names it already."""
     place = f"{printable(failure.place)}: " if failure.place else ""
     return f"{place}{printable(failure.message)} [{failure.reason}]"
 
@@ -88,7 +88,7 @@ _MARKS = {
 
 
 def plan_lines(plan: Plan) -> list[str]:
-    """A line for each artifact of a plan that is not simply kept, and one for the run."""
+    """Format a plan: the run, and each artifact that is not kept."""
     kept = sum(1 for _ in plan.having(Action.KEEP))
     lines = [f"{printable(str(plan.run.key))} ({printable(plan.run.status)}): {kept} kept"]
     for step in plan.steps:
@@ -99,7 +99,7 @@ def plan_lines(plan: Plan) -> list[str]:
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns, the first to the left, the others to the right."""
+    """Format rows as columns, the first aligned left, the others right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip()
@@ -108,7 +108,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def age(moment: datetime | None, now: datetime) -> str:
-    """How long ago, in the largest unit that fits: ``3h ago``."""
+    """Format how long ago a moment was: ``3h ago``."""
     if moment is None:
         return "never"
     seconds = max((now - moment).total_seconds(), 0)

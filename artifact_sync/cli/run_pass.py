@@ -16,7 +16,7 @@ from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.logs.verbosity import Verbosity
 from artifact_sync.cli.progress_lines import ProgressLines, wants_bars
-from artifact_sync.cli.report_text import as_object, plan_lines, summary
+from artifact_sync.cli.report_text import plan_lines, report_object, summary
 from artifact_sync.cli.session import begin_work, session, token
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.domain.events import RunPlanned
@@ -95,7 +95,7 @@ class _PlanPrinter:
         self._then = then
 
     def notify(self, event: Event) -> None:
-        """Print a plan; hand everything on. A reader that has left does not concern the pass."""
+        """Print a plan, if stdout has a reader; hand the event on."""
         if isinstance(event, RunPlanned):
             with suppress(BrokenPipeError):
                 click.echo("\n".join(plan_lines(event.plan)))
@@ -133,6 +133,6 @@ def _failure(error: BaseException) -> Failure:
 
 def _print(report: Report, display: PassDisplay) -> None:
     if display.as_json:
-        click.echo(json.dumps(as_object(report), ensure_ascii=True))
+        click.echo(json.dumps(report_object(report), ensure_ascii=True))
     elif not report.complete or session().verbosity is not Verbosity.QUIET:
         click.echo(session().mask("\n".join(summary(report, dry_run=display.dry_run))))

@@ -41,7 +41,7 @@ class Document:
 
 
 def read_document(path: Path) -> Document:
-    """Read and parse a file. ``ConfigError`` when it cannot be read or is not TOML."""
+    """Read and parse a file. ``ConfigError`` when it is no readable TOML."""
     try:
         raw, _ = read_regular(path, _MOST_BYTES + 1)
     except FileNotFoundError:

@@ -40,7 +40,7 @@ class ExpansionScope(Struct, frozen=True):
         return self.environ[name]
 
     def path(self, text: str) -> Path:
-        """Make a path absolute, from the home folder for ``~`` or from the base folder."""
+        """Make a path absolute, from the base folder or, for ``~``, from home."""
         if "\0" in text:
             msg = "a path cannot hold a NUL character"
             raise ValueError(msg)

@@ -69,7 +69,7 @@ def listen(text: str) -> str:
 
 
 def ledger_url(text: str, scope: ExpansionScope) -> str:
-    """Check a URL of SQLite or PostgreSQL. The path of a file is made absolute."""
+    """Check a URL of SQLite or PostgreSQL; make a file's path absolute."""
     if match := re.fullmatch(_SQLITE, text):
         return _sqlite(match, scope)
     if re.fullmatch(_POSTGRESQL, text):
@@ -109,7 +109,7 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 
 def _is_host(text: str) -> bool:
-    """Whether the text is a name, an IPv4 address, or an IPv6 address in brackets."""
+    """Whether the text is a name, an IPv4 address or a bracketed IPv6 address."""
     if text.startswith("[") and text.endswith("]"):
         return _is_ip(text[1:-1], 6)
     labels = text.split(".")

@@ -34,7 +34,7 @@ class RetryPolicy(Struct, frozen=True):
 def delay(
     policy: RetryPolicy, failures: int, retry_after: float | None, rng: Random
 ) -> float | None:
-    """Seconds until the next try after so many failures in a row; None: give up.
+    """Seconds until the next try after so many failures; None: give up.
 
     Full jitter, from zero to a bound that doubles: clients that failed together do not come back
     together. ``retry_after`` is a minimum, with a little jitter on top.

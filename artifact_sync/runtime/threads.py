@@ -32,7 +32,7 @@ class UncancellableFuture(asyncio.Future[T]):
 
 
 def settle(future: asyncio.Future[T], outcome: T | BaseException) -> None:
-    """Set the result or error of a future. A cancelled waiter need not fetch the error."""
+    """Set a future's result or error, which a cancelled waiter need not fetch."""
     if isinstance(outcome, BaseException):
         future.set_exception(outcome)
         future.exception()
@@ -113,7 +113,7 @@ class _Call:
 
 
 class Threads(ThreadPoolExecutor):
-    """A thread pool of which a hanging thread does not keep the process from ending.
+    """A thread pool whose hanging threads do not keep the process from ending.
 
     The standard library waits without a limit, in ``shutdown`` and once more when the interpreter
     exits. ``patience``: seconds that ``shutdown`` waits for running calls.

@@ -1,4 +1,4 @@
-"""``completion SHELL``: click's script for a shell, and how to install it. No completing."""
+"""``artifact-sync completion``: print the completion script of a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``config init | check | show | schema``. What a configuration means is ``config``'s."""
+"""``artifact-sync config``: write, check and show the configuration."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def init(*, config_file: Path | None, path: Path | None, force: bool) -> None:
 
 
 def _write(target: Path, content: bytes, *, force: bool) -> None:
-    """Write the file, for its owner's eyes only; one that is there is replaced whole or kept."""
+    """Write a file for its owner only; replace an existing one atomically, or fail."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not force:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
@@ -75,7 +75,7 @@ def _write(target: Path, content: bytes, *, force: bool) -> None:
 @as_json
 @common
 def check(*, config_file: Path | None, as_json: bool) -> int:
-    """Tell every problem of the configuration at once; exit code 2 if there is any."""
+    """Report every problem of the configuration; exit code 2 if there is any."""
     finding = _examined(config_file)
     if as_json:
         click.echo(json.dumps(finding.as_json(), indent=2))
@@ -90,7 +90,7 @@ def check(*, config_file: Path | None, as_json: bool) -> int:
 
 @dataclass(slots=True)
 class _Finding:
-    """What ``check`` found."""
+    """Result of ``check``."""
 
     path: Path | None = None
     problems: list[str] = field(default_factory=list)
@@ -107,7 +107,7 @@ class _Finding:
 
 
 def _examined(config_file: Path | None) -> _Finding:
-    """The configuration with all that it names looked at, as far as this machine can tell."""
+    """Check the configuration and the files that it names."""
     try:
         effective = configuration(config_file)
     except ConfigError as error:
@@ -125,7 +125,7 @@ def _examined(config_file: Path | None) -> _Finding:
 
 
 def _gaps(effective: Config) -> Iterator[str]:
-    """What ``sync`` would miss, which the command line may still give."""
+    """What ``sync`` needs beyond this configuration."""
     root = effective.mirror.root
     if root is None:
         yield "mirror.root is not set: sync needs --root"

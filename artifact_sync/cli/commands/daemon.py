@@ -1,4 +1,4 @@
-"""``artifact-sync daemon``: arguments and signals → the service. What it does is ``daemon``'s."""
+"""``artifact-sync daemon``: run the background service."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ systemd/ has units for it.""",
 )
 @common
 def command(*, config_file: Path | None, root: Path | None, log_format: LogFormat | None) -> int:
-    """Keep the mirrors current: look at each repository when it is due, for as long as it runs.
+    """Keep the mirrors current, until it is stopped.
 
     Stays in the foreground; a service manager puts it into the background. sync and status ask it
     while it runs.
@@ -69,14 +69,14 @@ def command(*, config_file: Path | None, root: Path | None, log_format: LogForma
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """A loop whose own threads, which look names up, are not waited for at the end."""
+    """Make an event loop that does not wait for name lookups when it ends."""
     loop = asyncio.new_event_loop()
     loop.set_default_executor(Threads(_LOOKUPS, "lookup"))
     return loop
 
 
 def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
-    """Reads the configuration, now and at each reload. ``UsageError``."""
+    """Make the call that reads the configuration. ``UsageError``."""
     from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - keeps --help quick
 
     def load() -> Config:
@@ -94,30 +94,30 @@ async def _serve(config: Config, load: Callable[[], Config], known: Session) -> 
         return token(source, known)
 
     supervisor: Supervisor = supervisor_of(os.environ)
-    surroundings = DaemonContext(supervisor, load, read_token, os.environ)
-    life = _Life()
-    _heed_signals(life)
+    context = DaemonContext(supervisor, load, read_token, os.environ)
+    lifetime = _Lifetime()
+    _handle_signals(lifetime)
     try:
-        async with service(config, surroundings) as life.running:
-            await life.running.run()
+        async with service(config, context) as lifetime.running:
+            await lifetime.running.run()
     except asyncio.CancelledError:
-        if not life.given_up:
+        if not lifetime.given_up:
             raise
         return ExitCode.COMPLETE
-    return ExitCode.INTERRUPTED if life.running.broken_off else ExitCode.COMPLETE
+    return ExitCode.INTERRUPTED if lifetime.running.broken_off else ExitCode.COMPLETE
 
 
-class _Life:
-    """What signals act on, from the first moment on."""
+class _Lifetime:
+    """The service, or its start, as signals stop and reload it."""
 
     def __init__(self) -> None:
         self.running: DaemonService | None = None
         self.given_up = False
-        """Told to stop before the daemon had begun."""
+        """Whether it was stopped during its start."""
         self._task = asyncio.current_task()
 
     def stop(self) -> None:
-        """Stop the daemon, or its coming into being."""
+        """Stop the daemon or its start."""
         if self.running is not None:
             self.running.stop()
         elif self._task is not None:
@@ -125,18 +125,18 @@ class _Life:
             self._task.cancel()
 
     def reload(self) -> None:
-        """Reload, if there is anything yet that could."""
+        """Reload the configuration, once the daemon has started."""
         if self.running is not None:
             self.running.reload()
 
 
-def _heed_signals(life: _Life) -> None:
-    """Stop on SIGTERM and SIGINT, reload on SIGHUP, to the process's end, which may hang as well.
+def _handle_signals(lifetime: _Lifetime) -> None:
+    """Stop on SIGTERM and SIGINT, reload on SIGHUP, until the process has ended.
 
-    A second signal ends the process soon, even if it cannot come to its end in order.
+    A second stop ends the process soon, even if it hangs.
     """
     count = ends_at_second(_AT_ONCE)
-    actions = dict.fromkeys(STOP_SIGNALS, life.stop)
+    actions = dict.fromkeys(STOP_SIGNALS, lifetime.stop)
     if hasattr(signal, "SIGHUP"):
-        actions[signal.SIGHUP] = life.reload
+        actions[signal.SIGHUP] = lifetime.reload
     on_signals(actions, lambda number: count() if number in STOP_SIGNALS else None)

@@ -1,4 +1,4 @@
-"""A running daemon's state in words, for ``status``. Asking for it is ``daemon.client``'s."""
+"""Describes a running daemon's state in words, for ``status``."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 def live_lines(state: DaemonState, now: datetime) -> list[str]:
-    """What the daemon does now, and what keeps it from more."""
+    """Describe what the daemon does and what hinders it."""
     lines = [_headline(state, now), *map(_pass, state.passes), *_traffic(state)]
     lines += [f"trouble: {trouble}" for trouble in state.trouble]
     lines += [*_service(state.service, now), *_config(state.config), *_watch(state.watch)]
     return [printable(line) for line in lines]
 
 
-def next_look(state: RepoState | None) -> str:
-    """When a repository is looked at next, for a column of the table."""
+def next_check(state: RepoState | None) -> str:
+    """When a repository is checked next, for a column of the table."""
     if state is None or (state.due_in is None and not state.running):
         return "-"
     if state.running or state.due_in is None:
@@ -39,8 +39,8 @@ def next_look(state: RepoState | None) -> str:
     return f"in {_span(state.due_in)}" if state.due_in >= 1 else "due"
 
 
-def look_errors(state: DaemonState) -> dict[str, str]:
-    """A line for each repository whose last look went wrong."""
+def check_errors(state: DaemonState) -> dict[str, str]:
+    """A line for each repository whose last check failed."""
     return {
         it.repo: printable(f"the last look at {it.repo} failed{_repeatedly(it)}: {it.error}")
         for it in state.repositories

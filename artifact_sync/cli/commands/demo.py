@@ -1,4 +1,4 @@
-"""``artifact-sync demo``: the main job from end to end against the simulator, on this machine."""
+"""``artifact-sync demo``: a whole session against the simulator."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def command(*, config_file: Path | None, root: Path | None) -> int:  # noqa: ARG
 
     Links lapse after two seconds, one download is cut and one is told to come again.
     """
-    from artifact_sync.cli.commands.demo_run import show  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.commands.demo_run import run_demo  # noqa: PLC0415 - keeps --help quick
 
-    return show(root)
+    return run_demo(root)

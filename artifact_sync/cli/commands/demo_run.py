@@ -1,4 +1,4 @@
-"""What ``demo`` shows: a pass, the mirror's tree, ``sha256sum -c``, a second pass, what is next."""
+"""Runs the demo: a pass, the tree, ``sha256sum -c``, a second pass."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _ROOT = Path("demo-mirror")
 _CHECKERS = (("sha256sum", "-c", "--quiet"), ("shasum", "-a", "256", "-c"))
 
 
-def show(root: Path | None) -> int:
-    """The demo; its exit code is 0 when the mirror is complete and ``sha256sum`` agrees."""
+def run_demo(root: Path | None) -> int:
+    """Run the demo; exit code 0 if the mirror is complete and ``sha256sum`` agrees."""
     where = root or _ROOT
     known = where.exists()
     with the_simulator().running_in_thread() as running:
@@ -76,7 +76,7 @@ def _pass(running: Running, where: Path) -> int:
 
 
 def _tree(where: Path) -> None:
-    """The mirror as a tree: of each repository the newest run in full, the others in a line."""
+    """Print the mirror's tree: newest runs in full, older ones in a line."""
     click.echo(f"\n{where}/")
     for repo in sorted(path for path in (where / _ORG).iterdir() if path.is_dir()):
         click.echo(f"  {_ORG}/{repo.name}/")
@@ -97,7 +97,7 @@ def _amount(run: Path) -> str:
 
 
 def _branches(folder: Path, indent: str) -> Iterator[str]:
-    """A line for everything in a folder, folders first; a chain of lone folders is one line."""
+    """Lines for a folder's content; a chain of single folders is one line."""
     for path in sorted(folder.iterdir(), key=lambda path: (path.is_file(), path.name)):
         if path.is_file():
             yield f"{indent}{printable(path.name)}  {size(path.stat().st_size)}"
@@ -108,14 +108,14 @@ def _branches(folder: Path, indent: str) -> Iterator[str]:
 
 
 def _chain(folder: Path) -> Path:
-    """The end of a chain of folders that hold one folder and nothing else."""
+    """The last folder of a chain of folders that hold nothing else."""
     content = list(folder.iterdir())
     lone = len(content) == 1 and content[0].is_dir()
     return _chain(content[0]) if lone else folder
 
 
 def _check(where: Path) -> int:
-    """Have the system's own program check every manifest."""
+    """Check every manifest by a program of the system."""
     checker = next((it for it in _CHECKERS if shutil.which(it[0])), None)
     if checker is None:
         click.echo("\nThis system has no sha256sum; artifact-sync verify does the same.")

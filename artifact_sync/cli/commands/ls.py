@@ -1,4 +1,4 @@
-"""``artifact-sync ls``: the artifacts that the ledger holds, one a line. Reads only."""
+"""``artifact-sync ls``: list the artifacts in the ledger."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Examples:
 def command(
     *, config_file: Path | None, repo: str | None, run: str | None, root: Path | None, as_json: bool
 ) -> None:
-    """List artifacts: state, size, evidence, age, path, and the last error of what is not there.
+    """List artifacts: state, size, evidence, age, path, last error.
 
     Looks at the ledger only: verify looks at the files. Works beside a running sync.
     """
@@ -48,7 +48,7 @@ def command(
 
 
 async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
-    """Print as it is read: a ledger can hold more than memory should."""
+    """Print rows as they are read: a ledger may be larger than memory."""
     from artifact_sync.app.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.storage import opened_to_read  # noqa: PLC0415 - likewise
 

@@ -1,6 +1,6 @@
-"""``artifact-sync simulate``: arguments → a running simulator. What is simulated is elsewhere.
+"""``artifact-sync simulate``: run the simulator.
 
-The simulator needs the ``web`` extra, so it is imported when the command runs, not before.
+It needs the extra ``web``, so it is imported when the command runs.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def command(
 
 
 def the_simulator() -> ModuleType:
-    """The simulator's package. ``UsageError`` when what it needs is not installed."""
+    """Import the simulator. ``UsageError`` when its dependencies are not installed."""
     try:
         from artifact_sync import simulator  # noqa: PLC0415 - needs the web extra
     except ModuleNotFoundError as error:
@@ -93,7 +93,7 @@ def _scenario(file: Path | None) -> Scenario:
 
 
 def _text(file: Path | None) -> str:
-    """The TOML of a scenario that has been read."""
+    """The TOML text of a scenario that has been read."""
     from artifact_sync.simulator import demo_text  # noqa: PLC0415 - needs the web extra
 
     return file.read_text(encoding="utf-8") if file else demo_text()
@@ -125,7 +125,7 @@ Ctrl-C ends it."""
 
 
 def _next_command(running: Running) -> str:
-    """What to type to mirror the first repository that has something."""
+    """The command that mirrors the first repository with artifacts."""
     repos = running.simulator.scenario.repos
     names = [repo.name for repo in repos if repo.runs and not repo.forbidden]
     token, repo = (shlex.quote(text) for text in (running.token, (names or ["ORG/REPO"])[0]))

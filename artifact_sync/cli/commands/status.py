@@ -1,7 +1,4 @@
-"""``artifact-sync status``: what the ledger holds, a repository at a time, and what a daemon does.
-
-Reads only. The words for a daemon's state are ``live``'s.
-"""
+"""``artifact-sync status``: what the ledger holds and what the daemon does."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ Examples:
 @as_json
 @common_and_quick
 def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
-    """What the ledger holds of each repository: runs, files, sizes, states, the last pass.
+    """Show what the ledger holds of each repository: runs, files, sizes, states, last pass.
 
     While a daemon runs, what it does now, too. Looks at the ledger only: verify looks at the files.
     Works beside a running sync.
@@ -52,7 +49,7 @@ def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> in
 
 
 def _complain(error: object) -> int:
-    """Tell that the daemon could not read its ledger; the exit code."""
+    """Log that the daemon cannot read its ledger; return the exit code."""
     if not error:
         return 0
     get_logger(__name__).error(f"the daemon cannot read its ledger: {error}")
@@ -60,12 +57,12 @@ def _complain(error: object) -> int:
 
 
 def _found(config: Config) -> dict[str, Any]:
-    """The object of ``--json``: the daemon's, or the ledger's where there is none."""
+    """The object of ``--json``, from the daemon or else from the ledger."""
     return _asked(config) or {"repositories": _totals(config), "daemon": None}
 
 
 def _asked(config: Config) -> dict[str, Any] | None:
-    """What the daemon says, if there is one. That it says nothing is no reason to fail."""
+    """Ask the daemon; None if there is none or it does not answer."""
     from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
     from artifact_sync.domain.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER  # noqa: PLC0415 - likewise
@@ -93,8 +90,8 @@ def _totals(config: Config) -> list[dict[str, Any]]:
 
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:
-    """For people: what a daemon does, a table, and the last error of whoever has one."""
-    from artifact_sync.cli.commands.daemon_text import live_lines, look_errors  # noqa: PLC0415 - keeps --help quick
+    """Lines for people: the daemon, a table of repositories, their last errors."""
+    from artifact_sync.cli.commands.daemon_text import check_errors, live_lines  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.cli.report_text import table  # noqa: PLC0415 - likewise
     from artifact_sync.domain.status import DaemonState, RepoStatus  # noqa: PLC0415 - likewise
 
@@ -106,7 +103,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
         known = {it.repo for it in repos}
         names = (it.repo for it in daemon.repositories)
         repos += [RepoStatus(repo=name) for name in names if name not in known]
-        errors |= look_errors(daemon)
+        errors |= check_errors(daemon)
     lines = live_lines(daemon, now) if daemon is not None else []
     if repos:
         lines += table(_rows(repos, daemon, now))
@@ -121,14 +118,14 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
 def _rows(
     repos: list[RepoStatus], daemon: DaemonState | None, now: datetime
 ) -> list[tuple[str, ...]]:
-    from artifact_sync.cli.commands.daemon_text import next_look  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.commands.daemon_text import next_check  # noqa: PLC0415 - keeps --help quick
 
     head = ("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")
     rows = [_row(it, now) for it in sorted(repos, key=lambda it: it.repo)]
     if daemon is None:
         return [head, *rows]
     states = {it.repo: it for it in daemon.repositories}
-    looks = [next_look(states.get(it.repo)) for it in sorted(repos, key=lambda it: it.repo)]
+    looks = [next_check(states.get(it.repo)) for it in sorted(repos, key=lambda it: it.repo)]
     return [(*head, "NEXT LOOK"), *((*row, look) for row, look in zip(rows, looks, strict=True))]
 
 

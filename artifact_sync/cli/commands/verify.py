@@ -1,4 +1,4 @@
-"""``artifact-sync verify``: is the mirror what the ledger says? With ``--repair``, make it so."""
+"""``artifact-sync verify``: compare the mirror with the ledger, and repair it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Log formats and handlers, and masking of secrets in log text."""
+"""The log: formats, handlers, journald, masking of secrets."""

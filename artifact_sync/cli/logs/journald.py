@@ -1,4 +1,4 @@
-"""The log's way into journald, with priorities and fields, by its native protocol.
+"""Log handler for journald's native protocol.
 
 The protocol is systemd's document "Native Journal Protocol" (systemd.io/JOURNAL_NATIVE_PROTOCOL).
 """
@@ -38,7 +38,7 @@ _PATIENCE = 0.1  # seconds that the log may hold up the program, once, when jour
 
 
 def goes_to_journal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
-    """Whether systemd connected the stream to the journal, by ``$JOURNAL_STREAM``."""
+    """Whether ``$JOURNAL_STREAM`` says that the stream goes to the journal."""
     said = environ.get("JOURNAL_STREAM")
     if not said or stream is None or not hasattr(socket, "AF_UNIX"):
         return False
@@ -50,10 +50,10 @@ def goes_to_journal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
 
 
 class Journal(logging.Handler):
-    """Hands records to journald; where that cannot be reached, to another handler. Never raises.
+    """Sends records to journald, or to another handler if that fails. Never raises.
 
-    When journald does not read, the first record waits a little and the next ones are dropped; how
-    many is told when it reads again.
+    When journald does not read, the first record waits a little and later ones are dropped. Their
+    number is logged when it reads again.
     """
 
     def __init__(self, mask: Mask, otherwise: logging.Handler, path: str = SOCKET) -> None:
@@ -65,7 +65,7 @@ class Journal(logging.Handler):
         self._dropped = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand one record over."""
+        """Send one record."""
         try:
             self._send(entry_of(record, self._mask))
         except (BlockingIOError, TimeoutError):
@@ -75,7 +75,7 @@ class Journal(logging.Handler):
             self._otherwise.handle(record)
 
     def close(self) -> None:
-        """Let the socket go."""
+        """Close the socket."""
         self._close()
         super().close()
 
@@ -87,23 +87,23 @@ class Journal(logging.Handler):
             self._dropped = 0
 
     def _deliver(self, entry: LogEntry) -> None:
-        """Send an entry; once more from the start if journald's socket is another one by now."""
+        """Send an entry; reconnect once if journald was restarted."""
         try:
-            self._hand_over(entry)
+            self._attempt(entry)
         except (ConnectionError, FileNotFoundError):
             self._close()
-            self._hand_over(entry)
+            self._attempt(entry)
 
-    def _hand_over(self, entry: LogEntry) -> None:
+    def _attempt(self, entry: LogEntry) -> None:
         channel = self._connected()
         channel.settimeout(0)
         try:
-            _pass(channel, entry)
+            _send(channel, entry)
         except BlockingIOError:
             if self._dropped:
                 raise
             channel.settimeout(_PATIENCE)  # not at first: poll(2) calls a half full socket full
-            _pass(channel, entry)
+            _send(channel, entry)
 
     def _connected(self) -> socket.socket:
         if self._socket is None:
@@ -118,17 +118,17 @@ class Journal(logging.Handler):
             self._socket = None
 
 
-def _pass(channel: socket.socket, entry: LogEntry) -> None:
+def _send(channel: socket.socket, entry: LogEntry) -> None:
     try:
         channel.send(datagram(entry))
     except OSError as error:
         if error.errno not in _TOO_LARGE:
             raise
-        _pass_large(channel, entry)
+        _send_large(channel, entry)
 
 
-def _pass_large(channel: socket.socket, entry: LogEntry) -> None:
-    """In a sealed memory file; cut, where there is no such thing."""
+def _send_large(channel: socket.socket, entry: LogEntry) -> None:
+    """Send a large entry in a sealed memory file, or else cut it."""
     try:
         memory = _sealed(datagram(entry))
     except (OSError, AttributeError, ImportError):
@@ -141,7 +141,7 @@ def _pass_large(channel: socket.socket, entry: LogEntry) -> None:
 
 
 def _sealed(content: bytes) -> int:
-    """A file descriptor of a file that nobody can change, which is what journald accepts."""
+    """Write a sealed memory file, as journald demands; return its descriptor."""
     import fcntl  # noqa: PLC0415 - Unix alone has it
 
     memory = os.memfd_create("journal-entry", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
@@ -157,13 +157,13 @@ def _sealed(content: bytes) -> int:
 
 
 def datagram(entry: LogEntry, longest: int | None = None) -> bytes:
-    """An entry as journald reads it; ``longest``: characters after which a value is cut."""
+    """Encode an entry. Values are cut after ``longest`` characters."""
     pairs = ((name, _cut(value, longest)) for name, value in _fields(entry))
     return b"".join(_field(name, value) for name, value in pairs)
 
 
 def _fields(entry: LogEntry) -> Iterator[tuple[str, str]]:
-    """Names and values. The message has the pairs, too: it is all that ``journalctl`` shows."""
+    """Names and values. The message repeats them, because ``journalctl`` shows it only."""
     yield "MESSAGE", "\n".join([entry.words(), *entry.traced()])
     yield "PRIORITY", str(_PRIORITIES.get(entry.level, _PRIORITIES["info"]))
     yield "SYSLOG_IDENTIFIER", IDENTIFIER
@@ -181,7 +181,7 @@ def _name(key: str) -> str:
 
 
 def _field(name: str, value: str) -> bytes:
-    """``NAME=value``; before a value of several lines stands its length instead (64 bits)."""
+    """Encode ``NAME=value``, or a value of several lines with its length (64 bits)."""
     raw = value.encode(errors="backslashreplace")  # names from a disk may hold lone surrogates
     if b"\n" not in raw:
         return name.encode() + b"=" + raw + b"\n"

@@ -1,4 +1,4 @@
-"""What must not be read in a line of text: tokens, passwords, and of a link all but its host."""
+"""Masks tokens, passwords and links in text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHORTEST = 4  # a shorter secret would blot out ordinary words
 
 
 class Mask:
-    """Hides secrets in text: those it was told of, and whatever looks like one."""
+    """Hides secrets in text: known ones, and what looks like one."""
 
     def __init__(self) -> None:
         self._secrets: set[str] = set()
@@ -26,7 +26,7 @@ class Mask:
             self._secrets.add(secret.strip())
 
     def __call__(self, text: str) -> str:
-        """The text without secrets; a link keeps its scheme and host: ``https://host/…``."""
+        """Mask a text. A link keeps its scheme and host: ``https://host/…``."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         text = _LINK.sub(_origin, text)

@@ -1,4 +1,4 @@
-"""One record of the log as masked values, and as words. What a format makes of it is elsewhere."""
+"""Converts log records to masked entries."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _STRUCTLOG = "_logger"  # what structlog's wrap_for_formatter leaves on a record
 
 
 class LogEntry(Struct, frozen=True):
-    """What was logged. Every text in it is masked; control characters are as they came."""
+    """A log entry. Texts are masked; control characters are not escaped."""
 
     message: str
     level: str = "info"
@@ -37,17 +37,17 @@ class LogEntry(Struct, frozen=True):
     """File, line and function that logged it."""
 
     def words(self) -> str:
-        """``message key=value …`` on one line."""
+        """Format ``message key=value …`` on one line."""
         pairs = [f"{key}={value}" for key, value in self.fields.items()]
         return printable(" ".join([self.message, *pairs]))
 
     def traced(self) -> list[str]:
-        """The traceback's lines."""
+        """Lines of the traceback."""
         return [printable(line) for line in self.trace.splitlines()]
 
 
 def entry_of(record: logging.LogRecord, mask: Mask) -> LogEntry:
-    """A record of structlog's or of the standard library's."""
+    """Convert a record of structlog or of the standard library."""
     event: dict[str, Any] = record.msg if hasattr(record, _STRUCTLOG) else _foreign(record)  # type: ignore[assignment]
     return LogEntry(
         message=mask(str(event.get("event", ""))),
@@ -66,7 +66,7 @@ def _foreign(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _message(record: logging.LogRecord) -> str:
-    """The words; those of a library that cannot count its own arguments, as they are."""
+    """Format the message, unformatted if a library's arguments do not fit."""
     try:
         return record.getMessage()
     except (TypeError, ValueError, KeyError):
@@ -74,7 +74,7 @@ def _message(record: logging.LogRecord) -> str:
 
 
 def _value(value: object, mask: Mask) -> Value:
-    """Numbers stay numbers, where JSON has them."""
+    """Mask a value; numbers that JSON has stay numbers."""
     if value is None or isinstance(value, (bool, int)):
         return value
     if isinstance(value, float) and math.isfinite(value):

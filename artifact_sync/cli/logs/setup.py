@@ -1,7 +1,4 @@
-"""The log: structlog and the standard library's loggers, masked, in the format that is asked for.
-
-Lines of text and of JSON are made here, the journal's entries in ``journal``. No events.
-"""
+"""Sets up structlog and ``logging``: text, JSON or journald, masked."""
 
 from __future__ import annotations
 
@@ -38,11 +35,11 @@ def set_up(
     *,
     log_format: LogFormat = "auto",
 ) -> None:
-    """Send everything that is logged to a stream (stderr), with secrets masked as ``mask`` says.
+    """Send the whole log to a stream (stderr), masked.
 
     Quiet shows errors, normal INFO, verbose DEBUG. ``auto`` is the journal where systemd
-    connected the stream to it, else text; ``journal`` comes down to text where there is none. May
-    be called again; the last call counts. structlog is set up when something of ours is logged.
+    connected the stream to it, else text; ``journal`` falls back to text. The last call counts.
+    structlog is set up when something of ours is logged.
     """
     level = verbosity.level
     handler = _handler(log_format, mask, stream or sys.stderr)
@@ -81,7 +78,7 @@ def _handler(log_format: LogFormat, mask: Mask, out: TextIO | None) -> logging.H
 
 
 class _Lines(logging.Handler):
-    """Writes lines to a stream, between tqdm's bars if there are any. Never raises."""
+    """Writes lines to a stream, between progress bars if there are any. Never raises."""
 
     def __init__(self, stream: TextIO | None, mask: Mask, line: Callable[[LogEntry], str]) -> None:
         super().__init__()
@@ -90,7 +87,7 @@ class _Lines(logging.Handler):
         self._line = line
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; whatever is wrong with it or with the stream costs the line only."""
+        """Write one record; an error loses this line only."""
         try:
             self._write(self._line(entry_of(record, self._mask)) + "\n")
         except Exception:  # noqa: BLE001 - logging's own answer would show the record unmasked
@@ -108,7 +105,7 @@ class _Lines(logging.Handler):
 
 
 def text_line(entry: LogEntry, *, terminal: bool, colours: bool) -> str:
-    """``[time] level: message key=value``; the time only where no person watches."""
+    """Format ``[time] level: message key=value``; on a terminal without the time."""
     level = entry.level
     named = f"{_COLOURS[level]}{level}:{_PLAIN} " if colours and level in _COLOURS else f"{level}: "
     moment = _moment(entry).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -117,7 +114,7 @@ def text_line(entry: LogEntry, *, terminal: bool, colours: bool) -> str:
 
 
 def json_line(entry: LogEntry) -> str:
-    """``{"time": …, "level": …, "message": …}`` and the fields beside them, in ASCII.
+    """Format ``{"time": …, "level": …, "message": …, field: …}`` in ASCII.
 
     A field of one of these names gets an underscore behind it.
     """

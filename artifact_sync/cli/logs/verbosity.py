@@ -16,7 +16,7 @@ class Verbosity(IntEnum):
 
     @property
     def level(self) -> int:
-        """The lowest level that is logged, as a number of ``logging``, which is slow to import."""
+        """The lowest level that is logged, as a number of ``logging``."""
         return _LEVELS[self]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from artifact_sync.cli.commands.daemon_text import live_lines, look_errors, next_look
+from artifact_sync.cli.commands.daemon_text import check_errors, live_lines, next_check
 from artifact_sync.domain.status import (
     ConfigState,
     DaemonState,
@@ -85,7 +85,7 @@ def test_remote_words_cannot_steer_the_terminal() -> None:
     ],
 )
 def test_when_a_repository_is_looked_at_next(state: RepoState | None, words: str) -> None:
-    assert next_look(state) == words
+    assert next_check(state) == words
 
 
 def test_a_look_that_failed_says_how_often_and_why() -> None:
@@ -95,7 +95,7 @@ def test_a_look_that_failed_says_how_often_and_why() -> None:
         RepoState(repo="a/c", failing=7, error="refused"),
     )
     state = DaemonState(pid=42, version="1", since=SINCE, repositories=repos)
-    assert look_errors(state) == {
+    assert check_errors(state) == {
         "a/b": "the last look at a/b failed: no answer",
         "a/c": "the last look at a/c failed (7 in a row): refused",
     }
