@@ -80,12 +80,10 @@ def _known(errors: Sequence[ArtifactSyncError], session: Session) -> int:
 
 def _bug(error: BaseException, session: Session) -> int:
     """Print an unforeseen error: type and place, with ``-v`` the traceback."""
-    verbose = session.verbosity is Verbosity.VERBOSE
-    if verbose:
+    hint = "run it again with -v and report it"
+    if session.verbosity is Verbosity.VERBOSE:
         _trace(error, session)
-    hint = (
-        "please report it with the lines above" if verbose else "run it again with -v and report it"
-    )
+        hint = "please report it with the lines above"
     _say(f"artifact-sync: this is a bug: {type(error).__name__}{_place(error)}; {hint}", session)
     return ExitCode.INCOMPLETE
 
