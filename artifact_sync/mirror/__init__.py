@@ -1,5 +1,6 @@
-"""The mirror: where an artifact's file goes, and the local file system that it goes to.
+"""Where files go: layout, names and manifests, and each kind of mirror.
 
-``layout``, ``names`` and ``manifest`` are pure; ``disk`` is the ``Mirror`` adapter, over ``tree``,
-``folders`` and ``attic``; ``lock`` keeps a second process out. Read ``layout`` first.
+``layout``, ``names`` and ``manifest`` are pure and shared by every kind. ``local`` is the mirror on
+a file system; one on an object store will be beside it. Not here: what is mirrored (``ledger``), or
+how bytes come (``transfer``). Only ``app`` imports ``local``.
 """

@@ -1,8 +1,7 @@
-"""The layout: which artifact goes where below the mirror's root. Pure.
+"""The layout: the path of each artifact below the mirror's root. Pure.
 
-What one component of a path may be is ``names``'. A layout is a template such as
-``{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}``; ``layout_problems`` says what is wrong
-with one, above all how two artifacts could get the same path.
+A layout is a template such as ``{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}``.
+``layout_problems`` finds what is wrong with one, such as two artifacts that get the same path.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ FIELDS = ArtifactKey._fields
 _FIELD = re.compile(r"\{([^{}]*)\}")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _REMEMBERED = 64
-"""Cubes whose folders are known by heart: a run's artifacts come cube by cube."""
+"""Cubes whose folders are cached: a run's artifacts come cube by cube."""
 
 _MOST_COMPONENTS = 100
 _LONGEST_PATH = 2000

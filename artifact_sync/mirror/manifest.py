@@ -1,4 +1,4 @@
-"""The manifests beside a complete run's files, rendered. Pure; writing them is ``Mirror``'s.
+"""Renders and checks the manifests that stand beside a complete run's files. Pure.
 
 ``SHA256SUMS`` is for ``sha256sum -c SHA256SUMS`` in the run's folder. ``run.json`` is UTF-8 JSON,
 an object with the members

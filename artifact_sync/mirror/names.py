@@ -1,8 +1,8 @@
-"""The rules for one component of a path: POSIX's and Windows's together, on every system. Pure.
+"""Rules for one component of a path, of POSIX and Windows together. Pure.
 
-A slug becomes a component whatever it holds: what may not stand in a name is percent-encoded, and
-two slugs never become one name. A component of a ``local_path`` is somebody's file name: it stays
-as it is or is refused, but for the characters of globs, which are encoded.
+A slug always becomes a component: characters that no name may have are percent-encoded, and two
+slugs never become one name. A component of a ``local_path`` stays as it is or is refused, except
+for the characters of globs, which are encoded.
 """
 
 from __future__ import annotations

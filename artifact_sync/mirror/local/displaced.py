@@ -1,4 +1,4 @@
-"""Displaced things: where what stood in the mirror's way is kept. Nothing in it is ever removed."""
+"""Moves what stands in the way to ``displaced/``, which is never emptied."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class DisplacedFiles:
         self._lock = threading.Lock()
 
     def take(self, parts: Parts, *, spare_folder: bool = False) -> str | None:
-        """Move what stands there here, as it is; its new path below the root, None for nothing.
+        """Displace what stands there; its new path below the root, or None where nothing is.
 
-        All of it or nothing, and never over something that is here already. ``spare_folder``: a
-        folder is what the caller wants there, and another thread has made it meanwhile.
+        Durable and atomic, and never over something displaced before. ``spare_folder``: a folder
+        stays, since the caller wants one there and another thread may have made it meanwhile.
         """
         with self._lock, self._tree.entered(parts[:-1]) as source:
             found = source.look(parts[-1]) if source is not None else None
@@ -43,7 +43,7 @@ class DisplacedFiles:
             except FileNotFoundError:
                 if source.look(parts[-1]) is not None:
                     raise
-                return None  # whoever had put it there was quicker
+                return None  # moved away by somebody else meanwhile
 
     def _move(self, source: Folder, parts: Parts) -> str:
         stamp = f"{self._now():%Y%m%dT%H%M%SZ}"

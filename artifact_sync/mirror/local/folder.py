@@ -1,8 +1,7 @@
-"""One open folder: the calls that work on names in it, none of which follows a symbolic link.
+"""Open folders: calls on the names in one, none of which follows a symbolic link.
 
-Two kinds: by descriptor (openat(2) and its kin), which nobody can pull away from under us, and by
-path with a look beforehand, for Windows. Their errors are ``OSError``; what to make of them, and
-how to walk from folder to folder, is ``tree``'s.
+Two kinds: by descriptor (openat(2) and its kin), which nobody can move away from under us, and by
+path with a look beforehand, for Windows. Their errors are ``OSError``.
 """
 
 # ruff: noqa: D102 - the contract of every method stands on ``Folder``
@@ -46,7 +45,7 @@ class Folder(Protocol):
     """An open folder. A name is one component. Close it, or use it as a context manager."""
 
     def enter(self, name: str) -> Self:
-        """Open a folder in it; ``faults.in_the_way`` knows the error when it is none."""
+        """Open a folder in it; ``disk_errors.in_the_way`` knows the error when it is none."""
 
     def make(self, name: str, mode: int) -> None:
         """Make a folder in it, under the umask."""
@@ -223,12 +222,12 @@ def is_folder(found: os.stat_result) -> bool:
 
 
 def open_folder(path: Path) -> Folder:
-    """Open a folder by its path, the way that this system knows best."""
+    """Open a folder by its path, by descriptor where the system can."""
     return DescriptorFolder.at(path) if BY_DESCRIPTOR else PathFolder(path)
 
 
 def sync_file(fd: int) -> None:
-    """Make what was written durable; on macOS, where fsync(2) does not, by ``F_FULLFSYNC``."""
+    """Make what was written durable. macOS needs ``F_FULLFSYNC`` for it."""
     if sys.platform == "darwin":
         import fcntl  # noqa: PLC0415 - no such module on Windows
 

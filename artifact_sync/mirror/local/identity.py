@@ -1,4 +1,4 @@
-"""Which mirror stands at a root: its random id, in a file. What a ledger says is not known here."""
+"""The random id of the mirror at a root, kept in a file."""
 
 from __future__ import annotations
 
@@ -30,9 +30,10 @@ def new_id() -> str:
 
 
 def read_id(root: Path) -> str | None:
-    """The id of the mirror at a root; None where there is none. Empty as its file: a user's word.
+    """The id of the mirror at a root; None where there is none.
 
-    By that word the root is the mirror that the ledger knows. ``DiskError`` for any other text.
+    Empty when the file is: by that a user says that the root is the ledger's mirror. ``DiskError``
+    for any text that is no id.
     """
     path = root / OWN_FOLDER / ID
     with disk_errors(str(path), root):
@@ -63,9 +64,9 @@ def _read(folder: Folder) -> bytes | None:
 
 
 def write_id(root: Path, mirror: str) -> None:
-    """Give the mirror at a root its id, atomic, and durable when this returns. ``DiskError``.
+    """Give the mirror at a root its id; atomic and durable. ``DiskError``.
 
-    To be called by the holder of the mirror's lock.
+    The caller holds the mirror's lock.
     """
     with disk_errors(str(root / OWN_FOLDER / ID), root), open_folder(root / OWN_FOLDER) as folder:
         with suppress(FileNotFoundError):

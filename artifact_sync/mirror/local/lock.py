@@ -1,4 +1,4 @@
-"""The lock that keeps a second process out of a mirror: an OS lock, which dies with its owner."""
+"""Keeps other processes out of a mirror by an OS lock, which dies with its owner."""
 
 from __future__ import annotations
 
@@ -29,9 +29,8 @@ _FLAGS = (
     | getattr(os, "O_BINARY", 0)
 )
 _LONGEST = 4096
-_LOCKED_BYTE = (
-    1 << 30
-)  # on Windows a locked byte cannot be read: lock one that nobody wants to read
+_LOCKED_BYTE = 1 << 30
+"""On Windows a locked byte cannot be read: lock one that nobody wants to read."""
 _LOOKS = 25
 _PAUSE = 0.02
 
@@ -39,9 +38,8 @@ _PAUSE = 0.02
 class MirrorLock:
     """Holds the mirror while it is entered; not for use by two threads.
 
-    Entering raises ``MirrorBusy``, which names the owner, at once, or ``DiskError``. The file
-    ``.artifact-sync/lock`` is never removed: who is in it counts only while the lock is held, so
-    what a crash leaves there does no harm.
+    Entering raises ``MirrorBusy`` at once, which names the owner, or ``DiskError``. The file
+    ``.artifact-sync/lock`` is never removed: its text counts only while the lock is held.
     """
 
     def __init__(self, root: Path, command: str = "artifact-sync") -> None:
@@ -93,7 +91,7 @@ def _write(fd: int, content: bytes) -> None:
 
 
 def _await_owner(fd: int) -> str:
-    """Who holds the lock. One who has taken it this moment may still be writing it down."""
+    """Who holds the lock. Waits a moment for an owner that has just taken it to write its name."""
     for _ in range(_LOOKS):
         owner = _owner(fd)
         if owner:

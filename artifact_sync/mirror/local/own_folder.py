@@ -1,7 +1,4 @@
-"""The program's own folder at the mirror's root: its names, and making sure that it is ours.
-
-Ledger, staging, displaced files and the lock live in it; what each of them holds is not known here.
-"""
+"""Makes and checks ``.artifact-sync/``, the program's own folder at the mirror's root."""
 
 from __future__ import annotations
 
@@ -23,8 +20,8 @@ LOCK = "lock"
 def prepare(root: Path) -> Path:
     """Make the mirror's root and our folders where they are missing; the path of our own folder.
 
-    Ours are open to the owner alone. Raises ``DiskError`` when one of them is no real folder, or
-    is neither this user's nor of whoever owns the root: then somebody else has planted it.
+    Ours are open to the owner alone. Raises ``DiskError`` for one that is no real folder, or that
+    belongs neither to this user nor to the root's owner: somebody else has planted it.
     """
     own = root / OWN_FOLDER
     with disk_errors(str(root), root):
@@ -40,7 +37,7 @@ def prepare(root: Path) -> Path:
 def check_mounted(root: Path) -> None:
     """Raise ``DiskError`` when the root, or where it would be made, is on the disk of ``/``.
 
-    To be asked before anything is made there. Says nothing on Windows, which has no such disk.
+    To be called before anything is made there. Does nothing on Windows.
     """
     if os.name == "nt":
         return

@@ -1,4 +1,4 @@
-"""Renaming that never overwrites: the one system call that Python's ``os`` lacks."""
+"""Renames without overwriting, by a system call that Python's ``os`` lacks."""
 
 from __future__ import annotations
 

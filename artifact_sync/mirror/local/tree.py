@@ -1,13 +1,11 @@
-"""Walks below the mirror's root, folder by folder, following no symbolic link. Blocking.
-
-What happens to a thing that stands in the way is the caller's to decide.
-"""
+"""Walks folders below the mirror's root, following no symbolic link. Blocking."""
 
 from __future__ import annotations
 
 import stat
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.domain.disk_errors import in_the_way, is_not_empty
@@ -39,9 +37,9 @@ class InTheWay(Exception):
 
 
 def split(path: str) -> Parts:
-    """The components of a path for a file of the mirror.
+    """The components of a path for a file of the mirror. ``UnsafePath``.
 
-    ``mirror.layout`` has checked it; this is the second look, since the ledger is a file, too.
+    The layout has checked it already, but the ledger that it comes from is a file, too.
     """
     parts = tuple(path.split("/"))
     if fold(parts[0]) == OWN_FOLDER or any(
@@ -52,13 +50,13 @@ def split(path: str) -> Parts:
 
 
 def _mark(found: os.stat_result | None) -> tuple[int, int] | None:
-    """What tells a folder from every other one; where a system numbers no inodes, a part of it."""
+    """The identity of a folder, as far as the system numbers its inodes."""
     return (found.st_dev, found.st_ino) if found is not None else None
 
 
 @contextmanager
 def _closed_on_error(folder: Folder) -> Iterator[None]:
-    """An open folder that outlives the block only when all goes well in it."""
+    """Close a folder when the block fails."""
     try:
         yield
     except BaseException:
@@ -87,11 +85,8 @@ class FolderCursor:
         """The folder, open; None when it, or one above it, is not there or no folder."""
         if self._missing is not None and parts[: len(self._missing)] == self._missing:
             return None
-        shared = 0
-        for one, other in zip(self._names, parts, strict=False):
-            if one != other:
-                break
-            shared += 1
+        pairs = zip(self._names, parts, strict=False)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         self.leave(shared + 1)
         for name in parts[shared:]:
             try:
@@ -234,7 +229,7 @@ class Tree:
         self._sync_at(top[:-1])
 
     def _removed(self, parts: Parts) -> bool:
-        """Remove a folder; whether it is gone, by whose doing ever."""
+        """Remove a folder if it is empty; whether it is gone."""
         with self.entered(parts[:-1]) as above:
             try:
                 if above is not None:
