@@ -15,14 +15,13 @@ from artifact_sync.sync.downloads import Works
 from artifact_sync.sync.drain import Drain
 from artifact_sync.sync.sync_pass import ArrivedBytes, Parts, Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
+from artifact_sync.transfer.context import TransferContext
 from artifact_sync.transfer.disk_space import DiskSpace
-from artifact_sync.transfer.leftovers import StagedNames
 from artifact_sync.transfer.links import Links
 from artifact_sync.transfer.parallel import RangePolicy
-from artifact_sync.transfer.receive import TransferContext
+from artifact_sync.transfer.publish import SmallFiles
 from artifact_sync.transfer.slots import AllSlots
-from artifact_sync.transfer.small_files import SmallFiles
-from artifact_sync.transfer.staging import sweep
+from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,8 +34,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import RepositoryLock
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, DaemonSettings
+    from artifact_sync.transfer.context import Published, SmallFile
     from artifact_sync.transfer.slots import Slots
-    from artifact_sync.transfer.small_files import Published, Small
 
 
 _RUNS_AT_ONCE = 4
@@ -55,9 +54,9 @@ async def opened(
         limit = config.download.limit
         pace = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
         network = await stack.enter_async_context(connected(config, token, observer, pace))
-        left = None if wish.mode.dry_run else await store.offload(sweep, store.mirror.staging)
+        names = StagedNames() if wish.mode.dry_run else await store.staged_names()
         slots, runs = AllSlots(config.download.jobs), asyncio.Semaphore(_RUNS_AT_ONCE)
-        room = Room(slots, runs, StagedNames(left), RangePolicy(config.download.ranges), store.lock)
+        room = Room(slots, runs, names, RangePolicy(config.download.ranges), store.lock)
         yield Pass(parts_of(store, network, observer, room), wish)
 
 
@@ -67,7 +66,7 @@ class Room(Struct, frozen=True):
     slots: Slots
     runs_at_once: asyncio.Semaphore
     """Bounds the memory that trees of runs take."""
-    leftovers: StagedNames
+    staged_names: StagedNames
     ranges: RangePolicy
     lock: RepositoryLock
     gate: Drain = field(default_factory=Drain)
@@ -87,10 +86,10 @@ def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -
         store.offload,
         space,
         _batches(store, config, space),
-        leftovers=room.leftovers,
+        staged_names=room.staged_names,
         ranges=room.ranges,
-        policy=network.policy,
-        pace=network.pace,
+        retry=network.policy,
+        bandwidth=network.pace,
     )
     works = Works(
         tools, store.ledger, room.slots, config.download.jobs, room.gate, latest=store.mirror
@@ -100,7 +99,7 @@ def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -
     )
 
 
-def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[Small, Published]:
+def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[SmallFile, Published]:
     """Small files in one thread where only the page cache is written, in more where a disk is slow.
 
     Many at once let a file system sync for several with one write; some together save most of

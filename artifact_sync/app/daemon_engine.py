@@ -17,10 +17,8 @@ from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.drain import Drain
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
-from artifact_sync.transfer.leftovers import StagedNames
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.slots import AllSlots, Share
-from artifact_sync.transfer.staging import sweep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
+    from artifact_sync.transfer.staging import StagedNames
 
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""
@@ -71,7 +70,7 @@ class LiveEngine:
         self,
         config: Config,
         store: Storage,
-        leftovers: StagedNames,
+        staged_names: StagedNames,
         observer: Observer,
         read_token: ReadToken,
         chores: AbandonableThreads,
@@ -81,7 +80,7 @@ class LiveEngine:
         """Threads for what must not wait for a name lookup, and need not be waited for."""
         self.gate = Drain()
         self._store = store
-        self._leftovers = leftovers
+        self._staged_names = staged_names
         self._observer = observer
         self._read_token = read_token
         self._token: Token | None = None
@@ -129,7 +128,7 @@ class LiveEngine:
             # of its own: others need not wait for the runs of one that takes for ever
             runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
             slots = Share(self._slots, self._share)
-            room = Room(slots, runs, self._leftovers, self._ranges, lock, self.gate)
+            room = Room(slots, runs, self._staged_names, self._ranges, lock, self.gate)
             yield Pass(parts_of(self._store, network, observer, room), wish)
 
     @property
@@ -219,9 +218,9 @@ async def started(
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
         store = await open_store(config, stack, rehearse=False)
-        left = StagedNames(await store.offload(sweep, store.mirror.staging))
+        names = await store.staged_names()
         chores = AbandonableThreads(stack.enter_context(Threads(_CHORES, "chores")))
-        engine = LiveEngine(config, store, left, observer, read_token, chores)
+        engine = LiveEngine(config, store, names, observer, read_token, chores)
         await engine.apply(config)
         stack.push_async_callback(engine.aclose)
         yield engine

@@ -20,6 +20,7 @@ from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
+from artifact_sync.transfer.staging import StagedNames, sweep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _THREADS_BESIDE = 2
 """Threads for everything that is not a download."""
+
+_OLDEST_STAGED = 15 * 24 * 3600.0
+"""Seconds after which nobody resumes a download: the service keeps artifacts for 14 days."""
 
 _PATIENCE = 10.0
 """Seconds that a disk has at the end for what is being written; one that hangs takes for ever."""
@@ -44,6 +48,10 @@ class Storage(Struct, frozen=True):
     lock: RepositoryLock
     offload: Offload
     clock: Clock
+
+    async def staged_names(self) -> StagedNames:
+        """What is staged, once what nobody will resume is removed."""
+        return StagedNames(await self.offload(sweep, self.mirror.staging, _OLDEST_STAGED))
 
     @property
     def auditor(self) -> Auditor:

@@ -16,10 +16,10 @@ from artifact_sync.domain.errors import ArtifactSyncError, DiskError, Interrupte
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strength
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.transfer.checksum_file import sidecar_claim, sidecar_of
+from artifact_sync.transfer.checksum_file import claim_in, subject_of
+from artifact_sync.transfer.context import WantedArtifact
 from artifact_sync.transfer.download import fetch, forget
 from artifact_sync.transfer.evidence import Recorded
-from artifact_sync.transfer.receive import WantedArtifact
 from artifact_sync.transfer.slots import SlotLease
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
     from artifact_sync.domain.ports import LatestPointer, Ledger
     from artifact_sync.sync.drain import Drain
+    from artifact_sync.transfer.checksums import Claim
+    from artifact_sync.transfer.context import TransferContext
     from artifact_sync.transfer.download import Fetched
-    from artifact_sync.transfer.evidence import Claim
-    from artifact_sync.transfer.receive import TransferContext
     from artifact_sync.transfer.slots import Slots
 
 _log = get_logger(__name__)
@@ -76,7 +76,7 @@ class Downloads:
             step.artifact.key: step for step in plan.having(Action.DOWNLOAD, Action.KEEP)
         }
         self._sidecars = {
-            named: key for key in self._steps if (named := sidecar_of(key)) in self._steps
+            named: key for key in self._steps if (named := subject_of(key)) in self._steps
         }
         self._vouching = frozenset(self._sidecars.values())
         self._claims: dict[ArtifactKey, Claim] = {}
@@ -124,7 +124,7 @@ class Downloads:
         content = await self._works.tools.offload(self._works.tools.mirror.read, known.path)
         if content is None or hashlib.sha256(content).hexdigest() != known.sha256:
             return None
-        return sidecar_claim(content, named.local_path)
+        return claim_in(content, named.local_path)
 
     def _kept(self, key: ArtifactKey) -> ArtifactRow | None:
         step = self._steps[key]

@@ -1,4 +1,4 @@
-"""``NAME.sha256`` beside ``NAME``: the checksum that people ship with their artifacts. Pure."""
+"""Parses checksum files: ``NAME.sha256``, which people ship beside ``NAME``. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from artifact_sync.transfer.checksums import Claim
+from artifact_sync.transfer.checksums import CHECKSUM_FILE, Claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,14 +20,14 @@ _GNU = r"(?P<hex>[0-9A-Fa-f]{64})(?:[ \t]+\*?(?P<name>.+))?"
 _BSD = r"(?i)SHA(?:2-)?256 ?\((?P<name>.+)\) ?= ?(?P<hex>[0-9A-Fa-f]{64})"
 
 
-def sidecar_of(key: ArtifactKey) -> ArtifactKey | None:
-    """Whose checksum an artifact is by its name: ``x`` of the same cube for ``x.sha256``."""
+def subject_of(key: ArtifactKey) -> ArtifactKey | None:
+    """The artifact that a checksum file is about: ``x`` of the same cube for ``x.sha256``."""
     match = _SUFFIX.fullmatch(key.local_path)
     return key._replace(local_path=match["path"]) if match else None
 
 
-def sidecar_claim(content: bytes, name: str) -> Claim | None:
-    """What a sidecar says of the file called ``name`` (its path will do); None when nothing.
+def claim_in(content: bytes, name: str) -> Claim | None:
+    """The claim of a checksum file about the file of this name or path; None when there is none.
 
     Known are a lone SHA-256 in hex, the lines of ``sha256sum`` (``HEX  NAME``, ``HEX *NAME``) and
     those of BSD and openssl (``SHA256 (NAME) = HEX``). A line that names another file is not about
@@ -43,7 +43,7 @@ def sidecar_claim(content: bytes, name: str) -> Claim | None:
     values = {match["hex"].lower() for match in exact or fitting or alone}
     if len(values) != 1:
         return None
-    return Claim("sidecar:sha-256", "sha-256", bytes.fromhex(values.pop()))
+    return Claim(f"{CHECKSUM_FILE}:sha-256", "sha-256", bytes.fromhex(values.pop()))
 
 
 def _lines(content: bytes) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Checksums: which we know, computing them over a stream, and a claim of one. No judging."""
+"""Computes checksums over a stream and describes a claim of one. No judging."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _crc32c() -> _Crc:
 
 
 class Algorithm(NamedTuple):
-    """A checksum: the length of its value in bytes, what it is worth, how to begin one."""
+    """A checksum algorithm: bytes of its value, its strength, its constructor."""
 
     size: int
     strength: Strength
@@ -62,11 +62,15 @@ ALGORITHMS = {
 """Every checksum we can check, by the name that claims use."""
 
 
+CHECKSUM_FILE = "sidecar"
+"""Begins the name of a checksum file's claim. Ledgers have held it ever since."""
+
+
 class Claim(Struct, frozen=True):
-    """Somebody's word on the checksum of a whole file."""
+    """A checksum of a whole file as somebody states it."""
 
     name: str
-    """Who says it, and what: ``repr-digest:sha-256``."""
+    """Who states it, and what: ``repr-digest:sha-256``."""
     algorithm: str
     """A name of ``checksums.ALGORITHMS``."""
     value: bytes
@@ -80,7 +84,7 @@ class Claim(Struct, frozen=True):
 
 
 class Hashes:
-    """The SHA-256 of a stream, and whatever else its claims need, in one go."""
+    """Computes a stream's SHA-256 and whatever else its claims need, in one go."""
 
     def __init__(self, algorithms: Collection[str] = ()) -> None:
         """``algorithms``: names of ``ALGORITHMS``; ``KeyError`` for any other."""

@@ -1,8 +1,4 @@
-"""One artifact: from its link through the staged file into its place in the mirror.
-
-Decides when to try again. Receiving a body is ``reception``'s, what an answer means is
-``answer``'s, and the ledger is the caller's.
-"""
+"""Downloads one artifact: attempts, resume, link renewal, publishing."""
 
 from __future__ import annotations
 
@@ -11,30 +7,29 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.domain.disk_errors import disk_errors
-from artifact_sync.domain.errors import DownloadError, IntegrityFailure, RangeMismatch, Verdict
+from artifact_sync.domain.errors import (
+    DiskError,
+    DownloadError,
+    IntegrityFailure,
+    RangeMismatch,
+    Verdict,
+)
 from artifact_sync.domain.events import DownloadBegan, Retrying
 from artifact_sync.domain.model import Mirrored
 from artifact_sync.runtime.backoff import RetryPolicy, delay
-from artifact_sync.transfer.parallel import ParallelBody
-from artifact_sync.transfer.receive import (
-    BodyReceiver,
-    TransferContext,
-    WantedArtifact,
-    publish,
-    publish_staged,
-)
-from artifact_sync.transfer.refusal import refusal
-from artifact_sync.transfer.response import OK, PARTIAL, accept
-from artifact_sync.transfer.segments import FileAccess
-from artifact_sync.transfer.staging import Identity, Staged, Vouched
+from artifact_sync.transfer.parallel import FileAccess, ParallelBody
+from artifact_sync.transfer.publish import publish_staged
+from artifact_sync.transfer.receive import BodyReceiver
+from artifact_sync.transfer.response import OK, PARTIAL, accept, refusal
+from artifact_sync.transfer.staging import Staged, StagedState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
     from random import Random
 
     from artifact_sync.domain.model import Link
-    from artifact_sync.domain.ports import Chunk, Opened
+    from artifact_sync.domain.ports import Opened
+    from artifact_sync.transfer.context import Published, TransferContext, WantedArtifact
+    from artifact_sync.transfer.evidence import Identity
     from artifact_sync.transfer.response import AcceptedBody
     from artifact_sync.transfer.slots import SlotLease
 
@@ -55,49 +50,52 @@ class Fetched(Struct, frozen=True):
     """To be forgotten once the ledger has it."""
 
 
-async def fetch(tools: TransferContext, wanted: WantedArtifact, hold: SlotLease) -> Fetched:
-    """Fetch one artifact and publish it. Its slot is given back once a small one has come.
+async def fetch(context: TransferContext, wanted: WantedArtifact, lease: SlotLease) -> Fetched:
+    """Download one artifact and publish it. Its slot is given back once a small one has come.
 
     Raises ``DownloadError`` once the budget of tries is spent, ``ServiceError`` when no link can be
     had, and ``DiskError``. What is staged stays for the next time, also when cancelled.
     """
-    transfer = _Transfer(tools, wanted, hold)
+    transfer = _Transfer(context, wanted, lease)
     try:
         return await transfer.run()
     finally:
         await transfer.leave()
 
 
-async def forget(tools: TransferContext, staged: Staged) -> None:
-    """The ledger has the artifact: nothing of it need stay in staging."""
-    if staged.there:
-        with suppress(OSError):  # a sidecar that stays is swept away later
-            await tools.offload(staged.forget)
-        tools.leftovers.note(staged.name, there=staged.there)
+async def forget(context: TransferContext, staged: Staged) -> None:
+    """Remove what is left in staging of an artifact that the ledger has."""
+    if staged.on_disk:
+        with suppress(DiskError):  # a sidecar that stays is swept away later
+            await context.offload(staged.forget)
+        context.staged_names.note(staged)
 
 
 class _Transfer:
     """The tries at one artifact."""
 
-    def __init__(self, tools: TransferContext, wanted: WantedArtifact, hold: SlotLease) -> None:
-        self._tools = tools
+    def __init__(self, context: TransferContext, wanted: WantedArtifact, lease: SlotLease) -> None:
+        self._context = context
         self._wanted = wanted
-        self._hold = hold
+        self._lease = lease
         self._key = wanted.artifact.key
-        self._budget = Budget(tools.policy, tools.rng)
-        self._alone = False
-        """By one connection only: by several it has not come through."""
-        self.staged = Staged(tools.staging, self._key, wanted.artifact.version)
-        self.staged.there = bool(tools.leftovers) and tools.leftovers.may_hold(self.staged.name)
+        self._budget = Budget(context.retry, context.rng)
+        self._one_connection = False
+        """Several connections have failed for this file."""
+        self._staged = Staged(
+            context.staging,
+            self._key,
+            wanted.artifact.version,
+            recoverable=context.staged_names.may_hold(self._key),
+        )
 
     async def run(self) -> Fetched:
-        tools = self._tools
-        if not tools.space.known(0):  # before a request is made for what there is no room for
-            await tools.offload(tools.space.look)
-        vouched = await tools.offload(self._recover) if self.staged.there else None
-        if vouched is not None:
-            return self._fetched(vouched, None, self.staged.identity)
-        link = await self._tools.links.get(self._key)
+        context = self._context
+        if not context.space.known(0):  # before a request is made for what there is no room for
+            await context.offload(context.space.look)
+        if self._staged.recoverable and (found := await context.offload(self._recover)):
+            return self._fetched(found, self._staged.identity)
+        link = await context.links.get(self._key)
         while True:
             try:
                 return await self._try(link)
@@ -105,114 +103,96 @@ class _Transfer:
                 link = await self._prepare_next(error, link)
 
     async def leave(self) -> None:
-        """Close what is staged, and let the next one know whether there is something."""
-        if self.staged.there or self._tools.leftovers:
-            self._tools.leftovers.note(self.staged.name, there=self.staged.there)
-        if self.staged.open:
+        """Close what is staged, and note whether there is something for the next time."""
+        self._context.staged_names.note(self._staged)
+        if self._staged.open:
             with suppress(OSError):
-                await self._tools.offload(self.staged.shelve)
+                await self._context.offload(self._staged.close)
 
-    def _recover(self) -> Vouched | None:
-        """Finish what an earlier process had judged but not yet published or recorded."""
-        with disk_errors("staging"):
-            self.staged.recover()
-        vouched, mirror = self.staged.vouched, self._tools.mirror
-        denied = vouched is not None and not self._agrees(vouched)
-        if vouched is None or denied:
-            return self._judge_recovered()
-        if self.staged.open:
-            self.staged.shelve()
-            publish(mirror, vouched.content(self.staged.path), self._wanted.path)
-            return vouched
-        if mirror.digest(self._wanted.path) == (vouched.size, vouched.sha256):
-            return vouched
-        self._discard()
+    def _recover(self) -> Published | None:
+        """Finish what an earlier process left complete but not recorded."""
+        staged, mirror = self._staged, self._context.mirror
+        staged.recover()
+        if staged.complete:
+            with suppress(IntegrityFailure):
+                return publish_staged(mirror, self._wanted, staged)
+            staged.discard()
+        elif staged.state is StagedState.PUBLISHED and (vouched := staged.vouched) is not None:
+            found = mirror.digest(self._wanted.path)
+            agrees = self._wanted.sha256s <= {vouched.sha256}
+            if agrees and found == (vouched.size, vouched.sha256):
+                return vouched, None
+            staged.discard()
         return None
 
-    def _judge_recovered(self) -> Vouched | None:
-        """Finish a file of which all bytes had come, but nobody had judged them."""
-        total = self.staged.identity.total
-        if not self.staged.open or total is None or self.staged.offset != total:
-            return None
-        try:
-            return publish_staged(self._tools, self._wanted, self.staged)[0]
-        except IntegrityFailure:
-            self._discard()
-            return None
-
-    def _agrees(self, vouched: Vouched) -> bool:
-        """Whether a checksum file, perhaps come since, and the ledger say the same."""
-        return self._wanted.sha256s <= {vouched.sha256}
-
-    def _discard(self) -> None:
-        with disk_errors("staging"):
-            self.staged.discard()
-
     async def _try(self, link: Link) -> Fetched:
-        staged = self.staged
+        staged = self._staged
         offset = staged.offset if staged.resumable else 0
         validator = staged.identity.validator if offset else None
-        await self._hold.take()
+        await self._lease.take()
         async with AsyncExitStack() as answer:
-            asked = self._tools.fetcher.open(link, offset, validator)
+            asked = self._context.fetcher.open(link, offset, validator)
             opened = await answer.enter_async_context(asked)
             body = await self._accepted(opened, offset, link)
-            reception = BodyReceiver(self._tools, self._wanted, staged, body)
-            if self._may_be_wide(opened, body, link):
-                wide = ParallelBody(self._tools.ranges, self._way(link), body)
-                chunks = wide.chunks(opened.chunks, answer.aclose)
-                await self._receive_wide(reception, wide, chunks)
+            receiver = BodyReceiver(self._context, self._wanted, staged, body)
+            if self._may_be_parallel(opened, body, link):
+                await self._receive_parallel(receiver, opened, body, link, answer)
             else:
-                await reception.receive(opened.chunks)
-        if reception.small:
-            self._hold.give()  # the disk is not what slots are for
-        vouched, displaced = await reception.conclude()
-        return self._fetched(vouched, displaced, body.identity)
+                await receiver.receive(opened.chunks)
+        if receiver.small:
+            self._lease.give()  # the disk is not what slots are for
+        return self._fetched(await receiver.publish(), body.identity)
 
     async def _accepted(self, opened: Opened, offset: int, link: Link) -> AcceptedBody:
-        """What the body of an answer is, if it may be believed."""
-        tools = self._tools
+        """Validate an answer's status and headers. ``DownloadError``."""
         if opened.status not in {OK, PARTIAL}:
-            raise await refusal(opened, tools.clock.now())
-        body = accept(opened, self.staged.identity, offset, link.host)
-        tools.observer.notify(DownloadBegan(self._key, body.total, body.offset))
+            raise await refusal(opened, self._context.clock.now())
+        body = accept(opened, self._staged.identity, offset, link.host)
+        self._context.observer.notify(DownloadBegan(self._key, body.total, body.offset))
         return body
 
-    def _may_be_wide(self, opened: Opened, body: AcceptedBody, link: Link) -> bool:
+    def _may_be_parallel(self, opened: Opened, body: AcceptedBody, link: Link) -> bool:
         """Whether several connections may be of use, once the first one proves to be slow."""
-        tools = self._tools
-        if self._alone or not tools.ranges.suits(opened, body, link.host):
+        if self._one_connection or not self._context.ranges.suits(opened, body, link.host):
             return False
-        return tools.unlimited
+        return self._context.unlimited
 
-    def _way(self, link: Link) -> FileAccess:
-        tools = self._tools
-        return FileAccess(tools.fetcher, tools.links, tools.clock, self._key, link, self._hold)
-
-    async def _receive_wide(
-        self, reception: BodyReceiver, wide: ParallelBody, chunks: AsyncGenerator[Chunk]
+    async def _receive_parallel(
+        self,
+        receiver: BodyReceiver,
+        opened: Opened,
+        body: AcceptedBody,
+        link: Link,
+        answer: AsyncExitStack,
     ) -> None:
         """Receive by several connections where that is worth it; once a transfer."""
+        context = self._context
+        access = FileAccess(
+            context.fetcher, context.links, context.clock, self._key, link, self._lease
+        )
+        parallel = ParallelBody(context.ranges, access, body)
         try:
-            async with aclosing(chunks):
-                await reception.receive(chunks)
+            async with aclosing(parallel.chunks(opened.chunks, answer.aclose)) as chunks:
+                await receiver.receive(chunks)
         finally:
-            self._alone = wide.widened
+            self._one_connection = parallel.widened
 
     async def _prepare_next(self, error: DownloadError, link: Link) -> Link:
         """Wait as long as is right after this failure, and have a link; or raise the failure."""
+        context = self._context
         if isinstance(error, RangeMismatch | IntegrityFailure):
-            await self._tools.offload(self._discard)
-        seconds = self._budget.after(error, self.staged.offset)
+            await context.offload(self._staged.discard)
+        seconds = self._budget.after(error, self._staged.offset)
         if seconds is None:
             raise error
-        self._tools.observer.notify(Retrying(self._key.local_path, seconds, str(error), self._key))
-        await self._tools.clock.sleep(seconds)
+        context.observer.notify(Retrying(self._key.local_path, seconds, str(error), self._key))
+        await context.clock.sleep(seconds)
         if error.verdict in {Verdict.LAPSED, Verdict.GONE}:
-            return await self._tools.links.renew(self._key, link)
-        return await self._tools.links.get(self._key)
+            return await context.links.renew(self._key, link)
+        return await context.links.get(self._key)
 
-    def _fetched(self, vouched: Vouched, displaced: str | None, identity: Identity) -> Fetched:
+    def _fetched(self, published: Published, identity: Identity) -> Fetched:
+        vouched, displaced = published
         mirrored = Mirrored(
             self._key,
             self._wanted.path,
@@ -223,13 +203,13 @@ class _Transfer:
             self._wanted.artifact.version,
             identity.etag,
             identity.content_encoding,
-            self._tools.clock.now(),
+            self._context.clock.now(),
         )
-        return Fetched(mirrored, displaced, self.staged)
+        return Fetched(mirrored, displaced, self._staged)
 
 
 class Budget:
-    """How often one artifact is tried: so many times without getting further."""
+    """Attempt budget of one artifact: so many tries without getting further."""
 
     def __init__(self, policy: RetryPolicy, rng: Random) -> None:
         self._policy = policy

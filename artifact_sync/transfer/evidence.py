@@ -1,8 +1,4 @@
-"""What a server claims of a file's bytes, and whether the bytes bear it out. Pure.
-
-This is the one place to import evidence from: what lives in ``checksums``, ``fields`` and
-``sidecar`` is given here too.
-"""
+"""Collects checksum claims about a file and judges its bytes by them. Pure."""
 
 from __future__ import annotations
 
@@ -10,31 +6,21 @@ import base64
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from artifact_sync.domain.errors import IntegrityFailure
-from artifact_sync.domain.http_headers import ContentRange, content_length, content_range, validator
-from artifact_sync.domain.model import Strength
-from artifact_sync.transfer.checksum_file import sidecar_claim, sidecar_of
-from artifact_sync.transfer.checksums import ALGORITHMS, Claim, Hashes
+from artifact_sync.domain.model import StagedContent, Strength, Validator
+from artifact_sync.transfer.checksums import ALGORITHMS, CHECKSUM_FILE, Claim, Hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
-__all__ = [
-    "Claim",
-    "ContentRange",
-    "Hashes",
-    "claims",
-    "claims_from_json",
-    "claims_to_json",
-    "content_length",
-    "content_range",
-    "judge",
-    "sidecar_claim",
-    "sidecar_of",
-    "validator",
-]
+    from artifact_sync.domain.ports import Chunk
+
+Judgement = tuple[Strength, tuple[str, ...]]
+"""How well a file is vouched for, and the names of what vouches, strongest first."""
 
 _BASE64 = r"[A-Za-z0-9+/]+={0,2}"
 _MEMBER = r"(?P<key>[A-Za-z*][A-Za-z0-9_.*-]*)=:(?P<value>[A-Za-z0-9+/=]*):(?: *;.*)?"
@@ -70,6 +56,58 @@ _SHOWN = 16
 _RANK = {strength: rank for rank, strength in enumerate(Strength)}
 
 
+class Identity(Struct, frozen=True):
+    """Identifies the remote file that bytes belong to. A resume must match it."""
+
+    validator: Validator = msgspec.field(default_factory=Validator)
+    total: int | None = None
+    claims: tuple[Claim, ...] = ()
+    content_encoding: str = ""
+    etag: str = ""
+    """As the server gave it, for the record; the validator has it only when it is strong."""
+    host: str = ""
+    """Of the link, for whoever reads a sidecar; never the link."""
+
+    @property
+    def algorithms(self) -> frozenset[str]:
+        """The checksums that judging the claims will need."""
+        return frozenset(claim.algorithm for claim in self.claims)
+
+
+class Vouched(Struct, frozen=True):
+    """A judged file as the ledger is to record it."""
+
+    size: int
+    sha256: str
+    strength: Strength
+    evidence: tuple[str, ...]
+
+    def content(self, data: Path | Chunk) -> StagedContent:
+        """The bytes that were judged, to be published."""
+        return StagedContent(self.size, self.sha256, data)
+
+
+class Recorded(Struct, frozen=True):
+    """What the ledger holds of a file whose version upstream is unchanged."""
+
+    sha256: str
+    """Lower-case hex."""
+    strength: Strength
+    evidence: tuple[str, ...]
+
+    @property
+    def claim(self) -> Claim:
+        """The record as a claim of the bytes that come now."""
+        return Claim(f"{_LEDGER}:sha-256", "sha-256", bytes.fromhex(self.sha256))
+
+    def joined(self, strength: Strength, evidence: tuple[str, ...]) -> Judgement:
+        """A judgement of the same bytes, no weaker than the recorded one."""
+        names = dict.fromkeys((*evidence, *self.evidence))
+        return max(strength, self.strength, key=_RANK.__getitem__), tuple(
+            sorted(names, key=lambda name: _RANK[_worth(name)], reverse=True)
+        )
+
+
 def claims(headers: Mapping[str, str], *, partial: bool) -> tuple[Claim, ...]:
     """What an answer's fields (lower-case names) claim of the whole file. Malformed ones are none.
 
@@ -97,10 +135,8 @@ def claims(headers: Mapping[str, str], *, partial: bool) -> tuple[Claim, ...]:
     )
 
 
-def judge(
-    claims: Iterable[Claim], hashes: Hashes, *, length_known: bool
-) -> tuple[Strength, tuple[str, ...]]:
-    """How well the claims vouch for the hashed bytes, and which of them, strongest first.
+def judge(claims: Iterable[Claim], hashes: Hashes, *, length_known: bool) -> Judgement:
+    """Judge hashed bytes by claims.
 
     ``length_known``: an announced length has been met. Raises ``IntegrityFailure`` when any claim
     but an advice is missed. A claim whose algorithm ``hashes`` lacks is passed over: whoever learns
@@ -116,27 +152,14 @@ def judge(
     return (vouching[0].strength if vouching else floor), tuple(names)
 
 
-class Recorded(Struct, frozen=True):
-    """What the ledger holds of a file whose version upstream is unchanged."""
-
-    sha256: str
-    """Lower-case hex."""
-    strength: Strength
-    evidence: tuple[str, ...]
-
-    @property
-    def claim(self) -> Claim:
-        """The record as a claim of the bytes that come now."""
-        return Claim(f"{_LEDGER}:sha-256", "sha-256", bytes.fromhex(self.sha256))
-
-    def joined(
-        self, strength: Strength, evidence: tuple[str, ...]
-    ) -> tuple[Strength, tuple[str, ...]]:
-        """A judgement of the same bytes, no weaker than the recorded one."""
-        names = dict.fromkeys((*evidence, *self.evidence))
-        return max(strength, self.strength, key=_RANK.__getitem__), tuple(
-            sorted(names, key=lambda name: _RANK[_worth(name)], reverse=True)
-        )
+def judge_file(
+    identity: Identity, claims: tuple[Claim, ...], recorded: Recorded | None, hashes: Hashes
+) -> Judgement:
+    """Judge a whole file by its answer, other claims and the ledger. ``IntegrityFailure``."""
+    known = (recorded.claim,) if recorded is not None else ()
+    length_known = identity.total is not None
+    judgement = judge((*identity.claims, *claims, *known), hashes, length_known=length_known)
+    return judgement if recorded is None else recorded.joined(*judgement)
 
 
 def _worth(name: str) -> Strength:
@@ -161,7 +184,7 @@ def _holds(claim: Claim, hashes: Hashes) -> bool:
 
 def _speaker(claim: Claim) -> str:
     field = claim.name.partition(":")[0]
-    known = {"sidecar": "the .sha256 file beside it", _LEDGER: "the ledger"}
+    known = {CHECKSUM_FILE: "the .sha256 file beside it", _LEDGER: "the ledger"}
     return known.get(field) or field.title()
 
 
@@ -171,7 +194,7 @@ def _short(value: bytes) -> str:
 
 
 def claims_to_json(claims: Iterable[Claim]) -> list[list[str | bool]]:
-    """Claims as JSON can hold them, for the sidecar of a staged file."""
+    """Claims as JSON, for the sidecar of a staged file."""
     return [[claim.name, claim.algorithm, claim.value.hex(), claim.advice] for claim in claims]
 
 
@@ -232,8 +255,8 @@ def _amazon(headers: Mapping[str, str]) -> Iterator[Claim]:
     """
     if headers.get("x-amz-checksum-type", "").strip().upper() == "COMPOSITE":
         return
-    for field, algorithm in _AMAZON.items():
-        yield from _sound(field, algorithm, _unbase64(headers.get(field, "")))
+    for name, algorithm in _AMAZON.items():
+        yield from _sound(name, algorithm, _unbase64(headers.get(name, "")))
 
 
 def _md5_shaped_etag(headers: Mapping[str, str]) -> Iterator[Claim]:

@@ -1,32 +1,37 @@
-"""Downloads one big file by several range requests where a server limits each connection.
+"""Downloads one large file by several range requests where a server limits each connection.
 
 ``ParallelBody`` wraps the chunks of an answer and yields the same bytes in the same order, so that
-staging, hashing and resuming need not know of it. It only decides when ranges are worth it.
+staging, hashing and resuming need not know of it. Each ``Segments`` range is validated like a
+resume.
 """
 
 from __future__ import annotations
 
-from contextlib import aclosing
-from typing import TYPE_CHECKING
+import asyncio
+from collections import deque
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from artifact_sync.domain.errors import Cut
-from artifact_sync.transfer.response import PARTIAL
-from artifact_sync.transfer.segments import Segments, Span
+from artifact_sync.domain.errors import Cut, DownloadError, RangeMismatch, ServiceError, Verdict
+from artifact_sync.transfer.response import OK, PARTIAL, accept_part, refusal, same_file
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 
-    from artifact_sync.domain.ports import Chunk, Opened
+    from artifact_sync.domain.model import ArtifactKey, Link
+    from artifact_sync.domain.ports import Chunk, Clock, Fetcher, Opened
+    from artifact_sync.transfer.evidence import Identity
+    from artifact_sync.transfer.links import Links
     from artifact_sync.transfer.response import AcceptedBody
-    from artifact_sync.transfer.segments import FileAccess
+    from artifact_sync.transfer.slots import SlotLease
 
 _MIB = 1 << 20
 
 
 class RangeTerms(Struct, frozen=True):
-    """When a file is worth more than one connection, and how it is divided."""
+    """Thresholds for several connections, and the size of a range."""
 
     came: int = 8 * _MIB
     """Bytes that must have come before a rate says anything: the first ones often come at once."""
@@ -45,7 +50,7 @@ class RangeTerms(Struct, frozen=True):
 
 
 class RangePolicy:
-    """What all downloads of a process know of ranges: one file at a time may have several."""
+    """Ranges for all downloads of a process: one file at a time may have several."""
 
     def __init__(self, most: int = 1, terms: RangeTerms | None = None) -> None:
         self.most = most
@@ -89,17 +94,42 @@ def worth_it(terms: RangeTerms, rate: float, left: int) -> bool:
     return rate < terms.fast and left >= max(terms.left, rate * terms.left_seconds)
 
 
-class ParallelBody:
-    """The bytes of one body, by several connections once that is worth it."""
+class FileAccess(Struct, frozen=True):
+    """Means to request ranges of one file."""
 
-    def __init__(self, ranges: RangePolicy, way: FileAccess, body: AcceptedBody) -> None:
+    fetcher: Fetcher
+    links: Links
+    clock: Clock
+    key: ArtifactKey
+    link: Link
+    """One that has worked."""
+    hold: SlotLease
+    """The slot of its first connection."""
+
+
+class Span(NamedTuple):
+    """A half-open range of bytes."""
+
+    first: int
+    end: int
+
+    @property
+    def size(self) -> int:
+        """How many."""
+        return self.end - self.first
+
+
+class ParallelBody:
+    """Yields one body in order, by several connections once that is worth it."""
+
+    def __init__(self, ranges: RangePolicy, access: FileAccess, body: AcceptedBody) -> None:
         """``body``: of an answer that ``suits``."""
         self._ranges = ranges
         self._terms = ranges.terms
-        self._way = way
+        self._access = access
         self._identity = body.identity
         self._total = body.total or 0
-        self._begun = way.clock.monotonic()
+        self._begun = access.clock.monotonic()
         self._came = 0
         """Bytes since then; a rate is made of the two."""
         self._enough = body.offset + self._terms.came
@@ -119,15 +149,15 @@ class ParallelBody:
         Raises what the chunks raise, and what is wrong with a part at the place of that part. Then
         the rest is best asked for by one connection: it is for a resume to judge what this means.
         """
-        parts = Segments(self._way, self._identity, self._ranges)
+        segments = Segments(self._access, self._identity, self._ranges)
         async for chunk in chunks:
             yield self._count(chunk)
-            if self._slow and self._take(parts):
+            if self._slow and self._take(segments):
                 break
         else:
             return
         try:
-            async with aclosing(self._divided(parts, chunks, close)) as divided:
+            async with aclosing(self._divided(segments, chunks, close)) as divided:
                 async for chunk in divided:
                     yield self._count(chunk)
         finally:
@@ -142,62 +172,224 @@ class ParallelBody:
     @property
     def _rate(self) -> float:
         """Bytes a second since the last ``_restart``."""
-        return self._came / max(self._way.clock.monotonic() - self._begun, 1e-9)
+        return self._came / max(self._access.clock.monotonic() - self._begun, 1e-9)
 
     def _restart(self) -> None:
-        self._came, self._begun = 0, self._way.clock.monotonic()
+        self._came, self._begun = 0, self._access.clock.monotonic()
 
     def _is_worth_it(self) -> bool:
         if self._at < self._enough:
             return False
-        if self._way.clock.monotonic() - self._begun < self._terms.seconds:
+        if self._access.clock.monotonic() - self._begun < self._terms.seconds:
             return False
         self._before = self._rate
         self._restart()
         return worth_it(self._terms, self._before, self._total - self._at)
 
-    def _take(self, parts: Segments) -> bool:
+    def _take(self, segments: Segments) -> bool:
         """Be the one wide file, with at least one connection more."""
         if not self._ranges.take():
             return False
-        if not parts.room():
+        if not segments.room():
             self._ranges.give()
             return False
         return True
 
     async def _divided(
-        self, parts: Segments, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
+        self, segments: Segments, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[Chunk]:
         """The rest: a part of it still from the first answer, the others beside it."""
         self.widened = True
         first = Span(self._at, min(self._at + self._terms.part, self._total))
-        parts.divide(Span(first.end, self._total), self._terms.part)
+        segments.divide(Span(first.end, self._total), self._terms.part)
         try:
-            parts.begin()
+            segments.begin()
             async with aclosing(_up_to(chunks, first.size)) as begun:
                 async for chunk in begun:
                     yield chunk
             await close()
-            parts.ended()
-            async with aclosing(self._in_order(parts)) as others:
+            segments.ended()
+            async with aclosing(self._in_order(segments)) as others:
                 async for chunk in others:
                     yield chunk
         finally:
-            await parts.aclose()
+            await segments.aclose()
 
-    async def _in_order(self, parts: Segments) -> AsyncGenerator[Chunk]:
-        while parts.begin():
-            while (chunk := await parts.get()) is not None:
+    async def _in_order(self, segments: Segments) -> AsyncGenerator[Chunk]:
+        while segments.begin():
+            while (chunk := await segments.get()) is not None:
                 yield chunk
             if self._came >= self._ranges.most * self._terms.part and self._in_vain():
-                parts.stop()
-        async with aclosing(parts.rest()) as rest:
+                segments.stop()
+        async with aclosing(segments.rest()) as rest:
             async for chunk in rest:
                 yield chunk
 
     def _in_vain(self) -> bool:
         """Whether all connections together are hardly faster than the one was."""
         return self._rate < self._terms.gain * self._before
+
+
+class Segments:
+    """Concurrent range requests of one file, read in order. ``aclose`` them, whatever happens."""
+
+    def __init__(self, access: FileAccess, identity: Identity, ranges: RangePolicy) -> None:
+        self._access = access
+        self._identity = identity
+        self._ranges = ranges
+        self._link = access.link
+        self._size = 1
+        self._left = Span(0, 0)
+        """What no part has been begun for."""
+        self._stopped = False
+        self._window: deque[_Segment] = deque()
+        self._spare: list[SlotLease] = []
+        """Slots beside the file's own."""
+        self._running = 1
+        """Connections, the first answer's among them as long as it is read."""
+
+    def divide(self, span: Span, size: int) -> None:
+        """These bytes are to come, by so many at a time."""
+        self._left, self._size = span, size
+
+    def room(self) -> bool:
+        """Whether one connection more has a slot. Nobody waits for a slot because of it."""
+        if (
+            self._running > len(self._spare)
+            and (another := self._access.hold.another()) is not None
+        ):
+            self._spare.append(another)
+        return self._running <= len(self._spare)
+
+    def begin(self) -> bool:
+        """Begin as many parts as may be; whether there is one to be read."""
+        while self._may_begin():
+            end = min(self._left.first + self._size, self._left.end)
+            span, self._left = Span(self._left.first, end), Span(end, self._left.end)
+            self._running += 1
+            self._window.append(_Segment(self._counted(span)))
+        return bool(self._window)
+
+    def _may_begin(self) -> bool:
+        most = self._ranges.most
+        wanted = self._left.size > 0 and not self._stopped
+        return wanted and self._running < most and len(self._window) < most and self.room()
+
+    def stop(self) -> None:
+        """Begin none any more: what is left is the ``rest``."""
+        self._stopped = True
+
+    def ended(self) -> None:
+        """A connection has ended, and its slot, too, if it has one of its own."""
+        self._running -= 1
+        while len(self._spare) > max(self._running - 1, 0):
+            self._spare.pop().give()
+
+    async def get(self) -> Chunk | None:
+        """The next chunk of the part that is next to be read; None once: that part is at its end.
+
+        Raises what was wrong with it once all that had come before is read.
+        """
+        chunk = await self._window[0].get()
+        if chunk is None:
+            self._window.popleft()
+        return chunk
+
+    def rest(self) -> AsyncGenerator[Chunk]:
+        """What no part was begun for, by one connection."""
+        return self._fetched(self._left)
+
+    async def aclose(self) -> None:
+        """End all connections and give their slots back."""
+        try:
+            for part in self._window:
+                part.task.cancel()
+            await asyncio.gather(*(part.task for part in self._window), return_exceptions=True)
+        finally:
+            while self._spare:
+                self._spare.pop().give()
+
+    async def _counted(self, span: Span) -> AsyncGenerator[Chunk]:
+        """A part, by a connection that is counted."""
+        try:
+            async with aclosing(self._fetched(span)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+        finally:
+            self.ended()
+
+    async def _fetched(self, span: Span) -> AsyncGenerator[Chunk]:
+        """Exactly these bytes. What does not fit is cut off before it: a resume is to judge it."""
+        if not span.size:
+            return
+        async with AsyncExitStack() as stack:
+            try:
+                opened = await self._open(stack, span)
+                async with aclosing(_exactly(opened.chunks, span.size)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+            except RangeMismatch as error:
+                raise Cut(f"the file could not be had in parts: {error}") from error
+
+    async def _open(self, stack: AsyncExitStack, span: Span) -> Opened:
+        """Open a part; a link that is refused is renewed once."""
+        link = await self._fresh()
+        try:
+            return await self._ask(stack, link, span)
+        except DownloadError as error:
+            if error.verdict not in {Verdict.LAPSED, Verdict.GONE}:
+                raise
+        await stack.aclose()
+        return await self._ask(stack, await self._access.links.renew(self._access.key, link), span)
+
+    async def _fresh(self) -> Link:
+        """A link; without the service the one that worked last may still do."""
+        try:
+            return await self._access.links.get(self._access.key)
+        except ServiceError:
+            return self._link
+
+    async def _ask(self, stack: AsyncExitStack, link: Link, span: Span) -> Opened:
+        access, validator = self._access, self._identity.validator
+        asked = access.fetcher.open(link, span.first, validator, span.end - 1)
+        opened = await stack.enter_async_context(asked)
+        if opened.status not in {OK, PARTIAL}:
+            raise await refusal(opened, access.clock.now())
+        try:
+            accept_part(opened, self._identity, span.first, span.end - 1)
+        except RangeMismatch:
+            self.stop()  # one was enough to learn that; whoever reads meets it in its turn
+            if same_file(opened, self._identity):  # else it is the file that is not what it was
+                self._ranges.distrust(link.host)
+            raise
+        self._link = link
+        return opened
+
+
+class _Segment:
+    """Bytes that come into memory whether or not somebody reads them."""
+
+    def __init__(self, chunks: AsyncGenerator[Chunk]) -> None:
+        self._came: deque[Chunk] = deque()
+        self._news = asyncio.Event()
+        self.task = asyncio.create_task(self._fill(chunks))
+        self.task.add_done_callback(lambda _: self._news.set())
+
+    async def _fill(self, chunks: AsyncGenerator[Chunk]) -> None:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                self._came.append(bytes(chunk))  # a piece may lie in a larger buffer
+                self._news.set()
+
+    async def get(self) -> Chunk | None:
+        """The next chunk; None at the end. Raises what was wrong once all before it is read."""
+        while not self._came and not self.task.done():
+            self._news.clear()
+            await self._news.wait()
+        if self._came:
+            return self._came.popleft()
+        self.task.result()
+        return None
 
 
 async def _up_to(chunks: AsyncIterator[Chunk], count: int) -> AsyncGenerator[Chunk]:
@@ -208,3 +400,14 @@ async def _up_to(chunks: AsyncIterator[Chunk], count: int) -> AsyncGenerator[Chu
         if count <= 0:
             return
     raise Cut("the server sent less than it had announced")
+
+
+async def _exactly(chunks: AsyncIterator[Chunk], count: int) -> AsyncGenerator[Chunk]:
+    """A body of so many bytes."""
+    async for chunk in chunks:
+        count -= len(chunk)
+        if count < 0:
+            raise RangeMismatch("the server sent more bytes than it had announced")
+        yield chunk
+    if count:
+        raise Cut("the server sent less than it had announced")

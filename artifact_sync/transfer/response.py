@@ -1,30 +1,41 @@
-"""Judging what a link answered, before a byte of it is believed. Pure.
+"""Validates a link's answer before a byte of it is believed.
 
 Follows RFC 9110 (14.2 to 15.3.7, 15.5.17): what a server may answer to a range request.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
 
-from artifact_sync.domain.errors import BadResponse, RangeMismatch
+from artifact_sync.domain.errors import BadResponse, DownloadError, RangeMismatch
 from artifact_sync.domain.http_headers import content_length, content_range, validator
-from artifact_sync.transfer.evidence import claims
-from artifact_sync.transfer.staging import Identity
+from artifact_sync.runtime.backoff import parse_retry_after
+from artifact_sync.transfer.error_page import failure_of_status
+from artifact_sync.transfer.evidence import Identity, claims
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from artifact_sync.domain.ports import Opened
     from artifact_sync.transfer.checksums import Claim
 
 OK = 200
 PARTIAL = 206
 
+_HEAD = 4096
+"""Bytes of an error's body that are read for the store's error code."""
+
+_HEAD_PATIENCE = 5.0
+"""Seconds in which an error's body must have come."""
+
 
 class AcceptedBody(Struct, frozen=True):
-    """What the body of an acceptable answer is."""
+    """The body of an answer that is acceptable."""
 
     identity: Identity
     offset: int
@@ -41,7 +52,7 @@ class AcceptedBody(Struct, frozen=True):
 def accept(opened: Opened, staged: Identity, offset: int, host: str) -> AcceptedBody:
     """Accept a 200 or 206 to a request at ``offset``. ``BadResponse``, ``RangeMismatch``.
 
-    ``staged``: what the staged bytes are, of which ``offset`` were asked to be gone on with.
+    ``staged``: identity of the partial file that the request asked to resume.
     """
     if opened.status == OK:
         return _whole(opened, host)
@@ -62,6 +73,20 @@ def accept_part(opened: Opened, known: Identity, first: int, last: int) -> None:
         raise RangeMismatch(f"the server sent {body.length:,} bytes, not {last - first + 1:,}")
     if body.identity != known:
         raise RangeMismatch("the server says something else of the file than it said first")
+
+
+async def refusal(opened: Opened, now: datetime) -> DownloadError:
+    """The error that an answer other than 200 and 206 stands for. Reads the beginning of it."""
+    head = bytearray()
+    # what the status says holds, even when the body behind it is cut or drips
+    with suppress(DownloadError, TimeoutError):
+        async with asyncio.timeout(_HEAD_PATIENCE):
+            async for chunk in opened.chunks:
+                head += chunk
+                if len(head) >= _HEAD:
+                    break
+    after = parse_retry_after(opened.headers.get("retry-after", ""), now)
+    return failure_of_status(opened.status, bytes(head[:_HEAD]), after)
 
 
 def same_file(opened: Opened, known: Identity) -> bool:

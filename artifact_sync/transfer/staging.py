@@ -1,13 +1,13 @@
-"""Unfinished bytes: a staged file and its sidecar, from which a download goes on after anything.
+"""Partial downloads on disk, which are resumed after an interruption.
 
-Blocking code, to be run off the event loop; one owner at a time (the mirror's lock sees to that).
+Blocking. Each staged file has one owner at a time, which the mirror's lock ensures.
 
-The sidecar is JSON lines. The first says what the bytes are (key, version, validator, total, the
-claims of the answer). Every further one is a checkpoint: so many bytes had this SHA-256. After a
-restart the staged bytes are hashed again and only what a checkpoint vouches for is kept, so that
-neither a torn write nor a page lost in a power cut ever gets into a mirrored file. A last line says
-that all bytes are there and what vouched for them; the sidecar outlives the staged file until the
-ledger has the artifact, so that a crash between the two costs no second download.
+Beside the bytes lies a sidecar of JSON lines. The first line identifies the remote file (key,
+version, validator, total, the claims of the answer). Every further one is a checkpoint: the
+SHA-256 of so many bytes. After a restart the bytes are hashed again and cut back to the last
+checkpoint that holds, so neither a torn write nor a page lost in a power cut reaches the mirror.
+A last line says that all bytes are there and what vouched for them. The sidecar stays until the
+ledger has the artifact, so that a crash in between costs no second download.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ import hashlib
 import os
 import time
 from contextlib import suppress
+from enum import Enum, auto
 from functools import cached_property
 from io import FileIO
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct, field
 
+from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.model import StagedContent, Strength, Validator
-from artifact_sync.transfer.evidence import Claim, Hashes, claims_from_json, claims_to_json
+from artifact_sync.transfer.checksums import Hashes
+from artifact_sync.transfer.evidence import Identity, Vouched, claims_from_json, claims_to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from artifact_sync.domain.model import ArtifactKey
@@ -34,62 +37,47 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 20
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_ABANDONED = 15 * 24 * 3600.0
-"""Seconds after which nobody fetches the rest of a staged file: artifacts are kept for 14 days."""
-
-
-class Identity(Struct, frozen=True):
-    """What staged bytes are the beginning of. Bytes of another identity never continue them."""
-
-    validator: Validator = field(default_factory=Validator)
-    total: int | None = None
-    claims: tuple[Claim, ...] = ()
-    content_encoding: str = ""
-    etag: str = ""
-    """As the server gave it, for the record; the validator has it only when it is strong."""
-    host: str = ""
-    """Of the link, for whoever looks at the sidecar; never the link."""
-
-    @property
-    def algorithms(self) -> frozenset[str]:
-        """The checksums that judging the claims will need."""
-        return frozenset(claim.algorithm for claim in self.claims)
-
-
 _NOTHING = Identity()
+_staging_errors = disk_errors("staging")
 
 
-class Vouched(Struct, frozen=True):
-    """All bytes are there and were judged: what the ledger is to hold."""
+class StagedState(Enum):
+    """How far a staged file has come."""
 
-    size: int
-    sha256: str
-    strength: Strength
-    evidence: tuple[str, ...]
-
-    def content(self, data: Path | Chunk) -> StagedContent:
-        """The bytes that were judged, to be published."""
-        return StagedContent(self.size, self.sha256, data)
+    EMPTY = auto()
+    """Nothing that could be used."""
+    PARTIAL = auto()
+    """Its first bytes, perhaps all of them, not judged yet."""
+    VOUCHED = auto()
+    """All bytes, judged and ready to be published."""
+    PUBLISHED = auto()
+    """Its bytes were moved into the mirror; the ledger may not have it yet."""
 
 
 class Staged:
-    """One staged file: bytes so far, their hashes, and what they are the beginning of."""
+    """One staged file: its bytes, their hashes and the remote file that they belong to.
 
-    def __init__(self, folder: Path, key: ArtifactKey, version: str) -> None:
+    Verbs that touch the disk block, and raise ``NoSpace`` and ``DiskError``.
+    """
+
+    def __init__(
+        self, folder: Path, key: ArtifactKey, version: str, *, recoverable: bool = True
+    ) -> None:
+        """``recoverable``: an earlier owner may have left something on disk."""
         self._folder = folder
         self._key = key
         self._version = version
-        self.there = True
-        """Whether there may be something of it on disk."""
+        self.recoverable = recoverable
         self._part: FileIO | None = None
         self._log: FileIO | None = None
-        self._reset(_NOTHING)
+        self._reset(_NOTHING, StagedState.EMPTY)
 
-    def _reset(self, identity: Identity) -> None:
+    def _reset(self, identity: Identity, state: StagedState) -> None:
+        self.state = state
         self.identity = identity
-        self._hashes: Hashes | None = None
         self.offset = 0
         self.vouched: Vouched | None = None
+        self._hashes: Hashes | None = None
 
     @property
     def hashes(self) -> Hashes:
@@ -100,12 +88,12 @@ class Staged:
 
     @cached_property
     def name(self) -> str:
-        """What its files are called, without their endings; small files never need it."""
+        """The name of its files without their endings."""
         return name_of(self._key)
 
     @cached_property
     def path(self) -> Path:
-        """Where the bytes are."""
+        """The file of its bytes."""
         return self._folder / f"{self.name}.part"
 
     @cached_property
@@ -118,55 +106,83 @@ class Staged:
         return {"key": parts, "version": [self._version]}
 
     @property
+    def on_disk(self) -> bool:
+        """Whether any file of it may be on disk."""
+        return self.recoverable or self.state is not StagedState.EMPTY
+
+    @property
     def open(self) -> bool:
-        """Whether there is a staged file at hand."""
+        """Whether it holds open files; ``close`` them."""
         return self._part is not None
 
     @property
     def resumable(self) -> bool:
-        """Whether the rest may be asked for: only a validator says that it is the same file's."""
-        return self.offset > 0 and bool(self.identity.validator)
+        """Whether the rest may be requested: only a validator ties both to one remote file."""
+        partial = self.state is StagedState.PARTIAL and self.offset > 0
+        return partial and bool(self.identity.validator)
 
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes are here, to be judged or published."""
+        if self.state is StagedState.PARTIAL:
+            return self.offset == self.identity.total
+        return self.state is StagedState.VOUCHED
+
+    @property
+    def content(self) -> StagedContent:
+        """The vouched file, to be published. ``ValueError`` in any other state."""
+        if self.state is not StagedState.VOUCHED or self.vouched is None:
+            raise ValueError("publish of a staged file that nothing vouches for")
+        return self.vouched.content(self.path)
+
+    def belongs_to(self, identity: Identity) -> bool:
+        """Whether its bytes are of this very body."""
+        return self.state is StagedState.PARTIAL and self.identity is identity
+
+    @_staging_errors
     def recover(self) -> None:
-        """Take up what an earlier process left, as far as its checkpoints vouch for it.
-
-        With ``vouched`` set and not ``open`` afterwards, the file has been published already.
-        """
-        self.shelve()
+        """Take up what an earlier owner left, as far as its checkpoints vouch for it."""
+        self.close()
+        self.recoverable = False
         try:
             lines = self._sidecar.read_bytes().splitlines()
-            self._reset(self._read_identity(lines[0]))
+            identity = self._read_identity(lines[0])
             checkpoints, vouched = _read_lines(lines[1:])
         except (OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError, ValueError):
-            self.discard()
+            self._remove()
             return
+        self._reset(identity, StagedState.PARTIAL)
         self._recover_bytes(checkpoints, vouched)
 
     def _recover_bytes(self, checkpoints: dict[int, str], vouched: Vouched | None) -> None:
         try:
             self._part = _open(self.path, os.O_RDWR)
         except FileNotFoundError:
-            self.vouched = vouched
+            if vouched is None:
+                self._remove()
+            else:
+                self.vouched, self.state = vouched, StagedState.PUBLISHED
             return
-        good = _vouched_length(self._part, checkpoints)
-        self._part.truncate(good)
+        self.offset = _vouched_length(self._part, checkpoints)
+        self._part.truncate(self.offset)
         self._part.seek(0)
         while block := self._part.read(_BLOCK):
             self.hashes.update(block)
-        self.offset = good
-        self.vouched = vouched if vouched is not None and vouched.size == good else None
         self._restart_log()
-        if self.vouched is not None:
-            self.vouch(self.vouched.strength, self.vouched.evidence)
+        if vouched is not None and vouched.size == self.offset:
+            self._vouch(vouched.strength, vouched.evidence)
 
+    @_staging_errors
     def begin(self, identity: Identity) -> None:
-        """Start from the first byte."""
-        self.there = True  # whatever was thought to be there must make room
-        self.discard()
-        self.there = True
-        self._reset(identity)
+        """Start at the first byte of this remote file."""
+        self._remove()
+        self._reset(identity, StagedState.PARTIAL)
         self._part = _open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         self._restart_log()
+
+    def resume(self, identity: Identity) -> None:
+        """Go on with the same remote file, of which an answer may have told more."""
+        self.identity = identity
 
     def _restart_log(self) -> None:
         """Begin the sidecar anew with what is known to be good, all or nothing."""
@@ -181,13 +197,9 @@ class Staged:
             raise
         self._log = log
 
+    @_staging_errors
     def write(self, *chunks: Chunk) -> None:
-        """Add bytes and put up a checkpoint. What was staged before outlives a failure of it."""
-        self.append(*chunks)
-        self.checkpoint()
-
-    def append(self, *chunks: Chunk) -> None:
-        """Add bytes that the next checkpoint is to cover: a crash before it loses them."""
+        """Add bytes and a checkpoint. After an error all bytes before them are still staged."""
         if self._part is None or self._log is None:
             raise ValueError("write to a staged file that was neither begun nor recovered")
         try:
@@ -200,40 +212,53 @@ class Staged:
         for chunk in chunks:
             self.hashes.update(chunk)
         self.offset += sum(map(len, chunks))
+        _write_all(self._log, self._checkpoint())
 
-    def checkpoint(self) -> None:
-        """Vouch for all bytes so far, also to whoever comes after a crash."""
-        if self._log is not None:
-            _write_all(self._log, self._checkpoint())
-
+    @_staging_errors
     def vouch(self, strength: Strength, evidence: tuple[str, ...]) -> Vouched:
-        """Note that all bytes are there and were judged, before the file is published."""
-        self.vouched = Vouched(self.offset, self.hashes.sha256, strength, evidence)
+        """Note that all bytes are here and were judged. Closes its files."""
+        vouched = self._vouch(strength, evidence)
+        self.close()
+        return vouched
+
+    def _vouch(self, strength: Strength, evidence: tuple[str, ...]) -> Vouched:
         if self._log is not None:
             _write_all(self._log, _line({"vouched": [strength, list(evidence)]}))
+        self.state = StagedState.VOUCHED
+        self.vouched = Vouched(self.offset, self.hashes.sha256, strength, evidence)
         return self.vouched
 
-    def shelve(self) -> None:
-        """Close the files; what is staged stays for the next try."""
+    def published(self) -> None:
+        """Its bytes have gone into the mirror; the sidecar waits for the ledger."""
+        self.state = StagedState.PUBLISHED
+
+    def close(self) -> None:
+        """Close its files; what is staged stays."""
         for file in (self._part, self._log):
             if file is not None:
                 file.close()
         self._part = self._log = None
 
+    @_staging_errors
     def discard(self) -> None:
-        """Throw the staged bytes and the sidecar away."""
-        self.shelve()
-        if self.there:
-            self.path.unlink(missing_ok=True)
-            self._sidecar.unlink(missing_ok=True)
-            self.there = False
-        self._reset(_NOTHING)
+        """Throw its bytes and the sidecar away."""
+        if self.on_disk:
+            self._remove()
 
-    def forget(self) -> None:
-        """The ledger has the artifact: the sidecar has done its duty."""
-        self.shelve()
+    def _remove(self) -> None:
+        self.close()
+        self.path.unlink(missing_ok=True)
         self._sidecar.unlink(missing_ok=True)
-        self.there = False
+        self.recoverable = False
+        self._reset(_NOTHING, StagedState.EMPTY)
+
+    @_staging_errors
+    def forget(self) -> None:
+        """Remove the sidecar: the ledger has the artifact."""
+        self.close()
+        self._sidecar.unlink(missing_ok=True)
+        self.recoverable = False
+        self.state = StagedState.EMPTY
 
     def _header(self) -> bytes:
         identity = self.identity
@@ -267,17 +292,41 @@ class Staged:
         )
 
 
-def sweep(folder: Path) -> set[str]:
-    """Remove what nobody will go on with: temporary files, and staged ones older than any link.
+class StagedNames:
+    """Which artifacts may have something staged, so that the others need no look on disk.
 
-    What is left, by its names. What cannot be removed, such as somebody's folder, is no reason not
-    to mirror.
+    In memory, and right only while this process is the sole owner of the staging folder: the
+    mirror's lock ensures that. On one event loop.
+    """
+
+    def __init__(self, names: Iterable[str] | None = None) -> None:
+        """``names``: all that is in the folder; None: unknown, so anything may be."""
+        self._names = None if names is None else set(names)
+
+    def may_hold(self, key: ArtifactKey) -> bool:
+        """Whether something of this artifact may be staged."""
+        return self._names is None or (bool(self._names) and name_of(key) in self._names)
+
+    def note(self, staged: Staged) -> None:
+        """Remember whether something of this file is left on disk."""
+        if self._names is None:
+            return
+        if staged.on_disk:
+            self._names.add(staged.name)
+        elif self._names:
+            self._names.discard(staged.name)
+
+
+def sweep(folder: Path, oldest: float) -> set[str]:
+    """Remove temporary files, and staged ones older than so many seconds; the names that stay.
+
+    What cannot be removed, such as somebody's folder, is no reason not to mirror.
     """
     left: set[str] = set()
     for path in folder.iterdir():
         kept = path.suffix in {".part", ".json"}
         with suppress(OSError):
-            if kept and time.time() - path.lstat().st_mtime <= _ABANDONED:
+            if kept and time.time() - path.lstat().st_mtime <= oldest:
                 left.add(path.stem)
             else:
                 path.unlink(missing_ok=True)
@@ -285,7 +334,7 @@ def sweep(folder: Path) -> set[str]:
 
 
 def name_of(key: ArtifactKey) -> str:
-    """A file name for a key: no two keys share one, whatever their parts hold."""
+    """A file name for a key; no two keys share one."""
     digest = hashlib.sha256()
     for part in key:
         data = part.encode("utf-8", "surrogatepass")
@@ -294,7 +343,7 @@ def name_of(key: ArtifactKey) -> str:
 
 
 def _read_lines(lines: list[bytes]) -> tuple[dict[int, str], Vouched | None]:
-    """Checkpoints by offset, and the last word if there is one. A torn last line is passed over."""
+    """Checkpoints by offset, and the last line if it is there. A torn line ends the reading."""
     checkpoints: dict[int, str] = {}
     vouched = None
     for line in lines:
@@ -313,7 +362,7 @@ def _read_lines(lines: list[bytes]) -> tuple[dict[int, str], Vouched | None]:
 
 
 def _vouched_length(part: FileIO, checkpoints: dict[int, str]) -> int:
-    """How many of the staged bytes are what was written, as far as the checkpoints say."""
+    """How many of the bytes on disk the checkpoints confirm."""
     sha256, good, offset = hashlib.sha256(), 0, 0
     for checkpoint in sorted(checkpoints):
         offset += _hash(part, sha256, checkpoint - offset)

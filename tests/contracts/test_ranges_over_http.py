@@ -23,10 +23,10 @@ from artifact_sync.source.links.backends import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
+from artifact_sync.transfer.context import TransferContext, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.download import fetch
 from artifact_sync.transfer.parallel import RangePolicy, RangeTerms
-from artifact_sync.transfer.receive import TransferContext, WantedArtifact
 from artifact_sync.transfer.slots import AllSlots, SlotLease
 
 KIB = 1 << 10

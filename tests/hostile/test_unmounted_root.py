@@ -16,8 +16,9 @@ from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import ArtifactKey, MirrorPath, StagedContent
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.own_folder import check_mounted
-from artifact_sync.transfer.evidence import Claim
-from artifact_sync.transfer.staging import Identity, Staged
+from artifact_sync.transfer.checksums import Claim
+from artifact_sync.transfer.evidence import Identity
+from artifact_sync.transfer.staging import Staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -134,7 +135,7 @@ def test_staging_makes_nothing_on_the_bare_mount_point(disk: Disk) -> None:
     staged = Staged(staging, KEY, "v1")
     staged.recover()
     assert (staged.open, staged.vouched) == (False, None)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DiskError, match="staging: No such file"):
         staged.begin(Identity(total=3, claims=(Claim("repr-digest", "sha-256", b"x" * 32),)))
     staged.discard()
     assert list(disk.root.iterdir()) == []

@@ -12,20 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifact_sync.domain.errors import IntegrityFailure
+from artifact_sync.domain.http_headers import content_length, content_range, validator
 from artifact_sync.domain.model import Strength
+from artifact_sync.transfer.checksum_file import claim_in
+from artifact_sync.transfer.checksums import Claim, Hashes
 from artifact_sync.transfer.error_page import failure_of_status, store_error
-from artifact_sync.transfer.evidence import (
-    Claim,
-    Hashes,
-    claims,
-    claims_from_json,
-    claims_to_json,
-    content_length,
-    content_range,
-    judge,
-    sidecar_claim,
-    validator,
-)
+from artifact_sync.transfer.evidence import claims, claims_from_json, claims_to_json, judge
 
 ALGORITHMS = ("sha-256", "sha-512", "sha-1", "md5", "crc32", "crc32c")
 FIELDS = (
@@ -183,14 +175,14 @@ def test_no_text_breaks_lengths_and_ranges(text):
 
 @given(st.binary(max_size=500) | hostile.map(str.encode), st.text(max_size=20))
 def test_no_content_of_a_sidecar_breaks_the_reading(content, name):
-    assert sidecar_claim(content, name) is None or len(content) >= 64
+    assert claim_in(content, name) is None or len(content) >= 64
 
 
 @given(st.binary(), st.text("abc/. ъ", min_size=1).filter(lambda name: name.strip("/. ")))
-def test_a_sidecar_of_a_file_speaks_for_it(data, name):
+def test_a_subject_of_a_file_speaks_for_it(data, name):
     clean = name.strip("/ ")
     line = f"{hashlib.sha256(data).hexdigest()}  {clean}\n".encode()
-    assert sidecar_claim(line, clean) == Claim(
+    assert claim_in(line, clean) == Claim(
         "sidecar:sha-256", "sha-256", hashlib.sha256(data).digest()
     )
 

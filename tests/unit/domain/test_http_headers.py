@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from artifact_sync.domain.http_headers import content_length, content_range, validator
 from artifact_sync.domain.model import Validator
-from artifact_sync.transfer.evidence import content_length, content_range, validator
 
 EARLY = "Sun, 22 Nov 2026 23:59:59 GMT"
 LATE = "Mon, 23 Nov 2026 00:00:00 GMT"

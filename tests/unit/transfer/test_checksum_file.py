@@ -7,7 +7,8 @@ import hashlib
 import pytest
 
 from artifact_sync.domain.model import ArtifactKey
-from artifact_sync.transfer.evidence import Claim, sidecar_claim, sidecar_of
+from artifact_sync.transfer.checksum_file import claim_in, subject_of
+from artifact_sync.transfer.checksums import Claim
 
 SHA = hashlib.sha256(b"content").digest()
 HEX = SHA.hex()
@@ -31,14 +32,14 @@ def key(path: str) -> ArtifactKey:
     ],
 )
 def test_a_sidecar_belongs_to_the_file_of_its_name_in_the_same_cube(path, owner):
-    assert sidecar_of(key(path)) == key(owner)
+    assert subject_of(key(path)) == key(owner)
 
 
 @pytest.mark.parametrize(
     "path", ["x", "x.sha512", "sha256", ".sha256", "a/.sha256", "x.sha256/", "x.sha256.txt", ""]
 )
 def test_any_other_name_is_no_sidecars(path):
-    assert sidecar_of(key(path)) is None
+    assert subject_of(key(path)) is None
 
 
 @pytest.mark.parametrize(
@@ -66,21 +67,21 @@ def test_any_other_name_is_no_sidecars(path):
     ],
 )
 def test_a_sidecar_speaks_for_its_file(content):
-    assert sidecar_claim(content.encode(), "x.zip") == CLAIM
+    assert claim_in(content.encode(), "x.zip") == CLAIM
 
 
 def test_a_sidecar_written_by_powershell_is_read():
-    assert sidecar_claim(f"{HEX}  x.zip\r\n".encode("utf-16"), "x.zip") == CLAIM
+    assert claim_in(f"{HEX}  x.zip\r\n".encode("utf-16"), "x.zip") == CLAIM
 
 
 def test_the_name_may_be_the_artifacts_path():
     content = f"{OTHER}  b/x.zip\n{HEX}  ./a/x.zip\n".encode()
-    assert sidecar_claim(content, "a/x.zip") == CLAIM
+    assert claim_in(content, "a/x.zip") == CLAIM
 
 
 def test_names_are_compared_in_one_form_of_unicode():
-    assert sidecar_claim(f"{HEX}  и\u0306.zip\n".encode(), "\u0439.zip") == CLAIM
-    assert sidecar_claim(f"{HEX}  имя и ещё.zip\n".encode(), "имя и ещё.zip") == CLAIM
+    assert claim_in(f"{HEX}  и\u0306.zip\n".encode(), "\u0439.zip") == CLAIM
+    assert claim_in(f"{HEX}  имя и ещё.zip\n".encode(), "имя и ещё.zip") == CLAIM
 
 
 @pytest.mark.parametrize(
@@ -107,23 +108,23 @@ def test_names_are_compared_in_one_form_of_unicode():
     ],
 )
 def test_what_is_not_surely_about_the_file_says_nothing(content):
-    assert sidecar_claim(content.encode(), "x.zip") is None
+    assert claim_in(content.encode(), "x.zip") is None
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00" * 100, b"\xff" * 70_000])
 def test_binary_content_says_nothing(content):
-    assert sidecar_claim(content, "x.zip") is None
+    assert claim_in(content, "x.zip") is None
 
 
 def test_only_the_first_64_kib_are_looked_at():
     line = f"{HEX}  x.zip\n".encode()
     padding = b"#" * (65536 - len(line) - 1) + b"\n"
-    assert sidecar_claim(padding + line, "x.zip") == CLAIM
-    assert sidecar_claim(b"#" + padding + line, "x.zip") is None
-    assert sidecar_claim(line + b"\xff" * 10_000_000, "x.zip") == CLAIM
+    assert claim_in(padding + line, "x.zip") == CLAIM
+    assert claim_in(b"#" + padding + line, "x.zip") is None
+    assert claim_in(line + b"\xff" * 10_000_000, "x.zip") == CLAIM
 
 
 def test_a_name_that_the_limit_cuts_is_not_taken_for_the_shorter_one():
     line = f"{HEX}  x.zip".encode()
     content = b"#" * (65536 - len(line) - 1) + b"\n" + line + b".old\n"
-    assert sidecar_claim(content, "x.zip") is None
+    assert claim_in(content, "x.zip") is None

@@ -10,9 +10,8 @@ import pytest
 
 from artifact_sync.domain.errors import ExitCode, IntegrityFailure
 from artifact_sync.domain.model import Strength
+from artifact_sync.transfer.checksums import Claim, Hashes
 from artifact_sync.transfer.evidence import (
-    Claim,
-    Hashes,
     claims,
     claims_from_json,
     claims_to_json,

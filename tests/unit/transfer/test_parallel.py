@@ -23,11 +23,16 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import ArtifactKey, Link, Validator
 from artifact_sync.domain.ports import Opened
-from artifact_sync.transfer.parallel import ParallelBody, RangePolicy, RangeTerms, worth_it
+from artifact_sync.transfer.evidence import Identity
+from artifact_sync.transfer.parallel import (
+    FileAccess,
+    ParallelBody,
+    RangePolicy,
+    RangeTerms,
+    worth_it,
+)
 from artifact_sync.transfer.response import AcceptedBody
-from artifact_sync.transfer.segments import FileAccess
 from artifact_sync.transfer.slots import AllSlots, SlotLease
-from artifact_sync.transfer.staging import Identity
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

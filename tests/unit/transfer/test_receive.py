@@ -11,11 +11,13 @@ import pytest
 from artifact_sync.domain.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.runtime.threads import Offload
+from artifact_sync.transfer.context import TransferContext, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
+from artifact_sync.transfer.evidence import Identity
 from artifact_sync.transfer.memory_budget import MemoryBudget
-from artifact_sync.transfer.receive import BodyReceiver, TransferContext, WantedArtifact
+from artifact_sync.transfer.receive import BodyReceiver
 from artifact_sync.transfer.response import AcceptedBody
-from artifact_sync.transfer.staging import Identity, Staged
+from artifact_sync.transfer.staging import Staged
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -76,10 +78,10 @@ def received(
     staged = Staged(folder, KEY, "")
     with ThreadPoolExecutor(2) as executor:
         asyncio.run(main())
-    staged.shelve()
+    staged.close()
     again = Staged(folder, KEY, "")
     again.recover()
-    again.shelve()
+    again.close()
     return again.path.read_bytes() if again.offset else b""
 
 

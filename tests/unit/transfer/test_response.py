@@ -9,8 +9,8 @@ import pytest
 from artifact_sync.domain.errors import BadResponse, RangeMismatch
 from artifact_sync.domain.model import Validator
 from artifact_sync.domain.ports import Framing, Opened
+from artifact_sync.transfer.evidence import Identity
 from artifact_sync.transfer.response import accept, accept_part
-from artifact_sync.transfer.staging import Identity
 
 STAGED = Identity(Validator('"e"'), 100, host="h")
 NOTHING: Any = None

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.model import ArtifactKey, Strength, Validator
-from artifact_sync.transfer.evidence import claims
-from artifact_sync.transfer.staging import Identity, Staged, sweep
+from artifact_sync.transfer.evidence import Identity, claims
+from artifact_sync.transfer.staging import Staged, StagedState, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,14 +28,14 @@ def staged(tmp_path: Path) -> Staged:
     staged.begin(IDENTITY)
     staged.write(b"first ")
     staged.write(b"second")
-    staged.shelve()
+    staged.close()
     return staged
 
 
 def recovered(folder: Path, version: str = "v1", key: ArtifactKey = KEY) -> Staged:
     staged = Staged(folder, key, version)
     staged.recover()
-    staged.shelve()
+    staged.close()
     return staged
 
 
@@ -92,7 +93,7 @@ def test_writing_goes_on_after_a_restart(tmp_path: Path, staged: Staged) -> None
     again = Staged(tmp_path, KEY, "v1")
     again.recover()
     again.write(b" third")
-    again.shelve()
+    again.close()
     assert recovered(tmp_path).offset == 18
     assert staged.path.read_bytes() == b"first second third"
 
@@ -101,7 +102,7 @@ def test_without_a_validator_nothing_can_be_resumed(tmp_path: Path) -> None:
     staged = Staged(tmp_path, KEY, "v1")
     staged.begin(Identity())
     staged.write(b"bytes")
-    staged.shelve()
+    staged.close()
     assert recovered(tmp_path).resumable is False
 
 
@@ -110,10 +111,9 @@ def test_the_last_word_survives_until_the_artifact_is_recorded(tmp_path: Path) -
     again = Staged(tmp_path, KEY, "v1")
     again.recover()
     again.vouch(Strength.LENGTH, ("length",))
-    again.shelve()
     again.path.unlink()  # published
     last = recovered(tmp_path)
-    assert last.offset == 0
+    assert (last.state, last.offset) == (StagedState.PUBLISHED, 0)
     assert last.vouched is not None
     assert last.vouched.size == 12
     assert last.vouched.sha256 == hashlib.sha256(b"first second").hexdigest()
@@ -128,11 +128,11 @@ def test_a_symbolic_link_in_staging_is_not_written_through(tmp_path: Path, stage
     staged.path.unlink()
     staged.path.symlink_to(target)
     again = Staged(tmp_path, KEY, "v1")
-    with pytest.raises(OSError, match="symbolic link"):
+    with pytest.raises(DiskError, match="symbolic link"):
         again.recover()
     again.begin(IDENTITY)
     again.write(b"x")
-    again.shelve()
+    again.close()
     assert target.read_bytes() == b"precious"
 
 
@@ -144,7 +144,7 @@ def test_staged_files_are_the_owners_alone(staged: Staged) -> None:
 def test_the_sidecar_holds_the_host_and_never_the_link(tmp_path: Path) -> None:
     staged = Staged(tmp_path, KEY, "v1")
     staged.begin(Identity(host="store.example:9000"))
-    staged.shelve()
+    staged.close()
     assert b"store.example:9000" in staged.path.with_suffix(".json").read_bytes()
 
 
@@ -155,8 +155,44 @@ def test_a_sweep_removes_temporaries_and_what_is_older_than_any_artifact(
     old = tmp_path / "old.part"
     old.write_bytes(b"x")
     os.utime(old, (0, 0))
-    sweep(tmp_path)
+    sweep(tmp_path, 3600.0)
     names = {path.suffix for path in tmp_path.iterdir()}
     assert names == {".part", ".json"}
     assert staged.path.exists()
     assert not old.exists()
+
+
+def test_its_state_says_how_far_it_has_come(tmp_path: Path) -> None:
+    staged = Staged(tmp_path, KEY, "v1", recoverable=False)
+    states = [staged.state]
+    staged.begin(IDENTITY)
+    states.append(staged.state)
+    staged.write(b"twelve bytes")
+    assert staged.complete
+    staged.vouch(Strength.LENGTH, ("length",))
+    states.append(staged.state)
+    assert not staged.open
+    assert staged.content.data == staged.path
+    staged.published()
+    states.append(staged.state)
+    staged.forget()
+    states.append(staged.state)
+    empty, partial, vouched, published = StagedState
+    assert states == [empty, partial, vouched, published, empty]
+    assert not staged.on_disk
+
+
+def test_what_was_judged_before_a_crash_is_ready_to_be_published(tmp_path: Path) -> None:
+    staged = Staged(tmp_path, KEY, "v1")
+    staged.begin(Identity())
+    staged.write(b"of unknown length")
+    staged.vouch(Strength.NONE, ())
+    again = recovered(tmp_path)
+    assert (again.state, again.complete) == (StagedState.VOUCHED, True)
+    assert again.vouched == staged.vouched
+
+
+def test_nothing_but_what_was_judged_can_be_published(tmp_path: Path, staged: Staged) -> None:
+    for unjudged in (staged, Staged(tmp_path, KEY, "v2", recoverable=False)):
+        with pytest.raises(ValueError, match="nothing vouches"):
+            _ = unjudged.content

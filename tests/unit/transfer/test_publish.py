@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from artifact_sync.domain.errors import DiskError, IntegrityFailure, NoSpace
-from artifact_sync.domain.model import ArtifactKey, MirrorPath, Strength
+from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Strength
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.transfer.checksums import Claim
+from artifact_sync.transfer.context import SmallFile, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
-from artifact_sync.transfer.leftovers import StagedNames
+from artifact_sync.transfer.evidence import Identity
 from artifact_sync.transfer.memory_budget import SMALL, MemoryBudget
+from artifact_sync.transfer.publish import SmallFiles
 from artifact_sync.transfer.slots import AllSlots, SlotLease
-from artifact_sync.transfer.small_files import Small, SmallFiles
-from artifact_sync.transfer.staging import Identity, Staged
+from artifact_sync.transfer.staging import Staged, StagedNames, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
 MIB = 1 << 20
 
 
-def small(mirror: LocalMirror, name: str, *chunks: bytes, wrong: bool = False) -> Small:
+def small(mirror: LocalMirror, name: str, *chunks: bytes, wrong: bool = False) -> SmallFile:
     key = ArtifactKey("acme", "shop", "1", "w", "t", "c", name)
     content = b"".join(chunks)
     sha256 = hashlib.sha256(content + b"!" * wrong).digest()
     claim = Claim("repr-digest:sha-256", "sha-256", sha256)
     identity = Identity(total=len(content), claims=(claim,))
-    place = MirrorPath(f"acme/shop/1/w/t/c/{name}")
-    return Small(chunks, identity, place, (), None, Staged(mirror.staging, key, ""))
+    wanted = WantedArtifact(Artifact(key, "success"), MirrorPath(f"acme/shop/1/w/t/c/{name}"))
+    return SmallFile(chunks, identity, wanted, Staged(mirror.staging, key, ""))
 
 
 def test_each_has_its_own_outcome(tmp_path: Path) -> None:
@@ -108,25 +109,26 @@ def test_what_is_promised_without_a_measurement_is_a_part_of_the_room() -> None:
         assert not space.known(1)
 
 
-def test_nothing_is_thought_to_be_staged_but_what_was_left() -> None:
-    left = StagedNames({"a"})
-    assert (bool(left), left.may_hold("a"), left.may_hold("b")) == (True, True, False)
-    left.note("a", there=False)
-    assert not left
-    left.note("b", there=True)
-    assert left.may_hold("b")
+def test_nothing_is_thought_to_be_staged_but_what_was_left(tmp_path: Path) -> None:
+    a, b = (ArtifactKey("o", "r", "1", "w", "t", "c", name) for name in "ab")
+    none, some = (Staged(tmp_path, key, "", recoverable=key is b) for key in (a, b))
+    left = StagedNames({name_of(a)})
+    assert (left.may_hold(a), left.may_hold(b)) == (True, False)
+    left.note(none)
+    assert not left.may_hold(a)
+    left.note(some)
+    assert left.may_hold(b)
     unknown = StagedNames()
-    unknown.note("a", there=False)
-    assert unknown.may_hold("a")
+    unknown.note(none)
+    assert unknown.may_hold(a)
 
 
 def test_a_staged_file_that_nobody_knew_of_makes_room_for_a_new_one(tmp_path: Path) -> None:
     key = ArtifactKey("o", "r", "1", "w", "t", "c", "a")
     staged = Staged(tmp_path, key, "")
     staged.begin(Identity())
-    staged.shelve()
-    again = Staged(tmp_path, key, "")
-    again.there = False
+    staged.close()
+    again = Staged(tmp_path, key, "", recoverable=False)
     again.begin(Identity())
     again.write(b"new")
     again.discard()

@@ -1,0 +1,89 @@
+"""The values that every download works with: what is wanted, and by which means."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from artifact_sync.runtime.backoff import RetryPolicy
+from artifact_sync.transfer.evidence import Vouched
+from artifact_sync.transfer.memory_budget import MemoryBudget
+from artifact_sync.transfer.parallel import RangePolicy
+from artifact_sync.transfer.staging import StagedNames
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import Artifact, MirrorPath
+    from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher
+    from artifact_sync.runtime.batching import Batches
+    from artifact_sync.runtime.threads import Offload
+    from artifact_sync.transfer.bandwidth import BandwidthLimiter
+    from artifact_sync.transfer.checksums import Claim
+    from artifact_sync.transfer.disk_space import DiskSpace
+    from artifact_sync.transfer.evidence import Identity, Recorded
+    from artifact_sync.transfer.links import Links
+    from artifact_sync.transfer.staging import Staged
+
+Published = tuple[Vouched, str | None]
+"""What vouches for a file that is in its place, and where a stranger in the way has moved."""
+
+
+class WantedArtifact(Struct, frozen=True):
+    """One artifact to be downloaded."""
+
+    artifact: Artifact
+    path: MirrorPath
+    claims: tuple[Claim, ...] = ()
+    """Known of its bytes beforehand, from a checksum file."""
+    recorded: Recorded | None = None
+    """What the ledger holds of the same version; None: nothing, or of another version."""
+
+    @property
+    def sha256s(self) -> frozenset[str]:
+        """The values that its SHA-256 must have, as far as is known beforehand."""
+        recorded = () if self.recorded is None else (self.recorded.sha256,)
+        return frozenset((*(claim.value.hex() for claim in self.claims), *recorded))
+
+
+class SmallFile(Struct, frozen=True):
+    """All the bytes of a small file, in memory."""
+
+    chunks: Sequence[Chunk]
+    identity: Identity
+    wanted: WantedArtifact
+    staged: Staged
+    """What an earlier try may have left: it is thrown away."""
+
+
+class TransferContext(Struct, frozen=True):
+    """What downloads share: adapters, limits and policies."""
+
+    links: Links
+    fetcher: Fetcher
+    mirror: ArtifactStore
+    staging: Path
+    """The folder of staged files."""
+    clock: Clock
+    observer: Observer
+    offload: Offload
+    space: DiskSpace
+    small_files: Batches[SmallFile, Published]
+    """Publishes small files."""
+    memory: MemoryBudget = field(default_factory=MemoryBudget)
+    staged_names: StagedNames = field(default_factory=StagedNames)
+    ranges: RangePolicy = field(default_factory=RangePolicy)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    rng: Random = field(default_factory=Random)
+    """For the jitter between tries."""
+    bandwidth: BandwidthLimiter | None = None
+    """None: as many bytes a second as come."""
+
+    @property
+    def unlimited(self) -> bool:
+        """Whether no bandwidth limit holds at this time of the day."""
+        return self.bandwidth is None or self.bandwidth.rate() is None
