@@ -1,4 +1,4 @@
-"""A SourceCraft stand-in for the demo, the tests and anyone's trial. Nothing here mirrors.
+"""A SourceCraft stand-in for demo, tests and trials.
 
 Real HTTP, links that lapse, and faults on demand. Needs the ``web`` extra (Starlette and uvicorn),
 so nothing imports this package unless it is used. Read ``scenario`` for what can be simulated,

@@ -1,4 +1,4 @@
-"""The API's origin: the endpoints of ``swagger.cicd.json`` that a mirror reads, as HTTP."""
+"""The API's endpoints over ASGI, as in ``swagger.cicd.json``."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _CODES: Mapping[int, str] = MappingProxyType(
 
 
 class ApiOrigin:
-    """An ASGI application."""
+    """ASGI application of the API."""
 
     def __init__(self, service: SimulatorService) -> None:
         self._service = service
         self._endpoints = Endpoints(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and note it before its body begins."""
+        """Answer one request, and count it before its body begins."""
         request = Request(scope)
         path = scope["raw_path"].decode("latin-1")
         call = route(path)

@@ -1,6 +1,6 @@
-"""What must hold between the values of a scenario. Single values are checked where they are read.
+"""Checks a scenario: what must hold between its values.
 
-Hostile names are fine here: a simulator must be able to tell them.
+Single values are checked where they are read. Hostile names are allowed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def problems_of(scenario: Scenario) -> list[str]:
-    """All that is wrong with a scenario, a line each; empty: nothing."""
+    """List the problems of a scenario, a line each."""
     return [*_scenario(scenario)]
 
 
@@ -65,7 +65,7 @@ def _repo(repo: Repo, at: str) -> Iterator[str]:
 
 
 def run_problems(run: ScenarioRun, at: str = "run") -> Iterator[str]:
-    """What is wrong with one run."""
+    """List the problems of one run."""
     if run.slug is not None and run.count > 1 and "{n}" not in run.slug:
         yield f"{at}.slug: needs {{n}} where count is more than 1"
     for n, cube in enumerate(run.cubes):

@@ -1,4 +1,4 @@
-"""What simulated files hold: generated, literal, or a digest line. Only literals are in memory.
+"""Contents of simulated files: generated, literal, or a digest line.
 
 Generated content is a stream of 1 MiB blocks. Each begins with a digest of (seed, key, size, block
 number) and goes on with a pseudo-random megabyte, rotated by that digest: any offset costs one
@@ -24,19 +24,19 @@ class Content(Protocol):
 
     @property
     def size(self) -> int:
-        """The number of bytes, known without reading them."""
+        """Number of bytes, known without reading them."""
 
     @property
     def identity(self) -> str:
-        """Differs where the bytes differ; cheap."""
+        """A cheap text that differs where the bytes differ."""
 
     def read(self, offset: int, length: int) -> bytes:
-        """The bytes there: at least one and at most ``length`` of them, none at the end."""
+        """Read at most ``length`` bytes at an offset; none at the end."""
 
 
 @cache
 def _noise() -> bytes:
-    """A pseudo-random megabyte, twice over, so that every rotation of it is one slice."""
+    """A pseudo-random megabyte, twice, so that every rotation of it is one slice."""
     return hashlib.shake_256(b"artifact-sync simulator").digest(BLOCK) * 2
 
 
@@ -55,7 +55,7 @@ class Generated:
         return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def read(self, offset: int, length: int) -> bytes:
-        """At most to the end of a block's head or of its rest."""
+        """Read, at most to the end of a block's head or of its rest."""
         block, at = divmod(offset, BLOCK)
         head = hashlib.sha256(f"{self.identity}:{block}".encode()).digest()
         length = min(length, self.size - offset, BLOCK - at)
@@ -73,16 +73,16 @@ class Literal:
 
     @property
     def size(self) -> int:
-        """Their number."""
+        """Number of bytes."""
         return len(self.data)
 
     @cached_property
     def identity(self) -> str:
-        """Their digest."""
+        """A digest of the bytes."""
         return hashlib.sha256(self.data).hexdigest()
 
     def read(self, offset: int, length: int) -> bytes:
-        """All that is wanted at once."""
+        """Read all that is wanted at once."""
         return self.data[offset : offset + length]
 
 
@@ -95,16 +95,16 @@ class DigestLine:
 
     @property
     def size(self) -> int:
-        """Known without hashing."""
+        """Number of bytes, known without hashing."""
         return hashlib.sha256().digest_size * 2 + len(self._tail)
 
     @property
     def identity(self) -> str:
-        """That of the digested content, and the name."""
+        """The identity of the digested content, and the name."""
         return f"{self.of.identity}:{self.name}"
 
     def read(self, offset: int, length: int) -> bytes:
-        """Hashes the other content the first time."""
+        """Read; the first call hashes the other content."""
         return self._line[offset : offset + length]
 
     @cached_property
@@ -117,7 +117,7 @@ class DigestLine:
 
 
 def chunks(content: Content, size: int = BLOCK) -> Iterator[bytes]:
-    """The whole content, piece by piece."""
+    """Iterate over the whole content."""
     offset = 0
     while piece := content.read(offset, size):
         yield piece
@@ -125,7 +125,7 @@ def chunks(content: Content, size: int = BLOCK) -> Iterator[bytes]:
 
 
 def digest(content: Content, algorithm: str) -> bytes:
-    """A digest of the whole content; takes as long as hashing it does."""
+    """Hash the whole content."""
     hasher = hashlib.new(algorithm, usedforsecurity=False)
     for piece in chunks(content):
         hasher.update(piece)

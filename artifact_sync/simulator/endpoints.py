@@ -1,4 +1,4 @@
-"""What each endpoint of the API answers, as JSON values. HTTP is ``api``'s."""
+"""Answers of the API's endpoints, as JSON values."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ApiError(Exception):
 
 
 class Endpoints:
-    """Answers calls from the state of a service."""
+    """Answers calls from the simulated state."""
 
     def __init__(self, service: SimulatorService) -> None:
         self._service = service
@@ -62,7 +62,7 @@ class Endpoints:
             raise ApiError(400, "ValidationError", str(error)) from error
 
     def subject(self, call: Call) -> Subject:
-        """The call as faults see it: a repository by its name, even where it came by its id."""
+        """The call as faults match it: a repository by its name, not its id."""
         repo = self._find_repo(call)
         name = str(repo.name) if repo else f"{call.org}/{call.repo}".strip("/")
         return Subject("api", call.endpoint, name, call.run, call.cube)
@@ -109,7 +109,7 @@ class Endpoints:
         return {"artifacts": payloads.artifact_payloads(artifacts, link_to)}
 
     def _logs(self, call: Call, query: Query) -> Json:
-        """One page, whole and done once the cube has finished."""
+        """A log of one page, complete once the cube has finished."""
         number = query.get("page", "1")
         cube = self._open_cubes(call)[0]
         if not (number.isascii() and number.isdigit()):
@@ -120,14 +120,14 @@ class Endpoints:
         return {"logs": cube.log, "page_complete": done, "done": done}
 
     def _releases(self, call: Call, query: Query) -> Json:
-        """No repository here has a release; the page's arguments are checked all the same."""
+        """An empty list of releases; the page's arguments are checked."""
         self._open_repo(call)
         none: tuple[RepoWorld, ...] = ()
         shown = page(none, lambda _: "", query, self._service.scenario.api)
         return _listing("releases", [], shown.token)
 
     def _rank(self, run: RunState) -> str:
-        """Where a run stands in listings, as the scenario orders them."""
+        """The position of a run in listings."""
         order = self._service.scenario.api.order
         if order == "shuffled":
             text = f"{self._service.scenario.seed}\0{run.key}"
@@ -157,7 +157,7 @@ class Endpoints:
         return self._open_repo(call).runs.get(call.run) or _raise(_missing(f"run {call.run!r}"))
 
     def _open_cubes(self, call: Call) -> list[CubeState]:
-        """The cubes that the path names: one, unless a scenario has its name twice."""
+        """The cubes of a path: several if a scenario repeats the name."""
         wanted = (call.workflow, call.task, call.cube)
         run = self._open_run(call)
         return [cube for cube in run.cubes if cube.key[1:] == wanted] or _raise(

@@ -1,9 +1,9 @@
-"""What may go wrong on purpose, and which requests it strikes. Carrying it out is elsewhere.
+"""Faults, and which requests they strike.
 
-Faults are frozen structs; ``reply`` and the two origins obey them. Each says where it strikes
-(``on`` and globs; what a request lacks is the empty string) and how often: always, or the ``first``
-N, or ``every`` Nth matching request, counted over all of them or, with ``each``, for each artifact
-(or API resource) by itself.
+Faults are frozen structs, which ``reply`` and the two origins obey. Each says where it strikes
+(``on`` and globs; what a request lacks is the empty string) and how often: always, the ``first`` N,
+or ``every`` Nth matching request, counted over all of them or, with ``each``, for each artifact (or
+API resource) by itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Times = Annotated[int, msgspec.Meta(ge=1)]
 class Fault(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind"
 ):
-    """Where and how often; the subclasses say what."""
+    """Where and how often a fault strikes; subclasses say what it does."""
 
     on: Literal["file", "api"] = "file"
     endpoint: str = "*"
@@ -45,14 +45,14 @@ class Fault(
 
 
 class StatusFault(Fault, frozen=True, kw_only=True, tag="status"):
-    """Answer with an error in the origin's own form: XML from files, JSON from the API."""
+    """Answer with an error in the origin's own form, XML or JSON."""
 
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
     retry_after: Seconds | None = None
     retry_after_as: Literal["seconds", "date"] = "seconds"
 
     def headers(self) -> dict[str, str]:
-        """``Retry-After``, where it is wanted, in either of its forms (RFC 9110, 10.2.3)."""
+        """``Retry-After``, if wanted, in either form (RFC 9110, 10.2.3)."""
         if self.retry_after is None:
             return {}
         if self.retry_after_as == "date":
@@ -92,7 +92,7 @@ class Flip(Fault, frozen=True, kw_only=True, tag="flip"):
 
 
 class Truncate(Fault, frozen=True, kw_only=True, tag="truncate"):
-    """Answer with the beginning of the body only, and say that this is all: half a JSON text."""
+    """Answer with the beginning of the body only, as if that were all."""
 
     after: Fraction = 0.5
 
@@ -106,7 +106,7 @@ class IgnoreRange(Fault, frozen=True, kw_only=True, tag="ignore-range"):
 
 
 class WrongRange(Fault, frozen=True, kw_only=True, tag="wrong-range"):
-    """Answer a request for a range with 206 and another range, or a wrong total."""
+    """Answer a range request with 206 and another range or total."""
 
     shift: int = 1
     """How far behind the wanted offset the answer begins; negative: before it."""
@@ -115,7 +115,7 @@ class WrongRange(Fault, frozen=True, kw_only=True, tag="wrong-range"):
 
 
 class ErrorPageFault(Fault, frozen=True, kw_only=True, tag="error-page"):
-    """200 with an object store's XML error as its body."""
+    """Answer 200 with an object store's XML error as the body."""
 
     code: str = "InternalError"
 
@@ -149,7 +149,7 @@ class Subject:
 
 
 def matches(fault: Fault, subject: Subject) -> bool:
-    """Whether a fault speaks of this request at all."""
+    """Whether a fault applies to this request."""
     return fault.on == subject.on and all(
         fnmatchcase(getattr(subject, name), getattr(fault, name))
         for name in ("endpoint", "repo", "run", "cube", "path")
@@ -157,30 +157,30 @@ def matches(fault: Fault, subject: Subject) -> bool:
 
 
 def strikes(fault: Fault, nth: int) -> bool:
-    """Whether the ``nth`` matching request (from 1) is struck."""
+    """Whether a fault strikes the ``nth`` matching request (from 1)."""
     if fault.first is not None and nth > fault.first:
         return False
     return fault.every is None or nth % fault.every == 0
 
 
 class FaultBox:
-    """The faults in force, with their counts. Faults can be added while requests come in."""
+    """The faults in force and their counts. Safe from many threads."""
 
     def __init__(self, faults: Iterable[AnyFault] = ()) -> None:
         self._faults = tuple(faults)
         self._seen: Counter[tuple[int, Subject | None]] = Counter()
 
     def add(self, fault: AnyFault) -> None:
-        """Put one more in force, counted from now."""
+        """Put a fault in force, counted from now."""
         self._faults = (*self._faults, fault)
 
     def clear(self) -> None:
-        """Nothing goes wrong any more."""
+        """Remove all faults."""
         self._faults = ()
         self._seen.clear()
 
     def striking(self, subject: Subject) -> tuple[AnyFault, ...]:
-        """Count this request, and tell which faults strike it."""
+        """Count a request, and return the faults that strike it."""
         struck = []
         for index, fault in enumerate(self._faults):
             if matches(fault, subject) and strikes(fault, self._count(index, fault, subject)):

@@ -1,4 +1,4 @@
-"""The files' origin: a store's objects over HTTP, for whoever holds a link. The API is not here."""
+"""The file store over ASGI: objects, for whoever holds a link."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ _CODES: Mapping[int, str] = MappingProxyType(
 
 
 class FilesOrigin:
-    """An ASGI application."""
+    """ASGI application of the file store."""
 
     def __init__(self, service: SimulatorService) -> None:
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and note it before its body begins."""
+        """Answer one request, and count it before its body begins."""
         request = Request(scope)
         path = scope["raw_path"].decode("latin-1")
         stored = self._service.world.objects.get(path.removeprefix(BUCKET + "/"))
@@ -60,7 +60,7 @@ class FilesOrigin:
         return spoilt(refused or await self._found(request, stored, struck), struck)
 
     def _refusal(self, request: Request, path: str) -> LinkRefusal | None:
-        """Signed links are for GET alone: the method is signed too."""
+        """Why a request is refused. Signed links are for GET only."""
         if request.method not in ("GET", "HEAD"):
             return LinkRefusal(405, "MethodNotAllowed", "The specified method is not allowed.")
         query = request.scope["query_string"].decode("latin-1")

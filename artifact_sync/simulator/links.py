@@ -1,8 +1,8 @@
-"""Temporary links: how they are made, and which are refused. Pure; files and HTTP are elsewhere.
+"""Signs temporary links and checks them.
 
 Three styles: presigned as an S3-compatible store's (query ``X-Amz-*``; a simpler signature than
-AWS's own, for nobody but the simulator checks it), nginx's ``secure_link`` (checked by nginx where
-one stands in front), and plain ones that never lapse.
+AWS's own, since only the simulator checks it), nginx's ``secure_link`` (checked by nginx where one
+stands in front), and plain ones that never expire.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ MISSIGNED = LinkRefusal(
 
 
 class Signer(Protocol):
-    """Makes the queries of links and judges them."""
+    """Signs links and checks them."""
 
     def query(self, path: str, now: float) -> str:
-        """The query of a link to this path (as it stands in the URL) made now (UNIX time)."""
+        """The query of a link to this URL path, signed at ``now`` (UNIX time)."""
 
     def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
-        """Why a request is refused; None: it is not."""
+        """Why a request is refused; None: it is accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class S3Signer:
-    """Links as an S3-compatible store presigns them. Method, path, date and lifetime are signed."""
+    """Presigned links of S3. Method, path, date and lifetime are signed."""
 
     secret: str
     lifetime: float
 
     def query(self, path: str, now: float) -> str:
-        """With ``X-Amz-Date`` and ``X-Amz-Expires``, from which the expiry can be read."""
+        """A query with ``X-Amz-Date`` and ``X-Amz-Expires``."""
         stamp = _stamp(int(now))
         expires = str(max(1, ceil(self.lifetime)))
         return (
@@ -70,7 +70,7 @@ class S3Signer:
         )
 
     def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
-        """A wrong signature is told before a lapsed date, as the date might be made up."""
+        """Check the signature first: an expired date might be forged."""
         fields = {name: values[0] for name, values in parse_qs(query).items()}
         stamp, expires = fields.get("X-Amz-Date", ""), fields.get("X-Amz-Expires", "")
         signature = fields.get("X-Amz-Signature", "")
@@ -98,12 +98,12 @@ class NginxSigner:
     lifetime: float
 
     def query(self, path: str, now: float) -> str:
-        """The module's own example of an expression."""
+        """A query as in the module's documentation."""
         expires = str(ceil(now + self.lifetime))
         return f"md5={self._sign(expires, path)}&expires={expires}"
 
     def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
-        """As the module's documentation proposes: 403 where nothing fits, 410 where it is late."""
+        """Refuse as the documentation proposes: 403 for no match, 410 when expired."""
         del method  # not signed
         fields = {name: values[0] for name, values in parse_qs(query).items()}
         expires = fields.get("expires", "")
@@ -119,21 +119,21 @@ class NginxSigner:
 
 @dataclass(frozen=True, slots=True)
 class PlainSigner:
-    """Links without a query, which anybody may open at any time."""
+    """Links without a query, which never expire."""
 
     def query(self, path: str, now: float) -> str:
-        """Nothing to add."""
+        """An empty query."""
         del path, now
         return ""
 
     def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
-        """Nothing to refuse."""
+        """Refuse nothing."""
         del method, path, query, now
         return None
 
 
 def signer(files: Files) -> Signer:
-    """The signer that a scenario asks for."""
+    """The signer of a scenario."""
     if files.style == "plain":
         return PlainSigner()
     kind = S3Signer if files.style == "s3" else NginxSigner

@@ -1,6 +1,6 @@
-"""Pages of a list with opaque tokens. Pure.
+"""Pages of a list with opaque tokens.
 
-A token names the last entry of the page before it, not an offset: what is added meanwhile shifts
+A token names the last entry of its page, not an offset: entries that are added meanwhile shift
 nothing.
 """
 
@@ -24,12 +24,12 @@ _SEAL = 8
 
 
 class BadPage(ValueError):
-    """A page that cannot be asked for; the message says why."""
+    """A page that cannot be requested; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListPage(Generic[T]):
-    """Some entries, and the token that the answer carries: None for none; it may be empty."""
+    """Entries and the next page's token: None for none; it may be empty."""
 
     entries: Sequence[T]
     token: str | None
@@ -38,7 +38,7 @@ class ListPage(Generic[T]):
 def page(
     entries: Iterable[T], rank: Callable[[T], str], query: Mapping[str, str], api: ScenarioApi
 ) -> ListPage[T]:
-    """The page that a query asks for, of entries ordered by ``rank``, which must be unique."""
+    """Select the page that a query asks for. ``rank`` must be unique."""
     size = _page_size(query.get("page_size", ""), api)
     after = _opened(query.get("page_token", ""), size)
     ranked = sorted(entries, key=rank)
@@ -54,7 +54,7 @@ def _last_token(api: ScenarioApi) -> str | None:
 
 
 def _page_size(text: str, api: ScenarioApi) -> int:
-    """A 64-bit number as text; 0 and nothing mean the default, too many the greatest."""
+    """Parse the page size, limited to the most; 0 and nothing are the default."""
     if not text:
         return min(api.page_size, api.max_page_size)
     if not (text.isascii() and text.isdigit()) or int(text[:21]) >= _TOO_LARGE:
@@ -69,7 +69,7 @@ def _sealed(rank: str, size: int) -> str:
 
 
 def _opened(token: str, size: int) -> str | None:
-    """Where to go on. A token is for the page size it was made with, as the service says."""
+    """Decode a token, which is valid for its own page size only."""
     if not token:
         return None
     try:

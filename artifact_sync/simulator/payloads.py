@@ -1,4 +1,4 @@
-"""The simulated service's state as the API's JSON (``swagger.cicd.json``). Pure.
+"""Converts the simulated state to the API's JSON (``swagger.cicd.json``).
 
 Fields without a value are left out. 64-bit integers are text, and the ``id`` of runs and what hangs
 on them is empty, as the live service has it.
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 def run_payload(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> Json:
-    """A ``Run``; without tasks as listings show finished ones."""
+    """Make a ``Run``, without tasks as in listings of finished ones."""
     payload: Json = {
         "id": "",
         "slug": run.key.run,
@@ -40,7 +40,7 @@ def run_payload(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> Json:
 
 
 def workflow_payloads(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> list[Json]:
-    """The ``Workflow`` of each, in the order of their first cubes; a ``created`` run has none."""
+    """Make the ``Workflow`` objects, in the order of their first cubes."""
     if run.status == "created":
         return []
     groups = _grouped(run.cubes, lambda cube: cube.key.workflow)
@@ -48,12 +48,12 @@ def workflow_payloads(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> 
 
 
 def artifact_payloads(artifacts: Iterable[ArtifactState], link_to: LinkTo) -> list[Json]:
-    """The ``Artifact`` of each."""
+    """Make the ``Artifact`` objects."""
     return [_artifact(artifact, link_to) for artifact in artifacts]
 
 
 def repo_payload(repo: RepoWorld, base_url: str) -> Json:
-    """A ``Repository``."""
+    """Make a ``Repository``."""
     return {
         "id": repo.id,
         "name": repo.name.repo,
@@ -71,7 +71,7 @@ def repo_payload(repo: RepoWorld, base_url: str) -> Json:
 
 
 def error_payload(code: str, message: str, request_id: str) -> Json:
-    """An ``ApiErrorResponse``."""
+    """Make an ``ApiErrorResponse``."""
     return {"error_code": code, "message": message, "request_id": request_id, "details": {}}
 
 
@@ -130,7 +130,7 @@ def _artifact(artifact: ArtifactState, link_to: LinkTo) -> Json:
 
 
 def _progress(run: RunState, cubes: Sequence[CubeState]) -> Json:
-    """Repeats a cube that is in the tree already while the run goes on, as the service does."""
+    """Repeat a cube of an unfinished run, as the service does."""
     if run.status in FINISHED:
         return {"percent": 100.0}
     current = next((cube for cube in cubes if cube.status not in FINISHED), None)
@@ -140,7 +140,7 @@ def _progress(run: RunState, cubes: Sequence[CubeState]) -> Json:
 
 
 def _overall(cubes: Sequence[CubeState]) -> str:
-    """The first status that is no success, else success."""
+    """The first status that is not success, else success."""
     return next((cube.status for cube in cubes if cube.status != "success"), "success")
 
 
@@ -160,7 +160,7 @@ def _dates(**dates: datetime | None) -> Json:
 def _grouped(
     cubes: Iterable[CubeState], name: Callable[[CubeState], str]
 ) -> list[tuple[str, list[CubeState]]]:
-    """Cubes by a name of theirs, in the order in which the names first come."""
+    """Group cubes by a name, in the order of first occurrence."""
     groups: dict[str, list[CubeState]] = {}
     for cube in cubes:
         groups.setdefault(name(cube), []).append(cube)

@@ -1,4 +1,4 @@
-"""``Range``, ``If-Range`` and ``If-Match`` as RFC 9110 has them. Pure."""
+"""``Range``, ``If-Range`` and ``If-Match`` as RFC 9110 defines them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RANGE = re.compile(r"bytes\s*=\s*(\d*)-(\d*)\s*", re.IGNORECASE)
 
 
 class ServedSpan(NamedTuple):
-    """Bytes ``start`` to before ``stop``. An empty span: nothing there to satisfy the range."""
+    """Bytes from ``start`` to before ``stop``; empty: the range cannot be satisfied."""
 
     start: int
     stop: int

@@ -1,4 +1,4 @@
-"""An answer as a value, how faults spoil it, and how it is sent. What to answer is the origins'."""
+"""An answer as a value; applies faults to it and sends it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STEPS_A_SECOND = 20
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A status, headers and a part of a content, and what goes wrong while it is sent."""
+    """Status, headers, a part of a content, and faults while it is sent."""
 
     status: int
     content: Content
@@ -44,11 +44,11 @@ class Reply:
 
     @property
     def length(self) -> int:
-        """Of the body, as ``Content-Length`` says."""
+        """The body's ``Content-Length``."""
         return self.stop - self.start
 
     def header_lines(self, now: float) -> list[tuple[bytes, bytes]]:
-        """All headers, as ASGI wants them."""
+        """All headers in ASGI's form."""
         headers = {"date": formatdate(now, usegmt=True), "content-length": str(self.length)}
         headers |= self.headers
         if self.status == 206:  # noqa: PLR2004 - Partial Content
@@ -57,7 +57,7 @@ class Reply:
         return [(k.encode("latin-1"), v.encode("latin-1")) for k, v in headers.items()]
 
     def read(self, at: int, length: int) -> bytes:
-        """Some of the body from ``at`` on, spoilt where it must be."""
+        """Read from the body, with its faults."""
         offset = self.start + at
         piece = self.content.read(offset, min(length, self.length - at))
         if self.flip is None or not offset <= self.flip < offset + len(piece):
@@ -68,12 +68,12 @@ class Reply:
 
 
 def whole(status: int, body: bytes, headers: Mapping[str, str]) -> Reply:
-    """A reply with a body that is at hand."""
+    """Make a reply of bytes in memory."""
     return Reply(status, Literal(body), headers, 0, len(body))
 
 
 def error_page(code: str, message: str, status: int, resource: str = "") -> Reply:
-    """An object store's XML error. ``resource`` is shown, as stores do: pass no query."""
+    """Make an object store's XML error. It shows ``resource``: pass no query."""
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         f"<Error><Code>{code}</Code><Message>{message}</Message>"
@@ -83,7 +83,7 @@ def error_page(code: str, message: str, status: int, resource: str = "") -> Repl
 
 
 def spoilt(reply: Reply, struck: Iterable[faults.AnyFault]) -> Reply:
-    """The reply with everything wrong that these faults say. Others are the origins' to obey."""
+    """Apply faults to a reply. The origins obey the other kinds."""
     for fault in struck:
         reply = _spoil(reply, fault)
     return reply
@@ -118,7 +118,7 @@ def _wrong_range(reply: Reply, fault: faults.WrongRange) -> Reply:
 
 
 async def send_reply(reply: Reply, now: float, receive: Receive, send: Send) -> None:
-    """Send a reply, dated ``now``. One that is cut stays incomplete, and so the server closes."""
+    """Send a reply dated ``now``. A cut one stays incomplete, so the server closes."""
     client = _Client(receive)
     try:
         await client.pause(reply.delay)
@@ -131,7 +131,7 @@ async def send_reply(reply: Reply, now: float, receive: Receive, send: Send) -> 
 
 
 async def _send_body(reply: Reply, client: _Client, send: Send) -> bool:
-    """Send the body up to its end or its cut; whether it was all of it."""
+    """Send the body up to its end or cut; return whether it was all."""
     end = reply.length if reply.cut_at is None else reply.cut_at
     began = asyncio.get_running_loop().time()
 
@@ -154,12 +154,12 @@ def _step(rate: int | None) -> int:
 
 
 def _due(sent: int, rate: int | None, began: float) -> float:
-    """How long to wait until so many bytes may have been sent."""
+    """Seconds until so many bytes may have been sent."""
     return 0.0 if rate is None else sent / rate - (asyncio.get_running_loop().time() - began)
 
 
 class _Client:
-    """Tells when the client has gone. ASGI tells that to whoever receives, and to nobody else."""
+    """Notices when the client has gone, by receiving from ASGI."""
 
     def __init__(self, receive: Receive) -> None:
         self._gone = asyncio.ensure_future(_disconnect(receive))
@@ -169,7 +169,7 @@ class _Client:
         return self._gone.done()
 
     async def pause(self, seconds: float) -> None:
-        """Wait, or less where the client goes before. Lets others have a turn in any case."""
+        """Wait, at most until the client has gone. Yields to others in any case."""
         if seconds > 0:
             await asyncio.wait({self._gone}, timeout=seconds)
         else:

@@ -1,4 +1,4 @@
-"""Paths of the API as calls. Pure.
+"""Parses paths of the API into calls.
 
 Segments are decoded one by one after the split, so that a slug may hold ``/`` or ``#``.
 """
@@ -12,7 +12,7 @@ _BY_ID = "id:"
 
 
 class Call(NamedTuple):
-    """An endpoint and the slugs that its path gives. ``repo`` may be ``id:…``, with no ``org``."""
+    """An endpoint and the slugs of its path. ``repo`` may be ``id:…``."""
 
     endpoint: str
     org: str = ""
@@ -27,7 +27,7 @@ UNKNOWN = Call("unknown")
 
 
 def route(path: str) -> Call:
-    """The call that a percent-encoded path stands for; ``UNKNOWN`` for no endpoint."""
+    """Parse a percent-encoded path; ``UNKNOWN`` for no endpoint."""
     first, *segments = [unquote(part) for part in path.removeprefix("/").split("/")]
     if not all(segments):
         return UNKNOWN

@@ -1,9 +1,8 @@
-"""What a simulated organisation holds and how it behaves, as frozen structs. No reading of files.
+"""Scenario values: what a simulated organisation holds and how it behaves.
 
-Reading is ``scenario_file``'s, checking ``checks``'. Every default makes a well-behaved service.
-Names of TOML keys are singular (``[[repo.run.cube]]``), as in the configuration of artifact-sync.
-Sizes are bytes and durations seconds; in a file both may carry a unit. ``{n}`` in a slug or a path
-stands for the number of the copy where ``count`` is set.
+Every default makes a well-behaved service. Names of TOML keys are singular (``[[repo.run.cube]]``),
+as in the configuration of artifact-sync. Sizes are bytes and durations seconds; in a file both may
+carry a unit. ``{n}`` in a slug or a path stands for the number of the copy where ``count`` is set.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ DEFAULT_TOKEN = "demo-token"  # noqa: S105 - the simulator's, which guards nothi
 
 
 class ScenarioArtifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An artifact and what its file holds: at most one of size, text, base64 and sha256_of."""
+    """An artifact; its file has one of size, text, base64 and sha256_of."""
 
     path: str
     """``local_path``, as a CI file would say it. May be hostile."""
@@ -46,7 +45,7 @@ class ScenarioArtifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Cube(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A cube of a run, naming the workflow and the task that it belongs to."""
+    """A cube of a run, with the slugs of its workflow and task."""
 
     slug: str = "build"
     workflow: str = "ci"
@@ -60,7 +59,7 @@ class Cube(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScenarioRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A run, or ``count`` alike ones. A repository lists its runs oldest first."""
+    """A run, or ``count`` similar ones. A repository lists its runs oldest first."""
 
     slug: str | None = None
     """None: one more than the run before, from 1."""
@@ -82,7 +81,7 @@ class ScenarioRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Repo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A repository. Its organisation exists because it does."""
+    """A repository. It makes its organisation exist."""
 
     name: str
     """``org/repo``."""
@@ -93,7 +92,7 @@ class Repo(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScenarioApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[api]``: how the API's origin answers."""
+    """``[api]``: how the API answers."""
 
     tokens: tuple[str, ...] = (DEFAULT_TOKEN,)
     page_size: Count = 30
@@ -110,7 +109,7 @@ class ScenarioApi(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``[files]``: how links are made, and how the files' origin answers."""
+    """``[files]``: how links are made and the file store answers."""
 
     style: Literal["s3", "nginx", "plain"] = "s3"
     lifetime: Duration = 60.0

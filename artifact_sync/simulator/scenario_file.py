@@ -1,7 +1,4 @@
-"""Scenario files: TOML into ``scenario``'s structs, every problem at once with file and key.
-
-What the values mean together is ``checks``'.
-"""
+"""Reads scenario files in TOML, collecting all problems."""
 
 from __future__ import annotations
 
@@ -24,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def demo_text() -> str:
-    """The TOML of the scenario that comes with the package: a small organisation, ``acme``."""
+    """The TOML of the packaged scenario: a small organisation, ``acme``."""
     return resources.files(__package__).joinpath("demo.toml").read_text(encoding="utf-8")
 
 
 def demo_scenario() -> Scenario:
-    """The scenario that comes with the package."""
+    """The packaged scenario."""
     return parse_scenario(demo_text(), name="demo.toml")
 
 
 def load_scenario(path: Path) -> Scenario:
-    """Read a scenario file; ``ConfigError`` with all that is wrong with it, a line each."""
+    """Read a scenario file; ``ConfigError`` has a line for each problem."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -44,7 +41,7 @@ def load_scenario(path: Path) -> Scenario:
 
 
 def parse_scenario(text: str, *, name: str, path: Path | None = None) -> Scenario:
-    """Read a scenario's TOML; ``name`` begins each line of a ``ConfigError``."""
+    """Parse a scenario's TOML; ``name`` begins each line of a ``ConfigError``."""
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -59,13 +56,13 @@ def parse_scenario(text: str, *, name: str, path: Path | None = None) -> Scenari
 
 
 class _Reader:
-    """Builds structs from parsed TOML and gathers the problems; after one the result is void."""
+    """Builds structs from parsed TOML and collects problems, after which they are void."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
 
     def struct(self, kind: type[msgspec.Struct], raw: object, at: str) -> Any:
-        """One struct from a table."""
+        """Build one struct from a table."""
         if not isinstance(raw, dict):
             return self._problem(at, f"expected a table, got {_word(raw)}")
         fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
@@ -122,14 +119,14 @@ class _Reader:
 
 
 def _structs(kind: Any) -> tuple[type[msgspec.Struct], ...]:
-    """The struct that a type is, or those that it is a union of."""
+    """The struct that a type is, or the members of a union."""
     if get_origin(kind) in (Union, UnionType):
         return tuple(struct for part in get_args(kind) for struct in _structs(part))
     return (kind,) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
 
 
 def _without_unit(kind: Any, raw: object) -> object:
-    """``24MiB`` as a number where the type is a size or a duration."""
+    """Convert ``24MiB`` to a number where the type is a size or duration."""
     unit = _unit(kind)
     if unit is None or not isinstance(raw, str):
         return raw

@@ -1,4 +1,4 @@
-"""ASGI applications on ports of 127.0.0.1: sockets and uvicorn. What is answered is elsewhere."""
+"""Serves ASGI applications on 127.0.0.1 by uvicorn."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BACKLOG = 2048
 
 @contextmanager
 def bound(port: int) -> Iterator[socket.socket]:
-    """A listening socket; port 0 takes a free one. ``UsageError`` when the port cannot be had."""
+    """Bind a listening socket; port 0 is a free one. ``UsageError`` if taken."""
     # asyncio sends small answers at once only where the protocol is named
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
         # Elsewhere it means "restart at once"; on Windows it would let two programs share a port.
@@ -41,14 +41,14 @@ def bound(port: int) -> Iterator[socket.socket]:
 
 
 def url_of(listening: socket.socket) -> str:
-    """The origin that a socket listens for."""
+    """The origin of a listening socket."""
     host, port = listening.getsockname()
     return f"http://{host}:{port}"
 
 
 @asynccontextmanager
 async def answering(*apps: tuple[ASGIApp, socket.socket]) -> AsyncIterator[None]:
-    """Serve on this event loop until the end of the block, then break off what is still open."""
+    """Serve within the block, then break off open answers."""
     servers = [_Server(app, listening) for app, listening in apps]
     running = [asyncio.create_task(server.serve([server.listening])) for server in servers]
     try:
@@ -61,7 +61,7 @@ async def answering(*apps: tuple[ASGIApp, socket.socket]) -> AsyncIterator[None]
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without signals, without a log and without a clock that ticks."""
+    """uvicorn without signals, log and periodic work."""
 
     def __init__(self, app: ASGIApp, listening: socket.socket) -> None:
         # One route for all paths: routing is by raw segments, which Starlette's is not.
@@ -90,19 +90,19 @@ class _Server(uvicorn.Server):
         self._stopped.set()
 
     async def abandon(self) -> None:
-        """Wait for the answers that were broken off; drop the connections of idle readers."""
+        """Wait for answers that were broken off; drop idle readers."""
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
         for connection in list(self.server_state.connections):
             connection.transport.abort()
         await asyncio.sleep(0)
 
     async def main_loop(self) -> None:
-        """Wait for ``stop``; uvicorn's own looks ten times a second."""
+        """Wait for ``stop``; uvicorn polls ten times a second."""
         await self._stopped.wait()
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Signals are the program's."""
+        """Leave the signals to the program."""
         yield
 
 

@@ -1,4 +1,4 @@
-"""What both origins of the simulator share: the world, the faults, the clock, the links."""
+"""State that both origins share: world, faults, clock, links."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUCKET = "/artifacts"
 
 
 class SimulatorService:
-    """One simulated service. ``base_url`` and ``files_url`` are known once it is served."""
+    """One simulated service. Its URLs are known once it is served."""
 
     def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
@@ -39,7 +39,7 @@ class SimulatorService:
         return time() + self.ahead
 
     def link_to(self, artifact: ArtifactState) -> str:
-        """A fresh link to an artifact that is there; empty for another."""
+        """Make a fresh link to an artifact that exists; empty for another."""
         if artifact.status != "success":
             return ""
         base = self.scenario.files.base_url.rstrip("/") or self.files_url + BUCKET

@@ -1,4 +1,4 @@
-"""The objects behind the links: content with its headers, by key. No HTTP, no links.
+"""Stored objects behind the links: contents and headers by key.
 
 A key says nothing of the artifact (a digest of its identity), so that no hostile name becomes part
 of a URL or of an exported path.
@@ -31,7 +31,7 @@ _ONE_PART_AT_MOST = 64 << 20
 
 
 def object_key(key: ArtifactKey) -> str:
-    """Where an artifact's object lies: stable, opaque, and safe in URLs and on disks."""
+    """The key of an artifact's object: stable, opaque, safe in URLs and paths."""
     text = "\0".join(key).encode("utf-8", "surrogatepass")
     name = hashlib.sha256(text).hexdigest()[:34]
     return f"{name[:2]}/{name[2:]}"
@@ -39,7 +39,7 @@ def object_key(key: ArtifactKey) -> str:
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One file of the store. Digests are reckoned once, when first asked for."""
+    """A stored file. Digests are computed on first use."""
 
     key: ArtifactKey
     content: Content
@@ -55,21 +55,21 @@ class StoredObject:
 
     @property
     def last_modified(self) -> str:
-        """As HTTP tells dates (RFC 9110, 5.6.7)."""
+        """The date in HTTP's form (RFC 9110, 5.6.7)."""
         return format_datetime(self.modified, usegmt=True)
 
     @cached_property
     def md5(self) -> bytes:
-        """Of the whole content."""
+        """MD5 of the whole content."""
         return digest(self.content, "md5")
 
     @cached_property
     def sha256(self) -> bytes:
-        """Of the whole content."""
+        """SHA-256 of the whole content."""
         return digest(self.content, "sha256")
 
     def etag(self, style: str) -> str:
-        """A strong ETag, quoted; empty for ``none``. ``md5`` reads all of the content."""
+        """A strong ETag, quoted; empty for ``none``. ``md5`` hashes the content."""
         if style == "none":
             return ""
         if style == "md5" or (style == "auto" and self.content.size <= _ONE_PART_AT_MOST):
@@ -79,7 +79,7 @@ class StoredObject:
 
 
 def headers_of(stored: StoredObject, files: Files) -> dict[str, str]:
-    """What describes an object in a 200. Not for the event loop.
+    """Headers of a 200. Not for the event loop.
 
     The first time it may hash gigabytes: for an ETag, or for a digest line, which is made ready.
     """
@@ -95,13 +95,13 @@ def headers_of(stored: StoredObject, files: Files) -> dict[str, str]:
 
 
 def headers_of_part(headers: Mapping[str, str]) -> dict[str, str]:
-    """Without the checksums that would speak of the bytes in this answer (RFC 9530, 2)."""
+    """Headers of a 206, without checksums of its bytes (RFC 9530, 2)."""
     whole_only = ("content-digest", "content-md5", "x-amz-checksum-sha256")
     return {name: value for name, value in headers.items() if name not in whole_only}
 
 
 def export(stored: Mapping[str, StoredObject], folder: Path) -> list[Path]:
-    """Write every object below ``folder`` under its key, for another server to serve."""
+    """Write every object below ``folder``, for another server."""
     return [_export_one(folder / key, thing) for key, thing in stored.items()]
 
 

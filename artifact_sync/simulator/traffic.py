@@ -1,4 +1,4 @@
-"""What the simulator was asked: counts by kind and the latest requests, without queries."""
+"""Counts requests, and keeps the latest without their queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KEPT = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request, as it was when its answer began."""
+    """A request, as it was when its answer began."""
 
     kind: str
     """``runs run workflow artifacts logs repos repo releases``, ``file``, or ``unknown``."""
@@ -28,7 +28,7 @@ class Seen:
 
 
 class Traffic:
-    """Counts every request, and keeps the latest 20,000."""
+    """Counts every request and keeps the latest 20,000."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -40,7 +40,7 @@ class Traffic:
         self._latest.append(seen)
 
     def __getitem__(self, kind: str) -> int:
-        """Requests of a kind."""
+        """Number of requests of a kind."""
         return self._counts[kind]
 
     def __iter__(self) -> Iterator[Seen]:
@@ -48,10 +48,10 @@ class Traffic:
 
     @property
     def api(self) -> int:
-        """Requests to the API, of every kind."""
+        """Number of requests to the API."""
         return self._counts.total() - self._counts["file"]
 
     def clear(self) -> None:
-        """Count from nought again."""
+        """Reset the counts."""
         self._counts.clear()
         self._latest.clear()

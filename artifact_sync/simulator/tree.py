@@ -1,4 +1,4 @@
-"""Runs as a simulated service holds them, frozen, and how a scenario's runs become them. Pure."""
+"""Frozen states of runs, made from a scenario."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DEFAULT_SIZE = 1024
 
 @dataclass(frozen=True, slots=True)
 class ArtifactState:
-    """An artifact, and what its file holds or would hold."""
+    """An artifact and the content of its file."""
 
     key: ArtifactKey
     status: str
@@ -46,7 +46,7 @@ class CubeState:
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """A run. ``ordinal`` grows with the order in which the repository's runs were made."""
+    """A run. ``ordinal`` grows in the order in which runs were made."""
 
     key: RunKey
     ordinal: int
@@ -63,7 +63,7 @@ class RunState:
 
     @property
     def artifacts(self) -> Iterator[ArtifactState]:
-        """All of them, in the tree's order."""
+        """All artifacts, in the order of the tree."""
         return (artifact for cube in self.cubes for artifact in cube.artifacts)
 
 
@@ -77,7 +77,7 @@ class Copy(NamedTuple):
 
 
 def copies(runs: Iterable[scenario.ScenarioRun], last_slug: int = 0) -> list[Copy]:
-    """Every run that these stand for, oldest first, with slugs and ages filled in."""
+    """Every run of a scenario, oldest first, with slugs and ages."""
     made: list[tuple[scenario.ScenarioRun, int, str]] = []
     for spec in runs:
         for n in range(1, spec.count + 1):
@@ -97,7 +97,7 @@ def _age(spec: scenario.ScenarioRun, n: int, hours: int) -> float:
 
 
 def numbered(text: str, n: int) -> str:
-    """``{n}`` filled in; no other brace means anything, for remote names may hold braces."""
+    """Fill in ``{n}``. Other braces stay: remote names may hold them."""
     return text.replace("{n}", str(n))
 
 
@@ -110,7 +110,7 @@ class Grower:
     start: datetime
 
     def run(self, copy: Copy, ordinal: int) -> RunState:
-        """One run with everything below it."""
+        """Make a run with everything below it."""
         spec = copy.spec
         statuses = spec.statuses or (spec.status,)
         created = self.start - timedelta(seconds=copy.age)
@@ -166,7 +166,7 @@ class Grower:
         return self.generated(cube.artifact(numbered(spec.path, n)), _size(spec, n))
 
     def generated(self, key: ArtifactKey, size: int) -> Generated:
-        """Content for an artifact; the same for the same key and size."""
+        """Generate content; the same for the same key and size."""
         return Generated(self.seed, str(key), size)
 
 
@@ -189,7 +189,7 @@ def _artifact(
 
 
 def _unfinished(run: RunState) -> RunState:
-    """Without an end where its status is not an end."""
+    """Remove the end of a run whose status is not final."""
     if run.status in FINISHED:
         return run
     return replace(run, finished_at=None, updated_at=run.started_at)

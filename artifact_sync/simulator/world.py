@@ -1,4 +1,4 @@
-"""The simulated service's state: repositories, their runs, the store. Changed by domain verbs.
+"""Mutable state of the simulated service: repositories, runs, store.
 
 Values are frozen and replaced as a whole, so that a request always sees one consistent state, from
 whatever thread the verbs are called.
@@ -38,11 +38,11 @@ class RepoWorld:
 
     @property
     def id(self) -> str:
-        """A 64-bit integer as text, as the service's identifiers are; made from the name."""
+        """A 64-bit integer as text, made from the name."""
         return str(int.from_bytes(hashlib.sha256(str(self.name).encode()).digest()[:7]))
 
     def append(self, copy: Copy) -> RunState:
-        """Make one more run, the newest."""
+        """Add the newest run."""
         self.made += 1
         run = self.grower.run(copy, self.made)
         self.runs = {**self.runs, run.key.run: run}
@@ -50,7 +50,7 @@ class RepoWorld:
 
 
 class World:
-    """Everything that the simulated service knows."""
+    """State of the simulated service."""
 
     def __init__(self, spec: scenario.Scenario, clock: Callable[[], float]) -> None:
         if problems := problems_of(spec):
@@ -66,21 +66,21 @@ class World:
         return datetime.fromtimestamp(self._clock(), UTC)
 
     def repo(self, name: str) -> RepoWorld:
-        """A repository by ``org/repo``; ``UsageError`` when there is none."""
+        """Find a repository by ``org/repo``. ``UsageError`` when there is none."""
         found = self.repos.get(RepoName.parse(name))
         return found or _no(f"repository {name}")
 
     def run(self, repo: str, run: str) -> RunState:
-        """A run by its slug."""
+        """Find a run by its slug."""
         return self.repo(repo).runs.get(run) or _no(f"run {run} in {repo}")
 
     def artifact(self, repo: str, run: str, local_path: str) -> ArtifactState:
-        """The first artifact of a run with this path."""
+        """Find the first artifact of a run with this path."""
         found = (a for a in self.run(repo, run).artifacts if a.key.local_path == local_path)
         return next(found, None) or _no(f"artifact {local_path!r} in run {run} of {repo}")
 
     def add_run(self, repo: str, spec: scenario.ScenarioRun) -> RunState:
-        """Make a run (the newest of ``count``), now unless it has an age."""
+        """Add a run (the newest of ``count``), created now unless it has an age."""
         if problems := [*run_problems(spec)]:
             raise ConfigError(problems)
         home = self.repo(repo)
@@ -93,13 +93,13 @@ class World:
         return made
 
     def remove_run(self, repo: str, run: str) -> None:
-        """Forget a run; its files stay in the store."""
+        """Remove a run; its files stay in the store."""
         self.run(repo, run)
         home = self.repo(repo)
         home.runs = {slug: kept for slug, kept in home.runs.items() if slug != run}
 
     def set_status(self, repo: str, run: str, status: str) -> None:
-        """Let a run go on; one that ends is dated."""
+        """Change a run's status; a final one is dated."""
         now = self.now()
         ended = now if status in FINISHED else None
         old = self.run(repo, run)
@@ -111,7 +111,7 @@ class World:
         self._put_run(new)
 
     def set_artifact_status(self, key: ArtifactKey, status: str) -> None:
-        """Let an artifact be there, or not be there, from now on."""
+        """Change an artifact's status."""
         now = self.now()
         left = now if status == "success" else None
         self._put_artifacts(
@@ -124,7 +124,7 @@ class World:
         )
 
     def set_content(self, target: ArtifactState, content: Content) -> None:
-        """Leave an artifact anew with other bytes, and with it the digest line beside it."""
+        """Replace an artifact and the digest line beside it."""
         now = self.now()
 
         def changed(old: ArtifactState) -> ArtifactState:
@@ -136,16 +136,16 @@ class World:
         self._put_artifacts(target.key, changed)
 
     def remove_file(self, key: ArtifactKey) -> None:
-        """Let an artifact's file vanish from the store; the run lists it still."""
+        """Remove a file from the store; the run still lists it."""
         self.objects.pop(object_key(key), None)
 
     def corrupt_file(self, key: ArtifactKey, content: Content) -> None:
-        """Replace the bytes of a file in the store; what is listed of it stays."""
+        """Replace a file's bytes in the store; listings stay as they are."""
         name = object_key(key)
         self.objects[name] = replace(self.objects[name], content=content)
 
     def generated(self, key: ArtifactKey, size: int, *, variant: str = "") -> Content:
-        """Generated content of a size; another variant has other bytes."""
+        """Generate content of a size; another variant has other bytes."""
         grower = self.repo(str(key.run_key.repo)).grower
         return replace(grower, seed=self._seed + variant).generated(key, size)
 
@@ -177,7 +177,7 @@ class World:
         self._store(run, {a.key: a.content for a in before.artifacts if a.obtained_at})
 
     def _store(self, run: RunState, known: Mapping[ArtifactKey, Content] | None = None) -> None:
-        """Put the files of a run's artifacts into the store, except those that it has had."""
+        """Store files of a run's artifacts that are not stored yet."""
         for artifact in run.artifacts:
             when = artifact.obtained_at
             if when and (known or {}).get(artifact.key) is not artifact.content:
@@ -187,7 +187,7 @@ class World:
 
 
 def _successor(old: ArtifactState, target: ArtifactState, content: Content) -> Content:
-    """What an artifact holds once ``target`` of the same run holds ``content``."""
+    """The content of an artifact after ``target`` of its run has changed."""
     if old.key == target.key:
         return content
     beside = old.key.cube_key == target.key.cube_key
