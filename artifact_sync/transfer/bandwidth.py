@@ -1,7 +1,6 @@
-"""A token bucket: so many bytes a second for all downloads together.
+"""Limits the bandwidth of all downloads together by a token bucket.
 
-A bucket of credit fills by the monotonic clock. The wall clock only says which rate of the
-timetable holds.
+The bucket fills by the monotonic clock. The wall clock only chooses the timetable's rate.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Timetable
 
 _BURST = 0.25
-"""Seconds whose bytes may be spent at once."""
+"""Seconds whose bytes fill the bucket."""
 
 _CHUNK = 64 * 1024
-"""Bytes that may be spent at once at any rate: what comes from the network in one piece."""
+"""Bytes that the bucket holds at any rate: what comes from the network in one piece."""
 
 _LOOK = 1.0
-"""Seconds after which a rate is looked up again, and the longest sleep."""
+"""Seconds until the rate is looked up again, and the longest sleep."""
 
 _CRUMB = 0.5
-"""Bytes that a sleep may come short of by rounding."""
+"""Bytes that a sleep may miss by rounding."""
 
 
 class BandwidthLimiter:
-    """Meters bytes out, first come, first served. On one event loop."""
+    """Token bucket over bytes, first come, first served. On one event loop."""
 
     def __init__(self, timetable: Timetable, clock: Clock, zone: tzinfo) -> None:
         self._clock = clock
@@ -42,14 +41,14 @@ class BandwidthLimiter:
         self._credit = 0.0
         """Bytes that may be spent now; below zero: already spent."""
         self._counted = clock.monotonic()
-        """When the credit was as it stands."""
+        """The moment that the credit is of."""
         self.change(timetable, zone)
 
     async def take(self, count: int) -> None:
-        """Return when so many bytes may be spent; without a limit at once, and without yielding.
+        """Wait until so many bytes may be spent. Without a limit it returns at once, not yielding.
 
-        More than a burst need not wait for its whole amount: whoever comes next waits for the rest.
-        Cancelled while it waits, it has spent nothing.
+        More than the bucket holds waits for a full bucket; the next caller waits for the rest.
+        A cancelled wait has spent nothing.
         """
         if not self._timetable:
             return
@@ -59,20 +58,20 @@ class BandwidthLimiter:
             self._credit -= count
 
     def rate(self) -> int | None:
-        """Bytes a second that may be spent now; None: as many as come. From any thread."""
+        """The limit in bytes a second at this time; None: no limit. From any thread."""
         if not self._timetable:
             return None
         local = self._clock.now().astimezone(self._zone)
         return rate_at(self._timetable, local.hour * 60 + local.minute)
 
     def change(self, timetable: Timetable, zone: tzinfo) -> None:
-        """Go by another timetable; who waits already does so within a second."""
+        """Use another timetable; those who wait already follow within a second."""
         self._timetable = timetable
         self._zone = zone
         self._look_at = -inf
 
     def _short_of(self, count: int) -> float:
-        """Seconds until so many bytes may be spent, as the rate is now."""
+        """Seconds until so many bytes may be spent at the present rate."""
         self._fill()
         if self._allowed is None:
             return 0.0
@@ -80,7 +79,7 @@ class BandwidthLimiter:
         return missing / self._allowed if missing > _CRUMB else 0.0
 
     def _fill(self) -> None:
-        """Bring the credit up to this moment, and look at the timetable now and then."""
+        """Fill the bucket up to this moment; look the rate up now and then."""
         now = self._clock.monotonic()
         if self._allowed is not None:
             earned = (now - self._counted) * self._allowed
@@ -91,7 +90,7 @@ class BandwidthLimiter:
             self._allow(self.rate())
 
     def _allow(self, rate: int | None) -> None:
-        """Go on at another rate: after none with a full bucket, else with what is in it."""
+        """Change the rate. After no limit the bucket starts full, else its content stays."""
         if rate == self._allowed or rate is None:
             self._allowed = rate
             return

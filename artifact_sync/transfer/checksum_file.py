@@ -47,7 +47,7 @@ def claim_in(content: bytes, name: str) -> Claim | None:
 
 
 def _lines(content: bytes) -> Iterator[str]:
-    """The lines, stripped. One that the limit has cut is left out."""
+    """The stripped lines, without one that the limit has cut."""
     head = content[:_MOST]
     utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # PowerShell's ">"
     text = head.decode("utf-16" if utf16 else "utf-8-sig", "replace")
@@ -56,6 +56,6 @@ def _lines(content: bytes) -> Iterator[str]:
 
 
 def _parts(path: str | None) -> list[str]:
-    """A path's components, whoever's separators it has."""
+    """A path's components by either kind of separator."""
     plain = unicodedata.normalize("NFC", path or "")
     return [part for part in re.split(r"[/\\]", plain) if part not in {"", "."}]

@@ -1,4 +1,4 @@
-"""Room on the mirror's file system: never filled up, and measured only as often as is needed."""
+"""Reserves free disk space for writes, so that the file system never fills up."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _RESERVE = 1 << 20
-"""Bytes that are always left free, so that the ledger can still say what happened."""
+"""Bytes that always stay free, so that the ledger can still be written."""
 
 _GOOD_FOR = 0.1
 """Seconds for which a measurement counts ..."""
 _SHARE = 16
-"""... while no more than this part of the room that it found has been given away since."""
+"""... while no more than this share of the free space has been reserved since."""
 
 
 class DiskSpace:
-    """Gives room away. Blocking where it measures; safe from many threads."""
+    """Reservations of free space. Blocks where it measures; safe from many threads."""
 
     def __init__(self, free: Callable[[], int], min_free: int = 0) -> None:
         """``free``: bytes free on the file system. ``min_free``: bytes that must stay so."""
@@ -31,24 +31,21 @@ class DiskSpace:
         self._allowance = 0
         self._until = 0.0
         self._promised = 0
-        """Bytes that have been given away and are not written yet."""
+        """Bytes reserved and not written yet."""
         self._lock = threading.Lock()
 
     def known(self, size: int) -> bool:
-        """Whether there is room for so many bytes, as a late measurement tells. Never waits."""
+        """Whether so many bytes are free by a recent measurement. Never blocks."""
         return size <= self._allowance and monotonic() <= self._until
 
     def look(self) -> None:
-        """Raise ``NoSpace`` where there is no room for anything."""
+        """Raise ``NoSpace`` when nothing may be written."""
         with self.taken(0):
             pass
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Room for so many bytes, which are written in the block.
-
-        Raises ``NoSpace`` rather than fill the file system up with them.
-        """
+        """Reserve so many bytes, which are written within the block. ``NoSpace``."""
         self._take(size)
         try:
             yield

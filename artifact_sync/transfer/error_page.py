@@ -1,7 +1,7 @@
-"""Telling an object store's error from a file, and what an error means for the next try. Pure.
+"""Recognises object stores' error documents and maps errors to retry verdicts. Pure.
 
-Decides on status and code, never on the message. The code is met in hostile answers: it is cut out
-by a bounded expression (no XML parser) and is fit to be shown.
+Decides by status and code, never by the message. Answers may be hostile: the code is extracted by
+a bounded expression (no XML parser) and is safe to show.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from artifact_sync.domain.errors import (
 )
 
 _MOST = 4096
-"""Bytes of a body that are looked at; a store's document has its code within some hundred."""
+"""Bytes of a body that are examined; a store's document has its code in the first hundreds."""
 
 _DOCUMENT = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*+"
@@ -116,7 +116,7 @@ _BY_STATUS: dict[int, type[DownloadError]] = {
 
 
 def store_error(head: bytes, local_path: str) -> str | None:
-    """The code of the object store's error that came where a file should be, such as ``NoSuchKey``.
+    """The code of an error document that came in place of a file, such as ``NoSuchKey``.
 
     ``head``: the body's beginning, a kilobyte or all of it. None when it is no such document, or
     when the artifact is XML by its name: then an ``Error`` may well be what it holds.
@@ -128,22 +128,22 @@ def store_error(head: bytes, local_path: str) -> str | None:
 
 
 def verdict_of_store_code(code: str) -> type[DownloadError]:
-    """Which error an object store's code is: lapsed, gone, busy, or else an error page."""
+    """The error class of an object store's code: lapsed, gone, busy, or else an error page."""
     families = ((_LAPSED, LinkLapsed), (_GONE, LinkGone), (_BUSY, Throttled))
     return next((error for codes, error in families if code in codes), ErrorPage)
 
 
 def failure_of_store_error(code: str) -> DownloadError:
-    """The error that a 200 is whose body is an object store's error document with this code."""
+    """The error of a 200 whose body is an error document with this code."""
     return verdict_of_store_code(code)(
         f"the file's server sent an error document ({code}) in place of the file"
     )
 
 
 def failure_of_status(status: int, head: bytes, retry_after: float | None) -> DownloadError:
-    """The error that an answer is which is neither 200 nor 206.
+    """The error of an answer that is neither 200 nor 206.
 
-    ``head``: the beginning of its body; ``retry_after``: seconds that it asks us to wait.
+    ``head``: the beginning of its body; ``retry_after``: seconds that it asks for.
     """
     code = _code(head)
     kind = _kind(status, code)

@@ -46,7 +46,7 @@ _AMAZON = {
 }
 
 _EVIDENCE = ("repr-digest", "digest", "x-goog-hash", "content-digest", "content-md5", *_AMAZON)
-"""Where else than in an ETag a checksum may be; most answers have none of them."""
+"""Headers that may hold a checksum besides the ETag; most answers have none."""
 
 _ALGORITHM_OF_FIELD = {"content-md5": "md5", **_AMAZON}
 """Fields that can hold only one kind of checksum."""
@@ -109,7 +109,7 @@ class Recorded(Struct, frozen=True):
 
 
 def claims(headers: Mapping[str, str], *, partial: bool) -> tuple[Claim, ...]:
-    """What an answer's fields (lower-case names) claim of the whole file. Malformed ones are none.
+    """Claims of a whole file in an answer's headers (lower-case names). Malformed ones are none.
 
     ``partial``: the answer is a 206. Then only what is of the whole by its definition counts:
     Content-Digest and Content-MD5 are of the part, and so may be x-amz-checksum-*. S3 leaves that
@@ -170,7 +170,7 @@ def _worth(name: str) -> Strength:
 
 
 def _holds(claim: Claim, hashes: Hashes) -> bool:
-    """Whether a claim is true; an advice may be false."""
+    """Whether a claim is true. ``IntegrityFailure`` when it is not, unless it is advice."""
     found = hashes.digest(claim.algorithm)
     if found == claim.value:
         return True
@@ -199,7 +199,7 @@ def claims_to_json(claims: Iterable[Claim]) -> list[list[str | bool]]:
 
 
 def claims_from_json(value: object) -> tuple[Claim, ...]:
-    """What ``claims_to_json`` made; no claims at all when it is anything else."""
+    """Claims read back from ``claims_to_json``; none when it is anything else."""
     try:
         return tuple(_claim_from_json(*item) for item in value)  # type: ignore[attr-defined] # tried
     except (TypeError, ValueError, KeyError):
@@ -272,7 +272,7 @@ def _keyed(field: str, key: str, value: bytes | None) -> Iterator[Claim]:
 
 
 def _sound(name: str, algorithm: str, value: bytes | None) -> Iterator[Claim]:
-    """The claim, if its value is one of its algorithm's length."""
+    """The claim, if its value has its algorithm's length."""
     if value is not None and len(value) == ALGORITHMS[algorithm].size:
         yield Claim(name, algorithm, value)
 

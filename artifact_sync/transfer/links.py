@@ -1,6 +1,6 @@
-"""Fresh temporary links: one request serves everybody who waits for a link of the same run.
+"""Caches temporary links by run and renews them single-flight.
 
-Knows when a link lapses and that a refused one must be renewed; fetching it is the ``Source``'s.
+One request to the ``Source`` serves everybody who waits for a link of the same run.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Clock, Source
 
 _MARGIN = 5.0
-"""Seconds before a link lapses in which it is not used any more ..."""
+"""A link is not used in its last seconds ..."""
 _MARGIN_SHARE = 0.25
-"""... or this share of its life, where it lives so short that the margin would be all of it."""
+"""... or in this last share of its life, where that is shorter."""
 
 _TROUBLE = 30.0
-"""Seconds for which a failure counts for all who wait: the source has tried often enough."""
+"""Seconds for which a failed request is the answer to all: the source has retried already."""
 
 
 class _Held(Struct):
     """The links of one run."""
 
     outstanding: dict[tuple[str, ...], set[ArtifactKey]]
-    """By the parts of a cube's key, with which an artifact's begins."""
+    """Artifacts that still need a link, by the parts of their cube's key."""
     links: dict[ArtifactKey, tuple[Link, float]] = field(default_factory=dict)
-    """Each with the moment after which it is too old to be begun with."""
+    """Each with the moment after which it is too old for a new request."""
     flight: asyncio.Lock = field(default_factory=asyncio.Lock)
     trouble: tuple[ServiceError, float] | None = None
-    """Why the last request failed, and until when that is everybody's answer."""
+    """The last request's error, and until when it is the answer to all."""
 
 
 class Links:
-    """The links of the runs that are being fetched."""
+    """Links of the runs being downloaded. On one event loop; only for this process."""
 
     def __init__(
         self, source: Source, clock: Clock, observer: Observer, *, warn: bool = False
     ) -> None:
-        """``warn``: say it, once, when files come in the clear (the API itself does not)."""
+        """``warn``: notify once when links are plain http although the API is not."""
         self._source = source
         self._clock = clock
         self._observer = observer
         self._warn = warn
         self._runs: dict[tuple[str, ...], _Held] = {}
-        """By the parts of a run's key, with which an artifact's begins."""
+        """By the parts of the run's key."""
 
     def open(
         self, run: RunKey, links: Mapping[ArtifactKey, Link], wanted: Iterable[ArtifactKey]
     ) -> None:
-        """Begin with the links of a run's answer that has just come."""
+        """Start with the links of a run's answer that has just come."""
         outstanding: dict[tuple[str, ...], set[ArtifactKey]] = {}
         for key in wanted:
             outstanding.setdefault(key[:6], set()).add(key)
@@ -67,22 +67,22 @@ class Links:
         self._keep(held, links)
 
     def close(self, run: RunKey) -> None:
-        """Forget a run's links: nobody wants them any more."""
+        """Forget a run's links."""
         self._runs.pop((*run.repo, run.run), None)
 
     def done(self, key: ArtifactKey) -> None:
-        """The artifact needs no link any more."""
+        """Forget an artifact's link: it needs none any more."""
         if (held := self._runs.get(key[:3])) is not None:
             held.links.pop(key, None)
             held.outstanding.get(key[:6], set()).discard(key)
 
     async def get(self, key: ArtifactKey) -> Link:
-        """A link with some life left, renewed if need be. ``ServiceError``, ``LinkUnusable``."""
+        """A link that has not lapsed, renewed if need be. ``ServiceError``, ``LinkUnusable``."""
         held = self._runs[key[:3]]
         return self._fresh(held, key) or await self._renewed(held, key, None)
 
     async def renew(self, key: ArtifactKey, refused: Link) -> Link:
-        """Another link than the one that was refused; one that somebody else has got will do."""
+        """A link other than the refused one; one renewed meanwhile will do."""
         return await self._renewed(self._runs[key[:3]], key, refused)
 
     async def _renewed(self, held: _Held, key: ArtifactKey, refused: Link | None) -> Link:

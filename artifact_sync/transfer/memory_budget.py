@@ -1,6 +1,6 @@
-"""How many bytes of a body are gathered before they are written: the fewer, the more bodies come.
+"""Block size for writes; it shrinks as more downloads run.
 
-A large block is cheap, many of them are not small: this bounds what all downloads have in memory.
+Large blocks are cheap to write. Their sum over all downloads is what bounds the memory.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Chunk
 
 SMALL = 256 * 1024
-"""Bytes of which a file has no more to be small; no block has less."""
+"""Most bytes of a small file, and the least of a block."""
 
 _LARGEST = 1024 * 1024
 _ALTOGETHER = 4 * 1024 * 1024
 _FEW = 4
-"""Bodies of which pieces are kept as they came, in buffers that may be larger than they are."""
+"""Up to so many bodies chunks are kept as they came, in buffers that may be larger."""
 
 
 class MemoryBudget:
-    """The bodies that are coming. On one event loop."""
+    """Counts the bodies being received, each within a ``with`` block. On one event loop."""
 
     def __init__(self) -> None:
         self._bodies = 0
 
     @property
     def block(self) -> int:
-        """Bytes that each of them may gather now."""
+        """Bytes that each body may gather before it writes."""
         return max(SMALL, min(_LARGEST, _ALTOGETHER // max(self._bodies, 1)))
 
     def keep(self, chunk: Chunk) -> Chunk:
-        """The chunk, or a copy that keeps no more memory than it has bytes."""
+        """The chunk, or a copy of it that holds no larger buffer."""
         return chunk if self._bodies <= _FEW else bytes(chunk)
 
     def __enter__(self) -> None:

@@ -34,19 +34,19 @@ class RangeTerms(Struct, frozen=True):
     """Thresholds for several connections, and the size of a range."""
 
     came: int = 8 * _MIB
-    """Bytes that must have come before a rate says anything: the first ones often come at once."""
+    """Bytes before the rate is measured: the first ones often come in a burst."""
     seconds: float = 2.0
-    """How long a rate is taken over, at the least; then over the next such time."""
+    """Seconds over which a rate is measured, again and again."""
     fast: float = 8.0 * _MIB
     """Bytes a second at which one connection is good enough."""
     left: int = 32 * _MIB
     """Bytes that must be left ..."""
     left_seconds: float = 10.0
     """... and how long they would take at the rate so far."""
-    part: int = 4 * _MIB
-    """Bytes of a range. As many of them as there are connections may be in memory."""
+    size: int = 4 * _MIB
+    """Bytes of a range. One a connection may be in memory."""
     gain: float = 1.25
-    """How many times faster it must become, or else the rest comes by one connection."""
+    """Speed-up below which the rest comes by one connection."""
 
 
 class RangePolicy:
@@ -54,35 +54,35 @@ class RangePolicy:
 
     def __init__(self, most: int = 1, terms: RangeTerms | None = None) -> None:
         self.most = most
-        """Connections for one file; 1: never more than one."""
+        """Most connections for one file."""
         self.terms = terms or RangeTerms()
         self._distrusted: set[str] = set()
         self._taken = False
 
     def suits(self, opened: Opened, body: AcceptedBody, host: str) -> bool:
-        """Whether the file of this answer may have several, if it comes slowly."""
+        """Whether the file of this answer may have several connections, if it comes slowly."""
         if self.most == 1 or body.length is None or body.length < self.terms.left:
             return False
         return host not in self._distrusted and divisible(opened, body)
 
     def distrust(self, host: str) -> None:
-        """Never again with this host: it does not do with ranges what it says."""
+        """Use no ranges with this host any more: its answers to them are wrong."""
         self._distrusted.add(host)
 
     def take(self) -> bool:
-        """Be the file that has several, unless another one is."""
+        """Claim several connections for one file; False while another file has them."""
         taken, self._taken = self._taken, True
         return not taken
 
     def give(self) -> None:
-        """Let another one be it."""
+        """Give the claim back."""
         self._taken = False
 
 
 def divisible(opened: Opened, body: AcceptedBody) -> bool:
-    """Whether the rest may be asked for in parts: only a validator says that they are one file's.
+    """Whether the rest may be requested in ranges: there is a validator to tie them together.
 
-    Only of a server that has said that it takes ranges: by what it answered, or in so many words.
+    The server must have shown that it serves ranges, by a 206 or by ``Accept-Ranges``.
     """
     known = body.total is not None and body.length == body.total - body.offset
     takes = opened.status == PARTIAL or opened.headers.get("accept-ranges", "").lower() == "bytes"
@@ -90,7 +90,7 @@ def divisible(opened: Opened, body: AcceptedBody) -> bool:
 
 
 def worth_it(terms: RangeTerms, rate: float, left: int) -> bool:
-    """Whether so many bytes a second are slow, and enough of them is left."""
+    """Whether the rate is slow and enough bytes are left."""
     return rate < terms.fast and left >= max(terms.left, rate * terms.left_seconds)
 
 
@@ -103,7 +103,7 @@ class FileAccess(Struct, frozen=True):
     key: ArtifactKey
     link: Link
     """One that has worked."""
-    hold: SlotLease
+    lease: SlotLease
     """The slot of its first connection."""
 
 
@@ -123,7 +123,7 @@ class ParallelBody:
     """Yields one body in order, by several connections once that is worth it."""
 
     def __init__(self, ranges: RangePolicy, access: FileAccess, body: AcceptedBody) -> None:
-        """``body``: of an answer that ``suits``."""
+        """``body``: of an answer that ``RangePolicy.suits``."""
         self._ranges = ranges
         self._terms = ranges.terms
         self._access = access
@@ -131,23 +131,23 @@ class ParallelBody:
         self._total = body.total or 0
         self._begun = access.clock.monotonic()
         self._came = 0
-        """Bytes since then; a rate is made of the two."""
+        """Bytes since then."""
         self._enough = body.offset + self._terms.came
         self._at = body.offset
         """The next byte to be yielded."""
         self._before = 0.0
-        """The rate by one connection."""
+        """Bytes a second by one connection."""
         self._slow = False
-        """Whether several connections are worth a trial, as of the last chunk."""
+        """Whether several connections are worth it, as of the last chunk."""
         self.widened = False
 
     async def chunks(
         self, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[Chunk]:
-        """The bytes in order; ``close`` ends the answer whose chunks these are. Close this, too.
+        """Yield the bytes in order; ``close`` ends the answer of these chunks. Close this, too.
 
-        Raises what the chunks raise, and what is wrong with a part at the place of that part. Then
-        the rest is best asked for by one connection: it is for a resume to judge what this means.
+        Raises what the chunks raise, and a failed range's error at its place. The rest is then best
+        requested by one connection, as a resume.
         """
         segments = Segments(self._access, self._identity, self._ranges)
         async for chunk in chunks:
@@ -187,7 +187,7 @@ class ParallelBody:
         return worth_it(self._terms, self._before, self._total - self._at)
 
     def _take(self, segments: Segments) -> bool:
-        """Be the one wide file, with at least one connection more."""
+        """Claim several connections, if at least one more has a slot."""
         if not self._ranges.take():
             return False
         if not segments.room():
@@ -198,10 +198,10 @@ class ParallelBody:
     async def _divided(
         self, segments: Segments, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[Chunk]:
-        """The rest: a part of it still from the first answer, the others beside it."""
+        """The rest: one range of it from the first answer, the others beside it."""
         self.widened = True
-        first = Span(self._at, min(self._at + self._terms.part, self._total))
-        segments.divide(Span(first.end, self._total), self._terms.part)
+        first = Span(self._at, min(self._at + self._terms.size, self._total))
+        segments.divide(Span(first.end, self._total), self._terms.size)
         try:
             segments.begin()
             async with aclosing(_up_to(chunks, first.size)) as begun:
@@ -219,14 +219,14 @@ class ParallelBody:
         while segments.begin():
             while (chunk := await segments.get()) is not None:
                 yield chunk
-            if self._came >= self._ranges.most * self._terms.part and self._in_vain():
+            if self._came >= self._ranges.most * self._terms.size and self._in_vain():
                 segments.stop()
         async with aclosing(segments.rest()) as rest:
             async for chunk in rest:
                 yield chunk
 
     def _in_vain(self) -> bool:
-        """Whether all connections together are hardly faster than the one was."""
+        """Whether all connections together are hardly faster than one was."""
         return self._rate < self._terms.gain * self._before
 
 
@@ -240,29 +240,29 @@ class Segments:
         self._link = access.link
         self._size = 1
         self._left = Span(0, 0)
-        """What no part has been begun for."""
+        """Bytes that no request has been started for."""
         self._stopped = False
         self._window: deque[_Segment] = deque()
         self._spare: list[SlotLease] = []
-        """Slots beside the file's own."""
+        """Leases of more slots than the file's own."""
         self._running = 1
-        """Connections, the first answer's among them as long as it is read."""
+        """Connections, the first answer's included while it is read."""
 
     def divide(self, span: Span, size: int) -> None:
-        """These bytes are to come, by so many at a time."""
+        """Request these bytes, so many at a time."""
         self._left, self._size = span, size
 
     def room(self) -> bool:
-        """Whether one connection more has a slot. Nobody waits for a slot because of it."""
+        """Whether one more connection has a slot. Never waits for one."""
         if (
             self._running > len(self._spare)
-            and (another := self._access.hold.another()) is not None
+            and (another := self._access.lease.another()) is not None
         ):
             self._spare.append(another)
         return self._running <= len(self._spare)
 
     def begin(self) -> bool:
-        """Begin as many parts as may be; whether there is one to be read."""
+        """Start as many requests as allowed; whether there is one to read."""
         while self._may_begin():
             end = min(self._left.first + self._size, self._left.end)
             span, self._left = Span(self._left.first, end), Span(end, self._left.end)
@@ -276,19 +276,19 @@ class Segments:
         return wanted and self._running < most and len(self._window) < most and self.room()
 
     def stop(self) -> None:
-        """Begin none any more: what is left is the ``rest``."""
+        """Start no more requests; what is left is the ``rest``."""
         self._stopped = True
 
     def ended(self) -> None:
-        """A connection has ended, and its slot, too, if it has one of its own."""
+        """A connection has ended; release its slot, if it has one of its own."""
         self._running -= 1
         while len(self._spare) > max(self._running - 1, 0):
             self._spare.pop().give()
 
     async def get(self) -> Chunk | None:
-        """The next chunk of the part that is next to be read; None once: that part is at its end.
+        """The next chunk of the first range; None once at its end.
 
-        Raises what was wrong with it once all that had come before is read.
+        Raises that range's error after all that came before it.
         """
         chunk = await self._window[0].get()
         if chunk is None:
@@ -296,11 +296,11 @@ class Segments:
         return chunk
 
     def rest(self) -> AsyncGenerator[Chunk]:
-        """What no part was begun for, by one connection."""
+        """The bytes that no request was started for, by one connection."""
         return self._fetched(self._left)
 
     async def aclose(self) -> None:
-        """End all connections and give their slots back."""
+        """End all connections and release their slots."""
         try:
             for part in self._window:
                 part.task.cancel()
@@ -310,7 +310,7 @@ class Segments:
                 self._spare.pop().give()
 
     async def _counted(self, span: Span) -> AsyncGenerator[Chunk]:
-        """A part, by a connection that is counted."""
+        """A range, by a connection that is counted."""
         try:
             async with aclosing(self._fetched(span)) as chunks:
                 async for chunk in chunks:
@@ -319,7 +319,7 @@ class Segments:
             self.ended()
 
     async def _fetched(self, span: Span) -> AsyncGenerator[Chunk]:
-        """Exactly these bytes. What does not fit is cut off before it: a resume is to judge it."""
+        """Exactly these bytes. A range that does not match is a ``Cut``, for a resume to judge."""
         if not span.size:
             return
         async with AsyncExitStack() as stack:
@@ -332,7 +332,7 @@ class Segments:
                 raise Cut(f"the file could not be had in parts: {error}") from error
 
     async def _open(self, stack: AsyncExitStack, span: Span) -> Opened:
-        """Open a part; a link that is refused is renewed once."""
+        """Open a range; a refused link is renewed once."""
         link = await self._fresh()
         try:
             return await self._ask(stack, link, span)
@@ -343,7 +343,7 @@ class Segments:
         return await self._ask(stack, await self._access.links.renew(self._access.key, link), span)
 
     async def _fresh(self) -> Link:
-        """A link; without the service the one that worked last may still do."""
+        """A link. While the service fails, the one that worked last may still do."""
         try:
             return await self._access.links.get(self._access.key)
         except ServiceError:
@@ -367,7 +367,7 @@ class Segments:
 
 
 class _Segment:
-    """Bytes that come into memory whether or not somebody reads them."""
+    """A range read ahead into memory by a task of its own."""
 
     def __init__(self, chunks: AsyncGenerator[Chunk]) -> None:
         self._came: deque[Chunk] = deque()
@@ -382,7 +382,7 @@ class _Segment:
                 self._news.set()
 
     async def get(self) -> Chunk | None:
-        """The next chunk; None at the end. Raises what was wrong once all before it is read."""
+        """The next chunk; None at the end. Raises its error after all that came before."""
         while not self._came and not self.task.done():
             self._news.clear()
             await self._news.wait()
@@ -393,7 +393,7 @@ class _Segment:
 
 
 async def _up_to(chunks: AsyncIterator[Chunk], count: int) -> AsyncGenerator[Chunk]:
-    """The first so many bytes of a body that goes on behind them."""
+    """The first bytes of a longer body."""
     async for chunk in chunks:
         yield chunk[:count]
         count -= len(chunk)
@@ -403,7 +403,7 @@ async def _up_to(chunks: AsyncIterator[Chunk], count: int) -> AsyncGenerator[Chu
 
 
 async def _exactly(chunks: AsyncIterator[Chunk], count: int) -> AsyncGenerator[Chunk]:
-    """A body of so many bytes."""
+    """A body of exactly so many bytes."""
     async for chunk in chunks:
         count -= len(chunk)
         if count < 0:

@@ -62,9 +62,9 @@ def accept(opened: Opened, staged: Identity, offset: int, host: str) -> Accepted
 
 
 def accept_part(opened: Opened, known: Identity, first: int, last: int) -> None:
-    """Accept a 206 to a request for these bytes of that file, as strictly as a resume.
+    """Accept a 206 to a request for these bytes, as strictly as a resume.
 
-    ``RangeMismatch``: it is something else, or says of the file what the first answer did not.
+    ``RangeMismatch``: it is of another file, or states what the first answer did not.
     """
     if opened.status != PARTIAL:
         raise RangeMismatch("the server sent the whole file where a part was asked for")
@@ -90,7 +90,7 @@ async def refusal(opened: Opened, now: datetime) -> DownloadError:
 
 
 def same_file(opened: Opened, known: Identity) -> bool:
-    """Whether an answer has the validator that it was asked for."""
+    """Whether an answer has the validator of the known file."""
     validator, headers = known.validator, opened.headers
     if validator.etag:
         return headers.get("etag", "") == validator.etag
@@ -117,7 +117,7 @@ def _whole(opened: Opened, host: str) -> AcceptedBody:
 
 
 def _rest(opened: Opened, staged: Identity, offset: int) -> AcceptedBody:
-    """A 206 must be the rest of the very file whose beginning is staged."""
+    """A 206 must be the rest of the file whose beginning is staged."""
     span = content_range(opened.headers.get("content-range", ""))
     if span is None:
         raise RangeMismatch("the server sent a part of the file but not which (Content-Range)")
@@ -141,17 +141,17 @@ def _rest(opened: Opened, staged: Identity, offset: int) -> AcceptedBody:
 
 
 def _check_same_file(opened: Opened, staged: Identity) -> None:
-    """A server may answer 206 although ``If-Range`` did not fit: its validators tell on it.
+    """Compare validators: a server may answer 206 although ``If-Range`` did not match.
 
-    One that answers without the validator that was asked for is not believed (RFC 9110, 15.3.7,
-    obliges it to send the ETag that it would send with a 200).
+    An answer without the validator is not believed: RFC 9110, 15.3.7, demands the ETag that a 200
+    would have.
     """
     if not same_file(opened, staged):
         raise RangeMismatch("the file may have changed on the server between two tries")
 
 
 def _new_claims(opened: Opened, staged: Identity) -> list[Claim]:
-    """What this answer claims beyond the first; only of algorithms that the staged bytes have."""
+    """Claims that the first answer lacked; only of algorithms computed over the staged bytes."""
     hashed = staged.algorithms | {"sha-256"}
     found = claims(opened.headers, partial=True)
     return [claim for claim in found if claim.algorithm in hashed and claim not in staged.claims]

@@ -1,6 +1,6 @@
-"""Slots for downloads: so many at a time over all passes, and no pass takes them all.
+"""Fair semaphores for downloads: all slots, a pass's share of them, one slot's lease.
 
-Fair: who has waited longest is next. On one event loop.
+First come, first served. On one event loop.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Protocol
 
 
 class Slots(Protocol):
-    """Something to be held for the time of a download."""
+    """A semaphore that downloads hold."""
 
     async def acquire(self) -> None:
         """Wait for a slot and take it. Cancellable."""
 
     def try_acquire(self) -> bool:
-        """Take a slot if one is free this moment and nobody waits for it; whether it was taken."""
+        """Take a slot if one is free and nobody waits for it; whether it was taken."""
 
     def release(self) -> None:
         """Give it back."""
 
 
 class AllSlots:
-    """All that there are. Their number can change while some are taken."""
+    """All slots of the process. Their number can change while some are taken."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -32,7 +32,7 @@ class AllSlots:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     def resize(self, most: int) -> None:
-        """So many from now on; those that are taken beyond it are given back first."""
+        """Change the number; slots taken beyond it are given back first."""
         self._most = most
         self._admit()
 
@@ -72,7 +72,7 @@ class AllSlots:
 
 
 class Share:
-    """One pass's share of the slots: the others keep some, however long its downloads take."""
+    """One pass's share of the slots, so that other passes keep some."""
 
     def __init__(self, slots: Slots, most: int) -> None:
         self._slots = slots
@@ -103,20 +103,20 @@ class Share:
 
 
 class SlotLease:
-    """One download's slot, which it need not keep all the time. Both verbs may be called twice."""
+    """A slot lease for one download. It may be released and taken again; both are idempotent."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
         self._held = False
 
     async def take(self) -> None:
-        """Have the slot, waiting for it if need be."""
+        """Take the slot, waiting for it if need be."""
         if not self._held:
             await self._slots.acquire()
             self._held = True
 
     def another(self) -> SlotLease | None:
-        """One more slot, held already; None when somebody else has or wants all of them."""
+        """A lease of one more slot, taken already; None when none is free."""
         if not self._slots.try_acquire():
             return None
         more = SlotLease(self._slots)
@@ -124,7 +124,7 @@ class SlotLease:
         return more
 
     def give(self) -> None:
-        """Let somebody else have it."""
+        """Release the slot."""
         if self._held:
             self._held = False
             self._slots.release()

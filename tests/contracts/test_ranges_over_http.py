@@ -36,7 +36,7 @@ OTHER = bytes(SIZE)
 PATH = MirrorPath("a.bin")
 PART = 128 * KIB
 TERMS = RangeTerms(
-    came=512 * KIB, seconds=0.0, fast=1e12, left=256 * KIB, left_seconds=0.0, part=PART, gain=0.0
+    came=512 * KIB, seconds=0.0, fast=1e12, left=256 * KIB, left_seconds=0.0, size=PART, gain=0.0
 )
 DIGEST = f"sha-256=:{base64.b64encode(hashlib.sha256(CONTENT).digest()).decode()}:"
 HEADERS = ('ETag: "e"', "Accept-Ranges: bytes", f"Repr-Digest: {DIGEST}")

@@ -45,7 +45,7 @@ CONTENT = bytes(range(250)) * 4
 CHUNK = 10
 IDENTITY = Identity(Validator('"e"'), len(CONTENT), host=HOST)
 BODY = AcceptedBody(IDENTITY, 0, len(CONTENT))
-TERMS = RangeTerms(came=100, seconds=2.0, fast=21.0, left=200, left_seconds=5.0, part=PART)
+TERMS = RangeTerms(came=100, seconds=2.0, fast=21.0, left=200, left_seconds=5.0, size=PART)
 SINGLE = 0.5
 """Seconds that a chunk of the first answer takes: 20 bytes a second, which is slow."""
 
@@ -269,7 +269,7 @@ def test_the_bytes_come_in_order_whichever_part_comes_first() -> None:
 
 def test_what_is_fast_enough_stays_with_one_connection() -> None:
     story = Story()
-    story.ranges.terms = RangeTerms(came=100, seconds=2.0, fast=20.0, left=200, part=PART)
+    story.ranges.terms = RangeTerms(came=100, seconds=2.0, fast=20.0, left=200, size=PART)
     asyncio.run(story.run())
     assert (story.came, story.host.asked) == (CONTENT, [])
     assert story.first_is_open
