@@ -231,7 +231,7 @@ class Strength(StrEnum):
     CHECKSUM = "checksum"
     """A checksum meant for accidents: CRC-32, CRC-32C, MD5, SHA-1."""
     DIGEST = "digest"
-    """A cryptographic digest: SHA-256 or SHA-512, of the server's or from a sidecar artifact."""
+    """A cryptographic digest: SHA-256 or SHA-512, of the server's or from a checksum file."""
 
 
 class State(StrEnum):

@@ -1,4 +1,4 @@
-"""Carrying out a plan's downloads: several at once, sidecars first, each outcome recorded.
+"""Carrying out a plan's downloads: several at once, checksum files first, each recorded.
 
 A ``NAME.sha256`` artifact vouches for the ``NAME`` beside it, so it is fetched before it.
 """
@@ -38,7 +38,7 @@ _log = get_logger(__name__)
 _BESIDE = 3
 """Artifacts under way for each that may be downloading: the others are published and recorded."""
 
-_SIDECAR_LIMIT = 64 * 1024
+_CHECKSUM_FILE_LIMIT = 64 * 1024
 """Bytes that a checksum file may have to be read as one."""
 
 
@@ -75,13 +75,13 @@ class Downloads:
         self._steps = {
             step.artifact.key: step for step in plan.having(Action.DOWNLOAD, Action.KEEP)
         }
-        self._sidecars = {
+        self._checksum_files = {
             named: key for key in self._steps if (named := subject_of(key)) in self._steps
         }
-        self._vouching = frozenset(self._sidecars.values())
+        self._vouching = frozenset(self._checksum_files.values())
         self._claims: dict[ArtifactKey, Claim] = {}
         self._recorded: dict[ArtifactKey, Mirrored] = {}
-        """Sidecars that came in this pass."""
+        """Checksum files that came in this pass."""
         self.outcome = DownloadOutcome()
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class Downloads:
         """
         downloads = self.downloads
         await self._each(step for step in downloads if step.artifact.key in self._vouching)
-        await self.hear_sidecars()
+        await self.hear_checksum_files()
         rest = (step for step in self.downloads if step.artifact.key not in self._vouching)
         await self._each(rest)
         if self.outcome.left:
@@ -99,16 +99,16 @@ class Downloads:
 
     @property
     def downloads(self) -> Sequence[Step]:
-        """What is to be fetched: what the plan says, and what a sidecar denies."""
+        """What is to be fetched: what the plan says, and what a checksum file denies."""
         return [step for step in self._steps.values() if step.action is Action.DOWNLOAD]
 
-    async def hear_sidecars(self) -> None:
-        """Learn what the sidecars that are here say; a kept file that one denies is to be fetched.
+    async def hear_checksum_files(self) -> None:
+        """Read the checksum files that are here; a kept file that one denies is to be fetched.
 
         To be called before ``run`` as well: a pass that was killed may have left such a file.
         """
-        for named, sidecar in self._sidecars.items():
-            claim = None if named in self._claims else await self._claim(sidecar, named)
+        for named, beside in self._checksum_files.items():
+            claim = None if named in self._claims else await self._claim(beside, named)
             if claim is None:
                 continue
             self._claims[named] = claim
@@ -116,10 +116,10 @@ class Downloads:
             if step.action is Action.KEEP and step.row is not None:
                 await self._compare(step, step.row, claim)
 
-    async def _claim(self, sidecar: ArtifactKey, named: ArtifactKey) -> Claim | None:
-        """What a sidecar says, if it is short, and is here as it was left upstream."""
-        known = self._recorded.get(sidecar) or self._kept(sidecar)
-        if known is None or known.path is None or (known.size or 0) > _SIDECAR_LIMIT:
+    async def _claim(self, beside: ArtifactKey, named: ArtifactKey) -> Claim | None:
+        """The claim of a checksum file, if it is short and here as it was left upstream."""
+        known = self._recorded.get(beside) or self._kept(beside)
+        if known is None or known.path is None or (known.size or 0) > _CHECKSUM_FILE_LIMIT:
             return None
         content = await self._works.tools.offload(self._works.tools.mirror.read, known.path)
         if content is None or hashlib.sha256(content).hexdigest() != known.sha256:
@@ -141,7 +141,7 @@ class Downloads:
         """Fetch a file again that its checksum file denies; it stays until then."""
         now = self._works.tools.clock.now()
         await self._works.ledger.record_states([(row.key, State.WANTED, row.version)], now)
-        why = "its .sha256 sidecar says otherwise"
+        why = "its .sha256 file says otherwise"
         _log.warning("a mirrored file is fetched again", path=step.path, why=why)
         self.outcome.distrusted += 1
         self._steps[step.artifact.key] = msgspec.structs.replace(

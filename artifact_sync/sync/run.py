@@ -174,7 +174,7 @@ class RunSync:
     async def _fetch(self, plan: Plan) -> int:
         """Carry out the downloads; how many more files than were kept are there now."""
         fetching = Downloads(self.works, plan)
-        await fetching.hear_sidecars()
+        await fetching.hear_checksum_files()
         downloads = [step.artifact for step in fetching.downloads]
         if not downloads:
             return 0
