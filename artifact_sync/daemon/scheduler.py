@@ -270,8 +270,7 @@ class Daemon:
     async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:
         """When something outstanding of the repository is due."""
         rules = Rules.of(settings, self.engine.layout.template)
-        since = rules.horizon(self.engine.clock.now())
-        return await self.engine.ledger.next_look(repo, rules.fingerprint, since)
+        return await self.engine.ledger.next_look(rules.scope(repo, self.engine.clock.now()))
 
     async def _list_organisation(self, org: str) -> Ended:
         async with aclosing(self.engine.repositories(org)) as repositories:

@@ -411,6 +411,16 @@ class RunRow(Struct, frozen=True):
     """Its manifest stands: everything selected of it was present."""
 
 
+class RunScope(NamedTuple):
+    """Runs of a repository, under one selection, as far back as is asked for."""
+
+    repo: RepoName
+    selection: str
+    """The fingerprint of what decides which of their artifacts are wanted."""
+    since: datetime | None = None
+    """Created at or after this, or at an unknown time; None: all."""
+
+
 class Horizon(Struct, frozen=True):
     """The part of a repository's list of runs that the ledger holds completely.
 
@@ -423,6 +433,14 @@ class Horizon(Struct, frozen=True):
     falling: bool = False
     """The list was last read to its end in falling order of at least two runs, and nothing that was
     seen since speaks against it. Unset: nobody knows the order."""
+
+    def reaches_back(self, since: datetime | None) -> bool:
+        """Whether all runs created since then (None: ever) are known, up to ``high``."""
+        return self.since is None or (since is not None and self.since <= since)
+
+    def covers(self, other: Horizon) -> bool:
+        """Whether the ledger holds completely what the other one says that it holds."""
+        return self.high >= other.high and self.reaches_back(other.since)
 
 
 class Totals(Struct, frozen=True):

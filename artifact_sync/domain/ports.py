@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         RunKey,
         RunPage,
         RunRow,
+        RunScope,
         StagedContent,
         State,
         Totals,
@@ -328,9 +329,7 @@ class Ledger(Protocol):
     def runs(self, repo: RepoName) -> AsyncGenerator[RunRow]:
         """Every run of a repository, newest number first, in bounded batches."""
 
-    def unsettled(
-        self, repo: RepoName, selection: str, since: datetime | None
-    ) -> AsyncGenerator[RunRow]:
+    def unsettled(self, scope: RunScope) -> AsyncGenerator[RunRow]:
         """Runs not settled for this selection, created at or after ``since`` or at an unknown time.
 
         Newest number first, in bounded batches; runs may be settled while it is read.
@@ -415,27 +414,21 @@ class Ledger(Protocol):
     ) -> AsyncGenerator[ArtifactRow]:
         """Every artifact in the scope, of every state, newest run first, in bounded batches."""
 
-    async def unwell(
-        self, repo: RepoName, selection: str, since: datetime | None
-    ) -> Sequence[ArtifactRow]:
+    async def unwell(self, scope: RunScope) -> Sequence[ArtifactRow]:
         """Artifacts FAILED, GONE or REFUSED in runs that are settled for the selection.
 
         Same meaning of ``since`` as in ``unsettled``. They still count as failures in every pass,
         but not those of a run that the selection leaves out (``settle`` with ``kept`` None).
         """
 
-    async def next_look(
-        self, repo: RepoName, selection: str, since: datetime | None = None
-    ) -> datetime | None:
+    async def next_look(self, scope: RunScope) -> datetime | None:
         """When the first of the runs that are not settled for the selection is due.
 
         Long ago when one is due at once; None when all are settled. Same meaning of ``since`` as in
         ``unsettled``: what no pass looks at is never due.
         """
 
-    async def settled_totals(
-        self, repo: RepoName, selection: str, since: datetime | None
-    ) -> tuple[int, int]:
+    async def settled_totals(self, scope: RunScope) -> tuple[int, int]:
         """Over the runs settled for the selection: how many runs, and the sum of their ``kept``."""
 
     async def repositories(self) -> Sequence[RepoName]:

@@ -11,7 +11,6 @@ from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.open import open_store
 from artifact_sync.ledger.queries import artifact_reads, artifact_writes, list_digest, runs, totals
 from artifact_sync.ledger.queries.artifact_reads import Scope
-from artifact_sync.ledger.queries.runs import Wanting
 from artifact_sync.ledger.writer_thread import WriterThread
 
 if TYPE_CHECKING:
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
         Run,
         RunKey,
         RunRow,
+        RunScope,
         State,
         Totals,
     )
@@ -111,11 +111,8 @@ class AsyncLedger:
         async for row in self._pages(partial(runs.newest, repo=repo)):
             yield row
 
-    async def unsettled(
-        self, repo: RepoName, selection: str, since: datetime | None
-    ) -> AsyncGenerator[RunRow]:
-        wanting = Wanting(repo, selection, since)
-        async for row in self._pages(partial(runs.unsettled, wanting=wanting)):
+    async def unsettled(self, scope: RunScope) -> AsyncGenerator[RunRow]:
+        async for row in self._pages(partial(runs.unsettled, scope=scope)):
             yield row
 
     async def settle(self, key: RunKey, selection: str, kept: int | None) -> None:
@@ -186,23 +183,14 @@ class AsyncLedger:
             async for row in self._pages(partial(artifact_reads.listing, repo=each, run=run)):
                 yield row
 
-    async def unwell(
-        self, repo: RepoName, selection: str, since: datetime | None
-    ) -> Sequence[ArtifactRow]:
-        wanting = Wanting(repo, selection, since)
-        return await self._worker.read(partial(artifact_reads.unwell, wanting=wanting))
+    async def unwell(self, scope: RunScope) -> Sequence[ArtifactRow]:
+        return await self._worker.read(partial(artifact_reads.unwell, scope=scope))
 
-    async def settled_totals(
-        self, repo: RepoName, selection: str, since: datetime | None
-    ) -> tuple[int, int]:
-        wanting = Wanting(repo, selection, since)
-        return await self._worker.read(partial(totals.settled_totals, wanting=wanting))
+    async def settled_totals(self, scope: RunScope) -> tuple[int, int]:
+        return await self._worker.read(partial(totals.settled_totals, scope=scope))
 
-    async def next_look(
-        self, repo: RepoName, selection: str, since: datetime | None = None
-    ) -> datetime | None:
-        wanting = Wanting(repo, selection, since)
-        return await self._worker.read(partial(runs.next_look, wanting=wanting))
+    async def next_look(self, scope: RunScope) -> datetime | None:
+        return await self._worker.read(partial(runs.next_look, scope=scope))
 
     async def repositories(self) -> Sequence[RepoName]:
         return await self._worker.read(runs.all_repositories)

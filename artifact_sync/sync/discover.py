@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import RepoName, Run, RunPage
+    from artifact_sync.domain.model import RepoName, Run, RunPage, RunScope
     from artifact_sync.domain.ports import Ledger
 
 _READ_AGAIN = timedelta(hours=1)
@@ -76,7 +76,7 @@ class Reading:
         known = self._known
         if known is None or self._lowest is None or self._lowest > known.high:
             return False
-        return reaches_back(known, self._since)
+        return known.reaches_back(self._since)
 
     def horizon(self, *, to_the_end: bool) -> Horizon | None:
         """What is known completely, now that the listing has been read this far."""
@@ -94,25 +94,18 @@ class Reading:
         return self._ordered and self._lowest is not None and self._lowest < self._highest
 
 
-def reaches_back(known: Horizon, since: datetime | None) -> bool:
-    """Whether all that may be wanted now, and is no newer than the horizon, is in the ledger."""
-    return known.since is None or (since is not None and known.since <= since)
-
-
-async def known_digest(
-    ledger: Ledger, repo: RepoName, selection: str, since: datetime | None, now: datetime
-) -> str:
+async def known_digest(ledger: Ledger, scope: RunScope, now: datetime) -> str:
     """The digest of a list of runs that need not be read again; empty: it must be read.
 
     Nothing is outstanding then, and the ledger reaches as far back as is asked for.
     """
-    digest, at = await ledger.list_digest(repo) or ("", now)
+    digest, at = await ledger.list_digest(scope.repo) or ("", now)
     if not digest or not timedelta() <= now - at < _READ_AGAIN:
         return ""
-    horizon = await ledger.horizon(repo)
-    if horizon is not None and not reaches_back(horizon, since):
+    horizon = await ledger.horizon(scope.repo)
+    if horizon is not None and not horizon.reaches_back(scope.since):
         return ""
-    return digest if await ledger.next_look(repo, selection, since) is None else ""
+    return digest if await ledger.next_look(scope) is None else ""
 
 
 async def discover(

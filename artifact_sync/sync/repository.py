@@ -59,7 +59,7 @@ class RepoSync:
         self.recorded = True
         """Whether the ledger has a record of the pass."""
         self._began = crew.works.tools.clock.now()
-        self._since = selection.rules.horizon(self._began)
+        self._scope = selection.rules.scope(repo, self._began)
 
     async def everything(
         self, announced: Sequence[str] = (), known: Unchanged | None = None
@@ -113,9 +113,12 @@ class RepoSync:
         """Read the list of runs; whether it makes sense to go on with what is known."""
         crew, ledger = self.crew, self.crew.works.ledger
         try:
-            digest = known.list_digest if known is not None else await self._known_digest()
+            if known is not None:
+                digest = known.list_digest
+            else:
+                digest = await known_digest(ledger, self._scope, self._began)
             pages = crew.source.runs(self.repo, digest)
-            unchanged = await discover(pages, ledger, self.repo, self._since, self._began)
+            unchanged = await discover(pages, ledger, self.repo, self._scope.since, self._began)
         except ArtifactSyncError as error:
             self.trouble = error
             self._fail(None, error.reason, str(error))
@@ -126,16 +129,10 @@ class RepoSync:
         self._notify(RepoListed(self.repo))
         return True
 
-    async def _known_digest(self) -> str:
-        fingerprint = self.selection.rules.fingerprint
-        ledger = self.crew.works.ledger
-        return await known_digest(ledger, self.repo, fingerprint, self._since, self._began)
-
     async def _count_settled(self) -> None:
         """Count what needs no look: it was present and verified, or has failed for good."""
-        ledger, fingerprint = self.crew.works.ledger, self.selection.rules.fingerprint
-        runs, kept = await ledger.settled_totals(self.repo, fingerprint, self._since)
-        unwell = await ledger.unwell(self.repo, fingerprint, self._since)
+        runs, kept = await self.crew.works.ledger.settled_totals(self._scope)
+        unwell = await self.crew.works.ledger.unwell(self._scope)
         self.report.add(Report(runs=runs, found=kept, kept=kept))
         self.report.add(report_of(unwell))
 
@@ -146,8 +143,7 @@ class RepoSync:
         self.report.add(report_of_put_off(row, wanted))
 
     async def _look_at_unsettled(self) -> None:
-        fingerprint = self.selection.rules.fingerprint
-        rows = self.crew.works.ledger.unsettled(self.repo, fingerprint, self._since)
+        rows = self.crew.works.ledger.unsettled(self._scope)
         async with aclosing(rows), asyncio.TaskGroup() as group:
             async for row in rows:
                 if self.crew.works.gate.closed:

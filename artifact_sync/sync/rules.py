@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.domain.model import FINISHED
+from artifact_sync.domain.model import FINISHED, RunScope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactKey
+    from artifact_sync.domain.model import ArtifactKey, RepoName
     from artifact_sync.domain.settings import RepoSettings
 
 _PIECE = (
@@ -98,6 +98,10 @@ class Rules(Struct, frozen=True):
             return now - timedelta(seconds=self.since)
         except OverflowError:
             return None  # longer ago than there are dates: everything
+
+    def scope(self, repo: RepoName, now: datetime) -> RunScope:
+        """The runs of a repository that these rules are about now."""
+        return RunScope(repo, self.fingerprint, self.horizon(now))
 
 
 def _matches(globs: Iterable[re.Pattern[str]], text: str) -> bool:

@@ -20,6 +20,7 @@ from artifact_sync.domain.model import (
     Run,
     RunKey,
     RunRow,
+    RunScope,
     State,
     Strength,
     Totals,
@@ -157,11 +158,12 @@ def test_an_unknown_repository_has_nothing(play):
         assert await ledger.artifacts(RunKey(REPO, "1")) == {}
         assert await ledger.repositories() == []
         assert await ledger.recent(REPO, 10) == []
-        assert await ledger.unwell(REPO, "s", None) == []
-        assert await ledger.settled_totals(REPO, "s", None) == (0, 0)
+        assert await ledger.unwell(RunScope(REPO, "s")) == []
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (0, 0)
         assert await ledger.newest_complete(REPO) == (None, None)
         assert await ledger.totals(REPO) == Totals(REPO, states=dict.fromkeys(State, 0))
-        for rows in (ledger.unsettled(REPO, "s", None), ledger.mirrored(), ledger.listing(REPO)):
+        unsettled = ledger.unsettled(RunScope(REPO, "s"))
+        for rows in (unsettled, ledger.mirrored(), ledger.listing(REPO)):
             assert await everything(rows) == []
         await ledger.unsettle(RunKey(REPO, "1"))
         await ledger.forget([key()])
@@ -212,9 +214,9 @@ def test_what_failed_in_a_run_that_the_selection_leaves_out_is_no_failure(play):
         await ledger.note_runs([a_run(7)], NOW)
         await ledger.record_failure(key(), State.FAILED, failure(key()), NOW)
         await ledger.settle(RunKey(REPO, "7"), "s", 0)
-        assert [row.key for row in await ledger.unwell(REPO, "s", None)] == [key()]
+        assert [row.key for row in await ledger.unwell(RunScope(REPO, "s"))] == [key()]
         await ledger.settle(RunKey(REPO, "7"), "s", None)
-        assert await ledger.unwell(REPO, "s", None) == []
+        assert await ledger.unwell(RunScope(REPO, "s")) == []
 
     play(story)
 
@@ -256,7 +258,7 @@ def test_a_run_that_changed_is_unsettled_and_its_looks_start_over(play):
         await ledger.note_runs([a_run(7, updated_at=LATER)], LATER)
         row = await ledger.run(RunKey(REPO, "7"))
         assert (row.settled_for, row.looks, row.next_look) == ("", 0, None)
-        assert await ledger.settled_totals(REPO, "s", None) == (0, 0)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (0, 0)
 
     play(story)
 
@@ -289,8 +291,8 @@ def test_unsettled_runs_come_newest_first_and_those_without_a_number_last(play):
         await ledger.note_runs([a_run(99, repo=OTHER)], NOW)
         await ledger.settle(RunKey(REPO, "10"), "s", 0)
         await ledger.settle(RunKey(REPO, "2"), "old", 0)
-        assert await slugs(ledger.unsettled(REPO, "s", None)) == ["11", "9", "2", "nightly"]
-        assert await slugs(ledger.unsettled(REPO, "old", None)) == ["11", "10", "9", "nightly"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s"))) == ["11", "9", "2", "nightly"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "old"))) == ["11", "10", "9", "nightly"]
 
     play(story)
 
@@ -311,7 +313,7 @@ def test_unsettled_runs_from_before_are_left_out_but_not_those_of_unknown_age(pl
     async def story(ledger):
         old, unknown = a_run(1, created_at=NOW - timedelta(seconds=1)), a_run(2, created_at=None)
         await ledger.note_runs([old, unknown, a_run(3)], NOW)
-        assert await slugs(ledger.unsettled(REPO, "s", NOW)) == ["3", "2"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s", NOW))) == ["3", "2"]
 
     play(story)
 
@@ -323,11 +325,11 @@ def test_runs_may_be_settled_while_the_unsettled_ones_are_read(play):
         for number in numbers[::3]:
             await ledger.settle(RunKey(REPO, str(number)), "old", 1)
         seen = []
-        async for row in ledger.unsettled(REPO, "s", None):
+        async for row in ledger.unsettled(RunScope(REPO, "s")):
             seen.append(int(row.key.run))
             await ledger.settle(row.key, "s", 1)
         assert seen == numbers[::-1]
-        assert await ledger.settled_totals(REPO, "s", None) == (650, 650)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (650, 650)
 
     play(story)
 
@@ -338,9 +340,9 @@ def test_totals_of_the_settled_leave_out_what_is_too_old_or_not_wanted_at_all(pl
         await ledger.note_runs([old, a_run(2), a_run(3), a_run(4, created_at=None)], NOW)
         for number, kept in (("1", 10), ("2", 5), ("3", None), ("4", 0)):
             await ledger.settle(RunKey(REPO, number), "s", kept)
-        assert await ledger.settled_totals(REPO, "s", None) == (3, 15)
-        assert await ledger.settled_totals(REPO, "s", NOW) == (2, 5)
-        assert await ledger.settled_totals(REPO, "other", None) == (0, 0)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (3, 15)
+        assert await ledger.settled_totals(RunScope(REPO, "s", NOW)) == (2, 5)
+        assert await ledger.settled_totals(RunScope(REPO, "other")) == (0, 0)
 
     play(story)
 
@@ -364,7 +366,7 @@ def test_an_unsettled_run_needs_a_look_at_once(play):
         await ledger.note_runs([a_run(7)], NOW)
         await ledger.settle(RunKey(REPO, "7"), "s", 3)
         await ledger.unsettle(RunKey(REPO, "7"))
-        assert await slugs(ledger.unsettled(REPO, "s", None)) == ["7"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s"))) == ["7"]
 
     play(story)
 
@@ -377,9 +379,9 @@ def test_the_next_look_is_the_earliest_that_was_put_off(play):
             await ledger.look_again(RunKey(REPO, number), NOW + timedelta(minutes=minutes))
         await ledger.look_again(RunKey(OTHER, "9"), NOW)
         await ledger.settle(RunKey(REPO, "4"), "s", 0)
-        assert await ledger.next_look(REPO, "s") == NOW + timedelta(minutes=1)
-        assert await ledger.next_look(REPO, "s", NOW) == NOW + timedelta(minutes=20)
-        assert await ledger.next_look(RepoName("no", "body"), "s") is None
+        assert await ledger.next_look(RunScope(REPO, "s")) == NOW + timedelta(minutes=1)
+        assert await ledger.next_look(RunScope(REPO, "s", NOW)) == NOW + timedelta(minutes=20)
+        assert await ledger.next_look(RunScope(RepoName("no", "body"), "s")) is None
 
     play(story)
 
@@ -388,14 +390,14 @@ def test_a_run_that_needs_a_look_at_once_was_due_long_ago_and_a_settled_one_neve
     async def story(ledger):
         await ledger.note_runs([a_run(7), a_run(8)], NOW)
         await ledger.look_again(RunKey(REPO, "8"), LATER)
-        assert await ledger.next_look(REPO, "s") < NOW - timedelta(days=10_000)
-        assert await ledger.next_look(REPO, "s", LATER) is None
+        assert await ledger.next_look(RunScope(REPO, "s")) < NOW - timedelta(days=10_000)
+        assert await ledger.next_look(RunScope(REPO, "s", LATER)) is None
         await ledger.settle(RunKey(REPO, "7"), "s", 0)
         await ledger.settle(RunKey(REPO, "8"), "s", None)
-        assert await ledger.next_look(REPO, "s") is None
-        assert await ledger.next_look(REPO, "other") < NOW - timedelta(days=10_000)
+        assert await ledger.next_look(RunScope(REPO, "s")) is None
+        assert await ledger.next_look(RunScope(REPO, "other")) < NOW - timedelta(days=10_000)
         await ledger.unsettle(RunKey(REPO, "7"))
-        assert await ledger.next_look(REPO, "s") < NOW - timedelta(days=10_000)
+        assert await ledger.next_look(RunScope(REPO, "s")) < NOW - timedelta(days=10_000)
 
     play(story)
 
@@ -672,9 +674,9 @@ def test_what_is_unwell_in_settled_runs_is_told(play):
             await ledger.record_mirrored(mirrored(key(run, "well")))
         for run in ("1", "2", "4"):
             await ledger.settle(RunKey(REPO, run), "s", 1)
-        assert [row.key.run for row in await ledger.unwell(REPO, "s", None)] == ["4", "2", "1"]
-        assert [row.key.run for row in await ledger.unwell(REPO, "s", NOW)] == ["4", "2"]
-        assert await ledger.unwell(REPO, "other", None) == []
+        assert [row.key.run for row in await ledger.unwell(RunScope(REPO, "s"))] == ["4", "2", "1"]
+        assert [row.key.run for row in await ledger.unwell(RunScope(REPO, "s", NOW))] == ["4", "2"]
+        assert await ledger.unwell(RunScope(REPO, "other")) == []
 
     play(story)
 
@@ -917,20 +919,20 @@ def test_reading_only_changes_nothing_whatever_is_called(url):
     async def rehearse(ledger):
         number = await ledger.begin_pass(REPO, LATER)
         await ledger.note_runs([a_run(7, updated_at=LATER), a_run(8)], LATER)
-        assert await slugs(ledger.unsettled(REPO, "s", None)) == ["8", "7"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s"))) == ["8", "7"]
         await ledger.settle(RunKey(REPO, "8"), "s", 0)
         await ledger.note_run(a_run(9, repo=OTHER), LATER)
         await ledger.raise_horizon(OTHER, Horizon(9))
         assert await ledger.claim_layout("other") == "mine"
         await ledger.end_pass(number, Report(), LATER)
-        assert await ledger.settled_totals(REPO, "s", None) == (1, 0)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (1, 0)
         assert list(await ledger.artifacts(RunKey(REPO, "7"))) == [key()]
         assert await ledger.repositories() == [OTHER, REPO]
 
     async def unchanged(ledger):
         assert await ledger.repositories() == [REPO]
         assert await ledger.run(RunKey(REPO, "8")) is None
-        assert await ledger.settled_totals(REPO, "s", None) == (1, 1)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (1, 1)
         totals = await ledger.totals(REPO)
         assert (totals.last_pass, totals.runs, totals.settled) == (None, 1, 1)
 

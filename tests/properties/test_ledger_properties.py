@@ -18,6 +18,7 @@ from artifact_sync.domain.model import (
     RepoName,
     Run,
     RunKey,
+    RunScope,
     State,
     Strength,
 )
@@ -143,8 +144,13 @@ def test_a_run_is_either_settled_for_a_selection_or_listed_as_unsettled(story):
             await asyncio.gather(*(take(ledger, step) for step in story))
             for selection in ("s", "t"):
                 done = [number for number, what in settled.items() if what == selection]
-                assert await ledger.settled_totals(REPO, selection, None) == (len(done), sum(done))
-                left = [int(row.key.run) async for row in ledger.unsettled(REPO, selection, None)]
+                assert await ledger.settled_totals(RunScope(REPO, selection)) == (
+                    len(done),
+                    sum(done),
+                )
+                left = [
+                    int(row.key.run) async for row in ledger.unsettled(RunScope(REPO, selection))
+                ]
                 assert left == sorted(set(settled) - set(done), reverse=True)
 
     asyncio.run(main())

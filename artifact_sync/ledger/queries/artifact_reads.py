@@ -13,15 +13,14 @@ from artifact_sync.domain.model import (
     State,
     Strength,
 )
-from artifact_sync.ledger.queries.runs import READ_RUNS, Place
+from artifact_sync.ledger.queries.runs import READ_RUNS, Place, selected
 from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.model import RepoName, RunScope
     from artifact_sync.ledger.drivers.store import Connection, Row
-    from artifact_sync.ledger.queries.runs import Wanting
 
 _STATES = {state.value: state for state in State}
 _STRENGTHS = {strength.value: strength for strength in Strength}
@@ -156,12 +155,7 @@ def being_pruned(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow
     return [_artifact(row) for row in found]
 
 
-def unwell(connection: Connection, wanting: Wanting) -> Sequence[ArtifactRow]:
+def unwell(connection: Connection, scope: RunScope) -> Sequence[ArtifactRow]:
     """What has failed in runs that are settled for the selection, newest run first."""
-    found = connection.rows(
-        "unwell_ones",
-        repo_id=find_repo(connection, wanting.repo),
-        selection=wanting.selection,
-        since=wanting.from_then,
-    )
+    found = connection.rows("unwell_ones", **selected(connection, scope))
     return [_artifact(row) for row in found]

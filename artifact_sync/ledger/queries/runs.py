@@ -19,7 +19,7 @@ from artifact_sync.ledger.sql.encoding import EVER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from artifact_sync.domain.model import Run
+    from artifact_sync.domain.model import Run, RunScope
     from artifact_sync.ledger.drivers.store import Connection, Row
     from artifact_sync.ledger.queries.transaction import Transaction
 
@@ -51,7 +51,7 @@ def horizon(connection: Connection, repo: RepoName) -> Horizon | None:
 def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
     """Remember it, unless more is known already; of the order what was heard last counts."""
     old = horizon(tx.connection, repo)
-    kept = old if old is not None and _implies(old, new) else new
+    kept = old if old is not None and old.covers(new) else new
     tx.connection.write(
         "set_horizon",
         id=tx.repo_id(repo),
@@ -59,11 +59,6 @@ def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
         since=kept.since,
         falling=new.falling,
     )
-
-
-def _implies(old: Horizon, new: Horizon) -> bool:
-    reaches_back = old.since is None or (new.since is not None and old.since <= new.since)
-    return old.high >= new.high and reaches_back
 
 
 def note_runs(tx: Transaction, listed: Sequence[Run], at: datetime) -> None:
@@ -140,19 +135,6 @@ def _run(row: Row) -> RunRow:
     return RunRow(RunKey(RepoName(org, repo), run), *rest)
 
 
-class Wanting(NamedTuple):
-    """Whose runs, under which selection, how far back."""
-
-    repo: RepoName
-    selection: str
-    since: datetime | None
-
-    @property
-    def from_then(self) -> datetime:
-        """``since``, which may be ever."""
-        return self.since if self.since is not None else EVER
-
-
 def newest(
     connection: Connection, repo: RepoName, after: Place | None
 ) -> tuple[Sequence[RunRow], Place | None]:
@@ -163,40 +145,44 @@ def newest(
     return [_run(row) for row in found], last
 
 
+def selected(connection: Connection, scope: RunScope) -> dict[str, Any]:
+    """What statements about a scope are given."""
+    since = scope.since if scope.since is not None else EVER
+    repo_id = find_repo(connection, scope.repo)
+    return {"repo_id": repo_id, "selection": scope.selection, "since": since}
+
+
 def unsettled(
-    connection: Connection, wanting: Wanting, after: Place | None
+    connection: Connection, scope: RunScope, after: Place | None
 ) -> tuple[Sequence[RunRow], Place | None]:
     """A batch of unsettled runs, newest first, and where to go on; None: that was the last.
 
     The index is read only where it holds other selections than this one, so that the cost does not
     grow with the runs that are settled.
     """
-    repo_id = find_repo(connection, wanting.repo)
     place = (after or Place())._asdict()
     found: list[Row] = []
-    for other in _other_selections(connection, repo_id, wanting.selection):
-        which = {"repo_id": repo_id, "selection": other, "since": wanting.from_then}
+    for which in _unsettled_scopes(connection, scope):
         found += connection.rows("unsettled", **which, **place, limit=READ_RUNS)
     found.sort(key=lambda row: row[-2:], reverse=True)
     last = Place(*found[READ_RUNS - 1][-2:]) if len(found) >= READ_RUNS else None
     return [_run(row) for row in found[:READ_RUNS]], last
 
 
-def _other_selections(connection: Connection, repo_id: int | None, selection: str) -> Iterator[str]:
-    """The distinct values of ``settled_for`` but this one, each found by one step in the index."""
-    value = connection.value("first_selection", repo_id=repo_id)
+def _unsettled_scopes(connection: Connection, scope: RunScope) -> Iterator[dict[str, Any]]:
+    """The same for each selection but this one, each found by one step in the index."""
+    which = selected(connection, scope)
+    value = connection.value("first_selection", repo_id=which["repo_id"])
     while value is not None:
-        if value != selection:
-            yield value
-        value = connection.value("next_selection", repo_id=repo_id, selection=value)
+        if value != scope.selection:
+            yield {**which, "selection": value}
+        value = connection.value("next_selection", repo_id=which["repo_id"], selection=value)
 
 
-def next_look(connection: Connection, wanting: Wanting) -> datetime | None:
+def next_look(connection: Connection, scope: RunScope) -> datetime | None:
     """When the first run that is not settled is due; those with no time are due long ago."""
-    repo_id = find_repo(connection, wanting.repo)
     moments: list[datetime] = []
-    for other in _other_selections(connection, repo_id, wanting.selection):
-        which = {"repo_id": repo_id, "selection": other, "since": wanting.from_then}
+    for which in _unsettled_scopes(connection, scope):
         every, timed, first = connection.row("next_look", **which) or (0, 0, None)
         moments += [_LONG_AGO] if timed < every else [first] if every else []
     return min(moments, default=None)

@@ -6,16 +6,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.domain.model import RepoName, State, Totals
-from artifact_sync.ledger.queries.transaction import find_repo
+from artifact_sync.ledger.queries.runs import selected
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
+    from artifact_sync.domain.model import RunScope
     from artifact_sync.domain.report import Report
     from artifact_sync.ledger.drivers.store import Connection, Row
-    from artifact_sync.ledger.queries.runs import Wanting
     from artifact_sync.ledger.queries.transaction import Transaction
 
 _LAYOUT = "layout"
@@ -57,11 +57,9 @@ def _claimed(connection: Connection, key: str) -> str | None:
     return value
 
 
-def settled_totals(connection: Connection, wanting: Wanting) -> tuple[int, int]:
+def settled_totals(connection: Connection, scope: RunScope) -> tuple[int, int]:
     """Runs settled for the selection, and what they keep. Answered from an index alone."""
-    repo_id = find_repo(connection, wanting.repo)
-    which = {"repo_id": repo_id, "selection": wanting.selection, "since": wanting.from_then}
-    count, kept = connection.row("settled_totals", **which) or (0, 0)
+    count, kept = connection.row("settled_totals", **selected(connection, scope)) or (0, 0)
     return int(count), int(kept)
 
 

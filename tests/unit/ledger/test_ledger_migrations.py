@@ -17,6 +17,7 @@ from artifact_sync.domain.model import (
     Horizon,
     RepoName,
     RunKey,
+    RunScope,
     State,
     Strength,
 )
@@ -56,10 +57,10 @@ def version_of(path):
 async def is_all_there(ledger):
     assert await ledger.mirror() == "1f" * 16
     assert await ledger.horizon(REPO) == Horizon(9, NOW, falling=True)
-    assert await ledger.mark(REPO) == ("abc", LATER)
-    assert await ledger.settled_totals(REPO, "s", None) == (2, 2)
+    assert await ledger.list_digest(REPO) == ("abc", LATER)
+    assert await ledger.settled_totals(RunScope(REPO, "s")) == (2, 2)
     assert await ledger.newest_complete(REPO) == (RunKey(REPO, "7"), RunKey(REPO, "7"))
-    assert [row.key.run async for row in ledger.unsettled(REPO, "s", None)] == ["9", "nightly"]
+    assert [row.key.run async for row in ledger.unsettled(RunScope(REPO, "s"))] == ["9", "nightly"]
     seventh = await ledger.run(RunKey(REPO, "7"))
     assert (seventh.created_at, seventh.finished_at, seventh.complete) == (NOW, LATER, True)
     first, odd = (await ledger.artifacts(RunKey(REPO, "7"))).values()
@@ -93,7 +94,7 @@ def test_a_dry_run_over_a_ledger_of_the_first_version_goes_through(old):
     async def story(ledger):
         number = await ledger.begin_pass(REPO, LATER)
         await ledger.settle(RunKey(REPO, "9"), "s", 1)
-        assert await ledger.settled_totals(REPO, "s", None) == (3, 3)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (3, 3)
         assert number == 3
 
     play(old, story, read_only=True)

@@ -21,6 +21,7 @@ from artifact_sync.domain.model import (
     MirrorPath,
     RepoName,
     RunKey,
+    RunScope,
     State,
     Strength,
 )
@@ -290,7 +291,7 @@ def test_reading_beside_a_writer_sees_what_is_committed(path):
         async with await open_ledger(path, durability="full", read_only=True) as reader:
             assert await known(reader) == [KEY]
             await ledger.settle(RunKey(REPO, "8"), "s", 1)
-            assert await reader.settled_totals(REPO, "s", None) == (1, 1)
+            assert await reader.settled_totals(RunScope(REPO, "s")) == (1, 1)
 
     play(path, story)
 

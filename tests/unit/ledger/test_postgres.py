@@ -30,6 +30,7 @@ from artifact_sync.domain.model import (
     RepoName,
     Run,
     RunKey,
+    RunScope,
     State,
     Strength,
 )
@@ -212,12 +213,12 @@ def test_what_a_dry_run_writes_is_seen_by_nobody_behind_the_same_pooler(postgres
             number = await ledger.begin_pass(REPO, NOW)
             await ledger.settle(RunKey(REPO, "7"), "s", 1)
             assert number == 1
-            assert await ledger.settled_totals(REPO, "s", None) == (1, 1)
+            assert await ledger.settled_totals(RunScope(REPO, "s")) == (1, 1)
 
         async def look(ledger):
-            assert await ledger.settled_totals(REPO, "s", None) == (0, 0)
+            assert await ledger.settled_totals(RunScope(REPO, "s")) == (0, 0)
             await ledger.settle(RunKey(REPO, "8"), "s", 2)
-            assert await ledger.settled_totals(REPO, "s", None) == (1, 2)
+            assert await ledger.settled_totals(RunScope(REPO, "s")) == (1, 2)
 
         play(pooled, nothing)
         play(pooled, rehearse, read_only=True)
