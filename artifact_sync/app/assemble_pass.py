@@ -88,7 +88,7 @@ def parts_of(store: Storage, network: Network, observer: Observer, room: Room) -
         _batches(store, config, space),
         staged_names=room.staged_names,
         ranges=room.ranges,
-        retry=network.policy,
+        retry=network.retry,
         bandwidth=network.pace,
     )
     works = Works(

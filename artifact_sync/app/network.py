@@ -12,7 +12,7 @@ from msgspec import Struct
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import AbandonableThreads
-from artifact_sync.source.api.question import ApiContext, ApiPolicy
+from artifact_sync.source.api.context import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.links.backends import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
@@ -40,7 +40,7 @@ class Network(Struct, frozen=True):
     config: Config
     source: Source
     fetcher: Fetcher
-    policy: RetryPolicy
+    retry: RetryPolicy
     pace: BandwidthLimiter | None
 
     @property
@@ -69,10 +69,10 @@ async def connected(
     settings = _transport(config, secret)
     trust = trusted(config.source.ca_bundle)
     tls = await chores(trust.context)
-    policy = RetryPolicy(config.download.attempts)
-    manners = ApiPolicy(config.source.rate_limit, policy, token=secret)
+    retry = RetryPolicy(config.download.attempts)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
-    around = ApiContext(SystemClock(), jitter, observer)
+    rate = config.source.rate_limit
+    context = ApiContext(SystemClock(), jitter, observer, rate, retry, token=secret)
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(api_client(settings, tls))
         client = await stack.enter_async_context(download_client(settings, tls))
@@ -80,9 +80,9 @@ async def connected(
         stack.push_async_callback(backends.aclose)
         yield Network(
             config,
-            SourceCraft(api, manners, around),
+            SourceCraft(api, context),
             HttpFetcher(backends),
-            policy,
+            retry,
             pace,
         )
 

@@ -23,7 +23,7 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.api.question import ApiContext, ApiPolicy
+from artifact_sync.source.api.context import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import TransportSettings, api_client
 from artifact_sync.source.transport.tls import trusted
@@ -37,20 +37,20 @@ EMPTY_RUN = answer_json({"status": "success"})
 
 
 @asynccontextmanager
-async def source_over(script, **manners):
+async def source_over(script, **changes):
     async with serving(script) as server:
         settings = TransportSettings(server.origin, "pv1_secret", timeout=5.0)
         async with api_client(settings, trusted(None).context()) as client:
-            around = ApiContext(FakeClock(), Random(7))  # noqa: S311 - jitter
-            kept = {"rate": 0, "policy": ONE_TRY, "token": "pv1_secret"} | manners
-            yield SourceCraft(client, ApiPolicy(**kept), around), server
+            settings = {"rate": 0, "retry": ONE_TRY, "token": "pv1_secret"} | changes
+            context = ApiContext(FakeClock(), Random(7), **settings)  # noqa: S311 - jitter
+            yield SourceCraft(client, context), server
 
 
-def asking(script, ask, **manners):
+def asking(script, ask, **changes):
     """What a question gave or ended in, and the requests that came of it."""
 
     async def main():
-        async with source_over(script, **manners) as (source, server):
+        async with source_over(script, **changes) as (source, server):
             try:
                 return await asyncio.wait_for(ask(source), 20), server.requests
             except ServiceError as error:
@@ -70,10 +70,10 @@ def always(reply: bytes):
     return script
 
 
-def peak_of(script, **manners):
+def peak_of(script, **changes):
     tracemalloc.start()
     try:
-        error, _ = asking(script, get_run, **manners)
+        error, _ = asking(script, get_run, **changes)
         return error, tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -158,7 +158,7 @@ def dripping(status: str):
 
 def test_an_answer_that_drips_ends_with_the_deadline_and_may_be_asked_for_again():
     error, requests = asking(
-        dripping("200 OK"), get_run, deadline=0.3, policy=RetryPolicy(attempts=2)
+        dripping("200 OK"), get_run, deadline=0.3, retry=RetryPolicy(attempts=2)
     )
     assert type(error) is Unreachable
     assert error.verdict is Verdict.TRANSIENT

@@ -26,7 +26,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.events import Noticed, Retrying
 from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey, RunPage
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.api.question import ApiContext, ApiPolicy
+from artifact_sync.source.api.context import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import (
     TransportSettings,
@@ -64,7 +64,7 @@ async def service(
     token: str = TOKEN,
     path: str = "",
     clock: FakeClock | None = None,
-    **manners,
+    **changes,
 ):
     choose = answers if callable(answers) else _in_turn(answers)
 
@@ -79,9 +79,9 @@ async def service(
     async with serving(script) as server:
         settings = TransportSettings(server.origin + path, token, timeout=5.0)
         async with api_client(settings, trusted(None).context()) as client:
-            kept = {"rate": 0, "policy": POLICY, "token": token} | manners
-            around = ApiContext(clock, Random(7), recorder)  # noqa: S311 - jitter
-            yield Service(SourceCraft(client, ApiPolicy(**kept), around), server, clock, recorder)
+            settings = {"rate": 0, "retry": POLICY, "token": token} | changes
+            context = ApiContext(clock, Random(7), recorder, **settings)  # noqa: S311 - jitter
+            yield Service(SourceCraft(client, context), server, clock, recorder)
 
 
 def _in_turn(answers: Sequence[bytes]) -> Callable[[object], bytes]:
@@ -576,9 +576,9 @@ def test_nobody_listening_is_unreachable_after_the_budget():
             origin = server.origin
         clock = FakeClock()
         async with api_client(TransportSettings(origin, TOKEN), trusted(None).context()) as client:
-            around = ApiContext(clock, Random(7))  # noqa: S311 - jitter
+            context = ApiContext(clock, Random(7), retry=POLICY)  # noqa: S311 - jitter
             with pytest.raises(Unreachable) as caught:
-                await get_run(SourceCraft(client, ApiPolicy(policy=POLICY), around))
+                await get_run(SourceCraft(client, context))
         return str(caught.value), origin, len(clock.slept)
 
     message, origin, slept = asyncio.run(main())
@@ -703,8 +703,8 @@ async def _over_tls(certificate, ca_bundle):
     async with serving(script, context) as server:
         origin = server.origin.replace("http://", "https://")
         async with api_client(TransportSettings(origin), trusted(ca_bundle).context()) as client:
-            around = ApiContext(FakeClock(), Random(7))  # noqa: S311 - jitter
-            source = SourceCraft(client, ApiPolicy(policy=POLICY), around)
+            context = ApiContext(FakeClock(), Random(7), retry=POLICY)  # noqa: S311 - jitter
+            source = SourceCraft(client, context)
             try:
                 return await get_run(source), len(server.requests)
             except ServiceError as error:
@@ -743,7 +743,7 @@ def test_a_ca_bundle_that_cannot_be_read_is_a_configuration_error(tmp_path):
 
 def test_settings_do_not_show_their_token():
     assert TOKEN not in repr(TransportSettings("https://h", TOKEN))
-    assert TOKEN not in repr(ApiPolicy(token=TOKEN))
+    assert TOKEN not in repr(ApiContext(FakeClock(), Random(7), token=TOKEN))  # noqa: S311 - jitter
 
 
 def test_a_big_run_is_read(tmp_path):
@@ -762,8 +762,8 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch):
             monkeypatch.setenv("http_proxy", proxy.origin)
             settings = TransportSettings("http://api.test", TOKEN)
             async with api_client(settings, trusted(None).context()) as client:
-                around = ApiContext(FakeClock(), Random(7))  # noqa: S311 - jitter
-                await get_run(SourceCraft(client, ApiPolicy(), around))
+                context = ApiContext(FakeClock(), Random(7))  # noqa: S311 - jitter
+                await get_run(SourceCraft(client, context))
             return proxy.targets
 
     assert asyncio.run(main()) == [f"http://api.test{RUNS}/7"]

@@ -1,4 +1,4 @@
-"""One GET of the API: rate, retries, redirects, limits. What is asked for is its caller's."""
+"""Sends a GET to the API: rate limit, retries, redirects, deadline."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ from artifact_sync.source.api.even_rate import EvenRate
 from artifact_sync.source.api.json_payload import Unreadable
 from artifact_sync.source.api.question import (
     Answer,
-    ApiContext,
-    ApiPolicy,
     Meaning,
     Question,
     Unmodified,
 )
 from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, error_of
-from artifact_sync.source.api.response_body import Broken, ResponseBody, UnknownCoding
-from artifact_sync.source.api.retry_after import Holds
+from artifact_sync.source.api.response_body import BrokenCoding, ResponseBody, UnknownCoding
+from artifact_sync.source.api.retry_after import RetryAfterHolds
 from artifact_sync.source.transport.clients import origin_of
 from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
 from artifact_sync.source.transport.redirects import MOST_REDIRECTS, Redirected
@@ -37,15 +35,17 @@ from artifact_sync.source.transport.sanitize import one_line
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from artifact_sync.source.api.context import ApiContext
+
 _ERROR_BODY_LIMIT = 64 * 1024
 _OFF_LOOP = 256 * 1024
-"""Bytes from which a body is read in a thread: below, it takes hardly longer than a thread."""
+"""Bytes from which a body is parsed in a thread; below, a thread would cost as much."""
 _SHORTEST_DEADLINE = 120.0
 _TIMEOUTS_TO_DEADLINE = 10
 
 
 class _Untrusted(Unreachable):
-    """The service's certificate is not trusted: asking again can't help."""
+    """The service's certificate is not trusted, so a retry cannot help."""
 
     verdict = Verdict.PERMANENT
 
@@ -57,23 +57,20 @@ class _Arrival(Struct, frozen=True):
 
 
 class ApiClient:
-    """The API as something to ask. Safe for many tasks of one event loop at once.
+    """Client of the API, for many tasks of one event loop.
 
-    ``client``: from ``transport.api_client``; closing it is its owner's.
+    ``client`` is from ``transport.api_client``, and is not closed here.
     """
 
-    def __init__(
-        self, client: httpx.AsyncClient, manners: ApiPolicy, surroundings: ApiContext
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, context: ApiContext) -> None:
         self._client = client
-        self._manners = manners
-        self._around = surroundings
-        self._rate = EvenRate(manners.rate) if 0 < manners.rate < inf else None
-        self._holds = Holds()
-        self._deadline = _deadline(manners, client.timeout)
+        self._context = context
+        self._rate = EvenRate(context.rate) if 0 < context.rate < inf else None
+        self._holds = RetryAfterHolds()
+        self._deadline = _deadline(context, client.timeout)
 
     async def get(self, question: Question[Meaning]) -> Answer[Meaning]:
-        """The answer, after as many tries as the policy allows. Raises a ``ServiceError``."""
+        """Get an answer, with retries. Raises a ``ServiceError``."""
         path = question.path
         failures = 0
         while True:
@@ -86,33 +83,33 @@ class ApiClient:
     async def _pause(
         self, error: Unreachable | GarbledAnswer, failures: int, question: Question[Meaning]
     ) -> None:
-        """Wait for the next try; raises the error when there is none."""
+        """Wait for the next try, or raise the error when there is none."""
         self._hold(error, question)
-        wait = delay(question.policy, failures, error.retry_after, self._around.rng)
+        wait = delay(question.retry, failures, error.retry_after, self._context.rng)
         if wait is None or error.verdict is not Verdict.TRANSIENT:
             raise error
-        self._around.notify(Retrying(question.what, wait, str(error)))
-        await self._around.clock.sleep(wait)
+        self._context.notify(Retrying(question.what, wait, str(error)))
+        await self._context.clock.sleep(wait)
 
     def _hold(self, error: Unreachable | GarbledAnswer, question: Question[Meaning]) -> None:
-        """Note that the service asked for a rest."""
+        """Remember a ``Retry-After`` that is meant for the whole client."""
         if error.status in HOLD_ALL and error.retry_after is not None:
-            now = self._around.clock.monotonic()
-            self._holds.tell(question.subject, error.retry_after, now)
+            now = self._context.clock.monotonic()
+            self._holds.add(question.subject, error.retry_after, now)
 
-    async def _admission(self, question: Question[Meaning]) -> None:
-        """Wait out what the service asked for, then for this request's turn."""
+    async def _wait_for_turn(self, question: Question[Meaning]) -> None:
+        """Wait for the end of a ``Retry-After``, then for the rate limit."""
         waited_for = None
         while waited_for != (until := self._holds.until(question.subject)):
             waited_for = until
-            rest = until - self._around.clock.monotonic()
-            if rest > question.policy.patience:
+            rest = until - self._context.clock.monotonic()
+            if rest > question.retry.patience:
                 raise Unreachable(
                     f"{question.what}: the service asked not to be asked for another {rest:.0f} s",
                     retry_after=rest,
                 )
             if rest > 0:
-                await self._around.clock.sleep(rest)
+                await self._context.clock.sleep(rest)
         if self._rate is not None:
             await asyncio.sleep(self._rate.take(asyncio.get_running_loop().time()))
 
@@ -136,9 +133,9 @@ class ApiClient:
             ) from None
 
     async def _follow(self, request: httpx.Request, question: Question[Meaning]) -> _Arrival:
-        """Send, and follow redirects within the same origin only (the token goes no further)."""
+        """Send, and follow redirects within the origin, for which the token is meant."""
         for _ in range(MOST_REDIRECTS + 1):
-            await self._admission(question)
+            await self._wait_for_turn(question)
             try:
                 return await self._exchange(request, question.what)
             except Redirected as redirect:
@@ -159,7 +156,7 @@ class ApiClient:
     async def _answer(self, request: httpx.Request, what: str) -> _Arrival:
         response = await self._client.send(request, stream=True)
         try:
-            monotonic = self._around.clock.monotonic()
+            monotonic = self._context.clock.monotonic()
             if not response.is_success:
                 raise await self._refusal(response, what)
             body = await self._body(response, what)
@@ -168,7 +165,7 @@ class ApiClient:
             await response.aclose()
 
     async def _body(self, response: httpx.Response, what: str) -> bytearray:
-        limit = self._manners.body_limit
+        limit = self._context.body_limit
         try:
             body = ResponseBody(response.headers, limit)
             async for chunk in response.aiter_raw():
@@ -180,26 +177,26 @@ class ApiClient:
             raise BadAnswer(
                 f"{what}: the answer has a content coding that was not asked for"
             ) from None
-        except (httpx.RemoteProtocolError, Broken) as error:
+        except (httpx.RemoteProtocolError, BrokenCoding) as error:
             raise GarbledAnswer(f"{what}: the answer was cut short or garbled") from error
         return body.content
 
     async def _refusal(self, response: httpx.Response, what: str) -> ServiceError:
-        now = _date(response.headers) or self._around.clock.now()
+        now = _date(response.headers) or self._context.clock.now()
         refusal = ApiRefusal(
             response.status_code,
-            error_body(await self._beginning(response)),
+            error_body(await self._error_body(response)),
             parse_retry_after(response.headers.get("retry-after", ""), now),
         )
-        return error_of(what, refusal, self._manners.token)
+        return error_of(what, refusal, self._context.token)
 
-    async def _beginning(self, response: httpx.Response) -> bytearray:
-        """The first part of an error's body; as much as has come when it is cut short.
+    async def _error_body(self, response: httpx.Response) -> bytearray:
+        """Read the first part of an error's body, or what has come of it.
 
-        It gets half the time of a whole answer, so that what the status says is not lost with it.
+        It gets half the time of a whole answer, so that the status is not lost with it.
         """
         body = None
-        with suppress(httpx.HTTPError, UnknownCoding, Broken, TimeoutError):
+        with suppress(httpx.HTTPError, UnknownCoding, BrokenCoding, TimeoutError):
             async with asyncio.timeout(self._deadline and self._deadline / 2):
                 body = ResponseBody(response.headers, _ERROR_BODY_LIMIT)
                 async for chunk in response.aiter_raw():
@@ -216,15 +213,15 @@ class ApiClient:
         return kind(f"{what}: no answer from {host}: {why(error)}: {hint}")
 
 
-def _deadline(manners: ApiPolicy, timeout: httpx.Timeout) -> float | None:
+def _deadline(context: ApiContext, timeout: httpx.Timeout) -> float | None:
     """Seconds for a whole answer; None where the client has no timeout either."""
-    if manners.deadline is not None or timeout.read is None:
-        return manners.deadline
+    if context.deadline is not None or timeout.read is None:
+        return context.deadline
     return max(_TIMEOUTS_TO_DEADLINE * timeout.read, _SHORTEST_DEADLINE)
 
 
 def _next(url: httpx.URL, redirect: Redirected, what: str) -> httpx.URL:
-    """Where a redirect leads, if the token may go there."""
+    """Resolve a redirect, if the token may go there."""
     try:
         target = url.join(redirect.location.decode("latin-1"))
     except (httpx.InvalidURL, ValueError):

@@ -1,8 +1,8 @@
-"""The service's answers → the values of ``model``. No requests; reading JSON is ``payload``'s.
+"""Converts the API's JSON to domain values.
 
 Follows ``sourcecraft/swagger.cicd.json``, and what was seen to differ from it: every field may be
-absent, null, empty or of another type. What can't be understood becomes a ``Problem`` of its own
-and leaves the rest alone.
+absent, null, empty or of another type. What can't be understood becomes a ``Problem``, and leaves
+the rest alone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _LEVELS = (("workflows", "workflow"), ("tasks", "task"), ("cubes", "cube"))
 _WORTHLESS = frozenset({"failed", "missing"})
-"""Statuses of artifacts that there will never be a file of."""
+"""Statuses of artifacts that will never have a file."""
 
 _PREFIX = re.compile(r"(?:[a-z]s|et|(?:[a-z]+_)*status|event_type)_(?=[a-z])")
 """The enum's own name before its word, as in ``AS_SUCCESS`` and ``RUN_STATUS_FAILED``."""
@@ -37,15 +37,15 @@ class AnswerPage(Struct, Generic[Item], frozen=True):
 
     items: Sequence[Item]
     slugs: Sequence[str]
-    """The items' own, by which one is known again."""
+    """Slugs of the items, which identify them."""
     passed_over: int
-    """Items that can't be asked for, having no usable slug."""
+    """Number of items without a usable slug."""
     token: str
-    """Of the next page; empty: this is the last."""
+    """Token of the next page; empty: this is the last."""
 
 
 class ErrorBody(Struct, frozen=True):
-    """What the service says about an error. Fields are empty where it says nothing."""
+    """What the service says about an error; missing fields are empty."""
 
     code: str = ""
     message: str = ""
@@ -53,7 +53,7 @@ class ErrorBody(Struct, frozen=True):
 
 
 def parse(body: bytes | bytearray, what: str) -> Payload:
-    """The object that an answer is; ``GarbledAnswer`` when it is none."""
+    """Parse an answer. ``GarbledAnswer`` when it is no JSON object."""
     try:
         return Payload.parse(body)
     except Unreadable:
@@ -61,16 +61,16 @@ def parse(body: bytes | bytearray, what: str) -> Payload:
 
 
 def run_of(key: RunKey, payload: Payload) -> Run:
-    """A run with its whole tree of artifacts."""
+    """Decode a run with its tree of artifacts."""
     tree = _Tree(key)
     tree.descend(payload, ())
     return _run(key, payload, tree)
 
 
 def runs_page(repo: RepoName, payload: Payload) -> AnswerPage[Run]:
-    """A page of the list of runs. Their trees are not read: lists leave them out or incomplete.
+    """Decode a page of the list of runs. ``Unreadable`` when it is no page.
 
-    ``Unreadable`` when it makes no sense as a page.
+    Trees are not read: lists leave them out or incomplete.
     """
     slugs, passed_over = _slugs(payload, "runs")
     runs = [_run(RunKey(repo, slug), item, _Tree(RunKey(repo, slug))) for slug, item in slugs]
@@ -80,7 +80,7 @@ def runs_page(repo: RepoName, payload: Payload) -> AnswerPage[Run]:
 
 
 def repositories_page(org: str, payload: Payload) -> AnswerPage[RepoName]:
-    """A page of an organisation's repositories. ``Unreadable`` when it makes no sense as one."""
+    """Decode a page of the list of repositories. ``Unreadable`` when it is no page."""
     slugs, passed_over = _slugs(payload, "repositories")
     names = [RepoName(org, slug) for slug, _ in slugs]
     return AnswerPage(
@@ -89,14 +89,14 @@ def repositories_page(org: str, payload: Payload) -> AnswerPage[RepoName]:
 
 
 def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:
-    """What a cube's own endpoint lists; artifacts that make no sense are left out."""
+    """Decode the artifacts of a cube's own endpoint; unreadable ones are left out."""
     tree = _Tree(key.run)
     tree.descend(payload, (key.workflow, key.task, key.cube))
     return tree.artifacts
 
 
 def error_body(body: bytes | bytearray) -> ErrorBody:
-    """The body of a 4xx or 5xx, whatever it is. Its texts are raw: not yet fit for a message."""
+    """Decode any body of a 4xx or 5xx, its texts raw."""
     try:
         payload = Payload.parse(body)
     except Unreadable:
@@ -106,12 +106,12 @@ def error_body(body: bytes | bytearray) -> ErrorBody:
 
 
 def word(text: str) -> str:
-    """A word of an enum: lower case, without the enum's name before it. Unknown ones pass."""
+    """Normalise a word of an enum: lower case, without the enum's name."""
     return _PREFIX.sub("", one_line(text, _LONGEST_WORD).lower(), count=1)
 
 
 def moment(text: str) -> datetime | None:
-    """An RFC 3339 date in UTC. None when it can't be read, or is Go's zero date."""
+    """Parse an RFC 3339 date. None when it is unreadable or Go's zero date."""
     try:
         when = datetime.fromisoformat(text.strip().upper())
         when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
@@ -121,12 +121,12 @@ def moment(text: str) -> datetime | None:
 
 
 def sendable(slug: str) -> bool:
-    """Whether a slug survives as a path segment: ``.`` and ``..`` would be resolved away."""
+    """Whether a slug can be a path segment: not empty, ``.`` or ``..``."""
     return slug not in {"", ".", ".."}
 
 
 class _Tree(Struct):
-    """The artifacts and the problems found so far in a run's tree."""
+    """Collects artifacts and problems of a run's tree."""
 
     key: RunKey
     artifacts: list[Artifact] = field(default_factory=list)
@@ -142,7 +142,7 @@ class _Tree(Struct):
             slug = child.text("slug")
             if sendable(slug):
                 self.descend(child, (*place, slug))
-            elif self._of_value(child, place):
+            elif self._holds_artifacts(child, place):
                 self._trouble(place, f"one {kind} with artifacts has {_flaw(slug)}")
 
     def _take_artifacts(self, cube: Payload, place: tuple[str, ...]) -> None:
@@ -158,7 +158,7 @@ class _Tree(Struct):
     def _children(
         self, node: Payload, place: tuple[str, ...], below: str, kind: str
     ) -> Iterator[Payload]:
-        """The objects of a list; whatever else stands there is a problem."""
+        """The objects of a list; anything else is a problem."""
         try:
             for child in node.objects(below):
                 if child is None:
@@ -168,8 +168,8 @@ class _Tree(Struct):
         except Unreadable:
             self._trouble(place, f"its {below} are no list")
 
-    def _of_value(self, child: Payload, place: tuple[str, ...]) -> bool:
-        """Whether something that may be wanted hangs below a node that has no usable slug."""
+    def _holds_artifacts(self, child: Payload, place: tuple[str, ...]) -> bool:
+        """Whether a node without a usable slug holds artifacts that may be wanted."""
         probe = _Tree(self.key)
         probe.descend(child, (*place, "?"))
         wanted = (artifact.status not in _WORTHLESS for artifact in probe.artifacts)
@@ -195,7 +195,7 @@ def _run(key: RunKey, payload: Payload, tree: _Tree) -> Run:
 
 
 def _slugs(payload: Payload, name: str) -> tuple[list[tuple[str, Payload]], int]:
-    """The items of a list that can be asked for, by slug, and how many others there are."""
+    """The items of a list with usable slugs, and the number of others."""
     items = [(item.text("slug") if item else "", item) for item in payload.objects(name)]
     usable = [(slug, item) for slug, item in items if item is not None and sendable(slug)]
     return usable, len(items) - len(usable)

@@ -1,8 +1,7 @@
-"""Tolerant reading of the service's JSON: what is absent, null or of another type reads as empty.
+"""Tolerant reading of JSON: missing, null or mistyped values are empty.
 
-Knows nothing of what the answers mean; that is ``wire``'s. Values stay undecoded until they are
-asked for, so that a broken one spoils nothing but itself, and a big answer costs little more
-memory than its bytes.
+Values stay undecoded until they are read. So a broken one spoils only itself, and a big answer
+takes little more memory than its bytes.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _ESCAPE = (
 
 
 class Unreadable(ValueError):
-    """Not JSON, or not of the type that it must be."""
+    """Not JSON, or not of the required type."""
 
 
 class Payload:
-    """An object of an answer."""
+    """A JSON object of an answer."""
 
     __slots__ = ("_fields",)
 
@@ -43,14 +42,14 @@ class Payload:
 
     @classmethod
     def parse(cls, body: bytes | bytearray) -> Payload:
-        """The object that a body is. ``Unreadable`` when it is cut short, or no object."""
+        """Parse a body. ``Unreadable`` when it is no complete object."""
         try:
             return cls(_object(body))
         except Unreadable:
             return cls(_object(_without_lone_surrogates(body)))
 
     def text(self, name: str) -> str:
-        """A text, an integer as its digits; else the empty text."""
+        """Read a text, or an integer as its digits; else the empty text."""
         raw = self._fields.get(name)
         if raw is None:
             return ""
@@ -61,13 +60,13 @@ class Payload:
             return digits[0].decode("ascii") if digits else ""
 
     def child(self, name: str) -> Payload:
-        """An object, empty unless there is one."""
+        """Read an object; empty if there is none."""
         return _payload(self._fields.get(name, Raw(b"null"))) or Payload({})
 
     def objects(self, name: str) -> Iterator[Payload | None]:
-        """The objects of a list; None stands for an item that is something else, but not for null.
+        """Read the objects of a list: null is left out, anything else is None.
 
-        ``Unreadable`` when the field is neither a list nor empty in some other way.
+        ``Unreadable`` when the field is neither a list nor empty.
         """
         for item in self._items(name):
             child = _payload(item)
@@ -86,7 +85,7 @@ class Payload:
             raise Unreadable(f"{name} is no list") from error
 
     def token(self, name: str) -> str:
-        """``text``, but ``Unreadable`` when there is something that is no text."""
+        """Read a text. ``Unreadable`` when there is something else."""
         text = self.text(name)
         if not text and not _empty(self._fields.get(name, Raw(b"null"))):
             raise Unreadable(f"{name} is no text")
@@ -112,7 +111,7 @@ def _is_null(raw: Raw) -> bool:
 
 
 def _empty(raw: Raw) -> bool:
-    """Whether a value says *nothing*: null, false, 0, or an empty text, list or object."""
+    """Whether a value is null, false, 0, or an empty text, list or object."""
     if memoryview(raw).nbytes > _SHORT:
         return False
     try:
@@ -122,7 +121,7 @@ def _empty(raw: Raw) -> bool:
 
 
 def _without_lone_surrogates(body: bytes | bytearray) -> bytes:
-    r"""The body with each ``\ud800`` that has no partner made a byte that is no UTF-8.
+    r"""Replace each lone ``\ud800`` in a body by a byte that is not UTF-8.
 
     msgspec refuses a whole document for one such escape (RFC 8259, 8.2, leaves it open). As a
     stray byte it spoils the one text that it stands in.

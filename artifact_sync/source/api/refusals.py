@@ -1,4 +1,4 @@
-"""A refusing answer of the API → the error that it means, with what the user can do. Pure."""
+"""Converts a refusing answer of the API to an error with a remedy."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from artifact_sync.source.api.decode import ErrorBody
 from artifact_sync.source.transport.sanitize import one_line
 
 _COME_AGAIN = frozenset({408, 425, 429})
-"""Client errors that time cures (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""
+"""Client errors that pass (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""
 HOLD_ALL = frozenset({429, 503})
-"""Statuses whose ``Retry-After`` is meant for the client and not for the one request."""
+"""Statuses whose ``Retry-After`` is meant for the client, not for one request."""
 _LONGEST_ID = 80
 
 
 class ApiRefusal(Struct, frozen=True):
-    """A status of 400 and above, and what came with it."""
+    """A status of 400 and above, with body and ``Retry-After``."""
 
     status: int
     body: ErrorBody = field(default_factory=ErrorBody)
@@ -32,7 +32,7 @@ class ApiRefusal(Struct, frozen=True):
 
 
 def error_of(what: str, refusal: ApiRefusal, token: str) -> ServiceError:
-    """The error for a refused request for ``what``. ``token``: ours, empty when there is none."""
+    """Make the error of a refused request. ``token``: ours, or empty."""
     status = refusal.status
     said = _said(refusal, token)
     request_id = one_line(refusal.body.request_id, _LONGEST_ID, token)
@@ -71,7 +71,7 @@ def _credentials(status: int, token: str) -> str:
 
 
 def _said(refusal: ApiRefusal, token: str) -> str:
-    """Status, error code and message, as far as there are any."""
+    """Join status, error code and message, as far as given."""
     body = refusal.body
     words = (one_line(text, 200, token) for text in (body.code, body.message))
     return ": ".join([str(refusal.status), *filter(None, words)])

@@ -1,4 +1,4 @@
-"""The body of an API's answer as it arrives: never more of it than a limit, gzip undone. No I/O.
+"""Receives an API body up to a limit, and unpacks gzip.
 
 httpx's own decoders are not used: they take any number of codings, and unpack each piece whole
 before anybody can look at its size, so that a kilobyte may become a gigabyte.
@@ -20,30 +20,30 @@ _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 
 
 class UnknownCoding(Exception):
-    """The body is packed in a way that was not asked for."""
+    """The body has a content coding that was not requested."""
 
 
-class Broken(Exception):
-    """What came is not what its content coding promises."""
+class BrokenCoding(Exception):
+    """The body does not match its content coding."""
 
 
 class ResponseBody:
-    """A body piece by piece. ``UnknownCoding`` when the headers tell of one that is not undone."""
+    """A body in pieces. ``UnknownCoding`` unless it is plain or gzip."""
 
     def __init__(self, headers: httpx.Headers, limit: int) -> None:
         self.content = bytearray()
-        """What has come so far, unpacked; at most one byte longer than the limit."""
+        """The unpacked bytes so far; at most one more than the limit."""
         self._limit = limit
         self._came = 0
         self._gzip = zlib.decompressobj(_GZIP_FORMAT) if _packed(headers) else None
 
     @property
     def too_long(self) -> bool:
-        """Whether more has come, packed or unpacked, than the limit allows."""
+        """Whether the body, packed or unpacked, exceeds the limit."""
         return max(self._came, len(self.content)) > self._limit
 
     def take(self, data: bytes) -> None:
-        """Add a piece, or what the limit leaves of it. ``Broken`` when it can't be unpacked."""
+        """Add a piece, up to the limit. ``BrokenCoding`` when it cannot be unpacked."""
         self._came += len(data)
         room = self._limit + 1 - len(self.content)
         if room <= 0:
@@ -54,14 +54,14 @@ class ResponseBody:
         try:
             self.content += self._gzip.decompress(data, room)
         except zlib.error as error:
-            raise Broken from error
+            raise BrokenCoding from error
         if self._gzip.unused_data:
-            raise Broken
+            raise BrokenCoding
 
     def end(self) -> None:
-        """Nothing more comes. ``Broken`` when something should."""
+        """Finish. ``BrokenCoding`` when the body is incomplete."""
         if self._gzip is not None and not self._gzip.eof:
-            raise Broken
+            raise BrokenCoding
 
 
 def _packed(headers: httpx.Headers) -> bool:

@@ -1,7 +1,4 @@
-"""SourceCraft as a ``Source``: which endpoints, how lists are paged, where links come from.
-
-How a request is made is ``api``'s, what an answer means is ``wire``'s.
-"""
+"""SourceCraft's API as ``ports.Source``: endpoints, paging, links."""
 
 from __future__ import annotations
 
@@ -27,8 +24,6 @@ from artifact_sync.source.api.decode import (
 )
 from artifact_sync.source.api.question import (
     Answer,
-    ApiContext,
-    ApiPolicy,
     Question,
     Unmodified,
 )
@@ -48,45 +43,43 @@ if TYPE_CHECKING:
         Run,
         RunKey,
     )
+    from artifact_sync.source.api.context import ApiContext
 
 _PAGE_SIZE = "100"
 """Items of a page. A text that holds an integer, as the specification has it."""
-_MOST_VAIN_PAGES = 100
-"""Pages in a row without anything new, after which a list is held to be endless."""
+_MOST_IDLE_PAGES = 100
+"""Pages in a row without anything new, after which a list counts as endless."""
 _CUBES_AT_ONCE = 4
 _HAS_FILE = frozenset({"success", ""})
-"""Statuses with which a link is believed; the caller has seen the artifact as ``success``."""
+"""Statuses with which a link is used; the caller has seen the artifact as ``success``."""
 
 
 class SourceCraft:
-    """The ``Source`` over a client from ``transport.api_client``, which its owner closes."""
+    """SourceCraft by a client from ``transport.api_client``, which is not closed here."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, manners: ApiPolicy, surroundings: ApiContext
-    ) -> None:
-        self._api = ApiClient(client, manners, surroundings)
-        self._manners = manners
-        self._around = surroundings
+    def __init__(self, client: httpx.AsyncClient, context: ApiContext) -> None:
+        self._api = ApiClient(client, context)
+        self._context = context
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
-        """Every repository of an organisation, page by page; ends like ``runs``."""
+        """List the repositories of an organisation; ends like ``runs``."""
         what = f"the list of repositories of {one_line(org, 100)}"
         read = partial(repositories_page, org)
-        question = Question(what, ("orgs", org, "repos"), read, self._manners.policy)
+        question = Question(what, ("orgs", org, "repos"), read, self._context.retry)
         async with aclosing(self._pages(question)) as pages:
             async for page in pages:
                 for name in page.meaning.items:
                     yield name
 
     async def runs(self, repo: RepoName, known: str = "") -> AsyncGenerator[RunPage]:
-        """The list of runs, a page at a time, unless its first page has the ``known`` digest.
+        """List the runs by pages, unless the first page has the ``known`` digest.
 
         After the last page, ``BadAnswer`` when entries had no usable slug: the list is not complete
-        then, though all that could be read has been given.
+        then.
         """
         what = f"the list of runs of {_name(repo)}"
         read = partial(runs_page, repo)
-        question = Question(what, _cicd(repo, "runs"), read, self._manners.policy, known=known)
+        question = Question(what, _cicd(repo, "runs"), read, self._context.retry, known=known)
         try:
             async with aclosing(self._pages(question)) as pages:
                 async for page in pages:
@@ -96,20 +89,20 @@ class SourceCraft:
             yield RunPage((), known, unchanged=True)
 
     async def run(self, key: RunKey) -> Run:
-        """One run with its artifacts and their links."""
+        """Get a run with its artifacts and their links."""
         return (await self._run(key)).meaning
 
     async def links(
         self, key: RunKey, wanted: Collection[ArtifactKey]
     ) -> Mapping[ArtifactKey, Link]:
-        """Fresh links of a run; of its cubes where the run's answer has none."""
+        """Get fresh links of a run, or of its cubes where it lacks them."""
         answer = await self._run(key)
         listed = answer.meaning.artifacts
         links = self._links(listed, answer)  # all of them: others may be waiting for theirs
         there = {artifact.key for artifact in listed if artifact.status in _HAS_FILE}
         gone = {artifact.key for artifact in listed} - there
         cubes = {key.cube_key for key in wanted if key not in links and key not in gone}
-        for found in await self._of_cubes(cubes):
+        for found in await self._cubes_links(cubes):
             links.update(found)
         return links
 
@@ -117,39 +110,41 @@ class SourceCraft:
         what = f"run {one_line(key.run, 40)} of {_name(key.repo)}"
         segments = _cicd(key.repo, "runs", key.run)
         return await self._api.get(
-            Question(what, segments, partial(run_of, key), self._manners.policy)
+            Question(what, segments, partial(run_of, key), self._context.retry)
         )
 
-    async def _of_cubes(self, cubes: Iterable[CubeKey]) -> Sequence[Mapping[ArtifactKey, Link]]:
-        """The links of some cubes, a few cubes at once."""
-        turn = asyncio.Semaphore(_CUBES_AT_ONCE)
+    async def _cubes_links(self, cubes: Iterable[CubeKey]) -> Sequence[Mapping[ArtifactKey, Link]]:
+        """Get the links of some cubes, a few cubes at a time."""
+        slots = asyncio.Semaphore(_CUBES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._of_cube(cube, turn)) for cube in cubes]
+            tasks = [group.create_task(self._cube_links(cube, slots)) for cube in cubes]
         return [task.result() for task in tasks]
 
-    async def _of_cube(self, cube: CubeKey, turn: asyncio.Semaphore) -> Mapping[ArtifactKey, Link]:
-        """The links of one cube; none when it can't be had, which must not fail the others."""
+    async def _cube_links(
+        self, cube: CubeKey, slots: asyncio.Semaphore
+    ) -> Mapping[ArtifactKey, Link]:
+        """Get a cube's links; none on an error, which must not fail others."""
         try:
-            async with turn:
+            async with slots:
                 answer = await self._api.get(self._cube_question(cube))
         except ServiceError as error:
-            self._around.notify(Noticed(str(error)))
+            self._context.notify(Noticed(str(error)))
             return {}
         return self._links(answer.meaning, answer)
 
     def _cube_question(self, cube: CubeKey) -> Question[Sequence[Artifact]]:
-        """Asked hastily: the other links lapse while a failing cube is waited for."""
+        """Ask with few retries, because the other links expire meanwhile."""
         run, *place = cube
         what = (
             f"the artifacts of cube {one_line('/'.join(place), 150)}"
             f" in run {one_line(run.run, 40)} of {_name(run.repo)}"
         )
         segments = _cicd(run.repo, "artifacts", run.run, *place)
-        return Question(what, segments, partial(cube_artifacts, cube), self._manners.hasty)
+        return Question(what, segments, partial(cube_artifacts, cube), self._context.hasty)
 
     def _links(self, artifacts: Iterable[Artifact], answer: Answer[Any]) -> dict[ArtifactKey, Link]:
-        """Of an artifact that is listed twice, the first link."""
-        now = self._around.clock.now()
+        """Links by artifact; the first one of an artifact that is listed twice."""
+        now = self._context.clock.now()
         found: dict[ArtifactKey, Link] = {}
         for artifact in artifacts:
             key, url = artifact.key, artifact.url
@@ -160,7 +155,7 @@ class SourceCraft:
     async def _pages(
         self, question: Question[AnswerPage[Item]]
     ) -> AsyncGenerator[Answer[AnswerPage[Item]]]:
-        """Ends with a page that has no token or an empty one, be it empty itself or not."""
+        """Get all pages, up to the one without a token."""
         progress = _Progress(question.what)
         question = replace(question, parameters={"page_size": _PAGE_SIZE})
         while True:
@@ -177,13 +172,13 @@ class SourceCraft:
             raise BadAnswer(_without_slug(question.what, progress.passed_over))
 
     def _notice(self, what: str, passed_over: int) -> None:
-        """At once, because who abandons a list never comes to its end and its error."""
+        """Report at once, since a caller may abandon the list before its end."""
         if passed_over:
-            self._around.notify(Noticed(_without_slug(what, passed_over)))
+            self._context.notify(Noticed(_without_slug(what, passed_over)))
 
 
 class _Progress:
-    """Whether a list gets on. Keeps hashes: tokens and slugs may be long, and pages many."""
+    """Detects endless lists. Keeps hashes, since tokens and slugs may be long."""
 
     def __init__(self, what: str) -> None:
         self.passed_over = 0
@@ -191,18 +186,18 @@ class _Progress:
         self._what = what
         self._tokens: set[int] = set()
         self._slugs: set[int] = set()
-        self._vain = 0
+        self._idle = 0
 
     def take(self, page: AnswerPage[Any]) -> None:
-        """Take a page into account. ``BadAnswer`` when the list will never end."""
+        """Count a page. ``BadAnswer`` when the list will never end."""
         self.passed_over += page.passed_over
         if not page.token:
             return
         known = len(self._slugs)
         self._slugs.update(map(hash, page.slugs))
-        self._vain = self._vain + 1 if len(self._slugs) == known else 0
-        if self._vain == _MOST_VAIN_PAGES:
-            raise BadAnswer(f"{self._what}: {self._vain} pages in a row brought nothing new")
+        self._idle = self._idle + 1 if len(self._slugs) == known else 0
+        if self._idle == _MOST_IDLE_PAGES:
+            raise BadAnswer(f"{self._what}: {self._idle} pages in a row brought nothing new")
         if hash(page.token) in self._tokens:
             raise BadAnswer(f"{self._what}: a page token came twice, so it has no end")
         self._tokens.add(hash(page.token))

@@ -22,7 +22,7 @@ class HttpBackend(Protocol):
     def send(
         self, target: Target, headers: Mapping[str, str]
     ) -> AbstractAsyncContextManager[Opened] | None:
-        """Open the target. The body is read within the block, and dropped at its end.
+        """Open the target. The body is readable within the block only.
 
         None: this backend cannot send the target byte for byte; another one must. Entering raises
         ``Redirected``, ``TryNextBackend``, and what ``Fetcher.open`` raises but
@@ -31,7 +31,7 @@ class HttpBackend(Protocol):
 
 
 def framing(status: int, headers: Mapping[str, str]) -> Framing:
-    """How the end of a body is marked (RFC 9112, 6.3). Header names in lower case."""
+    """How the end of a body is marked (RFC 9112, 6.3). Lower-case names."""
     if "transfer-encoding" in headers:
         return "chunked"  # backends refuse every other transfer coding
     bodiless = status in {204, 304}

@@ -28,7 +28,7 @@ _INJECTION = re.compile(r"[\r\n\0]")
 
 
 class NotALink(ValueError):
-    """A text that cannot be sent as a link. The message says why, without any of the link."""
+    """A text that is no usable link. The message quotes none of it."""
 
 
 class Target(Redacted, frozen=True):

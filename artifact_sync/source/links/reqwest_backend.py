@@ -150,7 +150,7 @@ class _Exchange:
 
 
 class _Chunks:
-    """Iterates over the body in the chunks in which it comes. A cut loses none."""
+    """Iterates over the body in the chunks in which it comes."""
 
     def __init__(
         self, reader: ResponseBodyReader, target: Target, timeouts: ReadTimeouts, length: int | None

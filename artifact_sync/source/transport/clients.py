@@ -39,7 +39,7 @@ class TransportSettings(Redacted, frozen=True):
 
 
 class Bearer(httpx.Auth):
-    """Adds the token to requests to one origin, and to no other (RFC 6750, 5.3)."""
+    """Adds the token to requests to one origin only (RFC 6750, 5.3)."""
 
     def __init__(self, base_url: httpx.URL, token: str) -> None:
         self._origin = origin_of(base_url)

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from artifact_sync.source.api.retry_after import Holds
+from artifact_sync.source.api.retry_after import RetryAfterHolds
 
 A, B, C = ("repos", "o", "a"), ("repos", "o", "b"), ("orgs", "o", "repos")
 
 
-def told(*tellings: tuple[tuple[str, ...], float, float]) -> Holds:
-    holds = Holds()
+def told(*tellings: tuple[tuple[str, ...], float, float]) -> RetryAfterHolds:
+    holds = RetryAfterHolds()
     for subject, seconds, now in tellings:
-        holds.tell(subject, seconds, now)
+        holds.add(subject, seconds, now)
     return holds
 
 
@@ -40,7 +40,7 @@ def test_two_that_are_told_more_than_a_minute_apart_keep_theirs_for_themselves()
 def test_one_that_is_told_so_again_and_again_makes_nobody_wait_longer() -> None:
     holds = told(*((A, 25.0, 1000.0 + 25 * time) for time in range(12)))
     assert (holds.until(A), holds.until(B)) == (1300.0, 1030.0)
-    holds.tell(A, 25.0, 1300.0)
+    holds.add(A, 25.0, 1300.0)
     assert holds.until(B) == 1325.0
 
 
