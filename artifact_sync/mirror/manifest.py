@@ -47,18 +47,12 @@ _FORMAT = 1
 _JSON = json.JSONEncoder(ensure_ascii=False)
 
 
-def sums(rows: Iterable[tuple[str, str]]) -> bytes:
-    """``SHA256SUMS`` of relative paths and their SHA-256 (hex), by path.
+def _line(path: str, sha256: str) -> bytes:
+    """A line of ``SHA256SUMS`` as coreutils' ``sha256sum`` writes it.
 
-    As coreutils' ``sha256sum`` writes it: a name with a backslash or a line break is escaped, and
-    its line begins with a backslash.
+    A name with a backslash or a line break is escaped, and its line begins with a backslash.
     """
-    return b"".join(
-        _line(name.encode("utf-8", "surrogateescape"), sha) for name, sha in sorted(rows)
-    )
-
-
-def _line(name: bytes, sha256: str) -> bytes:
+    name = path.encode("utf-8", "surrogateescape")
     escaped = name.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
     mark = b"\\" if escaped != name else b""
     return mark + sha256.encode("ascii") + b"  " + escaped + b"\n"
@@ -66,7 +60,8 @@ def _line(name: bytes, sha256: str) -> bytes:
 
 def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
     """``SHA256SUMS`` of mirrored artifacts below a run's folder."""
-    return sums((relative(row.path, folder), row.sha256) for row in rows if row.path is not None)
+    named = ((relative(row.path, folder), row.sha256) for row in rows if row.path is not None)
+    return b"".join(_line(*it) for it in sorted(named))
 
 
 class Manifest:
@@ -87,7 +82,7 @@ class Manifest:
         if row.path is None:
             return
         path = relative(row.path, self._folder)
-        self._sums.append(_line(path.encode("utf-8", "surrogateescape"), row.sha256))
+        self._sums.append(_line(path, row.sha256))
         self._artifacts.append(_rendered(_artifact(row, path), 4))
 
     def sums(self) -> bytes:

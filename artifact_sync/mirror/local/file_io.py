@@ -86,15 +86,14 @@ def create(folder: Folder, name: str, content: Iterable[Chunk], mode: int) -> in
     return fd
 
 
-def finish(fd: int, *, durable: bool, mode: int | None = None) -> int:
-    """Close a complete file, with this mode, and durable if that is wanted; its size."""
+def finish(fd: int, *, durable: bool, mode: int | None = None) -> None:
+    """Close a complete file, with this mode, and durable if that is wanted."""
     try:
         if mode is not None:
             with suppress(OSError):  # file systems without modes are fine
                 _set_mode(fd, mode)
         if durable:
             sync_file(fd)
-        return os.fstat(fd).st_size
     finally:
         os.close(fd)
 

@@ -50,10 +50,10 @@ class _File(Struct, eq=False):
     parts: Parts = ()
     staged: Staged | None = None
     """None: not yet staged, or in its place."""
-    original: Staged | None = None
-    """A staged file of another file system, of which ``staged`` is a copy."""
     is_temporary: bool = False
     """What is staged is of no use to a later try."""
+    copied: Staged | None = None
+    """The file of another file system that was staged as a copy."""
     moved: str | None = None
     error: ArtifactSyncError | None = None
 
@@ -96,24 +96,25 @@ class Publisher:
     def _publish_in(self, above: Parts, files: Sequence[_File]) -> None:
         with self._guarded(*files), ExitStack() as closing:
             staging = closing.enter_context(self._tree.existing(_STAGING))
-            for it in files:
+            closing.callback(_discard, files)
+            token = _token()
+            for number, it in enumerate(files):
                 with self._guarded(it):
-                    self._stage(it, staging, closing)
+                    self._stage(it, (staging, f"{token}-{number}.new"), closing)
             self._place(above, [it for it in files if it.is_waiting])
             for it in files:
                 if it.is_waiting:
                     with self._guarded(it):
                         self._settle_file(it)
 
-    def _stage(self, it: _File, staging: Folder, closing: ExitStack) -> None:
-        data, temporary = it.content.data, (staging, _temporary_name())
+    def _stage(self, it: _File, temporary: Staged, closing: ExitStack) -> None:
+        data = it.content.data
         if isinstance(data, Path):
             source = closing.enter_context(self._tree.opener(data.parent))
             if source.look(data.name) is not None or not self._holds(it):
-                closing.callback(_clear, it)
+                closing.callback(_remove_copied, it)
                 self._stage_file(it, (source, data.name), temporary)
         else:
-            closing.callback(_clear, it)
             it.staged, it.is_temporary = temporary, True
             finish(create(*temporary, [data], self._mode), durable=self._tree.durable)
 
@@ -124,10 +125,12 @@ class Publisher:
         if folder.itself().st_dev == temporary[0].itself().st_dev:
             it.staged = original
         else:
-            it.original, it.staged, it.is_temporary = original, temporary, True
+            it.copied, it.staged, it.is_temporary = original, temporary, True
             with os.fdopen(fd, "rb", buffering=0):
                 fd = create(*temporary, blocks(fd), self._mode)
-        if finish(fd, durable=self._tree.durable, mode=self._mode) != it.content.size:
+        size = os.fstat(fd).st_size
+        finish(fd, durable=self._tree.durable, mode=self._mode)
+        if size != it.content.size:
             raise DiskError("a staged file was changed by somebody else while it was written")
 
     def _holds(self, it: _File) -> bool:
@@ -170,18 +173,16 @@ class Publisher:
 
     def write(self, content: bytes, parts: Parts, replaceable: Replaceable) -> None:
         """``replace`` by a file."""
-        self.replace(
-            lambda folder, name: finish(
-                create(folder, name, [content], self._mode), durable=self._tree.durable
-            ),
-            parts,
-            replaceable,
-        )
+
+        def make(folder: Folder, name: str) -> None:
+            finish(create(folder, name, [content], self._mode), durable=self._tree.durable)
+
+        self.replace(make, parts, replaceable)
 
     @contextmanager
     def staged(self, make: Callable[[Folder, str], object]) -> Iterator[Staged]:
         """Something complete in staging; taken away again unless it gets its place."""
-        name = _temporary_name()
+        name = f"{_token()}.new"
         with self._tree.existing(_STAGING) as staging:
             try:
                 make(staging, name)
@@ -233,11 +234,17 @@ class Publisher:
                 it.error = it.error or error
 
 
-def _clear(it: _File) -> None:
-    """Remove what is of no use to a later try."""
-    leftover = it.original if it.staged is None else it.staged if it.is_temporary else None
-    if leftover is not None:
-        _remove(*leftover)
+def _discard(files: Sequence[_File]) -> None:
+    """Remove what has got no place and is of no use to a later try."""
+    for it in files:
+        if it.staged is not None and it.is_temporary:
+            _remove(*it.staged)
+
+
+def _remove_copied(it: _File) -> None:
+    """Remove a file whose copy has got its place."""
+    if it.copied is not None and it.staged is None:
+        _remove(*it.copied)
 
 
 def _remove(folder: Folder, name: str) -> None:
@@ -245,5 +252,5 @@ def _remove(folder: Folder, name: str) -> None:
         folder.remove(name)
 
 
-def _temporary_name() -> str:
-    return f"{os.urandom(8).hex()}.new"
+def _token() -> str:
+    return os.urandom(8).hex()

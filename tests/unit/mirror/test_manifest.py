@@ -9,6 +9,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
 from artifact_sync.domain.model import (
     ArtifactKey,
@@ -63,7 +64,8 @@ def test_sums_are_lines_of_sha256sum_by_path():
 
 
 def test_sums_escape_as_coreutils_does():
-    assert manifest.sums([("a\\b\nc\rd", "00")]) == b"\\00  a\\\\b\\nc\\rd\n"
+    expected = b"\\" + b"ab" * 32 + b"  a\\\\b\\nc\\rd\n"
+    assert manifest.sums_of([row("a\\b\nc\rd")], FOLDER) == expected
 
 
 @pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs coreutils' sha256sum")
@@ -72,8 +74,8 @@ def test_the_systems_sha256sum_agrees_whatever_the_names(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name)
-    rows = [(name, hashlib.sha256(name.encode()).hexdigest()) for name in names]
-    (tmp_path / manifest.SUMS).write_bytes(manifest.sums(rows))
+    rows = [replace(row(it), sha256=hashlib.sha256(it.encode()).hexdigest()) for it in names]
+    (tmp_path / manifest.SUMS).write_bytes(manifest.sums_of(rows, FOLDER))
     check = subprocess.run(
         ["sha256sum", "-c", "--strict", manifest.SUMS],
         cwd=tmp_path,
