@@ -17,7 +17,7 @@ for name in ("rich", "pygments"):
     sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 from artifact_sync import cli  # noqa: E402 - see above
-from artifact_sync.cli.errors import run  # noqa: E402 - likewise
+from artifact_sync.cli.errors import run_program  # noqa: E402 - likewise
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
         # a remote name that the terminal's encoding lacks must not end the program
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    code = run(cli.group, sys.argv[1:])
+    code = run_program(cli.group, sys.argv[1:])
     gc.freeze()  # nor need it be looked through at the end
     return code
 

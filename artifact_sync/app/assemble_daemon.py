@@ -23,7 +23,7 @@ from artifact_sync.daemon.reload.file_watch import FileWatch
 from artifact_sync.daemon.reload.reloader import Actions, Reload
 from artifact_sync.daemon.schedule import Agenda
 from artifact_sync.daemon.scheduler import Daemon
-from artifact_sync.daemon.status import DaemonStatus, line_of
+from artifact_sync.daemon.status import DaemonStatus, status_line
 from artifact_sync.daemon.watch.repair import DamageRepair
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
@@ -161,7 +161,7 @@ class DaemonService:
     def _line(self) -> str:
         if not self._daemon.tried.is_set() and not self._daemon.stopping.is_set():
             self._around.supervisor.extend(_STARTING)
-        return line_of(self._counter.live())
+        return status_line(self._counter.live())
 
     async def _watch_files(self) -> None:
         async with aclosing(FileWatch(self._files).changes()) as changes:

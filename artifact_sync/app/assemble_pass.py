@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from artifact_sync.app.network import connected
-from artifact_sync.app.storage import open_store
+from artifact_sync.app.network import open_network
+from artifact_sync.app.storage import open_storage
 from artifact_sync.runtime.batching import Batches
 from artifact_sync.sync.downloads import Works
 from artifact_sync.sync.drain import Drain
@@ -42,7 +42,7 @@ _RUNS_AT_ONCE = 4
 
 
 @asynccontextmanager
-async def opened(
+async def open_pass(
     config: Config, wish: PassRequest, observer: Observer, token: Token | None
 ) -> AsyncGenerator[Pass]:
     """A pass with everything that it works with, and with the mirror locked against others.
@@ -50,10 +50,10 @@ async def opened(
     A dry run locks and writes nothing. ``MirrorBusy``, ``DiskError``, ``UsageError``.
     """
     async with AsyncExitStack() as stack:
-        store = await open_store(config, stack, rehearse=wish.mode.dry_run)
+        store = await open_storage(config, stack, rehearse=wish.mode.dry_run)
         limit = config.download.limit
         pace = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
-        network = await stack.enter_async_context(connected(config, token, observer, pace))
+        network = await stack.enter_async_context(open_network(config, token, observer, pace))
         names = StagedNames() if wish.mode.dry_run else await store.staged_names()
         slots, runs = AllSlots(config.download.jobs), asyncio.Semaphore(_RUNS_AT_ONCE)
         room = Room(slots, runs, names, RangePolicy(config.download.ranges), store.lock)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.assemble_pass import Room, parts_of, zone_of
-from artifact_sync.app.network import connected
-from artifact_sync.app.storage import open_store
+from artifact_sync.app.network import open_network
+from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.local.identity import read_id
@@ -182,7 +182,7 @@ class LiveEngine:
 
     async def _connect(self, config: Config, token: Token | None) -> None:
         async with AsyncExitStack() as opening:
-            coming = connected(config, token, self._observer, self._pace, self.chores)
+            coming = open_network(config, token, self._observer, self._pace, self.chores)
             network = await opening.enter_async_context(coming)
             line = _Line(network, opening.pop_all())
         await self._replace(line)
@@ -217,7 +217,7 @@ async def started(
 ) -> AsyncGenerator[LiveEngine]:
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
-        store = await open_store(config, stack, rehearse=False)
+        store = await open_storage(config, stack, rehearse=False)
         names = await store.staged_names()
         chores = AbandonableThreads(stack.enter_context(Threads(_CHORES, "chores")))
         engine = LiveEngine(config, store, names, observer, read_token, chores)

@@ -55,7 +55,7 @@ class Network(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def connected(
+async def open_network(
     config: Config,
     token: Token | None,
     observer: Observer,

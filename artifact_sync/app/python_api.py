@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, Unpack
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.app.assemble_pass import opened
+from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import has_ledger, root_of
 from artifact_sync.app.selection import Overrides, request_of, with_overrides
-from artifact_sync.app.storage import open_store
+from artifact_sync.app.storage import open_storage
 from artifact_sync.config import load, locate, repository
 from artifact_sync.config.api_token import given_token, read_token
 from artifact_sync.config.urls import base_url as checked_base_url
@@ -257,7 +257,7 @@ class _Session:
         """The ledger, opened once, to be read; None where nothing is mirrored yet."""
         async with self._opening:
             if self._ledger is None and has_ledger(self._config):
-                store = await open_store(self._config, self._stack, rehearse=True)
+                store = await open_storage(self._config, self._stack, rehearse=True)
                 self._ledger = store.ledger
         return self._ledger
 
@@ -306,7 +306,7 @@ async def _report(
     """The report of a pass, also of one that broke off. Raises what kept it from beginning."""
     begun: list[Pass] = []
     try:
-        async with opened(config, request, observer, token) as one_pass:
+        async with open_pass(config, request, observer, token) as one_pass:
             begun.append(one_pass)
             await one_pass.run()
     except Exception as error:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from artifact_sync.ledger.drivers.store import Store
 
 
-def all_totals(config: Config) -> Sequence[Totals]:
+def read_totals(config: Config) -> Sequence[Totals]:
     """``Ledger.all_totals`` of a mirror, which may be worked on; none where nothing is mirrored.
 
     ``UsageError``, ``DiskError``, ``LedgerTooNew``.
@@ -37,13 +37,13 @@ def all_totals(config: Config) -> Sequence[Totals]:
     if not has_ledger(config):
         return []
     terms = OpenTerms(config.mirror.durability, read_only=True)
-    with opened(config, root, terms) as store:
+    with ledger_opened(config, root, terms) as store:
         _check(store, config, root)
         return store.read(totals.all_totals)
 
 
 @contextmanager
-def opened(config: Config, root: Path, terms: OpenTerms) -> Iterator[Store]:
+def ledger_opened(config: Config, root: Path, terms: OpenTerms) -> Iterator[Store]:
     """The ledger of a mirror."""
     store = open_store(ledger_url(config, root), terms)
     try:

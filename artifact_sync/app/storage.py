@@ -68,17 +68,17 @@ async def opened_to_read(config: Config) -> AsyncGenerator[Storage]:
     Where nothing is mirrored yet, both are empty.
     """
     async with AsyncExitStack() as stack:
-        yield await open_store(config, stack, rehearse=True)
+        yield await open_storage(config, stack, rehearse=True)
 
 
 @asynccontextmanager
 async def opened_to_repair(config: Config) -> AsyncGenerator[Storage]:
     """A mirror and its ledger to be changed, locked against others. ``MirrorBusy``."""
     async with AsyncExitStack() as stack:
-        yield await open_store(config, stack, rehearse=False)
+        yield await open_storage(config, stack, rehearse=False)
 
 
-async def open_store(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Storage:
+async def open_storage(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Storage:
     """Open mirror and ledger. ``rehearse``: change nothing of them, whatever is called.
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.

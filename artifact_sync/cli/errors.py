@@ -24,7 +24,7 @@ _NAME = "artifact-sync"
 _OUTPUT = (errno.EPIPE, errno.ENOSPC)  # elsewhere these are translated at the edge
 
 
-def run(command: click.Command, arguments: Sequence[str]) -> int:
+def run_program(command: click.Command, arguments: Sequence[str]) -> int:
     """Run the program, and return the exit code of every way to end."""
     session = Session()
     try:

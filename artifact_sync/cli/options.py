@@ -112,7 +112,7 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
     return config_file(verbosity(with_log))
 
 
-def duration(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     """Parse an option's duration, ``7d``, to seconds above zero."""
     if value is None:
         return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from msgspec import Struct
 
-from artifact_sync.app.assemble_pass import opened
+from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.logs.verbosity import Verbosity
@@ -73,7 +73,7 @@ async def run_pass(
     begun: list[Reporting] = []
 
     async def whole() -> None:
-        async with opened(config, request, observer, known) as one_pass:
+        async with open_pass(config, request, observer, known) as one_pass:
             begun.append(one_pass)
             await one_pass.run()
 

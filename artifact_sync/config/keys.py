@@ -142,20 +142,20 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             {
                 "root": value_types.path(),
                 "layout": value_types.text(_plain),
-                "min_free": value_types.size(),
+                "min_free": value_types.byte_size(),
                 "durability": value_types.choice(("full", "fast")),
                 "watch": value_types.choice(("off", "report", "restore")),
                 "must_be_mounted": value_types.truth(),
             },
         ),
-        "ledger": Section(settings.LedgerSettings, {"url": value_types.text(urls.ledger_url)}),
+        "ledger": Section(settings.LedgerSettings, {"url": value_types.text(urls.database_url)}),
         "download": Section(
             settings.DownloadSettings,
             {
-                "jobs": value_types.whole(1, MOST_JOBS),
+                "jobs": value_types.integer(1, MOST_JOBS),
                 "timeout": value_types.duration(),
-                "attempts": value_types.whole(1, MOST_ATTEMPTS),
-                "ranges": value_types.whole(1, MOST_RANGES),
+                "attempts": value_types.integer(1, MOST_ATTEMPTS),
+                "ranges": value_types.integer(1, MOST_RANGES),
                 "limit": bandwidth_limit.limit(),
             },
         ),
@@ -174,7 +174,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             {
                 "listen": value_types.or_number(value_types.text(_listen), 0, urls.LAST_PORT),
                 "secret_files": value_types.many(value_types.path()),
-                "body_limit": value_types.size(LEAST_BODY, MOST_BODY),
+                "body_limit": value_types.byte_size(LEAST_BODY, MOST_BODY),
             },
         ),
     }

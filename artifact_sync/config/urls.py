@@ -68,7 +68,7 @@ def listen(text: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def ledger_url(text: str, scope: ExpansionScope) -> str:
+def database_url(text: str, scope: ExpansionScope) -> str:
     """Check a URL of SQLite or PostgreSQL; make a file's path absolute."""
     if match := re.fullmatch(_SQLITE, text):
         return _sqlite(match, scope)

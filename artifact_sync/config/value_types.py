@@ -130,7 +130,7 @@ def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -
     return text(check, enum=sorted(options))
 
 
-def whole(low: int, high: int) -> ValueType:
+def integer(low: int, high: int) -> ValueType:
     """A whole number within bounds."""
 
     def read(value: object, _: ExpansionScope) -> int:
@@ -183,7 +183,7 @@ def duration(check: Callable[[float], None] = above_zero, **bounds: object) -> V
     return ValueType(read, either(number, units.DURATION), write=units.format_duration)
 
 
-def size(low: int = 0, high: int = units.LARGEST) -> ValueType:
+def byte_size(low: int = 0, high: int = units.LARGEST) -> ValueType:
     """Bytes within bounds: a whole number, or a text with units."""
 
     def check(value: int) -> None:

@@ -157,7 +157,7 @@ def _later(*moments: datetime | None) -> datetime | None:
     return max(filter(None, moments), default=None)
 
 
-def line_of(state: DaemonState) -> str:
+def status_line(state: DaemonState) -> str:
     """What it does now; what is wrong comes first."""
     return "; ".join([*_wrong(state), _doing(state)])
 

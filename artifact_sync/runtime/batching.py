@@ -6,7 +6,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from artifact_sync.runtime.threads import UncancellableFuture, settle
+from artifact_sync.runtime.threads import UncancellableFuture, resolve
 
 if TYPE_CHECKING:
     import asyncio
@@ -75,5 +75,5 @@ class Batches(Generic[T, R]):
         error = work.exception()
         outcomes = work.result() if error is None else [error] * len(batch)
         for (_, future), outcome in zip(batch, outcomes, strict=True):
-            settle(future, outcome)
+            resolve(future, outcome)
         self._begin_if_due()

@@ -31,7 +31,7 @@ class UncancellableFuture(asyncio.Future[T]):
         return False
 
 
-def settle(future: asyncio.Future[T], outcome: T | BaseException) -> None:
+def resolve(future: asyncio.Future[T], outcome: T | BaseException) -> None:
     """Set a future's result or error, which a cancelled waiter need not fetch."""
     if isinstance(outcome, BaseException):
         future.set_exception(outcome)
@@ -75,7 +75,7 @@ class Offload:
     def _deliver(self) -> None:
         self._scheduled = False  # first: an outcome that comes from now on calls us again
         while self._outcomes:
-            settle(*self._outcomes.popleft())
+            resolve(*self._outcomes.popleft())
 
 
 class AbandonableThreads:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from artifact_sync.simulator import faults, payloads
 from artifact_sync.simulator.endpoints import ApiError, Endpoints
-from artifact_sync.simulator.reply import Reply, send_reply, spoilt, whole
+from artifact_sync.simulator.reply import Reply, send_reply, spoilt, whole_reply
 from artifact_sync.simulator.routes import Call, route
 from artifact_sync.simulator.traffic import Seen
 
@@ -80,7 +80,7 @@ class ApiOrigin:
 
 def _json(status: int, payload: payloads.Json) -> Reply:
     body = json.dumps(payload, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return whole(status, body, {"content-type": "application/json"})
+    return whole_reply(status, body, {"content-type": "application/json"})
 
 
 def _error(error: ApiError) -> Reply:

@@ -109,14 +109,14 @@ class DigestLine:
 
     @cached_property
     def _line(self) -> bytes:
-        return digest(self.of, "sha256").hex().encode() + self._tail
+        return content_digest(self.of, "sha256").hex().encode() + self._tail
 
     @property
     def _tail(self) -> bytes:
         return f"  {self.name}\n".encode("utf-8", "surrogatepass")
 
 
-def chunks(content: Content, size: int = BLOCK) -> Iterator[bytes]:
+def content_chunks(content: Content, size: int = BLOCK) -> Iterator[bytes]:
     """Iterate over the whole content."""
     offset = 0
     while piece := content.read(offset, size):
@@ -124,9 +124,9 @@ def chunks(content: Content, size: int = BLOCK) -> Iterator[bytes]:
         offset += len(piece)
 
 
-def digest(content: Content, algorithm: str) -> bytes:
+def content_digest(content: Content, algorithm: str) -> bytes:
     """Hash the whole content."""
     hasher = hashlib.new(algorithm, usedforsecurity=False)
-    for piece in chunks(content):
+    for piece in content_chunks(content):
         hasher.update(piece)
     return hasher.digest()

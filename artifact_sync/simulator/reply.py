@@ -67,7 +67,7 @@ class Reply:
         return bytes(spoilt)
 
 
-def whole(status: int, body: bytes, headers: Mapping[str, str]) -> Reply:
+def whole_reply(status: int, body: bytes, headers: Mapping[str, str]) -> Reply:
     """Make a reply of bytes in memory."""
     return Reply(status, Literal(body), headers, 0, len(body))
 
@@ -79,7 +79,7 @@ def error_page(code: str, message: str, status: int, resource: str = "") -> Repl
         f"<Error><Code>{code}</Code><Message>{message}</Message>"
         f"<Resource>{escape(resource)}</Resource><RequestId>simulated</RequestId></Error>"
     )
-    return whole(status, body.encode(), {"content-type": "application/xml"})
+    return whole_reply(status, body.encode(), {"content-type": "application/xml"})
 
 
 def spoilt(reply: Reply, struck: Iterable[faults.AnyFault]) -> Reply:

@@ -25,7 +25,7 @@ _BACKLOG = 2048
 
 
 @contextmanager
-def bound(port: int) -> Iterator[socket.socket]:
+def bind_socket(port: int) -> Iterator[socket.socket]:
     """Bind a listening socket; port 0 is a free one. ``UsageError`` if taken."""
     # asyncio sends small answers at once only where the protocol is named
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:

@@ -13,7 +13,7 @@ from artifact_sync.simulator.api import ApiOrigin
 from artifact_sync.simulator.content import Literal
 from artifact_sync.simulator.files import FilesOrigin
 from artifact_sync.simulator.scenario_file import demo_scenario
-from artifact_sync.simulator.server import answering, bound, url_of
+from artifact_sync.simulator.server import answering, bind_socket, url_of
 from artifact_sync.simulator.service import SimulatorService
 from artifact_sync.simulator.storage import StoredObject, export, object_key
 
@@ -68,7 +68,7 @@ class Simulator:
         cannot be had.
         """
         service = self._service
-        with bound(api_port) as api, bound(files_port) as files:
+        with bind_socket(api_port) as api, bind_socket(files_port) as files:
             service.base_url, service.files_url = url_of(api), url_of(files)
             async with answering((ApiOrigin(service), api), (FilesOrigin(service), files)):
                 yield Running(self, service.base_url, service.files_url)

@@ -16,7 +16,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from artifact_sync.simulator.content import Content, chunks, digest
+from artifact_sync.simulator.content import Content, content_chunks, content_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,12 +61,12 @@ class StoredObject:
     @cached_property
     def md5(self) -> bytes:
         """MD5 of the whole content."""
-        return digest(self.content, "md5")
+        return content_digest(self.content, "md5")
 
     @cached_property
     def sha256(self) -> bytes:
         """SHA-256 of the whole content."""
-        return digest(self.content, "sha256")
+        return content_digest(self.content, "sha256")
 
     def etag(self, style: str) -> str:
         """A strong ETag, quoted; empty for ``none``. ``md5`` hashes the content."""
@@ -108,7 +108,7 @@ def export(stored: Mapping[str, StoredObject], folder: Path) -> list[Path]:
 def _export_one(path: Path, stored: StoredObject) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        for piece in chunks(stored.content):
+        for piece in content_chunks(stored.content):
             file.write(piece)
     seconds = stored.modified.timestamp()
     os.utime(path, (seconds, seconds))

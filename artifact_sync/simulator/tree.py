@@ -76,7 +76,7 @@ class Copy(NamedTuple):
     age: float
 
 
-def copies(runs: Iterable[scenario.ScenarioRun], last_slug: int = 0) -> list[Copy]:
+def run_copies(runs: Iterable[scenario.ScenarioRun], last_slug: int = 0) -> list[Copy]:
     """Every run of a scenario, oldest first, with slugs and ages."""
     made: list[tuple[scenario.ScenarioRun, int, str]] = []
     for spec in runs:

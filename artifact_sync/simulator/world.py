@@ -16,7 +16,7 @@ from artifact_sync.domain.model import FINISHED, ArtifactKey, RepoName
 from artifact_sync.simulator.checks import problems_of, run_problems
 from artifact_sync.simulator.content import DigestLine
 from artifact_sync.simulator.storage import StoredObject, object_key
-from artifact_sync.simulator.tree import ArtifactState, Copy, Grower, RunState, copies
+from artifact_sync.simulator.tree import ArtifactState, Copy, Grower, RunState, run_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -86,7 +86,7 @@ class World:
         home = self.repo(repo)
         numbers = [int(slug) for slug in home.runs if slug.isascii() and slug.isdigit()]
         home.grower = replace(home.grower, start=self.now().replace(microsecond=0))
-        for copy in copies([spec], max(numbers, default=0)):
+        for copy in run_copies([spec], max(numbers, default=0)):
             fresh = copy if spec.age is not None else copy._replace(age=spec.duration)
             made = home.append(fresh)
             self._store(made)
@@ -154,7 +154,7 @@ class World:
             name = RepoName.parse(spec.name)
             grower = Grower(name, self._seed, start)
             repo = RepoWorld(name, spec.description, spec.forbidden, grower)
-            made = copies(spec.runs)
+            made = run_copies(spec.runs)
             runs = [grower.run(copy, ordinal) for ordinal, copy in enumerate(made, 1)]
             repo.runs, repo.made = {run.key.run: run for run in runs}, len(runs)
             for run in runs:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
-from artifact_sync.simulator.content import chunks
+from artifact_sync.simulator.content import content_chunks
 
 if TYPE_CHECKING:
     import signal
@@ -190,7 +190,7 @@ def contents(simulator: Simulator, *repos: str) -> dict[str, bytes]:
         key = thing.key
         if not repos or str(key.run_key.repo) in repos:
             path = "/".join([*key[:6], key.local_path.removeprefix("./")])
-            found[path] = b"".join(chunks(thing.content))
+            found[path] = b"".join(content_chunks(thing.content))
     return found
 
 

@@ -19,7 +19,7 @@ from artifact_sync.simulator import (
     ScenarioArtifact,
     ScenarioRun,
 )
-from artifact_sync.simulator.content import Content, chunks
+from artifact_sync.simulator.content import Content, content_chunks
 from artifact_sync.transfer.staging import name_of
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class World:
     def _digest(self, content: Content) -> str:
         if content.identity not in self._digests:
             sha256 = hashlib.sha256()
-            for piece in chunks(content):
+            for piece in content_chunks(content):
                 sha256.update(piece)
             self._digests[content.identity] = sha256.hexdigest()
         return self._digests[content.identity]

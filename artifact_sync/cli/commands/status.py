@@ -83,10 +83,10 @@ def _asked(config: Config) -> dict[str, Any] | None:
 
 
 def _totals(config: Config) -> list[dict[str, Any]]:
-    from artifact_sync.app.read_ledger import all_totals  # noqa: PLC0415 - likewise
+    from artifact_sync.app.read_ledger import read_totals  # noqa: PLC0415 - likewise
     from artifact_sync.domain.status import as_object  # noqa: PLC0415 - keeps --help quick
 
-    return [as_object(it) for it in all_totals(config)]
+    return [as_object(it) for it in read_totals(config)]
 
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:

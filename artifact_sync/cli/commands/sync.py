@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common_and_quick, duration, root
+from artifact_sync.cli.options import as_json, common_and_quick, duration_option, root
 from artifact_sync.cli.session import configuration
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ would download something ends with 1.""",
 @click.argument("repos", metavar="[ORG/REPO]...", nargs=-1)
 @click.option("--run", "runs", metavar="N", multiple=True, help="Only this run. Repeatable.")
 @click.option(
-    "--since", callback=duration, metavar="7d", help="Only runs created within this time."
+    "--since", callback=duration_option, metavar="7d", help="Only runs created within this time."
 )
 @click.option("--include", metavar="GLOB", multiple=True, help="Only these paths. Repeatable.")
 @click.option("--exclude", metavar="GLOB", multiple=True, help="Not these paths. Repeatable.")

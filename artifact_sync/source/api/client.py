@@ -27,7 +27,7 @@ from artifact_sync.source.api.question import (
 from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, error_of
 from artifact_sync.source.api.response_body import BrokenCoding, ResponseBody, UnknownCoding
 from artifact_sync.source.api.retry_after import RetryAfterHolds
-from artifact_sync.source.transport.clients import origin_of
+from artifact_sync.source.transport.clients import url_origin
 from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
 from artifact_sync.source.transport.redirects import MOST_REDIRECTS, Redirected
 from artifact_sync.source.transport.sanitize import one_line
@@ -226,7 +226,7 @@ def _next(url: httpx.URL, redirect: Redirected, what: str) -> httpx.URL:
         target = url.join(redirect.location.decode("latin-1"))
     except (httpx.InvalidURL, ValueError):
         raise BadAnswer(f"{what}: a redirect to nowhere", status=redirect.status) from None
-    if origin_of(target) == origin_of(url) and not target.userinfo:
+    if url_origin(target) == url_origin(url) and not target.userinfo:
         return target
     host = one_line(f"{target.host} ({target.scheme})", 100)
     raise BadAnswer(

@@ -42,12 +42,12 @@ class Bearer(httpx.Auth):
     """Adds the token to requests to one origin only (RFC 6750, 5.3)."""
 
     def __init__(self, base_url: httpx.URL, token: str) -> None:
-        self._origin = origin_of(base_url)
+        self._origin = url_origin(base_url)
         self._token = token
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """Send the request once, with the token if the origin is right."""
-        if self._token and origin_of(request.url) == self._origin:
+        if self._token and url_origin(request.url) == self._origin:
             request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
 
@@ -87,7 +87,7 @@ def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.A
     return client
 
 
-def origin_of(url: httpx.URL) -> tuple[str, str, int | None]:
+def url_origin(url: httpx.URL) -> tuple[str, str, int | None]:
     """Scheme, host and port (RFC 6454), the scheme's own port where none is named."""
     default = {"http": 80, "https": 443}.get(url.scheme)
     return url.scheme, url.host, url.port or default

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 
-from artifact_sync.cli.errors import run
+from artifact_sync.cli.errors import run_program
 from artifact_sync.cli.options import verbosity
 from artifact_sync.cli.session import session
 from artifact_sync.domain.errors import (
@@ -32,7 +32,7 @@ def ending(error: BaseException | int | None, *arguments: str) -> int:
             raise error
         return error
 
-    return run(command, arguments)
+    return run_program(command, arguments)
 
 
 def group(*errors: Exception) -> BaseExceptionGroup:

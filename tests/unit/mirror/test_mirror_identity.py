@@ -15,7 +15,7 @@ import pytest
 from artifact_sync.app.daemon_engine import started
 from artifact_sync.app.locations import LEDGER
 from artifact_sync.app.mirror_identity import Bond
-from artifact_sync.app.storage import open_store
+from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
 from artifact_sync.domain.settings import OWN_FOLDER, Config, LedgerSettings, MirrorSettings
@@ -64,7 +64,7 @@ def opened(
 ) -> Any:
     async def main() -> Any:
         async with AsyncExitStack() as stack:
-            return await story(await open_store(settings, stack, rehearse=rehearse))
+            return await story(await open_storage(settings, stack, rehearse=rehearse))
 
     return asyncio.run(main())
 

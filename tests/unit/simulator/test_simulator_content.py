@@ -7,10 +7,17 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from artifact_sync.simulator.content import BLOCK, DigestLine, Generated, Literal, chunks, digest
+from artifact_sync.simulator.content import (
+    BLOCK,
+    DigestLine,
+    Generated,
+    Literal,
+    content_chunks,
+    content_digest,
+)
 
 FILE = Generated("seed", "key", 3 * BLOCK + 77)
-WHOLE = b"".join(chunks(FILE))
+WHOLE = b"".join(content_chunks(FILE))
 
 
 def read(content: Generated, offset: int, length: int) -> bytes:
@@ -34,7 +41,7 @@ def test_a_read_gives_at_most_what_is_asked_for_and_nothing_at_the_end() -> None
 
 
 def test_content_never_changes_between_versions_of_this_program() -> None:
-    assert digest(Generated("seed", "key", BLOCK + 100), "sha256").hex() == (
+    assert content_digest(Generated("seed", "key", BLOCK + 100), "sha256").hex() == (
         "f64b0041f344282cb8833ba8038c637a32e40bdca80ef66c2cc9cd9c9c3ed5cd"
     )
 

@@ -24,7 +24,7 @@ from artifact_sync.simulator import (
     demo_scenario,
     running_in_thread,
 )
-from artifact_sync.simulator.content import chunks
+from artifact_sync.simulator.content import content_chunks
 from artifact_sync.simulator.faults import Stall
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_exported_files_lie_where_the_links_of_another_server_lead(tmp_path: Pat
     for name in ("x", "x.sha256"):
         key = simulator.link("a/b", "1", name).removeprefix("http://127.0.0.1:1/store/")
         stored = simulator.file("a/b", "1", name)
-        assert (tmp_path / key).read_bytes() == b"".join(chunks(stored.content))
+        assert (tmp_path / key).read_bytes() == b"".join(content_chunks(stored.content))
         assert (tmp_path / key).stat().st_mtime == stored.modified.timestamp()
 
 
