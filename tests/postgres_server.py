@@ -155,6 +155,12 @@ class Postgres(Server):
         self.ask(f"CREATE DATABASE {name} {options}")
         return name
 
+    def schema(self) -> str:
+        """The URL of a new schema, which is quicker to make than a database."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.ask(f"CREATE SCHEMA {name}")
+        return f"{self.url()}?options=-csearch_path%3D{name}"
+
     def signal_all(self, number: signal.Signals) -> None:
         """Freeze (SIGSTOP) or thaw (SIGCONT) the server and its sessions."""
         assert self.process is not None

@@ -21,7 +21,7 @@ from artifact_sync.domain.errors import (
     UsageError,
     exit_code,
 )
-from artifact_sync.domain.model import Failure, State
+from artifact_sync.domain.model import REMOVED, Failure, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -130,7 +130,7 @@ def report_of(rows: Iterable[ArtifactRow]) -> Report:
             report.kept += 1
         elif row.state is State.PENDING:
             report.pending += 1
-        else:
+        elif row.state not in REMOVED:
             reason = Reason(row.reason or Reason.DISK)
             report.failures.append(Failure.of(row.key, reason, row.message or _UNKNOWN))
             report.lost += row.state in _LOST

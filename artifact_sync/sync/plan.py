@@ -3,6 +3,7 @@
 The case table, one selected artifact a row, the first that fits wins:
 
 =====================================================  =========
+pruned, or about to be                                 SKIP
 its path is unsafe, or would be one file with another  REFUSE
 mirrored, same version, its file stands with its size  KEEP
 mirrored, but the file is missing or of another size   DOWNLOAD
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.domain.errors import Collision, Reason, UnsafePath
-from artifact_sync.domain.model import Action, Artifact, MirrorPath, Plan, State, Step
+from artifact_sync.domain.model import REMOVED, Action, Artifact, MirrorPath, Plan, State, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,7 +76,9 @@ def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms
         _waiting(artifact, known.rows.get(artifact.key), terms) for artifact in collected.pending
     )
     listed = {artifact.key for artifact in (*collected.selected, *collected.pending)}
-    unlisted = [row for key, row in known.rows.items() if key not in listed]
+    unlisted = [
+        row for key, row in known.rows.items() if key not in listed and row.state not in REMOVED
+    ]
     vanished = [_vanished(row) for row in unlisted if _is_missed(row, known, terms)]
     taken = {place for place in places.values() if isinstance(place, str)}
     strays = tuple(row.key for row in unlisted if row.path in taken or _is_stray(row, known, terms))
@@ -157,6 +160,8 @@ def _step(
     artifact: Artifact, place: MirrorPath | UnsafePath, known: KnownArtifacts, terms: PlanTerms
 ) -> Step:
     row = known.rows.get(artifact.key)
+    if row is not None and row.state in REMOVED:
+        return Step(Action.SKIP, artifact, None, "pruned from the mirror", row=row)
     if isinstance(place, UnsafePath):
         return Step(Action.REFUSE, artifact, None, str(place), place.reason, row)
     if row is None or row.state in {State.WANTED, State.PENDING, State.REFUSED}:

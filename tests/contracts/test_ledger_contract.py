@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -40,10 +39,7 @@ def url(request, tmp_path):
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     if request.param == "memory":
         return "sqlite://"
-    server = request.getfixturevalue("postgres")
-    name = f"test_{uuid.uuid4().hex}"
-    server.ask(f"CREATE SCHEMA {name}")
-    return f"{server.url()}?options=-csearch_path%3D{name}"
+    return request.getfixturevalue("postgres").schema()
 
 
 @pytest.fixture
@@ -598,6 +594,65 @@ def test_forgotten_artifacts_are_gone(play):
         assert (await ledger.totals(REPO)).states[State.WANTED] == 1
 
     play(story)
+
+
+def test_what_is_pruned_is_neither_mirrored_nor_lost_and_stays_known(play):
+    async def story(ledger):
+        keys = [key(local_path=name) for name in "abc"]
+        for which in keys:
+            await ledger.record_mirrored(mirrored(which, 10, version="v1"))
+        await ledger.settle(RunKey(REPO, "7"), "s", 3)
+        await ledger.pruning([*keys[:2], key("8"), key(repo=OTHER)])
+        assert [row.key for row in await ledger.being_pruned(REPO)] == keys[:2]
+        assert await paths(ledger.mirrored()) == ["/".join(keys[2])]
+        assert len(await ledger.recent(REPO, 10)) == 1
+        await ledger.pruned(keys[:1])
+        assert [row.key for row in await ledger.being_pruned(REPO)] == keys[1:2]
+        row = (await ledger.artifacts(RunKey(REPO, "7")))[keys[0]]
+        assert (row.state, row.path, row.size) == (State.PRUNED, "/".join(keys[0]), 10)
+        assert (row.sha256, row.version, row.attempts) == ("ab" * 32, "v1", 0)
+        assert await ledger.unwell(RunScope(REPO, "s")) == []
+        totals = await ledger.totals(REPO)
+        assert totals.states == {
+            **dict.fromkeys(State, 0),
+            State.MIRRORED: 1,
+            State.PRUNING: 1,
+            State.PRUNED: 1,
+        }
+        assert (totals.bytes, totals.last_error) == (10, "")
+        assert await ledger.repositories() == [REPO]
+
+    play(story)
+
+
+def test_pruning_may_be_said_again_and_a_new_download_ends_it(play):
+    async def story(ledger):
+        await ledger.record_mirrored(mirrored(key(), 10))
+        for _ in range(2):
+            await ledger.pruning([key()])
+        for _ in range(2):
+            await ledger.pruned([key()])
+        assert await ledger.being_pruned(REPO) == []
+        assert (await ledger.totals(REPO)).states[State.PRUNED] == 1
+        await ledger.record_mirrored(mirrored(key(), 11))
+        totals = await ledger.totals(REPO)
+        assert (totals.states[State.PRUNED], totals.states[State.MIRRORED]) == (0, 1)
+        assert totals.bytes == 11
+
+    play(story)
+
+
+def test_a_pruning_that_was_broken_off_is_found_when_the_ledger_is_opened_again(url):
+    async def main():
+        async with await open_ledger(url, durability="full") as ledger:
+            await ledger.record_mirrored(mirrored(key()))
+            await ledger.pruning([key()])
+        async with await open_ledger(url, durability="full") as ledger:
+            assert [row.key for row in await ledger.being_pruned(REPO)] == [key()]
+            assert await ledger.being_pruned(OTHER) == []
+
+    if url != "sqlite://":
+        asyncio.run(main())
 
 
 def test_the_most_recent_files_are_those_of_the_newest_runs(play):

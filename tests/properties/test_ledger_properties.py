@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -46,6 +47,7 @@ steps = st.one_of(
     st.tuples(st.just("mirrored"), keys, st.integers(0, 2**50)),
     st.tuples(st.just("state"), keys, st.sampled_from([State.WANTED, State.PENDING])),
     st.tuples(st.just("failure"), keys, st.sampled_from([State.FAILED, State.GONE, State.REFUSED])),
+    st.tuples(st.just("pruning"), keys, st.sampled_from([State.PRUNING, State.PRUNED])),
     st.tuples(st.just("forget"), keys, st.none()),
 )
 run_steps = st.tuples(
@@ -83,9 +85,17 @@ def test_the_order_of_times_is_the_order_of_their_texts(one, other):
     assert read_moment(first) == one.astimezone(UTC)
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def fresh(request):
+    """Makes the URL of a new ledger."""
+    if request.param == "sqlite":
+        return lambda: "sqlite://"
+    return request.getfixturevalue("postgres").schema
+
+
 @settings(max_examples=40, deadline=None)
-@given(st.lists(steps, max_size=30))
-def test_counts_are_those_of_the_artifacts(story):
+@given(story=st.lists(steps, max_size=30))
+def test_counts_are_those_of_the_artifacts(fresh, story):
     held = {}
 
     async def take(ledger, step):
@@ -101,12 +111,16 @@ def test_counts_are_those_of_the_artifacts(story):
         elif verb == "failure":
             held[key] = (what, size)
             await ledger.record_failure(key, what, Failure.of(key, Reason.CUT, "cut"), EPOCH)
+        elif verb == "pruning":
+            if key in held:
+                held[key] = (what, size)
+            await (ledger.pruning if what is State.PRUNING else ledger.pruned)([key])
         else:
             held.pop(key, state)
             await ledger.forget([key])
 
     async def main():
-        async with await open_ledger("sqlite://", durability="fast") as ledger:
+        async with await open_ledger(fresh(), durability="fast") as ledger:
             await asyncio.gather(*(take(ledger, step) for step in story))
             rows = {row.key: row.state async for row in ledger.listing()}
             assert rows == {key: state for key, (state, _) in held.items()}
@@ -119,8 +133,8 @@ def test_counts_are_those_of_the_artifacts(story):
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(run_steps, max_size=30))
-def test_a_run_is_either_settled_for_a_selection_or_listed_as_unsettled(story):
+@given(story=st.lists(run_steps, max_size=30))
+def test_a_run_is_either_settled_for_a_selection_or_listed_as_unsettled(fresh, story):
     settled, version = {}, Counter()
 
     async def take(ledger, step):
@@ -140,17 +154,13 @@ def test_a_run_is_either_settled_for_a_selection_or_listed_as_unsettled(story):
             await (ledger.unsettle(key) if verb == "unsettle" else ledger.look_again(key, EPOCH))
 
     async def main():
-        async with await open_ledger("sqlite://", durability="fast") as ledger:
+        async with await open_ledger(fresh(), durability="fast") as ledger:
             await asyncio.gather(*(take(ledger, step) for step in story))
             for selection in ("s", "t"):
                 done = [number for number, what in settled.items() if what == selection]
-                assert await ledger.settled_totals(RunScope(REPO, selection)) == (
-                    len(done),
-                    sum(done),
-                )
-                left = [
-                    int(row.key.run) async for row in ledger.unsettled(RunScope(REPO, selection))
-                ]
+                scope = RunScope(REPO, selection)
+                assert await ledger.settled_totals(scope) == (len(done), sum(done))
+                left = [int(row.key.run) async for row in ledger.unsettled(scope)]
                 assert left == sorted(set(settled) - set(done), reverse=True)
 
     asyncio.run(main())

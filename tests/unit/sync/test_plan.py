@@ -206,3 +206,22 @@ def test_what_is_wanted_no_more_is_forgotten_unless_it_has_a_file() -> None:
 def test_what_was_never_mirrored_and_is_listed_no_more_is_forgotten(state: State) -> None:
     plan = plan_of(rows=(row(A, state),))
     assert (plan.steps, plan.strays) == ((), (A.key,))
+
+
+@pytest.mark.parametrize("state", [State.PRUNING, State.PRUNED])
+def test_what_was_pruned_is_not_fetched_again_even_if_left_anew_or_insisted_on(
+    state: State,
+) -> None:
+    it, later = artifact("a"), artifact("a", version="v2")
+    pruned = row(it, state, sha256="ab" * 32, path=LAYOUT.place(it.key))
+    assert actions(planned(it, rows=(pruned,))) == [Action.SKIP]
+    assert actions(planned(later, rows=(pruned,), insist=True)) == [Action.SKIP]
+
+
+@pytest.mark.parametrize("state", [State.PRUNING, State.PRUNED])
+def test_what_was_pruned_and_is_listed_no_more_is_neither_a_failure_nor_forgotten(
+    state: State,
+) -> None:
+    it = artifact("a")
+    plan = plan_of(rows=(row(it, state, sha256="ab" * 32, path=LAYOUT.place(it.key)),))
+    assert (plan.steps, plan.strays) == ((), ())

@@ -54,6 +54,11 @@ def test_what_is_only_waited_for_is_no_failure() -> None:
     assert report.caught_up
 
 
+def test_what_was_pruned_counts_nowhere() -> None:
+    rows = [row("a", State.PRUNED), row("b", State.PRUNING), row("c", State.MIRRORED)]
+    assert report_of(rows) == Report(found=1, kept=1)
+
+
 def test_a_failure_that_could_not_be_noted_is_one_all_the_same() -> None:
     (failure,) = report_of([row("a", State.WANTED)]).failures
     assert failure.reason is Reason.DISK
