@@ -36,10 +36,10 @@ sys.exit(3)
 
 STUCK = """
 import asyncio, threading
-from artifact_sync.cli.commands.daemon import _heed_signals, _Life
+from artifact_sync.cli.commands.daemon import _handle_signals, _Lifetime
 
 async def main():
-    _heed_signals(_Life())
+    _handle_signals(_Lifetime())
     hanging = threading.Thread(target=threading.Event().wait, daemon=True)
     hanging.start()
     print("stuck", flush=True)
