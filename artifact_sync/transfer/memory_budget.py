@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 SMALL = 256 * 1024
 """Most bytes of a small file, and the least of a block."""
 
-_LARGEST = 1024 * 1024
-_ALTOGETHER = 4 * 1024 * 1024
+_LARGEST = 512 * 1024
+_ALTOGETHER = 2 * 1024 * 1024
+"""Bytes that all bodies gather; as many again are being written."""
 _FEW = 4
 """Up to so many bodies chunks are kept as they came, in buffers that may be larger."""
 

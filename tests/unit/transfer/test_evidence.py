@@ -12,10 +12,13 @@ from artifact_sync.domain.errors import ExitCode, IntegrityFailure
 from artifact_sync.domain.model import Strength
 from artifact_sync.transfer.checksums import Claim, Hashes
 from artifact_sync.transfer.evidence import (
+    Identity,
+    Recorded,
     claims,
     claims_from_json,
     claims_to_json,
     judge,
+    judge_file,
 )
 
 DATA = b"123456789"
@@ -404,3 +407,32 @@ def test_claims_outlive_a_restart_as_json():
 )
 def test_garbage_in_place_of_stored_claims_is_no_claims(garbage):
     assert claims_from_json(garbage) == ()
+
+
+def recorded(sha256: str, strength: Strength, *evidence: str) -> Recorded:
+    return Recorded(sha256, strength, evidence)
+
+
+def test_the_ledgers_record_condemns_other_bytes_of_the_same_version():
+    record = recorded("00" * 32, Strength.LENGTH, "length")
+    with pytest.raises(IntegrityFailure, match="but the ledger says 0000000000000000…"):
+        judge_file(Identity(total=9), (), record, hashed())
+
+
+@pytest.mark.parametrize(
+    ("strength", "evidence", "joined"),
+    [
+        (Strength.NONE, (), ("ledger:sha-256", "length")),
+        (Strength.LENGTH, ("length",), ("ledger:sha-256", "length")),
+        (Strength.CHECKSUM, ("content-md5", "length"), ("ledger:sha-256", "content-md5", "length")),
+        (
+            Strength.DIGEST,
+            ("x-amz-checksum-sha256", "etag:md5", "length"),
+            ("ledger:sha-256", "x-amz-checksum-sha256", "etag:md5", "length"),
+        ),
+        (Strength.DIGEST, ("ledger:sha-256",), ("ledger:sha-256", "length")),
+    ],
+)
+def test_evidence_that_was_recorded_is_kept_strongest_first(strength, evidence, joined):
+    record = recorded(VALUES["sha-256"].hex(), strength, *evidence)
+    assert judge_file(Identity(total=9), (), record, hashed()) == (Strength.DIGEST, joined)

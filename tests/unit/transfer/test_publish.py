@@ -137,14 +137,14 @@ def test_a_staged_file_that_nobody_knew_of_makes_room_for_a_new_one(tmp_path: Pa
 
 def test_the_more_bodies_come_the_less_each_gathers() -> None:
     gathering = MemoryBudget()
-    assert gathering.block == MIB
+    assert gathering.block == MIB // 2
     with gathering, gathering, gathering, gathering:
-        assert gathering.block == MIB
-        with gathering, gathering, gathering, gathering:
-            assert gathering.block == MIB // 2
-            with gathering:
-                assert gathering.block >= SMALL
-    assert gathering.block == MIB
+        assert gathering.block == MIB // 2
+        with gathering, gathering:
+            assert gathering.block == MIB // 3
+            with gathering, gathering, gathering:
+                assert gathering.block == SMALL
+    assert gathering.block == MIB // 2
 
 
 def test_a_slot_can_be_given_back_and_taken_again() -> None:

@@ -122,7 +122,7 @@ def test_what_came_before_a_cancellation_is_staged_to_the_last_byte(tmp_path: Pa
 
 def test_a_body_that_ends_early_in_order_is_a_cut(tmp_path: Path) -> None:
     async def work(reception: BodyReceiver) -> None:
-        with pytest.raises(Cut, match="2,000 of 5,242,880 bytes"):
+        with pytest.raises(Cut, match="2,000 of 2,621,440 bytes"):
             await reception.receive(body_of(*blocks(2000)))
 
     assert received(tmp_path, Disk(), work) == CONTENT[:2000]
