@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Identity, Recorded
     from artifact_sync.transfer.links import Links
-    from artifact_sync.transfer.staging import Staged
+    from artifact_sync.transfer.staging import StagedFile
 
 Published = tuple[Vouched, str | None]
 """What vouches for a file that is in its place, and where a stranger in the way has moved."""
@@ -56,7 +56,7 @@ class SmallFile(Struct, frozen=True):
     chunks: Sequence[Chunk]
     identity: Identity
     wanted: WantedArtifact
-    staged: Staged
+    staged: StagedFile
     """What an earlier try may have left: it is thrown away."""
 
 

@@ -21,7 +21,7 @@ from artifact_sync.transfer.parallel import FileAccess, ParallelBody
 from artifact_sync.transfer.publish import publish_staged
 from artifact_sync.transfer.receive import BodyReceiver
 from artifact_sync.transfer.response import OK, PARTIAL, accept, refusal
-from artifact_sync.transfer.staging import Staged, StagedState
+from artifact_sync.transfer.staging import StagedFile, StagedState
 
 if TYPE_CHECKING:
     from random import Random
@@ -46,7 +46,7 @@ class Fetched(Struct, frozen=True):
     mirrored: Mirrored
     displaced: str | None
     """Where a stranger in its place has been moved."""
-    staged: Staged
+    staged: StagedFile
     """To be forgotten once the ledger has it."""
 
 
@@ -63,7 +63,7 @@ async def fetch(context: TransferContext, wanted: WantedArtifact, lease: SlotLea
         await transfer.leave()
 
 
-async def forget(context: TransferContext, staged: Staged) -> None:
+async def forget(context: TransferContext, staged: StagedFile) -> None:
     """Remove what is left in staging of an artifact that the ledger has."""
     if staged.on_disk:
         with suppress(DiskError):  # a sidecar that stays is swept away later
@@ -82,7 +82,7 @@ class _Transfer:
         self._budget = Budget(context.retry, context.rng)
         self._one_connection = False
         """Several connections have failed for this file."""
-        self._staged = Staged(
+        self._staged = StagedFile(
             context.staging,
             self._key,
             wanted.artifact.version,

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import ArtifactStore, Chunk
     from artifact_sync.transfer.context import Published, SmallFile, WantedArtifact
     from artifact_sync.transfer.disk_space import DiskSpace
-    from artifact_sync.transfer.staging import Staged
+    from artifact_sync.transfer.staging import StagedFile
 
 
-def publish_staged(mirror: ArtifactStore, wanted: WantedArtifact, staged: Staged) -> Published:
+def publish_staged(mirror: ArtifactStore, wanted: WantedArtifact, staged: StagedFile) -> Published:
     """Judge a staged file that is complete and publish it. ``IntegrityFailure``, ``DiskError``."""
     judgement = judge_file(staged.identity, wanted.claims, wanted.recorded, staged.hashes)
     vouched = staged.vouch(*judgement)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Chunk
     from artifact_sync.transfer.context import Published, TransferContext, WantedArtifact
     from artifact_sync.transfer.response import AcceptedBody
-    from artifact_sync.transfer.staging import Staged
+    from artifact_sync.transfer.staging import StagedFile
 
 _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
@@ -28,7 +28,11 @@ class BodyReceiver:
     """Receives one body and publishes it. A file smaller than a block never touches staging."""
 
     def __init__(
-        self, context: TransferContext, wanted: WantedArtifact, staged: Staged, body: AcceptedBody
+        self,
+        context: TransferContext,
+        wanted: WantedArtifact,
+        staged: StagedFile,
+        body: AcceptedBody,
     ) -> None:
         self._context = context
         self._wanted = wanted

@@ -54,7 +54,7 @@ class StagedState(Enum):
     """Its bytes were moved into the mirror; the ledger may not have it yet."""
 
 
-class Staged:
+class StagedFile:
     """One staged file: its bytes, their hashes and the remote file that they belong to.
 
     Verbs that touch the disk block, and raise ``NoSpace`` and ``DiskError``.
@@ -307,7 +307,7 @@ class StagedNames:
         """Whether something of this artifact may be staged."""
         return self._names is None or (bool(self._names) and name_of(key) in self._names)
 
-    def note(self, staged: Staged) -> None:
+    def note(self, staged: StagedFile) -> None:
         """Remember whether something of this file is left on disk."""
         if self._names is None:
             return

@@ -18,7 +18,7 @@ from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.transfer.checksums import Claim
 from artifact_sync.transfer.evidence import Identity
-from artifact_sync.transfer.staging import Staged
+from artifact_sync.transfer.staging import StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,7 +132,7 @@ def test_a_bare_mount_point_that_a_mirror_was_once_begun_in_gets_nothing_either(
 def test_staging_makes_nothing_on_the_bare_mount_point(disk: Disk) -> None:
     staging = LocalMirror(disk.root).staging
     disk.unmount()
-    staged = Staged(staging, KEY, "v1")
+    staged = StagedFile(staging, KEY, "v1")
     staged.recover()
     assert (staged.open, staged.vouched) == (False, None)
     with pytest.raises(DiskError, match="staging: No such file"):

@@ -18,7 +18,7 @@ from artifact_sync.transfer.evidence import Identity
 from artifact_sync.transfer.memory_budget import SMALL, MemoryBudget
 from artifact_sync.transfer.publish import SmallFiles
 from artifact_sync.transfer.slots import AllSlots, SlotLease
-from artifact_sync.transfer.staging import Staged, StagedNames, name_of
+from artifact_sync.transfer.staging import StagedFile, StagedNames, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +33,7 @@ def small(mirror: LocalMirror, name: str, *chunks: bytes, wrong: bool = False) -
     claim = Claim("repr-digest:sha-256", "sha-256", sha256)
     identity = Identity(total=len(content), claims=(claim,))
     wanted = WantedArtifact(Artifact(key, "success"), MirrorPath(f"acme/shop/1/w/t/c/{name}"))
-    return SmallFile(chunks, identity, wanted, Staged(mirror.staging, key, ""))
+    return SmallFile(chunks, identity, wanted, StagedFile(mirror.staging, key, ""))
 
 
 def test_each_has_its_own_outcome(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_is_promised_without_a_measurement_is_a_part_of_the_room() -> None:
 
 def test_nothing_is_thought_to_be_staged_but_what_was_left(tmp_path: Path) -> None:
     a, b = (ArtifactKey("o", "r", "1", "w", "t", "c", name) for name in "ab")
-    none, some = (Staged(tmp_path, key, "", recoverable=key is b) for key in (a, b))
+    none, some = (StagedFile(tmp_path, key, "", recoverable=key is b) for key in (a, b))
     left = StagedNames({name_of(a)})
     assert (left.may_hold(a), left.may_hold(b)) == (True, False)
     left.note(none)
@@ -125,10 +125,10 @@ def test_nothing_is_thought_to_be_staged_but_what_was_left(tmp_path: Path) -> No
 
 def test_a_staged_file_that_nobody_knew_of_makes_room_for_a_new_one(tmp_path: Path) -> None:
     key = ArtifactKey("o", "r", "1", "w", "t", "c", "a")
-    staged = Staged(tmp_path, key, "")
+    staged = StagedFile(tmp_path, key, "")
     staged.begin(Identity())
     staged.close()
-    again = Staged(tmp_path, key, "", recoverable=False)
+    again = StagedFile(tmp_path, key, "", recoverable=False)
     again.begin(Identity())
     again.write(b"new")
     again.discard()

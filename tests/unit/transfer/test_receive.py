@@ -17,7 +17,7 @@ from artifact_sync.transfer.evidence import Identity
 from artifact_sync.transfer.memory_budget import MemoryBudget
 from artifact_sync.transfer.receive import BodyReceiver
 from artifact_sync.transfer.response import AcceptedBody
-from artifact_sync.transfer.staging import Staged
+from artifact_sync.transfer.staging import StagedFile
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -75,11 +75,11 @@ def received(
         wanted = WantedArtifact(Artifact(KEY, "success"), MirrorPath("a.bin"))
         await work(BodyReceiver(tools, wanted, staged, AcceptedBody(IDENTITY, 0, len(CONTENT))))
 
-    staged = Staged(folder, KEY, "")
+    staged = StagedFile(folder, KEY, "")
     with ThreadPoolExecutor(2) as executor:
         asyncio.run(main())
     staged.close()
-    again = Staged(folder, KEY, "")
+    again = StagedFile(folder, KEY, "")
     again.recover()
     again.close()
     return again.path.read_bytes() if again.offset else b""

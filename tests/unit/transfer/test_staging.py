@@ -11,7 +11,7 @@ import pytest
 from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.model import ArtifactKey, Strength, Validator
 from artifact_sync.transfer.evidence import Identity, claims
-from artifact_sync.transfer.staging import Staged, StagedState, sweep
+from artifact_sync.transfer.staging import StagedFile, StagedState, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,8 +23,8 @@ IDENTITY = Identity(
 
 
 @pytest.fixture
-def staged(tmp_path: Path) -> Staged:
-    staged = Staged(tmp_path, KEY, "v1")
+def staged(tmp_path: Path) -> StagedFile:
+    staged = StagedFile(tmp_path, KEY, "v1")
     staged.begin(IDENTITY)
     staged.write(b"first ")
     staged.write(b"second")
@@ -32,8 +32,8 @@ def staged(tmp_path: Path) -> Staged:
     return staged
 
 
-def recovered(folder: Path, version: str = "v1", key: ArtifactKey = KEY) -> Staged:
-    staged = Staged(folder, key, version)
+def recovered(folder: Path, version: str = "v1", key: ArtifactKey = KEY) -> StagedFile:
+    staged = StagedFile(folder, key, version)
     staged.recover()
     staged.close()
     return staged
@@ -51,7 +51,7 @@ def test_a_restart_takes_up_every_byte_its_identity_and_its_hashes(tmp_path: Pat
     assert again.resumable
 
 
-def test_bytes_that_no_checkpoint_covers_are_cut_off(tmp_path: Path, staged: Staged) -> None:
+def test_bytes_that_no_checkpoint_covers_are_cut_off(tmp_path: Path, staged: StagedFile) -> None:
     with staged.path.open("ab") as part:
         part.write(b"written when the power went")
     assert recovered(tmp_path).offset == 12
@@ -59,7 +59,7 @@ def test_bytes_that_no_checkpoint_covers_are_cut_off(tmp_path: Path, staged: Sta
 
 
 def test_a_page_lost_in_a_power_cut_costs_only_what_came_after_it(
-    tmp_path: Path, staged: Staged
+    tmp_path: Path, staged: StagedFile
 ) -> None:
     staged.path.write_bytes(b"first \0\0\0\0\0\0")
     again = recovered(tmp_path)
@@ -67,7 +67,7 @@ def test_a_page_lost_in_a_power_cut_costs_only_what_came_after_it(
     assert again.hashes.sha256 == hashlib.sha256(b"first ").hexdigest()
 
 
-def test_a_torn_last_line_of_the_sidecar_is_passed_over(tmp_path: Path, staged: Staged) -> None:
+def test_a_torn_last_line_of_the_sidecar_is_passed_over(tmp_path: Path, staged: StagedFile) -> None:
     sidecar = staged.path.with_suffix(".json")
     sidecar.write_bytes(sidecar.read_bytes()[:-20])
     assert recovered(tmp_path).offset == 6
@@ -75,7 +75,7 @@ def test_a_torn_last_line_of_the_sidecar_is_passed_over(tmp_path: Path, staged: 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]\n", b"null\n", b'{"key":1}\n', b"\xff\n"])
 def test_a_garbled_sidecar_means_starting_over(
-    tmp_path: Path, staged: Staged, content: bytes
+    tmp_path: Path, staged: StagedFile, content: bytes
 ) -> None:
     staged.path.with_suffix(".json").write_bytes(content)
     again = recovered(tmp_path)
@@ -89,8 +89,8 @@ def test_another_version_of_the_artifact_never_continues_the_old_bytes(tmp_path:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_writing_goes_on_after_a_restart(tmp_path: Path, staged: Staged) -> None:
-    again = Staged(tmp_path, KEY, "v1")
+def test_writing_goes_on_after_a_restart(tmp_path: Path, staged: StagedFile) -> None:
+    again = StagedFile(tmp_path, KEY, "v1")
     again.recover()
     again.write(b" third")
     again.close()
@@ -99,7 +99,7 @@ def test_writing_goes_on_after_a_restart(tmp_path: Path, staged: Staged) -> None
 
 
 def test_without_a_validator_nothing_can_be_resumed(tmp_path: Path) -> None:
-    staged = Staged(tmp_path, KEY, "v1")
+    staged = StagedFile(tmp_path, KEY, "v1")
     staged.begin(Identity())
     staged.write(b"bytes")
     staged.close()
@@ -108,7 +108,7 @@ def test_without_a_validator_nothing_can_be_resumed(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("staged")
 def test_the_last_word_survives_until_the_artifact_is_recorded(tmp_path: Path) -> None:
-    again = Staged(tmp_path, KEY, "v1")
+    again = StagedFile(tmp_path, KEY, "v1")
     again.recover()
     again.vouch(Strength.LENGTH, ("length",))
     again.path.unlink()  # published
@@ -122,12 +122,14 @@ def test_the_last_word_survives_until_the_artifact_is_recorded(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_symbolic_link_in_staging_is_not_written_through(tmp_path: Path, staged: Staged) -> None:
+def test_a_symbolic_link_in_staging_is_not_written_through(
+    tmp_path: Path, staged: StagedFile
+) -> None:
     target = tmp_path / "victim"
     target.write_bytes(b"precious")
     staged.path.unlink()
     staged.path.symlink_to(target)
-    again = Staged(tmp_path, KEY, "v1")
+    again = StagedFile(tmp_path, KEY, "v1")
     with pytest.raises(DiskError, match="symbolic link"):
         again.recover()
     again.begin(IDENTITY)
@@ -136,20 +138,20 @@ def test_a_symbolic_link_in_staging_is_not_written_through(tmp_path: Path, stage
     assert target.read_bytes() == b"precious"
 
 
-def test_staged_files_are_the_owners_alone(staged: Staged) -> None:
+def test_staged_files_are_the_owners_alone(staged: StagedFile) -> None:
     assert staged.path.stat().st_mode & 0o777 == 0o600
     assert staged.path.with_suffix(".json").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_sidecar_holds_the_host_and_never_the_link(tmp_path: Path) -> None:
-    staged = Staged(tmp_path, KEY, "v1")
+    staged = StagedFile(tmp_path, KEY, "v1")
     staged.begin(Identity(host="store.example:9000"))
     staged.close()
     assert b"store.example:9000" in staged.path.with_suffix(".json").read_bytes()
 
 
 def test_a_sweep_removes_temporaries_and_what_is_older_than_any_artifact(
-    tmp_path: Path, staged: Staged
+    tmp_path: Path, staged: StagedFile
 ) -> None:
     (tmp_path / "half-renamed.tmp").write_bytes(b"x")
     old = tmp_path / "old.part"
@@ -163,7 +165,7 @@ def test_a_sweep_removes_temporaries_and_what_is_older_than_any_artifact(
 
 
 def test_its_state_says_how_far_it_has_come(tmp_path: Path) -> None:
-    staged = Staged(tmp_path, KEY, "v1", recoverable=False)
+    staged = StagedFile(tmp_path, KEY, "v1", recoverable=False)
     states = [staged.state]
     staged.begin(IDENTITY)
     states.append(staged.state)
@@ -183,7 +185,7 @@ def test_its_state_says_how_far_it_has_come(tmp_path: Path) -> None:
 
 
 def test_what_was_judged_before_a_crash_is_ready_to_be_published(tmp_path: Path) -> None:
-    staged = Staged(tmp_path, KEY, "v1")
+    staged = StagedFile(tmp_path, KEY, "v1")
     staged.begin(Identity())
     staged.write(b"of unknown length")
     staged.vouch(Strength.NONE, ())
@@ -192,7 +194,7 @@ def test_what_was_judged_before_a_crash_is_ready_to_be_published(tmp_path: Path)
     assert again.vouched == staged.vouched
 
 
-def test_nothing_but_what_was_judged_can_be_published(tmp_path: Path, staged: Staged) -> None:
-    for unjudged in (staged, Staged(tmp_path, KEY, "v2", recoverable=False)):
+def test_nothing_but_what_was_judged_can_be_published(tmp_path: Path, staged: StagedFile) -> None:
+    for unjudged in (staged, StagedFile(tmp_path, KEY, "v2", recoverable=False)):
         with pytest.raises(ValueError, match="nothing vouches"):
             _ = unjudged.content
