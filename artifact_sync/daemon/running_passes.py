@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.progress import PassProgress
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.ports import Lease, Ledger
+    from artifact_sync.domain.ports import Lease, RunLedger
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.sync.sync_pass import Pass
 
@@ -135,7 +135,9 @@ def verdict_of(trouble: Exception | None) -> PassVerdict:
     return PassVerdict.FAILED
 
 
-async def finished(ledger: Ledger, repo: RepoName, announced: Collection[str]) -> tuple[str, ...]:
+async def finished(
+    ledger: RunLedger, repo: RepoName, announced: Collection[str]
+) -> tuple[str, ...]:
     """Those of the announced runs that the ledger knows as finished."""
     rows = [await ledger.run(RunKey(repo, run)) for run in announced]
     return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)

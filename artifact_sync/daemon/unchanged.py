@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.schedule import Turn
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.ports import DiscoveryLedger
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.settings import RepoSettings
 
@@ -37,7 +37,9 @@ class _Known(Struct):
     """When the ledger last heard of a pass."""
 
 
-async def unchanged_since(ledger: Ledger, repo: RepoName, report: Report) -> Unchanged | None:
+async def unchanged_since(
+    ledger: DiscoveryLedger, repo: RepoName, report: Report
+) -> Unchanged | None:
     """What the next pass may rely on, after one that left nothing to do. ``DiskError``."""
     held = await ledger.list_digest(repo)
     return Unchanged(held[0], report.repeated) if held is not None else None

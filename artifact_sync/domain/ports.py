@@ -276,12 +276,8 @@ class RepositoryLock(Protocol):
         """
 
 
-class Ledger(Protocol):
-    """What we know, durable. Domain verbs, safe from many tasks at once, never blocking the loop.
-
-    A verb that writes returns when what it wrote is committed (writes are committed in groups).
-    Raises ``LedgerTooNew`` on opening, ``NoSpace`` and ``DiskError`` on writing.
-    """
+class MirrorClaims(Protocol):
+    """Which mirror the ledger is about."""
 
     async def claim_layout(self, template: str) -> str:
         """The layout that this mirror is laid out by; the first caller's is remembered."""
@@ -291,6 +287,10 @@ class Ledger(Protocol):
 
     async def mirror(self) -> str | None:
         """The id that was claimed; None: none yet. Claims nothing."""
+
+
+class DiscoveryLedger(Protocol):
+    """What is known of a repository's list of runs, and whether it must be read."""
 
     async def horizon(self, repo: RepoName) -> Horizon | None:
         """How much of the list of runs is known completely; None: nothing."""
@@ -316,6 +316,17 @@ class Ledger(Protocol):
 
         A run whose fingerprint changed is unsettled again and its count of looks starts over.
         """
+
+    async def next_look(self, scope: RunScope) -> datetime | None:
+        """When the first of the runs that are not settled for the selection is due.
+
+        Long ago when one is due at once; None when all are settled. Same meaning of ``since`` as in
+        ``unsettled``: what no pass looks at is never due.
+        """
+
+
+class RunLedger(Protocol):
+    """Runs: what they are, and whether anything is left to do for them."""
 
     async def note_run(self, run: Run, at: datetime) -> None:
         """Insert or update a run from its own answer, seen at this time.
@@ -353,6 +364,10 @@ class Ledger(Protocol):
 
     async def newest_complete(self, repo: RepoName) -> tuple[RunKey | None, RunKey | None]:
         """The complete runs with the highest number: of any status, and with status success."""
+
+
+class ArtifactLedger(Protocol):
+    """Artifacts and their files."""
 
     async def artifacts(self, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
         """All that is known of a run's artifacts."""
@@ -421,12 +436,19 @@ class Ledger(Protocol):
         but not those of a run that the selection leaves out (``settle`` with ``kept`` None).
         """
 
-    async def next_look(self, scope: RunScope) -> datetime | None:
-        """When the first of the runs that are not settled for the selection is due.
 
-        Long ago when one is due at once; None when all are settled. Same meaning of ``since`` as in
-        ``unsettled``: what no pass looks at is never due.
-        """
+class PassLedger(Protocol):
+    """Passes over repositories."""
+
+    async def begin_pass(self, repo: RepoName, at: datetime) -> int:
+        """A pass over a repository begins; its number."""
+
+    async def end_pass(self, number: int, report: Report, at: datetime) -> None:
+        """The pass has ended with this result for its repository."""
+
+
+class TotalsLedger(Protocol):
+    """Counts, answered from what each run's row says."""
 
     async def settled_totals(self, scope: RunScope) -> tuple[int, int]:
         """Over the runs settled for the selection: how many runs, and the sum of their ``kept``."""
@@ -440,17 +462,33 @@ class Ledger(Protocol):
     async def all_totals(self) -> Sequence[Totals]:
         """``totals`` of every repository that the ledger knows, sorted; as dear as those of one."""
 
-    async def begin_pass(self, repo: RepoName, at: datetime) -> int:
-        """A pass over a repository begins; its number."""
 
-    async def end_pass(self, number: int, report: Report, at: datetime) -> None:
-        """The pass has ended with this result for its repository."""
+class LedgerHealth(Protocol):
+    """Whether the ledger answers, and how large it is."""
 
     async def ping(self) -> None:
         """Return once the ledger has answered a trivial question."""
 
     async def size(self) -> int | None:
         """Bytes that it takes on disk; None when it is not a file of this machine."""
+
+
+class Ledger(
+    MirrorClaims,
+    DiscoveryLedger,
+    RunLedger,
+    ArtifactLedger,
+    PassLedger,
+    TotalsLedger,
+    LedgerHealth,
+    Protocol,
+):
+    """What we know, durable: all of it, for whoever assembles.
+
+    Domain verbs, safe from many tasks at once, never blocking the loop. A verb that writes returns
+    when what it wrote is committed (writes are committed in groups). Raises ``LedgerTooNew`` on
+    opening, ``LedgerUnreachable`` of a server, ``NoSpace`` and ``DiskError`` on writing.
+    """
 
     async def aclose(self) -> None:
         """Commit what is queued and close. May be called twice."""

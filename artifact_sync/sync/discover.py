@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import RepoName, Run, RunPage, RunScope
-    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.ports import DiscoveryLedger
 
 _READ_AGAIN = timedelta(hours=1)
 """After so long the list is read, whatever it begins with."""
@@ -94,7 +94,7 @@ class Reading:
         return self._ordered and self._lowest is not None and self._lowest < self._highest
 
 
-async def known_digest(ledger: Ledger, scope: RunScope, now: datetime) -> str:
+async def known_digest(ledger: DiscoveryLedger, scope: RunScope, now: datetime) -> str:
     """The digest of a list of runs that need not be read again; empty: it must be read.
 
     Nothing is outstanding then, and the ledger reaches as far back as is asked for.
@@ -110,7 +110,7 @@ async def known_digest(ledger: Ledger, scope: RunScope, now: datetime) -> str:
 
 async def discover(
     pages: AsyncGenerator[RunPage],
-    ledger: Ledger,
+    ledger: DiscoveryLedger,
     repo: RepoName,
     since: datetime | None,
     now: datetime,
