@@ -24,7 +24,7 @@ from artifact_sync.transfer.slots import AllSlots
 from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from datetime import tzinfo
 
     from artifact_sync.app.network import Network
@@ -51,13 +51,22 @@ async def open_pass(
     """
     async with AsyncExitStack() as stack:
         store = await open_storage(config, stack, rehearse=wish.mode.dry_run)
-        limit = config.download.limit
-        pace = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
-        network = await stack.enter_async_context(open_network(config, token, observer, pace))
         names = StagedNames() if wish.mode.dry_run else await store.staged_names()
+        begin = passes_over(store, config, observer, token, names)
+        yield (await stack.enter_async_context(begin))(wish)
+
+
+@asynccontextmanager
+async def passes_over(
+    store: Storage, config: Config, observer: Observer, token: Token | None, names: StagedNames
+) -> AsyncGenerator[Callable[[PassRequest], Pass]]:
+    """A connected network, and what makes passes over an opened mirror, one after the other."""
+    limit = config.download.limit
+    pace = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
+    async with open_network(config, token, observer, pace) as network:
         slots, runs = AllSlots(config.download.jobs), asyncio.Semaphore(_RUNS_AT_ONCE)
         room = Room(slots, runs, names, RangePolicy(config.download.ranges), store.lock)
-        yield Pass(parts_of(store, network, observer, room), wish)
+        yield lambda request: Pass(parts_of(store, network, observer, room), request)
 
 
 class Room(Struct, frozen=True):

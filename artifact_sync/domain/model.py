@@ -381,6 +381,16 @@ class ArtifactRow(Struct, frozen=True):
     reason: str = ""
     message: str = ""
 
+    @property
+    def on_record(self) -> bool:
+        """Whether its file should stand in the mirror: it has, and nobody has removed it."""
+        return self.path is not None and bool(self.sha256) and self.state not in REMOVED
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether a file that was mirrored before is wanted again, whatever the rules say."""
+        return self.state is State.WANTED and self.on_record
+
 
 class ExpectedFile(NamedTuple):
     """A file that should stand in the mirror."""

@@ -13,7 +13,6 @@ from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
     Problem,
-    State,
 )
 
 if TYPE_CHECKING:
@@ -51,20 +50,15 @@ class RunSelection:
         self._recorded = recorded
 
     def wants(self, key: ArtifactKey) -> bool:
-        """Whether an artifact is selected. ``recorded``: everything that has been mirrored is."""
+        """Whether an artifact is selected. ``recorded``: what has been mirrored is, no more."""
         row = self._rows.get(key)
         if self._recorded:
-            return row is not None and bool(row.sha256)
-        return (row is not None and is_requested(row)) or self._rules.wants(key)
+            return row is not None and row.on_record
+        return (row is not None and row.is_requested) or self._rules.wants(key)
 
     def wants_workflow(self, slug: str) -> bool:
         """Whether a workflow's artifacts are wanted at all."""
         return self._rules.wants_workflow(slug)
-
-
-def is_requested(row: ArtifactRow) -> bool:
-    """Whether a file that was mirrored once is wanted again, whatever the rules say now."""
-    return row.state is State.WANTED and bool(row.sha256)
 
 
 def collect(run: Run, rules: Rules | RunSelection) -> Collected:

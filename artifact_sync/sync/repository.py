@@ -16,9 +16,9 @@ from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupte
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
-from artifact_sync.sync.collect import is_requested
 from artifact_sync.sync.discover import discover, known_digest
 from artifact_sync.sync.failures import reasons_of
+from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.presence import unsettle_damaged
 from artifact_sync.sync.run import LAST_RETRY, RunSync, Selection, is_due, next_look
 
@@ -180,7 +180,8 @@ class RepoSync:
 
     async def _is_requested(self, key: RunKey) -> bool:
         """Whether a file of a run is wanted again, whatever the rules say of the run."""
-        return any(map(is_requested, (await self.crew.works.ledger.artifacts(key)).values()))
+        rows = await self.crew.works.ledger.artifacts(key)
+        return any(row.is_requested for row in rows.values())
 
     def _is_due(self, row: RunRow) -> bool:
         return self.mode.eager or is_due(row.next_look, self._began)
@@ -256,17 +257,10 @@ class RepoSync:
             self.report.pending += 1
 
     async def _point_latest(self) -> None:
-        """Point ``latest`` and ``latest-success`` at the newest complete runs, if there are any."""
         works, layout = self.crew.works, self.selection.layout
-        latest, offload = works.latest, works.tools.offload
-        if self.mode.dry_run or latest is None:
-            return
-        newest = await works.ledger.newest_complete(self.repo)
-        for link, run in zip(layout.latest(self.repo), newest, strict=True):
-            if run is not None:
-                await offload(latest.point, link, layout.run_folder(run))
-            else:
-                await offload(latest.unpoint, link)
+        if works.latest is not None and not self.mode.dry_run:
+            offload = works.tools.offload
+            await point_latest(works.ledger, works.latest, layout, offload, self.repo)
 
     async def guard(self, work: Awaitable[None], run: str | None = None) -> None:
         """Let a failure of this run or repository be one entry of the report and stop nothing."""

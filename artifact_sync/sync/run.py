@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, FetchBegan, Noticed, RunCompleted, RunPlanned
 from artifact_sync.domain.link_expiry import link_of
-from artifact_sync.domain.model import Action, Failure, State
+from artifact_sync.domain.model import REMOVED, Action, Failure, State
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.sync import plan as planning
 from artifact_sync.sync.collect import RunSelection, collect
@@ -273,4 +273,4 @@ def _version_held(step: Step) -> str:
 
 def _is_lacking(row: ArtifactRow) -> bool:
     """Whether a run cannot be complete because an artifact that is not on record is missing."""
-    return not row.sha256 and row.state is not State.PENDING
+    return not (row.on_record or row.state in REMOVED or row.state is State.PENDING)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import Reason
-from artifact_sync.domain.model import Failure, MirrorPath, State
+from artifact_sync.domain.model import REMOVED, Failure, MirrorPath, State
 from artifact_sync.mirror import manifest
 from artifact_sync.runtime.logs import get_logger
 
@@ -129,7 +129,7 @@ class Auditor:
         folders: set[MirrorPath] = set()
         async with aclosing(self._runs(repo)) as runs:
             async for run, rows in runs:
-                if not any(map(_is_recorded, rows)):
+                if not any(row.on_record for row in rows):
                     continue
                 folders.add(self.layout.run_folder(run))
                 async with aclosing(self._run(run, rows)) as findings:
@@ -157,7 +157,7 @@ class Auditor:
         """What was mirrored, also if it could not be fetched again since; and what is beside it."""
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
-            for row in filter(_is_recorded, rows):
+            for row in (it for it in rows if it.on_record):
                 waiting.append(asyncio.create_task(self._file(row)))
                 if len(waiting) >= _AHEAD:
                     yield await waiting.popleft()
@@ -209,7 +209,7 @@ _REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRI
 DAMAGE = frozenset(_REASONS)
 """What a repair is for."""
 
-_STRONG = frozenset({Reason.INTEGRITY, Reason.DISK, Reason.NO_SPACE})
+_STRONG = frozenset({Reason.INTEGRITY, Reason.DISK, Reason.NO_SPACE, Reason.INTERRUPTED})
 """Failures that say more of damage that is left than its condition does."""
 
 
@@ -229,27 +229,19 @@ def reasons_of_damage(
 
 
 def _concerns(failure: Failure, finding: Finding) -> bool:
-    if finding.run is None or (failure.repo, failure.run) != (
-        str(finding.run.repo),
-        finding.run.run,
-    ):
+    """Whether a failure is of the file, or of the run, repository or mirror that it is part of."""
+    row, run = finding.row, finding.run
+    if run is None or failure.repo not in {"", str(run.repo)} or failure.run not in {None, run.run}:
         return False
-    row = finding.row
-    return row is None or failure.workflow is None or failure == _of(row, failure)
-
-
-def _of(row: ArtifactRow, failure: Failure) -> Failure:
-    return Failure.of(row.key, failure.reason, failure.message)
-
-
-def _is_recorded(row: ArtifactRow) -> bool:
-    """Whether the file of an artifact has been in the mirror."""
-    return row.path is not None and bool(row.sha256)
+    if row is None or failure.workflow is None:
+        return True
+    return failure == Failure.of(row.key, failure.reason, failure.message)
 
 
 def _should_be_complete(rows: Iterable[ArtifactRow]) -> bool:
     """Whether all files of a run are here: a pass that was broken off left it without manifests."""
-    return all(row.state in {State.MIRRORED, State.PENDING} for row in rows)
+    here = {State.MIRRORED, State.PENDING} | REMOVED
+    return all(row.state in here for row in rows)
 
 
 def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) -> Finding:
