@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
 
     from artifact_sync.domain.model import ArtifactRow
@@ -100,11 +102,6 @@ def _moment(moment: datetime | None) -> str | None:
 
 
 def _line(row: ArtifactRow) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415 - beside its only use
-
-    from artifact_sync.cli.report_text import age  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
-
     amount = size(row.size) if row.size is not None else "-"
     since = age(row.mirrored_at or row.first_seen, datetime.now(UTC))
     strength = row.strength if row.sha256 else "-"

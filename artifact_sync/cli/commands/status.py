@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from artifact_sync.cli.commands.daemon_text import check_errors, live_lines, next_check
 from artifact_sync.cli.options import as_json, common_and_quick, root
+from artifact_sync.cli.report_text import age, table
 from artifact_sync.cli.session import begin_work, configuration
+from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.model import REMOVED, State
+from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER
+from artifact_sync.domain.status import DaemonState, RepoStatus, as_object
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.settings import Config
-    from artifact_sync.domain.status import DaemonState, RepoStatus
 
 
 @click.command(
@@ -63,9 +69,7 @@ def _found(config: Config) -> dict[str, Any]:
 
 def _asked(config: Config) -> dict[str, Any] | None:
     """Ask the daemon; None if there is none or it does not answer."""
-    from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
-    from artifact_sync.domain.errors import ArtifactSyncError  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER  # noqa: PLC0415 - likewise
+    from artifact_sync.app.locations import root_of  # noqa: PLC0415 - keeps --help quick
 
     own = root_of(config) / OWN_FOLDER
     if not os.path.lexists(own / CONTROL_SOCKET):
@@ -83,18 +87,13 @@ def _asked(config: Config) -> dict[str, Any] | None:
 
 
 def _totals(config: Config) -> list[dict[str, Any]]:
-    from artifact_sync.app.read_ledger import read_totals  # noqa: PLC0415 - likewise
-    from artifact_sync.domain.status import as_object  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.read_ledger import read_totals  # noqa: PLC0415 - keeps --help quick
 
     return [as_object(it) for it in read_totals(config)]
 
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:
     """Lines for people: the daemon, a table of repositories, their last errors."""
-    from artifact_sync.cli.commands.daemon_text import check_errors, live_lines  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.cli.report_text import table  # noqa: PLC0415 - likewise
-    from artifact_sync.domain.status import DaemonState, RepoStatus  # noqa: PLC0415 - likewise
-
     now = datetime.now(UTC)
     repos = msgspec.convert(found["repositories"], list[RepoStatus])
     daemon = msgspec.convert(found["daemon"], DaemonState | None)
@@ -118,7 +117,6 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
 def _rows(
     repos: list[RepoStatus], daemon: DaemonState | None, now: datetime
 ) -> list[tuple[str, ...]]:
-    from artifact_sync.cli.commands.daemon_text import next_check  # noqa: PLC0415 - keeps --help quick
 
     head = ("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")
     rows = [_row(it, now) for it in sorted(repos, key=lambda it: it.repo)]
@@ -130,9 +128,6 @@ def _rows(
 
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
-    from artifact_sync.cli.report_text import age  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.domain.model import REMOVED, State  # noqa: PLC0415 - likewise
-    from artifact_sync.runtime.units import size_in_words as size  # noqa: PLC0415 - likewise
 
     if it.is_star:  # on a daemon's schedule: the organisation's list is looked at
         return (printable(it.repo), *["-"] * 6)
