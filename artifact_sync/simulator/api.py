@@ -12,10 +12,9 @@ from uuid import uuid4
 from starlette.requests import Request
 
 from artifact_sync.simulator import faults, payloads
-from artifact_sync.simulator.endpoints import ApiError, Endpoints
+from artifact_sync.simulator.endpoints import ApiError, Call, Endpoints, route
 from artifact_sync.simulator.reply import Reply, send_reply, spoilt, whole_reply
-from artifact_sync.simulator.routes import Call, route
-from artifact_sync.simulator.traffic import Seen
+from artifact_sync.simulator.service import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -1,25 +1,167 @@
-"""Answers of the API's endpoints, as JSON values."""
+"""Parses calls of the API and answers them as JSON values.
+
+Segments of a path are decoded one by one after the split, so that a slug may hold ``/`` or ``#``.
+A page token names the last entry of its page, not an offset: entries that are added meanwhile
+shift nothing.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NoReturn
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, NamedTuple, NoReturn, TypeVar
+from urllib.parse import unquote
 
 from artifact_sync.domain.model import FINISHED, RepoName
 from artifact_sync.simulator import payloads
 from artifact_sync.simulator.faults import Subject
-from artifact_sync.simulator.paging import BadPage, page
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from artifact_sync.simulator.payloads import Json
-    from artifact_sync.simulator.routes import Call
+    from artifact_sync.simulator.scenario import ScenarioApi
     from artifact_sync.simulator.service import SimulatorService
     from artifact_sync.simulator.tree import ArtifactState, CubeState, RunState
     from artifact_sync.simulator.world import RepoWorld
 
     Query = Mapping[str, str]
+
+_BY_ID = "id:"
+
+
+class Call(NamedTuple):
+    """An endpoint and the slugs of its path. ``repo`` may be ``id:…``."""
+
+    endpoint: str
+    org: str = ""
+    repo: str = ""
+    run: str = ""
+    workflow: str = ""
+    task: str = ""
+    cube: str = ""
+
+
+UNKNOWN = Call("unknown")
+
+
+def route(path: str) -> Call:
+    """Parse a percent-encoded path; ``UNKNOWN`` for no endpoint."""
+    first, *segments = [unquote(part) for part in path.removeprefix("/").split("/")]
+    if not all(segments):
+        return UNKNOWN
+    if first == "orgs":
+        return _of_org(segments)
+    if first != "repos" or not segments:
+        return UNKNOWN
+    if segments[0].startswith(_BY_ID):
+        return _of_repo("", segments[0], segments[1:])
+    return _of_repo(segments[0], segments[1], segments[2:]) if len(segments) > 1 else UNKNOWN
+
+
+def _of_org(segments: list[str]) -> Call:
+    match segments:
+        case [org, "repos"]:
+            return Call("repos", org)
+        case _:
+            return UNKNOWN
+
+
+def _of_repo(org: str, repo: str, rest: list[str]) -> Call:
+    match rest:
+        case []:
+            return Call("repo", org, repo)
+        case ["releases"]:
+            return Call("releases", org, repo)
+        case ["releases", "latest"] | ["releases", "tag", _]:
+            return Call("release", org, repo)
+        case ["cicd", "runs"]:
+            return Call("runs", org, repo)
+        case ["cicd", *deeper] if org:  # the spec has no other form by the repository's id
+            return _of_run(org, repo, deeper)
+        case _:
+            return UNKNOWN
+
+
+def _of_run(org: str, repo: str, rest: list[str]) -> Call:
+    match rest:
+        case ["runs", run]:
+            return Call("run", org, repo, run)
+        case ["runs", run, workflow]:
+            return Call("workflow", org, repo, run, workflow)
+        case ["artifacts" | "logs" as kind, run, workflow, task, cube]:
+            return Call(kind, org, repo, run, workflow, task, cube)
+        case _:
+            return UNKNOWN
+
+
+T = TypeVar("T")
+
+_TOO_LARGE = 2**64
+_SEAL = 8
+
+
+class BadPage(ValueError):
+    """A page that cannot be requested; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage(Generic[T]):
+    """Entries and the next page's token: None for none; it may be empty."""
+
+    entries: Sequence[T]
+    token: str | None
+
+
+def page(
+    entries: Iterable[T], rank: Callable[[T], str], query: Mapping[str, str], api: ScenarioApi
+) -> ListPage[T]:
+    """Select the page that a query asks for. ``rank`` must be unique."""
+    size = _page_size(query.get("page_size", ""), api)
+    after = _opened(query.get("page_token", ""), size)
+    ranked = sorted(entries, key=rank)
+    rest = [entry for entry in ranked if after is None or rank(entry) > after]
+    shown = rest[:size]
+    more = len(rest) > size or (api.ending == "extra" and bool(shown))
+    token = _sealed(rank(shown[-1]), size) if more else _last_token(api)
+    return ListPage(shown, token)
+
+
+def _last_token(api: ScenarioApi) -> str | None:
+    return "" if api.ending == "empty" else None
+
+
+def _page_size(text: str, api: ScenarioApi) -> int:
+    """Parse the page size, limited to the most; 0 and nothing are the default."""
+    if not text:
+        return min(api.page_size, api.max_page_size)
+    if not (text.isascii() and text.isdigit()) or int(text[:21]) >= _TOO_LARGE:
+        msg = f"page_size: {text[:40]!r} is not an unsigned 64-bit integer"
+        raise BadPage(msg)
+    return min(int(text) or api.page_size, api.max_page_size)
+
+
+def _sealed(rank: str, size: int) -> str:
+    body = json.dumps([rank, size]).encode()
+    return urlsafe_b64encode(hashlib.sha256(body).digest()[:_SEAL] + body).decode().rstrip("=")
+
+
+def _opened(token: str, size: int) -> str | None:
+    """Decode a token, which is valid for its own page size only."""
+    if not token:
+        return None
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        rank, made_for = json.loads(raw[_SEAL:])
+    except ValueError as error:
+        raise BadPage("page_token: not one of ours") from error
+    if _sealed(rank, made_for) != token:
+        raise BadPage("page_token: not one of ours")
+    if made_for != size:
+        raise BadPage("page_token: page_size must match the call that provided the token")
+    return str(rank)
 
 
 _MANY = 10**12

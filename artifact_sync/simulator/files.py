@@ -3,23 +3,64 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from starlette.requests import Request
 
-from artifact_sync.simulator import faults, ranges
+from artifact_sync.simulator import faults
 from artifact_sync.simulator.links import LAPSED, LinkRefusal
 from artifact_sync.simulator.reply import Reply, error_page, send_reply, spoilt
-from artifact_sync.simulator.service import BUCKET, SimulatorService
+from artifact_sync.simulator.service import BUCKET, Seen, SimulatorService
 from artifact_sync.simulator.storage import StoredObject, headers_of, headers_of_part
-from artifact_sync.simulator.traffic import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
+
+
+_RANGE = re.compile(r"bytes\s*=\s*(\d*)-(\d*)\s*", re.IGNORECASE)
+
+
+class _Span(NamedTuple):
+    """Bytes from ``start`` to before ``stop``; empty: the range cannot be satisfied."""
+
+    start: int
+    stop: int
+
+
+def _wanted(headers: Mapping[str, str], size: int, validators: Mapping[str, str]) -> _Span | None:
+    """The part that a request asks for; None: the whole.
+
+    ``validators`` has ``etag`` and ``last-modified``. A range in another unit, of several parts or
+    of no sense is ignored (RFC 9110, 14.2), and so is one whose ``If-Range`` does not hold (13.1.5:
+    strong comparison, or exactly the same date).
+    """
+    match = _RANGE.fullmatch(headers.get("range", ""))
+    if match is None or not any(match.groups()) or not _if_range(headers, validators):
+        return None
+    first, last = match.groups()
+    if not first:
+        return _Span(max(0, size - int(last)), size)
+    if last and int(last) < int(first):
+        return None
+    stop = min(size, int(last) + 1) if last else size
+    return _Span(int(first), max(stop, int(first))) if int(first) < size else _Span(size, size)
+
+
+def _precondition_failed(headers: Mapping[str, str], etag: str) -> bool:
+    """Whether ``If-Match`` names other versions only (RFC 9110, 13.1.1)."""
+    named = headers.get("if-match", "")
+    return bool(named) and named != "*" and etag not in [tag.strip() for tag in named.split(",")]
+
+
+def _if_range(headers: Mapping[str, str], validators: Mapping[str, str]) -> bool:
+    condition = headers.get("if-range", "")
+    return not condition or condition in (validators.get("etag"), validators.get("last-modified"))
+
 
 _NO_SUCH_KEY = LinkRefusal(404, "NoSuchKey", "The specified key does not exist.")
 _CODES: Mapping[int, str] = MappingProxyType(
@@ -71,10 +112,10 @@ class FilesOrigin:
     ) -> Reply:
         files = self._service.scenario.files
         headers = await asyncio.to_thread(headers_of, stored, files)
-        if ranges.precondition_failed(request.headers, headers.get("etag", "")):
+        if _precondition_failed(request.headers, headers.get("etag", "")):
             return error_page("PreconditionFailed", "A precondition does not hold.", 412)
         size = stored.content.size
-        span = ranges.wanted(request.headers, size, headers)
+        span = _wanted(request.headers, size, headers)
         if span is None or any(isinstance(fault, faults.IgnoreRange) for fault in struck):
             return Reply(200, stored.content, headers, 0, size, rate=files.bandwidth)
         if span.start == span.stop:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.simulator import scenario as specs
     from artifact_sync.simulator.faults import AnyFault
-    from artifact_sync.simulator.traffic import Traffic
+    from artifact_sync.simulator.service import Traffic
 
 
 @dataclass(frozen=True, slots=True)
