@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         Mirror,
         MirroredArtifact,
         MirroredRun,
+        Verification,
         mirror_artifacts,
     )
     from artifact_sync.domain.errors import ArtifactSyncError
@@ -38,6 +39,7 @@ __all__ = [
     "MirroredArtifact",
     "MirroredRun",
     "Report",
+    "Verification",
     "__version__",
     "mirror_artifacts",
 ]
@@ -50,6 +52,7 @@ _PLACES = {
     "MirroredArtifact": "artifact_sync.app.python_api",
     "MirroredRun": "artifact_sync.app.python_api",
     "Report": "artifact_sync.domain.report",
+    "Verification": "artifact_sync.app.python_api",
     "mirror_artifacts": "artifact_sync.app.python_api",
 }
 

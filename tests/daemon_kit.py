@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.progress import PassProgress
-from artifact_sync.daemon.scheduler import Scheduler
-from artifact_sync.daemon.status import DaemonStatus
+from artifact_sync.daemon.schedule import Agenda
+from artifact_sync.daemon.scheduler import Daemon
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
@@ -78,13 +77,13 @@ class FakePass:
     """A pass that ends as the test says."""
 
     engine: FakeEngine
-    request: PassRequest
+    wish: PassRequest
     lock: Any
     report: Report = field(default_factory=Report)
     troubles: dict[RepoName, Exception] = field(default_factory=dict)
 
     async def run(self) -> Report:
-        for settings in self.request.repos:
+        for settings in self.wish.repos:
             repo = RepoName.parse(settings.name)
             async with self.lock.hold(repo):
                 await self._over(repo)
@@ -94,7 +93,7 @@ class FakePass:
         engine = self.engine
         assert repo not in engine.running, "two passes over the same repository"
         engine.running.add(repo)
-        engine.passes.append((engine.clock.monotonic() - 1000.0, str(repo), self.request))
+        engine.passes.append((engine.clock.monotonic() - 1000.0, str(repo), self.wish))
         try:
             if engine.hold is not None:
                 await engine.hold.wait()
@@ -143,12 +142,12 @@ class FakeMirror:
 
 
 class FakeEngine:
-    """An engine whose passes are recorded: (seconds since the start, repository, request)."""
+    """An engine whose passes are recorded: (seconds since the start, repository, wish)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.clock = FakeClock()
-        self.drain = Drain()
+        self.gate = Drain()
         self.ledger = FakeLedger()
         self.mirror = FakeMirror()
         self.lock = LocalRepositoryLock()
@@ -166,10 +165,10 @@ class FakeEngine:
 
     @asynccontextmanager
     async def begin(
-        self, request: PassRequest, observer: Observer, lock: Any
+        self, wish: PassRequest, observer: Observer, lock: Any
     ) -> AsyncGenerator[FakePass]:
         self.observers.append(observer)
-        yield FakePass(self, request, lock)
+        yield FakePass(self, wish, lock)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         if (trouble := self.trouble(RepoName(org, "*"))) is not None:
@@ -197,24 +196,23 @@ class Kit:
     def __init__(self, *repos: RepoSettings, **settings: Any) -> None:
         self.engine = FakeEngine(Config(repo=repos, **settings))
         self.clock = self.engine.clock
-        rng = random.Random(7)  # noqa: S311 - a story, not a secret
-        engine: Any = self.engine
-        self.context = DaemonContext.of(engine, PassProgress(self.clock), rng=rng)
-        self.scheduler = Scheduler(self.context)
-        self.status = DaemonStatus(self.context, self.scheduler, self.clock.now())
+        board = PassProgress(self.clock)
+        agenda = Agenda(random.Random(7))  # noqa: S311 - a story, not a secret
+        self.daemon = Daemon(self.engine, board, agenda, ())  # type: ignore[arg-type]
+        self.board = board
 
     def story(self, tell: Callable[[Kit], Any]) -> Any:
         """Run the daemon while the story is told; it is stopped at its end."""
 
         async def whole() -> Any:
-            running = asyncio.create_task(self.scheduler.run())
+            running = asyncio.create_task(self.daemon.run())
             await settle()
             try:
                 return await tell(self)
             finally:
                 if self.engine.hold is not None:
                     self.engine.hold.set()
-                self.scheduler.stop()
+                self.daemon.stop()
                 await self.clock.advance(60.0)
                 await running
 

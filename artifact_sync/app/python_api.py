@@ -8,29 +8,35 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.app.assemble_pass import open_pass
+from artifact_sync.app.examination import Examination
 from artifact_sync.app.locations import has_ledger, root_of
-from artifact_sync.app.selection import Overrides, request_of, with_overrides
-from artifact_sync.app.storage import open_storage
+from artifact_sync.app.repair import Repair
+from artifact_sync.app.selection import Overrides, checked_names, request_of, with_overrides
+from artifact_sync.app.storage import open_storage, opened_to_read, opened_to_repair
 from artifact_sync.config import load, locate, repository
 from artifact_sync.config.api_token import given_token, read_token
 from artifact_sync.config.urls import base_url as checked_base_url
-from artifact_sync.domain.errors import UsageError
+from artifact_sync.daemon.control.client import DaemonClient, NoDaemon
+from artifact_sync.domain.errors import ExitCode, MirrorBusy, UsageError
 from artifact_sync.domain.model import Failure, State
-from artifact_sync.domain.settings import RepoSettings
+from artifact_sync.domain.report import error_of
+from artifact_sync.domain.settings import OWN_FOLDER, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
 from artifact_sync.runtime.units import parse_duration
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.rules import Rules
+from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
     from artifact_sync.config.api_token import Token
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.sync_pass import Pass
 
+T = TypeVar("T")
 Globs: TypeAlias = str | Sequence[str]
 OnEvent = Callable[["Event"], None]
 
@@ -103,6 +110,37 @@ class MirroredArtifact(Struct, frozen=True):
     evidence: tuple[str, ...]
     """What vouched, such as ``repr-digest:sha-256``, strongest first."""
     mirrored_at: datetime | None
+
+
+class Verification(Struct, frozen=True):
+    """What ``verify`` has found."""
+
+    ok: int
+    """Files that are as recorded, manifests included."""
+    missing: tuple[Path, ...]
+    changed: tuple[Path, ...]
+    extra: tuple[Path, ...]
+    """Nobody recorded them, which is no fault."""
+    repaired: tuple[Path, ...]
+    """Of the missing and changed ones, those that were fetched again."""
+    failures: tuple[Failure, ...]
+    """Why others could not be repaired."""
+    exit_code: ExitCode
+    """0, when everything is as recorded or was repaired."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is as recorded, or was repaired."""
+        return self.exit_code is ExitCode.COMPLETE
+
+    def raise_for_failures(self) -> None:
+        """Raise when something is damaged, as ``Report.raise_for_failures`` does."""
+        if not self.complete:
+            first = next(it for it in (*self.missing, *self.changed) if it not in self.repaired)
+            damaged = len(self.missing) + len(self.changed) - len(self.repaired)
+            why = f" ({self.failures[0].message})" if self.failures else ""
+            sentence = f"{damaged:,} files are missing or changed, the first: {first}{why}"
+            raise error_of(self.exit_code, sentence, self)
 
 
 async def mirror_artifacts(
@@ -176,12 +214,28 @@ class Mirror:
 
         What fails within the pass is in ``Report.failures``. Raises what keeps it from beginning:
         ``UsageError``, ``MirrorBusy``, ``DiskError``. When it is cancelled, it stops in order:
-        what has come is kept, and the next pass goes on with it.
+        what has come is kept, and the next pass goes on with it. A daemon that holds the mirror
+        runs the pass with its own token and limits, and goes on when this is cancelled.
         """
         session = self._entered()
         request = request_of(self._config, _overrides(repos, options), os.environ)
+        begin = partial(_pass, self._config, request, self._token())
         async with session.turn:
-            return await _carried_out(self._config, request, self._token(), self._on_event)
+            return await _observed(self._on_event, begin)
+
+    async def verify(self, *repos: str, repair: bool = False) -> Verification:
+        """Hash the files of these repositories, or of all, and compare them with the ledger.
+
+        ``repair``: fetch what is missing or changed again, by the same pass. Without it, no token
+        and no lock is needed. ``UsageError``: nothing of that is mirrored.
+        """
+        session, names = self._entered(), tuple(checked_names(repos))
+        if not has_ledger(self._config):
+            raise UsageError(f"nothing is mirrored in {root_of(self._config)} yet")
+        token = self._token() if repair else None
+        begin = partial(_verification, self._config, names, token, repair=repair)
+        async with session.turn:
+            return await _observed(self._on_event, begin)
 
     async def runs(
         self, repo: str | None = None, *, status: str | None = None
@@ -273,7 +327,8 @@ class _Callback:
     def __init__(self, call: OnEvent) -> None:
         self._call = call
         self.error: Exception | None = None
-        self.pass_task: asyncio.Task[Report] | None = None
+        self.work: asyncio.Task[Any] | None = None
+        """The pass."""
 
     def notify(self, event: Event) -> None:
         """Call the function, but not again once it has raised."""
@@ -283,39 +338,95 @@ class _Callback:
             self._call(event)
         except Exception as error:  # noqa: BLE001 - raised to the caller of the pass
             self.error = error
-            if self.pass_task is not None:
-                self.pass_task.cancel()
+            if self.work is not None:
+                self.work.cancel()
 
 
-async def _carried_out(
-    config: Config, request: PassRequest, token: Token | None, on_event: OnEvent | None
-) -> Report:
+async def _observed(
+    on_event: OnEvent | None, begin: Callable[[Observer], Coroutine[Any, Any, T]]
+) -> T:
     """Run a pass in a task of its own, so that ``on_event`` can stop it."""
     observer = _Callback(on_event or _nothing)
-    observer.pass_task = work = asyncio.create_task(_report(config, request, token, observer))
+    observer.work = work = asyncio.create_task(begin(observer))
     try:
         return await work
     finally:
         if observer.error is not None:
-            raise observer.error
+            raise observer.error from None
 
 
-async def _report(
+async def _pass(
     config: Config, request: PassRequest, token: Token | None, observer: Observer
 ) -> Report:
-    """The report of a pass, also of one that broke off. Raises what kept it from beginning."""
+    """Run a pass; its report, also when it breaks off. Raises what keeps it from beginning.
+
+    A daemon that holds the mirror runs it instead.
+    """
     begun: list[Pass] = []
     try:
         async with open_pass(config, request, observer, token) as one_pass:
             begun.append(one_pass)
             await one_pass.run()
+    except MirrorBusy as busy:
+        return await _delegated(config, request, observer, busy)
     except Exception as error:
         if not begun:
             raise
-        report = begun[0].report
-        report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
-        return report
+        return _broken_off(begun[0].report, error)
     return begun[0].report
+
+
+async def _delegated(
+    config: Config, request: PassRequest, observer: Observer, busy: MirrorBusy
+) -> Report:
+    """Have the daemon run a pass; ``busy`` where there is none."""
+    client = DaemonClient(busy.root / OWN_FOLDER)
+    try:
+        return await client.sync(request, config.source.base_url, observer)
+    except NoDaemon:
+        raise busy from None
+
+
+async def _verification(
+    config: Config, names: tuple[str, ...], token: Token | None, observer: Observer, *, repair: bool
+) -> Verification:
+    """Verify a mirror, and repair it if so wished."""
+    async with opened_to_repair(config) if repair else opened_to_read(config) as store:
+        examination = Examination(store, names)
+        async for _ in examination.look():
+            pass
+        if repair:
+            repairing = Repair(store, config, observer, token)
+            try:
+                await examination.repair(repairing)
+            except Exception as error:  # noqa: BLE001 - the report tells it
+                examination.report = _broken_off(repairing.report, error)
+            else:
+                examination.report = repairing.report
+    return _verified(examination, root_of(config))
+
+
+def _broken_off(report: Report, error: Exception) -> Report:
+    """The report of a pass that an error has ended."""
+    report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
+    return report
+
+
+def _verified(examination: Examination, root: Path) -> Verification:
+    """What an examination comes to."""
+
+    def absolute(paths: Iterable[str]) -> tuple[Path, ...]:
+        return tuple(root / path for path in paths)
+
+    return Verification(
+        ok=examination.ok,
+        missing=absolute(examination.paths(Condition.MISSING)),
+        changed=absolute(examination.paths(Condition.CHANGED)),
+        extra=absolute(examination.paths(Condition.EXTRA)),
+        repaired=absolute(examination.repaired),
+        failures=tuple(examination.report.failures),
+        exit_code=examination.exit_code,
+    )
 
 
 def _nothing(_: Event) -> None:

@@ -25,7 +25,7 @@ from artifact_sync.transfer.staging import StagedNames, sweep
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from artifact_sync.domain.ports import Clock, Ledger, MirrorClaims, RepositoryLock
+    from artifact_sync.domain.ports import Clock, Ledger, RepositoryLock
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Auditor
 
@@ -107,7 +107,7 @@ async def open_storage(config: Config, stack: AsyncExitStack, *, rehearse: bool)
     return Storage(mirror, ledger, layout, lock, offload, SystemClock())
 
 
-async def _layout(config: Config, ledger: MirrorClaims) -> Layout:
+async def _layout(config: Config, ledger: Ledger) -> Layout:
     """The layout, which stays what it was when the mirror was begun."""
     wanted = config.mirror.layout
     known = await ledger.claim_layout(wanted)

@@ -1,4 +1,7 @@
-"""Checks that the mirror is there, has free space, and that the ledger answers."""
+"""The ground that the daemon stands on: is the mirror there, and is there room on its disk.
+
+Looks and remembers; what follows from it is ``service``'s.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from artifact_sync.domain.errors import DiskError, MirrorGone, Reason
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.domain.model import RepoName
@@ -19,23 +22,32 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _GROWN = 1 << 20
-"""Bytes by which free space must grow before a repository without room is tried again."""
+"""Bytes by which the free space must have grown before what found none is tried again."""
 
 
 class MirrorHealth:
-    """Remembers whether the mirror can be used, and which repositories found no room in it."""
+    """``again`` is called with repositories that are worth another look, eagerly; None: all.
 
-    def __init__(self, engine: Engine) -> None:
+    ``leave`` is called when another mirror stands at the root, which only a new process can open.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        again: Callable[[frozenset[RepoName] | None], None],
+        leave: Callable[[], None],
+    ) -> None:
         self._engine = engine
+        self._again = again
+        self._leave = leave
         self.replaced = False
-        """Whether another mirror was found at the root, which only a new process can open."""
+        """Whether ``leave`` was called."""
         self.free: int | None = None
-        """Free bytes, when last checked."""
+        """Bytes free, as of the last look."""
         self.gone = ""
         """Why the mirror cannot be used; empty: it can."""
         self.ledger_size: int | None = None
-        """Bytes of the ledger, when last checked; None: a server's, or not known."""
-        self._repos: frozenset[RepoName] = frozenset()
+        """Bytes of the ledger, as of the last look; None: a server's, or not known."""
         self._short: set[RepoName] = set()
         """Repositories whose last pass found no room."""
         self._least = 0
@@ -48,31 +60,27 @@ class MirrorHealth:
         short = f"no room on the mirror's disk for {count} repositor{'y' if count == 1 else 'ies'}"
         return tuple(filter(None, (self.gone, short if self._short else "")))
 
-    async def check(self) -> frozenset[RepoName]:
-        """Check the mirror; the repositories that are worth another pass now."""
+    async def look(self) -> None:
+        """See whether the mirror is there and how much room it has."""
         try:
-            free = await self._engine.offload(self._check_mirror)
+            free = await self._engine.offload(self._checked)
         except DiskError as error:
             self._lost(str(error))
             if isinstance(error, MirrorGone) and await self._engine.offload(self._engine.replaced):
                 self.replaced = True
-            return frozenset()
+                self._leave()
+            return
         self.free = free
         self.ledger_size = await self._engine.ledger.size()
-        return self._recovered(free)
-
-    def _recovered(self, free: int) -> frozenset[RepoName]:
-        """The repositories for which the mirror, or room, is there again."""
-        has_room = bool(self._short) and free >= self._least + _GROWN
-        if has_room:
-            self._least = free
         if self.gone:
             self.gone = ""
             _log.warning("the mirror is there again; every repository is looked at")
-            return self._repos
-        return frozenset(self._short) if has_room else frozenset()
+            self._again(None)
+        if self._short and free >= self._least + _GROWN:
+            self._least = free
+            self._again(frozenset(self._short))
 
-    def _check_mirror(self) -> int:
+    def _checked(self) -> int:
         self._engine.mirror.check()
         return self._engine.mirror.free()
 
@@ -81,14 +89,14 @@ class MirrorHealth:
             _log.error("the mirror cannot be used; nothing is done until it can", why=why)
         self.gone = why
 
-    async def pass_ended(self, repo: RepoName, report: Report) -> None:
-        """Learn from the report of a pass whether there was room."""
+    async def judge(self, repo: RepoName, report: Report) -> None:
+        """Learn from a pass whether there was room."""
         if any(failure.reason is Reason.NO_SPACE for failure in report.failures):
             with suppress(DiskError):
                 self.free = await self._engine.offload(self._engine.mirror.free)
             if not self._short:
                 _log.error("no room on the mirror's disk", repo=str(repo), free=self.free)
-            free = self.free or 0  # the least of several reports counts
+            free = self.free or 0  # of several looks the least counts, also of what is put off
             self._least = min(self._least, free) if self._short else free
             self._short.add(repo)
         elif repo in self._short and (report.downloaded or report.caught_up):
@@ -97,8 +105,7 @@ class MirrorHealth:
                 _log.warning("there is room on the mirror's disk again")
 
     def keep(self, repos: Collection[RepoName]) -> None:
-        """Forget all other repositories."""
-        self._repos = frozenset(repos)
+        """Only these are looked after from now on."""
         self._short.intersection_update(repos)
 
 
@@ -118,6 +125,6 @@ async def ledger_trouble(engine: Engine, seconds: float) -> str:
     return ""
 
 
-async def is_responsive(engine: Engine, seconds: float) -> bool:
-    """Whether the disk threads and the ledger answer in time, be it with an error."""
-    return await ledger_trouble(engine, seconds) != NO_ANSWER
+async def answers(engine: Engine, seconds: float) -> bool:
+    """Whether the threads for the disk and the ledger do their work within so many seconds."""
+    return await ledger_trouble(engine, seconds) != NO_ANSWER  # any answer, if not a good one

@@ -1,4 +1,4 @@
-"""Counts what running passes do, from their events."""
+"""The live state of the passes that are running, from the events that they send. Counts only."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _RATE_OVER = 10.0
 """Seconds over which the rate is averaged."""
 
 _SAMPLE = 0.5
-"""Seconds between two samples of the rate."""
+"""Seconds between two samples of it."""
 
 
 @dataclass(slots=True)
 class PassMeter:
-    """Counts the events of one pass."""
+    """One running pass."""
 
-    name: str
+    what: str
     """The repository, or how many."""
     why: str
     began: float
@@ -37,7 +37,7 @@ class PassMeter:
     bytes: int = 0
 
     def notify(self, event: Event) -> None:
-        """Count an event."""
+        """Count it."""
         match event:
             case FetchBegan(files=files):
                 self.planned += files
@@ -51,9 +51,9 @@ class PassMeter:
                 pass
 
     def state(self, now: float) -> PassState:
-        """The counts as a value of the status."""
+        """As it is told."""
         return PassState(
-            repo=self.name,
+            repo=self.what,
             why=self.why,
             seconds=round(now - self.began, 1),
             planned=self.planned,
@@ -65,40 +65,40 @@ class PassMeter:
 
 @dataclass(frozen=True, slots=True)
 class EventFanout:
-    """An observer that passes every event to several others."""
+    """An observer that hands every event on to several."""
 
     observers: list[Observer]
 
     def notify(self, event: Event) -> None:
-        """Pass an event on."""
+        """Hand it on."""
         for observer in tuple(self.observers):
             observer.notify(event)
 
 
 @dataclass(slots=True)
 class PassProgress:
-    """The running passes, their total rate, and when one of them last sent an event."""
+    """All running passes, and when something last happened in any of them."""
 
     clock: Clock
     meters: list[PassMeter] = field(default_factory=list)
-    last_event: float = 0.0
-    """When a pass last began or sent an event, on the monotonic clock."""
+    stirred: float = 0.0
+    """When anything was last heard of, on the monotonic clock."""
     _bytes: int = 0
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def notify(self, event: Event) -> None:
-        """Note an event of any pass."""
-        self.last_event = now = self.clock.monotonic()
+        """Something has happened."""
+        self.stirred = now = self.clock.monotonic()
         if isinstance(event, BytesArrived):
             self._bytes += event.count
             if not self._samples or now - self._samples[-1][0] >= _SAMPLE:
                 self._sample(now)
 
     @contextmanager
-    def metered(self, name: str, why: str) -> Iterator[PassMeter]:
-        """List a pass as running to the end of the block."""
-        meter = PassMeter(name, why, self.clock.monotonic())
-        self.last_event = meter.began
+    def metered(self, what: str, why: str) -> Iterator[PassMeter]:
+        """A pass, shown to the end of the block."""
+        meter = PassMeter(what, why, self.clock.monotonic())
+        self.stirred = meter.began
         self.meters.append(meter)
         try:
             yield meter
@@ -107,7 +107,7 @@ class PassProgress:
 
     @property
     def rate(self) -> float:
-        """Bytes a second over the last ten seconds."""
+        """Bytes a second, lately."""
         now = self.clock.monotonic()
         self._sample(now)
         begun, had = self._samples[0]
@@ -119,6 +119,6 @@ class PassProgress:
             self._samples.popleft()
 
     def passes(self) -> tuple[PassState, ...]:
-        """The running passes, oldest first."""
+        """The passes that are running, the oldest first."""
         now = self.clock.monotonic()
         return tuple(meter.state(now) for meter in self.meters)

@@ -131,7 +131,7 @@ class ArtifactSyncError(Exception):
     reason: ClassVar[Reason] = Reason.INTERNAL
     verdict: ClassVar[Verdict] = Verdict.PERMANENT
     report: Any = None
-    """The ``Report`` whose ``raise_for_failures`` raised this; None where something else did."""
+    """The ``Report`` or ``Verification`` whose ``raise_for_failures`` raised this; else None."""
 
     @property
     def exit_code(self) -> ExitCode:

@@ -88,11 +88,8 @@ class Report(Struct):
         Its class goes by the exit code: ``UsageError`` (2), ``CredentialsRefused`` (3),
         ``Unreachable`` (4), ``IntegrityFailure`` (5), ``DiskError`` (6), else ``Incomplete``.
         """
-        if not self.failures:
-            return
-        error = _ERRORS.get(self.exit_code, Incomplete)(_sentence(self.failures))
-        error.report = self
-        raise error
+        if self.failures:
+            raise error_of(self.exit_code, _sentence(self.failures), self)
 
     @property
     def repeated(self) -> Report:
@@ -105,6 +102,13 @@ class Report(Struct):
         for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending", "lost"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures.extend(other.failures)
+
+
+def error_of(code: ExitCode, sentence: str, report: object) -> ArtifactSyncError:
+    """The error for an exit code; the report that it is made of goes with it."""
+    error = _ERRORS.get(code, Incomplete)(sentence)
+    error.report = report
+    return error
 
 
 def _sentence(failures: Sequence[Failure]) -> str:

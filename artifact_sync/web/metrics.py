@@ -1,4 +1,7 @@
-"""Counts events and webhook calls for ``/metrics``. Imports no optional library."""
+"""What is counted for ``/metrics``, as events and webhooks come in. The format is ``exposition``'s.
+
+Needs no library and lives on the event loop.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Clock
 
 OTHER = "other"
-"""The label shared by repositories beyond the limit. Names of repositories have a slash."""
+"""The label of all repositories that are too many for one of their own. Names have a slash."""
 
 _MOST_REPOS = 500
 
@@ -39,14 +42,14 @@ LAGS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, _HOUR, 4 * _HOUR, _D
 """Upper bounds of the histogram's buckets, in seconds; after two weeks the service forgets."""
 
 
-class WebhookOutcome(StrEnum):
-    """How a webhook call was answered."""
+class PassOutcome(StrEnum):
+    """How a call of the webhook ended."""
 
     ACCEPTED = "accepted"
     REPEAT = "repeat"
     PING = "ping"
     IGNORED = "ignored"
-    """Signed, of a type that is not handled."""
+    """Signed, of a type that means nothing to us."""
     UNKNOWN_REPOSITORY = "unknown_repository"
     UNSIGNED = "unsigned"
     WRONG_SIGNATURE = "wrong_signature"
@@ -54,14 +57,14 @@ class WebhookOutcome(StrEnum):
     TOO_LARGE = "too_large"
     SLOW = "slow"
     CUT = "cut"
-    """The client left before the end of its body."""
+    """The client left before its body's end."""
     NO_SECRET = "no_secret"  # noqa: S105 - a word
-    """There is no secret to check the signature by."""
+    """We have no secret to check it by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Values that come neither from events nor from ``DaemonApi``. Must not block."""
+    """What neither an event nor the ``Desk`` tells. Called on the event loop: must not block."""
 
     last_complete: Callable[[], Mapping[str, float]] = dict
     """Seconds since the last complete pass, by repository (``org/repo``)."""
@@ -70,53 +73,49 @@ class Gauges:
 
 
 class Labels:
-    """A label for each repository; all beyond ``most`` share one.
+    """The label of each repository: at most so many have one of their own.
 
-    When labels run out, those of repositories that are not ``watched`` (``org/repo``) any more are
-    reused. ``freed`` is called with the labels that stand for no repository any more.
+    When they run out, those of repositories that are looked after no more are taken back.
     """
 
-    def __init__(
-        self,
-        watched: Callable[[], Collection[str]] | None = None,
-        freed: Callable[[Collection[str]], None] = lambda _: None,
-        most: int = _MOST_REPOS,
-    ) -> None:
-        self._watched = watched
-        self._freed = freed
+    def __init__(self, most: int = _MOST_REPOS) -> None:
         self._most = most
         self._known: dict[str, str] = {}
         self._full = False
-        """Whether there was no label to reuse when last tried."""
+        """There is none to take back, as far as is known."""
+        self.looked_after: Callable[[], Collection[str]] | None = None
+        """The repositories (``org/repo``) that are looked after; None: not known."""
+        self.freed: Callable[[Collection[str]], None] = lambda _: None
+        """Told which labels stand for nobody any more."""
 
     def of(self, repo: str) -> str:
-        """The label of ``org/repo``, as valid UTF-8."""
+        """The label of ``org/repo``: always valid UTF-8; escaping is the library's."""
         label = self._known.get(repo)
         if label is not None:
             return label
-        if not self._has_room(repo):
+        if not self._room(repo):
             return OTHER
         label = repo.encode("utf-8", "backslashreplace").decode("utf-8")
         self._known[repo] = label
         return label
 
-    def retry_reuse(self) -> None:
-        """Try again to reuse labels when there are none left."""
+    def look_again(self) -> None:
+        """There may be labels to take back again."""
         self._full = False
 
-    def _has_room(self, repo: str) -> bool:
-        """Whether a repository may have its own label, perhaps after freeing others."""
+    def _room(self, repo: str) -> bool:
+        """Whether it may have a label of its own, be it one that is taken back."""
         if len(self._known) < self._most:
             return True
-        if self._full or self._watched is None:
+        if self._full or self.looked_after is None:
             return False
-        stays = set(self._watched())
+        stays = set(self.looked_after())
         gone = {it: label for it, label in self._known.items() if it not in stays}
         self._full = not gone
         if not gone or repo not in stays:
             return False
         self._known = {it: label for it, label in self._known.items() if it in stays}
-        self._freed(set(gone.values()) - set(self._known.values()))
+        self.freed(set(gone.values()) - set(self._known.values()))
         return True
 
 
@@ -125,18 +124,18 @@ class Histogram:
     """Durations in seconds, by bucket."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(LAGS) + 1))
-    """One for each of ``LAGS``, not cumulative, and one for the rest."""
+    """As many as ``LAGS``, not added up, and the rest."""
     sum: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count a duration; a negative one, after a clock was set back, as 0."""
+        """Count one. A clock that was set back makes none negative."""
         self.counts[bisect_left(LAGS, seconds)] += 1
         self.sum += max(seconds, 0.0)
 
 
 @dataclass(slots=True)
 class Counts:
-    """The counts, by the labels of their series."""
+    """All that is counted, by the labels of its series."""
 
     artifacts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By repository and outcome."""
@@ -147,7 +146,7 @@ class Counts:
         default_factory=lambda: Counter({(str(it),): 0 for it in Reason})
     )
     webhooks: Counter[tuple[str]] = field(
-        default_factory=lambda: Counter({(str(it),): 0 for it in WebhookOutcome})
+        default_factory=lambda: Counter({(str(it),): 0 for it in PassOutcome})
     )
     renewals: int = 0
     resumes: int = 0
@@ -155,7 +154,7 @@ class Counts:
     lag: Histogram = field(default_factory=Histogram)
 
     def copy(self) -> Counts:
-        """A copy for another thread to read."""
+        """The counts of this moment, for another thread to read."""
         return replace(
             self,
             artifacts=self.artifacts.copy(),
@@ -168,7 +167,7 @@ class Counts:
         )
 
     def drop(self, labels: Collection[str]) -> None:
-        """Remove the series with these repository labels."""
+        """Show the series of these repositories no more, as those of a process that has ended."""
         for series in (self.artifacts, self.received, self.mirrored, self.passes):
             for values in [it for it in series if it[0] in labels]:
                 del series[values]
@@ -177,15 +176,11 @@ class Counts:
 class Metrics:
     """An observer that counts."""
 
-    def __init__(
-        self,
-        clock: Clock,
-        watched: Callable[[], Collection[str]] | None = None,
-        most: int = _MOST_REPOS,
-    ) -> None:
+    def __init__(self, clock: Clock, labels: Labels | None = None) -> None:
         self._clock = clock
+        self.labels = labels or Labels()
         self.counts = Counts()
-        self.labels = Labels(watched, self.counts.drop, most)
+        self.labels.freed = self.counts.drop
 
     def notify(self, event: Event) -> None:
         """Count an event."""
@@ -201,12 +196,12 @@ class Metrics:
             case _:
                 self._count_end(event)
 
-    def webhook(self, outcome: WebhookOutcome) -> None:
-        """Count a webhook call."""
+    def webhook(self, outcome: PassOutcome) -> None:
+        """Count a call of the webhook."""
         self.counts.webhooks[(str(outcome),)] += 1
 
     def _count_end(self, event: Event) -> None:
-        """Count the outcome of an artifact, a run or a repository."""
+        """Count what an artifact, a run or a repository came to."""
         match event:
             case Downloaded(mirrored=mirrored):
                 label = self.labels.of(str(mirrored.key.run_key.repo))
@@ -227,6 +222,6 @@ class Metrics:
 
     def _since(self, moment: datetime) -> float:
         now = self._clock.now()
-        if moment.tzinfo is None:  # the service means UTC
+        if moment.tzinfo is None:  # such a date of the service's is in UTC
             moment = moment.replace(tzinfo=now.tzinfo)
         return (now - moment).total_seconds()

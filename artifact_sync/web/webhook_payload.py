@@ -1,6 +1,7 @@
-"""Decodes the body of a webhook call.
+"""What a webhook's body says. Pure; whether to believe it is ``signature``'s.
 
-Every field may be absent or null. Slugs are checked: printable and without a slash.
+Every field may be absent or null. Slugs are remote strings: they come out of here printable and
+without a slash, or not at all.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ _SLUG = re.compile(r"(?!\.{1,2}$)[^/\s]{1,255}")
 
 
 class Malformed(Exception):
-    """A body that is no event. The message repeats nothing of it."""
+    """A body that is no event. The message says what is wrong and repeats nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The service tests the webhook."""
+    """The service tries the webhook out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class RunComplete:
     run: str | None = None
     """Its slug; None: the event does not say."""
     id: str | None = None
-    """The event's id, to recognise a repeat."""
+    """The event's, by which a repeat is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,14 @@ _EVENT = msgspec.json.Decoder(_Event)
 
 
 def read(body: bytes, announced: str = "") -> Ping | RunComplete | Unknown:
-    """Decode an event. ``Malformed`` when it is none.
+    """Read an event. ``Malformed`` when it is not one.
 
-    ``announced`` is the type from ``X-Src-Event``, used only when the signed body has none.
+    ``announced``: what ``X-Src-Event`` says, which counts only where the signed body is silent.
     """
     try:
         event = _EVENT.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # The library's message repeats parts of the body.
+        # The library's words repeat parts of the body.
         raise Malformed("not JSON, or not of an event's form") from None
     header = event.header or _Header()
     kind = header.type or announced

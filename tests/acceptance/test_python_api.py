@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import logging
+import signal
 import subprocess
 import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from user import ARCHIVE, TOKEN, User, contents
+from user import ARCHIVE, REPORT, TOKEN, User, contents, wait_until
 
-from artifact_sync import Mirror, MirroredArtifact, Report, mirror_artifacts
+from artifact_sync import Mirror, MirroredArtifact, Report, Verification, mirror_artifacts
 from artifact_sync.domain.errors import (
     ConfigError,
     CredentialsRefused,
+    ExitCode,
+    Incomplete,
     MirrorBusy,
     Unreachable,
     UsageError,
@@ -160,9 +162,11 @@ def test_reading_needs_no_token_no_service_and_no_lock(
     assert asyncio.run(main()) == (0, 4)
 
     async def beside() -> int:
-        async with Mirror(user.root) as mirror, Mirror(user.root) as reader:
-            begun = asyncio.Event()
-            mirror._on_event = lambda _: begun.set()
+        begun = asyncio.Event()
+        async with (
+            Mirror(user.root, on_event=lambda _: begun.set()) as mirror,
+            Mirror(user.root) as reader,
+        ):
             sync = asyncio.create_task(mirror.sync("acme/rocket"))
             await begun.wait()
             known = len(await all_of(reader, "acme/website"))
@@ -178,6 +182,54 @@ def test_reading_needs_no_token_no_service_and_no_lock(
 async def _count(root: Path) -> int:
     async with Mirror(root) as mirror:
         return len(await all_of(mirror))
+
+
+async def checked(root: Path, *repos: str, repair: bool = False, **more: Any) -> Verification:
+    async with Mirror(root, **more) as mirror:
+        return await mirror.verify(*repos, repair=repair)
+
+
+def test_damage_is_found_and_repaired(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirrored("acme/*", root=user.root).raise_for_failures()
+    before = user.files()
+    cube = user.root / "acme/rocket/2/ci/build/build"
+    archive, report, extra = cube / ARCHIVE, cube / REPORT, cube / "mine.txt"
+    archive.write_bytes(b"changed")
+    report.unlink()
+    extra.write_text("mine")
+    with monkeypatch.context() as bare:
+        bare.delenv("SOURCECRAFT_TOKEN")
+        found = asyncio.run(checked(user.root))
+        assert asyncio.run(checked(user.root, "acme/website")).complete
+    assert found == Verification(
+        ok=16 + 2 * 4 - 2,
+        missing=(report,),
+        changed=(archive,),
+        extra=(extra,),
+        repaired=(),
+        failures=(),
+        exit_code=ExitCode.INCOMPLETE,
+    )
+    with pytest.raises(Incomplete, match="2 files are missing or changed, the first: /") as raised:
+        found.raise_for_failures()
+    assert raised.value.report is found
+
+    refused = asyncio.run(checked(user.root, repair=True, token="wrong"))
+    assert (refused.repaired, {it.reason for it in refused.failures}) == ((), {"credentials"})
+    events: list[object] = []
+    mended = asyncio.run(checked(user.root, "acme/rocket", repair=True, on_event=events.append))
+    mended.raise_for_failures()
+    assert (mended.complete, {archive, report} <= set(mended.repaired)) == (True, True)
+    assert sum(isinstance(it, Downloaded) for it in events) == 2
+    assert user.files() == before | {str(extra.relative_to(user.root)): b"mine"}
+
+
+def test_what_is_not_mirrored_cannot_be_verified(root: Path) -> None:
+    with pytest.raises(UsageError, match="nothing is mirrored"):
+        asyncio.run(checked(root))
+    mirrored("acme/website", root=root)
+    with pytest.raises(UsageError, match="nothing of acme/rocket is mirrored"):
+        asyncio.run(checked(root, "acme/rocket"))
 
 
 def test_a_configuration_file_under_the_environment(
@@ -276,6 +328,23 @@ def test_events_are_told_and_an_error_of_the_listener_stops_the_pass(root: Path)
     assert mirrored("acme/*", root=root).complete
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
+def test_a_daemon_that_holds_the_mirror_runs_the_pass(user: User) -> None:
+    config = user.folder / "daemon.toml"
+    config.write_text(f'[mirror]\nroot = "{user.root}"\n[[repo]]\nname = "acme/docs"\n')
+    with user.started("daemon", "--config", config) as process:
+        wait_until((user.root / ".artifact-sync/daemon.sock").is_socket)
+        events: list[object] = []
+        report = mirrored("acme/rocket", root=user.root, token="mine", on_event=events.append)
+        assert (report.downloaded, report.complete) == (12, True)
+        assert sum(isinstance(it, Downloaded) for it in events) == 12
+        assert asyncio.run(_count(user.root)) == 12
+        with pytest.raises(MirrorBusy, match=str(process.pid)):
+            asyncio.run(checked(user.root, repair=True))
+        assert asyncio.run(checked(user.root)).complete
+        assert user.finish(process, signal.SIGTERM).code == 0
+
+
 def test_passes_of_one_mirror_take_turns_and_another_one_is_busy(root: Path) -> None:
     async def main() -> list[Report]:
         async with Mirror(root) as mirror:
@@ -283,15 +352,16 @@ def test_passes_of_one_mirror_take_turns_and_another_one_is_busy(root: Path) -> 
 
     assert [it.downloaded for it in asyncio.run(main())] == [12, 4]
 
-    async def two() -> list[Report | BaseException]:
-        async with Mirror(root) as one, Mirror(root) as other:
-            return await asyncio.gather(
-                one.sync("acme/*"), other.sync("acme/*"), return_exceptions=True
-            )
+    async def two() -> Report:
+        begun = asyncio.Event()
+        async with Mirror(root, on_event=lambda _: begun.set()) as one, Mirror(root) as other:
+            first = asyncio.create_task(one.sync("acme/*"))
+            await begun.wait()
+            with pytest.raises(MirrorBusy):
+                await other.sync("acme/*")
+            return await first
 
-    first, second = asyncio.run(two())
-    assert isinstance(first, Report)
-    assert isinstance(second, MirrorBusy)
+    assert asyncio.run(two()).complete
 
 
 def test_a_mirror_is_entered_once_and_on_one_event_loop(root: Path) -> None:
@@ -395,12 +465,3 @@ def test_a_program_says_nothing_and_ends_well(user: User, script: str) -> None:
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(user.files()) == 16
-
-
-def test_a_log_is_for_who_sets_one_up(user: User, caplog: pytest.LogCaptureFixture) -> None:
-    user.sync("acme/website")
-    page = next(user.root.glob("acme/website/1/docs/**/index.html"))
-    page.write_text("mine")
-    with caplog.at_level(logging.INFO, "artifact_sync"):
-        assert mirrored("acme/website", root=user.root).complete
-    assert logging.getLogger("artifact_sync").level == logging.NOTSET

@@ -39,14 +39,14 @@ def command(
     """
     from artifact_sync.app.locations import has_ledger  # noqa: PLC0415 - likewise
     from artifact_sync.app.selection import Overrides, checked_names, with_overrides  # noqa: PLC0415 - likewise
-    from artifact_sync.cli.commands.verify_run import Examination  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.commands.verify_run import VerifyCommand  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
 
     config = with_overrides(configuration(config_file), Overrides(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified
         raise UsageError(f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync")
     names = checked_names([repo]) if repo else []
-    examination = Examination(
+    verification = VerifyCommand(
         config, tuple(names), token(config.source) if repair else None, repair, as_json
     )
-    return run_quickly(examination.run())
+    return run_quickly(verification.run())

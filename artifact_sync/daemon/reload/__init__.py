@@ -1,1 +1,1 @@
-"""Reloads the configuration and the token when their files change."""
+"""Watch the configuration and token, and re-read them."""

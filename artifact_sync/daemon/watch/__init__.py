@@ -1,1 +1,1 @@
-"""Watches the mirror for damage: finds changed files, reports and restores them."""
+"""Watch the mirror for damage, report it and have it repaired."""
