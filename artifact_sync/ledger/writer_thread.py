@@ -23,8 +23,9 @@ from artifact_sync.domain.errors import DiskError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from artifact_sync.ledger.drivers.store import Connection, Store
+    from artifact_sync.ledger.drivers.store import Store
     from artifact_sync.ledger.queries.transaction import Transaction
+    from artifact_sync.ledger.sql.connection import Connection
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")

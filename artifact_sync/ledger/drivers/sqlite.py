@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.drivers.location import Location, OpenTerms
-    from artifact_sync.ledger.drivers.store import Connection, Row
+    from artifact_sync.ledger.sql.connection import Connection, Row
     from artifact_sync.ledger.sql.encoding import Reader
 
 _T = TypeVar("_T")

@@ -15,7 +15,7 @@ from artifact_sync.domain.errors import LedgerTooNew
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from artifact_sync.ledger.drivers.store import Connection
+    from artifact_sync.ledger.sql.connection import Connection
 
 _VERSION_TABLE = "artifact_sync_version"
 """Holds one row with the version, ``version_num``; made by Alembic in ledgers of old."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from artifact_sync.domain.model import RepoName, RunScope
-    from artifact_sync.ledger.drivers.store import Connection, Row
+    from artifact_sync.ledger.sql.connection import Connection, Row
 
 _STATES = {state.value: state for state in State}
 _STRENGTHS = {strength.value: strength for strength in Strength}

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, RunKey
-    from artifact_sync.ledger.drivers.store import Row
     from artifact_sync.ledger.queries.transaction import Tally, Transaction
+    from artifact_sync.ledger.sql.connection import Row
 
 _FRESH = {
     "path": None,

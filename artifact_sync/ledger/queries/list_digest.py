@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.ledger.drivers.store import Connection
     from artifact_sync.ledger.queries.transaction import Transaction
+    from artifact_sync.ledger.sql.connection import Connection
 
 _WRITTEN = r"(?P<at>[0-9-]{10}T[0-9:.]{15}Z) [0-9]{1,4} (?P<digest>.+)"
 """The first version counts something in the middle; it still reads what is written here."""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from artifact_sync.domain.model import Run, RunScope
-    from artifact_sync.ledger.drivers.store import Connection, Row
     from artifact_sync.ledger.queries.transaction import Transaction
+    from artifact_sync.ledger.sql.connection import Connection, Row
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = 2**63 - 1

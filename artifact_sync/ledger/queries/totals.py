@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import RunScope
     from artifact_sync.domain.report import Report
-    from artifact_sync.ledger.drivers.store import Connection, Row
     from artifact_sync.ledger.queries.transaction import Transaction
+    from artifact_sync.ledger.sql.connection import Connection, Row
 
 _LAYOUT = "layout"
 _MIRROR = "mirror"

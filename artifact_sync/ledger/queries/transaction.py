@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from artifact_sync.domain.model import RepoName, RunKey
-    from artifact_sync.ledger.drivers.store import Connection
+    from artifact_sync.ledger.sql.connection import Connection
 
 _T = TypeVar("_T")
 
