@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.assemble_pass import Room, parts_of, zone_of
+from artifact_sync.app.assemble_pass import PassShare, pass_context
+from artifact_sync.app.assemble_transfers import TransferLimits, zone_of
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DiskError, MirrorGone
@@ -19,6 +20,7 @@ from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.slots import AllSlots, Share
+from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config, SourceSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.transfer.staging import StagedNames
 
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""
@@ -128,8 +129,9 @@ class LiveEngine:
             # of its own: others need not wait for the runs of one that takes for ever
             runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
             slots = Share(self._slots, self._share)
-            room = Room(slots, runs, self._staged_names, self._ranges, lock, self.gate)
-            yield Pass(parts_of(self._store, network, observer, room), wish)
+            limits = TransferLimits(slots, self._staged_names, self._ranges, self._pace)
+            share = PassShare(lock, runs, lambda: limits, self.gate)
+            yield Pass(pass_context(self._store, network, observer, share), wish)
 
     @property
     def _share(self) -> int:
@@ -182,7 +184,7 @@ class LiveEngine:
 
     async def _connect(self, config: Config, token: Token | None) -> None:
         async with AsyncExitStack() as opening:
-            coming = open_network(config, token, self._observer, self._pace, self.chores)
+            coming = open_network(config, token, self._observer, self.chores)
             network = await opening.enter_async_context(coming)
             line = _Line(network, opening.pop_all())
         await self._replace(line)
@@ -218,7 +220,7 @@ async def started(
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
         store = await open_storage(config, stack, rehearse=False)
-        names = await store.staged_names()
+        names = StagedNames(await store.staged())
         chores = AbandonableThreads(stack.enter_context(Threads(_CHORES, "chores")))
         engine = LiveEngine(config, store, names, observer, read_token, chores)
         await engine.apply(config)

@@ -11,18 +11,17 @@ from msgspec import Struct
 
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.once import Once
 from artifact_sync.runtime.threads import AbandonableThreads
 from artifact_sync.source.api.context import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
-from artifact_sync.source.links.backends import HttpBackends
-from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import (
     TransportSettings,
     api_client,
-    download_client,
     hush_http_loggers,
+    uses_tls,
 )
-from artifact_sync.source.transport.tls import trusted
+from artifact_sync.source.transport.tls import TlsContext, trust_nobody
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import Fetcher, Source
     from artifact_sync.domain.settings import Config
-    from artifact_sync.transfer.bandwidth import BandwidthLimiter
 
 
 class Network(Struct, frozen=True):
@@ -39,9 +37,8 @@ class Network(Struct, frozen=True):
 
     config: Config
     source: Source
-    fetcher: Fetcher
-    retry: RetryPolicy
-    pace: BandwidthLimiter | None
+    fetcher: Once[Fetcher]
+    """Made when the first link is opened: most passes open none."""
 
     @property
     def origin(self) -> str:
@@ -59,32 +56,28 @@ async def open_network(
     config: Config,
     token: Token | None,
     observer: Observer,
-    pace: BandwidthLimiter | None,
     chores: AbandonableThreads | None = None,
 ) -> AsyncGenerator[Network]:
     """The network of a configuration. ``ConfigError`` when its settings can't be used."""
-    chores = chores or AbandonableThreads()
     hush_http_loggers()
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)
-    trust = trusted(config.source.ca_bundle)
-    tls = await chores(trust.context)
+    tls = TlsContext(config.source.ca_bundle, chores or AbandonableThreads())
     retry = RetryPolicy(config.download.attempts)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
     rate = config.source.rate_limit
     context = ApiContext(SystemClock(), jitter, observer, rate, retry, token=secret)
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(api_client(settings, tls))
-        client = await stack.enter_async_context(download_client(settings, tls))
-        backends = HttpBackends(client, settings, trust, observer)
-        stack.push_async_callback(backends.aclose)
-        yield Network(
-            config,
-            SourceCraft(api, context),
-            HttpFetcher(backends),
-            retry,
-            pace,
-        )
+        at_once = uses_tls(settings) or tls.trust.by_user  # whose files may be wrong
+        trust = await tls() if at_once else trust_nobody()
+        api = await stack.enter_async_context(api_client(settings, trust))
+
+        async def fetcher() -> Fetcher:
+            from artifact_sync.app.links_network import link_fetcher  # noqa: PLC0415 - slow to import
+
+            return await link_fetcher(settings, tls, observer, stack)
+
+        yield Network(config, SourceCraft(api, context), Once(fetcher))
 
 
 def _transport(config: Config, secret: str) -> TransportSettings:

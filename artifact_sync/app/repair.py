@@ -57,7 +57,7 @@ class Repair:
 
     async def _fetch(self, damage: Iterable[Finding]) -> None:
         store = self._store
-        names = await store.staged_names()
+        names = await store.staged()
         async with passes_over(store, self._config, self._observer, self._token, names) as begin:
             for request in _requests(damage):
                 self._passes.append(begin(request))

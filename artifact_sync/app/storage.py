@@ -20,7 +20,6 @@ from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
-from artifact_sync.transfer.staging import StagedNames, sweep
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -49,9 +48,9 @@ class Storage(Struct, frozen=True):
     offload: Offload
     clock: Clock
 
-    async def staged_names(self) -> StagedNames:
-        """What is staged, once what nobody will resume is removed."""
-        return StagedNames(await self.offload(sweep, self.mirror.staging, _OLDEST_STAGED))
+    async def staged(self) -> set[str]:
+        """Names of the staged files, after removing those that are too old."""
+        return await self.offload(_staged, self.mirror.staging)
 
     @property
     def auditor(self) -> Auditor:
@@ -105,6 +104,14 @@ async def open_storage(config: Config, stack: AsyncExitStack, *, rehearse: bool)
     await verb(meant, ledger, inside=is_inside(config, meant), offload=offload)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(mirror, ledger, layout, lock, offload, SystemClock())
+
+
+def _staged(folder: Path) -> set[str]:
+    if not any(folder.iterdir()):
+        return set()
+    from artifact_sync.transfer.staging import sweep  # noqa: PLC0415 - slow to import
+
+    return sweep(folder, _OLDEST_STAGED)
 
 
 async def _layout(config: Config, ledger: Ledger) -> Layout:

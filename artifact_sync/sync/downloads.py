@@ -26,12 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
-    from artifact_sync.domain.ports import LatestPointer, Ledger
-    from artifact_sync.sync.drain import Drain
+    from artifact_sync.sync.context import PassContext, Transfers
     from artifact_sync.transfer.checksums import Claim
-    from artifact_sync.transfer.context import TransferContext
     from artifact_sync.transfer.download import Fetched
-    from artifact_sync.transfer.slots import Slots
 
 _log = get_logger(__name__)
 
@@ -40,20 +37,6 @@ _BESIDE = 3
 
 _CHECKSUM_FILE_LIMIT = 64 * 1024
 """Bytes that a checksum file may have to be read as one."""
-
-
-class Works(Struct, frozen=True):
-    """What carrying out downloads works with."""
-
-    tools: TransferContext
-    ledger: Ledger
-    slots: Slots
-    """One for each download that may run at the same time, over all runs."""
-    jobs: int
-    gate: Drain
-    """Closed when the process is about to stop: nothing new is begun."""
-    latest: LatestPointer | None = None
-    """None: the mirror has no names for the newest runs."""
 
 
 class DownloadOutcome(Struct):
@@ -70,8 +53,9 @@ class DownloadOutcome(Struct):
 class Downloads:
     """The downloads of one plan."""
 
-    def __init__(self, works: Works, plan: Plan) -> None:
-        self._works = works
+    def __init__(self, context: PassContext, transfers: Transfers, plan: Plan) -> None:
+        self._context = context
+        self._transfers = transfers
         self._steps = {
             step.artifact.key: step for step in plan.having(Action.DOWNLOAD, Action.KEEP)
         }
@@ -121,7 +105,7 @@ class Downloads:
         known = self._recorded.get(beside) or self._kept(beside)
         if known is None or known.path is None or (known.size or 0) > _CHECKSUM_FILE_LIMIT:
             return None
-        content = await self._works.tools.offload(self._works.tools.mirror.read, known.path)
+        content = await self._context.offload(self._context.mirror.read, known.path)
         if content is None or hashlib.sha256(content).hexdigest() != known.sha256:
             return None
         return claim_in(content, named.local_path)
@@ -135,12 +119,12 @@ class Downloads:
         if row.sha256 != claim.value.hex():
             await self._distrust(step, row)
         elif claim.name not in row.evidence:
-            await self._works.ledger.record_mirrored(vouched_by(row, claim))
+            await self._context.ledger.record_mirrored(vouched_by(row, claim))
 
     async def _distrust(self, step: Step, row: ArtifactRow) -> None:
         """Fetch a file again that its checksum file denies; it stays until then."""
-        now = self._works.tools.clock.now()
-        await self._works.ledger.record_states([(row.key, State.WANTED, row.version)], now)
+        now = self._context.clock.now()
+        await self._context.ledger.record_states([(row.key, State.WANTED, row.version)], now)
         why = "its .sha256 file says otherwise"
         _log.warning("a mirrored file is fetched again", path=step.path, why=why)
         self.outcome.distrusted += 1
@@ -152,7 +136,7 @@ class Downloads:
         """Carry the steps out side by side: more than have slots, for some are being written."""
         queue = iter(list(steps))
         async with asyncio.TaskGroup() as group:
-            for _ in range(_BESIDE * self._works.jobs):
+            for _ in range(_BESIDE * self._transfers.jobs):
                 if (first := next(queue, None)) is None:
                     break
                 group.create_task(self._drain(first, queue))
@@ -172,13 +156,13 @@ class Downloads:
             _log.exception("a download failed in a way that is a bug", artifact=str(key))
             await self._failed(key, Reason.INTERNAL, f"a bug: {type(error).__name__}")
         finally:
-            self._works.tools.links.done(key)
+            self._transfers.tools.links.done(key)
 
     async def _carry_out(self, step: Step) -> None:
         """Fetch, and record without holding up the next download."""
-        gate, hold = self._works.gate, SlotLease(self._works.slots)
+        drain, hold = self._context.drain, SlotLease(self._transfers.slots)
         await hold.take()
-        entered = gate.enter()
+        entered = drain.enter()
         try:
             try:
                 fetched = await self._fetch(step, hold) if entered else None
@@ -190,7 +174,7 @@ class Downloads:
                 self.outcome.left += 1
         finally:
             if entered:
-                gate.leave()
+                drain.leave()
 
     async def _fetch(self, step: Step, hold: SlotLease) -> Fetched:
         if step.path is None:
@@ -198,24 +182,24 @@ class Downloads:
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
         wanted = WantedArtifact(step.artifact, step.path, claims, recorded_of(step, claim))
-        return await fetch(self._works.tools, wanted, hold)
+        return await fetch(self._transfers.tools, wanted, hold)
 
     async def _record(self, fetched: Fetched) -> None:
-        await self._works.ledger.record_mirrored(fetched.mirrored)
+        await self._context.ledger.record_mirrored(fetched.mirrored)
         if fetched.mirrored.key in self._vouching:
             self._recorded[fetched.mirrored.key] = fetched.mirrored
-        await forget(self._works.tools, fetched.staged)
+        await forget(self._transfers.tools, fetched.staged)
         self.outcome.downloaded += 1
-        self._works.tools.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
+        self._context.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
 
     async def _failed(self, key: ArtifactKey, reason: Reason, message: str) -> None:
         failure = Failure.of(key, reason, message)
         self.outcome.failures.append(failure)
-        self._works.tools.observer.notify(Failed(failure, key))
+        self._context.observer.notify(Failed(failure, key))
         state = State.GONE if reason is Reason.GONE else State.FAILED
         try:
-            now = self._works.tools.clock.now()
-            await self._works.ledger.record_failure(key, state, failure, now)
+            now = self._context.clock.now()
+            await self._context.ledger.record_failure(key, state, failure, now)
         except DiskError as error:  # the report has the failure; a full disk may hold no more
             _log.warning("a failure could not be recorded", artifact=str(key), why=str(error))
 

@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ExpectedFile, RepoName, RunKey
     from artifact_sync.domain.ports import ArtifactStore
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.sync.downloads import Works
+    from artifact_sync.sync.context import PassContext
 
 RECENT = 2000
 """Files of the newest runs that are looked at; ``verify`` looks at all."""
 
 
-async def unsettle_damaged(works: Works, layout: Layout, repo: RepoName) -> None:
+async def unsettle_damaged(context: PassContext, repo: RepoName) -> None:
     """Have runs looked at again whose files or manifest somebody took from the mirror.
 
     ``DiskError`` from mirror and ledger.
     """
-    recent = await works.ledger.recent(repo, RECENT)
-    damaged, bare = await works.tools.offload(missing, works.tools.mirror, layout, recent)
+    ledger, offload = context.ledger, context.offload
+    recent = await ledger.recent(repo, RECENT)
+    damaged, bare = await offload(missing, context.mirror, context.layout, recent)
     for run in damaged | bare:
-        row = await works.ledger.run(run)
+        row = await ledger.run(run)
         if run in damaged or (row is not None and row.complete):
-            await works.ledger.unsettle(run)
+            await ledger.unsettle(run)
 
 
 def missing(

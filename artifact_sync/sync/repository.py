@@ -10,7 +10,6 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import Struct
 
 from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
@@ -20,46 +19,35 @@ from artifact_sync.sync.discover import discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.presence import unsettle_damaged
-from artifact_sync.sync.run import LAST_RETRY, RunSync, Selection, is_due, next_look
+from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import Run, RunRow
-    from artifact_sync.domain.ports import Source
     from artifact_sync.domain.request import PassOptions, Unchanged
-    from artifact_sync.sync.downloads import Works
-
-
-class Crew(Struct, frozen=True):
-    """What is shared by all repositories of a pass."""
-
-    source: Source
-    works: Works
-    runs_at_once: asyncio.Semaphore
-    """Bounds the memory that trees of runs take: a run can have thousands of artifacts."""
-    arrived: Callable[[RepoName], int]
-    """Bytes that have come for a repository in this pass."""
+    from artifact_sync.sync.context import PassContext
+    from artifact_sync.sync.rules import Rules
 
 
 class RepoSync:
     """A pass over one repository. Counts and failures go into ``report``."""
 
     def __init__(
-        self, crew: Crew, repo: RepoName, selection: Selection, mode: PassOptions, report: Report
+        self, context: PassContext, repo: RepoName, rules: Rules, mode: PassOptions, report: Report
     ) -> None:
-        self.crew = crew
+        self.context = context
         self.repo = repo
-        self.selection = selection
+        self.rules = rules
         self.mode = mode
         self.report = report
         self.trouble: Exception | None = None
         """Why the repository could not be looked at; a run's own failure is none."""
         self.recorded = True
         """Whether the ledger has a record of the pass."""
-        self._began = crew.works.tools.clock.now()
-        self._scope = selection.rules.scope(repo, self._began)
+        self._began = context.clock.now()
+        self._scope = rules.scope(repo, self._began)
 
     async def everything(
         self, announced: Sequence[str] = (), known: Unchanged | None = None
@@ -74,7 +62,7 @@ class RepoSync:
         try:
             await self.guard(self._everything(announced, known), None)
         finally:
-            self.report.bytes = self.crew.arrived(self.repo)
+            self.report.bytes = self.context.observer.of(self.repo)
             if self.recorded:
                 await self.guard(asyncio.shield(self._record()), None)
         self._notify(RepoEnded(self.repo, self.report))
@@ -85,21 +73,21 @@ class RepoSync:
         for run in dict.fromkeys(runs):
             await self._look(RunKey(self.repo, run), None)
         await self.guard(self._point_latest(), None)
-        self.report.bytes = self.crew.arrived(self.repo)
+        self.report.bytes = self.context.observer.of(self.repo)
         self._notify(RepoEnded(self.repo, self.report))
 
     async def _record(self) -> None:
         """Note the pass in the ledger, for ``status``."""
-        ledger = self.crew.works.ledger
+        ledger = self.context.ledger
         number = await ledger.begin_pass(self.repo, self._began)
-        await ledger.end_pass(number, self.report, self.crew.works.tools.clock.now())
+        await ledger.end_pass(number, self.report, self.context.clock.now())
 
     def _notify(self, event: Event) -> None:
-        self.crew.works.tools.observer.notify(event)
+        self.context.observer.notify(event)
 
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
         if self.mode.look:
-            await unsettle_damaged(self.crew.works, self.selection.layout, self.repo)
+            await unsettle_damaged(self.context, self.repo)
         listed = await self._list(known)
         if not self.recorded:
             return
@@ -111,13 +99,13 @@ class RepoSync:
 
     async def _list(self, known: Unchanged | None) -> bool:
         """Read the list of runs; whether it makes sense to go on with what is known."""
-        crew, ledger = self.crew, self.crew.works.ledger
+        ledger = self.context.ledger
         try:
             if known is not None:
                 digest = known.list_digest
             else:
                 digest = await known_digest(ledger, self._scope, self._began)
-            pages = crew.source.runs(self.repo, digest)
+            pages = self.context.source.runs(self.repo, digest)
             unchanged = await discover(pages, ledger, self.repo, self._scope.since, self._began)
         except ArtifactSyncError as error:
             self.trouble = error
@@ -131,27 +119,27 @@ class RepoSync:
 
     async def _count_settled(self) -> None:
         """Count what needs no look: it was present and verified, or has failed for good."""
-        runs, kept = await self.crew.works.ledger.settled_totals(self._scope)
-        unwell = await self.crew.works.ledger.unwell(self._scope)
+        runs, kept = await self.context.ledger.settled_totals(self._scope)
+        unwell = await self.context.ledger.unwell(self._scope)
         self.report.add(Report(runs=runs, found=kept, kept=kept))
         self.report.add(report_of(unwell))
 
     async def _count_put_off(self, row: RunRow) -> None:
         """Count what is known of a finished run whose next look is not due yet."""
-        rows = await self.crew.works.ledger.artifacts(row.key)
-        wanted = (it for key, it in rows.items() if self.selection.rules.wants(key))
+        rows = await self.context.ledger.artifacts(row.key)
+        wanted = (it for key, it in rows.items() if self.rules.wants(key))
         self.report.add(report_of_put_off(row, wanted))
 
     async def _look_at_unsettled(self) -> None:
-        rows = self.crew.works.ledger.unsettled(self._scope)
+        rows = self.context.ledger.unsettled(self._scope)
         async with aclosing(rows), asyncio.TaskGroup() as group:
             async for row in rows:
-                if self.crew.works.gate.closed:
+                if self.context.drain.closed:
                     break  # raising would break off the looks of this group that are under way
                 if await self._needs_look(row):
-                    await self.crew.runs_at_once.acquire()
+                    await self.context.runs_at_once.acquire()
                     look = group.create_task(self._look(row.key, row))
-                    look.add_done_callback(lambda _: self.crew.runs_at_once.release())
+                    look.add_done_callback(lambda _: self.context.runs_at_once.release())
         self._check_gate()
 
     async def _needs_look(self, row: RunRow) -> bool:
@@ -166,21 +154,21 @@ class RepoSync:
             return self._is_due(row)
         self.report.pending += 1
         if is_due(row.next_look, self._began):  # the listing was the look
-            await self.crew.works.ledger.look_again(row.key, next_look(row.looks, self._began))
+            await self.context.ledger.look_again(row.key, next_look(row.looks, self._began))
         return False
 
     async def _needs_finished(self, row: RunRow) -> bool:
-        wanted = self.selection.rules.may_want_run(row.status, row.event)
+        wanted = self.rules.may_want_run(row.status, row.event)
         wanted = wanted or await self._is_requested(row.key)
         if not wanted:
-            await self.crew.works.ledger.settle(row.key, self.selection.rules.fingerprint, None)
+            await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
         elif not self._is_due(row):
             await self._count_put_off(row)
         return wanted and self._is_due(row)
 
     async def _is_requested(self, key: RunKey) -> bool:
         """Whether a file of a run is wanted again, whatever the rules say of the run."""
-        rows = await self.crew.works.ledger.artifacts(key)
+        rows = await self.context.ledger.artifacts(key)
         return any(row.is_requested for row in rows.values())
 
     def _is_due(self, row: RunRow) -> bool:
@@ -189,13 +177,13 @@ class RepoSync:
     async def _look_at_announced(self, announced: Sequence[str]) -> None:
         for run in announced:
             self._check_gate()
-            row = await self.crew.works.ledger.run(RunKey(self.repo, run))
+            row = await self.context.ledger.run(RunKey(self.repo, run))
             if row is None or row.status not in FINISHED:
                 with suppress(NotFound):
                     await self._look_at(RunKey(self.repo, run), row)
 
     def _check_gate(self) -> None:
-        if self.crew.works.gate.closed:
+        if self.context.drain.closed:
             raise Interrupted("stopped before it was done")
 
     def _notice_unknown(self, status: str, key: RunKey) -> None:
@@ -210,46 +198,48 @@ class RepoSync:
             await self._look_at(key, row)
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             self._fail_all(error, key.run)
-            if row is not None and not self.crew.works.gate.closed:
-                again = next_look(row.looks, self.crew.works.tools.clock.now(), LAST_RETRY)
-                await self.guard(self.crew.works.ledger.look_again(key, again), key.run)
+            if row is not None and not self.context.drain.closed:
+                again = next_look(row.looks, self.context.clock.now(), LAST_RETRY)
+                await self.guard(self.context.ledger.look_again(key, again), key.run)
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
         """Get a run and, when it has finished and is wanted, bring it into the mirror."""
-        crew, now = self.crew, self.crew.works.tools.clock.now()
-        run = await crew.source.run(key)
+        ledger, now = self.context.ledger, self.context.clock.now()
+        run = await self.context.source.run(key)
         looks = row.looks if row is not None else 0
         if not run.status:
             await self._no_status(key, row)
             return
         if row is not None and not run.event:
             run = msgspec.structs.replace(run, event=row.event)
-        await crew.works.ledger.note_run(run, now)
+        await ledger.note_run(run, now)
         if not run.finished:
             await self._not_finished(run, looks)
             return
         if self.mode.insist:  # who comes next finishes what this pass may be stopped in
-            await crew.works.ledger.unsettle(key)
-        wanted = self.selection.rules.wants_run(run.status, run.event)
+            await ledger.unsettle(key)
+        wanted = self.rules.wants_run(run.status, run.event)
         selected = wanted or self.mode.insist
         if selected or await self._is_requested(key):
-            sync = RunSync(crew.works, self.selection, self.mode, self.report)
+            from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
+
+            sync = RunSync(self.context, self.rules, self.mode, self.report)
             await sync.carry_out(run, looks, recorded=self.mode.recorded or not selected)
         if not wanted:  # also what the user has insisted on counts in no later pass
-            await crew.works.ledger.settle(key, self.selection.rules.fingerprint, None)
+            await ledger.settle(key, self.rules.fingerprint, None)
 
     async def _no_status(self, key: RunKey, row: RunRow | None) -> None:
         """An answer that does not say whether the run has finished cannot be acted on."""
         if row is not None:
-            now = self.crew.works.tools.clock.now()
-            await self.crew.works.ledger.look_again(key, next_look(row.looks, now))
+            now = self.context.clock.now()
+            await self.context.ledger.look_again(key, next_look(row.looks, now))
         message = f"the answer about {key} has no status: try again, or report it to the service"
         self._fail(key.run, Reason.BAD_ANSWER, message)
 
     async def _not_finished(self, run: Run, looks: int) -> None:
         self._notice_unknown(run.status, run.key)
-        now = self.crew.works.tools.clock.now()
-        await self.crew.works.ledger.look_again(run.key, next_look(looks, now))
+        now = self.context.clock.now()
+        await self.context.ledger.look_again(run.key, next_look(looks, now))
         if self.mode.insist:
             message = f"{run.key} has not finished, its status is {run.status!r}: try again later"
             self._fail(run.key.run, Reason.UNFINISHED, message)
@@ -257,10 +247,10 @@ class RepoSync:
             self.report.pending += 1
 
     async def _point_latest(self) -> None:
-        works, layout = self.crew.works, self.selection.layout
-        if works.latest is not None and not self.mode.dry_run:
-            offload = works.tools.offload
-            await point_latest(works.ledger, works.latest, layout, offload, self.repo)
+        latest, offload = self.context.latest, self.context.offload
+        if latest is not None and not self.mode.dry_run:
+            ledger, layout = self.context.ledger, self.context.layout
+            await point_latest(ledger, latest, layout, offload, self.repo)
 
     async def guard(self, work: Awaitable[None], run: str | None = None) -> None:
         """Let a failure of this run or repository be one entry of the report and stop nothing."""

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Reason
@@ -22,7 +20,8 @@ from artifact_sync.domain.model import REMOVED, Action, Failure, State
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.sync import plan as planning
 from artifact_sync.sync.collect import RunSelection, collect
-from artifact_sync.sync.downloads import Downloads, Works
+from artifact_sync.sync.downloads import Downloads
+from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,37 +38,22 @@ if TYPE_CHECKING:
     )
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassOptions
-    from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.collect import Collected, Rows
+    from artifact_sync.sync.context import PassContext
     from artifact_sync.sync.rules import Rules
 
 _BATCH = 500
 """Artifacts that are noted at a time: what is on its way to the ledger takes memory, too."""
-
-_FIRST_LOOK = timedelta(minutes=1)
-_LAST_LOOK = timedelta(hours=6)
-"""The longest delay until the next look at something that may come, ..."""
-LAST_RETRY = timedelta(hours=1)
-"""... and at something that has failed."""
-
-
-class Selection(Struct, frozen=True):
-    """What of a repository is wanted, and where it goes."""
-
-    rules: Rules
-    layout: Layout
-    origin: str
-    """The service's host, for ``run.json``."""
 
 
 class RunSync:
     """Brings one run's artifacts into the mirror. Counts and failures go into ``report``."""
 
     def __init__(
-        self, works: Works, selection: Selection, mode: PassOptions, report: Report
+        self, context: PassContext, rules: Rules, mode: PassOptions, report: Report
     ) -> None:
-        self.works = works
-        self.selection = selection
+        self.context = context
+        self.rules = rules
         self.mode = mode
         self.report = report
         self._open = False
@@ -87,9 +71,9 @@ class RunSync:
         ``recorded``: select what the ledger has a file of, whatever the rules say.
         """
         self._recorded = recorded
-        rows = await self.works.ledger.artifacts(run.key)
+        rows = await self.context.ledger.artifacts(run.key)
         plan = await self._plan(run, rows)
-        self.works.tools.observer.notify(RunPlanned(plan))
+        self.context.observer.notify(RunPlanned(plan))
         self._count(plan)
         if not self.mode.dry_run:
             await self._note(plan)
@@ -98,25 +82,25 @@ class RunSync:
             await self._conclude(run, kept, looks)
 
     async def _plan(self, run: Run, rows: Rows) -> Plan:
-        selection = RunSelection(self.selection.rules, rows, recorded=self._recorded)
+        selection = RunSelection(self.rules, rows, recorded=self._recorded)
         collected = collect(run, selection)
         self._notice_unknown(run, collected)
         if self._recorded and await self._was_complete(run.key):
             collected = replace(collected, problems=())  # no part of it was ever missed
         elif self._recorded:
             self._complete = not any(map(_is_lacking, rows.values()))
-        standing = await self.works.tools.offload(self._standing, list(rows.values()))
+        standing = await self.context.offload(self._standing, list(rows.values()))
         terms = planning.PlanTerms(
-            self.selection.layout.place,
-            self.selection.layout.collision_key,
-            self.works.tools.clock.now(),
+            self.context.layout.place,
+            self.context.layout.collision_key,
+            self.context.clock.now(),
             selection.wants,
             self.mode.insist,
         )
         return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
 
     async def _was_complete(self, run: RunKey) -> bool:
-        known = await self.works.ledger.run(run)
+        known = await self.context.ledger.run(run)
         return known is not None and known.complete
 
     def _notice_unknown(self, run: Run, collected: Collected) -> None:
@@ -124,7 +108,7 @@ class RunSync:
             self._notice(f"unknown artifact status {word!r} in {run.key}: taken as not yet there")
 
     def _standing(self, rows: Iterable[ArtifactRow]) -> Mapping[MirrorPath, int]:
-        return self.works.tools.mirror.sizes([row.path for row in rows if row.path is not None])
+        return self.context.mirror.sizes([row.path for row in rows if row.path is not None])
 
     def _count(self, plan: Plan) -> None:
         """Take what is known before anything is fetched into the report."""
@@ -146,14 +130,14 @@ class RunSync:
     def _fail(self, failure: Failure) -> None:
         self._complete = False
         self.report.failures.append(failure)
-        self.works.tools.observer.notify(Failed(failure))
+        self.context.observer.notify(Failed(failure))
 
     def _notice(self, message: str) -> None:
-        self.works.tools.observer.notify(Noticed(message))
+        self.context.observer.notify(Noticed(message))
 
     async def _note(self, plan: Plan) -> None:
         """Let the ledger know of what is new, of what is refused, and of what is wanted no more."""
-        now, ledger = self.works.tools.clock.now(), self.works.ledger
+        now, ledger = self.context.clock.now(), self.context.ledger
         news = _news(plan)
         while batch := list(islice(news, _BATCH)):
             await ledger.record_states(batch, now)
@@ -169,19 +153,20 @@ class RunSync:
         if step.row is None or step.row.state is not state:
             key, reason = step.artifact.key, step.reason or Reason.INTERNAL
             failure = Failure.of(key, reason, step.why)
-            await self.works.ledger.record_failure(key, state, failure, now)
+            await self.context.ledger.record_failure(key, state, failure, now)
 
     async def _fetch(self, plan: Plan) -> int:
         """Carry out the downloads; how many more files than were kept are there now."""
-        fetching = Downloads(self.works, plan)
+        transfers = await self.context.transfers()
+        fetching = Downloads(self.context, transfers, plan)
         await fetching.hear_checksum_files()
         downloads = [step.artifact for step in fetching.downloads]
         if not downloads:
             return 0
         self._first = any(not (step.row and step.row.sha256) for step in fetching.downloads)
-        self.works.tools.observer.notify(FetchBegan(plan.run.key, len(downloads)))
+        self.context.observer.notify(FetchBegan(plan.run.key, len(downloads)))
         await self._withdraw_manifest(plan.run.key)
-        clock, links = self.works.tools.clock, self.works.tools.links
+        clock, links = self.context.clock, transfers.tools.links
         acquired, now = clock.monotonic(), clock.now()
         fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
         links.open(plan.run.key, fresh, [artifact.key for artifact in downloads])
@@ -203,14 +188,14 @@ class RunSync:
 
     async def _withdraw_manifest(self, run: RunKey) -> None:
         """While files of a run come and go, nothing may say that it is complete."""
-        mirror, offload = self.works.tools.mirror, self.works.tools.offload
-        await self.works.ledger.unsettle(run)  # should we be stopped: the next pass sees to it
-        await self.works.ledger.mark_complete(run, complete=False)
-        await offload(mirror.remove, self.selection.layout.manifests(run))
+        mirror, offload = self.context.mirror, self.context.offload
+        await self.context.ledger.unsettle(run)  # should we be stopped: the next pass sees to it
+        await self.context.ledger.mark_complete(run, complete=False)
+        await offload(mirror.remove, self.context.layout.manifests(run))
 
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifest; settle a run of which nothing more is to come."""
-        ledger, now = self.works.ledger, self.works.tools.clock.now()
+        ledger, now = self.context.ledger, self.context.clock.now()
         if self._complete and kept:
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
@@ -219,15 +204,15 @@ class RunSync:
         if self._recorded:
             return  # whether the run needs more is for the next pass to say
         if self._open:
-            most = _LAST_LOOK if self._complete else LAST_RETRY
+            most = LAST_LOOK if self._complete else LAST_RETRY
             await ledger.look_again(run.key, next_look(looks, now, most))
         else:
-            await ledger.settle(run.key, self.selection.rules.fingerprint, kept)
+            await ledger.settle(run.key, self.rules.fingerprint, kept)
 
     async def _write_manifest(self, run: Run) -> None:
-        layout, offload = self.selection.layout, self.works.tools.offload
-        manifest = Manifest(run, layout.run_folder(run.key), self.selection.origin)
-        async with aclosing(self.works.ledger.mirrored(run.key.repo, run.key.run)) as rows:
+        layout, offload = self.context.layout, self.context.offload
+        manifest = Manifest(run, layout.run_folder(run.key), self.context.origin)
+        async with aclosing(self.context.ledger.mirrored(run.key.repo, run.key.run)) as rows:
             async for row in rows:
                 manifest.add(row)
         for path, content in zip(
@@ -235,24 +220,13 @@ class RunSync:
         ):
             await offload(self._replace, path, content())
         ended = run.finished_at if self._first else None
-        self.works.tools.observer.notify(RunCompleted(run.key, len(manifest), ended))
+        self.context.observer.notify(RunCompleted(run.key, len(manifest), ended))
 
     def _replace(self, path: MirrorPath, content: bytes) -> None:
         """Write what differs: a run that was complete before keeps its manifests untouched."""
-        mirror = self.works.tools.mirror
+        mirror = self.context.mirror
         if mirror.read(path) != content:
             mirror.replace(content, path)
-
-
-def next_look(looks: int, now: datetime, most: timedelta = _LAST_LOOK) -> datetime:
-    """When to look again at something outstanding: ever less often, ``most`` being the longest."""
-    delay: timedelta = min(_FIRST_LOOK * 2 ** min(looks, 16), most)
-    return now + delay
-
-
-def is_due(next_look: datetime | None, now: datetime) -> bool:
-    """Whether a look is due. A moment further off than any delay is of a clock that was wrong."""
-    return next_look is None or not now < next_look <= now + _LAST_LOOK
 
 
 def _news(plan: Plan) -> Iterator[tuple[ArtifactKey, State, str]]:

@@ -6,74 +6,33 @@ What happens to one repository is ``repo_sync``'s; one bad one never stops the o
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.domain.events import BytesArrived, Failed
+from artifact_sync.domain.events import Failed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.sync.lease import leased
-from artifact_sync.sync.repository import Crew, RepoSync
+from artifact_sync.sync.repository import RepoSync
 from artifact_sync.sync.rules import Rules
-from artifact_sync.sync.run import Selection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.ports import RepositoryLock, Source
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import RepoSettings
-    from artifact_sync.mirror.layout import Layout
-    from artifact_sync.sync.downloads import Works
+    from artifact_sync.sync.context import PassContext
 
 _REPOS_AT_ONCE = 4
-
-
-class ArrivedBytes:
-    """An observer that counts the bytes that arrive and hands every event on."""
-
-    def __init__(self, then: Observer) -> None:
-        self._then = then
-        self.bytes = 0
-        self._of: Counter[tuple[str, ...]] = Counter()
-
-    def of(self, repo: RepoName) -> int:
-        """The bytes that have come for one repository."""
-        return self._of[repo]
-
-    def notify(self, event: Event) -> None:
-        """Count and hand on."""
-        if isinstance(event, BytesArrived):
-            self.bytes += event.count
-            self._of[event.key[:2]] += event.count  # organisation and repository
-        self._then.notify(event)
-
-
-class Parts(Struct, frozen=True):
-    """What a pass works with."""
-
-    source: Source
-    works: Works
-    layout: Layout
-    origin: str
-    """The service's host, for ``run.json``."""
-    tally: ArrivedBytes
-    runs_at_once: asyncio.Semaphore
-    lock: RepositoryLock
 
 
 class Pass:
     """One pass. ``report`` is alive all the time, so that an interrupted pass can tell, too."""
 
-    def __init__(self, parts: Parts, wish: PassRequest) -> None:
-        self._parts = parts
+    def __init__(self, context: PassContext, wish: PassRequest) -> None:
+        self._context = context
         self._wish = wish
-        self._crew = Crew(parts.source, parts.works, parts.runs_at_once, parts.tally.of)
         self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
         self._reports: list[Report] = []
         self.troubles: dict[RepoName, Exception] = {}
@@ -85,7 +44,7 @@ class Pass:
         total = Report()
         for report in self._reports:
             total.add(report)
-        total.bytes = self._parts.tally.bytes  # also what has come for a pass that is not over
+        total.bytes = self._context.observer.bytes  # also what has come for a pass that is not over
         return total
 
     async def run(self) -> Report:
@@ -108,20 +67,19 @@ class Pass:
 
     async def _of_organisation(self, org: str) -> AsyncGenerator[RepoName]:
         try:
-            async with aclosing(self._parts.source.repositories(org)) as repositories:
+            async with aclosing(self._context.source.repositories(org)) as repositories:
                 async for repo in repositories:
                     yield repo
         except ArtifactSyncError as error:
             failure = Failure(str(RepoName.star(org)), error.reason, str(error))
             self._reports.append(Report(failures=[failure]))
-            self._parts.works.tools.observer.notify(Failed(failure))
+            self._context.observer.notify(Failed(failure))
 
     async def _repository(self, repo: RepoName, settings: RepoSettings) -> None:
         report = Report()
         self._reports.append(report)
-        rules = Rules.of(settings, self._parts.layout.template)
-        selection = Selection(rules, self._parts.layout, self._parts.origin)
-        repository = RepoSync(self._crew, repo, selection, self._wish.mode, report)
+        rules = Rules.of(settings, self._context.layout.template)
+        repository = RepoSync(self._context, repo, rules, self._wish.mode, report)
         async with self._slots:
             await repository.guard(self._leased(repository))
         if repository.trouble is not None:
@@ -129,7 +87,7 @@ class Pass:
 
     async def _leased(self, repository: RepoSync) -> None:
         """Sync a repository while its lease lasts."""
-        async with leased(self._parts.lock, repository.repo):
+        async with leased(self._context.lock, repository.repo):
             if self._wish.runs:
                 await repository.only(self._wish.runs)
             else:

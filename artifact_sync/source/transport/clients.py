@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import httpx
 
@@ -60,6 +62,11 @@ class _NoCookies(CookieJar):
 
     def add_cookie_header(self, request: Any) -> None:
         """Add none."""
+
+
+def uses_tls(settings: TransportSettings) -> bool:
+    """Whether requests to the API may go over TLS: to the service itself, or to a proxy."""
+    return urlsplit(settings.base_url).scheme == "https" or bool(settings.proxy or getproxies())
 
 
 def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import ssl
+from functools import partial
 from typing import TYPE_CHECKING
 
+import certifi
 from msgspec import Struct
 
 from artifact_sync.domain.errors import ConfigError
+from artifact_sync.runtime.once import Once
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Mapping
     from pathlib import Path
+
+    from artifact_sync.runtime.threads import AbandonableThreads
 
 
 class Trust(Struct, frozen=True):
@@ -22,6 +27,8 @@ class Trust(Struct, frozen=True):
     folder: str | None
     named: str
     """The setting that names them, for messages."""
+    by_user: bool = True
+    """Whether a setting names them at all."""
 
     @property
     def environment(self) -> Mapping[str, str | None]:
@@ -30,8 +37,6 @@ class Trust(Struct, frozen=True):
 
     def context(self) -> ssl.SSLContext:
         """Load them, in tens of milliseconds. ``ConfigError`` when they can't be read."""
-        import ssl  # noqa: PLC0415 - slow, and of no use where all is in the clear
-
         try:
             return ssl.create_default_context(cafile=self.file, capath=self.folder)
         except OSError as error:  # ssl.SSLError is one
@@ -49,6 +54,21 @@ def trusted(ca_bundle: Path | None) -> Trust:
         return Trust(file, None, named)
     if folder := os.environ.get("SSL_CERT_DIR"):
         return Trust(None, folder, named)
-    import certifi  # noqa: PLC0415 - seldom needed where a bundle is named
+    return Trust(certifi.where(), None, "certifi's bundle", by_user=False)
 
-    return Trust(certifi.where(), None, "certifi's bundle")
+
+class TlsContext:
+    """The context that all clients share, loaded on the first call. ``ConfigError``."""
+
+    def __init__(self, ca_bundle: Path | None, threads: AbandonableThreads) -> None:
+        self.trust = trusted(ca_bundle)
+        self._load = Once(partial(threads, self.trust.context))
+
+    async def __call__(self) -> ssl.SSLContext:
+        """Load it, in a thread, unless that was done before."""
+        return await self._load()
+
+
+def trust_nobody() -> ssl.SSLContext:
+    """Make a context that refuses every certificate, for a client without TLS."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,0 +1,91 @@
+"""What downloads work with. Imported when the first artifact is to be downloaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from artifact_sync.runtime.backoff import RetryPolicy
+from artifact_sync.runtime.batching import Batches
+from artifact_sync.sync.context import Transfers
+from artifact_sync.transfer.bandwidth import BandwidthLimiter
+from artifact_sync.transfer.context import TransferContext
+from artifact_sync.transfer.disk_space import DiskSpace
+from artifact_sync.transfer.links import Links
+from artifact_sync.transfer.parallel import RangePolicy
+from artifact_sync.transfer.publish import SmallFiles
+from artifact_sync.transfer.slots import AllSlots
+from artifact_sync.transfer.staging import StagedNames
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+    from datetime import tzinfo
+
+    from artifact_sync.app.network import Network
+    from artifact_sync.app.storage import Storage
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.settings import Config, DaemonSettings
+    from artifact_sync.transfer.context import Published, SmallFile
+    from artifact_sync.transfer.slots import Slots
+
+
+class TransferLimits(Struct, frozen=True):
+    """What passes that run at the same time share."""
+
+    slots: Slots
+    staged_names: StagedNames
+    ranges: RangePolicy
+    bandwidth: BandwidthLimiter | None
+
+
+def limits_of(config: Config, store: Storage, staged: AbstractSet[str] | None) -> TransferLimits:
+    """The limits of a process's only pass. ``staged``: as ``StagedNames`` has it."""
+    limit = config.download.limit
+    bandwidth = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
+    slots, ranges = AllSlots(config.download.jobs), RangePolicy(config.download.ranges)
+    return TransferLimits(slots, StagedNames(staged), ranges, bandwidth)
+
+
+async def transfers_of(
+    store: Storage, network: Network, observer: Observer, limits: TransferLimits
+) -> Transfers:
+    """What the downloads of a pass work with. ``ConfigError``."""
+    config = network.config
+    space = DiskSpace(store.mirror.free, config.mirror.min_free)
+    tools = TransferContext(
+        Links(network.source, store.clock, observer, warn=network.encrypted),
+        await network.fetcher(),
+        store.mirror,
+        store.mirror.staging,
+        store.clock,
+        observer,
+        store.offload,
+        space,
+        _batches(store, config, space),
+        staged_names=limits.staged_names,
+        ranges=limits.ranges,
+        retry=RetryPolicy(config.download.attempts),
+        bandwidth=limits.bandwidth,
+    )
+    return Transfers(tools, limits.slots, config.download.jobs)
+
+
+def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[SmallFile, Published]:
+    """Small files in one thread where only the page cache is written, in more where a disk is slow.
+
+    Many at once let a file system sync for several with one write; some together save most of
+    the syncs of their folders (decision 0015).
+    """
+    work = SmallFiles(store.mirror, space)
+    if config.mirror.durability == "fast":
+        return Batches(store.offload, work, at_once=1, largest=64)
+    half = max(config.download.jobs // 2, 2)
+    return Batches(store.offload, work, at_once=half, largest=min(half, 8))
+
+
+def zone_of(settings: DaemonSettings) -> tzinfo:
+    """The time zone of timetables."""
+    from artifact_sync.domain.cron import local_zone, time_zone  # noqa: PLC0415 - seldom needed
+
+    return time_zone(settings.time_zone) if settings.time_zone else local_zone()

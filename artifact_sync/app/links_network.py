@@ -1,0 +1,27 @@
+"""What opens links: HTTP backends and their client. Imported when the first link is opened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from artifact_sync.source.links.backends import HttpBackends
+from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.transport.clients import download_client
+
+if TYPE_CHECKING:
+    from contextlib import AsyncExitStack
+
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.ports import Fetcher
+    from artifact_sync.source.transport.clients import TransportSettings
+    from artifact_sync.source.transport.tls import TlsContext
+
+
+async def link_fetcher(
+    settings: TransportSettings, tls: TlsContext, observer: Observer, stack: AsyncExitStack
+) -> Fetcher:
+    """A fetcher, which ``stack`` closes. ``ConfigError`` when the settings can't be used."""
+    client = await stack.enter_async_context(download_client(settings, await tls()))
+    backends = HttpBackends(client, settings, tls.trust, observer)
+    stack.push_async_callback(backends.aclose)
+    return HttpFetcher(backends)
