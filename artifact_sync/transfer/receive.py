@@ -8,7 +8,7 @@ from artifact_sync.domain.errors import Cut, DiskError, DownloadError, RangeMism
 from artifact_sync.domain.events import BytesArrived
 from artifact_sync.transfer.context import SmallFile
 from artifact_sync.transfer.error_page import failure_of_store_error, store_error
-from artifact_sync.transfer.memory_budget import SMALL
+from artifact_sync.transfer.memory_budget import BLOCK
 from artifact_sync.transfer.publish import publish_staged
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class BodyReceiver:
         await self._written()
 
     async def _gather(self, chunks: AsyncIterator[Chunk]) -> None:
-        memory, bandwidth = self._context.memory, self._context.bandwidth
+        bandwidth = self._context.bandwidth
         async for chunk in chunks:
             self._take(chunk)
-            if self._gathered > SMALL and self._gathered >= memory.block:
+            if self._gathered > BLOCK:
                 await self._write_beside()
             if bandwidth is not None:  # nothing is read meanwhile, so TCP slows the sender
                 await bandwidth.take(len(chunk))

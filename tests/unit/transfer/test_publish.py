@@ -15,7 +15,7 @@ from artifact_sync.transfer.checksums import Claim
 from artifact_sync.transfer.context import SmallFile, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.evidence import Identity
-from artifact_sync.transfer.memory_budget import SMALL, MemoryBudget
+from artifact_sync.transfer.memory_budget import MemoryBudget
 from artifact_sync.transfer.publish import SmallFiles
 from artifact_sync.transfer.slots import AllSlots, SlotLease
 from artifact_sync.transfer.staging import StagedFile, StagedNames, name_of
@@ -135,16 +135,13 @@ def test_a_staged_file_that_nobody_knew_of_makes_room_for_a_new_one(tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_more_bodies_come_the_less_each_gathers() -> None:
-    gathering = MemoryBudget()
-    assert gathering.block == MIB // 2
-    with gathering, gathering, gathering, gathering:
-        assert gathering.block == MIB // 2
-        with gathering, gathering:
-            assert gathering.block == MIB // 3
-            with gathering, gathering, gathering:
-                assert gathering.block == SMALL
-    assert gathering.block == MIB // 2
+def test_the_more_bodies_come_the_less_memory_each_chunk_holds() -> None:
+    memory, chunk = MemoryBudget(), memoryview(bytes(MIB))[:1000]
+    with memory, memory, memory, memory:
+        assert memory.keep(chunk) is chunk
+        with memory:
+            assert (memory.keep(chunk), type(memory.keep(chunk))) == (chunk, bytes)
+        assert memory.keep(chunk) is chunk
 
 
 def test_a_slot_can_be_given_back_and_taken_again() -> None:

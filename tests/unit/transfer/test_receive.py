@@ -11,10 +11,10 @@ import pytest
 from artifact_sync.domain.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.runtime.threads import Offload
+from artifact_sync.transfer import memory_budget
 from artifact_sync.transfer.context import TransferContext, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.evidence import Identity
-from artifact_sync.transfer.memory_budget import MemoryBudget
 from artifact_sync.transfer.receive import BodyReceiver
 from artifact_sync.transfer.response import AcceptedBody
 from artifact_sync.transfer.staging import StagedFile
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
-BLOCK = MemoryBudget().block  # of the only body there is
+BLOCK = 2 * memory_budget.BLOCK
+"""So much in one piece is written at once."""
 CONTENT = bytes(range(256)) * (5 * BLOCK // 256)
 IDENTITY = Identity(Validator('"e"'), len(CONTENT))
 PLENTY = 8 << 20  # so little that every block is measured for
