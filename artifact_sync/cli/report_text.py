@@ -38,11 +38,12 @@ def report_object(report: Report) -> dict[str, Any]:
         "kept": report.kept,
         "failed": report.failed,
         "bytes": report.bytes,
-        "failures": [_failure(failure) for failure in report.failures],
+        "failures": [failure_object(failure) for failure in report.failures],
     }
 
 
-def _failure(failure: Failure) -> dict[str, Any]:
+def failure_object(failure: Failure) -> dict[str, Any]:
+    """One entry of ``failures`` in ``--json``."""
     names = ("repo", "run", "workflow", "task", "cube", "local_path", "reason", "message")
     return {name: getattr(failure, name) or None for name in names}
 

@@ -221,6 +221,22 @@ def test_a_disk_that_refuses_a_manifest_is_exit_code_6(
     assert is_whole(owner, served)
 
 
+def test_a_repair_that_is_stopped_says_so_and_is_finished_by_the_next_one(
+    owner: User, served: Running
+) -> None:
+    spoil(owner, place(REPORT))
+    served.simulator.add_fault(Stall(after=0.0))
+    served.simulator.requests.clear()
+    with owner.started("verify", "--root", owner.root, "--repair", "--json") as process:
+        wait_until(lambda: served.simulator.requests["file"] >= 1)
+        done = owner.finish(process, signal.SIGTERM)
+    assert (done.code, done.answer["repaired"]) == (130, [])
+    assert "interrupted" in {it["reason"] for it in done.answer["failures"]}
+    served.simulator.clear_faults()
+    assert verify(owner, "--repair") == 0
+    assert is_whole(owner, served)
+
+
 def test_the_repair_of_an_old_run_leaves_latest_alone(owner: User, served: Running) -> None:
     spoil(owner, place(PAGE, "1"))
     served.simulator.add_fault(StatusFault(status=404, run="1"))

@@ -22,8 +22,9 @@ Examples:
   artifact-sync verify acme/rocket --repair
 
 \b
-Exit codes: 0 all is as recorded, 5 files were changed, 1 files are missing,
-or both. Files that nobody recorded are told, but are no fault.""",
+Exit codes: 0 all is as recorded, 5 files were changed or what came for them is
+denied, 6 the disk refuses, 1 files are missing, or several of these. Files that
+nobody recorded are told, but are no fault.""",
 )
 @click.argument("repo", metavar="[ORG/REPO]", required=False)
 @click.option("--repair", is_flag=True, help="Fetch damaged files again, where they still are.")

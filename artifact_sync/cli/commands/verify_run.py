@@ -12,7 +12,7 @@ from artifact_sync.app.examination import Examination
 from artifact_sync.app.repair import Repair
 from artifact_sync.app.storage import opened_to_read, opened_to_repair
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
-from artifact_sync.cli.report_text import failure_line
+from artifact_sync.cli.report_text import failure_line, failure_object
 from artifact_sync.cli.run_pass import PassDisplay, shown
 from artifact_sync.cli.session import begin_work
 from artifact_sync.runtime.text import printable
@@ -64,7 +64,7 @@ class VerifyCommand:
 
     def _tell(self, examination: Examination) -> None:
         if self.as_json:
-            click.echo(json.dumps(_object(examination)))
+            click.echo(json.dumps(_object(examination, repair=self.repair)))
             return
         for failure in examination.report.failures:
             click.echo(f"  {failure_line(failure)}")
@@ -76,10 +76,13 @@ class VerifyCommand:
             click.echo("artifact-sync verify --repair fetches damaged files again")
 
 
-def _object(examination: Examination) -> dict[str, Any]:
+def _object(examination: Examination, *, repair: bool) -> dict[str, Any]:
+    """The object of ``verify --json``."""
+    failures = [failure_object(failure) for failure in examination.report.failures]
     return {
         "exit_code": int(examination.exit_code),
         "ok": examination.ok,
         **{str(condition): examination.paths(condition) for condition in _TOLD},
         "repaired": examination.repaired,
+        **({"failures": failures} if repair else {}),
     }
