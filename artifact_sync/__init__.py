@@ -23,13 +23,8 @@ from typing import TYPE_CHECKING
 from artifact_sync import version
 
 if TYPE_CHECKING:
-    from artifact_sync.app.python_api import (
-        Mirror,
-        MirroredArtifact,
-        MirroredRun,
-        Verification,
-        mirror_artifacts,
-    )
+    from artifact_sync.app.python_api import Mirror, mirror_artifacts
+    from artifact_sync.app.python_values import MirroredArtifact, MirroredRun, Verification
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.report import Report
 
@@ -49,10 +44,10 @@ __version__ = version.VERSION
 _PLACES = {
     "ArtifactSyncError": "artifact_sync.domain.errors",
     "Mirror": "artifact_sync.app.python_api",
-    "MirroredArtifact": "artifact_sync.app.python_api",
-    "MirroredRun": "artifact_sync.app.python_api",
+    "MirroredArtifact": "artifact_sync.app.python_values",
+    "MirroredRun": "artifact_sync.app.python_values",
     "Report": "artifact_sync.domain.report",
-    "Verification": "artifact_sync.app.python_api",
+    "Verification": "artifact_sync.app.python_values",
     "mirror_artifacts": "artifact_sync.app.python_api",
 }
 

@@ -1,7 +1,8 @@
-"""The composition root: ``Config`` → the concrete parts. The only importer of adapters.
+"""The composition root: ``Config`` → a pass, a repair, a daemon. The only importer of adapters.
 
-``places``: where they are. ``glance``: the pass with nothing new, on a way of its own, with
-``direct``. ``store``: mirror and ledger. ``network``: the service and the files' hosts.
-``passes``: one pass.
-``engine`` and ``service``: what a daemon needs for a long life.
+``assemble_pass``, ``assemble_daemon``: from parts to a whole. ``storage``: mirror and ledger.
+``network``: the service and the files' hosts. ``selection``: what a caller asks for over the
+configuration. ``examination``, ``repair``: verify. ``python_api``: the interface for Python.
+
+Not here: what a pass does (``sync``), printing and exit codes (``cli``).
 """

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
-from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.examination import Examination
 from artifact_sync.app.locations import has_ledger, root_of
+from artifact_sync.app.python_values import (
+    Globs,
+    MirroredArtifact,
+    MirroredRun,
+    SyncOptions,
+    Verification,
+    mirrored_artifact,
+    mirrored_run,
+    one_or_more,
+    overrides_of,
+    verification_of,
+)
 from artifact_sync.app.repair import Repair
 from artifact_sync.app.selection import Overrides, checked_names, request_of, with_overrides
 from artifact_sync.app.storage import open_storage, opened_to_read, opened_to_repair
@@ -28,20 +38,17 @@ from artifact_sync.config import load, locate, repository
 from artifact_sync.config.api_token import given_token, read_token
 from artifact_sync.config.urls import base_url as checked_base_url
 from artifact_sync.daemon.control.client import DaemonClient, NoDaemon
-from artifact_sync.domain.errors import ExitCode, MirrorBusy, UsageError
+from artifact_sync.domain.errors import MirrorBusy, UsageError
 from artifact_sync.domain.model import Failure, State
-from artifact_sync.domain.report import error_of
 from artifact_sync.domain.settings import OWN_FOLDER, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
-from artifact_sync.runtime.units import parse_duration
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.rules import Rules
-from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.model import ArtifactRow, RepoName, RunRow
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Ledger
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
@@ -49,98 +56,7 @@ if TYPE_CHECKING:
     from artifact_sync.sync.sync_pass import Pass
 
 T = TypeVar("T")
-Globs: TypeAlias = str | Sequence[str]
 OnEvent = Callable[["Event"], None]
-
-
-class SyncOptions(TypedDict, total=False):
-    """What a pass takes; it goes before the configuration."""
-
-    since: str | timedelta
-    """Only runs created within this time: ``"7d"``, or a ``timedelta``."""
-    run: int | str | Sequence[int | str]
-    """Only these runs, which are looked at again whatever is known of them."""
-    include: Globs
-    """Only these paths: globs, as in the configuration."""
-    exclude: Globs
-    """Not these paths; goes before ``include``."""
-    workflow: Globs
-    """Only these workflows: globs."""
-    dry_run: bool
-    """Plan, but change nothing. The report counts what is ``planned``."""
-
-
-class MirroredRun(Struct, frozen=True):
-    """A run that the ledger knows."""
-
-    repo: str
-    """``org/repo``."""
-    run: str
-    """Its number, as text."""
-    status: str
-    """``success``, ``failed``, … as the service last told it."""
-    event: str
-    """What started it: ``push``, ``schedule``, …; empty: unknown."""
-    created_at: datetime | None
-    finished_at: datetime | None
-    complete: bool
-    """Whether everything selected of it is present, with ``SHA256SUMS`` and ``run.json``."""
-
-
-class MirroredArtifact(Struct, frozen=True):
-    """A file of the mirror, with what the ledger recorded of it."""
-
-    repo: str
-    """``org/repo``."""
-    run: str
-    """The run's number, as text."""
-    workflow: str
-    task: str
-    cube: str
-    local_path: str
-    """The path in CI, as the service tells it. Not to be used as a path here."""
-    path: Path
-    """The file, absolute."""
-    size: int
-    """Bytes."""
-    sha256: str
-    """Lower-case hex."""
-    strength: str
-    """How well the download was vouched for: ``none``, ``length``, ``checksum`` or ``digest``."""
-    evidence: tuple[str, ...]
-    """What vouched, such as ``repr-digest:sha-256``, strongest first."""
-    mirrored_at: datetime | None
-
-
-class Verification(Struct, frozen=True):
-    """What ``verify`` has found."""
-
-    ok: int
-    """Files that are as recorded, manifests included."""
-    missing: tuple[Path, ...]
-    changed: tuple[Path, ...]
-    extra: tuple[Path, ...]
-    """Nobody recorded them, which is no fault."""
-    repaired: tuple[Path, ...]
-    """Of the missing and changed ones, those that were fetched again."""
-    failures: tuple[Failure, ...]
-    """Why others could not be repaired."""
-    exit_code: ExitCode
-    """0, when everything is as recorded or was repaired."""
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything is as recorded, or was repaired."""
-        return self.exit_code is ExitCode.COMPLETE
-
-    def raise_for_failures(self) -> None:
-        """Raise when something is damaged, as ``Report.raise_for_failures`` does."""
-        if not self.complete:
-            first = next(it for it in (*self.missing, *self.changed) if it not in self.repaired)
-            damaged = len(self.missing) + len(self.changed) - len(self.repaired)
-            why = f" ({self.failures[0].message})" if self.failures else ""
-            sentence = f"{damaged:,} files are missing or changed, the first: {first}{why}"
-            raise error_of(self.exit_code, sentence, self)
 
 
 async def mirror_artifacts(
@@ -182,6 +98,7 @@ class Mirror:
         """
         file = Path(config) if config is not None else None
         self._config = _configured(file, root, base_url)
+        self._root = root_of(self._config)
         self._given_token = token
         self._on_event = on_event
         self._session: _Session | None = None
@@ -218,7 +135,7 @@ class Mirror:
         runs the pass with its own token and limits, and goes on when this is cancelled.
         """
         session = self._entered()
-        request = request_of(self._config, _overrides(repos, options), os.environ)
+        request = request_of(self._config, overrides_of(repos, options), os.environ)
         begin = partial(_pass, self._config, request, self._token())
         async with session.turn:
             return await _observed(self._on_event, begin)
@@ -230,8 +147,8 @@ class Mirror:
         and no lock is needed. ``UsageError``: nothing of that is mirrored.
         """
         session, names = self._entered(), tuple(checked_names(repos))
-        if not has_ledger(self._config):
-            raise UsageError(f"nothing is mirrored in {root_of(self._config)} yet")
+        if not await asyncio.to_thread(has_ledger, self._config):
+            raise UsageError(f"nothing is mirrored in {self._root} yet")
         token = self._token() if repair else None
         begin = partial(_verification, self._config, names, token, repair=repair)
         async with session.turn:
@@ -245,7 +162,7 @@ class Mirror:
             async with aclosing(ledger.runs(each)) as rows:
                 async for row in rows:
                     if status in {None, row.status}:
-                        yield _run(row)
+                        yield mirrored_run(row)
 
     async def artifacts(
         self,
@@ -259,14 +176,14 @@ class Mirror:
 
         Reads the ledger; ``verify`` looks at the files. ``include`` and ``exclude``: globs.
         """
-        settings = RepoSettings(name="*", include=_all(include), exclude=_all(exclude))
-        rules = Rules.of(settings, "")
-        root, slug = root_of(self._config), str(run) if run is not None else None
+        included, excluded = one_or_more(include), one_or_more(exclude)
+        rules = Rules.of(RepoSettings(name="*", include=included, exclude=excluded), "")
+        slug = str(run) if run is not None else None
         async for ledger, each in self._entered().repositories(repo):
             async with aclosing(ledger.listing(each, slug)) as rows:
                 async for row in rows:
                     if row.state is State.MIRRORED and rules.wants(row.key):
-                        yield _artifact(row, root)
+                        yield mirrored_artifact(row, self._root)
 
     def _entered(self) -> _Session:
         if self._session is None:
@@ -310,8 +227,10 @@ class _Session:
     async def _opened(self) -> Ledger | None:
         """The ledger, opened once, to be read; None where nothing is mirrored yet."""
         async with self._opening:
-            if self._ledger is None and has_ledger(self._config):
-                store = await open_storage(self._config, self._stack, rehearse=True)
+            if self._ledger is None and await asyncio.to_thread(has_ledger, self._config):
+                async with AsyncExitStack() as stack:
+                    store = await open_storage(self._config, stack, rehearse=True)
+                    self._stack.push_async_exit(stack.pop_all())
                 self._ledger = store.ledger
         return self._ledger
 
@@ -403,30 +322,13 @@ async def _verification(
                 examination.report = _broken_off(repairing.report, error)
             else:
                 examination.report = repairing.report
-    return _verified(examination, root_of(config))
+    return verification_of(examination, root_of(config))
 
 
 def _broken_off(report: Report, error: Exception) -> Report:
     """The report of a pass that an error has ended."""
     report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
     return report
-
-
-def _verified(examination: Examination, root: Path) -> Verification:
-    """What an examination comes to."""
-
-    def absolute(paths: Iterable[str]) -> tuple[Path, ...]:
-        return tuple(root / path for path in paths)
-
-    return Verification(
-        ok=examination.ok,
-        missing=absolute(examination.paths(Condition.MISSING)),
-        changed=absolute(examination.paths(Condition.CHANGED)),
-        extra=absolute(examination.paths(Condition.EXTRA)),
-        repaired=absolute(examination.repaired),
-        failures=tuple(examination.report.failures),
-        exit_code=examination.exit_code,
-    )
 
 
 def _nothing(_: Event) -> None:
@@ -447,70 +349,3 @@ def _configured(file: Path | None, root: str | Path | None, base_url: str | None
     except ValueError as error:
         raise UsageError(f"base_url: {error}") from None
     return replace(config, source=source)
-
-
-def _overrides(repos: tuple[str, ...], options: SyncOptions) -> Overrides:
-    """What is asked for instead of what is configured. ``UsageError``."""
-    unknown = options.keys() - SyncOptions.__annotations__.keys()
-    if unknown:
-        msg = f"no such option: {', '.join(sorted(unknown))}"
-        raise TypeError(msg)
-    return Overrides(
-        repos=repos,
-        runs=tuple(map(str, _all(options.get("run", ())))),
-        since=_seconds(options.get("since")),
-        include=_all(options.get("include", ())),
-        exclude=_all(options.get("exclude", ())),
-        workflow=_all(options.get("workflow", ())),
-        dry_run=options.get("dry_run", False),
-    )
-
-
-def _all(value: object) -> tuple[Any, ...]:
-    """One value, or several, as a tuple."""
-    return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-
-
-def _seconds(since: str | timedelta | None) -> float | None:
-    """A duration; ``UsageError`` when it is none."""
-    if since is None:
-        return None
-    try:
-        seconds = since.total_seconds() if isinstance(since, timedelta) else parse_duration(since)
-    except ValueError as error:
-        raise UsageError(f"since: {error}, got {since!r}") from None
-    if seconds <= 0:
-        raise UsageError("since: expected more than nothing")
-    return seconds
-
-
-def _run(row: RunRow) -> MirroredRun:
-    """What a row says of a run."""
-    return MirroredRun(
-        repo=str(row.key.repo),
-        run=row.key.run,
-        status=row.status,
-        event=row.event,
-        created_at=row.created_at,
-        finished_at=row.finished_at,
-        complete=row.complete,
-    )
-
-
-def _artifact(row: ArtifactRow, root: Path) -> MirroredArtifact:
-    """What a row says of a mirrored file."""
-    key = row.key
-    return MirroredArtifact(
-        repo=str(key.run_key.repo),
-        run=key.run,
-        workflow=key.workflow,
-        task=key.task,
-        cube=key.cube,
-        local_path=key.local_path,
-        path=root / (row.path or ""),
-        size=row.size or 0,
-        sha256=row.sha256,
-        strength=str(row.strength),
-        evidence=row.evidence,
-        mirrored_at=row.mirrored_at,
-    )

@@ -89,7 +89,7 @@ class Report(Struct):
         ``Unreachable`` (4), ``IntegrityFailure`` (5), ``DiskError`` (6), else ``Incomplete``.
         """
         if self.failures:
-            raise error_of(self.exit_code, _sentence(self.failures), self)
+            raise pass_error(self.exit_code, _sentence(self.failures), self)
 
     @property
     def repeated(self) -> Report:
@@ -104,7 +104,7 @@ class Report(Struct):
         self.failures.extend(other.failures)
 
 
-def error_of(code: ExitCode, sentence: str, report: object) -> ArtifactSyncError:
+def pass_error(code: ExitCode, sentence: str, report: object) -> ArtifactSyncError:
     """The error for an exit code; the report that it is made of goes with it."""
     error = _ERRORS.get(code, Incomplete)(sentence)
     error.report = report

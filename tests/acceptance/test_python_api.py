@@ -95,6 +95,8 @@ def test_durations_are_text_or_timedelta(root: Path) -> None:
 def test_one_run_or_several_by_number_or_text(root: Path) -> None:
     assert mirrored("acme/rocket", root=root, run=2).downloaded == 4
     assert mirrored("acme/rocket", root=root, run=["2", 3], workflow="ci").found == 6
+    unsaid: dict[str, Any] = {"run": None, "since": None, "include": None, "workflow": ()}
+    assert mirrored("acme/rocket", root=root, dry_run=True, **unsaid).found == 12
 
 
 def test_artifacts_tell_what_is_there(root: Path, service: Running) -> None:
@@ -285,6 +287,7 @@ def test_failures_are_raised_by_their_exit_code(
         ({"repos": ["rocket"]}, "ORG/REPO"),
         ({"repos": []}, "no repository"),
         ({"include": [""]}, "selects nothing"),
+        ({"run": []}, "selects nothing"),
         ({"root": ""}, "root"),
         ({"token": "two words"}, "token"),
         ({"base_url": "http://example.com"}, "base_url"),

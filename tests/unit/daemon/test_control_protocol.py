@@ -112,7 +112,7 @@ def test_another_version_is_refused_whatever_else_it_says() -> None:
 
 
 def test_a_dry_run_and_a_repair_cannot_be_said() -> None:
-    for mode in (PassOptions(dry_run=True), PassOptions(only=frozenset({KEY}))):
+    for mode in (PassOptions(dry_run=True), PassOptions(recorded=True)):
         with pytest.raises(ValueError, match="not for the daemon"):
             sync_request(PassRequest((RepoSettings(name="a/b"),), mode=mode), "https://h")
 
