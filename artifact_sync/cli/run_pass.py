@@ -77,7 +77,7 @@ async def run_pass(
             begun.append(one_pass)
             await one_pass.run()
 
-    with shown(config, display) as observer:
+    with pass_observer(config, display) as observer:
         try:
             return await until_stopped(whole(), begun, StopMessages())
         except MirrorBusy as busy:
@@ -103,7 +103,7 @@ class _PlanPrinter:
 
 
 @contextmanager
-def shown(config: Config, display: PassDisplay) -> Iterator[Observer]:
+def pass_observer(config: Config, display: PassDisplay) -> Iterator[Observer]:
     """The observer that shows the pass: plans, bars or lines."""
     lines = ProgressLines()
     if display.dry_run and not display.as_json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from artifact_sync.config.value_types import ValueType, either, expected, quoted
+from artifact_sync.config.value_types import ValueType, either, expected, toml_text
 from artifact_sync.domain.timetable import TIME, format_time, parse_time, timetable_of
 from artifact_sync.runtime import units
 
@@ -87,7 +87,7 @@ def _timetable(changes: Iterable[tuple[str, object]]) -> Timetable:
         try:
             rates[_new(parse_time(time.strip()), rates)] = _rate(rate, _RATE_WORDS)
         except ValueError as error:
-            problems.append(f"{quoted(time)}: {error}")
+            problems.append(f"{toml_text(time)}: {error}")
     if problems:
         raise ValueError(*problems)
     return timetable_of(rates)

@@ -55,7 +55,7 @@ class Section(Struct, frozen=True):
 
 def repo_name(text: str) -> str:
     """Check ``org/repo`` or ``org/*``. ``ValueError`` for anything else."""
-    msg = f"expected ORG/REPO or ORG/*, got {value_types.quoted(text)}"
+    msg = f"expected ORG/REPO or ORG/*, got {value_types.toml_text(text)}"
     if not text.isprintable() or "://" in text:
         raise ValueError(msg)
     try:
@@ -102,7 +102,7 @@ def _listen(text: str, _: ExpansionScope) -> str:
     try:
         return urls.listen(text)
     except ValueError as error:
-        msg = f"{error}, got {value_types.quoted(text)}"
+        msg = f"{error}, got {value_types.toml_text(text)}"
         raise ValueError(msg) from None
 
 

@@ -115,7 +115,7 @@ def _table(
     place = document.place(name, number)
     if not isinstance(content, dict):
         problems.append(
-            f"{place}: {name}: expected a table of keys, got {value_types.quoted(content)}"
+            f"{place}: {name}: expected a table of keys, got {value_types.toml_text(content)}"
         )
         return {}
     known = ALL[name].keys

@@ -15,7 +15,7 @@ from artifact_sync.config.environment import KNOWN
 from artifact_sync.config.expansion import ExpansionScope
 from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.config.layers import Table, WrittenValue, gather, over
-from artifact_sync.config.value_types import quoted
+from artifact_sync.config.value_types import toml_text
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import Config, RepoSettings
 
@@ -150,7 +150,9 @@ class _Reader:
         for table in tables:
             repo = self.repository(table)
             if repo and repo.name in repos:
-                self.blame(table["name"], [f"{quoted(repo.name)} is there already; name it once"])
+                self.blame(
+                    table["name"], [f"{toml_text(repo.name)} is there already; name it once"]
+                )
             elif repo:
                 repos[repo.name] = repo
         return repos

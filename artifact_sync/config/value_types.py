@@ -124,7 +124,7 @@ def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -
         if value in options:
             return value
         why = (refused or {}).get(value)
-        msg = f"{quoted(value)} {why or 'is not known'}; {_hint(value, options)}"
+        msg = f"{toml_text(value)} {why or 'is not known'}; {_hint(value, options)}"
         raise ValueError(msg)
 
     return text(check, enum=sorted(options))
@@ -226,7 +226,7 @@ def many(one: ValueType) -> ValueType:
     return ValueType(read, {"type": "array", "items": one.schema}, as_list, write)
 
 
-def quoted(value: object) -> str:
+def toml_text(value: object) -> str:
     """Quote a value in a message: short, on one line, as in TOML."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -247,12 +247,12 @@ def either(other: Mapping[str, object], pattern: str) -> Mapping[str, object]:
 
 def expected(what: str, value: object) -> ValueError:
     """Make the error of a value that is not what was expected."""
-    return ValueError(f"expected {what}, got {quoted(value)}")
+    return ValueError(f"expected {what}, got {toml_text(value)}")
 
 
 def bare(key: str) -> str:
     """Quote a key in a message, unless it is a plain word."""
-    return key if re.fullmatch(_BARE, key) else quoted(key)
+    return key if re.fullmatch(_BARE, key) else toml_text(key)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -284,7 +284,7 @@ def _measured(value: object, scope: ExpansionScope, parse: Callable[[str], N]) -
             return parse(scope.expand(value))
         return parse(f"{value:.6f}" if isinstance(value, float) else str(value))
     except ValueError as error:
-        msg = f"{error}, got {quoted(value)}"
+        msg = f"{error}, got {toml_text(value)}"
         raise ValueError(msg) from None
 
 

@@ -16,7 +16,7 @@ from artifact_sync.domain.errors import UnsafePath, UsageError
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.manifest import RUN, SUMS
-from artifact_sync.mirror.names import file_component, fold, shown, size, slug_component
+from artifact_sync.mirror.names import file_component, fold, quoted, slug_component, utf8_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -128,13 +128,13 @@ def _file_components(local_path: str) -> list[str]:
     parts = [part for part in local_path.split("/") if part not in {"", "."}]
     fault = _path_fault(local_path, parts)
     if fault:
-        raise UnsafePath(f"the path {shown(local_path)} {fault}: change it in the CI file")
+        raise UnsafePath(f"the path {quoted(local_path)} {fault}: change it in the CI file")
     try:
         components = [file_component(part) for part in parts]
     except UnsafePath as problem:
-        raise UnsafePath(f"in the path {shown(local_path)}, {problem}") from problem
-    if size("/".join(components)) > _LONGEST_PATH:
-        raise UnsafePath(f"the path {shown(local_path)} is longer than {_LONGEST_PATH:,} bytes")
+        raise UnsafePath(f"in the path {quoted(local_path)}, {problem}") from problem
+    if utf8_size("/".join(components)) > _LONGEST_PATH:
+        raise UnsafePath(f"the path {quoted(local_path)} is longer than {_LONGEST_PATH:,} bytes")
     return components
 
 
@@ -162,7 +162,8 @@ def _field_problems(parts: Sequence[_TemplatePart]) -> Iterator[str]:
     for field in dict.fromkeys(used):
         if field not in FIELDS:
             known = ", ".join(f"{{{name}}}" for name in FIELDS)
-            yield f"the layout has {shown('{' + field + '}')}, which is none of its fields: {known}"
+            wrong = quoted("{" + field + "}")
+            yield f"the layout has {wrong}, which is none of its fields: {known}"
     for field in FIELDS:
         if field not in used:
             yield f"the layout lacks {{{field}}}: two artifacts could get the same path"
@@ -171,7 +172,7 @@ def _field_problems(parts: Sequence[_TemplatePart]) -> Iterator[str]:
     for part in parts:
         if len(part.fields) > 1:
             yield (
-                f"the layout's {shown(part.text)} has more than one field between two slashes: a-b"
+                f"the layout's {quoted(part.text)} has more than one field between two slashes: a-b"
                 " and c could get the same name as a and b-c"
             )
 
@@ -181,15 +182,15 @@ def _literal_problems(parts: Sequence[_TemplatePart]) -> Iterator[str]:
         if not part.text:
             yield "the layout begins or ends with a slash, or has two in a row"
         elif "{" in part.sample or "}" in part.sample:
-            yield f"the layout's {shown(part.text)} has a brace that does not enclose a field"
+            yield f"the layout's {quoted(part.text)} has a brace that does not enclose a field"
         elif not _is_plain(part.sample):
-            yield f"the layout's {shown(part.text)} is no safe name for a folder on every system"
+            yield f"the layout's {quoted(part.text)} is no safe name for a folder on every system"
 
 
 def _is_plain(name: str) -> bool:
     try:
         plain = file_component(name) == name and "%" not in name
-        return plain and size(name) <= _LONGEST_LITERAL
+        return plain and utf8_size(name) <= _LONGEST_LITERAL
     except UnsafePath:
         return False
 

@@ -60,7 +60,7 @@ def _line(path: str, sha256: str) -> bytes:
 
 def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
     """``SHA256SUMS`` of mirrored artifacts below a run's folder."""
-    named = ((relative(row.path, folder), row.sha256) for row in rows if row.path is not None)
+    named = ((relative_path(row.path, folder), row.sha256) for row in rows if row.path is not None)
     return b"".join(_line(*it) for it in sorted(named))
 
 
@@ -81,7 +81,7 @@ class Manifest:
         """Add a mirrored artifact; they are to come by path."""
         if row.path is None:
             return
-        path = relative(row.path, self._folder)
+        path = relative_path(row.path, self._folder)
         self._sums.append(_line(path, row.sha256))
         self._artifacts.append(_rendered(_artifact(row, path), 4))
 
@@ -132,7 +132,7 @@ def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) ->
 
 def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
     """Whether a ``run.json`` tells of these artifacts, whatever it tells of the run."""
-    paths = {relative(row.path, folder): row for row in rows if row.path is not None}
+    paths = {relative_path(row.path, folder): row for row in rows if row.path is not None}
     expected = [_artifact(paths[path], path) for path in sorted(paths)]
     try:
         told = json.loads(content)
@@ -170,7 +170,7 @@ def _date(moment: datetime | None) -> str | None:
     return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
-def relative(path: MirrorPath, folder: MirrorPath) -> str:
+def relative_path(path: MirrorPath, folder: MirrorPath) -> str:
     """A path below a folder, without the folder. ``ValueError`` when it is not below it."""
     if not path.startswith(f"{folder}/"):
         msg = f"{path!r} is not below {folder!r}"

@@ -41,7 +41,7 @@ _IGNORABLE = (
 _SHOWN = 80
 
 
-def shown(name: str) -> str:
+def quoted(name: str) -> str:
     """A remote name as a message may show it: quoted, unprintables escaped, not too long."""
     return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")
 
@@ -78,7 +78,7 @@ def slug_component(prefix: str, slug: str, suffix: str, ours: Collection[str] = 
             prefix = percent(prefix[0]) + prefix[1:]
         else:
             pieces[0] = percent(slug[0])
-    return prefix + _fitting(pieces, slug, LONGEST - size(prefix + suffix)) + suffix
+    return prefix + _fitting(pieces, slug, LONGEST - utf8_size(prefix + suffix)) + suffix
 
 
 def _encoded(slug: str) -> list[str]:
@@ -93,13 +93,13 @@ def _encoded(slug: str) -> list[str]:
 
 def _fitting(pieces: list[str], slug: str, room: int) -> str:
     """The pieces, or as many as leave room for the hash of the whole slug."""
-    if size("".join(pieces)) <= room:
+    if utf8_size("".join(pieces)) <= room:
         return "".join(pieces)
     digest = hashlib.sha256(slug.encode("utf-8", "surrogatepass")).hexdigest()[:32]
     room -= 1 + len(digest)
     kept = ""
     for piece in pieces:
-        room -= size(piece)
+        room -= utf8_size(piece)
         if room < 0:
             break
         kept += piece
@@ -111,7 +111,7 @@ def percent(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
-def size(text: str) -> int:
+def utf8_size(text: str) -> int:
     """The bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
@@ -123,10 +123,10 @@ def file_component(name: str) -> str:
     """
     fault = _fault(name)
     if fault:
-        raise UnsafePath(f"{shown(name)} {fault}: rename it in the CI file")
+        raise UnsafePath(f"{quoted(name)} {fault}: rename it in the CI file")
     encoded = _ILLEGAL.sub(lambda found: percent(found[0]), name)
-    if size(encoded) > LONGEST:
-        raise UnsafePath(f"{shown(name)} is longer than {LONGEST} bytes: rename it in the CI file")
+    if utf8_size(encoded) > LONGEST:
+        raise UnsafePath(f"{quoted(name)} is longer than {LONGEST} bytes: rename it in the CI file")
     return encoded
 
 

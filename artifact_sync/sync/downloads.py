@@ -18,7 +18,7 @@ from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strengt
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
 from artifact_sync.transfer.context import WantedArtifact
-from artifact_sync.transfer.download import fetch, forget
+from artifact_sync.transfer.download import fetch, forget_staged
 from artifact_sync.transfer.evidence import Recorded
 from artifact_sync.transfer.slots import SlotLease
 
@@ -188,7 +188,7 @@ class Downloads:
         await self._context.ledger.record_mirrored(fetched.mirrored)
         if fetched.mirrored.key in self._vouching:
             self._recorded[fetched.mirrored.key] = fetched.mirrored
-        await forget(self._transfers.tools, fetched.staged)
+        await forget_staged(self._transfers.tools, fetched.staged)
         self.outcome.downloaded += 1
         self._context.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
 

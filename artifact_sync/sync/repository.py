@@ -19,7 +19,7 @@ from artifact_sync.sync.discover import discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.presence import unsettle_damaged
-from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look
+from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -154,7 +154,7 @@ class RepoSync:
             return self._is_due(row)
         self.report.pending += 1
         if is_due(row.next_look, self._began):  # the listing was the look
-            await self.context.ledger.look_again(row.key, next_look(row.looks, self._began))
+            await self.context.ledger.look_again(row.key, next_look_time(row.looks, self._began))
         return False
 
     async def _needs_finished(self, row: RunRow) -> bool:
@@ -199,7 +199,7 @@ class RepoSync:
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             self._fail_all(error, key.run)
             if row is not None and not self.context.drain.closed:
-                again = next_look(row.looks, self.context.clock.now(), LAST_RETRY)
+                again = next_look_time(row.looks, self.context.clock.now(), LAST_RETRY)
                 await self.guard(self.context.ledger.look_again(key, again), key.run)
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
@@ -232,14 +232,14 @@ class RepoSync:
         """An answer that does not say whether the run has finished cannot be acted on."""
         if row is not None:
             now = self.context.clock.now()
-            await self.context.ledger.look_again(key, next_look(row.looks, now))
+            await self.context.ledger.look_again(key, next_look_time(row.looks, now))
         message = f"the answer about {key} has no status: try again, or report it to the service"
         self._fail(key.run, Reason.BAD_ANSWER, message)
 
     async def _not_finished(self, run: Run, looks: int) -> None:
         self._notice_unknown(run.status, run.key)
         now = self.context.clock.now()
-        await self.context.ledger.look_again(run.key, next_look(looks, now))
+        await self.context.ledger.look_again(run.key, next_look_time(looks, now))
         if self.mode.insist:
             message = f"{run.key} has not finished, its status is {run.status!r}: try again later"
             self._fail(run.key.run, Reason.UNFINISHED, message)

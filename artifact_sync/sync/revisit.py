@@ -15,7 +15,7 @@ LAST_RETRY = timedelta(hours=1)
 """... and at something that has failed."""
 
 
-def next_look(looks: int, now: datetime, most: timedelta = LAST_LOOK) -> datetime:
+def next_look_time(looks: int, now: datetime, most: timedelta = LAST_LOOK) -> datetime:
     """When to look again at something outstanding: ever less often, ``most`` being the longest."""
     delay: timedelta = min(_FIRST_LOOK * 2 ** min(looks, 16), most)
     return now + delay

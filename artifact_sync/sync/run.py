@@ -21,7 +21,7 @@ from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.sync import plan as planning
 from artifact_sync.sync.collect import RunSelection, collect
 from artifact_sync.sync.downloads import Downloads
-from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look
+from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -205,7 +205,7 @@ class RunSync:
             return  # whether the run needs more is for the next pass to say
         if self._open:
             most = LAST_LOOK if self._complete else LAST_RETRY
-            await ledger.look_again(run.key, next_look(looks, now, most))
+            await ledger.look_again(run.key, next_look_time(looks, now, most))
         else:
             await ledger.settle(run.key, self.rules.fingerprint, kept)
 

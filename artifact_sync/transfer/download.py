@@ -63,7 +63,7 @@ async def fetch(context: TransferContext, wanted: WantedArtifact, lease: SlotLea
         await transfer.leave()
 
 
-async def forget(context: TransferContext, staged: StagedFile) -> None:
+async def forget_staged(context: TransferContext, staged: StagedFile) -> None:
     """Remove what is left in staging of an artifact that the ledger has."""
     if staged.on_disk:
         with suppress(DiskError):  # a sidecar that stays is swept away later

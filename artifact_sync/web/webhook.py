@@ -170,7 +170,7 @@ class Webhook:
     def _take(self, body: bytes, request: Request) -> PassOutcome:
         """Act on a body that is signed."""
         try:
-            event = webhook_payload.read(body, request.headers.get("x-src-event", ""))
+            event = webhook_payload.read_payload(body, request.headers.get("x-src-event", ""))
         except webhook_payload.Malformed as error:
             return self._say(PassOutcome.MALFORMED, why=str(error))
         match event:

@@ -71,7 +71,7 @@ class _Event(msgspec.Struct):
 _EVENT = msgspec.json.Decoder(_Event)
 
 
-def read(body: bytes, announced: str = "") -> Ping | RunComplete | Unknown:
+def read_payload(body: bytes, announced: str = "") -> Ping | RunComplete | Unknown:
     """Read an event. ``Malformed`` when it is not one.
 
     ``announced``: what ``X-Src-Event`` says, which counts only where the signed body is silent.

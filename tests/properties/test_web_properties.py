@@ -12,7 +12,7 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.status import DaemonState, RepoState
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.prometheus import render, snapshot
-from artifact_sync.web.webhook_payload import Malformed, RunComplete, read
+from artifact_sync.web.webhook_payload import Malformed, RunComplete, read_payload
 from artifact_sync.web.webhook_secrets import is_signature, is_signed
 
 scalars = st.none() | st.booleans() | st.integers(-5, 2**70) | st.text(max_size=20)
@@ -30,13 +30,13 @@ def test_whatever_the_bytes_reading_them_ends_in_an_event_or_in_malformed(
     body: bytes, announced: str
 ) -> None:
     with suppress(Malformed):
-        assert read(body, announced) is not None
+        assert read_payload(body, announced) is not None
 
 
 @given(events)
 def test_what_comes_out_of_a_hook_is_a_repository_that_can_be_shown(event: object) -> None:
     with suppress(Malformed, msgspec.ValidationError):
-        found = read(msgspec.json.encode(event))
+        found = read_payload(msgspec.json.encode(event))
         assert isinstance(found, RunComplete)
         assert RepoName.parse(str(found.repo)) == found.repo
         assert f"{found.repo}{found.run}".isprintable()

@@ -13,7 +13,7 @@ from artifact_sync.app.repair import Repair
 from artifact_sync.app.storage import opened_to_read, opened_to_repair
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.report_text import failure_line, failure_object
-from artifact_sync.cli.run_pass import PassDisplay, shown
+from artifact_sync.cli.run_pass import PassDisplay, pass_observer
 from artifact_sync.cli.session import begin_work
 from artifact_sync.runtime.text import printable
 from artifact_sync.sync.verify import Condition
@@ -52,7 +52,7 @@ class VerifyCommand:
     async def _repair(self, examination: Examination) -> None:
         """Repair, shown and ended by signals as a pass is."""
         begin_work()
-        with shown(self.config, PassDisplay(as_json=self.as_json)) as observer:
+        with pass_observer(self.config, PassDisplay(as_json=self.as_json)) as observer:
             repair = Repair(examination.store, self.config, observer, self.token)
             work = examination.repair(repair)
             examination.report = await until_stopped(work, [repair], StopMessages())

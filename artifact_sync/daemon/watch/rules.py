@@ -21,7 +21,7 @@ _SLACK = 60.0
 """Seconds by which a file may be younger than the moment at which it is said to have come."""
 
 
-def relative(path: str, root: str) -> str | None:
+def below_root(path: str, root: str) -> str | None:
     """A path below the root with ``/`` between its components; None for the root and our own."""
     if not path.startswith(root):
         return None

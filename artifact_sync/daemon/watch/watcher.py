@@ -21,7 +21,7 @@ from artifact_sync.daemon.watch.filesystem import (
     trouble_of,
 )
 from artifact_sync.daemon.watch.inspector import DamageInspector
-from artifact_sync.daemon.watch.rules import relative
+from artifact_sync.daemon.watch.rules import below_root
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
@@ -212,7 +212,7 @@ def _next(
     while not touched and not stop.is_set():
         changes = sight.next(stop)
         for change, path in changes:
-            below = relative(path, root)
+            below = below_root(path, root)
             if below is not None:
                 touched[below] = is_deep(change) or touched.get(below, False)
         try:

@@ -22,7 +22,7 @@ from artifact_sync.mirror.local.own_folder import STAGING, prepare
 from artifact_sync.mirror.local.publisher import Publisher
 from artifact_sync.mirror.local.recent_writes import RecentWrites
 from artifact_sync.mirror.local.tree import Tree, split
-from artifact_sync.mirror.names import shown
+from artifact_sync.mirror.names import quoted
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class LocalMirror:
         top = split(folder) if folder is not None else None
         for parts in files if top is not None else ():
             if parts[: len(top or ())] != top or parts == top:
-                raise UnsafePath(f"{shown('/'.join(parts))} is not in {shown(str(folder))}")
+                raise UnsafePath(f"{quoted('/'.join(parts))} is not in {quoted(str(folder))}")
         for above, members in groupby(files, lambda parts: parts[:-1]):
             with self._errors("/".join(above)):
                 names = [parts[-1] for parts in members]
@@ -213,7 +213,7 @@ class LocalMirror:
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
-        with disk_errors(shown(path), self.root):
+        with disk_errors(quoted(path), self.root):
             yield
 
 

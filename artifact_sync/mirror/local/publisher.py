@@ -19,7 +19,7 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import blocks, create, digest, finish, same
 from artifact_sync.mirror.local.own_folder import STAGING
 from artifact_sync.mirror.local.tree import InTheWay, split
-from artifact_sync.mirror.names import shown
+from artifact_sync.mirror.names import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -206,7 +206,7 @@ class Publisher:
                 moved = self._displaced.take(way.parts, spare_folder=True) or moved
             except FileExistsError:
                 continue  # somebody has put something there since the look
-        raise DiskError(f"{shown('/'.join(parts))}: something else keeps appearing in its place")
+        raise DiskError(f"{quoted('/'.join(parts))}: something else keeps appearing in its place")
 
     def _put(self, staged: Staged, parts: Parts, replaceable: Replaceable) -> bool:
         """Whether the place was free; then it is taken."""

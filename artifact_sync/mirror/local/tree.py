@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from artifact_sync.domain.disk_errors import in_the_way, is_not_empty
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.names import fold, shown
+from artifact_sync.mirror.names import fold, quoted
 
 if TYPE_CHECKING:
     import os
@@ -45,7 +45,7 @@ def split(path: str) -> Parts:
     if fold(parts[0]) == OWN_FOLDER or any(
         part in {"", ".", ".."} or "\0" in part for part in parts
     ):
-        raise UnsafePath(f"{shown(path)} is no path for a file of the mirror")
+        raise UnsafePath(f"{quoted(path)} is no path for a file of the mirror")
     return parts
 
 

@@ -24,7 +24,7 @@ from artifact_sync.source.api.question import (
     Question,
     Unmodified,
 )
-from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, error_of
+from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, refusal_error
 from artifact_sync.source.api.response_body import BrokenCoding, ResponseBody, UnknownCoding
 from artifact_sync.source.api.retry_after import RetryAfterHolds
 from artifact_sync.source.transport.clients import url_origin
@@ -188,7 +188,7 @@ class ApiClient:
             error_body(await self._error_body(response)),
             parse_retry_after(response.headers.get("retry-after", ""), now),
         )
-        return error_of(what, refusal, self._context.token)
+        return refusal_error(what, refusal, self._context.token)
 
     async def _error_body(self, response: httpx.Response) -> bytearray:
         """Read the first part of an error's body, or what has come of it.

@@ -31,7 +31,7 @@ class ApiRefusal(Struct, frozen=True):
     retry_after: float | None = None
 
 
-def error_of(what: str, refusal: ApiRefusal, token: str) -> ServiceError:
+def refusal_error(what: str, refusal: ApiRefusal, token: str) -> ServiceError:
     """Make the error of a refused request. ``token``: ours, or empty."""
     status = refusal.status
     said = _said(refusal, token)

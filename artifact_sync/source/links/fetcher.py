@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import HostUntrusted, LinkUnusable, RefusedResponse
 from artifact_sync.source.links.backend import TryNextBackend
-from artifact_sync.source.links.link_url import NotALink, Target, parse_target, resolve
+from artifact_sync.source.links.link_url import NotALink, Target, parse_target, resolve_redirect
 from artifact_sync.source.transport.redirects import MOST_REDIRECTS, Redirected
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _next(target: Target, redirect: Redirected) -> Target:
     """Where a redirect leads, if it may be followed."""
     host = target.host
     try:
-        following = resolve(target, redirect.location)
+        following = resolve_redirect(target, redirect.location)
     except NotALink as error:
         raise RefusedResponse(f"{host} redirects to what can't be used: {error}") from None
     if target.scheme == "https" and following.scheme != "https":

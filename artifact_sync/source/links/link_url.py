@@ -83,7 +83,7 @@ def parse_target(text: str) -> Target:
     return target
 
 
-def resolve(base: Target, location: bytes) -> Target:
+def resolve_redirect(base: Target, location: bytes) -> Target:
     """Resolve a ``Location`` against the target that answered with it.
 
     An absolute one is taken byte for byte, another one by RFC 3986, 5. Raises ``NotALink``.

@@ -135,7 +135,7 @@ def test_run_json_is_utf_8_and_valid_json_whatever_the_slugs():
 
 def test_a_file_outside_the_run_is_no_part_of_its_manifest():
     with pytest.raises(ValueError, match="not below"):
-        manifest.relative(MirrorPath("acme/shop/421/x"), FOLDER)
+        manifest.relative_path(MirrorPath("acme/shop/421/x"), FOLDER)
 
 
 def test_odd_slugs_stay_what_they_are_in_run_json() -> None:

@@ -6,7 +6,7 @@ import pytest
 from web_trial import run_complete
 
 from artifact_sync.domain.model import RepoName
-from artifact_sync.web.webhook_payload import Malformed, Ping, RunComplete, Unknown, read
+from artifact_sync.web.webhook_payload import Malformed, Ping, RunComplete, Unknown, read_payload
 
 ACME = {"slug": "app", "organization": {"slug": "acme"}}
 COMPLETE = {"type": "run.complete", "id": "e1"}
@@ -17,34 +17,34 @@ def event(**fields: object) -> bytes:
 
 
 def test_a_run_that_has_ended_is_read_with_its_repository() -> None:
-    assert read(run_complete("7")) == RunComplete(RepoName("acme", "app"), "7", "e1")
+    assert read_payload(run_complete("7")) == RunComplete(RepoName("acme", "app"), "7", "e1")
 
 
 def test_a_ping_needs_nothing_but_its_type() -> None:
-    assert read(event(header={"type": "webhook.ping"})) == Ping()
+    assert read_payload(event(header={"type": "webhook.ping"})) == Ping()
 
 
 @pytest.mark.parametrize("header", [None, {}, {"type": None}, {"type": "issue.opened"}])
 def test_an_event_of_another_type_or_of_none_is_unknown(header: object) -> None:
-    assert read(event(header=header, repository=ACME)) == Unknown()
+    assert read_payload(event(header=header, repository=ACME)) == Unknown()
 
 
 def test_the_unsigned_header_counts_only_where_the_body_is_silent() -> None:
-    assert read(event(), "webhook.ping") == Ping()
-    assert read(event(header={"type": "run.complete"}, repository=ACME), "webhook.ping") == (
-        RunComplete(RepoName("acme", "app"))
-    )
+    assert read_payload(event(), "webhook.ping") == Ping()
+    assert read_payload(
+        event(header={"type": "run.complete"}, repository=ACME), "webhook.ping"
+    ) == (RunComplete(RepoName("acme", "app")))
 
 
 @pytest.mark.parametrize("run", [None, {}, {"slug": None}, {"slug": ""}])
 def test_an_event_may_lack_its_run_and_its_id(run: object) -> None:
     body = event(header={"type": "run.complete", "id": None}, repository=ACME, run=run)
-    assert read(body) == RunComplete(RepoName("acme", "app"), None, None)
+    assert read_payload(body) == RunComplete(RepoName("acme", "app"), None, None)
 
 
 def test_numbers_are_taken_for_slugs_and_ids() -> None:
     body = event(header={"type": "run.complete", "id": 5}, repository=ACME, run={"slug": 42})
-    assert read(body) == RunComplete(RepoName("acme", "app"), "42", "5")
+    assert read_payload(body) == RunComplete(RepoName("acme", "app"), "42", "5")
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_numbers_are_taken_for_slugs_and_ids() -> None:
 )  # fmt: skip
 def test_a_run_of_no_repository_is_malformed(repository: object) -> None:
     with pytest.raises(Malformed):
-        read(event(header=COMPLETE, repository=repository))
+        read_payload(event(header=COMPLETE, repository=repository))
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_slug_that_could_do_harm_never_comes_out(slug: str) -> None:
     ]
     for fields in where:
         with pytest.raises(Malformed) as caught:
-            read(event(header=COMPLETE, **fields))
+            read_payload(event(header=COMPLETE, **fields))
         assert slug not in str(caught.value)
 
 
@@ -91,4 +91,4 @@ def test_a_slug_that_could_do_harm_never_comes_out(slug: str) -> None:
 )
 def test_what_is_no_event_is_malformed_and_not_repeated(body: bytes) -> None:
     with pytest.raises(Malformed, match=r"^not JSON, or not of an event's form$"):
-        read(body)
+        read_payload(body)
