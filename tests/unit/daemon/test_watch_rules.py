@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from artifact_sync.daemon.watch.rules import Touched, glance, relative, respelled
+from artifact_sync.daemon.watch.rules import Touched, below_root, glance, respelled
 from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Found, MirrorPath, State
 from artifact_sync.sync.verify import Condition
 
@@ -36,7 +36,7 @@ ROW = ArtifactRow(
     ],
 )
 def test_only_what_is_below_the_root_and_not_our_own_is_looked_at(path, below):
-    assert relative(path.replace("/", os.sep), "/mirror".replace("/", os.sep)) == below
+    assert below_root(path.replace("/", os.sep), "/mirror".replace("/", os.sep)) == below
 
 
 def test_touched_paths_are_given_once_and_deep_stays_deep():
