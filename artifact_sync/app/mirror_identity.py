@@ -14,7 +14,7 @@ from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.ports import ArtifactLedger, Ledger
     from artifact_sync.runtime.threads import Offload
 
 
@@ -69,7 +69,7 @@ async def bind(root: Path, ledger: Ledger, *, inside: bool, offload: Offload) ->
         raise _strangers(root, known=True)  # another process has been faster
 
 
-async def _used(ledger: Ledger) -> bool:
+async def _used(ledger: ArtifactLedger) -> bool:
     async with aclosing(ledger.mirrored()) as rows:
         async for _ in rows:
             return True

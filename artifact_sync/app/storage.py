@@ -24,7 +24,7 @@ from artifact_sync.runtime.threads import Offload, Threads
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
-    from artifact_sync.domain.ports import Clock, Ledger, RepositoryLock
+    from artifact_sync.domain.ports import Clock, Ledger, MirrorClaims, RepositoryLock
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Auditor
 
@@ -114,7 +114,7 @@ def _staged(folder: Path) -> set[str]:
     return sweep(folder, _OLDEST_STAGED)
 
 
-async def _layout(config: Config, ledger: Ledger) -> Layout:
+async def _layout(config: Config, ledger: MirrorClaims) -> Layout:
     """The layout, which stays what it was when the mirror was begun."""
     wanted = config.mirror.layout
     known = await ledger.claim_layout(wanted)

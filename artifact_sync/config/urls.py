@@ -76,7 +76,7 @@ def database_url(text: str, scope: ExpansionScope) -> str:
         return text
     if text.startswith("postgres://"):
         raise ValueError("the scheme is spelt postgresql://")
-    raise ValueError("expected sqlite:///FILE or postgresql+psycopg://HOST/DATABASE")
+    raise ValueError("expected sqlite:///FILE or postgresql://HOST/DATABASE")
 
 
 def _sqlite(match: re.Match[str], scope: ExpansionScope) -> str:
