@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.progress import PassProgress
-from artifact_sync.daemon.schedule import Agenda
-from artifact_sync.daemon.scheduler import Daemon
+from artifact_sync.daemon.scheduler import Scheduler
+from artifact_sync.daemon.status import DaemonStatus
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
@@ -77,13 +78,13 @@ class FakePass:
     """A pass that ends as the test says."""
 
     engine: FakeEngine
-    wish: PassRequest
+    request: PassRequest
     lock: Any
     report: Report = field(default_factory=Report)
     troubles: dict[RepoName, Exception] = field(default_factory=dict)
 
     async def run(self) -> Report:
-        for settings in self.wish.repos:
+        for settings in self.request.repos:
             repo = RepoName.parse(settings.name)
             async with self.lock.hold(repo):
                 await self._over(repo)
@@ -93,7 +94,7 @@ class FakePass:
         engine = self.engine
         assert repo not in engine.running, "two passes over the same repository"
         engine.running.add(repo)
-        engine.passes.append((engine.clock.monotonic() - 1000.0, str(repo), self.wish))
+        engine.passes.append((engine.clock.monotonic() - 1000.0, str(repo), self.request))
         try:
             if engine.hold is not None:
                 await engine.hold.wait()
@@ -142,12 +143,12 @@ class FakeMirror:
 
 
 class FakeEngine:
-    """An engine whose passes are recorded: (seconds since the start, repository, wish)."""
+    """An engine whose passes are recorded: (seconds since the start, repository, request)."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.clock = FakeClock()
-        self.gate = Drain()
+        self.drain = Drain()
         self.ledger = FakeLedger()
         self.mirror = FakeMirror()
         self.lock = LocalRepositoryLock()
@@ -165,10 +166,10 @@ class FakeEngine:
 
     @asynccontextmanager
     async def begin(
-        self, wish: PassRequest, observer: Observer, lock: Any
+        self, request: PassRequest, observer: Observer, lock: Any
     ) -> AsyncGenerator[FakePass]:
         self.observers.append(observer)
-        yield FakePass(self, wish, lock)
+        yield FakePass(self, request, lock)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         if (trouble := self.trouble(RepoName(org, "*"))) is not None:
@@ -196,23 +197,24 @@ class Kit:
     def __init__(self, *repos: RepoSettings, **settings: Any) -> None:
         self.engine = FakeEngine(Config(repo=repos, **settings))
         self.clock = self.engine.clock
-        board = PassProgress(self.clock)
-        agenda = Agenda(random.Random(7))  # noqa: S311 - a story, not a secret
-        self.daemon = Daemon(self.engine, board, agenda, ())  # type: ignore[arg-type]
-        self.board = board
+        rng = random.Random(7)  # noqa: S311 - a story, not a secret
+        engine: Any = self.engine
+        self.context = DaemonContext.of(engine, PassProgress(self.clock), rng=rng)
+        self.scheduler = Scheduler(self.context)
+        self.status = DaemonStatus(self.context, self.scheduler, self.clock.now())
 
     def story(self, tell: Callable[[Kit], Any]) -> Any:
         """Run the daemon while the story is told; it is stopped at its end."""
 
         async def whole() -> Any:
-            running = asyncio.create_task(self.daemon.run())
+            running = asyncio.create_task(self.scheduler.run())
             await settle()
             try:
                 return await tell(self)
             finally:
                 if self.engine.hold is not None:
                     self.engine.hold.set()
-                self.daemon.stop()
+                self.scheduler.stop()
                 await self.clock.advance(60.0)
                 await running
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import RepoName
 
 URL = "https://api.example"
-WISH = PassRequest((RepoSettings(name="acme/rocket"),))
+REQUEST = PassRequest((RepoSettings(name="acme/rocket"),))
 STATE = DaemonState(pid=7, version="1", since="2026-01-02T03:04:05+00:00")
 QUICK = ConnectionLimits(request=0.2, send=5, ledger=0.2, shutdown=0.2, keepalive=0.05)
 
@@ -39,7 +39,7 @@ class FakeDaemonApi:
     report: Report = field(default_factory=Report)
     error: BaseException | None = None
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
-    wishes: list[PassRequest] = field(default_factory=list)
+    requests: list[PassRequest] = field(default_factory=list)
     observers: list[Observer] = field(default_factory=list)
     finished: int = 0
     waits: bool = False
@@ -64,8 +64,8 @@ class FakeDaemonApi:
         del repo, run
         return False
 
-    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:
-        self.wishes.append(wish)
+    async def carry_out(self, request: PassRequest, observer: Observer) -> Report:
+        self.requests.append(request)
         self.observers.append(observer)
         for event in self.events:
             observer.notify(event)
@@ -79,11 +79,11 @@ class FakeDaemonApi:
 
 @asynccontextmanager
 async def served(
-    own: Path, desk: DaemonApi, limits: ConnectionLimits = QUICK
+    own: Path, daemon: DaemonApi, limits: ConnectionLimits = QUICK
 ) -> AsyncIterator[Path]:
-    """The desk, asked in this folder; the socket's path. The folder is made."""
+    """The daemon, asked in this folder; the socket's path. The folder is made."""
     await asyncio.to_thread(lambda: own.mkdir(mode=0o700, parents=True, exist_ok=True))
-    async with ControlServer(own, desk, lambda: URL, limits).serving():
+    async with ControlServer(own, daemon, lambda: URL, limits).serving():
         yield own / "daemon.sock"
 
 

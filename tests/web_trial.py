@@ -1,4 +1,4 @@
-"""A daemon's web on a real socket, with a desk that is real but behind which nobody works."""
+"""A daemon's web on a real socket, with a daemon that only notes what it is asked."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STATE = DaemonState(pid=1, version="1.2.3", since="2026-11-24T00:00:00+00:00")
 
 
 @dataclass
-class FakeDaemonApi:
+class RecordingDaemon:
     """Says what it was told to say and writes down who was woken."""
 
     repos: frozenset[str] = frozenset({"acme/app"})
@@ -59,7 +59,7 @@ class FakeDaemonApi:
         self.woken.append((str(repo), run))
         return True
 
-    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:  # noqa: ARG002
+    async def carry_out(self, request: PassRequest, observer: Observer) -> Report:  # noqa: ARG002
         return Report()
 
 
@@ -85,7 +85,7 @@ class Trial:
     """A running web, and a raw client for it."""
 
     origin: str
-    desk: FakeDaemonApi
+    daemon: RecordingDaemon
     clock: FakeClock
     metrics: Metrics
     secret_file: Path
@@ -165,7 +165,7 @@ def request(
 async def web(
     folder: Path,
     *,
-    desk: FakeDaemonApi | None = None,
+    daemon: RecordingDaemon | None = None,
     limits: WebLimits | None = None,
     kind: type[ConnectionDeadlines] | None = None,
     gauges: Gauges | None = None,
@@ -178,8 +178,8 @@ async def web(
         file.chmod(0o600)
     settings = WebSettings(listen="127.0.0.1:0", secret_files=(file,) if secret else ())
     clock = FakeClock()
-    front = WebContext(
-        desk or FakeDaemonApi(),
+    context = WebContext(
+        daemon or RecordingDaemon(),
         Metrics(clock),
         clock,
         lambda: settings,
@@ -187,5 +187,5 @@ async def web(
         gauges or Gauges(),
         limits or WebLimits(),
     )
-    async with serving(lambda: settings, application(front), front.limits, kind) as origin:
-        yield Trial(origin, front.desk, clock, front.metrics, file)
+    async with serving(lambda: settings, application(context), context.limits, kind) as origin:
+        yield Trial(origin, context.daemon, clock, context.metrics, file)

@@ -1,30 +1,31 @@
-"""The daemon, put together: the passes and all that runs beside them. ``cli`` starts it."""
+"""Assembles the daemon: scheduler, reload, watch, heartbeat, control socket, web."""
 
 from __future__ import annotations
 
 import math
 import os
-import random
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.daemon_engine import started
 from artifact_sync.app.locations import root_of
-from artifact_sync.app.web_listener import Web
+from artifact_sync.app.web_listener import WebListener
 from artifact_sync.config import api_token
 from artifact_sync.config.secret_file import credential
-from artifact_sync.daemon.background import beside, kept_up
+from artifact_sync.daemon.background import restarting, running_beside
+from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.pass_log import PassLog
 from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.reload.file_watch import FileWatch
-from artifact_sync.daemon.reload.reloader import Actions, Reload
-from artifact_sync.daemon.schedule import Agenda
-from artifact_sync.daemon.scheduler import Daemon
+from artifact_sync.daemon.reload.reloader import Reloader
+from artifact_sync.daemon.scheduler import Scheduler
 from artifact_sync.daemon.status import DaemonStatus, status_line
-from artifact_sync.daemon.watch.repair import DamageRepair
+from artifact_sync.daemon.watch.repair import WatchSwitch
+from artifact_sync.daemon.watched_repositories import WatchedRepositories
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock
@@ -44,23 +45,22 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
-
 _MARGIN = 15.0
-"""Seconds beyond the grace time in which everything has ended."""
+"""Seconds beyond the grace time after which everything has ended."""
 
 _REACHING = frozenset(f"source.{key}" for key in ("base_url", "token_file", "ca_bundle", "proxy"))
-"""Keys by which the service is reached: when one changes, what failed is worth another look."""
+"""Keys by which the service is reached: after a change, what failed is looked at again."""
 
-_HURRY = 5.0
-"""Seconds that a heartbeat which has failed waits at most: a watchdog would bite."""
+_LONGEST_RESTART = 5.0
+"""Seconds until a failed heartbeat is restarted, at most: a watchdog waits for it."""
 
 _STARTING = 60.0
-"""Seconds that the first listing may still take, counted anew with every sign of life."""
+"""Seconds that starting may still take, counted anew with each status line."""
 
 
 @dataclass(frozen=True, slots=True)
-class DaemonContext:
-    """What the daemon is given by whoever starts it."""
+class ProcessContext:
+    """What the process gives the daemon."""
 
     supervisor: Supervisor
     load: Callable[[], Config]
@@ -70,113 +70,127 @@ class DaemonContext:
 
 
 @asynccontextmanager
-async def service(config: Config, around: DaemonContext) -> AsyncGenerator[DaemonService]:
+async def service(config: Config, process: ProcessContext) -> AsyncGenerator[DaemonService]:
     """A daemon, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     clock = SystemClock()
-    board, metrics = PassProgress(clock), Metrics(clock)
-    async with started(config, EventFanout([board, metrics]), around.read_token) as engine:
-        yield DaemonService(engine, board, metrics, around)
+    progress, repositories = PassProgress(clock), WatchedRepositories(config.repo)
+    metrics = Metrics(clock, lambda: {str(repo) for repo in repositories.entries})
+    observer = EventFanout([progress, metrics])
+    async with started(config, observer, process.read_token) as engine:
+        context = DaemonContext.of(engine, progress, repositories)
+        yield DaemonService(engine, context, metrics, process)
 
 
 class DaemonService:
-    """A daemon with all that belongs to it. Made by ``service``."""
+    """A daemon with everything that runs beside its passes. Made by ``service``."""
 
     def __init__(
-        self, engine: LiveEngine, board: PassProgress, metrics: Metrics, around: DaemonContext
+        self, engine: LiveEngine, context: DaemonContext, metrics: Metrics, process: ProcessContext
     ) -> None:
         self._engine = engine
-        self._around = around
-        agenda = Agenda(random.Random())  # noqa: S311 - no secret depends on it
-        self._daemon = Daemon(engine, board, agenda, (PassLog(), metrics))
-        actions = Actions(around.load, self._apply, self._daemon.refresh, engine.chores)
-        self._reload = Reload(actions, around.supervisor, engine.clock, engine.config)
-        self._guard = DamageRepair(engine, self._daemon, root_of(engine.config))
-        self._counter = DaemonStatus(
-            self._daemon, board, engine.clock.now(), lambda: self._reload.state, self._guard.state
+        self._context = context
+        self._process = process
+        self._watch = WatchSwitch(engine, root_of(engine.config))
+        self._scheduler = Scheduler(context, (PassLog(), metrics), self._watch.must_look)
+        self._reloader = Reloader(self, process.supervisor, engine.clock, engine.config)
+        self._status = DaemonStatus(
+            context,
+            self._scheduler,
+            engine.clock.now(),
+            lambda: self._reloader.state,
+            lambda: self._watch.state,
         )
-        self._heart = Heartbeat(engine, board, self._daemon.ground, around.supervisor, self._line)
-        self._web = Web(self._front(metrics))
+        self._web = WebListener(self._web_context(metrics))
 
-    def _front(self, metrics: Metrics) -> WebContext:
-        daemon, engine = self._daemon, self._engine
-        gauges = Gauges(
-            lambda: daemon.lags.since_complete(engine.clock.monotonic()),
-            lambda: daemon.ground.ledger_size,
-        )
-        metrics.labels.looked_after = lambda: {str(it) for it in daemon.roster.entries}
-        settings, environ = lambda: engine.config.web, self._around.environ
-        chores = engine.chores
+    def _web_context(self, metrics: Metrics) -> WebContext:
+        context, engine = self._context, self._engine
         return WebContext(
-            self._counter, metrics, engine.clock, settings, environ, gauges, chores=chores
+            self._status,
+            metrics,
+            engine.clock,
+            lambda: engine.config.web,
+            self._process.environ,
+            Gauges(
+                lambda: context.lags.since_complete(engine.clock.monotonic()),
+                lambda: context.health.ledger_size,
+            ),
+            threads=engine.threads,
         )
 
     @property
-    def broken_off(self) -> bool:
+    def killed(self) -> bool:
         """Whether it was told to stop twice."""
-        return self._daemon.broken_off
+        return self._scheduler.killed
 
     def stop(self) -> None:
-        """Come to an end; called again: at once."""
-        if not self._daemon.stopping.is_set():
+        """Shut down gracefully; called again: at once."""
+        if not self._scheduler.stopping.is_set():
             _log.info("stopping (once more: at once)")
-            self._around.supervisor.stopping("stopping")
-            self._around.supervisor.extend(self._engine.config.daemon.grace + _MARGIN)
-        self._daemon.stop()
+            self._process.supervisor.stopping("stopping")
+            self._process.supervisor.extend(self._engine.config.daemon.grace + _MARGIN)
+        self._scheduler.stop()
 
     def reload(self) -> None:
-        """Read the configuration again, as somebody asks for."""
-        self._daemon.attend(self._reload.again(asked=True))
+        """Reload the configuration, as somebody has asked for."""
+        self._scheduler.spawn(self._reloader.reload(asked=True))
 
     async def run(self) -> None:
-        """Until ``stop``; what fails beside the passes is begun again.
+        """Run until ``stop``; what fails beside the passes is restarted.
 
-        ``DiskError`` when another mirror stands at the root by now: a new process must open that.
+        ``MirrorGone`` when another mirror was put in its place: a new process must open that.
         """
         own = root_of(self._engine.config) / OWN_FOLDER
-        control = ControlServer(own, self._counter, lambda: self._engine.config.source.base_url)
-        await self._daemon.remember()
-        async with self._web.listening(), control.serving(), beside(*self._companions()):
-            await self._daemon.run()
-        if self._daemon.ground.replaced:
+        control = ControlServer(own, self._status, lambda: self._engine.config.source.base_url)
+        await self._scheduler.remember()
+        async with (
+            self._web.listening(),
+            control.serving(),
+            running_beside(*self._background()),
+        ):
+            await self._scheduler.run()
+        if self._context.health.replaced:
             raise MirrorGone(own.parent)
 
-    def _companions(self) -> Iterator[Awaitable[None]]:
-        clock = self._engine.clock
-        hurry = min(_HURRY, (self._around.supervisor.watchdog or math.inf) / 3)
-        yield kept_up("the heartbeat", self._heart.run, clock, most=hurry)
-        works = {
-            "the watch over the configuration": self._watch_files,
-            "the watch over the mirror": self._guard.run,
-        }
-        for name, work in works.items():
-            yield kept_up(name, work, clock)
-        yield self._get_ready()
+    def _background(self) -> Iterator[Awaitable[None]]:
+        clock, supervisor = self._engine.clock, self._process.supervisor
+        check = self._scheduler.check_health
+        heartbeat = Heartbeat(self._context, supervisor, check, self._status_line)
+        most = min(_LONGEST_RESTART, (supervisor.watchdog or math.inf) / 3)
+        yield restarting("the heartbeat", heartbeat.run, clock, most=most)
+        yield restarting("the watch over the configuration", self._watch_files, clock)
+        watch = partial(self._watch.run, self._scheduler)
+        yield restarting("the watch over the mirror", watch, clock)
+        yield self._announce_ready()
 
-    async def _get_ready(self) -> None:
-        """Tell systemd once the first listing was tried."""
-        await self._daemon.tried.wait()
-        self._around.supervisor.ready(self._line())
+    async def _announce_ready(self) -> None:
+        """Tell systemd once the first pass was tried."""
+        await self._scheduler.tried.wait()
+        self._process.supervisor.ready(self._status_line())
         _log.info("ready", pid=os.getpid(), root=str(self._engine.config.mirror.root))
 
-    def _line(self) -> str:
-        if not self._daemon.tried.is_set() and not self._daemon.stopping.is_set():
-            self._around.supervisor.extend(_STARTING)
-        return status_line(self._counter.live())
+    def _status_line(self) -> str:
+        if not self._scheduler.tried.is_set() and not self._scheduler.stopping.is_set():
+            self._process.supervisor.extend(_STARTING)
+        return status_line(self._status.live())
 
     async def _watch_files(self) -> None:
         async with aclosing(FileWatch(self._files).changes()) as changes:
-            await self._reload.run(changes)
+            await self._reloader.run(changes)
 
     def _files(self) -> Sequence[Path]:
-        """What is read again when it changes."""
+        """The files whose change causes a reload."""
         config = self._engine.config
         files = (config.path, config.source.token_file, *config.web.secret_files)
         names = (api_token.CREDENTIAL, webhook_secrets.CREDENTIAL)
-        credentials = [credential(name, self._around.environ) for name in names]
+        credentials = [credential(name, self._process.environ) for name in names]
         return [file for file in (*files, *credentials) if file is not None]
 
-    async def _apply(self, config: Config, changes: Changes) -> None:
-        """Take a configuration up between passes; what runs keeps the one that it began with."""
+    async def load_config(self) -> Config:
+        """Read the configuration. ``ConfigError``."""
+        return await self._engine.threads(self._process.load)
+
+    async def apply_config(self, config: Config, changes: Changes) -> None:
+        """Use a configuration for new passes; running ones keep theirs."""
         old = self._engine.config
         await self._engine.apply(config)
         try:
@@ -185,7 +199,11 @@ class DaemonService:
             await self._engine.apply(old)
             await self._web.follow()
             raise
-        self._daemon.configure(config)
+        self._scheduler.configure(config)
         if any(change.key in _REACHING for change in changes.live):
-            self._daemon.look_again()
-        self._guard.follow()
+            self._scheduler.look_again()
+        self._watch.config_changed()
+
+    async def refresh_token(self) -> None:
+        """Read the token again. ``ConfigError``."""
+        await self._scheduler.refresh_token()

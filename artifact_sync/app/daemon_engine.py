@@ -1,4 +1,4 @@
-"""The daemon's ``Engine``: a mirror and a ledger that stay, and a network that can be replaced."""
+"""The daemon's ``Engine``: one mirror and ledger, and a replaceable network."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from artifact_sync.runtime.threads import Offload
 
     ReadToken = Callable[[SourceSettings], Token | None]
-    """Reads the token and has it masked from then on. Blocking. ``ConfigError``."""
+    """Reads the token and masks it in the log from then on. Blocking. ``ConfigError``."""
 
 
 _RUNS_OF_A_PASS = 3
 """Runs that one pass works on at a time: each may have thousands of artifacts in memory."""
 
-_CHORES = 4
-"""Threads: configuration, token, webhook secrets and metrics may hang, and each holds up one."""
+_ABANDONABLE = 4
+"""Threads for configuration, token, webhook secrets and metrics, each of which may hang."""
 
 
 @dataclass(slots=True)
-class _Line:
-    """A network, which is closed when it has been replaced and nobody uses it any more."""
+class _Connection:
+    """A network that is closed once it was replaced and nobody uses it any more."""
 
     network: Network
     stack: AsyncExitStack
@@ -74,21 +74,21 @@ class LiveEngine:
         staged_names: StagedNames,
         observer: Observer,
         read_token: ReadToken,
-        chores: AbandonableThreads,
+        threads: AbandonableThreads,
     ) -> None:
         self.config = config
-        self.chores = chores
-        """Threads for what must not wait for a name lookup, and need not be waited for."""
-        self.gate = Drain()
+        self.threads = threads
+        """Threads for blocking calls that nobody need wait for."""
+        self.drain = Drain()
         self._store = store
         self._staged_names = staged_names
         self._observer = observer
         self._read_token = read_token
         self._token: Token | None = None
-        self._pace = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
+        self._limiter = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
         self._slots = AllSlots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
-        self._line: _Line | None = None
+        self._connection: _Connection | None = None
 
     @property
     def mirror(self) -> WatchedMirror:
@@ -97,12 +97,12 @@ class LiveEngine:
 
     @property
     def ledger(self) -> Ledger:
-        """Its ledger."""
+        """The mirror's ledger."""
         return self._store.ledger
 
     @property
     def layout(self) -> Layout:
-        """Where things go in it."""
+        """The mirror's layout."""
         return self._store.layout
 
     @property
@@ -112,7 +112,7 @@ class LiveEngine:
 
     @property
     def offload(self) -> Offload:
-        """Threads for what blocks."""
+        """Threads for blocking calls."""
         return self._store.offload
 
     @property
@@ -122,61 +122,64 @@ class LiveEngine:
 
     @asynccontextmanager
     async def begin(
-        self, wish: PassRequest, observer: Observer, lock: RepositoryLock
+        self, request: PassRequest, observer: Observer, lock: RepositoryLock
     ) -> AsyncGenerator[Pass]:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
-            # of its own: others need not wait for the runs of one that takes for ever
+            # one semaphore a pass, so that a pass that takes for ever holds up no other
             runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
             slots = Share(self._slots, self._share)
-            limits = TransferLimits(slots, self._staged_names, self._ranges, self._pace)
-            share = PassShare(lock, runs, lambda: limits, self.gate)
-            yield Pass(pass_context(self._store, network, observer, share), wish)
+            limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
+            share = PassShare(lock, runs, lambda: limits, self.drain)
+            yield Pass(pass_context(self._store, network, observer, share), request)
 
     @property
     def _share(self) -> int:
-        """Downloads of one pass at a time: some are left to others, where there are others."""
+        """Downloads of one pass at a time: with several repositories, some are left to others."""
         jobs, repos = self.config.download.jobs, self.config.repo
         alone = len(repos) == 1 and not RepoName.parse(repos[0].name).is_star
         return jobs if alone else max(jobs - jobs // 4, 1)
 
     async def repositories(self, org: str) -> AsyncGenerator[RepoName]:
         """Every repository of an organisation; see ``Engine``."""
-        async with self._connected() as network, aclosing(network.source.repositories(org)) as all_:
-            async for repo in all_:
+        async with (
+            self._connected() as network,
+            aclosing(network.source.repositories(org)) as found,
+        ):
+            async for repo in found:
                 yield repo
 
     async def apply(self, config: Config) -> None:
         """Use another configuration; see ``Engine``."""
-        token = await self.chores(self._read_token, config.source)
+        token = await self.threads(self._read_token, config.source)
         await self._connect(config, token)
-        self._pace.change(config.download.limit, zone_of(config.daemon))
+        self._limiter.change(config.download.limit, zone_of(config.daemon))
         self._slots.resize(config.download.jobs)
         self._ranges.most = config.download.ranges
 
     async def refresh(self) -> bool:
         """Read the token again; see ``Engine``."""
-        token = await self.chores(self._read_token, self.config.source)
+        token = await self.threads(self._read_token, self.config.source)
         same = _value(token) == _value(self._token)
         if not same:
             await self._connect(self.config, token)
         return not same
 
     def replaced(self) -> bool:
-        """Whether a mirror stands there that is not the one that was opened."""
+        """Whether another mirror is at the root now; see ``Engine``."""
         mirror = self._store.mirror
-        with suppress(DiskError):  # what cannot be read is no mirror that could be opened
+        with suppress(DiskError):  # an unreadable mirror could not be opened
             try:
                 mirror.check()
             except MirrorGone:
-                # our own id counts, too: come back as another file system, or copied, it is not
-                # the mirror whose lock and ledger this process holds
+                # also with the same id: another file system, or a copy, is not the mirror whose
+                # lock and ledger this process holds
                 return bool(read_id(mirror.root))
         return False
 
     def allowed(self) -> int | None:
         """Bytes a second that downloads may take now."""
-        return self._pace.rate()
+        return self._limiter.rate()
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -184,29 +187,29 @@ class LiveEngine:
 
     async def _connect(self, config: Config, token: Token | None) -> None:
         async with AsyncExitStack() as opening:
-            coming = open_network(config, token, self._observer, self.chores)
-            network = await opening.enter_async_context(coming)
-            line = _Line(network, opening.pop_all())
-        await self._replace(line)
+            connecting = open_network(config, token, self._observer, self.threads)
+            network = await opening.enter_async_context(connecting)
+            connection = _Connection(network, opening.pop_all())
+        await self._replace(connection)
         self.config, self._token = config, token
 
-    async def _replace(self, line: _Line | None) -> None:
-        old, self._line = self._line, line
+    async def _replace(self, new: _Connection | None) -> None:
+        old, self._connection = self._connection, new
         if old is not None:
             old.replaced = True
             await old.close_if_idle()
 
     @asynccontextmanager
     async def _connected(self) -> AsyncGenerator[Network]:
-        """The network of this moment, kept open to the end of the block."""
-        line = self._line
-        if line is None:
+        """The present network, kept open to the end of the block."""
+        connection = self._connection
+        if connection is None:
             raise RuntimeError("the engine has not been started")
-        line.users += 1
+        connection.users += 1
         try:
-            yield line.network
+            yield connection.network
         finally:
-            await line.leave()
+            await connection.leave()
 
 
 def _value(token: Token | None) -> str | None:
@@ -221,8 +224,8 @@ async def started(
     async with AsyncExitStack() as stack:
         store = await open_storage(config, stack, rehearse=False)
         names = StagedNames(await store.staged())
-        chores = AbandonableThreads(stack.enter_context(Threads(_CHORES, "chores")))
-        engine = LiveEngine(config, store, names, observer, read_token, chores)
+        threads = AbandonableThreads(stack.enter_context(Threads(_ABANDONABLE, "abandonable")))
+        engine = LiveEngine(config, store, names, observer, read_token, threads)
         await engine.apply(config)
         stack.push_async_callback(engine.aclose)
         yield engine

@@ -1,4 +1,4 @@
-"""The web while it listens, and what a reload may change of that."""
+"""Starts and stops the web server as the settings say."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 
-class Web:
-    """Listens where ``web.listen`` says, or not at all."""
+class WebListener:
+    """Listens at ``web.listen``, or not at all."""
 
-    def __init__(self, front: WebContext) -> None:
-        self._front = front
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
         self._stack = AsyncExitStack()
         self._listen: str | None = None
         self._settings: WebSettings | None = None
@@ -38,24 +38,24 @@ class Web:
             await self._stack.aclose()
 
     async def follow(self) -> None:
-        """Listen where the settings say now. ``UsageError``: it cannot, and listens nowhere."""
-        settings = self._front.settings()
+        """Listen where the settings say now. After a ``UsageError`` it listens nowhere."""
+        settings = self._context.settings()
         if settings.listen is not None and settings != self._settings:
-            await self._front.chores(_check_secrets, settings, self._front.environ)
+            await self._context.threads(_check_secrets, settings, self._context.environ)
         self._settings = settings
         wanted = settings.listen
         if wanted == self._listen:
             return
         self._listen = None
-        await self._stack.aclose()  # first: the new place may be the old port by another name
+        await self._stack.aclose()  # first: the new address may be the old port by another name
         if wanted is not None:
-            origin = await self._stack.enter_async_context(opened(self._front))
+            origin = await self._stack.enter_async_context(opened(self._context))
             _log.info("listening", at=origin)
         self._listen = wanted
 
 
 def _check_secrets(settings: WebSettings, environ: Mapping[str, str]) -> None:
-    """Say at once, and not at the first call, that the webhook cannot be used as it is."""
+    """Log at once, and not at the first call, why webhooks cannot be checked."""
     try:
         secrets = read_secrets(settings, environ)
     except ConfigError as error:

@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 
 
 class DaemonApi(Protocol):
-    """What may be asked of a running daemon. On the event loop; safe from many tasks at once."""
+    """Queries and commands for a running daemon. On its event loop; safe from many tasks."""
 
     def live(self) -> DaemonState:
-        """The state of this moment. Cheap."""
+        """The state now. Cheap."""
 
     async def status(self) -> dict[str, Any]:
-        """The object of ``status --json``: ``repositories`` from the ledger, and ``daemon``."""
+        """The object of ``status --json``: the ledger's ``repositories``, and ``daemon``.
 
-    async def unready(self) -> Sequence[str]:
-        """Why ``/readyz`` should say 503, a sentence each; empty: ready."""
-
-    def wake(self, repo: RepoName, run: str | None = None) -> bool:
-        """A webhook says that a run has ended: look soon. False: no repository of ours.
-
-        Returns at once; waking a repository often makes one pass, not many.
+        ``ArtifactSyncError`` when the ledger cannot be read.
         """
 
-    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:
-        """A pass for a user who waits, begun at once, or as soon as a pass of the same is over.
+    async def unready(self) -> Sequence[str]:
+        """Why the daemon is not ready, a sentence each; empty: it is."""
+
+    def wake(self, repo: RepoName, run: str | None = None) -> bool:
+        """Have a pass over a repository soon, where ``run`` has ended. False: not watched.
+
+        Returns at once. Many calls before the pass begins make one pass.
+        """
+
+    async def carry_out(self, request: PassRequest, observer: Observer) -> Report:
+        """Run a pass for a user at once, or after the one that is over the same repository.
 
         Cancelling the caller does not cancel the pass. Raises ``ArtifactSyncError`` when it could
-        not be begun, ``Interrupted`` above all when the daemon is stopping.
+        not begin, such as ``Interrupted`` when the daemon is stopping.
         """

@@ -1,4 +1,4 @@
-"""What runs beside the passes, and must neither stop them nor stay dead when it fails."""
+"""Runs background tasks, and restarts them with backoff when they fail."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _FIRST, _LONGEST = 1.0, 300.0
-"""Seconds until something that has failed is begun again."""
+"""Seconds until a failed task is restarted, at first and at most."""
 
 
-async def kept_up(
+async def restarting(
     name: str, work: Callable[[], Awaitable[None]], clock: Clock, most: float = _LONGEST
 ) -> None:
-    """Do some work that does not end by itself; when it fails, log it and begin again, ever later.
+    """Run endless work; when it fails, log it and restart it after a growing delay.
 
-    ``most``: the longest pause, in seconds. What fails ever again is logged ever less often all
-    the same. Ends when it ends without an error.
+    ``most``: the longest delay, in seconds. Repeated failures are logged less and less often in any
+    case. Returns when the work ends without an error.
     """
     delay, quiet_until = _FIRST, -math.inf
     while True:
@@ -46,7 +46,7 @@ async def kept_up(
 
 
 async def first_of(*works: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of these is done, cancel the others, and raise what it has raised."""
+    """Wait until one of these is done, cancel the others, and raise its error."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -59,8 +59,8 @@ async def first_of(*works: Coroutine[Any, Any, object]) -> None:
 
 
 @asynccontextmanager
-async def beside(*works: Awaitable[None]) -> AsyncGenerator[None]:
-    """Run these to the end of the block, then cancel what is still running."""
+async def running_beside(*works: Awaitable[None]) -> AsyncGenerator[None]:
+    """Run these beside the block, then cancel what is still running."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the daemon is given to work with, as a Protocol. Building it is ``wiring``'s."""
+"""Protocol of what the daemon works with: mirror, ledger, network."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """One mirror and one ledger for a long life, and a network that is replaced when need be."""
+    """One mirror and ledger for the daemon's life, and a network that can be replaced."""
 
     @property
     def config(self) -> Config:
-        """The configuration that passes begin with."""
+        """The configuration with which passes begin."""
 
     @property
     def mirror(self) -> WatchedMirror:
@@ -32,11 +32,11 @@ class Engine(Protocol):
 
     @property
     def ledger(self) -> Ledger:
-        """Its ledger."""
+        """The mirror's ledger."""
 
     @property
     def layout(self) -> Layout:
-        """Where things go in it."""
+        """The mirror's layout."""
 
     @property
     def lock(self) -> RepositoryLock:
@@ -44,44 +44,44 @@ class Engine(Protocol):
 
     @property
     def offload(self) -> Offload:
-        """Threads for what blocks."""
+        """Threads for blocking calls."""
 
     @property
     def clock(self) -> Clock:
         """Time."""
 
     @property
-    def gate(self) -> Drain:
-        """What every download goes through."""
+    def drain(self) -> Drain:
+        """Counts the downloads, and refuses new ones at the end."""
 
     def begin(
         self,
-        wish: PassRequest,
+        request: PassRequest,
         observer: Observer,
         lock: RepositoryLock,
     ) -> AbstractAsyncContextManager[Pass]:
-        """A pass with the configuration of this moment, which it keeps to its end.
+        """A pass with the present configuration, which it keeps to its end.
 
         It holds each repository in ``lock`` while it works on it.
         """
 
     def repositories(self, org: str) -> AsyncGenerator[RepoName]:
-        """Every repository of an organisation, as ``Source.repositories``."""
+        """Every repository of an organisation; see ``Source.repositories``."""
 
     async def apply(self, config: Config) -> None:
-        """Let passes that begin from now on use this configuration. ``ConfigError``: nothing done.
+        """Use a configuration for passes that begin from now on. ``ConfigError``: nothing was done.
 
-        Root, layout, durability and ledger stay what they were.
+        Root, layout, durability and ledger do not change.
         """
 
     async def refresh(self) -> bool:
-        """Read the token again; whether it is another one, which passes then use.
+        """Read the token again and use it; whether it has changed.
 
-        ``ConfigError`` when it cannot be read: the old one stays.
+        ``ConfigError`` when it cannot be read: the old one stays in use.
         """
 
     def replaced(self) -> bool:
-        """Whether another mirror stands where ours was, when ``Mirror.check`` says so. Blocking."""
+        """Whether another mirror is at the root now, after ``MirrorGone``. Blocking."""
 
     def allowed(self) -> int | None:
-        """Bytes a second that downloads may take now; None: as many as come."""
+        """Bytes a second that downloads may take now; None: no limit."""

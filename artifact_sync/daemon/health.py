@@ -1,7 +1,4 @@
-"""The ground that the daemon stands on: is the mirror there, and is there room on its disk.
-
-Looks and remembers; what follows from it is ``service``'s.
-"""
+"""Checks that the mirror is there, has free space, and that the ledger answers."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ from artifact_sync.domain.errors import DiskError, MirrorGone, Reason
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.domain.model import RepoName
@@ -22,32 +19,23 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _GROWN = 1 << 20
-"""Bytes by which the free space must have grown before what found none is tried again."""
+"""Bytes by which free space must grow before a repository without room is tried again."""
 
 
 class MirrorHealth:
-    """``again`` is called with repositories that are worth another look, eagerly; None: all.
+    """Remembers whether the mirror can be used, and which repositories found no room in it."""
 
-    ``leave`` is called when another mirror stands at the root, which only a new process can open.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        again: Callable[[frozenset[RepoName] | None], None],
-        leave: Callable[[], None],
-    ) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._again = again
-        self._leave = leave
         self.replaced = False
-        """Whether ``leave`` was called."""
+        """Whether another mirror was found at the root, which only a new process can open."""
         self.free: int | None = None
-        """Bytes free, as of the last look."""
+        """Free bytes, when last checked."""
         self.gone = ""
         """Why the mirror cannot be used; empty: it can."""
         self.ledger_size: int | None = None
-        """Bytes of the ledger, as of the last look; None: a server's, or not known."""
+        """Bytes of the ledger, when last checked; None: a server's, or not known."""
+        self._repos: frozenset[RepoName] = frozenset()
         self._short: set[RepoName] = set()
         """Repositories whose last pass found no room."""
         self._least = 0
@@ -60,27 +48,31 @@ class MirrorHealth:
         short = f"no room on the mirror's disk for {count} repositor{'y' if count == 1 else 'ies'}"
         return tuple(filter(None, (self.gone, short if self._short else "")))
 
-    async def look(self) -> None:
-        """See whether the mirror is there and how much room it has."""
+    async def check(self) -> frozenset[RepoName]:
+        """Check the mirror; the repositories that are worth another pass now."""
         try:
-            free = await self._engine.offload(self._checked)
+            free = await self._engine.offload(self._check_mirror)
         except DiskError as error:
             self._lost(str(error))
             if isinstance(error, MirrorGone) and await self._engine.offload(self._engine.replaced):
                 self.replaced = True
-                self._leave()
-            return
+            return frozenset()
         self.free = free
         self.ledger_size = await self._engine.ledger.size()
+        return self._recovered(free)
+
+    def _recovered(self, free: int) -> frozenset[RepoName]:
+        """The repositories for which the mirror, or room, is there again."""
+        has_room = bool(self._short) and free >= self._least + _GROWN
+        if has_room:
+            self._least = free
         if self.gone:
             self.gone = ""
             _log.warning("the mirror is there again; every repository is looked at")
-            self._again(None)
-        if self._short and free >= self._least + _GROWN:
-            self._least = free
-            self._again(frozenset(self._short))
+            return self._repos
+        return frozenset(self._short) if has_room else frozenset()
 
-    def _checked(self) -> int:
+    def _check_mirror(self) -> int:
         self._engine.mirror.check()
         return self._engine.mirror.free()
 
@@ -89,14 +81,14 @@ class MirrorHealth:
             _log.error("the mirror cannot be used; nothing is done until it can", why=why)
         self.gone = why
 
-    async def judge(self, repo: RepoName, report: Report) -> None:
-        """Learn from a pass whether there was room."""
+    async def pass_ended(self, repo: RepoName, report: Report) -> None:
+        """Learn from the report of a pass whether there was room."""
         if any(failure.reason is Reason.NO_SPACE for failure in report.failures):
             with suppress(DiskError):
                 self.free = await self._engine.offload(self._engine.mirror.free)
             if not self._short:
                 _log.error("no room on the mirror's disk", repo=str(repo), free=self.free)
-            free = self.free or 0  # of several looks the least counts, also of what is put off
+            free = self.free or 0  # the least of several reports counts
             self._least = min(self._least, free) if self._short else free
             self._short.add(repo)
         elif repo in self._short and (report.downloaded or report.caught_up):
@@ -105,7 +97,8 @@ class MirrorHealth:
                 _log.warning("there is room on the mirror's disk again")
 
     def keep(self, repos: Collection[RepoName]) -> None:
-        """Only these are looked after from now on."""
+        """Forget all other repositories."""
+        self._repos = frozenset(repos)
         self._short.intersection_update(repos)
 
 
@@ -125,6 +118,6 @@ async def ledger_trouble(engine: Engine, seconds: float) -> str:
     return ""
 
 
-async def answers(engine: Engine, seconds: float) -> bool:
-    """Whether the threads for the disk and the ledger do their work within so many seconds."""
-    return await ledger_trouble(engine, seconds) != NO_ANSWER  # any answer, if not a good one
+async def is_responsive(engine: Engine, seconds: float) -> bool:
+    """Whether the disk threads and the ledger answer in time, be it with an error."""
+    return await ledger_trouble(engine, seconds) != NO_ANSWER

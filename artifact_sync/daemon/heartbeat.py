@@ -1,7 +1,7 @@
-"""The daemon's heartbeat: a look at the ground, a line for people, and the watchdog's food.
+"""Periodic health check, status line and systemd watchdog ping.
 
-The watchdog is fed for work that is really done: the event loop turns, the disk's threads and the
-ledger answer, and of running passes something is heard. A slow download is heard with every byte.
+The watchdog is notified only while the event loop runs, the disk threads and the ledger answer, and
+running passes send events. A slow download sends one with every chunk.
 """
 
 from __future__ import annotations
@@ -9,66 +9,63 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.health import answers
+from artifact_sync.daemon.health import is_responsive
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.health import MirrorHealth
-    from artifact_sync.daemon.progress import PassProgress
+    from artifact_sync.daemon.context import DaemonContext
     from artifact_sync.daemon.systemd import Supervisor
 
 _log = get_logger(__name__)
 
 _BUSY, _IDLE = 1.0, 5.0
-"""Seconds between beats."""
+"""Seconds between beats, with and without running passes."""
 
 _SILENCE = 1800.0
-"""Seconds without a sign of life from any running pass after which they hang: far more than any
-timeout, retry or pause that the service may ask for."""
+"""Seconds without any event after which running passes count as hung: far more than any timeout,
+retry or pause that the service may ask for."""
 
 
 @dataclass(slots=True)
 class Heartbeat:
-    """Beats until it is cancelled."""
+    """Repeats its checks until cancelled."""
 
-    engine: Engine
-    board: PassProgress
-    ground: MirrorHealth
+    context: DaemonContext
     supervisor: Supervisor
-    line: Callable[[], str]
-    """What the daemon does now, for people."""
-    _said: str = ""
+    check_health: Callable[[], Awaitable[None]]
+    status_line: Callable[[], str]
+    _last_line: str = ""
 
     async def run(self) -> None:
-        """Beat, more often while there is work or a watchdog that is in a hurry."""
+        """Beat; more often while passes run, or for a watchdog with a short interval."""
         while True:
             await self.beat()
-            await self.engine.clock.sleep(self._period)
+            await self.context.engine.clock.sleep(self._period)
 
     @property
     def _period(self) -> float:
-        period = _BUSY if self.board.meters else _IDLE
+        period = _BUSY if self.context.progress.meters else _IDLE
         watchdog = self.supervisor.watchdog
         return period if watchdog is None else min(period, watchdog / 3)
 
     async def beat(self) -> None:
-        """Once."""
-        if (line := self.line()) != self._said:
-            self._said = line
+        """One beat."""
+        if (line := self.status_line()) != self._last_line:
+            self._last_line = line
             self.supervisor.status(line)
-        if await self._works():
+        if await self._is_alive():
             self.supervisor.alive()
-        await self.ground.look()
+        await self.check_health()
 
-    async def _works(self) -> bool:
+    async def _is_alive(self) -> bool:
         watchdog = self.supervisor.watchdog
         if watchdog is None:
             return True
-        silent = self.engine.clock.monotonic() - self.board.stirred
-        if self.board.meters and silent > _SILENCE:
-            _log.error("nothing is heard of the running passes any more", seconds=round(silent))
+        progress = self.context.progress
+        silent = self.context.engine.clock.monotonic() - progress.last_event
+        if progress.meters and silent > _SILENCE:
+            _log.error("the running passes send no events any more", seconds=round(silent))
             return False
-        return await answers(self.engine, watchdog / 2)
+        return await is_responsive(self.context.engine, watchdog / 2)

@@ -1,4 +1,4 @@
-"""How far each repository is behind, from how its passes ended. Pure; times are monotonic."""
+"""How long each repository has been behind, by how its passes ended. Pure."""
 
 from __future__ import annotations
 
@@ -12,67 +12,67 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Course:
-    """One repository's."""
+class _History:
+    """The passes of one repository, on the monotonic clock."""
 
-    well_at: float
-    """When all that could be had was last here; at first, when the daemon came to know of it."""
+    caught_up_at: float
+    """When it was last fully caught up; initially, when the daemon first saw it."""
     behind: bool = False
     complete_at: float | None = None
     """When a pass last ended complete."""
-    looked_at: float | None = None
+    ended_at: float | None = None
     """When a pass last ended."""
 
 
 class Lags:
-    """Remembers when each repository was last as it should be."""
+    """Remembers when each repository was last caught up. Times are monotonic."""
 
     def __init__(self) -> None:
-        self._courses: dict[RepoName, _Course] = {}
+        self._histories: dict[RepoName, _History] = {}
 
     def ended(self, repo: RepoName, *, caught_up: bool, complete: bool, now: float) -> None:
-        """A pass has ended; all is here that can be had, all is here that is wanted, or not."""
-        course = self._courses.setdefault(repo, _Course(now))
-        course.behind = not caught_up
-        course.looked_at = now
+        """A pass has ended. ``caught_up``: no more can be had now; ``complete``: all is there."""
+        history = self._histories.setdefault(repo, _History(now))
+        history.behind = not caught_up
+        history.ended_at = now
         if caught_up:
-            course.well_at = now
+            history.caught_up_at = now
         if complete:
-            course.complete_at = now
+            history.complete_at = now
 
     def lag(self, repo: RepoName, now: float, overdue: float = 0.0) -> float:
-        """Seconds for which it has not been as it should be.
+        """Seconds for which it has been behind.
 
-        ``overdue``: seconds for which a look has been due that has not begun.
+        ``overdue``: seconds for which a pass has been due that has not begun.
         """
-        course = self._courses.setdefault(repo, _Course(now))
-        return now - course.well_at if course.behind else max(overdue, 0.0)
+        history = self._histories.setdefault(repo, _History(now))
+        return now - history.caught_up_at if history.behind else max(overdue, 0.0)
 
     def is_behind(self, repo: RepoName) -> bool:
         """Whether something was missing when a pass last ended."""
-        course = self._courses.get(repo)
-        return course is not None and course.behind
+        history = self._histories.get(repo)
+        return history is not None and history.behind
 
     def ages(self, repo: RepoName, now: float) -> tuple[float | None, float | None]:
         """Seconds since a pass last ended, and since one last ended complete; None: not known."""
-        course = self._courses.get(repo, _Course(now))
-        ends = course.looked_at, course.complete_at
+        history = self._histories.get(repo, _History(now))
+        ends = history.ended_at, history.complete_at
         return ends[0] and now - ends[0], ends[1] and now - ends[1]
 
     def since_complete(self, now: float) -> dict[str, float]:
-        """Seconds since the last complete pass, by repository; those that had none are left out."""
+        """Seconds since the last complete pass, by repository; without those that had none."""
         return {
-            str(repo): now - course.complete_at
-            for repo, course in self._courses.items()
-            if course.complete_at is not None
+            str(repo): now - history.complete_at
+            for repo, history in self._histories.items()
+            if history.complete_at is not None
         }
 
     def was_complete(self, repo: RepoName, ago: float, now: float) -> None:
-        """An earlier process has seen it complete, so many seconds ago."""
-        course = self._courses.setdefault(repo, _Course(now))
-        if course.complete_at is None:
-            course.complete_at = now - ago
+        """It was complete so many seconds ago, by an earlier process."""
+        history = self._histories.setdefault(repo, _History(now))
+        if history.complete_at is None:
+            history.complete_at = now - ago
 
     def keep(self, repos: Collection[RepoName]) -> None:
-        """Only these are looked after from now on."""
-        self._courses = {repo: it for repo, it in self._courses.items() if repo in repos}
+        """Forget all other repositories."""
+        self._histories = {repo: it for repo, it in self._histories.items() if repo in repos}

@@ -233,8 +233,8 @@ _ENDED = {
 }
 
 
-def say(notice: Notice) -> None:
-    """One line."""
+def log_notice(notice: Notice) -> None:
+    """Log a notice of the schedule."""
     match notice:
         case OutageBegan(kind, why):
             _log.error(_BEGAN[kind], why=why)

@@ -1,4 +1,4 @@
-"""The live state of the passes that are running, from the events that they send. Counts only."""
+"""Counts what running passes do, from their events."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _RATE_OVER = 10.0
 """Seconds over which the rate is averaged."""
 
 _SAMPLE = 0.5
-"""Seconds between two samples of it."""
+"""Seconds between two samples of the rate."""
 
 
 @dataclass(slots=True)
 class PassMeter:
-    """One running pass."""
+    """Counts the events of one pass."""
 
-    what: str
+    name: str
     """The repository, or how many."""
     why: str
     began: float
@@ -37,7 +37,7 @@ class PassMeter:
     bytes: int = 0
 
     def notify(self, event: Event) -> None:
-        """Count it."""
+        """Count an event."""
         match event:
             case FetchBegan(files=files):
                 self.planned += files
@@ -51,9 +51,9 @@ class PassMeter:
                 pass
 
     def state(self, now: float) -> PassState:
-        """As it is told."""
+        """The counts as a value of the status."""
         return PassState(
-            repo=self.what,
+            repo=self.name,
             why=self.why,
             seconds=round(now - self.began, 1),
             planned=self.planned,
@@ -65,40 +65,40 @@ class PassMeter:
 
 @dataclass(frozen=True, slots=True)
 class EventFanout:
-    """An observer that hands every event on to several."""
+    """An observer that passes every event to several others."""
 
     observers: list[Observer]
 
     def notify(self, event: Event) -> None:
-        """Hand it on."""
+        """Pass an event on."""
         for observer in tuple(self.observers):
             observer.notify(event)
 
 
 @dataclass(slots=True)
 class PassProgress:
-    """All running passes, and when something last happened in any of them."""
+    """The running passes, their total rate, and when one of them last sent an event."""
 
     clock: Clock
     meters: list[PassMeter] = field(default_factory=list)
-    stirred: float = 0.0
-    """When anything was last heard of, on the monotonic clock."""
+    last_event: float = 0.0
+    """When a pass last began or sent an event, on the monotonic clock."""
     _bytes: int = 0
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     def notify(self, event: Event) -> None:
-        """Something has happened."""
-        self.stirred = now = self.clock.monotonic()
+        """Note an event of any pass."""
+        self.last_event = now = self.clock.monotonic()
         if isinstance(event, BytesArrived):
             self._bytes += event.count
             if not self._samples or now - self._samples[-1][0] >= _SAMPLE:
                 self._sample(now)
 
     @contextmanager
-    def metered(self, what: str, why: str) -> Iterator[PassMeter]:
-        """A pass, shown to the end of the block."""
-        meter = PassMeter(what, why, self.clock.monotonic())
-        self.stirred = meter.began
+    def metered(self, name: str, why: str) -> Iterator[PassMeter]:
+        """List a pass as running to the end of the block."""
+        meter = PassMeter(name, why, self.clock.monotonic())
+        self.last_event = meter.began
         self.meters.append(meter)
         try:
             yield meter
@@ -107,7 +107,7 @@ class PassProgress:
 
     @property
     def rate(self) -> float:
-        """Bytes a second, lately."""
+        """Bytes a second over the last ten seconds."""
         now = self.clock.monotonic()
         self._sample(now)
         begun, had = self._samples[0]
@@ -119,6 +119,6 @@ class PassProgress:
             self._samples.popleft()
 
     def passes(self) -> tuple[PassState, ...]:
-        """The passes that are running, the oldest first."""
+        """The running passes, oldest first."""
         now = self.clock.monotonic()
         return tuple(meter.state(now) for meter in self.meters)

@@ -1,4 +1,4 @@
-"""Passes of the daemon: many side by side, but never two over the same repository."""
+"""Runs passes side by side, but never two over the same repository."""
 
 from __future__ import annotations
 
@@ -27,44 +27,46 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _Busy:
-    """A repository that passes of this process are over."""
+    """A repository that passes of this process work on."""
 
     passes: int = 0
     """The one that runs and those that wait for it."""
-    fan: EventFanout | None = None
-    """Who is told of what the one does that runs."""
+    events: EventFanout | None = None
+    """Where the events of the pass that runs go."""
 
 
-class Passes:
-    """Carries passes out. ``watchers``: who is told of every event of every pass.
+class RunningPasses:
+    """Runs passes. ``observers`` hear of every event of every pass.
 
-    A ``RepositoryLock``, too: what is held by it is ``busy``.
+    Also a ``RepositoryLock``: a repository that is held through it is ``busy``.
     """
 
-    def __init__(self, engine: Engine, board: PassProgress, watchers: Sequence[Observer]) -> None:
+    def __init__(
+        self, engine: Engine, progress: PassProgress, observers: Sequence[Observer]
+    ) -> None:
         self._engine = engine
-        self._board = board
-        self._watchers = (board, *watchers)
+        self._progress = progress
+        self._observers = (progress, *observers)
         self._busy: dict[RepoName, _Busy] = {}
 
     @property
     def busy(self) -> AbstractSet[RepoName]:
-        """Repositories with a pass running over them, or waiting for another one's end."""
+        """Repositories with a pass that runs or waits for another one to end."""
         return self._busy.keys()
 
-    def is_busy(self, repo: RepoName) -> bool:
-        """Whether ``busy`` has it."""
-        return repo in self._busy
+    async def carry_out(
+        self, request: PassRequest, why: str, observer: Observer | None = None
+    ) -> Pass:
+        """Run a pass to its end, once others over the same repositories have ended.
 
-    async def carry_out(self, wish: PassRequest, why: str, watcher: Observer | None = None) -> Pass:
-        """A pass, carried out; a repository that another one is over is waited for.
-
-        Raises what kept it from beginning.
+        ``observer`` also hears of the passes that are waited for. Raises what kept the pass from
+        beginning.
         """
-        with self._board.metered(_named(wish), why) as meter:
-            fan = EventFanout([meter, *self._watchers, *([watcher] if watcher is not None else [])])
-            lock = _ObservedLock(self, fan, watcher)
-            async with self._engine.begin(wish, fan, lock) as one_pass:
+        with self._progress.metered(_name_of(request), why) as meter:
+            extra = [observer] if observer is not None else []
+            events = EventFanout([meter, *self._observers, *extra])
+            lock = _ObservedLock(self, events, observer)
+            async with self._engine.begin(request, events, lock) as one_pass:
                 await one_pass.run()
         return one_pass
 
@@ -81,50 +83,50 @@ class Passes:
             if not busy.passes:
                 del self._busy[repo]
 
-    def fan_of(self, repo: RepoName) -> EventFanout | None:
-        """Who is told of what the pass does that runs over a repository."""
-        return self._busy[repo].fan if repo in self._busy else None
+    def events_of(self, repo: RepoName) -> EventFanout | None:
+        """Where the events of the pass over a repository go; None: there is no pass."""
+        return self._busy[repo].events if repo in self._busy else None
 
     @contextmanager
-    def observed(self, repo: RepoName, fan: EventFanout) -> Iterator[None]:
-        """Let ``fan_of`` a repository that is held be this one."""
-        self._busy[repo].fan = fan
+    def observed(self, repo: RepoName, events: EventFanout) -> Iterator[None]:
+        """Set ``events_of`` a repository that is held, to the end of the block."""
+        self._busy[repo].events = events
         try:
             yield
         finally:
-            self._busy[repo].fan = None
+            self._busy[repo].events = None
 
 
 @dataclass(frozen=True, slots=True)
 class _ObservedLock:
-    """``RepositoryLock`` of one pass. While it waits, its watcher sees what the one before does."""
+    """The ``RepositoryLock`` of one pass. While it waits, its observer sees the pass before."""
 
-    passes: Passes
-    fan: EventFanout
-    watcher: Observer | None
+    passes: RunningPasses
+    events: EventFanout
+    observer: Observer | None
 
     @asynccontextmanager
     async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:
-        before = self.passes.fan_of(repo)
+        before = self.passes.events_of(repo)
         with ExitStack() as waiting:
-            if before is not None and self.watcher is not None:
-                before.observers.append(self.watcher)
-                waiting.callback(before.observers.remove, self.watcher)
+            if before is not None and self.observer is not None:
+                before.observers.append(self.observer)
+                waiting.callback(before.observers.remove, self.observer)
             async with self.passes.hold(repo, wait=wait) as lease:
                 waiting.close()
-                with self.passes.observed(repo, self.fan):
+                with self.passes.observed(repo, self.events):
                     yield lease
 
 
-def _named(wish: PassRequest) -> str:
-    names = [settings.name for settings in wish.repos]
+def _name_of(request: PassRequest) -> str:
+    names = [settings.name for settings in request.repos]
     return names[0] if len(names) == 1 else f"{len(names)} repositories"
 
 
 def verdict_of(trouble: Exception | None) -> PassVerdict:
-    """What it says of the repository, or of the service, that a look came to this end.
+    """What the error of a pass says of the repository or the service.
 
-    401 means the token and so concerns every repository; 403 means this one.
+    401 is about the token and so about every repository; 403 is about this one.
     """
     if trouble is None:
         return PassVerdict.WELL
@@ -138,6 +140,6 @@ def verdict_of(trouble: Exception | None) -> PassVerdict:
 async def finished(
     ledger: RunLedger, repo: RepoName, announced: Collection[str]
 ) -> tuple[str, ...]:
-    """Those of the announced runs that the ledger knows as finished."""
+    """The announced runs that are finished by the ledger."""
     rows = [await ledger.run(RunKey(repo, run)) for run in announced]
     return tuple(row.key.run for row in rows if row is not None and row.status in FINISHED)

@@ -1,8 +1,4 @@
-"""``Daemon``: begins passes when they are due, until it is told to stop.
-
-When that is, is ``schedule``'s; a pass is ``passes``'; what others ask of the daemon is
-``counter``'s. Nothing here knows of systemd, sockets or files.
-"""
+"""Starts passes when they are due, and shuts down gracefully."""
 
 from __future__ import annotations
 
@@ -11,21 +7,10 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.daemon.background import first_of
-from artifact_sync.daemon.health import MirrorHealth
-from artifact_sync.daemon.lag import Lags
-from artifact_sync.daemon.pass_log import say
-from artifact_sync.daemon.running_passes import Passes, finished, verdict_of
-from artifact_sync.daemon.schedule import (
-    Agenda,
-    Ended,
-    Moment,
-    OutageEnded,
-    PassVerdict,
-    Why,
-    rhythm_of,
-)
-from artifact_sync.daemon.unchanged import UnchangedRepositories, unchanged_since
-from artifact_sync.daemon.watched_repositories import WatchedRepositories
+from artifact_sync.daemon.pass_log import log_notice
+from artifact_sync.daemon.running_passes import RunningPasses, finished, verdict_of
+from artifact_sync.daemon.schedule import Ended, OutageEnded, PassVerdict, Why, rhythm_of
+from artifact_sync.daemon.unchanged import unchanged_since
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
@@ -36,11 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
     from datetime import datetime
 
-    from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.progress import PassProgress
+    from artifact_sync.daemon.context import DaemonContext
     from artifact_sync.daemon.schedule import Notice, Turn
     from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.ports import RepositoryLock
+    from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, RepoSettings
+    from artifact_sync.sync.sync_pass import Pass
 
 Result = TypeVar("Result")
 
@@ -50,183 +37,225 @@ _PASSES = 12
 """Passes at the same time; downloads and requests have limits of their own."""
 
 _URGENT = 8
-"""So many more for those that were woken, should all of these be at long work."""
+"""Additional passes for repositories that were woken, when all others are busy."""
 
-_REST = 5.0
-"""Seconds after which the clocks are looked at again, however long nothing is due."""
+_LONGEST_SLEEP = 5.0
+"""Seconds after which the clocks are read again, however long nothing is due."""
 
-_HOLD = 0.1
-"""Seconds between two looks at what is due but has a pass of a user's running."""
+_SHORTEST_SLEEP = 0.1
+"""Seconds to wait while what is due has a user's pass running."""
 
 _WRAP_UP = 2.0
-"""Seconds that passes have to write down how they ended."""
+"""Seconds for passes to record how they ended."""
 
 
-class Daemon:
-    """Looks after repositories. ``run`` until ``stop``; on one event loop."""
+class Scheduler:
+    """Runs passes over the watched repositories. ``run`` until ``stop``; on one event loop.
+
+    ``observers`` hear of every event of every pass. ``must_look`` says whether each pass has to
+    check the newest files of the mirror, since no watch does.
+    """
 
     def __init__(
-        self, engine: Engine, board: PassProgress, agenda: Agenda, watchers: Sequence[Observer]
+        self,
+        context: DaemonContext,
+        observers: Sequence[Observer] = (),
+        must_look: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.engine = engine
-        self.agenda = agenda
-        self.passes = Passes(engine, board, (*watchers, self))
-        self.roster = WatchedRepositories(engine.config.repo)
-        self.lags = Lags()
-        self.unchanged = UnchangedRepositories()
-        self.must_look: Callable[[], bool] = lambda: False
-        """Whether each pass has to see for itself if the mirror's files stand."""
-        self.ground = MirrorHealth(engine, self.look_again, self.stop)
         self.stopping = asyncio.Event()
+        """Set once ``stop`` was called."""
         self.tried = asyncio.Event()
-        """Set once the first listing was tried."""
-        self.broken_off = False
-        """Told to stop twice: what was in flight had no time to finish."""
+        """Set once the first pass, or its listing, was tried."""
+        self._context = context
+        self._engine = context.engine
+        self._agenda = context.agenda
+        self._passes = RunningPasses(context.engine, context.progress, (*observers, self))
+        self._must_look = must_look
+        self._killed = False
         self._hurry = asyncio.Event()
-        self._stir = asyncio.Event()
+        self._wake_up = asyncio.Event()
         self._turns = 0
-        """Passes that the schedule has begun and that are running."""
+        """Scheduled passes that are running."""
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._tokens = asyncio.Lock()
-
-    def notify(self, event: Event) -> None:
-        """Events of the passes: one that has read a list has reached the service."""
-        if isinstance(event, RepoListed):
-            self.tried.set()  # what follows may take hours
-            self._tell(self.agenda.answered(event.repo, self.moment))
-            self._stir.set()
+        self._token_lock = asyncio.Lock()
 
     @property
-    def moment(self) -> Moment:
-        """Now, by both clocks."""
-        return Moment(self.engine.clock.monotonic(), self.engine.clock.now())
+    def killed(self) -> bool:
+        """Whether it was told to stop twice, so that files in flight could not finish."""
+        return self._killed
+
+    def notify(self, event: Event) -> None:
+        """Learn from a pass that has read a list of runs that the service answers."""
+        if isinstance(event, RepoListed):
+            self.tried.set()  # what follows may take hours
+            self._report(self._agenda.answered(event.repo, self._context.moment))
+            self._wake_up.set()
 
     async def remember(self) -> None:
-        """Learn from the ledger when repositories were last complete."""
-        moment, ledger = self.moment, self.engine.ledger
+        """Read from the ledger when repositories were last complete."""
+        moment, ledger = self._context.moment, self._engine.ledger
         for repo in await ledger.repositories():
             complete = (await ledger.totals(repo)).last_complete
             if complete is not None:
-                self.lags.was_complete(repo, -moment.until(complete), moment.monotonic)
+                self._context.lags.was_complete(repo, -moment.until(complete), moment.monotonic)
 
     async def run(self) -> None:
-        """Begin what is due, until ``stop``; then let files in flight finish, for a while."""
+        """Start what is due until ``stop``; then let files in flight finish, for a while."""
         self._assign()
-        if not self.roster.entries:
+        if not self._context.repositories.entries:
             _log.warning("no repository to look after: add a [[repo]] to the configuration")
             self.tried.set()
         try:
             while not self.stopping.is_set():
-                self._begin()
-                await self._rest()
+                self._start_due()
+                await self._sleep()
         finally:
-            await self._wind_up()
+            await self._shut_down()
 
     def stop(self) -> None:
-        """Begin nothing new and come to an end; a second call gives no grace any more."""
+        """Start nothing new and end within the grace time; a second call ends at once."""
         if self.stopping.is_set():
-            self.broken_off = True
+            self._killed = True
             self._hurry.set()
-            self._break_off()
+            self._cancel_all()
         self.stopping.set()
-        self.engine.gate.close()
-        self._stir.set()
+        self._engine.drain.close()
+        self._wake_up.set()
 
     def wake(self, repo: RepoName, why: Why, run: str | None = None) -> bool:
-        """Look at a repository soon; False when none of that name is looked after."""
-        woken = self.agenda.wake(repo, why, self.moment, run=run)
-        if not woken and self.roster.knows_organisation(repo.org):
-            woken = self.agenda.wake(RepoName.star(repo.org), why, self.moment)
-        self._stir.set()
+        """Have a pass over a repository soon; False when it is not watched."""
+        moment = self._context.moment
+        woken = self._agenda.wake(repo, why, moment, run=run)
+        if not woken and self._context.repositories.knows_organisation(repo.org):
+            woken = self._agenda.wake(RepoName.star(repo.org), why, moment)
+        self._wake_up.set()
         return woken
 
     def configure(self, config: Config) -> None:
-        """Look after what this configuration names. The engine has taken it already."""
-        self.roster.configure(config.repo)
-        self.unchanged.forget()
+        """Watch the repositories of a configuration. The engine must have taken it already."""
+        self._context.repositories.configure(config.repo)
+        self._context.unchanged.forget()
         self._assign()
 
-    async def refresh(self) -> None:
-        """Read the token again; when it is another one, everything is worth another look.
-
-        ``ConfigError`` when it cannot be read.
-        """
-        async with self._tokens:
-            if await self.engine.refresh():
+    async def refresh_token(self) -> None:
+        """Read the token again; if it has changed, look at every repository. ``ConfigError``."""
+        async with self._token_lock:
+            if await self._engine.refresh():
                 _log.info("the token was replaced and is used from now on")
                 self.look_again()
 
+    async def try_refresh_token(self) -> None:
+        """Read the token again; a failure is logged only."""
+        try:
+            await self.refresh_token()
+        except ConfigError as error:
+            _log.debug("the token cannot be read", why=str(error))
+
+    async def check_health(self) -> None:
+        """Check the mirror and its disk, and look again at what can succeed now.
+
+        Stops when another mirror was put in its place, which only a new process can open.
+        """
+        health = self._context.health
+        recovered = await health.check()
+        if health.replaced:
+            self.stop()
+        if recovered:
+            self.look_again(recovered)
+
+    def forget_unchanged(self) -> None:
+        """Have the next pass over each repository check everything."""
+        self._context.unchanged.forget()
+
     def look_again(self, repos: frozenset[RepoName] | None = None, why: Why = Why.AGAIN) -> None:
-        """Look at these, or all, at once, whatever else was put off."""
+        """Have passes over these repositories, or all, at once, with everything put off."""
+        moment = self._context.moment
         if repos is None:
-            self.agenda.wake_all(why, self.moment, eager=True)
+            self._agenda.wake_all(why, moment, eager=True)
         for repo in repos or ():
-            self.agenda.wake(repo, why, self.moment, eager=True)
-        self._stir.set()
+            self._agenda.wake(repo, why, moment, eager=True)
+        self._wake_up.set()
+
+    def is_busy(self, repo: RepoName) -> bool:
+        """Whether a pass is over a repository, or waits for it."""
+        return repo in self._passes.busy
+
+    @property
+    def lock(self) -> RepositoryLock:
+        """Holds off passes; what is held through it counts as busy."""
+        return self._passes
+
+    def carry_out(self, request: PassRequest, observer: Observer) -> asyncio.Task[Pass]:
+        """Start a user's pass, which the shutdown waits for."""
+        return self.spawn(self._passes.carry_out(request, str(Why.USER), observer))
 
     def _assign(self) -> None:
-        settings, daemon = self.roster.entries, self.engine.config.daemon
-        self.lags.keep(settings.keys())
-        self.unchanged.keep(settings.keys())
-        self.ground.keep(settings.keys())
+        context, settings = self._context, self._context.repositories.entries
+        for memory in (context.lags, context.unchanged, context.health):
+            memory.keep(settings.keys())
+        daemon = self._engine.config.daemon
         rhythms = {repo: rhythm_of(it, daemon) for repo, it in settings.items()}
-        self.agenda.assign(rhythms, self.moment)
-        self._stir.set()
+        self._agenda.assign(rhythms, context.moment)
+        self._wake_up.set()
 
-    def _begin(self) -> None:
-        """Begin all that is due and has room."""
-        self._stir.clear()
-        if self.ground.gone:
+    def _start_due(self) -> None:
+        """Start all that is due and has room."""
+        self._wake_up.clear()
+        if self._context.health.gone:
             return
         room = _PASSES - self._turns
         extra = _URGENT if room >= 0 else max(_URGENT + room, 0)
-        for turn in self.agenda.take(self.moment, max(room, 0), self.passes.busy, extra=extra):
+        moment = self._context.moment
+        for turn in self._agenda.take(moment, max(room, 0), self._passes.busy, extra=extra):
             self._turns += 1
-            self.attend(self._turn(turn))
+            self.spawn(self._turn(turn))
 
-    def attend(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Carry on with something to its end, or until the daemon's."""
+    def spawn(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Run something as a task, to its end or until the daemon ends."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._task_ended)
         return task
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        self._stir.set()
+        self._wake_up.set()
 
-    async def _rest(self) -> None:
+    async def _sleep(self) -> None:
         """Wait until something may be due, or something has happened."""
-        due = self.agenda.next_in(self.moment)
-        full = self.ground.gone or self._turns >= _PASSES + _URGENT
-        seconds = _REST if due is None or full else min(max(due, _HOLD), _REST)
-        await first_of(self._stir.wait(), self.engine.clock.sleep(seconds))
+        due = self._agenda.next_in(self._context.moment)
+        blocked = self._context.health.gone or self._turns >= _PASSES + _URGENT
+        seconds = _LONGEST_SLEEP
+        if due is not None and not blocked:
+            seconds = min(max(due, _SHORTEST_SLEEP), _LONGEST_SLEEP)
+        await first_of(self._wake_up.wait(), self._engine.clock.sleep(seconds))
 
     async def _turn(self, turn: Turn) -> None:
-        """Carry a turn out and tell the schedule how it went."""
+        """Run the pass of a turn and tell the schedule how it ended."""
         try:
-            ended = await self._carried_out(turn)
+            ended = await self._run_turn(turn)
         finally:
             self._turns -= 1
         if ended.verdict is not PassVerdict.WELL:
-            now = self.moment.monotonic
-            self.lags.ended(turn.repo, caught_up=False, complete=False, now=now)
-        notices = self.agenda.ended(turn.repo, ended, self.moment)
-        if not self.stopping.is_set():  # what was broken off says nothing of the service
-            self._tell(notices)
+            now = self._context.moment.monotonic
+            self._context.lags.ended(turn.repo, caught_up=False, complete=False, now=now)
+        notices = self._agenda.ended(turn.repo, ended, self._context.moment)
+        if not self.stopping.is_set():  # a cancelled pass says nothing of the service
+            self._report(notices)
         if ended.verdict is PassVerdict.REFUSED:
-            await self.try_new_token()
+            await self.try_refresh_token()
         self.tried.set()
 
-    def _tell(self, notices: Iterable[Notice]) -> None:
-        """Say them; when an outage is over, go on at once with what it has left missing."""
+    def _report(self, notices: Iterable[Notice]) -> None:
+        """Log notices; when an outage is over, look again at what is behind."""
         for notice in notices:
-            say(notice)
+            log_notice(notice)
             if isinstance(notice, OutageEnded):
-                self.look_again(frozenset(filter(self.lags.is_behind, self.roster.entries)))
+                repos = self._context.repositories.entries
+                self.look_again(frozenset(filter(self._context.lags.is_behind, repos)))
 
-    async def _carried_out(self, turn: Turn) -> Ended:
-        settings = self.roster.entries.get(turn.repo)
+    async def _run_turn(self, turn: Turn) -> Ended:
+        settings = self._context.repositories.entries.get(turn.repo)
         try:
             if settings is None:
                 return Ended(PassVerdict.WELL)  # it was taken away this moment
@@ -238,66 +267,57 @@ class Daemon:
                 _log.exception("a look failed in a way that is a bug", repo=str(turn.repo))
             return Ended(verdict_of(error), str(error) or type(error).__name__)
 
-    async def try_new_token(self) -> None:
-        """``refresh``, for those who have no use for a reason why not."""
-        try:
-            await self.refresh()
-        except ConfigError as error:
-            _log.debug("the token cannot be read", why=str(error))
-
     async def _pass(self, turn: Turn, settings: RepoSettings) -> Ended:
-        began = self.engine.clock.monotonic()
-        request = self.unchanged.request(turn, settings, began, must_look=self.must_look())
-        done = await self.passes.carry_out(request, str(turn.why))
-        report, trouble = done.report, done.troubles.get(turn.repo)
-        now = self.engine.clock.monotonic()
-        await self.ground.judge(turn.repo, report)
-        caught_up = trouble is None and report.caught_up
+        context, clock, ledger = self._context, self._engine.clock, self._engine.ledger
+        must_look = self._must_look()
+        request = context.unchanged.request(turn, settings, clock.monotonic(), must_look=must_look)
+        done = await self._passes.carry_out(request, str(turn.why))
+        report, error = done.report, done.troubles.get(turn.repo)
+        now = clock.monotonic()
+        await context.health.pass_ended(turn.repo, report)
+        caught_up = error is None and report.caught_up
         next_look = await self._next_look(turn.repo, settings)
         settled = caught_up and not report.pending and next_look is None
-        ledger = self.engine.ledger
         unchanged = await unchanged_since(ledger, turn.repo, report) if settled else None
-        self.unchanged.ended(turn.repo, request, unchanged, now)
-        self.lags.ended(turn.repo, caught_up=caught_up, complete=report.complete, now=now)
-        error = next((it.message for it in report.failures), "")
+        context.unchanged.ended(turn.repo, request, unchanged, now)
+        context.lags.ended(turn.repo, caught_up=caught_up, complete=report.complete, now=now)
+        failure = next((it.message for it in report.failures), "")
         return Ended(
-            verdict_of(trouble),
-            str(trouble) if trouble is not None else error,
+            verdict_of(error),
+            str(error) if error is not None else failure,
             await finished(ledger, turn.repo, turn.announced),
             next_look,
         )
 
     async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:
         """When something outstanding of the repository is due."""
-        rules = Rules.of(settings, self.engine.layout.template)
-        return await self.engine.ledger.next_look(rules.scope(repo, self.engine.clock.now()))
+        rules = Rules.of(settings, self._engine.layout.template)
+        return await self._engine.ledger.next_look(rules.scope(repo, self._engine.clock.now()))
 
     async def _list_organisation(self, org: str) -> Ended:
-        async with aclosing(self.engine.repositories(org)) as repositories:
+        async with aclosing(self._engine.repositories(org)) as repositories:
             listed = [repo async for repo in repositories]
-        added, gone = self.roster.found(org, listed)
+        added, gone = self._context.repositories.found(org, listed)
         if added or gone:
             _log.info("organisation listed", org=org, new=len(added), gone=len(gone))
             self._assign()
-        star, now = RepoName.star(org), self.moment.monotonic
-        self.lags.ended(star, caught_up=True, complete=False, now=now)
+        star, now = RepoName.star(org), self._context.moment.monotonic
+        self._context.lags.ended(star, caught_up=True, complete=False, now=now)
         return Ended(PassVerdict.WELL)
 
-    async def _wind_up(self) -> None:
-        """Let files in flight finish within the grace time, then break the rest off."""
-        self.engine.gate.close()
-        grace = self.engine.config.daemon.grace
-        inside = self.engine.gate.inside
-        if inside and grace:
-            _log.info("stopping; files in flight may finish", files=inside, within_s=grace)
-        await first_of(
-            self.engine.gate.emptied(), self.engine.clock.sleep(grace), self._hurry.wait()
-        )
-        if self._tasks and not self.engine.gate.inside:
+    async def _shut_down(self) -> None:
+        """Let files in flight finish within the grace time, then cancel the rest."""
+        drain, clock = self._engine.drain, self._engine.clock
+        drain.close()
+        grace = self._engine.config.daemon.grace
+        if drain.inside and grace:
+            _log.info("stopping; files in flight may finish", files=drain.inside, within_s=grace)
+        await first_of(drain.emptied(), clock.sleep(grace), self._hurry.wait())
+        if self._tasks and not drain.inside:
             await asyncio.wait(self._tasks, timeout=_WRAP_UP)
-        self._break_off()
+        self._cancel_all()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _break_off(self) -> None:
+    def _cancel_all(self) -> None:
         for task in self._tasks:
             task.cancel()

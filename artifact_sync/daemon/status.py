@@ -1,12 +1,11 @@
-"""Where the daemon is asked: the ``Desk`` for the socket and the web, and the words for people."""
+"""Answers the queries and commands of the control socket and the web."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,64 +23,65 @@ from artifact_sync.domain.status import (
     as_object,
 )
 from artifact_sync.runtime.units import size_in_words
+from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from artifact_sync.daemon.progress import PassProgress
+    from artifact_sync.daemon.context import DaemonContext
     from artifact_sync.daemon.schedule import ScheduleState
-    from artifact_sync.daemon.scheduler import Daemon
+    from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
 
-_PATIENCE = 5.0
-"""Seconds that the ledger has to answer before the daemon is not ready."""
+_LEDGER_TIMEOUT = 5.0
+"""Seconds after which a ledger that does not answer makes the daemon not ready."""
 
 
 @dataclass(slots=True)
 class DaemonStatus:
-    """``desk.Desk`` of a daemon."""
+    """The ``DaemonApi`` of a running daemon."""
 
-    daemon: Daemon
-    board: PassProgress
+    context: DaemonContext
+    scheduler: Scheduler
     since: datetime
+    """When the daemon was started."""
     config: Callable[[], ConfigState] = ConfigState
     watch: Callable[[], WatchState] = WatchState
-    version: str = field(default_factory=lambda: version("artifact-sync"))
-    """Read once: it comes from a file, and there may be no descriptor left for that one day."""
 
     def wake(self, repo: RepoName, run: str | None = None) -> bool:
-        """A webhook says that a run has ended; see ``Desk``."""
-        return self.daemon.wake(repo, Why.WEBHOOK, run)
+        """Have a pass over a repository soon; see ``DaemonApi``."""
+        return self.scheduler.wake(repo, Why.WEBHOOK, run)
 
     def live(self) -> DaemonState:
-        """The state of this moment; see ``Desk``."""
-        daemon, moment = self.daemon, self.daemon.moment
+        """The state now; see ``DaemonApi``."""
+        context, agenda = self.context, self.context.agenda
+        engine, moment = context.engine, context.moment
         return DaemonState(
             pid=os.getpid(),
-            version=self.version,
+            version=VERSION,
             since=self.since.isoformat(timespec="seconds"),
-            stopping=daemon.stopping.is_set(),
+            stopping=self.scheduler.stopping.is_set(),
             config=self.config(),
             service=self.service,
-            passes=self.board.passes(),
-            queue=daemon.agenda.queue(moment),
-            downloads=daemon.engine.gate.inside,
-            rate=round(self.board.rate, 1),
-            limit=daemon.engine.allowed(),
-            free=daemon.ground.free,
-            trouble=daemon.ground.troubles,
+            passes=context.progress.passes(),
+            queue=agenda.queue(moment),
+            downloads=engine.drain.inside,
+            rate=round(context.progress.rate, 1),
+            limit=engine.allowed(),
+            free=context.health.free,
+            trouble=context.health.troubles,
             watch=self.watch(),
-            repositories=tuple(map(self._repository, daemon.agenda.standings(moment))),
+            repositories=tuple(map(self._repository, agenda.standings(moment))),
         )
 
     @property
     def service(self) -> ServiceState:
         """Whether the service answers."""
-        outage = self.daemon.agenda.outage
+        outage = self.context.agenda.outage
         since = outage.since.isoformat(timespec="seconds") if outage.since is not None else ""
         return ServiceState(reachable=outage.reachable, since=since, why=outage.why)
 
@@ -97,20 +97,19 @@ class DaemonStatus:
         )
 
     def _lag(self, standing: ScheduleState) -> float:
-        now = self.daemon.engine.clock.monotonic()
-        return self.daemon.lags.lag(standing.repo, now, standing.overdue)
+        now = self.context.moment.monotonic
+        return self.context.lags.lag(standing.repo, now, standing.overdue)
 
     async def status(self) -> dict[str, Any]:
-        """The object of ``status --json``; see ``Desk``."""
-        totals = await self.daemon.engine.ledger.all_totals()
+        """The object of ``status --json``; see ``DaemonApi``."""
+        totals = await self.context.engine.ledger.all_totals()
         live = msgspec.to_builtins(self.live())
-        fresh = map(self._freshened, totals)
-        return {"repositories": [as_object(it) for it in fresh], "daemon": live}
+        return {"repositories": [as_object(self._updated(it)) for it in totals], "daemon": live}
 
-    def _freshened(self, totals: Totals) -> Totals:
-        """With the ends of passes that found nothing to write down."""
-        moment = self.daemon.moment
-        ages = self.daemon.lags.ages(totals.repo, moment.monotonic)
+    def _updated(self, totals: Totals) -> Totals:
+        """The totals with the ends of passes that the ledger has not recorded."""
+        moment = self.context.moment
+        ages = self.context.lags.ages(totals.repo, moment.monotonic)
         ends = [moment.wall - timedelta(seconds=age) if age is not None else None for age in ages]
         return msgspec.structs.replace(
             totals,
@@ -119,38 +118,38 @@ class DaemonStatus:
         )
 
     async def unready(self) -> Sequence[str]:
-        """Why not to rely on the daemon now; see ``Desk``."""
-        ledger = await ledger_trouble(self.daemon.engine, _PATIENCE)
+        """Why the daemon is not ready; see ``DaemonApi``."""
+        ledger = await ledger_trouble(self.context.engine, _LEDGER_TIMEOUT)
         return [*filter(None, [ledger]), *self._troubles()]
 
     def _troubles(self) -> Iterator[str]:
-        if not self.daemon.tried.is_set():
+        if not self.scheduler.tried.is_set():
             yield "the first listing has not been tried yet"
         if not self.service.reachable:
             yield f"the service cannot be used since {self.service.since}: {self.service.why}"
-        yield from self.daemon.ground.troubles
-        alert = self.daemon.engine.config.daemon.lag_alert
-        for standing in self.daemon.agenda.standings(self.daemon.moment):
+        yield from self.context.health.troubles
+        alert = self.context.engine.config.daemon.lag_alert
+        for standing in self.context.agenda.standings(self.context.moment):
             if (lag := self._lag(standing)) > alert:
                 yield f"{standing.repo} lags by {lag:.0f} s"
 
-    async def carry_out(self, wish: PassRequest, observer: Observer) -> Report:
-        """A pass for a user who waits; see ``Desk``."""
-        if self.daemon.stopping.is_set():
+    async def carry_out(self, request: PassRequest, observer: Observer) -> Report:
+        """Run a pass for a user who waits; see ``DaemonApi``."""
+        if self.scheduler.stopping.is_set():
             raise Interrupted("the daemon is stopping: run the command again when it has ended")
-        await self.daemon.try_new_token()  # who has just replaced it need not wait
-        work = self.daemon.attend(self.daemon.passes.carry_out(wish, str(Why.USER), observer))
+        await self.scheduler.try_refresh_token()  # the user may have replaced it just now
+        work = self.scheduler.carry_out(request, observer)
         await asyncio.wait([work])
         if work.cancelled():
             raise Interrupted("the daemon was stopped before it was done")
-        for settings in wish.repos:
+        for settings in request.repos:
             self._follow_up(RepoName.parse(settings.name))
         return work.result().report
 
     def _follow_up(self, repo: RepoName) -> None:
-        """Have the schedule see what a user's pass has come to, where something was missing."""
-        if self.daemon.lags.is_behind(repo):
-            self.daemon.wake(repo, Why.USER)
+        """Schedule another pass where something was missing before the user's."""
+        if self.context.lags.is_behind(repo):
+            self.scheduler.wake(repo, Why.USER)
 
 
 def _later(*moments: datetime | None) -> datetime | None:
@@ -158,7 +157,7 @@ def _later(*moments: datetime | None) -> datetime | None:
 
 
 def status_line(state: DaemonState) -> str:
-    """What it does now; what is wrong comes first."""
+    """The state in one line, for systemd and people: problems first, then what it does."""
     return "; ".join([*_wrong(state), _doing(state)])
 
 

@@ -1,4 +1,4 @@
-"""Which repositories the daemon looks after: those named, and those that stars bring. Pure."""
+"""The repositories that the daemon watches: named ones, and those of organisations. Pure."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ if TYPE_CHECKING:
 
 
 class WatchedRepositories:
-    """Repositories and their settings. ``org/*`` is an entry of its own, for the listing."""
+    """Repositories and their settings. ``org/*`` is an entry of its own, for the list."""
 
     def __init__(self, configured: Iterable[RepoSettings]) -> None:
         self._configured: dict[RepoName, RepoSettings] = {}
         self._found: dict[str, tuple[RepoName, ...]] = {}
         self.entries: Mapping[RepoName, RepoSettings] = {}
-        """All of them; a name of its own goes before a star."""
+        """All of them. A repository's own settings win over those of ``org/*``."""
         self.configure(configured)
 
     def configure(self, configured: Iterable[RepoSettings]) -> None:
-        """Take another configuration; what the listings of stars have shown is kept."""
+        """Use another configuration. Repositories found in organisations are kept."""
         self._configured = {RepoName.parse(settings.name): settings for settings in configured}
         stars = {repo.org for repo in self._configured if repo.is_star}
         self._found = {org: repos for org, repos in self._found.items() if org in stars}
-        self.entries = self._spelled_out()
+        self.entries = self._expanded()
 
     def found(self, org: str, repos: Iterable[RepoName]) -> tuple[set[RepoName], set[RepoName]]:
-        """A complete listing of an organisation: what is new in it, and what is no more.
+        """Take the complete list of an organisation; the repositories added and removed.
 
-        A sudden void is not believed: then nothing is taken away.
+        An empty list after one that was not is ignored.
         """
         known, listed = self._found.get(org, ()), tuple(repos)
         if known and not listed:
             return set(), set()
         self._found[org] = listed
-        self.entries = self._spelled_out()
+        self.entries = self._expanded()
         return set(listed) - set(known), set(known) - set(listed)
 
     def knows_organisation(self, org: str) -> bool:
-        """Whether a star stands for the organisation."""
+        """Whether ``org/*`` is configured."""
         return RepoName.star(org) in self._configured
 
-    def _spelled_out(self) -> Mapping[RepoName, RepoSettings]:
+    def _expanded(self) -> Mapping[RepoName, RepoSettings]:
         entries = dict(self._configured)
         for org, repos in self._found.items():
             star = self._configured[RepoName.star(org)]

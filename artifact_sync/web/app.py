@@ -1,4 +1,4 @@
-"""What is answered under which path. The webhook is ``webhook``'s, sockets are ``server``'s."""
+"""Routes: webhook, health, readiness, status and metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
 from artifact_sync.web.prometheus import CONTENT_TYPE, render, snapshot
-from artifact_sync.web.single_flight import Late, SingleFlight
+from artifact_sync.web.single_flight import SingleFlight, TimedOut
 from artifact_sync.web.webhook import Webhook
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
-_GOOD_FOR = 1.0
-"""Seconds for which one answer of what costs something is everybody's."""
+_CACHED = 1.0
+"""Seconds for which an expensive answer is cached."""
 
-_LATE = "no answer in time: the ledger or a disk is slow, or hangs; ask again later"
+_TIMED_OUT = "no answer in time: the ledger or a disk is slow, or hangs; ask again later"
 
 
-def application(front: WebContext) -> Starlette:
+def application(context: WebContext) -> Starlette:
     """The ASGI application of a daemon."""
-    pages = _Pages(front)
+    pages = _Pages(context)
     routes = [
-        Route("/hooks/sourcecraft", Webhook(front).answer, methods=["POST"]),
+        Route("/hooks/sourcecraft", Webhook(context).answer, methods=["POST"]),
         Route("/healthz", pages.health, methods=["GET"]),
         Route("/readyz", pages.ready, methods=["GET"]),
         Route("/api/status", pages.status, methods=["GET"]),
@@ -47,59 +47,59 @@ def application(front: WebContext) -> Starlette:
 
 
 class _Pages:
-    """What can be looked at."""
+    """The pages for GET requests."""
 
-    def __init__(self, front: WebContext) -> None:
-        self._front = front
-        self._patience = front.limits.answer
-        self._readiness = SingleFlight(front.desk.unready, front.clock)
-        self._status = SingleFlight(self._tell, front.clock, _GOOD_FOR)
-        self._metrics = SingleFlight(self._scrape, front.clock, _GOOD_FOR)
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+        self._timeout = context.limits.answer
+        self._readiness = SingleFlight(context.daemon.unready, context.clock)
+        self._status = SingleFlight(self._status_json, context.clock, _CACHED)
+        self._metrics = SingleFlight(self._scrape, context.clock, _CACHED)
 
     async def health(self, _: Request) -> Response:
-        """The event loop turns."""
+        """The event loop runs."""
         return PlainTextResponse("ok\n")
 
     async def ready(self, request: Request) -> Response:
-        """Whether to rely on the daemon, and why not."""
-        try:  # the desk has its own limit, and more to say
-            reasons = await self._readiness.answer(request, 2 * self._patience)
-        except Late:
-            reasons = [_LATE]
+        """Whether the daemon is ready, or why not."""
+        try:  # the daemon's own timeout is shorter, and its answer has more to say
+            reasons = await self._readiness.answer(request, 2 * self._timeout)
+        except TimedOut:
+            reasons = [_TIMED_OUT]
         if reasons:
             return PlainTextResponse(_lines(reasons), 503)
         return PlainTextResponse("ready\n")
 
     async def status(self, request: Request) -> Response:
-        """What ``artifact-sync status --json`` shows."""
+        """The object of ``artifact-sync status --json``."""
         try:
-            text = await self._status.answer(request, self._patience)
-        except Late:
-            return PlainTextResponse(_lines([_LATE]), 503)
+            text = await self._status.answer(request, self._timeout)
+        except TimedOut:
+            return PlainTextResponse(_lines([_TIMED_OUT]), 503)
         except ArtifactSyncError as error:
             return PlainTextResponse(_lines([str(error)]), 503)
         return Response(text, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
-        """Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         try:
-            text = await self._metrics.answer(request, self._patience)
-        except Late:
-            return PlainTextResponse(_lines([_LATE]), 503)
+            text = await self._metrics.answer(request, self._timeout)
+        except TimedOut:
+            return PlainTextResponse(_lines([_TIMED_OUT]), 503)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
-    async def _tell(self) -> str:
-        return json.dumps(await self._front.desk.status()) + "\n"
+    async def _status_json(self) -> str:
+        return json.dumps(await self._context.daemon.status()) + "\n"
 
     async def _scrape(self) -> bytes:
-        """Take the metrics, and put them into words on another thread."""
-        front = self._front
-        shown = snapshot(front.metrics, front.gauges, front.desk.live())
-        return await front.chores(render, shown)
+        """Take a snapshot of the metrics and render it on another thread."""
+        context = self._context
+        taken = snapshot(context.metrics, context.gauges, context.daemon.live())
+        return await context.threads(render, taken)
 
 
 def _lines(reasons: Iterable[str]) -> str:
-    """A reason a line, whatever somebody else's words in it hold."""
+    """A reason a line, with foreign text made printable."""
     return "".join(f"{printable(reason)}\n" for reason in reasons)
 
 

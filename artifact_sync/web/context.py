@@ -1,4 +1,4 @@
-"""The way in for ``wiring``: what the web stands on, and ``opened``. Needs no library itself."""
+"""What the web server works with, and its limits. Imports no optional library."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio", "prometheus_client"}
 
 @dataclass(frozen=True, slots=True)
 class WebLimits:
-    """What a client may take. Seconds, if nothing else is said."""
+    """Limits on clients, in seconds if not said otherwise."""
 
     connections: int = 256
-    """At the same time; more wait until there is room. Fewer where descriptors are scarce."""
+    """At the same time; more have to wait. Fewer where descriptors are scarce."""
     head: float = 10.0
     """From a request's first byte, or the connection, to the end of its head."""
     body: float = 10.0
@@ -32,25 +32,25 @@ class WebLimits:
     exchange: float = 60.0
     """From the end of the head to that of the answer."""
     answer: float = 5.0
-    """For what the daemon has to ask its ledger or a disk for."""
+    """For an answer that needs the ledger or a disk."""
     idle: float = 75.0
     """Between two requests."""
-    patience: float = 1.0
-    """For which a client may keep us waiting when another one has no room."""
+    grace: float = 1.0
+    """For a slow client, while others wait for room."""
     head_bytes: int = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class WebContext:
-    """What the web stands on."""
+    """What the web server works with."""
 
-    desk: DaemonApi
+    daemon: DaemonApi
     metrics: Metrics
     clock: Clock
     settings: Callable[[], WebSettings]
-    """As they are now: ``secret_files`` and ``body_limit`` may change, ``listen`` may not."""
+    """The present settings; ``secret_files`` and ``body_limit`` may change, ``listen`` may not."""
     environ: Mapping[str, str]
     gauges: Gauges = field(default_factory=Gauges)
     limits: WebLimits = field(default_factory=WebLimits)
-    chores: AbandonableThreads = field(default_factory=AbandonableThreads)
-    """Threads for what blocks."""
+    threads: AbandonableThreads = field(default_factory=AbandonableThreads)
+    """Threads for blocking calls."""

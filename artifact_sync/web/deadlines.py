@@ -1,6 +1,6 @@
-"""Connections that cannot be held for ever: uvicorn's protocols with deadlines and a limit.
+"""Adds deadlines and size limits to uvicorn's protocols.
 
-uvicorn itself waits for a head as long as its client likes, and takes headers of any size.
+uvicorn itself waits for a request head for ever, and accepts headers of any size.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from artifact_sync.web.context import WebLimits
 
 _LINGER = 5.0
-"""Seconds that the last bytes have to leave, and for which what a refused client still sends is
-dropped: were the connection cut at once, it would not get to see why (RFC 9112, 9.6)."""
+"""Seconds to deliver the last bytes, while what a refused client still sends is discarded. Closing
+at once could lose the answer (RFC 9112, 9.6)."""
 
 
 def _refusal(status: bytes) -> bytes:
@@ -28,75 +28,75 @@ _HUGE = _refusal(b"431 Request Header Fields Too Large")
 
 
 class _Uvicorn(asyncio.Protocol):
-    """What both of uvicorn's protocols have and a guard needs."""
+    """The common attributes of uvicorn's two protocols."""
 
     transport: asyncio.Transport
     loop: asyncio.AbstractEventLoop
     cycle: Any
-    """The last request whose head is complete, with its answer; None: there was none."""
+    """The last request with a complete head, and its answer; None: there was none."""
     flow: Any
 
-    if TYPE_CHECKING:  # else they would stand before uvicorn's
+    if TYPE_CHECKING:  # at run time they would hide uvicorn's
 
         def on_response_complete(self) -> None:
-            """An answer has been handed to the transport."""
+            """An answer was handed to the transport."""
 
         def shutdown(self) -> None:
-            """Close, after the answer that has been begun."""
+            """Close after the current answer."""
 
 
 class _Transport:
-    """A transport that is closed as its guard thinks best."""
+    """A transport whose ``close`` goes through ``ConnectionDeadlines``."""
 
-    def __init__(self, transport: asyncio.Transport, guard: ConnectionDeadlines) -> None:
+    def __init__(self, transport: asyncio.Transport, protocol: ConnectionDeadlines) -> None:
         self._transport = transport
-        self._guard = guard
+        self._protocol = protocol
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
     def close(self) -> None:
-        """Close once everything was written."""
-        self._guard.close(self._transport)
+        """Close once everything was sent."""
+        self._protocol.close(self._transport)
 
     def is_closing(self) -> bool:
-        """Whether nothing is to be written any more."""
-        return self._guard.lingers or self._transport.is_closing()
+        """Whether nothing more is to be sent."""
+        return self._protocol.lingers or self._transport.is_closing()
 
 
 class ConnectionDeadlines(_Uvicorn):
-    """Comes before one of uvicorn's protocols."""
+    """A mixin that goes before one of uvicorn's protocols."""
 
     limits: WebLimits
     most: int
-    """Bytes of one exchange, framing and all, after which it is broken off."""
+    """Bytes of one exchange, with framing, after which it is aborted."""
     since: float
-    """When the client, or we, began with what the connection waits for."""
+    """When the present step began: waiting, receiving or answering."""
     lingers: bool
-    """Everything was written; what comes is dropped."""
+    """Whether everything was sent, and received bytes are discarded."""
     _until: float
     _timer: asyncio.TimerHandle
     _bytes: int
     _heading: bool
-    """A part of a head has come."""
+    """Whether a part of a head was received."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for a request."""
-        guarded: Any = _Transport(cast("asyncio.Transport", transport), self)
+        """Start waiting for a request."""
+        wrapped: Any = _Transport(cast("asyncio.Transport", transport), self)
         self.lingers = False
-        super().connection_made(guarded)
+        super().connection_made(wrapped)
         self._timer = self.loop.call_later(self.limits.head, self._look)
         self._bytes = 0
         self._heading = False
         self._allow(self.limits.head)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the timer."""
         super().connection_lost(exc)
         self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Hand bytes on, unless they are too many."""
+        """Pass bytes on, unless they are too many."""
         if self.lingers:
             return
         if self._at_rest and not self._heading:
@@ -106,15 +106,15 @@ class ConnectionDeadlines(_Uvicorn):
         if self._bytes > self.most:
             self.transport.abort()
             return
-        self._hand_on(data)
+        self._pass_on(data)
         if self._heading and self._bytes > self.limits.head_bytes:
             self._refuse(_HUGE)
 
     def on_response_complete(self) -> None:
-        """An answer is on its way: wait for the next request, or go on with one that is here."""
+        """Wait for the next request, or go on with a pipelined one."""
         super().on_response_complete()
         if self._at_rest and self.cycle.more_body:
-            self.transport.close()  # nobody reads the rest of this body
+            self.transport.close()  # the rest of this body is not read
         if self.transport.is_closing():
             return
         self._bytes = 0
@@ -122,7 +122,7 @@ class ConnectionDeadlines(_Uvicorn):
         self._allow(self.limits.idle if self._at_rest else self.limits.exchange)
 
     def close(self, transport: asyncio.Transport) -> None:
-        """Close, at once or when a client that is still sending had a chance to read the answer."""
+        """Close at once, or after a client that still sends could read the answer."""
         if self.lingers or transport.is_closing():
             return
         if self._heading or (self.cycle is not None and self.cycle.more_body):
@@ -135,25 +135,25 @@ class ConnectionDeadlines(_Uvicorn):
 
     @property
     def held(self) -> bool:
-        """Whether the client is the one that everything waits for."""
+        """Whether the connection waits for its client."""
         return self._at_rest or self.cycle.more_body or self.flow.write_paused
 
     @property
     def _at_rest(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
 
-    def _hand_on(self, data: bytes) -> None:
+    def _pass_on(self, data: bytes) -> None:
         before = self.cycle
         try:
             super().data_received(data)
-        except Exception:  # noqa: BLE001 - h11's, of a client that goes on after its own mistake
+        except Exception:  # noqa: BLE001 - h11's, when a client goes on after an error
             self.transport.abort()
         if self.cycle is not before:
             self._heading = False
             self._allow(self.limits.exchange)
 
     def _allow(self, seconds: float) -> None:
-        """So long from now may pass until the next step."""
+        """Set the deadline of the next step, from now."""
         self.since = self.loop.time()
         self._until = self.since + seconds
         if self._until < self._timer.when():
@@ -169,26 +169,26 @@ class ConnectionDeadlines(_Uvicorn):
             self.transport.abort()
 
     def _refuse(self, answer: bytes) -> None:
-        """Say why, if the client listens, and close."""
+        """Send a refusal, if the client still reads, and close."""
         if self.transport.is_closing():
             return
         self.transport.write(answer)
         self.transport.close()
 
 
-def guarded() -> type[ConnectionDeadlines]:
-    """The guarded protocol: on httptools where it is installed, else on h11."""
+def protocol_class() -> type[ConnectionDeadlines]:
+    """The protocol with deadlines: on httptools if installed, else on h11."""
     try:
         from uvicorn.protocols.http.httptools_impl import (  # noqa: PLC0415 - one of the two
             HttpToolsProtocol as Protocol,
         )
     except ImportError:
-        return guarded_h11()
+        return h11_with_deadlines()
     return type("GuardedHttpTools", (ConnectionDeadlines, Protocol), {})
 
 
-def guarded_h11() -> type[ConnectionDeadlines]:
-    """The guarded protocol on h11."""
+def h11_with_deadlines() -> type[ConnectionDeadlines]:
+    """The protocol with deadlines on h11."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - one of the two
 
     return type("GuardedH11", (ConnectionDeadlines, H11Protocol), {})
@@ -201,9 +201,9 @@ def protocol(
     limits: WebLimits,
     most: int,
 ) -> ConnectionDeadlines:
-    """A protocol for one connection."""
+    """Create the protocol of one connection."""
     made: Any = kind
-    guard: ConnectionDeadlines = made(config=config, server_state=state, app_state={})
-    guard.limits = limits
-    guard.most = most
-    return guard
+    connection: ConnectionDeadlines = made(config=config, server_state=state, app_state={})
+    connection.limits = limits
+    connection.most = most
+    return connection

@@ -1,4 +1,4 @@
-"""``web.listen`` → sockets that listen, or words why not."""
+"""Opens the listening sockets of ``web.listen``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WHY = {
 def listening(listen: str) -> list[socket.socket]:
     """A socket for each address of the host, all on one port; port 0 takes a free one.
 
-    ``UsageError`` when one cannot be had. Blocks: a host's name may have to be looked up.
+    ``UsageError`` when one cannot listen. Blocking: a host's name may have to be resolved.
     """
     host, port = listen_address(listen)
     with ExitStack() as stack:
@@ -46,7 +46,7 @@ def listening(listen: str) -> list[socket.socket]:
 
 
 def origin_of(bound: socket.socket) -> str:
-    """The origin that a socket listens for."""
+    """The origin of URLs that reach a socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -63,12 +63,12 @@ def _addresses(host: str) -> list[tuple[int, str]]:
 
 
 def _socket(family: int) -> socket.socket:
-    """Of TCP by name: asyncio sets TCP_NODELAY on what is accepted by no other."""
+    """A socket with TCP by name: only then does asyncio set TCP_NODELAY on its connections."""
     return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
 
 
 def _bind(bound: socket.socket, address: tuple[str, int]) -> None:
-    # Elsewhere it means "restart at once"; on Windows it would let two programs share a port.
+    # Allows a restart at once; on Windows it would let two programs share a port.
     if sys.platform != "win32":
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setblocking(False)  # noqa: FBT003 - its only argument

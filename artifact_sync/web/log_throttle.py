@@ -1,4 +1,4 @@
-"""A line in the log that others can provoke: at most once in a while, and how often it was."""
+"""Limits log lines that clients can cause: one a minute, with a count."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ _PAUSE = 60.0
 
 @dataclass(slots=True)
 class LogThrottle:
-    """Counts what happens and says when it is time for a line. Times are monotonic."""
+    """Counts events and says when to log them. Times are monotonic."""
 
     pause: float = _PAUSE
     _since: int = field(default=0, init=False)
     _last: float | None = field(default=None, init=False)
 
     def due(self, now: float) -> int:
-        """It has happened once more; how often since the last line if one is due, else 0."""
+        """Count an event; the number since the last line when a line is due, else 0."""
         self._since += 1
         if self._last is not None and now - self._last < self.pause:
             return 0

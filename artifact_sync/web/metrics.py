@@ -1,7 +1,4 @@
-"""What is counted for ``/metrics``, as events and webhooks come in. The format is ``exposition``'s.
-
-Needs no library and lives on the event loop.
-"""
+"""Counts events and webhook calls for ``/metrics``. Imports no optional library."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Clock
 
 OTHER = "other"
-"""The label of all repositories that are too many for one of their own. Names have a slash."""
+"""The label shared by repositories beyond the limit. Names of repositories have a slash."""
 
 _MOST_REPOS = 500
 
@@ -42,14 +39,14 @@ LAGS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, _HOUR, 4 * _HOUR, _D
 """Upper bounds of the histogram's buckets, in seconds; after two weeks the service forgets."""
 
 
-class PassOutcome(StrEnum):
-    """How a call of the webhook ended."""
+class WebhookOutcome(StrEnum):
+    """How a webhook call was answered."""
 
     ACCEPTED = "accepted"
     REPEAT = "repeat"
     PING = "ping"
     IGNORED = "ignored"
-    """Signed, of a type that means nothing to us."""
+    """Signed, of a type that is not handled."""
     UNKNOWN_REPOSITORY = "unknown_repository"
     UNSIGNED = "unsigned"
     WRONG_SIGNATURE = "wrong_signature"
@@ -57,14 +54,14 @@ class PassOutcome(StrEnum):
     TOO_LARGE = "too_large"
     SLOW = "slow"
     CUT = "cut"
-    """The client left before its body's end."""
+    """The client left before the end of its body."""
     NO_SECRET = "no_secret"  # noqa: S105 - a word
-    """We have no secret to check it by."""
+    """There is no secret to check the signature by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """What neither an event nor the ``Desk`` tells. Called on the event loop: must not block."""
+    """Values that come neither from events nor from ``DaemonApi``. Must not block."""
 
     last_complete: Callable[[], Mapping[str, float]] = dict
     """Seconds since the last complete pass, by repository (``org/repo``)."""
@@ -73,49 +70,53 @@ class Gauges:
 
 
 class Labels:
-    """The label of each repository: at most so many have one of their own.
+    """A label for each repository; all beyond ``most`` share one.
 
-    When they run out, those of repositories that are looked after no more are taken back.
+    When labels run out, those of repositories that are not ``watched`` (``org/repo``) any more are
+    reused. ``freed`` is called with the labels that stand for no repository any more.
     """
 
-    def __init__(self, most: int = _MOST_REPOS) -> None:
+    def __init__(
+        self,
+        watched: Callable[[], Collection[str]] | None = None,
+        freed: Callable[[Collection[str]], None] = lambda _: None,
+        most: int = _MOST_REPOS,
+    ) -> None:
+        self._watched = watched
+        self._freed = freed
         self._most = most
         self._known: dict[str, str] = {}
         self._full = False
-        """There is none to take back, as far as is known."""
-        self.looked_after: Callable[[], Collection[str]] | None = None
-        """The repositories (``org/repo``) that are looked after; None: not known."""
-        self.freed: Callable[[Collection[str]], None] = lambda _: None
-        """Told which labels stand for nobody any more."""
+        """Whether there was no label to reuse when last tried."""
 
     def of(self, repo: str) -> str:
-        """The label of ``org/repo``: always valid UTF-8; escaping is the library's."""
+        """The label of ``org/repo``, as valid UTF-8."""
         label = self._known.get(repo)
         if label is not None:
             return label
-        if not self._room(repo):
+        if not self._has_room(repo):
             return OTHER
         label = repo.encode("utf-8", "backslashreplace").decode("utf-8")
         self._known[repo] = label
         return label
 
-    def look_again(self) -> None:
-        """There may be labels to take back again."""
+    def retry_reuse(self) -> None:
+        """Try again to reuse labels when there are none left."""
         self._full = False
 
-    def _room(self, repo: str) -> bool:
-        """Whether it may have a label of its own, be it one that is taken back."""
+    def _has_room(self, repo: str) -> bool:
+        """Whether a repository may have its own label, perhaps after freeing others."""
         if len(self._known) < self._most:
             return True
-        if self._full or self.looked_after is None:
+        if self._full or self._watched is None:
             return False
-        stays = set(self.looked_after())
+        stays = set(self._watched())
         gone = {it: label for it, label in self._known.items() if it not in stays}
         self._full = not gone
         if not gone or repo not in stays:
             return False
         self._known = {it: label for it, label in self._known.items() if it in stays}
-        self.freed(set(gone.values()) - set(self._known.values()))
+        self._freed(set(gone.values()) - set(self._known.values()))
         return True
 
 
@@ -124,18 +125,18 @@ class Histogram:
     """Durations in seconds, by bucket."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(LAGS) + 1))
-    """As many as ``LAGS``, not added up, and the rest."""
+    """One for each of ``LAGS``, not cumulative, and one for the rest."""
     sum: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one. A clock that was set back makes none negative."""
+        """Count a duration; a negative one, after a clock was set back, as 0."""
         self.counts[bisect_left(LAGS, seconds)] += 1
         self.sum += max(seconds, 0.0)
 
 
 @dataclass(slots=True)
 class Counts:
-    """All that is counted, by the labels of its series."""
+    """The counts, by the labels of their series."""
 
     artifacts: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By repository and outcome."""
@@ -146,7 +147,7 @@ class Counts:
         default_factory=lambda: Counter({(str(it),): 0 for it in Reason})
     )
     webhooks: Counter[tuple[str]] = field(
-        default_factory=lambda: Counter({(str(it),): 0 for it in PassOutcome})
+        default_factory=lambda: Counter({(str(it),): 0 for it in WebhookOutcome})
     )
     renewals: int = 0
     resumes: int = 0
@@ -154,7 +155,7 @@ class Counts:
     lag: Histogram = field(default_factory=Histogram)
 
     def copy(self) -> Counts:
-        """The counts of this moment, for another thread to read."""
+        """A copy for another thread to read."""
         return replace(
             self,
             artifacts=self.artifacts.copy(),
@@ -167,7 +168,7 @@ class Counts:
         )
 
     def drop(self, labels: Collection[str]) -> None:
-        """Show the series of these repositories no more, as those of a process that has ended."""
+        """Remove the series with these repository labels."""
         for series in (self.artifacts, self.received, self.mirrored, self.passes):
             for values in [it for it in series if it[0] in labels]:
                 del series[values]
@@ -176,11 +177,15 @@ class Counts:
 class Metrics:
     """An observer that counts."""
 
-    def __init__(self, clock: Clock, labels: Labels | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        watched: Callable[[], Collection[str]] | None = None,
+        most: int = _MOST_REPOS,
+    ) -> None:
         self._clock = clock
-        self.labels = labels or Labels()
         self.counts = Counts()
-        self.labels.freed = self.counts.drop
+        self.labels = Labels(watched, self.counts.drop, most)
 
     def notify(self, event: Event) -> None:
         """Count an event."""
@@ -196,12 +201,12 @@ class Metrics:
             case _:
                 self._count_end(event)
 
-    def webhook(self, outcome: PassOutcome) -> None:
-        """Count a call of the webhook."""
+    def webhook(self, outcome: WebhookOutcome) -> None:
+        """Count a webhook call."""
         self.counts.webhooks[(str(outcome),)] += 1
 
     def _count_end(self, event: Event) -> None:
-        """Count what an artifact, a run or a repository came to."""
+        """Count the outcome of an artifact, a run or a repository."""
         match event:
             case Downloaded(mirrored=mirrored):
                 label = self.labels.of(str(mirrored.key.run_key.repo))
@@ -222,6 +227,6 @@ class Metrics:
 
     def _since(self, moment: datetime) -> float:
         now = self._clock.now()
-        if moment.tzinfo is None:  # such a date of the service's is in UTC
+        if moment.tzinfo is None:  # the service means UTC
             moment = moment.replace(tzinfo=now.tzinfo)
         return (now - moment).total_seconds()

@@ -1,4 +1,4 @@
-"""Counts and the daemon's state → Prometheus' text format. Pure; counting is ``metrics``'."""
+"""Renders counts and the daemon's state in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _BY_REPO = (
 
 @dataclass(frozen=True, slots=True, eq=False)  # the library has it as a key
 class Snapshot:
-    """All that one scrape shows, for another thread to put into words."""
+    """The values of one scrape, to be rendered on another thread."""
 
     counts: Counts
     state: DaemonState
@@ -71,7 +71,7 @@ class Snapshot:
     """The label of every repository in ``state`` and ``last_complete``."""
 
     def collect(self) -> Iterator[Metric]:
-        """What the library calls: the families, one after the other."""
+        """The metric families; called by the library."""
         yield _build_info(self.state)
         yield from _counters(self._counted())
         yield _lag(self.counts)
@@ -122,18 +122,18 @@ class Snapshot:
 
 
 def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
-    """What is to be shown, taken on the event loop and changed by nobody afterwards."""
-    metrics.labels.look_again()
+    """Take the values of a scrape, on the event loop."""
+    metrics.labels.retry_reuse()
     last_complete = dict(gauges.last_complete())
     names = {it.repo for it in state.repositories} | last_complete.keys()
     labels = {name: metrics.labels.of(name) for name in sorted(names)}
     return Snapshot(metrics.counts.copy(), state, last_complete, gauges.ledger_size(), labels)
 
 
-def render(shown: Snapshot) -> bytes:
+def render(taken: Snapshot) -> bytes:
     """The text of a scrape. Takes milliseconds: not for the event loop."""
     registry = CollectorRegistry()
-    registry.register(shown)
+    registry.register(taken)
     return generate_latest(registry)
 
 
@@ -162,7 +162,7 @@ def _lag(counts: Counts) -> Metric:
 
 
 def _worst(family: GaugeMetricFamily, values: Iterable[tuple[str, float]]) -> Metric:
-    """Repositories that share a label show the worst of them."""
+    """Add the largest value of each label to a family."""
     worst: dict[str, float] = {}
     for label, value in values:
         worst[label] = max(value, worst.get(label, 0.0))

@@ -17,19 +17,19 @@ _EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio", "prometheus_client"}
 
 
 @asynccontextmanager
-async def opened(front: WebContext) -> AsyncGenerator[str]:
-    """Answer at ``web.listen`` to the end of the block; the origin, such as ``http://[::1]:8080``.
+async def opened(context: WebContext) -> AsyncGenerator[str]:
+    """Serve at ``web.listen`` to the end of the block; yields the origin: ``http://[::1]:8080``.
 
     ``UsageError`` when it cannot listen there, or when the extra ``web`` is not installed.
     """
     app, server = _modules()
-    application = app.application(front)
-    async with server.serving(front.settings, application, front.limits) as origin:
+    application = app.application(context)
+    async with server.serving(context.settings, application, context.limits) as origin:
         yield origin
 
 
 def _modules() -> tuple[ModuleType, ModuleType]:
-    """``app`` and ``server``, which need the libraries of the extra."""
+    """``app`` and ``server``, which need optional libraries."""
     try:
         from artifact_sync.web import app, server  # noqa: PLC0415 - costs memory, may be missing
     except ImportError as error:

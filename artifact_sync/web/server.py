@@ -1,7 +1,7 @@
-"""An ASGI application on sockets: accepting connections and uvicorn's protocols on them.
+"""Serves an ASGI application: accepts connections and limits their number.
 
-uvicorn's own server is left out: it takes signals, looks ten times a second whether to stop, and
-refuses what is too much where we let it wait.
+uvicorn's own server is not used: it handles signals, polls ten times a second whether to stop, and
+refuses connections beyond its limit where this one lets them wait.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.context import WebLimits
-from artifact_sync.web.deadlines import guarded, protocol
+from artifact_sync.web.deadlines import protocol, protocol_class
 from artifact_sync.web.listen import is_open, listening, origin_of
 from artifact_sync.web.log_throttle import LogThrottle
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
-_GLANCE = 0.05
-"""Seconds between two looks for room while there is none."""
+_POLL = 0.05
+"""Seconds between two checks for room while there is none."""
 
-_NO_MORE_FILES = 1.0
-"""Seconds to wait when the system gives no more sockets."""
+_ACCEPT_RETRY = 1.0
+"""Seconds to wait when a connection cannot be accepted."""
 
-_GOODBYE = 1.0
-"""Seconds that answers have at the end."""
+_SHUTDOWN = 1.0
+"""Seconds for answers under way at the end."""
 
 
 @asynccontextmanager
@@ -48,16 +48,16 @@ async def serving(
     limits: WebLimits | None = None,
     kind: type[ConnectionDeadlines] | None = None,
 ) -> AsyncGenerator[str]:
-    """Answer at ``listen`` to the end of the block; yields the origin, port 0 resolved.
+    """Serve at ``listen`` to the end of the block; yields the origin, with the real port.
 
-    ``UsageError`` when it cannot listen there. ``kind``: uvicorn's protocol to use, guarded.
+    ``UsageError`` when it cannot listen there. ``kind`` is the protocol class to use.
     """
     listen = settings().listen or ":0"
     sockets = await asyncio.to_thread(listening, listen)
     try:
         if is_open(sockets):
             _log.warning(_OPEN, listen=listen)
-        server = _Server(app, limits or WebLimits(), settings, kind or guarded())
+        server = _Server(app, limits or WebLimits(), settings, kind or protocol_class())
         async with _accepting(server, sockets):
             yield origin_of(sockets[0])
     finally:
@@ -78,7 +78,7 @@ async def _accepting(server: _Server, sockets: Sequence[socket.socket]) -> Async
 
 
 class _Server:
-    """Connections and what they share."""
+    """Accepts connections and keeps track of them."""
 
     def __init__(
         self,
@@ -107,21 +107,21 @@ class _Server:
         self._config.load()
 
     async def accept(self, bound: socket.socket) -> None:
-        """Take one connection after the other, as long as there is room."""
+        """Accept connections, as long as there is room."""
         while True:
-            await self._room()
+            await self._wait_for_room()
             try:
-                await self._take(bound)
-            except Exception as error:  # noqa: BLE001 - one client's, or the system's; there are others
-                self._say(str(error))
-                await asyncio.sleep(_NO_MORE_FILES)
+                await self._accept_one(bound)
+            except Exception as error:  # noqa: BLE001 - one failure must not end the server
+                self._log_waiting(str(error))
+                await asyncio.sleep(_ACCEPT_RETRY)
 
     async def end(self) -> None:
-        """Let answers that were begun go out, then drop all connections."""
+        """Let answers under way end, then close all connections."""
         for connection in self._connections:
             connection.shutdown()
         if self._state.tasks:
-            await asyncio.wait(self._state.tasks, timeout=_GOODBYE)
+            await asyncio.wait(self._state.tasks, timeout=_SHUTDOWN)
         for task in self._state.tasks:
             task.cancel()
         await asyncio.gather(*self._state.tasks, return_exceptions=True)
@@ -129,7 +129,7 @@ class _Server:
             connection.transport.abort()
         await asyncio.sleep(0)
 
-    async def _take(self, bound: socket.socket) -> None:
+    async def _accept_one(self, bound: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         accepted, _ = await loop.sock_accept(bound)
         try:
@@ -139,44 +139,44 @@ class _Server:
             raise
 
     def _protocol(self) -> ConnectionDeadlines:
-        # Chunks may be small, but not of some bytes each all the way.
+        # Leaves room for chunked framing, but not for chunks of a few bytes each.
         most = self._limits.head_bytes + 2 * self._settings().body_limit
         return protocol(self._kind, self._config, self._state, self._limits, most)
 
-    async def _room(self) -> None:
-        """Wait until a connection more is not too many; who keeps us waiting has to go."""
+    async def _wait_for_room(self) -> None:
+        """Wait for room; connections that wait for slow clients are closed."""
         while self._busy >= self._most:
-            self._say("too many clients at once")
+            self._log_waiting("too many clients at once")
             self._drop_slowest()
-            await asyncio.sleep(_GLANCE)
+            await asyncio.sleep(_POLL)
 
     def _drop_slowest(self) -> None:
-        late = asyncio.get_running_loop().time() - self._limits.patience
+        late = asyncio.get_running_loop().time() - self._limits.grace
         slow = [it for it in self._connections if it.held and it.since < late]
         for connection in sorted(slow, key=lambda it: it.since)[: max(1, self._most // 4)]:
             connection.transport.abort()
 
     @property
     def _busy(self) -> int:
-        """Connections, or requests where those are more: one may outlive its connection."""
+        """The number of connections, or of requests if larger: one may outlive its connection."""
         return max(len(self._state.connections), len(self._state.tasks))
 
     @property
     def _connections(self) -> list[ConnectionDeadlines]:
         return [cast("ConnectionDeadlines", it) for it in self._state.connections]
 
-    def _say(self, why: str) -> None:
+    def _log_waiting(self, why: str) -> None:
         if times := self._full.due(asyncio.get_running_loop().time()):
             _log.warning("HTTP clients have to wait", why=why, times=times)
 
 
-def affordable(wished: int, descriptors: int | None) -> int:
-    """How many connections to have at once: the mirror and the ledger need descriptors, too."""
-    return wished if descriptors is None else max(1, min(wished, descriptors // 4))
+def affordable(wanted: int, descriptors: int | None) -> int:
+    """How many connections to allow: the mirror and the ledger need descriptors, too."""
+    return wanted if descriptors is None else max(1, min(wanted, descriptors // 4))
 
 
 def descriptors() -> int | None:
-    """How many this process may have open; None: the platform does not tell, or has no limit."""
+    """How many this process may have open; None: unknown, or no limit."""
     try:
         import resource  # noqa: PLC0415 - Unix only
     except ImportError:

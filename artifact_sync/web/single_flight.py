@@ -1,6 +1,6 @@
-"""What costs something to answer: worked out once for all who ask at the same time, or just after.
+"""Single-flight: one computation for all concurrent requests, and a short cache.
 
-Nobody who asks can hold it up or break it off, and nobody waits for it for ever.
+No client can delay or cancel it, and none waits for ever.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-class Late(Exception):
-    """There is no answer in time, or nobody any more to give it to."""
+class TimedOut(Exception):
+    """There was no answer in time, or the client has left."""
 
 
 class SingleFlight(Generic[_T]):
-    """One answer at a time. What failed is worked out again for the next who asks."""
+    """Computes one answer at a time. A failure is not cached."""
 
     def __init__(
-        self, work: Callable[[], Coroutine[Any, Any, _T]], clock: Clock, lasts: float = 0.0
+        self, work: Callable[[], Coroutine[Any, Any, _T]], clock: Clock, cached: float = 0.0
     ) -> None:
         self._work = work
         self._clock = clock
-        self._lasts = lasts
-        """Seconds for which an answer is good."""
+        self._cached = cached
+        """Seconds for which an answer is cached."""
         self._task: asyncio.Task[_T] | None = None
         self._until = -math.inf
 
     async def answer(self, request: Request, seconds: float) -> _T:
-        """The answer, for as long as its client is there. ``Late``; what the work raises.
+        """The answer, for as long as the client is there. ``TimedOut``, or the work's error.
 
-        The work goes on when it is late: as long as it does, no second one is begun.
+        After a timeout the work goes on, and no second one is started until it ends.
         """
         task = self._task
         if task is None or (task.done() and self._clock.monotonic() >= self._until):
@@ -51,7 +51,7 @@ class SingleFlight(Generic[_T]):
         finally:
             gone.cancel()
         if not task.done():
-            raise Late
+            raise TimedOut
         return task.result()
 
     def _begin(self) -> asyncio.Task[_T]:
@@ -62,10 +62,10 @@ class SingleFlight(Generic[_T]):
 
     def _ended(self, task: asyncio.Task[_T]) -> None:
         failed = task.cancelled() or task.exception() is not None
-        self._until = -math.inf if failed else self._clock.monotonic() + self._lasts
+        self._until = -math.inf if failed else self._clock.monotonic() + self._cached
 
 
 async def _gone(request: Request) -> None:
-    """Return when the client has left. A body that it sends is dropped."""
+    """Return when the client has left. Its body is discarded."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

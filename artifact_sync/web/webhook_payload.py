@@ -1,7 +1,6 @@
-"""What a webhook's body says. Pure; whether to believe it is ``signature``'s.
+"""Decodes the body of a webhook call.
 
-Every field may be absent or null. Slugs are remote strings: they come out of here printable and
-without a slash, or not at all.
+Every field may be absent or null. Slugs are checked: printable and without a slash.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _SLUG = re.compile(r"(?!\.{1,2}$)[^/\s]{1,255}")
 
 
 class Malformed(Exception):
-    """A body that is no event. The message says what is wrong and repeats nothing of it."""
+    """A body that is no event. The message repeats nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The service tries the webhook out."""
+    """The service tests the webhook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class RunComplete:
     run: str | None = None
     """Its slug; None: the event does not say."""
     id: str | None = None
-    """The event's, by which a repeat is known."""
+    """The event's id, to recognise a repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +71,14 @@ _EVENT = msgspec.json.Decoder(_Event)
 
 
 def read_payload(body: bytes, announced: str = "") -> Ping | RunComplete | Unknown:
-    """Read an event. ``Malformed`` when it is not one.
+    """Decode an event. ``Malformed`` when it is none.
 
-    ``announced``: what ``X-Src-Event`` says, which counts only where the signed body is silent.
+    ``announced`` is the type from ``X-Src-Event``, used only when the signed body has none.
     """
     try:
         event = _EVENT.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # The library's words repeat parts of the body.
+        # The library's message repeats parts of the body.
         raise Malformed("not JSON, or not of an event's form") from None
     header = event.header or _Header()
     kind = header.type or announced

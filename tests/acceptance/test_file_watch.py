@@ -366,7 +366,7 @@ def test_cancelling_it_ends_it_soon_and_leaves_nothing_behind(file):
 
 
 NO_WATCHES = textwrap.dedent("""
-    import asyncio, sys
+    import asyncio, logging, sys
     from contextlib import aclosing
     from pathlib import Path
     from artifact_sync.daemon.reload.file_watch import FileWatch
@@ -380,6 +380,7 @@ NO_WATCHES = textwrap.dedent("""
                 await asyncio.wait_for(anext(changes), 20)
                 print("seen", text)
 
+    logging.basicConfig()
     asyncio.run(main())
 """)
 
@@ -413,8 +414,8 @@ def test_without_watches_left_it_says_so_once_and_looks_for_itself(file):
     )
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("seen")] == ["seen two", "seen three"]
-    assert done.stdout.count("cannot watch") == 1
-    assert "OS file watch limit reached" in done.stdout
+    assert done.stderr.count("cannot watch") == 1
+    assert "OS file watch limit reached" in done.stderr
 
 
 def test_while_it_works_it_logs_nothing(file):

@@ -19,8 +19,7 @@ from msgspec.structs import replace
 from publishing import publish_bytes
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.watch.filesystem import SystemSight
-from artifact_sync.daemon.watch.inspector import WatchParts
+from artifact_sync.daemon.watch.filesystem import SystemTreeWatcher
 from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.model import (
     ArtifactKey,
@@ -64,18 +63,16 @@ class Bench:
         self.missed = 0
         self._sentinels = 0
 
-    def watch(self, open_sight: Callable = SystemSight, clock=None) -> MirrorWatch:
-        parts = WatchParts(
-            self.auditor,
-            clock or SystemClock(),
-            self.root,
-            self.busy.__contains__,
-            lambda damage: self.told.append(list(damage)),
-            self._miss,
-        )
-        return MirrorWatch(parts, "report", open_sight)
+    def watch(self, open_tree: Callable = SystemTreeWatcher, clock=None) -> MirrorWatch:
+        return MirrorWatch(self.auditor, clock or SystemClock(), self.root, self, open_tree)
 
-    def _miss(self) -> None:
+    def is_busy(self, repo: RepoName) -> bool:
+        return repo in self.busy
+
+    def damaged(self, findings) -> None:
+        self.told.append(list(findings))
+
+    def may_have_missed(self) -> None:
         self.missed += 1
 
     async def file(self, content=b"built", name="app.tar", run=RUN, size=None) -> MirrorPath:
@@ -154,7 +151,7 @@ def play(root, prepare, story):
             await prepare(bench)
             watch = bench.watch()
             async with running(watch):
-                await bench.until(lambda: watch.state.working)
+                await bench.until(lambda: watch.working)
                 await story(bench, watch)
 
     asyncio.run(main())
@@ -177,9 +174,9 @@ def test_a_file_that_somebody_deletes_is_noticed_within_seconds(tmp_path):
         (finding,) = bench.told[0]
         assert (finding.condition, finding.path, finding.run) == (Condition.MISSING, PATH, RUN)
         assert finding.row.sha256 == hashlib.sha256(b"built").hexdigest()
-        assert (watch.state.damaged, watch.state.restored) == (1, 0)
+        assert watch.counts == (1, 0)
         (bench.root / PATH).write_bytes(b"built")
-        await bench.until(lambda: watch.state.restored == 1)
+        await bench.until(lambda: watch.counts[1] == 1)
         await bench.nothing_but((Condition.MISSING, PATH))
 
     play(tmp_path / "mirror", one_file, story)
@@ -311,7 +308,7 @@ def test_a_repositorys_folder_that_is_moved_away_is_missed_and_well_again_when_i
         lost = [PATH, *bench.layout.manifests(RUN), PATH.replace("42", "7")]
         await bench.nothing_but(*((Condition.MISSING, path) for path in lost))
         (tmp_path / "away").rename(bench.root / "acme/shop")
-        await bench.until(lambda: watch.state.restored >= 2)
+        await bench.until(lambda: watch.counts[1] >= 2)
         (bench.root / PATH).write_bytes(b"BUILT")
         damage = [(Condition.MISSING, path) for path in lost]
         await bench.nothing_but(*damage, (Condition.CHANGED, PATH))
@@ -352,7 +349,7 @@ def test_ten_thousand_files_that_vanish_at_once_are_told_in_few_batches(tmp_path
 
     async def story(bench, watch):
         await asyncio.to_thread(shutil.rmtree, bench.root / "acme/shop")
-        await bench.until(lambda: watch.state.damaged >= 10_000)
+        await bench.until(lambda: watch.counts[0] >= 10_000)
         assert max(map(len, bench.told)) <= 1000
         assert len(bench.told) < 60
         assert len(set(bench.damage)) == len(bench.damage) == 10_000
@@ -389,7 +386,7 @@ def test_a_request_marks_damage_as_wanted_and_moves_changed_files_away(tmp_path)
         two = PATH.replace("app.tar", "two")
         (bench.root / PATH).write_bytes(b"BUILT")
         (bench.root / two).unlink()
-        await bench.until(lambda: watch.state.damaged == 2)
+        await bench.until(lambda: watch.counts[0] == 2)
         damage = [finding for batch in bench.told for finding in batch]
         before = await bench.ledger.artifacts(RUN)
         await bench.auditor.request(damage, datetime.now(UTC))
@@ -405,7 +402,7 @@ def test_a_request_marks_damage_as_wanted_and_moves_changed_files_away(tmp_path)
         rows = (await bench.ledger.artifacts(RUN)).values()
         assert {row.state for row in rows} == {State.MIRRORED}
         assert (bench.root / PATH).read_bytes() == b"built"
-        await bench.until(lambda: watch.state.restored == 2)
+        await bench.until(lambda: watch.counts[1] == 2)
         await bench.nothing_but((Condition.CHANGED, PATH), (Condition.MISSING, two))
 
     play(tmp_path / "mirror", prepare, story)
@@ -418,13 +415,13 @@ def test_a_file_that_is_damaged_again_right_after_its_restoration_is_told_again(
         for number in (1, 2, 3):
             (bench.root / PATH).unlink()
             await bench.until(lambda number=number: len(bench.told) == number)
-            watch.attended([finding.path for finding in bench.told[-1]])
+            watch.repair_began([finding.path for finding in bench.told[-1]])
             bench.busy.add(SHOP)
             await bench.file()
             bench.busy.clear()
         assert bench.damage == [(Condition.MISSING, PATH)] * 3
-        await bench.until(lambda: watch.state.restored == 1)
-        assert watch.state.damaged == 1  # of one file, which stands again
+        await bench.until(lambda: watch.counts[1] == 1)
+        assert watch.counts[0] == 1  # of one file, which stands again
 
     play(tmp_path / "mirror", one_file, story)
 
@@ -446,7 +443,7 @@ def test_past_the_systems_limit_it_says_so_once_and_tries_again_after_an_hour(tm
 
     def open_sight(root, recursive):
         if not raising:
-            return SystemSight(root, recursive)
+            return SystemTreeWatcher(root, recursive)
         raise raising.pop()
 
     async def main():
@@ -456,13 +453,13 @@ def test_past_the_systems_limit_it_says_so_once_and_tries_again_after_an_hour(tm
             watch = bench.watch(open_sight, clock)
             async with running(watch):
                 await bench.until(lambda: 3600.0 in clock.slept)
-                assert (watch.state.working, watch.state.mode) == (False, "report")
-                assert "fs.inotify.max_user_watches" in watch.state.why
+                assert not watch.working
+                assert "fs.inotify.max_user_watches" in watch.why
                 clock.wake.set()
-                await bench.until(lambda: watch.state.working)
+                await bench.until(lambda: watch.working)
                 clock.wake = asyncio.Event()
                 assert [it for it in clock.slept if it > 5] == [3600.0, 3600.0, 3600.0]
-                assert (watch.state.why, bench.missed) == ("", 1)
+                assert (watch.why, bench.missed) == ("", 1)
                 (bench.root / path).unlink()
                 await bench.until(lambda: bench.damage)
 
@@ -483,7 +480,7 @@ def test_folders_that_grow_past_the_systems_limit_are_noticed_by_a_probe(tmp_pat
     def open_sight(root, recursive):
         folders.append((os.path.relpath(root, tmp_path), recursive))
         if recursive:
-            return SystemSight(root, recursive)
+            return SystemTreeWatcher(root, recursive)
         raise OSError("OS file watch limit reached. about [...]")
 
     class Quick(FakeClock):
@@ -500,12 +497,12 @@ def test_folders_that_grow_past_the_systems_limit_are_noticed_by_a_probe(tmp_pat
             clock = Quick()
             watch = bench.watch(open_sight, clock)
             async with running(watch):
-                await bench.until(lambda: watch.state.working)
+                await bench.until(lambda: watch.working)
                 assert folders == [("mirror", True)]
                 (bench.root / "acme").mkdir()
-                await bench.until(lambda: not watch.state.working)
+                await bench.until(lambda: not watch.working)
                 assert folders == [("mirror", True), ("mirror/.artifact-sync", False)]
-                assert "max_user_watches" in watch.state.why
+                assert "max_user_watches" in watch.why
                 assert clock.slept == [3600.0]
 
     asyncio.run(main())
@@ -516,7 +513,7 @@ def test_a_name_that_is_no_utf_8_has_the_watch_begin_anew_and_is_told_once(tmp_p
         for number in (1, 2, 3):
             (bench.root / os.fsdecode(b"\xff%d" % number)).write_bytes(b"x")
             began = time.monotonic()
-            await bench.until(lambda number=number: bench.missed > number and watch.state.working)
+            await bench.until(lambda number=number: bench.missed > number and watch.working)
             assert time.monotonic() - began < 4
         (bench.root / PATH).unlink()
         await bench.nothing_but((Condition.MISSING, PATH))
@@ -535,8 +532,8 @@ def test_a_folder_that_leads_out_of_the_mirror_and_is_moved_into_it_is_not_watch
     async def story(bench, watch):
         (bench.root / PATH).unlink()
         (tmp_path / "away").rename(bench.root / "moved")
-        await bench.until(lambda: not watch.state.working)
-        assert "'moved/out' in the mirror is a symbolic link out of it" in watch.state.why
+        await bench.until(lambda: not watch.working)
+        assert "'moved/out' in the mirror is a symbolic link out of it" in watch.why
         await bench.until(lambda: bench.damage == [(Condition.MISSING, PATH)])
 
     play(tmp_path / "mirror", one_file, story)
@@ -546,13 +543,13 @@ def test_a_root_that_is_gone_is_waited_for_and_watched_when_it_is_back(tmp_path)
     async def story(bench, watch):
         bench.root.rename(tmp_path / "away")
         bench.root.mkdir()
-        await bench.until(lambda: not watch.state.working)
-        assert "is not there any more" in watch.state.why
+        await bench.until(lambda: not watch.working)
+        assert "is not there any more" in watch.why
         assert list(bench.root.iterdir()) == []
         assert bench.damage == []
         bench.root.rmdir()
         (tmp_path / "away").rename(bench.root)
-        await bench.until(lambda: watch.state.working)
+        await bench.until(lambda: watch.working)
         assert bench.missed >= 2
         (bench.root / PATH).unlink()
         await bench.nothing_but((Condition.MISSING, PATH))
@@ -584,7 +581,7 @@ def test_a_watch_that_is_reading_a_big_file_ends_at_once_when_it_is_told_to(tmp_
             os.truncate(bench.root / path, 1 << 36)  # a sparse file; reading it takes a minute
             watch = bench.watch()
             async with running(watch):
-                await bench.until(lambda: watch.state.working)
+                await bench.until(lambda: watch.working)
                 os.utime(bench.root / path)
                 await bench.until(reading.is_set)
                 began = time.monotonic()
@@ -613,6 +610,6 @@ def test_very_many_changes_at_once_count_as_missed(tmp_path):
             watch = bench.watch(lambda root, _: Flood(root))
             async with running(watch):
                 await bench.until(lambda: bench.missed == 2)
-                assert watch.state.working
+                assert watch.working
 
     asyncio.run(main())

@@ -8,7 +8,7 @@ import pytest
 from daemon_kit import FakeEngine, settle
 
 from artifact_sync.daemon.progress import PassProgress
-from artifact_sync.daemon.running_passes import Passes
+from artifact_sync.daemon.running_passes import RunningPasses
 from artifact_sync.domain.errors import ExitCode, RepositoryBusy
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import Config
@@ -17,9 +17,9 @@ from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 SHOP, ROCKET = RepoName("acme", "shop"), RepoName("acme", "rocket")
 
 
-def _of_daemon() -> Passes:
+def _of_daemon() -> RunningPasses:
     engine = FakeEngine(Config())
-    return Passes(engine, PassProgress(engine.clock), ())  # type: ignore[arg-type]
+    return RunningPasses(engine, PassProgress(engine.clock), ())  # type: ignore[arg-type]
 
 
 ADAPTERS = {"process": LocalRepositoryLock, "daemon": _of_daemon}

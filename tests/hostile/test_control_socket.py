@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_daemon_api import QUICK, URL, WISH, FakeDaemonApi, served, wait_for
+from fake_daemon_api import QUICK, REQUEST, URL, FakeDaemonApi, served, wait_for
 
 from artifact_sync.daemon.control.client import DaemonClient
 from artifact_sync.daemon.control.connection import ConnectionLimits
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
 
-ASK = sync_request(WISH, URL)
+ASK = sync_request(REQUEST, URL)
 KEY = ArtifactKey("acme", "rocket", "7", "ci", "build", "cube", "a.tar")
 
 
@@ -48,18 +48,18 @@ def own(tmp_path: Path) -> Path:
 
 def beside(
     own: Path,
-    desk: FakeDaemonApi,
+    daemon: FakeDaemonApi,
     story: Callable[[Path], Awaitable[None]],
     limits: ConnectionLimits = QUICK,
 ) -> None:
     """Run a story beside a control; at its end it serves as it should, and nothing is left."""
 
     async def whole() -> None:
-        async with served(own, desk, limits) as path:
+        async with served(own, daemon, limits) as path:
             await story(path)
-            desk.go_on.set()
+            daemon.go_on.set()
             await welcomed(own)
-            assert await DaemonClient(own).sync(WISH, URL, Silent()) == Report()
+            assert await DaemonClient(own).sync(REQUEST, URL, Silent()) == Report()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     before = descriptors()
@@ -117,15 +117,15 @@ async def said(path: Path, request: bytes, *, end: bool = False) -> list[dict[st
     ],
 )
 def test_rubbish_gets_an_error_and_nothing_else(own: Path, request_: bytes) -> None:
-    desk = FakeDaemonApi()
+    daemon = FakeDaemonApi()
 
     async def story(path: Path) -> None:
         (answer,) = await said(path, request_)
         assert (answer["is"], answer["reason"]) == ("error", "usage")
         assert len(answer["message"]) < 300
-        assert desk.wishes == []
+        assert daemon.requests == []
 
-    beside(own, desk, story)
+    beside(own, daemon, story)
 
 
 def test_a_request_without_an_end_is_refused_at_its_limit(own: Path) -> None:
@@ -177,9 +177,9 @@ def test_a_client_that_drips_its_request_is_dropped(own: Path) -> None:
         writer.close()
         assert number < 200
 
-    desk = FakeDaemonApi()
-    beside(own, desk, story)
-    assert len(desk.wishes) == 1  # that of ``beside``
+    daemon = FakeDaemonApi()
+    beside(own, daemon, story)
+    assert len(daemon.requests) == 1  # that of ``beside``
 
 
 def test_a_client_that_ends_its_side_still_gets_its_answer(own: Path) -> None:
@@ -194,21 +194,21 @@ def test_more_behind_the_request_is_not_read(own: Path) -> None:
     async def story(path: Path) -> None:
         answers = await said(path, ASK + ASK + b"x" * 100_000)
         assert [it["is"] for it in answers if it["is"] != "alive"] == ["begun", "result"]
-        assert len(desk.wishes) == 1
+        assert len(daemon.requests) == 1
 
-    desk = FakeDaemonApi()
-    beside(own, desk, story)
+    daemon = FakeDaemonApi()
+    beside(own, daemon, story)
 
 
 def test_a_hundred_clients_at_once_are_answered_or_refused(own: Path) -> None:
-    desk = FakeDaemonApi(waits=True)
+    daemon = FakeDaemonApi(waits=True)
 
     async def story(_: Path) -> None:
         asking = [
-            asyncio.create_task(DaemonClient(own).sync(WISH, URL, Silent())) for _ in range(100)
+            asyncio.create_task(DaemonClient(own).sync(REQUEST, URL, Silent())) for _ in range(100)
         ]
         await wait_for(lambda: sum(it.done() for it in asking) == 100 - QUICK.clients)
-        desk.go_on.set()
+        daemon.go_on.set()
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
         assert sum(it == Report() for it in outcomes) == QUICK.clients
         refused = [it for it in outcomes if isinstance(it, ArtifactSyncError)]
@@ -217,7 +217,7 @@ def test_a_hundred_clients_at_once_are_answered_or_refused(own: Path) -> None:
         }
         assert len(refused) == 100 - QUICK.clients
 
-    beside(own, desk, story)
+    beside(own, daemon, story)
 
 
 def test_five_hundred_that_say_nothing_are_gone_after_a_while(own: Path) -> None:
@@ -254,12 +254,12 @@ def test_those_that_say_nothing_count_as_long_as_they_are_there(own: Path) -> No
 
 def test_an_answer_is_waited_for_until_it_was_taken_however_big(own: Path) -> None:
     async def last_line(number: int) -> str:
-        desk, place = FakeDaemonApi([Noticed("x" * 1000)] * (40 * number)), own / f"{number}"
-        async with served(place, desk) as path:
+        daemon, place = FakeDaemonApi([Noticed("x" * 1000)] * (40 * number)), own / f"{number}"
+        async with served(place, daemon) as path:
             reader, writer = await asyncio.open_unix_connection(path)
             writer.transport.pause_reading()
             writer.write(ASK)
-            await wait_for(lambda: desk.finished == 1)
+            await wait_for(lambda: daemon.finished == 1)
             await asyncio.sleep(0.3)  # what the system takes was taken, and the rest waits
             writer.transport.resume_reading()
             answer = await reader.read()
@@ -273,23 +273,23 @@ def test_an_answer_is_waited_for_until_it_was_taken_however_big(own: Path) -> No
 
 
 def test_who_never_takes_its_answer_is_hung_up_on(own: Path) -> None:
-    desk = FakeDaemonApi([Noticed("x" * 1000)] * 2000)
+    daemon = FakeDaemonApi([Noticed("x" * 1000)] * 2000)
 
     async def story(path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path, limit=1024)
         writer.write(ASK)
         before = descriptors()
-        await wait_for(lambda: desk.finished == 1)
+        await wait_for(lambda: daemon.finished == 1)
         writer.transport.pause_reading()
         await wait_for(lambda: descriptors() < before)
         del reader
         writer.close()
 
-    beside(own, desk, story, ConnectionLimits(send=1.0))
+    beside(own, daemon, story, ConnectionLimits(send=1.0))
 
 
 def test_clients_that_leave_at_any_moment_leave_nothing_behind(own: Path) -> None:
-    desk = FakeDaemonApi([Noticed("x" * 1000)] * 100)
+    daemon = FakeDaemonApi([Noticed("x" * 1000)] * 100)
 
     async def story(path: Path) -> None:
         for taken in (0, 1, 100, 10_000):
@@ -298,13 +298,13 @@ def test_clients_that_leave_at_any_moment_leave_nothing_behind(own: Path) -> Non
             if taken:
                 await reader.readexactly(taken)
             writer.transport.abort()
-        await wait_for(lambda: desk.finished == 4)
+        await wait_for(lambda: daemon.finished == 4)
 
-    beside(own, desk, story)
+    beside(own, daemon, story)
 
 
 def test_who_asks_and_leaves_again_and_again_does_not_heap_up_passes(own: Path) -> None:
-    desk = FakeDaemonApi(waits=True)
+    daemon = FakeDaemonApi(waits=True)
 
     async def story(path: Path) -> None:
         for _ in range(60):
@@ -313,23 +313,23 @@ def test_who_asks_and_leaves_again_and_again_does_not_heap_up_passes(own: Path) 
             await reader.readline()
             writer.transport.abort()
             await welcomed(own)
-        assert len(desk.wishes) == QUICK.clients
-        desk.go_on.set()
-        await wait_for(lambda: desk.finished == len(desk.wishes))
+        assert len(daemon.requests) == QUICK.clients
+        daemon.go_on.set()
+        await wait_for(lambda: daemon.finished == len(daemon.requests))
 
-    beside(own, desk, story)
+    beside(own, daemon, story)
 
 
 def test_memory_does_not_grow_with_a_client_that_does_not_read(own: Path) -> None:
-    desk = FakeDaemonApi(waits=True)
+    daemon = FakeDaemonApi(waits=True)
 
     async def story(path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path)
         writer.write(ASK)
         await reader.readline()
         writer.transport.pause_reading()
-        await wait_for(lambda: bool(desk.observers))
-        observer = desk.observers[0]
+        await wait_for(lambda: bool(daemon.observers))
+        observer = daemon.observers[0]
         tracemalloc.start()
         for number in range(100_000):
             observer.notify(BytesArrived(KEY._replace(local_path=f"{number}"), 1))
@@ -339,18 +339,18 @@ def test_memory_does_not_grow_with_a_client_that_does_not_read(own: Path) -> Non
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert grown < 2_000_000
-        desk.go_on.set()
-        await wait_for(lambda: desk.finished == 1)  # its pass was carried out all the same
+        daemon.go_on.set()
+        await wait_for(lambda: daemon.finished == 1)  # its pass was carried out all the same
         writer.transport.resume_reading()
         rest = await reader.read()
         assert b'"result"' not in rest  # it was let go
         writer.close()
 
-    beside(own, desk, story)
+    beside(own, daemon, story)
 
 
 def test_a_slow_reader_gets_all_that_it_is_not_too_slow_for(own: Path) -> None:
-    desk = FakeDaemonApi([Noticed(f"{n} " + "x" * 500) for n in range(5000)])
+    daemon = FakeDaemonApi([Noticed(f"{n} " + "x" * 500) for n in range(5000)])
 
     async def story(path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(path, limit=1024)
@@ -365,7 +365,7 @@ def test_a_slow_reader_gets_all_that_it_is_not_too_slow_for(own: Path) -> None:
         assert kinds[-1] == "result"
         writer.close()
 
-    beside(own, desk, story)
+    beside(own, daemon, story)
 
 
 @pytest.mark.root

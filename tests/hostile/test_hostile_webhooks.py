@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 from fake_daemon_api import wait_for
-from web_trial import HOOK, FakeDaemonApi, Raw, Trial, request, run_complete, signed, web
+from web_trial import HOOK, Raw, RecordingDaemon, Trial, request, run_complete, signed, web
 
 from artifact_sync.web.context import WebLimits
-from artifact_sync.web.deadlines import guarded, guarded_h11
+from artifact_sync.web.deadlines import h11_with_deadlines, protocol_class
 from artifact_sync.web.server import affordable
 
 if TYPE_CHECKING:
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from artifact_sync.web.deadlines import ConnectionDeadlines
 
 MiB = 1024 * 1024
-QUICK = WebLimits(head=0.3, body=0.3, exchange=1.0, idle=0.3, patience=0.1)
+QUICK = WebLimits(head=0.3, body=0.3, exchange=1.0, idle=0.3, grace=0.1)
 _POST = b"POST /hooks/sourcecraft HTTP/1.1\r\nHost: x\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
-protocols = pytest.mark.parametrize("kind", [guarded(), guarded_h11()], ids=lambda it: it.__name__)
+protocols = pytest.mark.parametrize(
+    "kind", [protocol_class(), h11_with_deadlines()], ids=lambda it: it.__name__
+)
 
 
 def tell(folder: Path, story: Callable[[Trial], Awaitable[Any]], **about: Any) -> Any:
@@ -84,7 +86,7 @@ def test_without_the_right_signature_nobody_is_woken(
 ) -> None:
     async def story(trial: Trial) -> None:
         assert await status_of(trial, sent) == 401
-        assert trial.desk.woken == []
+        assert trial.daemon.woken == []
         formed = any(f"{it}\r\n".encode() in sent for it in WELL_FORMED)
         assert trial.counted("wrong_signature") == formed
         assert trial.counted("unsigned") == (not formed)
@@ -335,7 +337,7 @@ def test_what_is_signed_but_makes_no_sense_is_400(
 ) -> None:
     async def story(trial: Trial) -> None:
         assert await status_of(trial, request(body)) == 400
-        assert trial.desk.woken == []
+        assert trial.daemon.woken == []
         assert trial.counted("malformed") == 1
         assert await status_of(trial, request(BODY)) == 202
 
@@ -370,7 +372,7 @@ def test_what_is_not_http_is_refused_and_closed(
             said = await client.closed()
             assert said == b"" or said[9:12] in {b"400", b"404", b"405", b"413"}, said[:60]
         assert await status_of(trial, HEALTH) == 200
-        assert trial.desk.woken == []
+        assert trial.daemon.woken == []
 
     tell(tmp_path, story, kind=kind, limits=QUICK)
 
@@ -385,7 +387,7 @@ def test_length_and_chunks_together_smuggle_nothing(
         sent = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + smuggled
         async with await trial.raw(sent, eof=True) as client:
             await client.closed()
-        assert trial.desk.woken == []
+        assert trial.daemon.woken == []
 
     tell(tmp_path, story, kind=kind, limits=QUICK)
 
@@ -399,7 +401,7 @@ def test_a_body_that_is_cut_short_wakes_nobody(
             client.writer.close()
         while not trial.counted("cut"):  # noqa: ASYNC110 - counters tell nobody
             await asyncio.sleep(0.01)
-        assert trial.desk.woken == []
+        assert trial.daemon.woken == []
 
     tell(tmp_path, story, kind=kind)
 
@@ -414,7 +416,7 @@ def test_requests_in_one_packet_are_answered_in_order(
         async with await trial.raw(HEALTH + forged + events + HEALTH) as client:
             statuses = [(await client.answer())[0] for _ in range(53)]
         assert statuses == [200, 401, *[202] * 50, 200]
-        assert trial.desk.woken == [("acme/app", str(it)) for it in range(50)]
+        assert trial.daemon.woken == [("acme/app", str(it)) for it in range(50)]
 
     tell(tmp_path, story, kind=kind)
 
@@ -430,7 +432,7 @@ def test_a_body_that_nobody_reads_is_not_taken_for_a_request(
             assert (await client.answer())[0] == 404
             client.writer.write(hidden)
             assert await client.closed() == b""
-        assert trial.desk.woken == []
+        assert trial.daemon.woken == []
 
     tell(tmp_path, story, kind=kind)
 
@@ -442,7 +444,7 @@ def test_replays_wake_nobody_a_second_time(tmp_path: Path, kind: type[Connection
         first = await status_of(trial, sent)
         others = await asyncio.gather(*(status_of(trial, sent) for _ in range(50)))
         assert [first, *others] == [202] * 51
-        assert trial.desk.woken == [("acme/app", "7")]
+        assert trial.daemon.woken == [("acme/app", "7")]
         assert trial.counted("repeat") == 50
 
     tell(tmp_path, story, kind=kind)
@@ -456,7 +458,7 @@ def test_a_thousand_events_at_once_are_all_answered(
         events = [request(run_complete(str(it), event=str(it))) for it in range(1000)]
         statuses = await asyncio.gather(*(status_of(trial, it) for it in events))
         assert statuses == [202] * 1000
-        assert sorted(trial.desk.woken) == sorted(("acme/app", str(it)) for it in range(1000))
+        assert sorted(trial.daemon.woken) == sorted(("acme/app", str(it)) for it in range(1000))
         assert trial.counted("accepted") == 1000
 
     tell(tmp_path, story, kind=kind)
@@ -475,7 +477,7 @@ def test_many_slow_clients_do_not_keep_a_quick_one_out(
             for client in slow:
                 await client.__aexit__()
 
-    few = WebLimits(connections=16, patience=0.05)
+    few = WebLimits(connections=16, grace=0.05)
     tell(tmp_path, story, kind=kind, limits=few)
 
 
@@ -495,7 +497,7 @@ def test_clients_that_are_too_many_wait_until_there_is_room(
         for client in others:
             await client.__aexit__()
 
-    tell(tmp_path, story, kind=kind, limits=WebLimits(connections=4, patience=60.0))
+    tell(tmp_path, story, kind=kind, limits=WebLimits(connections=4, grace=60.0))
 
 
 @protocols
@@ -506,7 +508,7 @@ def test_nothing_is_left_of_clients_that_ask_and_hang_up(
     asked = f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     free = asyncio.Event()
 
-    class Stuck(FakeDaemonApi):
+    class Stuck(RecordingDaemon):
         async def status(self) -> dict[str, Any]:
             await free.wait()
             return {}
@@ -524,7 +526,7 @@ def test_nothing_is_left_of_clients_that_ask_and_hang_up(
         free.set()
         await wait_for(lambda: len(asyncio.all_tasks()) == 2)
 
-    tell(tmp_path, story, kind=kind, desk=Stuck())
+    tell(tmp_path, story, kind=kind, daemon=Stuck())
 
 
 @protocols
@@ -542,7 +544,7 @@ def test_connections_leave_most_descriptors_to_the_mirror(
             await client.__aexit__()
         assert await late == 200
 
-    tell(tmp_path, story, kind=kind, limits=WebLimits(patience=60.0))
+    tell(tmp_path, story, kind=kind, limits=WebLimits(grace=60.0))
 
 
 @pytest.fixture

@@ -87,24 +87,24 @@ def _loader(config_file: Path | None, root: Path | None, known: Session) -> Call
 
 
 async def _serve(config: Config, load: Callable[[], Config], known: Session) -> int:
-    from artifact_sync.app.assemble_daemon import DaemonContext, service  # noqa: PLC0415 - likewise
+    from artifact_sync.app.assemble_daemon import ProcessContext, service  # noqa: PLC0415 - likewise
     from artifact_sync.daemon.systemd import supervisor_of  # noqa: PLC0415 - keeps --help quick
 
     def read_token(source: SourceSettings) -> Token | None:
         return token(source, known)
 
     supervisor: Supervisor = supervisor_of(os.environ)
-    context = DaemonContext(supervisor, load, read_token, os.environ)
+    process = ProcessContext(supervisor, load, read_token, os.environ)
     lifetime = _Lifetime()
     _handle_signals(lifetime)
     try:
-        async with service(config, context) as lifetime.running:
+        async with service(config, process) as lifetime.running:
             await lifetime.running.run()
     except asyncio.CancelledError:
         if not lifetime.given_up:
             raise
         return ExitCode.COMPLETE
-    return ExitCode.INTERRUPTED if lifetime.running.broken_off else ExitCode.COMPLETE
+    return ExitCode.INTERRUPTED if lifetime.running.killed else ExitCode.COMPLETE
 
 
 class _Lifetime:

@@ -1,1 +1,1 @@
-"""Watch the configuration and token, and re-read them."""
+"""Reloads the configuration and the token when their files change."""

@@ -1,7 +1,4 @@
-"""Noticing that a file changes, by whatever way: written, replaced, linked anew, gone and back.
-
-For a handful of files that are read again when they change. The mirror's tree is ``watch``'s.
-"""
+"""Watches a few files for any change: written, replaced, relinked, removed, restored."""
 
 from __future__ import annotations
 
@@ -26,98 +23,95 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _STEP = 250
-"""Milliseconds between two glances at what the system has reported; a change takes two.
+"""Milliseconds between two checks of what the system has reported; a change takes two.
 
 They cost 0.013 % of a core (50 ms, watchfiles' default: 0.05 %).
 """
 
 _DEBOUNCE = 1_000
-"""Milliseconds for which a folder without rest is waited for."""
+"""Milliseconds for which uninterrupted changes are collected."""
 
 _PAUSE = 5.0
-"""Seconds between two looks at the files themselves, whatever the system reports.
+"""Seconds between two checks of the files themselves, whatever the system reports.
 
-For network file systems, a folder above that is moved away, and when watching is not possible.
+For network file systems, for folders above that are moved, and where watching is impossible.
 """
 
 _TRIES = 3
-"""Looks in a row while folders come and go under our eyes."""
+"""Checks in a row while folders come and go."""
 
 
 class FileWatch:
-    """Watches the files that ``paths`` names, which is asked anew at each look.
-
-    ``paths`` is called on a thread of the watch.
-    """
+    """Watches the files that ``paths`` returns, which is called at each check, on a thread."""
 
     def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
         self._paths = paths
 
     async def changes(self) -> AsyncGenerator[None]:
-        """One None when the watch has begun, and then one whenever the files differ from before.
+        """Yield once when the watch has begun, and then whenever the files have changed.
 
-        The first stands for what may have happened before. A change is told within a second,
-        where the system does not report it within six; several in between are told once. When it
-        is cancelled it ends within ``_STEP``. Close it (``aclosing``) when it is left early.
+        The first stands for changes before the watch. A change is reported within a second, or
+        within six where the system does not report it; several are reported once. When cancelled,
+        this ends within ``_STEP``. Close it (``aclosing``) when it is left early.
         """
-        look = _Look(self._paths)
+        check = _FileCheck(self._paths)
         with ThreadPoolExecutor(1, thread_name_prefix="files") as executor:
             offload = Offload(executor)
             try:
                 while True:
-                    await _next(offload, look)
+                    await _next(offload, check)
                     yield
             finally:
-                look.close()
+                check.close()
 
 
-async def _next(offload: Offload, look: _Look) -> None:
-    """Wait for the next difference; when cancelled, first for the thread to end."""
-    work = offload.start(look.next_difference)
+async def _next(offload: Offload, check: _FileCheck) -> None:
+    """Wait for the next change; when cancelled, for the thread to end."""
+    work = offload.start(check.next_change)
     try:
         await asyncio.wait([work])
     except asyncio.CancelledError:
-        look.stop.set()
+        check.stop.set()
         await work
         raise
     work.result()
 
 
-class _Look:
-    """What was seen last, and the system's watch over the folders. Blocking, for one thread."""
+class _FileCheck:
+    """Compares the files with their last state, and watches their folders. For one thread."""
 
     def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
         self.stop = threading.Event()
         self._paths = paths
-        self._seen: list[Trail] | None = None
+        self._seen: list[Resolution] | None = None
         self._folders: set[tuple[str, int, int]] = set()
         self._watcher: RustNotify | None = None
-        self._told = False
+        self._logged = False
 
-    def next_difference(self) -> None:
-        """Return when something differs from what was seen last, or at ``stop``."""
-        while not self.stop.is_set() and not self._differs():
+    def next_change(self) -> None:
+        """Return when a file has changed, or at ``stop``. Blocking."""
+        while not self.stop.is_set() and not self._has_changed():
             self._wait()
 
     def close(self) -> None:
-        """End the system's watch; the next look begins a new one."""
+        """End the system's watch; the next check starts a new one."""
         if self._watcher is not None:
             self._watcher.close()
         self._watcher, self._folders = None, set()
 
-    def _differs(self) -> bool:
-        """Look. Where the folders are others than before, look again once they are watched."""
-        now: list[Trail] = []
+    def _has_changed(self) -> bool:
+        """Check the files. Where their folders have changed, check again once those are watched."""
+        now: list[Resolution] = []
         for _ in range(_TRIES):
-            now = [trail(path) for path in self._paths()]
+            now = [resolve(path) for path in self._paths()]
             if not self._watch(now):
                 break
         before, self._seen = self._seen, now
         return now != before
 
-    def _watch(self, trails: Sequence[Trail]) -> bool:
-        """Watch these trails' folders; whether something may have changed meanwhile."""
-        folders = _identified(trails)
+    def _watch(self, resolutions: Sequence[Resolution]) -> bool:
+        """Watch the folders of these files; whether something may have changed meanwhile."""
+        folders = _identified(resolutions)
         if self._watcher is not None and folders == self._folders:
             return False
         self.close()
@@ -128,40 +122,41 @@ class _Look:
         except FileNotFoundError:
             return True
         except (OSError, RuntimeError, ValueError) as error:
-            self._deaf(error)
+            self._log_failure(error)
             return False
         self._folders = folders
         return True
 
     def _wait(self) -> None:
-        """Wait for the system to report something, at most a pause."""
+        """Wait for a report of the system, at most ``_PAUSE``."""
         if self._watcher is None:
             self.stop.wait(_PAUSE)
             return
         try:
-            told = self._watcher.watch(_DEBOUNCE, _STEP, int(_PAUSE * 1000), self.stop)
+            changes = self._watcher.watch(_DEBOUNCE, _STEP, int(_PAUSE * 1000), self.stop)
         except (OSError, RuntimeError, ValueError) as error:
-            self._deaf(error)
+            self._log_failure(error)
             self.close()
             self.stop.wait(_PAUSE)
             return
-        if isinstance(told, set) and {path for _, path in told} & {f for f, _, _ in self._folders}:
-            self.close()  # one of the folders itself was moved, removed or made again
+        folders = {folder for folder, _, _ in self._folders}
+        if isinstance(changes, set) and folders & {path for _, path in changes}:
+            self.close()  # a folder itself was moved, removed or created
 
-    def _deaf(self, error: Exception) -> None:
-        """Say once that the system's watch does not work."""
-        if not self._told:
-            self._told = True
+    def _log_failure(self, error: Exception) -> None:
+        """Log once that the system's watch does not work."""
+        if not self._logged:
+            self._logged = True
             text = (
                 f"cannot watch for a changed configuration, so it is looked at every {_PAUSE:g} s"
             )
             _log.warning(text, why=str(error))
 
 
-def _identified(trails: Sequence[Trail]) -> set[tuple[str, int, int]]:
-    """The folders that can be watched: one made again under its name is another one."""
+def _identified(resolutions: Sequence[Resolution]) -> set[tuple[str, int, int]]:
+    """Path, device and inode of the folders that can be watched."""
     found = set()
-    for folder in set().union(*(each.folders for each in trails)):
+    for folder in set().union(*(each.folders for each in resolutions)):
         try:
             seen = folder.stat()
         except OSError:
@@ -174,23 +169,23 @@ def _identified(trails: Sequence[Trail]) -> set[tuple[str, int, int]]:
 _MOST_LINKS = 40
 """As many as Linux follows (path_resolution(7))."""
 
-Facts = tuple[str, tuple[int, ...] | str]
-"""A place, and what stands there: numbers of its inode, or why they cannot be had."""
+Fact = tuple[str, tuple[int, ...] | str]
+"""A path, and its inode's numbers, its target as a link, or why it cannot be read."""
 
 
 @dataclass(slots=True)
-class Trail:
-    """How a path is resolved now. Two trails are equal when nothing about the file differs."""
+class Resolution:
+    """How a path is resolved. Two of them are equal when nothing about the file has changed."""
 
-    facts: list[Facts] = field(default_factory=list)
-    """Of every link on the way, and of the file at its end."""
+    facts: list[Fact] = field(default_factory=list)
+    """Of each link on the way, and of the file at its end."""
     folders: set[Path] = field(default_factory=set, compare=False)
-    """Where each of these stands; where something is missing, what is there of the way to it."""
+    """The folders that hold these; where one is missing, the last existing one above."""
 
 
-def trail(path: Path) -> Trail:
-    """Follow a path link by link. Blocking; raises nothing: what cannot be seen is a fact too."""
-    found = Trail()
+def resolve(path: Path) -> Resolution:
+    """Resolve a path link by link. Blocking; errors become facts and are not raised."""
+    found = Resolution()
     at, todo = _start(path)
     while todo:
         part = todo.popleft()
@@ -205,7 +200,7 @@ def trail(path: Path) -> Trail:
             found.facts.append((str(place), error.strerror or type(error).__name__))
             break
         if target is not None:
-            at, todo = _turn(at, target, todo)
+            at, todo = _follow(at, target, todo)
         else:
             at = place
         if len(found.facts) > 2 * _MOST_LINKS:
@@ -214,14 +209,14 @@ def trail(path: Path) -> Trail:
 
 
 def _start(path: Path) -> tuple[Path, deque[str]]:
-    """The root that a path begins at, and the names below it."""
+    """The root of a path, and the names below it."""
     whole = path if path.is_absolute() else Path.cwd() / path
     anchor = Path(whole.anchor)
     return anchor, deque(whole.relative_to(anchor).parts)
 
 
-def _step(place: Path, found: Trail, *, last: bool) -> str | None:
-    """Note a link or the file itself; a link's target, None where there is no link."""
+def _step(place: Path, found: Resolution, *, last: bool) -> str | None:
+    """Note a link or the file; the link's target, None for a file or folder."""
     seen = place.lstat()
     is_link = stat.S_ISLNK(seen.st_mode)
     if is_link or last:
@@ -234,8 +229,8 @@ def _step(place: Path, found: Trail, *, last: bool) -> str | None:
     return target
 
 
-def _turn(at: Path, target: str, todo: deque[str]) -> tuple[Path, deque[str]]:
-    """Where a link's target leads, with what was still to go behind it."""
+def _follow(at: Path, target: str, todo: deque[str]) -> tuple[Path, deque[str]]:
+    """The folder and the names to go on with after a link."""
     goal = Path(target)
     if not goal.is_absolute():
         return at, deque([*goal.parts, *todo])
@@ -244,5 +239,5 @@ def _turn(at: Path, target: str, todo: deque[str]) -> tuple[Path, deque[str]]:
 
 
 def _numbers(seen: os.stat_result) -> tuple[int, ...]:
-    """What differs when a file was written, replaced, or given other rights."""
+    """What differs when a file was written, replaced, or its mode was changed."""
     return seen.st_ino, seen.st_mode, seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns

@@ -1,22 +1,17 @@
-"""Taking up a configuration that has changed, or keeping the old one and saying why.
-
-When the files may have changed is told by ``files``; what differs is ``changes``'.
-"""
+"""Reloads the configuration, or keeps the old one and says why."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from artifact_sync.config.difference import Changes, compare, kept
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.status import ConfigState
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.runtime.threads import AbandonableThreads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from artifact_sync.daemon.systemd import Supervisor
     from artifact_sync.domain.ports import Clock
@@ -25,37 +20,36 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _GRACE = 0.5
-"""Seconds that a file which is gone or makes no sense has to be written to its end."""
+"""Seconds to wait before a missing or invalid file is read again: it may be being written."""
 
 _Problems = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Actions:
-    """What a reload does."""
+class ReloadTarget(Protocol):
+    """What a reload acts on."""
 
-    load: Callable[[], Config]
-    """Read the configuration. Blocking. ``ConfigError``."""
-    apply: Callable[[Config, Changes], Awaitable[None]]
-    """Use this configuration from now on; when it raises, the old one is still in use."""
-    refresh: Callable[[], Awaitable[None]]
-    """Read the token again, from where the configuration in use says."""
-    chores: AbandonableThreads = field(default_factory=AbandonableThreads)
-    """What ``load`` is called by."""
+    async def load_config(self) -> Config:
+        """Read the configuration. ``ConfigError``."""
+
+    async def apply_config(self, config: Config, changes: Changes) -> None:
+        """Use a configuration from now on; when this raises, the old one is still in use."""
+
+    async def refresh_token(self) -> None:
+        """Read the token again, from where the configuration in use says."""
 
 
-class Reload:
-    """Keeps the configuration in use the one in the file. On one event loop."""
+class Reloader:
+    """Takes up a changed configuration, or keeps the old one and says why. On one event loop."""
 
     def __init__(
-        self, actions: Actions, supervisor: Supervisor, clock: Clock, current: Config
+        self, target: ReloadTarget, supervisor: Supervisor, clock: Clock, current: Config
     ) -> None:
         self.current = current
         """The configuration in use."""
-        self._actions = actions
+        self._target = target
         self._supervisor = supervisor
         self._clock = clock
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._loaded_at = clock.now()
         self._problems: _Problems = ()
         self._token_problems: _Problems = ()
@@ -63,7 +57,7 @@ class Reload:
 
     @property
     def state(self) -> ConfigState:
-        """What is in use, and what is wrong with what is in the file."""
+        """The configuration's part of the status."""
         return ConfigState(
             path=str(self.current.path) if self.current.path is not None else None,
             loaded_at=self._loaded_at.isoformat(timespec="seconds"),
@@ -72,37 +66,37 @@ class Reload:
         )
 
     async def run(self, changed: AsyncIterator[None]) -> None:
-        """Reload at each change, for as long as changes come."""
+        """Reload at each change."""
         async for _ in changed:
-            await self.again(asked=False)
+            await self.reload(asked=False)
 
-    async def again(self, *, asked: bool) -> None:
-        """Read the file, and the token, and take up what differs; one reload after the other.
+    async def reload(self, *, asked: bool) -> None:
+        """Read the file and the token, and apply what differs; one reload at a time.
 
-        ``asked``: somebody waits for it (SIGHUP), so the supervisor hears of it, and the log says
-        so, even when nothing has changed. What is wrong is logged and in ``state``, never raised.
+        ``asked``: by SIGHUP, so that supervisor and log hear of it even when nothing has changed.
+        Problems are logged and in ``state``, never raised.
         """
-        async with self._turn:
+        async with self._lock:
             if asked:
                 self._supervisor.reloading()
             try:
-                await self._again(asked=asked)
+                await self._reload(asked=asked)
             finally:
                 if asked:
                     self._supervisor.ready(self._outcome)
 
-    async def _again(self, *, asked: bool) -> None:
+    async def _reload(self, *, asked: bool) -> None:
         new = await self._read()
         if new is not None:
-            await self._take_up(new, asked=asked)
-        await self._refresh()
+            await self._take(new, asked=asked)
+        await self._refresh_token()
 
     async def _read(self) -> Config | None:
-        """The configuration in the file; None, and it is told, when it is not valid."""
+        """The configuration in the file; None, logged, when it is not valid."""
         try:
             return await self._load()
         except ConfigError:
-            await self._clock.sleep(_GRACE)  # an editor may be at it
+            await self._clock.sleep(_GRACE)  # an editor may be writing it
         try:
             return await self._load()
         except ConfigError as error:
@@ -112,7 +106,7 @@ class Reload:
     async def _load(self) -> Config:
         """Read the file. ``ConfigError`` whatever goes wrong."""
         try:
-            return await self._actions.chores(self._actions.load)
+            return await self._target.load_config()
         except ConfigError:
             raise
         except Exception as error:
@@ -120,9 +114,9 @@ class Reload:
             problems = [f"{path}: cannot be read: {why}" for why in _why(error)]
             raise ConfigError(problems, path) from error
 
-    async def _take_up(self, new: Config, *, asked: bool) -> None:
+    async def _take(self, new: Config, *, asked: bool) -> None:
         changes = compare(self.current, new)
-        self._tell_pending(changes, asked=asked)
+        self._log_pending(changes, asked=asked)
         if changes.live:
             await self._apply(kept(self.current, new), changes, asked=asked)
             return
@@ -134,7 +128,7 @@ class Reload:
         if not asked:
             self._supervisor.reloading()
         try:
-            await self._actions.apply(config, changes)
+            await self._target.apply_config(config, changes)
         except Exception as error:  # noqa: BLE001 - the daemon goes on with what it has
             self._refuse([f"it cannot be put into effect: {why}" for why in _why(error)])
         else:
@@ -146,16 +140,16 @@ class Reload:
             if not asked:
                 self._supervisor.ready(self._outcome)
 
-    async def _refresh(self) -> None:
+    async def _refresh_token(self) -> None:
         try:
-            await self._actions.refresh()
+            await self._target.refresh_token()
         except Exception as error:  # noqa: BLE001 - the daemon goes on with the token that it has
             self._note_token(_why(error))
         else:
             self._note_token([])
 
     def _note_token(self, problems: Sequence[str]) -> None:
-        """What is wrong with the token's file; told when it is new, and when it is over."""
+        """Log problems with the token's file when they are new, and when they are over."""
         before, self._token_problems = self._token_problems, tuple(problems)
         if before and not problems:
             _log.info("the token can be read again")
@@ -164,20 +158,20 @@ class Reload:
                 _log.error("the token cannot be read, the old one stays", problem=problem)
 
     def _refuse(self, problems: Sequence[str]) -> None:
-        """Keep the old configuration; the same problems are logged once."""
+        """Keep the old configuration; log new problems."""
         before, self._problems = self._problems, tuple(problems)
         if before != self._problems:
             for problem in problems:
                 _log.error("the new configuration is not used, the old one stays", problem=problem)
 
     def _accept(self) -> None:
-        """What is in the file is valid."""
+        """Note that the file is valid."""
         if self._problems:
             _log.info("the configuration is valid again", path=str(self.current.path))
         self._problems = ()
 
-    def _tell_pending(self, changes: Changes, *, asked: bool) -> None:
-        """Say what takes effect after a restart, once, and again to whoever asks."""
+    def _log_pending(self, changes: Changes, *, asked: bool) -> None:
+        """Log what needs a restart: when it is new, and whenever a reload was asked for."""
         before, self._pending = self._pending, Changes(restart=changes.restart)
         if asked or before != self._pending:
             for change in changes.restart:
@@ -189,13 +183,13 @@ class Reload:
 
     @property
     def _outcome(self) -> str:
-        """A line for people."""
+        """The outcome in one line, for systemd."""
         wrong = self._problems or self._token_problems
         return "configuration not usable, see the log" if wrong else "configuration loaded"
 
 
 def _why(error: Exception) -> list[str]:
-    """An error in words; of one that is not ours only its kind, since it may hold a secret."""
+    """The lines of an error; of a foreign one only its type, since its text may hold a secret."""
     if isinstance(error, ArtifactSyncError):
         return str(error).splitlines()
     _log.debug("the error in full", exc_info=error)

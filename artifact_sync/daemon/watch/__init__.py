@@ -1,1 +1,1 @@
-"""Watch the mirror for damage, report it and have it repaired."""
+"""Watches the mirror for damage: finds changed files, reports and restores them."""

@@ -1,7 +1,4 @@
-"""The system's watch over a tree of folders (watchfiles), and what keeps it from working.
-
-What the changes mean is ``damage``'s. Blocking; nothing here keeps a state beside the system's.
-"""
+"""Watches a tree of folders by watchfiles, and explains why that fails. Blocking."""
 
 from __future__ import annotations
 
@@ -20,44 +17,44 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 _STEP = 500
-"""Milliseconds between two glances at what the system has reported: 0.01 % of a core."""
+"""Milliseconds between two checks of what the system has reported: 0.01 % of a core."""
 
 _DEBOUNCE = 1_500
-"""Milliseconds for which changes without rest are gathered."""
+"""Milliseconds for which uninterrupted changes are collected."""
 
 _POLL = 30_000
-"""Milliseconds between two looks at every file, where the system reports nothing by itself."""
+"""Milliseconds between two scans of every file, where the system reports no changes itself."""
 
 MOST_FOLDERS = 100_000
-"""More than these are not watched. Beginning a watch stops everything else in the process for some
-60 µs a folder, and each takes a kilobyte of the kernel's memory."""
+"""More folders are not watched. Starting a watch blocks the whole process for some 60 µs a folder,
+and each takes a kilobyte of the kernel's memory."""
 
 FLOOD = 8_000
-"""Changes at once after which some may have been lost: half of what the kernel queues by itself
-(fs.inotify.max_queued_events). That it has lost some is not told by watchfiles."""
+"""Changes at once after which some may have been lost: half of the kernel's default queue
+(fs.inotify.max_queued_events). watchfiles does not report an overflow."""
 
 
 class TreeWatcher(Protocol):
-    """A watch that is in place."""
+    """A watch over a tree of folders. Blocking."""
 
     def next(self, stop: threading.Event) -> Collection[tuple[int, str]]:
-        """Wait for changes, or for ``stop``, to which it comes within half a second."""
+        """Wait for changes: pairs of kind and path. Returns within half a second of ``stop``."""
 
     def close(self) -> None:
         """End it."""
 
 
-class SystemSight:
-    """The system's. ``OSError`` or ``RuntimeError`` when a folder can't be watched."""
+class SystemTreeWatcher:
+    """A ``TreeWatcher`` by watchfiles. ``OSError`` or ``RuntimeError`` when it can't watch."""
 
     def __init__(self, root: str, recursive: bool) -> None:  # noqa: FBT001 - a callable is passed
         # The last argument, ignore_permission_denied, would ignore the watch limit as well.
         self._watcher = RustNotify([root], False, False, _POLL, recursive, False)  # noqa: FBT003 - it takes no names
 
     def next(self, stop: threading.Event) -> Collection[tuple[int, str]]:
-        """Wait; see ``TreeWatcher``. Without a timeout, at which watchfiles may lose a change."""
-        told = self._watcher.watch(_DEBOUNCE, _STEP, 0, stop)
-        return told if isinstance(told, set) else ()
+        """Wait for changes. Without a timeout, at which watchfiles may lose one."""
+        changes = self._watcher.watch(_DEBOUNCE, _STEP, 0, stop)
+        return changes if isinstance(changes, set) else ()
 
     def close(self) -> None:
         """End it."""
@@ -65,17 +62,17 @@ class SystemSight:
 
 
 def is_deep(change: int) -> bool:
-    """Whether what is below is touched as well: a folder came or went, with all that it holds."""
+    """Whether everything below may have changed, too: a folder was added or removed."""
     return change != Change.modified
 
 
 class Unwatchable(Exception):
-    """The system could watch the tree, but should not. ``str()`` says why and what to do."""
+    """The tree should not be watched. The message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A tree before it is watched."""
+    """The folders and links of a tree."""
 
     folders: int
     links: dict[str, str]
@@ -86,12 +83,11 @@ class Survey:
 
 
 def survey(root: str, most: int = MOST_FOLDERS, below: str = "") -> Survey:
-    """Walk through the tree, so that the system's watch then finds its folders in memory.
+    """Walk through the tree, or the part ``below`` one of its folders.
 
-    Or only through what is ``below`` this folder of it.
-
-    Raises ``Unwatchable`` for too many folders, and for a link out of the tree: watchfiles follows
-    links, so that one to ``/`` would have everything watched. What can't be read is passed over.
+    This also brings its folders into the kernel's cache. ``Unwatchable`` for too many folders, and
+    for a link out of the tree: watchfiles follows links, and one to ``/`` would have everything
+    watched. Unreadable folders are skipped.
     """
     folders, waiting = 0, [below]
     links: dict[str, str] = {}
@@ -110,9 +106,9 @@ def survey(root: str, most: int = MOST_FOLDERS, below: str = "") -> Survey:
 
 
 def survey_added(root: str, added: Collection[str]) -> None:
-    """The same for folders that have come since, by their full paths. Raises as ``survey`` does.
+    """Survey folders that were added to a watched tree, by their full paths. ``Unwatchable``.
 
-    The system has followed their links by now: the watch must end, and not begin as they are.
+    The system has followed their links already, so the watch must end.
     """
     for path in added:
         inside = os.path.dirname(path) not in added  # noqa: PTH120 - it is text
@@ -142,21 +138,21 @@ def _folders_in(folder: str) -> Iterator[tuple[str, bool]]:
 
 
 def real(root: str, path: str) -> str:
-    """Where a path below the root leads, below the root; itself when it leads out of it."""
+    """A path below the root with symbolic links resolved; unchanged when it leads out of it."""
     target = os.path.realpath(os.path.join(root, path))  # noqa: PTH118 - it is text
     prefix = root.rstrip(os.sep) + os.sep
     return target[len(prefix) :].replace(os.sep, "/") if target.startswith(prefix) else path
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why there is no watch, and what to do."""
+class WatchFailure:
+    """Why a watch has ended, and when to start the next one."""
 
     why: str
-    again: float
-    """Seconds after which it is worth another try."""
-    brief: bool = False
-    """The watch only has to begin anew, and can."""
+    retry_in: float
+    """Seconds."""
+    transient: bool = False
+    """The watch can be restarted at once."""
 
 
 _AT_ONCE, _SOON, _LATER, _HOUR = 0.1, 5.0, 300.0, 3600.0
@@ -176,20 +172,20 @@ _LIMITS = {
 }
 
 
-def trouble_of(error: Exception) -> Trouble:
-    """What an error of a watch means. Most come from watchfiles as text only."""
+def failure_of(error: Exception) -> WatchFailure:
+    """Explain an error of a watch. Most of watchfiles' errors have a text only."""
     text = str(error)
     if isinstance(error, Unwatchable):
-        return Trouble(text, _HOUR)
+        return WatchFailure(text, _HOUR)
     if isinstance(error, ArtifactSyncError):
-        return Trouble(text, _SOON)
+        return WatchFailure(text, _SOON)
     for code, why in _LIMITS.items():
         if getattr(error, "errno", None) == code or f"(os error {code})" in text:
-            return Trouble(why, _HOUR)
+            return WatchFailure(why, _HOUR)
     if "file watch limit" in text:
-        return Trouble(_LIMITS[errno.ENOSPC], _HOUR)
+        return WatchFailure(_LIMITS[errno.ENOSPC], _HOUR)
     if isinstance(error, PermissionError):
-        return Trouble(f"a folder of the mirror may not be read: {text}", _LATER)
+        return WatchFailure(f"a folder of the mirror may not be read: {text}", _LATER)
     odd_name = "Unable to decode" in text
     why = _ODD_NAME if odd_name else f"{type(error).__name__}: {text}"
-    return Trouble(why, _AT_ONCE if odd_name else _SOON, brief=odd_name)
+    return WatchFailure(why, _AT_ONCE if odd_name else _SOON, transient=odd_name)

@@ -1,19 +1,15 @@
-"""Finds the damage behind what was touched in the mirror: reads ledger and disk, tells the rest.
-
-What counts as damage is decided in ``damage``; whatever follows from it is for whoever is told.
-"""
+"""Inspects changed paths of the mirror: compares them with the ledger and reports damage."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from itertools import compress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from artifact_sync.daemon.watch.filesystem import real
-from artifact_sync.daemon.watch.rules import Touched, glance, respelled
+from artifact_sync.daemon.watch.rules import Touched, compare_metadata, resolved_names
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName, State
 from artifact_sync.mirror.manifest import RUN, SUMS
@@ -21,154 +17,151 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.verify import Condition, Finding, compared
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
     from artifact_sync.domain.model import ArtifactRow, Found, MirrorPath, RunKey
-    from artifact_sync.domain.ports import Clock
     from artifact_sync.sync.verify import Auditor
 
 _log = get_logger(__name__)
 
 _BATCH = 1_000
-"""Files that are looked at, or told of, at a time."""
+"""Files that are inspected, or reported, at a time."""
 
-_DOUBTS, _TOLD = 10_000, 20_000
-"""Paths that are kept in mind, at most."""
+_MOST_UNHASHED, _MOST_REPORTED = 10_000, 20_000
+"""Paths that are remembered, at most."""
 
 _RECHECK = 1.0
-"""Seconds between two looks at whether a repository's pass has ended."""
+"""Seconds between two checks whether a repository's pass has ended."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchParts:
-    """What a watch over a mirror works with."""
+class WatchListener(Protocol):
+    """Hears what a watch over the mirror finds. Its methods must not raise."""
 
-    auditor: Auditor
-    clock: Clock
-    root: Path
-    busy: Callable[[RepoName], bool]
-    """Whether a pass is over a repository: what it does there is no damage."""
-    tell: Callable[[Sequence[Finding]], None]
-    """Told of damage, many at a time, each once until it stands or is attended. Must not raise."""
-    missed: Callable[[], None]
-    """Told when changes may have gone unseen: the next passes should look for themselves."""
+    def is_busy(self, repo: RepoName) -> bool:
+        """Whether a pass is over a repository: what it changes is no damage."""
+
+    def damaged(self, findings: Sequence[Finding]) -> None:
+        """Files were damaged. Each is reported again only after it was, or is being, repaired."""
+
+    def may_have_missed(self) -> None:
+        """Changes may have been missed: the next passes should check the files themselves."""
 
 
 class DamageInspector:
-    """Looks at what was touched, until it is cancelled. ``touch`` on the event loop."""
+    """Compares changed paths with the ledger and reports damage, until cancelled."""
 
-    def __init__(self, parts: WatchParts) -> None:
-        self._parts = parts
-        self._auditor = parts.auditor
-        self._depth = len(parts.auditor.layout.repo_folder(RepoName("x", "x")).split("/"))
+    def __init__(self, auditor: Auditor, listener: WatchListener) -> None:
+        self._auditor = auditor
+        self._listener = listener
+        self._depth = len(auditor.layout.repo_folder(RepoName("x", "x")).split("/"))
         self._touched = Touched(self._depth)
-        self._doubts: dict[MirrorPath, None] = {}
-        """Files that look as they should and are yet to be hashed."""
-        self._later: dict[RepoName, Touched] = {}
+        self._unhashed: dict[MirrorPath, None] = {}
+        """Files whose metadata is right and whose content is yet to be hashed."""
+        self._deferred: dict[RepoName, Touched] = {}
         """What looked damaged while a pass was over its repository."""
-        self._told: dict[MirrorPath, Condition] = {}
+        self._reported: dict[MirrorPath, Condition] = {}
         self._outbox: list[Finding] = []
         self._root, self._links = "", dict[str, str]()
-        self._stir = asyncio.Event()
+        self._wake_up = asyncio.Event()
         self.damaged = 0
-        """Files told of since the start."""
+        """Files reported since the start."""
         self.restored = 0
-        """Those of them that stand again."""
+        """Those of them that are right again."""
 
-    def learn(self, root: str, links: Mapping[str, str]) -> None:
-        """The root without symbolic links, and those below it that a watch has followed."""
+    def set_root(self, root: str, links: Mapping[str, str]) -> None:
+        """Set the root, with links resolved, and the symbolic links below it."""
         self._root, self._links = root, dict(links)
 
     def touch(self, path: str, *, deep: bool) -> None:
-        """Look at what has this path; ``deep``: and at all below it."""
+        """Have a path inspected; ``deep``: and everything below it. On the event loop."""
         self._touched.add(path, deep=deep)
-        self._stir.set()
+        self._wake_up.set()
 
-    def attended(self, paths: Iterable[MirrorPath]) -> None:
-        """Their repair has begun: damage from now on is told again, even of the same kind."""
-        self._told.update(dict.fromkeys(self._told.keys() & set(paths), Condition.OK))
+    def repair_began(self, paths: Iterable[MirrorPath]) -> None:
+        """Report these files again when they are damaged from now on, even in the same way."""
+        began = self._reported.keys() & set(paths)
+        self._reported.update(dict.fromkeys(began, Condition.OK))
 
     async def run(self) -> None:
-        """Judge what is touched. Trouble with disk or ledger ends no more than one round."""
+        """Inspect touched paths. An error of disk or ledger ends one round only."""
         while True:
             await self._wait()
             try:
                 await self._round()
             except ArtifactSyncError as error:
-                self._forsake(error)
+                self._give_up(error)
             except Exception as error:  # noqa: BLE001 - logged, and the watch goes on
                 _log.exception("looking at the mirror failed in a way that is a bug")
-                self._forsake(error)
+                self._give_up(error)
 
-    def _forsake(self, error: Exception) -> None:
-        """What cannot be looked at now is left to the next passes."""
+    def _give_up(self, error: Exception) -> None:
+        """Leave what cannot be inspected now to the next passes."""
         _log.debug("changes in the mirror could not be looked at", why=str(error))
         self._touched.take()
-        self._doubts.clear()
+        self._unhashed.clear()
         self._flush()
-        self._parts.missed()
+        self._listener.may_have_missed()
 
     async def _wait(self) -> None:
-        """Wait until there is something to look at."""
-        self._take_up()
-        while not (self._touched or self._doubts):
-            self._stir.clear()
+        """Wait until there is something to inspect."""
+        self._resume_deferred()
+        while not (self._touched or self._unhashed):
+            self._wake_up.clear()
             with suppress(TimeoutError):
-                async with asyncio.timeout(_RECHECK if self._later else None):
-                    await self._stir.wait()
-            self._take_up()
+                async with asyncio.timeout(_RECHECK if self._deferred else None):
+                    await self._wake_up.wait()
+            self._resume_deferred()
 
-    def _take_up(self) -> None:
-        """Look again at what was put off, where the pass is over."""
-        for repo in [repo for repo in self._later if not self._parts.busy(repo)]:
-            for path, deep in self._later.pop(repo).take().items():
+    def _resume_deferred(self) -> None:
+        """Inspect again what was deferred, where the pass has ended."""
+        for repo in [repo for repo in self._deferred if not self._listener.is_busy(repo)]:
+            for path, deep in self._deferred.pop(repo).take().items():
                 self._touched.add(path, deep=deep)
 
     async def _round(self) -> None:
-        """All that is touched; else one file of those in doubt: hashing takes long."""
+        """Inspect all touched paths; if there are none, hash one file, which takes long."""
         touched = self._touched.take()
-        told = self._told.keys() & touched.keys()
-        strange, mended = await self._auditor.offload(self._sorted, touched, told)
-        for path in mended:
-            self._stands(path)
-        for name, deep in strange.items():
-            await self._look_at(name, deep=deep)
-        if self._doubts and not self._touched:
-            await self._hash(next(iter(self._doubts)))
+        reported = self._reported.keys() & touched.keys()
+        foreign, restored = await self._auditor.offload(self._sorted, touched, reported)
+        for path in restored:
+            self._is_right(path)
+        for name, deep in foreign.items():
+            await self._inspect(name, deep=deep)
+        if self._unhashed and not self._touched:
+            await self._hash(next(iter(self._unhashed)))
         self._flush()
 
     def _sorted(
-        self, touched: Mapping[str, bool], told: Iterable[MirrorPath]
+        self, touched: Mapping[str, bool], reported: Iterable[MirrorPath]
     ) -> tuple[dict[str, bool], list[MirrorPath]]:
-        """What is not our own doing, under every name it may have; and what we have put right."""
+        """What others have changed, under every name; and reported files that we have restored."""
         wrote = self._auditor.mirror.wrote
-        strange: dict[str, bool] = {}
+        foreign: dict[str, bool] = {}
         folders: dict[str, str] = {}
         for path, deep in touched.items():
-            for name in {*respelled(path, self._links), self._real(path, folders)}:
+            for name in {*resolved_names(path, self._links), self._real(path, folders)}:
                 if not wrote(name):
-                    strange[name] = deep or strange.get(name, False)
+                    foreign[name] = deep or foreign.get(name, False)
         find = self._auditor.mirror.find
-        return strange, [path for path in told if wrote(path) and find(path) is not None]
+        return foreign, [path for path in reported if wrote(path) and find(path) is not None]
 
     def _real(self, path: str, folders: dict[str, str]) -> str:
-        """The path without symbolic links on its way."""
+        """The path with symbolic links on its way resolved."""
         folder, slash, name = path.rpartition("/")
         if slash and folder not in folders:
             folders[folder] = real(self._root, folder)
         return f"{folders[folder]}/{name}" if slash else path
 
-    async def _look_at(self, path: str, *, deep: bool) -> None:
-        """The mirrored files with this path or below it, and the manifests of their runs."""
+    async def _inspect(self, path: str, *, deep: bool) -> None:
+        """Inspect the mirrored files at or below a path, and the manifests of their runs."""
         last: RunKey | None = None
         folder_of = self._auditor.layout.run_folder
         async with aclosing(self._rows(path, deep=deep)) as batches:
             async for rows in batches:
-                await self._glance(rows, path)
+                await self._compare(rows, path)
                 for run in dict.fromkeys(row.key.run_key for row in rows):
                     if run != last and f"{folder_of(run)}/".startswith(f"{path}/"):
-                        await self._look_for_manifests(run)
+                        await self._find_manifests(run)
                     last = run
         folder, _, name = path.rpartition("/")
         if name in {SUMS, RUN} and (row := await self._first(folder)) is not None:
@@ -191,36 +184,38 @@ class DamageInspector:
         async with aclosing(self._auditor.ledger.at(path)) as rows:
             return await anext(rows, None)
 
-    async def _glance(self, rows: Sequence[ArtifactRow], path: str) -> None:
-        """Sort these files into those that stand, those in doubt, and damage."""
+    async def _compare(self, rows: Sequence[ArtifactRow], path: str) -> None:
+        """Sort files into those that are right, those to be hashed, and damaged ones."""
         bad = []
         seen = await self._auditor.offload(self._seen, rows)
         for row, (ours, found) in zip(rows, seen, strict=True):
             if row.path is None:
                 continue
-            condition = Condition.OK if ours else glance(row, found, touched=row.path == path)
+            condition = (
+                Condition.OK if ours else compare_metadata(row, found, touched=row.path == path)
+            )
             if condition is None:
-                await self._doubt(row.path)
+                await self._hash_later(row.path)
             elif condition is not Condition.OK:
                 size = found.size if found is not None else 0
                 detail = f"{size:,} bytes; recorded {row.size:,}" if size else ""
                 bad.append(Finding(condition, row.path, size, row, row.key.run_key, detail))
             elif found is not None:
-                self._stands(row.path)
-        await self._consider(bad)
+                self._is_right(row.path)
+        await self._report_damage(bad)
 
     def _seen(self, rows: Sequence[ArtifactRow]) -> list[tuple[bool, Found | None]]:
         mirror = self._auditor.mirror
         return [(mirror.wrote(it.path), mirror.find(it.path)) for it in rows if it.path is not None]
 
-    async def _doubt(self, path: MirrorPath) -> None:
-        if len(self._doubts) >= _DOUBTS:
-            await self._hash(next(iter(self._doubts)))
-        self._doubts[path] = None
+    async def _hash_later(self, path: MirrorPath) -> None:
+        if len(self._unhashed) >= _MOST_UNHASHED:
+            await self._hash(next(iter(self._unhashed)))
+        self._unhashed[path] = None
 
     async def _hash(self, path: MirrorPath) -> None:
-        """Read a file that looks as it should."""
-        self._doubts.pop(path, None)
+        """Hash a file whose metadata is right."""
+        self._unhashed.pop(path, None)
         row = await self._first(path)
         if row is None or row.path != path:
             return
@@ -228,12 +223,12 @@ class DamageInspector:
 
     async def _conclude(self, finding: Finding) -> None:
         if finding.condition is Condition.OK:
-            self._stands(finding.path)
+            self._is_right(finding.path)
         else:
-            await self._consider([finding])
+            await self._report_damage([finding])
 
     async def _digest(self, path: MirrorPath) -> tuple[int, str] | None:
-        """Read a file, however long that takes; but not on when cancelled."""
+        """Size and SHA-256 of a file; stops reading when cancelled."""
         offload, stop = self._auditor.offload, threading.Event()
         work = offload.start(self._auditor.mirror.digest, path, stop.is_set)
         try:
@@ -244,16 +239,16 @@ class DamageInspector:
             raise
         return work.result()
 
-    async def _look_for_manifests(self, run: RunKey) -> None:
-        """Whether the manifests of a complete run are there at all."""
+    async def _find_manifests(self, run: RunKey) -> None:
+        """Report missing manifests of a complete run."""
         mirror, paths = self._auditor.mirror, self._auditor.layout.manifests(run)
         found = await self._auditor.offload(lambda: [mirror.find(path) for path in paths])
         gone = [it is None or it.kind != "file" for it in found]
         bad = [Finding(Condition.MISSING, path, run=run) for path in compress(paths, gone)]
-        await self._consider(bad)
+        await self._report_damage(bad)
 
     async def _read_manifests(self, run: RunKey, path: str) -> None:
-        """Whether a complete run's manifest at this path says what the ledger says."""
+        """Compare a complete run's manifest at this path with the ledger."""
         if path not in self._auditor.layout.manifests(run):
             return
         rows = (await self._auditor.ledger.artifacts(run)).values()
@@ -262,37 +257,37 @@ class DamageInspector:
             if finding.path == path:
                 await self._conclude(finding)
 
-    async def _consider(self, bad: Sequence[Finding]) -> None:
-        """Tell of damage that is none of our own passes'."""
+    async def _report_damage(self, bad: Sequence[Finding]) -> None:
+        """Report damage that no pass of ours has caused."""
         for run in {finding.run: None for finding in bad if finding.run is not None}:
             known = await self._auditor.ledger.run(run)
             rows = await self._auditor.ledger.artifacts(run)
             for finding in (it for it in bad if it.run == run):
                 row = finding.row
-                if self._parts.busy(run.repo):
-                    later = self._later.setdefault(run.repo, Touched(self._depth))
-                    later.add(finding.path, deep=False)
+                if self._listener.is_busy(run.repo):
+                    deferred = self._deferred.setdefault(run.repo, Touched(self._depth))
+                    deferred.add(finding.path, deep=False)
                 elif row is not None and rows.get(row.key) != row:
-                    self.touch(finding.path, deep=False)  # a pass has come and gone meanwhile
+                    self.touch(finding.path, deep=False)  # a pass has run in the meantime
                 elif row is not None or (known is not None and known.complete):
-                    self._tell(finding)
+                    self._report(finding)
 
-    def _tell(self, finding: Finding) -> None:
-        known = self._told.pop(finding.path, None)
+    def _report(self, finding: Finding) -> None:
+        known = self._reported.pop(finding.path, None)
         if known is not finding.condition:
             self._outbox.append(finding)
             self.damaged += known is None
-        self._told[finding.path] = finding.condition
-        if len(self._told) > _TOLD:
-            del self._told[next(iter(self._told))]
+        self._reported[finding.path] = finding.condition
+        if len(self._reported) > _MOST_REPORTED:
+            del self._reported[next(iter(self._reported))]
         if len(self._outbox) >= _BATCH:
             self._flush()
 
     def _flush(self) -> None:
-        told, self._outbox = self._outbox, []
-        if told:
-            self._parts.tell(told)
+        findings, self._outbox = self._outbox, []
+        if findings:
+            self._listener.damaged(findings)
 
-    def _stands(self, path: MirrorPath) -> None:
-        if self._told.pop(path, None) is not None:
+    def _is_right(self, path: MirrorPath) -> None:
+        if self._reported.pop(path, None) is not None:
             self.restored += 1

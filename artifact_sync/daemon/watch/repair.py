@@ -1,4 +1,4 @@
-"""What is done about damage that the watch over the mirror finds: told, and restored if wanted."""
+"""Logs damage that the watch finds, and has it restored if that is configured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.schedule import Why
-from artifact_sync.daemon.watch.inspector import WatchParts
 from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.status import WatchState
@@ -16,11 +15,11 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from artifact_sync.daemon.engine import Engine
-    from artifact_sync.daemon.scheduler import Daemon
+    from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.model import MirrorPath, RepoName
     from artifact_sync.sync.verify import Finding
 
@@ -28,10 +27,10 @@ _log = get_logger(__name__)
 
 
 _FIRST, _LONGEST = 1.0, 300.0
-"""Seconds before the second restoration; each one after it waits twice as long, up to these."""
+"""Seconds before a second repair of a file; the delay doubles with each further one."""
 
-_PEACE = 3600.0
-"""Seconds without damage after which a file's past is forgotten."""
+_QUIET = 3600.0
+"""Seconds without damage after which a file counts as never damaged."""
 
 _REMEMBERED = 20_000
 """Files at most."""
@@ -43,16 +42,16 @@ class _Past(NamedTuple):
 
 
 class RestoreBackoff:
-    """Restores at once what is damaged for the first time, and ever later what is again."""
+    """The delay before a repair: none at first, then longer for the same file."""
 
     def __init__(self) -> None:
         self._past: dict[MirrorPath, _Past] = {}
 
     def delay(self, path: MirrorPath, now: float) -> float:
-        """Seconds to wait; ``now`` in seconds on a monotonic clock. Each call counts as damage."""
+        """Seconds to wait. Each call counts as damage; ``now`` is on the monotonic clock."""
         past = self._past.pop(path, None)
         delay = 0.0
-        if past is not None and now - past.last < past.delay + _PEACE:
+        if past is not None and now - past.last < past.delay + _QUIET:
             delay = min(max(2 * past.delay, _FIRST), _LONGEST)
         self._past[path] = _Past(now, delay)
         if len(self._past) > _REMEMBERED:
@@ -61,107 +60,138 @@ class RestoreBackoff:
 
 
 class DamageRepair:
-    """Keeps a watch as ``mirror.watch`` says, and follows it when that changes."""
+    """A ``WatchListener`` that logs damage and, with ``restore``, has it fetched again.
 
-    def __init__(self, engine: Engine, daemon: Daemon, root: Path) -> None:
+    ``repair_began`` is called with the files of which a repair begins.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        scheduler: Scheduler,
+        auditor: Auditor,
+        repair_began: Callable[[Sequence[MirrorPath]], None],
+    ) -> None:
         self._engine = engine
-        self._daemon = daemon
-        self._auditor = Auditor(
-            engine.mirror, engine.ledger, engine.layout, daemon.passes, engine.offload
-        )
-        busy = daemon.passes.is_busy
-        self._parts = WatchParts(self._auditor, engine.clock, root, busy, self._tell, self._missed)
-        self._watch: MirrorWatch | None = None
-        self._patience = RestoreBackoff()
+        self._scheduler = scheduler
+        self._auditor = auditor
+        self._repair_began = repair_began
+        self._backoff = RestoreBackoff()
         self._waiting: dict[MirrorPath, Finding] = {}
-        """What is to be restored in a while."""
-        self._changed = asyncio.Event()
-        daemon.must_look = self._must_look
+        """Damage that is to be restored after a delay."""
 
-    def state(self) -> WatchState:
-        """As it is told."""
-        return self._watch.state if self._watch is not None else WatchState()
+    def is_busy(self, repo: RepoName) -> bool:
+        """Whether a pass is over a repository."""
+        return self._scheduler.is_busy(repo)
 
-    def follow(self) -> None:
-        """``mirror.watch`` may be another one now."""
-        self._changed.set()
+    def may_have_missed(self) -> None:
+        """Have the next passes check everything."""
+        self._scheduler.forget_unchanged()
 
-    async def run(self) -> None:
-        """Watch, or not, until it is cancelled."""
-        while True:
-            mode = self._engine.config.mirror.watch
-            self._watch = MirrorWatch(self._parts, mode) if mode != "off" else None
-            work = [self._watch.run()] if self._watch is not None else []
-            await first_of(self._until_begun_or_ended(), *work)
-
-    async def _until_begun_or_ended(self) -> None:
-        """Between ``report`` and ``restore`` the same watch goes on."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            mode = self._engine.config.mirror.watch
-            if self._watch is None or mode == "off":
-                return
-            self._watch.mode = mode
-
-    def _must_look(self) -> bool:
-        """A watch that is wanted and does not work: each pass has to look for itself."""
-        return self._watch is not None and not self._watch.state.working
-
-    def _missed(self) -> None:
-        self._daemon.unchanged.forget()
-
-    def _tell(self, findings: Sequence[Finding]) -> None:
-        """A line a run, and the repair if it is wanted."""
-        restoring = self._engine.config.mirror.watch == "restore"
+    def damaged(self, findings: Sequence[Finding]) -> None:
+        """Log damage, a line a run, and schedule its repair if that is configured."""
+        restoring = self._restoring
         new = {it.path: it for it in findings if it.path not in self._waiting}
-        self._log(list(new.values()), restoring=restoring)
+        _log_damage(list(new.values()), restoring=restoring)
         self._waiting |= {it.path: it for it in findings if restoring or it.path in self._waiting}
         if restoring:
             self._restore_later(new)
 
+    @property
+    def _restoring(self) -> bool:
+        return self._engine.config.mirror.watch == "restore"
+
     def _restore_later(self, damaged: Iterable[MirrorPath]) -> None:
         now = self._engine.clock.monotonic()
-        later: dict[float, list[MirrorPath]] = {}
+        by_delay: dict[float, list[MirrorPath]] = {}
         for path in damaged:
-            later.setdefault(self._patience.delay(path, now), []).append(path)
-        for delay, paths in later.items():
-            self._daemon.attend(self._restore(paths, delay))
-
-    def _log(self, findings: Sequence[Finding], *, restoring: bool) -> None:
-        told = Counter((finding.run, finding.condition) for finding in findings)
-        first = {(finding.run, finding.condition): finding.path for finding in reversed(findings)}
-        words = "files were taken or changed in the mirror"
-        words += ", and are fetched again" if restoring else ""
-        for (run, condition), count in told.items():
-            repo, slug = run if run is not None else ("", "")
-            path = first[run, condition]
-            _log.warning(
-                words, repo=str(repo), run=slug, files=count, condition=str(condition), first=path
-            )
+            by_delay.setdefault(self._backoff.delay(path, now), []).append(path)
+        for delay, paths in by_delay.items():
+            self._scheduler.spawn(self._restore(paths, delay))
 
     async def _restore(self, paths: Sequence[MirrorPath], delay: float) -> None:
-        """Request what is damaged, a repository at a time, and have a pass fetch it.
-
-        After a delay in seconds: with whoever damages the same files ever again, we do not race.
-        """
+        """Request damaged files after a delay in seconds, and have a pass fetch them."""
+        stopping = self._scheduler.stopping
         if delay:
-            await first_of(self._engine.clock.sleep(delay), self._daemon.stopping.wait())
-        of_repo: dict[RepoName, list[Finding]] = {}
-        wanted = (
-            self._engine.config.mirror.watch == "restore" and not self._daemon.stopping.is_set()
-        )
+            await first_of(self._engine.clock.sleep(delay), stopping.wait())
+        wanted = self._restoring and not stopping.is_set()
+        by_repo: dict[RepoName, list[Finding]] = {}
         for finding in [self._waiting.pop(path) for path in paths]:
             if finding.run is not None and wanted:
-                of_repo.setdefault(finding.run.repo, []).append(finding)
-        for repo, damage in of_repo.items():
+                by_repo.setdefault(finding.run.repo, []).append(finding)
+        for repo, damage in by_repo.items():
             await self._request(repo, damage)
-            if self._watch is not None:
-                self._watch.attended([finding.path for finding in damage])
-            self._daemon.look_again(frozenset({repo}), Why.RESTORE)
+            self._repair_began([finding.path for finding in damage])
+            self._scheduler.look_again(frozenset({repo}), Why.RESTORE)
 
     async def _request(self, repo: RepoName, damage: Sequence[Finding]) -> None:
         try:
             await self._auditor.request(damage, self._engine.clock.now())
         except ArtifactSyncError as error:  # the pass will say more, if it finds the same
             _log.warning("damage could not be requested again", repo=str(repo), why=str(error))
+
+
+def _log_damage(findings: Sequence[Finding], *, restoring: bool) -> None:
+    counts = Counter((finding.run, finding.condition) for finding in findings)
+    first = {(finding.run, finding.condition): finding.path for finding in reversed(findings)}
+    text = "files were taken or changed in the mirror"
+    text += ", and are fetched again" if restoring else ""
+    for (run, condition), count in counts.items():
+        repo, slug = run if run is not None else ("", "")
+        facts = {"files": count, "condition": str(condition), "first": first[run, condition]}
+        _log.warning(text, repo=str(repo), run=slug, **facts)
+
+
+class WatchSwitch:
+    """Runs a watch over the mirror as ``mirror.watch`` says, also when that changes."""
+
+    def __init__(self, engine: Engine, root: Path) -> None:
+        self._engine = engine
+        self._root = root
+        self._watch: MirrorWatch | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def state(self) -> WatchState:
+        """The watch's part of the status."""
+        if self._watch is None:
+            return WatchState()
+        damaged, restored = self._watch.counts
+        return WatchState(
+            mode=self._engine.config.mirror.watch,
+            working=self._watch.working,
+            why=self._watch.why,
+            damaged=damaged,
+            restored=restored,
+        )
+
+    def must_look(self) -> bool:
+        """Whether each pass has to check files: a watch is wanted, but does not work."""
+        return self._watch is not None and not self._watch.working
+
+    def config_changed(self) -> None:
+        """Follow ``mirror.watch``, which may have changed."""
+        self._changed.set()
+
+    async def run(self, scheduler: Scheduler) -> None:
+        """Watch whenever it is configured, until cancelled. Repairs go through the scheduler."""
+        engine, lock = self._engine, scheduler.lock
+        auditor = Auditor(engine.mirror, engine.ledger, engine.layout, lock, engine.offload)
+        repair = DamageRepair(engine, scheduler, auditor, self._repair_began)
+        while True:
+            wanted = engine.config.mirror.watch != "off"
+            watch = MirrorWatch(auditor, engine.clock, self._root, repair) if wanted else None
+            self._watch = watch
+            await first_of(self._until_switched(), *([watch.run()] if watch is not None else []))
+
+    def _repair_began(self, paths: Sequence[MirrorPath]) -> None:
+        if self._watch is not None:
+            self._watch.repair_began(paths)
+
+    async def _until_switched(self) -> None:
+        """Wait until a watch must be started or ended. ``report`` and ``restore`` share one."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._watch is None or self._engine.config.mirror.watch == "off":
+                return

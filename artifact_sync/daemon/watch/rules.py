@@ -1,7 +1,4 @@
-"""What a change below the mirror's root may mean, and which paths are to be looked at. Pure.
-
-Looking and telling is ``judge``'s, hearing of changes is ``watch``'s.
-"""
+"""Rules of the watch: which paths to inspect, and what a file's metadata says. Pure."""
 
 from __future__ import annotations
 
@@ -18,11 +15,11 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactRow, Found
 
 _SLACK = 60.0
-"""Seconds by which a file may be younger than the moment at which it is said to have come."""
+"""Seconds by which a file may be newer than the ledger says it was mirrored."""
 
 
 def below_root(path: str, root: str) -> str | None:
-    """A path below the root with ``/`` between its components; None for the root and our own."""
+    """A path relative to the root, with ``/``; None for the root and the program's own folder."""
     if not path.startswith(root):
         return None
     below = path[len(root) :].replace(os.sep, "/").strip("/")
@@ -30,10 +27,10 @@ def below_root(path: str, root: str) -> str | None:
 
 
 class Touched:
-    """Paths that are to be looked at, and whether with all below them. Bounded.
+    """A bounded set of paths to inspect, each alone or with everything below it.
 
-    When there are too many of them, only their first ``depth`` components are kept: the folder of
-    their repository, which is then looked at as a whole.
+    When there are too many, only the first ``depth`` components of each are kept: the folder of its
+    repository, which is then inspected as a whole.
     """
 
     def __init__(self, depth: int, most: int = 10_000) -> None:
@@ -45,23 +42,23 @@ class Touched:
         return len(self._paths)
 
     def add(self, path: str, *, deep: bool) -> None:
-        """One more path."""
+        """Add a path; ``deep``: with everything below it."""
         self._paths[path] = deep or self._paths.get(path, False)
         if len(self._paths) > self._most:
             short = ("/".join(it.split("/")[: self._depth]) for it in self._paths)
             self._paths = dict.fromkeys(short, True)
 
     def take(self) -> Mapping[str, bool]:
-        """All of them, which are then forgotten."""
+        """Return all paths and empty the set."""
         paths, self._paths = self._paths, {}
         return paths
 
 
-def glance(row: ArtifactRow, found: Found | None, *, touched: bool) -> Condition | None:
-    """What a look tells of a mirrored file without reading it; None: it must be hashed.
+def compare_metadata(row: ArtifactRow, found: Found | None, *, touched: bool) -> Condition | None:
+    """The condition of a mirrored file by its metadata; None: it must be hashed.
 
-    ``touched``: something was done to the file itself, and not only to a folder above it. If not,
-    one that was not changed since it came need not be read again.
+    ``touched``: the file itself was changed, and not only a folder above it. Otherwise a file not
+    modified since it was mirrored need not be hashed.
     """
     if found is None or found.kind != "file":
         return Condition.MISSING
@@ -72,10 +69,10 @@ def glance(row: ArtifactRow, found: Found | None, *, touched: bool) -> Condition
     return Condition.OK if found.changed <= row.mirrored_at.timestamp() + _SLACK else None
 
 
-def respelled(path: str, links: Mapping[str, str]) -> set[str]:
-    """A path, and what it is where folders on its way are these symbolic links to others.
+def resolved_names(path: str, links: Mapping[str, str]) -> set[str]:
+    """A path, and its names with each of these symbolic links on its way resolved.
 
-    The system tells of a folder by one of its names only, which may be that through a link.
+    The system reports a folder by one of its names only, which may go through a link.
     """
     parts = path.split("/")
     above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}

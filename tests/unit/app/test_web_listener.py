@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 from daemon_kit import FakeClock
-from web_trial import FakeDaemonApi
+from web_trial import RecordingDaemon
 
-from artifact_sync.app.web_listener import Web
+from artifact_sync.app.web_listener import WebListener
 from artifact_sync.domain.settings import WebSettings
 from artifact_sync.web.context import WebContext
 from artifact_sync.web.metrics import Metrics
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 def said(settings: WebSettings) -> list[str]:
     clock = FakeClock()
-    front = WebContext(FakeDaemonApi(), Metrics(clock), clock, lambda: settings, {})
+    context = WebContext(RecordingDaemon(), Metrics(clock), clock, lambda: settings, {})
 
     async def listen() -> None:
-        async with Web(front).listening():
+        async with WebListener(context).listening():
             pass
 
     with structlog.testing.capture_logs() as logs:

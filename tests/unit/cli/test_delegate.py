@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_daemon_api import URL, WISH, FakeDaemonApi, served
+from fake_daemon_api import REQUEST, URL, FakeDaemonApi, served
 from structlog.testing import capture_logs
 
 from artifact_sync.cli.delegate import DelegatedReport, Delegation
@@ -41,12 +41,12 @@ class Kept:
 
 def handing(root: Path, url: str = URL, jobs: int | None = None) -> Delegation:
     config = Config(mirror=MirrorSettings(root=root), source=SourceSettings(base_url=url))
-    return Delegation(config, WISH, jobs, MirrorBusy(root, "process 1"))
+    return Delegation(config, REQUEST, jobs, MirrorBusy(root, "process 1"))
 
 
-def handed(root: Path, desk: FakeDaemonApi, one: Delegation) -> Report:
+def handed(root: Path, daemon: FakeDaemonApi, one: Delegation) -> Report:
     async def whole() -> Report:
-        async with served(root / ".artifact-sync", desk):
+        async with served(root / ".artifact-sync", daemon):
             return await one.run(Kept())
 
     return asyncio.run(whole())

@@ -6,7 +6,7 @@ import pytest
 import structlog
 from daemon_kit import FakeClock, settle
 
-from artifact_sync.daemon.background import beside, first_of, kept_up
+from artifact_sync.daemon.background import first_of, restarting, running_beside
 
 
 def test_what_fails_is_begun_again_ever_later() -> None:
@@ -17,7 +17,7 @@ def test_what_fails_is_begun_again_ever_later() -> None:
         raise RuntimeError("it broke")
 
     async def story() -> None:
-        async with beside(kept_up("the work", work, clock)):
+        async with running_beside(restarting("the work", work, clock)):
             await clock.advance(40.0)
 
     asyncio.run(story())
@@ -32,7 +32,7 @@ def test_what_is_in_a_hurry_waits_no_longer_than_it_may_and_says_so_ever_less_of
         raise RuntimeError("it broke")
 
     async def story() -> None:
-        async with beside(kept_up("the work", work, clock, most=5.0)):
+        async with running_beside(restarting("the work", work, clock, most=5.0)):
             await clock.advance(1000.0)
 
     with structlog.testing.capture_logs() as logs:
@@ -50,7 +50,7 @@ def test_what_ends_well_is_not_begun_again() -> None:
         begun.append(clock.monotonic())
 
     async def story() -> None:
-        async with beside(kept_up("the work", work, clock)):
+        async with running_beside(restarting("the work", work, clock)):
             await clock.advance(10.0)
 
     asyncio.run(story())

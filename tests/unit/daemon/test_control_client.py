@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_daemon_api import QUICK, STATE, URL, WISH, FakeDaemonApi, served, wait_for
+from fake_daemon_api import QUICK, REQUEST, STATE, URL, FakeDaemonApi, served, wait_for
 from structlog.testing import capture_logs
 
 from artifact_sync.daemon.control.client import (
@@ -62,11 +62,11 @@ def own(tmp_path: Path) -> Path:
     return tmp_path / ".artifact-sync"
 
 
-def told(own: Path, desk: FakeDaemonApi, story: Callable[[Path], Awaitable[None]]) -> None:
-    """Run a story beside a control that serves the desk."""
+def told(own: Path, daemon: FakeDaemonApi, story: Callable[[Path], Awaitable[None]]) -> None:
+    """Run a story beside a control that serves the daemon."""
 
     async def whole() -> None:
-        async with served(own, desk) as path:
+        async with served(own, daemon) as path:
             await story(path)
 
     asyncio.run(whole())
@@ -74,42 +74,42 @@ def told(own: Path, desk: FakeDaemonApi, story: Callable[[Path], Awaitable[None]
 
 def test_a_pass_is_asked_for_and_its_events_and_report_come_back(own: Path) -> None:
     report = Report(runs=2, found=3, downloaded=2, bytes=99, failures=[LOST])
-    desk, seen, begun = FakeDaemonApi(EVENTS, report), Seen(), list[int]()
+    daemon, seen, begun = FakeDaemonApi(EVENTS, report), Seen(), list[int]()
 
     async def story(_: Path) -> None:
-        assert await DaemonClient(own).sync(WISH, URL, seen, begun.append) == report
+        assert await DaemonClient(own).sync(REQUEST, URL, seen, begun.append) == report
 
-    told(own, desk, story)
+    told(own, daemon, story)
     assert seen.events == list(EVENTS)
     assert begun == [os.getpid()]
-    assert desk.wishes == [WISH]
+    assert daemon.requests == [REQUEST]
 
 
 def test_events_are_shown_while_the_pass_goes_on(own: Path) -> None:
-    desk, seen = FakeDaemonApi(EVENTS, waits=True), Seen()
+    daemon, seen = FakeDaemonApi(EVENTS, waits=True), Seen()
 
     async def story(_: Path) -> None:
-        asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, seen))
+        asking = asyncio.create_task(DaemonClient(own).sync(REQUEST, URL, seen))
         await wait_for(lambda: len(seen.events) == len(EVENTS))
         assert not asking.done()
-        desk.go_on.set()
+        daemon.go_on.set()
         await asking
 
-    told(own, desk, story)
+    told(own, daemon, story)
 
 
 def test_a_repository_that_the_daemon_does_not_know_comes_with_its_settings(own: Path) -> None:
-    wish = PassRequest((RepoSettings(name="other/*", include=("*.tar",), since=60.0),), ("7",))
-    desk = FakeDaemonApi()
+    wanted = PassRequest((RepoSettings(name="other/*", include=("*.tar",), since=60.0),), ("7",))
+    daemon = FakeDaemonApi()
 
     async def story(_: Path) -> None:
-        await DaemonClient(own).sync(wish, URL + "/", Seen())
+        await DaemonClient(own).sync(wanted, URL + "/", Seen())
 
-    told(own, desk, story)
-    assert desk.wishes == [wish]
+    told(own, daemon, story)
+    assert daemon.requests == [wanted]
 
 
-def test_the_status_is_the_desks(own: Path) -> None:
+def test_the_status_is_the_daemons(own: Path) -> None:
     async def story(_: Path) -> None:
         status = await DaemonClient(own).status()
         assert status is not None
@@ -120,14 +120,14 @@ def test_the_status_is_the_desks(own: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("desk", "why"),
+    ("daemon", "why"),
     [
         (FakeDaemonApi(error=DiskError("the ledger is damaged")), "the ledger is damaged"),
         (FakeDaemonApi(mute=True), "the ledger gives no answer"),
     ],
 )
 def test_without_the_ledger_the_status_is_still_the_daemons(
-    own: Path, desk: FakeDaemonApi, why: str
+    own: Path, daemon: FakeDaemonApi, why: str
 ) -> None:
     async def story(_: Path) -> None:
         status = await DaemonClient(own).status()
@@ -135,7 +135,7 @@ def test_without_the_ledger_the_status_is_still_the_daemons(
         assert (status["repositories"], status["error"]) == ([], why)
         assert status["daemon"]["pid"] == STATE.pid
 
-    told(own, desk, story)
+    told(own, daemon, story)
 
 
 @pytest.mark.parametrize(
@@ -152,84 +152,84 @@ def test_what_kept_the_pass_from_beginning_is_raised_here_too(
 ) -> None:
     async def story(_: Path) -> None:
         with pytest.raises(kind) as caught:
-            await DaemonClient(own).sync(WISH, URL, Seen())
+            await DaemonClient(own).sync(REQUEST, URL, Seen())
         assert (str(caught.value), caught.value.exit_code) == (str(error), code)
 
     told(own, FakeDaemonApi(error=error), story)
 
 
 def test_a_bug_in_the_daemon_is_logged_there_and_does_not_end_it(own: Path) -> None:
-    desk = FakeDaemonApi(error=KeyError("secret"))
+    daemon = FakeDaemonApi(error=KeyError("secret"))
 
     async def story(_: Path) -> None:
         with pytest.raises(ArtifactSyncError) as caught:
-            await DaemonClient(own).sync(WISH, URL, Seen())
+            await DaemonClient(own).sync(REQUEST, URL, Seen())
         assert str(caught.value) == "a bug in artifact-sync: KeyError"
-        desk.error = None
-        assert await DaemonClient(own).sync(WISH, URL, Seen()) == Report()
+        daemon.error = None
+        assert await DaemonClient(own).sync(REQUEST, URL, Seen()) == Report()
 
     with capture_logs() as logs:
-        told(own, desk, story)
+        told(own, daemon, story)
     assert [it["event"] for it in logs if it["log_level"] == "error"] == ["a bug"]
 
 
 @pytest.mark.parametrize(
-    ("wish", "url", "why"),
+    ("wanted", "url", "why"),
     [
-        (WISH, "https://other.example", "mirrors from https://api.example, and this config"),
+        (REQUEST, "https://other.example", "mirrors from https://api.example, and this config"),
         (PassRequest((RepoSettings(name="../x/y"),)), URL, "repository"),
     ],
 )
 def test_what_the_daemon_cannot_do_is_a_matter_of_usage(
-    own: Path, wish: PassRequest, url: str, why: str
+    own: Path, wanted: PassRequest, url: str, why: str
 ) -> None:
-    desk, begun = FakeDaemonApi(), list[int]()
+    daemon, begun = FakeDaemonApi(), list[int]()
 
     async def story(_: Path) -> None:
         with pytest.raises(UsageError, match=why):
-            await DaemonClient(own).sync(wish, url, Seen(), begun.append)
+            await DaemonClient(own).sync(wanted, url, Seen(), begun.append)
 
-    told(own, desk, story)
-    assert (desk.wishes, begun) == ([], [])
+    told(own, daemon, story)
+    assert (daemon.requests, begun) == ([], [])
 
 
 def test_who_waits_hears_that_somebody_is_there(own: Path) -> None:
-    desk, seen = FakeDaemonApi(waits=True), Seen()
+    daemon, seen = FakeDaemonApi(waits=True), Seen()
     timeouts = ClientTimeouts(silence=0.2)  # the control says something every 0.05 s
 
     async def story(_: Path) -> None:
-        asking = asyncio.create_task(DaemonClient(own, timeouts).sync(WISH, URL, seen))
+        asking = asyncio.create_task(DaemonClient(own, timeouts).sync(REQUEST, URL, seen))
         await asyncio.sleep(1)
         assert not asking.done()
-        desk.go_on.set()
+        daemon.go_on.set()
         await asking
 
-    told(own, desk, story)
+    told(own, daemon, story)
     assert seen.events == []
 
 
 def test_the_pass_goes_on_when_the_client_does_not(own: Path) -> None:
-    desk = FakeDaemonApi(EVENTS, waits=True)
+    daemon = FakeDaemonApi(EVENTS, waits=True)
 
     async def story(_: Path) -> None:
-        asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, Seen()))
-        await wait_for(lambda: bool(desk.wishes))
+        asking = asyncio.create_task(DaemonClient(own).sync(REQUEST, URL, Seen()))
+        await wait_for(lambda: bool(daemon.requests))
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
         await asyncio.sleep(0.2)  # two signs of life that nobody takes
-        desk.observers[0].notify(Noticed("nobody hears it"))
-        desk.go_on.set()
-        await wait_for(lambda: desk.finished == 1)
+        daemon.observers[0].notify(Noticed("nobody hears it"))
+        daemon.go_on.set()
+        await wait_for(lambda: daemon.finished == 1)
 
-    told(own, desk, story)
+    told(own, daemon, story)
 
 
 def test_without_a_daemon_there_is_nobody_to_ask(own: Path) -> None:
     async def story() -> None:
         assert await DaemonClient(own).status() is None
         with pytest.raises(NoDaemon):
-            await DaemonClient(own).sync(WISH, URL, Seen())
+            await DaemonClient(own).sync(REQUEST, URL, Seen())
 
     asyncio.run(story())
     own.mkdir()
@@ -294,10 +294,10 @@ def test_what_is_no_socket_stays_and_the_daemon_runs_without(own: Path) -> None:
 
 def test_when_the_daemon_ends_its_clients_are_told(own: Path) -> None:
     async def story() -> None:
-        desk = FakeDaemonApi(waits=True)
-        async with served(own, desk):
-            asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, Seen()))
-            await wait_for(lambda: bool(desk.wishes))
+        daemon = FakeDaemonApi(waits=True)
+        async with served(own, daemon):
+            asking = asyncio.create_task(DaemonClient(own).sync(REQUEST, URL, Seen()))
+            await wait_for(lambda: bool(daemon.requests))
         with pytest.raises(Interrupted, match="the daemon has ended"):
             await asking
 
@@ -306,31 +306,33 @@ def test_when_the_daemon_ends_its_clients_are_told(own: Path) -> None:
 
 def test_a_pass_that_ends_with_the_daemon_is_still_reported(own: Path) -> None:
     async def story() -> None:
-        desk = FakeDaemonApi(waits=True, report=Report(runs=1))
-        async with served(own, desk):
-            asking = asyncio.create_task(DaemonClient(own).sync(WISH, URL, Seen()))
-            await wait_for(lambda: bool(desk.wishes))
-            desk.go_on.set()
+        daemon = FakeDaemonApi(waits=True, report=Report(runs=1))
+        async with served(own, daemon):
+            asking = asyncio.create_task(DaemonClient(own).sync(REQUEST, URL, Seen()))
+            await wait_for(lambda: bool(daemon.requests))
+            daemon.go_on.set()
         assert await asking == Report(runs=1)
 
     asyncio.run(story())
 
 
 def test_no_more_are_answered_than_a_few_at_a_time(own: Path) -> None:
-    desk = FakeDaemonApi(waits=True)
+    daemon = FakeDaemonApi(waits=True)
 
     async def story(_: Path) -> None:
         client = DaemonClient(own)
-        asking = [asyncio.create_task(client.sync(WISH, URL, Seen())) for _ in range(QUICK.clients)]
-        await wait_for(lambda: len(desk.wishes) == QUICK.clients)
+        asking = [
+            asyncio.create_task(client.sync(REQUEST, URL, Seen())) for _ in range(QUICK.clients)
+        ]
+        await wait_for(lambda: len(daemon.requests) == QUICK.clients)
         with pytest.raises(ArtifactSyncError, match="too many ask") as caught:
-            await client.sync(WISH, URL, Seen())
+            await client.sync(REQUEST, URL, Seen())
         assert caught.value.exit_code is ExitCode.BUSY
-        desk.go_on.set()
+        daemon.go_on.set()
         assert await asyncio.gather(*asking) == [Report()] * QUICK.clients
         assert await DaemonClient(own).status() is not None
 
-    told(own, desk, story)
+    told(own, daemon, story)
 
 
 @asynccontextmanager
@@ -369,7 +371,10 @@ async def scripted(own: Path, *lines: bytes, hold: bool = False) -> AsyncIterato
 def test_a_daemon_that_does_not_answer_to_the_end_is_lost(own: Path, line: bytes, why: str) -> None:
     async def story() -> None:
         async with scripted(own, line):
-            for asking in (DaemonClient(own).sync(WISH, URL, Seen()), DaemonClient(own).status()):
+            for asking in (
+                DaemonClient(own).sync(REQUEST, URL, Seen()),
+                DaemonClient(own).status(),
+            ):
                 with pytest.raises(DaemonLost, match=why) as caught:
                     await asking
                 assert caught.value.exit_code is ExitCode.INCOMPLETE
@@ -383,7 +388,7 @@ def test_a_silent_daemon_is_noticed_and_in_the_end_given_up(own: Path) -> None:
     async def story() -> None:
         async with scripted(own, hold=True):
             with pytest.raises(DaemonLost, match="silent for too long"):
-                await DaemonClient(own, timeouts).sync(WISH, URL, seen)
+                await DaemonClient(own, timeouts).sync(REQUEST, URL, seen)
             with pytest.raises(DaemonLost, match="gives no answer within 0 s"):
                 await DaemonClient(own, timeouts).status()
 

@@ -22,13 +22,13 @@ MIB = 1 << 20
 
 def test_room_that_was_taken_and_freed_since_the_last_look_is_seen() -> None:
     async def tell(kit: Kit) -> list[tuple[int, str]]:
-        await kit.daemon.ground.look()
+        await kit.scheduler.check_health()
         kit.engine.mirror.bytes_free = 0
-        await kit.daemon.ground.judge(ROCKET, FULL)
+        await kit.context.health.pass_ended(ROCKET, FULL)
         kit.engine.mirror.bytes_free = 10 * MIB
-        await kit.daemon.ground.judge(ROCKET, FULL)  # of what is put off
+        await kit.context.health.pass_ended(ROCKET, FULL)  # of what is put off
         kit.forget()
-        await kit.daemon.ground.look()
+        await kit.scheduler.check_health()
         await kit.clock.advance(1.0)
         return kit.looks
 
@@ -37,12 +37,12 @@ def test_room_that_was_taken_and_freed_since_the_last_look_is_seen() -> None:
 
 def test_a_pass_that_has_fetched_nothing_does_not_prove_that_there_is_room() -> None:
     async def tell(kit: Kit) -> list[tuple[str, ...]]:
-        ground = kit.daemon.ground
+        health = kit.context.health
         other = Failure("acme/rocket", Reason.DISK, "not noted")
         said = []
         for report in (FULL, Report(failures=[other]), Report(failures=[other], downloaded=1)):
-            await ground.judge(ROCKET, report)
-            said.append(ground.troubles)
+            await health.pass_ended(ROCKET, report)
+            said.append(health.troubles)
         return said
 
     short = ("no room on the mirror's disk for 1 repository",)
@@ -52,11 +52,11 @@ def test_a_pass_that_has_fetched_nothing_does_not_prove_that_there_is_room() -> 
 def test_when_an_outage_is_over_what_is_missing_is_looked_at_at_once() -> None:
     async def tell(kit: Kit) -> list[str]:
         now = kit.clock.monotonic()
-        kit.daemon.lags.ended(WEBSITE, caught_up=False, complete=False, now=now)
+        kit.context.lags.ended(WEBSITE, caught_up=False, complete=False, now=now)
         kit.engine.trouble = lambda _: Unreachable("nobody answers")
-        kit.daemon.look_again(frozenset({ROCKET, DOCS}))
+        kit.scheduler.look_again(frozenset({ROCKET, DOCS}))
         await kit.clock.advance(1.0)
-        assert not kit.daemon.agenda.outage.reachable
+        assert not kit.context.agenda.outage.reachable
         kit.engine.trouble = lambda _: None
         kit.forget()
         await kit.clock.advance(20.0)
@@ -71,10 +71,10 @@ def test_what_is_broken_off_by_a_stop_says_nothing_of_the_service() -> None:
         kit = Kit(*EVERY_HOUR)
         kit.engine.hold = asyncio.Event()
         kit.engine.trouble = lambda _: Interrupted("stopped before it was done")
-        running = asyncio.create_task(kit.daemon.run())
+        running = asyncio.create_task(kit.scheduler.run())
         await settle()
         with capture_logs() as logs:
-            kit.daemon.stop()
+            kit.scheduler.stop()
             kit.engine.hold.set()
             await settle()
             await kit.clock.advance(60.0)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.reload.reloader import Actions, Reload
-from artifact_sync.daemon.systemd import Nobody
+from artifact_sync.daemon.reload.reloader import Reloader
+from artifact_sync.daemon.systemd import NoSupervisor
 from artifact_sync.domain.errors import ConfigError, DiskError
 from artifact_sync.domain.settings import Config, DownloadSettings, MirrorSettings
 from artifact_sync.domain.status import ConfigState
@@ -47,7 +47,7 @@ class Clock:
         await asyncio.sleep(0)
 
 
-class Recorder(Nobody):
+class Recorder(NoSupervisor):
     """A supervisor that remembers the order of things."""
 
     def __init__(self, story: list[str]) -> None:
@@ -75,16 +75,15 @@ class World:
         self.clock = Clock()
         self.gate: asyncio.Event | None = None
         self.reached = asyncio.Event()
-        actions = Actions(self.load, self.apply, self.refresh)
-        self.reload = Reload(actions, self.supervisor, self.clock, config())
+        self.reloader = Reloader(self, self.supervisor, self.clock, config())
 
-    def load(self) -> Config:
+    async def load_config(self) -> Config:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
 
-    async def apply(self, new: Config, changes: Changes) -> None:
+    async def apply_config(self, new: Config, changes: Changes) -> None:
         self.story.append(f"apply {new.download.jobs}")
         self.reached.set()
         if self.gate is not None:
@@ -94,7 +93,7 @@ class World:
         self.applied.append((new, changes))
         self.story.append(f"applied {new.download.jobs}")
 
-    async def refresh(self) -> None:
+    async def refresh_token(self) -> None:
         self.story.append("refresh")
         if self.token is not None:
             raise self.token
@@ -103,7 +102,7 @@ class World:
         """A reload that finds these; what the log says of it."""
         self.answers = list(answers) or self.answers
         with capture_logs() as logs:
-            asyncio.run(self.reload.again(asked=asked))
+            asyncio.run(self.reloader.reload(asked=asked))
         return [line(entry) for entry in logs if entry["log_level"] != "debug"]
 
 
@@ -132,7 +131,7 @@ def test_what_changed_is_applied_between_reloading_and_ready_and_told_line_by_li
         'info: the configuration has changed key=mirror.min_free change="0" → "1kB"',
         JOBS_4,
     ]
-    assert world.reload.current == config(4, min_free=1000)
+    assert world.reloader.current == config(4, min_free=1000)
     assert [str(change) for change in world.applied[0][1].live] == [
         'mirror.min_free: "0" → "1kB"',
         "download.jobs: 8 → 4",
@@ -141,14 +140,14 @@ def test_what_changed_is_applied_between_reloading_and_ready_and_told_line_by_li
 
 def test_the_state_tells_the_file_and_when_the_one_in_use_was_loaded():
     world = World()
-    assert world.reload.state == ConfigState(
+    assert world.reloader.state == ConfigState(
         path=str(PATH), loaded_at="2026-11-24T08:00:00+00:00", problems=(), restart_needed=()
     )
     world.clock.slept = 60
     world.again(config())
-    assert world.reload.state.loaded_at == "2026-11-24T08:00:00+00:00"
+    assert world.reloader.state.loaded_at == "2026-11-24T08:00:00+00:00"
     world.again(config(4))
-    assert world.reload.state.loaded_at == "2026-11-24T08:01:00+00:00"
+    assert world.reloader.state.loaded_at == "2026-11-24T08:01:00+00:00"
 
 
 def test_an_event_that_changes_nothing_is_silent_but_the_token_is_read():
@@ -182,8 +181,8 @@ def test_an_invalid_file_leaves_the_old_one_and_every_problem_is_told_once():
     world = World()
     assert world.again(HALF) == [refused(problem) for problem in HALF.problems]
     assert world.again(HALF) == []
-    assert world.reload.state.problems == HALF.problems
-    assert world.reload.current == config()
+    assert world.reloader.state.problems == HALF.problems
+    assert world.reloader.current == config()
     assert world.applied == []
     assert world.again(GONE) == [refused(GONE.problems[0])]
 
@@ -192,7 +191,7 @@ def test_a_file_that_is_as_it_was_again_is_told_to_be_valid():
     world = World()
     world.again(HALF)
     assert world.again(config()) == [VALID_AGAIN]
-    assert world.reload.state.problems == ()
+    assert world.reloader.state.problems == ()
     assert world.again(config()) == []
 
 
@@ -213,14 +212,14 @@ def test_a_file_that_stays_gone_is_a_problem_and_the_old_configuration_stays():
     world = World()
     assert world.again(GONE) == [refused(GONE.problems[0])]
     assert world.clock.slept == 0.5
-    assert world.reload.current == config()
+    assert world.reloader.current == config()
 
 
 def test_an_error_of_another_kind_is_told_without_its_text():
     world = World()
     said = world.again(ValueError("token=hush"))
     assert said == [refused(f"{PATH}: cannot be read: an internal error (ValueError)")]
-    assert world.reload.state.problems == (
+    assert world.reloader.state.problems == (
         f"{PATH}: cannot be read: an internal error (ValueError)",
     )
 
@@ -229,8 +228,8 @@ def test_what_waits_for_a_restart_keeps_its_old_value_and_is_told_once():
     world = World()
     assert world.again(config(root=Path("/new"))) == [ROOT_WAITS]
     assert world.again(config(root=Path("/new"))) == []
-    assert world.reload.state.restart_needed == ("mirror.root",)
-    assert world.reload.current == config()
+    assert world.reloader.state.restart_needed == ("mirror.root",)
+    assert world.reloader.current == config()
     assert world.story == ["refresh", "refresh"]
 
 
@@ -243,10 +242,10 @@ def test_whoever_asks_is_told_again_what_waits_for_a_restart():
 def test_what_can_change_does_while_the_rest_waits():
     world = World()
     assert world.again(config(4, root=Path("/new"))) == [ROOT_WAITS, JOBS_4]
-    assert world.reload.current == config(4)
-    assert world.reload.state.restart_needed == ("mirror.root",)
+    assert world.reloader.current == config(4)
+    assert world.reloader.state.restart_needed == ("mirror.root",)
     assert world.again(config(4)) == []
-    assert world.reload.state.restart_needed == ()
+    assert world.reloader.state.restart_needed == ()
 
 
 def test_when_it_cannot_be_put_into_effect_ready_still_follows_and_the_old_one_stays():
@@ -255,19 +254,19 @@ def test_when_it_cannot_be_put_into_effect_ready_still_follows_and_the_old_one_s
     problem = "it cannot be put into effect: no such CA bundle"
     assert world.again(config(4)) == [refused(problem)]
     assert world.story == ["reloading", "apply 4", "ready", "refresh"]
-    assert world.reload.state.problems == (problem,)
-    assert world.reload.current == config()
+    assert world.reloader.state.problems == (problem,)
+    assert world.reloader.current == config()
     assert world.again(config(4)) == []
     world.refusal = None
     assert world.again(config(4)) == [VALID_AGAIN, JOBS_4]
-    assert world.reload.state.problems == ()
+    assert world.reloader.state.problems == ()
 
 
 def test_a_cancelled_reload_is_answered_by_ready():
     async def story(world: World) -> None:
         world.gate = asyncio.Event()
         world.answers = [config(4)]
-        task = asyncio.create_task(world.reload.again(asked=False))
+        task = asyncio.create_task(world.reloader.reload(asked=False))
         async with asyncio.timeout(10):
             await world.reached.wait()
         task.cancel()
@@ -276,14 +275,14 @@ def test_a_cancelled_reload_is_answered_by_ready():
     world = World()
     asyncio.run(story(world))
     assert world.story == ["reloading", "apply 4", "ready"]
-    assert world.reload.current == config()
+    assert world.reloader.current == config()
 
 
 def test_two_reloads_at_once_are_made_one_after_the_other():
     async def story(world: World) -> None:
         world.gate = asyncio.Event()
         world.answers = [config(4), config(5)]
-        both = asyncio.gather(*(world.reload.again(asked=False) for _ in range(2)))
+        both = asyncio.gather(*(world.reloader.reload(asked=False) for _ in range(2)))
         async with asyncio.timeout(10):
             await world.reached.wait()
             world.gate.set()
@@ -293,7 +292,7 @@ def test_two_reloads_at_once_are_made_one_after_the_other():
     asyncio.run(story(world))
     one = ["reloading", "apply {0}", "applied {0}", "ready", "refresh"]
     assert world.story == [text.format(jobs) for jobs in (4, 5) for text in one]
-    assert world.reload.current == config(5)
+    assert world.reloader.current == config(5)
 
 
 def test_a_token_that_cannot_be_read_is_a_problem_and_stops_nothing():
@@ -301,11 +300,11 @@ def test_a_token_that_cannot_be_read_is_a_problem_and_stops_nothing():
     world.token = ConfigError(["token file /t: is empty"])
     problem = "error: the token cannot be read, the old one stays problem=token file /t: is empty"
     assert world.again(config(4)) == [JOBS_4, problem]
-    assert world.reload.state.problems == ("token file /t: is empty",)
+    assert world.reloader.state.problems == ("token file /t: is empty",)
     assert world.again(config(4)) == []
     world.token = None
     assert world.again(config(4)) == ["info: the token can be read again"]
-    assert world.reload.state.problems == ()
+    assert world.reloader.state.problems == ()
 
 
 def test_the_token_is_read_also_while_the_configuration_is_not_valid():
@@ -313,7 +312,7 @@ def test_the_token_is_read_also_while_the_configuration_is_not_valid():
     world.token = RuntimeError("hush")
     world.again(HALF)
     assert world.story == ["refresh"]
-    assert world.reload.state.problems == (*HALF.problems, "an internal error (RuntimeError)")
+    assert world.reloader.state.problems == (*HALF.problems, "an internal error (RuntimeError)")
 
 
 def test_each_change_of_the_files_makes_a_reload():
@@ -323,6 +322,6 @@ def test_each_change_of_the_files_makes_a_reload():
 
     world = World()
     world.answers = [config(4), config(5)]
-    asyncio.run(world.reload.run(twice()))
-    assert world.reload.current == config(5)
+    asyncio.run(world.reloader.run(twice()))
+    assert world.reloader.current == config(5)
     assert world.story.count("refresh") == 2

@@ -10,7 +10,6 @@ import pytest
 from daemon_kit import Kit, settle
 
 from artifact_sync.daemon.schedule import Why
-from artifact_sync.daemon.status import DaemonStatus
 from artifact_sync.domain.errors import (
     CredentialsRefused,
     DiskError,
@@ -59,7 +58,7 @@ def test_a_webhook_makes_one_pass_at_once_however_often_it_comes() -> None:
         await kit.clock.advance(10.0)
         kit.forget()
         kit.engine.ledger.finished.add(RunKey(ROCKET, "7"))
-        woken = [kit.daemon.wake(ROCKET, Why.WEBHOOK, "7") for _ in range(1000)]
+        woken = [kit.scheduler.wake(ROCKET, Why.WEBHOOK, "7") for _ in range(1000)]
         assert all(woken)
         await kit.clock.advance(1.0)
         return kit.looks
@@ -71,11 +70,11 @@ def test_an_announced_run_that_is_not_there_yet_is_looked_for_again() -> None:
     async def tell(kit: Kit) -> list[tuple[int, tuple[str, ...]]]:
         await kit.clock.advance(5.0)
         kit.forget()
-        kit.daemon.wake(ROCKET, Why.WEBHOOK, "7")
+        kit.scheduler.wake(ROCKET, Why.WEBHOOK, "7")
         await kit.clock.advance(4.0)
         kit.engine.ledger.finished.add(RunKey(ROCKET, "7"))
         await kit.clock.advance(30.0)
-        return [(round(at), wish.announced) for at, _, wish in kit.engine.passes]
+        return [(round(at), request.announced) for at, _, request in kit.engine.passes]
 
     looks = Kit(EVERY_MINUTE).story(tell)
     assert looks == [(5, ("7",)), (6, ("7",)), (8, ("7",)), (12, ("7",))]
@@ -83,7 +82,7 @@ def test_an_announced_run_that_is_not_there_yet_is_looked_for_again() -> None:
 
 def test_a_webhook_for_a_stranger_is_not_taken() -> None:
     async def tell(kit: Kit) -> bool:
-        return kit.daemon.wake(RepoName("evil", "corp"), Why.WEBHOOK, "1")
+        return kit.scheduler.wake(RepoName("evil", "corp"), Why.WEBHOOK, "1")
 
     assert Kit(EVERY_MINUTE).story(tell) is False
 
@@ -93,7 +92,7 @@ def test_a_new_repository_of_a_star_is_found_when_a_webhook_tells_of_it() -> Non
         await kit.clock.advance(1.0)
         kit.engine.listed.append(SITE)
         kit.forget()
-        assert kit.daemon.wake(SITE, Why.WEBHOOK, "1")
+        assert kit.scheduler.wake(SITE, Why.WEBHOOK, "1")
         await kit.clock.advance(1.0)
         return kit.looks
 
@@ -104,10 +103,8 @@ def test_a_new_repository_of_a_star_is_found_when_a_webhook_tells_of_it() -> Non
 
 def test_passes_of_different_repositories_run_side_by_side_and_never_two_of_the_same() -> None:
     async def tell(kit: Kit) -> set[RepoName]:
-        kit.daemon.wake(ROCKET, Why.WEBHOOK)
-        asked = asyncio.ensure_future(
-            kit.daemon.passes.carry_out(PassRequest((EVERY_MINUTE,)), "user")
-        )
+        kit.scheduler.wake(ROCKET, Why.WEBHOOK)
+        asked = kit.scheduler.carry_out(PassRequest((EVERY_MINUTE,)), Quiet())
         await kit.clock.advance(300.0)
         seen = set(kit.engine.running)
         kit.engine.hold.set()  # type: ignore[union-attr]
@@ -122,8 +119,10 @@ def test_passes_of_different_repositories_run_side_by_side_and_never_two_of_the_
 def test_who_is_woken_need_not_wait_for_all_those_that_are_at_long_work() -> None:
     async def tell(kit: Kit) -> tuple[int, bool]:
         at_work = len(kit.engine.running)
-        waiting = next(it for it in kit.daemon.roster.entries if it not in kit.engine.running)
-        kit.daemon.wake(waiting, Why.WEBHOOK, "7")
+        waiting = next(
+            it for it in kit.context.repositories.entries if it not in kit.engine.running
+        )
+        kit.scheduler.wake(waiting, Why.WEBHOOK, "7")
         await kit.clock.advance(1.0)
         return at_work, waiting in kit.engine.running
 
@@ -134,8 +133,7 @@ def test_who_is_woken_need_not_wait_for_all_those_that_are_at_long_work() -> Non
 
 def test_a_user_who_waits_gets_a_pass_that_begins_after_the_one_that_runs() -> None:
     async def tell(kit: Kit) -> int:
-        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
-        asked = asyncio.ensure_future(counter.carry_out(PassRequest((EVERY_MINUTE,)), Quiet()))
+        asked = asyncio.ensure_future(kit.status.carry_out(PassRequest((EVERY_MINUTE,)), Quiet()))
         await settle()
         before = len(kit.engine.passes)
         kit.engine.hold.set()  # type: ignore[union-attr]
@@ -151,8 +149,7 @@ def test_a_user_who_waits_gets_a_pass_that_begins_after_the_one_that_runs() -> N
 def test_a_user_who_waits_sees_what_the_pass_before_does_and_then_only_the_own_one() -> None:
     async def tell(kit: Kit) -> list[object]:
         seen = Seen()
-        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
-        asked = asyncio.ensure_future(counter.carry_out(PassRequest((EVERY_MINUTE,)), seen))
+        asked = asyncio.ensure_future(kit.status.carry_out(PassRequest((EVERY_MINUTE,)), seen))
         await settle()
         first, own = kit.engine.observers
         first.notify(Noticed("the one before"))
@@ -167,13 +164,11 @@ def test_a_user_who_waits_sees_what_the_pass_before_does_and_then_only_the_own_o
     assert kit.story(tell) == [Noticed("the one before"), Noticed("the own one")]
 
 
-def test_the_version_is_read_once_at_the_start() -> None:
-    async def tell(kit: Kit) -> tuple[str, str]:
-        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
-        read, counter.version = counter.live().version, "0.0"
-        return read, counter.live().version
+def test_the_status_has_the_version() -> None:
+    async def tell(kit: Kit) -> str:
+        return kit.status.live().version
 
-    assert Kit(EVERY_MINUTE).story(tell) == (version("artifact-sync"), "0.0")
+    assert Kit(EVERY_MINUTE).story(tell) == version("artifact-sync")
 
 
 def test_an_unreachable_service_is_probed_by_one_repository_at_a_time() -> None:
@@ -181,15 +176,14 @@ def test_an_unreachable_service_is_probed_by_one_repository_at_a_time() -> None:
         await kit.clock.advance(1.0)
         kit.engine.trouble = lambda repo: Unreachable(f"no answer about {repo}")
         await kit.clock.advance(120.0)
-        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
-        assert not counter.live().service.reachable
+        assert not kit.status.live().service.reachable
         kit.forget()
         await kit.clock.advance(3600.0)
         probes = len(kit.engine.passes)
         kit.engine.trouble = lambda _: None
         kit.forget()
         await kit.clock.advance(61.0)
-        return sorted({repo for _, repo in kit.looks}), counter.live().service.reachable, probes
+        return sorted({repo for _, repo in kit.looks}), kit.status.live().service.reachable, probes
 
     kit = Kit(*(RepoSettings(name=f"acme/r{n}", interval=60.0) for n in range(5)))
     looked_at, reachable, probes = kit.story(tell)
@@ -205,7 +199,7 @@ def test_a_replaced_token_is_taken_up_and_everything_is_looked_at_again() -> Non
         kit.forget()
         kit.engine.trouble = lambda _: None
         kit.engine.new_token = True
-        await kit.daemon.refresh()
+        await kit.scheduler.refresh_token()
         await kit.clock.advance(2.0)
         return sorted(repo for _, repo in kit.looks)
 
@@ -217,12 +211,12 @@ def test_while_the_mirror_is_gone_nothing_is_begun_and_all_is_looked_at_when_it_
     async def tell(kit: Kit) -> tuple[int, list[tuple[int, str]], bool]:
         await kit.clock.advance(1.0)
         kit.engine.mirror.missing = DiskError("it is not mounted")
-        await kit.daemon.ground.look()
+        await kit.scheduler.check_health()
         kit.forget()
         await kit.clock.advance(600.0)
         meanwhile = len(kit.engine.passes)
         kit.engine.mirror.missing = None
-        await kit.daemon.ground.look()
+        await kit.scheduler.check_health()
         await kit.clock.advance(1.0)
         return meanwhile, [repo for _, repo in kit.looks], kit.engine.passes[0][2].mode.eager
 
@@ -231,19 +225,19 @@ def test_while_the_mirror_is_gone_nothing_is_begun_and_all_is_looked_at_when_it_
 
 def test_what_found_no_room_is_tried_again_when_there_is_some() -> None:
     async def tell(kit: Kit) -> tuple[tuple[str, ...], list[int], tuple[str, ...]]:
-        await kit.daemon.ground.look()
-        ground = kit.daemon.ground
+        await kit.scheduler.check_health()
+        health = kit.context.health
         failed = Failure("acme/rocket", Reason.NO_SPACE, "full")
-        await ground.judge(ROCKET, Report(failures=[failed]))
-        said = ground.troubles
+        await health.pass_ended(ROCKET, Report(failures=[failed]))
+        said = health.troubles
         kit.forget()
-        await ground.look()
+        await kit.scheduler.check_health()
         await kit.clock.advance(1.0)
         assert kit.looks == []
         kit.engine.mirror.bytes_free += 2 << 20
-        await ground.look()
+        await kit.scheduler.check_health()
         await kit.clock.advance(1.0)
-        return said, [at for at, _ in kit.looks], ground.troubles
+        return said, [at for at, _ in kit.looks], health.troubles
 
     kit = Kit(EVERY_MINUTE)
     said, looks, after = kit.story(tell)
@@ -255,13 +249,13 @@ def test_what_found_no_room_is_tried_again_when_there_is_some() -> None:
 def test_a_stop_begins_nothing_new_and_waits_for_files_in_flight() -> None:
     async def tell(kit: Kit) -> list[bool]:
         await settle()
-        assert kit.engine.gate.enter()
-        kit.daemon.stop()
+        assert kit.engine.drain.enter()
+        kit.scheduler.stop()
         ended = []
-        running = asyncio.ensure_future(kit.engine.gate.emptied())
+        running = asyncio.ensure_future(kit.engine.drain.emptied())
         await kit.clock.advance(29.0)
         ended.append(running.done())
-        kit.engine.gate.leave()
+        kit.engine.drain.leave()
         await settle()
         ended.append(running.done())
         kit.forget()
@@ -276,10 +270,10 @@ def test_after_the_grace_time_the_rest_is_broken_off() -> None:
     async def story() -> tuple[bool, bool]:
         kit = Kit(EVERY_MINUTE)
         kit.engine.hold = asyncio.Event()
-        running = asyncio.create_task(kit.daemon.run())
+        running = asyncio.create_task(kit.scheduler.run())
         await settle()
-        kit.engine.gate.enter()
-        kit.daemon.stop()
+        kit.engine.drain.enter()
+        kit.scheduler.stop()
         await kit.clock.advance(29.0)
         early = running.done()
         await kit.clock.advance(2.0)
@@ -293,14 +287,14 @@ def test_a_second_stop_waits_for_nothing() -> None:
     async def story() -> bool:
         kit = Kit(EVERY_MINUTE)
         kit.engine.hold = asyncio.Event()
-        running = asyncio.create_task(kit.daemon.run())
+        running = asyncio.create_task(kit.scheduler.run())
         await settle()
-        kit.engine.gate.enter()
-        kit.daemon.stop()
+        kit.engine.drain.enter()
+        kit.scheduler.stop()
         await settle()
-        kit.daemon.stop()
+        kit.scheduler.stop()
         await asyncio.wait_for(running, 10)
-        return kit.daemon.broken_off
+        return kit.scheduler.killed
 
     assert asyncio.run(story()) is True
 
@@ -308,13 +302,12 @@ def test_a_second_stop_waits_for_nothing() -> None:
 def test_who_asks_a_daemon_that_stops_is_told_so() -> None:
     async def story() -> str:
         kit = Kit(EVERY_MINUTE)
-        running = asyncio.create_task(kit.daemon.run())
+        running = asyncio.create_task(kit.scheduler.run())
         await settle()
-        kit.daemon.stop()
+        kit.scheduler.stop()
         await asyncio.wait_for(running, 10)
-        counter = DaemonStatus(kit.daemon, kit.board, kit.clock.now())
         with pytest.raises(Interrupted) as told:
-            await counter.carry_out(PassRequest((EVERY_MINUTE,)), Quiet())
+            await kit.status.carry_out(PassRequest((EVERY_MINUTE,)), Quiet())
         return str(told.value)
 
     assert asyncio.run(story()).startswith("the daemon is stopping")
@@ -326,7 +319,7 @@ def test_another_configuration_changes_who_is_looked_at() -> None:
         kit.forget()
         config = Config(repo=(RepoSettings(name="acme/site", interval=60.0),))
         await kit.engine.apply(config)
-        kit.daemon.configure(config)
+        kit.scheduler.configure(config)
         await kit.clock.advance(30.0)
         return kit.looks
 
@@ -335,17 +328,17 @@ def test_another_configuration_changes_who_is_looked_at() -> None:
 
 def test_with_no_repository_at_all_the_daemon_is_ready() -> None:
     async def tell(kit: Kit) -> bool:
-        return kit.daemon.tried.is_set()
+        return kit.scheduler.tried.is_set()
 
     assert Kit().story(tell) is True
 
 
 def test_the_first_listing_must_have_been_tried_before_the_daemon_is_ready() -> None:
     async def tell(kit: Kit) -> list[bool]:
-        seen = [kit.daemon.tried.is_set()]
+        seen = [kit.scheduler.tried.is_set()]
         kit.engine.hold.set()  # type: ignore[union-attr]
         await settle()
-        return [*seen, kit.daemon.tried.is_set()]
+        return [*seen, kit.scheduler.tried.is_set()]
 
     kit = Kit(EVERY_MINUTE)
     kit.engine.hold = asyncio.Event()

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from artifact_sync.daemon.watch.filesystem import (
-    SystemSight,
+    SystemTreeWatcher,
     Unwatchable,
+    failure_of,
     real,
     survey,
     survey_added,
-    trouble_of,
 )
 from artifact_sync.domain.errors import MirrorGone
 
@@ -95,18 +95,18 @@ def test_where_a_path_leads_stays_below_the_root(tmp_path):
     ],
 )
 def test_an_error_of_a_watch_says_what_to_do_and_when_to_try_again(error, says, again):
-    trouble = trouble_of(error)
+    trouble = failure_of(error)
     assert says in trouble.why
-    assert trouble.again == again
+    assert trouble.retry_in == again
 
 
 _LIMITED = """
 import sys
-from artifact_sync.daemon.watch.filesystem import SystemSight, trouble_of
+from artifact_sync.daemon.watch.filesystem import SystemTreeWatcher, failure_of
 try:
-    SystemSight(sys.argv[1], True)
+    SystemTreeWatcher(sys.argv[1], True)
 except Exception as error:
-    print(trouble_of(error).why)
+    print(failure_of(error).why)
 """
 
 
@@ -131,4 +131,4 @@ def test_the_systems_own_limits_are_understood(tmp_path, limit, says):
 
 def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path):
     with pytest.raises(OSError, match=r"(?i)no such|not found|no path"):
-        SystemSight(str(tmp_path / "gone"), True)  # noqa: FBT003 - as the watch calls it
+        SystemTreeWatcher(str(tmp_path / "gone"), True)  # noqa: FBT003 - as the watch calls it

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from artifact_sync.daemon.watch.rules import Touched, below_root, glance, respelled
+from artifact_sync.daemon.watch.rules import Touched, below_root, compare_metadata, resolved_names
 from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Found, MirrorPath, State
 from artifact_sync.sync.verify import Condition
 
@@ -70,24 +70,24 @@ def test_too_many_touched_paths_become_their_repositories_as_a_whole():
     ],
 )
 def test_what_a_look_tells_needs_no_reading(found, condition, touched):
-    assert glance(ROW, found, touched=touched) is condition
+    assert compare_metadata(ROW, found, touched=touched) is condition
 
 
 def test_a_file_that_was_touched_itself_is_read():
-    assert glance(ROW, Found("file", 10, CAME.timestamp() - 9), touched=True) is None
+    assert compare_metadata(ROW, Found("file", 10, CAME.timestamp() - 9), touched=True) is None
 
 
 def test_a_file_in_a_folder_that_was_touched_is_read_only_when_it_was_changed_since_it_came():
     old = Found("file", 10, CAME.timestamp() + 5)
     new = Found("file", 10, CAME.timestamp() + 3600)
-    assert glance(ROW, old, touched=False) is Condition.OK
-    assert glance(ROW, new, touched=False) is None
+    assert compare_metadata(ROW, old, touched=False) is Condition.OK
+    assert compare_metadata(ROW, new, touched=False) is None
 
 
 def test_a_path_through_a_link_is_also_the_one_that_the_link_leads_to():
     links = {"o/r/latest": "o/r/42", "x": "o"}
-    assert respelled("o/r/latest/w/f", links) == {"o/r/latest/w/f", "o/r/42/w/f"}
-    assert respelled("x/r/42/f", links) == {"x/r/42/f", "o/r/42/f"}
-    assert respelled("up/o/r", {"up": ""}) == {"up/o/r", "o/r"}
-    assert respelled("o/r/latest", links) == {"o/r/latest"}
-    assert respelled("o/r/latest-x/f", links) == {"o/r/latest-x/f"}
+    assert resolved_names("o/r/latest/w/f", links) == {"o/r/latest/w/f", "o/r/42/w/f"}
+    assert resolved_names("x/r/42/f", links) == {"x/r/42/f", "o/r/42/f"}
+    assert resolved_names("up/o/r", {"up": ""}) == {"up/o/r", "o/r"}
+    assert resolved_names("o/r/latest", links) == {"o/r/latest"}
+    assert resolved_names("o/r/latest-x/f", links) == {"o/r/latest-x/f"}

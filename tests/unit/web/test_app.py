@@ -10,7 +10,7 @@ import httpx
 import pytest
 import structlog
 from fake_daemon_api import wait_for
-from web_trial import HOOK, FakeClock, FakeDaemonApi, Trial, request, run_complete, signed, web
+from web_trial import HOOK, FakeClock, RecordingDaemon, Trial, request, run_complete, signed, web
 
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.settings import WebSettings
@@ -30,23 +30,23 @@ def client(trial: Trial) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=trial.origin)
 
 
-def get(path: str, folder: Path, desk: FakeDaemonApi | None = None) -> httpx.Response:
+def get(path: str, folder: Path, daemon: RecordingDaemon | None = None) -> httpx.Response:
     async def story() -> httpx.Response:
-        async with web(folder, desk=desk) as trial, client(trial) as http:
+        async with web(folder, daemon=daemon) as trial, client(trial) as http:
             return await http.get(path)
 
     return asyncio.run(story())
 
 
 def test_health_is_ok_while_the_loop_turns(tmp_path: Path) -> None:
-    answer = get("/healthz", tmp_path, FakeDaemonApi(reasons=("the root is gone",)))
+    answer = get("/healthz", tmp_path, RecordingDaemon(reasons=("the root is gone",)))
     assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
 def test_readiness_is_200_without_reasons_and_503_with_them_a_line_each(tmp_path: Path) -> None:
     assert get("/readyz", tmp_path).status_code == 200
     reasons = ("no answer of the ledger", "acme/app says\n\x1b[31mready")
-    answer = get("/readyz", tmp_path, FakeDaemonApi(reasons=reasons))
+    answer = get("/readyz", tmp_path, RecordingDaemon(reasons=reasons))
     assert answer.status_code == 503
     assert answer.text == "no answer of the ledger\nacme/app says\\n\\x1b[31mready\n"
 
@@ -91,7 +91,7 @@ def test_answers_are_not_kept_nor_guessed_at_and_do_not_name_the_server(tmp_path
 
 
 def test_a_bug_answers_500_without_a_word_of_it_and_goes_to_the_log(tmp_path: Path) -> None:
-    class Broken(FakeDaemonApi):
+    class Broken(RecordingDaemon):
         async def status(self) -> dict[str, Any]:
             raise RuntimeError("whsec-hidden")
 
@@ -102,7 +102,7 @@ def test_a_bug_answers_500_without_a_word_of_it_and_goes_to_the_log(tmp_path: Pa
 
 
 @dataclass
-class SlowDesk(FakeDaemonApi):
+class SlowDaemon(RecordingDaemon):
     """Answers when it may, and counts how often it was asked."""
 
     asked: int = 0
@@ -119,10 +119,10 @@ class SlowDesk(FakeDaemonApi):
 
 def test_a_status_is_worked_out_once_for_all_who_ask_within_a_second(tmp_path: Path) -> None:
     async def story() -> list[int]:
-        async with web(tmp_path, desk=(desk := SlowDesk())) as trial, client(trial) as http:
+        async with web(tmp_path, daemon=(daemon := SlowDaemon())) as trial, client(trial) as http:
             at_once = [asyncio.ensure_future(http.get("/api/status")) for _ in range(20)]
-            await wait_for(lambda: desk.asked == 1)
-            desk.go_on.set()
+            await wait_for(lambda: daemon.asked == 1)
+            daemon.go_on.set()
             answers = await asyncio.gather(*at_once)
             trial.clock.seconds += 0.9
             answers.append(await http.get("/api/status"))
@@ -137,12 +137,12 @@ def test_a_status_that_does_not_come_is_503_in_words_and_keeps_nothing_else_wait
     tmp_path: Path,
 ) -> None:
     async def story() -> list[tuple[int, str]]:
-        limits, desk = WebLimits(answer=0.2), SlowDesk()
-        async with web(tmp_path, desk=desk, limits=limits) as trial, client(trial) as http:
+        limits, daemon = WebLimits(answer=0.2), SlowDaemon()
+        async with web(tmp_path, daemon=daemon, limits=limits) as trial, client(trial) as http:
             late = [await http.get("/api/status") for _ in range(2)]
             others = [await http.get(path) for path in ("/readyz", "/healthz")]
-            assert desk.asked == 1
-            desk.go_on.set()
+            assert daemon.asked == 1
+            daemon.go_on.set()
             found = [*late, *others, await http.get("/api/status")]
             return [(it.status_code, it.text) for it in found]
 
@@ -156,14 +156,14 @@ def test_a_status_that_does_not_come_is_503_in_words_and_keeps_nothing_else_wait
 
 
 def test_a_readiness_that_does_not_come_is_503_in_words(tmp_path: Path) -> None:
-    class Stuck(FakeDaemonApi):
+    class Stuck(RecordingDaemon):
         async def unready(self) -> tuple[str, ...]:
             await asyncio.Event().wait()
             return ()
 
     async def story() -> httpx.Response:
         limits = WebLimits(answer=0.1)
-        async with web(tmp_path, desk=Stuck(), limits=limits) as trial, client(trial) as http:
+        async with web(tmp_path, daemon=Stuck(), limits=limits) as trial, client(trial) as http:
             return await http.get("/readyz")
 
     answer = asyncio.run(story())
@@ -172,11 +172,11 @@ def test_a_readiness_that_does_not_come_is_503_in_words(tmp_path: Path) -> None:
 
 def test_a_ledger_that_cannot_be_read_is_503_in_words_and_asked_again(tmp_path: Path) -> None:
     async def story() -> list[tuple[int, str]]:
-        desk = SlowDesk(error=DiskError("the ledger cannot\nbe read"))
-        desk.go_on.set()
-        async with web(tmp_path, desk=desk) as trial, client(trial) as http:
+        daemon = SlowDaemon(error=DiskError("the ledger cannot\nbe read"))
+        daemon.go_on.set()
+        async with web(tmp_path, daemon=daemon) as trial, client(trial) as http:
             bad = await http.get("/api/status")
-            desk.error = None
+            daemon.error = None
             return [(it.status_code, it.text) for it in (bad, await http.get("/api/status"))]
 
     with structlog.testing.capture_logs() as logs:
@@ -203,7 +203,7 @@ def post(folder: Path, body: bytes, *, secret: bytes | None = b"whsec-0123456789
                 name.replace("_", "-"): value for name, value in headers.items()
             }
             answer = await http.post(HOOK, content=body, headers=fields)
-            return Call(answer.status_code, answer.json(), trial.desk.woken, [])
+            return Call(answer.status_code, answer.json(), trial.daemon.woken, [])
 
     with structlog.testing.capture_logs() as logs:
         call = asyncio.run(story())
@@ -262,7 +262,7 @@ def test_a_repeat_is_accepted_and_wakes_nobody_again(tmp_path: Path) -> None:
                          run_complete("8", event=None)):  # fmt: skip
                 fields = {"X-Src-Signature": signed(body)}
                 said.append((await http.post(HOOK, content=body, headers=fields)).json())
-            return said, trial.desk.woken, trial.counted("repeat")
+            return said, trial.daemon.woken, trial.counted("repeat")
 
     said, woken, repeats = asyncio.run(story())
     assert said == [{"accepted": True}, {"repeat": True}, {"accepted": True}, {"accepted": True}]
@@ -272,11 +272,14 @@ def test_a_repeat_is_accepted_and_wakes_nobody_again(tmp_path: Path) -> None:
 
 def test_an_event_that_could_not_be_used_is_no_repeat_when_it_comes_again(tmp_path: Path) -> None:
     async def story() -> list[int]:
-        async with web(tmp_path, desk=FakeDaemonApi(frozenset())) as trial, client(trial) as http:
+        async with (
+            web(tmp_path, daemon=RecordingDaemon(frozenset())) as trial,
+            client(trial) as http,
+        ):
             body = run_complete()
             fields = {"X-Src-Signature": signed(body)}
             first = await http.post(HOOK, content=body, headers=fields)
-            trial.desk.repos = frozenset({"acme/app"})  # a reload
+            trial.daemon.repos = frozenset({"acme/app"})  # a reload
             second = await http.post(HOOK, content=body, headers=fields)
             return [first.status_code, second.status_code]
 
@@ -297,7 +300,7 @@ def test_an_unsigned_event_does_not_make_the_signed_one_a_repeat(tmp_path: Path)
 
 def test_an_address_that_others_can_reach_is_warned_of_once() -> None:
     async def story() -> str:
-        app = application(front_of("0.0.0.0:0"))
+        app = application(context_of("0.0.0.0:0"))
         async with serving(lambda: WebSettings(listen="0.0.0.0:0"), app) as origin:
             return origin
 
@@ -312,7 +315,7 @@ def test_an_address_that_others_can_reach_is_warned_of_once() -> None:
 
 def test_the_entry_answers_on_ipv6_and_closes_when_the_block_ends() -> None:
     async def story() -> None:
-        async with opened(front_of("[::1]:0")) as origin, httpx.AsyncClient() as http:
+        async with opened(context_of("[::1]:0")) as origin, httpx.AsyncClient() as http:
             assert (await http.get(f"{origin}/healthz")).text == "ok\n"
         async with httpx.AsyncClient() as http:
             with pytest.raises(httpx.ConnectError):
@@ -410,14 +413,14 @@ print({"starlette", "uvicorn", "prometheus_client", "anyio"} & sys.modules.keys(
 
 def test_an_address_that_cannot_be_had_is_a_usage_error() -> None:
     async def story() -> None:
-        async with opened(front_of("203.0.113.1:0")):
+        async with opened(context_of("203.0.113.1:0")):
             pass
 
     with pytest.raises(UsageError, match="no such address"):
         asyncio.run(story())
 
 
-def front_of(listen: str) -> WebContext:
+def context_of(listen: str) -> WebContext:
     clock = FakeClock()
     settings = WebSettings(listen=listen)
-    return WebContext(FakeDaemonApi(), Metrics(clock), clock, lambda: settings, {})
+    return WebContext(RecordingDaemon(), Metrics(clock), clock, lambda: settings, {})

@@ -30,7 +30,7 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.status import DaemonState, PassState, RepoState, ServiceState, WatchState
-from artifact_sync.web.metrics import Gauges, Labels, Metrics, PassOutcome
+from artifact_sync.web.metrics import Gauges, Labels, Metrics, WebhookOutcome
 from artifact_sync.web.prometheus import render, snapshot
 
 KEY = ArtifactKey("acme", "app", "7", "w", "t", "c", "a.txt")
@@ -117,10 +117,10 @@ def test_the_lag_counts_a_run_the_first_time_that_it_is_complete() -> None:
 
 def test_webhooks_are_counted_and_those_that_never_came_are_zero() -> None:
     metrics = Metrics(FakeClock())
-    metrics.webhook(PassOutcome.REPEAT)
+    metrics.webhook(WebhookOutcome.REPEAT)
     found = scrape(metrics)
     events = {k: v for k, v in found.items() if k.startswith("artifact_sync_webhook_events_total")}
-    assert len(events) == len(PassOutcome)
+    assert len(events) == len(WebhookOutcome)
     assert {k for k, v in events.items() if v} == {
         'artifact_sync_webhook_events_total{outcome="repeat"}'
     }
@@ -167,7 +167,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_repositories_that_are_too_many_share_a_label_and_show_the_worst_of_them() -> None:
-    metrics = Metrics(FakeClock(), Labels(most=2))
+    metrics = Metrics(FakeClock(), most=2)
     repos = tuple(RepoState(repo=f"o/{it}", lag=float(it), failing=it) for it in range(5))
     for it in range(5):
         metrics.notify(BytesArrived(KEY._replace(org="o", repo=str(it)), 10))
@@ -194,12 +194,10 @@ def test_five_hundred_repositories_have_labels_of_their_own_and_no_more() -> Non
     assert metrics.counts.passes["other", "complete"] == 1500
 
 
-def test_labels_of_the_departed_are_taken_back_for_those_that_are_looked_after() -> None:
-    labels = Labels(most=3)
-    metrics = Metrics(FakeClock(), labels)
+def test_labels_of_dropped_repositories_are_reused_for_those_that_are_watched() -> None:
+    metrics = Metrics(FakeClock(), lambda: present, most=3)
     names = [RepoName("o", it) for it in ("mine", "a", "b", "c", "new", "a")]
     present = {"o/mine", "o/a", "o/b", "o/c"}
-    labels.looked_after = lambda: present
     for repo in names[:4]:
         metrics.notify(RepoEnded(repo, Report()))
     present = {"o/mine", "o/new"}
@@ -214,14 +212,14 @@ def test_labels_of_the_departed_are_taken_back_for_those_that_are_looked_after()
     }
 
 
-def test_the_departed_take_no_label_from_each_other_and_a_full_house_is_looked_at_once() -> None:
-    labels, looks = Labels(most=1), []
+def test_dropped_repositories_get_no_label_and_full_labels_are_checked_once() -> None:
+    checks = []
     present = ["o/a"]
-    labels.looked_after = lambda: looks.append(1) or present  # type: ignore[func-returns-value]
+    labels = Labels(lambda: checks.append(1) or present, most=1)  # type: ignore[func-returns-value]
     assert [labels.of(it) for it in ("o/a", "o/b", "o/c", "o/b")] == ["o/a", *["other"] * 3]
-    assert len(looks) == 1
+    assert len(checks) == 1
     present = ["o/b"]
-    labels.look_again()
+    labels.retry_reuse()
     assert [labels.of(it) for it in ("o/c", "o/b", "o/a")] == ["other", "o/b", "other"]
 
 
@@ -249,7 +247,7 @@ def test_a_snapshot_does_not_change_while_counting_goes_on() -> None:
     metrics = Metrics(FakeClock())
     shown = snapshot(metrics, Gauges(), STATE)
     metrics.notify(LinkRenewed(RunKey(RUN.repo, "1"), 1))
-    metrics.webhook(PassOutcome.PING)
+    metrics.webhook(WebhookOutcome.PING)
     metrics.notify(Downloaded(replace(MIRRORED, size=1)))
     before = render(shown).decode()
     assert 'outcome="ping"} 0.0' in before

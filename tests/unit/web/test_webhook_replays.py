@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from artifact_sync.web.log_throttle import LogThrottle
-from artifact_sync.web.webhook import Replays
+from artifact_sync.web.webhook import SeenEvents
 
 
 def test_an_event_is_a_repeat_once_it_was_remembered() -> None:
-    replays = Replays()
+    replays = SeenEvents()
     assert not replays.has("e", 0.0)
     replays.remember("e", 0.0)
     assert replays.has("e", 1.0)
@@ -13,14 +13,14 @@ def test_an_event_is_a_repeat_once_it_was_remembered() -> None:
 
 
 def test_an_event_without_an_id_is_never_a_repeat() -> None:
-    replays = Replays()
+    replays = SeenEvents()
     replays.remember(None, 0.0)
     assert not replays.has(None, 0.0)
     assert len(replays) == 0
 
 
 def test_memory_is_bounded_and_the_oldest_are_forgotten() -> None:
-    replays = Replays(most=100)
+    replays = SeenEvents(most=100)
     for number in range(1000):
         replays.remember(f"{number}" * 1000, 0.0)
     assert len(replays) == 100
@@ -29,7 +29,7 @@ def test_memory_is_bounded_and_the_oldest_are_forgotten() -> None:
 
 
 def test_events_are_forgotten_after_their_time() -> None:
-    replays = Replays(longest=60.0)
+    replays = SeenEvents(longest=60.0)
     replays.remember("a", 0.0)
     replays.remember("b", 30.0)
     assert replays.has("a", 59.9)

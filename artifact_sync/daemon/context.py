@@ -1,0 +1,54 @@
+"""What the parts of one daemon share: what they work with, and what they remember."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.daemon.health import MirrorHealth
+from artifact_sync.daemon.lag import Lags
+from artifact_sync.daemon.schedule import Agenda, Moment
+from artifact_sync.daemon.unchanged import UnchangedRepositories
+from artifact_sync.daemon.watched_repositories import WatchedRepositories
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from artifact_sync.daemon.engine import Engine
+    from artifact_sync.daemon.progress import PassProgress
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonContext:
+    """The shared parts of a daemon. Used on its event loop only."""
+
+    engine: Engine
+    progress: PassProgress
+    agenda: Agenda
+    repositories: WatchedRepositories
+    health: MirrorHealth
+    lags: Lags = field(default_factory=Lags)
+    unchanged: UnchangedRepositories = field(default_factory=UnchangedRepositories)
+
+    @classmethod
+    def of(
+        cls,
+        engine: Engine,
+        progress: PassProgress,
+        repositories: WatchedRepositories | None = None,
+        rng: Random | None = None,
+    ) -> DaemonContext:
+        """The context of a daemon that has just started."""
+        return cls(
+            engine,
+            progress,
+            Agenda(rng or random.Random()),  # noqa: S311 - no secret depends on it
+            repositories or WatchedRepositories(engine.config.repo),
+            MirrorHealth(engine),
+        )
+
+    @property
+    def moment(self) -> Moment:
+        """Now, by both clocks."""
+        return Moment(self.engine.clock.monotonic(), self.engine.clock.now())
