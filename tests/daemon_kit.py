@@ -53,16 +53,16 @@ class FakeClock:
         until = self._now + seconds
         await settle()
         while due := [at for at, waking in self._sleepers if not waking.done() and at <= until]:
-            self._put_on(min(due))
+            self._set_clock(min(due))
             for at, waking in self._sleepers:
                 if at <= self._now and not waking.done():
                     waking.set_result(None)
             self._sleepers = [it for it in self._sleepers if not it[1].done()]
             await settle()
-        self._put_on(until)
+        self._set_clock(until)
         await settle()
 
-    def _put_on(self, to: float) -> None:
+    def _set_clock(self, to: float) -> None:
         self.wall += timedelta(seconds=to - self._now)
         self._now = to
 
@@ -110,6 +110,7 @@ class FakeLedger:
     def __init__(self) -> None:
         self.finished: set[RunKey] = set()
         self.due: datetime | None = None
+        self.trouble: Exception | None = None
 
     async def run(self, key: RunKey) -> RunRow | None:
         return RunRow(key, "success") if key in self.finished else None
@@ -124,7 +125,8 @@ class FakeLedger:
         return None
 
     async def ping(self) -> None:
-        """Here."""
+        if self.trouble is not None:
+            raise self.trouble
 
 
 class FakeMirror:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
+    from artifact_sync.daemon.api import DaemonApi
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.request import PassRequest
@@ -85,7 +86,7 @@ class Trial:
     """A running web, and a raw client for it."""
 
     origin: str
-    daemon: RecordingDaemon
+    daemon: Any
     clock: FakeClock
     metrics: Metrics
     secret_file: Path
@@ -165,7 +166,7 @@ def request(
 async def web(
     folder: Path,
     *,
-    daemon: RecordingDaemon | None = None,
+    daemon: DaemonApi | None = None,
     limits: WebLimits | None = None,
     kind: type[ConnectionDeadlines] | None = None,
     gauges: Gauges | None = None,

@@ -1,5 +1,6 @@
-"""The background service: passes that begin by themselves, for months, without a hand.
+"""The background service: runs passes when they are due, until it is stopped.
 
-When it is time is decided in ``schedule``; one pass is ``sync``'s. Here both are brought together,
-with starting and stopping, reloading, watching the mirror, and answering whoever asks.
+``scheduler`` starts due passes, ``schedule`` decides when (pure), ``control`` is the Unix socket,
+``watch`` watches the mirror, ``reload`` re-reads the configuration. Not here: a pass itself
+(``sync``), HTTP (``web``), assembling the parts (``app``).
 """

@@ -1,4 +1,4 @@
-"""What the daemon's log says of the passes. A failure is said once, not in every pass again."""
+"""Logs passes and notices of the schedule, each failure once and not in every pass."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _LINES = 20
-"""Warnings of one run, at most; what is beyond them is counted."""
+"""Warnings of one run, at most; further ones are counted."""
 
 _TOPICS = 200
-"""The same of one repository, and what it is remembered to have been said of."""
+"""Failures of one repository that are remembered, at most."""
 
 _REMEMBERED = 2_000
-"""Repositories, at most; and notices."""
+"""Repositories, and notices, that are remembered, at most."""
 
-_SAID_ELSEWHERE = frozenset({Reason.INTERRUPTED, Reason.NO_SPACE})
-"""The daemon as a whole has these, and says so itself."""
+_LOGGED_ELSEWHERE = frozenset({Reason.INTERRUPTED, Reason.NO_SPACE})
+"""Reported once for the whole daemon, so not repeated per repository."""
 
 _SHARED = frozenset(
     {
@@ -60,27 +60,27 @@ _SHARED = frozenset(
         Reason.BAD_RESPONSE,
     }
 )
-"""The network's, which everything beside it has as well: a line for the repository is enough."""
+"""Network failures that hit many artifacts at once: one line a repository is enough."""
 
 
 @dataclass(slots=True)
-class _Said:
-    """What was said of a repository, and what of it was only counted."""
+class _Logged:
+    """What was logged of a repository, and what was only counted."""
 
     topics: OrderedDict[Hashable, tuple[str, str, int]] = field(default_factory=OrderedDict)
-    """The run and the state of each, and the number of the last pass that had it."""
+    """Run, reason, and number of the last pass of each failure, by topic."""
     of_run: Counter[str] = field(default_factory=Counter)
-    """How many of the topics each run has."""
+    """How many topics each run has."""
     more: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Beyond the topics, in this pass: by run and reason."""
-    told_more: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
-    """The most of them that was ever said."""
+    """Failures of this pass that were only counted, by run and reason."""
+    logged_more: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
+    """The largest of these counts that were logged."""
     number: int = 2
-    """This pass's, of those in which something failed."""
+    """The number of this pass among those with failures."""
     failing: bool = False
 
-    def begins(self, topic: Hashable, run: str, state: str) -> bool:
-        """Whether it is to be said; what there is too much of is only counted."""
+    def is_new(self, topic: Hashable, run: str, state: str) -> bool:
+        """Whether to log a failure; one too many is only counted."""
         self.failing = True
         known = self.topics.get(topic)
         if known is None and not self._has_room(run):
@@ -92,7 +92,7 @@ class _Said:
         return known is None or known[1] != state
 
     def _has_room(self, run: str) -> bool:
-        """Whether one more topic can be remembered; one of long ago is forgotten for it."""
+        """Whether a topic can be added, perhaps in place of one that is over."""
         if len(self.topics) >= _TOPICS:
             oldest = next(iter(self.topics))
             if self.topics[oldest][2] < self.number - 1:
@@ -101,23 +101,23 @@ class _Said:
 
     def _count(self, run: str, state: str) -> None:
         where = (run, state)
-        known = where in self.more or where in self.told_more
+        known = where in self.more or where in self.logged_more
         self.more[where if known or len(self.more) < _LINES else ("", state)] += 1
 
     def forget(self, topic: Hashable) -> bool:
-        """It is over; whether it had been said."""
+        """Forget a failure that is over; whether it was logged."""
         found = self.topics.pop(topic, None)
         if found is not None:
             self.of_run -= Counter([found[0]])
         return found is not None
 
     def ended(self) -> list[tuple[str, str, int]]:
-        """Run, reason and number where the pass has counted more than was said before."""
-        news = {it: count for it, count in self.more.items() if count > self.told_more.get(it, 0)}
+        """Run, reason and count, where more failures were counted than logged before."""
+        news = {it: count for it, count in self.more.items() if count > self.logged_more.get(it, 0)}
         for where in self.more:
-            self.told_more[where] = max(self.more[where], self.told_more.pop(where, 0))
-        while len(self.told_more) > _TOPICS:
-            self.told_more.popitem(last=False)
+            self.logged_more[where] = max(self.more[where], self.logged_more.pop(where, 0))
+        while len(self.logged_more) > _TOPICS:
+            self.logged_more.popitem(last=False)
         self.number += self.failing
         self.failing = False
         self.more.clear()
@@ -125,19 +125,19 @@ class _Said:
 
 
 class PassLog:
-    """An observer that writes the log."""
+    """An observer that logs passes."""
 
     def __init__(self) -> None:
-        self._said: OrderedDict[str, _Said] = OrderedDict()
+        self._logged: OrderedDict[str, _Logged] = OrderedDict()
         """By repository."""
         self._notices: OrderedDict[str, None] = OrderedDict()
         self._new_notices = 0
 
     def notify(self, event: Event) -> None:
-        """Say it if it is worth a line."""
+        """Log an event if it is worth a line."""
         match event:
             case RunPlanned(plan):
-                self._of(str(plan.run.key.repo)).forget(plan.run.key)  # it could be looked at
+                self._of(str(plan.run.key.repo)).forget(plan.run.key)  # it could be read
             case RunCompleted(run, files):
                 self._forget_shared(str(run.repo))
                 _log.info("complete", repo=str(run.repo), run=run.run, files=files)
@@ -156,12 +156,12 @@ class PassLog:
             case _:
                 pass
 
-    def _of(self, repo: str) -> _Said:
-        said = self._said.setdefault(repo, _Said())
-        self._said.move_to_end(repo)
-        if len(self._said) > _REMEMBERED:
-            self._said.popitem(last=False)
-        return said
+    def _of(self, repo: str) -> _Logged:
+        logged = self._logged.setdefault(repo, _Logged())
+        self._logged.move_to_end(repo)
+        if len(self._logged) > _REMEMBERED:
+            self._logged.popitem(last=False)
+        return logged
 
     def _ended(self, repo: str, report: Report) -> None:
         if report.downloaded:
@@ -188,21 +188,23 @@ class PassLog:
 
     def _failed(self, failure: Failure, key: ArtifactKey | None) -> None:
         where = {"repo": failure.repo, "run": failure.run, "local_path": failure.local_path}
-        told = {name: value for name, value in where.items() if value}
-        told["reason"] = str(failure.reason)
-        # That a repository cannot be looked at is for the schedule to say.
-        if failure.run is None or failure.reason in _SAID_ELSEWHERE:
-            _log.debug(failure.message, **told)
+        facts = {name: value for name, value in where.items() if value}
+        facts["reason"] = str(failure.reason)
+        # The schedule reports repositories that fail as a whole.
+        if failure.run is None or failure.reason in _LOGGED_ELSEWHERE:
+            _log.debug(failure.message, **facts)
         else:
-            news = self._of(failure.repo).begins(_topic(failure, key), failure.run, failure.reason)
-            (_log.warning if news else _log.debug)(failure.message, **told)
+            is_new = self._of(failure.repo).is_new(
+                _topic(failure, key), failure.run, failure.reason
+            )
+            (_log.warning if is_new else _log.debug)(failure.message, **facts)
 
     def _forget_shared(self, repo: str) -> None:
         for reason in _SHARED:
             self._of(repo).forget((repo, reason))
 
     def _noticed(self, message: str) -> None:
-        """Each notice once, and few at a time."""
+        """Log a notice once, and few at a time."""
         known = message in self._notices
         self._notices[message] = None
         self._notices.move_to_end(message)
@@ -213,7 +215,7 @@ class PassLog:
 
 
 def _topic(failure: Failure, key: ArtifactKey | None) -> Hashable:
-    """What a failure is told of: two of the same topic and reason make one line."""
+    """The topic of a failure: two with the same topic and reason make one line."""
     if failure.reason in _SHARED:
         return failure.repo, failure.reason
     if failure.reason is Reason.DISK:

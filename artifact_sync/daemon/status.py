@@ -75,7 +75,7 @@ class DaemonStatus:
             free=context.health.free,
             trouble=context.health.troubles,
             watch=self.watch(),
-            repositories=tuple(map(self._repository, agenda.standings(moment))),
+            repositories=tuple(map(self._repository, agenda.states(moment))),
         )
 
     @property
@@ -85,20 +85,20 @@ class DaemonStatus:
         since = outage.since.isoformat(timespec="seconds") if outage.since is not None else ""
         return ServiceState(reachable=outage.reachable, since=since, why=outage.why)
 
-    def _repository(self, standing: ScheduleState) -> RepoState:
+    def _repository(self, state: ScheduleState) -> RepoState:
         return RepoState(
-            repo=str(standing.repo),
-            running=standing.running,
-            due_in=standing.due_in,
-            why=str(standing.why),
-            failing=standing.failing,
-            error=standing.error,
-            lag=round(self._lag(standing), 1),
+            repo=str(state.repo),
+            running=state.running,
+            due_in=state.due_in,
+            why=str(state.why),
+            failing=state.failing,
+            error=state.error,
+            lag=round(self._lag(state), 1),
         )
 
-    def _lag(self, standing: ScheduleState) -> float:
+    def _lag(self, state: ScheduleState) -> float:
         now = self.context.moment.monotonic
-        return self.context.lags.lag(standing.repo, now, standing.overdue)
+        return self.context.lags.lag(state.repo, now, state.overdue)
 
     async def status(self) -> dict[str, Any]:
         """The object of ``status --json``; see ``DaemonApi``."""
@@ -129,9 +129,9 @@ class DaemonStatus:
             yield f"the service cannot be used since {self.service.since}: {self.service.why}"
         yield from self.context.health.troubles
         alert = self.context.engine.config.daemon.lag_alert
-        for standing in self.context.agenda.standings(self.context.moment):
-            if (lag := self._lag(standing)) > alert:
-                yield f"{standing.repo} lags by {lag:.0f} s"
+        for state in self.context.agenda.states(self.context.moment):
+            if (lag := self._lag(state)) > alert:
+                yield f"{state.repo} lags by {lag:.0f} s"
 
     async def carry_out(self, request: PassRequest, observer: Observer) -> Report:
         """Run a pass for a user who waits; see ``DaemonApi``."""

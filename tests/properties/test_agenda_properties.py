@@ -152,9 +152,9 @@ class AnyDay(RuleBasedStateMachine):
 
     @invariant()
     def none_is_lost(self) -> None:
-        standings = {it.repo: it for it in self.agenda.standings(self.moment)}
-        assert set(standings) == self.assigned
-        for repo, it in standings.items():
+        states = {it.repo: it for it in self.agenda.states(self.moment)}
+        assert set(states) == self.assigned
+        for repo, it in states.items():
             assert it.running == (repo in self.running)
             assert (it.due_in is None) == it.running
             if it.due_in is not None:
@@ -165,7 +165,7 @@ class AnyDay(RuleBasedStateMachine):
 
     @invariant()
     def every_wake_is_owed_a_pass_soon(self) -> None:
-        for it in self.agenda.standings(self.moment):
+        for it in self.agenda.states(self.moment):
             if it.repo in self.owed and not it.running:
                 assert it.due_in is not None
                 assert it.due_in <= 1.0 + 1e-6

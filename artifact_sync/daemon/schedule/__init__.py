@@ -1,4 +1,4 @@
-"""When it is time to look at which repository. Pure: time comes in as values; nothing waits."""
+"""Decides when a pass over which repository is due. Pure: time is given, nothing waits."""
 
 from artifact_sync.daemon.schedule.agenda import Agenda
 from artifact_sync.daemon.schedule.clocks import Moment

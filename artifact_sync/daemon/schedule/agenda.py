@@ -1,14 +1,11 @@
-"""``Agenda``: all repositories, which of them are due, which run, and what has to be said of them.
-
-What one repository is due for after its turn is ``entry``'s; the service's state is ``outage``'s.
-"""
+"""All scheduled repositories: which are due, which run, and what to report of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.schedule.clocks import Clocks
-from artifact_sync.daemon.schedule.due_queue import Timeline
+from artifact_sync.daemon.schedule.due_queue import DueQueue
 from artifact_sync.daemon.schedule.intervals import Due
 from artifact_sync.daemon.schedule.outage import Outage, PassWitness
 from artifact_sync.daemon.schedule.repository import SERVICE, RepositorySchedule
@@ -24,15 +21,15 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.schedule.turns import Ended, Turn
     from artifact_sync.domain.model import RepoName
 
-_BLIP = 1
-"""Failures in a row to reach the service that are not spoken of yet: it may be an outage."""
+_UNREPORTED = 1
+"""Failures in a row to reach the service that are not reported yet: it may be an outage."""
 
 
 class Agenda:
-    """When which repository is looked at. Every call says what time it is; none waits.
+    """The schedule of all repositories. Every call is given the time; none waits.
 
-    A repository is either running, or woken, or waits for its time. ``RepoName(org, "*")``, the
-    listing of an organisation, is one like any other.
+    A repository is running, or woken, or waits for its time. ``org/*``, the list of an
+    organisation, is scheduled like a repository.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -40,13 +37,13 @@ class Agenda:
         self.outage = Outage(rng)
         self._clocks = Clocks()
         self._entries: dict[RepoName, RepositorySchedule] = {}
-        self._woken = Timeline()
-        self._timed = Timeline()
+        self._woken = DueQueue()
+        self._timed = DueQueue()
 
     def assign(self, repos: Mapping[RepoName, Rhythm], moment: Moment) -> None:
-        """Look after exactly these. New ones are due at once, changed ones when their rhythm says.
+        """Schedule exactly these. New ones are due at once, others by their interval or cron.
 
-        One that is taken away while it runs is dropped when it has ended.
+        One that is removed while it runs is dropped when its turn ends.
         """
         self._notice_jump(moment)
         for repo in self._entries.keys() - repos.keys():
@@ -73,10 +70,10 @@ class Agenda:
         run: str | None = None,
         eager: bool = False,
     ) -> bool:
-        """A pass over this repository begins soon, after now; False: it is none of ours.
+        """Make a repository due now; False: it is not scheduled.
 
-        Many calls before that begin make one pass. ``run``: announced by a webhook, and kept until
-        ``ended`` says that it is finished. ``eager``: also look at what was put off.
+        Many calls before its turn begins make one turn. ``run`` was announced by a webhook, and is
+        kept until ``ended`` reports it as finished. ``eager``: also check what was put off.
         """
         self._notice_jump(moment)
         entry = self._entries.get(repo)
@@ -96,13 +93,11 @@ class Agenda:
     def take(
         self, moment: Moment, room: int, busy: Collection[RepoName] = (), *, extra: int = 0
     ) -> list[Turn]:
-        """What to begin now, at most ``room``: the woken, then those that are due the longest.
+        """Begin at most ``room`` turns: of the woken, then of those that are due the longest.
 
-        When there is no room any more, up to ``extra`` of the woken have some all the same.
-
-        They count as running until ``ended``. None that runs or is in ``busy`` is among them. While
-        the service cannot be used it is one at a time, now and then. While it is in doubt, one that
-        can tell is the first, due or not.
+        Up to ``extra`` more turns are for the woken only. Repositories that run or are ``busy`` are
+        left out; those returned count as running until ``ended``. During an outage there is one
+        probe at a time. While the service is in doubt, a credible witness comes first, due or not.
         """
         self._notice_jump(moment)
         if not self.outage.reachable:
@@ -119,9 +114,9 @@ class Agenda:
         return turns
 
     def answered(self, repo: RepoName, moment: Moment) -> tuple[Notice, ...]:
-        """The service has answered a pass that goes on: an outage need not wait for its end.
+        """The service has answered a running pass, which may end an outage already.
 
-        May be called at any time and often; notices come once.
+        May be called often; each notice is returned once.
         """
         self._notice_jump(moment)
         entry = self._entries.get(repo)
@@ -134,7 +129,7 @@ class Agenda:
         return (*notices, *self._suspected(suspects, moment))
 
     def ended(self, repo: RepoName, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
-        """A turn has ended; returns what is worth a line in the log."""
+        """End a turn; returns what to log."""
         self._notice_jump(moment)
         entry = self._entries.get(repo)
         if entry is None or entry.turn is None or entry.began is None:
@@ -142,10 +137,10 @@ class Agenda:
         suspects = frozenset(self.outage.suspicions)
         troubled = ended.verdict in SERVICE
         old = troubled and self.outage.outdated(entry.began.monotonic)
-        # what the others are is asked only where it matters: there may be thousands of them
+        # the others are examined only if needed: there may be thousands of them
         plain = PassWitness(repo, entry.began.monotonic)
-        voice = self._voice(entry, entry.began) if troubled else plain
-        notices = () if old else self.outage.heard(voice, ended, moment)
+        witness = self._witness(entry, entry.began) if troubled else plain
+        notices = () if old else self.outage.heard(witness, ended, moment)
         entry.over(ended, moment.monotonic)
         notices = (
             *notices,
@@ -156,7 +151,7 @@ class Agenda:
         return notices
 
     def next_in(self, moment: Moment) -> float | None:
-        """Seconds until ``take`` may give something; None: not before something else happens."""
+        """Seconds until ``take`` may return a turn; None: not before another call."""
         self._notice_jump(moment)
         firsts = [at for at in (self._woken.first(), self._timed.first()) if at is not None]
         at: float | None = min(firsts, default=None)
@@ -168,15 +163,15 @@ class Agenda:
         return None if at is None else max(0.0, at - moment.monotonic)
 
     def queue(self, moment: Moment) -> int:
-        """How many are due and have not begun."""
-        return sum(line.count(moment.monotonic) for line in (self._woken, self._timed))
+        """How many repositories are due and have not begun."""
+        return sum(queue.count(moment.monotonic) for queue in (self._woken, self._timed))
 
-    def standings(self, moment: Moment) -> list[ScheduleState]:
-        """How each repository stands."""
+    def states(self, moment: Moment) -> list[ScheduleState]:
+        """The state of each repository."""
         entries = (entry for entry in self._entries.values() if not entry.removed)
-        return [self._standing(entry, moment.monotonic) for entry in entries]
+        return [self._state(entry, moment.monotonic) for entry in entries]
 
-    def _standing(self, entry: RepositorySchedule, now: float) -> ScheduleState:
+    def _state(self, entry: RepositorySchedule, now: float) -> ScheduleState:
         woken_at = self._woken.at(entry.repo)
         at = self._timed.at(entry.repo) if woken_at is None else woken_at
         since = entry.late_since if entry.late_since is not None else at
@@ -194,24 +189,24 @@ class Agenda:
     def _settle(
         self, entry: RepositorySchedule, ended: Ended, moment: Moment, *, old: bool
     ) -> Iterator[Notice]:
-        """What the end of its turn means for the repository itself."""
+        """Apply the end of a turn to the repository itself."""
         if ended.verdict is PassVerdict.WELL:
             yield from entry.well(ended, moment, self._rng)
         elif old or (not self.outage.reachable and ended.verdict in SERVICE):
             entry.put_back(moment.monotonic)
         else:
             entry.failed(moment, self._rng)
-            if ended.verdict is PassVerdict.FAILED or entry.failures > _BLIP:
-                yield from entry.tell()
+            if ended.verdict is PassVerdict.FAILED or entry.failures > _UNREPORTED:
+                yield from entry.report_failing()
 
-    def _voice(self, entry: RepositorySchedule, began: Moment) -> PassWitness:
+    def _witness(self, entry: RepositorySchedule, began: Moment) -> PassWitness:
         others = [it for it in self._entries.values() if it is not entry and not it.removed]
         alone = not any(it.credible for it in others)
         blamed = entry.blamed and not all(it.blamed for it in others)
         return PassWitness(entry.repo, began.monotonic, entry.credible, blamed, alone)
 
     def _suspected(self, suspects: frozenset[RepoName], moment: Moment) -> Iterator[Notice]:
-        """What has become clear of those that alone could not use the service."""
+        """Decide about repositories that are no longer under suspicion of an outage."""
         for repo in sorted(suspects - self.outage.suspicions.keys()):
             entry = self._entries.get(repo)
             if entry is None or entry.credible:
@@ -227,33 +222,33 @@ class Agenda:
         if gained > 0:
             self.outage.slept(gained)
             for entry in self._entries.values():
-                entry.put_on(gained, moment.monotonic)
+                entry.clock_gained(gained, moment.monotonic)
         elif gained < 0:
             for entry in self._entries.values():
-                entry.set_back(moment, self._rng)
+                entry.clock_set_back(moment, self._rng)
         if gained:
             for entry in self._entries.values():
                 if self._timed.at(entry.repo) is not None:
                     self._place(entry, moment)
 
     def _probe(self, moment: Moment, busy: Collection[RepoName]) -> list[Turn]:
-        """The pass that sees whether the service is there again, due or not."""
+        """The turn that probes the service during an outage, due or not."""
         at = self.outage.next_probe()
         if at is None or at > moment.monotonic:
             return []
-        entry = min(self._idle(busy), key=lambda it: it.hopeless, default=None)
+        entry = min(self._idle(busy), key=lambda it: it.probe_order, default=None)
         if entry is None:
             return []
         self.outage.probe(entry.repo, moment.monotonic)
         return [self._begin(entry, moment)]
 
     def _check(self, moment: Moment, busy: Collection[RepoName]) -> list[Turn]:
-        """The pass that sees whether a repository's trouble is the service's, due or not."""
+        """The turn that shows whether a failure is an outage, due or not."""
         if not self.outage.in_doubt:
             return []
         now = moment.monotonic
         able = (it for it in self._idle(busy) if it.credible and it.not_before(now) <= now)
-        entry = min(able, key=lambda it: it.hopeless, default=None)
+        entry = min(able, key=lambda it: it.probe_order, default=None)
         if entry is None:
             return []
         self.outage.check(entry.repo)
@@ -264,7 +259,7 @@ class Agenda:
         return (it for it in entries if it.turn is None and it.repo not in busy)
 
     def _begin(self, entry: RepositorySchedule, moment: Moment) -> Turn:
-        """Begin one out of its order."""
+        """Begin a turn out of order."""
         self._woken.drop(entry.repo)
         self._timed.drop(entry.repo)
         return entry.begin(moment)
@@ -272,14 +267,14 @@ class Agenda:
     def _next(
         self, latest: float, busy: Collection[RepoName], *, woken: bool = False
     ) -> RepositorySchedule | None:
-        """Take the next one out of the order; ``woken``: of none but those."""
+        """Remove and return the next repository; ``woken``: of the woken only."""
         repo = self._woken.pop(latest, busy)
         if repo is None and not woken:
             repo = self._timed.pop(latest, busy)
         return None if repo is None else self._entries[repo]
 
     def _place_again(self, entry: RepositorySchedule, moment: Moment) -> None:
-        """Put one whose turn has ended into the order, or forget it."""
+        """Queue a repository whose turn has ended, or drop it."""
         if entry.turn is not None:
             return
         if entry.removed:
@@ -288,7 +283,7 @@ class Agenda:
             self._place(entry, moment)
 
     def _place(self, entry: RepositorySchedule, moment: Moment) -> None:
-        """Put one that does not run into the order."""
+        """Queue a repository that does not run."""
         if entry.woken is None:
             self._timed.set(entry.repo, entry.not_before(entry.due.at))
         else:

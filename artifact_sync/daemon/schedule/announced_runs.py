@@ -1,4 +1,4 @@
-"""Runs of one repository that webhooks have announced, until they are known as finished."""
+"""Runs of one repository that webhooks have announced, until they have finished."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PATIENCE = 900.0
-"""Seconds that an announced run has to show up, from the first look that did not find it."""
+"""Seconds for an announced run to appear, from the first pass that did not find it."""
 _LONGEST = 300.0
 _MOST = 256
-"""Runs that are waited for at the same time; the listing finds those beyond."""
+"""Runs to wait for at the same time; the list of runs shows the others."""
 
 
 @dataclass(slots=True)
 class _Awaited:
-    """One announced run. Times are monotonic."""
+    """An announced run. Times are monotonic."""
 
     asked: bool = False
-    """A turn has been given it."""
+    """Whether a turn has looked for it."""
     looks: int = 0
-    """Looks that did not find it."""
+    """Passes that did not find it."""
     since: float = 0.0
     due: float = 0.0
 
     def missed(self, now: float) -> bool:
-        """Note a look that did not find it; False: it has had its time."""
+        """Note a pass that did not find it; False: its time is over."""
         if not self.looks:
             self.since = now
         if now - self.since >= PATIENCE:
@@ -38,8 +38,8 @@ class _Awaited:
         return True
 
 
-class Announced:
-    """The runs that are waited for. Looked for after 1, 2, 4, … up to 300 seconds."""
+class AnnouncedRuns:
+    """The runs to wait for. They are looked for after 1, 2, 4, … up to 300 seconds."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Awaited] = {}
@@ -51,27 +51,27 @@ class Announced:
 
     @property
     def due(self) -> float | None:
-        """When one of them is to be looked for again; None: none is waited for."""
+        """When to look for one of them again; None: there is none."""
         return min((it.due for it in self._runs.values()), default=None)
 
     def add(self, run: str) -> None:
-        """A webhook announces a run."""
+        """Add a run that a webhook has announced."""
         if len(self._runs) < _MOST:
             self._runs.setdefault(run, _Awaited())
 
     def ask(self) -> tuple[str, ...]:
-        """All of them, for a turn that begins."""
+        """All of them, for a turn that begins to look for them."""
         for awaited in self._runs.values():
             awaited.asked = True
         return self.runs
 
     def finished(self, runs: Iterable[str]) -> None:
-        """These need not be waited for any more."""
+        """Stop waiting for these."""
         for run in runs:
             self._runs.pop(run, None)
 
     def missed(self, now: float) -> tuple[str, ...]:
-        """A look is over that did not find those that it was given; the ones given up are told."""
+        """A pass has not found the runs that it looked for; returns those given up."""
         asked = [(run, awaited) for run, awaited in self._runs.items() if awaited.asked]
         given_up = tuple(run for run, awaited in asked if not awaited.missed(now))
         self.finished(given_up)

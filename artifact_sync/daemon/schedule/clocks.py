@@ -1,4 +1,4 @@
-"""A moment by both clocks, and how a jump of one against the other is noticed."""
+"""A moment by both clocks, and detection of clock jumps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _DRIFT = 5.0
-"""Seconds that the clocks may differ by before it counts as a jump."""
+"""Seconds by which the clocks may drift apart before it counts as a jump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,19 +17,19 @@ class Moment:
     """Now, by two clocks."""
 
     monotonic: float
-    """Seconds; never goes back, and may stand still while the machine sleeps."""
+    """Seconds; never goes back, and may stop while the machine sleeps."""
     wall: datetime
     """In UTC; may jump either way."""
 
     def until(self, wall: datetime) -> float:
-        """Seconds from here to another time of the wall clock; negative: it is past."""
+        """Seconds until a time of the wall clock; negative: it is past."""
         return (wall - self.wall).total_seconds()
 
 
 class Clocks:
-    """Compares the two clocks.
+    """Detects jumps of the wall clock against the monotonic one.
 
-    The measure is the last jump and not the last look, so that many small drifts count together.
+    It compares with the last jump, and not with the last call, so that small drifts add up.
     """
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Clocks:
     def jump(self, moment: Moment) -> float:
         """Seconds that the wall clock has gained since the last jump; negative: it was set back.
 
-        0: the two go together, give or take a little.
+        0: there was no jump.
         """
         if self._agreed is None:
             self._agreed = moment

@@ -1,4 +1,4 @@
-"""How often a repository is looked at, and when that makes it due the next time."""
+"""Next due times from intervals, cron and retry delays, with jitter."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import DaemonSettings, RepoSettings
 
 _SHORTEST = 0.9
-"""The least part of a delay that jitter leaves. It never lengthens one."""
+"""The smallest factor of jitter, which only shortens delays."""
 _CRON_JITTER = 0.5
-"""Seconds after a time of cron within which a look begins."""
+"""Seconds within which a pass begins after its cron time."""
 _NO_TIME = 3600.0
-"""Seconds until cron is asked again when it has no time to tell, as with a clock far off."""
+"""Seconds until cron is evaluated again when it has no next time, as with a clock far off."""
 _FIRST_RETRY = 60.0
 _LAST_RETRY = 3600.0
 _MOST_DOUBLINGS = 30
-"""Beyond any limit, and still a float."""
+"""Beyond any limit, and still no overflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A look every so many seconds at the latest, from begin to begin."""
+    """A pass every so many seconds at the latest, from begin to begin."""
 
     seconds: float
 
@@ -39,19 +39,19 @@ Rhythm = Interval | Cron
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """When a repository is to be looked at, and why."""
+    """When a pass over a repository is due, and why."""
 
     at: float
     """On the monotonic clock."""
     why: Why
     wall: datetime | None = None
-    """By the wall clock, which alone counts for cron: never before this."""
+    """The wall clock's time from cron, before which it is never due."""
 
 
 def rhythm_of(settings: RepoSettings, daemon: DaemonSettings) -> Rhythm:
     """A repository's own cron or interval, or else the daemon's interval.
 
-    ``ValueError`` for a time zone that there is none of.
+    ``ValueError`` for an unknown time zone.
     """
     if settings.cron is not None:
         name = settings.time_zone or daemon.time_zone
@@ -60,11 +60,11 @@ def rhythm_of(settings: RepoSettings, daemon: DaemonSettings) -> Rhythm:
 
 
 def due_after(rhythm: Rhythm, began: Moment, moment: Moment, rng: Random) -> Due:
-    """When the next look is due after one that began at ``began``; may lie in the past."""
+    """When the next pass is due after one that began at ``began``; may be in the past."""
     if isinstance(rhythm, Interval):
         return Due(began.monotonic + jittered(rhythm.seconds, rng), Why.INTERVAL)
     try:
-        # A look that began in a future which proved wrong must not put off the next one.
+        # A pass begun while the clock was ahead must not delay the next one.
         wall = rhythm.next_after(min(began.wall, moment.wall))
     except (ValueError, OverflowError):
         return Due(moment.monotonic + _NO_TIME, Why.CRON)
@@ -73,12 +73,12 @@ def due_after(rhythm: Rhythm, began: Moment, moment: Moment, rng: Random) -> Due
 
 
 def jittered(seconds: float, rng: Random) -> float:
-    """A little less, so that many with the same delay do not march in step."""
+    """A slightly shorter delay, so that equal delays spread out."""
     return seconds * rng.uniform(_SHORTEST, 1.0)
 
 
 def retry_delay(rhythm: Rhythm, failures: int, rng: Random) -> float:
-    """Seconds until the next look after so many failures in a row: doubles, up to an hour."""
+    """Seconds until the next pass after so many failures in a row: doubles, up to an hour."""
     usual = rhythm.seconds if isinstance(rhythm, Interval) else _FIRST_RETRY
     first = max(1.0, min(usual, _FIRST_RETRY))
     doublings = min(failures - 1, _MOST_DOUBLINGS)

@@ -1,4 +1,4 @@
-"""What is worth a line in the log: once when a trouble begins, once when it ends."""
+"""Notices of the schedule for the log: when a problem begins, and when it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OutageBegan:
-    """The service cannot be used by anybody."""
+    """The service cannot be used for any repository."""
 
     kind: PassVerdict
     """``UNREACHABLE``: it does not answer. ``REFUSED``: it refuses the token."""
@@ -21,7 +21,7 @@ class OutageBegan:
 
 @dataclass(frozen=True, slots=True)
 class OutageEnded:
-    """The service can be used again, after so many seconds; or its trouble is another one now."""
+    """The service can be used again after so many seconds, or has another problem now."""
 
     kind: PassVerdict
     seconds: float
@@ -29,7 +29,7 @@ class OutageEnded:
 
 @dataclass(frozen=True, slots=True)
 class RepoFailing:
-    """A repository cannot be looked at, while others can. Said once, however long it lasts."""
+    """A repository fails while others do not. Reported once."""
 
     repo: RepoName
     why: str
@@ -37,7 +37,7 @@ class RepoFailing:
 
 @dataclass(frozen=True, slots=True)
 class RepoRecovered:
-    """A repository that was said to be failing was looked at, after so many seconds."""
+    """A repository that was reported as failing works again, after so many seconds."""
 
     repo: RepoName
     after: float
@@ -45,7 +45,7 @@ class RepoRecovered:
 
 @dataclass(frozen=True, slots=True)
 class RunGivenUp:
-    """A run that a webhook has announced did not show up as finished in all the time it had."""
+    """A run that a webhook had announced did not appear as finished in time."""
 
     repo: RepoName
     run: str

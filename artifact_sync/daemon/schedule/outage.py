@@ -1,4 +1,4 @@
-"""Whether the service as a whole can be used, judged by how passes end, and when to probe it."""
+"""Detects outages of the service from the ends of passes, and decides when to probe."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ _FIRST_PROBE = 5.0
 _LONGEST_UNREACHABLE = 60.0
 _LONGEST_REFUSED = 300.0
 _APART = 1.0
-"""Seconds between two probes, even when somebody is in a hurry."""
+"""Seconds between two probes, even urgent ones."""
 _ANSWERS = frozenset({PassVerdict.WELL, PassVerdict.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
 class PassWitness:
-    """The repository that a pass speaks for, as it was before."""
+    """The repository a pass reports on, with its state from before that pass."""
 
     repo: RepoName
     began: float
     """When the pass began."""
     credible: bool = True
-    """The service answered the pass before this one, or there was none."""
+    """Whether the service answered the previous pass, or there was none."""
     blamed: bool = False
-    """Its trouble is known as its own, and there are others of which that is not known."""
+    """Whether its failure is known to be its own, and that of some others is not."""
     alone: bool = False
-    """There is no other credible one to compare it with."""
+    """Whether there is no other credible repository to compare with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +49,11 @@ class _Suspicion:
 
 
 class Outage:
-    """The service's state. Times are monotonic, but for ``since``.
+    """Whether the service can be used. Times are monotonic, except ``since``.
 
-    A repository that the service does not answer, or whose token it refuses, makes it suspect. It
-    is out when another one, which was answered before, meets the same, or when there is no other.
-    From then on single probes go out, until one of them is answered.
+    A failure of one repository raises a suspicion. An outage begins when another one, which the
+    service answered before, fails in the same way, or when there is no other. Then single probes
+    are sent until one is answered.
     """
 
     def __init__(self, rng: Random) -> None:
@@ -61,20 +61,20 @@ class Outage:
         self.kind: PassVerdict | None = None
         """``UNREACHABLE`` or ``REFUSED``; None: the service can be used."""
         self.since: datetime | None = None
-        """Since when it cannot, in UTC."""
+        """When the outage began, in UTC."""
         self.why = ""
-        """What the pass said that found it so."""
+        """The error of the pass that revealed it."""
         self.suspicions: dict[RepoName, _Suspicion] = {}
-        """Of those that failed, with no answer to a pass that began since."""
+        """Of repositories that failed, without an answer to a pass that began since."""
         self._checker: RepoName | None = None
-        """The repository whose pass shows what is to be thought of them, while it runs."""
+        """The repository whose running pass will confirm or clear them."""
         self._began = 0.0
         self._ended = -inf
         """When the last outage ended."""
         self._prober: RepoName | None = None
-        """The repository whose pass is the probe, while it runs."""
+        """The repository whose running pass is the probe."""
         self._probed = 0.0
-        """When the last probe went out, or before that when the outage began."""
+        """When the last probe, or else the outage, began."""
         self._urged = False
         self._delay = 0.0
         self._next = 0.0
@@ -86,74 +86,74 @@ class Outage:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether another repository should see at once if the service is there."""
+        """Whether a pass over another repository should check the service at once."""
         return self.kind is None and bool(self.suspicions) and self._checker is None
 
     def next_probe(self) -> float | None:
-        """From when on a probe may go out; None: one is out."""
+        """When the next probe may begin; None: one is running."""
         if self._prober is not None:
             return None
         return min(self._next, self._probed + _APART) if self._urged else self._next
 
     def urge(self) -> None:
-        """Somebody would like to know now."""
+        """Have the next probe soon."""
         self._urged = True
 
     def probe(self, repo: RepoName, now: float) -> None:
-        """A pass goes out to see."""
+        """A probe has begun."""
         self._prober, self._probed, self._urged = repo, now, False
 
     def check(self, repo: RepoName) -> None:
-        """A pass goes out to see if there is something in the suspicions."""
+        """A pass has begun that will confirm or clear suspicions."""
         self._checker = repo
 
     def forget(self, repo: RepoName) -> None:
-        """This repository is none of ours any more."""
+        """Drop a repository."""
         self.suspicions.pop(repo, None)
 
     def outdated(self, began: float) -> bool:
-        """Whether a pass began before the last outage was over, so that its misfortune is old."""
+        """Whether a pass began before the last outage ended, so that its failure is outdated."""
         return began < self._ended
 
     def slept(self, seconds: float) -> None:
-        """So much time has passed that the monotonic clock does not know of."""
+        """Account for time that the monotonic clock has missed."""
         self._began -= seconds
         self._next -= seconds
         self._ended -= seconds
         for repo, it in self.suspicions.items():
             self.suspicions[repo] = replace(it, at=it.at - seconds)
 
-    def answered(self, voice: PassWitness, moment: Moment) -> tuple[Notice, ...]:
+    def answered(self, witness: PassWitness, moment: Moment) -> tuple[Notice, ...]:
         """The service has answered a pass. Only a probe ends an outage: others may be older."""
-        if voice.repo == self._checker:
+        if witness.repo == self._checker:
             self._checker = None
-        cleared = [repo for repo, it in self.suspicions.items() if it.at <= voice.began]
+        cleared = [repo for repo, it in self.suspicions.items() if it.at <= witness.began]
         for repo in cleared:
             del self.suspicions[repo]
-        if self.kind is None or voice.repo != self._prober:
+        if self.kind is None or witness.repo != self._prober:
             return ()
         notice = OutageEnded(self.kind, moment.monotonic - self._began)
         self.kind, self.since, self.why = None, None, ""
         self._prober, self._ended = None, moment.monotonic
         return (notice,)
 
-    def heard(self, voice: PassWitness, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
-        """Judge by a pass that has ended."""
+    def heard(self, witness: PassWitness, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
+        """Take the end of a pass into account."""
         if ended.verdict in _ANSWERS:
-            return self.answered(voice, moment)
+            return self.answered(witness, moment)
         if self.kind is not None:
-            return self._goes_on(voice, ended, moment)
-        if voice.repo == self._checker:
+            return self._goes_on(witness, ended, moment)
+        if witness.repo == self._checker:
             self._checker = None
-        if voice.alone or (voice.credible and self._seconds(voice.repo, ended.verdict)):
+        if witness.alone or (witness.credible and self._is_confirmed(witness.repo, ended.verdict)):
             return self._begin(ended, moment)
-        if not voice.blamed:
+        if not witness.blamed:
             suspicion = _Suspicion(ended.verdict, moment.monotonic)
-            self.suspicions.setdefault(voice.repo, suspicion)
+            self.suspicions.setdefault(witness.repo, suspicion)
         return ()
 
-    def _seconds(self, repo: RepoName, kind: PassVerdict) -> bool:
-        """Whether another one has met the same."""
+    def _is_confirmed(self, repo: RepoName, kind: PassVerdict) -> bool:
+        """Whether another repository has failed in the same way."""
         return any(it.kind is kind and other != repo for other, it in self.suspicions.items())
 
     def _begin(self, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
@@ -166,16 +166,16 @@ class Outage:
         self._next = now + jittered(self._delay, self._rng)
         return (OutageBegan(ended.verdict, ended.error),)
 
-    def _goes_on(self, voice: PassWitness, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
-        if voice.repo != self._prober:
+    def _goes_on(self, witness: PassWitness, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
+        if witness.repo != self._prober:
             return ()
-        refused = ended.verdict is PassVerdict.REFUSED and not voice.blamed
+        refused = ended.verdict is PassVerdict.REFUSED and not witness.blamed
         if refused and self.kind is PassVerdict.UNREACHABLE:
             over = OutageEnded(self.kind, moment.monotonic - self._began)
             return (over, *self._begin(ended, moment))
         longest = _LONGEST_REFUSED if self.kind is PassVerdict.REFUSED else _LONGEST_UNREACHABLE
         self._prober = None
-        if voice.blamed:  # it says nothing of the others
+        if witness.blamed:  # it says nothing about the others
             delay = _FIRST_PROBE
         else:
             delay = self._delay = min(2 * self._delay, longest)

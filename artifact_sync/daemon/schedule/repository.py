@@ -1,4 +1,4 @@
-"""One repository on the agenda: what is known of it, and when it is due after a turn. No clock."""
+"""The scheduling state of one repository, and when it is due after a turn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.schedule.announced_runs import Announced
+from artifact_sync.daemon.schedule.announced_runs import AnnouncedRuns
 from artifact_sync.daemon.schedule.intervals import Due, due_after, retry_delay
 from artifact_sync.daemon.schedule.notices import RepoFailing, RepoRecovered, RunGivenUp
 from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why
@@ -23,74 +23,71 @@ if TYPE_CHECKING:
 
 _APART = 1.0
 """Seconds between the begins of two passes over one repository, so that a flood of webhooks does
-not take all the requests there are."""
+not use up all requests."""
 _TICK = 0.01
-"""Seconds that are waited for at the least, where the clocks differ by less."""
+"""The shortest wait in seconds, where the clocks differ by less."""
 _SOONEST = 1.0
-"""Seconds after a pass before which nothing outstanding is looked at again."""
+"""Seconds after a pass before something outstanding is checked again."""
 
 
 @dataclass(slots=True)
 class RepositorySchedule:
-    """A repository. Changed by the agenda alone, which also knows its place in the order."""
+    """A repository. Changed by ``Agenda`` only, which also queues it."""
 
     repo: RepoName
     rhythm: Rhythm
     due: Due
-    """Why and when, unless it is woken; while it runs: why it was begun."""
+    """When and why it is due, unless it is woken; while it runs, why it was begun."""
     woken: Why | None = None
     eager: bool = False
     turn: Turn | None = None
-    """What was begun and has not ended."""
+    """The turn that runs."""
     began: Moment | None = None
-    """When the last turn was begun."""
+    """When the last turn began."""
     removed: bool = False
-    """None of ours any more; only its last turn is waited for."""
+    """No longer scheduled; dropped when its turn ends."""
     failures: int = 0
-    """Looks in a row that could not be carried out."""
+    """Failed turns in a row."""
     failing_since: float = 0.0
     setbacks: int = 0
-    """Like ``failures``, but since it was last woken: makes the delay grow."""
-    told: bool = False
-    """That it is failing has been said."""
+    """Failed turns in a row since it was last woken; the delay grows with them."""
+    reported: bool = False
+    """Whether it was reported as failing."""
     error: str = ""
     late_since: float | None = None
-    """When it was due for a look that found no service."""
-    announced: Announced = field(default_factory=Announced)
+    """When it was due for a turn that failed because of the service."""
+    announced: AnnouncedRuns = field(default_factory=AnnouncedRuns)
     well_at: float = -inf
-    """When it was last looked at."""
+    """When a turn last succeeded."""
     stumbled_at: float = -inf
-    """When its last look found no service, or a refused token; never: it did not."""
+    """When its last turn failed because of the service; -inf: it did not."""
     blamed: bool = False
-    """That the last look found no service is its own trouble: others were answered since."""
+    """Whether that failure is its own: the service has answered others since."""
 
     @property
     def credible(self) -> bool:
-        """Whether it can bear witness to an outage: the service answered its last look."""
+        """Whether its failure would indicate an outage: the service answered its last turn."""
         return self.stumbled_at == -inf
 
     @property
-    def hopeless(self) -> tuple[float, float]:
-        """How little hope there is that the service will answer it; the least comes first."""
+    def probe_order(self) -> tuple[float, float]:
+        """Sort key for choosing whom to probe with: most recently successful first."""
         return (self.stumbled_at, -self.well_at)
 
     @property
     def why(self) -> Why:
-        """Why it runs, or will be looked at next."""
+        """Why it runs, or is due next."""
         return self.turn.why if self.turn is not None else self.woken or self.due.why
 
     def wake(self, why: Why, run: str | None, *, eager: bool) -> None:
-        """Somebody wants it looked at; the first one's reason stays."""
+        """Make it due now. The first reason is kept."""
         self.woken = self.woken or why
         self.eager |= eager
         if run is not None:
             self.announced.add(run)
 
     def is_early(self, moment: Moment) -> bool:
-        """Whether cron's time has not come by the wall clock, though the clocks differ little.
-
-        Then it waits for the rest.
-        """
+        """Whether its cron time has not come by the wall clock; if so, it becomes due then."""
         wall = self.due.wall
         if self.woken is not None or wall is None or wall <= moment.wall:
             return False
@@ -98,7 +95,7 @@ class RepositorySchedule:
         return True
 
     def begin(self, moment: Moment) -> Turn:
-        """Its turn has come; the woken are served by it."""
+        """Begin its turn, which also serves those that woke it."""
         turn = Turn(self.repo, self.why, self.eager, self.announced.ask())
         if self.woken is not None:
             self.due = Due(moment.monotonic, self.woken)
@@ -108,11 +105,11 @@ class RepositorySchedule:
         return turn
 
     def not_before(self, at: float) -> float:
-        """A time for its next turn, not too close to the last one's begin."""
+        """The time ``at``, or later if that is too close to the begin of its last turn."""
         return at if self.began is None else max(at, self.began.monotonic + _APART)
 
     def over(self, ended: Ended, now: float) -> None:
-        """Its turn has ended. What was wanted eagerly is so until it was looked at."""
+        """End its turn. A failed eager turn leaves the next one eager."""
         if ended.verdict is not PassVerdict.WELL and self.turn is not None:
             self.eager |= self.turn.eager
         if ended.verdict in SERVICE:
@@ -124,11 +121,11 @@ class RepositorySchedule:
         self.announced.finished(ended.finished)
 
     def well(self, ended: Ended, moment: Moment, rng: Random) -> Iterator[Notice]:
-        """It was looked at: due by its rhythm, or earlier for what is outstanding."""
-        if self.told:
+        """Its turn succeeded: due by interval or cron, or earlier for what is outstanding."""
+        if self.reported:
             yield RepoRecovered(self.repo, moment.monotonic - self.failing_since)
         self.failures = self.setbacks = 0
-        self.told, self.late_since = False, None
+        self.reported, self.late_since = False, None
         self.well_at = moment.monotonic
         for run in self.announced.missed(moment.monotonic):
             yield RunGivenUp(self.repo, run)
@@ -143,8 +140,8 @@ class RepositorySchedule:
             yield Due(self.announced.due, Why.WEBHOOK)
 
     def failed(self, moment: Moment, rng: Random) -> None:
-        """It could not be looked at, and that is its own trouble: due after a growing delay."""
-        if not self.failures and not self.told:
+        """Its turn failed by its own fault: due after a growing delay."""
+        if not self.failures and not self.reported:
             self.failing_since = moment.monotonic
         self.failures += 1
         self.setbacks += 1
@@ -152,30 +149,30 @@ class RepositorySchedule:
         delay = retry_delay(self.rhythm, self.setbacks, rng)
         self.due = Due(moment.monotonic + delay, Why.RETRY)
 
-    def tell(self) -> Iterator[Notice]:
-        """That it is failing, unless it is not or that has been said."""
-        if self.failures and not self.told:
-            self.told = True
+    def report_failing(self) -> Iterator[Notice]:
+        """A notice that it is failing, once."""
+        if self.failures and not self.reported:
+            self.reported = True
             yield RepoFailing(self.repo, self.error)
 
     def blame(self) -> Iterator[Notice]:
-        """Others were answered since its last look was not."""
+        """Note that its failure is its own: the service has answered others since."""
         self.blamed = True
-        yield from self.tell()
+        yield from self.report_failing()
 
     def put_back(self, now: float) -> None:
-        """The service's trouble, not its own: due still, behind those that have waited longer."""
+        """Its turn failed because of the service: still due, behind those that waited longer."""
         if self.late_since is None:
             self.late_since = min(now, self.due.at)
         self.due = Due(now, self.due.why)
 
     def acquit(self, now: float) -> None:
-        """Its last failures were the service's trouble too."""
+        """Its last failures were because of the service, too."""
         self.failures = self.setbacks = 0
         self.put_back(now)
 
     def follow(self, rhythm: Rhythm, moment: Moment, rng: Random) -> None:
-        """Take another rhythm, without an immediate pass."""
+        """Use another interval or cron, without an immediate turn."""
         self.rhythm = rhythm
         if self.due.at <= moment.monotonic or self.due.why not in _REGULAR:
             return
@@ -184,16 +181,16 @@ class RepositorySchedule:
             due = due_after(rhythm, moment, moment, rng)
         self.due = due if self.due.why is not Why.OUTSTANDING else min(due, self.due, key=_at)
 
-    def put_on(self, seconds: float, now: float) -> None:
-        """The wall clock has gained on the monotonic one: what it has passed is due, once."""
+    def clock_gained(self, seconds: float, now: float) -> None:
+        """The wall clock was set forward, or the machine slept: what was missed is due, once."""
         if self.began is not None:
             self.began = replace(self.began, monotonic=self.began.monotonic - seconds)
         caught = self.due.at > now >= self.due.at - seconds
         why = Why.CATCH_UP if caught else self.due.why
         self.due = replace(self.due, at=self.due.at - seconds, why=why)
 
-    def set_back(self, moment: Moment, rng: Random) -> None:
-        """The wall clock was set back: times of cron are others now, but what is due stays so."""
+    def clock_set_back(self, moment: Moment, rng: Random) -> None:
+        """After the wall clock is set back, recompute cron; anything already due stays due."""
         if self.due.wall is None:
             return
         if self.due.at <= moment.monotonic:
@@ -203,7 +200,7 @@ class RepositorySchedule:
 
 
 SERVICE = frozenset({PassVerdict.UNREACHABLE, PassVerdict.REFUSED})
-"""What may be the service's trouble, and not the repository's own."""
+"""Verdicts that may be about the service and not the repository."""
 _REGULAR = frozenset({Why.INTERVAL, Why.CRON, Why.OUTSTANDING})
 
 

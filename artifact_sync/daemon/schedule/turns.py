@@ -1,4 +1,4 @@
-"""What the agenda and those who carry it out say to each other about one repository."""
+"""Values exchanged with the agenda: turns, their ends, and states of repositories."""
 
 from __future__ import annotations
 
@@ -13,80 +13,80 @@ if TYPE_CHECKING:
 
 
 class Why(StrEnum):
-    """Why a repository is looked at."""
+    """Why a pass over a repository begins."""
 
     FIRST = "first"
-    """It has just become one of ours."""
+    """It was just added."""
     INTERVAL = "interval"
     CRON = "cron"
     WEBHOOK = "webhook"
-    """The service says that a run has ended; or one that it announced has not shown up yet."""
+    """A webhook says that a run has ended; or such a run has not appeared yet."""
     USER = "user"
     RESTORE = "restore"
-    """Somebody has damaged what is mirrored of it."""
+    """Mirrored files were damaged."""
     AGAIN = "again"
-    """What kept it from being complete may be over: space, the token, the mirror's root."""
+    """What kept it from being complete may be over: no space, the token, the root."""
     OUTSTANDING = "outstanding"
-    """Something that was not there yet is worth another look."""
+    """Something that was not there yet may be now."""
     RETRY = "retry"
-    """The last look could not be carried out."""
+    """The last turn failed."""
     CATCH_UP = "catch-up"
-    """It would have been looked at while the machine slept, or the clock was put on past it."""
+    """It became due while the machine slept, or when the clock was set forward."""
 
 
 class PassVerdict(StrEnum):
-    """What a pass that has ended says of its repository, or of the service."""
+    """What the end of a pass says of its repository or the service."""
 
     WELL = "well"
-    """It was looked at, whatever was found."""
+    """The pass was carried out, whatever it found."""
     FAILED = "failed"
-    """The service answers, but this repository could not be looked at."""
+    """The service answers, but the pass failed."""
     UNREACHABLE = "unreachable"
-    """The service does not answer, as far as this pass can tell."""
+    """The service does not answer."""
     REFUSED = "refused"
     """The service refuses the token, which concerns every repository."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A repository whose turn it is."""
+    """A pass over a repository that begins now."""
 
     repo: RepoName
     why: Why
     eager: bool = False
-    """Also look at what was put off."""
+    """Also check what was put off."""
     announced: tuple[str, ...] = ()
-    """Runs that webhooks have announced and that are not known to be finished."""
+    """Runs that webhooks have announced and that have not finished, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a turn has ended."""
+    """How a turn ended."""
 
     verdict: PassVerdict
     error: str = ""
     """What went wrong, in a sentence."""
     finished: tuple[str, ...] = ()
-    """Those of the announced runs that the ledger now has as finished."""
+    """The announced runs that are finished by the ledger."""
     again_at: datetime | None = None
-    """When something outstanding of the repository is due, by the wall clock; None: nothing is."""
+    """When something outstanding is due, by the wall clock; None: nothing is outstanding."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """How a repository stands."""
+    """The state of a repository on the schedule."""
 
     repo: RepoName
     running: bool
     why: Why
-    """Why it runs, or will be looked at next."""
+    """Why it runs, or is due next."""
     due_in: float | None
     """Seconds until it is due; 0: as soon as there is room; None: it runs."""
     overdue: float
-    """Seconds for which a look has been due that has not begun, or found no service."""
+    """Seconds for which it has been due without a turn, or with the service unavailable."""
     failing: int
-    """Looks in a row that could not be carried out."""
+    """Failed turns in a row."""
     error: str
-    """Of the last look; empty: nothing went wrong."""
+    """Of the last turn; empty: it succeeded."""
     announced: tuple[str, ...] = ()
-    """Runs that webhooks have announced and that are not known to be finished."""
+    """Runs that webhooks have announced and that have not finished, as far as is known."""

@@ -85,7 +85,7 @@ class Day:
             self.end(turn.repo, ended)
 
     def standing(self, repo: RepoName) -> ScheduleState:
-        return next(it for it in self.agenda.standings(self.moment) if it.repo == repo)
+        return next(it for it in self.agenda.states(self.moment) if it.repo == repo)
 
 
 def day_after_the_first_look(*repos: RepoName, rhythm: Rhythm = HOURLY) -> Day:
@@ -106,7 +106,7 @@ def test_a_new_repository_is_due_at_once() -> None:
 
 def test_nothing_is_due_when_nothing_is_looked_after() -> None:
     day = Day()
-    assert (day.next_in(), day.begun(), day.agenda.standings(day.moment)) == (None, [], [])
+    assert (day.next_in(), day.begun(), day.agenda.states(day.moment)) == (None, [], [])
 
 
 def test_a_repository_that_is_taken_away_is_dropped() -> None:

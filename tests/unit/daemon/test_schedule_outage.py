@@ -416,8 +416,8 @@ def test_an_outage_does_not_count_as_the_repositories_own_failing() -> None:
     day = day_of_an_outage(A, B)
     day.wait(5)
     day.probe(UNREACHABLE)
-    assert [it.failing for it in day.agenda.standings(day.moment)] == [0, 0]
-    assert [it.overdue for it in day.agenda.standings(day.moment)] == [5, 5]
+    assert [it.failing for it in day.agenda.states(day.moment)] == [0, 0]
+    assert [it.overdue for it in day.agenda.states(day.moment)] == [5, 5]
 
 
 def test_an_unanswered_call_that_turns_into_a_refused_token_is_said() -> None:

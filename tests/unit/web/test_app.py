@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import structlog
+from daemon_kit import Kit
 from fake_daemon_api import wait_for
 from web_trial import HOOK, FakeClock, RecordingDaemon, Trial, request, run_complete, signed, web
 
@@ -49,6 +50,23 @@ def test_readiness_is_200_without_reasons_and_503_with_them_a_line_each(tmp_path
     answer = get("/readyz", tmp_path, RecordingDaemon(reasons=reasons))
     assert answer.status_code == 503
     assert answer.text == "no answer of the ledger\nacme/app says\\n\\x1b[31mready\n"
+
+
+def test_a_daemon_is_not_ready_while_its_ledger_cannot_be_used(tmp_path: Path) -> None:
+    async def story() -> list[tuple[int, str]]:
+        kit = Kit()
+        kit.scheduler.tried.set()
+        answers = []
+        async with web(tmp_path, daemon=kit.status) as trial, client(trial) as http:
+            for trouble in (None, DiskError("the ledger's server is gone"), TimeoutError(), None):
+                kit.engine.ledger.trouble = trouble
+                answer = await http.get("/readyz")
+                answers.append((answer.status_code, answer.text))
+        return answers
+
+    ready = (200, "ready\n")
+    gone, silent = (503, "the ledger's server is gone\n"), (503, "no answer of the ledger\n")
+    assert asyncio.run(story()) == [ready, gone, silent, ready]
 
 
 def test_the_status_is_the_desks_as_json(tmp_path: Path) -> None:
