@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from artifact_sync.config import repository
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.request import PassOptions, PassRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.settings import Config, RepoSettings
 
 
@@ -68,7 +68,7 @@ def _with_own_entries(name: str, config: Config) -> Iterator[str]:
     """A name and, for a star, the repositories of the organisation that have their own entry."""
     yield name
     org, _, repo = name.partition("/")
-    if repo == "*":
+    if RepoName(org, repo).is_star:
         yield from (it.name for it in config.repo if it.name.partition("/")[0] == org)
 
 
@@ -76,7 +76,7 @@ def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSett
     """A repository's own settings, else its organisation's, else the defaults."""
     known = {settings.name: settings for settings in config.repo}
     org = name.partition("/")[0]
-    found = known.get(name) or known.get(f"{org}/*")
+    found = known.get(name) or known.get(str(RepoName.star(org)))
     if found is None:
         return repository(name, environ)
     repository(name, {})  # refuses what is no name of a repository
@@ -106,7 +106,7 @@ def known_repositories(names: Iterable[str], known: Sequence[RepoName]) -> list[
     """
     found: dict[RepoName, None] = {}
     for name in names:
-        fitting = [repo for repo in known if name in (str(repo), f"{repo.org}/*")]
+        fitting = [repo for repo in known if name in map(str, (repo, RepoName.star(repo.org)))]
         if not fitting:
             there = ", ".join(map(str, known)) or "none yet"
             raise UsageError(f"nothing of {name} is mirrored; what is: {there}")

@@ -54,9 +54,9 @@ class UnchangedRepositories:
     def request(
         self, turn: Turn, settings: RepoSettings, now: float, *, must_look: bool
     ) -> PassRequest:
-        """What a turn asks of a pass: as little as will do.
+        """The request for a turn, which demands as little as possible.
 
-        ``must_look``: each pass has to see for itself whether the mirror's files are there.
+        ``must_look``: each pass has to check the newest files of the mirror.
         """
         known = self._known.get(turn.repo)
         look = must_look or turn.eager or known is None or now - known.looked_at >= _LOOK
@@ -69,7 +69,7 @@ class UnchangedRepositories:
     def ended(
         self, repo: RepoName, request: PassRequest, unchanged: Unchanged | None, now: float
     ) -> None:
-        """A pass has ended, and has left nothing to do or something."""
+        """Remember the end of a pass; ``unchanged`` when it left nothing to do."""
         known = self._known.setdefault(repo, _Known())
         if request.mode.look:
             known.looked_at = now
@@ -78,9 +78,9 @@ class UnchangedRepositories:
         known.unchanged = unchanged
 
     def keep(self, repos: Collection[RepoName]) -> None:
-        """Forget all others."""
+        """Forget all other repositories."""
         self._known = {repo: it for repo, it in self._known.items() if repo in repos}
 
     def forget(self) -> None:
-        """Something else is wanted, or something was damaged: rely on nothing."""
+        """Forget everything: other things are wanted, or files were damaged."""
         self._known.clear()

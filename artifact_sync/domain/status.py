@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of ``repositories``. Moments are ISO 8601; None: never."""
+    """An entry of ``repositories``. Times are ISO 8601; None: never."""
 
     repo: str
     runs: int = 0
@@ -61,9 +61,9 @@ class ConfigState(msgspec.Struct, frozen=True, kw_only=True):
     loaded_at: str = ""
     """ISO 8601, UTC."""
     problems: tuple[str, ...] = ()
-    """Why the file as it is now was not taken; empty: it was."""
+    """Why the present file is not used; empty: it is."""
     restart_needed: tuple[str, ...] = ()
-    """Keys whose new value counts only after a restart."""
+    """Keys whose new value takes effect after a restart."""
 
 
 class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +71,7 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
 
     reachable: bool = True
     since: str = ""
-    """Since when it has not been; ISO 8601."""
+    """When the outage began; ISO 8601."""
     why: str = ""
 
 
@@ -84,7 +84,7 @@ class PassState(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     """How long it has been running."""
     planned: int = 0
-    """Files to be fetched, as far as is known."""
+    """Files to download, as far as is known."""
     done: int = 0
     failed: int = 0
     bytes: int = 0
@@ -96,15 +96,15 @@ class RepoState(msgspec.Struct, frozen=True, kw_only=True):
     repo: str
     running: bool = False
     due_in: float | None = None
-    """Seconds until it is looked at again; 0: as soon as there is room."""
+    """Seconds until its next pass; 0: as soon as there is room."""
     why: str = ""
-    """What it will be looked at for."""
+    """Why it is, or will be, due."""
     failing: int = 0
-    """Looks in a row that could not even be carried out."""
+    """Failed passes in a row."""
     error: str = ""
-    """Of the last look."""
+    """Of the last pass."""
     lag: float = 0.0
-    """Seconds for which it has not been as it should be; 0: it is."""
+    """Seconds for which it has been behind; 0: it is not."""
 
     @property
     def is_star(self) -> bool:
@@ -117,11 +117,11 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
 
     mode: Literal["off", "report", "restore"] = "off"
     working: bool = False
-    """False in a mode other than off: each pass looks instead."""
+    """False in a mode other than off: each pass checks files instead."""
     why: str = ""
     """Why it is not working."""
     damaged: int = 0
-    """Files that were found deleted or changed since the start."""
+    """Files found deleted or changed since the start."""
     restored: int = 0
 
 
@@ -137,17 +137,17 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     service: ServiceState = ServiceState()
     passes: tuple[PassState, ...] = ()
     queue: int = 0
-    """Repositories that are due and wait for room."""
+    """Repositories that are due and wait."""
     downloads: int = 0
-    """Files that are being fetched now."""
+    """Downloads under way."""
     rate: float = 0.0
-    """Bytes a second, lately."""
+    """Bytes a second over the last ten seconds."""
     limit: int | None = None
-    """Bytes a second that are allowed now; None: no limit."""
+    """Bytes a second that downloads may take now; None: no limit."""
     free: int | None = None
     """Bytes free on the mirror's file system."""
     trouble: tuple[str, ...] = ()
-    """What keeps the daemon as a whole from its work: no space, the root is gone, …"""
+    """Problems of the whole daemon: no space, the root is gone, …"""
     watch: WatchState = WatchState()
     repositories: tuple[RepoState, ...] = ()
 

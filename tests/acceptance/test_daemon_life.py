@@ -297,7 +297,9 @@ def test_what_is_changed_in_the_file_takes_effect_and_downloads_go_on(
         assert daemon.end() == 0
 
 
-def test_a_file_that_is_not_valid_changes_nothing_and_is_told_where(owner: DaemonUser) -> None:
+def test_a_file_that_is_not_valid_changes_nothing_and_its_place_is_logged(
+    owner: DaemonUser,
+) -> None:
     owner.configure(WEBSITE)
     with owner.daemon() as daemon:
         good = owner.config.read_text(encoding="utf-8")

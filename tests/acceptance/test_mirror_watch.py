@@ -341,7 +341,7 @@ def test_a_file_below_a_folder_that_the_system_calls_latest_is_found_all_the_sam
 
 
 @pytest.mark.slow
-def test_ten_thousand_files_that_vanish_at_once_are_told_in_few_batches(tmp_path):
+def test_ten_thousand_files_that_vanish_at_once_are_reported_in_few_batches(tmp_path):
     async def prepare(bench):
         for number in range(100):
             run = RunKey(SHOP, str(number))
@@ -357,7 +357,7 @@ def test_ten_thousand_files_that_vanish_at_once_are_told_in_few_batches(tmp_path
     play(tmp_path / "mirror", prepare, story)
 
 
-def test_damage_during_a_pass_is_told_when_the_pass_is_over(tmp_path):
+def test_damage_during_a_pass_is_reported_when_the_pass_is_over(tmp_path):
     async def prepare(bench):
         await one_file(bench)
         await bench.file(b"2", "two")
@@ -408,7 +408,7 @@ def test_a_request_marks_damage_as_wanted_and_moves_changed_files_away(tmp_path)
     play(tmp_path / "mirror", prepare, story)
 
 
-def test_a_file_that_is_damaged_again_right_after_its_restoration_is_told_again(tmp_path):
+def test_a_file_that_is_damaged_again_right_after_its_restoration_is_reported_again(tmp_path):
     """Before anybody has looked at what was restored."""
 
     async def story(bench, watch):

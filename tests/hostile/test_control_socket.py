@@ -139,7 +139,7 @@ def test_a_request_without_an_end_is_refused_at_its_limit(own: Path) -> None:
 TOO_LONG = f"a request has at most {LONGEST_REQUEST} bytes"
 
 
-def test_a_request_of_just_too_much_is_told_so(own: Path) -> None:
+def test_a_request_that_is_just_too_long_is_refused(own: Path) -> None:
     async def story(path: Path) -> None:
         (answer,) = await said(path, b"x" * (LONGEST_REQUEST + 1))
         assert answer["message"] == TOO_LONG
@@ -147,7 +147,7 @@ def test_a_request_of_just_too_much_is_told_so(own: Path) -> None:
     beside(own, FakeDaemonApi(), story)
 
 
-def test_a_request_that_ends_in_the_midst_is_told_so(own: Path) -> None:
+def test_a_request_that_ends_in_the_midst_is_refused(own: Path) -> None:
     async def story(path: Path) -> None:
         (answer,) = await said(path, ASK[:30], end=True)
         assert answer["message"] == "the request ends in the midst of its line"

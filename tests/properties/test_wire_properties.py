@@ -82,7 +82,7 @@ settings = st.builds(
     events=globs, since=st.none() | seconds, interval=st.none() | seconds, cron=perhaps,
     time_zone=perhaps,
 )  # fmt: skip
-wishes = st.builds(
+requests = st.builds(
     PassRequest,
     st.lists(settings, min_size=1, max_size=3).map(tuple),
     st.lists(words, max_size=3).map(tuple),
@@ -98,12 +98,12 @@ def test_every_event_arrives_as_it_was_and_on_one_line(event: Event) -> None:
     assert read_answer(line) == event
 
 
-@given(wishes, texts)
-def test_every_wish_arrives_as_it_was_and_on_one_line(wish: PassRequest, url: str) -> None:
-    line = sync_request(wish, url)
+@given(requests, texts)
+def test_every_request_arrives_as_it_was_and_on_one_line(wanted: PassRequest, url: str) -> None:
+    line = sync_request(wanted, url)
     assert line.index(b"\n") == len(line) - 1
     request = read_request(line)
-    assert (request.pass_request, request.base_url) == (wish, url)
+    assert (request.pass_request, request.base_url) == (wanted, url)
 
 
 @given(st.builds(Report, *[counts] * 8, st.lists(failures, max_size=5)))

@@ -292,7 +292,7 @@ def test_what_is_no_socket_stays_and_the_daemon_runs_without(own: Path) -> None:
     assert line["why"] == "is there already, and is no socket"
 
 
-def test_when_the_daemon_ends_its_clients_are_told(own: Path) -> None:
+def test_when_the_daemon_ends_its_clients_hear_of_it(own: Path) -> None:
     async def story() -> None:
         daemon = FakeDaemonApi(waits=True)
         async with served(own, daemon):

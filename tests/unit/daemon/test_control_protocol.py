@@ -57,7 +57,7 @@ def as_line(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-def test_a_wish_is_a_line_with_the_settings_of_its_repositories() -> None:
+def test_a_request_is_a_line_with_the_settings_of_its_repositories() -> None:
     settings = RepoSettings(name="acme/rocket", include=("*.tar",), since=86400.0)
     line = sync_request(PassRequest((settings,), ("7",), PassOptions(insist=True)), "https://h")
     assert line.endswith(b"}\n")
@@ -123,9 +123,9 @@ def test_a_pattern_that_is_no_text_is_refused() -> None:
 
 
 def test_a_request_that_the_daemon_would_not_read_is_not_sent() -> None:
-    wish = PassRequest((RepoSettings(name="a/b", include=("x" * LONGEST_REQUEST,)),))
+    request = PassRequest((RepoSettings(name="a/b", include=("x" * LONGEST_REQUEST,)),))
     with pytest.raises(UsageError, match="name fewer"):
-        sync_request(wish, "https://h")
+        sync_request(request, "https://h")
 
 
 def test_events_are_lines_that_people_can_read_too() -> None:
@@ -139,14 +139,14 @@ def test_events_are_lines_that_people_can_read_too() -> None:
     )
 
 
-def test_a_plan_is_not_told_for_it_holds_links() -> None:
+def test_a_plan_is_not_sent_for_it_holds_links() -> None:
     artifact = Artifact(KEY, "success", url="https://storage/x?X-Amz-Signature=secret")
     plan = Plan(Run(RunKey(ROCKET, "7"), "success"), (Step(Action.DOWNLOAD, artifact),))
     assert event_line(RunPlanned(plan)) is None
     assert event_line(RepoEnded(ROCKET, Report())) is None
 
 
-def test_what_is_no_text_is_told_with_question_marks() -> None:
+def test_what_is_no_text_is_sent_with_question_marks() -> None:
     line = event_line(Noticed("odd: \ud800 é"))
     assert line is not None
     assert read_answer(line) == Noticed("odd: ? é")

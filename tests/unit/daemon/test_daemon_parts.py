@@ -47,34 +47,34 @@ def test_a_closed_gate_lets_nothing_in_and_waits_for_what_is_inside() -> None:
 
 def test_a_name_of_its_own_goes_before_the_star_that_also_brings_it() -> None:
     own = RepoSettings(name="acme/rocket", include=("*.tar",))
-    roster = WatchedRepositories([RepoSettings(name="acme/*", interval=60.0), own])
-    assert roster.found("acme", [ROCKET, SITE]) == ({ROCKET, SITE}, set())
-    assert dict(roster.entries) == {
+    repositories = WatchedRepositories([RepoSettings(name="acme/*", interval=60.0), own])
+    assert repositories.found("acme", [ROCKET, SITE]) == ({ROCKET, SITE}, set())
+    assert dict(repositories.entries) == {
         STAR: RepoSettings(name="acme/*", interval=60.0),
         ROCKET: own,
         SITE: RepoSettings(name="acme/site", interval=60.0),
     }
-    assert [repo for repo in roster.entries if repo.is_star] == [STAR]
+    assert [repo for repo in repositories.entries if repo.is_star] == [STAR]
 
 
 def test_what_an_organisation_has_no_more_is_dropped_but_a_sudden_void_is_not_believed() -> None:
-    roster = WatchedRepositories([RepoSettings(name="acme/*")])
-    roster.found("acme", [ROCKET, SITE])
-    assert roster.found("acme", []) == (set(), set())
-    assert set(roster.entries) == {STAR, ROCKET, SITE}
-    assert roster.found("acme", [SITE]) == (set(), {ROCKET})
-    assert set(roster.entries) == {STAR, SITE}
+    repositories = WatchedRepositories([RepoSettings(name="acme/*")])
+    repositories.found("acme", [ROCKET, SITE])
+    assert repositories.found("acme", []) == (set(), set())
+    assert set(repositories.entries) == {STAR, ROCKET, SITE}
+    assert repositories.found("acme", [SITE]) == (set(), {ROCKET})
+    assert set(repositories.entries) == {STAR, SITE}
 
 
 def test_another_configuration_keeps_what_a_star_has_brought_as_long_as_the_star_stays() -> None:
-    roster = WatchedRepositories([RepoSettings(name="acme/*")])
-    roster.found("acme", [ROCKET])
-    roster.configure([RepoSettings(name="acme/*", cron="0 3 * * *")])
-    assert roster.entries[ROCKET].cron == "0 3 * * *"
-    assert roster.knows_organisation("acme")
-    roster.configure([RepoSettings(name="acme/site")])
-    assert set(roster.entries) == {SITE}
-    assert not roster.knows_organisation("acme")
+    repositories = WatchedRepositories([RepoSettings(name="acme/*")])
+    repositories.found("acme", [ROCKET])
+    repositories.configure([RepoSettings(name="acme/*", cron="0 3 * * *")])
+    assert repositories.entries[ROCKET].cron == "0 3 * * *"
+    assert repositories.knows_organisation("acme")
+    repositories.configure([RepoSettings(name="acme/site")])
+    assert set(repositories.entries) == {SITE}
+    assert not repositories.knows_organisation("acme")
 
 
 def test_a_repository_lags_from_the_last_time_that_all_was_there() -> None:

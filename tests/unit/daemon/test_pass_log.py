@@ -35,10 +35,10 @@ def planned() -> RunPlanned:
 
 
 def warnings(*events: Event) -> list[str]:
-    chronicle = PassLog()
+    pass_log = PassLog()
     with capture_logs() as logs:
         for event in events:
-            chronicle.notify(event)
+            pass_log.notify(event)
     return [line["event"] for line in logs if line["log_level"] == "warning"]
 
 

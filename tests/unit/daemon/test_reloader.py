@@ -123,7 +123,7 @@ ROOT_WAITS = (
 )
 
 
-def test_what_changed_is_applied_between_reloading_and_ready_and_told_line_by_line():
+def test_what_changed_is_applied_between_reloading_and_ready_and_logged_line_by_line():
     world = World()
     said = world.again(config(4, min_free=1000))
     assert world.story == ["reloading", "apply 4", "applied 4", "ready", "refresh"]
@@ -177,7 +177,7 @@ def test_whoever_asks_is_answered_when_the_file_is_not_valid():
     assert world.supervisor.last == "configuration not usable, see the log"
 
 
-def test_an_invalid_file_leaves_the_old_one_and_every_problem_is_told_once():
+def test_an_invalid_file_leaves_the_old_one_and_every_problem_is_logged_once():
     world = World()
     assert world.again(HALF) == [refused(problem) for problem in HALF.problems]
     assert world.again(HALF) == []
@@ -187,7 +187,7 @@ def test_an_invalid_file_leaves_the_old_one_and_every_problem_is_told_once():
     assert world.again(GONE) == [refused(GONE.problems[0])]
 
 
-def test_a_file_that_is_as_it_was_again_is_told_to_be_valid():
+def test_a_file_that_is_as_it_was_again_is_logged_as_valid():
     world = World()
     world.again(HALF)
     assert world.again(config()) == [VALID_AGAIN]
@@ -215,7 +215,7 @@ def test_a_file_that_stays_gone_is_a_problem_and_the_old_configuration_stays():
     assert world.reloader.current == config()
 
 
-def test_an_error_of_another_kind_is_told_without_its_text():
+def test_an_error_of_another_kind_is_logged_without_its_text():
     world = World()
     said = world.again(ValueError("token=hush"))
     assert said == [refused(f"{PATH}: cannot be read: an internal error (ValueError)")]
@@ -224,7 +224,7 @@ def test_an_error_of_another_kind_is_told_without_its_text():
     )
 
 
-def test_what_waits_for_a_restart_keeps_its_old_value_and_is_told_once():
+def test_what_waits_for_a_restart_keeps_its_old_value_and_is_logged_once():
     world = World()
     assert world.again(config(root=Path("/new"))) == [ROOT_WAITS]
     assert world.again(config(root=Path("/new"))) == []
@@ -233,7 +233,7 @@ def test_what_waits_for_a_restart_keeps_its_old_value_and_is_told_once():
     assert world.story == ["refresh", "refresh"]
 
 
-def test_whoever_asks_is_told_again_what_waits_for_a_restart():
+def test_a_reload_that_was_asked_for_logs_again_what_waits_for_a_restart():
     world = World()
     world.again(config(root=Path("/new")))
     assert world.again(config(root=Path("/new")), asked=True) == [ROOT_WAITS]

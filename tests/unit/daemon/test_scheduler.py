@@ -299,7 +299,7 @@ def test_a_second_stop_waits_for_nothing() -> None:
     assert asyncio.run(story()) is True
 
 
-def test_who_asks_a_daemon_that_stops_is_told_so() -> None:
+def test_a_pass_for_a_user_is_refused_while_stopping() -> None:
     async def story() -> str:
         kit = Kit(EVERY_MINUTE)
         running = asyncio.create_task(kit.scheduler.run())

@@ -50,7 +50,7 @@ def told(systemd: Listener, **environ: str) -> Supervisor:
     return supervisor_of({"NOTIFY_SOCKET": systemd.socket.getsockname(), **environ})
 
 
-def test_the_life_of_a_daemon_is_told_word_for_word(systemd: Listener) -> None:
+def test_systemd_gets_each_step_of_a_daemons_life(systemd: Listener) -> None:
     supervisor = told(systemd)
     supervisor.extend(90.5)
     supervisor.ready("3 repositories")
@@ -124,7 +124,7 @@ def test_the_watchdog_is_fed_when_it_is_ours(
     assert told(systemd, WATCHDOG_USEC=usec, WATCHDOG_PID=pid).watchdog == seconds
 
 
-def test_without_a_supervisor_nobody_is_told() -> None:
+def test_without_a_supervisor_nothing_is_sent() -> None:
     supervisor = supervisor_of({"WATCHDOG_USEC": "1000000"})
     assert isinstance(supervisor, NoSupervisor)
     assert supervisor.watchdog is None

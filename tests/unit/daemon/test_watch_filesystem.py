@@ -42,7 +42,7 @@ def test_a_loop_of_links_ends(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["out", "o/r/out", ".artifact-sync/displaced/1/out"])
-def test_a_link_out_of_the_mirror_is_not_watched_but_told(tmp_path, place):
+def test_a_link_out_of_the_mirror_is_not_watched_but_reported(tmp_path, place):
     link = tmp_path / place
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to("/")

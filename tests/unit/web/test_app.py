@@ -69,7 +69,7 @@ def test_a_daemon_is_not_ready_while_its_ledger_cannot_be_used(tmp_path: Path) -
     assert asyncio.run(story()) == [ready, gone, silent, ready]
 
 
-def test_the_status_is_the_desks_as_json(tmp_path: Path) -> None:
+def test_the_status_is_the_daemons_as_json(tmp_path: Path) -> None:
     answer = get("/api/status", tmp_path)
     assert answer.headers["content-type"] == "application/json"
     assert answer.json() == {"repositories": [], "daemon": {"pid": 1}}
@@ -91,11 +91,11 @@ def test_other_paths_are_not_found_and_nothing_is_redirected(tmp_path: Path, pat
 def test_only_the_methods_that_make_sense_are_allowed(tmp_path: Path) -> None:
     async def story() -> list[int]:
         async with web(tmp_path) as trial, client(trial) as http:
-            wishes = [
+            requests = [
                 *(("GET", HOOK), ("PUT", HOOK), ("OPTIONS", HOOK), ("POST", "/metrics")),
                 *(("DELETE", "/healthz"), ("HEAD", "/healthz"), ("HEAD", "/metrics")),
             ]
-            return [(await http.request(*wish)).status_code for wish in wishes]
+            return [(await http.request(*request)).status_code for request in requests]
 
     assert asyncio.run(story()) == [405, 405, 405, 405, 405, 200, 200]
 
