@@ -16,8 +16,6 @@ from artifact_sync.mirror.local.folder import open_folder
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.mirror.local.folder import Folder
-
 ID = "id"
 _NEW = "id.new"
 _LONGEST = 64
@@ -54,12 +52,7 @@ def _content(root: Path) -> bytes | None:
         if isinstance(error, FileNotFoundError) or in_the_way(error):
             return None
         raise
-    with folder:
-        return _read(folder)
-
-
-def _read(folder: Folder) -> bytes | None:
-    with reading(folder, ID) as fd:
+    with folder, reading(folder, ID) as fd:
         return os.read(fd, _LONGEST) if fd is not None else None
 
 

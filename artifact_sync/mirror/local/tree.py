@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import stat
 import threading
-from contextlib import ExitStack, contextmanager, suppress
-from itertools import takewhile
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.domain.disk_errors import in_the_way, is_not_empty
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
@@ -16,6 +16,7 @@ from artifact_sync.mirror.names import fold, quoted
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from artifact_sync.mirror.local.folder import Folder
@@ -24,6 +25,7 @@ Parts = tuple[str, ...]
 """A path's components."""
 
 _REMEMBERED = 4096
+_NO_NAMES = frozenset({"", ".", ".."})
 
 _Path = TypeVar("_Path", bound=str)
 
@@ -42,9 +44,7 @@ def split(path: str) -> Parts:
     The layout has checked it already, but the ledger that it comes from is a file, too.
     """
     parts = tuple(path.split("/"))
-    if fold(parts[0]) == OWN_FOLDER or any(
-        part in {"", ".", ".."} or "\0" in part for part in parts
-    ):
+    if fold(parts[0]) == OWN_FOLDER or any(part in _NO_NAMES or "\0" in part for part in parts):
         raise UnsafePath(f"{quoted(path)} is no path for a file of the mirror")
     return parts
 
@@ -64,47 +64,35 @@ def _closed_on_error(folder: Folder) -> Iterator[None]:
         raise
 
 
-def _checked(names: list[tuple[str, _Path]]) -> tuple[Parts, list[tuple[str, _Path]]]:
-    """The components of the folder of these names; ``UnsafePath`` when one of them is none."""
-    *above, _ = split(names[0][1])
-    for name, path in names[1:]:
-        if name in {"", ".", ".."} or "\0" in name or not above:
-            split(path)
-    return tuple(above), names
+class _Branch:
+    """Paths to be looked at in a folder, and in the folders below it."""
+
+    __slots__ = ("below", "files")
+
+    def __init__(self) -> None:
+        self.files: list[tuple[str, Any]] = []
+        self.below: dict[str, _Branch] = {}
+
+    def at(self, parts: Parts) -> _Branch:
+        """The branch of a folder below."""
+        branch = self
+        for part in parts:
+            branch = branch.below.setdefault(part, _Branch())
+        return branch
 
 
-class FolderCursor:
-    """Open folders from the root downwards, for paths that come in their order."""
-
-    def __init__(self, top: Folder) -> None:
-        self._names: list[str] = []
-        self._folders = [top]
-        self._missing: Parts | None = None
-
-    def to(self, parts: Parts) -> Folder | None:
-        """The folder, open; None when it, or one above it, is not there or no folder."""
-        if self._missing is not None and parts[: len(self._missing)] == self._missing:
-            return None
-        pairs = zip(self._names, parts, strict=False)
-        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        self.leave(shared + 1)
-        for name in parts[shared:]:
-            try:
-                below = self._folders[-1].enter(name)
-            except OSError as error:
-                if not isinstance(error, FileNotFoundError) and not in_the_way(error):
-                    raise
-                self._missing = (*self._names, name)
-                return None
-            self._names.append(name)
-            self._folders.append(below)
-        return self._folders[-1]
-
-    def leave(self, depth: int) -> None:
-        """Close the folders but the first ones."""
-        while len(self._folders) > depth:
-            self._folders.pop().__exit__()
-        del self._names[max(depth - 1, 0) :]
+@contextmanager
+def _absent_is_none(opening: Callable[[], Folder]) -> Iterator[Folder | None]:
+    """A folder in the block; None when it, or one above it, is not there or no folder."""
+    try:
+        folder = opening()
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError) and not in_the_way(error):
+            raise
+        yield None
+        return
+    with folder:
+        yield folder
 
 
 class Tree:
@@ -148,18 +136,9 @@ class Tree:
         """Open a folder. ``OSError`` when it, or one above it, is missing or no folder."""
         return self._reach(parts, lambda folder, way: folder.enter(way[-1]))
 
-    @contextmanager
-    def entered(self, parts: Parts) -> Iterator[Folder | None]:
+    def entered(self, parts: Parts) -> AbstractContextManager[Folder | None]:
         """A folder while it is worked in; None when it, or one above it, is not there."""
-        try:
-            folder = self.existing(parts)
-        except OSError as error:
-            if not isinstance(error, FileNotFoundError) and not in_the_way(error):
-                raise
-            yield None
-            return
-        with folder:
-            yield folder
+        return _absent_is_none(lambda: self.existing(parts))
 
     def made(self, parts: Parts) -> Folder:
         """Open a folder, made as needed. Raises ``InTheWay``."""
@@ -249,20 +228,15 @@ class Tree:
 
     def sizes(self, paths: Iterable[_Path]) -> dict[_Path, int]:
         """The sizes of the regular files at these paths, each folder opened once."""
-        folders: dict[str, list[tuple[str, _Path]]] = {}
+        top, branches = _Branch(), dict[str, _Branch]()
         for path in paths:
             above, _, name = path.rpartition("/")
-            folders.setdefault(above, []).append((name, path))
+            if above not in branches or not above or name in _NO_NAMES or "\0" in name:
+                branches[above] = top.at(split(path)[:-1])
+            branches[above].files.append((name, path))
         sizes: dict[_Path, int] = {}
-        with ExitStack() as closing:
-            way = FolderCursor(self._top())
-            closing.callback(way.leave, 0)
-            for parts, names in sorted(map(_checked, folders.values())):
-                folder = way.to(parts)
-                for name, path in names:
-                    found = folder.look(name) if folder is not None else None
-                    if found is not None and stat.S_ISREG(found.st_mode):
-                        sizes[path] = found.st_size
+        with self._top() as folder:
+            _look(folder, top, sizes)
         return sizes
 
     def files(self, below: Parts, skip: frozenset[str] = frozenset()) -> Iterator[str]:
@@ -285,3 +259,15 @@ class Tree:
                 yield prefix + name
             else:
                 yield from self.files((*above, name), skip)
+
+
+def _look(folder: Folder, branch: _Branch, sizes: dict[_Path, int]) -> None:
+    """Note the sizes of a branch's regular files."""
+    for name, path in branch.files:
+        found = folder.look(name)
+        if found is not None and stat.S_ISREG(found.st_mode):
+            sizes[path] = found.st_size
+    for name, below in branch.below.items():
+        with _absent_is_none(partial(folder.enter, name)) as inner:
+            if inner is not None:
+                _look(inner, below, sizes)
