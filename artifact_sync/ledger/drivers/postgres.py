@@ -9,7 +9,6 @@ carried out; every verb may be repeated, at the price of an attempt or a look th
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -28,7 +27,7 @@ from artifact_sync.ledger.drivers.postgres_errors import (
     of_statement,
 )
 from artifact_sync.ledger.queries.transaction import Transaction
-from artifact_sync.ledger.sql import statement
+from artifact_sync.ledger.sql import bound
 from artifact_sync.ledger.sql.encoding import read, reader, stored
 
 if TYPE_CHECKING:
@@ -89,13 +88,13 @@ class PostgresConnection:
 
     def rows(self, name: str, **values: Any) -> list[Row]:
         """All rows; see ``Connection``."""
-        cursor = self.raw.execute(_sql(name), stored(values))
+        cursor = self.raw.execute(*_filled(name, values))
         how = _reader(cursor)
         return [read(row, how) for row in cursor]
 
     def row(self, name: str, **values: Any) -> Row | None:
         """The first row; see ``Connection``."""
-        cursor = self.raw.execute(_sql(name), stored(values))
+        cursor = self.raw.execute(*_filled(name, values))
         found = cursor.fetchone()
         return None if found is None else read(found, _reader(cursor))
 
@@ -106,16 +105,18 @@ class PostgresConnection:
 
     def write(self, name: str, **values: Any) -> None:
         """Change something; see ``Connection``."""
-        self.raw.execute(_sql(name), stored(values))
+        self.raw.execute(*_filled(name, values))
 
     def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Change something for each of these; see ``Connection``."""
         with self.raw.cursor() as cursor:
-            cursor.executemany(_sql(name), [stored(values) for values in rows])
+            sql, names = _bound(name)
+            cursor.executemany(sql, [stored([row[it] for it in names]) for row in rows])
 
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row; see ``Connection``."""
-        made = self.raw.execute(f"{_sql(name)} RETURNING id", stored(values)).fetchone()
+        sql, given = _filled(name, values)
+        made = self.raw.execute(f"{sql} RETURNING id", given).fetchone()
         return int(made[0]) if made is not None else 0
 
     def has_table(self, name: str) -> bool:
@@ -130,10 +131,14 @@ class PostgresConnection:
 
 
 @cache
-def _sql(name: str) -> str:
-    """A statement with psycopg's placeholders."""
-    sql = statement(name).replace("%", "%%").replace("IN (:these)", "= ANY(:these)")
-    return re.sub(r":(\w+)", r"%(\1)s", sql)
+def _bound(name: str) -> tuple[str, tuple[str, ...]]:
+    sql, names = bound(name, "%s")
+    return (sql.replace("IN (%s)", "= ANY(%s)") if "these" in names else sql), names
+
+
+def _filled(name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    sql, names = _bound(name)
+    return sql, stored([values[it] for it in names])
 
 
 def _reader(cursor: psycopg.Cursor[Row]) -> Reader:

@@ -14,7 +14,7 @@ from artifact_sync.ledger import migrations
 from artifact_sync.ledger.drivers.errors import translated
 from artifact_sync.ledger.drivers.location import absent
 from artifact_sync.ledger.queries.transaction import Transaction
-from artifact_sync.ledger.sql import statement
+from artifact_sync.ledger.sql import bound
 from artifact_sync.ledger.sql.encoding import read, reader, stored
 
 if TYPE_CHECKING:
@@ -47,13 +47,13 @@ class SqliteConnection:
 
     def rows(self, name: str, **values: Any) -> list[Row]:
         """All rows; see ``Connection``."""
-        cursor = self.raw.execute(*_spread(statement(name), stored(values)))
+        cursor = self.raw.execute(*_filled(name, values))
         how = self._reader(name, cursor)
         return [read(row, how) for row in cursor] if how else cursor.fetchall()
 
     def row(self, name: str, **values: Any) -> Row | None:
         """The first row; see ``Connection``."""
-        cursor = self.raw.execute(statement(name), stored(values))
+        cursor = self.raw.execute(*_filled(name, values))
         found: Row | None = cursor.fetchone()
         how = self._reader(name, cursor)
         cursor.close()
@@ -66,15 +66,16 @@ class SqliteConnection:
 
     def write(self, name: str, **values: Any) -> None:
         """Change something; see ``Connection``."""
-        self.raw.execute(statement(name), stored(values))
+        self.raw.execute(*_filled(name, values))
 
     def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Change something for each of these; see ``Connection``."""
-        self.raw.executemany(statement(name), map(stored, rows))
+        sql, names = bound(name, "?")
+        self.raw.executemany(sql, [stored([row[it] for it in names]) for row in rows])
 
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row; see ``Connection``."""
-        return self.raw.execute(statement(name), stored(values)).lastrowid or 0
+        return self.raw.execute(*_filled(name, values)).lastrowid or 0
 
     def has_table(self, name: str) -> bool:
         """Whether there is such a table; see ``Connection``."""
@@ -92,15 +93,17 @@ class SqliteConnection:
         return how
 
 
-def _spread(sql: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The statement with a name for each value of a list, and the values by these names."""
-    these = values.pop("these", None)
-    if these is None:
-        return sql, values
-    count = next((size for size in _SIZES if size >= len(these)), len(these))
-    named = {f"_{place}": these[min(place, len(these) - 1)] for place in range(count)}
-    marks = ",".join(f":{name}" for name in named)
-    return sql.replace(":these", marks), values | named
+def _filled(name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """A statement and its values, where one of them may be a list."""
+    sql, names = bound(name, "?")
+    given = stored([values[it] for it in names])
+    if "these" in values:
+        place = names.index("these")
+        these = given[place]
+        count = next((size for size in _SIZES if size >= len(these)), len(these))
+        given[place : place + 1] = these + these[:1] * (count - len(these))
+        sql = sql.replace("IN (?)", f"IN ({','.join('?' * count)})")
+    return sql, given
 
 
 class SqliteStore:

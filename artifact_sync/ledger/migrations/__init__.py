@@ -5,6 +5,7 @@ A driver carries them out, under a lock and each in a transaction of its own.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,8 @@ _COMMENT = r"(?m)^--.*\n"
 @cache
 def versions() -> Sequence[str]:
     """All versions that this program knows, in order."""
-    return sorted(file.name[:4] for file in Path(__file__).parent.glob("[0-9]*.sql"))
+    names = os.listdir(Path(__file__).parent)  # noqa: PTH208 - quick, at every start
+    return sorted(name[:4] for name in names if name.endswith(".sql"))
 
 
 def head() -> str:

@@ -1,7 +1,7 @@
 """The statements, by name, as they stand in the ``.sql`` files beside this module.
 
 ``-- name: x`` begins a statement. ``:y`` is a value that a verb gives, ``IN (:these)`` a list of
-them, and ``{z}`` the text of another statement. Drivers bind the values (``artifact_sync.ledger``).
+them, and ``{z}`` the text of another statement. Drivers bind the values (``ledger.drivers``).
 """
 
 from __future__ import annotations
@@ -9,32 +9,41 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _FILES = ("repositories", "runs", "artifacts")
-_NAME = r"(?m)^-- name: (\w+)\n"
-_COMMENT = r"(?m)^--.*\n"
-_PART = r"\{(\w+)\}"
+_VALUE = r":(\w+)"
+
+
+class _Texts(dict[str, str]):
+    """Texts by name, in which those of others are put for their names in braces."""
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name).format_map(self)
+
+
+@cache
+def _texts() -> _Texts:
+    texts = _Texts()
+    for file in _FILES:
+        sql = Path(__file__).with_name(f"{file}.sql").read_text("utf-8")
+        for block in sql.split("-- name: ")[1:]:
+            name, *lines = block.splitlines()
+            text = "\n".join(line for line in lines if not line.startswith("--"))
+            texts[name] = text.strip().removesuffix(";")
+    return texts
 
 
 @cache
 def statement(name: str) -> str:
     """The text of a statement. ``KeyError``: there is none of this name."""
-    return re.sub(_PART, lambda part: statement(part[1]), _texts()[name])
+    return _texts()[name]
 
 
 @cache
-def _texts() -> Mapping[str, str]:
-    texts: dict[str, str] = {}
-    for file in _FILES:
-        sql = Path(__file__).with_name(f"{file}.sql").read_text("utf-8")
-        _, *parts = re.split(_NAME, sql)
-        for name, text in zip(parts[::2], parts[1::2], strict=True):
-            texts[name] = re.sub(_COMMENT, "", text).strip().removesuffix(";")
-    return texts
+def bound(name: str, mark: str) -> tuple[str, tuple[str, ...]]:
+    """A statement with a mark in place of each value, and the names of the values in order."""
+    sql = statement(name)
+    return re.sub(_VALUE, mark, sql), tuple(re.findall(_VALUE, sql))
 
 
 def names() -> frozenset[str]:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     _Convert = Callable[[Any], Any]
     Row = tuple[Any, ...]
@@ -86,13 +86,15 @@ def read_names(value: str) -> tuple[str, ...]:
     return tuple(map(read_text, json.loads(value))) if value != "[]" else ()
 
 
-def _stored_each(values: Sequence[Any]) -> list[Any]:
-    return [_stored_one(value) for value in values]
+def stored(values: Iterable[Any]) -> list[Any]:
+    """Values as they are stored, by their Python types; of a list, each."""
+    return [convert(it) if (convert := _STORE(type(it))) else it for it in values]
 
 
-_STORE: Mapping[type, _Convert] = MappingProxyType(
-    {str: stored_text, datetime: stored_moment, tuple: stored_names, list: _stored_each}
+_CONVERSIONS: Mapping[type, _Convert] = MappingProxyType(
+    {str: stored_text, datetime: stored_moment, tuple: stored_names, list: stored}
 )
+_STORE = _CONVERSIONS.get
 _TEXTS = """value org repo last_error run status event fingerprint settled_for workflow task cube
 local_path path version etag content_encoding message"""
 _MOMENTS = """horizon_since last_pass last_complete created_at finished_at next_look first_seen
@@ -107,16 +109,6 @@ _READ: Mapping[str, _Convert] = MappingProxyType(
     }
 )
 """By a column's name; any other column is read as it is stored."""
-
-
-def stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A statement's values as they are stored, by their Python types."""
-    return {name: _stored_one(value) for name, value in values.items()}
-
-
-def _stored_one(value: Any) -> Any:
-    store = _STORE.get(type(value))
-    return value if store is None else store(value)
 
 
 def reader(columns: Sequence[str]) -> Reader:
