@@ -75,7 +75,7 @@ def in_the_way(error: OSError) -> bool:
 
 
 def is_not_empty(error: OSError) -> bool:
-    """Whether a folder could not be removed because something is in it, or mounted there."""
+    """Whether a folder could not be removed because it is in use."""
     return error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}
 
 

@@ -101,7 +101,7 @@ _EXIT_CODES = {
 
 
 def exit_code(reasons: Iterable[Reason]) -> ExitCode:
-    """The exit code of failures: 0 for none, their own if they share it, else 1."""
+    """The exit code of failures: 0 for none, a shared one, else 1."""
     codes = {_EXIT_CODES.get(reason, ExitCode.INCOMPLETE) for reason in reasons}
     if ExitCode.INTERRUPTED in codes:
         return ExitCode.INTERRUPTED

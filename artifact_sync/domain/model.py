@@ -312,7 +312,7 @@ class Failure(Struct, frozen=True):
 
     @property
     def place(self) -> str:
-        """Which artifact or cube; empty where the message itself names a run or a repository."""
+        """Path of the artifact or cube; empty for runs and repositories."""
         if self.workflow is None:
             return ""
         parts = (self.repo, self.run, self.workflow, self.task, self.cube, self.local_path)
@@ -383,12 +383,12 @@ class ArtifactRow(Struct, frozen=True):
 
     @property
     def on_record(self) -> bool:
-        """Whether its file should stand in the mirror: it has, and nobody has removed it."""
+        """Whether its file should exist: it was mirrored and not removed."""
         return self.path is not None and bool(self.sha256) and self.state not in REMOVED
 
     @property
     def is_requested(self) -> bool:
-        """Whether a file that was mirrored before is wanted again, whatever the rules say."""
+        """Whether a mirrored file is wanted again, whatever the rules say."""
         return self.state is State.WANTED and self.on_record
 
 

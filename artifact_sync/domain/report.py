@@ -105,7 +105,7 @@ class Report(Struct):
 
 
 def pass_error(code: ExitCode, sentence: str, report: object) -> ArtifactSyncError:
-    """The error for an exit code; the report that it is made of goes with it."""
+    """Make the error of an exit code, with its report."""
     error = _ERRORS.get(code, Incomplete)(sentence)
     error.report = report
     return error
@@ -124,7 +124,7 @@ _UNKNOWN = "fetching it failed, and the ledger could not note why"
 
 
 def report_of(rows: Iterable[ArtifactRow]) -> Report:
-    """Report artifacts that a pass does not look at, by their rows in the ledger.
+    """Report artifacts that a pass does not look at.
 
     Earlier failures count again.
     """

@@ -26,7 +26,7 @@ class PassOptions(Struct, frozen=True):
 
 
 class Unchanged(Struct, frozen=True):
-    """A repository with nothing left to do, as long as its list of runs begins as it did."""
+    """A repository with nothing left to do while its list stays the same."""
 
     list_digest: str
     """Of the first page of the list."""

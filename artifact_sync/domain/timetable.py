@@ -23,7 +23,7 @@ TIME = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
 
 
 def parse_time(text: str) -> int:
-    """Parse ``08:30`` or ``8:30`` to a minute of the day. ``ValueError`` when it is neither."""
+    """Parse ``08:30`` or ``8:30`` to a minute. ``ValueError`` when it is neither."""
     if not re.fullmatch(TIME, text):
         msg = "expected a time of the day from 00:00 to 23:59"
         raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""A value that is made when it is first needed."""
+"""A value that is made on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Once(Generic[T]):
-    """Makes a value on the first call; others wait for it. Tried again after an error."""
+    """Makes a value on the first call; others wait. An error allows a retry."""
 
     def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
         self._make = make

@@ -65,7 +65,7 @@ class _NoCookies(CookieJar):
 
 
 def uses_tls(settings: TransportSettings) -> bool:
-    """Whether requests to the API may go over TLS: to the service itself, or to a proxy."""
+    """Whether requests to the API may use TLS, also to a proxy."""
     return urlsplit(settings.base_url).scheme == "https" or bool(settings.proxy or getproxies())
 
 
