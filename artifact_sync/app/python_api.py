@@ -39,10 +39,10 @@ from artifact_sync.config.api_token import given_token, read_token
 from artifact_sync.config.urls import base_url as checked_base_url
 from artifact_sync.daemon.control.client import DaemonClient, NoDaemon
 from artifact_sync.domain.errors import MirrorBusy, UsageError
-from artifact_sync.domain.model import Failure, State
+from artifact_sync.domain.model import State
 from artifact_sync.domain.settings import OWN_FOLDER, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
-from artifact_sync.sync.failures import reasons_of
+from artifact_sync.sync.failures import failures_of
 from artifact_sync.sync.rules import Rules
 
 if TYPE_CHECKING:
@@ -327,7 +327,7 @@ async def _verification(
 
 def _broken_off(report: Report, error: Exception) -> Report:
     """The report of a pass that an error has ended."""
-    report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
+    report.failures += failures_of(error)
     return report
 
 

@@ -17,7 +17,7 @@ from artifact_sync.domain.errors import ExitCode, Interrupted
 from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.sync.failures import reasons_of
+from artifact_sync.sync.failures import failures_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
@@ -101,7 +101,7 @@ async def until_stopped(
         raise error
     report = begun[0].report if begun else Report()
     if error is not None:
-        report.failures += [Failure("", reason, text) for reason, text in reasons_of(error)]
+        report.failures += failures_of(error)
     if interrupted:
         stop = Interrupted(messages.outcome)
         report.failures.append(Failure("", stop.reason, str(stop)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ArtifactSyncError, Reason
+from artifact_sync.domain.model import Failure
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -23,3 +24,8 @@ def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, 
     else:
         _log.error("a bug", exc_info=error, **where)
         yield Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}"
+
+
+def failures_of(error: BaseException) -> list[Failure]:
+    """The entries of a report about what has ended its pass. Bugs are logged."""
+    return [Failure("", reason, message) for reason, message in reasons_of(error)]
