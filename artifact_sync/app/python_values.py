@@ -109,11 +109,14 @@ class Verification(Struct, frozen=True):
     def raise_for_failures(self) -> None:
         """Raise when something is damaged, as ``Report.raise_for_failures`` does."""
         if not self.complete:
-            first = next(it for it in (*self.missing, *self.changed) if it not in self.repaired)
-            damaged = len(self.missing) + len(self.changed) - len(self.repaired)
-            why = f" ({self.failures[0].message})" if self.failures else ""
-            sentence = f"{damaged:,} files are missing or changed, the first: {first}{why}"
-            raise pass_error(self.exit_code, sentence, self)
+            raise pass_error(self.exit_code, self._sentence(), self)
+
+    def _sentence(self) -> str:
+        left = [it for it in (*self.missing, *self.changed) if it not in self.repaired]
+        damage = (
+            [f"{len(left):,} files are missing or changed, the first: {left[0]}"] if left else []
+        )
+        return "; ".join([*damage, *(failure.message for failure in self.failures[:1])])
 
 
 def overrides_of(repos: tuple[str, ...], options: SyncOptions) -> Overrides:
