@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import RepositoryLock
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
-    from artifact_sync.sync.context import Transfers
+    from artifact_sync.transfer.context import TransferContext
 
 _RUNS_AT_ONCE = 4
 
@@ -84,10 +84,10 @@ def pass_context(
     """What a pass works with."""
     tally = ArrivedBytes(observer)
 
-    async def transfers() -> Transfers:
-        from artifact_sync.app.assemble_transfers import transfers_of  # noqa: PLC0415 - slow to import
+    async def transfer() -> TransferContext:
+        from artifact_sync.app.assemble_transfers import transfer_context  # noqa: PLC0415 - slow to import
 
-        return await transfers_of(store, network, tally, share.limits())
+        return await transfer_context(store, network, tally, share.limits())
 
     return PassContext(
         source=network.source,
@@ -102,5 +102,5 @@ def pass_context(
         offload=store.offload,
         runs_at_once=share.runs_at_once,
         drain=share.drain,
-        transfers=Once(transfers),
+        transfer=Once(transfer),
     )

@@ -8,7 +8,6 @@ from msgspec import Struct
 
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.batching import Batches
-from artifact_sync.sync.context import Transfers
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.context import TransferContext
 from artifact_sync.transfer.disk_space import DiskSpace
@@ -47,13 +46,13 @@ def limits_of(config: Config, store: Storage, staged: AbstractSet[str] | None) -
     return TransferLimits(slots, StagedNames(staged), ranges, bandwidth)
 
 
-async def transfers_of(
+async def transfer_context(
     store: Storage, network: Network, observer: Observer, limits: TransferLimits
-) -> Transfers:
+) -> TransferContext:
     """What the downloads of a pass work with. ``ConfigError``."""
     config = network.config
     space = DiskSpace(store.mirror.free, config.mirror.min_free)
-    tools = TransferContext(
+    return TransferContext(
         Links(network.source, store.clock, observer, warn=network.encrypted),
         await network.fetcher(),
         store.mirror,
@@ -63,12 +62,13 @@ async def transfers_of(
         store.offload,
         space,
         _batches(store, config, space),
+        limits.slots,
+        config.download.jobs,
         staged_names=limits.staged_names,
         ranges=limits.ranges,
         retry=RetryPolicy(config.download.attempts),
         bandwidth=limits.bandwidth,
     )
-    return Transfers(tools, limits.slots, config.download.jobs)
 
 
 def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[SmallFile, Published]:

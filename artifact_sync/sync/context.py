@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from artifact_sync.runtime.threads import Offload
     from artifact_sync.sync.drain import Drain
     from artifact_sync.transfer.context import TransferContext
-    from artifact_sync.transfer.slots import Slots
 
 
 class ArrivedBytes:
@@ -50,15 +49,6 @@ class ArrivedBytes:
         self._then.notify(event)
 
 
-class Transfers(Struct, frozen=True):
-    """What downloads work with."""
-
-    tools: TransferContext
-    slots: Slots
-    """One for each download that may run at the same time, over all runs."""
-    jobs: int
-
-
 class PassContext(Struct, frozen=True):
     """What a pass works with."""
 
@@ -78,5 +68,5 @@ class PassContext(Struct, frozen=True):
     """Bounds the memory that trees of runs take: a run can have thousands of artifacts."""
     drain: Drain
     """Closed when the process is about to stop: nothing new is begun."""
-    transfers: Callable[[], Awaitable[Transfers]]
+    transfer: Callable[[], Awaitable[TransferContext]]
     """Made on the first call: most passes download nothing, and what does is slow to import."""

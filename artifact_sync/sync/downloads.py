@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
-    from artifact_sync.sync.context import PassContext, Transfers
+    from artifact_sync.sync.context import PassContext
     from artifact_sync.transfer.checksums import Claim
+    from artifact_sync.transfer.context import TransferContext
     from artifact_sync.transfer.download import Fetched
 
 _log = get_logger(__name__)
@@ -53,9 +54,9 @@ class DownloadOutcome(Struct):
 class Downloads:
     """The downloads of one plan."""
 
-    def __init__(self, context: PassContext, transfers: Transfers, plan: Plan) -> None:
+    def __init__(self, context: PassContext, transfer: TransferContext, plan: Plan) -> None:
         self._context = context
-        self._transfers = transfers
+        self._transfer = transfer
         self._steps = {
             step.artifact.key: step for step in plan.having(Action.DOWNLOAD, Action.KEEP)
         }
@@ -136,7 +137,7 @@ class Downloads:
         """Carry the steps out side by side: more than have slots, for some are being written."""
         queue = iter(list(steps))
         async with asyncio.TaskGroup() as group:
-            for _ in range(_BESIDE * self._transfers.jobs):
+            for _ in range(_BESIDE * self._transfer.jobs):
                 if (first := next(queue, None)) is None:
                     break
                 group.create_task(self._drain(first, queue))
@@ -156,11 +157,11 @@ class Downloads:
             _log.exception("a download failed in a way that is a bug", artifact=str(key))
             await self._failed(key, Reason.INTERNAL, f"a bug: {type(error).__name__}")
         finally:
-            self._transfers.tools.links.done(key)
+            self._transfer.links.done(key)
 
     async def _carry_out(self, step: Step) -> None:
         """Fetch, and record without holding up the next download."""
-        drain, hold = self._context.drain, SlotLease(self._transfers.slots)
+        drain, hold = self._context.drain, SlotLease(self._transfer.slots)
         await hold.take()
         entered = drain.enter()
         try:
@@ -182,13 +183,13 @@ class Downloads:
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
         wanted = WantedArtifact(step.artifact, step.path, claims, recorded_of(step, claim))
-        return await fetch(self._transfers.tools, wanted, hold)
+        return await fetch(self._transfer, wanted, hold)
 
     async def _record(self, fetched: Fetched) -> None:
         await self._context.ledger.record_mirrored(fetched.mirrored)
         if fetched.mirrored.key in self._vouching:
             self._recorded[fetched.mirrored.key] = fetched.mirrored
-        await forget_staged(self._transfers.tools, fetched.staged)
+        await forget_staged(self._transfer, fetched.staged)
         self.outcome.downloaded += 1
         self._context.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
 

@@ -157,8 +157,8 @@ class RunSync:
 
     async def _fetch(self, plan: Plan) -> int:
         """Carry out the downloads; how many more files than were kept are there now."""
-        transfers = await self.context.transfers()
-        fetching = Downloads(self.context, transfers, plan)
+        transfer = await self.context.transfer()
+        fetching = Downloads(self.context, transfer, plan)
         await fetching.hear_checksum_files()
         downloads = [step.artifact for step in fetching.downloads]
         if not downloads:
@@ -166,7 +166,7 @@ class RunSync:
         self._first = any(not (step.row and step.row.sha256) for step in fetching.downloads)
         self.context.observer.notify(FetchBegan(plan.run.key, len(downloads)))
         await self._withdraw_manifest(plan.run.key)
-        clock, links = self.context.clock, transfers.tools.links
+        clock, links = self.context.clock, transfer.links
         acquired, now = clock.monotonic(), clock.now()
         fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
         links.open(plan.run.key, fresh, [artifact.key for artifact in downloads])

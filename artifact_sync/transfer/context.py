@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Identity, Recorded
     from artifact_sync.transfer.links import Links
+    from artifact_sync.transfer.slots import Slots
     from artifact_sync.transfer.staging import StagedFile
 
 Published = tuple[Vouched, str | None]
@@ -74,6 +75,10 @@ class TransferContext(Struct, frozen=True):
     space: DiskSpace
     small_files: Batches[SmallFile, Published]
     """Publishes small files."""
+    slots: Slots
+    """One for each download that may run at a time, over all runs."""
+    jobs: int
+    """As many of them as one pass may use."""
     memory: MemoryBudget = field(default_factory=MemoryBudget)
     staged_names: StagedNames = field(default_factory=StagedNames)
     ranges: RangePolicy = field(default_factory=RangePolicy)

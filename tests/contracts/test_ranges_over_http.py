@@ -101,11 +101,11 @@ def is_part(request) -> bool:
 class Bench:
     """A mirror, and a server of one file."""
 
-    def __init__(self, server, mirror, tools) -> None:
+    def __init__(self, server, mirror, context) -> None:
         self.server = server
         self.mirror = mirror
-        self.tools = tools
-        self.slots = AllSlots(4)
+        self.context = context
+        self.slots = context.slots
 
     async def fetch(self, name: str = "a.bin"):
         key = ArtifactKey("org", "repo", "7", "w", "t", "c", name)
@@ -113,7 +113,7 @@ class Bench:
         await hold.take()
         try:
             return await fetch(
-                self.tools, WantedArtifact(Artifact(key, "success"), MirrorPath(name)), hold
+                self.context, WantedArtifact(Artifact(key, "success"), MirrorPath(name)), hold
             )
         finally:
             hold.give()
@@ -132,17 +132,17 @@ class Bench:
 
     @property
     def retries(self) -> list[str]:
-        events = self.tools.observer.events
+        events = self.context.observer.events
         return [event.why for event in events if isinstance(event, Retrying)]
 
     @property
     def arrived(self) -> int:
-        events = self.tools.observer.events
+        events = self.context.observer.events
         return sum(event.count for event in events if isinstance(event, BytesArrived))
 
     def check_all_is_given_back(self) -> None:
         assert [self.slots.try_acquire() for _ in range(5)] == [True] * 4 + [False]
-        assert self.tools.ranges.take()
+        assert self.context.ranges.take()
 
 
 @asynccontextmanager
@@ -156,7 +156,7 @@ async def bench(folder, script, ranges: RangePolicy | None = None):
         stack.push_async_callback(carriers.aclose)
         offload = Offload(stack.enter_context(ThreadPoolExecutor(4)))
         mirror = LocalMirror(folder, durability="fast")
-        tools = TransferContext(
+        context = TransferContext(
             Links(server.origin),
             HttpFetcher(carriers),
             mirror,
@@ -166,10 +166,12 @@ async def bench(folder, script, ranges: RangePolicy | None = None):
             offload,
             DiskSpace(mirror.free),
             None,  # no small file comes
+            AllSlots(4),
+            4,
             ranges=ranges or RangePolicy(4, TERMS),
         )
         async with asyncio.timeout(30):
-            yield Bench(server, mirror, tools)
+            yield Bench(server, mirror, context)
 
 
 def test_a_file_comes_whole_by_several_connections(tmp_path):

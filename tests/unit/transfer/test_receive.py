@@ -62,7 +62,7 @@ def received(
 
     async def main() -> None:
         nothing: Any = None
-        tools = TransferContext(
+        context = TransferContext(
             nothing,
             nothing,
             disk,
@@ -72,9 +72,11 @@ def received(
             Offload(executor),  # type: ignore[arg-type]
             DiskSpace(disk.free),
             nothing,
+            nothing,
+            1,
         )
         wanted = WantedArtifact(Artifact(KEY, "success"), MirrorPath("a.bin"))
-        await work(BodyReceiver(tools, wanted, staged, AcceptedBody(IDENTITY, 0, len(CONTENT))))
+        await work(BodyReceiver(context, wanted, staged, AcceptedBody(IDENTITY, 0, len(CONTENT))))
 
     staged = StagedFile(folder, KEY, "")
     with ThreadPoolExecutor(2) as executor:
