@@ -103,7 +103,7 @@ class _FileCheck:
         """Check the files. Where their folders have changed, check again once those are watched."""
         now: list[Resolution] = []
         for _ in range(_TRIES):
-            now = [resolve(path) for path in self._paths()]
+            now = [resolve_path(path) for path in self._paths()]
             if not self._watch(now):
                 break
         before, self._seen = self._seen, now
@@ -183,7 +183,7 @@ class Resolution:
     """The folders that hold these; where one is missing, the last existing one above."""
 
 
-def resolve(path: Path) -> Resolution:
+def resolve_path(path: Path) -> Resolution:
     """Resolve a path link by link. Blocking; errors become facts and are not raised."""
     found = Resolution()
     at, todo = _start(path)
