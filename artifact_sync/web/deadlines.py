@@ -9,9 +9,6 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from uvicorn import Config
-    from uvicorn.server import ServerState
-
     from artifact_sync.web.context import WebLimits
 
 _LINGER = 5.0
@@ -37,6 +34,8 @@ class _Uvicorn(asyncio.Protocol):
     flow: Any
 
     if TYPE_CHECKING:  # at run time they would hide uvicorn's
+
+        def __init__(self, **uvicorn: Any) -> None: ...
 
         def on_response_complete(self) -> None:
             """An answer was handed to the transport."""
@@ -65,11 +64,11 @@ class _Transport:
 
 
 class ConnectionDeadlines(_Uvicorn):
-    """A mixin that goes before one of uvicorn's protocols."""
+    """A mixin that goes before one of uvicorn's protocols, whose arguments it passes on.
 
-    limits: WebLimits
-    most: int
-    """Bytes of one exchange, with framing, after which it is aborted."""
+    ``most``: bytes of one exchange, with framing, after which it is aborted.
+    """
+
     since: float
     """When the present step began: waiting, receiving or answering."""
     lingers: bool
@@ -80,15 +79,20 @@ class ConnectionDeadlines(_Uvicorn):
     _heading: bool
     """Whether a part of a head was received."""
 
+    def __init__(self, limits: WebLimits, most: int, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._limits = limits
+        self._most = most
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start waiting for a request."""
         wrapped: Any = _Transport(cast("asyncio.Transport", transport), self)
         self.lingers = False
         super().connection_made(wrapped)
-        self._timer = self.loop.call_later(self.limits.head, self._look)
+        self._timer = self.loop.call_later(self._limits.head, self._look)
         self._bytes = 0
         self._heading = False
-        self._allow(self.limits.head)
+        self._allow(self._limits.head)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the timer."""
@@ -101,13 +105,13 @@ class ConnectionDeadlines(_Uvicorn):
             return
         if self._at_rest and not self._heading:
             self._heading = True
-            self._allow(self.limits.head)
+            self._allow(self._limits.head)
         self._bytes += len(data)
-        if self._bytes > self.most:
+        if self._bytes > self._most:
             self.transport.abort()
             return
         self._pass_on(data)
-        if self._heading and self._bytes > self.limits.head_bytes:
+        if self._heading and self._bytes > self._limits.head_bytes:
             self._refuse(_HUGE)
 
     def on_response_complete(self) -> None:
@@ -119,7 +123,7 @@ class ConnectionDeadlines(_Uvicorn):
             return
         self._bytes = 0
         self._heading = False
-        self._allow(self.limits.idle if self._at_rest else self.limits.exchange)
+        self._allow(self._limits.idle if self._at_rest else self._limits.exchange)
 
     def close(self, transport: asyncio.Transport) -> None:
         """Close at once, or after a client that still sends could read the answer."""
@@ -150,7 +154,7 @@ class ConnectionDeadlines(_Uvicorn):
             self.transport.abort()
         if self.cycle is not before:
             self._heading = False
-            self._allow(self.limits.exchange)
+            self._allow(self._limits.exchange)
 
     def _allow(self, seconds: float) -> None:
         """Set the deadline of the next step, from now."""
@@ -192,18 +196,3 @@ def h11_with_deadlines() -> type[ConnectionDeadlines]:
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - one of the two
 
     return type("GuardedH11", (ConnectionDeadlines, H11Protocol), {})
-
-
-def protocol(
-    kind: type[ConnectionDeadlines],
-    config: Config,
-    state: ServerState,
-    limits: WebLimits,
-    most: int,
-) -> ConnectionDeadlines:
-    """Create the protocol of one connection."""
-    made: Any = kind
-    connection: ConnectionDeadlines = made(config=config, server_state=state, app_state={})
-    connection.limits = limits
-    connection.most = most
-    return connection

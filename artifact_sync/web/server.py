@@ -15,7 +15,7 @@ from uvicorn.server import ServerState
 
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.context import WebLimits
-from artifact_sync.web.deadlines import protocol, protocol_class
+from artifact_sync.web.deadlines import protocol_class
 from artifact_sync.web.listen import is_open, listening, origin_of
 from artifact_sync.web.log_throttle import LogThrottle
 
@@ -141,7 +141,9 @@ class _Server:
     def _protocol(self) -> ConnectionDeadlines:
         # Leaves room for chunked framing, but not for chunks of a few bytes each.
         most = self._limits.head_bytes + 2 * self._settings().body_limit
-        return protocol(self._kind, self._config, self._state, self._limits, most)
+        return self._kind(
+            self._limits, most, config=self._config, server_state=self._state, app_state={}
+        )
 
     async def _wait_for_room(self) -> None:
         """Wait for room; connections that wait for slow clients are closed."""
