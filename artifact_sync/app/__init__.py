@@ -1,4 +1,4 @@
-"""The composition root: ``Config`` → a pass, a repair, a daemon. The only importer of adapters.
+"""Composition root: builds a pass, a repair or a daemon from a ``Config``.
 
 ``assemble_pass``, ``assemble_daemon``: from parts to a whole. ``storage``: mirror and ledger.
 ``network``: the service and the files' hosts. ``selection``: what a caller asks for over the

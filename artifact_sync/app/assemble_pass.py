@@ -1,4 +1,4 @@
-"""A pass from its parts; and the parts of a process that runs one pass only."""
+"""Assembles passes over an opened mirror."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _RUNS_AT_ONCE = 4
 
 
 class PassShare(Struct, frozen=True):
-    """What a pass may take up, so that others have some as well."""
+    """Limits that passes at the same time share."""
 
     lock: RepositoryLock
     runs_at_once: asyncio.Semaphore
@@ -45,17 +45,17 @@ class PassShare(Struct, frozen=True):
 
 @asynccontextmanager
 async def open_pass(
-    config: Config, wish: PassRequest, observer: Observer, token: Token | None
+    config: Config, request: PassRequest, observer: Observer, token: Token | None
 ) -> AsyncGenerator[Pass]:
-    """A pass with everything that it works with, and with the mirror locked against others.
+    """Open a pass, its mirror locked.
 
     A dry run locks and writes nothing. ``MirrorBusy``, ``DiskError``, ``UsageError``.
     """
     async with AsyncExitStack() as stack:
-        store = await open_storage(config, stack, rehearse=wish.mode.dry_run)
-        staged = None if wish.mode.dry_run else await store.staged()
+        store = await open_storage(config, stack, rehearse=request.mode.dry_run)
+        staged = None if request.mode.dry_run else await store.staged()
         begin = passes_over(store, config, observer, token, staged)
-        yield (await stack.enter_async_context(begin))(wish)
+        yield (await stack.enter_async_context(begin))(request)
 
 
 @asynccontextmanager
@@ -66,7 +66,7 @@ async def passes_over(
     token: Token | None,
     staged: AbstractSet[str] | None,
 ) -> AsyncGenerator[Callable[[PassRequest], Pass]]:
-    """A connected network, and what makes passes over an opened mirror, one after the other."""
+    """Connect the network, and return what makes passes over an opened mirror."""
 
     def limits() -> TransferLimits:
         from artifact_sync.app.assemble_transfers import limits_of  # noqa: PLC0415 - as below
@@ -81,7 +81,7 @@ async def passes_over(
 def pass_context(
     store: Storage, network: Network, observer: Observer, share: PassShare
 ) -> PassContext:
-    """What a pass works with."""
+    """Assemble the context of a pass."""
     tally = ArrivedBytes(observer)
 
     async def transfer() -> TransferContext:

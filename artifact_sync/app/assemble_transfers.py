@@ -1,4 +1,4 @@
-"""What downloads work with. Imported when the first artifact is to be downloaded."""
+"""Assembles downloads, when the first one begins."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class TransferLimits(Struct, frozen=True):
-    """What passes that run at the same time share."""
+    """Limits that passes at the same time share."""
 
     slots: Slots
     staged_names: StagedNames
@@ -39,7 +39,7 @@ class TransferLimits(Struct, frozen=True):
 
 
 def limits_of(config: Config, store: Storage, staged: AbstractSet[str] | None) -> TransferLimits:
-    """The limits of a process's only pass. ``staged``: as ``StagedNames`` has it."""
+    """Make the limits of a process with one pass."""
     limit = config.download.limit
     bandwidth = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
     slots, ranges = AllSlots(config.download.jobs), RangePolicy(config.download.ranges)
@@ -49,7 +49,7 @@ def limits_of(config: Config, store: Storage, staged: AbstractSet[str] | None) -
 async def transfer_context(
     store: Storage, network: Network, observer: Observer, limits: TransferLimits
 ) -> TransferContext:
-    """What the downloads of a pass work with. ``ConfigError``."""
+    """Assemble the context of a pass's downloads. ``ConfigError``."""
     config = network.config
     space = DiskSpace(store.mirror.free, config.mirror.min_free)
     return TransferContext(
@@ -72,10 +72,11 @@ async def transfer_context(
 
 
 def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[SmallFile, Published]:
-    """Small files in one thread where only the page cache is written, in more where a disk is slow.
+    """Publish small files in batches, on threads.
 
-    Many at once let a file system sync for several with one write; some together save most of
-    the syncs of their folders (decision 0015).
+    One thread where only the page cache is written, more where a disk is slow. Many at once let a
+    file system sync for several with one write; some together save most of the syncs of their
+    folders (decision 0015).
     """
     work = SmallFiles(store.mirror, space)
     if config.mirror.durability == "fast":
@@ -85,7 +86,7 @@ def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[SmallF
 
 
 def zone_of(settings: DaemonSettings) -> tzinfo:
-    """The time zone of timetables."""
+    """The time zone of ``download.limit``."""
     from artifact_sync.domain.cron import local_zone, time_zone  # noqa: PLC0415 - seldom needed
 
     return time_zone(settings.time_zone) if settings.time_zone else local_zone()

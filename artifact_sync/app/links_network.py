@@ -1,4 +1,4 @@
-"""What opens links: HTTP backends and their client. Imported when the first link is opened."""
+"""Opens links by HTTP. Imported when the first link is opened."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 async def link_fetcher(
     settings: TransportSettings, tls: TlsContext, observer: Observer, stack: AsyncExitStack
 ) -> Fetcher:
-    """A fetcher, which ``stack`` closes. ``ConfigError`` when the settings can't be used."""
+    """Make a fetcher, which ``stack`` closes. ``ConfigError`` for unusable settings."""
     client = await stack.enter_async_context(download_client(settings, await tls()))
     backends = HttpBackends(client, settings, tls.trust, observer)
     stack.push_async_callback(backends.aclose)

@@ -1,4 +1,4 @@
-"""Where a configuration has its mirror and its ledger. Opens neither."""
+"""Locates the mirror and the ledger of a configuration."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ def root_of(config: Config) -> Path:
 
 
 def is_begun(config: Config) -> bool:
-    """Whether an earlier pass has begun the mirror. ``UsageError`` when no root is set."""
+    """Whether the mirror exists already. ``UsageError`` when no root is set."""
     return (root_of(config) / OWN_FOLDER).is_dir()
 
 
 def ledger_url(config: Config, root: Path) -> str | Path:
-    """What ``open_ledger`` is to be given."""
+    """The URL or file for ``open_ledger``."""
     return config.ledger.url or root / OWN_FOLDER / LEDGER
 
 
 def is_inside(config: Config, root: Path) -> bool:
-    """Whether the ledger is a file below the root, which goes where the mirror goes."""
+    """Whether the ledger is a file below the mirror's root."""
     return location(ledger_url(config, root)).is_below(root)
 
 
 def has_ledger(config: Config) -> bool:
-    """Whether there is a ledger to be read; of a server's, opening it will tell."""
+    """Whether the ledger exists, as far as can be told without opening it."""
     place = location(config.ledger.url or root_of(config) / OWN_FOLDER / LEDGER)
     with disk_errors(place.name):
         return place.exists()
 
 
 def check_layout(known: str, wanted: str) -> None:
-    """``UsageError`` when the mirror was begun with another layout, which it keeps."""
+    """Check that the layout did not change since the mirror was begun. ``UsageError``."""
     if known != wanted:
         raise UsageError(
             f"this mirror was laid out as {known}, and mirror.layout is now {wanted}: set it back,"

@@ -1,4 +1,4 @@
-"""Whether a mirror and a ledger belong together: both keep the mirror's id. Opens neither."""
+"""Checks that mirror and ledger belong together, by the mirror's id."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from artifact_sync.runtime.threads import Offload
 
 
-class Bond(Struct, frozen=True):
-    """What tells whether a ledger is about the mirror at the root."""
+class MirrorIds(Struct, frozen=True):
+    """The ids in a ledger and at a mirror's root."""
 
     held: str | None
     """The id in the ledger."""
@@ -32,7 +32,7 @@ class Bond(Struct, frozen=True):
 
     @property
     def agreed(self) -> str | None:
-        """The id for both; empty: still to be made. None: they do not belong together."""
+        """The id of both; empty: none yet; None: they do not belong together."""
         if self.here == "":
             return self.held or ""
         if self.held is not None:
@@ -41,29 +41,31 @@ class Bond(Struct, frozen=True):
         return (self.here or "") if self.inside or not self.used else None
 
 
-async def check_bond(root: Path, ledger: Ledger, *, inside: bool, offload: Offload) -> Bond:
-    """What binds the two; nothing is written. ``UsageError``: they do not belong together."""
+async def check_ids(root: Path, ledger: Ledger, *, inside: bool, offload: Offload) -> MirrorIds:
+    """Check the ids without writing. ``UsageError``: they do not belong together."""
     held = await ledger.mirror()
     used = held is None and not inside and await _used(ledger)
-    return bond_of(root, held, await offload(read_id, root), inside=inside, used=used)
+    return compare_ids(root, held, await offload(read_id, root), inside=inside, used=used)
 
 
-def bond_of(root: Path, held: str | None, here: str | None, *, inside: bool, used: bool) -> Bond:
-    """What binds the two, from what ``Bond`` tells. ``UsageError``: they do not belong together."""
-    bond = Bond(held, here, inside, used)
-    if bond.agreed is None:
+def compare_ids(
+    root: Path, held: str | None, here: str | None, *, inside: bool, used: bool
+) -> MirrorIds:
+    """Compare the ids. ``UsageError``: they do not belong together."""
+    ids = MirrorIds(held, here, inside, used)
+    if ids.agreed is None:
         raise _strangers(root, known=here is not None)
-    return bond
+    return ids
 
 
-async def bind(root: Path, ledger: Ledger, *, inside: bool, offload: Offload) -> None:
-    """Let both keep the mirror's id, if one of them has none. ``UsageError``, as above.
+async def bind_ids(root: Path, ledger: Ledger, *, inside: bool, offload: Offload) -> None:
+    """Write the id where it is missing. ``UsageError``, as above.
 
     The root's comes first: an id that only the ledger has would be that of a mirror not there.
     """
-    bond = await check_bond(root, ledger, inside=inside, offload=offload)
-    mirror = bond.agreed or new_id()
-    if bond.here != mirror:
+    ids = await check_ids(root, ledger, inside=inside, offload=offload)
+    mirror = ids.agreed or new_id()
+    if ids.here != mirror:
         await offload(write_id, root, mirror)
     if await ledger.claim_mirror(mirror) != mirror:
         raise _strangers(root, known=True)  # another process has been faster

@@ -1,4 +1,4 @@
-"""The service and the files' hosts as one configuration and one token reach them. No disk."""
+"""Connects a pass to the service and the files' hosts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Network(Struct, frozen=True):
-    """What a pass reaches the world by."""
+    """The connected network of one configuration and token."""
 
     config: Config
     source: Source
@@ -47,7 +47,7 @@ class Network(Struct, frozen=True):
 
     @property
     def encrypted(self) -> bool:
-        """Whether the API is spoken to over TLS."""
+        """Whether the API is used over TLS."""
         return self.config.source.base_url.startswith("https:")
 
 
@@ -58,7 +58,7 @@ async def open_network(
     observer: Observer,
     chores: AbandonableThreads | None = None,
 ) -> AsyncGenerator[Network]:
-    """The network of a configuration. ``ConfigError`` when its settings can't be used."""
+    """Connect the network. ``ConfigError`` for unusable settings."""
     hush_http_loggers()
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)

@@ -1,4 +1,4 @@
-"""A mirror's ledger read at once, on this thread, for who looks and is done. No event loop."""
+"""Reads a ledger on the calling thread, without an event loop."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
-from artifact_sync.app.mirror_identity import bond_of
+from artifact_sync.app.mirror_identity import compare_ids
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.open import open_store
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def read_totals(config: Config) -> Sequence[Totals]:
-    """``Ledger.all_totals`` of a mirror, which may be worked on; none where nothing is mirrored.
+    """Read the counts of a mirror; none where nothing is mirrored.
 
     ``UsageError``, ``DiskError``, ``LedgerTooNew``.
     """
@@ -44,7 +44,7 @@ def read_totals(config: Config) -> Sequence[Totals]:
 
 @contextmanager
 def ledger_opened(config: Config, root: Path, terms: OpenTerms) -> Iterator[Store]:
-    """The ledger of a mirror."""
+    """Open the ledger of a mirror."""
     store = open_store(ledger_url(config, root), terms)
     try:
         yield store
@@ -53,10 +53,10 @@ def ledger_opened(config: Config, root: Path, terms: OpenTerms) -> Iterator[Stor
 
 
 def _check(store: Store, config: Config, root: Path) -> None:
-    """``UsageError`` when ledger, mirror and layout do not belong together."""
+    """Check that ledger, mirror and layout belong together. ``UsageError``."""
     held, inside = store.read(totals.mirror), is_inside(config, root)
     used = held is None and not inside and _is_used(store)
-    bond_of(root, held, read_id(root), inside=inside, used=used)
+    compare_ids(root, held, read_id(root), inside=inside, used=used)
     wanted = config.mirror.layout
     check_layout(store.read(totals.layout) or wanted, wanted)
 

@@ -1,4 +1,4 @@
-"""Which repositories, runs and files a caller asks for, over the configuration."""
+"""Selects repositories, runs and files by overrides and configuration."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str])
 
 
 def _with_own_entries(name: str, config: Config) -> Iterator[str]:
-    """A name and, for a star, the repositories of the organisation that have their own entry."""
+    """A name and, for a star, the organisation's configured repositories."""
     yield name
     org, _, repo = name.partition("/")
     if RepoName(org, repo).is_star:

@@ -1,4 +1,4 @@
-"""A mirror and its ledger, opened: to be read, to be repaired, or for a pass. No network."""
+"""Opens a mirror and its ledger: to read, to repair, or for a pass."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
-from artifact_sync.app.mirror_identity import bind, check_bond
+from artifact_sync.app.mirror_identity import bind_ids, check_ids
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
@@ -54,7 +54,7 @@ class Storage(Struct, frozen=True):
 
     @property
     def auditor(self) -> Auditor:
-        """Who looks the mirror through."""
+        """The auditor, which compares mirror and ledger."""
         from artifact_sync.sync.verify import Auditor  # noqa: PLC0415 - a pass needs none
 
         return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload)
@@ -62,7 +62,7 @@ class Storage(Struct, frozen=True):
 
 @asynccontextmanager
 async def opened_to_read(config: Config) -> AsyncGenerator[Storage]:
-    """A mirror and its ledger to be looked at, also beside a process that works on it.
+    """Open a mirror and its ledger to read, also beside another process.
 
     Where nothing is mirrored yet, both are empty.
     """
@@ -72,13 +72,13 @@ async def opened_to_read(config: Config) -> AsyncGenerator[Storage]:
 
 @asynccontextmanager
 async def opened_to_repair(config: Config) -> AsyncGenerator[Storage]:
-    """A mirror and its ledger to be changed, locked against others. ``MirrorBusy``."""
+    """Open a mirror and its ledger to change them, locked. ``MirrorBusy``."""
     async with AsyncExitStack() as stack:
         yield await open_storage(config, stack, rehearse=False)
 
 
 async def open_storage(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Storage:
-    """Open mirror and ledger. ``rehearse``: change nothing of them, whatever is called.
+    """Open mirror and ledger. ``rehearse``: nothing of them is changed.
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
@@ -100,7 +100,7 @@ async def open_storage(config: Config, stack: AsyncExitStack, *, rehearse: bool)
         read_only=rehearse and url != "sqlite://",
     )
     stack.push_async_callback(ledger.aclose)
-    verb = check_bond if rehearse else bind
+    verb = check_ids if rehearse else bind_ids
     await verb(meant, ledger, inside=is_inside(config, meant), offload=offload)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(mirror, ledger, layout, lock, offload, SystemClock())
@@ -115,7 +115,7 @@ def _staged(folder: Path) -> set[str]:
 
 
 async def _layout(config: Config, ledger: MirrorClaims) -> Layout:
-    """The layout, which stays what it was when the mirror was begun."""
+    """The layout with which the mirror was begun."""
     wanted = config.mirror.layout
     known = await ledger.claim_layout(wanted)
     check_layout(known, wanted)
@@ -124,7 +124,7 @@ async def _layout(config: Config, ledger: MirrorClaims) -> Layout:
 
 @contextmanager
 def _offload(config: Config) -> Iterator[Offload]:
-    """Threads for disk and hashing."""
+    """Threads for disk access and hashing."""
     threads = config.download.jobs + _THREADS_BESIDE
     with Threads(threads, "disk", patience=_PATIENCE) as executor:
         yield Offload(executor)

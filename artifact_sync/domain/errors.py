@@ -3,7 +3,7 @@
 ::
 
     ArtifactSyncError
-    ├── UsageError              wrong arguments or an impossible wish            exit 2
+    ├── UsageError              wrong arguments or an impossible request         exit 2
     │   ├── ConfigError         every problem of a configuration at once
     │   └── LedgerTooNew        the ledger was written by a newer program
     ├── MirrorBusy              another process holds the mirror                 exit 7

@@ -30,9 +30,9 @@ _REPOS_AT_ONCE = 4
 class Pass:
     """One pass. ``report`` is alive all the time, so that an interrupted pass can tell, too."""
 
-    def __init__(self, context: PassContext, wish: PassRequest) -> None:
+    def __init__(self, context: PassContext, request: PassRequest) -> None:
         self._context = context
-        self._wish = wish
+        self._request = request
         self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
         self._reports: list[Report] = []
         self.troubles: dict[RepoName, Exception] = {}
@@ -56,10 +56,10 @@ class Pass:
 
     async def _repositories(self) -> AsyncGenerator[tuple[RepoName, RepoSettings]]:
         """Every repository once, ``org/*`` spelled out; a name of its own goes before a star."""
-        named = {RepoName.parse(it.name): it for it in self._wish.repos if not _is_star(it)}
+        named = {RepoName.parse(it.name): it for it in self._request.repos if not _is_star(it)}
         for repo, settings in named.items():
             yield repo, settings
-        for settings in filter(_is_star, self._wish.repos):
+        for settings in filter(_is_star, self._request.repos):
             async for repo in self._of_organisation(RepoName.parse(settings.name).org):
                 if repo not in named:
                     named[repo] = settings
@@ -79,7 +79,7 @@ class Pass:
         report = Report()
         self._reports.append(report)
         rules = Rules.of(settings, self._context.layout.template)
-        repository = RepoSync(self._context, repo, rules, self._wish.mode, report)
+        repository = RepoSync(self._context, repo, rules, self._request.mode, report)
         async with self._slots:
             await repository.guard(self._leased(repository))
         if repository.trouble is not None:
@@ -88,10 +88,10 @@ class Pass:
     async def _leased(self, repository: RepoSync) -> None:
         """Sync a repository while its lease lasts."""
         async with leased(self._context.lock, repository.repo):
-            if self._wish.runs:
-                await repository.only(self._wish.runs)
+            if self._request.runs:
+                await repository.only(self._request.runs)
             else:
-                await repository.everything(self._wish.announced, self._wish.unchanged)
+                await repository.everything(self._request.announced, self._request.unchanged)
 
 
 def _is_star(settings: RepoSettings) -> bool:

@@ -14,7 +14,7 @@ import pytest
 
 from artifact_sync.app.daemon_engine import started
 from artifact_sync.app.locations import LEDGER
-from artifact_sync.app.mirror_identity import Bond
+from artifact_sync.app.mirror_identity import MirrorIds
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
@@ -115,27 +115,27 @@ def test_what_is_no_id_is_a_fault_and_not_overwritten(tmp_path: Path, text: str)
 
 
 @pytest.mark.parametrize(
-    ("bond", "agreed"),
+    ("ids", "agreed"),
     [
-        (Bond(None, None, inside=False, used=False), ""),
-        (Bond(None, X, inside=False, used=False), X),
-        (Bond(X, X, inside=False, used=True), X),
-        (Bond(X, Y, inside=False, used=False), None),
-        (Bond(X, Y, inside=True, used=False), None),
-        (Bond(X, None, inside=False, used=False), None),
-        (Bond(X, None, inside=True, used=False), None),
-        (Bond(None, None, inside=False, used=True), None),
-        (Bond(None, X, inside=False, used=True), None),
-        (Bond(None, None, inside=True, used=True), ""),
-        (Bond(None, X, inside=True, used=True), X),
-        (Bond(X, "", inside=False, used=True), X),
-        (Bond(None, "", inside=False, used=True), ""),
+        (MirrorIds(None, None, inside=False, used=False), ""),
+        (MirrorIds(None, X, inside=False, used=False), X),
+        (MirrorIds(X, X, inside=False, used=True), X),
+        (MirrorIds(X, Y, inside=False, used=False), None),
+        (MirrorIds(X, Y, inside=True, used=False), None),
+        (MirrorIds(X, None, inside=False, used=False), None),
+        (MirrorIds(X, None, inside=True, used=False), None),
+        (MirrorIds(None, None, inside=False, used=True), None),
+        (MirrorIds(None, X, inside=False, used=True), None),
+        (MirrorIds(None, None, inside=True, used=True), ""),
+        (MirrorIds(None, X, inside=True, used=True), X),
+        (MirrorIds(X, "", inside=False, used=True), X),
+        (MirrorIds(None, "", inside=False, used=True), ""),
     ],
 )
 def test_a_mirror_and_a_ledger_agree_only_where_they_belong_together(
-    bond: Bond, agreed: str | None
+    ids: MirrorIds, agreed: str | None
 ) -> None:
-    assert bond.agreed == agreed
+    assert ids.agreed == agreed
 
 
 def test_both_keep_one_id_from_the_beginning(tmp_path: Path) -> None:
