@@ -113,10 +113,10 @@ class Verification(Struct, frozen=True):
 
     def _sentence(self) -> str:
         left = [it for it in (*self.missing, *self.changed) if it not in self.repaired]
-        damage = (
-            [f"{len(left):,} files are missing or changed, the first: {left[0]}"] if left else []
-        )
-        return "; ".join([*damage, *(failure.message for failure in self.failures[:1])])
+        said = [failure.message for failure in self.failures[:1]]
+        if left:
+            said.insert(0, f"missing or changed: {len(left):,}, the first: {left[0]}")
+        return "; ".join(said)
 
 
 def overrides_of(repos: tuple[str, ...], options: SyncOptions) -> Overrides:

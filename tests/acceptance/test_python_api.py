@@ -212,7 +212,7 @@ def test_damage_is_found_and_repaired(user: User, monkeypatch: pytest.MonkeyPatc
         failures=(),
         exit_code=ExitCode.INCOMPLETE,
     )
-    with pytest.raises(Incomplete, match="2 files are missing or changed, the first: /") as raised:
+    with pytest.raises(Incomplete, match="missing or changed: 2, the first: /") as raised:
         found.raise_for_failures()
     assert raised.value.report is found
 

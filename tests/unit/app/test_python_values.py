@@ -27,7 +27,7 @@ def test_what_is_complete_raises_nothing() -> None:
 def test_the_first_file_that_is_left_is_named() -> None:
     with pytest.raises(IntegrityFailure) as raised:
         verification(ExitCode.INTEGRITY, changed=(A, B)).raise_for_failures()
-    assert str(raised.value) == f"1 files are missing or changed, the first: {B}"
+    assert str(raised.value) == f"missing or changed: 1, the first: {B}"
 
 
 def test_a_failure_without_damage_is_told() -> None:
