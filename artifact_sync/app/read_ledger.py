@@ -11,7 +11,6 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.open import open_store
 from artifact_sync.ledger.queries import artifact_reads, totals
-from artifact_sync.ledger.queries.artifact_reads import Scope
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.own_folder import check_mounted, prepare
 
@@ -62,4 +61,4 @@ def _check(store: Store, config: Config, root: Path) -> None:
 
 
 def _is_used(store: Store) -> bool:
-    return bool(store.read(lambda it: artifact_reads.mirrored(it, Scope(None, None), None))[0])
+    return bool(store.read(lambda it: artifact_reads.mirrored(it, None))[0])

@@ -1,44 +1,90 @@
 """``ports.Ledger`` for the event loop, over the writer thread."""
 
-# ruff: noqa: D102 - the verbs' docstrings are on the port
-
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.open import open_store
-from artifact_sync.ledger.queries import artifact_reads, artifact_writes, list_digest, runs, totals
-from artifact_sync.ledger.queries.artifact_reads import Scope
+from artifact_sync.ledger.queries import artifact_reads, artifact_writes
+from artifact_sync.ledger.queries import list_digest as digests
+from artifact_sync.ledger.queries import runs as of_runs
+from artifact_sync.ledger.queries import totals as counts
 from artifact_sync.ledger.writer_thread import WriterThread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
     from pathlib import Path
     from typing import Self
 
-    from artifact_sync.domain.model import (
-        ArtifactKey,
-        ArtifactRow,
-        ExpectedFile,
-        Failure,
-        Horizon,
-        Mirrored,
-        RepoName,
-        Run,
-        RunKey,
-        RunRow,
-        RunScope,
-        State,
-        Totals,
-    )
-    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.model import ArtifactRow, Mirrored, RepoName
     from artifact_sync.domain.settings import Durability
+    from artifact_sync.ledger.queries.transaction import Transaction
+    from artifact_sync.ledger.sql.connection import Connection
 
-_Row = TypeVar("_Row")
-_Position = TypeVar("_Position")
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+_Item = TypeVar("_Item")
+_Place = TypeVar("_Place")
+
+
+def _reads(
+    verb: Callable[Concatenate[Connection, _P], _T],
+) -> Callable[Concatenate[AsyncLedger, _P], Coroutine[Any, Any, _T]]:
+    """Carry a verb out on the thread, on one state of the ledger."""
+
+    async def ask(self: AsyncLedger, /, *args: _P.args, **named: _P.kwargs) -> _T:
+        return await self._worker.read(lambda connection: verb(connection, *args, **named))
+
+    return ask
+
+
+def _writes(
+    verb: Callable[Concatenate[Transaction, _P], _T],
+) -> Callable[Concatenate[AsyncLedger, _P], Coroutine[Any, Any, _T]]:
+    """Carry a verb out on the thread, and commit it."""
+
+    async def ask(self: AsyncLedger, /, *args: _P.args, **named: _P.kwargs) -> _T:
+        return await self._worker.write(lambda transaction: verb(transaction, *args, **named))
+
+    return ask
+
+
+def _writes_some(
+    verb: Callable[Concatenate[Transaction, Sequence[_Item], _P], None],
+) -> Callable[Concatenate[AsyncLedger, Sequence[_Item], _P], Coroutine[Any, Any, None]]:
+    """The same for a verb about some items, which need no commit where there are none."""
+
+    async def ask(
+        self: AsyncLedger, items: Sequence[_Item], /, *args: _P.args, **named: _P.kwargs
+    ) -> None:
+        if items:
+            await self._worker.write(lambda transaction: verb(transaction, items, *args, **named))
+
+    return ask
+
+
+def _pages(
+    verb: Callable[Concatenate[Connection, _Place | None, _P], tuple[Sequence[_T], _Place | None]],
+) -> Callable[Concatenate[AsyncLedger, _P], AsyncGenerator[_T]]:
+    """Read everything, a batch at a time; nothing is held open between batches."""
+
+    async def ask(self: AsyncLedger, /, *args: _P.args, **named: _P.kwargs) -> AsyncGenerator[_T]:
+        def batch(
+            after: _Place | None,
+        ) -> Callable[[Connection], tuple[Sequence[_T], _Place | None]]:
+            return lambda connection: verb(connection, after, *args, **named)
+
+        place: _Place | None = None
+        while True:
+            rows, place = await self._worker.read(batch(place))
+            for row in rows:
+                yield row
+            if place is None:
+                return
+
+    return ask
 
 
 class AsyncLedger:
@@ -65,167 +111,78 @@ class AsyncLedger:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
-    async def claim_layout(self, template: str) -> str:
-        held = await self.layout()  # a reader then has nothing to write
-        if held is not None:
-            return held
-        return await self._worker.write(partial(totals.claim_layout, template=template))
+    async def aclose(self) -> None:
+        """Commit what is queued and close."""
+        await self._worker.stop()
 
-    async def layout(self) -> str | None:
-        """The layout that was claimed; None: none yet. Claims nothing."""
-        return await self._worker.read(totals.layout)
+    layout = _reads(counts.layout)
+    mirror = _reads(counts.mirror)
+    _claim_layout = _writes(counts.claim_layout)
+    _claim_mirror = _writes(counts.claim_mirror)
+
+    async def claim_layout(self, template: str) -> str:
+        """See ``ports.Ledger``. Whoever only reads has nothing to write then."""
+        return await self.layout() or await self._claim_layout(template)
 
     async def claim_mirror(self, mirror: str) -> str:
-        held = await self.mirror()
-        if held is not None:
-            return held
-        return await self._worker.write(partial(totals.claim_mirror, mirror=mirror))
+        """See ``ports.Ledger``."""
+        return await self.mirror() or await self._claim_mirror(mirror)
 
-    async def mirror(self) -> str | None:
-        return await self._worker.read(totals.mirror)
+    horizon = _reads(of_runs.horizon)
+    raise_horizon = _writes(of_runs.raise_horizon)
+    list_digest = _reads(digests.list_digest)
+    note_list_digest = _writes(digests.note_list_digest)
+    note_runs = _writes_some(of_runs.note_runs)
+    next_look = _reads(of_runs.next_look)
 
-    async def horizon(self, repo: RepoName) -> Horizon | None:
-        return await self._worker.read(partial(runs.horizon, repo=repo))
+    note_run = _writes(of_runs.note_run)
+    run = _reads(of_runs.run)
+    runs = _pages(of_runs.newest)
+    unsettled = _pages(of_runs.unsettled)
+    settle = _writes(of_runs.settle)
+    look_again = _writes(of_runs.look_again)
+    unsettle = _writes(of_runs.unsettle)
+    mark_complete = _writes(of_runs.mark_complete)
+    newest_complete = _reads(of_runs.newest_complete)
 
-    async def raise_horizon(self, repo: RepoName, horizon: Horizon) -> None:
-        await self._worker.write(partial(runs.raise_horizon, repo=repo, new=horizon))
-
-    async def list_digest(self, repo: RepoName) -> tuple[str, datetime] | None:
-        return await self._worker.read(partial(list_digest.list_digest, repo=repo))
-
-    async def note_list_digest(self, repo: RepoName, digest: str, at: datetime) -> None:
-        verb = partial(list_digest.note_list_digest, repo=repo, digest=digest, at=at)
-        await self._worker.write(verb)
-
-    async def note_runs(self, listed: Sequence[Run], at: datetime) -> None:
-        if listed:
-            await self._worker.write(partial(runs.note_runs, listed=listed, at=at))
-
-    async def note_run(self, run: Run, at: datetime) -> None:
-        await self._worker.write(partial(runs.note_run, run=run, at=at))
-
-    async def run(self, key: RunKey) -> RunRow | None:
-        return await self._worker.read(partial(runs.run, key=key))
-
-    async def runs(self, repo: RepoName) -> AsyncGenerator[RunRow]:
-        async for row in self._pages(partial(runs.newest, repo=repo)):
-            yield row
-
-    async def unsettled(self, scope: RunScope) -> AsyncGenerator[RunRow]:
-        async for row in self._pages(partial(runs.unsettled, scope=scope)):
-            yield row
-
-    async def settle(self, key: RunKey, selection: str, kept: int | None) -> None:
-        await self._worker.write(partial(runs.settle, key=key, selection=selection, kept=kept))
-
-    async def look_again(self, key: RunKey, at: datetime) -> None:
-        await self._worker.write(partial(runs.look_again, key=key, at=at))
-
-    async def unsettle(self, key: RunKey) -> None:
-        await self._worker.write(partial(runs.unsettle, key=key))
-
-    async def mark_complete(self, key: RunKey, *, complete: bool) -> None:
-        await self._worker.write(partial(runs.mark_complete, key=key, complete=complete))
-
-    async def newest_complete(self, repo: RepoName) -> tuple[RunKey | None, RunKey | None]:
-        return await self._worker.read(partial(runs.newest_complete, repo=repo))
-
-    async def artifacts(self, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
-        return await self._worker.read(partial(artifact_reads.of_run, key=key))
+    artifacts = _reads(artifact_reads.of_run)
+    record_states = _writes_some(artifact_writes.record_states)
+    record_failure = _writes(artifact_writes.record_failure)
+    forget = _writes_some(artifact_writes.forget)
+    pruning = _writes_some(artifact_writes.begin_pruning)
+    pruned = _writes_some(artifact_writes.end_pruning)
+    being_pruned = _reads(artifact_reads.being_pruned)
+    recent = _reads(artifact_reads.recent)
+    mirrored = _pages(artifact_reads.mirrored)
+    at = _pages(artifact_reads.at)
+    unwell = _reads(artifact_reads.unwell)
+    _listing = _pages(artifact_reads.listing)
 
     async def record_mirrored(self, mirrored: Mirrored) -> None:
+        """See ``ports.Ledger``; neighbours are recorded together."""
         await self._worker.record(artifact_writes.record_mirrored, mirrored)
-
-    async def record_states(
-        self, rows: Sequence[tuple[ArtifactKey, State, str]], at: datetime
-    ) -> None:
-        if rows:
-            await self._worker.write(partial(artifact_writes.record_states, rows=rows, at=at))
-
-    async def record_failure(
-        self, key: ArtifactKey, state: State, failure: Failure, at: datetime
-    ) -> None:
-        work = partial(artifact_writes.record_failure, key=key, state=state, failure=failure, at=at)
-        await self._worker.write(work)
-
-    async def forget(self, keys: Sequence[ArtifactKey]) -> None:
-        if keys:
-            await self._worker.write(partial(artifact_writes.forget, keys=keys))
-
-    async def pruning(self, keys: Sequence[ArtifactKey]) -> None:
-        if keys:
-            await self._worker.write(partial(artifact_writes.begin_pruning, keys=keys))
-
-    async def pruned(self, keys: Sequence[ArtifactKey]) -> None:
-        if keys:
-            await self._worker.write(partial(artifact_writes.end_pruning, keys=keys))
-
-    async def being_pruned(self, repo: RepoName) -> Sequence[ArtifactRow]:
-        return await self._worker.read(partial(artifact_reads.being_pruned, repo=repo))
-
-    async def recent(self, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
-        return await self._worker.read(partial(artifact_reads.recent, repo=repo, limit=limit))
-
-    async def mirrored(
-        self, repo: RepoName | None = None, run: str | None = None
-    ) -> AsyncGenerator[ArtifactRow]:
-        async for row in self._pages(partial(artifact_reads.mirrored, scope=Scope(repo, run))):
-            yield row
-
-    async def at(self, path: str) -> AsyncGenerator[ArtifactRow]:
-        async for row in self._pages(partial(artifact_reads.at, path=path)):
-            yield row
 
     async def listing(
         self, repo: RepoName | None = None, run: str | None = None
     ) -> AsyncGenerator[ArtifactRow]:
+        """See ``ports.Ledger``."""
         for each in await self.repositories() if repo is None else [repo]:
-            async for row in self._pages(partial(artifact_reads.listing, repo=each, run=run)):
+            async for row in self._listing(each, run):
                 yield row
 
-    async def unwell(self, scope: RunScope) -> Sequence[ArtifactRow]:
-        return await self._worker.read(partial(artifact_reads.unwell, scope=scope))
-
-    async def settled_totals(self, scope: RunScope) -> tuple[int, int]:
-        return await self._worker.read(partial(totals.settled_totals, scope=scope))
-
-    async def next_look(self, scope: RunScope) -> datetime | None:
-        return await self._worker.read(partial(runs.next_look, scope=scope))
-
-    async def repositories(self) -> Sequence[RepoName]:
-        return await self._worker.read(runs.all_repositories)
-
-    async def totals(self, repo: RepoName) -> Totals:
-        return await self._worker.read(partial(totals.totals, repo=repo))
-
-    async def all_totals(self) -> Sequence[Totals]:
-        return await self._worker.read(totals.all_totals)
-
-    async def begin_pass(self, repo: RepoName, at: datetime) -> int:
-        return await self._worker.write(partial(totals.begin_pass, repo=repo, at=at))
-
-    async def end_pass(self, number: int, report: Report, at: datetime) -> None:
-        await self._worker.write(partial(totals.end_pass, number=number, report=report, at=at))
+    begin_pass = _writes(counts.begin_pass)
+    end_pass = _writes(counts.end_pass)
+    settled_totals = _reads(counts.settled_totals)
+    repositories = _reads(of_runs.all_repositories)
+    totals = _reads(counts.totals)
+    all_totals = _reads(counts.all_totals)
 
     async def ping(self) -> None:
-        await self._worker.read(totals.layout)
+        """See ``ports.Ledger``."""
+        await self.layout()
 
     async def size(self) -> int | None:
+        """See ``ports.Ledger``."""
         if self._file is None:
             return None
-        return await self._worker.read(partial(totals.size, file=self._file))
-
-    async def aclose(self) -> None:
-        await self._worker.stop()
-
-    async def _pages(
-        self, page: Callable[..., tuple[Sequence[_Row], _Position | None]]
-    ) -> AsyncGenerator[_Row]:
-        """All rows, a batch at a time; nothing is held open between batches."""
-        place: _Position | None = None
-        while True:
-            rows, place = await self._worker.read(partial(page, after=place))
-            for row in rows:
-                yield row
-            if place is None:
-                return
+        return await self._worker.read(partial(counts.size, file=self._file))

@@ -89,6 +89,9 @@ class WriterThread:
             self._opened.add_done_callback(lambda opened: opened.exception())
             self._ask_to_stop()
             raise
+        except BaseException:
+            self._thread.join()  # it has ended, but for its last step
+            raise
 
     async def write(self, work: Callable[[Transaction], _T]) -> _T:
         """Do this and commit it; returns once it is committed."""

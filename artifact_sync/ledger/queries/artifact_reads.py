@@ -36,26 +36,6 @@ def _artifact(row: Row) -> ArtifactRow:
     )
 
 
-class Scope(NamedTuple):
-    """Of which repository, and of which run by its slug; None: of all."""
-
-    repo: RepoName | None
-    run: str | None
-
-    @property
-    def statement(self) -> str:
-        """What reads its mirrored artifacts by path."""
-        if self.run is None:
-            return "mirrored_ones" if self.repo is None else "mirrored_of_repository"
-        return "mirrored_of_runs" if self.repo is None else "mirrored_of_run"
-
-    @property
-    def values(self) -> dict[str, str]:
-        """What the statement is given."""
-        values = {} if self.run is None else {"run": self.run}
-        return values if self.repo is None else {**values, **self.repo._asdict()}
-
-
 class At(NamedTuple):
     """Where a reading by path has come to; at first, before all."""
 
@@ -70,14 +50,19 @@ def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, Artifact
 
 
 def mirrored(
-    connection: Connection, scope: Scope, after: At | None
+    connection: Connection, after: At | None, repo: RepoName | None = None, run: str | None = None
 ) -> tuple[Sequence[ArtifactRow], At | None]:
     """A batch of mirrored artifacts by path, and where to go on; None: that was the last."""
-    return _by_path(connection, scope.statement, scope.values, after)
+    of_repo = repo._asdict() if repo is not None else {}
+    if run is None:
+        name = "mirrored_ones" if repo is None else "mirrored_of_repository"
+    else:
+        name = "mirrored_of_runs" if repo is None else "mirrored_of_run"
+    return _by_path(connection, name, {**of_repo, "run": run}, after)
 
 
 def at(
-    connection: Connection, path: str, after: At | None
+    connection: Connection, after: At | None, path: str
 ) -> tuple[Sequence[ArtifactRow], At | None]:
     """A batch of mirrored artifacts at a path or below it, and where to go on.
 
@@ -98,7 +83,7 @@ def _by_path(
 
 
 def listing(
-    connection: Connection, repo: RepoName, run: str | None, after: Place | None
+    connection: Connection, after: Place | None, repo: RepoName, run: str | None
 ) -> tuple[Sequence[ArtifactRow], Place | None]:
     """A batch of one repository's artifacts, newest run first, whole runs at a time."""
     which = {"repo_id": find_repo(connection, repo), **(after or Place())._asdict()}

@@ -136,7 +136,7 @@ def _run(row: Row) -> RunRow:
 
 
 def newest(
-    connection: Connection, repo: RepoName, after: Place | None
+    connection: Connection, after: Place | None, repo: RepoName
 ) -> tuple[Sequence[RunRow], Place | None]:
     """A batch of runs, newest first, and where to go on; None: that was the last."""
     which = {"repo_id": find_repo(connection, repo), **(after or Place())._asdict()}
@@ -153,7 +153,7 @@ def selected(connection: Connection, scope: RunScope) -> dict[str, Any]:
 
 
 def unsettled(
-    connection: Connection, scope: RunScope, after: Place | None
+    connection: Connection, after: Place | None, scope: RunScope
 ) -> tuple[Sequence[RunRow], Place | None]:
     """A batch of unsettled runs, newest first, and where to go on; None: that was the last.
 
