@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from artifact_sync.config import repository
-from artifact_sync.daemon.control.address import bound, is_supported
+from artifact_sync.daemon.control.address import bind_control_socket, is_supported
 from artifact_sync.daemon.control.connection import ClientConnection, ClientGone, ConnectionLimits
 from artifact_sync.daemon.control.outbox import Outbox
 from artifact_sync.daemon.control.protocol import (
@@ -100,7 +100,7 @@ class ControlServer:
             _log.info("no Unix sockets here: sync and status cannot ask this daemon")
             return None
         try:
-            listener = await asyncio.to_thread(stack.enter_context, bound(self._own))
+            listener = await asyncio.to_thread(stack.enter_context, bind_control_socket(self._own))
             return await asyncio.start_unix_server(
                 self._accept, sock=listener, limit=LONGEST_REQUEST
             )
