@@ -19,6 +19,7 @@ from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.sync.drain import Drain
+from artifact_sync.sync.sync_pass import PassResult
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -83,12 +84,12 @@ class FakePass:
     report: Report = field(default_factory=Report)
     troubles: dict[RepoName, Exception] = field(default_factory=dict)
 
-    async def run(self) -> Report:
+    async def run(self) -> PassResult:
         for settings in self.request.repos:
             repo = RepoName.parse(settings.name)
             async with self.lock.hold(repo):
                 await self._over(repo)
-        return self.report
+        return PassResult(self.report, self.troubles)
 
     async def _over(self, repo: RepoName) -> None:
         engine = self.engine

@@ -14,6 +14,7 @@ from artifact_sync.app.storage import open_storage
 from artifact_sync.runtime.once import Once
 from artifact_sync.sync.context import ArrivedBytes, PassContext
 from artifact_sync.sync.drain import Drain
+from artifact_sync.sync.limits import RUNS_AT_ONCE
 from artifact_sync.sync.sync_pass import Pass
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
     from artifact_sync.transfer.context import TransferContext
-
-_RUNS_AT_ONCE = 4
 
 
 class PassShare(Struct, frozen=True):
@@ -74,7 +73,7 @@ async def passes_over(
         return limits_of(config, store, staged)
 
     async with open_network(config, token, observer) as network:
-        share = PassShare(store.lock, asyncio.Semaphore(_RUNS_AT_ONCE), cache(limits))
+        share = PassShare(store.lock, asyncio.Semaphore(RUNS_AT_ONCE), cache(limits))
         yield lambda request: Pass(pass_context(store, network, observer, share), request)
 
 

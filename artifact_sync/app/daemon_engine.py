@@ -16,6 +16,7 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.drain import Drain
+from artifact_sync.sync.limits import RUNS_AT_ONCE_IN_DAEMON
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
@@ -38,9 +39,6 @@ if TYPE_CHECKING:
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and masks it in the log from then on. Blocking. ``ConfigError``."""
 
-
-_RUNS_OF_A_PASS = 3
-"""Runs that one pass works on at a time: each may have thousands of artifacts in memory."""
 
 _ABANDONABLE = 4
 """Threads for configuration, token, webhook secrets and metrics, each of which may hang."""
@@ -127,7 +125,7 @@ class LiveEngine:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
             # one semaphore a pass, so that a pass that takes for ever holds up no other
-            runs = asyncio.Semaphore(_RUNS_OF_A_PASS)
+            runs = asyncio.Semaphore(RUNS_AT_ONCE_IN_DAEMON)
             slots = Share(self._slots, self._share)
             limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
             share = PassShare(lock, runs, lambda: limits, self.drain)

@@ -20,6 +20,7 @@ from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
+from artifact_sync.sync.limits import THREADS_BESIDE_JOBS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Clock, Ledger, MirrorClaims, RepositoryLock
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Auditor
-
-_THREADS_BESIDE = 2
-"""Threads for everything that is not a download."""
 
 _OLDEST_STAGED = 15 * 24 * 3600.0
 """Seconds after which nobody resumes a download: the service keeps artifacts for 14 days."""
@@ -124,7 +122,7 @@ async def _layout(config: Config, ledger: MirrorClaims) -> Layout:
 
 @contextmanager
 def _offload(config: Config) -> Iterator[Offload]:
-    """Threads for disk access and hashing."""
-    threads = config.download.jobs + _THREADS_BESIDE
+    """Threads for disk and hashing."""
+    threads = config.download.jobs + THREADS_BESIDE_JOBS
     with Threads(threads, "disk", patience=_PATIENCE) as executor:
         yield Offload(executor)

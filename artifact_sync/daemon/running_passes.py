@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Lease, RunLedger
     from artifact_sync.domain.request import PassRequest
-    from artifact_sync.sync.sync_pass import Pass
+    from artifact_sync.sync.sync_pass import PassResult
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class RunningPasses:
 
     async def carry_out(
         self, request: PassRequest, why: str, observer: Observer | None = None
-    ) -> Pass:
+    ) -> PassResult:
         """Run a pass to its end, once others over the same repositories have ended.
 
         ``observer`` also hears of the passes that are waited for. Raises what kept the pass from
@@ -67,8 +67,7 @@ class RunningPasses:
             events = EventFanout([meter, *self._observers, *extra])
             lock = _ObservedLock(self, events, observer)
             async with self._engine.begin(request, events, lock) as one_pass:
-                await one_pass.run()
-        return one_pass
+                return await one_pass.run()
 
     @asynccontextmanager
     async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import RepositoryLock
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, RepoSettings
-    from artifact_sync.sync.sync_pass import Pass
+    from artifact_sync.sync.sync_pass import PassResult
 
 Result = TypeVar("Result")
 
@@ -185,7 +185,7 @@ class Scheduler:
         """Holds off passes; what is held through it counts as busy."""
         return self._passes
 
-    def carry_out(self, request: PassRequest, observer: Observer) -> asyncio.Task[Pass]:
+    def carry_out(self, request: PassRequest, observer: Observer) -> asyncio.Task[PassResult]:
         """Start a user's pass, which the shutdown waits for."""
         return self.spawn(self._passes.carry_out(request, str(Why.USER), observer))
 

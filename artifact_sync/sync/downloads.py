@@ -16,6 +16,7 @@ from artifact_sync.domain.errors import ArtifactSyncError, DiskError, Interrupte
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strength
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.limits import ARTIFACTS_PER_JOB
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
 from artifact_sync.transfer.context import WantedArtifact
 from artifact_sync.transfer.download import fetch, forget_staged
@@ -32,9 +33,6 @@ if TYPE_CHECKING:
     from artifact_sync.transfer.download import Fetched
 
 _log = get_logger(__name__)
-
-_BESIDE = 3
-"""Artifacts under way for each that may be downloading: the others are published and recorded."""
 
 _CHECKSUM_FILE_LIMIT = 64 * 1024
 """Bytes that a checksum file may have to be read as one."""
@@ -137,7 +135,7 @@ class Downloads:
         """Carry the steps out side by side: more than have slots, for some are being written."""
         queue = iter(list(steps))
         async with asyncio.TaskGroup() as group:
-            for _ in range(_BESIDE * self._transfer.jobs):
+            for _ in range(ARTIFACTS_PER_JOB * self._transfer.jobs):
                 if (first := next(queue, None)) is None:
                     break
                 group.create_task(self._drain(first, queue))

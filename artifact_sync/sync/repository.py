@@ -1,7 +1,4 @@
-"""One repository: which of its runs need a look, and having each looked at.
-
-Reading the list of runs is ``discover``'s, what happens to one run is ``run_sync``'s.
-"""
+"""Sync one repository: find the runs that need a look, and look at each."""
 
 from __future__ import annotations
 
@@ -18,6 +15,7 @@ from artifact_sync.domain.report import Report, report_of, report_of_put_off
 from artifact_sync.sync.discover import discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.latest import point_latest
+from artifact_sync.sync.lease import leased
 from artifact_sync.sync.presence import unsettle_damaged
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import Run, RunRow
-    from artifact_sync.domain.request import PassOptions, Unchanged
+    from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
     from artifact_sync.sync.context import PassContext
     from artifact_sync.sync.rules import Rules
 
@@ -35,46 +33,61 @@ class RepoSync:
     """A pass over one repository. Counts and failures go into ``report``."""
 
     def __init__(
-        self, context: PassContext, repo: RepoName, rules: Rules, mode: PassOptions, report: Report
+        self,
+        context: PassContext,
+        repo: RepoName,
+        rules: Rules,
+        options: PassOptions,
+        report: Report,
     ) -> None:
         self.context = context
         self.repo = repo
         self.rules = rules
-        self.mode = mode
+        self.options = options
         self.report = report
-        self.trouble: Exception | None = None
-        """Why the repository could not be looked at; a run's own failure is none."""
-        self.recorded = True
-        """Whether the ledger has a record of the pass."""
+        self._trouble: Exception | None = None
+        self._recorded = True
+        """The ledger gets a record of the pass."""
         self._began = context.clock.now()
         self._scope = rules.scope(repo, self._began)
 
-    async def everything(
-        self, announced: Sequence[str] = (), known: Unchanged | None = None
-    ) -> None:
+    async def run(self, request: PassRequest) -> Exception | None:
+        """Carry out a request; why the repository could not be looked at, if so.
+
+        A run's own failure is only in the report.
+        """
+        await self._guard(self._leased(request))
+        return self._trouble
+
+    async def _leased(self, request: PassRequest) -> None:
+        async with leased(self.context.lock, self.repo):
+            self._notify(RepoBegan(self.repo))
+            if request.runs:
+                await self._named(request.runs)
+            else:
+                await self._all(request.announced, request.unchanged)
+            self._notify(RepoEnded(self.repo, self.report))
+
+    async def _all(self, announced: Sequence[str], known: Unchanged | None) -> None:
         """Look at every run that is new or has something outstanding; count the settled ones.
 
-        Also at those of ``announced`` that no listing has shown as finished: somebody says that
-        they have. One that is not there yet is no failure. While a repository is as it is
-        ``known``, a pass over it is one request and is not recorded.
+        Also at announced runs that no listing has shown as finished yet. One that is not there is
+        no failure. While a repository is as it is ``known``, the pass is one request and is not
+        recorded.
         """
-        self._notify(RepoBegan(self.repo))
         try:
-            await self.guard(self._everything(announced, known), None)
+            await self._guard(self._everything(announced, known))
         finally:
             self.report.bytes = self.context.observer.of(self.repo)
-            if self.recorded:
-                await self.guard(asyncio.shield(self._record()), None)
-        self._notify(RepoEnded(self.repo, self.report))
+            if self._recorded:
+                await self._guard(asyncio.shield(self._record()))
 
-    async def only(self, runs: Sequence[str]) -> None:
+    async def _named(self, runs: Sequence[str]) -> None:
         """Look at these runs, whatever is known of them."""
-        self._notify(RepoBegan(self.repo))
         for run in dict.fromkeys(runs):
             await self._look(RunKey(self.repo, run), None)
-        await self.guard(self._point_latest(), None)
+        await self._guard(self._point_latest())
         self.report.bytes = self.context.observer.of(self.repo)
-        self._notify(RepoEnded(self.repo, self.report))
 
     async def _record(self) -> None:
         """Note the pass in the ledger, for ``status``."""
@@ -86,10 +99,10 @@ class RepoSync:
         self.context.observer.notify(event)
 
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
-        if self.mode.look:
+        if self.options.look:
             await unsettle_damaged(self.context, self.repo)
         listed = await self._list(known)
-        if not self.recorded:
+        if not self._recorded:
             return
         await self._count_settled()
         if listed:
@@ -98,7 +111,7 @@ class RepoSync:
             await self._point_latest()
 
     async def _list(self, known: Unchanged | None) -> bool:
-        """Read the list of runs; whether it makes sense to go on with what is known."""
+        """Read the list of runs; whether to go on with what is known of them."""
         ledger = self.context.ledger
         try:
             if known is not None:
@@ -108,17 +121,17 @@ class RepoSync:
             pages = self.context.source.runs(self.repo, digest)
             unchanged = await discover(pages, ledger, self.repo, self._scope.since, self._began)
         except ArtifactSyncError as error:
-            self.trouble = error
+            self._trouble = error
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
         if unchanged and known is not None:
             self.report.add(known.report)
-            self.recorded = False
+            self._recorded = False
         self._notify(RepoListed(self.repo))
         return True
 
     async def _count_settled(self) -> None:
-        """Count what needs no look: it was present and verified, or has failed for good."""
+        """Count settled runs: present and verified, or failed for good."""
         runs, kept = await self.context.ledger.settled_totals(self._scope)
         unwell = await self.context.ledger.unwell(self._scope)
         self.report.add(Report(runs=runs, found=kept, kept=kept))
@@ -140,10 +153,10 @@ class RepoSync:
                     await self.context.runs_at_once.acquire()
                     look = group.create_task(self._look(row.key, row))
                     look.add_done_callback(lambda _: self.context.runs_at_once.release())
-        self._check_gate()
+        self._check_open()
 
     async def _needs_look(self, row: RunRow) -> bool:
-        """Whether a request for the run is worth it. What a listing leaves out decides nothing."""
+        """Whether to ask for the run. What a listing leaves out decides nothing."""
         seen_now = row.seen_at == self._began  # as ``discover`` notes it; a clock may be set back
         if not row.status:
             return self._is_due(row)
@@ -172,17 +185,17 @@ class RepoSync:
         return any(row.is_requested for row in rows.values())
 
     def _is_due(self, row: RunRow) -> bool:
-        return self.mode.eager or is_due(row.next_look, self._began)
+        return self.options.eager or is_due(row.next_look, self._began)
 
     async def _look_at_announced(self, announced: Sequence[str]) -> None:
         for run in announced:
-            self._check_gate()
+            self._check_open()
             row = await self.context.ledger.run(RunKey(self.repo, run))
             if row is None or row.status not in FINISHED:
                 with suppress(NotFound):
                     await self._look_at(RunKey(self.repo, run), row)
 
-    def _check_gate(self) -> None:
+    def _check_open(self) -> None:
         if self.context.drain.closed:
             raise Interrupted("stopped before it was done")
 
@@ -194,13 +207,13 @@ class RepoSync:
     async def _look(self, key: RunKey, row: RunRow | None) -> None:
         """Look at a run; one that cannot be looked at is put off."""
         try:
-            self._check_gate()
+            self._check_open()
             await self._look_at(key, row)
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             self._fail_all(error, key.run)
             if row is not None and not self.context.drain.closed:
                 again = next_look_time(row.looks, self.context.clock.now(), LAST_RETRY)
-                await self.guard(self.context.ledger.look_again(key, again), key.run)
+                await self._guard(self.context.ledger.look_again(key, again), key.run)
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
         """Get a run and, when it has finished and is wanted, bring it into the mirror."""
@@ -216,20 +229,20 @@ class RepoSync:
         if not run.finished:
             await self._not_finished(run, looks)
             return
-        if self.mode.insist:  # who comes next finishes what this pass may be stopped in
+        if self.options.insist:  # who comes next finishes what this pass may be stopped in
             await ledger.unsettle(key)
         wanted = self.rules.wants_run(run.status, run.event)
-        selected = wanted or self.mode.insist
+        selected = wanted or self.options.insist
         if selected or await self._is_requested(key):
             from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
 
-            sync = RunSync(self.context, self.rules, self.mode, self.report)
-            await sync.carry_out(run, looks, recorded=self.mode.recorded or not selected)
+            sync = RunSync(self.context, self.rules, self.options, self.report)
+            await sync.carry_out(run, looks, recorded=self.options.recorded or not selected)
         if not wanted:  # also what the user has insisted on counts in no later pass
             await ledger.settle(key, self.rules.fingerprint, None)
 
     async def _no_status(self, key: RunKey, row: RunRow | None) -> None:
-        """An answer that does not say whether the run has finished cannot be acted on."""
+        """Report an answer that does not say whether the run has finished."""
         if row is not None:
             now = self.context.clock.now()
             await self.context.ledger.look_again(key, next_look_time(row.looks, now))
@@ -240,7 +253,7 @@ class RepoSync:
         self._notice_unknown(run.status, run.key)
         now = self.context.clock.now()
         await self.context.ledger.look_again(run.key, next_look_time(looks, now))
-        if self.mode.insist:
+        if self.options.insist:
             message = f"{run.key} has not finished, its status is {run.status!r}: try again later"
             self._fail(run.key.run, Reason.UNFINISHED, message)
         else:
@@ -248,16 +261,16 @@ class RepoSync:
 
     async def _point_latest(self) -> None:
         latest, offload = self.context.latest, self.context.offload
-        if latest is not None and not self.mode.dry_run:
+        if latest is not None and not self.options.dry_run:
             ledger, layout = self.context.ledger, self.context.layout
             await point_latest(ledger, latest, layout, offload, self.repo)
 
-    async def guard(self, work: Awaitable[None], run: str | None = None) -> None:
-        """Let a failure of this run or repository be one entry of the report and stop nothing."""
+    async def _guard(self, work: Awaitable[None], run: str | None = None) -> None:
+        """Turn an error of this run or repository into an entry of the report."""
         try:
             await work
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
-            self.trouble = self.trouble or (error if run is None else None)
+            self._trouble = self._trouble or (_first(error) if run is None else None)
             self._fail_all(error, run)
 
     def _fail_all(self, error: Exception, run: str | None) -> None:
@@ -268,3 +281,10 @@ class RepoSync:
         failure = Failure(str(self.repo), reason, message, run)
         self.report.failures.append(failure)
         self._notify(Failed(failure))
+
+
+def _first(error: Exception) -> Exception:
+    """The error itself; of a group, the first that is in it."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
