@@ -1,4 +1,4 @@
-"""What the control socket and the web may ask of the daemon, as a Protocol."""
+"""Protocol of what the socket and the web ask of the daemon."""
 
 from __future__ import annotations
 

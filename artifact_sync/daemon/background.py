@@ -1,4 +1,4 @@
-"""Runs background tasks, and restarts them with backoff when they fail."""
+"""Runs background tasks, and restarts failed ones with backoff."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of one daemon share: what they work with, and what they remember."""
+"""What the parts of one daemon share."""
 
 from __future__ import annotations
 

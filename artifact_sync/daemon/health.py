@@ -1,4 +1,4 @@
-"""Checks that the mirror is there, has free space, and that the ledger answers."""
+"""Checks the mirror, its free space, and the ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long each repository has been behind, by how its passes ended. Pure."""
+"""How long each repository has been behind. Pure."""
 
 from __future__ import annotations
 

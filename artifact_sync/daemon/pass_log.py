@@ -1,4 +1,4 @@
-"""Logs passes and notices of the schedule, each failure once and not in every pass."""
+"""Logs passes and notices of the schedule, each failure once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Repositories in which a pass found nothing left to do, so that the next one is one request.
+"""Remembers repositories in which the last pass left nothing to do.
 
 Kept in memory, which is right as long as this process alone writes to the ledger and the mirror:
 the mirror's lock sees to it. What lasts is in the ledger; this spares reading it, and records.

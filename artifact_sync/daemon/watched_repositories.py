@@ -1,4 +1,4 @@
-"""The repositories that the daemon watches: named ones, and those of organisations. Pure."""
+"""The repositories that the daemon watches, organisations expanded. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The daemon over HTTP: webhook, health, metrics and status. An optional extra, off by default.
+"""The daemon over HTTP. An optional extra, off by default.
 
-Not here: when a pass begins (``daemon``). ``app`` imports ``serve``, ``context`` and ``metrics``.
+Webhook, health, metrics and status. Not here: when a pass begins (``daemon``). ``app`` imports
+``serve``, ``context``, ``metrics`` and ``webhook_secrets``, which need no optional library.
 """

@@ -1,4 +1,4 @@
-"""Limits log lines that clients can cause: one a minute, with a count."""
+"""Limits log lines that clients can cause."""
 
 from __future__ import annotations
 

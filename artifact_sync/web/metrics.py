@@ -1,4 +1,4 @@
-"""Counts events and webhook calls for ``/metrics``. Imports no optional library."""
+"""Counts events and webhook calls. Imports no optional library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Single-flight: one computation for all concurrent requests, and a short cache.
+"""Single-flight: one computation for all concurrent requests.
 
 No client can delay or cancel it, and none waits for ever.
 """

@@ -1,4 +1,4 @@
-"""Client of the control socket: asks the daemon for a pass or for its status."""
+"""Asks the daemon for a pass or its status."""
 
 from __future__ import annotations
 

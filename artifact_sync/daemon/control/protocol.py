@@ -1,4 +1,4 @@
-"""The protocol of the control socket: requests and answers as lines of JSON.
+"""The protocol of the control socket, in lines of JSON.
 
 A connection carries one request line and the lines of its answer, which have a tag ``is``. The last
 one is ``result``, ``status`` or ``error``. Plans, links and the token are never sent.

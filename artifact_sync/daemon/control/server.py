@@ -1,4 +1,4 @@
-"""Serves the control socket: answers ``sync`` and ``status`` for the command line.
+"""Serves the control socket for the command line.
 
 Nothing that a client sends or fails to send harms the daemon.
 """

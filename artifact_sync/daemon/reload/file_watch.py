@@ -1,4 +1,4 @@
-"""Watches a few files for any change: written, replaced, relinked, removed, restored."""
+"""Watches a few files for changes of any kind."""
 
 from __future__ import annotations
 

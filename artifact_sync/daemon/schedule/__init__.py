@@ -1,4 +1,4 @@
-"""Decides when a pass over which repository is due. Pure: time is given, nothing waits."""
+"""Decides when a pass over which repository is due. Pure."""
 
 from artifact_sync.daemon.schedule.agenda import Agenda
 from artifact_sync.daemon.schedule.clocks import Moment

@@ -1,4 +1,4 @@
-"""All scheduled repositories: which are due, which run, and what to report of them."""
+"""The schedule of all repositories: what is due, running, or failing."""
 
 from __future__ import annotations
 

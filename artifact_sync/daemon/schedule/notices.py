@@ -1,4 +1,4 @@
-"""Notices of the schedule for the log: when a problem begins, and when it ends."""
+"""Notices for the log: when a problem begins or ends."""
 
 from __future__ import annotations
 

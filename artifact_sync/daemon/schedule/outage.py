@@ -1,4 +1,4 @@
-"""Detects outages of the service from the ends of passes, and decides when to probe."""
+"""Detects outages of the service, and decides when to probe."""
 
 from __future__ import annotations
 

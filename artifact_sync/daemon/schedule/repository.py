@@ -1,4 +1,4 @@
-"""The scheduling state of one repository, and when it is due after a turn."""
+"""The scheduling state of one repository."""
 
 from __future__ import annotations
 

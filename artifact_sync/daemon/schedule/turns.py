@@ -1,4 +1,4 @@
-"""Values exchanged with the agenda: turns, their ends, and states of repositories."""
+"""Values exchanged with the agenda: turns, ends, states."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Watches the mirror for damage: finds changed files, reports and restores them."""
+"""Watches the mirror, reports damaged files and restores them."""

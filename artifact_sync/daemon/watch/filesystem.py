@@ -1,4 +1,4 @@
-"""Watches a tree of folders by watchfiles, and explains why that fails. Blocking."""
+"""Watches a tree of folders by watchfiles. Blocking."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inspects changed paths of the mirror: compares them with the ledger and reports damage."""
+"""Compares changed paths with the ledger and reports damage."""
 
 from __future__ import annotations
 

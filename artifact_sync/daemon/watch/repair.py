@@ -1,4 +1,4 @@
-"""Logs damage that the watch finds, and has it restored if that is configured."""
+"""Logs damage, and has it restored if that is configured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules of the watch: which paths to inspect, and what a file's metadata says. Pure."""
+"""Rules of the watch: which paths to inspect, and how. Pure."""
 
 from __future__ import annotations
 
