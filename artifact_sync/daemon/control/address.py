@@ -52,7 +52,7 @@ def bind_control_socket(own: Path) -> Iterator[socket.socket]:
                 os.unlink(CONTROL_SOCKET, dir_fd=folder)
 
 
-def connected(own: Path) -> socket.socket:
+def connect_control_socket(own: Path) -> socket.socket:
     """A connection to the daemon. ``OSError``; ``BlockingIOError`` when its backlog is full."""
     with _folder(own) as folder:
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.daemon.control.address import connected, is_supported
+from artifact_sync.daemon.control.address import connect_control_socket, is_supported
 from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
     Alive,
@@ -211,7 +211,7 @@ class _Exchange:
     async def _connected(self) -> socket:
         while True:
             try:
-                return await asyncio.to_thread(connected, self.own)
+                return await asyncio.to_thread(connect_control_socket, self.own)
             except BlockingIOError:  # many connect at the same moment
                 await asyncio.sleep(_PAUSE)
 
