@@ -1,4 +1,4 @@
-"""Which artifacts of a run are wanted, and which of those are there. Pure."""
+"""Select a run's artifacts and sort them by status. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEVER_COMING = frozenset({"failed", "missing"})
 
 
 class Collected(Struct, frozen=True):
-    """A run's artifacts sorted out, each once, in the order of the tree."""
+    """A run's artifacts by status, each once, in the tree's order."""
 
     selected: tuple[Artifact, ...] = ()
     """Wanted and there: status ``success``."""
@@ -42,7 +42,7 @@ class Collected(Struct, frozen=True):
 
 
 class RunSelection:
-    """What is wanted of one run: by the rules, and by requests in the ledger."""
+    """What one run's rules and the ledger's requests select."""
 
     def __init__(self, rules: Rules, rows: Rows, *, recorded: bool = False) -> None:
         self._rules = rules
@@ -50,7 +50,7 @@ class RunSelection:
         self._recorded = recorded
 
     def wants(self, key: ArtifactKey) -> bool:
-        """Whether an artifact is selected. ``recorded``: what has been mirrored is, no more."""
+        """Whether an artifact is selected; in a repair, whether it is on record."""
         row = self._rows.get(key)
         if self._recorded:
             return row is not None and row.on_record
@@ -62,7 +62,7 @@ class RunSelection:
 
 
 def collect(run: Run, rules: Rules | RunSelection) -> Collected:
-    """Sort out a run's artifacts; the run itself is taken to be wanted."""
+    """Sort the artifacts of a run that is wanted."""
     artifacts = _each_once(run.artifacts)
     wanted = [artifact for artifact in artifacts if rules.wants(artifact.key)]
     selected = tuple(artifact for artifact in wanted if artifact.status == "success")
@@ -77,7 +77,7 @@ def collect(run: Run, rules: Rules | RunSelection) -> Collected:
 
 
 def _each_once(artifacts: Iterable[Artifact]) -> tuple[Artifact, ...]:
-    """One artifact a key, at the place of its first mention: the best of its mentions."""
+    """The best mention of each key, in the place of the first."""
     best: dict[ArtifactKey, Artifact] = {}
     for artifact in artifacts:
         known = best.setdefault(artifact.key, artifact)

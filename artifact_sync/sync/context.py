@@ -1,4 +1,4 @@
-"""What a pass works with: one value that all its parts share."""
+"""What all parts of a pass share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ArrivedBytes:
-    """An observer that counts the bytes that arrive and hands every event on."""
+    """An observer that counts arriving bytes and hands events on."""
 
     def __init__(self, then: Observer) -> None:
         self._then = then

@@ -1,4 +1,4 @@
-"""Which runs of a repository there are: reading the list of runs, but no further than is needed.
+"""Read a repository's list of runs, no further than needed.
 
 The service promises no order. Where the list was once read to its end and seen to come newest
 first, it is left as soon as it has come down to what the ledger knows completely; otherwise it is
@@ -25,7 +25,7 @@ _READ_AGAIN = timedelta(hours=1)
 
 
 class Reading:
-    """How far a listing has come, and whether the rest of it can hold anything new. Pure."""
+    """How far a listing has come, and when to stop. Pure."""
 
     def __init__(self, known: Horizon | None, since: datetime | None) -> None:
         self._known = known
@@ -72,14 +72,14 @@ class Reading:
 
     @property
     def _reached_known(self) -> bool:
-        """Whether all further down is in the ledger, as far back as is asked for now."""
+        """Whether the ledger holds all older runs that may be wanted."""
         known = self._known
         if known is None or self._lowest is None or self._lowest > known.high:
             return False
         return known.reaches_back(self._since)
 
     def horizon(self, *, to_the_end: bool) -> Horizon | None:
-        """What is known completely, now that the listing has been read this far."""
+        """What is known completely after reading so far."""
         highest = max(self._highest, self._known.high if self._known else 0)
         if not highest:
             return None
@@ -90,12 +90,12 @@ class Reading:
 
     @property
     def _fell(self) -> bool:
-        """Whether the listing has shown its order: less than two runs show none."""
+        """Whether at least two runs came in falling order."""
         return self._ordered and self._lowest is not None and self._lowest < self._highest
 
 
 async def known_digest(ledger: DiscoveryLedger, scope: RunScope, now: datetime) -> str:
-    """The digest of a list of runs that need not be read again; empty: it must be read.
+    """The digest of the list as it is known; empty: read it.
 
     Nothing is outstanding then, and the ledger reaches as far back as is asked for.
     """
@@ -115,7 +115,7 @@ async def discover(
     since: datetime | None,
     now: datetime,
 ) -> bool:
-    """Note every run that the list shows and that may be wanted; whether it was unchanged.
+    """Note listed runs in the ledger; whether the list was unchanged.
 
     The list's digest is noted, too, where the next listing that begins like this one ends there.
     ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass reads

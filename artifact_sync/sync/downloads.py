@@ -1,4 +1,4 @@
-"""Carrying out a plan's downloads: several at once, checksum files first, each recorded.
+"""Carry out a plan's downloads, checksum files first, and record each.
 
 A ``NAME.sha256`` artifact vouches for the ``NAME`` beside it, so it is fetched before it.
 """
@@ -68,7 +68,7 @@ class Downloads:
         self.outcome = DownloadOutcome()
 
     async def run(self) -> None:
-        """Fetch what the plan says. A failure goes into ``outcome`` and stops no other artifact.
+        """Fetch what the plan says; a failure stops no other artifact.
 
         ``Interrupted`` when the gate was closed before all of it was begun.
         """
@@ -82,11 +82,11 @@ class Downloads:
 
     @property
     def downloads(self) -> Sequence[Step]:
-        """What is to be fetched: what the plan says, and what a checksum file denies."""
+        """What the plan says, and what a checksum file denies."""
         return [step for step in self._steps.values() if step.action is Action.DOWNLOAD]
 
     async def hear_checksum_files(self) -> None:
-        """Read the checksum files that are here; a kept file that one denies is to be fetched.
+        """Read checksum files; fetch kept files that they deny.
 
         To be called before ``run`` as well: a pass that was killed may have left such a file.
         """
@@ -100,7 +100,7 @@ class Downloads:
                 await self._compare(step, step.row, claim)
 
     async def _claim(self, beside: ArtifactKey, named: ArtifactKey) -> Claim | None:
-        """The claim of a checksum file, if it is short and here as it was left upstream."""
+        """The claim of a checksum file that is short and current."""
         known = self._recorded.get(beside) or self._kept(beside)
         if known is None or known.path is None or (known.size or 0) > _CHECKSUM_FILE_LIMIT:
             return None
@@ -121,7 +121,7 @@ class Downloads:
             await self._context.ledger.record_mirrored(vouched_by(row, claim))
 
     async def _distrust(self, step: Step, row: ArtifactRow) -> None:
-        """Fetch a file again that its checksum file denies; it stays until then."""
+        """Fetch a denied file again; it stays until it is replaced."""
         now = self._context.clock.now()
         await self._context.ledger.record_states([(row.key, State.WANTED, row.version)], now)
         why = "its .sha256 file says otherwise"
@@ -132,7 +132,7 @@ class Downloads:
         )
 
     async def _each(self, steps: Iterable[Step]) -> None:
-        """Carry the steps out side by side: more than have slots, for some are being written."""
+        """Carry steps out side by side, more than there are slots."""
         queue = iter(list(steps))
         async with asyncio.TaskGroup() as group:
             for _ in range(ARTIFACTS_PER_JOB * self._transfer.jobs):
@@ -204,7 +204,7 @@ class Downloads:
 
 
 def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:
-    """What the ledger holds of the very version that is to be fetched, if anything.
+    """What the ledger has recorded of the version to be fetched.
 
     A checksum file that says otherwise has the last word: then it is the record that is doubted.
     """
@@ -217,7 +217,7 @@ def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:
 
 
 def vouched_by(row: ArtifactRow, claim: Claim) -> Mirrored:
-    """What is recorded of a mirrored file once a checksum file that came later has agreed."""
+    """A file's record with the evidence of a later checksum file."""
     if row.path is None or row.size is None:
         raise ValueError("a mirrored artifact without a path or a size")
     return Mirrored(

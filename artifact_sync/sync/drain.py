@@ -1,7 +1,4 @@
-"""The gate that every download goes through, so that a process can stop without breaking any off.
-
-It counts and waits; which downloads there are is ``fetching``'s.
-"""
+"""Let downloads in flight finish, and none begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to say of an error that ends a part of a pass: reasons and messages. Bugs are logged."""
+"""Turn exceptions into entries of a report; log bugs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = get_logger(__name__)
 
 
 def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, str]]:
-    """What to say of an error, or of each in a group: reason and message. Bugs are logged."""
+    """Reason and message of an error, or of each in a group."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from reasons_of(inner, **where)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 async def point_latest(
     ledger: Ledger, pointer: LatestPointer, layout: Layout, offload: Offload, repo: RepoName
 ) -> None:
-    """Point a repository's links where they belong; remove one for which there is no run."""
+    """Point a repository's links at its newest complete runs, or remove them."""
     newest = await ledger.newest_complete(repo)
     for link, run in zip(layout.latest(repo), newest, strict=True):
         if run is not None:

@@ -1,4 +1,4 @@
-"""How much a pass does at a time. Limits that users may set are in the configuration."""
+"""Limits of concurrency that users do not set."""
 
 REPOS_AT_ONCE = 4
 """Repositories of one pass."""

@@ -1,4 +1,4 @@
-"""What a run needs: collected artifacts x the ledger x the mirror x now → a ``Plan``. Pure.
+"""Plan a run: collected artifacts, ledger, mirror and time → ``Plan``. Pure.
 
 The case table, one selected artifact a row, the first that fits wins:
 
@@ -90,7 +90,7 @@ def _has_file(row: ArtifactRow, known: KnownArtifacts) -> bool:
 
 
 def _is_missed(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> bool:
-    """Whether an unlisted artifact was mirrored once, is wanted, and is not there any more."""
+    """Whether a wanted artifact was mirrored, and is neither here nor listed."""
     return bool(row.sha256) and terms.wants(row.key) and not _has_file(row, known)
 
 
@@ -116,7 +116,7 @@ def _places(
 
 
 def _precedence(key: ArtifactKey, known: KnownArtifacts) -> tuple[bool, ArtifactKey]:
-    """Who comes first keeps a name that two would have: what is mirrored already, then by key."""
+    """Order of claims to a name: what is mirrored first, then by key."""
     row = known.rows.get(key)
     return (row is None or row.path is None, key)
 
@@ -129,7 +129,7 @@ def _place(key: ArtifactKey, taken: _Taken, terms: PlanTerms) -> MirrorPath | Un
 
 
 class _Taken:
-    """The names given out so far, so that no two artifacts become one file anywhere."""
+    """Names given out, so that no two artifacts share one."""
 
     def __init__(self, one_file: Callable[[MirrorPath], str]) -> None:
         self._one_file = one_file

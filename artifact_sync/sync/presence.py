@@ -1,6 +1,6 @@
-"""Do the newest files of a repository still stand in the mirror? A look, without reading them.
+"""Check quickly, by sizes, that the newest files are in the mirror.
 
-What ``verify`` does in full, ``audit`` has; what is missing is fetched by the pass that follows.
+Apart from ``verify``, which reads all files: every pass imports this, and few import that.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RECENT = 2000
 
 
 async def unsettle_damaged(context: PassContext, repo: RepoName) -> None:
-    """Have runs looked at again whose files or manifest somebody took from the mirror.
+    """Unsettle runs whose files or manifests are missing.
 
     ``DiskError`` from mirror and ledger.
     """
@@ -37,7 +37,7 @@ async def unsettle_damaged(context: PassContext, repo: RepoName) -> None:
 def missing(
     mirror: ArtifactStore, layout: Layout, files: Sequence[ExpectedFile]
 ) -> tuple[set[RunKey], set[RunKey]]:
-    """Runs with a file that does not stand as recorded, and runs that lack a manifest. Blocking."""
+    """Runs with a missing file, and runs without manifests. Blocking."""
     manifests = {run: layout.manifests(run) for run in {file.run for file in files}}
     paths = [file.path for file in files if file.path is not None]
     sizes = mirror.sizes([*paths, *chain.from_iterable(manifests.values())])

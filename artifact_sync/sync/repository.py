@@ -52,7 +52,7 @@ class RepoSync:
         self._scope = rules.scope(repo, self._began)
 
     async def run(self, request: PassRequest) -> Exception | None:
-        """Carry out a request; why the repository could not be looked at, if so.
+        """Carry out a request; the error, if the repository could not be read.
 
         A run's own failure is only in the report.
         """
@@ -69,7 +69,7 @@ class RepoSync:
             self._notify(RepoEnded(self.repo, self.report))
 
     async def _all(self, announced: Sequence[str], known: Unchanged | None) -> None:
-        """Look at every run that is new or has something outstanding; count the settled ones.
+        """Look at new and outstanding runs; count the settled ones.
 
         Also at announced runs that no listing has shown as finished yet. One that is not there is
         no failure. While a repository is as it is ``known``, the pass is one request and is not
@@ -111,7 +111,7 @@ class RepoSync:
             await self._point_latest()
 
     async def _list(self, known: Unchanged | None) -> bool:
-        """Read the list of runs; whether to go on with what is known of them."""
+        """Read the list of runs; whether to go on."""
         ledger = self.context.ledger
         try:
             if known is not None:
@@ -138,7 +138,7 @@ class RepoSync:
         self.report.add(report_of(unwell))
 
     async def _count_put_off(self, row: RunRow) -> None:
-        """Count what is known of a finished run whose next look is not due yet."""
+        """Count a finished run whose next look is not due yet."""
         rows = await self.context.ledger.artifacts(row.key)
         wanted = (it for key, it in rows.items() if self.rules.wants(key))
         self.report.add(report_of_put_off(row, wanted))
@@ -180,7 +180,7 @@ class RepoSync:
         return wanted and self._is_due(row)
 
     async def _is_requested(self, key: RunKey) -> bool:
-        """Whether a file of a run is wanted again, whatever the rules say of the run."""
+        """Whether the ledger holds a request for a file of the run."""
         rows = await self.context.ledger.artifacts(key)
         return any(row.is_requested for row in rows.values())
 
@@ -216,7 +216,7 @@ class RepoSync:
                 await self._guard(self.context.ledger.look_again(key, again), key.run)
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
-        """Get a run and, when it has finished and is wanted, bring it into the mirror."""
+        """Get a run; when it is finished and wanted, mirror it."""
         ledger, now = self.context.ledger, self.context.clock.now()
         run = await self.context.source.run(key)
         looks = row.looks if row is not None else 0

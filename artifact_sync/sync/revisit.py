@@ -16,7 +16,7 @@ LAST_RETRY = timedelta(hours=1)
 
 
 def next_look_time(looks: int, now: datetime, most: timedelta = LAST_LOOK) -> datetime:
-    """When to look again at something outstanding: ever less often, ``most`` being the longest."""
+    """When to look again: exponential backoff, at most ``most``."""
     delay: timedelta = min(_FIRST_LOOK * 2 ** min(looks, 16), most)
     return now + delay
 

@@ -1,4 +1,4 @@
-"""What of a repository is wanted: globs, statuses, events, age. Pure; walks no tree itself.
+"""Selection rules of a repository: globs, statuses, events, age. Pure.
 
 A glob here is what people know from ignore files, with one difference: ``*`` and ``?`` also match
 ``/``, so that ``*.xml`` and ``reports/*`` reach every depth.
@@ -64,7 +64,7 @@ class Rules(Struct, frozen=True):
         )
 
     def wants_run(self, status: str, event: str) -> bool:
-        """Whether a run is finished and of a status and an event that are wanted."""
+        """Whether a run is finished, its status and event wanted."""
         return self._wants_status(status) and (not self.events or event in self.events)
 
     def _wants_status(self, status: str) -> bool:
@@ -91,7 +91,7 @@ class Rules(Struct, frozen=True):
         return included and not _matches(self.exclude, path)
 
     def horizon(self, now: datetime) -> datetime | None:
-        """Runs created before this are not wanted; None: however old they are."""
+        """Runs created before this are not wanted; None: no limit."""
         if self.since is None:
             return None
         try:
@@ -109,7 +109,7 @@ def _matches(globs: Iterable[re.Pattern[str]], text: str) -> bool:
 
 
 def _plain(path: str) -> str:
-    """The path without what does not change its meaning, so that spellings compare equal.
+    """The normal form of a path: NFC, no empty or dot parts.
 
     Composed Unicode: the same Cyrillic name is typed in one form and listed in the other.
     """
@@ -118,7 +118,7 @@ def _plain(path: str) -> str:
 
 
 def _path_regex(glob: str) -> str:
-    """A regular expression that fits ``/`` + a plain path from its beginning."""
+    """A regular expression for ``/`` and a normal path."""
     plain = _plain(glob)
     if not plain:
         return "" if glob else r"(?!)"  # "./" is the folder of everything; "" is no glob
@@ -127,7 +127,7 @@ def _path_regex(glob: str) -> str:
 
 
 def _regex(glob: str, end: str) -> str:
-    """A regular expression for a glob that takes time linear in the text, whatever the glob.
+    """A regular expression for a glob that matches in linear time.
 
     Between two stars stand pieces of fixed length. If the rest fits at all then it fits behind the
     first place where a piece does, since the star behind the piece takes up the difference: so each

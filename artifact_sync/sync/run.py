@@ -1,8 +1,4 @@
-"""One run, from its answer to its manifest: collect, plan, download, record.
-
-Which runs are looked at is ``sync``'s, the downloads are ``fetching``'s, and what a run needs is
-decided in ``plan``.
-"""
+"""Sync one run: collect, plan, download, record, write its manifests."""
 
 from __future__ import annotations
 
@@ -47,14 +43,14 @@ _BATCH = 500
 
 
 class RunSync:
-    """Brings one run's artifacts into the mirror. Counts and failures go into ``report``."""
+    """Brings one run into the mirror; counts go into ``report``."""
 
     def __init__(
-        self, context: PassContext, rules: Rules, mode: PassOptions, report: Report
+        self, context: PassContext, rules: Rules, options: PassOptions, report: Report
     ) -> None:
         self.context = context
         self.rules = rules
-        self.mode = mode
+        self.options = options
         self.report = report
         self._open = False
         """Something may still come or change: the run is not settled."""
@@ -75,7 +71,7 @@ class RunSync:
         plan = await self._plan(run, rows)
         self.context.observer.notify(RunPlanned(plan))
         self._count(plan)
-        if not self.mode.dry_run:
+        if not self.options.dry_run:
             await self._note(plan)
             kept = await self._fetch(plan) + sum(1 for _ in plan.having(Action.KEEP))
             del rows, plan  # a run can have thousands of artifacts
@@ -95,7 +91,7 @@ class RunSync:
             self.context.layout.collision_key,
             self.context.clock.now(),
             selection.wants,
-            self.mode.insist,
+            self.options.insist,
         )
         return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
 
@@ -116,7 +112,7 @@ class RunSync:
         self.report.runs += 1
         self.report.kept += count[Action.KEEP]
         self.report.pending += count[Action.LATER]
-        self.report.planned += count[Action.DOWNLOAD] if self.mode.dry_run else 0
+        self.report.planned += count[Action.DOWNLOAD] if self.options.dry_run else 0
         self.report.found += sum(count.values()) - count[Action.LATER] - count[Action.SKIP]
         self.report.lost += count[Action.REFUSE] + count[Action.GIVE_UP]
         self._open = bool(plan.problems or count[Action.LATER])
@@ -136,7 +132,7 @@ class RunSync:
         self.context.observer.notify(Noticed(message))
 
     async def _note(self, plan: Plan) -> None:
-        """Let the ledger know of what is new, of what is refused, and of what is wanted no more."""
+        """Note in the ledger what is wanted, refused, and wanted no more."""
         now, ledger = self.context.clock.now(), self.context.ledger
         news = _news(plan)
         while batch := list(islice(news, _BATCH)):
@@ -148,7 +144,7 @@ class RunSync:
             await ledger.forget(plan.strays)
 
     async def _note_final(self, step: Step, now: datetime) -> None:
-        """Let the ledger know of what no later pass can mend, unless it does."""
+        """Note what no later pass can mend, unless it is known."""
         state = State.REFUSED if step.action is Action.REFUSE else State.GONE
         if step.row is None or step.row.state is not state:
             key, reason = step.artifact.key, step.reason or Reason.INTERNAL
@@ -156,7 +152,7 @@ class RunSync:
             await self.context.ledger.record_failure(key, state, failure, now)
 
     async def _fetch(self, plan: Plan) -> int:
-        """Carry out the downloads; how many more files than were kept are there now."""
+        """Carry out the downloads; how many files are here besides those kept."""
         transfer = await self.context.transfer()
         fetching = Downloads(self.context, transfer, plan)
         await fetching.hear_checksum_files()
@@ -178,7 +174,7 @@ class RunSync:
         return fetching.outcome.downloaded - fetching.outcome.distrusted
 
     def _take(self, fetching: Downloads) -> None:
-        """Take the outcome into the report, also that of a pass that was interrupted."""
+        """Add the outcome to the report, also of an interrupted pass."""
         outcome = fetching.outcome
         self.report.downloaded += outcome.downloaded
         self.report.kept -= outcome.distrusted
@@ -187,14 +183,14 @@ class RunSync:
         self._open = self._open or bool(outcome.failures)
 
     async def _withdraw_manifest(self, run: RunKey) -> None:
-        """While files of a run come and go, nothing may say that it is complete."""
+        """Unsettle a run and remove its manifests while files change."""
         mirror, offload = self.context.mirror, self.context.offload
         await self.context.ledger.unsettle(run)  # should we be stopped: the next pass sees to it
         await self.context.ledger.mark_complete(run, complete=False)
         await offload(mirror.remove, self.context.layout.manifests(run))
 
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
-        """Write a complete run's manifest; settle a run of which nothing more is to come."""
+        """Write a complete run's manifests; settle a run that is done."""
         ledger, now = self.context.ledger, self.context.clock.now()
         if self._complete and kept:
             await self._write_manifest(run)
@@ -223,7 +219,7 @@ class RunSync:
         self.context.observer.notify(RunCompleted(run.key, len(manifest), ended))
 
     def _replace(self, path: MirrorPath, content: bytes) -> None:
-        """Write what differs: a run that was complete before keeps its manifests untouched."""
+        """Write a manifest, unless it says the same already."""
         mirror = self.context.mirror
         if mirror.read(path) != content:
             mirror.replace(content, path)
@@ -241,10 +237,10 @@ def _news(plan: Plan) -> Iterator[tuple[ArtifactKey, State, str]]:
 
 
 def _version_held(step: Step) -> str:
-    """The version of the bytes that a row tells of; without any, of those that are to come."""
+    """The version of recorded bytes, or else of those to come."""
     return step.row.version if step.row is not None and step.row.sha256 else step.artifact.version
 
 
 def _is_lacking(row: ArtifactRow) -> bool:
-    """Whether a run cannot be complete because an artifact that is not on record is missing."""
+    """Whether an artifact without a record keeps its run incomplete."""
     return not (row.on_record or row.state in REMOVED or row.state is State.PENDING)

@@ -44,7 +44,7 @@ class Pass:
 
     @property
     def report(self) -> Report:
-        """What was done so far, over all repositories, also when the pass is broken off."""
+        """What was done so far, also by a pass broken off."""
         total = Report()
         for report in self._reports:
             total.add(report)
@@ -52,14 +52,14 @@ class Pass:
         return total
 
     async def run(self) -> PassResult:
-        """Run to the end. Errors of a repository, run or artifact are in the result only."""
+        """Run to the end. Errors of a repository are in the result only."""
         async with asyncio.TaskGroup() as group:
             async for repo, settings in self._repositories():
                 group.create_task(self._repository(repo, settings))
         return PassResult(self.report, self._troubles)
 
     async def _repositories(self) -> AsyncGenerator[tuple[RepoName, RepoSettings]]:
-        """Every repository once, ``org/*`` spelled out; a name of its own goes before a star."""
+        """Every repository once; an entry of its own precedes ``org/*``."""
         named = {RepoName.parse(it.name): it for it in self._request.repos if not _is_star(it)}
         for repo, settings in named.items():
             yield repo, settings

@@ -1,4 +1,4 @@
-"""Is the mirror what the ledger says? Every file hashed again, and every file nobody recorded.
+"""Compare the mirror with the ledger, and request what is damaged.
 
 Finds and, for a repair, makes room; fetching damaged files again is a pass of ``sync``.
 """
@@ -94,7 +94,7 @@ class Auditor:
         return found == (known.size, known.sha256)
 
     async def request(self, damage: Iterable[Finding], at: datetime) -> None:
-        """Request damaged files from the next pass, and move changed ones out of its way.
+        """Request damaged files from the next pass; displace changed ones.
 
         The ledger wants them, durably, before anything is moved: whoever comes next finishes what
         is broken off. What a pass has put right meanwhile stays.
@@ -154,7 +154,7 @@ class Auditor:
             yield run, rows
 
     async def _run(self, run: RunKey, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
-        """What was mirrored, also if it could not be fetched again since; and what is beside it."""
+        """Findings of one run: files on record, manifests, and strays."""
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
             for row in (it for it in rows if it.on_record):
@@ -189,7 +189,7 @@ class Auditor:
         return [*await self.manifests(run, mirrored), *extras]
 
     async def manifests(self, run: RunKey, rows: Sequence[ArtifactRow]) -> list[Finding]:
-        """Whether the manifests of a complete run say what the ledger says of these artifacts."""
+        """Compare a complete run's manifests with the ledger."""
         folder, found = self.layout.run_folder(run), []
         checks = zip(
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
@@ -216,7 +216,7 @@ _STRONG = frozenset({Reason.INTEGRITY, Reason.DISK, Reason.NO_SPACE, Reason.INTE
 def reasons_of_damage(
     damage: Iterable[Finding], failures: Sequence[Failure] = ()
 ) -> Iterator[Reason]:
-    """What the exit code of ``verify`` is made of: the damage that is left, and failed repairs.
+    """Reasons for the exit code: damage left, and failures of repairs.
 
     A failure that concerns damage does not count beside it: either is the other's cause.
     """
@@ -229,7 +229,7 @@ def reasons_of_damage(
 
 
 def _concerns(failure: Failure, finding: Finding) -> bool:
-    """Whether a failure is of the file, or of the run, repository or mirror that it is part of."""
+    """Whether a failure is of the file or of something it is part of."""
     row, run = finding.row, finding.run
     if run is None or failure.repo not in {"", str(run.repo)} or failure.run not in {None, run.run}:
         return False
@@ -239,13 +239,13 @@ def _concerns(failure: Failure, finding: Finding) -> bool:
 
 
 def _should_be_complete(rows: Iterable[ArtifactRow]) -> bool:
-    """Whether all files of a run are here: a pass that was broken off left it without manifests."""
+    """Whether all files of a run are here, so that manifests should be."""
     here = {State.MIRRORED, State.PENDING} | REMOVED
     return all(row.state in here for row in rows)
 
 
 def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) -> Finding:
-    """What has become of a file that was mirrored there, by its size and SHA-256 as found now."""
+    """Compare a recorded file with the size and SHA-256 found."""
     if found is None:
         return Finding(Condition.MISSING, path, 0, row, row.key.run_key)
     size, sha256 = found
