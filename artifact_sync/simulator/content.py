@@ -1,21 +1,35 @@
-"""Contents of simulated files: generated, literal, or a digest line.
+"""Simulated files: contents (generated, literal, or a digest line), and the store's objects.
 
 Generated content is a stream of 1 MiB blocks. Each begins with a digest of (seed, key, size, block
 number) and goes on with a pseudo-random megabyte, rotated by that digest: any offset costs one
 hash and one copy, and bytes from a wrong offset or another file do not pass for the right ones.
+
+An object's key says nothing of the artifact (a digest of its identity), so that no hostile name
+becomes part of a URL or of an exported path.
 """
 
 from __future__ import annotations
 
 import hashlib
+import mimetypes
+import os
+from base64 import b64encode
 from dataclasses import dataclass
+from email.utils import format_datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+    from artifact_sync.domain.model import ArtifactKey
+    from artifact_sync.simulator.scenario import Files
 
 BLOCK = 1 << 20
+_PART = 8 << 20
+_ONE_PART_AT_MOST = 64 << 20
 _HEAD = hashlib.sha256().digest_size
 
 
@@ -130,3 +144,82 @@ def content_digest(content: Content, algorithm: str) -> bytes:
     for piece in content_chunks(content):
         hasher.update(piece)
     return hasher.digest()
+
+
+def object_key(key: ArtifactKey) -> str:
+    """The key of an artifact's object: stable, opaque, safe in URLs and paths."""
+    text = "\0".join(key).encode("utf-8", "surrogatepass")
+    name = hashlib.sha256(text).hexdigest()[:34]
+    return f"{name[:2]}/{name[2:]}"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A stored file. Digests are computed on first use."""
+
+    key: ArtifactKey
+    content: Content
+    modified: datetime
+    content_type: str = ""
+
+    @property
+    def type(self) -> str:
+        """The media type: as set, else guessed from the path."""
+        guessed, packed = mimetypes.guess_type(self.key.local_path.rpartition("/")[2])
+        octets = "application/octet-stream"
+        return self.content_type or (octets if packed else guessed or octets)
+
+    @property
+    def last_modified(self) -> str:
+        """The date in HTTP's form (RFC 9110, 5.6.7)."""
+        return format_datetime(self.modified, usegmt=True)
+
+    @cached_property
+    def md5(self) -> bytes:
+        """MD5 of the whole content."""
+        return content_digest(self.content, "md5")
+
+    @cached_property
+    def sha256(self) -> bytes:
+        """SHA-256 of the whole content."""
+        return content_digest(self.content, "sha256")
+
+    def etag(self, style: str) -> str:
+        """A strong ETag, quoted; empty for ``none``. ``md5`` hashes the content."""
+        if style == "none":
+            return ""
+        if style == "md5" or (style == "auto" and self.content.size <= _ONE_PART_AT_MOST):
+            return f'"{self.md5.hex()}"'
+        name = hashlib.md5(self.content.identity.encode(), usedforsecurity=False).hexdigest()
+        return f'"{name}-{max(1, -(-self.content.size // _PART))}"'
+
+    def headers(self, files: Files) -> dict[str, str]:
+        """Headers of a 200. Not for the event loop.
+
+        The first time it may hash gigabytes: for an ETag, or for a digest line, which is made
+        ready.
+        """
+        self.content.read(0, 1)
+        headers = {
+            "accept-ranges": "bytes",
+            "content-type": self.type,
+            "last-modified": self.last_modified,
+        }
+        if etag := self.etag(files.etag):
+            headers["etag"] = etag
+        return headers | {name: self._digest(name) for name in files.digests}
+
+    def _digest(self, header: str) -> str:
+        if header == "content-md5":
+            return b64encode(self.md5).decode()
+        digest = b64encode(self.sha256).decode()
+        return digest if header == "x-amz-checksum-sha256" else f"sha-256=:{digest}:"
+
+    def export(self, path: Path) -> Path:
+        """Write the file, for another server."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.writelines(content_chunks(self.content))
+        seconds = self.modified.timestamp()
+        os.utime(path, (seconds, seconds))
+        return path

@@ -13,14 +13,15 @@ from starlette.requests import Request
 from artifact_sync.simulator import faults
 from artifact_sync.simulator.links import LAPSED, LinkRefusal
 from artifact_sync.simulator.reply import Reply, error_page, send_reply, spoilt
-from artifact_sync.simulator.service import BUCKET, Seen, SimulatorService
-from artifact_sync.simulator.storage import StoredObject, headers_of, headers_of_part
+from artifact_sync.simulator.world import BUCKET, Seen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
+    from artifact_sync.simulator.content import StoredObject
+    from artifact_sync.simulator.world import World
 
 _RANGE = re.compile(r"bytes\s*=\s*(\d*)-(\d*)\s*", re.IGNORECASE)
 
@@ -40,7 +41,9 @@ def _wanted(headers: Mapping[str, str], size: int, validators: Mapping[str, str]
     strong comparison, or exactly the same date).
     """
     match = _RANGE.fullmatch(headers.get("range", ""))
-    if match is None or not any(match.groups()) or not _if_range(headers, validators):
+    condition = headers.get("if-range", "")
+    holds = condition in ("", validators.get("etag"), validators.get("last-modified"))
+    if match is None or not any(match.groups()) or not holds:
         return None
     first, last = match.groups()
     if not first:
@@ -57,11 +60,7 @@ def _precondition_failed(headers: Mapping[str, str], etag: str) -> bool:
     return bool(named) and named != "*" and etag not in [tag.strip() for tag in named.split(",")]
 
 
-def _if_range(headers: Mapping[str, str], validators: Mapping[str, str]) -> bool:
-    condition = headers.get("if-range", "")
-    return not condition or condition in (validators.get("etag"), validators.get("last-modified"))
-
-
+_WHOLE_ONLY = frozenset({"content-digest", "content-md5", "x-amz-checksum-sha256"})
 _NO_SUCH_KEY = LinkRefusal(404, "NoSuchKey", "The specified key does not exist.")
 _CODES: Mapping[int, str] = MappingProxyType(
     {
@@ -78,25 +77,25 @@ _CODES: Mapping[int, str] = MappingProxyType(
 class FilesOrigin:
     """ASGI application of the file store."""
 
-    def __init__(self, service: SimulatorService) -> None:
-        self._service = service
+    def __init__(self, world: World) -> None:
+        self._world = world
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, and count it before its body begins."""
         request = Request(scope)
         path = scope["raw_path"].decode("latin-1")
-        stored = self._service.world.objects.get(path.removeprefix(BUCKET + "/"))
+        stored = self._world.objects.get(path.removeprefix(BUCKET + "/"))
         reply = await self._reply(request, path, stored)
-        self._note(request, path, stored, reply)
-        await send_reply(reply, self._service.time(), receive, send)
+        wanted, name = request.headers.get("range", ""), stored.key.local_path if stored else ""
+        seen = Seen("file", request.method, path, reply.status, wanted, name)
+        self._world.requests.note(seen)
+        await send_reply(reply, self._world.time(), receive, send)
 
     async def _reply(self, request: Request, path: str, stored: StoredObject | None) -> Reply:
         refusal = self._refusal(request, path)
-        if refusal is None and stored is None:
-            refusal = _NO_SUCH_KEY
         if refusal is not None or stored is None:
             return _refused(refusal or _NO_SUCH_KEY, path)
-        struck = self._service.faults.striking(_subject(stored))
+        struck = self._world.faults.striking(_subject(stored))
         refused = _refused_by_fault(struck, path)
         return spoilt(refused or await self._found(request, stored, struck), struck)
 
@@ -105,13 +104,13 @@ class FilesOrigin:
         if request.method not in ("GET", "HEAD"):
             return LinkRefusal(405, "MethodNotAllowed", "The specified method is not allowed.")
         query = request.scope["query_string"].decode("latin-1")
-        return self._service.signer.judge(request.method, path, query, self._service.time())
+        return self._world.signer.judge(request.method, path, query, self._world.time())
 
     async def _found(
         self, request: Request, stored: StoredObject, struck: Sequence[faults.AnyFault]
     ) -> Reply:
-        files = self._service.scenario.files
-        headers = await asyncio.to_thread(headers_of, stored, files)
+        files = self._world.scenario.files
+        headers = await asyncio.to_thread(stored.headers, files)
         if _precondition_failed(request.headers, headers.get("etag", "")):
             return error_page("PreconditionFailed", "A precondition does not hold.", 412)
         size = stored.content.size
@@ -120,14 +119,9 @@ class FilesOrigin:
             return Reply(200, stored.content, headers, 0, size, rate=files.bandwidth)
         if span.start == span.stop:
             return _unsatisfiable(size)
-        part = headers_of_part(headers)
+        # without checksums of the whole's bytes (RFC 9530, 2)
+        part = {name: value for name, value in headers.items() if name not in _WHOLE_ONLY}
         return Reply(206, stored.content, part, *span, rate=files.bandwidth)
-
-    def _note(self, request: Request, path: str, stored: StoredObject | None, reply: Reply) -> None:
-        local_path = stored.key.local_path if stored else ""
-        wanted = request.headers.get("range", "")
-        seen = Seen("file", request.method, path, reply.status, wanted, local_path)
-        self._service.requests.note(seen)
 
 
 def _subject(stored: StoredObject) -> faults.Subject:

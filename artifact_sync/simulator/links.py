@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 if TYPE_CHECKING:
@@ -41,22 +41,26 @@ MISSIGNED = LinkRefusal(
 )
 
 
-class Signer(Protocol):
-    """Signs links and checks them."""
-
-    def query(self, path: str, now: float) -> str:
-        """The query of a link to this URL path, signed at ``now`` (UNIX time)."""
-
-    def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
-        """Why a request is refused; None: it is accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class S3Signer:
-    """Presigned links of S3. Method, path, date and lifetime are signed."""
+@dataclass(frozen=True)
+class Signer:
+    """Makes links without a query, which never expire, and accepts them."""
 
     secret: str
     lifetime: float
+
+    def query(self, path: str, now: float) -> str:
+        """The query of a link to this URL path, signed at ``now`` (UNIX time)."""
+        del path, now
+        return ""
+
+    def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
+        """Why a request is refused; None: it is accepted."""
+        del method, path, query, now
+        return None
+
+
+class S3Signer(Signer):
+    """Presigned links of S3. Method, path, date and lifetime are signed."""
 
     def query(self, path: str, now: float) -> str:
         """A query with ``X-Amz-Date`` and ``X-Amz-Expires``."""
@@ -86,16 +90,12 @@ class S3Signer:
         return hmac.digest(self.secret.encode(), message, "sha256").hex()
 
 
-@dataclass(frozen=True, slots=True)
-class NginxSigner:
+class NginxSigner(Signer):
     """Links for nginx's ``ngx_http_secure_link_module``.
 
     With ``secure_link $arg_md5,$arg_expires`` and
     ``secure_link_md5 "$secure_link_expires$uri SECRET"``.
     """
-
-    secret: str
-    lifetime: float
 
     def query(self, path: str, now: float) -> str:
         """A query as in the module's documentation."""
@@ -117,26 +117,9 @@ class NginxSigner:
         return urlsafe_b64encode(md5).decode().rstrip("=")
 
 
-@dataclass(frozen=True, slots=True)
-class PlainSigner:
-    """Links without a query, which never expire."""
-
-    def query(self, path: str, now: float) -> str:
-        """An empty query."""
-        del path, now
-        return ""
-
-    def judge(self, method: str, path: str, query: str, now: float) -> LinkRefusal | None:
-        """Refuse nothing."""
-        del method, path, query, now
-        return None
-
-
 def signer(files: Files) -> Signer:
     """The signer of a scenario."""
-    if files.style == "plain":
-        return PlainSigner()
-    kind = S3Signer if files.style == "s3" else NginxSigner
+    kind = {"s3": S3Signer, "nginx": NginxSigner, "plain": Signer}[files.style]
     return kind(files.secret, files.lifetime)
 
 

@@ -30,12 +30,12 @@ def run_payload(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> Json:
         "dates": _stages(run),
         "status": run.status,
         "workflows": workflow_payloads(run, link_to, tasks=tasks),
-        "event_type": run.event,
-        "error_messages": list(run.errors),
-        "user": {"id": "", "slug": run.user},
+        "event_type": run.spec.event,
+        "error_messages": list(run.spec.errors),
+        "user": {"id": "", "slug": run.spec.user},
     }
-    if run.pull:
-        payload["pull"] = {"id": "", "slug": run.pull}
+    if run.spec.pull:
+        payload["pull"] = {"id": "", "slug": run.spec.pull}
     return payload
 
 
@@ -79,27 +79,24 @@ def _workflow(
     run: RunState, name: str, cubes: Sequence[CubeState], link_to: LinkTo, *, tasks: bool
 ) -> Json:
     groups = _grouped(cubes, lambda cube: cube.key.task) if tasks else []
-    return {
-        "id": "",
-        "slug": name,
-        "description": "",
-        "dates": _stages(run),
-        "status": _overall(cubes),
-        "tasks": [_task(run, task, inside, link_to) for task, inside in groups],
-        "progress": _progress(run, cubes),
+    return _group(run, name, cubes) | {
+        "tasks": [
+            _group(run, task, inside)
+            | {"cubes": [_cube(run, one, link_to) for one in inside], "relations": {"needs": []}}
+            for task, inside in groups
+        ]
     }
 
 
-def _task(run: RunState, name: str, cubes: Sequence[CubeState], link_to: LinkTo) -> Json:
+def _group(run: RunState, name: str, cubes: Sequence[CubeState]) -> Json:
+    """What workflows and tasks have in common."""
     return {
         "id": "",
         "slug": name,
         "description": "",
         "dates": _stages(run),
-        "status": _overall(cubes),
-        "cubes": [_cube(run, cube, link_to) for cube in cubes],
+        "status": next((cube.status for cube in cubes if cube.status != "success"), "success"),
         "progress": _progress(run, cubes),
-        "relations": {"needs": []},
     }
 
 
@@ -110,7 +107,7 @@ def _cube(run: RunState, cube: CubeState, link_to: LinkTo) -> Json:
         "dates": _stages(run),
         "status": cube.status,
         "artifacts": artifact_payloads(cube.artifacts, link_to),
-        "relations": {"needs": [{"name": name} for name in cube.needs]},
+        "relations": {"needs": [{"name": name} for name in cube.spec.needs]},
     }
 
 
@@ -139,15 +136,10 @@ def _progress(run: RunState, cubes: Sequence[CubeState]) -> Json:
     return {"percent": 50.0, "current_cube": _cube(run, current, lambda _: "")}
 
 
-def _overall(cubes: Sequence[CubeState]) -> str:
-    """The first status that is not success, else success."""
-    return next((cube.status for cube in cubes if cube.status != "success"), "success")
-
-
 def _stages(run: RunState) -> Json:
     return _dates(
         created_at=run.created_at,
-        started_at=run.started_at,
+        started_at=run.created_at,
         finished_at=run.finished_at,
         updated_at=run.updated_at,
     )

@@ -12,8 +12,7 @@ import msgspec
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.runtime.units import parse_duration, parse_size
-from artifact_sync.simulator.checks import problems_of
-from artifact_sync.simulator.scenario import Scenario
+from artifact_sync.simulator.scenario import Scenario, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from artifact_sync.domain.model import FINISHED, ArtifactKey, CubeKey, RepoName,
 from artifact_sync.simulator.content import Content, DigestLine, Generated, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from artifact_sync.simulator import scenario
@@ -38,9 +38,8 @@ class CubeState:
     """A cube."""
 
     key: CubeKey
+    spec: scenario.Cube
     status: str
-    needs: tuple[str, ...]
-    log: str
     artifacts: tuple[ArtifactState, ...]
 
 
@@ -49,17 +48,13 @@ class RunState:
     """A run. ``ordinal`` grows in the order in which runs were made."""
 
     key: RunKey
+    spec: scenario.ScenarioRun
     ordinal: int
     status: str
-    event: str
-    user: str
-    pull: str
-    errors: tuple[str, ...]
     created_at: datetime
-    started_at: datetime
     finished_at: datetime | None
     updated_at: datetime
-    cubes: tuple[CubeState, ...]
+    cubes: tuple[CubeState, ...] = ()
 
     @property
     def artifacts(self) -> Iterator[ArtifactState]:
@@ -112,53 +107,44 @@ class Grower:
     def run(self, copy: Copy, ordinal: int) -> RunState:
         """Make a run with everything below it."""
         spec = copy.spec
-        statuses = spec.statuses or (spec.status,)
+        status = spec.statuses[(copy.n - 1) % len(spec.statuses)] if spec.statuses else spec.status
         created = self.start - timedelta(seconds=copy.age)
         ended = created + timedelta(seconds=spec.duration)
-        bare = RunState(
-            key=RunKey(self.repo, copy.slug),
-            ordinal=ordinal,
-            status=statuses[(copy.n - 1) % len(statuses)],
-            event=spec.event,
-            user=spec.user,
-            pull=spec.pull,
-            errors=spec.errors,
-            created_at=created,
-            started_at=created,
-            finished_at=ended,
-            updated_at=ended,
-            cubes=(),
-        )
-        return _unfinished(replace(bare, cubes=tuple(self._cubes(bare, spec.cubes))))
+        run = RunState(RunKey(self.repo, copy.slug), spec, ordinal, status, created, ended, ended)
+        run = replace(run, cubes=tuple(self._cubes(run)))
+        return run if status in FINISHED else replace(run, finished_at=None, updated_at=created)
 
-    def _cubes(self, run: RunState, specs: Iterable[scenario.Cube]) -> Iterator[CubeState]:
-        for spec in specs:
+    def _cubes(self, run: RunState) -> Iterator[CubeState]:
+        for spec in run.spec.cubes:
             for n in range(1, spec.count + 1):
                 workflow, task = numbered(spec.workflow, n), numbered(spec.task, n)
                 key = CubeKey(run.key, workflow, task, numbered(spec.slug, n))
                 artifacts = tuple(self._artifacts(run, key, spec.artifacts))
-                yield CubeState(key, spec.status or run.status, spec.needs, spec.log, artifacts)
+                yield CubeState(key, spec, spec.status or run.status, artifacts)
 
     def _artifacts(
         self, run: RunState, cube: CubeKey, specs: tuple[scenario.ScenarioArtifact, ...]
     ) -> Iterator[ArtifactState]:
         by_path = {spec.path: spec for spec in specs}
+        begun, ended = run.created_at, run.updated_at
         for spec in specs:
+            left = ended if spec.status == "success" else None
             for n in range(1, spec.count + 1):
                 key = cube.artifact(numbered(spec.path, n))
-                content = self._content(spec, n, cube, by_path.__getitem__)
-                yield _artifact(run, key, content, spec)
+                content = self._content(spec, n, cube, by_path)
+                dates = begun, left, left or begun
+                yield ArtifactState(key, spec.status, content, *dates, spec.content_type)
 
     def _content(
         self,
         spec: scenario.ScenarioArtifact,
         n: int,
         cube: CubeKey,
-        find: Callable[..., scenario.ScenarioArtifact],
+        by_path: Mapping[str, scenario.ScenarioArtifact],
     ) -> Content:
         if spec.sha256_of is not None:
             name = numbered(spec.sha256_of, n).rstrip("/").rpartition("/")[2]
-            return DigestLine(self._content(find(spec.sha256_of), n, cube, find), name)
+            return DigestLine(self._content(by_path[spec.sha256_of], n, cube, by_path), name)
         if spec.text is not None:
             return Literal(spec.text.encode("utf-8", "surrogatepass"))
         if spec.data is not None:
@@ -176,20 +162,3 @@ def _size(spec: scenario.ScenarioArtifact, n: int) -> int:
         return low
     chance = hashlib.sha256(f"{spec.path}\0{n}".encode("utf-8", "surrogatepass")).digest()
     return low + int.from_bytes(chance[:8]) % max(1, spec.max_size - low + 1)
-
-
-def _artifact(
-    run: RunState, key: ArtifactKey, content: Content, spec: scenario.ScenarioArtifact
-) -> ArtifactState:
-    there = spec.status == "success"
-    left = run.updated_at if there else None
-    return ArtifactState(
-        key, spec.status, content, run.started_at, left, left or run.started_at, spec.content_type
-    )
-
-
-def _unfinished(run: RunState) -> RunState:
-    """Remove the end of a run whose status is not final."""
-    if run.status in FINISHED:
-        return run
-    return replace(run, finished_at=None, updated_at=run.started_at)

@@ -1,4 +1,4 @@
-"""Mutable state of the simulated service: repositories, runs, store.
+"""The simulated service's state and the verbs that change it.
 
 Values are frozen and replaced as a whole, so that a request always sees one consistent state, from
 whatever thread the verbs are called.
@@ -7,22 +7,76 @@ whatever thread the verbs are called.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from time import time
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from artifact_sync.domain.errors import ConfigError, UsageError
-from artifact_sync.domain.model import FINISHED, ArtifactKey, RepoName
-from artifact_sync.simulator.checks import problems_of, run_problems
-from artifact_sync.simulator.content import DigestLine
-from artifact_sync.simulator.storage import StoredObject, object_key
+from artifact_sync.domain.model import FINISHED, RepoName
+from artifact_sync.simulator.content import Content, DigestLine, Literal, StoredObject, object_key
+from artifact_sync.simulator.faults import AnyFault, FaultBox
+from artifact_sync.simulator.links import signer
+from artifact_sync.simulator.scenario import problems_of, run_problems
 from artifact_sync.simulator.tree import ArtifactState, Copy, Grower, RunState, run_copies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from artifact_sync.simulator import scenario
-    from artifact_sync.simulator.content import Content
+    from artifact_sync.domain.model import ArtifactKey
+    from artifact_sync.simulator.scenario import Repo, Scenario, ScenarioRun
+
+BUCKET = "/artifacts"
+"""The path below which the files' own origin has the objects."""
+
+_KEPT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A request, as it was when its answer began."""
+
+    kind: str
+    """``runs run workflow artifacts logs repos repo releases``, ``file``, or ``unknown``."""
+    method: str
+    path: str
+    """Percent-encoded, as it came, with no query."""
+    status: int
+    range: str = ""
+    local_path: str = ""
+    """Of a file, where it exists."""
+
+
+class Traffic:
+    """Counts every request and keeps the latest 20,000."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._latest: deque[Seen] = deque(maxlen=_KEPT)
+
+    def note(self, seen: Seen) -> None:
+        """Count a request."""
+        self._counts[seen.kind] += 1
+        self._latest.append(seen)
+
+    def __getitem__(self, kind: str) -> int:
+        """Number of requests of a kind."""
+        return self._counts[kind]
+
+    def __iter__(self) -> Iterator[Seen]:
+        return iter(tuple(self._latest))
+
+    @property
+    def api(self) -> int:
+        """Number of requests to the API."""
+        return self._counts.total() - self._counts["file"]
+
+    def clear(self) -> None:
+        """Reset the counts."""
+        self._counts.clear()
+        self._latest.clear()
 
 
 @dataclass(slots=True)
@@ -50,47 +104,94 @@ class RepoWorld:
 
 
 class World:
-    """State of the simulated service."""
+    """A simulated service, to be changed from any thread while it answers.
 
-    def __init__(self, spec: scenario.Scenario, clock: Callable[[], float]) -> None:
-        if problems := problems_of(spec):
+    Repositories are ``org/repo``, runs their slugs, artifacts their ``local_path`` (the first of a
+    run with this path). ``UsageError`` for what is not there, ``ConfigError`` for a scenario that
+    makes no sense.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        if problems := problems_of(scenario):
             raise ConfigError(problems)
-        self._seed = spec.seed
-        self._clock = clock
+        self.scenario = scenario
+        self.requests = Traffic()
+        """Requests so far: ``requests["run"]`` counts; iteration yields each one."""
+        self.faults = FaultBox(scenario.faults)
+        self.signer = signer(scenario.files)
+        self.base_url = self.files_url = ""
+        """The origins of API and files, once they are served."""
         self.objects: dict[str, StoredObject] = {}
-        start = spec.start or self.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        self.repos = {repo.name: repo for repo in self._grown(spec.repos, start)}
+        self._ahead = 0.0
+        start = scenario.start or self.now().replace(hour=0, minute=0, second=0, microsecond=0)
+        self.repos = {repo.name: repo for repo in self._grown(scenario.repos, start)}
+
+    def time(self) -> float:
+        """The service's clock, UNIX time."""
+        return time() + self._ahead
 
     def now(self) -> datetime:
-        """The simulated service's wall clock."""
-        return datetime.fromtimestamp(self._clock(), UTC)
+        """The service's clock."""
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Advance the service's clock, so that existing links age."""
+        self._ahead += seconds
+
+    def lapse_links(self) -> None:
+        """Expire every existing link by advancing the clock."""
+        self.advance(self.scenario.files.lifetime + 1)
+
+    def add_fault(self, fault: AnyFault) -> None:
+        """Add a fault, counted from now."""
+        self.faults.add(fault)
+
+    def clear_faults(self) -> None:
+        """Remove all faults."""
+        self.faults.clear()
 
     def repo(self, name: str) -> RepoWorld:
-        """Find a repository by ``org/repo``. ``UsageError`` when there is none."""
-        found = self.repos.get(RepoName.parse(name))
-        return found or _no(f"repository {name}")
+        """Find a repository."""
+        return self.repos.get(RepoName.parse(name)) or _no(f"repository {name}")
 
     def run(self, repo: str, run: str) -> RunState:
-        """Find a run by its slug."""
+        """Find a run."""
         return self.repo(repo).runs.get(run) or _no(f"run {run} in {repo}")
 
     def artifact(self, repo: str, run: str, local_path: str) -> ArtifactState:
-        """Find the first artifact of a run with this path."""
+        """Find an artifact."""
         found = (a for a in self.run(repo, run).artifacts if a.key.local_path == local_path)
         return next(found, None) or _no(f"artifact {local_path!r} in run {run} of {repo}")
 
-    def add_run(self, repo: str, spec: scenario.ScenarioRun) -> RunState:
-        """Add a run (the newest of ``count``), created now unless it has an age."""
-        if problems := [*run_problems(spec)]:
+    def file(self, repo: str, run: str, local_path: str) -> StoredObject:
+        """An artifact's stored file: what a mirror must hold."""
+        return self.objects[object_key(self.artifact(repo, run, local_path).key)]
+
+    def link(self, repo: str, run: str, local_path: str) -> str:
+        """Make a fresh link; empty for an artifact that is not ``success``."""
+        return self.link_to(self.artifact(repo, run, local_path))
+
+    def link_to(self, artifact: ArtifactState) -> str:
+        """Make a fresh link; empty for an artifact that is not ``success``."""
+        if artifact.status != "success":
+            return ""
+        base = self.scenario.files.base_url.rstrip("/") or self.files_url + BUCKET
+        key = object_key(artifact.key)
+        query = self.signer.query(f"{urlsplit(base).path}/{key}", self.time())
+        return f"{base}/{key}?{query}" if query else f"{base}/{key}"
+
+    def add_run(self, repo: str, run: ScenarioRun) -> str:
+        """Add a run, created now unless it has an age; return the slug of the newest copy."""
+        if problems := [*run_problems(run)]:
             raise ConfigError(problems)
         home = self.repo(repo)
         numbers = [int(slug) for slug in home.runs if slug.isascii() and slug.isdigit()]
         home.grower = replace(home.grower, start=self.now().replace(microsecond=0))
-        for copy in run_copies([spec], max(numbers, default=0)):
-            fresh = copy if spec.age is not None else copy._replace(age=spec.duration)
+        for copy in run_copies([run], max(numbers, default=0)):
+            fresh = copy if run.age is not None else copy._replace(age=run.duration)
             made = home.append(fresh)
             self._store(made)
-        return made
+        return made.key.run
 
     def remove_run(self, repo: str, run: str) -> None:
         """Remove a run; its files stay in the store."""
@@ -99,7 +200,7 @@ class World:
         home.runs = {slug: kept for slug, kept in home.runs.items() if slug != run}
 
     def set_status(self, repo: str, run: str, status: str) -> None:
-        """Change a run's status; a final one is dated."""
+        """Change the status of a run and of its cubes with the same one; a final one is dated."""
         now = self.now()
         ended = now if status in FINISHED else None
         old = self.run(repo, run)
@@ -110,21 +211,52 @@ class World:
         new = replace(old, status=status, finished_at=ended, updated_at=now, cubes=cubes)
         self._put_run(new)
 
-    def set_artifact_status(self, key: ArtifactKey, status: str) -> None:
-        """Change an artifact's status."""
+    def set_artifact_status(self, repo: str, run: str, local_path: str, status: str) -> None:
+        """Change the status of an artifact."""
         now = self.now()
+        key = self.artifact(repo, run, local_path).key
         left = now if status == "success" else None
-        self._put_artifacts(
-            key,
-            lambda old: (
-                replace(old, status=status, obtained_at=left, updated_at=now)
-                if old.key == key
-                else old
-            ),
-        )
 
-    def set_content(self, target: ArtifactState, content: Content) -> None:
-        """Replace an artifact and the digest line beside it."""
+        def changed(old: ArtifactState) -> ArtifactState:
+            new = replace(old, status=status, obtained_at=left, updated_at=now)
+            return new if old.key == key else old
+
+        self._put_artifacts(key, changed)
+
+    def set_content(self, repo: str, run: str, local_path: str, data: bytes) -> None:
+        """Replace an artifact by these bytes; its ``sha256_of`` follows."""
+        self._set_content(self.artifact(repo, run, local_path), Literal(data))
+
+    def change_content(
+        self, repo: str, run: str, local_path: str, variant: str = "changed"
+    ) -> None:
+        """Replace an artifact by other generated bytes of the same size."""
+        old = self.artifact(repo, run, local_path)
+        grower = replace(self.repo(repo).grower, seed=self.scenario.seed + variant)
+        self._set_content(old, grower.generated(old.key, old.content.size))
+
+    def remove_file(self, repo: str, run: str, local_path: str) -> None:
+        """Remove an artifact's file: the run still lists it, its link answers 404."""
+        self.objects.pop(object_key(self.artifact(repo, run, local_path).key), None)
+
+    def corrupt_file(self, repo: str, run: str, local_path: str, data: bytes) -> None:
+        """Replace the stored bytes of an artifact that is listed as before."""
+        name = object_key(self.artifact(repo, run, local_path).key)
+        self.objects[name] = replace(self.objects[name], content=Literal(data))
+
+    def _grown(self, specs: tuple[Repo, ...], start: datetime) -> Iterator[RepoWorld]:
+        for spec in specs:
+            name = RepoName.parse(spec.name)
+            grower = Grower(name, self.scenario.seed, start)
+            repo = RepoWorld(name, spec.description, spec.forbidden, grower)
+            made = run_copies(spec.runs)
+            runs = [grower.run(copy, ordinal) for ordinal, copy in enumerate(made, 1)]
+            repo.runs, repo.made = {run.key.run: run for run in runs}, len(runs)
+            for run in runs:
+                self._store(run)
+            yield repo
+
+    def _set_content(self, target: ArtifactState, content: Content) -> None:
         now = self.now()
 
         def changed(old: ArtifactState) -> ArtifactState:
@@ -134,32 +266,6 @@ class World:
             return old if new is old.content else anew
 
         self._put_artifacts(target.key, changed)
-
-    def remove_file(self, key: ArtifactKey) -> None:
-        """Remove a file from the store; the run still lists it."""
-        self.objects.pop(object_key(key), None)
-
-    def corrupt_file(self, key: ArtifactKey, content: Content) -> None:
-        """Replace a file's bytes in the store; listings stay as they are."""
-        name = object_key(key)
-        self.objects[name] = replace(self.objects[name], content=content)
-
-    def generated(self, key: ArtifactKey, size: int, *, variant: str = "") -> Content:
-        """Generate content of a size; another variant has other bytes."""
-        grower = self.repo(str(key.run_key.repo)).grower
-        return replace(grower, seed=self._seed + variant).generated(key, size)
-
-    def _grown(self, specs: tuple[scenario.Repo, ...], start: datetime) -> Iterator[RepoWorld]:
-        for spec in specs:
-            name = RepoName.parse(spec.name)
-            grower = Grower(name, self._seed, start)
-            repo = RepoWorld(name, spec.description, spec.forbidden, grower)
-            made = run_copies(spec.runs)
-            runs = [grower.run(copy, ordinal) for ordinal, copy in enumerate(made, 1)]
-            repo.runs, repo.made = {run.key.run: run for run in runs}, len(runs)
-            for run in runs:
-                self._store(run)
-            yield repo
 
     def _put_artifacts(
         self, key: ArtifactKey, change: Callable[[ArtifactState], ArtifactState]
@@ -197,5 +303,4 @@ def _successor(old: ArtifactState, target: ArtifactState, content: Content) -> C
 
 
 def _no(what: str) -> NoReturn:
-    msg = f"the simulated service has no {what}"
-    raise UsageError(msg)
+    raise UsageError(f"the simulated service has no {what}")

@@ -146,7 +146,7 @@ def test_a_name_that_does_not_resolve_is_an_outage_until_the_configuration_is_me
 def test_a_token_that_is_revoked_is_replaced_in_its_file_without_a_restart(
     owner: DaemonUser, own_service: Running
 ) -> None:
-    service = own_service.simulator._service
+    service = own_service.simulator
     with owner.daemon() as daemon:
         settled(daemon)
         service.scenario = replace(service.scenario, api=ScenarioApi(tokens=(NEW_TOKEN,)))

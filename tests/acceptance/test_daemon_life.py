@@ -369,7 +369,7 @@ def test_what_is_excluded_from_now_on_is_not_fetched_any_more(
 
 
 def test_a_star_follows_the_organisation(owner: DaemonUser, own_service: Running) -> None:
-    world = own_service.simulator._world
+    world = own_service.simulator
     owner.configure("acme/*")
     with owner.daemon() as daemon:
         daemon.wait_for(lambda: is_complete(owner, WEBSITE, "1"))

@@ -186,7 +186,7 @@ def wait_until(happens: Callable[[], bool], seconds: float = 30) -> None:
 def contents(simulator: Simulator, *repos: str) -> dict[str, bytes]:
     """What a complete mirror of these repositories, or of all, holds: bytes by path."""
     found = {}
-    for thing in simulator._world.objects.values():
+    for thing in simulator.objects.values():
         key = thing.key
         if not repos or str(key.run_key.repo) in repos:
             path = "/".join([*key[:6], key.local_path.removeprefix("./")])

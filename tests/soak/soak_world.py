@@ -71,7 +71,7 @@ class World:
 
     @property
     def repos(self) -> list[str]:
-        return [str(name) for name in self.simulator._world.repos]
+        return [str(name) for name in self.simulator.repos]
 
     # runs
 
@@ -136,20 +136,20 @@ class World:
 
     def vanish(self) -> str:
         """A repository of the organisation is not listed any more."""
-        world = self.simulator._world
+        world = self.simulator
         name = self.rng.choice([it for it in world.repos if it.org == ORGANISATION])
         self.away.append(world.repos[name])
         world.repos = {it: state for it, state in world.repos.items() if it != name}
         return str(name)
 
     def come_back(self) -> str:
-        world, state = self.simulator._world, self.away.pop()
+        world, state = self.simulator, self.away.pop()
         world.repos = {**world.repos, state.name: state}
         return str(state.name)
 
     def appear(self) -> str:
         """A repository is new."""
-        world = self.simulator._world
+        world = self.simulator
         name = f"{ORGANISATION}/new{self.made}"
         (state,) = world._grown((Repo(name),), world.now())
         world.repos = {**world.repos, RepoName.parse(name): state}
@@ -159,7 +159,7 @@ class World:
 
     def let_in(self, *tokens: str) -> None:
         """These tokens count from now on, and no other."""
-        service = self.simulator._service
+        service = self.simulator
         api = msgspec.structs.replace(service.scenario.api, tokens=tokens)
         service.scenario = msgspec.structs.replace(service.scenario, api=api)
 
@@ -202,13 +202,13 @@ class World:
         return {(repo, slug) for repo, slug in there if _is_wanted_run(self._run(repo, slug))}
 
     def _run(self, repo: str, slug: str) -> RunState:
-        return self.simulator._world.run(repo, slug)
+        return self.simulator.run(repo, slug)
 
     def _run_of(self, artifact: ArtifactState) -> RunState:
         return self._run(str(artifact.key.run_key.repo), artifact.key.run)
 
     def _artifacts(self) -> Iterator[ArtifactState]:
-        for repo in self.simulator._world.repos.values():
+        for repo in self.simulator.repos.values():
             for run in repo.runs.values():
                 yield from run.artifacts
 

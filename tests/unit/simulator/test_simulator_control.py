@@ -45,7 +45,7 @@ def small(status: str = "processing", **files: Any) -> Simulator:
 
 def show(simulator: Simulator) -> dict[str, Any]:
     """The run as the API tells it, with its artifacts by path."""
-    answer = httpx.get(f"{simulator._service.base_url}/repos/a/b/cicd/runs/1", headers=LET_IN)
+    answer = httpx.get(f"{simulator.base_url}/repos/a/b/cicd/runs/1", headers=LET_IN)
     run: dict[str, Any] = answer.json()
     [cube] = run["workflows"][0]["tasks"][0]["cubes"]
     return run | {"artifacts": {one["local_path"]: one for one in cube["artifacts"]}}
@@ -106,7 +106,7 @@ def test_runs_are_made_and_forgotten() -> None:
     assert simulator.add_run("a/b", ScenarioRun(count=2)) == "9"
     assert simulator.file("a/b", "2", "x").content.size == 100
     simulator.remove_run("a/b", "9")
-    assert list(simulator._world.repo("a/b").runs) == ["1", "2", "7", "8"]
+    assert list(simulator.repo("a/b").runs) == ["1", "2", "7", "8"]
 
 
 def test_what_is_not_there_is_told() -> None:

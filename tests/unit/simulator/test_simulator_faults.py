@@ -56,7 +56,7 @@ def get(simulator: Simulator, path: str = "x", asked: str = "") -> httpx.Respons
 
 
 def api(simulator: Simulator, path: str = RUNS) -> httpx.Response:
-    base = simulator._service.base_url
+    base = simulator.base_url
     return httpx.get(base + path, headers={"authorization": "Bearer demo-token"}, timeout=5)
 
 

@@ -178,7 +178,7 @@ def test_copies_are_numbered_in_slugs_and_paths_and_take_statuses_in_turn() -> N
         ScenarioRun(),
     )
     simulator = Simulator(Scenario(repos=(Repo("a/b", runs=runs),)))
-    held = simulator._world.repo("a/b").runs
+    held = simulator.repo("a/b").runs
     assert [(slug, run.status) for slug, run in held.items()] == [
         ("1", "success"),
         ("2", "failed"),
@@ -206,14 +206,14 @@ def test_ages_count_back_from_the_start_which_is_midnight_unless_told() -> None:
         """,
         name="x",
     )
-    runs = Simulator(scenario)._world.repo("a/b").runs.values()
+    runs = Simulator(scenario).repo("a/b").runs.values()
     assert [run.created_at.isoformat() for run in runs] == [
         "2026-10-31T21:00:00+00:00",
         "2026-10-30T23:00:00+00:00",
         "2026-10-31T23:00:00+00:00",
     ]
     today = Simulator(Scenario(repos=(Repo("a/b", runs=(ScenarioRun(age=0),)),)))
-    [run] = today._world.repo("a/b").runs.values()
+    [run] = today.repo("a/b").runs.values()
     assert (run.created_at.hour, run.created_at.minute, run.created_at.second) == (0, 0, 0)
 
 
@@ -230,7 +230,7 @@ def test_the_demo_holds_what_it_is_there_to_show() -> None:
     artifacts = [
         artifact
         for repo in demo.repos
-        for run in simulator._world.repo(repo.name).runs.values()
+        for run in simulator.repo(repo.name).runs.values()
         for artifact in run.artifacts
     ]
     assert {artifact.status for artifact in artifacts} == {
