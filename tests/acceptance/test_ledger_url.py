@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from daemon_user import DaemonUser
-from user import TOKEN, User, organisation
+from user import TOKEN, User, organisation, wait_until
 
 from artifact_sync.simulator import (
     Cube,
@@ -102,7 +103,7 @@ def test_a_restart_in_the_middle_of_a_pass_fails_nothing(
 ) -> None:
     cubes = (Cube(artifacts=(ScenarioArtifact("{n}.bin", size=10_000, count=100),)),)
     repos = tuple(
-        Repo(f"acme/{name}", runs=tuple(ScenarioRun(f"{n}", cubes=cubes) for n in range(1, 6)))
+        Repo(f"acme/{name}", runs=tuple(ScenarioRun(f"{n}", cubes=cubes) for n in range(1, 4)))
         for name in ("one", "two")
     )
     simulator = Simulator(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=repos))
@@ -123,9 +124,41 @@ def test_a_restart_in_the_middle_of_a_pass_fails_nothing(
         finally:
             restarts.set()
             thread.join()
-        assert (done.code, done.answer["downloaded"], done.answer["failures"]) == (0, 1000, [])
+        assert (done.code, done.answer["downloaded"], done.answer["failures"]) == (0, 600, [])
         again = user.sync("acme/*", "--json")
-        assert (again.code, again.answer["kept"]) == (0, 1000)
+        assert (again.code, again.answer["kept"]) == (0, 600)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("how", ["gone", "frozen"])
+def test_a_server_that_is_lost_for_good_ends_the_pass_in_words(
+    tmp_path: Path, postgres: Postgres, how: str
+) -> None:
+    cubes = (Cube(artifacts=(ScenarioArtifact("{n}.bin", size=10_000, count=100),)),)
+    runs = tuple(ScenarioRun(f"{n}", cubes=cubes) for n in range(1, 5))
+    repos = (Repo(ROCKET, runs=runs),)
+    simulator = Simulator(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=repos))
+    with running_in_thread(simulator) as running:
+        user = User(tmp_path, running)
+        user.environ[URL] = f"{postgres.url(postgres.database())}?tcp_user_timeout=3000"
+        with user.started("sync", ROCKET, "--root", user.root, "--json") as process:
+            wait_until(lambda: len(user.files()) > 50)
+            if how == "gone":
+                postgres.stop()
+            else:
+                postgres.signal_all(signal.SIGSTOP)
+            began = time.monotonic()
+            try:
+                done = user.finish(process)
+            finally:
+                if how == "gone":
+                    postgres.start()
+                else:
+                    postgres.signal_all(signal.SIGCONT)
+        assert time.monotonic() - began < 30
+        assert done.code == 4
+        assert {it["reason"] for it in done.answer["failures"]} == {"unreachable"}
+        assert user.sync(ROCKET).code == 0
 
 
 @pytest.mark.servers

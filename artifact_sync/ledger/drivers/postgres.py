@@ -161,7 +161,7 @@ class PostgresStore:
         self._rehearsing = False
         """Whether a transaction is open that has copies to write to."""
         self._given_up = (0.0, "")
-        """Until when the server is not asked again, and what is said instead."""
+        """Until when a lost server is not asked again, and what is said instead."""
 
     @classmethod
     def open(cls, place: Location, terms: OpenTerms) -> Self:
@@ -219,10 +219,11 @@ class PostgresStore:
         until, words = self._given_up
         if monotonic() < until:
             raise LedgerUnreachable(words)
-        deadline, delay, conflicts = monotonic() + _PATIENCE, _SHORTEST, 0
+        patience = 0.0 if words else _PATIENCE  # it has been waited for
+        deadline, delay, conflicts = monotonic() + patience, _SHORTEST, 0
         while True:
             try:
-                return self._once(begin, work)
+                told = self._once(begin, work)
             except psycopg.Error as error:
                 conflicts += is_conflict(error)
                 again = conflicts <= _REPEATS if is_conflict(error) else is_passing(error)
@@ -231,6 +232,9 @@ class PostgresStore:
             except LedgerUnreachable as error:  # of connecting
                 if monotonic() + delay > deadline:
                     raise self._told(error) from error
+            else:
+                self._given_up = (0.0, "")
+                return told
             sleep(delay)
             delay = min(2 * delay, _LONGEST)
 
