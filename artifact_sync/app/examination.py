@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Examination:
-    """One look through a mirror, or a part of it, and what a repair has left."""
+    """Verifies a mirror, or a part of it, and repairs it."""
 
     store: Storage
     names: tuple[str, ...]

@@ -111,7 +111,7 @@ class Mirror:
         token: str | None = None,
         on_event: OnEvent | None = None,
     ) -> Self:
-        """The mirror of a configuration file; None: of the file that the command line takes."""
+        """Open a configuration file; None: the one that the command line uses."""
         found = locate(Path(path) if path is not None else None, os.environ)
         return cls(config=found, token=token, on_event=on_event)
 
@@ -141,7 +141,7 @@ class Mirror:
             return await _observed(self._on_event, begin)
 
     async def verify(self, *repos: str, repair: bool = False) -> Verification:
-        """Hash the files of these repositories, or of all, and compare them with the ledger.
+        """Hash the files of some repositories, or all, and compare the ledger.
 
         ``repair``: fetch what is missing or changed again, by the same pass. Without it, no token
         and no lock is needed. ``UsageError``: nothing of that is mirrored.
@@ -157,7 +157,7 @@ class Mirror:
     async def runs(
         self, repo: str | None = None, *, status: str | None = None
     ) -> AsyncGenerator[MirroredRun]:
-        """The known runs of a repository, newest first; of all of them without a name."""
+        """List the known runs of a repository, or of all, newest first."""
         async for ledger, each in self._entered().repositories(repo):
             async with aclosing(ledger.runs(each)) as rows:
                 async for row in rows:
@@ -172,7 +172,7 @@ class Mirror:
         include: Globs = (),
         exclude: Globs = (),
     ) -> AsyncGenerator[MirroredArtifact]:
-        """The files of a repository, newest run first; of all of them without a name.
+        """List the files of a repository, or of all, newest run first.
 
         Reads the ledger; ``verify`` looks at the files. ``include`` and ``exclude``: globs.
         """
@@ -215,7 +215,7 @@ class _Session:
             raise UsageError("this Mirror was entered on another event loop: make one for each")
 
     async def repositories(self, name: str | None) -> AsyncGenerator[tuple[Ledger, RepoName]]:
-        """The ledger and each repository that the name stands for; None: each that it knows."""
+        """The ledger and the repositories that the name selects; None: all."""
         checked = repository(name, {}).name if name is not None else None
         ledger = await self._opened()
         if ledger is None:

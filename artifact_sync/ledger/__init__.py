@@ -24,7 +24,7 @@ __all__ = ["location", "open_ledger"]
 async def open_ledger(
     url: str | Path, *, durability: Durability, create: bool = True, read_only: bool = False
 ) -> AsyncLedger:
-    """Open a ledger, making or migrating it where that is due; ``aclose`` it in the end.
+    """Open a ledger; create or migrate it if needed. ``aclose`` it.
 
     ``url``: ``ledger.url``, or the path of an SQLite file in a folder that exists. ``create``: make
     it when there is none. ``read_only``: leave the ledger as it is, whatever is called: what is

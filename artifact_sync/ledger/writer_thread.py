@@ -66,7 +66,7 @@ Command = Write | Record | Read | Stop
 
 
 class WriterThread:
-    """A thread that opens a store and carries out commands in their order until it is stopped.
+    """A thread that executes commands on a store, in order, until stopped.
 
     A caller that is cancelled while it waits has asked all the same: what it asked for is done.
     """

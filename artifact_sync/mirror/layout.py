@@ -91,7 +91,7 @@ class Layout:
         return MirrorPath("/".join(self._components(values, self._run + 1)))
 
     def repo_folder(self, repo: RepoName) -> MirrorPath:
-        """The folder that holds a repository's run folders and the links to the latest ones."""
+        """The folder of a repository's runs and ``latest`` links."""
         return MirrorPath("/".join(self._components(repo._asdict(), self._run)))
 
     def manifests(self, key: RunKey) -> tuple[MirrorPath, MirrorPath]:

@@ -65,7 +65,7 @@ def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
 
 
 class Manifest:
-    """Both manifests of a run, built an artifact at a time: a run can have thousands."""
+    """Builds both manifests of a run, an artifact at a time."""
 
     def __init__(self, run: Run | RunRow, folder: MirrorPath, host: str) -> None:
         self._run = run
@@ -171,7 +171,7 @@ def _date(moment: datetime | None) -> str | None:
 
 
 def relative_path(path: MirrorPath, folder: MirrorPath) -> str:
-    """A path below a folder, without the folder. ``ValueError`` when it is not below it."""
+    """A path relative to a folder. ``ValueError`` when it is outside."""
     if not path.startswith(f"{folder}/"):
         msg = f"{path!r} is not below {folder!r}"
         raise ValueError(msg)

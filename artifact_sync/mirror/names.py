@@ -42,7 +42,7 @@ _SHOWN = 80
 
 
 def quoted(name: str) -> str:
-    """A remote name as a message may show it: quoted, unprintables escaped, not too long."""
+    """Quote a remote name for a message: escaped, not too long."""
     return repr(name if len(name) <= _SHOWN else name[:_SHOWN] + "…")
 
 
@@ -64,7 +64,7 @@ def is_device(name: str) -> bool:
 
 
 def slug_component(prefix: str, slug: str, suffix: str, ours: Collection[str] = ()) -> str:
-    """A slug, with a layout's literal text around it, as one component; injective in the slug.
+    """A slug and a layout's text as one path component; injective.
 
     ``ours``: folded names that only this program may use here. A slug that becomes too long is cut
     and gets its hash; one that looks as if it had been cut has its ``~`` encoded.

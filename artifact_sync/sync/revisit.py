@@ -22,5 +22,5 @@ def next_look_time(looks: int, now: datetime, most: timedelta = LAST_LOOK) -> da
 
 
 def is_due(next_look: datetime | None, now: datetime) -> bool:
-    """Whether a look is due. A moment further off than any delay is of a clock that was wrong."""
+    """Whether a look is due, also after a clock that was wrong."""
     return next_look is None or not now < next_look <= now + LAST_LOOK

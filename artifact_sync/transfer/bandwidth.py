@@ -45,7 +45,7 @@ class BandwidthLimiter:
         self.change(timetable, zone)
 
     async def take(self, count: int) -> None:
-        """Wait until so many bytes may be spent. Without a limit it returns at once, not yielding.
+        """Wait until so many bytes may pass; without a limit, return at once.
 
         More than the bucket holds waits for a full bucket; the next caller waits for the rest.
         A cancelled wait has spent nothing.
@@ -58,7 +58,7 @@ class BandwidthLimiter:
             self._credit -= count
 
     def rate(self) -> int | None:
-        """The limit in bytes a second at this time; None: no limit. From any thread."""
+        """The present limit in bytes a second; None: no limit. Thread-safe."""
         if not self._timetable:
             return None
         local = self._clock.now().astimezone(self._zone)

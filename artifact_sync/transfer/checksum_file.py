@@ -21,13 +21,13 @@ _BSD = r"(?i)SHA(?:2-)?256 ?\((?P<name>.+)\) ?= ?(?P<hex>[0-9A-Fa-f]{64})"
 
 
 def subject_of(key: ArtifactKey) -> ArtifactKey | None:
-    """The artifact that a checksum file is about: ``x`` of the same cube for ``x.sha256``."""
+    """The artifact of a checksum file: ``x`` of the same cube for ``x.sha256``."""
     match = _SUFFIX.fullmatch(key.local_path)
     return key._replace(local_path=match["path"]) if match else None
 
 
 def claim_in(content: bytes, name: str) -> Claim | None:
-    """The claim of a checksum file about the file of this name or path; None when there is none.
+    """The claim of a checksum file about a name or path, or None.
 
     Known are a lone SHA-256 in hex, the lines of ``sha256sum`` (``HEX  NAME``, ``HEX *NAME``) and
     those of BSD and openssl (``SHA256 (NAME) = HEX``). A line that names another file is not about

@@ -98,7 +98,7 @@ class Hashes:
         return frozenset(self._running)
 
     def update(self, block: Block) -> None:
-        """Add bytes. Takes milliseconds a megabyte: call it off the event loop, in large blocks.
+        """Add bytes. Takes milliseconds a megabyte: use a thread, and large blocks.
 
         All of the algorithms let other threads run meanwhile, from a block of 32 KiB up.
         """

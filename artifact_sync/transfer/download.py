@@ -51,7 +51,7 @@ class Fetched(Struct, frozen=True):
 
 
 async def fetch(context: TransferContext, wanted: WantedArtifact, lease: SlotLease) -> Fetched:
-    """Download one artifact and publish it. Its slot is given back once a small one has come.
+    """Download an artifact and publish it. Small ones release the slot early.
 
     Raises ``DownloadError`` once the budget of tries is spent, ``ServiceError`` when no link can be
     had, and ``DiskError``. What is staged stays for the next time, also when cancelled.
@@ -219,7 +219,7 @@ class Budget:
         self._seen: dict[Verdict | type[DownloadError], int] = {}
 
     def after(self, error: DownloadError, offset: int) -> float | None:
-        """Seconds until the next try, with so many bytes staged by now; None: no more."""
+        """Seconds until the next try, by the bytes staged; None: no more."""
         if offset >= self._furthest + _PROGRESS:
             self._furthest, self._failures = offset, 0
             self._seen.clear()

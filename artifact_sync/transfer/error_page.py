@@ -116,7 +116,7 @@ _BY_STATUS: dict[int, type[DownloadError]] = {
 
 
 def store_error(head: bytes, local_path: str) -> str | None:
-    """The code of an error document that came in place of a file, such as ``NoSuchKey``.
+    """The code of an error document in place of a file: ``NoSuchKey``.
 
     ``head``: the body's beginning, a kilobyte or all of it. None when it is no such document, or
     when the artifact is XML by its name: then an ``Error`` may well be what it holds.
@@ -128,7 +128,7 @@ def store_error(head: bytes, local_path: str) -> str | None:
 
 
 def verdict_of_store_code(code: str) -> type[DownloadError]:
-    """The error class of an object store's code: lapsed, gone, busy, or else an error page."""
+    """The error class of an object store's code."""
     families = ((_LAPSED, LinkLapsed), (_GONE, LinkGone), (_BUSY, Throttled))
     return next((error for codes, error in families if code in codes), ErrorPage)
 

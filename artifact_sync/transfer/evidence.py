@@ -109,7 +109,7 @@ class Recorded(Struct, frozen=True):
 
 
 def claims(headers: Mapping[str, str], *, partial: bool) -> tuple[Claim, ...]:
-    """Claims of a whole file in an answer's headers (lower-case names). Malformed ones are none.
+    """Claims about a whole file in headers (lower-case names); malformed ones are ignored.
 
     ``partial``: the answer is a 206. Then only what is of the whole by its definition counts:
     Content-Digest and Content-MD5 are of the part, and so may be x-amz-checksum-*. S3 leaves that

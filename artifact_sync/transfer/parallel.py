@@ -50,7 +50,7 @@ class RangeTerms(Struct, frozen=True):
 
 
 class RangePolicy:
-    """Ranges for all downloads of a process: one file at a time may have several."""
+    """Range requests of a process: one file at a time may have several."""
 
     def __init__(self, most: int = 1, terms: RangeTerms | None = None) -> None:
         self.most = most
@@ -80,7 +80,7 @@ class RangePolicy:
 
 
 def divisible(opened: Opened, body: AcceptedBody) -> bool:
-    """Whether the rest may be requested in ranges: there is a validator to tie them together.
+    """Whether the rest may be requested in ranges: it has a validator.
 
     The server must have shown that it serves ranges, by a 206 or by ``Accept-Ranges``.
     """
@@ -144,7 +144,7 @@ class ParallelBody:
     async def chunks(
         self, chunks: AsyncIterator[Chunk], close: Callable[[], Awaitable[None]]
     ) -> AsyncGenerator[Chunk]:
-        """Yield the bytes in order; ``close`` ends the answer of these chunks. Close this, too.
+        """Yield the bytes in order. Close it, and it closes the answer.
 
         Raises what the chunks raise, and a failed range's error at its place. The rest is then best
         requested by one connection, as a resume.
@@ -286,7 +286,7 @@ class Segments:
             self._spare.pop().give()
 
     async def get(self) -> Chunk | None:
-        """The next chunk of the first range; None once at its end.
+        """The next chunk of the first range; None at its end.
 
         Raises that range's error after all that came before it.
         """
@@ -382,7 +382,7 @@ class _Segment:
                 self._news.set()
 
     async def get(self) -> Chunk | None:
-        """The next chunk; None at the end. Raises its error after all that came before."""
+        """The next chunk; None at the end. An error comes after earlier chunks."""
         while not self._came and not self.task.done():
             self._news.clear()
             await self._news.wait()

@@ -25,7 +25,7 @@ _SNIFF = 1024
 
 
 class BodyReceiver:
-    """Receives one body and publishes it. A file smaller than a block never touches staging."""
+    """Receives one body and publishes it; small files bypass staging."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class BodyReceiver:
             staged.resume(body.identity)
 
     async def receive(self, chunks: AsyncIterator[Chunk]) -> None:
-        """Take the body to its end. After an error or a cancellation a resume can go on."""
+        """Receive the body. After an error or a cancellation it can be resumed."""
         try:
             with self._context.memory:
                 await self._gather(chunks)

@@ -76,7 +76,7 @@ def accept_part(opened: Opened, known: Identity, first: int, last: int) -> None:
 
 
 async def refusal(opened: Opened, now: datetime) -> DownloadError:
-    """The error that an answer other than 200 and 206 stands for. Reads the beginning of it."""
+    """The error of an answer other than 200 and 206, read in part."""
     head = bytearray()
     # what the status says holds, even when the body behind it is cut or drips
     with suppress(DownloadError, TimeoutError):

@@ -17,7 +17,7 @@ class Slots(Protocol):
         """Wait for a slot and take it. Cancellable."""
 
     def try_acquire(self) -> bool:
-        """Take a slot if one is free and nobody waits for it; whether it was taken."""
+        """Take a slot if one is free and nobody waits; return success."""
 
     def release(self) -> None:
         """Give it back."""
@@ -103,7 +103,7 @@ class Share:
 
 
 class SlotLease:
-    """A slot lease for one download. It may be released and taken again; both are idempotent."""
+    """A lease of a slot; release and re-acquire are idempotent."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots

@@ -55,7 +55,7 @@ class StagedState(Enum):
 
 
 class StagedFile:
-    """One staged file: its bytes, their hashes and the remote file that they belong to.
+    """A staged file: bytes, running hashes, identity of the remote file.
 
     Verbs that touch the disk block, and raise ``NoSpace`` and ``DiskError``.
     """
@@ -117,7 +117,7 @@ class StagedFile:
 
     @property
     def resumable(self) -> bool:
-        """Whether the rest may be requested: only a validator ties both to one remote file."""
+        """Whether the rest may be requested: a validator identifies the file."""
         partial = self.state is StagedState.PARTIAL and self.offset > 0
         return partial and bool(self.identity.validator)
 
@@ -141,7 +141,7 @@ class StagedFile:
 
     @_staging_errors
     def recover(self) -> None:
-        """Take up what an earlier owner left, as far as its checkpoints vouch for it."""
+        """Take over what an earlier process staged, as far as checkpoints vouch."""
         self.close()
         self.recoverable = False
         try:
@@ -181,7 +181,7 @@ class StagedFile:
         self._restart_log()
 
     def resume(self, identity: Identity) -> None:
-        """Go on with the same remote file, of which an answer may have told more."""
+        """Continue with the same remote file, of which more may be known."""
         self.identity = identity
 
     def _restart_log(self) -> None:
@@ -199,7 +199,7 @@ class StagedFile:
 
     @_staging_errors
     def write(self, *chunks: Chunk) -> None:
-        """Add bytes and a checkpoint. After an error all bytes before them are still staged."""
+        """Append bytes and a checkpoint. After an error, earlier bytes remain."""
         if self._part is None or self._log is None:
             raise ValueError("write to a staged file that was neither begun nor recovered")
         try:
@@ -293,7 +293,7 @@ class StagedFile:
 
 
 class StagedNames:
-    """Which artifacts may have something staged, so that the others need no look on disk.
+    """Artifacts that may have a staged file, so that others need no look.
 
     In memory, and right only while this process is the sole owner of the staging folder: the
     mirror's lock ensures that. On one event loop.
@@ -318,7 +318,7 @@ class StagedNames:
 
 
 def sweep(folder: Path, oldest: float) -> set[str]:
-    """Remove temporary files, and staged ones older than so many seconds; the names that stay.
+    """Remove temporary and old staged files; return the names that stay.
 
     What cannot be removed, such as somebody's folder, is no reason not to mirror.
     """

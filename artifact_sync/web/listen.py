@@ -25,7 +25,7 @@ _WHY = {
 
 
 def listening(listen: str) -> list[socket.socket]:
-    """A socket for each address of the host, all on one port; port 0 takes a free one.
+    """Listen on each address of the host, on one port; 0: a free one.
 
     ``UsageError`` when one cannot listen. Blocking: a host's name may have to be resolved.
     """

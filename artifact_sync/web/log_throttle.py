@@ -17,7 +17,7 @@ class LogThrottle:
     _last: float | None = field(default=None, init=False)
 
     def due(self, now: float) -> int:
-        """Count an event; the number since the last line when a line is due, else 0."""
+        """Count an event; return the number of events to log, else 0."""
         self._since += 1
         if self._last is not None and now - self._last < self.pause:
             return 0

@@ -48,7 +48,7 @@ async def serving(
     limits: WebLimits | None = None,
     kind: type[ConnectionDeadlines] | None = None,
 ) -> AsyncGenerator[str]:
-    """Serve at ``listen`` to the end of the block; yields the origin, with the real port.
+    """Serve within the block; yields the origin with the real port.
 
     ``UsageError`` when it cannot listen there. ``kind`` is the protocol class to use.
     """

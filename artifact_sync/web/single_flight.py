@@ -37,7 +37,7 @@ class SingleFlight(Generic[_T]):
         self._until = -math.inf
 
     async def answer(self, request: Request, seconds: float) -> _T:
-        """The answer, for as long as the client is there. ``TimedOut``, or the work's error.
+        """The shared answer. ``TimedOut``, or the work's error.
 
         After a timeout the work goes on, and no second one is started until it ends.
         """

@@ -1,4 +1,4 @@
-"""Errors of SQLite and of the system in the project's words, without statements or values."""
+"""Translates errors of databases, without statements or values."""
 
 from __future__ import annotations
 

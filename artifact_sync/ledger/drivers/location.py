@@ -1,4 +1,4 @@
-"""Where a ledger is, from ``ledger.url`` or a path: the only parser of either. Opens nothing."""
+"""Parses ``ledger.url`` or a path; the only parser of either."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Location(Redacted, frozen=True):
     """PostgreSQL's URL, as libpq reads it; it may hold a password."""
 
     def exists(self) -> bool:
-        """Whether there is one to be read; of a server's, opening it will tell. ``OSError``."""
+        """Whether the file exists; always true of a server. ``OSError``."""
         return self.file is None or self.file.is_file()
 
     def is_below(self, folder: Path) -> bool:
@@ -58,7 +58,7 @@ class Location(Redacted, frozen=True):
 
 
 def location(url: str | Path) -> Location:
-    """Read a URL or a path. ``UsageError``, without a part of the URL, when it is neither."""
+    """Parse a URL or a path. ``UsageError``, without any of the URL."""
     if isinstance(url, Path):
         return Location(str(url), url)
     if re.fullmatch(_IN_MEMORY, url):

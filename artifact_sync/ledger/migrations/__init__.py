@@ -1,4 +1,4 @@
-"""The schema's versions: numbered SQL files, each of which leads from the one before to its own.
+"""Migrations: numbered SQL files, each from one version to the next.
 
 A driver carries them out, under a lock and each in a transaction of its own.
 """
@@ -85,7 +85,7 @@ def advance(connection: Connection, types: Mapping[str, str]) -> None:
 
 
 def copies(types: Mapping[str, str]) -> Sequence[str]:
-    """What makes temporary tables, empty, that look like the small ones of the newest version."""
+    """SQL of empty temporary tables like the small ones of the newest version."""
     every = [text for version in versions() for text in migration(version, types)]
     small = rf"(?:CREATE TABLE|ALTER TABLE|CREATE INDEX \w+ ON) (?:{'|'.join(SMALL_TABLES)})\b"
     return [

@@ -52,7 +52,7 @@ def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, Artifact
 def mirrored(
     connection: Connection, after: At | None, repo: RepoName | None = None, run: str | None = None
 ) -> tuple[Sequence[ArtifactRow], At | None]:
-    """A batch of mirrored artifacts by path, and where to go on; None: that was the last."""
+    """Read a batch of mirrored artifacts by path; the cursor, or None."""
     of_repo = repo._asdict() if repo is not None else {}
     if run is None:
         name = "mirrored_ones" if repo is None else "mirrored_of_repository"
@@ -64,7 +64,7 @@ def mirrored(
 def at(
     connection: Connection, after: At | None, path: str
 ) -> tuple[Sequence[ArtifactRow], At | None]:
-    """A batch of mirrored artifacts at a path or below it, and where to go on.
+    """Read a batch of mirrored artifacts at or below a path, and the cursor.
 
     The range ends at ``path`` and a 0, the character behind the slash, so that the index by path
     bounds it; what has another character there is left out.

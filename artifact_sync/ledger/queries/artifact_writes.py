@@ -1,4 +1,4 @@
-"""Writing artifacts. Every change of a state is carried to the counts in the run's row."""
+"""Writes artifacts, and keeps the counts in their runs' rows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
 def record_states(
     tx: Transaction, rows: Sequence[tuple[ArtifactKey, State, str]], at: datetime
 ) -> None:
-    """States and versions, first seen now where they are new. Of one key the last counts."""
+    """Record states and versions. Of a repeated key the last one counts."""
     changes = {key: {"state": state.value, "version": version} for key, state, version in rows}
     _write(tx, "set_version", changes, dict.fromkeys(changes, at))
 

@@ -1,4 +1,4 @@
-"""The digest of the first page of a list of runs, noted when all that it says is known.
+"""The digest of a run list's first page, noted once all is known.
 
 A row of ``meta`` for each repository. It goes, in the same transaction, with whatever is written of
 a run that the listing did not say.

@@ -49,7 +49,7 @@ def horizon(connection: Connection, repo: RepoName) -> Horizon | None:
 
 
 def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
-    """Remember it, unless more is known already; of the order what was heard last counts."""
+    """Raise the horizon; the order is replaced by what was seen last."""
     old = horizon(tx.connection, repo)
     kept = old if old is not None and old.covers(new) else new
     tx.connection.write(
@@ -62,7 +62,7 @@ def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
 
 
 def note_runs(tx: Transaction, listed: Sequence[Run], at: datetime) -> None:
-    """Runs of a listing: what is new or changed is written, of the rest when it was seen."""
+    """Insert or update runs of a listing; touch unchanged ones."""
     by_repo: dict[RepoName, dict[str, Run]] = {}
     for run in listed:
         by_repo.setdefault(run.key.repo, {})[run.key.run] = run
@@ -138,7 +138,7 @@ def _run(row: Row) -> RunRow:
 def newest(
     connection: Connection, after: Place | None, repo: RepoName
 ) -> tuple[Sequence[RunRow], Place | None]:
-    """A batch of runs, newest first, and where to go on; None: that was the last."""
+    """Read a batch of runs, newest first; the cursor, or None at the end."""
     which = {"repo_id": find_repo(connection, repo), **(after or Place())._asdict()}
     found = connection.rows("newest_runs", **which, limit=READ_RUNS)
     last = Place(*found[-1][-2:]) if len(found) == READ_RUNS else None
@@ -155,7 +155,7 @@ def selected(connection: Connection, scope: RunScope) -> dict[str, Any]:
 def unsettled(
     connection: Connection, after: Place | None, scope: RunScope
 ) -> tuple[Sequence[RunRow], Place | None]:
-    """A batch of unsettled runs, newest first, and where to go on; None: that was the last.
+    """Read a batch of unsettled runs, newest first; the cursor, or None.
 
     The index is read only where it holds other selections than this one, so that the cost does not
     grow with the runs that are settled.
@@ -180,7 +180,7 @@ def _unsettled_scopes(connection: Connection, scope: RunScope) -> Iterator[dict[
 
 
 def next_look(connection: Connection, scope: RunScope) -> datetime | None:
-    """When the first run that is not settled is due; those with no time are due long ago."""
+    """When the first unsettled run is due; without a time, long ago."""
     moments: list[datetime] = []
     for which in _unsettled_scopes(connection, scope):
         every, timed, first = connection.row("next_look", **which) or (0, 0, None)

@@ -122,7 +122,7 @@ def _counts(report: Report) -> dict[str, Any]:
 
 
 def size(_: Connection, file: Path) -> int:
-    """Bytes of an SQLite file and of those beside it, which hold what is not merged yet."""
+    """Bytes of an SQLite file and its journals."""
     total = 0
     for path in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm"))):
         with suppress(FileNotFoundError):

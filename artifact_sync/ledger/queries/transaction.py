@@ -1,4 +1,4 @@
-"""One transaction of the ledger: rows made as they are needed, counts of runs carried along."""
+"""A transaction: creates rows on demand and keeps the counts of runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FRESH_RUN = {
 
 
 class Transaction:
-    """A connection with a transaction begun. ``flush`` must be the last thing done to it."""
+    """A connection with an open transaction. Call ``flush`` last."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -79,7 +79,7 @@ class Tally:
         self._mirrored_at: datetime | None = None
 
     def enter(self, state: State, size: int) -> None:
-        """An artifact is in this state now; with so many bytes in the mirror, if it is there."""
+        """Count an artifact's new state, and its bytes if it is mirrored."""
         self._move(state, size, 1)
 
     def leave(self, state: State, size: int) -> None:

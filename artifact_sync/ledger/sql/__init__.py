@@ -41,7 +41,7 @@ def statement(name: str) -> str:
 
 @cache
 def bound(name: str, mark: str) -> tuple[str, tuple[str, ...]]:
-    """A statement with a mark in place of each value, and the names of the values in order."""
+    """A statement with placeholders, and the names of its values in order."""
     sql = statement(name)
     return re.sub(_VALUE, mark, sql), tuple(re.findall(_VALUE, sql))
 

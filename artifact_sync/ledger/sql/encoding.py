@@ -76,7 +76,7 @@ read_moment = datetime.fromisoformat
 
 @lru_cache(256)
 def stored_names(names: tuple[str, ...]) -> str:
-    """Some texts in their order, as a JSON array. What vouches for files is ever the same."""
+    """Encode texts as a JSON array. Evidence is always the same few."""
     return json.dumps([*map(stored_text, names)], ensure_ascii=False, separators=(",", ":"))
 
 

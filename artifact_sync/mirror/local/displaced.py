@@ -29,7 +29,7 @@ class DisplacedFiles:
         self._lock = threading.Lock()
 
     def take(self, parts: Parts, *, spare_folder: bool = False) -> str | None:
-        """Displace what stands there; its new path below the root, or None where nothing is.
+        """Displace a path; return its new place below the root, or None.
 
         Durable and atomic, and never over something displaced before. ``spare_folder``: a folder
         stays, since the caller wants one there and another thread may have made it meanwhile.

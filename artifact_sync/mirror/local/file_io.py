@@ -59,7 +59,7 @@ def blocks(fd: int) -> Iterator[bytes]:
 def digest(
     folder: Folder | None, name: str, stop: Callable[[], bool] | None = None
 ) -> tuple[int, str] | None:
-    """Size and SHA-256 (hex) of a regular file's bytes; None where is none, or at ``stop``."""
+    """Hash a regular file: size and SHA-256; None: no file, or stopped."""
     with reading(folder, name) as fd:
         if fd is None:
             return None
@@ -104,7 +104,7 @@ def _set_mode(fd: int, mode: int) -> None:
 
 
 def umask() -> int:
-    """The process's umask, which can only be read by setting it: for a moment to the strictest."""
+    """Read the process's umask, by setting it for a moment."""
     mask = os.umask(0o077)
     os.umask(mask)
     return mask
@@ -115,7 +115,7 @@ Replaceable = Callable[[Folder, os.stat_result], bool]
 
 
 def same(name: str, size: int, sha256: str) -> Replaceable:
-    """Whether a file in the way has the very content that is to be published."""
+    """Whether an existing file has exactly the content to be published."""
 
     def is_same(folder: Folder, found: os.stat_result) -> bool:
         return found.st_size == size and digest(folder, name) == (size, sha256)

@@ -1,4 +1,4 @@
-"""Open folders: calls on the names in one, none of which follows a symbolic link.
+"""Open folders: calls on names in one, without following symbolic links.
 
 Two kinds: by descriptor (openat(2) and its kin), which nobody can move away from under us, and by
 path with a look beforehand, for Windows. Their errors are ``OSError``.
@@ -42,7 +42,7 @@ _MOUNT_POINT = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a junction
 
 
 class Folder(Protocol):
-    """An open folder. A name is one component. Close it, or use it as a context manager."""
+    """An open folder, to be closed. A name is one path component."""
 
     def enter(self, name: str) -> Self:
         """Open a folder in it; ``disk_errors.in_the_way`` knows the error when it is none."""
@@ -217,7 +217,7 @@ class PathFolder:
 
 
 def is_folder(found: os.stat_result) -> bool:
-    """Whether what was looked at is a folder, and no junction, which Windows shows as one."""
+    """Whether it is a folder, and no junction of Windows."""
     return stat.S_ISDIR(found.st_mode) and getattr(found, "st_reparse_tag", 0) != _MOUNT_POINT
 
 

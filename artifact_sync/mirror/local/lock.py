@@ -1,4 +1,4 @@
-"""Keeps other processes out of a mirror by an OS lock, which dies with its owner."""
+"""Locks a mirror against other processes, by an OS lock."""
 
 from __future__ import annotations
 

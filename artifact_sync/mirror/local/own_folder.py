@@ -18,7 +18,7 @@ LOCK = "lock"
 
 
 def prepare(root: Path) -> Path:
-    """Make the mirror's root and our folders where they are missing; the path of our own folder.
+    """Create the mirror's root and our folders; return our own folder.
 
     Ours are open to the owner alone. Raises ``DiskError`` for one that is no real folder, or that
     belongs neither to this user nor to the root's owner: somebody else has planted it.
@@ -35,7 +35,7 @@ def prepare(root: Path) -> Path:
 
 
 def check_mounted(root: Path) -> None:
-    """Raise ``DiskError`` when the root, or where it would be made, is on the disk of ``/``.
+    """Raise ``DiskError`` when the root is on the disk of ``/``.
 
     To be called before anything is made there. Does nothing on Windows.
     """

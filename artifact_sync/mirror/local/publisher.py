@@ -167,7 +167,7 @@ class Publisher:
     def replace(
         self, make: Callable[[Folder, str], object], parts: Parts, replaceable: Replaceable
     ) -> None:
-        """Make something in staging and put it into its place, over what may be replaced."""
+        """Write a file in staging and move it over what may be replaced."""
         with self.staged(make) as staged:
             self._settle(staged, parts, replaceable)
 

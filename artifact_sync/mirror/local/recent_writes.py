@@ -18,7 +18,7 @@ _MOST = 4_096
 
 
 class RecentWrites:
-    """Paths, and the state in which this process left each. Thread-safe; the oldest go first.
+    """Remembers paths that this process wrote, and their state. Thread-safe.
 
     Both are kept as hashes, which take a tenth of the memory.
     """

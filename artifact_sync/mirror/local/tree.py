@@ -31,7 +31,7 @@ _Path = TypeVar("_Path", bound=str)
 
 
 class InTheWay(Exception):
-    """Something that is no folder has the name of a folder that is to be made."""
+    """Something that is no folder is in the place of one."""
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
@@ -133,11 +133,11 @@ class Tree:
         return folder
 
     def existing(self, parts: Parts) -> Folder:
-        """Open a folder. ``OSError`` when it, or one above it, is missing or no folder."""
+        """Open a folder. ``OSError`` when a part of its path is no folder."""
         return self._reach(parts, lambda folder, way: folder.enter(way[-1]))
 
     def entered(self, parts: Parts) -> AbstractContextManager[Folder | None]:
-        """A folder while it is worked in; None when it, or one above it, is not there."""
+        """Open a folder within the block; None when it does not exist."""
         return _absent_is_none(lambda: self.existing(parts))
 
     def made(self, parts: Parts) -> Folder:
