@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import Cut, DiskError, DownloadError, RangeMismatch
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from artifact_sync.transfer.context import Published, TransferContext, WantedArtifact
     from artifact_sync.transfer.response import AcceptedBody
     from artifact_sync.transfer.staging import StagedFile
+
+_OFTEN = 0.1
+"""Seconds between two events of the bytes that have come ..."""
+_MUCH = 64 * 1024
+"""... unless so many come sooner: TLS brings them by 16 KiB."""
 
 _SNIFF = 1024
 """Bytes at the beginning of a body in which an object store's error document shows."""
@@ -43,6 +49,8 @@ class BodyReceiver:
         self._gathered = 0
         """Bytes in the chunks."""
         self._arrived = 0
+        self._told = 0
+        self._tell_at = 0.0
         self._writing: asyncio.Future[None] | None = None
         if body.offset:
             staged.resume(body.identity)
@@ -54,27 +62,39 @@ class BodyReceiver:
                 await self._gather(chunks)
             self._refuse_error_page()
             self._check_end()
+            await self._written()
         except BaseException as error:
             await self._save(error)
             raise
-        await self._written()
 
     async def _gather(self, chunks: AsyncIterator[Chunk]) -> None:
         bandwidth = self._context.bandwidth
-        async for chunk in chunks:
-            self._take(chunk)
-            if self._gathered > BLOCK:
-                await self._write_beside()
-            if bandwidth is not None:  # nothing is read meanwhile, so TCP slows the sender
-                await bandwidth.take(len(chunk))
+        try:
+            async for chunk in chunks:
+                self._take(chunk)
+                if self._gathered > BLOCK:
+                    await self._write_beside()
+                if bandwidth is not None:  # nothing is read meanwhile, so TCP slows the sender
+                    await bandwidth.take(len(chunk))
+        finally:
+            self._tell()
 
     def _take(self, chunk: Chunk) -> None:
-        self._arrived += len(chunk)
-        if self._body.length is not None and self._arrived > self._body.length:
+        size = len(chunk)
+        if self._body.length is not None and self._arrived + size > self._body.length:
             raise RangeMismatch("the server sent more bytes than it had announced")
-        self._context.observer.notify(BytesArrived(self._wanted.artifact.key, len(chunk)))
+        self._arrived += size
+        self._gathered += size
         self._chunks.append(self._context.memory.keep(chunk))
-        self._gathered += len(chunk)
+        if (now := monotonic()) >= self._tell_at or self._arrived - self._told >= _MUCH:
+            self._tell_at = now + _OFTEN
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell the observer what has come since it was last told."""
+        count, self._told = self._arrived - self._told, self._arrived
+        if count:
+            self._context.observer.notify(BytesArrived(self._wanted.artifact.key, count))
 
     async def _write_beside(self) -> None:
         """Have a block written while the next one comes."""
