@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.config.secret_file import read_regular
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
 _MOST_BYTES = 4 * 2**20
 _NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
-_HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]")
-_KEY = re.compile(rf"\s*({_DOTTED})\s*=")
-_FENCE = re.compile(r'"""|' + "'''")
+_HEADER = rf"\s*(\[\[?)\s*({_DOTTED})\s*\]"
+_KEY = rf"\s*({_DOTTED})\s*="
+_FENCE = r'"""|' + "'''"
 _PLACE = r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$"
 
 Lines = dict[tuple[str, int, str], int]
@@ -31,7 +32,11 @@ class Document:
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
         self.tables = _parsed(path, text)
-        self._lines = _lines(text)
+        self._text = text
+
+    @cached_property
+    def _lines(self) -> Lines:
+        return _lines(self._text)
 
     def place(self, table: str, number: int = 0, key: str = "") -> str:
         """``FILE:LINE`` of a key, or of its table; ``FILE`` if the line is unknown."""
@@ -86,14 +91,14 @@ def _lines(text: str) -> Lines:
     counts: dict[str, int] = {}
     table, number = "", 0
     for line, content in _outside_fences(text):
-        if header := _HEADER.match(content):
+        if header := re.match(_HEADER, content):
             table = ".".join(_names(header[2]))
             number = counts.get(table, 0)
             counts[table] = number + (header[1] == "[[")
             found.setdefault((table, number, ""), line)
             first, *rest = _names(header[2])
             found.setdefault((first, 0, ".".join(rest)), line)
-        elif key := _KEY.match(content):
+        elif key := re.match(_KEY, content):
             names = [*([table] if table else []), *_names(key[1])]
             for place in ((names[0], number, names[1] if names[1:] else ""), (names[0], 0, "")):
                 found.setdefault(place, line)
@@ -106,7 +111,7 @@ def _outside_fences(text: str) -> Iterator[tuple[int, str]]:
     for line, content in enumerate(text.split("\n"), 1):
         if not fence:
             yield line, content
-        for match in _FENCE.finditer(content):
+        for match in re.finditer(_FENCE, content):
             fence = "" if fence == match[0] else fence or match[0]
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DOLLAR = re.compile(r"\$(?:\$|\{([^}]*)\})")
+_DOLLAR = r"\$(?:\$|\{([^}]*)\})"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -23,7 +23,7 @@ class ExpansionScope(Struct, frozen=True):
 
     def expand(self, text: str) -> str:
         """Replace ``${VAR}``, and ``$$`` by ``$``. ``ValueError`` names an unset variable."""
-        return _DOLLAR.sub(self._replace, text)
+        return re.sub(_DOLLAR, self._replace, text) if "$" in text else text
 
     def _replace(self, match: re.Match[str]) -> str:
         name = match[1]

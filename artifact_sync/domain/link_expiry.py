@@ -28,8 +28,8 @@ _SIGNERS = ("x-amz", "x-goog", "x-oss")
 _TELLING = frozenset(
     {"expires", "se", *(f"{it}-{what}" for it in _SIGNERS for what in ("date", "expires"))}
 )
-_STAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
-_SECONDS = re.compile(r"[0-9]{1,12}")
+_STAMP = r"[0-9]{8}T[0-9]{6}Z"
+_SECONDS = r"[0-9]{1,12}"
 
 
 def link_of(
@@ -98,13 +98,13 @@ def _later(begun: datetime, seconds: int) -> Iterator[datetime]:
 
 
 def _seconds(text: str) -> int | None:
-    return int(text) if _SECONDS.fullmatch(text) else None
+    return int(text) if re.fullmatch(_SECONDS, text) else None
 
 
 @lru_cache(maxsize=16)
 def _stamp(text: str) -> datetime | None:
     """``20261123T201500Z``, the basic form of ISO 8601 that signatures use."""
-    if not _STAMP.fullmatch(text):
+    if not re.fullmatch(_STAMP, text):
         return None
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)

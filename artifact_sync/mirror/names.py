@@ -24,14 +24,15 @@ No more than 255 bytes are never more than 255 UTF-16 units either, the limit of
 """
 
 _UNPRINTABLE = "\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029"
-_CONTROL = re.compile(f"[{_UNPRINTABLE}]")
-_SURROGATE = re.compile("[\\ud800-\\udfff]")
-_ILLEGAL = re.compile('[<>:"|?*]')
-_NO_SLUG = re.compile(f'[%/\\\\<>:"|?*{_UNPRINTABLE}\\ud800-\\udfff]')
-_CUT = re.compile(r"~(?=[0-9a-f]{32}\Z)", re.IGNORECASE)
-_DEVICE = re.compile(
-    r"(?:con|prn|aux|nul|clock\$|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:[.:].*)?",
-    re.DOTALL,
+# as text: to compile them takes longer than a pass with nothing new has
+_CONTROL = f"[{_UNPRINTABLE}]"
+_SURROGATE = "[\\ud800-\\udfff]"
+_ILLEGAL = '[<>:"|?*]'
+_NO_SLUG = f'[%/\\\\<>:"|?*{_UNPRINTABLE}\\ud800-\\udfff]'
+_CUT = r"(?i)~(?=[0-9a-f]{32}\Z)"
+_DEVICES = frozenset(
+    ["con", "prn", "aux", "nul", "clock$", "conin$", "conout$"]
+    + [port + number for port in ("com", "lpt") for number in "0123456789¹²³"]
 )
 _IGNORABLE = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
@@ -60,7 +61,7 @@ def fold(name: str) -> str:
 
 def is_device(name: str) -> bool:
     """Whether Windows takes the name for a device, with or without an extension."""
-    return _DEVICE.fullmatch(fold(name)) is not None
+    return fold(name).partition(".")[0].partition(":")[0].rstrip(" ") in _DEVICES
 
 
 def slug_component(prefix: str, slug: str, suffix: str, ours: Collection[str] = ()) -> str:
@@ -83,10 +84,11 @@ def slug_component(prefix: str, slug: str, suffix: str, ours: Collection[str] = 
 
 def _encoded(slug: str) -> list[str]:
     """A slug character by character, encoded where need be."""
-    pieces = [percent(char) if _NO_SLUG.match(char) else char for char in slug]
+    plain = slug.isascii() and slug.replace("-", "").replace("_", "").isalnum()
+    pieces = list(slug) if plain else [re.sub(_NO_SLUG, _percent, char) for char in slug]
     if slug[-1] in ". ":
         pieces[-1] = percent(slug[-1])
-    if (cut := _CUT.search(slug)) is not None:
+    if "~" in slug and (cut := re.search(_CUT, slug)) is not None:
         pieces[cut.start()] = percent("~")
     return pieces
 
@@ -111,6 +113,10 @@ def percent(char: str) -> str:
     return "".join(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
 
 
+def _percent(found: re.Match[str]) -> str:
+    return percent(found[0])
+
+
 def utf8_size(text: str) -> int:
     """The bytes of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
@@ -124,7 +130,7 @@ def file_component(name: str) -> str:
     fault = _fault(name)
     if fault:
         raise UnsafePath(f"{quoted(name)} {fault}: rename it in the CI file")
-    encoded = _ILLEGAL.sub(lambda found: percent(found[0]), name)
+    encoded = re.sub(_ILLEGAL, _percent, name)
     if utf8_size(encoded) > LONGEST:
         raise UnsafePath(f"{quoted(name)} is longer than {LONGEST} bytes: rename it in the CI file")
     return encoded
@@ -134,9 +140,9 @@ def _fault(name: str) -> str:
     """What keeps a name from being a file's on every system; empty: nothing."""
     if name == "..":
         return "leads out of its folder"
-    if _CONTROL.search(name):
+    if re.search(_CONTROL, name):
         return "holds a control character"
-    if _SURROGATE.search(name):
+    if re.search(_SURROGATE, name):
         return "is not valid Unicode"
     if "\\" in name:
         return "holds a backslash, which is a separator on Windows"

@@ -6,11 +6,11 @@ import re
 
 HIDDEN = "***"
 
-_LINK = re.compile(r"(?i)\b(https?|socks5h?)://(?:[^\s/?#\"'<>@]*@)?([^\s/?#\"'<>]*)([^\s\"'<>]*)")
-_URL_PASSWORD = re.compile(r"(?<=://)[^\s/?#\"'<>@]*@")
-_BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',]+")
-_TOKEN = re.compile(r"\bpv1_[A-Za-z0-9_.~+/=-]+|\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,4}")
-_SIGNATURE = re.compile(r"(?i)\b((?:x-amz|x-goog)-(?:signature|credential|security-token)=)[^\s&]+")
+_LINK = r"(?i)\b(https?|socks5h?)://(?:[^\s/?#\"'<>@]*@)?([^\s/?#\"'<>]*)([^\s\"'<>]*)"
+_USERINFO = r"(?<=://)[^\s/?#\"'<>@]*@"
+_BEARER = r"(?i)\b(bearer|basic)\s+[^\s\"',]+"
+_CREDENTIAL = r"\bpv1_[A-Za-z0-9_.~+/=-]+|\beyJ[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){1,4}"
+_SIGNATURE = r"(?i)\b((?:x-amz|x-goog)-(?:signature|credential|security-token)=)[^\s&]+"
 _SHORTEST = 4  # a shorter secret would blot out ordinary words
 
 
@@ -29,10 +29,10 @@ class Mask:
         """Mask a text. A link keeps its scheme and host: ``https://host/…``."""
         for secret in sorted(self._secrets, key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
-        text = _LINK.sub(_origin, text)
-        text = _URL_PASSWORD.sub(f"{HIDDEN}@", text)
-        text = _BEARER.sub(rf"\1 {HIDDEN}", text)
-        return _TOKEN.sub(HIDDEN, _SIGNATURE.sub(rf"\1{HIDDEN}", text))
+        text = re.sub(_LINK, _origin, text)
+        text = re.sub(_USERINFO, f"{HIDDEN}@", text)
+        text = re.sub(_BEARER, rf"\1 {HIDDEN}", text)
+        return re.sub(_CREDENTIAL, HIDDEN, re.sub(_SIGNATURE, rf"\1{HIDDEN}", text))
 
 
 def _origin(match: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ _LEVELS = (("workflows", "workflow"), ("tasks", "task"), ("cubes", "cube"))
 _WORTHLESS = frozenset({"failed", "missing"})
 """Statuses of artifacts that will never have a file."""
 
-_PREFIX = re.compile(r"(?:[a-z]s|et|(?:[a-z]+_)*status|event_type)_(?=[a-z])")
+_PREFIX = r"(?:[a-z]s|et|(?:[a-z]+_)*status|event_type)_(?=[a-z])"
 """The enum's own name before its word, as in ``AS_SUCCESS`` and ``RUN_STATUS_FAILED``."""
 
 _LONGEST_WORD = 60
@@ -107,7 +107,7 @@ def error_body(body: bytes | bytearray) -> ErrorBody:
 
 def word(text: str) -> str:
     """Normalise a word of an enum: lower case, without the enum's name."""
-    return _PREFIX.sub("", one_line(text, _LONGEST_WORD).lower(), count=1)
+    return re.sub(_PREFIX, "", one_line(text, _LONGEST_WORD).lower(), count=1)
 
 
 def moment(text: str) -> datetime | None:
