@@ -27,8 +27,8 @@ class Trust(Struct, frozen=True):
     folder: str | None
     named: str
     """The setting that names them, for messages."""
-    by_user: bool = True
-    """Whether a setting names them at all."""
+    by_setting: bool = False
+    """Whether the configuration names them."""
 
     @property
     def environment(self) -> Mapping[str, str | None]:
@@ -48,13 +48,13 @@ class Trust(Struct, frozen=True):
 def trusted(ca_bundle: Path | None) -> Trust:
     """Choose ``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi."""
     if ca_bundle is not None:
-        return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}")
+        return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}", by_setting=True)
     named = "SSL_CERT_FILE or SSL_CERT_DIR"
     if file := os.environ.get("SSL_CERT_FILE"):
         return Trust(file, None, named)
     if folder := os.environ.get("SSL_CERT_DIR"):
         return Trust(None, folder, named)
-    return Trust(certifi.where(), None, "certifi's bundle", by_user=False)
+    return Trust(certifi.where(), None, "certifi's bundle")
 
 
 class TlsContext:
