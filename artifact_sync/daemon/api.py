@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class DaemonApi(Protocol):
-    """Queries and commands for a running daemon. On its event loop; safe from many tasks."""
+    """Queries and commands for a running daemon, on its event loop."""
 
     def live(self) -> DaemonState:
         """The state now. Cheap."""
@@ -36,7 +36,7 @@ class DaemonApi(Protocol):
         """
 
     async def carry_out(self, request: PassRequest, observer: Observer) -> Report:
-        """Run a pass for a user at once, or after the one that is over the same repository.
+        """Run a pass for a user, after one over the same repository.
 
         Cancelling the caller does not cancel the pass. Raises ``ArtifactSyncError`` when it could
         not begin, such as ``Interrupted`` when the daemon is stopping.

@@ -23,7 +23,7 @@ _FIRST, _LONGEST = 1.0, 300.0
 async def restarting(
     name: str, work: Callable[[], Awaitable[None]], clock: Clock, most: float = _LONGEST
 ) -> None:
-    """Run endless work; when it fails, log it and restart it after a growing delay.
+    """Run endless work; restart it after failures, with a growing delay.
 
     ``most``: the longest delay, in seconds. Repeated failures are logged less and less often in any
     case. Returns when the work ends without an error.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """One mirror and ledger for the daemon's life, and a network that can be replaced."""
+    """One mirror and ledger for the daemon's life; a replaceable network."""
 
     @property
     def config(self) -> Config:

@@ -23,7 +23,7 @@ _GROWN = 1 << 20
 
 
 class MirrorHealth:
-    """Remembers whether the mirror can be used, and which repositories found no room in it."""
+    """Whether the mirror can be used, and which repositories lacked space."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -106,7 +106,7 @@ NO_ANSWER = "no answer of the ledger"
 
 
 async def ledger_trouble(engine: Engine, seconds: float) -> str:
-    """Why the ledger cannot be used, which has so many seconds to answer; empty: it can."""
+    """Why the ledger does not answer in time; empty: it does."""
     try:
         async with asyncio.timeout(seconds):
             await engine.offload(int)
@@ -119,5 +119,5 @@ async def ledger_trouble(engine: Engine, seconds: float) -> str:
 
 
 async def is_responsive(engine: Engine, seconds: float) -> bool:
-    """Whether the disk threads and the ledger answer in time, be it with an error."""
+    """Whether disk threads and ledger answer in time, even with an error."""
     return await ledger_trouble(engine, seconds) != NO_ANSWER

@@ -31,7 +31,7 @@ class Lags:
         self._histories: dict[RepoName, _History] = {}
 
     def ended(self, repo: RepoName, *, caught_up: bool, complete: bool, now: float) -> None:
-        """A pass has ended. ``caught_up``: no more can be had now; ``complete``: all is there."""
+        """Note the end of a pass. ``caught_up``: a retry would change nothing."""
         history = self._histories.setdefault(repo, _History(now))
         history.behind = not caught_up
         history.ended_at = now
@@ -54,7 +54,7 @@ class Lags:
         return history is not None and history.behind
 
     def ages(self, repo: RepoName, now: float) -> tuple[float | None, float | None]:
-        """Seconds since a pass last ended, and since one last ended complete; None: not known."""
+        """Seconds since a pass last ended, and last ended complete; None: unknown."""
         history = self._histories.get(repo, _History(now))
         ends = history.ended_at, history.complete_at
         return ends[0] and now - ends[0], ends[1] and now - ends[1]

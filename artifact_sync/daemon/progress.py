@@ -77,7 +77,7 @@ class EventFanout:
 
 @dataclass(slots=True)
 class PassProgress:
-    """The running passes, their total rate, and when one of them last sent an event."""
+    """Running passes, their total rate, and the time of the last event."""
 
     clock: Clock
     meters: list[PassMeter] = field(default_factory=list)

@@ -83,7 +83,7 @@ class RunningPasses:
                 del self._busy[repo]
 
     def events_of(self, repo: RepoName) -> EventFanout | None:
-        """Where the events of the pass over a repository go; None: there is no pass."""
+        """The receiver of a repository's events; None: there is no pass."""
         return self._busy[repo].events if repo in self._busy else None
 
     @contextmanager

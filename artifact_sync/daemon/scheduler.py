@@ -81,11 +81,11 @@ class Scheduler:
 
     @property
     def killed(self) -> bool:
-        """Whether it was told to stop twice, so that files in flight could not finish."""
+        """Whether it was stopped twice, so that downloads could not finish."""
         return self._killed
 
     def notify(self, event: Event) -> None:
-        """Learn from a pass that has read a list of runs that the service answers."""
+        """Learn from a pass that the service answers."""
         if isinstance(event, RepoListed):
             self.tried.set()  # what follows may take hours
             self._report(self._agenda.answered(event.repo, self._context.moment))
@@ -100,7 +100,7 @@ class Scheduler:
                 self._context.lags.was_complete(repo, -moment.until(complete), moment.monotonic)
 
     async def run(self) -> None:
-        """Start what is due until ``stop``; then let files in flight finish, for a while."""
+        """Start what is due until ``stop``, then let downloads finish for a while."""
         self._assign()
         if not self._context.repositories.entries:
             _log.warning("no repository to look after: add a [[repo]] to the configuration")
@@ -113,7 +113,7 @@ class Scheduler:
             await self._shut_down()
 
     def stop(self) -> None:
-        """Start nothing new and end within the grace time; a second call ends at once."""
+        """Stop within the grace time; a second call stops at once."""
         if self.stopping.is_set():
             self._killed = True
             self._hurry.set()

@@ -157,7 +157,7 @@ def _later(*moments: datetime | None) -> datetime | None:
 
 
 def status_line(state: DaemonState) -> str:
-    """The state in one line, for systemd and people: problems first, then what it does."""
+    """Describe the state in one line, problems first."""
     return "; ".join([*_wrong(state), _doing(state)])
 
 

@@ -40,7 +40,7 @@ class _Known(Struct):
 async def unchanged_since(
     ledger: DiscoveryLedger, repo: RepoName, report: Report
 ) -> Unchanged | None:
-    """What the next pass may rely on, after one that left nothing to do. ``DiskError``."""
+    """What the next pass may skip, after a complete one. ``DiskError``."""
     held = await ledger.list_digest(repo)
     return Unchanged(held[0], report.repeated) if held is not None else None
 

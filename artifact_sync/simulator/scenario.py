@@ -147,7 +147,7 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def problems_of(scenario: Scenario) -> list[str]:
-    """List what does not go together in a scenario, a line each. Hostile names are allowed."""
+    """List the contradictions of a scenario. Hostile names are allowed."""
     return [*_scenario(scenario)]
 
 

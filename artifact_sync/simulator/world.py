@@ -181,7 +181,7 @@ class World:
         return f"{base}/{key}?{query}" if query else f"{base}/{key}"
 
     def add_run(self, repo: str, run: ScenarioRun) -> str:
-        """Add a run, created now unless it has an age; return the slug of the newest copy."""
+        """Add a run, created now unless it has an age; return the newest slug."""
         if problems := [*run_problems(run)]:
             raise ConfigError(problems)
         home = self.repo(repo)
@@ -200,7 +200,7 @@ class World:
         home.runs = {slug: kept for slug, kept in home.runs.items() if slug != run}
 
     def set_status(self, repo: str, run: str, status: str) -> None:
-        """Change the status of a run and of its cubes with the same one; a final one is dated."""
+        """Change the status of a run and of its cubes with the same one."""
         now = self.now()
         ended = now if status in FINISHED else None
         old = self.run(repo, run)

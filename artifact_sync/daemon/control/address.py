@@ -32,7 +32,7 @@ def is_supported() -> bool:
 
 @contextmanager
 def bind_control_socket(own: Path) -> Iterator[socket.socket]:
-    """A socket bound in the mirror's own folder, not listening yet; its file is removed at the end.
+    """Bind a socket in the mirror's own folder; remove it at the end.
 
     ``OSError``. The caller must hold the mirror's lock: an existing socket is a dead daemon's.
     """

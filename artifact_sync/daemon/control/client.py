@@ -62,7 +62,7 @@ class NoDaemon(ArtifactSyncError):
 
 
 class DaemonLost(ArtifactSyncError):
-    """The daemon did not answer to the end. What it had mirrored until then is there."""
+    """The connection ended early. What was mirrored until then stays."""
 
     reason = Reason.UNFINISHED
 
@@ -97,7 +97,7 @@ class ClientTimeouts:
 
 
 class DaemonClient:
-    """Asks the daemon of the mirror that has this own folder. One connection a call."""
+    """Client of the daemon of a mirror. One connection a call."""
 
     def __init__(self, own: Path, timeouts: ClientTimeouts | None = None) -> None:
         self._own = own
@@ -110,7 +110,7 @@ class DaemonClient:
         observer: Observer,
         begun: Callable[[int], None] = lambda _: None,
     ) -> Report:
-        """Have the daemon run a pass; its report. Cancelling this does not stop the pass.
+        """Have the daemon run a pass. Cancelling this does not stop it.
 
         ``base_url`` is the service that is meant; a daemon of another one refuses. ``begun`` is
         called with the daemon's process id once it has accepted the request. ``NoDaemon``,

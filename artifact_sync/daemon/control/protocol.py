@@ -158,7 +158,7 @@ _HEAD, _REQUEST, _ANSWER = map(msgspec.json.Decoder, (_Head, Request, Answer))
 
 
 def sync_request(request: PassRequest, base_url: str) -> bytes:
-    """The line that asks for a pass. ``UsageError`` for odd characters, or too many of them."""
+    """Encode a request for a pass. ``UsageError`` for characters or length."""
     mode, repos, runs = request.mode, request.repos, request.runs
     if mode.dry_run or mode.recorded:
         raise ValueError("a dry run or a repair is not for the daemon")

@@ -42,7 +42,7 @@ _TRIES = 3
 
 
 class FileWatch:
-    """Watches the files that ``paths`` returns, which is called at each check, on a thread."""
+    """Watches the files that ``paths`` returns, called on a thread each time."""
 
     def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
         self._paths = paths
@@ -175,7 +175,7 @@ Fact = tuple[str, tuple[int, ...] | str]
 
 @dataclass(slots=True)
 class Resolution:
-    """How a path is resolved. Two of them are equal when nothing about the file has changed."""
+    """How a path is resolved; equal when nothing about the file changed."""
 
     facts: list[Fact] = field(default_factory=list)
     """Of each link on the way, and of the file at its end."""

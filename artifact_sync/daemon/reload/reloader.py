@@ -32,14 +32,14 @@ class ReloadTarget(Protocol):
         """Read the configuration. ``ConfigError``."""
 
     async def apply_config(self, config: Config, changes: Changes) -> None:
-        """Use a configuration from now on; when this raises, the old one is still in use."""
+        """Use a configuration from now on; an error keeps the old one."""
 
     async def refresh_token(self) -> None:
         """Read the token again, from where the configuration in use says."""
 
 
 class Reloader:
-    """Takes up a changed configuration, or keeps the old one and says why. On one event loop."""
+    """Applies a changed configuration, or keeps the old one with a reason."""
 
     def __init__(
         self, target: ReloadTarget, supervisor: Supervisor, clock: Clock, current: Config
@@ -71,7 +71,7 @@ class Reloader:
             await self.reload(asked=False)
 
     async def reload(self, *, asked: bool) -> None:
-        """Read the file and the token, and apply what differs; one reload at a time.
+        """Read file and token, and apply differences; one reload at a time.
 
         ``asked``: by SIGHUP, so that supervisor and log hear of it even when nothing has changed.
         Problems are logged and in ``state``, never raised.

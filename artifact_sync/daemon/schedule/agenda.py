@@ -41,7 +41,7 @@ class Agenda:
         self._timed = DueQueue()
 
     def assign(self, repos: Mapping[RepoName, Rhythm], moment: Moment) -> None:
-        """Schedule exactly these. New ones are due at once, others by their interval or cron.
+        """Schedule exactly these; new ones are due at once.
 
         One that is removed while it runs is dropped when its turn ends.
         """
@@ -93,7 +93,7 @@ class Agenda:
     def take(
         self, moment: Moment, room: int, busy: Collection[RepoName] = (), *, extra: int = 0
     ) -> list[Turn]:
-        """Begin at most ``room`` turns: of the woken, then of those that are due the longest.
+        """Begin at most ``room`` turns: woken ones, then the longest due.
 
         Up to ``extra`` more turns are for the woken only. Repositories that run or are ``busy`` are
         left out; those returned count as running until ``ended``. During an outage there is one

@@ -27,7 +27,7 @@ class _Awaited:
     due: float = 0.0
 
     def missed(self, now: float) -> bool:
-        """Note a pass that did not find it; False: its time is over."""
+        """Note a pass that did not find its runs; return those given up."""
         if not self.looks:
             self.since = now
         if now - self.since >= PATIENCE:
@@ -39,7 +39,7 @@ class _Awaited:
 
 
 class AnnouncedRuns:
-    """The runs to wait for. They are looked for after 1, 2, 4, … up to 300 seconds."""
+    """Runs to wait for, looked for after 1, 2, 4, … 300 seconds."""
 
     def __init__(self) -> None:
         self._runs: dict[str, _Awaited] = {}
@@ -71,7 +71,7 @@ class AnnouncedRuns:
             self._runs.pop(run, None)
 
     def missed(self, now: float) -> tuple[str, ...]:
-        """A pass has not found the runs that it looked for; returns those given up."""
+        """Note that a pass did not find its runs; return those given up."""
         asked = [(run, awaited) for run, awaited in self._runs.items() if awaited.asked]
         given_up = tuple(run for run, awaited in asked if not awaited.missed(now))
         self.finished(given_up)

@@ -36,7 +36,7 @@ class Clocks:
         self._agreed: Moment | None = None
 
     def jump(self, moment: Moment) -> float:
-        """Seconds that the wall clock has gained since the last jump; negative: it was set back.
+        """Seconds that the wall clock has jumped forward; negative: back.
 
         0: there was no jump.
         """

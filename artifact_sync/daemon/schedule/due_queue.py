@@ -15,7 +15,7 @@ _SLACK = 64
 
 
 class DueQueue:
-    """At most one time for each repository. Of equal times, the one set first comes first."""
+    """One time for each repository. Equal times keep their order."""
 
     def __init__(self) -> None:
         self._entries: dict[RepoName, tuple[float, int, RepoName]] = {}

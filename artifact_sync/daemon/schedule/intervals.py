@@ -60,7 +60,7 @@ def rhythm_of(settings: RepoSettings, daemon: DaemonSettings) -> Rhythm:
 
 
 def due_after(rhythm: Rhythm, began: Moment, moment: Moment, rng: Random) -> Due:
-    """When the next pass is due after one that began at ``began``; may be in the past."""
+    """When the next pass after ``began`` is due, perhaps in the past."""
     if isinstance(rhythm, Interval):
         return Due(began.monotonic + jittered(rhythm.seconds, rng), Why.INTERVAL)
     try:
@@ -78,7 +78,7 @@ def jittered(seconds: float, rng: Random) -> float:
 
 
 def retry_delay(rhythm: Rhythm, failures: int, rng: Random) -> float:
-    """Seconds until the next pass after so many failures in a row: doubles, up to an hour."""
+    """Seconds until the next pass after failures: doubles, up to an hour."""
     usual = rhythm.seconds if isinstance(rhythm, Interval) else _FIRST_RETRY
     first = max(1.0, min(usual, _FIRST_RETRY))
     doublings = min(failures - 1, _MOST_DOUBLINGS)

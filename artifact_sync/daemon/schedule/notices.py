@@ -21,7 +21,7 @@ class OutageBegan:
 
 @dataclass(frozen=True, slots=True)
 class OutageEnded:
-    """The service can be used again after so many seconds, or has another problem now."""
+    """The service answers again, or has another problem now."""
 
     kind: PassVerdict
     seconds: float

@@ -112,7 +112,7 @@ class Outage:
         self.suspicions.pop(repo, None)
 
     def outdated(self, began: float) -> bool:
-        """Whether a pass began before the last outage ended, so that its failure is outdated."""
+        """Whether a pass began before the last outage ended."""
         return began < self._ended
 
     def slept(self, seconds: float) -> None:
@@ -124,7 +124,7 @@ class Outage:
             self.suspicions[repo] = replace(it, at=it.at - seconds)
 
     def answered(self, witness: PassWitness, moment: Moment) -> tuple[Notice, ...]:
-        """The service has answered a pass. Only a probe ends an outage: others may be older."""
+        """Note that the service answered. Only a probe ends an outage."""
         if witness.repo == self._checker:
             self._checker = None
         cleared = [repo for repo, it in self.suspicions.items() if it.at <= witness.began]

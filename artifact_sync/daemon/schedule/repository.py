@@ -87,7 +87,7 @@ class RepositorySchedule:
             self.announced.add(run)
 
     def is_early(self, moment: Moment) -> bool:
-        """Whether its cron time has not come by the wall clock; if so, it becomes due then."""
+        """Whether its cron time is still to come; then it is due then."""
         wall = self.due.wall
         if self.woken is not None or wall is None or wall <= moment.wall:
             return False
@@ -105,7 +105,7 @@ class RepositorySchedule:
         return turn
 
     def not_before(self, at: float) -> float:
-        """The time ``at``, or later if that is too close to the begin of its last turn."""
+        """The time ``at``, or later if too close to the last turn."""
         return at if self.began is None else max(at, self.began.monotonic + _APART)
 
     def over(self, ended: Ended, now: float) -> None:
@@ -182,7 +182,7 @@ class RepositorySchedule:
         self.due = due if self.due.why is not Why.OUTSTANDING else min(due, self.due, key=_at)
 
     def clock_gained(self, seconds: float, now: float) -> None:
-        """The wall clock was set forward, or the machine slept: what was missed is due, once."""
+        """Handle a forward jump: what was missed is due, once."""
         if self.began is not None:
             self.began = replace(self.began, monotonic=self.began.monotonic - seconds)
         caught = self.due.at > now >= self.due.at - seconds

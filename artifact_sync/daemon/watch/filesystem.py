@@ -38,7 +38,7 @@ class TreeWatcher(Protocol):
     """A watch over a tree of folders. Blocking."""
 
     def next(self, stop: threading.Event) -> Collection[tuple[int, str]]:
-        """Wait for changes: pairs of kind and path. Returns within half a second of ``stop``."""
+        """Wait for changes: kinds and paths. Returns soon after ``stop``."""
 
     def close(self) -> None:
         """End it."""
@@ -138,7 +138,7 @@ def _folders_in(folder: str) -> Iterator[tuple[str, bool]]:
 
 
 def real(root: str, path: str) -> str:
-    """A path below the root with symbolic links resolved; unchanged when it leads out of it."""
+    """Resolve symbolic links of a path, unless they leave the root."""
     target = os.path.realpath(os.path.join(root, path))  # noqa: PTH118 - it is text
     prefix = root.rstrip(os.sep) + os.sep
     return target[len(prefix) :].replace(os.sep, "/") if target.startswith(prefix) else path

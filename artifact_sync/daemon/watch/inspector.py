@@ -41,7 +41,7 @@ class WatchListener(Protocol):
         """Whether a pass is over a repository: what it changes is no damage."""
 
     def damaged(self, findings: Sequence[Finding]) -> None:
-        """Files were damaged. Each is reported again only after it was, or is being, repaired."""
+        """Report damaged files; each again only after a repair."""
 
     def may_have_missed(self) -> None:
         """Changes may have been missed: the next passes should check the files themselves."""
@@ -78,7 +78,7 @@ class DamageInspector:
         self._wake_up.set()
 
     def repair_began(self, paths: Iterable[MirrorPath]) -> None:
-        """Report these files again when they are damaged from now on, even in the same way."""
+        """Report these files again when they are damaged from now on."""
         began = self._reported.keys() & set(paths)
         self._reported.update(dict.fromkeys(began, Condition.OK))
 

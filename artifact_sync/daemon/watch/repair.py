@@ -166,7 +166,7 @@ class WatchSwitch:
         )
 
     def must_look(self) -> bool:
-        """Whether each pass has to check files: a watch is wanted, but does not work."""
+        """Whether passes must check files, because the watch does not work."""
         return self._watch is not None and not self._watch.working
 
     def config_changed(self) -> None:

@@ -19,7 +19,7 @@ _SLACK = 60.0
 
 
 def below_root(path: str, root: str) -> str | None:
-    """A path relative to the root, with ``/``; None for the root and the program's own folder."""
+    """A path relative to the root; None for the root and our own folder."""
     if not path.startswith(root):
         return None
     below = path[len(root) :].replace(os.sep, "/").strip("/")
@@ -70,7 +70,7 @@ def compare_metadata(row: ArtifactRow, found: Found | None, *, touched: bool) ->
 
 
 def resolved_names(path: str, links: Mapping[str, str]) -> set[str]:
-    """A path, and its names with each of these symbolic links on its way resolved.
+    """A path, and its names with symbolic links on the way resolved.
 
     The system reports a folder by one of its names only, which may go through a link.
     """
