@@ -56,13 +56,13 @@ async def open_network(
     config: Config,
     token: Token | None,
     observer: Observer,
-    chores: AbandonableThreads | None = None,
+    threads: AbandonableThreads | None = None,
 ) -> AsyncGenerator[Network]:
     """Connect the network. ``ConfigError`` for unusable settings."""
     hush_http_loggers()
     secret = token.value if token is not None else ""
     settings = _transport(config, secret)
-    tls = TlsContext(config.source.ca_bundle, chores or AbandonableThreads())
+    tls = TlsContext(config.source.ca_bundle, threads or AbandonableThreads())
     retry = RetryPolicy(config.download.attempts)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
     rate = config.source.rate_limit

@@ -142,10 +142,10 @@ def show(*, config_file: Path | None) -> None:
     loaded = traced_configuration(config_file, session())
     try:
         found = token(loaded.config.source)
-        told = f"set, from {found.origin}" if found else "not set"
+        remark = f"set, from {found.origin}" if found else "not set"
     except ConfigError as error:
-        told = f"cannot be used: {error}"
-    click.echo(as_toml(loaded, told), nl=False)
+        remark = f"cannot be used: {error}"
+    click.echo(as_toml(loaded, remark), nl=False)
 
 
 @command.command()
