@@ -1,8 +1,9 @@
 """Configuration: TOML and environment to ``domain.settings.Config``, all problems at once.
 
-- ``locate``, ``document``, ``environment``, ``layers``: find the file, parse it, apply overrides.
-- ``load``, ``keys``, ``value_types``, ``bandwidth_limit``, ``urls``: check and build a ``Config``.
-- ``json_schema``, ``render``, ``difference``: describe, print and compare configurations.
+- ``locate``, ``document``: find the file, parse it.
+- ``load``: apply the environment's overrides and build a ``Config``.
+- ``keys``, ``value_types``, ``bandwidth_limit``, ``urls``: every key, and checks of its value.
+- ``render``, ``difference``: print, describe and compare configurations.
 - ``api_token``, ``secret_file``: read secrets.
 
 Relative paths in a file begin at the file's folder, those in an override at the working directory.

@@ -40,8 +40,7 @@ class Token:
         return f"Token(from {self.origin})"
 
     def __reduce__(self) -> str:
-        msg = "a token is not to be copied out of the process"
-        raise TypeError(msg)
+        raise TypeError("a token is not to be copied out of the process")
 
 
 def read_token(settings: SourceSettings, environ: Mapping[str, str]) -> Token | None:

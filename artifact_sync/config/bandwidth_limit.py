@@ -16,7 +16,7 @@ from artifact_sync.runtime import units
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from artifact_sync.config.expansion import ExpansionScope
+    from artifact_sync.config.value_types import ExpansionScope
     from artifact_sync.domain.settings import Timetable
 
 LEAST = 1024

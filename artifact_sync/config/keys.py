@@ -16,7 +16,6 @@ from artifact_sync.runtime.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.config.expansion import ExpansionScope
     from artifact_sync.config.value_types import ValueType
 
 MOST_JOBS = 256
@@ -68,58 +67,39 @@ def repo_name(text: str) -> str:
     return text
 
 
-def _plain(text: str, _: ExpansionScope) -> str:
-    return text
-
-
-def _repo_name(text: str, _: ExpansionScope) -> str:
-    return repo_name(text)
-
-
-def _base_url(text: str, _: ExpansionScope) -> str:
-    return urls.base_url(text)
-
-
-def _proxy(text: str, _: ExpansionScope) -> str:
-    return urls.proxy(text)
-
-
-def _cron(text: str, _: ExpansionScope) -> str:
+def _cron(text: str) -> str:
     from artifact_sync.domain.cron import check_cron  # noqa: PLC0415 - zones and cron are slow to import
 
     check_cron(text)
     return text
 
 
-def _time_zone(text: str, _: ExpansionScope) -> str:
+def _time_zone(text: str) -> str:
     from artifact_sync.domain.cron import time_zone  # noqa: PLC0415 - likewise
 
     time_zone(text)
     return text
 
 
-def _listen(text: str, _: ExpansionScope) -> str:
+def _listen(text: str) -> str:
     try:
         return urls.listen(text)
     except ValueError as error:
-        msg = f"{error}, got {value_types.toml_text(text)}"
-        raise ValueError(msg) from None
+        raise ValueError(f"{error}, got {value_types.toml_text(text)}") from None
 
 
 def _check_interval(seconds: float) -> None:
     if seconds < SHORTEST_INTERVAL:
-        msg = "expected an interval of at least 1s, to be polite to the service"
-        raise ValueError(msg)
+        raise ValueError("expected an interval of at least 1s, to be polite to the service")
     if seconds > LONGEST_INTERVAL:
-        msg = f"expected an interval of at most {format_duration(LONGEST_INTERVAL)}"
-        raise ValueError(msg)
+        raise ValueError(f"expected an interval of at most {format_duration(LONGEST_INTERVAL)}")
 
 
 def _check_grace(_: float) -> None:
     """No time at all is fine."""
 
 
-_GLOBS = value_types.many(value_types.text(_plain))
+_GLOBS = value_types.many(value_types.text())
 _INTERVAL = value_types.duration(
     _check_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
 )
@@ -130,10 +110,10 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         "source": Section(
             settings.SourceSettings,
             {
-                "base_url": value_types.text(_base_url, format="uri"),
+                "base_url": value_types.text(urls.base_url, format="uri"),
                 "token_file": value_types.path(),
                 "ca_bundle": value_types.path(),
-                "proxy": value_types.text(_proxy),
+                "proxy": value_types.text(urls.proxy),
                 "rate_limit": value_types.rate(),
             },
         ),
@@ -141,14 +121,16 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             settings.MirrorSettings,
             {
                 "root": value_types.path(),
-                "layout": value_types.text(_plain),
+                "layout": value_types.text(),
                 "min_free": value_types.byte_size(),
                 "durability": value_types.choice(("full", "fast")),
                 "watch": value_types.choice(("off", "report", "restore")),
                 "must_be_mounted": value_types.truth(),
             },
         ),
-        "ledger": Section(settings.LedgerSettings, {"url": value_types.text(urls.database_url)}),
+        "ledger": Section(
+            settings.LedgerSettings, {"url": value_types.scoped_text(urls.database_url)}
+        ),
         "download": Section(
             settings.DownloadSettings,
             {
@@ -184,7 +166,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
 REPO = Section(
     settings.RepoSettings,
     {
-        "name": value_types.text(_repo_name),
+        "name": value_types.text(repo_name),
         "workflows": _GLOBS,
         "include": _GLOBS,
         "exclude": _GLOBS,

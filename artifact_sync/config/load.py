@@ -1,31 +1,44 @@
-"""Builds a ``Config`` from a file and the environment, collecting all problems."""
+"""Builds a ``Config`` from a file and the environment, collecting all problems.
+
+The environment's overrides (``ARTIFACT_SYNC_SECTION__KEY``) go over the file's values.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.config.document import read_document
-from artifact_sync.config.environment import KNOWN
-from artifact_sync.config.expansion import ExpansionScope
-from artifact_sync.config.keys import ALL, SECTIONS
-from artifact_sync.config.layers import Table, WrittenValue, gather, over
-from artifact_sync.config.value_types import toml_text
+from artifact_sync.config.document import Document, read_document
+from artifact_sync.config.keys import ALL, SECTIONS, misplaced
+from artifact_sync.config.value_types import ExpansionScope, bare, did_you_mean, toml_text
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import Config, RepoSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from artifact_sync.config.layers import WrittenTables
+    from collections.abc import Iterable, Iterator, Mapping
 
 LayoutCheck = Callable[[str], Sequence[str]]
 """``mirror.layout.layout_problems``, passed in: ``config`` may not import ``mirror``."""
+
+PREFIX = "ARTIFACT_SYNC_"
+CONFIG = f"{PREFIX}CONFIG"
+"""Names the configuration file; see ``locate``."""
+_OURS_FOR_TESTS = f"{PREFIX}TEST_"
+
+KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        f"{PREFIX}{section}__{key}".upper(): (section, key)
+        for section, table in ALL.items()
+        for key in table.keys
+    }
+)
+"""Every override and the key it stands for."""
 
 
 class Loaded(Struct, frozen=True):
@@ -55,13 +68,15 @@ def load_traced(
     layout_problems: LayoutCheck = lambda _: (),
 ) -> Loaded:
     """Load a configuration with the origin of each value; see ``load``."""
-    written = gather(read_document(path) if path else None, environ)
-    reading = _Reader(environ, written.problems)
-    values = {name: reading.values(name, table) for name, table in written.sections.items()}
+    document = read_document(path) if path else Document(Path(), "")
+    reading = _Reading(environ, document)
+    reading.problems.extend((*_unknown_tables(document), *_unknown_variables(environ)))
+    written = {name: reading.table(name, document.tables.get(name, {})) for name in SECTIONS}
+    values = {name: reading.values(name, table) for name, table in written.items()}
     if "layout" in values["mirror"]:
-        layout = written.sections["mirror"]["layout"]
-        reading.blame(layout, layout_problems(values["mirror"]["layout"]))
-    repos = reading.repositories(written)
+        problems = layout_problems(values["mirror"]["layout"])
+        reading.blame(written["mirror"]["layout"], problems)
+    repos = reading.repositories()
     if reading.problems:
         raise ConfigError(_sorted(reading.problems, path), path)
     sections: dict[str, Any] = {
@@ -75,27 +90,76 @@ def repository(name: str, environ: Mapping[str, str]) -> RepoSettings:
 
     Defaults under overrides. ``ConfigError`` when the name or an override is wrong.
     """
-    written = gather(None, environ)
-    reading = _Reader(environ, ())
-    repo = reading.repository(
-        over("repo", {"name": WrittenValue(name, "", "repository", Path())}, written.everywhere)
-    )
+    reading = _Reading(environ, Document(Path(), ""))
+    given = WrittenValue(name, "", "repository", Path())
+    repo = reading.repository(reading.overridden("repo", {"name": given}))
     if repo is None or reading.problems:
         raise ConfigError(reading.problems)
     return repo
 
 
-class _Reader:
-    """Reads tables into values; collects problems and origins."""
+class WrittenValue(Struct, frozen=True):
+    """A value as it was written, and its origin."""
 
-    def __init__(self, environ: Mapping[str, str], problems: Iterable[str]) -> None:
+    value: object
+    origin: str
+    """``FILE:LINE``, or the environment variable."""
+    label: str
+    """Begins the message of a problem: the origin, and for a file the key."""
+    folder: Path
+    """The base of a relative path."""
+
+
+Table = dict[str, WrittenValue]
+
+
+class _Reading:
+    """Reads a file's tables under overrides into values; collects problems and origins."""
+
+    def __init__(self, environ: Mapping[str, str], document: Document) -> None:
         self._environ = environ
-        self.problems = list(problems)
+        self._document = document
+        self._overrides: dict[str, Table] = {name: {} for name in ALL}
+        for variable, (section, key) in KNOWN.items():
+            if variable in environ:
+                value = ALL[section].keys[key].parse(environ[variable].strip())
+                self._overrides[section][key] = WrittenValue(value, variable, variable, Path())
+        self._names = self._overrides["repo"].pop("name", None)
+        self.problems: list[str] = []
         self.origins: dict[str, str] = {}
 
     def blame(self, given: WrittenValue, problems: Iterable[object]) -> None:
         """Add the problems of one value."""
         self.problems.extend(f"{given.label}: {problem}" for problem in problems)
+
+    def table(self, name: str, content: object, number: int = 0) -> Table:
+        """The known keys of a file's table, overridden; anything else becomes a problem."""
+        place, known = self._document.place(name, number), ALL[name].keys
+        if not isinstance(content, dict):
+            problem = f"{place}: {name}: expected a table of keys, got {toml_text(content)}"
+            self.problems.append(problem)
+            return self.overridden(name, {})
+        for key in content:
+            if key not in known:
+                label = f"{self._document.place(name, number, key)}: {name}.{bare(key)}"
+                hint = misplaced(key) or did_you_mean(key, known)
+                hint = hint or f"known in [{name}]: {', '.join(known)}"
+                self.problems.append(f"{label}: unknown key; {hint}")
+        if name == "repo" and "name" not in content:
+            self.problems.append(f'{place}: repo.name: is missing; write name = "ORG/REPO"')
+        given = {key: content[key] for key in known if key in content}
+        return self.overridden(name, {k: self._given(name, number, k, v) for k, v in given.items()})
+
+    def _given(self, name: str, number: int, key: str, value: object) -> WrittenValue:
+        place = self._document.place(name, number, key)
+        return WrittenValue(value, place, f"{place}: {name}.{key}", self._document.path.parent)
+
+    def overridden(self, name: str, table: Table) -> Table:
+        """Apply overrides to a table; an empty one removes an optional key."""
+        overrides, optional = self._overrides[name], ALL[name].optional
+        dropped = {key for key, given in overrides.items() if given.value == "" and key in optional}
+        merged = {**table, **overrides}
+        return {key: given for key, given in merged.items() if key not in dropped}
 
     def values(self, name: str, table: Table) -> dict[str, Any]:
         """Read the values of a table; those that cannot be read become problems."""
@@ -130,18 +194,23 @@ class _Reader:
             hint = "remove it, or set daemon.time_zone for all repositories"
             self.blame(zone, [f"is the time zone of cron, which this [[repo]] lacks; {hint}"])
 
-    def repositories(self, written: WrittenTables) -> tuple[RepoSettings, ...]:
+    def repositories(self) -> tuple[RepoSettings, ...]:
         """The repositories of the file, or those that the environment lists.
 
         One of the list that stands in the file keeps what the file says of it.
         """
-        everywhere = over("repo", {}, written.everywhere)
-        self.values("repo", everywhere)  # collects its problems, used or not
-        of_file = self._unique(written.repos)
-        if written.names is None:
+        contents = self._document.tables.get("repo", [])
+        if not isinstance(contents, list):
+            place = self._document.place("repo")
+            self.problems.append(f"{place}: repo: write [[repo]], with two brackets")
+            contents = []
+        self.values("repo", self.overridden("repo", {}))  # collects its problems, used or not
+        of_file = self._unique(self.table("repo", it, number) for number, it in enumerate(contents))
+        if self._names is None:
             return tuple(of_file.values())
-        listed = [{"name": given} for given in _split(written.names)]
-        named = self._unique([over("repo", table, written.everywhere) for table in listed])
+        words = [word.strip() for word in str(self._names.value).split(",")]
+        listed = [replace(self._names, value=word) for word in words if word]
+        named = self._unique(self.overridden("repo", {"name": given}) for given in listed)
         return tuple(of_file.get(name, repo) for name, repo in named.items())
 
     def _unique(self, tables: Iterable[Table]) -> dict[str, RepoSettings]:
@@ -168,7 +237,28 @@ def _sorted(problems: Iterable[str], path: Path | None) -> list[str]:
     return sorted(dict.fromkeys(problems), key=line)
 
 
-def _split(names: WrittenValue) -> Iterable[WrittenValue]:
-    """The single names of a list from the environment."""
-    words = str(names.value).split(",")
-    return [replace(names, value=word.strip()) for word in words if word.strip()]
+def _unknown_tables(document: Document) -> Iterator[str]:
+    for name in document.tables:
+        if name not in ALL:
+            hint = misplaced(name) or did_you_mean(name, ALL) or f"known: {', '.join(ALL)}"
+            yield f"{document.place(name)}: {bare(name)}: unknown section; {hint}"
+
+
+def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
+    """Report variables that look like overrides and are none, without their values."""
+    for variable in sorted(environ):
+        exempt = variable == CONFIG or variable.startswith(_OURS_FOR_TESTS)
+        if variable.startswith(PREFIX) and variable not in KNOWN and not exempt:
+            yield f"{bare(variable)}: no such override; {_hint(variable)}"
+
+
+def _hint(variable: str) -> str:
+    wanted = variable.removeprefix(PREFIX).replace("__", "_")
+    for name, (_, key) in KNOWN.items():
+        if wanted in {key.upper(), name.removeprefix(PREFIX).replace("__", "_")}:
+            return f"did you mean {name}?"
+    if wanted == "TOKEN":
+        return "the token is read from SOURCECRAFT_TOKEN"
+    if wanted.endswith(("SECRET", "SECRETS")):
+        return misplaced("secret")
+    return did_you_mean(variable, KNOWN) or f"they are spelt {PREFIX}SECTION__KEY"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from artifact_sync.config.environment import CONFIG
-from artifact_sync.config.expansion import expand_home
+from artifact_sync.config.load import CONFIG
+from artifact_sync.config.value_types import expand_home
 from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -1,25 +1,35 @@
-"""The effective configuration as TOML that reads back the same, passwords aside. Prints nothing."""
+"""Shows the configuration: its values as TOML, its keys as JSON Schema. Prints nothing."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import json
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from artifact_sync.config.keys import REPO, SECTIONS
 from artifact_sync.config.urls import masked
+from artifact_sync.domain import settings as all_settings
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import msgspec
 
     from artifact_sync.config.keys import Section
     from artifact_sync.config.load import Loaded
+    from artifact_sync.config.value_types import ValueType
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def as_toml(loaded: Loaded, token: str) -> str:
-    """Render TOML with the origin of each key. ``token``: a remark on the token."""
+    """Render TOML with the origin of each key, which reads back the same, passwords aside.
+
+    ``token``: a remark on the token.
+    """
     config = loaded.config
     lines = [f"# {'no file: defaults' if config.path is None else printable(str(config.path))}"]
     lines += [f"# token: {printable(token)}"]
@@ -56,3 +66,63 @@ def _value(value: object) -> str:
 def _string(text: str) -> str:
     """A basic string of TOML, dollar signs doubled."""
     return json.dumps(text.replace("$", "$$"), ensure_ascii=not text.isprintable())
+
+
+def json_schema() -> dict[str, Any]:
+    """Make the schema of a configuration file, with descriptions from docstrings."""
+    descriptions = _descriptions()
+    tables = {name: _table(section, descriptions) for name, section in SECTIONS.items()}
+    repo = _table(REPO, descriptions)
+    return {
+        "$schema": _DIALECT,
+        "title": "artifact-sync configuration",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {**tables, "repo": {"type": "array", "items": repo}},
+    }
+
+
+def _table(section: Section, descriptions: Mapping[str, str]) -> dict[str, Any]:
+    name = section.settings.__name__
+    required = sorted(section.keys.keys() - section.defaults.keys())
+    return {
+        "type": "object",
+        "description": descriptions.get(name, ""),
+        "additionalProperties": False,
+        "required": required,
+        "properties": {
+            key: {
+                **kind.schema,
+                **_default(kind, section.defaults.get(key)),
+                "description": descriptions.get(f"{name}.{key}", ""),
+            }
+            for key, kind in section.keys.items()
+        },
+    }
+
+
+def _default(kind: ValueType, default: object) -> dict[str, object]:
+    return {} if default is None else {"default": kind.write(default)}
+
+
+def _descriptions() -> dict[str, str]:
+    """Docstrings of the settings: by ``Class``, and of fields by ``Class.field``.
+
+    Python keeps none of the latter, so the source is asked; without it there are none.
+    """
+    try:
+        module = ast.parse(inspect.getsource(all_settings))
+    except OSError:
+        return {}
+    found = {}
+    for node in module.body:
+        if isinstance(node, ast.ClassDef):
+            found[node.name] = ast.get_docstring(node) or ""
+            for pair in pairwise(node.body):
+                match pair:
+                    case (
+                        ast.AnnAssign(target=ast.Name(field)),
+                        ast.Expr(ast.Constant(str(text))),
+                    ):
+                        found[f"{node.name}.{field}"] = inspect.cleandoc(text)
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 if TYPE_CHECKING:
-    from artifact_sync.config.expansion import ExpansionScope
+    from artifact_sync.config.value_types import ExpansionScope
 
 LAST_PORT = 65_535
 _LONGEST_NAME = 253
@@ -37,8 +37,7 @@ def base_url(text: str) -> str:
     if parts.query or parts.fragment or text.endswith(("?", "#")):
         raise ValueError("expected an address without ? and #")
     if parts.scheme == "http" and not _loopback(parts.hostname or ""):
-        msg = "http to another machine would send the token in clear; write https://"
-        raise ValueError(msg)
+        raise ValueError("http to another machine would send the token in clear; write https://")
     return text.rstrip("/")
 
 

@@ -1,10 +1,11 @@
-"""Types of values: reading, checking, writing, JSON Schema."""
+"""Types of values: expanding, reading, checking, writing, JSON Schema."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
@@ -14,9 +15,6 @@ from artifact_sync.runtime import units
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from pathlib import Path
-
-    from artifact_sync.config.expansion import ExpansionScope
 
 N = TypeVar("N", int, float)
 
@@ -26,6 +24,8 @@ _MOST_PER_SECOND = 1e6
 _TRUTH = MappingProxyType(
     {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 )
+_DOLLAR = r"\$(?:\$|\{([^}]*)\})"
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _BARE = r"[A-Za-z0-9_-]{1,60}"
 _LIKE_A_CREDENTIAL = r"pv1_|eyJ[A-Za-z0-9_-]*\."
 
@@ -60,6 +60,46 @@ def as_it_is(value: Any) -> object:
     return value
 
 
+class ExpansionScope(Struct, frozen=True):
+    """Environment and base folder by which values are expanded."""
+
+    environ: Mapping[str, str]
+    folder: Path
+
+    def expand(self, text: str) -> str:
+        """Replace ``${VAR}``, and ``$$`` by ``$``. ``ValueError`` names an unset variable."""
+        return re.sub(_DOLLAR, self._replace, text) if "$" in text else text
+
+    def _replace(self, match: re.Match[str]) -> str:
+        name = match[1]
+        if name is None:
+            return "$"
+        if not re.fullmatch(_VARIABLE, name):
+            raise ValueError(f"${{{name}}} is no variable's name; write $$ for a dollar sign")
+        if name not in self.environ:
+            raise ValueError(
+                f"the environment variable {name} is not set; set it, or write $${{ for a plain ${{"
+            )
+        return self.environ[name]
+
+    def path(self, text: str) -> Path:
+        """Make a path absolute, from the base folder or, for ``~``, from home."""
+        if "\0" in text:
+            raise ValueError("a path cannot hold a NUL character")
+        return self.folder.absolute() / expand_home(Path(text), self.environ)
+
+
+def expand_home(path: Path, environ: Mapping[str, str]) -> Path:
+    """Replace a leading ``~``, by ``$HOME`` if it is set, or ``~user``."""
+    head, *rest = path.parts or ("",)
+    if head == "~" and environ.get("HOME"):
+        return Path(environ["HOME"], *rest)
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"no home folder is known for {head}; write the whole path") from None
+
+
 class ValueType(Struct, frozen=True):
     """Type of a value: how it is read and written."""
 
@@ -75,20 +115,25 @@ class ValueType(Struct, frozen=True):
 
 
 def text(
+    check: Callable[[str], Any] = str, write: Callable[[Any], object] = as_it_is, **schema: object
+) -> ValueType:
+    """A string, expanded and then checked. An error does not quote it."""
+    return scoped_text(lambda value, _: check(value), write, **schema)
+
+
+def scoped_text(
     check: Callable[[str, ExpansionScope], Any],
     write: Callable[[Any], object] = as_it_is,
     **schema: object,
 ) -> ValueType:
-    """A string, expanded and then checked. An error does not quote it."""
+    """A ``text`` whose check needs the base folder or the environment."""
 
     def read(value: object, scope: ExpansionScope) -> Any:
         if not isinstance(value, str):
-            msg = "expected a string in quotes"
-            raise ValueError(msg)  # noqa: TRY004 - the contract of ValueType.read
+            raise ValueError("expected a string in quotes")  # noqa: TRY004 - ValueType.read's contract
         expanded = scope.expand(value)
         if not expanded.strip():
-            msg = "is empty; leave the key out instead"
-            raise ValueError(msg)
+            raise ValueError("is empty; leave the key out instead")
         return check(expanded, scope)
 
     return ValueType(read, {"type": "string", "minLength": 1, **schema}, write=write)
@@ -99,11 +144,12 @@ def path() -> ValueType:
 
     def check(value: str, scope: ExpansionScope) -> Path:
         if re.match(_LIKE_A_CREDENTIAL, value):
-            msg = "looks like a token; write the token into a file and name that file here"
-            raise ValueError(msg)
+            raise ValueError(
+                "looks like a token; write the token into a file and name that file here"
+            )
         return scope.path(value)
 
-    return text(check, str)
+    return scoped_text(check, str)
 
 
 def truth() -> ValueType:
@@ -120,12 +166,12 @@ def truth() -> ValueType:
 def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -> ValueType:
     """One of some words. ``refused``: other words, and why they are refused."""
 
-    def check(value: str, _: ExpansionScope) -> str:
+    def check(value: str) -> str:
         if value in options:
             return value
-        why = (refused or {}).get(value)
-        msg = f"{toml_text(value)} {why or 'is not known'}; {_hint(value, options)}"
-        raise ValueError(msg)
+        why = (refused or {}).get(value, "is not known")
+        hint = did_you_mean(value, options) or f"expected one of {', '.join(sorted(options))}"
+        raise ValueError(f"{toml_text(value)} {why}; {hint}")
 
     return text(check, enum=sorted(options))
 
@@ -205,8 +251,8 @@ def many(one: ValueType) -> ValueType:
 
     def read(value: object, scope: ExpansionScope) -> tuple[Any, ...]:
         if isinstance(value, str):  # not repeated: it may be a secret in the place of its file
-            msg = 'expected a list such as ["a", "b"], got a string'
-            raise ValueError(msg)  # noqa: TRY004 - the contract of ValueType.read
+            problem = 'expected a list such as ["a", "b"], got a string'
+            raise ValueError(problem)  # noqa: TRY004 - the contract of ValueType.read
         if not isinstance(value, list):
             raise expected('a list such as ["a", "b"]', value)
         items: list[Any] = []
@@ -264,10 +310,6 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {spelling[close[0]]}?" if close else ""
 
 
-def _hint(word: str, options: Iterable[str]) -> str:
-    return did_you_mean(word, options) or f"expected one of {', '.join(sorted(options))}"
-
-
 def _both(parse: Callable[[str], N], check: Callable[[N], None]) -> Callable[[str], N]:
     def parse_and_judge(text: str) -> N:
         value = parse(text)
@@ -284,8 +326,7 @@ def _measured(value: object, scope: ExpansionScope, parse: Callable[[str], N]) -
             return parse(scope.expand(value))
         return parse(f"{value:.6f}" if isinstance(value, float) else str(value))
     except ValueError as error:
-        msg = f"{error}, got {toml_text(value)}"
-        raise ValueError(msg) from None
+        raise ValueError(f"{error}, got {toml_text(value)}") from None
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:

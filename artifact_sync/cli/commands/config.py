@@ -15,8 +15,7 @@ import click
 from artifact_sync import config
 from artifact_sync.cli.options import as_json, common
 from artifact_sync.cli.session import configuration, session, token, traced_configuration
-from artifact_sync.config.json_schema import json_schema
-from artifact_sync.config.render import as_toml
+from artifact_sync.config.render import as_toml, json_schema
 from artifact_sync.domain.errors import ConfigError, ExitCode, UsageError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable

@@ -12,9 +12,8 @@ import msgspec
 import pytest
 
 from artifact_sync import config
-from artifact_sync.config.environment import KNOWN
-from artifact_sync.config.json_schema import json_schema
-from artifact_sync.config.render import as_toml
+from artifact_sync.config.load import KNOWN
+from artifact_sync.config.render import as_toml, json_schema
 from artifact_sync.config.urls import listen_address
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import DaemonSettings, RepoSettings, WebSettings

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from artifact_sync import config
-from artifact_sync.config.environment import KNOWN
+from artifact_sync.config.load import KNOWN
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import Config, RepoSettings
 

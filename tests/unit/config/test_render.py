@@ -10,9 +10,8 @@ import msgspec
 import pytest
 
 from artifact_sync import config
-from artifact_sync.config.json_schema import json_schema
 from artifact_sync.config.keys import ALL, SECTIONS
-from artifact_sync.config.render import as_toml
+from artifact_sync.config.render import as_toml, json_schema
 from artifact_sync.domain.settings import Config, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
 
