@@ -26,7 +26,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def as_toml(loaded: Loaded, token: str) -> str:
-    """Render TOML with the origin of each key, which reads back the same, passwords aside.
+    """Render TOML with the origin of each key; it reads back the same.
 
     ``token``: a remark on the token.
     """
