@@ -5,6 +5,7 @@ The two share the TLS context and nothing else, so that the token never goes to 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ import httpx
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.model import Redacted
+from artifact_sync.source.transport.direct import DirectTransport
 from artifact_sync.source.transport.redirects import Redirected
 from artifact_sync.version import USER_AGENT
 
@@ -81,7 +83,7 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
         "Accept-Encoding": "identity",
         "User-Agent": USER_AGENT,
     }
-    client = _client(settings, tls, auth, _API_CONNECTIONS)
+    client = _client(settings, tls, auth, _API_CONNECTIONS, _direct(settings, tls))
     client.base_url = base_url
     client.headers.update(headers)
     return client
@@ -112,8 +114,20 @@ def hush_http_loggers() -> None:
         logger.setLevel(max(logger.level, logging.WARNING))
 
 
+def _direct(settings: TransportSettings, tls: ssl.SSLContext) -> DirectTransport | None:
+    """Make the quick transport, where it can do: it knows no proxies, and uvloop no fallback."""
+    if settings.proxy or getproxies():
+        return None
+    of_asyncio = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    return DirectTransport(tls, _API_CONNECTIONS, _KEEP_IDLE) if of_asyncio else None
+
+
 def _client(
-    settings: TransportSettings, tls: ssl.SSLContext, auth: httpx.Auth, connections: int
+    settings: TransportSettings,
+    tls: ssl.SSLContext,
+    auth: httpx.Auth,
+    connections: int,
+    transport: DirectTransport | None = None,
 ) -> httpx.AsyncClient:
     """A client without redirects, cookies, and credentials of its own.
 
@@ -130,6 +144,7 @@ def _client(
             auth=auth,
             verify=tls,
             proxy=settings.proxy,
+            transport=transport,
             cookies=_NoCookies(),
             http2=False,
             timeout=httpx.Timeout(settings.timeout, pool=None),
