@@ -68,7 +68,7 @@ async def open_network(
     rate = config.source.rate_limit
     context = ApiContext(SystemClock(), jitter, observer, rate, retry, token=secret)
     async with AsyncExitStack() as stack:
-        at_once = uses_tls(settings) or tls.trust.by_setting  # whose file may be wrong
+        at_once = uses_tls(settings) or tls.by_setting  # whose file may be wrong
         trust = await tls() if at_once else trust_nobody()
         api = await stack.enter_async_context(api_client(settings, trust))
 

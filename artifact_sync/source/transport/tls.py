@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import ssl
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-import certifi
 from msgspec import Struct
 
 from artifact_sync.domain.errors import ConfigError
@@ -27,8 +26,6 @@ class Trust(Struct, frozen=True):
     folder: str | None
     named: str
     """The setting that names them, for messages."""
-    by_setting: bool = False
-    """Whether the configuration names them."""
 
     @property
     def environment(self) -> Mapping[str, str | None]:
@@ -48,12 +45,14 @@ class Trust(Struct, frozen=True):
 def trusted(ca_bundle: Path | None) -> Trust:
     """Choose ``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi."""
     if ca_bundle is not None:
-        return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}", by_setting=True)
+        return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}")
     named = "SSL_CERT_FILE or SSL_CERT_DIR"
     if file := os.environ.get("SSL_CERT_FILE"):
         return Trust(file, None, named)
     if folder := os.environ.get("SSL_CERT_DIR"):
         return Trust(None, folder, named)
+    import certifi  # noqa: PLC0415 - slow, and of no use without TLS
+
     return Trust(certifi.where(), None, "certifi's bundle")
 
 
@@ -61,8 +60,14 @@ class TlsContext:
     """The context that all clients share, loaded on the first call. ``ConfigError``."""
 
     def __init__(self, ca_bundle: Path | None, threads: AbandonableThreads) -> None:
-        self.trust = trusted(ca_bundle)
-        self._load = Once(partial(threads, self.trust.context))
+        self.by_setting = ca_bundle is not None
+        self._ca_bundle = ca_bundle
+        self._load = Once(lambda: threads(self.trust.context))
+
+    @cached_property
+    def trust(self) -> Trust:
+        """Whose certificates are trusted."""
+        return trusted(self._ca_bundle)
 
     async def __call__(self) -> ssl.SSLContext:
         """Load it, in a thread, unless that was done before."""
