@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.source.links.backends import HttpBackends
-from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.links.fetcher import HttpBackends, HttpFetcher
 from artifact_sync.source.transport.clients import download_client
 
 if TYPE_CHECKING:

@@ -24,8 +24,7 @@ from artifact_sync.domain.errors import (
     Verdict,
 )
 from artifact_sync.domain.model import Link, Validator
-from artifact_sync.source.links.backends import HttpBackends
-from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.links.fetcher import HttpBackends, HttpFetcher
 from artifact_sync.source.links.httpx_backend import HttpxBackend
 from artifact_sync.source.links.link_url import NotALink, parse_target, resolve_redirect
 from artifact_sync.source.transport.clients import (

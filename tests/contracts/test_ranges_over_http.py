@@ -19,8 +19,7 @@ from artifact_sync.domain.events import BytesArrived, Retrying
 from artifact_sync.domain.model import Artifact, ArtifactKey, Link, MirrorPath
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.source.links.backends import HttpBackends
-from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.links.fetcher import HttpBackends, HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
 from artifact_sync.transfer.context import TransferContext, WantedArtifact

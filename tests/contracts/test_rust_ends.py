@@ -11,8 +11,7 @@ import pytest
 from scripted_server import Recorder, answer, serving, until
 
 from artifact_sync.domain.model import Link
-from artifact_sync.source.links.backends import HttpBackends
-from artifact_sync.source.links.fetcher import HttpFetcher
+from artifact_sync.source.links.fetcher import HttpBackends, HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted
 
@@ -23,7 +22,7 @@ if hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # where it is likeliest
 from scripted_server import Recorder, answer, serving
 from artifact_sync.domain.model import Link
-from artifact_sync.source.links.backends import HttpBackends
+from artifact_sync.source.links.fetcher import HttpBackends
 from artifact_sync.source.links.fetcher import HttpFetcher
 from artifact_sync.source.transport.clients import TransportSettings, download_client
 from artifact_sync.source.transport.tls import trusted

@@ -27,9 +27,8 @@ from artifact_sync.source.api.question import (
 from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, refusal_error
 from artifact_sync.source.api.response_body import BrokenCoding, ResponseBody, UnknownCoding
 from artifact_sync.source.api.retry_after import RetryAfterHolds
-from artifact_sync.source.transport.clients import url_origin
+from artifact_sync.source.transport.clients import MOST_REDIRECTS, Redirected, url_origin
 from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
-from artifact_sync.source.transport.redirects import MOST_REDIRECTS, Redirected
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:

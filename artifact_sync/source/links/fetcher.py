@@ -1,91 +1,141 @@
-"""Opens links and follows their redirects, as ``ports.Fetcher``."""
+"""Opens links by the first backend that can, as ``ports.Fetcher``.
+
+Backends: the Rust client where it can be used, then httpx. Made when the first link is opened: a
+pass with nothing new needs neither.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import threading
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.request import getproxies
 
 from artifact_sync.domain.errors import HostUntrusted, LinkUnusable, RefusedResponse
+from artifact_sync.domain.events import Noticed
+from artifact_sync.runtime.once import Once
 from artifact_sync.source.links.backend import TryNextBackend
+from artifact_sync.source.links.httpx_backend import HttpxBackend
 from artifact_sync.source.links.link_url import NotALink, Target, parse_target, resolve_redirect
-from artifact_sync.source.transport.redirects import MOST_REDIRECTS, Redirected
+from artifact_sync.source.transport.clients import MOST_REDIRECTS, Redirected
+from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from contextlib import AbstractAsyncContextManager
-    from types import TracebackType
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
+    import httpx
+
+    from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Link, Validator
     from artifact_sync.domain.ports import Opened
-    from artifact_sync.source.links.backends import HttpBackends
+    from artifact_sync.source.links.backend import HttpBackend
+    from artifact_sync.source.links.reqwest_backend import ReqwestBackend
+    from artifact_sync.source.transport.clients import TransportSettings
+    from artifact_sync.source.transport.tls import Trust
+
+_SLOWER = (
+    "downloads go by httpx, which is slower: the client in Rust is not there, which"
+    " pip install 'artifact-sync[fast]' brings where it has a wheel"
+)
+_OTHER_THREAD = (
+    "downloads go by httpx, which is slower: the client in Rust can only be loaded in the main"
+    " thread, which import pyreqwest does there"
+)
 
 
 class HttpFetcher:
-    """Opens links by the first backend that can. Does not close the backends."""
+    """Opens links and follows their redirects. Does not close the backends."""
 
     def __init__(self, backends: HttpBackends) -> None:
         self._backends = backends
 
-    def open(
+    @asynccontextmanager
+    async def open(
         self,
         link: Link,
         offset: int = 0,
         validator: Validator | None = None,
         last: int | None = None,
-    ) -> AbstractAsyncContextManager[Opened]:
+    ) -> AsyncIterator[Opened]:
         """Open a link, from ``offset`` on if the server supports it; see ``ports.Fetcher``."""
-        return _Opening(self._backends, link, _range(offset, validator, last))
+        headers = _range(offset, validator, last)
+        async with AsyncExitStack() as stack:
+            yield await self._follow(_target(link), headers, stack)
 
-
-class _Opening:
-    """Context of one open link: the request that was not redirected."""
-
-    def __init__(self, backends: HttpBackends, link: Link, headers: Mapping[str, str]) -> None:
-        self._backends = backends
-        self._link = link
-        self._headers = headers
-        self._sent: AbstractAsyncContextManager[Opened]
-
-    async def __aenter__(self) -> Opened:
-        target = _target(self._link)
-        try:
-            return await self._send(target)
-        except Redirected as redirect:
-            return await self._follow(target, redirect)
-
-    async def _follow(self, target: Target, redirect: Redirected) -> Opened:
-        """Follow redirects to the answer that is none."""
-        visited: set[Target] = set()
-        for _ in range(MOST_REDIRECTS):
-            visited.add(target)
-            target = _next(target, redirect)
-            if target in visited:
-                raise RefusedResponse(f"{target.host} redirects in a circle")
+    async def _follow(
+        self, target: Target, headers: Mapping[str, str], stack: AsyncExitStack
+    ) -> Opened:
+        """Send, and follow redirects to the answer that is none."""
+        visited = {target}
+        for _ in range(MOST_REDIRECTS + 1):
             try:
-                return await self._send(target)
-            except Redirected as another:
-                redirect = another
+                return await self._send(target, headers, stack)
+            except Redirected as redirect:
+                following = _next(target, redirect)
+            if following in visited:
+                raise RefusedResponse(f"{following.host} redirects in a circle")
+            visited.add(following)
+            target = following
         raise RefusedResponse(f"{target.host}: more than {MOST_REDIRECTS} redirects")
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool | None:
-        return await self._sent.__aexit__(kind, error, trace)
-
-    async def _send(self, target: Target) -> Opened:
+    async def _send(
+        self, target: Target, headers: Mapping[str, str], stack: AsyncExitStack
+    ) -> Opened:
         """Send by the first backend that can; after a refused certificate, ask the next."""
         trouble: Exception | None = None
         for backend in await self._backends.ready():
-            sent = backend.send(target, self._headers)
+            sent = backend.send(target, headers)
             if sent is not None:
-                self._sent = sent
                 try:
-                    return await sent.__aenter__()
+                    return await stack.enter_async_context(sent)
                 except (HostUntrusted, TryNextBackend) as error:
                     trouble = error
         raise trouble or LinkUnusable(f"nothing can carry the link to {target.host}")
+
+
+class HttpBackends:
+    """The backends in order of preference. ``aclose`` closes them, but not ``client``."""
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        settings: TransportSettings,
+        trust: Trust,
+        observer: Observer,
+    ) -> None:
+        """``client``: from ``transport.download_client`` with these settings."""
+        self._httpx = HttpxBackend(client)
+        self._settings = settings
+        self._trust = trust
+        self._observer = observer
+        self._fast: ReqwestBackend | None = None
+        self.ready = Once(self._make)
+        """Gives the backends, made on the first call."""
+
+    async def aclose(self) -> None:
+        """Close the Rust client, if it was made."""
+        if self._fast is not None:
+            await self._fast.aclose()
+
+    async def _make(self) -> Sequence[HttpBackend]:
+        if self._settings.proxy is None and not _environments_proxy():
+            await self._make_fast()
+        return [self._httpx] if self._fast is None else [self._fast, self._httpx]
+
+    async def _make_fast(self) -> None:
+        """Make the Rust client, or say why not."""
+        if not _may_import():
+            self._observer.notify(Noticed(_OTHER_THREAD))
+            return
+        try:
+            from artifact_sync.source.links.reqwest_backend import ReqwestBackend  # noqa: PLC0415 - no wheel
+
+            making = asyncio.to_thread(ReqwestBackend.made, self._settings, self._trust, USER_AGENT)
+            self._fast = await making
+        except (ImportError, OSError):
+            self._observer.notify(Noticed(_SLOWER))
 
 
 def _target(link: Link) -> Target:
@@ -123,3 +173,18 @@ def _range(offset: int, validator: Validator | None, last: int | None) -> dict[s
     if not (validator.header.isascii() and validator.header.isprintable()):
         return {}
     return asked | {"If-Range": validator.header}
+
+
+def _may_import() -> bool:
+    """Whether the Rust client can be imported here, or was imported before.
+
+    Its allocator belongs to the thread that loads it. Once that thread has ended, a later one
+    crashes (decision 0015).
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    return in_main_thread or "pyreqwest" in sys.modules
+
+
+def _environments_proxy() -> bool:
+    """Whether the environment names a proxy: httpx knows for which hosts it is meant."""
+    return any(scheme in {"http", "https", "all"} for scheme in getproxies())

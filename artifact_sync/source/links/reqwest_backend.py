@@ -6,13 +6,16 @@ tells which links are left to httpx.
 
 The library's allocator reads its settings when it is loaded: it must not commit its memory at
 once, and must give back soon what is free.
+
+Its errors give causes as texts only, of which none is shown: they quote links.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import contextmanager, suppress
+import re
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -21,20 +24,31 @@ os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
 os.environ.setdefault("MIMALLOC_PURGE_DELAY", "50")  # milliseconds
 
 from pyreqwest.client import ClientBuilder, SyncClientBuilder
-from pyreqwest.exceptions import PyreqwestError
+from pyreqwest.exceptions import BuilderError, PyreqwestError, RequestTimeoutError
 from pyreqwest.http import Url
 
-from artifact_sync.domain.errors import BadResponse
+from artifact_sync.domain.errors import (
+    BadResponse,
+    Cut,
+    DownloadError,
+    HostUnreachable,
+    HostUntrusted,
+)
 from artifact_sync.domain.http_headers import content_length
 from artifact_sync.domain.ports import Opened
 from artifact_sync.source.links.backend import TryNextBackend, framing
-from artifact_sync.source.links.reqwest_errors import before_headers, within_body
 from artifact_sync.source.links.timeouts import ReadTimeouts
-from artifact_sync.source.transport.errors import no_answer, no_byte
-from artifact_sync.source.transport.redirects import REDIRECTS, Redirected
+from artifact_sync.source.transport.clients import REDIRECTS, Redirected
+from artifact_sync.source.transport.errors import (
+    TRUST_HINT,
+    cut_short,
+    no_answer,
+    no_byte,
+    not_http,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from pyreqwest.client import Client
@@ -55,6 +69,12 @@ _WHOLE = 256 * 1024
 
 _ONE = frozenset({"content-length", "location"})
 """Fields of which the first line counts; lengths that differ are an error of hyper."""
+
+_UNTRUSTED = "invalid peer certificate"
+_CONNECTING = "client error (connect)"
+_NUMBER = re.compile(r"\(os error (\d{1,5})\)")
+_UNRESOLVED = "dns error"
+_TLS = ("tls", "fatal alert", "peer is incompatible", "peer misbehaved", "invalid message")
 
 _environment = Lock()
 
@@ -105,7 +125,7 @@ class ReqwestBackend:
         if headers:
             request = request.headers(headers)
         streamed = request.streamed_read_buffer_limit(_AHEAD).build_streamed()
-        return _Exchange(streamed, target, self._timeouts)
+        return _exchange(streamed, target, self._timeouts)
 
     async def aclose(self) -> None:
         """Close the connections, and wait until the library's thread has left Python."""
@@ -113,72 +133,59 @@ class ReqwestBackend:
         await asyncio.to_thread(_drain_thread)
 
 
-class _Exchange:
+@asynccontextmanager
+async def _exchange(
+    request: StreamRequest, target: Target, timeouts: ReadTimeouts
+) -> AsyncIterator[Opened]:
     """Context of one request and its answer."""
-
-    def __init__(self, request: StreamRequest, target: Target, timeouts: ReadTimeouts) -> None:
-        self._request = request
-        self._target = target
-        self._timeouts = timeouts
-
-    async def __aenter__(self) -> Opened:
-        try:
-            response = await self._answer()
-            headers = _checked_headers(response, self._target)
-        except BaseException:
-            # an answer may have come although we were cancelled; if none has, it says RuntimeError
-            with suppress(PyreqwestError, RuntimeError):
-                await self._request.__aexit__(None, None, None)
-            raise
-        framed = framing(response.status, headers)
-        length = content_length(headers.get("content-length")) if framed == "length" else None
-        chunks = _Chunks(response.body_reader, self._target, self._timeouts, length)
-        return Opened(response.status, headers, framed, chunks)
-
-    async def __aexit__(self, *_: object) -> None:
+    try:
+        response = await _answer(request, target, timeouts)
+        headers = _checked_headers(response, target)
+    except BaseException:
+        # an answer may have come although we were cancelled; if none has, it says RuntimeError
+        with suppress(PyreqwestError, RuntimeError):
+            await request.__aexit__(None, None, None)
+        raise
+    framed = framing(response.status, headers)
+    length = content_length(headers.get("content-length")) if framed == "length" else None
+    chunks = _chunks(response.body_reader, target, timeouts, length)
+    try:
+        yield Opened(response.status, headers, framed, chunks)
+    finally:
         with suppress(TimeoutError):  # what has come is had, and the client closes it some day
-            await self._timeouts(self._request.__aexit__(None, None, None))
-
-    async def _answer(self) -> Response:
-        try:
-            # as long for a connection, then for the answer
-            return await self._timeouts(self._request.__aenter__(), times=2)
-        except PyreqwestError as error:
-            raise before_headers(error, self._target.host) from None  # its text holds the link
-        except TimeoutError:
-            raise no_answer(self._target.host) from None
+            await timeouts(request.__aexit__(None, None, None))
 
 
-class _Chunks:
-    """Iterates over the body in the chunks in which it comes."""
+async def _answer(request: StreamRequest, target: Target, timeouts: ReadTimeouts) -> Response:
+    try:
+        # as long for a connection, then for the answer
+        return await timeouts(request.__aenter__(), times=2)
+    except PyreqwestError as error:
+        raise _before_headers(error, target.host) from None  # its text holds the link
+    except TimeoutError:
+        raise no_answer(target.host) from None
 
-    def __init__(
-        self, reader: ResponseBodyReader, target: Target, timeouts: ReadTimeouts, length: int | None
-    ) -> None:
-        self._reader = reader
-        self._target = target
-        self._timeouts = timeouts
-        self._left = length
-        """Bytes still to come; None: that is not known. hyper sees to it that they do."""
 
-    def __aiter__(self) -> _Chunks:
-        return self
+async def _chunks(
+    reader: ResponseBodyReader, target: Target, timeouts: ReadTimeouts, left: int | None
+) -> AsyncIterator[Chunk]:
+    """The body in the chunks in which it comes.
 
-    async def __anext__(self) -> Chunk:
-        if self._left == 0:
-            raise StopAsyncIteration
+    ``left``: bytes to come; None: that is not known. hyper sees to it that they do.
+    """
+    while left != 0:
         try:
             # not the client's own limit: that goes on while nobody reads, as with a slow disk
-            chunk = await self._timeouts(self._reader.read_chunk())
+            chunk = await timeouts(reader.read_chunk())
         except PyreqwestError as error:
-            raise within_body(error, self._target.host) from None
+            raise _within_body(error, target.host) from None
         except TimeoutError:
-            raise no_byte(self._target.host) from None
+            raise no_byte(target.host) from None
         if chunk is None:
-            raise StopAsyncIteration
-        if self._left is not None:
-            self._left -= len(chunk)
-        return bytes(chunk) if len(chunk) < _WHOLE else memoryview(chunk)
+            return
+        if left is not None:
+            left -= len(chunk)
+        yield bytes(chunk) if len(chunk) < _WHOLE else memoryview(chunk)
 
 
 def _exact(text: str) -> Url | None:
@@ -255,3 +262,49 @@ def _drain_thread() -> None:
         pass
     finally:
         client.close()
+
+
+def _before_headers(error: PyreqwestError, host: str) -> DownloadError | TryNextBackend:
+    """Translate an error that came before the headers."""
+    causes = _causes(error)
+    if any(_UNTRUSTED in cause for cause in causes):
+        return HostUntrusted(f"{host}: its certificate is not trusted: {TRUST_HINT}")
+    if isinstance(error, BuilderError) or _is_tls(causes):
+        return TryNextBackend()  # its limit of length, or no TLS in common
+    if _CONNECTING in causes:  # the class says so of everything that happens before an answer
+        late = isinstance(error, RequestTimeoutError)
+        words = "no connection in time" if late else _why(causes) or "no connection"
+        return HostUnreachable(f"no connection to {host}: {words}")
+    if isinstance(error, RequestTimeoutError):
+        return no_answer(host)
+    if words := _why(causes):
+        return Cut(f"the connection to {host} was lost before its answer: {words}")
+    return not_http(host)
+
+
+def _within_body(error: PyreqwestError, host: str) -> DownloadError:
+    """Translate an error that came within the body."""
+    if isinstance(error, RequestTimeoutError):
+        return no_byte(host)
+    return cut_short(host)
+
+
+def _is_tls(causes: Sequence[str]) -> bool:
+    """Whether no common TLS was found, which OpenSSL may have."""
+    signs = any(sign in cause for cause in causes[1:] for sign in _TLS)
+    return _CONNECTING in causes and signs and not _why(causes)
+
+
+def _why(causes: Sequence[str]) -> str:
+    """The system's message for the cause, else ours, else none."""
+    for cause in causes:
+        if number := _NUMBER.search(cause):
+            return os.strerror(int(number[1])).lower()
+        if _UNRESOLVED in cause:
+            return "its name can't be resolved"
+    return ""
+
+
+def _causes(error: PyreqwestError) -> Sequence[str]:
+    details = getattr(error, "details", None) or {}
+    return [str(cause.get("message", "")).lower() for cause in details.get("causes") or ()]

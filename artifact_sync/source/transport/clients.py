@@ -17,7 +17,6 @@ import httpx
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.model import Redacted
 from artifact_sync.source.transport.direct import DirectTransport
-from artifact_sync.source.transport.redirects import Redirected
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -27,6 +26,21 @@ if TYPE_CHECKING:
 _API_CONNECTIONS = 16
 _KEEP_IDLE = 30.0
 """Seconds that an idle connection is kept; object stores drop theirs after a minute or so."""
+
+
+MOST_REDIRECTS = 5
+
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""RFC 9110, 15.4: with a ``Location`` these point elsewhere."""
+
+
+class Redirected(Exception):
+    """An answer that points elsewhere. The sender of the request decides whether to follow."""
+
+    def __init__(self, status: int, location: bytes) -> None:
+        self.status = status
+        self.location = location
+        super().__init__(f"redirected with status {status}")
 
 
 class TransportSettings(Redacted, frozen=True):
