@@ -22,7 +22,7 @@ from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.own_folder import prepare
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.source.api.decode import run_of
-from artifact_sync.source.api.json_payload import Payload
+from artifact_sync.source.api.response_body import Payload
 from artifact_sync.sync.rules import Rules
 from benchmarks.catalog import ORG, PAGE, publish, run_answer
 

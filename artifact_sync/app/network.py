@@ -13,7 +13,7 @@ from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.once import Once
 from artifact_sync.runtime.threads import AbandonableThreads
-from artifact_sync.source.api.context import ApiContext
+from artifact_sync.source.api.client import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import (
     TransportSettings,

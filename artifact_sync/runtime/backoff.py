@@ -60,11 +60,12 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
     if match := re.fullmatch(_SECONDS, text):
         sign, digits = match.groups()
         return 0.0 if sign == "-" else float(digits)
-    moment = _http_date(text)
+    moment = http_date(text)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """Read an HTTP date (RFC 9110, 5.6.7) as UTC; None: unreadable."""
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

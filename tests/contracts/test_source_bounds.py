@@ -23,7 +23,7 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.api.context import ApiContext
+from artifact_sync.source.api.client import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import TransportSettings, api_client
 from artifact_sync.source.transport.tls import trusted

@@ -26,7 +26,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.events import Noticed, Retrying
 from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey, RunPage
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.source.api.context import ApiContext
+from artifact_sync.source.api.client import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import (
     TransportSettings,

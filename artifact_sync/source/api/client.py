@@ -4,43 +4,78 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from math import inf
 from typing import TYPE_CHECKING
 
 import httpx
-from msgspec import Struct
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
 from artifact_sync.domain.events import Retrying
-from artifact_sync.runtime.backoff import delay, parse_retry_after
+from artifact_sync.domain.model import Redacted
+from artifact_sync.runtime.backoff import RetryPolicy, delay, http_date, parse_retry_after
 from artifact_sync.source.api.decode import error_body, parse
-from artifact_sync.source.api.even_rate import EvenRate
-from artifact_sync.source.api.json_payload import Unreadable
-from artifact_sync.source.api.question import (
-    Answer,
-    Meaning,
-    Question,
-    Unmodified,
+from artifact_sync.source.api.question import Answer, Meaning, Question, Unmodified
+from artifact_sync.source.api.rate_limit import EvenRate, RetryAfterHolds
+from artifact_sync.source.api.refusals import HOLD_ALL, refusal_error
+from artifact_sync.source.api.response_body import (
+    BrokenCoding,
+    ResponseBody,
+    UnknownCoding,
+    Unreadable,
 )
-from artifact_sync.source.api.refusals import HOLD_ALL, ApiRefusal, refusal_error
-from artifact_sync.source.api.response_body import BrokenCoding, ResponseBody, UnknownCoding
-from artifact_sync.source.api.retry_after import RetryAfterHolds
 from artifact_sync.source.transport.clients import MOST_REDIRECTS, Redirected, url_origin
 from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from random import Random
 
-    from artifact_sync.source.api.context import ApiContext
+    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.ports import Clock
 
 _ERROR_BODY_LIMIT = 64 * 1024
 _OFF_LOOP = 256 * 1024
 """Bytes from which a body is parsed in a thread; below, a thread would cost as much."""
 _SHORTEST_DEADLINE = 120.0
 _TIMEOUTS_TO_DEADLINE = 10
+_HASTY_ATTEMPTS = 2
+_HASTY_PATIENCE = 10.0
+
+
+class ApiContext(Redacted, frozen=True):
+    """Surroundings and limits of a client of the API."""
+
+    SHOWN = ("rate", "retry", "body_limit", "deadline")
+
+    clock: Clock
+    rng: Random
+    observer: Observer | None = None
+    rate: float = 25.0
+    """Requests a second, evenly spaced, over all callers; 0: no limit."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    body_limit: int = 256 * 1024 * 1024
+    """Bytes of an answer after which it is given up on."""
+    deadline: float | None = None
+    """Seconds from the sending of a request to the last byte of its answer, however steadily that
+    drips. None: ten times the client's timeout for a byte, and two minutes at least."""
+    token: str = ""
+    """The client's token: tells a missing from a refused one, and is kept out of messages."""
+
+    @property
+    def hasty(self) -> RetryPolicy:
+        """The policy for requests that others wait for."""
+        attempts = min(self.retry.attempts, _HASTY_ATTEMPTS)
+        patience = min(self.retry.patience, _HASTY_PATIENCE)
+        return replace(self.retry, attempts=attempts, patience=patience)
+
+    def notify(self, event: Event) -> None:
+        """Tell the observer, if there is one."""
+        if self.observer is not None:
+            self.observer.notify(event)
 
 
 class _Untrusted(Unreachable):
@@ -159,7 +194,7 @@ class ApiClient:
             if not response.is_success:
                 raise await self._refusal(response, what)
             body = await self._body(response, what)
-            return _Arrival(body, monotonic, _date(response.headers))
+            return _Arrival(body, monotonic, http_date(response.headers.get("date", "")))
         finally:
             await response.aclose()
 
@@ -181,13 +216,10 @@ class ApiClient:
         return body.content
 
     async def _refusal(self, response: httpx.Response, what: str) -> ServiceError:
-        now = _date(response.headers) or self._context.clock.now()
-        refusal = ApiRefusal(
-            response.status_code,
-            error_body(await self._error_body(response)),
-            parse_retry_after(response.headers.get("retry-after", ""), now),
-        )
-        return refusal_error(what, refusal, self._context.token)
+        now = http_date(response.headers.get("date", "")) or self._context.clock.now()
+        retry_after = parse_retry_after(response.headers.get("retry-after", ""), now)
+        body = error_body(await self._error_body(response))
+        return refusal_error(what, response.status_code, body, retry_after, self._context.token)
 
     async def _error_body(self, response: httpx.Response) -> bytearray:
         """Read the first part of an error's body, or what has come of it.
@@ -244,12 +276,3 @@ def _read(question: Question[Meaning], arrival: _Arrival) -> Answer[Meaning]:
     except Unreadable as error:
         raise BadAnswer(f"{question.what}: the answer makes no sense: {error}") from None
     return Answer(meaning, arrival.monotonic, arrival.server_date, digest)
-
-
-def _date(headers: httpx.Headers) -> datetime | None:
-    """The service's clock at the time of the answer (RFC 9110, 6.6.1)."""
-    try:
-        date = parsedate_to_datetime(headers.get("date", ""))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return date if date.tzinfo is not None else None

@@ -15,11 +15,11 @@ from msgspec import Struct, field
 
 from artifact_sync.domain.errors import GarbledAnswer
 from artifact_sync.domain.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
-from artifact_sync.source.api.json_payload import Payload, Unreadable
+from artifact_sync.source.api.response_body import Payload, Unreadable
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 _LEVELS = (("workflows", "workflow"), ("tasks", "task"), ("cubes", "cube"))
 _WORTHLESS = frozenset({"failed", "missing"})
@@ -64,7 +64,7 @@ def run_of(key: RunKey, payload: Payload) -> Run:
     """Decode a run with its tree of artifacts."""
     tree = _Tree(key)
     tree.descend(payload, ())
-    return _run(key, payload, tree)
+    return _run(tree, payload)
 
 
 def runs_page(repo: RepoName, payload: Payload) -> AnswerPage[Run]:
@@ -72,20 +72,12 @@ def runs_page(repo: RepoName, payload: Payload) -> AnswerPage[Run]:
 
     Trees are not read: lists leave them out or incomplete.
     """
-    slugs, passed_over = _slugs(payload, "runs")
-    runs = [_run(RunKey(repo, slug), item, _Tree(RunKey(repo, slug))) for slug, item in slugs]
-    return AnswerPage(
-        runs, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token")
-    )
+    return _page(payload, "runs", lambda slug, item: _run(_Tree(RunKey(repo, slug)), item))
 
 
 def repositories_page(org: str, payload: Payload) -> AnswerPage[RepoName]:
     """Decode a page of the list of repositories. ``Unreadable`` when it is no page."""
-    slugs, passed_over = _slugs(payload, "repositories")
-    names = [RepoName(org, slug) for slug, _ in slugs]
-    return AnswerPage(
-        names, [slug for slug, _ in slugs], passed_over, payload.token("next_page_token")
-    )
+    return _page(payload, "repositories", lambda slug, _: RepoName(org, slug))
 
 
 def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:
@@ -180,10 +172,10 @@ class _Tree(Struct):
         self.problems.append(Problem(workflow, task, cube, message))
 
 
-def _run(key: RunKey, payload: Payload, tree: _Tree) -> Run:
+def _run(tree: _Tree, payload: Payload) -> Run:
     dates = payload.child("dates")
     return Run(
-        key=key,
+        key=tree.key,
         status=word(payload.text("status")),
         event=word(payload.text("event_type")),
         created_at=moment(dates.text("created_at")),
@@ -194,11 +186,13 @@ def _run(key: RunKey, payload: Payload, tree: _Tree) -> Run:
     )
 
 
-def _slugs(payload: Payload, name: str) -> tuple[list[tuple[str, Payload]], int]:
-    """The items of a list with usable slugs, and the number of others."""
+def _page(payload: Payload, name: str, make: Callable[[str, Payload], Item]) -> AnswerPage[Item]:
+    """Decode the items of a list with usable slugs."""
     items = [(item.text("slug") if item else "", item) for item in payload.objects(name)]
     usable = [(slug, item) for slug, item in items if item is not None and sendable(slug)]
-    return usable, len(items) - len(usable)
+    made = [make(slug, item) for slug, item in usable]
+    slugs = [slug for slug, _ in usable]
+    return AnswerPage(made, slugs, len(items) - len(usable), payload.token("next_page_token"))
 
 
 def _version(dates: Payload) -> str:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.runtime.backoff import RetryPolicy
-    from artifact_sync.source.api.json_payload import Payload
+    from artifact_sync.source.api.response_body import Payload
 
 Meaning = TypeVar("Meaning")
 

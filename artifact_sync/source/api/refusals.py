@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-
-from msgspec import Struct, field
+from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import (
     BadAnswer,
@@ -13,8 +12,10 @@ from artifact_sync.domain.errors import (
     ServiceError,
     Unreachable,
 )
-from artifact_sync.source.api.decode import ErrorBody
 from artifact_sync.source.transport.sanitize import one_line
+
+if TYPE_CHECKING:
+    from artifact_sync.source.api.decode import ErrorBody
 
 _COME_AGAIN = frozenset({408, 425, 429})
 """Client errors that pass (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""
@@ -23,19 +24,13 @@ HOLD_ALL = frozenset({429, 503})
 _LONGEST_ID = 80
 
 
-class ApiRefusal(Struct, frozen=True):
-    """A status of 400 and above, with body and ``Retry-After``."""
-
-    status: int
-    body: ErrorBody = field(default_factory=ErrorBody)
-    retry_after: float | None = None
-
-
-def refusal_error(what: str, refusal: ApiRefusal, token: str) -> ServiceError:
-    """Make the error of a refused request. ``token``: ours, or empty."""
-    status = refusal.status
-    said = _said(refusal, token)
-    request_id = one_line(refusal.body.request_id, _LONGEST_ID, token)
+def refusal_error(
+    what: str, status: int, body: ErrorBody, retry_after: float | None, token: str
+) -> ServiceError:
+    """Make the error of a refused request. ``status``: 400 and above. ``token``: ours, or empty."""
+    words = (one_line(text, 200, token) for text in (body.code, body.message))
+    said = ": ".join([str(status), *filter(None, words)])
+    request_id = one_line(body.request_id, _LONGEST_ID, token)
     if status in {401, 403}:
         message = f"{what}: {_credentials(status, token)} ({said})"
         return CredentialsRefused(message, status=status, request_id=request_id)
@@ -47,7 +42,7 @@ def refusal_error(what: str, refusal: ApiRefusal, token: str) -> ServiceError:
             f"{what}: the service can't answer now ({said})",
             status=status,
             request_id=request_id,
-            retry_after=refusal.retry_after,
+            retry_after=retry_after,
         )
     message = f"{what}: the service does not take the request ({said})"
     return BadAnswer(message, status=status, request_id=request_id)
@@ -68,10 +63,3 @@ def _credentials(status: int, token: str) -> str:
         "the token has no right to see it: give SOURCECRAFT_TOKEN or source.token_file"
         " a token that may read this repository and its CI"
     )
-
-
-def _said(refusal: ApiRefusal, token: str) -> str:
-    """Join status, error code and message, as far as given."""
-    body = refusal.body
-    words = (one_line(text, 200, token) for text in (body.code, body.message))
-    return ": ".join([str(refusal.status), *filter(None, words)])

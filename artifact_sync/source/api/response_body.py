@@ -1,15 +1,24 @@
-"""Receives an API body up to a limit, and unpacks gzip.
+"""Receives an API body up to a limit, unpacks gzip, and reads JSON tolerantly.
 
 httpx's own decoders are not used: they take any number of codings, and unpack each piece whole
 before anybody can look at its size, so that a kilobyte may become a gigabyte.
+
+In JSON, missing, null or mistyped values are empty. Values stay undecoded until they are read. So a
+broken one spoils only itself, and a big answer takes little more memory than its bytes.
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import TYPE_CHECKING
 
+import msgspec
+from msgspec import Raw
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     import httpx
 
 _PLAIN = frozenset({"", "identity"})
@@ -17,6 +26,18 @@ _GZIP = frozenset({"gzip", "x-gzip"})
 """RFC 9110, 8.4.1.3: the second is the first one's old name."""
 _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 """What zlib calls a gzip header and trailer (RFC 1952) around the data."""
+
+_OBJECT = msgspec.json.Decoder(dict[str, Raw])
+_LIST = msgspec.json.Decoder(list[Raw])
+_TEXT = msgspec.json.Decoder(str)
+_INTEGER = rb"-?[0-9]{1,100}"
+_SHORT = 16
+"""Bytes; an empty list, object or text written with some room is no longer."""
+
+_ESCAPE = (
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|[^u])"
+)
 
 
 class UnknownCoding(Exception):
@@ -71,3 +92,104 @@ def _packed(headers: httpx.Headers) -> bool:
     if len(codings) > 1 or not _GZIP.issuperset(codings):
         raise UnknownCoding
     return bool(codings)
+
+
+class Unreadable(ValueError):
+    """Not JSON, or not of the required type."""
+
+
+class Payload:
+    """A JSON object of an answer."""
+
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Mapping[str, Raw]) -> None:
+        self._fields = fields
+
+    @classmethod
+    def parse(cls, body: bytes | bytearray) -> Payload:
+        """Parse a body. ``Unreadable`` when it is no complete object."""
+        try:
+            return cls(_object(body))
+        except Unreadable:
+            return cls(_object(_without_lone_surrogates(body)))
+
+    def text(self, name: str) -> str:
+        """Read a text, or an integer as its digits; else the empty text."""
+        raw = self._fields.get(name)
+        if raw is None:
+            return ""
+        try:
+            return _TEXT.decode(raw)
+        except ValueError:  # covers msgspec's own, and UTF-8 that is none
+            digits = re.fullmatch(_INTEGER, memoryview(raw))
+            return digits[0].decode("ascii") if digits else ""
+
+    def child(self, name: str) -> Payload:
+        """Read an object; empty if there is none."""
+        return _payload(self._fields.get(name, Raw(b"null"))) or Payload({})
+
+    def objects(self, name: str) -> Iterator[Payload | None]:
+        """Read the objects of a list: null is left out, anything else is None.
+
+        ``Unreadable`` when the field is neither a list nor empty.
+        """
+        for item in self._items(name):
+            child = _payload(item)
+            if child is not None or not _is_null(item):
+                yield child
+
+    def _items(self, name: str) -> list[Raw]:
+        raw = self._fields.get(name)
+        if raw is None:
+            return []
+        try:
+            return _LIST.decode(raw)
+        except ValueError as error:
+            if _empty(raw):
+                return []
+            raise Unreadable(f"{name} is no list") from error
+
+    def token(self, name: str) -> str:
+        """Read a text. ``Unreadable`` when there is something else."""
+        text = self.text(name)
+        if not text and not _empty(self._fields.get(name, Raw(b"null"))):
+            raise Unreadable(f"{name} is no text")
+        return text
+
+
+def _object(body: bytes | bytearray | Raw) -> dict[str, Raw]:
+    try:
+        return _OBJECT.decode(body)
+    except (ValueError, RecursionError) as error:
+        raise Unreadable("no JSON object") from error
+
+
+def _payload(raw: Raw) -> Payload | None:
+    try:
+        return Payload(_object(raw))
+    except Unreadable:
+        return None
+
+
+def _is_null(raw: Raw) -> bool:
+    return memoryview(raw).nbytes == len(b"null") and bytes(raw) == b"null"
+
+
+def _empty(raw: Raw) -> bool:
+    """Whether a value is null, false, 0, or an empty text, list or object."""
+    if memoryview(raw).nbytes > _SHORT:
+        return False
+    try:
+        return not msgspec.json.decode(raw)
+    except ValueError:
+        return False
+
+
+def _without_lone_surrogates(body: bytes | bytearray) -> bytes:
+    r"""Replace each lone ``\ud800`` in a body by a byte that is not UTF-8.
+
+    msgspec refuses a whole document for one such escape (RFC 8259, 8.2, leaves it open). As a
+    stray byte it spoils the one text that it stands in.
+    """
+    return re.sub(_ESCAPE, lambda match: b"\xff" if match["lone"] else match[0], body)

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         Run,
         RunKey,
     )
-    from artifact_sync.source.api.context import ApiContext
+    from artifact_sync.source.api.client import ApiContext
 
 _PAGE_SIZE = "100"
 """Items of a page. A text that holds an integer, as the specification has it."""

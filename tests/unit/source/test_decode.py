@@ -22,7 +22,7 @@ from artifact_sync.source.api.decode import (
     runs_page,
     word,
 )
-from artifact_sync.source.api.json_payload import Payload, Unreadable
+from artifact_sync.source.api.response_body import Payload, Unreadable
 from artifact_sync.source.transport.sanitize import one_line
 
 REPO = RepoName("org", "repo")

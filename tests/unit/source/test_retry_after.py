@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from artifact_sync.source.api.retry_after import RetryAfterHolds
+from artifact_sync.source.api.rate_limit import RetryAfterHolds
 
 A, B, C = ("repos", "o", "a"), ("repos", "o", "b"), ("orgs", "o", "repos")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifact_sync.source.api.even_rate import EvenRate
+from artifact_sync.source.api.rate_limit import EvenRate
 
 
 def test_callers_who_come_together_are_evenly_spaced() -> None:

@@ -1,4 +1,4 @@
-"""Remembers ``Retry-After`` of the service, by subject."""
+"""When a request may be sent: even spacing, and the service's ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,20 @@ _WINDOW = 300.0
 """Seconds within which one subject holds up all requests only once."""
 _TOGETHER = 60.0
 """Seconds within which the holds of two subjects are meant for all requests."""
+
+
+class EvenRate:
+    """Schedules ``rate`` turns a second, evenly, without bursts."""
+
+    def __init__(self, rate: float) -> None:
+        self._apart = 1 / rate
+        self._next = 0.0
+
+    def take(self, now: float) -> float:
+        """Take the next turn; return the seconds until it. ``now`` is monotonic."""
+        turn = max(now, self._next)
+        self._next = turn + self._apart
+        return turn - now
 
 
 class _Hold(Struct):
