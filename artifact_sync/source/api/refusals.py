@@ -27,7 +27,7 @@ _LONGEST_ID = 80
 def refusal_error(
     what: str, status: int, body: ErrorBody, retry_after: float | None, token: str
 ) -> ServiceError:
-    """Make the error of a refused request. ``status``: 400 and above. ``token``: ours, or empty."""
+    """Make the error of a refused request."""
     words = (one_line(text, 200, token) for text in (body.code, body.message))
     said = ": ".join([str(status), *filter(None, words)])
     request_id = one_line(body.request_id, _LONGEST_ID, token)
