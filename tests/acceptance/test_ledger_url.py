@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -107,23 +106,15 @@ def test_a_restart_in_the_middle_of_a_pass_fails_nothing(
         for name in ("one", "two")
     )
     simulator = Simulator(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=repos))
-    restarts = threading.Event()
-
-    def restart() -> None:
-        while not restarts.wait(0.7):
-            postgres.stop()
-            postgres.start()
-
     with running_in_thread(simulator) as running:
         user = User(tmp_path, running)
         user.environ[URL] = postgres.url(postgres.database())
-        thread = threading.Thread(target=restart)
-        thread.start()
-        try:
-            done = user.sync("acme/*", "--json")
-        finally:
-            restarts.set()
-            thread.join()
+        with user.started("sync", "acme/*", "--root", user.root, "--json") as process:
+            for there in (20, 200):
+                wait_until(lambda there=there: len(user.files()) > there)
+                postgres.stop()
+                postgres.start()
+            done = user.finish(process)
         assert (done.code, done.answer["downloaded"], done.answer["failures"]) == (0, 600, [])
         again = user.sync("acme/*", "--json")
         assert (again.code, again.answer["kept"]) == (0, 600)
