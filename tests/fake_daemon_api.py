@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from artifact_sync.daemon.control.connection import ConnectionLimits
-from artifact_sync.daemon.control.server import ControlServer
+from artifact_sync.daemon.control.server import ConnectionLimits, ControlServer
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassRequest
 from artifact_sync.domain.settings import RepoSettings

@@ -22,10 +22,10 @@ from artifact_sync.daemon.pass_log import PassLog
 from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.reload.file_watch import FileWatch
 from artifact_sync.daemon.reload.reloader import Reloader
+from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.scheduler import Scheduler
 from artifact_sync.daemon.status import DaemonStatus, status_line
 from artifact_sync.daemon.watch.repair import WatchSwitch
-from artifact_sync.daemon.watched_repositories import WatchedRepositories
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.health import MirrorHealth
-from artifact_sync.daemon.lag import Lags
+from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.schedule import Agenda, Moment
-from artifact_sync.daemon.unchanged import UnchangedRepositories
-from artifact_sync.daemon.watched_repositories import WatchedRepositories
 
 if TYPE_CHECKING:
     from random import Random

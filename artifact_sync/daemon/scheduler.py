@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.pass_log import log_notice
+from artifact_sync.daemon.repositories import unchanged_since
 from artifact_sync.daemon.running_passes import RunningPasses, finished, verdict_of
 from artifact_sync.daemon.schedule import Ended, OutageEnded, PassVerdict, Why, rhythm_of
-from artifact_sync.daemon.unchanged import unchanged_since
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName

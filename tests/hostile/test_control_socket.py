@@ -20,8 +20,8 @@ import pytest
 from fake_daemon_api import QUICK, REQUEST, URL, FakeDaemonApi, served, wait_for
 
 from artifact_sync.daemon.control.client import DaemonClient
-from artifact_sync.daemon.control.connection import ConnectionLimits
 from artifact_sync.daemon.control.protocol import LONGEST_REQUEST, DaemonBusy, sync_request
+from artifact_sync.daemon.control.server import ConnectionLimits
 from artifact_sync.domain.errors import ArtifactSyncError, UsageError
 from artifact_sync.domain.events import BytesArrived, Event, Noticed
 from artifact_sync.domain.model import ArtifactKey

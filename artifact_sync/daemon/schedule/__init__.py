@@ -1,18 +1,21 @@
 """Decides when a pass over which repository is due. Pure."""
 
 from artifact_sync.daemon.schedule.agenda import Agenda
-from artifact_sync.daemon.schedule.clocks import Moment
-from artifact_sync.daemon.schedule.intervals import Interval, Rhythm, rhythm_of
-from artifact_sync.daemon.schedule.notices import (
+from artifact_sync.daemon.schedule.intervals import Interval, Moment, Rhythm, rhythm_of
+from artifact_sync.daemon.schedule.outage import Outage
+from artifact_sync.daemon.schedule.turns import (
+    Ended,
     Notice,
     OutageBegan,
     OutageEnded,
+    PassVerdict,
     RepoFailing,
     RepoRecovered,
     RunGivenUp,
+    ScheduleState,
+    Turn,
+    Why,
 )
-from artifact_sync.daemon.schedule.outage import Outage
-from artifact_sync.daemon.schedule.turns import Ended, PassVerdict, ScheduleState, Turn, Why
 
 __all__ = [
     "Agenda",

@@ -7,16 +7,14 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.schedule.intervals import jittered
-from artifact_sync.daemon.schedule.notices import OutageBegan, OutageEnded
-from artifact_sync.daemon.schedule.turns import PassVerdict
+from artifact_sync.daemon.schedule.turns import OutageBegan, OutageEnded, PassVerdict
 
 if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from artifact_sync.daemon.schedule.clocks import Moment
-    from artifact_sync.daemon.schedule.notices import Notice
-    from artifact_sync.daemon.schedule.turns import Ended
+    from artifact_sync.daemon.schedule.intervals import Moment
+    from artifact_sync.daemon.schedule.turns import Ended, Notice
     from artifact_sync.domain.model import RepoName
 
 _FIRST_PROBE = 5.0

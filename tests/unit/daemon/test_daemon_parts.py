@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 
-from artifact_sync.daemon.lag import Lags
+from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.running_passes import verdict_of
 from artifact_sync.daemon.schedule import PassVerdict, Turn, Why
-from artifact_sync.daemon.unchanged import UnchangedRepositories
-from artifact_sync.daemon.watched_repositories import WatchedRepositories
 from artifact_sync.domain.errors import (
     BadAnswer,
     CredentialsRefused,
