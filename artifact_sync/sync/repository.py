@@ -184,6 +184,12 @@ class RepoSync:
         rows = await self.context.ledger.artifacts(key)
         return any(row.is_requested for row in rows.values())
 
+    async def _withdraw_requested(self, key: RunKey) -> None:
+        """Withdraw the manifests of a run of which a file is wanted again."""
+        known = None if self.options.dry_run else await self.context.ledger.run(key)
+        if known is not None and known.complete and await self._is_requested(key):
+            await self.context.withdraw_manifests(key)
+
     def _is_due(self, row: RunRow) -> bool:
         return self.options.eager or is_due(row.next_look, self._began)
 
@@ -211,6 +217,7 @@ class RepoSync:
             await self._look_at(key, row)
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             self._fail_all(error, key.run)
+            await self._guard(self._withdraw_requested(key), key.run)
             if row is not None and not self.context.drain.closed:
                 again = next_look_time(row.looks, self.context.clock.now(), LAST_RETRY)
                 await self._guard(self.context.ledger.look_again(key, again), key.run)

@@ -161,7 +161,7 @@ class RunSync:
             return 0
         self._first = any(not (step.row and step.row.sha256) for step in fetching.downloads)
         self.context.observer.notify(FetchBegan(plan.run.key, len(downloads)))
-        await self._withdraw_manifest(plan.run.key)
+        await self.context.withdraw_manifests(plan.run.key)
         clock, links = self.context.clock, transfer.links
         acquired, now = clock.monotonic(), clock.now()
         fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
@@ -182,13 +182,6 @@ class RunSync:
         self._complete = self._complete and not outcome.failures
         self._open = self._open or bool(outcome.failures)
 
-    async def _withdraw_manifest(self, run: RunKey) -> None:
-        """Unsettle a run and remove its manifests while files change."""
-        mirror, offload = self.context.mirror, self.context.offload
-        await self.context.ledger.unsettle(run)  # should we be stopped: the next pass sees to it
-        await self.context.ledger.mark_complete(run, complete=False)
-        await offload(mirror.remove, self.context.layout.manifests(run))
-
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifests; settle a run that is done."""
         ledger, now = self.context.ledger, self.context.clock.now()
@@ -196,7 +189,7 @@ class RunSync:
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
         elif not self._complete:
-            await self._withdraw_manifest(run.key)
+            await self.context.withdraw_manifests(run.key)
         if self._recorded:
             return  # whether the run needs more is for the next pass to say
         if self._open:

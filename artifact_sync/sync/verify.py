@@ -84,8 +84,7 @@ class Auditor:
             return False
         rows = await self.ledger.artifacts(run)
         if row is None:
-            mirrored = [it for it in rows.values() if it.state is State.MIRRORED]
-            checked = await self.manifests(run, mirrored)
+            checked = await self.manifests(run, rows.values())
             return any(it.path == finding.path and it.condition is Condition.OK for it in checked)
         known = rows.get(row.key)
         if known is None or known.state is not State.MIRRORED or known.path is None:
@@ -185,12 +184,16 @@ class Auditor:
         known = await self.ledger.run(run)
         if known is None or not (known.complete or _should_be_complete(rows)):
             return extras
-        mirrored = [row for row in rows if row.state is State.MIRRORED]
-        return [*await self.manifests(run, mirrored), *extras]
+        return [*await self.manifests(run, rows), *extras]
 
-    async def manifests(self, run: RunKey, rows: Sequence[ArtifactRow]) -> list[Finding]:
-        """Compare a complete run's manifests with the ledger."""
+    async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
+        """Compare a complete run's manifests with the ledger.
+
+        They may name files that are wanted again: a request changes no manifest.
+        """
         folder, found = self.layout.run_folder(run), []
+        named = [it for it in rows if it.state is State.MIRRORED or it.is_requested]
+        mirrored = [it for it in named if it.state is State.MIRRORED]
         checks = zip(
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
         )
@@ -199,7 +202,8 @@ class Auditor:
             if content is None:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue
-            right = await self.offload(says, content, rows, folder)
+            right = await self.offload(says, content, mirrored, folder)
+            right = right or await self.offload(says, content, named, folder)
             condition = Condition.OK if right else Condition.CHANGED
             found.append(Finding(condition, path, len(content), run=run))
         return found

@@ -24,7 +24,7 @@ from user import (
 )
 
 from artifact_sync.simulator import Running, running_in_thread
-from artifact_sync.simulator.faults import Stall, StatusFault
+from artifact_sync.simulator.faults import Delay, Stall, StatusFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -203,6 +203,44 @@ def test_a_repair_is_made_good_once_the_file_is_back(owner: User, served: Runnin
     assert verify(owner, "--repair", **TWO_TRIES) == 1  # it is missing by now
     served.simulator.clear_faults()
     assert verify(owner, "--repair") == 0
+    assert is_whole(owner, served)
+
+
+def test_a_repair_that_the_service_refuses_leaves_no_manifest_and_displaces_none(
+    owner: User, served: Running
+) -> None:
+    """Kind: what a request has begun is taken for damage by the next one."""
+    path = place(REPORT)
+    spoilt = spoil(owner, path)
+    served.simulator.add_fault(StatusFault(on="api", status=403, endpoint="run"))
+    assert verify(owner, "--repair") == 5
+    assert owner.runs() == {f"{ROCKET}/1", f"{ROCKET}/2"}
+    assert str((owner.root / ROCKET / "latest").readlink()) == "2"
+    assert verify(owner, "--repair") == 1
+    again = owner.run("verify", "--root", owner.root, "--json").answer
+    assert (again["missing"], again["changed"]) == ([path], [])
+    assert owner.displaced() == {path: spoilt}
+    served.simulator.clear_faults()
+    assert verify(owner, "--repair") == 0
+    assert is_whole(owner, served)
+
+
+def test_a_repair_killed_as_it_begins_leaves_sound_manifests_alone(
+    owner: User, served: Running
+) -> None:
+    """Kind: what a request has begun is taken for damage by the next one."""
+    path = place(REPORT)
+    spoilt = spoil(owner, path)
+    served.simulator.add_fault(Delay(on="api", endpoint="run", seconds=60))
+    served.simulator.requests.clear()
+    with owner.started("verify", "--root", owner.root, "--repair") as process:
+        wait_until(lambda: served.simulator.requests["run"] >= 1)
+        owner.finish(process, signal.SIGKILL)
+    again = owner.run("verify", "--root", owner.root, "--json").answer
+    assert (again["missing"], again["changed"]) == ([path], [])
+    served.simulator.clear_faults()
+    assert verify(owner, "--repair") == 0
+    assert owner.displaced() == {path: spoilt}
     assert is_whole(owner, served)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from artifact_sync.daemon.watch.filesystem import real
 from artifact_sync.daemon.watch.rules import Touched, compare_metadata, resolved_names
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.domain.model import RepoName, State
+from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.verify import Condition, Finding, compared
@@ -251,9 +251,8 @@ class DamageInspector:
         """Compare a complete run's manifest at this path with the ledger."""
         if path not in self._auditor.layout.manifests(run):
             return
-        rows = (await self._auditor.ledger.artifacts(run)).values()
-        mirrored = [it for it in rows if it.state is State.MIRRORED]
-        for finding in await self._auditor.manifests(run, mirrored):
+        rows = await self._auditor.ledger.artifacts(run)
+        for finding in await self._auditor.manifests(run, rows.values()):
             if finding.path == path:
                 await self._conclude(finding)
 
