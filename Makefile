@@ -8,8 +8,8 @@ SECONDS ?= 180
 SEED ?=
 WATCH ?= restore
 # of `make bench`: which cases (all), rounds (5), a factor for all sizes (1), SMOKE=1 for a trial, where
-# the contenders write (build/), where the results go (benchmarks/)
-export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT
+# the contenders write (build/), where the results go (benchmarks/), an older program beside this one (none)
+export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT BEFORE
 
 # Compiled once, not at each of a thousand starts of the program.
 unexport PYTHONDONTWRITEBYTECODE

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 16
 FAST, FULL = "artifact-sync fast", "artifact-sync full"
+BEFORE = "before: "
+"""In front of the name of an older artifact-sync."""
 CURL, ARIA2 = "curl -Z + sha256sum", "aria2c + sha256sum"
 RCLONE, WGET = "rclone + sha256sum", "wget + sha256sum"
 SOCKETS, SYNCED = "socket loop (floor)", "socket loop with fsync (floor)"
@@ -158,16 +160,22 @@ def _python(script: str) -> tuple[str, ...]:
 
 def artifact_syncs(tools: Tools, job: Job) -> list[Contestant]:
     """artifact-sync in both durabilities, with its ledger, links and manifests."""
-    return [artifact_sync(FAST, tools, job, "fast"), artifact_sync(FULL, tools, job, "full")]
+    programs = {"": tools.artifact_sync, BEFORE: tools.before}
+    return [
+        artifact_sync(f"{when}{name}", program, job, durability)
+        for when, program in programs.items()
+        if program
+        for name, durability in ((FAST, "fast"), (FULL, "full"))
+    ]
 
 
-def artifact_sync(name: str, tools: Tools, job: Job, durability: str) -> Contestant:
+def artifact_sync(name: str, program: str, job: Job, durability: str) -> Contestant:
     """artifact-sync, from an empty mirror."""
 
     def phases(folder: Path) -> list[Phase]:
         values = {"repo": job.repo, "durability": durability, "jobs": job.jobs}
         config = configuration(job.home, folder, api=job.url, ca=job.ca, **values)
-        return [Phase(DOWNLOAD, (tools.artifact_sync, "sync", "--config", config))]
+        return [Phase(DOWNLOAD, (program, "sync", "--config", config))]
 
     return Contestant(name, phases, lambda folder: job.check(folder / job.repo / "1"))
 

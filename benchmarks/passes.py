@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.catalog import ORG, make_files, write_random
-from benchmarks.contenders import Contestant, check_sums, configuration
+from benchmarks.contenders import BEFORE, Contestant, check_sums, configuration
 from benchmarks.contest import Bench, Match, play
 from benchmarks.known import RUN_FILES, Known, build, publish_new, write_small
 from benchmarks.measure import Phase, measure
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 VERIFY, SUMS = "artifact-sync verify", "sha256sum -c"
 HELP, SYNC_HELP = "artifact-sync --help", "artifact-sync sync --help"
 STATUS = "artifact-sync status"
+IMPORTS = "python -c 'import httpx, click, msgspec'"
 _NEW = Files(0, 4096)
 _ANSWER = "answer.json"
 _MANIFESTS = 2
@@ -31,7 +32,8 @@ _MANIFESTS = 2
 
 def nothing_new(bench: Bench) -> Iterator[Group]:
     """Case 4."""
-    yield _known_group(bench, "4", (bench.sizes.known, bench.sizes.huge))
+    least = _command(IMPORTS, _python(bench), "-c", "import httpx, click, msgspec")
+    yield _known_group(bench, "4", (bench.sizes.known, bench.sizes.huge), least)
 
 
 def curves(bench: Bench) -> Iterator[Group]:
@@ -40,8 +42,9 @@ def curves(bench: Bench) -> Iterator[Group]:
     yield _new_group(bench)
 
 
-def _known_group(bench: Bench, which: str, counts: tuple[int, ...]) -> Group:
-    contestants = [_knowing(bench, count) for count in counts]
+def _known_group(bench: Bench, which: str, known: tuple[int, ...], *others: Contestant) -> Group:
+    contestants = [*(_knowing(bench, count) for count in known), *others]
+    counts = (*known, *(0 for _ in others))
     title = f"nothing new, {RUN_FILES} artifacts a run"
     counted = bench.server.requests
     return play(bench, Match(which, title, contestants, counts=counts, requests=counted))
@@ -126,15 +129,22 @@ def start(bench: Bench) -> Iterator[Group]:
     """Case 7."""
     count = bench.sizes.curve_known[-1]
     program, config = bench.tools.artifact_sync, _mirror(bench, count)
-    python = str(Path(program).with_name("python"))
+    python = _python(bench)
     contestants = [
         _command("python -c pass", python, "-c", "pass"),
         _command(HELP, program, "--help"),
         _command(SYNC_HELP, program, "sync", "--help"),
         _command(STATUS, program, "status", "--config", config),
     ]
+    if bench.tools.before:
+        contestants.append(_command(f"{BEFORE}{HELP}", bench.tools.before, "--help"))
     title = f"the start; status at {count:,} artifacts"
     yield play(bench, Match("7", title, contestants))
+
+
+def _python(bench: Bench) -> str:
+    """The interpreter of the environment in which artifact-sync is installed."""
+    return str(Path(bench.tools.artifact_sync).with_name("python"))
 
 
 def _command(name: str, *argv: str) -> Contestant:

