@@ -200,7 +200,7 @@ class DaemonService:
             await self._web.follow()
             raise
         self._scheduler.configure(config)
-        if any(change.key in _REACHING for change in changes.live):
+        if any(key in _REACHING for key in changes.live):
             self._scheduler.look_again()
         self._watch.config_changed()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.runtime.batching import Batches
+from artifact_sync.runtime.threads import Batches
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.context import TransferContext
 from artifact_sync.transfer.disk_space import DiskSpace

@@ -337,7 +337,7 @@ def _nothing(_: Event) -> None:
 
 def _configured(file: Path | None, root: str | Path | None, base_url: str | None) -> Config:
     """The configuration; the arguments go before the environment, and that before the file."""
-    config = load(file, os.environ, layout_problems)
+    config = load(file, os.environ, layout_problems).config
     if root == "":
         raise UsageError("root is empty: name the mirror's folder")
     overrides = Overrides(root=Path(root) if root is not None else None)

@@ -54,7 +54,7 @@ def traced_configuration(config_file: Path | None, known: Session) -> Loaded:
     from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
 
     path = config.locate(config_file, os.environ)
-    loaded = config.load_traced(path, os.environ, layout_problems)
+    loaded = config.load(path, os.environ, layout_problems)
     for url in (loaded.config.ledger.url, loaded.config.source.proxy):
         known.mask.add(_password(url))
     return loaded

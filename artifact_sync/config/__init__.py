@@ -1,6 +1,6 @@
 """Configuration: TOML and environment to ``domain.settings.Config``, all problems at once.
 
-- ``locate``, ``document``: find the file, parse it.
+- ``document``: find the file, parse it.
 - ``load``: apply the environment's overrides and build a ``Config``.
 - ``keys``, ``value_types``, ``bandwidth_limit``, ``urls``: every key, and checks of its value.
 - ``render``, ``difference``: print, describe and compare configurations.
@@ -12,7 +12,7 @@ Not here: what a setting means to a pass. ``app``, ``cli``, ``daemon`` and ``web
 
 from __future__ import annotations
 
-from artifact_sync.config.load import Loaded, load, load_traced, repository
-from artifact_sync.config.locate import locate, named
+from artifact_sync.config.document import locate, named
+from artifact_sync.config.load import Loaded, load, repository
 
-__all__ = ["Loaded", "load", "load_traced", "locate", "named", "repository"]
+__all__ = ["Loaded", "load", "locate", "named", "repository"]

@@ -25,16 +25,12 @@ _LONGEST = 16_384  # bytes; a JWT of the service has under two thousand
 class Token:
     """An API token. Printed, it shows its origin, never the secret."""
 
-    __slots__ = ("_value", "origin")
+    __slots__ = ("origin", "value")
 
     def __init__(self, value: str, origin: str) -> None:
-        self._value = value
-        self.origin = origin
-
-    @property
-    def value(self) -> str:
+        self.value = value
         """The secret itself, for the ``Authorization`` header and for masking."""
-        return self._value
+        self.origin = origin
 
     def __repr__(self) -> str:
         return f"Token(from {self.origin})"

@@ -50,13 +50,12 @@ def parse_limit(text: str) -> Timetable:
         return timetable_of({0: _rate(text, _LIMIT_WORDS)})
     if ":" not in words[0]:
         raise expected(_LIMIT_WORDS, text)
-    changes: list[tuple[str, list[str]]] = []
+    changes: list[list[str]] = []
     for word in words:
         if ":" in word:
-            changes.append((word, []))
-        else:
-            changes[-1][1].append(word)
-    return _timetable((time, " ".join(rate)) for time, rate in changes)
+            changes.append([])
+        changes[-1].append(word)
+    return _timetable((time, " ".join(rate)) for time, *rate in changes)
 
 
 def format_limit(timetable: Timetable) -> str:

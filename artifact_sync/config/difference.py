@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.config.keys import Section
     from artifact_sync.config.value_types import ValueType
-    from artifact_sync.domain.settings import Config, RepoSettings
+    from artifact_sync.domain.settings import Config
 
 RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -29,31 +28,19 @@ RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Keys that take effect at the daemon's start only, by section."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One key that differs."""
+class Changes(msgspec.Struct, frozen=True):
+    """Everything that differs; false when nothing does.
 
-    key: str
-    """``download.jobs``, ``repo ORG/REPO`` or ``repo ORG/REPO.cron``."""
-    what: str
-    """``8 → 4``, ``added`` or ``removed``; without passwords."""
+    By key (``download.jobs``, ``repo ORG/REPO`` or ``repo ORG/REPO.cron``): ``8 → 4``, ``added`` or
+    ``removed``, without passwords.
+    """
 
-    def __str__(self) -> str:
-        """``download.jobs: 8 → 4``."""
-        return f"{self.key}: {self.what}"
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """Everything that differs; false when nothing does."""
-
-    live: tuple[Change, ...] = ()
+    live: Mapping[str, str] = MappingProxyType({})
     """Takes effect now."""
-    restart: tuple[Change, ...] = ()
+    restart: Mapping[str, str] = MappingProxyType({})
     """Takes effect after a restart."""
 
     def __bool__(self) -> bool:
-        """Whether anything differs."""
         return bool(self.live or self.restart)
 
 
@@ -64,10 +51,10 @@ def compare(old: Config, new: Config) -> Changes:
     change between two texts that read the same.
     """
     fixed = {f"{section}.{key}" for section, keys in RESTART.items() for key in keys}
-    found = [*_sections(old, new), *_repositories(old, new)]
+    found = dict([*_in_sections(old, new), *_in_repositories(old, new)])
     return Changes(
-        tuple(change for change in found if change.key not in fixed),
-        tuple(change for change in found if change.key in fixed),
+        {key: change for key, change in found.items() if key not in fixed},
+        {key: change for key, change in found.items() if key in fixed},
     )
 
 
@@ -82,33 +69,29 @@ def kept(old: Config, new: Config) -> Config:
     return msgspec.structs.replace(new, **sections)
 
 
-def _sections(old: Config, new: Config) -> Iterator[Change]:
+def _in_sections(old: Config, new: Config) -> Iterator[tuple[str, str]]:
     for name, section in SECTIONS.items():
         yield from _keys(section, f"{name}.", getattr(old, name), getattr(new, name))
 
 
-def _repositories(old: Config, new: Config) -> Iterator[Change]:
-    before, after = _by_name(old), _by_name(new)
+def _in_repositories(old: Config, new: Config) -> Iterator[tuple[str, str]]:
+    before, after = ({repo.name: repo for repo in config.repo} for config in (old, new))
     for name in {**before, **after}:
         if name not in after:
-            yield Change(f"repo {name}", "removed")
+            yield f"repo {name}", "removed"
         elif name not in before:
-            yield Change(f"repo {name}", "added")
+            yield f"repo {name}", "added"
         else:
             yield from _keys(REPO, f"repo {name}.", before[name], after[name])
 
 
-def _by_name(config: Config) -> dict[str, RepoSettings]:
-    return {repo.name: repo for repo in config.repo}
-
-
 def _keys(
     section: Section, prefix: str, old: msgspec.Struct, new: msgspec.Struct
-) -> Iterator[Change]:
+) -> Iterator[tuple[str, str]]:
     for key, kind in section.keys.items():
         before, after = getattr(old, key), getattr(new, key)
         if before != after:
-            yield Change(f"{prefix}{key}", f"{_shown(kind, before)} → {_shown(kind, after)}")
+            yield f"{prefix}{key}", f"{_shown(kind, before)} → {_shown(kind, after)}"
 
 
 def _shown(kind: ValueType, value: object) -> str:

@@ -1,18 +1,22 @@
-"""Parses a TOML file and remembers the line of each key."""
+"""Finds the TOML file, parses it and remembers the line of each key."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.config.secret_file import read_regular
+from artifact_sync.config.value_types import expand_home
 from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+CONFIG = "ARTIFACT_SYNC_CONFIG"
+"""Names the configuration file; see ``locate``."""
 
 _MOST_BYTES = 4 * 2**20
 _NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
@@ -24,6 +28,44 @@ _PLACE = r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$"
 
 Lines = dict[tuple[str, int, str], int]
 """(table, which of its kind, key) → line; an empty key is the table's own header."""
+
+
+def locate(option: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """Find the file: ``--config``, ``$ARTIFACT_SYNC_CONFIG``, the user's, the site's.
+
+    One that is named is the answer whether it is there or not; None when there is no file. The
+    last two places are those of platformdirs, which looks at the process's own environment.
+    """
+    if option or environ.get(CONFIG):
+        return named(option, environ)
+    return next((path for path in _usual() if _is_file(path)), None)
+
+
+def named(option: Path | None, environ: Mapping[str, str]) -> Path:
+    """The named file, else the user's, to which ``config init`` writes."""
+    if option:
+        return option
+    if not environ.get(CONFIG):
+        return next(_usual())
+    try:
+        return expand_home(Path(environ[CONFIG]), environ)
+    except ValueError as error:
+        raise ConfigError([f"{CONFIG}: {error}"]) from None
+
+
+def _usual() -> Iterator[Path]:
+    import platformdirs  # noqa: PLC0415 - slow to import, and needless when a file is named
+
+    places = platformdirs.PlatformDirs("artifact-sync", appauthor=False, multipath=True)
+    return (folder / "config.toml" for folder in places.iter_config_paths())
+
+
+def _is_file(path: Path) -> bool:
+    """Whether the file exists; in a folder without access it does not."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 class Document:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.config.document import Document, read_document
+from artifact_sync.config.document import CONFIG, Document, read_document
 from artifact_sync.config.keys import ALL, SECTIONS, misplaced
 from artifact_sync.config.value_types import ExpansionScope, bare, did_you_mean, toml_text
 from artifact_sync.domain.errors import ConfigError
@@ -27,8 +27,6 @@ LayoutCheck = Callable[[str], Sequence[str]]
 """``mirror.layout.layout_problems``, passed in: ``config`` may not import ``mirror``."""
 
 PREFIX = "ARTIFACT_SYNC_"
-CONFIG = f"{PREFIX}CONFIG"
-"""Names the configuration file; see ``locate``."""
 _OURS_FOR_TESTS = f"{PREFIX}TEST_"
 
 KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -53,21 +51,12 @@ def load(
     path: Path | None,
     environ: Mapping[str, str],
     layout_problems: LayoutCheck = lambda _: (),
-) -> Config:
+) -> Loaded:
     """Load a file (None: defaults) under the environment's overrides.
 
     ``ConfigError`` holds every problem: ``FILE:LINE: section.key: what is wrong; hint``, and for
     an override its variable's name. Does nothing but read the file.
     """
-    return load_traced(path, environ, layout_problems).config
-
-
-def load_traced(
-    path: Path | None,
-    environ: Mapping[str, str],
-    layout_problems: LayoutCheck = lambda _: (),
-) -> Loaded:
-    """Load a configuration with the origin of each value; see ``load``."""
     document = read_document(path) if path else Document(Path(), "")
     reading = _Reading(environ, document)
     reading.problems.extend((*_unknown_tables(document), *_unknown_variables(environ)))

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from artifact_sync.config.keys import Section
     from artifact_sync.config.load import Loaded
-    from artifact_sync.config.value_types import ValueType
-
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
-
 
 def as_toml(loaded: Loaded, token: str) -> str:
     """Render TOML with the origin of each key; it reads back the same.
@@ -55,17 +51,12 @@ def _lines(
 
 
 def _value(value: object) -> str:
-    """A value as TOML spells it."""
+    """A value as TOML spells it, dollar signs doubled."""
     if isinstance(value, list):
         return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return _string(value) if isinstance(value, str) else str(value)
-
-
-def _string(text: str) -> str:
-    """A basic string of TOML, dollar signs doubled."""
-    return json.dumps(text.replace("$", "$$"), ensure_ascii=not text.isprintable())
+    if isinstance(value, str):
+        return json.dumps(value.replace("$", "$$"), ensure_ascii=not value.isprintable())
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def json_schema() -> dict[str, Any]:
@@ -74,7 +65,7 @@ def json_schema() -> dict[str, Any]:
     tables = {name: _table(section, descriptions) for name, section in SECTIONS.items()}
     repo = _table(REPO, descriptions)
     return {
-        "$schema": _DIALECT,
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "artifact-sync configuration",
         "type": "object",
         "additionalProperties": False,
@@ -84,25 +75,19 @@ def json_schema() -> dict[str, Any]:
 
 def _table(section: Section, descriptions: Mapping[str, str]) -> dict[str, Any]:
     name = section.settings.__name__
-    required = sorted(section.keys.keys() - section.defaults.keys())
+    properties = {}
+    for key, kind in section.keys.items():
+        default = section.defaults.get(key)
+        written = {} if default is None else {"default": kind.write(default)}
+        description = descriptions.get(f"{name}.{key}", "")
+        properties[key] = {**kind.schema, **written, "description": description}
     return {
         "type": "object",
         "description": descriptions.get(name, ""),
         "additionalProperties": False,
-        "required": required,
-        "properties": {
-            key: {
-                **kind.schema,
-                **_default(kind, section.defaults.get(key)),
-                "description": descriptions.get(f"{name}.{key}", ""),
-            }
-            for key, kind in section.keys.items()
-        },
+        "required": sorted(section.keys.keys() - section.defaults.keys()),
+        "properties": properties,
     }
-
-
-def _default(kind: ValueType, default: object) -> dict[str, object]:
-    return {} if default is None else {"default": kind.write(default)}
 
 
 def _descriptions() -> dict[str, str]:

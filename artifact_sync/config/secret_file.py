@@ -64,22 +64,17 @@ def read_regular(path: Path, most: int) -> tuple[bytes, int]:
     descriptor that was inherited, as for ``<(command)``, may be a pipe. Blocking.
     """
     inherited = str(path).startswith(_INHERITED)
-    with open(path, "rb", opener=None if inherited else _open_nonblocking) as file:
+    flags = 0 if inherited else getattr(os, "O_NONBLOCK", 0)
+    with open(path, "rb", opener=lambda name, usual: os.open(name, usual | flags)) as file:
         mode = os.fstat(file.fileno()).st_mode
         if not (inherited or stat.S_ISREG(mode)):
             raise OSError(errno.EINVAL, "it is no regular file")
         return file.read(most), mode
 
 
-def _open_nonblocking(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
 def _is_credential(path: Path, environ: Mapping[str, str]) -> bool:
     """Whether systemd guards the file, by access control lists instead of the mode."""
-    directory = environ.get(_DIRECTORY)
-    if not directory:
-        return False
+    directory = environ.get(_DIRECTORY, "")
     with suppress(OSError):
-        return path.resolve().is_relative_to(Path(directory).resolve())
+        return bool(directory) and path.resolve().is_relative_to(Path(directory).resolve())
     return False

@@ -7,6 +7,8 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
+from artifact_sync.config.value_types import expected
+
 if TYPE_CHECKING:
     from artifact_sync.config.value_types import ExpansionScope
 
@@ -57,7 +59,7 @@ def listen_address(text: str) -> tuple[str, int]:
     host, _, port = text.strip().rpartition(":")
     host = host or "127.0.0.1"
     if not re.fullmatch(_PORT, port) or int(port) > LAST_PORT or not _is_host(host):
-        raise ValueError("expected HOST:PORT, [::1]:PORT or, for this machine only, :PORT")
+        raise expected("HOST:PORT, [::1]:PORT or, for this machine only, :PORT", text)
     return host.strip("[]"), int(port)
 
 
@@ -110,25 +112,23 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
 def _is_host(text: str) -> bool:
     """Whether the text is a name, an IPv4 address or a bracketed IPv6 address."""
     if text.startswith("[") and text.endswith("]"):
-        return _is_ip(text[1:-1], 6)
+        return isinstance(_address(text[1:-1]), ipaddress.IPv6Address)
     labels = text.split(".")
     if labels[-1].isdecimal():
-        return _is_ip(text, 4)
+        return isinstance(_address(text), ipaddress.IPv4Address)
     return len(text) <= _LONGEST_NAME and all(re.fullmatch(_NAME, label) for label in labels)
-
-
-def _is_ip(text: str, version: int) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == version
-    except ValueError:
-        return False
 
 
 def _loopback(host: str) -> bool:
     """Whether a host is this machine, by its name (RFC 6761, 6.3) or address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
+    address = _address(host)
+    if address is None:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
+        return None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import Struct
 
@@ -28,11 +27,6 @@ _DOLLAR = r"\$(?:\$|\{([^}]*)\})"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _BARE = r"[A-Za-z0-9_-]{1,60}"
 _LIKE_A_CREDENTIAL = r"pv1_|eyJ[A-Za-z0-9_-]*\."
-
-
-def as_text(text: str) -> object:
-    """Take a variable's text as the value."""
-    return text
 
 
 def as_number(text: str) -> object:
@@ -56,7 +50,7 @@ def as_list(text: str) -> object:
 
 
 def as_it_is(value: Any) -> object:
-    """Take a value that TOML has."""
+    """Take a variable's text, or a value that TOML has, as the value."""
     return value
 
 
@@ -108,17 +102,15 @@ class ValueType(Struct, frozen=True):
     remedy."""
     schema: Mapping[str, object]
     """JSON Schema of the TOML value."""
-    parse: Callable[[str], object] = as_text
+    parse: Callable[[str], object] = as_it_is
     """Converts a variable's text to a TOML value."""
     write: Callable[[Any], object] = as_it_is
     """Converts the setting's value to a TOML value."""
 
 
-def text(
-    check: Callable[[str], Any] = str, write: Callable[[Any], object] = as_it_is, **schema: object
-) -> ValueType:
+def text(check: Callable[[str], Any] = str, **schema: object) -> ValueType:
     """A string, expanded and then checked. An error does not quote it."""
-    return scoped_text(lambda value, _: check(value), write, **schema)
+    return scoped_text(lambda value, _: check(value), **schema)
 
 
 def scoped_text(
@@ -207,7 +199,7 @@ def rate() -> ValueType:
     """A number above zero, per second."""
 
     def read(value: object, _: ExpansionScope) -> float:
-        if not _is_number(value) or not 0 < value <= _MOST_PER_SECOND:
+        if not (type(value) is int or isinstance(value, float)) or not 0 < value <= _MOST_PER_SECOND:
             raise expected(f"a number above 0 and at most {_MOST_PER_SECOND:.0f}", value)
         return float(value)
 
@@ -223,7 +215,7 @@ def duration(check: Callable[[float], None] = above_zero, **bounds: object) -> V
     """
 
     def read(value: object, scope: ExpansionScope) -> float:
-        return _measured(value, scope, _both(units.parse_duration, check))
+        return _measured(value, scope, units.parse_duration, check)
 
     number = {"type": "number", **(bounds or {"exclusiveMinimum": 0})}
     return ValueType(read, either(number, units.DURATION), write=units.format_duration)
@@ -240,7 +232,7 @@ def byte_size(low: int = 0, high: int = units.LARGEST) -> ValueType:
     def read(value: object, scope: ExpansionScope) -> int:
         if isinstance(value, float):
             raise expected("a size such as 512, 100MiB or 1GB", value)
-        return _measured(value, scope, _both(units.parse_size, check))
+        return _measured(value, scope, units.parse_size, check)
 
     number = {"type": "integer", "minimum": low, "maximum": high}
     return ValueType(read, either(number, units.SIZE), write=units.format_size)
@@ -310,25 +302,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"did you mean {spelling[close[0]]}?" if close else ""
 
 
-def _both(parse: Callable[[str], N], check: Callable[[N], None]) -> Callable[[str], N]:
-    def parse_and_judge(text: str) -> N:
-        value = parse(text)
-        check(value)
-        return value
-
-    return parse_and_judge
-
-
-def _measured(value: object, scope: ExpansionScope, parse: Callable[[str], N]) -> N:
+def _measured(
+    value: object, scope: ExpansionScope, parse: Callable[[str], N], check: Callable[[N], None]
+) -> N:
     """Parse a number, or a text with units. The error quotes what was written."""
+    written = f"{value:.6f}" if isinstance(value, float) else str(value)
     try:
-        if isinstance(value, str):
-            return parse(scope.expand(value))
-        return parse(f"{value:.6f}" if isinstance(value, float) else str(value))
+        parsed = parse(scope.expand(value) if isinstance(value, str) else written)
+        check(parsed)
     except ValueError as error:
         raise ValueError(f"{error}, got {toml_text(value)}") from None
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    """Whether the value is a finite number, unlike ``inf``, ``nan`` and booleans."""
-    return type(value) is int or (isinstance(value, float) and math.isfinite(value))
+    return parsed

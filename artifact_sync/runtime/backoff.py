@@ -13,7 +13,7 @@ from msgspec import Struct
 if TYPE_CHECKING:
     from random import Random
 
-_SECONDS = r"([+-]?)([0-9]+(?:\.[0-9]+)?)"
+_SECONDS = r"[+-]?[0-9]+(?:\.[0-9]+)?"
 _MOST_DOUBLINGS = 63
 """Beyond any cap, and still a float."""
 
@@ -57,9 +57,8 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
     part of the grammar, but servers send it. What lies in the past is 0.
     """
     text = value.strip()
-    if match := re.fullmatch(_SECONDS, text):
-        sign, digits = match.groups()
-        return 0.0 if sign == "-" else float(digits)
+    if re.fullmatch(_SECONDS, text):
+        return max(0.0, float(text))
     moment = http_date(text)
     return None if moment is None else max(0.0, (moment - now).total_seconds())
 

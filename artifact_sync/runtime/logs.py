@@ -6,11 +6,9 @@ structlog takes a tenth of a second to import, which most calls never need.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Callable
 
 _DEBUG, _INFO, _WARNING, _ERROR = 10, 20, 30, 40  # as ``logging`` has them
@@ -24,36 +22,29 @@ class _Setup:
         self._prepare: Callable[[], None] | None = None
 
     def later(self, prepare: Callable[[], None], least: int) -> None:
+        """Call ``prepare`` before the first line of at least this level; drop lower ones.
+
+        Replaces an earlier setup. ``prepare`` may defer a second step in the same way.
+        """
         self._prepare, self._least = prepare, least
 
-    def step(self) -> None:
+    def now(self) -> None:
+        """Do the deferred setup now, because libraries may log by ``logging``."""
         prepare, self._prepare = self._prepare, None
         if prepare is not None:
-            prepare()  # may defer another step
+            prepare()
 
     def logs(self, level: int) -> bool:
         """Whether a line of this level is logged; if so, the setup is done."""
         while self._prepare is not None:
             if level < self._least:
                 return False
-            self.step()
+            self.now()
         return True
 
 
 _SETUP: Final = _Setup()
-
-
-def configure_later(prepare: Callable[[], None], least: int) -> None:
-    """Call ``prepare`` before the first line of at least this level; drop lower ones.
-
-    Replaces an earlier setup. ``prepare`` may defer a second step in the same way.
-    """
-    _SETUP.later(prepare, least)
-
-
-def configure_now() -> None:
-    """Do the deferred setup now, because libraries may log by ``logging``."""
-    _SETUP.step()
+configure_later, configure_now = _SETUP.later, _SETUP.now
 
 
 class Logger:
@@ -99,18 +90,12 @@ def _log_plainly(
     """Log by the standard library, which shows nothing where no logging is set up."""
     import logging  # noqa: PLC0415 - see above
 
-    logging.getLogger("artifact_sync").addHandler(_null_handler())
+    ours = logging.getLogger("artifact_sync")
+    if not ours.handlers:
+        ours.addHandler(logging.NullHandler())
     error = fields.pop("exc_info", failed)
     line = " ".join([event, *(f"{key}={value}" for key, value in fields.items())])
     logging.getLogger(name).log(level, "%s", line, exc_info=error)
-
-
-@cache
-def _null_handler() -> logging.Handler:
-    """The one handler, which can be added only once."""
-    from logging import NullHandler  # noqa: PLC0415 - see above
-
-    return NullHandler()
 
 
 def get_logger(name: str) -> Logger:

@@ -1,4 +1,4 @@
-"""Runs blocking work in threads, off the event loop."""
+"""Runs blocking work in threads, off the event loop, one by one or in batches."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
+
+    _Call = tuple[Future[Any], Callable[[], Any]]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class UncancellableFuture(asyncio.Future[T]):
@@ -79,6 +82,55 @@ class Offload:
             resolve(*self._outcomes.popleft())
 
 
+@dataclass(eq=False, slots=True)
+class Batches(Generic[T, R]):
+    """Processes items in batches. Cancelling a waiter never abandons its item."""
+
+    offload: Offload
+    work: Callable[[Sequence[T]], Sequence[R | Exception]]
+    """A blocking call that returns one outcome an item, in order."""
+    at_once: int
+    """Most calls at the same time."""
+    largest: int
+    """Most items in one call."""
+    _waiting: deque[tuple[T, asyncio.Future[R]]] = field(default_factory=deque, init=False)
+    _running: int = field(default=0, init=False)
+
+    async def __call__(self, item: T) -> R:
+        """Process an item and return its outcome."""
+        outcome: UncancellableFuture[R] = UncancellableFuture()
+        self._waiting.append((item, outcome))
+        self._begin_if_due()
+        return await outcome
+
+    def _begin_if_due(self) -> None:
+        """Begin a call if none runs, or if a full batch waits.
+
+        A full batch shows that the running calls are too slow; more threads would otherwise only
+        compete.
+        """
+        full = len(self._waiting) >= self.largest
+        if self._waiting and (not self._running or (full and self._running < self.at_once)):
+            count = min(len(self._waiting), self.largest)
+            batch = [self._waiting.popleft() for _ in range(count)]
+            work = self.offload.start(self.work, [item for item, _ in batch])
+            self._running += 1
+            # no task: one could be cancelled, and nobody who waits would ever hear of it
+            work.add_done_callback(partial(self._done, batch))
+
+    def _done(
+        self,
+        batch: Sequence[tuple[T, asyncio.Future[R]]],
+        work: asyncio.Future[Sequence[R | Exception]],
+    ) -> None:
+        self._running -= 1
+        error = work.exception()
+        outcomes = work.result() if error is None else [error] * len(batch)
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            resolve(future, outcome)
+        self._begin_if_due()
+
+
 class AbandonableThreads:
     """Runs read-only blocking calls in threads.
 
@@ -93,23 +145,6 @@ class AbandonableThreads:
         """Run a blocking call and return what it returns."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
-
-
-class _Call(Struct, frozen=True, eq=False):
-    """A call and the future of its outcome."""
-
-    future: Future[Any]
-    work: Callable[[], Any]
-
-    def carry_out(self) -> None:
-        if not self.future.set_running_or_notify_cancel():
-            return
-        try:
-            result = self.work()
-        except BaseException as error:  # noqa: BLE001 - the caller is waiting for it
-            self.future.set_exception(error)
-        else:
-            self.future.set_result(result)
 
 
 class Threads(ThreadPoolExecutor):
@@ -132,15 +167,15 @@ class Threads(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Queue a call. ``RuntimeError`` after ``shutdown``."""
-        call = _Call(Future(), lambda: fn(*args, **kwargs))
+        future: Future[T] = Future()
         with self._changing:
             if self._ended:
                 raise RuntimeError("these threads have been told to end")
             self._unfinished += 1
-            self._calls.put(call)
+            self._calls.put((future, lambda: fn(*args, **kwargs)))
             if len(self._begun) < min(self._unfinished, self._most):
                 self._begin()
-        return call.future
+        return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
         """Take no more calls. ``wait``: for running ones, at most ``patience`` seconds.
@@ -150,19 +185,14 @@ class Threads(ThreadPoolExecutor):
         with self._changing:
             self._ended = True
         if cancel_futures:
-            self._drop()
+            with suppress(Empty):
+                while call := self._calls.get_nowait():
+                    call[0].cancel()
         for _ in self._begun:
             self._calls.put(None)
         until = time.monotonic() + self._patience
         for thread in self._begun if wait else ():
             thread.join(max(0.0, until - time.monotonic()))
-
-    def _drop(self) -> None:
-        with suppress(Empty):
-            while True:
-                call = self._calls.get_nowait()
-                if call is not None:
-                    call.future.cancel()
 
     def _begin(self) -> None:
         name = f"{self._name}_{len(self._begun)}"
@@ -172,7 +202,15 @@ class Threads(ThreadPoolExecutor):
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
-            call.carry_out()
+            _carry_out(*call)
             del call  # frees what it holds while the thread waits
             with self._changing:
                 self._unfinished -= 1
+
+
+def _carry_out(future: Future[T], work: Callable[[], T]) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - the caller is waiting for it
+            future.set_exception(error)

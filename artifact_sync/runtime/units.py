@@ -37,9 +37,9 @@ _SECONDS: Mapping[str, Decimal] = MappingProxyType(
 )
 
 _BYTES: Mapping[str, int] = MappingProxyType(
-    {"": 1, "b": 1}
-    | {f"{letter}b": 1000 ** (power + 1) for power, letter in enumerate("kmgtp")}
-    | {f"{letter}ib": 1024 ** (power + 1) for power, letter in enumerate("kmgtp")}
+    {"": 1, "B": 1}
+    | {f"{prefix}B": 1000**power for power, prefix in enumerate("kMGTP", 1)}
+    | {f"{prefix}iB": 1024**power for power, prefix in enumerate("KMGTP", 1)}
 )
 
 
@@ -50,13 +50,11 @@ def parse_duration(text: str) -> float:
     """
     cleaned = text.strip()
     if not re.fullmatch(DURATION, cleaned):
-        msg = "expected a duration such as 30s, 5m, 2h, 7d or 1w"
-        raise ValueError(msg)
+        raise ValueError("expected a duration such as 30s, 5m, 2h, 7d or 1w")
     parts = re.findall(_DURATION_PART, cleaned) or [(cleaned, "s")]
     seconds = sum((Decimal(number) * _SECONDS[unit] for number, unit in parts), Decimal(0))
     if seconds > LONGEST:
-        msg = "a duration of more than a hundred years"
-        raise ValueError(msg)
+        raise ValueError("a duration of more than a hundred years")
     return float(seconds)
 
 
@@ -68,12 +66,11 @@ def parse_size(text: str) -> int:
     cleaned = text.strip()
     parts = re.fullmatch(SIZE, cleaned) and re.fullmatch(_SIZE_PARTS, cleaned.lower())
     if parts is None:
-        msg = "expected a size such as 512, 100MiB or 1GB"
-        raise ValueError(msg)
-    size = int(Decimal(parts[1]) * _BYTES[parts[2]])
+        raise ValueError("expected a size such as 512, 100MiB or 1GB")
+    unit = next(size for name, size in _BYTES.items() if name.lower() == parts[2])
+    size = int(Decimal(parts[1]) * unit)
     if size > LARGEST:
-        msg = "a size of more than 8 EiB"
-        raise ValueError(msg)
+        raise ValueError("a size of more than 8 EiB")
     return size
 
 
@@ -88,17 +85,10 @@ def format_duration(seconds: float) -> str:
 
 def format_size(size: int) -> str:
     """Format bytes in the largest unit that loses nothing: ``100MiB``, ``1GB``."""
-    for unit in sorted(_BYTES, key=lambda unit: -_BYTES[unit]):
-        if len(unit) > 1 and size and size % _BYTES[unit] == 0:
-            return f"{size // _BYTES[unit]}{_SPELLING[unit[:-1]]}B"
+    for unit, many in sorted(_BYTES.items(), key=lambda item: -item[1]):
+        if many > 1 and size and size % many == 0:
+            return f"{size // many}{unit}"
     return str(size)
-
-
-_SPELLING: Mapping[str, str] = MappingProxyType(
-    {"k": "k"}
-    | {letter: letter.upper() for letter in "mgtp"}
-    | {f"{letter}i": f"{letter.upper()}i" for letter in "kmgtp"}
-)
 
 
 def size_in_words(count: float) -> str:

@@ -62,7 +62,7 @@ class Reloader:
             path=str(self.current.path) if self.current.path is not None else None,
             loaded_at=self._loaded_at.isoformat(timespec="seconds"),
             problems=self._problems + self._token_problems,
-            restart_needed=tuple(change.key for change in self._pending.restart),
+            restart_needed=tuple(self._pending.restart),
         )
 
     async def run(self, changed: AsyncIterator[None]) -> None:
@@ -134,8 +134,8 @@ class Reloader:
         else:
             self.current, self._loaded_at = config, self._clock.now()
             self._accept()
-            for change in changes.live:
-                _log.info("the configuration has changed", key=change.key, change=change.what)
+            for key, change in changes.live.items():
+                _log.info("the configuration has changed", key=key, change=change)
         finally:
             if not asked:
                 self._supervisor.ready(self._outcome)
@@ -174,11 +174,9 @@ class Reloader:
         """Log what needs a restart: when it is new, and whenever a reload was asked for."""
         before, self._pending = self._pending, Changes(restart=changes.restart)
         if asked or before != self._pending:
-            for change in changes.restart:
+            for key, change in changes.restart.items():
                 _log.warning(
-                    "this takes effect when artifact-sync is restarted",
-                    key=change.key,
-                    change=change.what,
+                    "this takes effect when artifact-sync is restarted", key=key, change=change
                 )
 
     @property

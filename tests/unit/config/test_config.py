@@ -31,7 +31,7 @@ def problems(folder: Path, text: str, environ: dict[str, str] | None = None) -> 
 
 
 def test_without_a_file_everything_has_its_default() -> None:
-    assert config.load(None, {}) == Config()
+    assert config.load(None, {}).config == Config()
 
 
 def test_a_whole_file_is_read(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
         since = "1w"
         """,
     )
-    loaded = config.load(path, {"HOME": "/home/ann", "KIND": "dist"})
+    loaded = config.load(path, {"HOME": "/home/ann", "KIND": "dist"}).config
     assert loaded.path == path
     assert loaded.source.base_url == "https://ci.example/api"
     assert loaded.source.token_file == Path("/home/ann/token")
@@ -190,7 +190,7 @@ def test_an_address_that_would_misuse_the_token_is_refused_unseen(tmp_path: Path
     "url", ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:80/api", "https://a.b/c"]
 )
 def test_plain_http_is_for_this_machine(tmp_path: Path, url: str) -> None:
-    assert config.load(write(tmp_path, f'[source]\nbase_url = "{url}"'), {}).source.base_url == url
+    assert config.load(write(tmp_path, f'[source]\nbase_url = "{url}"'), {}).config.source.base_url == url
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_file_that_is_no_toml_is_told_with_line_and_column(
 def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(b"\xef\xbb\xbf[download]\r\njobs = 3\r\n")
-    assert config.load(path, {}).download.jobs == 3
+    assert config.load(path, {}).config.download.jobs == 3
 
 
 def test_a_file_that_is_missing_is_told_by_its_name(tmp_path: Path) -> None:
@@ -301,4 +301,4 @@ def test_the_named_file_is_the_one_there_or_not(tmp_path: Path) -> None:
 
 def test_a_dollar_that_begins_no_variable_stays(tmp_path: Path) -> None:
     path = write(tmp_path, '[[repo]]\nname = "o/a"\ninclude = ["$x", "a$", "$${V}"]')
-    assert config.load(path, {}).repo[0].include == ("$x", "a$", "${V}")
+    assert config.load(path, {}).config.repo[0].include == ("$x", "a$", "${V}")

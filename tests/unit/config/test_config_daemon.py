@@ -71,7 +71,7 @@ def accepted_by_schema(text: str) -> bool:
 
 
 def test_every_key_of_the_daemon_is_read(tmp_path: Path) -> None:
-    loaded = config.load(write(tmp_path, WHOLE), {"HOME": "/home/ann"})
+    loaded = config.load(write(tmp_path, WHOLE), {"HOME": "/home/ann"}).config
     assert (loaded.mirror.watch, loaded.mirror.must_be_mounted) == ("restore", True)
     assert loaded.download.limit == ((0, None), (480, 5 * MIB), (1380, None))
     assert loaded.daemon == DaemonSettings(
@@ -173,7 +173,7 @@ def test_interval_and_cron_do_not_go_together(tmp_path: Path) -> None:
         f"FILE:3: repo.cron: {told} (ARTIFACT_SYNC_REPO__INTERVAL); keep one of the two",
     ]
     environ["ARTIFACT_SYNC_REPO__CRON"] = ""
-    assert config.load(write(tmp_path, repo), environ).repo == (
+    assert config.load(write(tmp_path, repo), environ).config.repo == (
         RepoSettings(name="o/a", interval=3600.0),
     )
 
@@ -191,7 +191,7 @@ def test_a_repositorys_time_zone_is_that_of_its_cron(tmp_path: Path) -> None:
 def test_a_time_zone_for_every_cron_can_come_from_the_environment(tmp_path: Path) -> None:
     path = write(tmp_path, "[[repo]]\nname = 'o/a'\n[[repo]]\nname = 'o/b'\ncron = '0 2 * * *'\n")
     environ = {"ARTIFACT_SYNC_REPO__TIME_ZONE": "Asia/Tokyo"}
-    assert [it.time_zone for it in config.load(path, environ).repo] == ["Asia/Tokyo"] * 2
+    assert [it.time_zone for it in config.load(path, environ).config.repo] == ["Asia/Tokyo"] * 2
     assert config.repository("o/c", environ).cron is None
 
 
@@ -213,7 +213,7 @@ def test_where_to_listen_is_this_machine_unless_a_host_is_named(
     tmp_path: Path, listen: str, read: str
 ) -> None:
     text = f"[web]\nlisten = {listen}"
-    assert config.load(write(tmp_path, text), {}).web.listen == read
+    assert config.load(write(tmp_path, text), {}).config.web.listen == read
     assert accepted_by_schema(text)
 
 
@@ -285,7 +285,7 @@ def test_a_limit_is_a_rate_or_a_timetable_of_rates(
     tmp_path: Path, limit: str, timetable: Any
 ) -> None:
     text = f"[download]\nlimit = {limit}"
-    assert config.load(write(tmp_path, text), {"FAST": "2MiB"}).download.limit == timetable
+    assert config.load(write(tmp_path, text), {"FAST": "2MiB"}).config.download.limit == timetable
     assert accepted_by_schema(text)
 
 
@@ -330,7 +330,7 @@ def test_a_timetable_may_be_a_table_with_a_header_of_its_own(tmp_path: Path) -> 
     assert problems(tmp_path, text) == [
         f'FILE:3: download.limit: "23:00": expected {A_RATE}, got "of"'
     ]
-    loaded = config.load(write(tmp_path, text.replace("'of'", "'off'")), {})
+    loaded = config.load(write(tmp_path, text.replace("'of'", "'off'")), {}).config
     assert loaded.download.limit == ((0, None), (480, 5 * MIB), (1380, None))
 
 
@@ -386,7 +386,7 @@ def test_every_key_of_the_daemon_can_be_overridden(
         "ARTIFACT_SYNC_REPO__INTERVAL": "10m",
         "ARTIFACT_SYNC_REPO__NAME": "org/a",
     }
-    loaded = config.load(None, environ)
+    loaded = config.load(None, environ).config
     assert (loaded.mirror.watch, loaded.mirror.must_be_mounted) == ("report", True)
     assert loaded.download.limit == ((0, None), (480, 5 * MIB), (1380, None))
     assert loaded.daemon == DaemonSettings(
@@ -412,7 +412,7 @@ def test_a_cron_can_come_from_the_environment() -> None:
 )  # fmt: skip
 def test_an_override_spells_yes_and_no_as_people_do(text: str, truth: bool) -> None:  # noqa: FBT001
     environ = {"ARTIFACT_SYNC_MIRROR__MUST_BE_MOUNTED": text}
-    assert config.load(None, environ).mirror.must_be_mounted is truth
+    assert config.load(None, environ).config.mirror.must_be_mounted is truth
 
 
 def test_an_override_that_is_neither_yes_nor_no_is_told() -> None:
@@ -425,23 +425,23 @@ def test_an_override_that_is_neither_yes_nor_no_is_told() -> None:
 
 def test_an_empty_override_takes_the_web_and_the_secrets_away(tmp_path: Path) -> None:
     environ = {"ARTIFACT_SYNC_WEB__LISTEN": "", "ARTIFACT_SYNC_WEB__SECRET_FILES": ""}
-    web = config.load(write(tmp_path, WHOLE), environ | {"HOME": "/"}).web
+    web = config.load(write(tmp_path, WHOLE), environ | {"HOME": "/"}).config.web
     assert (web.listen, web.secret_files) == (None, ())
 
 
 @pytest.mark.parametrize("text", ["", WHOLE, "[download]\nlimit = '1536'\n[web]\nlisten = 0"])
 def test_what_is_shown_reads_back_the_same(tmp_path: Path, text: str) -> None:
     first = write(tmp_path, text)
-    loaded = config.load_traced(first, {"HOME": "/home/ann"})
+    loaded = config.load(first, {"HOME": "/home/ann"})
     second = tmp_path / "shown.toml"
     second.write_text(as_toml(loaded, "not set"), encoding="utf-8")
-    assert msgspec.structs.replace(config.load(second, {}), path=first) == loaded.config
+    assert msgspec.structs.replace(config.load(second, {}).config, path=first) == loaded.config
     assert accepted_by_schema(second.read_text(encoding="utf-8"))
 
 
 def test_what_is_shown_is_as_people_write_it(tmp_path: Path) -> None:
     path = write(tmp_path, WHOLE)
-    shown = as_toml(config.load_traced(path, {"HOME": "/home/ann"}), "not set")
+    shown = as_toml(config.load(path, {"HOME": "/home/ann"}), "not set")
     assert f'limit = "00:00 off, 08:00 5MiB, 23:00 off"  # {path}:6' in shown
     assert f"must_be_mounted = true  # {path}:4" in shown
     assert f'grace = "0s"  # {path}:10' in shown

@@ -56,7 +56,7 @@ def test_an_override_goes_before_the_file_and_leaves_the_other_keys(file: Path) 
         "ARTIFACT_SYNC_SOURCE__RATE_LIMIT": "0.5",
         "ARTIFACT_SYNC_MIRROR__MIN_FREE": "1GB",
     }
-    loaded = config.load(file, environ)
+    loaded = config.load(file, environ).config
     assert (loaded.download.jobs, loaded.download.attempts) == (4, 3)
     assert loaded.download.timeout == 120.0
     assert loaded.source.rate_limit == 0.5
@@ -68,29 +68,29 @@ def test_a_relative_path_in_an_override_begins_at_the_working_directory(
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    loaded = config.load(file, {"ARTIFACT_SYNC_MIRROR__ROOT": "files"})
+    loaded = config.load(file, {"ARTIFACT_SYNC_MIRROR__ROOT": "files"}).config
     assert loaded.mirror.root == tmp_path / "elsewhere" / "files"
 
 
 def test_an_empty_override_takes_away_what_needs_no_value(file: Path) -> None:
-    assert config.load(file, {"ARTIFACT_SYNC_SOURCE__PROXY": ""}).source.proxy is None
+    assert config.load(file, {"ARTIFACT_SYNC_SOURCE__PROXY": ""}).config.source.proxy is None
     assert refused(file, {"ARTIFACT_SYNC_DOWNLOAD__JOBS": ""}) == (
         'ARTIFACT_SYNC_DOWNLOAD__JOBS: expected a whole number from 1 to 256, got ""',
     )
 
 
 def test_a_list_of_repositories_replaces_the_files(file: Path) -> None:
-    loaded = config.load(file, {"ARTIFACT_SYNC_REPO__NAME": "org/c, org/a,"})
+    loaded = config.load(file, {"ARTIFACT_SYNC_REPO__NAME": "org/c, org/a,"}).config
     assert loaded.repo == (
         RepoSettings(name="org/c"),
         RepoSettings(name="org/a", include=("*.zip",)),
     )
-    assert config.load(file, {"ARTIFACT_SYNC_REPO__NAME": ""}).repo == ()
+    assert config.load(file, {"ARTIFACT_SYNC_REPO__NAME": ""}).config.repo == ()
 
 
 def test_a_key_of_repositories_is_set_in_each(file: Path) -> None:
     environ = {"ARTIFACT_SYNC_REPO__SINCE": "1d", "ARTIFACT_SYNC_REPO__INCLUDE": "*.whl, *.gz"}
-    loaded = config.load(file, environ)
+    loaded = config.load(file, environ).config
     assert [(repo.name, repo.since, repo.include) for repo in loaded.repo] == [
         ("org/a", 86_400.0, ("*.whl", "*.gz")),
         ("org/b", 86_400.0, ("*.whl", "*.gz")),
@@ -129,4 +129,4 @@ def test_a_variable_that_is_no_override_is_told_without_its_value(variable: str,
 
 def test_variables_of_the_tests_and_the_files_name_are_no_overrides() -> None:
     environ = {"ARTIFACT_SYNC_CONFIG": "x", "ARTIFACT_SYNC_TEST_CRASH": "1", "PATH": "/bin"}
-    assert config.load(None, environ) == Config()
+    assert config.load(None, environ).config == Config()

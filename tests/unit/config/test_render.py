@@ -38,7 +38,7 @@ def test_the_package_ships_the_example() -> None:
 
 
 def test_the_example_holds_the_defaults() -> None:
-    loaded = config.load(EXAMPLE, {}, layout_problems)
+    loaded = config.load(EXAMPLE, {}, layout_problems).config
     assert msgspec.structs.replace(loaded, path=None) == Config()
 
 
@@ -58,10 +58,10 @@ def test_the_example_writes_every_key_that_has_a_default_and_comments_out_the_ot
 def test_the_example_is_right_in_its_commented_keys_too(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(uncommented(), encoding="utf-8")
-    [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).repo
+    [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).config.repo
     assert repo == RepoSettings(name="org/repo", since=2_592_000.0, interval=300.0)
     path.write_text(with_alternatives(), encoding="utf-8")
-    [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).repo
+    [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).config.repo
     assert (repo.interval, repo.cron) == (None, "*/10 7-19 * * MON-FRI")
     assert repo.time_zone == "Europe/Berlin"
 
@@ -111,10 +111,10 @@ def test_what_is_shown_reads_back_the_same(tmp_path: Path) -> None:
         '[[repo]]\nname = "o/a"\nsince = 90\ninclude = ["$${x}", "\\u0001", "*.zip"]\n',
         encoding="utf-8",
     )
-    loaded = config.load_traced(first, {"V": "$5 #"})
+    loaded = config.load(first, {"V": "$5 #"})
     second = tmp_path / "shown.toml"
     second.write_text(as_toml(loaded, "not set\nreally"), encoding="utf-8")
-    again = config.load(second, {})
+    again = config.load(second, {}).config
     assert msgspec.structs.replace(again, path=first) == loaded.config
 
 
@@ -125,7 +125,7 @@ def test_what_is_shown_says_where_it_comes_from_and_hides_passwords(tmp_path: Pa
         "ARTIFACT_SYNC_SOURCE__PROXY": "http://u:hidden@p:1",
         "ARTIFACT_SYNC_REPO__SINCE": "7d",
     }
-    shown = as_toml(config.load_traced(path, environ), "not set")
+    shown = as_toml(config.load(path, environ), "not set")
     assert "hidden" not in shown
     assert f'url = "postgresql://u:***@h/d"  # {path}:2' in shown
     assert 'proxy = "http://u:***@p:1"  # ARTIFACT_SYNC_SOURCE__PROXY' in shown

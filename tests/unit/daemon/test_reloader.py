@@ -132,10 +132,10 @@ def test_what_changed_is_applied_between_reloading_and_ready_and_logged_line_by_
         JOBS_4,
     ]
     assert world.reloader.current == config(4, min_free=1000)
-    assert [str(change) for change in world.applied[0][1].live] == [
-        'mirror.min_free: "0" → "1kB"',
-        "download.jobs: 8 → 4",
-    ]
+    assert world.applied[0][1].live == {
+        "mirror.min_free": '"0" → "1kB"',
+        "download.jobs": "8 → 4",
+    }
 
 
 def test_the_state_tells_the_file_and_when_the_one_in_use_was_loaded():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.runtime.batching import Batches
+from artifact_sync.runtime.threads import Batches
 from artifact_sync.runtime.threads import Offload
 
 if TYPE_CHECKING:
