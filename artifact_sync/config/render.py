@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from artifact_sync.config.keys import Section
     from artifact_sync.config.load import Loaded
 
+
 def as_toml(loaded: Loaded, token: str) -> str:
     """Render TOML with the origin of each key; it reads back the same.
 

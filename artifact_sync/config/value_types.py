@@ -110,7 +110,7 @@ class ValueType(Struct, frozen=True):
 
 def text(check: Callable[[str], Any] = str, **schema: object) -> ValueType:
     """A string, expanded and then checked. An error does not quote it."""
-    return scoped_text(lambda value, _: check(value), **schema)
+    return scoped_text(lambda value, _: check(value), as_it_is, **schema)
 
 
 def scoped_text(
@@ -199,7 +199,10 @@ def rate() -> ValueType:
     """A number above zero, per second."""
 
     def read(value: object, _: ExpansionScope) -> float:
-        if not (type(value) is int or isinstance(value, float)) or not 0 < value <= _MOST_PER_SECOND:
+        if (
+            not (type(value) is int or isinstance(value, float))
+            or not 0 < value <= _MOST_PER_SECOND
+        ):
             raise expected(f"a number above 0 and at most {_MOST_PER_SECOND:.0f}", value)
         return float(value)
 

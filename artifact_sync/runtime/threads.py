@@ -1,4 +1,4 @@
-"""Runs blocking work in threads, off the event loop, one by one or in batches."""
+"""Runs blocking work in threads, off the event loop, also in batches."""
 
 from __future__ import annotations
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Artifact, MirrorPath
     from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher
-    from artifact_sync.runtime.threads import Batches
-    from artifact_sync.runtime.threads import Offload
+    from artifact_sync.runtime.threads import Batches, Offload
     from artifact_sync.transfer.bandwidth import BandwidthLimiter
     from artifact_sync.transfer.checksums import Claim
     from artifact_sync.transfer.disk_space import DiskSpace

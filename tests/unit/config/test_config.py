@@ -190,7 +190,10 @@ def test_an_address_that_would_misuse_the_token_is_refused_unseen(tmp_path: Path
     "url", ["http://localhost:8080", "http://127.0.0.1:1", "http://[::1]:80/api", "https://a.b/c"]
 )
 def test_plain_http_is_for_this_machine(tmp_path: Path, url: str) -> None:
-    assert config.load(write(tmp_path, f'[source]\nbase_url = "{url}"'), {}).config.source.base_url == url
+    assert (
+        config.load(write(tmp_path, f'[source]\nbase_url = "{url}"'), {}).config.source.base_url
+        == url
+    )
 
 
 @pytest.mark.parametrize(

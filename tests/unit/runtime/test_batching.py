@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.runtime.threads import Batches
-from artifact_sync.runtime.threads import Offload
+from artifact_sync.runtime.threads import Batches, Offload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
