@@ -9,7 +9,7 @@ from artifact_sync.app.locations import check_layout, has_ledger, is_inside, led
 from artifact_sync.app.mirror_identity import compare_ids
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger.drivers.location import OpenTerms
-from artifact_sync.ledger.drivers.open import open_store
+from artifact_sync.ledger.drivers.store import Store, open_store
 from artifact_sync.ledger.queries import artifact_reads, totals
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.own_folder import check_mounted, prepare
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.settings import Config
-    from artifact_sync.ledger.drivers.store import Store
 
 
 def read_totals(config: Config) -> Sequence[Totals]:

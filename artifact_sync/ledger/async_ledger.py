@@ -6,9 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from artifact_sync.ledger.drivers.location import OpenTerms, location
-from artifact_sync.ledger.drivers.open import open_store
+from artifact_sync.ledger.drivers.store import open_store
 from artifact_sync.ledger.queries import artifact_reads, artifact_writes
-from artifact_sync.ledger.queries import list_digest as digests
 from artifact_sync.ledger.queries import runs as of_runs
 from artifact_sync.ledger.queries import totals as counts
 from artifact_sync.ledger.writer_thread import WriterThread
@@ -130,8 +129,8 @@ class AsyncLedger:
 
     horizon = _reads(of_runs.horizon)
     raise_horizon = _writes(of_runs.raise_horizon)
-    list_digest = _reads(digests.list_digest)
-    note_list_digest = _writes(digests.note_list_digest)
+    list_digest = _reads(of_runs.list_digest)
+    note_list_digest = _writes(of_runs.note_list_digest)
     note_runs = _writes_some(of_runs.note_runs)
     next_look = _reads(of_runs.next_look)
 

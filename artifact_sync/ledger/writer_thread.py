@@ -21,11 +21,14 @@ from msgspec import Struct
 from artifact_sync.domain.errors import DiskError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from artifact_sync.ledger.drivers.store import Store
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
+
+    _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+    """Whose, and its result or its error."""
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
@@ -34,35 +37,19 @@ _LARGEST = 256
 """Commands of a group, so that none waits long for its neighbours."""
 
 
-class Write(Struct, frozen=True, eq=False):
-    """Something to be written."""
+class _Write(Struct, frozen=True, eq=False):
+    """An item for a verb. Neighbours with one verb are written by one call of it."""
 
     future: asyncio.Future[Any]
-    work: Callable[[Transaction], Any]
+    verb: Callable[[Transaction, Sequence[Any]], Any]
+    item: Any = None
 
 
-class Record(Struct, frozen=True, eq=False):
-    """One of many alike, to be written by one call together with its neighbours."""
-
-    future: asyncio.Future[Any]
-    verb: Callable[[Transaction, Sequence[Any]], None]
-    item: Any
-
-
-class Read(Struct, frozen=True, eq=False):
-    """Something to be read."""
+class _Use(Struct, frozen=True, eq=False):
+    """Something else to be done with the store."""
 
     future: asyncio.Future[Any]
-    work: Callable[[Connection], Any]
-
-
-class Stop(Struct, frozen=True, eq=False):
-    """Nothing comes behind this."""
-
-    future: asyncio.Future[Any]
-
-
-Command = Write | Record | Read | Stop
+    work: Callable[[Store], Any]
 
 
 class WriterThread:
@@ -74,8 +61,8 @@ class WriterThread:
     def __init__(self, open_store: Callable[[], Store]) -> None:
         self._open_store = open_store
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[Command] = SimpleQueue()
-        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._queue: SimpleQueue[_Write | _Use] = SimpleQueue()
+        self._opened: asyncio.Future[Store] = self._loop.create_future()
         self._stopped: asyncio.Future[None] | None = None
         # a daemon: a program that dies without closing its ledger must not hang
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
@@ -95,19 +82,19 @@ class WriterThread:
 
     async def write(self, work: Callable[[Transaction], _T]) -> _T:
         """Do this and commit it; returns once it is committed."""
-        written: _T = await self._ask(lambda future: Write(future, work))
+        written: _T = await self._ask(_Write, lambda transaction, _: work(transaction))
         return written
 
     async def record(
         self, verb: Callable[[Transaction, Sequence[_Item]], None], item: _Item
     ) -> None:
         """The same for a verb that takes many items at once."""
-        await self._ask(lambda future: Record(future, verb, item))
+        await self._ask(_Write, verb, item)
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Read, after everything asked for before has been written."""
-        told: _T = await self._ask(lambda future: Read(future, work))
-        return told
+        found: _T = await self._ask(_Use, lambda store: store.read(work))
+        return found
 
     async def stop(self) -> None:
         """Carry out what is queued, and close the store."""
@@ -117,120 +104,73 @@ class WriterThread:
     def _ask_to_stop(self) -> asyncio.Future[None]:
         if self._stopped is None:
             self._stopped = self._loop.create_future()
-            self._queue.put(Stop(self._stopped))
+            self._queue.put(_Use(self._stopped, lambda store: store.close()))
         return self._stopped
 
-    async def _ask(self, command: Callable[[asyncio.Future[Any]], Command]) -> Any:
+    async def _ask(self, kind: Callable[..., _Write | _Use], *what: Any) -> Any:
         if self._stopped is not None:
             raise RuntimeError("the ledger is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._queue.put(command(future))
+        self._queue.put(kind(future, *what))
         return await future
 
+    # What follows is the thread's.
+
     def _run(self) -> None:
-        """The thread."""
-        try:
-            store = self._open_store()
-        except BaseException as error:  # noqa: BLE001 - the opener is waiting for it
-            self._tell([partial(_fail, self._opened, error)])
-        else:
-            self._tell([partial(_succeed, self._opened, None)])
-            _Committer(store, self._tell).serve(self._queue)
-
-    def _tell(self, outcomes: Sequence[Callable[[], None]]) -> None:
-        """Wake the callers up; they are gone if their loop is."""
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(_all, outcomes)
-
-
-class _Committer:
-    """What the thread does with the commands."""
-
-    def __init__(self, store: Store, tell: Callable[[Sequence[Callable[[], None]]], None]) -> None:
-        self._store = store
-        self._tell = tell
-
-    def serve(self, queue: SimpleQueue[Command]) -> None:
-        while True:
-            for kind, commands in groupby(_gather(queue), key=_is_writing):
-                if kind:
-                    self._commit(list(commands))
-                elif self._serve_others(commands):
+        store = self._answer(self._opened, self._open_store)
+        while store is not None:
+            for writes, commands in groupby(self._gather(), lambda it: isinstance(it, _Write)):
+                if writes:
+                    self._commit(store, [it for it in commands if isinstance(it, _Write)])
+                elif self._use(store, [it for it in commands if isinstance(it, _Use)]):
                     return
 
-    def _serve_others(self, commands: Iterable[Command]) -> bool:
-        """Whether that was the end."""
-        for command in commands:
-            if isinstance(command, Stop):
-                self._answer(command, self._store.close)
-                return True
-            if isinstance(command, Read):
-                self._answer(command, partial(self._store.read, command.work))
-        return False
+    def _gather(self) -> Sequence[_Write | _Use]:
+        """The next commands: at least one, and all that are there."""
+        commands = [self._queue.get()]
+        with suppress(Empty):
+            while len(commands) < _LARGEST:
+                commands.append(self._queue.get_nowait())
+        return commands
 
-    def _answer(self, command: Command, work: Callable[[], Any]) -> None:
+    def _use(self, store: Store, uses: Sequence[_Use]) -> bool:
+        """Do something with the store; whether that was the end."""
+        for use in uses:
+            self._answer(use.future, partial(use.work, store))
+        return uses[-1].future is self._stopped
+
+    def _answer(self, future: asyncio.Future[Any], work: Callable[[], _T]) -> _T | None:
         try:
-            told = work()
-        except Exception as error:  # noqa: BLE001 - the caller is waiting for it
-            self._tell([partial(_fail, command.future, error)])
-        else:
-            self._tell([partial(_succeed, command.future, told)])
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - the caller is waiting for it
+            self._tell([(future, None, error)])
+            return None
+        self._tell([(future, result, None)])
+        return result
 
-    def _commit(self, commands: Sequence[Command]) -> None:
+    def _commit(self, store: Store, writes: Sequence[_Write]) -> None:
         """Commit a group. One that cannot be done fails alone; a sick disk fails them all."""
-        works, members = _works(commands)
+        alike = [list(some) for _, some in groupby(writes, lambda write: write.verb)]
         try:
-            told = self._store.commit(works)
+            results = store.commit([_call(some) for some in alike])
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it
-            if len(commands) == 1 or isinstance(error, DiskError):
-                self._tell([partial(_fail, it.future, _another(error)) for it in commands])
-            else:
-                for command in commands:
-                    self._commit([command])
+            if len(writes) == 1 or isinstance(error, DiskError):
+                self._tell([(write.future, None, _another(error)) for write in writes])
+                return
+            for write in writes:
+                self._commit(store, [write])
         else:
-            self._tell(
-                [
-                    partial(_succeed, command.future, result)
-                    for result, some in zip(told, members, strict=True)
-                    for command in some
-                ]
-            )
+            pairs = zip(alike, results, strict=True)
+            self._tell([(write.future, it, None) for some, it in pairs for write in some])
+
+    def _tell(self, outcomes: Sequence[_Outcome]) -> None:
+        """Wake the callers up, all at once; they are gone if their loop is."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(_resolve, outcomes)
 
 
-def _gather(queue: SimpleQueue[Command]) -> Sequence[Command]:
-    """The next commands: at least one, and all that are there."""
-    commands = [queue.get()]
-    with suppress(Empty):
-        while len(commands) < _LARGEST:
-            commands.append(queue.get_nowait())
-    return commands
-
-
-def _is_writing(command: Command) -> bool:
-    return isinstance(command, Write | Record)
-
-
-def _works(
-    commands: Sequence[Command],
-) -> tuple[list[Callable[[Transaction], Any]], list[list[Command]]]:
-    """What to do, and for which commands each of it is: neighbours with one verb are one call."""
-    works: list[Callable[[Transaction], Any]] = []
-    members: list[list[Command]] = []
-    for _, group in groupby(commands, key=lambda command: getattr(command, "verb", command)):
-        some = list(group)
-        members.append(some)
-        first = some[0]
-        if isinstance(first, Record):
-            works.append(_many(first.verb, [it.item for it in some if isinstance(it, Record)]))
-        elif isinstance(first, Write):
-            works.append(first.work)
-    return works, members
-
-
-def _many(
-    verb: Callable[[Transaction, Sequence[Any]], None], items: Sequence[Any]
-) -> Callable[[Transaction], None]:
-    return lambda transaction: verb(transaction, items)
+def _call(alike: Sequence[_Write]) -> Callable[[Transaction], Any]:
+    return lambda transaction: alike[0].verb(transaction, [write.item for write in alike])
 
 
 def _another(error: Exception) -> Exception:
@@ -240,16 +180,11 @@ def _another(error: Exception) -> Exception:
     return copied
 
 
-def _all(outcomes: Sequence[Callable[[], None]]) -> None:
-    for outcome in outcomes:
-        outcome()
-
-
-def _succeed(future: asyncio.Future[Any], result: Any) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: BaseException) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _resolve(outcomes: Sequence[_Outcome]) -> None:
+    for future, result, error in outcomes:
+        if future.done():  # its caller was cancelled
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

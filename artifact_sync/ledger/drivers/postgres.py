@@ -9,7 +9,7 @@ carried out; every verb may be repeated, at the price of an attempt or a look th
 
 from __future__ import annotations
 
-from functools import cache
+from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,17 +26,18 @@ from artifact_sync.ledger.drivers.postgres_errors import (
     of_connecting,
     of_statement,
 )
-from artifact_sync.ledger.queries.transaction import Transaction
+from artifact_sync.ledger.queries.transaction import carry_out
 from artifact_sync.ledger.sql import bound
-from artifact_sync.ledger.sql.encoding import read, reader, stored
+from artifact_sync.ledger.sql.connection import Connection
+from artifact_sync.ledger.sql.encoding import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from typing import Self
 
     from artifact_sync.ledger.drivers.location import Location, OpenTerms
-    from artifact_sync.ledger.sql.connection import Connection, Row
-    from artifact_sync.ledger.sql.encoding import Reader
+    from artifact_sync.ledger.queries.transaction import Transaction
+    from artifact_sync.ledger.sql.connection import Row
 
 _T = TypeVar("_T")
 
@@ -80,69 +81,22 @@ _LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1}
 """Held by whoever makes or migrates a ledger in the database."""
 
 
-class PostgresConnection:
-    """``store.Connection`` over a connection of psycopg."""
+class PostgresConnection(Connection):
+    """Over a connection of psycopg."""
 
-    def __init__(self, raw: psycopg.Connection[Row]) -> None:
-        self.raw = raw
-
-    def rows(self, name: str, **values: Any) -> list[Row]:
-        """All rows; see ``Connection``."""
-        cursor = self.raw.execute(*_filled(name, values))
-        how = _reader(cursor)
-        return [read(row, how) for row in cursor]
-
-    def row(self, name: str, **values: Any) -> Row | None:
-        """The first row; see ``Connection``."""
-        cursor = self.raw.execute(*_filled(name, values))
-        found = cursor.fetchone()
-        return None if found is None else read(found, _reader(cursor))
-
-    def value(self, name: str, **values: Any) -> Any:
-        """The first column of the first row; see ``Connection``."""
-        found = self.row(name, **values)
-        return None if found is None else found[0]
-
-    def write(self, name: str, **values: Any) -> None:
-        """Change something; see ``Connection``."""
-        self.raw.execute(*_filled(name, values))
-
-    def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Change something for each of these; see ``Connection``."""
-        with self.raw.cursor() as cursor:
-            sql, names = _bound(name)
-            cursor.executemany(sql, [stored([row[it] for it in names]) for row in rows])
+    MARK = "%s"
+    # of pg_class: to open a table lets a session hear of what others have just made
+    FIND_TABLE = "SELECT FROM pg_class WHERE oid = to_regclass(%s)"
 
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row; see ``Connection``."""
-        sql, given = _filled(name, values)
+        sql, given = self._filled(name, values)
         made = self.raw.execute(f"{sql} RETURNING id", given).fetchone()
         return int(made[0]) if made is not None else 0
 
-    def has_table(self, name: str) -> bool:
-        """Whether there is such a table; see ``Connection``."""
-        # of pg_class: to open a table lets a session hear of what others have just made
-        query = "SELECT FROM pg_class WHERE oid = to_regclass(%s)"
-        return self.raw.execute(query, [name]).fetchone() is not None
-
-    def run(self, sql: str) -> None:
-        """Carry out a statement of a migration; see ``Connection``."""
-        self.raw.execute(sql)
-
-
-@cache
-def _bound(name: str) -> tuple[str, tuple[str, ...]]:
-    sql, names = bound(name, "%s")
-    return (sql.replace("IN (%s)", "= ANY(%s)") if "these" in names else sql), names
-
-
-def _filled(name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    sql, names = _bound(name)
-    return sql, stored([values[it] for it in names])
-
-
-def _reader(cursor: psycopg.Cursor[Row]) -> Reader:
-    return reader([column.name for column in cursor.description or ()])
+    def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        sql, names = bound(name, self.MARK)
+        return sql.replace("IN (%s)", "= ANY(%s)"), stored([values[it] for it in names])
 
 
 class PostgresStore:
@@ -177,13 +131,7 @@ class PostgresStore:
 
     def commit(self, works: Sequence[Callable[[Transaction], Any]]) -> list[Any]:
         """Do all of these in one transaction, or none; see ``Store``."""
-
-        def work(connection: Connection) -> list[Any]:
-            transaction = Transaction(connection)
-            told = [work(transaction) for work in works]
-            transaction.flush()
-            return told
-
+        work = partial(carry_out, works=works)
         if self._terms.read_only:
             return self._rehearsed(work)
         return self._repeated(self._writing, work)

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from artifact_sync.ledger import migrations
 from artifact_sync.ledger.drivers.errors import translated
 from artifact_sync.ledger.drivers.location import absent
-from artifact_sync.ledger.queries.transaction import Transaction
+from artifact_sync.ledger.queries.transaction import carry_out
 from artifact_sync.ledger.sql import bound
-from artifact_sync.ledger.sql.encoding import read, reader, stored
+from artifact_sync.ledger.sql.connection import Connection
+from artifact_sync.ledger.sql.encoding import stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.drivers.location import Location, OpenTerms
-    from artifact_sync.ledger.sql.connection import Connection, Row
-    from artifact_sync.ledger.sql.encoding import Reader
+    from artifact_sync.ledger.queries.transaction import Transaction
 
 _T = TypeVar("_T")
 
@@ -38,72 +38,26 @@ _SIZES = (1, 10, 50, 200, 500)
 """How long lists of values are made, by repeats, so that few statements differ."""
 
 
-class SqliteConnection:
-    """``store.Connection`` over a connection of ``sqlite3``."""
+class SqliteConnection(Connection):
+    """Over a connection of ``sqlite3``."""
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
-        self.raw = raw
-        self._readers: dict[str, Reader] = {}
-
-    def rows(self, name: str, **values: Any) -> list[Row]:
-        """All rows; see ``Connection``."""
-        cursor = self.raw.execute(*_filled(name, values))
-        how = self._reader(name, cursor)
-        return [read(row, how) for row in cursor] if how else cursor.fetchall()
-
-    def row(self, name: str, **values: Any) -> Row | None:
-        """The first row; see ``Connection``."""
-        cursor = self.raw.execute(*_filled(name, values))
-        found: Row | None = cursor.fetchone()
-        how = self._reader(name, cursor)
-        cursor.close()
-        return None if found is None else read(found, how)
-
-    def value(self, name: str, **values: Any) -> Any:
-        """The first column of the first row; see ``Connection``."""
-        found = self.row(name, **values)
-        return None if found is None else found[0]
-
-    def write(self, name: str, **values: Any) -> None:
-        """Change something; see ``Connection``."""
-        self.raw.execute(*_filled(name, values))
-
-    def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Change something for each of these; see ``Connection``."""
-        sql, names = bound(name, "?")
-        self.raw.executemany(sql, [stored([row[it] for it in names]) for row in rows])
+    MARK = "?"
+    FIND_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
 
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row; see ``Connection``."""
-        return self.raw.execute(*_filled(name, values)).lastrowid or 0
+        return self._execute(name, values).lastrowid or 0
 
-    def has_table(self, name: str) -> bool:
-        """Whether there is such a table; see ``Connection``."""
-        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-        return self.raw.execute(query, [name]).fetchone() is not None
-
-    def run(self, sql: str) -> None:
-        """Carry out a statement of a migration; see ``Connection``."""
-        self.raw.execute(sql)
-
-    def _reader(self, name: str, cursor: sqlite3.Cursor) -> Reader:
-        how = self._readers.get(name)
-        if how is None:
-            how = self._readers[name] = reader([column[0] for column in cursor.description])
-        return how
-
-
-def _filled(name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
-    """A statement and its values, where one of them may be a list."""
-    sql, names = bound(name, "?")
-    given = stored([values[it] for it in names])
-    if "these" in values:
-        place = names.index("these")
-        these = given[place]
-        count = next((size for size in _SIZES if size >= len(these)), len(these))
-        given[place : place + 1] = these + these[:1] * (count - len(these))
-        sql = sql.replace("IN (?)", f"IN ({','.join('?' * count)})")
-    return sql, given
+    def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        sql, names = bound(name, self.MARK)
+        given = stored([values[it] for it in names])
+        if "these" in values:
+            place = names.index("these")
+            these = given[place]
+            count = next((size for size in _SIZES if size >= len(these)), len(these))
+            given[place : place + 1] = these + these[:1] * (count - len(these))
+            sql = sql.replace("IN (?)", f"IN ({','.join('?' * count)})")
+        return sql, given
 
 
 class SqliteStore:
@@ -134,11 +88,9 @@ class SqliteStore:
         with translated(self._place), self._transaction(writes=not self._rehearsing):
             if self._unprepared:
                 _rehearse(self._connection.raw)
-            transaction = Transaction(self._connection)
-            told = [work(transaction) for work in works]
-            transaction.flush()
+            results = carry_out(self._connection, works)
         self._unprepared = False
-        return told
+        return results
 
     def read(self, work: Callable[[Connection], _T]) -> _T:
         """Read from one state of the ledger; see ``Store``."""

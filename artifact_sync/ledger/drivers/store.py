@@ -1,12 +1,17 @@
-"""Protocol of an opened ledger, which each driver implements."""
+"""An opened ledger, which each driver implements, and the choice of the driver."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from artifact_sync.domain.errors import UsageError
+from artifact_sync.ledger.drivers.location import location
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
+    from artifact_sync.ledger.drivers.location import OpenTerms
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
 
@@ -27,3 +32,19 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
+
+
+def open_store(url: str | Path, terms: OpenTerms) -> Store:
+    """Open a ledger, making or migrating it where that is asked for and due."""
+    place = location(url)
+    if not place.server:
+        from artifact_sync.ledger.drivers.sqlite import SqliteStore  # noqa: PLC0415 - its counterpart
+
+        return SqliteStore.open(place, terms)
+    try:
+        from artifact_sync.ledger.drivers.postgres import PostgresStore  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise UsageError(
+            "a ledger in PostgreSQL needs psycopg: pip install 'artifact-sync[postgres]'"
+        ) from None
+    return PostgresStore.open(place, terms)

@@ -73,17 +73,11 @@ def record_failure(
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Drop rows; keys that nobody knows are fine."""
-    for run, some in _by_run(keys).items():
-        run_id = find_run(tx.connection, run)
-        if run_id is not None:
-            _forget(tx, run_id, list(some))
-
-
-def _forget(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> None:
-    known = list(_known(tx, run_id, digests))
-    for _, _, state, size in known:
-        tx.tally(run_id).leave(State(state), size or 0)
-    tx.connection.write_many("forget", [{"id": row[0]} for row in known])
+    ids = []
+    for tally, (artifact_id, _, state, size) in _rows(tx, keys):
+        tally.leave(State(state), size or 0)
+        ids.append({"id": artifact_id})
+    tx.connection.write_many("forget", ids)
 
 
 def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
@@ -99,14 +93,20 @@ def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 def _restate(tx: Transaction, keys: Sequence[ArtifactKey], state: State) -> None:
     """Another state for those of the artifacts that are known; all else stays."""
     change = {"state": state.value}
+    ids = []
+    for tally, row in _rows(tx, keys):
+        _count(tally, row, change)
+        ids.append({"id": row[0], **change})
+    tx.connection.write_many("set_state", ids)
+
+
+def _rows(tx: Transaction, keys: Sequence[ArtifactKey]) -> Iterator[tuple[Tally, Row]]:
+    """The rows that there are of these artifacts, with what counts their runs."""
     for run, some in _by_run(keys).items():
         run_id = find_run(tx.connection, run)
-        if run_id is None:
-            continue
-        known = list(_known(tx, run_id, list(some)))
-        for row in known:
-            _count(tx.tally(run_id), row, change)
-        tx.connection.write_many("set_state", [{"id": row[0], **change} for row in known])
+        if run_id is not None:
+            for row in _known(tx, run_id, list(some)):
+                yield tx.tally(run_id), row
 
 
 def _write(

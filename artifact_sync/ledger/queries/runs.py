@@ -1,12 +1,12 @@
-"""The verbs about repositories and runs."""
+"""The verbs about repositories, their lists of runs, and runs."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifact_sync.domain.model import Horizon, RepoName, RunKey, RunRow
-from artifact_sync.ledger.queries.list_digest import forget_list_digest
 from artifact_sync.ledger.queries.transaction import (
     FRESH_RUN,
     chunks,
@@ -14,7 +14,7 @@ from artifact_sync.ledger.queries.transaction import (
     find_run,
     identity,
 )
-from artifact_sync.ledger.sql.encoding import EVER
+from artifact_sync.ledger.sql.encoding import EVER, read_moment, stored_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -28,6 +28,9 @@ _LAST = 2**63 - 1
 """No number and no id is above this."""
 READ_RUNS = 200
 """Rows that are read at a time."""
+
+_NOTED = r"(?P<at>[0-9-]{10}T[0-9:.]{15}Z) [0-9]{1,4} (?P<digest>.+)"
+"""A list's digest. The first version counts something in the middle; it still reads this."""
 
 
 class Place(NamedTuple):
@@ -61,6 +64,28 @@ def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
     )
 
 
+def list_digest(connection: Connection, repo: RepoName) -> tuple[str, datetime] | None:
+    """The digest of a list's first page, and when it was noted."""
+    value: str = connection.value("meta", key=_digest_key(find_repo(connection, repo))) or ""
+    found = re.fullmatch(_NOTED, value)
+    return (found["digest"], read_moment(found["at"])) if found else None
+
+
+def note_list_digest(tx: Transaction, repo: RepoName, digest: str, at: datetime) -> None:
+    """The list began like this, and all that it says is known."""
+    value = f"{stored_moment(at)} 0 {digest}"
+    tx.connection.write("put_meta", key=_digest_key(tx.repo_id(repo)), value=value)
+
+
+def _forget_list_digest(tx: Transaction, repo_id: int) -> None:
+    """What is known of the list is not what it said any more."""
+    tx.connection.write("drop_meta", key=_digest_key(repo_id))
+
+
+def _digest_key(repo_id: int | None) -> str:
+    return f"mark/{repo_id}"
+
+
 def note_runs(tx: Transaction, listed: Sequence[Run], at: datetime) -> None:
     """Insert or update runs of a listing; touch unchanged ones."""
     by_repo: dict[RepoName, dict[str, Run]] = {}
@@ -86,7 +111,7 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
             words.append({"id": run_id, "status": run.status})
     new = [_new(repo_id, run, at) for slug, run in found.items() if slug not in known]
     if new or words or changed:
-        forget_list_digest(tx, repo_id)
+        _forget_list_digest(tx, repo_id)
     steps = ("make_run", "see_run", "set_status", "change_run")
     for name, rows in zip(steps, (new, seen, words, changed), strict=True):
         if rows:
@@ -119,7 +144,8 @@ def note_run(tx: Transaction, run: Run, at: datetime) -> None:
     """A run's own answer; the fingerprint that a listing gave it stays."""
     run_id = tx.run_id(run.key)
     if tx.connection.value("status", id=run_id) != run.status:
-        forget_list_digest(tx, tx.repo_id(run.key.repo))  # the next listing may say otherwise again
+        # the next listing may say otherwise again
+        _forget_list_digest(tx, tx.repo_id(run.key.repo))
     tx.connection.write("note_run", id=run_id, **_told(run, at))
 
 

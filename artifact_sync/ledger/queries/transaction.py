@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from artifact_sync.domain.model import State
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from typing import Any
 
@@ -98,6 +98,14 @@ class Tally:
     def values(self, run_id: int) -> dict[str, Any]:
         """The parameters of the update."""
         return {"id": run_id, "last_mirrored": self._mirrored_at, **self._by}
+
+
+def carry_out(connection: Connection, works: Sequence[Callable[[Transaction], Any]]) -> list[Any]:
+    """Do all of these in the open transaction; what each of them returns."""
+    transaction = Transaction(connection)
+    results = [work(transaction) for work in works]
+    transaction.flush()
+    return results
 
 
 def find_repo(connection: Connection, repo: RepoName) -> int | None:

@@ -1,42 +1,88 @@
-"""Protocol of a connection that executes named statements."""
+"""A connection that executes named statements."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from artifact_sync.ledger.sql import bound
+from artifact_sync.ledger.sql.encoding import read, reader, stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from artifact_sync.ledger.sql.encoding import Reader
+
 Row = tuple[Any, ...]
 
 
-class Connection(Protocol):
+class Connection(ABC):
     """Executes named statements. Values go in and come out as in the model.
 
     Of the values it takes those that the statement names. A statement with ``IN (:these)`` is given
-    a list as ``these``.
+    a list as ``these``. Drivers say what their database does differently.
     """
+
+    MARK: str
+    """The placeholder of a value."""
+    FIND_TABLE: str
+    """Gives a row when there is a table of a name."""
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+        """The driver's own connection (PEP 249, with ``execute``)."""
+        self._readers: dict[str, Reader] = {}
 
     def rows(self, name: str, **values: Any) -> list[Row]:
         """Read all rows."""
+        cursor = self._execute(name, values)
+        how = self._reader(name, cursor)
+        found: list[Row] = [read(row, how) for row in cursor] if how else cursor.fetchall()
+        return found
 
     def row(self, name: str, **values: Any) -> Row | None:
         """Read the first row."""
+        cursor = self._execute(name, values)
+        found: Row | None = cursor.fetchone()
+        how = self._reader(name, cursor)
+        cursor.close()
+        return None if found is None else read(found, how)
 
     def value(self, name: str, **values: Any) -> Any:
         """Read the first column of the first row; None when there is no row."""
+        found = self.row(name, **values)
+        return None if found is None else found[0]
 
     def write(self, name: str, **values: Any) -> None:
         """Execute a change."""
+        self._execute(name, values)
 
     def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute a change for each row of values."""
+        sql, names = bound(name, self.MARK)
+        self.raw.cursor().executemany(sql, [stored([row[it] for it in names]) for row in rows])
 
+    @abstractmethod
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row and return its id."""
 
     def has_table(self, name: str) -> bool:
         """Whether there is a table of this name."""
+        return self.raw.execute(self.FIND_TABLE, [name]).fetchone() is not None
 
     def run(self, sql: str) -> None:
         """Execute a statement of a migration."""
+        self.raw.execute(sql)
+
+    @abstractmethod
+    def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
+        """A statement and its values, of which one may be a list, as the driver takes them."""
+
+    def _execute(self, name: str, values: Mapping[str, Any]) -> Any:
+        return self.raw.execute(*self._filled(name, values))
+
+    def _reader(self, name: str, cursor: Any) -> Reader:
+        how = self._readers.get(name)
+        if how is None:
+            how = self._readers[name] = reader([column[0] for column in cursor.description])
+        return how

@@ -6,18 +6,25 @@ import asyncio
 from contextlib import suppress
 from hashlib import sha256
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
+from urllib.parse import quote
 
 import httpx
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from artifact_sync.domain.errors import BadAnswer, GarbledAnswer, ServiceError, Unreachable, Verdict
+from artifact_sync.domain.errors import (
+    BadAnswer,
+    GarbledAnswer,
+    NotFound,
+    ServiceError,
+    Unreachable,
+    Verdict,
+)
 from artifact_sync.domain.events import Retrying
 from artifact_sync.domain.model import Redacted
 from artifact_sync.runtime.backoff import RetryPolicy, delay, http_date, parse_retry_after
-from artifact_sync.source.api.decode import error_body, parse
-from artifact_sync.source.api.question import Answer, Meaning, Question, Unmodified
+from artifact_sync.source.api.decode import parse, sendable
 from artifact_sync.source.api.rate_limit import EvenRate, RetryAfterHolds
 from artifact_sync.source.api.refusals import HOLD_ALL, refusal_error
 from artifact_sync.source.api.response_body import (
@@ -31,12 +38,18 @@ from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from datetime import datetime
     from random import Random
 
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.ports import Clock
+    from artifact_sync.source.api.response_body import Payload
 
+Meaning = TypeVar("Meaning")
+
+_SUBJECT = 3
+"""Segments that name the subject: ``repos/org/repo``, ``orgs/org/repos``."""
 _ERROR_BODY_LIMIT = 64 * 1024
 _OFF_LOOP = 256 * 1024
 """Bytes from which a body is parsed in a thread; below, a thread would cost as much."""
@@ -78,6 +91,49 @@ class ApiContext(Redacted, frozen=True):
             self.observer.notify(event)
 
 
+class Question(Struct, Generic[Meaning], frozen=True):
+    """A GET request, and how to read its answer."""
+
+    what: str
+    """Its name in messages: ``run 7 of org/repo``. Safe to show."""
+    segments: tuple[str, ...]
+    """The path below ``base_url``, unencoded."""
+    read: Callable[[Payload], Meaning]
+    """Called in a thread when the answer is long. May raise ``Unreadable``."""
+    retry: RetryPolicy
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    known: str = ""
+    """Digest of a known body: for the same one ``Unmodified`` is raised."""
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """The repository or organisation that is asked about."""
+        return self.segments[:_SUBJECT]
+
+    @property
+    def path(self) -> str:
+        """The path, its segments percent-encoded."""
+        if not all(map(sendable, self.segments)):
+            raise NotFound(f"{self.what}: a name that is empty or only dots can't be asked for")
+        parts = (quote(part, safe="", errors="surrogatepass") for part in self.segments)
+        return "/".join(["", *parts])
+
+
+class Answer(Struct, Generic[Meaning], frozen=True):
+    """A 2xx answer and when it began to arrive."""
+
+    meaning: Meaning
+    monotonic: float
+    server_date: datetime | None
+    """The service's clock at that moment, if known."""
+    digest: str
+    """SHA-256 of the body as it came, in hex."""
+
+
+class Unmodified(Exception):
+    """The body has the known digest, so it was not parsed."""
+
+
 class _Untrusted(Unreachable):
     """The service's certificate is not trusted, so a retry cannot help."""
 
@@ -105,11 +161,10 @@ class ApiClient:
 
     async def get(self, question: Question[Meaning]) -> Answer[Meaning]:
         """Get an answer, with retries. Raises a ``ServiceError``."""
-        path = question.path
         failures = 0
         while True:
             try:
-                return await self._try(path, question)
+                return await self._try(question)
             except (Unreachable, GarbledAnswer) as error:
                 failures += 1
                 await self._pause(error, failures, question)
@@ -118,18 +173,14 @@ class ApiClient:
         self, error: Unreachable | GarbledAnswer, failures: int, question: Question[Meaning]
     ) -> None:
         """Wait for the next try, or raise the error when there is none."""
-        self._hold(error, question)
+        if error.status in HOLD_ALL and error.retry_after is not None:
+            now = self._context.clock.monotonic()
+            self._holds.add(question.subject, error.retry_after, now)
         wait = delay(question.retry, failures, error.retry_after, self._context.rng)
         if wait is None or error.verdict is not Verdict.TRANSIENT:
             raise error
         self._context.notify(Retrying(question.what, wait, str(error)))
         await self._context.clock.sleep(wait)
-
-    def _hold(self, error: Unreachable | GarbledAnswer, question: Question[Meaning]) -> None:
-        """Remember a ``Retry-After`` that is meant for the whole client."""
-        if error.status in HOLD_ALL and error.retry_after is not None:
-            now = self._context.clock.monotonic()
-            self._holds.add(question.subject, error.retry_after, now)
 
     async def _wait_for_turn(self, question: Question[Meaning]) -> None:
         """Wait for the end of a ``Retry-After``, then for the rate limit."""
@@ -147,20 +198,19 @@ class ApiClient:
         if self._rate is not None:
             await asyncio.sleep(self._rate.take(asyncio.get_running_loop().time()))
 
-    async def _try(self, path: str, question: Question[Meaning]) -> Answer[Meaning]:
-        request = self._request(path, question)
+    async def _try(self, question: Question[Meaning]) -> Answer[Meaning]:
         try:
-            arrival = await self._follow(request, question)
+            arrival = await self._follow(self._request(question), question)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             raise self._unreachable(question.what, error) from error
         if len(arrival.body) < _OFF_LOOP:
             return _read(question, arrival)
         return await asyncio.to_thread(_read, question, arrival)
 
-    def _request(self, path: str, question: Question[Meaning]) -> httpx.Request:
+    def _request(self, question: Question[Meaning]) -> httpx.Request:
         parameters = dict(question.parameters) or None
         try:
-            return self._client.build_request("GET", path, params=parameters)
+            return self._client.build_request("GET", question.path, params=parameters)
         except httpx.InvalidURL:  # its text quotes the URL
             raise BadAnswer(
                 f"{question.what}: a name or page token is too long to be asked for"
@@ -218,7 +268,7 @@ class ApiClient:
     async def _refusal(self, response: httpx.Response, what: str) -> ServiceError:
         now = http_date(response.headers.get("date", "")) or self._context.clock.now()
         retry_after = parse_retry_after(response.headers.get("retry-after", ""), now)
-        body = error_body(await self._error_body(response))
+        body = await self._error_body(response)
         return refusal_error(what, response.status_code, body, retry_after, self._context.token)
 
     async def _error_body(self, response: httpx.Response) -> bytearray:

@@ -44,14 +44,6 @@ class AnswerPage(Struct, Generic[Item], frozen=True):
     """Token of the next page; empty: this is the last."""
 
 
-class ErrorBody(Struct, frozen=True):
-    """What the service says about an error; missing fields are empty."""
-
-    code: str = ""
-    message: str = ""
-    request_id: str = ""
-
-
 def parse(body: bytes | bytearray, what: str) -> Payload:
     """Parse an answer. ``GarbledAnswer`` when it is no JSON object."""
     try:
@@ -85,16 +77,6 @@ def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:
     tree = _Tree(key.run)
     tree.descend(payload, (key.workflow, key.task, key.cube))
     return tree.artifacts
-
-
-def error_body(body: bytes | bytearray) -> ErrorBody:
-    """Decode any body of a 4xx or 5xx, its texts raw."""
-    try:
-        payload = Payload.parse(body)
-    except Unreadable:
-        return ErrorBody()
-    texts = (payload.text(name) for name in ("error_code", "message", "request_id"))
-    return ErrorBody(*texts)
 
 
 def word(text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import (
     BadAnswer,
@@ -12,25 +11,23 @@ from artifact_sync.domain.errors import (
     ServiceError,
     Unreachable,
 )
+from artifact_sync.source.api.response_body import Payload, Unreadable
 from artifact_sync.source.transport.sanitize import one_line
-
-if TYPE_CHECKING:
-    from artifact_sync.source.api.decode import ErrorBody
 
 _COME_AGAIN = frozenset({408, 425, 429})
 """Client errors that pass (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""
 HOLD_ALL = frozenset({429, 503})
 """Statuses whose ``Retry-After`` is meant for the client, not for one request."""
-_LONGEST_ID = 80
+_TEXTS = (("error_code", 200), ("message", 200), ("request_id", 80))
+"""What the service says about an error, and how much of it is shown."""
 
 
 def refusal_error(
-    what: str, status: int, body: ErrorBody, retry_after: float | None, token: str
+    what: str, status: int, body: bytes | bytearray, retry_after: float | None, token: str
 ) -> ServiceError:
-    """Make the error of a refused request."""
-    words = (one_line(text, 200, token) for text in (body.code, body.message))
-    said = ": ".join([str(status), *filter(None, words)])
-    request_id = one_line(body.request_id, _LONGEST_ID, token)
+    """Make the error of a refused request, whose body may be anything."""
+    code, text, request_id = _texts(body, token)
+    said = ": ".join([str(status), *filter(None, (code, text))])
     if status in {401, 403}:
         message = f"{what}: {_credentials(status, token)} ({said})"
         return CredentialsRefused(message, status=status, request_id=request_id)
@@ -46,6 +43,15 @@ def refusal_error(
         )
     message = f"{what}: the service does not take the request ({said})"
     return BadAnswer(message, status=status, request_id=request_id)
+
+
+def _texts(body: bytes | bytearray, token: str) -> list[str]:
+    """What the body says, as far as it can be read; missing texts are empty."""
+    try:
+        payload = Payload.parse(body)
+    except Unreadable:
+        payload = Payload({})
+    return [one_line(payload.text(name), limit, token) for name, limit in _TEXTS]
 
 
 def _credentials(status: int, token: str) -> str:

@@ -13,7 +13,7 @@ from artifact_sync.domain.errors import BadAnswer, ServiceError
 from artifact_sync.domain.events import Noticed
 from artifact_sync.domain.link_expiry import link_of
 from artifact_sync.domain.model import RunPage
-from artifact_sync.source.api.client import ApiClient
+from artifact_sync.source.api.client import Answer, ApiClient, Question, Unmodified
 from artifact_sync.source.api.decode import (
     AnswerPage,
     Item,
@@ -21,11 +21,6 @@ from artifact_sync.source.api.decode import (
     repositories_page,
     run_of,
     runs_page,
-)
-from artifact_sync.source.api.question import (
-    Answer,
-    Question,
-    Unmodified,
 )
 from artifact_sync.source.transport.sanitize import one_line
 

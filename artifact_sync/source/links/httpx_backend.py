@@ -18,9 +18,8 @@ from artifact_sync.domain.ports import Opened
 from artifact_sync.source.links.backend import framing
 from artifact_sync.source.transport.errors import (
     TRUST_HINT,
-    cut_short,
+    body_error,
     no_answer,
-    no_byte,
     not_http,
     untrusted,
     why,
@@ -72,7 +71,8 @@ async def _chunks(response: httpx.Response, target: Target) -> AsyncGenerator[by
             async for chunk in raw:
                 yield chunk
     except _TROUBLE as error:
-        raise _within_body(error, target.host) from error
+        late = isinstance(error, httpx.TimeoutException)
+        raise body_error(target.host, late=late) from error
 
 
 def _headers(response: httpx.Response) -> dict[str, str]:
@@ -96,10 +96,3 @@ def _before_headers(error: Exception, host: str) -> DownloadError:
     if isinstance(error, httpx.ProtocolError):
         return not_http(host)
     return Cut(f"the connection to {host} was lost before its answer: {why(error)}")
-
-
-def _within_body(error: Exception, host: str) -> DownloadError:
-    """Translate an error that came within the body."""
-    if isinstance(error, httpx.TimeoutException):
-        return no_byte(host)
-    return cut_short(host)

@@ -41,9 +41,8 @@ from artifact_sync.source.links.timeouts import ReadTimeouts
 from artifact_sync.source.transport.clients import REDIRECTS, Redirected
 from artifact_sync.source.transport.errors import (
     TRUST_HINT,
-    cut_short,
+    body_error,
     no_answer,
-    no_byte,
     not_http,
 )
 
@@ -177,10 +176,9 @@ async def _chunks(
         try:
             # not the client's own limit: that goes on while nobody reads, as with a slow disk
             chunk = await timeouts(reader.read_chunk())
-        except PyreqwestError as error:
-            raise _within_body(error, target.host) from None
-        except TimeoutError:
-            raise no_byte(target.host) from None
+        except (PyreqwestError, TimeoutError) as error:
+            late = isinstance(error, RequestTimeoutError | TimeoutError)
+            raise body_error(target.host, late=late) from None
         if chunk is None:
             return
         if left is not None:
@@ -280,13 +278,6 @@ def _before_headers(error: PyreqwestError, host: str) -> DownloadError | TryNext
     if words := _why(causes):
         return Cut(f"the connection to {host} was lost before its answer: {words}")
     return not_http(host)
-
-
-def _within_body(error: PyreqwestError, host: str) -> DownloadError:
-    """Translate an error that came within the body."""
-    if isinstance(error, RequestTimeoutError):
-        return no_byte(host)
-    return cut_short(host)
 
 
 def _is_tls(causes: Sequence[str]) -> bool:

@@ -16,6 +16,8 @@ from artifact_sync.source.transport.sanitize import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from artifact_sync.domain.errors import DownloadError
+
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (httpx.ConnectTimeout, "no connection in time"),
     (httpx.TimeoutException, "no byte in time"),
@@ -85,11 +87,8 @@ def no_answer(host: str) -> Stalled:
     return Stalled(f"{host} sent no answer in time")
 
 
-def no_byte(host: str) -> Stalled:
-    """The error of a body that stalled."""
-    return Stalled(f"{host} sent no byte in time")
-
-
-def cut_short(host: str) -> Cut:
-    """The error of a body that ended too soon."""
+def body_error(host: str, *, late: bool) -> DownloadError:
+    """The error of a body that stalled or ended too soon."""
+    if late:
+        return Stalled(f"{host} sent no byte in time")
     return Cut(f"the body from {host} ended before its end")

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from artifact_sync.domain.errors import GarbledAnswer
 from artifact_sync.domain.model import ArtifactKey, CubeKey, Problem, RepoName, RunKey
 from artifact_sync.source.api.decode import (
-    ErrorBody,
     cube_artifacts,
-    error_body,
     moment,
     parse,
     repositories_page,
@@ -22,6 +20,7 @@ from artifact_sync.source.api.decode import (
     runs_page,
     word,
 )
+from artifact_sync.source.api.refusals import refusal_error
 from artifact_sync.source.api.response_body import Payload, Unreadable
 from artifact_sync.source.transport.sanitize import one_line
 
@@ -273,7 +272,7 @@ def test_no_json_crashes_the_reading(value):
 
 @given(st.binary())
 def test_no_bytes_crash_the_reading(body):
-    error_body(body)
+    refusal_error("x", 400, body, None, "")
     with suppress(GarbledAnswer):
         run_of(KEY, parse(body, "x"))
 
@@ -339,8 +338,10 @@ def test_a_cube_lists_its_artifacts():
 
 def test_an_error_body_is_read_as_far_as_it_goes():
     body = b'{"error_code": "E", "message": null, "request_id": 5, "details": []}'
-    assert error_body(body) == ErrorBody("E", "", "5")
-    assert error_body(b"<html>") == ErrorBody()
+    error = refusal_error("x", 400, body, None, "")
+    assert "(400: E)" in str(error)
+    assert error.request_id == "5"
+    assert str(refusal_error("x", 400, b"<html>", None, "")).endswith("(400)")
 
 
 @pytest.mark.parametrize(
