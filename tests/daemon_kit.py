@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.progress import PassProgress
 from artifact_sync.daemon.scheduler import Scheduler
-from artifact_sync.daemon.status import DaemonStatus
+from artifact_sync.daemon.api import DaemonApi
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
@@ -204,7 +204,7 @@ class Kit:
         engine: Any = self.engine
         self.context = DaemonContext.of(engine, PassProgress(self.clock), rng=rng)
         self.scheduler = Scheduler(self.context)
-        self.status = DaemonStatus(self.context, self.scheduler, self.clock.now())
+        self.status = DaemonApi(self.context, self.scheduler, self.clock.now())
 
     def story(self, tell: Callable[[Kit], Any]) -> Any:
         """Run the daemon while the story is told; it is stopped at its end."""

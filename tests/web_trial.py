@@ -96,7 +96,7 @@ class Trial:
         return int(self.origin.rsplit(":", 1)[1])
 
     def counted(self, outcome: str) -> int:
-        return self.metrics.counts.webhooks[(outcome,)]
+        return self.metrics.counts["webhook_events"][(outcome,)]
 
     async def raw(self, request: bytes, *, eof: bool = False) -> Raw:
         """Send bytes as they are; how the server answers and closes is the caller's to read."""

@@ -20,11 +20,10 @@ from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.pass_log import PassLog
 from artifact_sync.daemon.progress import EventFanout, PassProgress
-from artifact_sync.daemon.reload.file_watch import FileWatch
-from artifact_sync.daemon.reload.reloader import Reloader
+from artifact_sync.daemon.reload import Reloader, file_changes
 from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.scheduler import Scheduler
-from artifact_sync.daemon.status import DaemonStatus, status_line
+from artifact_sync.daemon.api import DaemonApi, status_line
 from artifact_sync.daemon.watch.repair import WatchSwitch
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
@@ -93,7 +92,7 @@ class DaemonService:
         self._watch = WatchSwitch(engine, root_of(engine.config))
         self._scheduler = Scheduler(context, (PassLog(), metrics), self._watch.must_look)
         self._reloader = Reloader(self, process.supervisor, engine.clock, engine.config)
-        self._status = DaemonStatus(
+        self._status = DaemonApi(
             context,
             self._scheduler,
             engine.clock.now(),
@@ -174,7 +173,8 @@ class DaemonService:
         return status_line(self._status.live())
 
     async def _watch_files(self) -> None:
-        async with aclosing(FileWatch(self._files).changes()) as changes:
+        watch = file_changes(self._files, self._engine.threads, self._engine.clock)
+        async with aclosing(watch) as changes:
             await self._reloader.run(changes)
 
     def _files(self) -> Sequence[Path]:

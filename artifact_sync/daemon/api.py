@@ -1,43 +1,214 @@
-"""Protocol of what the socket and the web ask of the daemon."""
+"""Answers the queries and commands of the control socket and the web."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+import asyncio
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from artifact_sync.daemon.health import ledger_trouble
+from artifact_sync.daemon.schedule.turns import Why
+from artifact_sync.domain.errors import Interrupted
+from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.status import (
+    ConfigState,
+    DaemonState,
+    RepoState,
+    ServiceState,
+    WatchState,
+    as_object,
+)
+from artifact_sync.runtime.units import size_in_words
+from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
 
+    from artifact_sync.daemon.context import DaemonContext
+    from artifact_sync.daemon.schedule.turns import ScheduleState
+    from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.model import Totals
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
-    from artifact_sync.domain.status import DaemonState
+
+_LEDGER_TIMEOUT = 5.0
+"""Seconds after which a ledger that does not answer makes the daemon not ready."""
 
 
-class DaemonApi(Protocol):
+@dataclass(slots=True)
+class DaemonApi:
     """Queries and commands for a running daemon, on its event loop."""
 
-    def live(self) -> DaemonState:
-        """The state now. Cheap."""
-
-    async def status(self) -> dict[str, Any]:
-        """The object of ``status --json``: the ledger's ``repositories``, and ``daemon``.
-
-        ``ArtifactSyncError`` when the ledger cannot be read.
-        """
-
-    async def unready(self) -> Sequence[str]:
-        """Why the daemon is not ready, a sentence each; empty: it is."""
+    context: DaemonContext
+    scheduler: Scheduler
+    since: datetime
+    """When the daemon was started."""
+    config: Callable[[], ConfigState] = ConfigState
+    watch: Callable[[], WatchState] = WatchState
 
     def wake(self, repo: RepoName, run: str | None = None) -> bool:
         """Have a pass over a repository soon, where ``run`` has ended. False: not watched.
 
         Returns at once. Many calls before the pass begins make one pass.
         """
+        return self.scheduler.wake(repo, Why.WEBHOOK, run)
+
+    def live(self) -> DaemonState:
+        """The state now. Cheap."""
+        context, agenda = self.context, self.context.agenda
+        engine, moment = context.engine, context.moment
+        return DaemonState(
+            pid=os.getpid(),
+            version=VERSION,
+            since=self.since.isoformat(timespec="seconds"),
+            stopping=self.scheduler.stopping.is_set(),
+            config=self.config(),
+            service=self.service,
+            passes=context.progress.passes(),
+            queue=agenda.queue(moment),
+            downloads=engine.drain.inside,
+            rate=round(context.progress.rate, 1),
+            limit=engine.allowed(),
+            free=context.health.free,
+            trouble=context.health.troubles,
+            watch=self.watch(),
+            repositories=tuple(map(self._repository, agenda.states(moment))),
+        )
+
+    @property
+    def service(self) -> ServiceState:
+        """Whether the service answers."""
+        outage = self.context.agenda.outage
+        since = outage.since.isoformat(timespec="seconds") if outage.since is not None else ""
+        return ServiceState(reachable=outage.reachable, since=since, why=outage.why)
+
+    def _repository(self, state: ScheduleState) -> RepoState:
+        return RepoState(
+            repo=str(state.repo),
+            running=state.running,
+            due_in=state.due_in,
+            why=str(state.why),
+            failing=state.failing,
+            error=state.error,
+            lag=round(self._lag(state), 1),
+        )
+
+    def _lag(self, state: ScheduleState) -> float:
+        now = self.context.moment.monotonic
+        return self.context.lags.lag(state.repo, now, state.overdue)
+
+    async def status(self) -> dict[str, Any]:
+        """The object of ``status --json``: the ledger's ``repositories``, and ``daemon``.
+
+        ``ArtifactSyncError`` when the ledger cannot be read.
+        """
+        totals = await self.context.engine.ledger.all_totals()
+        live = msgspec.to_builtins(self.live())
+        return {"repositories": [as_object(self._updated(it)) for it in totals], "daemon": live}
+
+    def _updated(self, totals: Totals) -> Totals:
+        """The totals with the ends of passes that the ledger has not recorded."""
+        moment = self.context.moment
+        ages = self.context.lags.ages(totals.repo, moment.monotonic)
+        ends = [moment.wall - timedelta(seconds=age) if age is not None else None for age in ages]
+        return msgspec.structs.replace(
+            totals,
+            last_pass=_later(totals.last_pass, ends[0]),
+            last_complete=_later(totals.last_complete, ends[1]),
+        )
+
+    async def unready(self) -> Sequence[str]:
+        """Why the daemon is not ready, a sentence each; empty: it is."""
+        ledger = await ledger_trouble(self.context.engine, _LEDGER_TIMEOUT)
+        return [*filter(None, [ledger]), *self._troubles()]
+
+    def _troubles(self) -> Iterator[str]:
+        if not self.scheduler.tried.is_set():
+            yield "the first listing has not been tried yet"
+        if not self.service.reachable:
+            yield f"the service cannot be used since {self.service.since}: {self.service.why}"
+        yield from self.context.health.troubles
+        alert = self.context.engine.config.daemon.lag_alert
+        for state in self.context.agenda.states(self.context.moment):
+            if (lag := self._lag(state)) > alert:
+                yield f"{state.repo} lags by {lag:.0f} s"
 
     async def carry_out(self, request: PassRequest, observer: Observer) -> Report:
-        """Run a pass for a user, after one over the same repository.
+        """Run a pass for a user who waits, after one over the same repository.
 
-        Cancelling the caller does not cancel the pass. Raises ``ArtifactSyncError`` when it could
-        not begin, such as ``Interrupted`` when the daemon is stopping.
+        Cancelling the caller does not cancel the pass. ``ArtifactSyncError`` when it could not
+        begin, such as ``Interrupted`` when the daemon is stopping.
         """
+        if self.scheduler.stopping.is_set():
+            raise Interrupted("the daemon is stopping: run the command again when it has ended")
+        await self.scheduler.try_refresh_token()  # the user may have replaced it just now
+        work = self.scheduler.carry_out(request, observer)
+        await asyncio.wait([work])
+        if work.cancelled():
+            raise Interrupted("the daemon was stopped before it was done")
+        for repo in (RepoName.parse(settings.name) for settings in request.repos):
+            if self.context.lags.is_behind(repo):  # something was missing before the user's pass
+                self.scheduler.wake(repo, Why.USER)
+        return work.result().report
+
+
+def _later(*moments: datetime | None) -> datetime | None:
+    return max(filter(None, moments), default=None)
+
+
+def status_line(state: DaemonState) -> str:
+    """Describe the state in one line, problems first."""
+    return "; ".join([*_wrong(state), _doing(state)])
+
+
+def _wrong(state: DaemonState) -> Iterator[str]:
+    yield from state.trouble
+    if not state.service.reachable:
+        yield f"the service cannot be used since {state.service.since}"
+    if state.config.problems:
+        yield "the configuration file is not valid, the one before is used"
+    failing = sum(1 for repo in state.repositories if repo.failing)
+    if failing and state.service.reachable:
+        yield f"{failing} failing"
+
+
+def _doing(state: DaemonState) -> str:
+    if state.stopping:
+        return f"stopping, {_count(state.downloads, 'file')} in flight"
+    if not state.passes:
+        return f"{_repositories(state)}, {_next(state)}"
+    planned = sum(it.planned for it in state.passes)
+    done = sum(it.done + it.failed for it in state.passes)
+    looking = f"looking at {len(state.passes)} of {_repositories(state)}"
+    if not planned:
+        return looking
+    arrived = size_in_words(sum(it.bytes for it in state.passes))
+    return f"{looking}: {done}/{planned} files, {arrived}, {size_in_words(state.rate)}/s"
+
+
+def _repositories(state: DaemonState) -> str:
+    names = [it for it in state.repositories if not it.is_star]
+    return _count(len(names), "repository", "repositories")
+
+
+def _next(state: DaemonState) -> str:
+    waits = [it.due_in for it in state.repositories if it.due_in is not None]
+    return f"next look in {_duration(min(waits))}" if waits else "nothing to look at"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _duration(seconds: float) -> str:
+    """Coarse, so that the line does not change all the time."""
+    if seconds < 60:  # noqa: PLR2004 - a minute
+        return "under a minute"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"  # noqa: PLR2004 - two hours

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.health import MirrorHealth
 from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
-from artifact_sync.daemon.schedule import Agenda, Moment
+from artifact_sync.daemon.schedule.agenda import Agenda
+from artifact_sync.daemon.schedule.turns import Moment
 
 if TYPE_CHECKING:
     from random import Random

@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.schedule import (
+from artifact_sync.daemon.schedule.turns import (
     OutageBegan,
     OutageEnded,
     PassVerdict,
@@ -31,7 +31,7 @@ from artifact_sync.runtime.logs import get_logger
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from artifact_sync.daemon.schedule import Notice
+    from artifact_sync.daemon.schedule.turns import Notice
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import ArtifactKey, Failure
     from artifact_sync.domain.report import Report

@@ -14,7 +14,7 @@ from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from artifact_sync.daemon.schedule import Turn
+    from artifact_sync.daemon.schedule.turns import Turn
     from artifact_sync.domain.ports import DiscoveryLedger
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.settings import RepoSettings

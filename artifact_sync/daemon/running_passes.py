@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.progress import EventFanout
-from artifact_sync.daemon.schedule import PassVerdict
+from artifact_sync.daemon.schedule.turns import PassVerdict
 from artifact_sync.domain.errors import CredentialsRefused, Unreachable
 from artifact_sync.domain.model import FINISHED, RunKey
 

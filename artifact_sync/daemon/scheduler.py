@@ -10,7 +10,7 @@ from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.pass_log import log_notice
 from artifact_sync.daemon.repositories import unchanged_since
 from artifact_sync.daemon.running_passes import RunningPasses, finished, verdict_of
-from artifact_sync.daemon.schedule import Ended, OutageEnded, PassVerdict, Why, rhythm_of
+from artifact_sync.daemon.schedule.turns import Ended, OutageEnded, PassVerdict, Why, rhythm_of
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.daemon.context import DaemonContext
-    from artifact_sync.daemon.schedule import Notice, Turn
+    from artifact_sync.daemon.schedule.turns import Notice, Turn
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.ports import RepositoryLock
     from artifact_sync.domain.request import PassRequest

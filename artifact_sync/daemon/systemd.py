@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
@@ -21,69 +21,15 @@ _LONGEST = 1024  # bytes of a status; systemd ignores messages of more than 4096
 _VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
-class Supervisor(Protocol):
-    """Receives the daemon's state. Its methods never block and never raise."""
-
-    watchdog: float | None
-    """Seconds within which ``alive`` must be called again; None: there is no watchdog."""
-
-    def ready(self, status: str) -> None:
-        """The daemon has started, or reloaded. ``status`` is a line for people."""
-
-    def status(self, text: str) -> None:
-        """Show a line for people."""
-
-    def reloading(self) -> None:
-        """A reload begins; ``ready`` ends it."""
-
-    def stopping(self, status: str) -> None:
-        """The daemon is shutting down."""
-
-    def alive(self) -> None:
-        """Notify the watchdog."""
-
-    def extend(self, seconds: float) -> None:
-        """Allow starting or stopping to take so much longer from now."""
-
-
-class NoSupervisor:
-    """A ``Supervisor`` that ignores everything."""
-
-    watchdog: float | None = None
-
-    def ready(self, status: str) -> None:
-        """Do nothing."""
-
-    def status(self, text: str) -> None:
-        """Do nothing."""
-
-    def reloading(self) -> None:
-        """Do nothing."""
-
-    def stopping(self, status: str) -> None:
-        """Do nothing."""
-
-    def alive(self) -> None:
-        """Do nothing."""
-
-    def extend(self, seconds: float) -> None:
-        """Do nothing."""
-
-
 def supervisor_of(environ: MutableMapping[str, str]) -> Supervisor:
-    """The supervisor by the environment; ``NoSupervisor`` when there is none.
-
-    The variables are removed, so that no child process speaks for this one.
-    """
+    """The supervisor by the environment. The variables are removed: no child speaks for this one."""
     address, usec, pid = (environ.pop(name, "") for name in _VARIABLES)
-    if not address:
-        return NoSupervisor()
-    if not hasattr(socket, "AF_UNIX") or address[0] not in "/@":
+    if address and (not hasattr(socket, "AF_UNIX") or address[0] not in "/@"):
         _log.warning(
             "the service manager cannot be notified: unknown kind of address", address=address
         )
-        return NoSupervisor()
-    return Systemd(address, _watchdog(usec, pid))
+        address = ""
+    return Supervisor(address, _watchdog(usec, pid) if address else None)
 
 
 def _watchdog(usec: str, pid: str) -> float | None:
@@ -93,15 +39,16 @@ def _watchdog(usec: str, pid: str) -> float | None:
     return int(usec) / _MICRO if usec.isdecimal() and int(usec) > 0 else None
 
 
-class Systemd:
-    """A ``Supervisor`` behind a datagram socket: a path, or ``@name`` in Linux's abstract space.
+class Supervisor:
+    """Sends the daemon's state to a datagram socket: a path, or ``@name`` (Linux's abstract space).
 
-    A message that finds the socket full is dropped. A change of state in it is sent again with the
-    next message.
+    Without an address nothing is sent. The methods never block and never raise. A message that
+    finds the socket full is dropped; a change of state in it is sent again with the next one.
     """
 
-    def __init__(self, address: str, watchdog: float | None = None) -> None:
+    def __init__(self, address: str = "", watchdog: float | None = None) -> None:
         self.watchdog = watchdog
+        """Seconds within which ``alive`` must be called again; None: there is no watchdog."""
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._undelivered: tuple[str, ...] = ()
         self._failed = False
@@ -136,6 +83,8 @@ class Systemd:
         self._send()
 
     def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
         message = "\n".join([*self._undelivered, *lines]).encode(errors="replace")
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:

@@ -63,7 +63,7 @@ class _Pages:
     async def ready(self, request: Request) -> Response:
         """Whether the daemon is ready, or why not."""
         try:  # the daemon's own timeout is shorter, and its answer has more to say
-            reasons = await self._readiness.answer(request, 2 * self._timeout)
+            reasons = await self._readiness.answer(2 * self._timeout, request)
         except TimedOut:
             reasons = [_TIMED_OUT]
         if reasons:
@@ -73,7 +73,7 @@ class _Pages:
     async def status(self, request: Request) -> Response:
         """The object of ``artifact-sync status --json``."""
         try:
-            text = await self._status.answer(request, self._timeout)
+            text = await self._status.answer(self._timeout, request)
         except TimedOut:
             return PlainTextResponse(_lines([_TIMED_OUT]), 503)
         except ArtifactSyncError as error:
@@ -83,7 +83,7 @@ class _Pages:
     async def metrics(self, request: Request) -> Response:
         """The metrics in Prometheus' text format."""
         try:
-            text = await self._metrics.answer(request, self._timeout)
+            text = await self._metrics.answer(self._timeout, request)
         except TimedOut:
             return PlainTextResponse(_lines([_TIMED_OUT]), 503)
         return Response(text, headers={"content-type": CONTENT_TYPE})

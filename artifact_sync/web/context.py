@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import WebSettings
     from artifact_sync.web.metrics import Metrics
 
-_EXTRA = frozenset({"starlette", "uvicorn", "h11", "anyio", "prometheus_client"})
-
 
 @dataclass(frozen=True, slots=True)
 class WebLimits:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -120,58 +120,21 @@ class Labels:
         return True
 
 
-@dataclass(slots=True)
-class Histogram:
-    """Durations in seconds, by bucket."""
+COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "artifacts": (("repo", "outcome"), "Artifacts that were downloaded or have failed."),
+    "received_bytes": (("repo",), "Bytes that came from links, repeats included."),
+    "mirrored_bytes": (("repo",), "Bytes of the files that were added to the mirror."),
+    "passes": (("repo", "outcome"), "Passes over a repository, by how they ended."),
+    "failures": (("reason",), "Failures of artifacts, runs and repositories, by reason."),
+    "webhook_events": (("outcome",), "Calls of the webhook, by how they were answered."),
+    "link_renewals": ((), "Times that a run was got again for fresh links."),
+    "resumes": ((), "Downloads that went on behind bytes that were there already."),
+    "retries": ((), "Tries that failed and were followed by another one."),
+}
+"""Labels and help of each counter."""
 
-    counts: list[int] = field(default_factory=lambda: [0] * (len(LAGS) + 1))
-    """One for each of ``LAGS``, not cumulative, and one for the rest."""
-    sum: float = 0.0
-
-    def observe(self, seconds: float) -> None:
-        """Count a duration; a negative one, after a clock was set back, as 0."""
-        self.counts[bisect_left(LAGS, seconds)] += 1
-        self.sum += max(seconds, 0.0)
-
-
-@dataclass(slots=True)
-class Counts:
-    """The counts, by the labels of their series."""
-
-    artifacts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By repository and outcome."""
-    received: Counter[tuple[str]] = field(default_factory=Counter)
-    mirrored: Counter[tuple[str]] = field(default_factory=Counter)
-    passes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    failures: Counter[tuple[str]] = field(
-        default_factory=lambda: Counter({(str(it),): 0 for it in Reason})
-    )
-    webhooks: Counter[tuple[str]] = field(
-        default_factory=lambda: Counter({(str(it),): 0 for it in WebhookOutcome})
-    )
-    renewals: int = 0
-    resumes: int = 0
-    retries: int = 0
-    lag: Histogram = field(default_factory=Histogram)
-
-    def copy(self) -> Counts:
-        """A copy for another thread to read."""
-        return replace(
-            self,
-            artifacts=self.artifacts.copy(),
-            received=self.received.copy(),
-            mirrored=self.mirrored.copy(),
-            passes=self.passes.copy(),
-            failures=self.failures.copy(),
-            webhooks=self.webhooks.copy(),
-            lag=Histogram(self.lag.counts.copy(), self.lag.sum),
-        )
-
-    def drop(self, labels: Collection[str]) -> None:
-        """Remove the series with these repository labels."""
-        for series in (self.artifacts, self.received, self.mirrored, self.passes):
-            for values in [it for it in series if it[0] in labels]:
-                del series[values]
+Series = Counter[tuple[str, ...]]
+"""Counts by the values of their labels."""
 
 
 class Metrics:
@@ -184,49 +147,68 @@ class Metrics:
         most: int = _MOST_REPOS,
     ) -> None:
         self._clock = clock
-        self.counts = Counts()
-        self.labels = Labels(watched, self.counts.drop, most)
+        self.counts: dict[str, Series] = {name: Counter() for name in COUNTERS}
+        """The series of each of ``COUNTERS``. Those that are known beforehand begin at 0."""
+        self.counts["failures"].update({(str(it),): 0 for it in Reason})
+        self.counts["webhook_events"].update({(str(it),): 0 for it in WebhookOutcome})
+        for name in ("link_renewals", "resumes", "retries"):
+            self.counts[name][()] = 0
+        self.lags = [0] * (len(LAGS) + 1)
+        """Runs by the bucket of ``LAGS`` they fall into, not cumulative, and one for the rest."""
+        self.lag_sum = 0.0
+        self.labels = Labels(watched, self._drop, most)
 
     def notify(self, event: Event) -> None:
         """Count an event."""
         match event:
             case BytesArrived(key=key, count=count):
-                self.counts.received[(self.labels.of(f"{key.org}/{key.repo}"),)] += count
+                label = self.labels.of(f"{key.org}/{key.repo}")
+                self.counts["received_bytes"][(label,)] += count
             case DownloadBegan(offset=offset):
-                self.counts.resumes += offset > 0
+                self.counts["resumes"][()] += offset > 0
             case Retrying():
-                self.counts.retries += 1
+                self.counts["retries"][()] += 1
             case LinkRenewed():
-                self.counts.renewals += 1
+                self.counts["link_renewals"][()] += 1
             case _:
                 self._count_end(event)
 
     def webhook(self, outcome: WebhookOutcome) -> None:
         """Count a webhook call."""
-        self.counts.webhooks[(str(outcome),)] += 1
+        self.counts["webhook_events"][(str(outcome),)] += 1
 
     def _count_end(self, event: Event) -> None:
         """Count the outcome of an artifact, a run or a repository."""
         match event:
             case Downloaded(mirrored=mirrored):
                 label = self.labels.of(str(mirrored.key.run_key.repo))
-                self.counts.artifacts[label, "downloaded"] += 1
-                self.counts.mirrored[(label,)] += mirrored.size
+                self.counts["artifacts"][label, "downloaded"] += 1
+                self.counts["mirrored_bytes"][(label,)] += mirrored.size
             case Failed(failure=failure, key=key):
-                self.counts.failures[(str(failure.reason),)] += 1
+                self.counts["failures"][(str(failure.reason),)] += 1
                 if key is not None:
                     label = self.labels.of(str(key.run_key.repo))
-                    self.counts.artifacts[label, "failed"] += 1
+                    self.counts["artifacts"][label, "failed"] += 1
             case RunCompleted(finished_at=finished_at) if finished_at is not None:
-                self.counts.lag.observe(self._since(finished_at))
+                self._observe_lag(finished_at)
             case RepoEnded(repo=repo, report=report):
                 outcome = report.exit_code.name.lower()
-                self.counts.passes[self.labels.of(str(repo)), outcome] += 1
+                self.counts["passes"][self.labels.of(str(repo)), outcome] += 1
             case _:
                 pass
 
-    def _since(self, moment: datetime) -> float:
+    def _observe_lag(self, finished_at: datetime) -> None:
+        """Count the seconds since a run's end; negative ones, after a clock was set back, as 0."""
         now = self._clock.now()
-        if moment.tzinfo is None:  # the service means UTC
-            moment = moment.replace(tzinfo=now.tzinfo)
-        return (now - moment).total_seconds()
+        if finished_at.tzinfo is None:  # the service means UTC
+            finished_at = finished_at.replace(tzinfo=now.tzinfo)
+        seconds = max((now - finished_at).total_seconds(), 0.0)
+        self.lags[bisect_left(LAGS, seconds)] += 1
+        self.lag_sum += seconds
+
+    def _drop(self, labels: Collection[str]) -> None:
+        """Remove the series with these repository labels."""
+        for name, (keys, _) in COUNTERS.items():
+            if "repo" in keys:
+                series = self.counts[name].items()
+                self.counts[name] = Counter({it: n for it, n in series if it[0] not in labels})

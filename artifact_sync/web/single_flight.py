@@ -36,20 +36,22 @@ class SingleFlight(Generic[_T]):
         self._task: asyncio.Task[_T] | None = None
         self._until = -math.inf
 
-    async def answer(self, request: Request, seconds: float) -> _T:
-        """The shared answer. ``TimedOut``, or the work's error.
+    async def answer(self, seconds: float | None, request: Request | None = None) -> _T:
+        """The shared answer. ``TimedOut``, also when the ``request``'s client leaves.
 
-        After a timeout the work goes on, and no second one is started until it ends.
+        Raises the work's error. After a timeout the work goes on, and no second one is started
+        until it ends.
         """
         task = self._task
         if task is None or (task.done() and self._clock.monotonic() >= self._until):
             task = self._begin()
-        gone = asyncio.ensure_future(_gone(request))
+        gone = [asyncio.ensure_future(_gone(request))] if request is not None else []
         try:
             first = asyncio.FIRST_COMPLETED
-            await asyncio.wait((task, gone), timeout=seconds, return_when=first)
+            await asyncio.wait((task, *gone), timeout=seconds, return_when=first)
         finally:
-            gone.cancel()
+            for waiter in gone:
+                waiter.cancel()
         if not task.done():
             raise TimedOut
         return task.result()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.config.secret_file import BYTE_ORDER_MARK, existing_credential, read_secret
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.runtime.threads import AbandonableThreads
+from artifact_sync.web.single_flight import SingleFlight, TimedOut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -101,35 +100,19 @@ class WebhookSecrets:
         clock: Clock,
         threads: AbandonableThreads | None = None,
     ) -> None:
-        self._read = read
-        self._threads = threads or AbandonableThreads()
-        self._clock = clock
-        self._reading: asyncio.Future[None] | None = None
-        self._known = KnownSecrets()
-        self._fresh_until = -math.inf
+        in_thread = threads or AbandonableThreads()
+        self._flight = SingleFlight(lambda: in_thread(_known, read), clock, _FRESH)
 
     async def known(self, seconds: float | None = None) -> KnownSecrets:
-        """The secrets, or why there are none. Safe from many tasks at once (single-flight).
-
-        ``seconds``: how long to wait for a disk.
-        """
-        if self._reading is None and self._clock.monotonic() < self._fresh_until:
-            return self._known
-        reading = self._reading = self._reading or asyncio.ensure_future(self._read_again())
-        if not (await asyncio.wait((reading,), timeout=seconds))[0]:
+        """The secrets, or why there are none. ``seconds``: how long to wait for a disk."""
+        try:
+            return await self._flight.answer(seconds)
+        except TimedOut:
             return _TIMED_OUT
-        reading.result()
-        return self._known
 
-    async def _read_again(self) -> None:
-        try:
-            self._known = await self._threads(self._read_now)
-            self._fresh_until = self._clock.monotonic() + _FRESH
-        finally:
-            self._reading = None
 
-    def _read_now(self) -> KnownSecrets:
-        try:
-            return KnownSecrets(self._read())
-        except ConfigError as error:
-            return KnownSecrets(problem=str(error))
+def _known(read: Callable[[], tuple[bytes, ...]]) -> KnownSecrets:
+    try:
+        return KnownSecrets(read())
+    except ConfigError as error:
+        return KnownSecrets(problem=str(error))

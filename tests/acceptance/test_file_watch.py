@@ -5,10 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-import subprocess
-import sys
-import textwrap
-import threading
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from time import monotonic
@@ -17,7 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.reload.file_watch import FileWatch
+from artifact_sync.daemon.reload import file_changes
+from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.threads import AbandonableThreads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
@@ -34,7 +32,7 @@ class Watched:
         self._paths = paths
         self._looked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._changes = FileWatch(self._asked).changes()
+        self._changes = file_changes(self._asked, AbandonableThreads(), SystemClock())
         self.yields = 0
 
     def _asked(self) -> Sequence[Path]:
@@ -96,7 +94,7 @@ def retarget(link: Path, target: str) -> None:
 
 
 async def settled(watched: Watched, file: Path) -> None:
-    """The system itself reports the file's next change; the look every 5 s would be later."""
+    """The file's next change is told soon."""
     began = monotonic()
     await watched.sees(lambda: file.write_text(f"written at {began}"))
     assert monotonic() - began < 4.0
@@ -336,86 +334,33 @@ def test_the_files_are_asked_for_anew(file, tmp_path):
     run(story())
 
 
-def threads() -> set[str]:
-    return {thread.name for thread in threading.enumerate()}
-
-
-def open_files() -> Sequence[str]:
-    return os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []  # noqa: PTH112, PTH208
-
-
-def test_cancelling_it_ends_it_soon_and_leaves_nothing_behind(file):
+def test_cancelling_it_ends_it_soon(file):
     async def story() -> float:
         async with watching(file) as watched:
             task = await watched.waiting()
-            assert any(name.startswith("files") for name in threads())
             began = monotonic()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             return monotonic() - began
 
-    before = len(open_files())
     assert asyncio.run(story()) < 2.0
-    assert not any(name.startswith("files") for name in threads())
-    # The Rust side closes its descriptors on a thread of its own.
-    end = monotonic() + PATIENCE
-    while len(open_files()) > before and monotonic() < end:
-        threading.Event().wait(0.01)
-    assert len(open_files()) <= before
 
 
-NO_WATCHES = textwrap.dedent("""
-    import asyncio, logging, sys
-    from contextlib import aclosing
-    from pathlib import Path
-    from artifact_sync.daemon.reload.file_watch import FileWatch
+def test_a_file_that_is_still_being_written_is_told_once_it_is_whole(file):
+    """Guards against: a configuration taken up half written."""
 
-    async def main():
-        file = Path(sys.argv[1])
-        async with aclosing(FileWatch(lambda: [file]).changes()) as changes:
-            await anext(changes)
-            for text in ("two", "three"):
-                file.write_text(text)
-                await asyncio.wait_for(anext(changes), 20)
-                print("seen", text)
+    async def story() -> str:
+        async with watching(file) as watched:
+            waiting = await watched.waiting()
+            for number in range(15):
+                await asyncio.to_thread(file.write_text, "part" * number)
+                await asyncio.sleep(0.1)
+            await asyncio.to_thread(file.write_text, "the whole")
+            await waiting
+            return file.read_text()
 
-    logging.basicConfig()
-    asyncio.run(main())
-""")
-
-
-def test_without_watches_left_it_says_so_once_and_looks_for_itself(file):
-    namespace = ["unshare", "--user", "--map-root-user"]
-    limit = "echo 0 > /proc/sys/user/max_inotify_watches"
-    if (
-        shutil.which("unshare") is None
-        or subprocess.run(
-            [*namespace, "sh", "-c", limit], check=False, capture_output=True
-        ).returncode
-    ):
-        pytest.skip("needs a user namespace, to take away the watches of one process only")
-    done = subprocess.run(
-        [
-            *namespace,
-            "sh",
-            "-c",
-            f'{limit}; exec "$@"',
-            "-",
-            sys.executable,
-            "-c",
-            NO_WATCHES,
-            file,
-        ],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    lines = done.stdout.splitlines()
-    assert [line for line in lines if line.startswith("seen")] == ["seen two", "seen three"]
-    assert done.stderr.count("cannot watch") == 1
-    assert "OS file watch limit reached" in done.stderr
+    assert asyncio.run(story()) == "the whole"
 
 
 def test_while_it_works_it_logs_nothing(file):

@@ -250,7 +250,7 @@ def test_a_client_that_does_not_read_its_answers_is_dropped(
 ) -> None:
     async def story(trial: Trial) -> None:
         for number in range(5000):  # a long answer
-            trial.metrics.counts.artifacts[f"{number}" * 50, "downloaded"] = 1
+            trial.metrics.counts["artifacts"][f"{number}" * 50, "downloaded"] = 1
         async with await trial.raw(b"") as client:
             client.writer.transport.pause_reading()  # type: ignore[attr-defined]
             client.writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 20)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artifact_sync.daemon.schedule import (
-    Agenda,
+from artifact_sync.daemon.schedule.agenda import Agenda
+from artifact_sync.daemon.schedule.turns import (
     Ended,
     Interval,
     Moment,

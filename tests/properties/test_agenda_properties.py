@@ -8,8 +8,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from artifact_sync.daemon.schedule import (
-    Agenda,
+from artifact_sync.daemon.schedule.agenda import Agenda
+from artifact_sync.daemon.schedule.turns import (
     Ended,
     Interval,
     Moment,

@@ -5,17 +5,15 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.schedule.intervals import Clocks, Due
+from artifact_sync.daemon.schedule.turns import Clocks, Due, PassVerdict, ScheduleState, Why
 from artifact_sync.daemon.schedule.outage import Outage, PassWitness
 from artifact_sync.daemon.schedule.repository import SERVICE, RepositorySchedule
-from artifact_sync.daemon.schedule.turns import PassVerdict, ScheduleState, Why
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from random import Random
 
-    from artifact_sync.daemon.schedule.intervals import Moment, Rhythm
-    from artifact_sync.daemon.schedule.turns import Ended, Notice, Turn
+    from artifact_sync.daemon.schedule.turns import Ended, Moment, Notice, Rhythm, Turn
     from artifact_sync.domain.model import RepoName
 
 _SLACK = 64
@@ -241,7 +239,6 @@ class Agenda:
             0.0 if since is None else max(0.0, now - since),
             entry.failures,
             entry.error,
-            entry.announced.runs,
         )
 
     def _settle(

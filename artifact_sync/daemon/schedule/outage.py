@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.schedule.intervals import jittered
-from artifact_sync.daemon.schedule.turns import OutageBegan, OutageEnded, PassVerdict
+from artifact_sync.daemon.schedule.turns import OutageBegan, OutageEnded, PassVerdict, jittered
 
 if TYPE_CHECKING:
     from datetime import datetime
     from random import Random
 
-    from artifact_sync.daemon.schedule.intervals import Moment
-    from artifact_sync.daemon.schedule.turns import Ended, Notice
+    from artifact_sync.daemon.schedule.turns import Ended, Moment, Notice
     from artifact_sync.domain.model import RepoName
 
 _FIRST_PROBE = 5.0

@@ -6,22 +6,23 @@ from dataclasses import dataclass, field, replace
 from math import inf
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.schedule.intervals import Due, due_after, retry_delay
 from artifact_sync.daemon.schedule.turns import (
+    Due,
     PassVerdict,
     RepoFailing,
     RepoRecovered,
     RunGivenUp,
     Turn,
     Why,
+    due_after,
+    retry_delay,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from random import Random
 
-    from artifact_sync.daemon.schedule.intervals import Moment, Rhythm
-    from artifact_sync.daemon.schedule.turns import Ended, Notice
+    from artifact_sync.daemon.schedule.turns import Ended, Moment, Notice, Rhythm
     from artifact_sync.domain.model import RepoName
 
 PATIENCE = 900.0

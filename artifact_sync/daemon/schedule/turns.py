@@ -1,4 +1,4 @@
-"""Values exchanged with the agenda: turns, ends, states, notices."""
+"""Values of the agenda: moments, due times with jitter, turns, ends, notices."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.cron import Cron, local_zone, time_zone
+
 if TYPE_CHECKING:
     from datetime import datetime
+    from random import Random
 
     from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.settings import DaemonSettings, RepoSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,5 +136,115 @@ class ScheduleState:
     """Failed turns in a row."""
     error: str
     """Of the last turn; empty: it succeeded."""
-    announced: tuple[str, ...] = ()
-    """Runs that webhooks have announced and that have not finished, as far as is known."""
+
+
+_DRIFT = 5.0
+"""Seconds by which the clocks may drift apart before it counts as a jump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Now, by two clocks."""
+
+    monotonic: float
+    """Seconds; never goes back, and may stop while the machine sleeps."""
+    wall: datetime
+    """In UTC; may jump either way."""
+
+    def until(self, wall: datetime) -> float:
+        """Seconds until a time of the wall clock; negative: it is past."""
+        return (wall - self.wall).total_seconds()
+
+
+class Clocks:
+    """Detects jumps of the wall clock against the monotonic one.
+
+    It compares with the last jump, and not with the last call, so that small drifts add up.
+    """
+
+    def __init__(self) -> None:
+        self._agreed: Moment | None = None
+
+    def jump(self, moment: Moment) -> float:
+        """Seconds that the wall clock has jumped forward; negative: back.
+
+        0: there was no jump.
+        """
+        if self._agreed is None:
+            self._agreed = moment
+        passed = moment.monotonic - self._agreed.monotonic
+        gained = -moment.until(self._agreed.wall) - passed
+        if abs(gained) < _DRIFT:
+            return 0.0
+        self._agreed = moment
+        return gained
+
+
+_SHORTEST = 0.9
+"""The smallest factor of jitter, which only shortens delays."""
+_CRON_JITTER = 0.5
+"""Seconds within which a pass begins after its cron time."""
+_NO_TIME = 3600.0
+"""Seconds until cron is evaluated again when it has no next time, as with a clock far off."""
+_FIRST_RETRY = 60.0
+_LAST_RETRY = 3600.0
+_MOST_DOUBLINGS = 30
+"""Beyond any limit, and still no overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A pass every so many seconds at the latest, from begin to begin."""
+
+    seconds: float
+
+
+Rhythm = Interval | Cron
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a pass over a repository is due, and why."""
+
+    at: float
+    """On the monotonic clock."""
+    why: Why
+    wall: datetime | None = None
+    """The wall clock's time from cron, before which it is never due."""
+
+
+def rhythm_of(settings: RepoSettings, daemon: DaemonSettings) -> Rhythm:
+    """A repository's own cron or interval, or else the daemon's interval.
+
+    ``ValueError`` for an unknown time zone.
+    """
+    if settings.cron is not None:
+        name = settings.time_zone or daemon.time_zone
+        return Cron(settings.cron, time_zone(name) if name else local_zone())
+    return Interval(daemon.interval if settings.interval is None else settings.interval)
+
+
+def due_after(rhythm: Rhythm, began: Moment, moment: Moment, rng: Random) -> Due:
+    """When the next pass after ``began`` is due, perhaps in the past."""
+    if isinstance(rhythm, Interval):
+        return Due(began.monotonic + jittered(rhythm.seconds, rng), Why.INTERVAL)
+    try:
+        # A pass begun while the clock was ahead must not delay the next one.
+        wall = rhythm.next_after(min(began.wall, moment.wall))
+    except (ValueError, OverflowError):
+        return Due(moment.monotonic + _NO_TIME, Why.CRON)
+    jitter = rng.uniform(0.0, _CRON_JITTER)
+    return Due(moment.monotonic + moment.until(wall) + jitter, Why.CRON, wall)
+
+
+def jittered(seconds: float, rng: Random) -> float:
+    """A slightly shorter delay, so that equal delays spread out."""
+    return seconds * rng.uniform(_SHORTEST, 1.0)
+
+
+def retry_delay(rhythm: Rhythm, failures: int, rng: Random) -> float:
+    """Seconds until the next pass after failures: doubles, up to an hour."""
+    usual = rhythm.seconds if isinstance(rhythm, Interval) else _FIRST_RETRY
+    first = max(1.0, min(usual, _FIRST_RETRY))
+    doublings = min(failures - 1, _MOST_DOUBLINGS)
+    return jittered(min(_LAST_RETRY, first * 2.0**doublings), rng)

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from artifact_sync.daemon.background import first_of
-from artifact_sync.daemon.schedule import Why
+from artifact_sync.daemon.schedule.turns import Why
 from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.status import WatchState

@@ -9,7 +9,7 @@ import pytest
 
 from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.running_passes import verdict_of
-from artifact_sync.daemon.schedule import PassVerdict, Turn, Why
+from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why
 from artifact_sync.domain.errors import (
     BadAnswer,
     CredentialsRefused,

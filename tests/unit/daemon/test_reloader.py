@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.reload.reloader import Reloader
-from artifact_sync.daemon.systemd import NoSupervisor
+from artifact_sync.daemon.reload import Reloader
+from artifact_sync.daemon.systemd import Supervisor
 from artifact_sync.domain.errors import ConfigError, DiskError
 from artifact_sync.domain.settings import Config, DownloadSettings, MirrorSettings
 from artifact_sync.domain.status import ConfigState
@@ -47,10 +47,11 @@ class Clock:
         await asyncio.sleep(0)
 
 
-class Recorder(NoSupervisor):
+class Recorder(Supervisor):
     """A supervisor that remembers the order of things."""
 
     def __init__(self, story: list[str]) -> None:
+        super().__init__()
         self._story = story
 
     def reloading(self) -> None:

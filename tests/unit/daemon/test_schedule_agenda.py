@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.daemon.schedule import (
-    Agenda,
+from artifact_sync.daemon.schedule.agenda import Agenda
+from artifact_sync.daemon.schedule.turns import (
     Ended,
     Interval,
     Moment,
@@ -24,7 +24,7 @@ from artifact_sync.domain.cron import Cron
 from artifact_sync.domain.model import RepoName
 
 if TYPE_CHECKING:
-    from artifact_sync.daemon.schedule import Notice, Rhythm
+    from artifact_sync.daemon.schedule.turns import Notice, Rhythm
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 A, B, C = RepoName("o", "a"), RepoName("o", "b"), RepoName("o", "c")

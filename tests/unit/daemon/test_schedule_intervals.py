@@ -5,8 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from artifact_sync.daemon.schedule import Interval, Moment, Why, rhythm_of
-from artifact_sync.daemon.schedule.intervals import due_after, jittered, retry_delay
+from artifact_sync.daemon.schedule.turns import (
+    Interval,
+    Moment,
+    Why,
+    due_after,
+    jittered,
+    retry_delay,
+    rhythm_of,
+)
 from artifact_sync.domain.cron import Cron, local_zone, time_zone
 from artifact_sync.domain.settings import DaemonSettings, RepoSettings
 

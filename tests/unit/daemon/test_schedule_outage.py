@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.daemon.schedule import (
-    Agenda,
+from artifact_sync.daemon.schedule.agenda import Agenda
+from artifact_sync.daemon.schedule.turns import (
     Ended,
     Interval,
     Moment,
@@ -22,7 +22,7 @@ from artifact_sync.daemon.schedule import (
 from artifact_sync.domain.model import RepoName
 
 if TYPE_CHECKING:
-    from artifact_sync.daemon.schedule import Notice
+    from artifact_sync.daemon.schedule.turns import Notice
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 A, B, C, D = (RepoName("o", name) for name in "abcd")

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 from daemon_kit import Kit, settle
 
-from artifact_sync.daemon.schedule import Why
+from artifact_sync.daemon.schedule.turns import Why
 from artifact_sync.domain.errors import (
     CredentialsRefused,
     DiskError,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifact_sync.daemon.status import status_line
+from artifact_sync.daemon.api import status_line
 from artifact_sync.domain.status import ConfigState, DaemonState, PassState, RepoState, ServiceState
 
 

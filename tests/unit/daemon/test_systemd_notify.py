@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.systemd import NoSupervisor, supervisor_of
+from artifact_sync.daemon.systemd import supervisor_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,13 +126,15 @@ def test_the_watchdog_is_fed_when_it_is_ours(
 
 def test_without_a_supervisor_nothing_is_sent() -> None:
     supervisor = supervisor_of({"WATCHDOG_USEC": "1000000"})
-    assert isinstance(supervisor, NoSupervisor)
     assert supervisor.watchdog is None
+    with capture_logs() as logs:
+        supervisor.ready("up")
+    assert logs == []
 
 
 def test_an_address_that_is_none_of_ours_costs_one_line() -> None:
     with capture_logs() as logs:
-        assert isinstance(supervisor_of({"NOTIFY_SOCKET": "vsock:2:1234"}), NoSupervisor)
+        supervisor_of({"NOTIFY_SOCKET": "vsock:2:1234"}).ready("up")
     assert [entry["address"] for entry in logs] == ["vsock:2:1234"]
 
 

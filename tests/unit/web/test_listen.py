@@ -6,7 +6,7 @@ from contextlib import ExitStack
 import pytest
 
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.web.listen import is_open, listening, origin_of
+from artifact_sync.web.server import is_open, listening, origin_of
 
 
 def test_port_0_takes_a_free_port_and_the_origin_says_which() -> None:

@@ -1,4 +1,4 @@
-"""Reloads the configuration, or keeps the old one and says why."""
+"""Reloads a changed configuration, or keeps the old one and says why."""
 
 from __future__ import annotations
 
@@ -11,18 +11,64 @@ from artifact_sync.domain.status import ConfigState
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+    from pathlib import Path
 
     from artifact_sync.daemon.systemd import Supervisor
     from artifact_sync.domain.ports import Clock
     from artifact_sync.domain.settings import Config
+    from artifact_sync.runtime.threads import AbandonableThreads
 
 _log = get_logger(__name__)
+
+_LOOK = 0.5
+"""Seconds between two looks at the files: 0.02 % of a core.
+
+The system's reports (inotify) would need a watch on every folder and link on the way to a file, and
+miss network file systems.
+"""
 
 _GRACE = 0.5
 """Seconds to wait before a missing or invalid file is read again: it may be being written."""
 
 _Problems = tuple[str, ...]
+
+
+async def file_changes(
+    paths: Callable[[], Sequence[Path]], threads: AbandonableThreads, clock: Clock
+) -> AsyncGenerator[None]:
+    """Yield once at the beginning, and then whenever the files have changed.
+
+    The first stands for changes before the watch. A change is reported once the files stay as they
+    are from one look to the next; several are reported once. ``paths`` is called on a thread.
+    """
+
+    def look() -> list[_Facts]:
+        return [_facts(path) for path in paths()]
+
+    reported = before = await threads(look)
+    yield
+    while True:
+        await clock.sleep(_LOOK)
+        now = await threads(look)
+        if now == before != reported:
+            yield
+            reported = now
+        before = now
+
+
+_Facts = tuple[str, tuple[int, ...] | str]
+"""A path, and its inode's numbers or why it cannot be read."""
+
+
+def _facts(path: Path) -> _Facts:
+    """What differs when a file was written, replaced or linked anew, or its mode was changed."""
+    try:
+        seen = path.stat()
+    except OSError as error:
+        return str(path), error.strerror or type(error).__name__
+    numbers = seen.st_dev, seen.st_ino, seen.st_mode, seen.st_size
+    return str(path), (*numbers, seen.st_mtime_ns, seen.st_ctime_ns)
 
 
 class ReloadTarget(Protocol):

@@ -1,1 +1,0 @@
-"""Reloads the configuration and the token when their files change."""
