@@ -24,7 +24,7 @@ from artifact_sync.daemon.reload import Reloader, file_changes
 from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.scheduler import Scheduler
 from artifact_sync.daemon.api import DaemonApi, status_line
-from artifact_sync.daemon.watch.repair import WatchSwitch
+from artifact_sync.daemon.watch.watcher import WatchSwitch
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock

@@ -204,14 +204,12 @@ class Reloader:
                 _log.error("the token cannot be read, the old one stays", problem=problem)
 
     def _refuse(self, problems: Sequence[str]) -> None:
-        """Keep the old configuration; log new problems."""
         before, self._problems = self._problems, tuple(problems)
         if before != self._problems:
             for problem in problems:
                 _log.error("the new configuration is not used, the old one stays", problem=problem)
 
     def _accept(self) -> None:
-        """Note that the file is valid."""
         if self._problems:
             _log.info("the configuration is valid again", path=str(self.current.path))
         self._problems = ()

@@ -71,18 +71,14 @@ class Scheduler:
         self._agenda = context.agenda
         self._passes = RunningPasses(context.engine, context.progress, (*observers, self))
         self._must_look = must_look
-        self._killed = False
+        self.killed = False
+        """Whether it was stopped twice, so that downloads could not finish."""
         self._hurry = asyncio.Event()
         self._wake_up = asyncio.Event()
         self._turns = 0
         """Scheduled passes that are running."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._token_lock = asyncio.Lock()
-
-    @property
-    def killed(self) -> bool:
-        """Whether it was stopped twice, so that downloads could not finish."""
-        return self._killed
 
     def notify(self, event: Event) -> None:
         """Learn from a pass that the service answers."""
@@ -115,7 +111,7 @@ class Scheduler:
     def stop(self) -> None:
         """Stop within the grace time; a second call stops at once."""
         if self.stopping.is_set():
-            self._killed = True
+            self.killed = True
             self._hurry.set()
             self._cancel_all()
         self.stopping.set()
@@ -199,7 +195,6 @@ class Scheduler:
         self._wake_up.set()
 
     def _start_due(self) -> None:
-        """Start all that is due and has room."""
         self._wake_up.clear()
         if self._context.health.gone:
             return
@@ -222,7 +217,6 @@ class Scheduler:
         self._wake_up.set()
 
     async def _sleep(self) -> None:
-        """Wait until something may be due, or something has happened."""
         due = self._agenda.next_in(self._context.moment)
         blocked = self._context.health.gone or self._turns >= _PASSES + _URGENT
         seconds = _LONGEST_SLEEP
@@ -231,7 +225,6 @@ class Scheduler:
         await first_of(self._wake_up.wait(), self._engine.clock.sleep(seconds))
 
     async def _turn(self, turn: Turn) -> None:
-        """Run the pass of a turn and tell the schedule how it ended."""
         try:
             ended = await self._run_turn(turn)
         finally:
@@ -290,7 +283,6 @@ class Scheduler:
         )
 
     async def _next_look(self, repo: RepoName, settings: RepoSettings) -> datetime | None:
-        """When something outstanding of the repository is due."""
         rules = Rules.of(settings, self._engine.layout.template)
         return await self._engine.ledger.next_look(rules.scope(repo, self._engine.clock.now()))
 

@@ -92,14 +92,12 @@ class _Pages:
         return json.dumps(await self._context.daemon.status()) + "\n"
 
     async def _scrape(self) -> bytes:
-        """Take a snapshot of the metrics and render it on another thread."""
         context = self._context
         taken = snapshot(context.metrics, context.gauges, context.daemon.live())
         return await context.threads(render, taken)
 
 
 def _lines(reasons: Iterable[str]) -> str:
-    """A reason a line, with foreign text made printable."""
     return "".join(f"{printable(reason)}\n" for reason in reasons)
 
 

@@ -173,7 +173,6 @@ class ConnectionDeadlines(_Uvicorn):
             self.transport.abort()
 
     def _refuse(self, answer: bytes) -> None:
-        """Send a refusal, if the client still reads, and close."""
         if self.transport.is_closing():
             return
         self.transport.write(answer)

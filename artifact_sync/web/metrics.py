@@ -178,7 +178,6 @@ class Metrics:
         self.counts["webhook_events"][(str(outcome),)] += 1
 
     def _count_end(self, event: Event) -> None:
-        """Count the outcome of an artifact, a run or a repository."""
         match event:
             case Downloaded(mirrored=mirrored):
                 label = self.labels.of(str(mirrored.key.run_key.repo))
@@ -207,7 +206,6 @@ class Metrics:
         self.lag_sum += seconds
 
     def _drop(self, labels: Collection[str]) -> None:
-        """Remove the series with these repository labels."""
         for name, (keys, _) in COUNTERS.items():
             if "repo" in keys:
                 series = self.counts[name].items()

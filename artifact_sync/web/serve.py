@@ -29,7 +29,6 @@ async def opened(context: WebContext) -> AsyncGenerator[str]:
 
 
 def _modules() -> tuple[ModuleType, ModuleType]:
-    """``app`` and ``server``, which need optional libraries."""
     try:
         from artifact_sync.web import app, server  # noqa: PLC0415 - costs memory, may be missing
     except ImportError as error:

@@ -74,8 +74,6 @@ async def serving(
 
 
 class _Server:
-    """Accepts connections and keeps track of them."""
-
     def __init__(
         self,
         app: ASGIApp,

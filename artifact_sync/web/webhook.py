@@ -173,7 +173,6 @@ class Webhook:
         return bytes(body)
 
     def _handle(self, body: bytes, request: Request) -> WebhookOutcome:
-        """Handle a signed body."""
         try:
             event = webhook_payload.read_payload(body, request.headers.get("x-src-event", ""))
         except webhook_payload.Malformed as error:

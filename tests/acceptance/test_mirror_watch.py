@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from publishing import publish_bytes
 from structlog.testing import capture_logs
 
-from artifact_sync.daemon.watch.filesystem import SystemTreeWatcher
+from artifact_sync.daemon.watch.filesystem import TreeWatcher
 from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.model import (
     ArtifactKey,
@@ -63,7 +63,7 @@ class Bench:
         self.missed = 0
         self._sentinels = 0
 
-    def watch(self, open_tree: Callable = SystemTreeWatcher, clock=None) -> MirrorWatch:
+    def watch(self, open_tree: Callable = TreeWatcher, clock=None) -> MirrorWatch:
         return MirrorWatch(self.auditor, clock or SystemClock(), self.root, self, open_tree)
 
     def is_busy(self, repo: RepoName) -> bool:
@@ -443,7 +443,7 @@ def test_past_the_systems_limit_it_says_so_once_and_tries_again_after_an_hour(tm
 
     def open_sight(root, recursive):
         if not raising:
-            return SystemTreeWatcher(root, recursive)
+            return TreeWatcher(root, recursive)
         raise raising.pop()
 
     async def main():
@@ -480,7 +480,7 @@ def test_folders_that_grow_past_the_systems_limit_are_noticed_by_a_probe(tmp_pat
     def open_sight(root, recursive):
         folders.append((os.path.relpath(root, tmp_path), recursive))
         if recursive:
-            return SystemTreeWatcher(root, recursive)
+            return TreeWatcher(root, recursive)
         raise OSError("OS file watch limit reached. about [...]")
 
     class Quick(FakeClock):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.daemon.control.address import connect_control_socket, is_supported
@@ -23,6 +22,7 @@ from artifact_sync.daemon.control.protocol import (
     status_request,
     sync_request,
 )
+from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
     BadAnswer,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from artifact_sync.daemon.control.protocol import Answer
-    from artifact_sync.domain.events import Event, Observer
+    from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Failure
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
@@ -67,19 +67,9 @@ class DaemonLost(ArtifactSyncError):
     reason = Reason.UNFINISHED
 
 
-_KINDS: Mapping[Reason, Callable[[str], ArtifactSyncError]] = MappingProxyType(
-    {
-        Reason.USAGE: UsageError,
-        Reason.BUSY: DaemonBusy,
-        Reason.CREDENTIALS: CredentialsRefused,
-        Reason.NOT_FOUND: NotFound,
-        Reason.UNREACHABLE: Unreachable,
-        Reason.BAD_ANSWER: BadAnswer,
-        Reason.DISK: DiskError,
-        Reason.NO_SPACE: NoSpace,
-        Reason.INTERRUPTED: Interrupted,
-    }
-)
+_SERVICE = (CredentialsRefused, NotFound, Unreachable, BadAnswer)
+_ERRORS = (UsageError, DaemonBusy, *_SERVICE, DiskError, NoSpace, Interrupted)
+_ERROR_OF: Mapping[Reason, type[ArtifactSyncError]] = {error.reason: error for error in _ERRORS}
 """The error to raise for each of the daemon's reasons; ``ArtifactSyncError`` for any other."""
 
 
@@ -145,7 +135,7 @@ class DaemonClient:
         seconds = self._timeouts.status
         try:
             async with asyncio.timeout(seconds):
-                return await _status(_Exchange(self._own, self._timeouts, _Nobody()))
+                return await _status(_Exchange(self._own, self._timeouts, EventFanout([])))
         except NoDaemon:
             return None
         except TimeoutError:
@@ -166,7 +156,7 @@ async def _status(exchange: _Exchange) -> dict[str, Any]:
 
 
 def _error(reason: Reason, message: str) -> ArtifactSyncError:
-    return _KINDS.get(reason, ArtifactSyncError)(message)
+    return _ERROR_OF.get(reason, ArtifactSyncError)(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +231,6 @@ async def _line_of(reader: StreamReader) -> bytes:
 
 
 def _not_permitted(own: Path) -> str:
-    """The message for a user who may not use the socket."""
     return f"the daemon of {own.parent} runs as {_owner(own)}: run the command as that user"
 
 
@@ -256,10 +245,3 @@ def _owner(own: Path) -> str:
         return pwd.getpwuid(user).pw_name
     except (ImportError, KeyError):
         return f"user {user}"
-
-
-class _Nobody:
-    """An observer that ignores events."""
-
-    def notify(self, event: Event) -> None:
-        """Ignore it."""

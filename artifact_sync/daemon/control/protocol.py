@@ -41,11 +41,8 @@ LONGEST_REQUEST = 1024 * 1024
 LONGEST_ANSWER = 16 * 1024 * 1024
 """Bytes of a line."""
 
-_BATCH = 256 * 1024
-"""Characters of the failures in one line, about."""
-
-_OVERHEAD = 256
-"""Characters of a failure beside its texts, about."""
+_BATCH = 500
+"""Failures in one line."""
 
 
 class DaemonBusy(ArtifactSyncError):
@@ -198,8 +195,8 @@ def event_line(event: Event) -> bytes | None:
 
 def result_lines(report: Report) -> Iterator[bytes]:
     """The lines of a report, with its failures in batches."""
-    for batch in _batches(report.failures):
-        yield line_of(Failures(tuple(batch)))
+    for begin in range(0, report.failed, _BATCH):
+        yield line_of(Failures(tuple(report.failures[begin : begin + _BATCH])))
     counts = {name: getattr(report, name) for name in Result.__struct_fields__}
     yield line_of(Result(**counts))
 
@@ -224,16 +221,3 @@ def _decoded(line: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:
         return decoder.decode(line)
     except (ValueError, RecursionError) as error:  # msgspec's own, and UTF-8 that is none
         raise Garbled(f"that is no line of artifact-sync's: {error}") from None
-
-
-def _batches(failures: Iterable[Failure]) -> Iterator[list[Failure]]:
-    batch: list[Failure] = []
-    size = 0
-    for failure in failures:
-        batch.append(failure)
-        size += _OVERHEAD + len(failure.message) + len(failure.local_path or "")
-        if size >= _BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch

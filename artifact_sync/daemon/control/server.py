@@ -16,7 +16,6 @@ import msgspec
 
 from artifact_sync.config import repository
 from artifact_sync.daemon.control.address import bind_control_socket, is_supported, peer
-from artifact_sync.daemon.control.outbox import Outbox
 from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
     LONGEST_REQUEST,
@@ -33,6 +32,7 @@ from artifact_sync.daemon.control.protocol import (
     result_lines,
 )
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason, UsageError
+from artifact_sync.domain.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
 from artifact_sync.domain.settings import CONTROL_SOCKET
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import reasons_of
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.api import DaemonApi
     from artifact_sync.daemon.control.protocol import Request
     from artifact_sync.domain.events import Event
+    from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.report import Report
 
 _DISCARD = 1.0
@@ -146,6 +147,79 @@ async def _within(seconds: float, problem: str) -> AsyncGenerator[None]:
         raise ClientGone(str(error) or "the connection broke") from None
 
 
+_LONG = 1000
+"""Length from which bytes are only counted if the queue has an entry to add them to."""
+
+_MOST_EVENTS = 10_000
+"""Events after which a client counts as too slow."""
+
+
+class Outbox:
+    """An ``Observer`` that queues events. Waiting ``BytesArrived`` of one file are added up.
+
+    ``overflow`` is called once when the queue is full; the queue is closed then.
+    """
+
+    def __init__(self, overflow: Callable[[], None], most: int = _MOST_EVENTS) -> None:
+        self._overflow = overflow
+        self._most = most
+        self._events: list[Event] = []
+        self._bytes: dict[ArtifactKey, tuple[int, int]] = {}
+        """Index and count of the entry to which further bytes of a file are added."""
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    def notify(self, event: Event) -> None:
+        """Queue an event."""
+        if self._closed or isinstance(event, (RunPlanned, RepoEnded)):
+            return
+        if isinstance(event, BytesArrived):
+            self._count(event)
+        else:
+            self._keep(event)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Drop the queue and all later events."""
+        self._closed = True
+        self.take()
+
+    def wake(self) -> None:
+        """Let ``wait`` return."""
+        self._wake.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until there is something to take, at most so many seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    def take(self) -> list[Event]:
+        """Empty the queue and return its events in order."""
+        events, self._events = self._events, []
+        self._bytes.clear()
+        self._wake.clear()
+        return events
+
+    def _count(self, event: BytesArrived) -> None:
+        at, before = self._bytes.get(event.key, (len(self._events), 0))
+        if not before:
+            if at >= _LONG:
+                return
+            self._events.append(event)
+        total = before + event.count
+        self._events[at] = BytesArrived(event.key, total)
+        self._bytes[event.key] = at, total
+
+    def _keep(self, event: Event) -> None:
+        if isinstance(event, DownloadBegan):  # observers count from its offset again
+            self._bytes.pop(event.key, None)
+        self._events.append(event)
+        if len(self._events) > self._most:
+            self.close()
+            self._overflow()
+
+
 _log = get_logger(__name__)
 
 _CROWDED = "too many ask the daemon at the same time: try again in a while"
@@ -221,7 +295,6 @@ class ControlServer:
         task.add_done_callback(self._clients.discard)
 
     async def _serve(self, client: ClientConnection, *, crowded: bool) -> None:
-        """Serve one client, from its request to the last line of its answer."""
         try:
             await self._answer(client, crowded=crowded)
         except ClientGone as error:
@@ -305,7 +378,6 @@ class ControlServer:
         await client.send(_lines(outbox.take()))
 
     async def _finish(self) -> None:
-        """Give answers under way a moment to end, then cancel them."""
         if self._clients:
             await asyncio.wait(self._clients, timeout=self._limits.shutdown)
         tasks = [*self._clients, *self._passes]

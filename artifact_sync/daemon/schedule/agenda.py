@@ -244,7 +244,6 @@ class Agenda:
     def _settle(
         self, entry: RepositorySchedule, ended: Ended, moment: Moment, *, old: bool
     ) -> Iterator[Notice]:
-        """Apply the end of a turn to the repository itself."""
         if ended.verdict is PassVerdict.WELL:
             yield from entry.well(ended, moment, self._rng)
         elif old or (not self.outage.reachable and ended.verdict in SERVICE):
@@ -329,7 +328,6 @@ class Agenda:
         return None if repo is None else self._entries[repo]
 
     def _place_again(self, entry: RepositorySchedule, moment: Moment) -> None:
-        """Queue a repository whose turn has ended, or drop it."""
         if entry.turn is not None:
             return
         if entry.removed:
@@ -338,7 +336,6 @@ class Agenda:
             self._place(entry, moment)
 
     def _place(self, entry: RepositorySchedule, moment: Moment) -> None:
-        """Queue a repository that does not run."""
         if entry.woken is None:
             self._timed.set(entry.repo, entry.not_before(entry.due.at))
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from watchfiles import Change
 from watchfiles._rust_notify import RustNotify
@@ -34,25 +34,19 @@ FLOOD = 8_000
 (fs.inotify.max_queued_events). watchfiles does not report an overflow."""
 
 
-class TreeWatcher(Protocol):
-    """A watch over a tree of folders. Blocking."""
+class TreeWatcher:
+    """A watch over a tree of folders. Blocking.
 
-    def next(self, stop: threading.Event) -> Collection[tuple[int, str]]:
-        """Wait for changes: kinds and paths. Returns soon after ``stop``."""
-
-    def close(self) -> None:
-        """End it."""
-
-
-class SystemTreeWatcher:
-    """A ``TreeWatcher`` by watchfiles. ``OSError`` or ``RuntimeError`` when it can't watch."""
+    ``OSError`` or ``RuntimeError`` when it cannot watch.
+    """
 
     def __init__(self, root: str, recursive: bool) -> None:  # noqa: FBT001 - a callable is passed
         # The last argument, ignore_permission_denied, would ignore the watch limit as well.
         self._watcher = RustNotify([root], False, False, _POLL, recursive, False)  # noqa: FBT003 - it takes no names
 
     def next(self, stop: threading.Event) -> Collection[tuple[int, str]]:
-        """Wait for changes. Without a timeout, at which watchfiles may lose one."""
+        """Wait for changes: kinds and paths. Returns soon after ``stop``."""
+        # without a timeout, at which watchfiles may lose a change
         changes = self._watcher.watch(_DEBOUNCE, _STEP, 0, stop)
         return changes if isinstance(changes, set) else ()
 

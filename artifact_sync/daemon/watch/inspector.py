@@ -6,7 +6,7 @@ import asyncio
 import threading
 from contextlib import aclosing, suppress
 from itertools import compress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.watch.filesystem import real
 from artifact_sync.daemon.watch.rules import Touched, compare_metadata, resolved_names
@@ -19,6 +19,7 @@ from artifact_sync.sync.verify import Condition, Finding, compared
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 
+    from artifact_sync.daemon.watch.repair import DamageRepair
     from artifact_sync.domain.model import ArtifactRow, Found, MirrorPath, RunKey
     from artifact_sync.sync.verify import Auditor
 
@@ -34,23 +35,10 @@ _RECHECK = 1.0
 """Seconds between two checks whether a repository's pass has ended."""
 
 
-class WatchListener(Protocol):
-    """Hears what a watch over the mirror finds. Its methods must not raise."""
-
-    def is_busy(self, repo: RepoName) -> bool:
-        """Whether a pass is over a repository: what it changes is no damage."""
-
-    def damaged(self, findings: Sequence[Finding]) -> None:
-        """Report damaged files; each again only after a repair."""
-
-    def may_have_missed(self) -> None:
-        """Changes may have been missed: the next passes should check the files themselves."""
-
-
 class DamageInspector:
     """Compares changed paths with the ledger and reports damage, until cancelled."""
 
-    def __init__(self, auditor: Auditor, listener: WatchListener) -> None:
+    def __init__(self, auditor: Auditor, listener: DamageRepair) -> None:
         self._auditor = auditor
         self._listener = listener
         self._depth = len(auditor.layout.repo_folder(RepoName("x", "x")).split("/"))

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.schedule.turns import Why
-from artifact_sync.daemon.watch.watcher import MirrorWatch
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.model import MirrorPath, RepoName
-    from artifact_sync.sync.verify import Finding
+    from artifact_sync.sync.verify import Auditor, Finding
 
 _log = get_logger(__name__)
 
@@ -60,7 +55,7 @@ class RestoreBackoff:
 
 
 class DamageRepair:
-    """A ``WatchListener`` that logs damage and, with ``restore``, has it fetched again.
+    """Logs damage that a watch finds and, with ``restore``, has it fetched again.
 
     ``repair_began`` is called with the files of which a repair begins.
     """
@@ -81,11 +76,11 @@ class DamageRepair:
         """Damage that is to be restored after a delay."""
 
     def is_busy(self, repo: RepoName) -> bool:
-        """Whether a pass is over a repository."""
+        """Whether a pass is over a repository: what it changes is no damage."""
         return self._scheduler.is_busy(repo)
 
     def may_have_missed(self) -> None:
-        """Have the next passes check everything."""
+        """Have the next passes check everything: changes may have been missed."""
         self._scheduler.forget_unchanged()
 
     def damaged(self, findings: Sequence[Finding]) -> None:
@@ -140,58 +135,3 @@ def _log_damage(findings: Sequence[Finding], *, restoring: bool) -> None:
         repo, slug = run if run is not None else ("", "")
         facts = {"files": count, "condition": str(condition), "first": first[run, condition]}
         _log.warning(text, repo=str(repo), run=slug, **facts)
-
-
-class WatchSwitch:
-    """Runs a watch over the mirror as ``mirror.watch`` says, also when that changes."""
-
-    def __init__(self, engine: Engine, root: Path) -> None:
-        self._engine = engine
-        self._root = root
-        self._watch: MirrorWatch | None = None
-        self._changed = asyncio.Event()
-
-    @property
-    def state(self) -> WatchState:
-        """The watch's part of the status."""
-        if self._watch is None:
-            return WatchState()
-        damaged, restored = self._watch.counts
-        return WatchState(
-            mode=self._engine.config.mirror.watch,
-            working=self._watch.working,
-            why=self._watch.why,
-            damaged=damaged,
-            restored=restored,
-        )
-
-    def must_look(self) -> bool:
-        """Whether passes must check files, because the watch does not work."""
-        return self._watch is not None and not self._watch.working
-
-    def config_changed(self) -> None:
-        """Follow ``mirror.watch``, which may have changed."""
-        self._changed.set()
-
-    async def run(self, scheduler: Scheduler) -> None:
-        """Watch whenever it is configured, until cancelled. Repairs go through the scheduler."""
-        engine, lock = self._engine, scheduler.lock
-        auditor = Auditor(engine.mirror, engine.ledger, engine.layout, lock, engine.offload)
-        repair = DamageRepair(engine, scheduler, auditor, self._repair_began)
-        while True:
-            wanted = engine.config.mirror.watch != "off"
-            watch = MirrorWatch(auditor, engine.clock, self._root, repair) if wanted else None
-            self._watch = watch
-            await first_of(self._until_switched(), *([watch.run()] if watch is not None else []))
-
-    def _repair_began(self, paths: Sequence[MirrorPath]) -> None:
-        if self._watch is not None:
-            self._watch.repair_began(paths)
-
-    async def _until_switched(self) -> None:
-        """Wait until a watch must be started or ended. ``report`` and ``restore`` share one."""
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            if self._watch is None or self._engine.config.mirror.watch == "off":
-                return

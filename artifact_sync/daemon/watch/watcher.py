@@ -1,4 +1,4 @@
-"""Runs the watch over the mirror's files, and restarts it after failures."""
+"""Watches the mirror's files while that is configured; restarts after failures."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.watch.filesystem import (
     FLOOD,
-    SystemTreeWatcher,
+    TreeWatcher,
     Unwatchable,
     failure_of,
     is_deep,
@@ -18,20 +19,23 @@ from artifact_sync.daemon.watch.filesystem import (
     survey_added,
 )
 from artifact_sync.daemon.watch.inspector import DamageInspector
+from artifact_sync.daemon.watch.repair import DamageRepair
 from artifact_sync.daemon.watch.rules import below_root
 from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload
+from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from artifact_sync.daemon.watch.filesystem import TreeWatcher, WatchFailure
-    from artifact_sync.daemon.watch.inspector import WatchListener
+    from artifact_sync.daemon.engine import Engine
+    from artifact_sync.daemon.scheduler import Scheduler
+    from artifact_sync.daemon.watch.filesystem import WatchFailure
     from artifact_sync.domain.model import MirrorPath
     from artifact_sync.domain.ports import Clock
-    from artifact_sync.sync.verify import Auditor
 
 _log = get_logger(__name__)
 
@@ -56,8 +60,8 @@ class MirrorWatch:
         auditor: Auditor,
         clock: Clock,
         root: Path,
-        listener: WatchListener,
-        open_tree: Callable[[str, bool], TreeWatcher] = SystemTreeWatcher,
+        listener: DamageRepair,
+        open_tree: Callable[[str, bool], TreeWatcher] = TreeWatcher,
     ) -> None:
         self._auditor = auditor
         self._clock = clock
@@ -214,3 +218,58 @@ def _next(
         except Unwatchable as error:
             return touched, error
     return touched, None
+
+
+class WatchSwitch:
+    """Runs a watch over the mirror as ``mirror.watch`` says, also when that changes."""
+
+    def __init__(self, engine: Engine, root: Path) -> None:
+        self._engine = engine
+        self._root = root
+        self._watch: MirrorWatch | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def state(self) -> WatchState:
+        """The watch's part of the status."""
+        if self._watch is None:
+            return WatchState()
+        damaged, restored = self._watch.counts
+        return WatchState(
+            mode=self._engine.config.mirror.watch,
+            working=self._watch.working,
+            why=self._watch.why,
+            damaged=damaged,
+            restored=restored,
+        )
+
+    def must_look(self) -> bool:
+        """Whether passes must check files, because the watch does not work."""
+        return self._watch is not None and not self._watch.working
+
+    def config_changed(self) -> None:
+        """Follow ``mirror.watch``, which may have changed."""
+        self._changed.set()
+
+    async def run(self, scheduler: Scheduler) -> None:
+        """Watch whenever it is configured, until cancelled. Repairs go through the scheduler."""
+        engine, lock = self._engine, scheduler.lock
+        auditor = Auditor(engine.mirror, engine.ledger, engine.layout, lock, engine.offload)
+        repair = DamageRepair(engine, scheduler, auditor, self._repair_began)
+        while True:
+            wanted = engine.config.mirror.watch != "off"
+            watch = MirrorWatch(auditor, engine.clock, self._root, repair) if wanted else None
+            self._watch = watch
+            await first_of(self._until_switched(), *([watch.run()] if watch is not None else []))
+
+    def _repair_began(self, paths: Sequence[MirrorPath]) -> None:
+        if self._watch is not None:
+            self._watch.repair_began(paths)
+
+    async def _until_switched(self) -> None:
+        """Wait until a watch must be started or ended. ``report`` and ``restore`` share one."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            if self._watch is None or self._engine.config.mirror.watch == "off":
+                return

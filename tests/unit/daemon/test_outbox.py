@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from artifact_sync.daemon.control.outbox import Outbox
+from artifact_sync.daemon.control.server import Outbox
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, Event, Noticed, RunPlanned
 from artifact_sync.domain.model import ArtifactKey, Plan, RepoName, Run, RunKey
 

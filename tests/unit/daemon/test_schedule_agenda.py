@@ -582,14 +582,14 @@ def test_it_can_be_seen_how_each_repository_stands() -> None:
     day.wait(10)
     day.wake(A, run="7")
     assert day.agenda.queue(day.moment) == 1
-    assert day.standing(A) == ScheduleState(A, True, Why.FIRST, None, 0, 0, "", ("7",))  # noqa: FBT003
+    assert day.standing(A) == ScheduleState(A, True, Why.FIRST, None, 0, 0, "")  # noqa: FBT003
     assert day.standing(B) == ScheduleState(B, False, Why.FIRST, 0, 10, 0, "")  # noqa: FBT003
     day.end(A, FAILED)
     assert day.standing(A).why is Why.WEBHOOK
     day.take()
     day.end(A, FAILED)
     assert day.standing(A) == ScheduleState(
-        A, False, Why.RETRY, 60, 0, 2, "no such repository", ("7",)  # noqa: FBT003
+        A, False, Why.RETRY, 60, 0, 2, "no such repository"  # noqa: FBT003
     )  # fmt: skip
     assert day.agenda.queue(day.moment) == 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from artifact_sync.daemon.watch.filesystem import (
-    SystemTreeWatcher,
+    TreeWatcher,
     Unwatchable,
     failure_of,
     real,
@@ -102,9 +102,9 @@ def test_an_error_of_a_watch_says_what_to_do_and_when_to_try_again(error, says, 
 
 _LIMITED = """
 import sys
-from artifact_sync.daemon.watch.filesystem import SystemTreeWatcher, failure_of
+from artifact_sync.daemon.watch.filesystem import TreeWatcher, failure_of
 try:
-    SystemTreeWatcher(sys.argv[1], True)
+    TreeWatcher(sys.argv[1], True)
 except Exception as error:
     print(failure_of(error).why)
 """
@@ -131,4 +131,4 @@ def test_the_systems_own_limits_are_understood(tmp_path, limit, says):
 
 def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path):
     with pytest.raises(OSError, match=r"(?i)no such|not found|no path"):
-        SystemTreeWatcher(str(tmp_path / "gone"), True)  # noqa: FBT003 - as the watch calls it
+        TreeWatcher(str(tmp_path / "gone"), True)  # noqa: FBT003 - as the watch calls it
