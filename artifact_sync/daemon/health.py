@@ -117,7 +117,3 @@ async def ledger_trouble(engine: Engine, seconds: float) -> str:
         return str(error)
     return ""
 
-
-async def is_responsive(engine: Engine, seconds: float) -> bool:
-    """Whether disk threads and ledger answer in time, even with an error."""
-    return await ledger_trouble(engine, seconds) != NO_ANSWER

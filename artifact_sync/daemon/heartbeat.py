@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.health import is_responsive
+from artifact_sync.daemon.health import NO_ANSWER, ledger_trouble
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -68,4 +68,4 @@ class Heartbeat:
         if progress.meters and silent > _SILENCE:
             _log.error("the running passes send no events any more", seconds=round(silent))
             return False
-        return await is_responsive(self.context.engine, watchdog / 2)
+        return await ledger_trouble(self.context.engine, watchdog / 2) != NO_ANSWER

@@ -31,8 +31,6 @@ miss network file systems.
 _GRACE = 0.5
 """Seconds to wait before a missing or invalid file is read again: it may be being written."""
 
-_Problems = tuple[str, ...]
-
 
 async def file_changes(
     paths: Callable[[], Sequence[Path]], threads: AbandonableThreads, clock: Clock
@@ -97,8 +95,8 @@ class Reloader:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._loaded_at = clock.now()
-        self._problems: _Problems = ()
-        self._token_problems: _Problems = ()
+        self._problems: tuple[str, ...] = ()
+        self._token_problems: tuple[str, ...] = ()
         self._pending = Changes()
 
     @property

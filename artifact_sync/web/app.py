@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
@@ -72,21 +72,20 @@ class _Pages:
 
     async def status(self, request: Request) -> Response:
         """The object of ``artifact-sync status --json``."""
+        return await self._shared(self._status, request, "application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        """The metrics in Prometheus' text format."""
+        return await self._shared(self._metrics, request, CONTENT_TYPE)
+
+    async def _shared(self, flight: SingleFlight[Any], request: Request, kind: str) -> Response:
         try:
-            text = await self._status.answer(self._timeout, request)
+            text = await flight.answer(self._timeout, request)
         except TimedOut:
             return PlainTextResponse(_lines([_TIMED_OUT]), 503)
         except ArtifactSyncError as error:
             return PlainTextResponse(_lines([str(error)]), 503)
-        return Response(text, media_type="application/json")
-
-    async def metrics(self, request: Request) -> Response:
-        """The metrics in Prometheus' text format."""
-        try:
-            text = await self._metrics.answer(self._timeout, request)
-        except TimedOut:
-            return PlainTextResponse(_lines([_TIMED_OUT]), 503)
-        return Response(text, headers={"content-type": CONTENT_TYPE})
+        return Response(text, headers={"content-type": kind})
 
     async def _status_json(self) -> str:
         return json.dumps(await self._context.daemon.status()) + "\n"

@@ -179,19 +179,6 @@ class ConnectionDeadlines(_Uvicorn):
         self.transport.close()
 
 
-def protocol_class() -> type[ConnectionDeadlines]:
-    """The protocol with deadlines: on httptools if installed, else on h11."""
-    try:
-        from uvicorn.protocols.http.httptools_impl import (  # noqa: PLC0415 - one of the two
-            HttpToolsProtocol as Protocol,
-        )
-    except ImportError:
-        return h11_with_deadlines()
-    return type("GuardedHttpTools", (ConnectionDeadlines, Protocol), {})
-
-
-def h11_with_deadlines() -> type[ConnectionDeadlines]:
-    """The protocol with deadlines on h11."""
-    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415 - one of the two
-
-    return type("GuardedH11", (ConnectionDeadlines, H11Protocol), {})
+def with_deadlines(protocol: type[asyncio.Protocol]) -> type[ConnectionDeadlines]:
+    """One of uvicorn's protocols with deadlines."""
+    return type(f"{protocol.__name__}WithDeadlines", (ConnectionDeadlines, protocol), {})

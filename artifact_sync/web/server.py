@@ -15,6 +15,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, cast
 
 import uvicorn
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.server import ServerState
 
 from artifact_sync.config.urls import listen_address
@@ -22,7 +23,7 @@ from artifact_sync.daemon.background import running_beside
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web.context import WebLimits
-from artifact_sync.web.deadlines import protocol_class
+from artifact_sync.web.deadlines import with_deadlines
 from artifact_sync.web.log_throttle import LogThrottle
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ _ACCEPT_RETRY = 1.0
 _SHUTDOWN = 1.0
 """Seconds for answers under way at the end."""
 
+_PROTOCOL = with_deadlines(AutoHTTPProtocol)
+"""On httptools if installed, else on h11."""
+
 
 @asynccontextmanager
 async def serving(
@@ -62,7 +66,7 @@ async def serving(
     try:
         if is_open(sockets):
             _log.warning(_OPEN, listen=listen)
-        server = _Server(app, limits or WebLimits(), settings, kind or protocol_class())
+        server = _Server(app, limits or WebLimits(), settings, kind or _PROTOCOL)
         try:
             async with running_beside(*map(server.accept, sockets)):
                 yield origin_of(sockets[0])

@@ -12,9 +12,9 @@ from starlette.responses import Response
 
 from artifact_sync.domain.http_headers import content_length
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.web import webhook_payload
 from artifact_sync.web.log_throttle import LogThrottle
 from artifact_sync.web.metrics import WebhookOutcome
+from artifact_sync.web.webhook_payload import PING, Malformed, OtherEvent, RunComplete, read_payload
 from artifact_sync.web.webhook_secrets import (
     SIGNATURE_HEADER,
     WebhookSecrets,
@@ -98,14 +98,9 @@ class SeenEvents:
         """Remember an id, in place of the oldest one if need be."""
         if event is None:
             return
-        self._forget_old(now)
         self._until[_digest(event)] = now + self._longest
         self._until.move_to_end(_digest(event))
-        if len(self._until) > self._most:
-            self._until.popitem(last=False)
-
-    def _forget_old(self, now: float) -> None:
-        while self._until and next(iter(self._until.values())) <= now:
+        while len(self._until) > self._most or next(iter(self._until.values())) <= now:
             self._until.popitem(last=False)
 
 
@@ -174,18 +169,14 @@ class Webhook:
 
     def _handle(self, body: bytes, request: Request) -> WebhookOutcome:
         try:
-            event = webhook_payload.read_payload(body, request.headers.get("x-src-event", ""))
-        except webhook_payload.Malformed as error:
+            event = read_payload(body, request.headers.get("x-src-event", ""))
+        except Malformed as error:
             return self._log(WebhookOutcome.MALFORMED, why=str(error))
-        match event:
-            case webhook_payload.Ping():
-                return WebhookOutcome.PING
-            case webhook_payload.Unknown():
-                return WebhookOutcome.IGNORED
-            case webhook_payload.RunComplete():
-                return self._wake(event)
+        if isinstance(event, OtherEvent):
+            return WebhookOutcome.PING if event.kind == PING else WebhookOutcome.IGNORED
+        return self._wake(event)
 
-    def _wake(self, event: webhook_payload.RunComplete) -> WebhookOutcome:
+    def _wake(self, event: RunComplete) -> WebhookOutcome:
         """Wake the repository. An event counts as a repeat only if its first call was accepted."""
         now = self._context.clock.monotonic()
         if self._seen.has(event.id, now):

@@ -23,11 +23,6 @@ class Malformed(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """The service tests the webhook."""
-
-
-@dataclass(frozen=True, slots=True)
 class RunComplete:
     """A run has ended."""
 
@@ -39,8 +34,11 @@ class RunComplete:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """An event of another type."""
+class OtherEvent:
+    """An event that wakes nothing: ``PING``, by which the service tests the hook, or another."""
+
+    kind: str
+    """Its type; empty: it has none."""
 
 
 class _Header(msgspec.Struct):
@@ -70,7 +68,7 @@ class _Event(msgspec.Struct):
 _EVENT = msgspec.json.Decoder(_Event)
 
 
-def read_payload(body: bytes, announced: str = "") -> Ping | RunComplete | Unknown:
+def read_payload(body: bytes, announced: str = "") -> RunComplete | OtherEvent:
     """Decode an event. ``Malformed`` when it is none.
 
     ``announced`` is the type from ``X-Src-Event``, used only when the signed body has none.
@@ -82,10 +80,8 @@ def read_payload(body: bytes, announced: str = "") -> Ping | RunComplete | Unkno
         raise Malformed("not JSON, or not of an event's form") from None
     header = event.header or _Header()
     kind = header.type or announced
-    if kind == PING:
-        return Ping()
     if kind != RUN_COMPLETE:
-        return Unknown()
+        return OtherEvent(kind)
     run = event.run.slug if event.run is not None else None
     return RunComplete(
         _repo_of(event.repository),

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 from fake_daemon_api import wait_for
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from web_trial import HOOK, Raw, RecordingDaemon, Trial, request, run_complete, signed, web
 
 from artifact_sync.web.context import WebLimits
-from artifact_sync.web.deadlines import h11_with_deadlines, protocol_class
+from artifact_sync.web.deadlines import with_deadlines
 from artifact_sync.web.server import affordable
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ _POST = b"POST /hooks/sourcecraft HTTP/1.1\r\nHost: x\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 protocols = pytest.mark.parametrize(
-    "kind", [protocol_class(), h11_with_deadlines()], ids=lambda it: it.__name__
+    "kind", map(with_deadlines, (HttpToolsProtocol, H11Protocol)), ids=lambda it: it.__name__
 )
 
 

@@ -108,8 +108,8 @@ class DaemonClient:
         beginning.
         """
         failures: list[Failure] = []
-        exchange = _Exchange(self._own, self._timeouts, observer)
-        async with aclosing(exchange.answers(sync_request(request, base_url))) as answers:
+        lines = self._answers(sync_request(request, base_url), observer)
+        async with aclosing(lines) as answers:
             async for answer in answers:
                 match answer:
                     case Begun(pid):
@@ -135,46 +135,34 @@ class DaemonClient:
         seconds = self._timeouts.status
         try:
             async with asyncio.timeout(seconds):
-                return await _status(_Exchange(self._own, self._timeouts, EventFanout([])))
+                return await self._status()
         except NoDaemon:
             return None
         except TimeoutError:
             raise DaemonLost(f"the daemon gives no answer within {seconds:.0f} s") from None
 
+    async def _status(self) -> dict[str, Any]:
+        async with aclosing(self._answers(status_request(), EventFanout([]))) as answers:
+            async for answer in answers:
+                match answer:
+                    case Status(status):
+                        return status
+                    case Error(reason, message):
+                        raise _error(reason, message)
+                    case _:
+                        pass
+        raise DaemonLost(_ENDED)
 
-async def _status(exchange: _Exchange) -> dict[str, Any]:
-    async with aclosing(exchange.answers(status_request())) as answers:
-        async for answer in answers:
-            match answer:
-                case Status(status):
-                    return status
-                case Error(reason, message):
-                    raise _error(reason, message)
-                case _:
-                    pass
-    raise DaemonLost(_ENDED)
+    async def _answers(self, request: bytes, observer: Observer) -> AsyncGenerator[Answer]:
+        """Send a request and yield the lines of its answer, decoded.
 
-
-def _error(reason: Reason, message: str) -> ArtifactSyncError:
-    return _ERROR_OF.get(reason, ArtifactSyncError)(message)
-
-
-@dataclass(frozen=True, slots=True)
-class _Exchange:
-    """One request and its answer."""
-
-    own: Path
-    timeouts: ClientTimeouts
-    observer: Observer
-    """Gets a notice when the daemon has been silent for long."""
-
-    async def answers(self, request: bytes) -> AsyncGenerator[Answer]:
-        """Send a request and yield the lines of its answer, decoded."""
+        The observer gets a notice when the daemon has been silent for long.
+        """
         reader, writer = await self._connection()
         try:
             if not writer.is_closing():  # uvloop raises where asyncio writes nothing
                 writer.write(request)
-            while line := await self._line(reader):
+            while line := await self._line(reader, observer):
                 yield read_answer(line)
         except Garbled as error:
             raise DaemonLost(
@@ -188,33 +176,37 @@ class _Exchange:
         if not is_supported():
             raise NoDaemon("this system has no Unix sockets")
         try:
-            async with asyncio.timeout(self.timeouts.connect):
+            async with asyncio.timeout(self._timeouts.connect):
                 client = await self._connected()
         except TimeoutError:
             raise DaemonLost(f"the daemon takes no calls, it may hang: {_HINT}") from None
         except PermissionError:
-            raise UsageError(await asyncio.to_thread(_not_permitted, self.own)) from None
+            raise UsageError(await asyncio.to_thread(_not_permitted, self._own)) from None
         except OSError as error:
-            raise NoDaemon(f"no daemon answers in {self.own}: {error.strerror or error}") from None
+            raise NoDaemon(f"no daemon answers in {self._own}: {error.strerror or error}") from None
         return await asyncio.open_unix_connection(sock=client, limit=LONGEST_ANSWER)
 
     async def _connected(self) -> socket:
         while True:
             try:
-                return await asyncio.to_thread(connect_control_socket, self.own)
+                return await asyncio.to_thread(connect_control_socket, self._own)
             except BlockingIOError:  # many connect at the same moment
                 await asyncio.sleep(_PAUSE)
 
-    async def _line(self, reader: StreamReader) -> bytes:
+    async def _line(self, reader: StreamReader, observer: Observer) -> bytes:
         """The next line; empty at the end."""
-        for silence in range(self.timeouts.silences):
+        for silence in range(self._timeouts.silences):
             try:
-                async with asyncio.timeout(self.timeouts.silence):
+                async with asyncio.timeout(self._timeouts.silence):
                     return await _line_of(reader)
             except TimeoutError:
                 if not silence:
-                    self.observer.notify(Noticed(f"the daemon is silent, and may hang: {_LOG}"))
+                    observer.notify(Noticed(f"the daemon is silent, and may hang: {_LOG}"))
         raise DaemonLost(f"the daemon has been silent for too long, it may hang: {_HINT}")
+
+
+def _error(reason: Reason, message: str) -> ArtifactSyncError:
+    return _ERROR_OF.get(reason, ArtifactSyncError)(message)
 
 
 async def _line_of(reader: StreamReader) -> bytes:
@@ -231,17 +223,10 @@ async def _line_of(reader: StreamReader) -> bytes:
 
 
 def _not_permitted(own: Path) -> str:
-    return f"the daemon of {own.parent} runs as {_owner(own)}: run the command as that user"
-
-
-def _owner(own: Path) -> str:
     try:
-        user = own.stat().st_uid
+        owner = own.owner()
+    except KeyError:  # the user has no name
+        owner = f"user {own.stat().st_uid}"
     except OSError:
-        return "another user"
-    try:
-        import pwd  # noqa: PLC0415 - no such module on Windows
-
-        return pwd.getpwuid(user).pw_name
-    except (ImportError, KeyError):
-        return f"user {user}"
+        owner = "another user"
+    return f"the daemon of {own.parent} runs as {owner}: run the command as that user"
