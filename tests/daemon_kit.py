@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from artifact_sync.daemon.api import DaemonApi
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.progress import PassProgress
 from artifact_sync.daemon.scheduler import Scheduler
-from artifact_sync.daemon.api import DaemonApi
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings

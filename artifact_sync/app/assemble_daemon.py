@@ -14,6 +14,7 @@ from artifact_sync.app.locations import root_of
 from artifact_sync.app.web_listener import WebListener
 from artifact_sync.config import api_token
 from artifact_sync.config.secret_file import credential
+from artifact_sync.daemon.api import DaemonApi, status_line
 from artifact_sync.daemon.background import restarting, running_beside
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.control.server import ControlServer
@@ -23,7 +24,6 @@ from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.reload import Reloader, file_changes
 from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.scheduler import Scheduler
-from artifact_sync.daemon.api import DaemonApi, status_line
 from artifact_sync.daemon.watch.watcher import WatchSwitch
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER

@@ -116,4 +116,3 @@ async def ledger_trouble(engine: Engine, seconds: float) -> str:
     except DiskError as error:
         return str(error)
     return ""
-

@@ -22,7 +22,7 @@ _VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 def supervisor_of(environ: MutableMapping[str, str]) -> Supervisor:
-    """The supervisor by the environment. The variables are removed: no child speaks for this one."""
+    """The supervisor that the environment names; its variables are removed, for any child."""
     address, usec, pid = (environ.pop(name, "") for name in _VARIABLES)
     if address and (not hasattr(socket, "AF_UNIX") or address[0] not in "/@"):
         _log.warning(

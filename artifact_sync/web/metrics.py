@@ -207,6 +207,6 @@ class Metrics:
 
     def _drop(self, labels: Collection[str]) -> None:
         for name, (keys, _) in COUNTERS.items():
-            if "repo" in keys:
-                series = self.counts[name].items()
-                self.counts[name] = Counter({it: n for it, n in series if it[0] not in labels})
+            series = self.counts[name]
+            for values in [it for it in series if "repo" in keys and it[0] in labels]:
+                del series[values]

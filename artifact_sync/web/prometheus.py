@@ -123,9 +123,7 @@ def render(taken: Snapshot) -> bytes:
     return generate_latest(registry)
 
 
-def _counter(
-    name: str, text: str, series: Mapping[Any, int], labels: Sequence[str] = ()
-) -> Metric:
+def _counter(name: str, text: str, series: Mapping[Any, int], labels: Sequence[str] = ()) -> Metric:
     family = CounterMetricFamily(_PREFIX + name, text, labels=labels)
     for values, count in series.items():
         family.add_metric(values, count)

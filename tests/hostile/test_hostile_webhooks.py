@@ -31,7 +31,9 @@ _POST = b"POST /hooks/sourcecraft HTTP/1.1\r\nHost: x\r\n"
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 
 protocols = pytest.mark.parametrize(
-    "kind", map(with_deadlines, (HttpToolsProtocol, H11Protocol)), ids=lambda it: it.__name__
+    "kind",
+    [with_deadlines(HttpToolsProtocol), with_deadlines(H11Protocol)],
+    ids=lambda it: it.__name__,
 )
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.schedule.turns import Clocks, Due, PassVerdict, ScheduleState, Why
 from artifact_sync.daemon.schedule.outage import Outage, PassWitness
 from artifact_sync.daemon.schedule.repository import SERVICE, RepositorySchedule
+from artifact_sync.daemon.schedule.turns import Clocks, Due, PassVerdict, ScheduleState, Why
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
