@@ -12,9 +12,7 @@ from msgspec import Struct, field
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
 from artifact_sync.runtime.once import Once
-from artifact_sync.sync.context import ArrivedBytes, PassContext
-from artifact_sync.sync.drain import Drain
-from artifact_sync.sync.limits import RUNS_AT_ONCE
+from artifact_sync.sync.context import ArrivedBytes, Drain, PassContext
 from artifact_sync.sync.sync_pass import Pass
 
 if TYPE_CHECKING:
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
     from artifact_sync.transfer.context import TransferContext
+
+_RUNS_AT_ONCE = 4
+"""Runs of a pass: each may have thousands of artifacts in memory."""
 
 
 class PassShare(Struct, frozen=True):
@@ -51,7 +52,9 @@ async def open_pass(
     A dry run locks and writes nothing. ``MirrorBusy``, ``DiskError``, ``UsageError``.
     """
     async with AsyncExitStack() as stack:
-        store = await open_storage(config, stack, rehearse=request.mode.dry_run)
+        store = await stack.enter_async_context(
+            open_storage(config, rehearse=request.mode.dry_run)
+        )
         staged = None if request.mode.dry_run else await store.staged()
         begin = passes_over(store, config, observer, token, staged)
         yield (await stack.enter_async_context(begin))(request)
@@ -73,7 +76,7 @@ async def passes_over(
         return limits_of(config, store, staged)
 
     async with open_network(config, token, observer) as network:
-        share = PassShare(store.lock, asyncio.Semaphore(RUNS_AT_ONCE), cache(limits))
+        share = PassShare(store.lock, asyncio.Semaphore(_RUNS_AT_ONCE), cache(limits))
         yield lambda request: Pass(pass_context(store, network, observer, share), request)
 
 

@@ -15,8 +15,7 @@ from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
-from artifact_sync.sync.drain import Drain
-from artifact_sync.sync.limits import RUNS_AT_ONCE_IN_DAEMON
+from artifact_sync.sync.context import Drain
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
@@ -30,15 +29,16 @@ if TYPE_CHECKING:
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.ports import Clock, Ledger, RepositoryLock, WatchedMirror
+    from artifact_sync.domain.ports import RepositoryLock
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
-    from artifact_sync.mirror.layout import Layout
-    from artifact_sync.runtime.threads import Offload
 
     ReadToken = Callable[[SourceSettings], Token | None]
     """Reads the token and masks it in the log from then on. Blocking. ``ConfigError``."""
 
+
+_RUNS_AT_ONCE = 3
+"""Runs of one pass: a daemon has several passes. See ``assemble_pass``."""
 
 _ABANDONABLE = 4
 """Threads for configuration, token, webhook secrets and metrics, each of which may hang."""
@@ -78,6 +78,8 @@ class LiveEngine:
         self.threads = threads
         """Threads for blocking calls that nobody need wait for."""
         self.drain = Drain()
+        self.mirror, self.ledger, self.layout = store.mirror, store.ledger, store.layout
+        self.lock, self.offload, self.clock = store.lock, store.offload, store.clock
         self._store = store
         self._staged_names = staged_names
         self._observer = observer
@@ -88,36 +90,6 @@ class LiveEngine:
         self._ranges = RangePolicy(config.download.ranges)
         self._connection: _Connection | None = None
 
-    @property
-    def mirror(self) -> WatchedMirror:
-        """The mirror."""
-        return self._store.mirror
-
-    @property
-    def ledger(self) -> Ledger:
-        """The mirror's ledger."""
-        return self._store.ledger
-
-    @property
-    def layout(self) -> Layout:
-        """The mirror's layout."""
-        return self._store.layout
-
-    @property
-    def lock(self) -> RepositoryLock:
-        """Exclusion of passes."""
-        return self._store.lock
-
-    @property
-    def offload(self) -> Offload:
-        """Threads for blocking calls."""
-        return self._store.offload
-
-    @property
-    def clock(self) -> Clock:
-        """Time."""
-        return self._store.clock
-
     @asynccontextmanager
     async def begin(
         self, request: PassRequest, observer: Observer, lock: RepositoryLock
@@ -125,7 +97,7 @@ class LiveEngine:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
             # one semaphore a pass, so that a pass that takes for ever holds up no other
-            runs = asyncio.Semaphore(RUNS_AT_ONCE_IN_DAEMON)
+            runs = asyncio.Semaphore(_RUNS_AT_ONCE)
             slots = Share(self._slots, self._share)
             limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
             share = PassShare(lock, runs, lambda: limits, self.drain)
@@ -165,14 +137,13 @@ class LiveEngine:
 
     def replaced(self) -> bool:
         """Whether another mirror is at the root now; see ``Engine``."""
-        mirror = self._store.mirror
         with suppress(DiskError):  # an unreadable mirror could not be opened
             try:
-                mirror.check()
+                self.mirror.check()
             except MirrorGone:
                 # also with the same id: another file system, or a copy, is not the mirror whose
                 # lock and ledger this process holds
-                return bool(read_id(mirror.root))
+                return bool(read_id(self.mirror.root))
         return False
 
     def allowed(self) -> int | None:
@@ -220,7 +191,7 @@ async def started(
 ) -> AsyncGenerator[LiveEngine]:
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
-        store = await open_storage(config, stack, rehearse=False)
+        store = await stack.enter_async_context(open_storage(config, rehearse=False))
         names = StagedNames(await store.staged())
         threads = AbandonableThreads(stack.enter_context(Threads(_ABANDONABLE, "abandonable")))
         engine = LiveEngine(config, store, names, observer, read_token, threads)

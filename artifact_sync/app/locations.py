@@ -1,19 +1,25 @@
-"""Locates the mirror and the ledger of a configuration."""
+"""Locates a configuration's mirror and ledger, and checks that they belong together."""
 
 from __future__ import annotations
 
 import os
+from contextlib import aclosing
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import location
+from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from artifact_sync.domain.ports import ArtifactLedger, Ledger
     from artifact_sync.domain.settings import Config
+    from artifact_sync.runtime.threads import Offload
 
 LEDGER = "ledger.sqlite"
 """The ledger's file under the mirror's own folder, unless ``ledger.url`` says otherwise."""
@@ -34,19 +40,19 @@ def is_begun(config: Config) -> bool:
     return (root_of(config) / OWN_FOLDER).is_dir()
 
 
-def ledger_url(config: Config, root: Path) -> str | Path:
+def ledger_url(config: Config) -> str | Path:
     """The URL or file for ``open_ledger``."""
-    return config.ledger.url or root / OWN_FOLDER / LEDGER
+    return config.ledger.url or root_of(config) / OWN_FOLDER / LEDGER
 
 
-def is_inside(config: Config, root: Path) -> bool:
+def is_inside(config: Config) -> bool:
     """Whether the ledger is a file below the mirror's root."""
-    return location(ledger_url(config, root)).is_below(root)
+    return location(ledger_url(config)).is_below(root_of(config))
 
 
 def has_ledger(config: Config) -> bool:
     """Whether the ledger exists, as far as can be told without opening it."""
-    place = location(config.ledger.url or root_of(config) / OWN_FOLDER / LEDGER)
+    place = location(ledger_url(config))
     with disk_errors(place.name):
         return place.exists()
 
@@ -58,3 +64,73 @@ def check_layout(known: str, wanted: str) -> None:
             f"this mirror was laid out as {known}, and mirror.layout is now {wanted}: set it back,"
             " or give the new layout a mirror.root of its own"
         )
+
+
+class MirrorIds(Struct, frozen=True):
+    """The ids in a ledger and at a mirror's root."""
+
+    held: str | None
+    """The id in the ledger."""
+    here: str | None
+    """The id at the root; None: none. Empty: the user says that this is the ledger's mirror."""
+    inside: bool
+    """Whether the ledger's file goes where the mirror goes."""
+    used: bool
+    """Whether the ledger knows mirrored files."""
+
+    @property
+    def agreed(self) -> str | None:
+        """The id of both; empty: none yet; None: they do not belong together."""
+        if self.here == "":
+            return self.held or ""
+        if self.held is not None:
+            return self.held if self.here == self.held else None
+        # an older version kept no ids: only a ledger inside is then known to be this mirror's
+        return (self.here or "") if self.inside or not self.used else None
+
+    def check(self, root: Path) -> None:
+        """Raise ``UsageError`` unless they belong together."""
+        if self.agreed is None:
+            raise _strangers(root, known=self.here is not None)
+
+
+async def check_ids(config: Config, ledger: Ledger, offload: Offload) -> MirrorIds:
+    """Check the ids without writing. ``UsageError``: they do not belong together."""
+    root, held, inside = root_of(config), await ledger.mirror(), is_inside(config)
+    used = held is None and not inside and await _used(ledger)
+    ids = MirrorIds(held, await offload(read_id, root), inside, used)
+    ids.check(root)
+    return ids
+
+
+async def bind_ids(config: Config, ledger: Ledger, offload: Offload) -> None:
+    """Write the id where it is missing. ``UsageError``, as above.
+
+    The root's comes first: an id that only the ledger has would be that of a mirror not there.
+    """
+    root, ids = root_of(config), await check_ids(config, ledger, offload)
+    mirror = ids.agreed or new_id()
+    if ids.here != mirror:
+        await offload(write_id, root, mirror)
+    if await ledger.claim_mirror(mirror) != mirror:
+        raise _strangers(root, known=True)  # another process has been faster
+
+
+async def _used(ledger: ArtifactLedger) -> bool:
+    async with aclosing(ledger.mirrored()) as rows:
+        async for _ in rows:
+            return True
+    return False
+
+
+def _strangers(root: Path, *, known: bool) -> UsageError:
+    what = (
+        f"the ledger belongs to another mirror than the one at {root}"
+        if known
+        else f"the ledger belongs to a mirror that is not at {root}"
+    )
+    return UsageError(
+        f"{what}: mount or set mirror.root to the ledger's mirror, or give this root a ledger of"
+        f" its own (ledger.url). If it is the ledger's mirror, say so once by making"
+        f" {root / OWN_FOLDER / ID} an empty file"
+    )

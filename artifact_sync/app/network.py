@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from artifact_sync.source.api.sourcecraft import SourceCraft
 from artifact_sync.source.transport.clients import (
     TransportSettings,
     api_client,
+    download_client,
     hush_http_loggers,
     uses_tls,
 )
@@ -61,30 +63,29 @@ async def open_network(
     """Connect the network. ``ConfigError`` for unusable settings."""
     hush_http_loggers()
     secret = token.value if token is not None else ""
-    settings = _transport(config, secret)
-    tls = TlsContext(config.source.ca_bundle, threads or AbandonableThreads())
-    retry = RetryPolicy(config.download.attempts)
+    source, download = config.source, config.download
+    settings = TransportSettings(
+        source.base_url, secret, source.proxy, download.timeout, download.jobs
+    )
+    tls = TlsContext(source.ca_bundle, threads or AbandonableThreads())
+    retry = RetryPolicy(download.attempts)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
-    rate = config.source.rate_limit
-    context = ApiContext(SystemClock(), jitter, observer, rate, retry, token=secret)
+    context = ApiContext(SystemClock(), jitter, observer, source.rate_limit, retry, token=secret)
     async with AsyncExitStack() as stack:
         at_once = uses_tls(settings) or tls.by_setting  # whose file may be wrong
         trust = await tls() if at_once else trust_nobody()
         api = await stack.enter_async_context(api_client(settings, trust))
-
-        async def fetcher() -> Fetcher:
-            from artifact_sync.app.links_network import link_fetcher  # noqa: PLC0415 - slow to import
-
-            return await link_fetcher(settings, tls, observer, stack)
-
+        fetcher = partial(_link_fetcher, settings, tls, observer, stack)
         yield Network(config, SourceCraft(api, context), Once(fetcher))
 
 
-def _transport(config: Config, secret: str) -> TransportSettings:
-    return TransportSettings(
-        config.source.base_url,
-        secret,
-        config.source.proxy,
-        config.download.timeout,
-        config.download.jobs,
-    )
+async def _link_fetcher(
+    settings: TransportSettings, tls: TlsContext, observer: Observer, stack: AsyncExitStack
+) -> Fetcher:
+    """Make the fetcher of links, which ``stack`` closes."""
+    from artifact_sync.source.links.fetcher import HttpBackends, HttpFetcher  # noqa: PLC0415 - slow to import
+
+    client = await stack.enter_async_context(download_client(settings, await tls()))
+    backends = HttpBackends(client, settings, tls.trust, observer)
+    stack.push_async_callback(backends.aclose)
+    return HttpFetcher(backends)

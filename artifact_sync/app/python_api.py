@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from msgspec.structs import replace
 
 from artifact_sync.app.assemble_pass import open_pass
-from artifact_sync.app.examination import Examination
+from artifact_sync.app.examination import Examination, Repair
 from artifact_sync.app.locations import has_ledger, root_of
 from artifact_sync.app.python_values import (
     Globs,
@@ -31,9 +31,8 @@ from artifact_sync.app.python_values import (
     overrides_of,
     verification_of,
 )
-from artifact_sync.app.repair import Repair
 from artifact_sync.app.selection import Overrides, checked_names, request_of, with_overrides
-from artifact_sync.app.storage import open_storage, opened_to_read, opened_to_repair
+from artifact_sync.app.storage import open_storage
 from artifact_sync.config import load, locate, repository
 from artifact_sync.config.api_token import given_token, read_token
 from artifact_sync.config.urls import base_url as checked_base_url
@@ -228,10 +227,8 @@ class _Session:
         """The ledger, opened once, to be read; None where nothing is mirrored yet."""
         async with self._opening:
             if self._ledger is None and await asyncio.to_thread(has_ledger, self._config):
-                async with AsyncExitStack() as stack:
-                    store = await open_storage(self._config, stack, rehearse=True)
-                    self._stack.push_async_exit(stack.pop_all())
-                self._ledger = store.ledger
+                opening = open_storage(self._config, rehearse=True)
+                self._ledger = (await self._stack.enter_async_context(opening)).ledger
         return self._ledger
 
     async def aclose(self) -> None:
@@ -310,7 +307,7 @@ async def _verification(
     config: Config, names: tuple[str, ...], token: Token | None, observer: Observer, *, repair: bool
 ) -> Verification:
     """Verify a mirror, and repair it if so wished."""
-    async with opened_to_repair(config) if repair else opened_to_read(config) as store:
+    async with open_storage(config, rehearse=not repair) as store:
         examination = Examination(store, names)
         async for _ in examination.look():
             pass

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
-from artifact_sync.app.mirror_identity import compare_ids
+from artifact_sync.app.locations import (
+    MirrorIds,
+    check_layout,
+    has_ledger,
+    is_inside,
+    ledger_url,
+    root_of,
+)
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.store import Store, open_store
@@ -15,7 +21,7 @@ from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.own_folder import check_mounted, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from artifact_sync.domain.model import Totals
@@ -35,29 +41,16 @@ def read_totals(config: Config) -> Sequence[Totals]:
     if not has_ledger(config):
         return []
     terms = OpenTerms(config.mirror.durability, read_only=True)
-    with ledger_opened(config, root, terms) as store:
+    with closing(open_store(ledger_url(config), terms)) as store:
         _check(store, config, root)
         return store.read(totals.all_totals)
 
 
-@contextmanager
-def ledger_opened(config: Config, root: Path, terms: OpenTerms) -> Iterator[Store]:
-    """Open the ledger of a mirror."""
-    store = open_store(ledger_url(config, root), terms)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
 def _check(store: Store, config: Config, root: Path) -> None:
     """Check that ledger, mirror and layout belong together. ``UsageError``."""
-    held, inside = store.read(totals.mirror), is_inside(config, root)
-    used = held is None and not inside and _is_used(store)
-    compare_ids(root, held, read_id(root), inside=inside, used=used)
+    held, inside = store.read(totals.mirror), is_inside(config)
+    unclear = held is None and not inside
+    used = unclear and bool(store.read(lambda it: artifact_reads.mirrored(it, None))[0])
+    MirrorIds(held, read_id(root), inside, used).check(root)
     wanted = config.mirror.layout
     check_layout(store.read(totals.layout) or wanted, wanted)
-
-
-def _is_used(store: Store) -> bool:
-    return bool(store.read(lambda it: artifact_reads.mirrored(it, None))[0])

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.app.locations import check_layout, has_ledger, is_inside, ledger_url, root_of
-from artifact_sync.app.mirror_identity import bind_ids, check_ids
+from artifact_sync.app.locations import (
+    bind_ids,
+    check_ids,
+    check_layout,
+    has_ledger,
+    ledger_url,
+    root_of,
+)
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
@@ -20,14 +26,16 @@ from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
-from artifact_sync.sync.limits import THREADS_BESIDE_JOBS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator
 
     from artifact_sync.domain.ports import Clock, Ledger, MirrorClaims, RepositoryLock
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Auditor
+
+_THREADS_BESIDE_JOBS = 2
+"""Threads for the disk, besides one for each download."""
 
 _OLDEST_STAGED = 15 * 24 * 3600.0
 """Seconds after which nobody resumes a download: the service keeps artifacts for 14 days."""
@@ -59,29 +67,20 @@ class Storage(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def opened_to_read(config: Config) -> AsyncGenerator[Storage]:
-    """Open a mirror and its ledger to read, also beside another process.
+async def open_storage(config: Config, *, rehearse: bool) -> AsyncGenerator[Storage]:
+    """Open a mirror and its ledger: locked, or to read.
 
-    Where nothing is mirrored yet, both are empty.
+    ``rehearse``: nothing of them is changed, also beside another process; where nothing is mirrored
+    yet, both are empty. ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
     async with AsyncExitStack() as stack:
-        yield await open_storage(config, stack, rehearse=True)
+        yield await _opened(config, stack, rehearse=rehearse)
 
 
-@asynccontextmanager
-async def opened_to_repair(config: Config) -> AsyncGenerator[Storage]:
-    """Open a mirror and its ledger to change them, locked. ``MirrorBusy``."""
-    async with AsyncExitStack() as stack:
-        yield await open_storage(config, stack, rehearse=False)
-
-
-async def open_storage(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Storage:
-    """Open mirror and ledger. ``rehearse``: nothing of them is changed.
-
-    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
-    """
-    root = meant = root_of(config)
-    offload = stack.enter_context(_offload(config))
+async def _opened(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Storage:
+    root = root_of(config)
+    jobs = config.download.jobs + _THREADS_BESIDE_JOBS
+    offload = Offload(stack.enter_context(Threads(jobs, "disk", patience=_PATIENCE)))
     if rehearse and not (root / OWN_FOLDER).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
     if config.mirror.must_be_mounted:
@@ -89,17 +88,13 @@ async def open_storage(config: Config, stack: AsyncExitStack, *, rehearse: bool)
     mirror = await offload(LocalMirror, root, durability=config.mirror.durability)
     if not rehearse:
         stack.enter_context(MirrorLock(root))
-    url = ledger_url(config, root)
+    url = ledger_url(config)
     if rehearse and not has_ledger(config):
         url = "sqlite://"
-    ledger = await open_ledger(
-        url,
-        durability=config.mirror.durability,
-        read_only=rehearse and url != "sqlite://",
-    )
+    durability, empty = config.mirror.durability, url == "sqlite://"
+    ledger = await open_ledger(url, durability=durability, read_only=rehearse and not empty)
     stack.push_async_callback(ledger.aclose)
-    verb = check_ids if rehearse else bind_ids
-    await verb(meant, ledger, inside=is_inside(config, meant), offload=offload)
+    await (check_ids if rehearse else bind_ids)(config, ledger, offload)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(mirror, ledger, layout, lock, offload, SystemClock())
 
@@ -118,11 +113,3 @@ async def _layout(config: Config, ledger: MirrorClaims) -> Layout:
     known = await ledger.claim_layout(wanted)
     check_layout(known, wanted)
     return Layout(wanted)
-
-
-@contextmanager
-def _offload(config: Config) -> Iterator[Offload]:
-    """Threads for disk and hashing."""
-    threads = config.download.jobs + THREADS_BESIDE_JOBS
-    with Threads(threads, "disk", patience=_PATIENCE) as executor:
-        yield Offload(executor)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.sync.drain import Drain
+    from artifact_sync.sync.context import Drain
     from artifact_sync.sync.sync_pass import Pass
 
 

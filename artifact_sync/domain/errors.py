@@ -1,38 +1,7 @@
 """Every error of the project: facts as attributes, a message built from them.
 
-::
-
-    ArtifactSyncError
-    ├── UsageError              wrong arguments or an impossible request         exit 2
-    │   ├── ConfigError         every problem of a configuration at once
-    │   └── LedgerTooNew        the ledger was written by a newer program
-    ├── MirrorBusy              another process holds the mirror                 exit 7
-    ├── daemon.client           NoDaemon, DaemonLost: asked on its socket
-    ├── daemon.wire             DaemonBusy: it cannot answer now                 exit 7
-    ├── ServiceError            the API
-    │   ├── CredentialsRefused  401 and 403                                      exit 3
-    │   ├── NotFound            404 and 410
-    │   ├── Unreachable         no answer, or 429 and 5xx until the budget ended exit 4
-    │   └── BadAnswer           an answer that makes no sense, an unsafe redirect
-    ├── DownloadError           one file from its link
-    │   ├── LinkLapsed          refused, as a lapsed link is
-    │   ├── LinkGone            404 and 410 of the link
-    │   ├── LinkUnusable        the answer has no link, or not one for HTTP
-    │   ├── HostUnreachable     no connection to the link's host, or no trust    exit 4
-    │   ├── Stalled             no byte within the time limit
-    │   ├── Cut                 the body ended before its end
-    │   ├── Throttled           429 and 5xx
-    │   ├── BadResponse         a status, framing or range that cannot be used
-    │   ├── ErrorPage           200 with an object store's error where a file should be
-    │   └── IntegrityFailure    the bytes are not those that the evidence vouches for  exit 5
-    ├── UnsafePath              a remote name that may not become a path
-    │   └── Collision           two remote names that would be one file
-    ├── DiskError               the mirror's file system: read-only, I/O error   exit 6
-    │   ├── LedgerUnreachable   its database server does not answer              exit 4
-    │   ├── MirrorGone          unmounted, or another in its place               exit 6
-    │   └── NoSpace             full, or below ``min_free``                      exit 6
-    ├── Incomplete              a pass with failures of several kinds            exit 1
-    └── Interrupted             SIGINT or SIGTERM                                exit 130
+``reason`` and ``verdict`` of a class say what it means for the exit code and for the next try. Two
+more families are the daemon's own, in ``daemon.control``: ``NoDaemon`` and ``DaemonBusy``.
 
 No message holds a secret: no token, and of a link only its host.
 """

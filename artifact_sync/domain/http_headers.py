@@ -6,24 +6,20 @@ Strict: a field that is not exactly what RFC 9110 defines says nothing.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from artifact_sync.domain.model import Validator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RANGE = r"(?i)bytes +(?P<start>[0-9]{1,18})-(?P<end>[0-9]{1,18})/(?P<total>[0-9]{1,18}|\*)"
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,1024}"')
 """Neither the empty one, which tells no two versions apart, nor one that cannot be sent back."""
-_DATE = (
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),"
-    r" (?P<day>[0-9]{2}) (?P<month>[A-Z][a-z]{2}) (?P<year>[0-9]{4})"
-    r" (?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2}) GMT"
-)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CERTAIN = timedelta(seconds=1)
 
 
@@ -73,13 +69,8 @@ def validator(headers: Mapping[str, str]) -> Validator:
 
 def _date(text: str) -> datetime | None:
     """An IMF-fixdate (RFC 9110, 5.6.7), the only form that a sender may generate."""
-    match = re.fullmatch(_DATE, text)
-    if match is None or match["month"] not in _MONTHS:
-        return None
-    names = ("day", "hour", "minute", "second")
-    day, hour, minute, second = (int(match[name]) for name in names)
-    month = _MONTHS.index(match["month"]) + 1
     try:
-        return datetime(int(match["year"]), month, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
+        moment = parsedate_to_datetime(text)
+        return moment if format_datetime(moment, usegmt=True) == text else None
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None

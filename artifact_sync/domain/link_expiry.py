@@ -8,8 +8,7 @@ Alibaba's say the same with their own prefix), links with an absolute ``Expires`
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -54,8 +53,9 @@ def is_cleartext(url: str) -> bool:
 
 def _remaining(parameters: Mapping[str, str], now: datetime) -> float | None:
     """Seconds from ``now`` to the earliest plausible expiry; None: there is none."""
-    lives = [(expiry - now).total_seconds() for expiry in _expiries(parameters)]
-    limit = min([_LONGEST, *_lifetimes(parameters)])
+    lives = [expiry - now.timestamp() for expiry in _expiries(parameters)]
+    lifetimes = (_seconds(parameters.get(f"{signer}-expires", "")) for signer in _SIGNERS)
+    limit = min([_LONGEST, *filter(None, lifetimes)])  # signed just now, whatever the clocks say
     return min((min(life, limit) for life in lives if 0 < life <= _LONGEST), default=None)
 
 
@@ -71,50 +71,30 @@ def _parameters(url: str) -> dict[str, str]:
     return found
 
 
-def _expiries(parameters: Mapping[str, str]) -> Iterator[datetime]:
+def _expiries(parameters: Mapping[str, str]) -> Iterator[float]:
+    """When the link expires, in seconds of the epoch, as its parameters say."""
     for signer in _SIGNERS:
         begun = _stamp(parameters.get(f"{signer}-date", ""))
         lifetime = _seconds(parameters.get(f"{signer}-expires", ""))
         if begun is not None and lifetime is not None:
-            yield from _later(begun, lifetime)
-    if (epoch := _seconds(parameters.get("expires", ""))) is not None:
-        yield from _later(datetime(1970, 1, 1, tzinfo=UTC), epoch)
-    if (moment := _iso(parameters.get("se", ""))) is not None:
-        yield moment
-
-
-def _lifetimes(parameters: Mapping[str, str]) -> Iterator[int]:
-    """Lifetimes of links that were signed just now: an upper limit, whatever the clocks."""
-    for signer in _SIGNERS:
-        if lifetime := _seconds(parameters.get(f"{signer}-expires", "")):
-            yield lifetime
-
-
-def _later(begun: datetime, seconds: int) -> Iterator[datetime]:
-    try:
-        yield begun + timedelta(seconds=seconds)
-    except OverflowError:
-        return
+            yield begun + lifetime
+    for moment in (_seconds(parameters.get("expires", "")), _iso(parameters.get("se", ""))):
+        if moment is not None:
+            yield moment
 
 
 def _seconds(text: str) -> int | None:
     return int(text) if re.fullmatch(_SECONDS, text) else None
 
 
-@lru_cache(maxsize=16)
-def _stamp(text: str) -> datetime | None:
+def _stamp(text: str) -> float | None:
     """``20261123T201500Z``, the basic form of ISO 8601 that signatures use."""
-    if not re.fullmatch(_STAMP, text):
-        return None
-    try:
-        return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
+    return _iso(text) if re.fullmatch(_STAMP, text) else None
 
 
-def _iso(text: str) -> datetime | None:
+def _iso(text: str) -> float | None:
     try:
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from artifact_sync.domain.settings import Timetable
-
-DAY = 24 * 60
-"""Minutes."""
 
 TIME = "(?:[01]?[0-9]|2[0-3]):[0-5][0-9]"
 """Pattern of a whole text that ``parse_time`` reads."""
@@ -58,15 +56,4 @@ def rate_at(timetable: Timetable, minute_of_day: int) -> int | None:
     """Bytes a second at a minute of the day, 0 to 1,439; None: unlimited."""
     if not timetable:
         return None
-    return timetable[bisect_right(timetable, minute_of_day, key=_minute) - 1][1]
-
-
-def next_change(timetable: Timetable, minute_of_day: int) -> int | None:
-    """Minutes, 1 to 1,439, until another rate holds; None: never."""
-    now = rate_at(timetable, minute_of_day)
-    waits = ((minute - minute_of_day) % DAY for minute, rate in timetable if rate != now)
-    return min(waits, default=None)
-
-
-def _minute(change: tuple[int, int | None]) -> int:
-    return change[0]
+    return timetable[bisect_right(timetable, minute_of_day, key=itemgetter(0)) - 1][1]

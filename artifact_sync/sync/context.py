@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from artifact_sync.domain.errors import LeaseLost
 from artifact_sync.domain.events import BytesArrived
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import RepoName, RunKey
@@ -25,8 +27,56 @@ if TYPE_CHECKING:
     )
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
-    from artifact_sync.sync.drain import Drain
     from artifact_sync.transfer.context import TransferContext
+
+
+class Drain:
+    """Lets downloads in flight finish, and none begin once it is closed, for good."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.inside = 0
+        """Downloads that are running, or being recorded."""
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def close(self) -> None:
+        """Let nothing in any more; what is inside goes on."""
+        self.closed = True
+
+    def enter(self) -> bool:
+        """Go in, if the gate is open still."""
+        if not self.closed:
+            self.inside += 1
+            self._empty.clear()
+        return not self.closed
+
+    def leave(self) -> None:
+        """Whoever has gone in comes out."""
+        self.inside -= 1
+        if not self.inside:
+            self._empty.set()
+
+    async def emptied(self) -> None:
+        """Wait until nobody is inside."""
+        await self._empty.wait()
+
+
+@asynccontextmanager
+async def leased(lock: RepositoryLock, repo: RepoName) -> AsyncGenerator[None]:
+    """Hold a repository in the block, which is cancelled when the lease is lost.
+
+    Raises an ``ExceptionGroup``: of ``LeaseLost``, or of the block's own exception.
+    """
+    async with lock.hold(repo) as lease, asyncio.TaskGroup() as group:
+
+        async def watch() -> None:
+            await lease.lost()
+            raise LeaseLost(repo)
+
+        watching = group.create_task(watch())
+        yield
+        watching.cancel()
 
 
 class ArrivedBytes:

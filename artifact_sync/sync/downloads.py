@@ -16,7 +16,6 @@ from artifact_sync.domain.errors import ArtifactSyncError, DiskError, Interrupte
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strength
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.sync.limits import ARTIFACTS_PER_JOB
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
 from artifact_sync.transfer.context import WantedArtifact
 from artifact_sync.transfer.download import fetch, forget_staged
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
     from artifact_sync.transfer.download import Fetched
 
 _log = get_logger(__name__)
+
+_ARTIFACTS_PER_JOB = 3
+"""Artifacts under way for each download: the others are being published and recorded."""
 
 _CHECKSUM_FILE_LIMIT = 64 * 1024
 """Bytes that a checksum file may have to be read as one."""
@@ -135,7 +137,7 @@ class Downloads:
         """Carry steps out side by side, more than there are slots."""
         queue = iter(list(steps))
         async with asyncio.TaskGroup() as group:
-            for _ in range(ARTIFACTS_PER_JOB * self._transfer.jobs):
+            for _ in range(_ARTIFACTS_PER_JOB * self._transfer.jobs):
                 if (first := next(queue, None)) is None:
                     break
                 group.create_task(self._drain(first, queue))

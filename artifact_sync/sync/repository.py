@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -12,21 +13,25 @@ from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupte
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.discover import discover, known_digest
 from artifact_sync.sync.failures import reasons_of
-from artifact_sync.sync.latest import point_latest
-from artifact_sync.sync.lease import leased
-from artifact_sync.sync.presence import unsettle_damaged
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from artifact_sync.domain.events import Event
-    from artifact_sync.domain.model import Run, RunRow
+    from artifact_sync.domain.model import ExpectedFile, Run, RunRow
+    from artifact_sync.domain.ports import LatestPointer, Ledger
     from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
+    from artifact_sync.mirror.layout import Layout
+    from artifact_sync.runtime.threads import Offload
     from artifact_sync.sync.context import PassContext
     from artifact_sync.sync.rules import Rules
+
+_RECENT = 2000
+"""Files of the newest runs whose sizes every pass looks at; ``verify`` reads all files."""
 
 
 class RepoSync:
@@ -100,7 +105,7 @@ class RepoSync:
 
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
         if self.options.look:
-            await unsettle_damaged(self.context, self.repo)
+            await self._unsettle_damaged()
         listed = await self._list(known)
         if not self._recorded:
             return
@@ -109,6 +114,16 @@ class RepoSync:
             await self._look_at_unsettled()
             await self._look_at_announced(announced)
             await self._point_latest()
+
+    async def _unsettle_damaged(self) -> None:
+        """Unsettle runs whose recent files or manifests are missing. ``DiskError``."""
+        context, ledger = self.context, self.context.ledger
+        recent = await ledger.recent(self.repo, _RECENT)
+        damaged, bare = await context.offload(_missing, context, recent)
+        for run in damaged | bare:
+            row = await ledger.run(run)
+            if run in damaged or (row is not None and row.complete):
+                await ledger.unsettle(run)
 
     async def _list(self, known: Unchanged | None) -> bool:
         """Read the list of runs; whether to go on."""
@@ -295,3 +310,27 @@ def _first(error: Exception) -> Exception:
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def _missing(
+    context: PassContext, files: Sequence[ExpectedFile]
+) -> tuple[set[RunKey], set[RunKey]]:
+    """Runs with a missing file, and runs without manifests. Blocking."""
+    manifests = {run: context.layout.manifests(run) for run in {file.run for file in files}}
+    paths = [file.path for file in files if file.path is not None]
+    sizes = context.mirror.sizes([*paths, *chain.from_iterable(manifests.values())])
+    damaged = {it.run for it in files if it.path is None or sizes.get(it.path) != it.size}
+    bare = {run for run, them in manifests.items() if not all(it in sizes for it in them)}
+    return damaged, bare
+
+
+async def point_latest(
+    ledger: Ledger, pointer: LatestPointer, layout: Layout, offload: Offload, repo: RepoName
+) -> None:
+    """Point ``latest`` and ``latest-success`` at the newest complete runs, or remove them."""
+    newest = await ledger.newest_complete(repo)
+    for link, run in zip(layout.latest(repo), newest, strict=True):
+        if run is not None:
+            await offload(pointer.point, link, layout.run_folder(run))
+        else:
+            await offload(pointer.unpoint, link)

@@ -12,7 +12,6 @@ from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.events import Failed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
-from artifact_sync.sync.limits import REPOS_AT_ONCE
 from artifact_sync.sync.repository import RepoSync
 from artifact_sync.sync.rules import Rules
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.sync.context import PassContext
+
+_REPOS_AT_ONCE = 4
 
 
 class PassResult(Struct, frozen=True):
@@ -38,7 +39,7 @@ class Pass:
     def __init__(self, context: PassContext, request: PassRequest) -> None:
         self._context = context
         self._request = request
-        self._slots = asyncio.Semaphore(REPOS_AT_ONCE)
+        self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
         self._reports: list[Report] = []
         self._troubles: dict[RepoName, Exception] = {}
 

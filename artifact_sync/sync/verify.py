@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey
+    from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey, RunRow
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
@@ -126,11 +126,12 @@ class Auditor:
 
     async def _repository(self, repo: RepoName) -> AsyncGenerator[Finding]:
         folders: set[MirrorPath] = set()
-        async with aclosing(self._runs(repo)) as runs:
-            async for run, rows in runs:
+        async with aclosing(self.ledger.runs(repo)) as runs:
+            async for run in runs:
+                rows = list((await self.ledger.artifacts(run.key)).values())
                 if not any(row.on_record for row in rows):
                     continue
-                folders.add(self.layout.run_folder(run))
+                folders.add(self.layout.run_folder(run.key))
                 async with aclosing(self._run(run, rows)) as findings:
                     async for finding in findings:
                         yield finding
@@ -139,20 +140,7 @@ class Auditor:
             if finding.path not in ours:
                 yield finding
 
-    async def _runs(self, repo: RepoName) -> AsyncGenerator[tuple[RunKey, list[ArtifactRow]]]:
-        """All artifacts, by run: rows of one run follow each other."""
-        run: RunKey | None = None
-        rows: list[ArtifactRow] = []
-        async for row in self.ledger.listing(repo):
-            if run is not None and row.key.run_key != run:
-                yield run, rows
-                rows = []
-            run = row.key.run_key
-            rows.append(row)
-        if run is not None:
-            yield run, rows
-
-    async def _run(self, run: RunKey, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
+    async def _run(self, run: RunRow, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
         """Findings of one run: files on record, manifests, and strays."""
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
@@ -174,17 +162,15 @@ class Auditor:
             raise ValueError("a mirrored artifact without a path")
         return compared(row, row.path, await self.offload(self.mirror.digest, row.path))
 
-    async def _beside(self, run: RunKey, rows: list[ArtifactRow]) -> list[Finding]:
+    async def _beside(self, run: RunRow, rows: list[ArtifactRow]) -> list[Finding]:
         """The run's manifests, and files in its folder that nobody recorded."""
-        folder = self.layout.run_folder(run)
-        manifests = self.layout.manifests(run)
-        recorded = {row.path for row in rows} | set(manifests)
+        folder = self.layout.run_folder(run.key)
+        recorded = {row.path for row in rows} | set(self.layout.manifests(run.key))
         there = await self.offload(lambda: list(self.mirror.files(folder)))
-        extras = [Finding(Condition.EXTRA, path, run=run) for path in there if path not in recorded]
-        known = await self.ledger.run(run)
-        if known is None or not (known.complete or _should_be_complete(rows)):
-            return extras
-        return [*await self.manifests(run, rows), *extras]
+        extras = [it for it in there if it not in recorded]
+        checked = run.complete or _should_be_complete(rows)
+        manifests = await self.manifests(run.key, rows) if checked else []
+        return manifests + [Finding(Condition.EXTRA, path, run=run.key) for path in extras]
 
     async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
         """Compare a complete run's manifests with the ledger.

@@ -52,10 +52,10 @@ def command(
 async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
     """Print rows as they are read: a ledger may be larger than memory."""
     from artifact_sync.app.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.app.storage import opened_to_read  # noqa: PLC0415 - likewise
+    from artifact_sync.app.storage import open_storage  # noqa: PLC0415 - likewise
 
     name, run = which
-    async with opened_to_read(config) as store:
+    async with open_storage(config, rehearse=True) as store:
         repos = known_repositories([name] if name else [], await store.ledger.repositories())
         if as_json:
             click.echo('{"artifacts": [', nl=False)

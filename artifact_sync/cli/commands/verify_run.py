@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.app.examination import Examination
-from artifact_sync.app.repair import Repair
-from artifact_sync.app.storage import opened_to_read, opened_to_repair
+from artifact_sync.app.examination import Examination, Repair
+from artifact_sync.app.storage import open_storage
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.report_text import failure_line, failure_object
 from artifact_sync.cli.run_pass import PassDisplay, pass_observer
@@ -39,8 +38,7 @@ class VerifyCommand:
 
     async def run(self) -> int:
         """Look, repair if so wished, tell; the exit code."""
-        opening = opened_to_repair if self.repair else opened_to_read
-        async with opening(self.config) as store:
+        async with open_storage(self.config, rehearse=not self.repair) as store:
             examination = Examination(store, self.repos)
             async for finding in examination.look():
                 self._say(finding)

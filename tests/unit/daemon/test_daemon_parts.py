@@ -21,7 +21,7 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassRequest, Unchanged
 from artifact_sync.domain.settings import RepoSettings
-from artifact_sync.sync.drain import Drain
+from artifact_sync.sync.context import Drain
 
 ROCKET, SITE = RepoName("acme", "rocket"), RepoName("acme", "site")
 STAR = RepoName("acme", "*")

@@ -1,16 +1,10 @@
-"""Which rate holds at a minute of the day, and until when."""
+"""Which rate holds at a minute of the day."""
 
 from __future__ import annotations
 
 import pytest
 
-from artifact_sync.domain.timetable import (
-    format_time,
-    next_change,
-    parse_time,
-    rate_at,
-    timetable_of,
-)
+from artifact_sync.domain.timetable import format_time, parse_time, rate_at, timetable_of
 
 DAY_AND_NIGHT = ((0, None), (480, 5), (1380, None))
 """Slow from eight in the morning to eleven at night."""
@@ -35,9 +29,8 @@ def test_a_time_is_shown_with_four_digits() -> None:
     assert [format_time(minute) for minute in (0, 485, 1439)] == ["00:00", "08:05", "23:59"]
 
 
-def test_without_a_timetable_there_is_no_limit_and_no_change() -> None:
+def test_without_a_timetable_there_is_no_limit() -> None:
     assert rate_at((), 700) is None
-    assert next_change((), 700) is None
 
 
 @pytest.mark.parametrize(
@@ -45,18 +38,6 @@ def test_without_a_timetable_there_is_no_limit_and_no_change() -> None:
 )
 def test_a_rate_holds_from_its_minute_on(minute: int, rate: int | None) -> None:
     assert rate_at(DAY_AND_NIGHT, minute) == rate
-
-
-@pytest.mark.parametrize(
-    ("minute", "wait"), [(0, 480), (479, 1), (480, 900), (1379, 1), (1380, 540), (1439, 481)]
-)
-def test_the_next_change_is_found_past_midnight(minute: int, wait: int) -> None:
-    assert next_change(DAY_AND_NIGHT, minute) == wait
-
-
-def test_a_rate_that_stays_never_changes() -> None:
-    assert next_change(((0, 5),), 0) is None
-    assert next_change(((0, 5),), 700) is None
 
 
 def test_before_the_first_time_the_last_of_the_day_before_holds() -> None:

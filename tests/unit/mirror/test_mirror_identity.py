@@ -6,15 +6,13 @@ import asyncio
 import os
 import shutil
 import stat
-from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from artifact_sync.app.daemon_engine import started
-from artifact_sync.app.locations import LEDGER
-from artifact_sync.app.mirror_identity import MirrorIds
+from artifact_sync.app.locations import LEDGER, MirrorIds
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
@@ -63,8 +61,8 @@ def opened(
     rehearse: bool = False,
 ) -> Any:
     async def main() -> Any:
-        async with AsyncExitStack() as stack:
-            return await story(await open_storage(settings, stack, rehearse=rehearse))
+        async with open_storage(settings, rehearse=rehearse) as store:
+            return await story(store)
 
     return asyncio.run(main())
 

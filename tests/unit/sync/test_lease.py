@@ -10,7 +10,7 @@ import pytest
 
 from artifact_sync.domain.errors import LeaseLost, Reason
 from artifact_sync.domain.model import RepoName
-from artifact_sync.sync.lease import leased
+from artifact_sync.sync.context import leased
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
