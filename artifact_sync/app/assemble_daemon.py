@@ -178,7 +178,6 @@ class DaemonService:
             await self._reloader.run(changes)
 
     def _files(self) -> Sequence[Path]:
-        """The files whose change causes a reload."""
         config = self._engine.config
         files = (config.path, config.source.token_file, *config.web.secret_files)
         names = (api_token.CREDENTIAL, webhook_secrets.CREDENTIAL)

@@ -40,7 +40,7 @@ class Examination:
     left: list[Finding] = field(default_factory=list, init=False)
     """Damage that was not repaired."""
     report: Report = field(default_factory=Report, init=False)
-    """Of the repair's passes."""
+    """What the repair's passes have done so far."""
 
     async def look(self) -> AsyncGenerator[Finding]:
         """Hash every file; what is not ok, as it is found."""
@@ -57,9 +57,24 @@ class Examination:
             yield finding
         self.left = self.damage
 
-    async def repair(self, repair: Repair) -> None:
-        """Have the damage repaired."""
-        self.left = await repair.run(self.damage, await self._scope())
+    async def repair(self, config: Config, observer: Observer, token: Token | None) -> None:
+        """Repair what can be repaired, the links ``latest`` included. ``DiskError``."""
+        store = self.store
+        await store.auditor.request(self.damage, store.clock.now())
+        if self.damage:
+            names = await store.staged()
+            async with passes_over(store, config, observer, token, names) as begin:
+                for request in _requests(self.damage):
+                    await self._run(begin(request))
+        for repo in await self._scope():
+            await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
+        self.left = [it for it in self.damage if not await store.auditor.stands(it)]
+
+    async def _run(self, one_pass: Pass) -> None:
+        try:
+            await one_pass.run()
+        finally:
+            self.report.add(one_pass.report)
 
     async def _scope(self) -> Sequence[RepoName]:
         return known_repositories(self.names, await self.store.ledger.repositories())
@@ -84,50 +99,7 @@ class Examination:
         return exit_code(reasons_of_damage(self.left, self.report.failures))
 
 
-class Repair:
-    """A repair of an opened mirror."""
-
-    def __init__(
-        self, store: Storage, config: Config, observer: Observer, token: Token | None
-    ) -> None:
-        self._store = store
-        self._config = config
-        self._observer = observer
-        self._token = token
-        self._passes: list[Pass] = []
-
-    @property
-    def report(self) -> Report:
-        """What its passes have done so far."""
-        total = Report()
-        for one in self._passes:
-            total.add(one.report)
-        return total
-
-    async def run(self, damage: Sequence[Finding], repos: Iterable[RepoName]) -> list[Finding]:
-        """Repair what can be repaired; the damage that is left. ``DiskError``.
-
-        The links ``latest`` of all of ``repos`` are put right, too.
-        """
-        store = self._store
-        await store.auditor.request(damage, store.clock.now())
-        if damage:
-            await self._fetch(damage)
-        for repo in repos:
-            await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
-        return [finding for finding in damage if not await store.auditor.stands(finding)]
-
-    async def _fetch(self, damage: Iterable[Finding]) -> None:
-        store = self._store
-        names = await store.staged()
-        async with passes_over(store, self._config, self._observer, self._token, names) as begin:
-            for request in _requests(damage):
-                self._passes.append(begin(request))
-                await self._passes[-1].run()
-
-
 def _requests(damage: Iterable[Finding]) -> Iterator[PassRequest]:
-    """A pass for each repository, over its damaged runs."""
     of_repo: dict[RepoName, dict[str, None]] = {}
     for run in (it.run for it in damage if it.run is not None):
         of_repo.setdefault(run.repo, {})[run.run] = None

@@ -82,7 +82,6 @@ async def open_network(
 async def _link_fetcher(
     settings: TransportSettings, tls: TlsContext, observer: Observer, stack: AsyncExitStack
 ) -> Fetcher:
-    """Make the fetcher of links, which ``stack`` closes."""
     from artifact_sync.source.links.fetcher import HttpBackends, HttpFetcher  # noqa: PLC0415 - slow to import
 
     client = await stack.enter_async_context(download_client(settings, await tls()))

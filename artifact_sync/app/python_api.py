@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from msgspec.structs import replace
 
 from artifact_sync.app.assemble_pass import open_pass
-from artifact_sync.app.examination import Examination, Repair
+from artifact_sync.app.examination import Examination
 from artifact_sync.app.locations import has_ledger, root_of
 from artifact_sync.app.python_values import (
     Globs,
@@ -262,7 +262,7 @@ async def _observed(
     on_event: OnEvent | None, begin: Callable[[Observer], Coroutine[Any, Any, T]]
 ) -> T:
     """Run a pass in a task of its own, so that ``on_event`` can stop it."""
-    observer = _Callback(on_event or _nothing)
+    observer = _Callback(on_event or (lambda _: None))
     observer.work = work = asyncio.create_task(begin(observer))
     try:
         return await work
@@ -288,7 +288,9 @@ async def _pass(
     except Exception as error:
         if not begun:
             raise
-        return _broken_off(begun[0].report, error)
+        report = begun[0].report
+        report.failures += failures_of(error)
+        return report
     return begun[0].report
 
 
@@ -312,24 +314,11 @@ async def _verification(
         async for _ in examination.look():
             pass
         if repair:
-            repairing = Repair(store, config, observer, token)
             try:
-                await examination.repair(repairing)
+                await examination.repair(config, observer, token)
             except Exception as error:  # noqa: BLE001 - the report tells it
-                examination.report = _broken_off(repairing.report, error)
-            else:
-                examination.report = repairing.report
+                examination.report.failures += failures_of(error)
     return verification_of(examination, root_of(config))
-
-
-def _broken_off(report: Report, error: Exception) -> Report:
-    """The report of a pass that an error has ended."""
-    report.failures += failures_of(error)
-    return report
-
-
-def _nothing(_: Event) -> None:
-    """Nobody wants to know."""
 
 
 def _configured(file: Path | None, root: str | Path | None, base_url: str | None) -> Config:

@@ -47,7 +47,6 @@ def read_totals(config: Config) -> Sequence[Totals]:
 
 
 def _check(store: Store, config: Config, root: Path) -> None:
-    """Check that ledger, mirror and layout belong together. ``UsageError``."""
     held, inside = store.read(totals.mirror), is_inside(config)
     unclear = held is None and not inside
     used = unclear and bool(store.read(lambda it: artifact_reads.mirrored(it, None))[0])

@@ -84,7 +84,6 @@ def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSett
 
 
 def _narrowed(settings: RepoSettings, overrides: Overrides) -> RepoSettings:
-    """The settings with what the caller asks for instead."""
     wanted = {
         "since": overrides.since,
         "include": overrides.include,

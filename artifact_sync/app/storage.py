@@ -108,7 +108,6 @@ def _staged(folder: Path) -> set[str]:
 
 
 async def _layout(config: Config, ledger: MirrorClaims) -> Layout:
-    """The layout with which the mirror was begun."""
     wanted = config.mirror.layout
     known = await ledger.claim_layout(wanted)
     check_layout(known, wanted)

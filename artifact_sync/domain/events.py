@@ -18,7 +18,6 @@ from artifact_sync.domain.report import Report
 
 
 def _tag(name: str) -> str:
-    """The tag of a class: ``RepoBegan`` is ``repo_began``."""
     return "".join(f"_{it.lower()}" if it.isupper() else it for it in name).lstrip("_")
 
 

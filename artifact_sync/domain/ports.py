@@ -479,25 +479,8 @@ class TotalsLedger(Protocol):
         """Counts of every known repository, sorted; as expensive as those of one."""
 
 
-class LedgerHealth(Protocol):
-    """Whether the ledger answers, and its size."""
-
-    async def ping(self) -> None:
-        """Return once the ledger has answered a trivial query."""
-
-    async def size(self) -> int | None:
-        """Bytes on disk; None when it is no file of this machine."""
-
-
 class Ledger(
-    MirrorClaims,
-    DiscoveryLedger,
-    RunLedger,
-    ArtifactLedger,
-    PassLedger,
-    TotalsLedger,
-    LedgerHealth,
-    Protocol,
+    MirrorClaims, DiscoveryLedger, RunLedger, ArtifactLedger, PassLedger, TotalsLedger, Protocol
 ):
     """The whole ledger.
 
@@ -505,6 +488,12 @@ class Ledger(
     write is committed (writes are committed in groups). Raises ``LedgerTooNew`` on opening,
     ``LedgerUnreachable`` of a server, ``NoSpace`` and ``DiskError`` on writing.
     """
+
+    async def ping(self) -> None:
+        """Return once the ledger has answered a trivial query."""
+
+    async def size(self) -> int | None:
+        """Bytes on disk; None when it is no file of this machine."""
 
     async def aclose(self) -> None:
         """Commit what is queued and close. May be called twice."""

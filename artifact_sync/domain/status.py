@@ -9,8 +9,6 @@ import msgspec
 from artifact_sync.domain.model import REMOVED
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from artifact_sync.domain.model import Totals
 
 
@@ -36,20 +34,18 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, totals: Totals) -> RepoStatus:
         """Make the entry from the ledger's counts."""
+        moments = (totals.last_mirrored, totals.last_pass, totals.last_complete)
+        mirrored, ended, complete = (it.isoformat() if it is not None else None for it in moments)
         return cls(
             repo=str(totals.repo),
             runs=totals.runs,
             settled=totals.settled,
             bytes=totals.bytes,
-            states={
-                str(state): count
-                for state, count in totals.states.items()
-                if count or state not in REMOVED
-            },
+            states={str(it): n for it, n in totals.states.items() if n or it not in REMOVED},
             newest_run=totals.newest_run,
-            last_mirrored=_moment(totals.last_mirrored),
-            last_pass=_moment(totals.last_pass),
-            last_complete=_moment(totals.last_complete),
+            last_mirrored=mirrored,
+            last_pass=ended,
+            last_complete=complete,
             last_error=totals.last_error,
         )
 
@@ -155,7 +151,3 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
 def as_object(totals: Totals) -> dict[str, Any]:
     """Make the entry as builtins, for JSON."""
     return msgspec.structs.asdict(RepoStatus.of(totals))
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment is not None else None

@@ -33,8 +33,6 @@ class Collected(Struct, frozen=True):
     """Wanted and there: status ``success``."""
     pending: tuple[Artifact, ...] = ()
     """Wanted and perhaps yet to come: ``registered``, or a status that nobody knows."""
-    skipped: int = 0
-    """How many others there are: not wanted, or ``failed`` or ``missing`` upstream."""
     problems: tuple[Problem, ...] = ()
     """The parts of the answer that made no sense and may have held something wanted."""
     unknown: frozenset[str] = frozenset()
@@ -56,23 +54,16 @@ class RunSelection:
             return row is not None and row.on_record
         return (row is not None and row.is_requested) or self._rules.wants(key)
 
-    def wants_workflow(self, slug: str) -> bool:
-        """Whether a workflow's artifacts are wanted at all."""
-        return self._rules.wants_workflow(slug)
 
-
-def collect(run: Run, rules: Rules | RunSelection) -> Collected:
+def collect(run: Run, rules: Rules, selection: RunSelection | None = None) -> Collected:
     """Sort the artifacts of a run that is wanted."""
-    artifacts = _each_once(run.artifacts)
-    wanted = [artifact for artifact in artifacts if rules.wants(artifact.key)]
-    selected = tuple(artifact for artifact in wanted if artifact.status == "success")
-    pending = tuple(artifact for artifact in wanted if _may_come(artifact))
+    wants = (selection or rules).wants
+    wanted = [it for it in _each_once(run.artifacts) if wants(it.key)]
     return Collected(
-        selected=selected,
-        pending=pending,
-        skipped=len(artifacts) - len(selected) - len(pending),
-        problems=tuple(problem for problem in run.problems if _concerns(problem, rules)),
-        unknown=frozenset(artifact.status for artifact in wanted) - ARTIFACT_STATUSES,
+        selected=tuple(it for it in wanted if it.status == "success"),
+        pending=tuple(it for it in wanted if _may_come(it)),
+        problems=tuple(it for it in run.problems if _concerns(it, rules)),
+        unknown=frozenset(it.status for it in wanted) - ARTIFACT_STATUSES,
     )
 
 
@@ -94,6 +85,6 @@ def _may_come(artifact: Artifact) -> bool:
     return artifact.status != "success" and artifact.status not in _NEVER_COMING
 
 
-def _concerns(problem: Problem, rules: Rules | RunSelection) -> bool:
+def _concerns(problem: Problem, rules: Rules) -> bool:
     """A problem that names no workflow may be in any of them."""
     return not problem.workflow or rules.wants_workflow(problem.workflow)

@@ -123,7 +123,6 @@ class Downloads:
             await self._context.ledger.record_mirrored(vouched_by(row, claim))
 
     async def _distrust(self, step: Step, row: ArtifactRow) -> None:
-        """Fetch a denied file again; it stays until it is replaced."""
         now = self._context.clock.now()
         await self._context.ledger.record_states([(row.key, State.WANTED, row.version)], now)
         why = "its .sha256 file says otherwise"

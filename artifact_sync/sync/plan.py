@@ -90,7 +90,6 @@ def _has_file(row: ArtifactRow, known: KnownArtifacts) -> bool:
 
 
 def _is_missed(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> bool:
-    """Whether a wanted artifact was mirrored, and is neither here nor listed."""
     return bool(row.sha256) and terms.wants(row.key) and not _has_file(row, known)
 
 

@@ -95,7 +95,6 @@ class RepoSync:
         self.report.bytes = self.context.observer.of(self.repo)
 
     async def _record(self) -> None:
-        """Note the pass in the ledger, for ``status``."""
         ledger = self.context.ledger
         number = await ledger.begin_pass(self.repo, self._began)
         await ledger.end_pass(number, self.report, self.context.clock.now())
@@ -126,7 +125,6 @@ class RepoSync:
                 await ledger.unsettle(run)
 
     async def _list(self, known: Unchanged | None) -> bool:
-        """Read the list of runs; whether to go on."""
         ledger = self.context.ledger
         try:
             if known is not None:
@@ -200,7 +198,6 @@ class RepoSync:
         return any(row.is_requested for row in rows.values())
 
     async def _withdraw_requested(self, key: RunKey) -> None:
-        """Withdraw the manifests of a run of which a file is wanted again."""
         known = None if self.options.dry_run else await self.context.ledger.run(key)
         if known is not None and known.complete and await self._is_requested(key):
             await self.context.withdraw_manifests(key)
@@ -306,7 +303,6 @@ class RepoSync:
 
 
 def _first(error: Exception) -> Exception:
-    """The error itself; of a group, the first that is in it."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error

@@ -20,7 +20,7 @@ from artifact_sync.sync.downloads import Downloads
 from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime
 
     from artifact_sync.domain.model import (
@@ -79,13 +79,14 @@ class RunSync:
 
     async def _plan(self, run: Run, rows: Rows) -> Plan:
         selection = RunSelection(self.rules, rows, recorded=self._recorded)
-        collected = collect(run, selection)
+        collected = collect(run, self.rules, selection)
         self._notice_unknown(run, collected)
         if self._recorded and await self._was_complete(run.key):
             collected = replace(collected, problems=())  # no part of it was ever missed
         elif self._recorded:
             self._complete = not any(map(_is_lacking, rows.values()))
-        standing = await self.context.offload(self._standing, list(rows.values()))
+        paths = [row.path for row in rows.values() if row.path is not None]
+        standing = await self.context.offload(self.context.mirror.sizes, paths)
         terms = planning.PlanTerms(
             self.context.layout.place,
             self.context.layout.collision_key,
@@ -101,13 +102,10 @@ class RunSync:
 
     def _notice_unknown(self, run: Run, collected: Collected) -> None:
         for word in sorted(collected.unknown):
-            self._notice(f"unknown artifact status {word!r} in {run.key}: taken as not yet there")
-
-    def _standing(self, rows: Iterable[ArtifactRow]) -> Mapping[MirrorPath, int]:
-        return self.context.mirror.sizes([row.path for row in rows if row.path is not None])
+            message = f"unknown artifact status {word!r} in {run.key}: taken as not yet there"
+            self.context.observer.notify(Noticed(message))
 
     def _count(self, plan: Plan) -> None:
-        """Take what is known before anything is fetched into the report."""
         count = {action: sum(1 for _ in plan.having(action)) for action in Action}
         self.report.runs += 1
         self.report.kept += count[Action.KEEP]
@@ -127,9 +125,6 @@ class RunSync:
         self._complete = False
         self.report.failures.append(failure)
         self.context.observer.notify(Failed(failure))
-
-    def _notice(self, message: str) -> None:
-        self.context.observer.notify(Noticed(message))
 
     async def _note(self, plan: Plan) -> None:
         """Note in the ledger what is wanted, refused, and wanted no more."""
@@ -174,7 +169,6 @@ class RunSync:
         return fetching.outcome.downloaded - fetching.outcome.distrusted
 
     def _take(self, fetching: Downloads) -> None:
-        """Add the outcome to the report, also of an interrupted pass."""
         outcome = fetching.outcome
         self.report.downloaded += outcome.downloaded
         self.report.kept -= outcome.distrusted
@@ -212,7 +206,6 @@ class RunSync:
         self.context.observer.notify(RunCompleted(run.key, len(manifest), ended))
 
     def _replace(self, path: MirrorPath, content: bytes) -> None:
-        """Write a manifest, unless it says the same already."""
         mirror = self.context.mirror
         if mirror.read(path) != content:
             mirror.replace(content, path)

@@ -61,14 +61,15 @@ class Pass:
 
     async def _repositories(self) -> AsyncGenerator[tuple[RepoName, RepoSettings]]:
         """Every repository once; an entry of its own precedes ``org/*``."""
-        named = {RepoName.parse(it.name): it for it in self._request.repos if not _is_star(it)}
+        entries = {RepoName.parse(it.name): it for it in self._request.repos}
+        named = {repo: settings for repo, settings in entries.items() if not repo.is_star}
         for repo, settings in named.items():
             yield repo, settings
-        for settings in filter(_is_star, self._request.repos):
-            async for repo in self._of_organisation(RepoName.parse(settings.name).org):
+        for star in [repo for repo in entries if repo.is_star]:
+            async for repo in self._of_organisation(star.org):
                 if repo not in named:
-                    named[repo] = settings
-                    yield repo, settings
+                    named[repo] = entries[star]
+                    yield repo, entries[star]
 
     async def _of_organisation(self, org: str) -> AsyncGenerator[RepoName]:
         try:
@@ -89,7 +90,3 @@ class Pass:
             trouble = await sync.run(self._request)
         if trouble is not None:
             self._troubles[repo] = trouble
-
-
-def _is_star(settings: RepoSettings) -> bool:
-    return RepoName.parse(settings.name).is_star

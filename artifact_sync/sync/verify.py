@@ -141,7 +141,6 @@ class Auditor:
                 yield finding
 
     async def _run(self, run: RunRow, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
-        """Findings of one run: files on record, manifests, and strays."""
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
             for row in (it for it in rows if it.on_record):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.app.examination import Examination, Repair
+from artifact_sync.app.examination import Examination
 from artifact_sync.app.storage import open_storage
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.report_text import failure_line, failure_object
@@ -51,9 +51,8 @@ class VerifyCommand:
         """Repair, shown and ended by signals as a pass is."""
         begin_work()
         with pass_observer(self.config, PassDisplay(as_json=self.as_json)) as observer:
-            repair = Repair(examination.store, self.config, observer, self.token)
-            work = examination.repair(repair)
-            examination.report = await until_stopped(work, [repair], StopMessages())
+            work = examination.repair(self.config, observer, self.token)
+            await until_stopped(work, [examination], StopMessages())
 
     def _say(self, finding: Finding) -> None:
         if not self.as_json:
