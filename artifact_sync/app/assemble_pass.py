@@ -52,9 +52,7 @@ async def open_pass(
     A dry run locks and writes nothing. ``MirrorBusy``, ``DiskError``, ``UsageError``.
     """
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(
-            open_storage(config, rehearse=request.mode.dry_run)
-        )
+        store = await stack.enter_async_context(open_storage(config, rehearse=request.mode.dry_run))
         staged = None if request.mode.dry_run else await store.staged()
         begin = passes_over(store, config, observer, token, staged)
         yield (await stack.enter_async_context(begin))(request)
