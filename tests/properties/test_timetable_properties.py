@@ -6,8 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from artifact_sync.config.bandwidth_limit import LEAST, format_limit, parse_limit
-from artifact_sync.domain.timetable import DAY, next_change, rate_at, timetable_of
+from artifact_sync.domain.timetable import rate_at, timetable_of
 from artifact_sync.runtime.units import LARGEST
+
+DAY = 24 * 60
+"""Minutes."""
 
 rates = st.none() | st.integers(LEAST, LEAST + 3) | st.integers(LEAST, LARGEST)
 changes = st.dictionaries(st.integers(0, DAY - 1), rates, max_size=6)
@@ -36,17 +39,6 @@ def test_equal_days_are_equal_timetables(changes: dict[int, int | None]) -> None
     assert timetable_of({minute: rate_at(timetable, minute) for minute in range(DAY)}) == timetable
     assert timetable == () or timetable[0][0] == 0
     assert list(timetable) == sorted(timetable, key=lambda change: change[0])
-
-
-@given(changes, st.integers(0, DAY - 1))
-def test_nothing_changes_before_the_next_change(
-    changes: dict[int, int | None], minute: int
-) -> None:
-    timetable = timetable_of(changes)
-    wait = next_change(timetable, minute)
-    now = rate_at(timetable, minute)
-    ahead = [rate_at(timetable, (minute + step) % DAY) for step in range(1, DAY + 1)]
-    assert wait == next((step for step, rate in enumerate(ahead, 1) if rate != now), None)
 
 
 @given(st.text("0123456789:, ofMiB\t") | st.text())
