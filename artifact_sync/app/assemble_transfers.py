@@ -14,7 +14,7 @@ from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.links import Links
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.publish import SmallFiles
-from artifact_sync.transfer.slots import AllSlots
+from artifact_sync.transfer.slots import Slots
 from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.settings import Config, DaemonSettings
     from artifact_sync.transfer.context import Published, SmallFile
-    from artifact_sync.transfer.slots import Slots
 
 
 class TransferLimits(Struct, frozen=True):
@@ -42,7 +41,7 @@ def limits_of(config: Config, store: Storage, staged: AbstractSet[str] | None) -
     """Make the limits of a process with one pass."""
     limit = config.download.limit
     bandwidth = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
-    slots, ranges = AllSlots(config.download.jobs), RangePolicy(config.download.ranges)
+    slots, ranges = Slots(config.download.jobs), RangePolicy(config.download.ranges)
     return TransferLimits(slots, StagedNames(staged), ranges, bandwidth)
 
 

@@ -19,7 +19,7 @@ from artifact_sync.sync.context import Drain
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
-from artifact_sync.transfer.slots import AllSlots, Share
+from artifact_sync.transfer.slots import Share, Slots
 from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class LiveEngine:
         self._read_token = read_token
         self._token: Token | None = None
         self._limiter = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
-        self._slots = AllSlots(config.download.jobs)
+        self._slots = Slots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
         self._connection: _Connection | None = None
 

@@ -33,74 +33,21 @@ _DOCUMENT = re.compile(
     re.DOTALL,
 )
 
-_XML_SUFFIXES = frozenset(
-    {
-        ".xml",
-        ".xsd",
-        ".xsl",
-        ".xslt",
-        ".svg",
-        ".rss",
-        ".atom",
-        ".wsdl",
-        ".html",
-        ".htm",
-        ".xhtml",
-        ".xht",
-        ".plist",
-        ".nuspec",
-        ".pom",
-        ".resx",
-        ".config",
-        ".props",
-        ".targets",
-        ".csproj",
-        ".fsproj",
-        ".vbproj",
-        ".vcxproj",
-        ".trx",
-    }
+_XML_SUFFIX = (
+    r"(?i)\.(?:xml|xsd|xslt?|svg|rss|atom|wsdl|x?html?|xht|plist|nuspec|pom|resx|config|props"
+    r"|targets|(?:cs|fs|vb|vcx)proj|trx)"
 )
 
-_LAPSED = frozenset(
-    {
-        "AccessDenied",
-        "ExpiredToken",
-        "InvalidToken",
-        "RequestExpired",
-        "ExpiredRequest",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "InvalidAccessKeyId",
-        "TokenRefreshRequired",
-        "AuthenticationFailed",
-        "AuthorizationQueryParametersError",
-    }
-)
-_GONE = frozenset(
-    {
-        "NoSuchKey",
-        "NoSuchBucket",
-        "NoSuchVersion",
-        "BlobNotFound",
-        "ContainerNotFound",
-        "ResourceNotFound",
-    }
-)
-_BUSY = frozenset(
-    {
-        "SlowDown",
-        "TooManyRequests",
-        "InternalError",
-        "ServiceUnavailable",
-        "RequestTimeout",
-        "Throttling",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "ServerBusy",
-        "OperationTimedOut",
-    }
-)
+_CODES: dict[type[DownloadError], str] = {
+    LinkLapsed: "AccessDenied ExpiredToken InvalidToken RequestExpired ExpiredRequest"
+    " RequestTimeTooSkewed SignatureDoesNotMatch InvalidAccessKeyId TokenRefreshRequired"
+    " AuthenticationFailed AuthorizationQueryParametersError",
+    LinkGone: "NoSuchKey NoSuchBucket NoSuchVersion BlobNotFound ContainerNotFound"
+    " ResourceNotFound",
+    Throttled: "SlowDown TooManyRequests InternalError ServiceUnavailable RequestTimeout Throttling"
+    " ThrottlingException RequestLimitExceeded ServerBusy OperationTimedOut",
+}
+_BY_CODE = {code: kind for kind, codes in _CODES.items() for code in codes.split()}
 
 _BY_STATUS: dict[int, type[DownloadError]] = {
     HTTPStatus.UNAUTHORIZED: LinkLapsed,
@@ -122,15 +69,13 @@ def store_error(head: bytes, local_path: str) -> str | None:
     when the artifact is XML by its name: then an ``Error`` may well be what it holds.
     """
     code = _code(head)
-    if not code or PurePosixPath(local_path).suffix.lower() in _XML_SUFFIXES:
-        return None
-    return code
+    is_xml = re.fullmatch(_XML_SUFFIX, PurePosixPath(local_path).suffix)
+    return code if code and not is_xml else None
 
 
 def verdict_of_store_code(code: str) -> type[DownloadError]:
     """The error class of an object store's code."""
-    families = ((_LAPSED, LinkLapsed), (_GONE, LinkGone), (_BUSY, Throttled))
-    return next((error for codes, error in families if code in codes), ErrorPage)
+    return _BY_CODE.get(code, ErrorPage)
 
 
 def failure_of_store_error(code: str) -> DownloadError:
@@ -155,10 +100,8 @@ def _kind(status: int, code: str) -> type[DownloadError]:
     if status == HTTPStatus.BAD_REQUEST:
         kind = verdict_of_store_code(code)
         return kind if kind in {LinkLapsed, Throttled} else RefusedResponse
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
     by_class = {4: RefusedResponse, 5: Throttled}
-    return by_class.get(status // 100, BadResponse)
+    return _BY_STATUS.get(status) or by_class.get(status // 100, BadResponse)
 
 
 def _code(head: bytes) -> str:

@@ -7,24 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
 
 
-class Slots(Protocol):
-    """A semaphore that downloads hold."""
-
-    async def acquire(self) -> None:
-        """Wait for a slot and take it. Cancellable."""
-
-    def try_acquire(self) -> bool:
-        """Take a slot if one is free and nobody waits; return success."""
-
-    def release(self) -> None:
-        """Give it back."""
-
-
-class AllSlots:
-    """All slots of the process. Their number can change while some are taken."""
+class Slots:
+    """A semaphore that downloads hold. Its number can change while some are taken."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -37,7 +23,7 @@ class AllSlots:
         self._admit()
 
     async def acquire(self) -> None:
-        """Wait for a slot; see ``Slots``."""
+        """Wait for a slot and take it. Cancellable."""
         if not self._waiting and self._taken < self._most:
             self._taken += 1
             return
@@ -48,18 +34,21 @@ class AllSlots:
             await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
-                self.release()  # it was ours already
+                self._give()  # it was ours already
             raise
 
     def try_acquire(self) -> bool:
-        """Take a slot that nobody else wants; see ``Slots``."""
+        """Take a slot if one is free and nobody waits; return success."""
         self._admit()
         free = self._taken < self._most
         self._taken += free
         return free
 
     def release(self) -> None:
-        """Give one back; see ``Slots``."""
+        """Give it back."""
+        self._give()
+
+    def _give(self) -> None:
         self._taken -= 1
         self._admit()
 
@@ -71,35 +60,34 @@ class AllSlots:
                 turn.set_result(None)
 
 
-class Share:
+class Share(Slots):
     """One pass's share of the slots, so that other passes keep some."""
 
     def __init__(self, slots: Slots, most: int) -> None:
+        super().__init__(most)
         self._slots = slots
-        self._own = AllSlots(most)
 
     async def acquire(self) -> None:
         """Wait for a slot; see ``Slots``."""
-        await self._own.acquire()
+        await super().acquire()
         try:
             await self._slots.acquire()
         except BaseException:
-            self._own.release()
+            self._give()
             raise
 
     def try_acquire(self) -> bool:
         """Take a slot that nobody else wants; see ``Slots``."""
-        if not self._own.try_acquire():
+        taken = super().try_acquire()
+        if taken and not self._slots.try_acquire():
+            self._give()
             return False
-        taken = self._slots.try_acquire()
-        if not taken:
-            self._own.release()
         return taken
 
     def release(self) -> None:
         """Give one back; see ``Slots``."""
         self._slots.release()
-        self._own.release()
+        self._give()
 
 
 class SlotLease:

@@ -26,7 +26,7 @@ from artifact_sync.transfer.context import TransferContext, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.download import fetch
 from artifact_sync.transfer.parallel import RangePolicy, RangeTerms
-from artifact_sync.transfer.slots import AllSlots, SlotLease
+from artifact_sync.transfer.slots import SlotLease, Slots
 
 KIB = 1 << 10
 SIZE = 2048 * KIB
@@ -165,7 +165,7 @@ async def bench(folder, script, ranges: RangePolicy | None = None):
             offload,
             DiskSpace(mirror.free),
             None,  # no small file comes
-            AllSlots(4),
+            Slots(4),
             4,
             ranges=ranges or RangePolicy(4, TERMS),
         )

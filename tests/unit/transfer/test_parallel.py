@@ -32,7 +32,7 @@ from artifact_sync.transfer.parallel import (
     worth_it,
 )
 from artifact_sync.transfer.response import AcceptedBody
-from artifact_sync.transfer.slots import AllSlots, SlotLease
+from artifact_sync.transfer.slots import SlotLease, Slots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -153,7 +153,7 @@ class Story:
         self.clock = Clock()
         self.host = Host(self.clock)
         self.links = Links()
-        self.slots = AllSlots(slots)
+        self.slots = Slots(slots)
         self.ranges = RangePolicy(most, TERMS)
         self.came = b""
         self.burst = 0

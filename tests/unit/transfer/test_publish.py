@@ -17,7 +17,7 @@ from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.evidence import Identity
 from artifact_sync.transfer.memory_budget import MemoryBudget
 from artifact_sync.transfer.publish import SmallFiles
-from artifact_sync.transfer.slots import AllSlots, SlotLease
+from artifact_sync.transfer.slots import SlotLease, Slots
 from artifact_sync.transfer.staging import StagedFile, StagedNames, name_of
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def test_the_more_bodies_come_the_less_memory_each_chunk_holds() -> None:
 
 def test_a_slot_can_be_given_back_and_taken_again() -> None:
     async def story() -> None:
-        slots = AllSlots(1)
+        slots = Slots(1)
         first, second = SlotLease(slots), SlotLease(slots)
         await first.take()
         await first.take()

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from artifact_sync.transfer.slots import AllSlots, Share, SlotLease
+from artifact_sync.transfer.slots import Share, SlotLease, Slots
 
 
 async def _settle() -> None:
@@ -12,7 +12,7 @@ async def _settle() -> None:
 
 def test_who_has_waited_longest_is_next() -> None:
     async def story() -> list[str]:
-        slots, taken = AllSlots(1), []
+        slots, taken = Slots(1), []
 
         async def take(name: str) -> None:
             await slots.acquire()
@@ -33,7 +33,7 @@ def test_who_has_waited_longest_is_next() -> None:
 
 def test_fewer_slots_count_as_soon_as_enough_are_given_back_and_more_at_once() -> None:
     async def story() -> list[bool]:
-        slots = AllSlots(2)
+        slots = Slots(2)
         await slots.acquire()
         await slots.acquire()
         slots.resize(1)
@@ -52,7 +52,7 @@ def test_fewer_slots_count_as_soon_as_enough_are_given_back_and_more_at_once() -
 
 def test_who_stops_waiting_leaves_the_slot_to_the_others() -> None:
     async def story() -> bool:
-        slots = AllSlots(1)
+        slots = Slots(1)
         await slots.acquire()
         first, second = (asyncio.ensure_future(slots.acquire()) for _ in range(2))
         await _settle()
@@ -70,7 +70,7 @@ def test_who_stops_waiting_leaves_the_slot_to_the_others() -> None:
 
 def test_a_slot_that_is_given_in_the_moment_of_a_cancellation_is_not_lost() -> None:
     async def story() -> bool:
-        slots = AllSlots(1)
+        slots = Slots(1)
         await slots.acquire()
         waiting = asyncio.ensure_future(slots.acquire())
         await _settle()
@@ -85,7 +85,7 @@ def test_a_slot_that_is_given_in_the_moment_of_a_cancellation_is_not_lost() -> N
 
 def test_a_pass_leaves_some_slots_to_the_others() -> None:
     async def story() -> list[bool]:
-        slots = AllSlots(4)
+        slots = Slots(4)
         greedy, other = Share(slots, 3), Share(slots, 3)
         for _ in range(3):
             await greedy.acquire()
@@ -102,7 +102,7 @@ def test_a_pass_leaves_some_slots_to_the_others() -> None:
 
 def test_a_slot_is_taken_without_waiting_only_while_one_is_free() -> None:
     async def story() -> list[bool]:
-        slots = AllSlots(2)
+        slots = Slots(2)
         seen = [slots.try_acquire() for _ in range(3)]
         slots.release()
         waiting = asyncio.ensure_future(slots.acquire())
@@ -114,7 +114,7 @@ def test_a_slot_is_taken_without_waiting_only_while_one_is_free() -> None:
 
 def test_who_waited_in_vain_is_in_nobodys_way() -> None:
     async def story() -> bool:
-        slots = AllSlots(1)
+        slots = Slots(1)
         await slots.acquire()
         waiting = asyncio.ensure_future(slots.acquire())
         await _settle()
@@ -127,7 +127,7 @@ def test_who_waited_in_vain_is_in_nobodys_way() -> None:
 
 def test_one_slot_more_is_within_the_share_and_given_back_by_itself() -> None:
     async def story() -> list[bool]:
-        slots = AllSlots(4)
+        slots = Slots(4)
         share = Share(slots, 2)
         hold = SlotLease(share)
         await hold.take()
