@@ -259,7 +259,7 @@ REMOVED = frozenset({State.PRUNING, State.PRUNED})
 """States of what the mirror has given away on purpose."""
 
 
-class Validator(Struct, frozen=True):
+class Validator(Struct, frozen=True, array_like=True):
     """Value for ``If-Range``: a strong ETag, else Last-Modified (RFC 9110, 13.1.5)."""
 
     etag: str = ""

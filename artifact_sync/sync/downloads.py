@@ -117,7 +117,7 @@ class Downloads:
 
     async def _compare(self, step: Step, row: ArtifactRow, claim: Claim) -> None:
         """Hold a kept file's recorded SHA-256 against its checksum file."""
-        if row.sha256 != claim.value.hex():
+        if row.sha256 != claim.value:
             await self._distrust(step, row)
         elif claim.name not in row.evidence:
             await self._context.ledger.record_mirrored(vouched_by(row, claim))
@@ -212,7 +212,7 @@ def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:
     row, version = step.row, step.artifact.version
     if row is None or not row.sha256 or not version or row.version != version:
         return None
-    if claim is not None and claim.value.hex() != row.sha256:
+    if claim is not None and claim.value != row.sha256:
         return None
     return Recorded(row.sha256, row.strength, row.evidence)
 

@@ -43,7 +43,7 @@ def claim_in(content: bytes, name: str) -> Claim | None:
     values = {match["hex"].lower() for match in exact or fitting or alone}
     if len(values) != 1:
         return None
-    return Claim(f"{CHECKSUM_FILE}:sha-256", "sha-256", bytes.fromhex(values.pop()))
+    return Claim(f"{CHECKSUM_FILE}:sha-256", "sha-256", values.pop())
 
 
 def _lines(content: bytes) -> Iterator[str]:

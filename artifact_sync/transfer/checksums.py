@@ -66,16 +66,22 @@ CHECKSUM_FILE = "sidecar"
 """Begins the name of a checksum file's claim. Ledgers have held it ever since."""
 
 
-class Claim(Struct, frozen=True):
-    """A checksum of a whole file as somebody states it."""
+class Claim(Struct, frozen=True, array_like=True):
+    """A checksum of a whole file as somebody states it. ``ValueError`` for an impossible one."""
 
     name: str
     """Who states it, and what: ``repr-digest:sha-256``."""
     algorithm: str
     """A name of ``checksums.ALGORITHMS``."""
-    value: bytes
+    value: str
+    """In lower-case hex."""
     advice: bool = False
     """It may confirm but never condemn: it only looks like a checksum."""
+
+    def __post_init__(self) -> None:
+        known = ALGORITHMS.get(self.algorithm)
+        if known is None or len(bytes.fromhex(self.value)) != known.size:
+            raise ValueError(f"{self.name} is no {self.algorithm}")
 
     @property
     def strength(self) -> Strength:

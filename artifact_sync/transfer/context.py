@@ -47,7 +47,7 @@ class WantedArtifact(Struct, frozen=True):
     def sha256s(self) -> frozenset[str]:
         """The values that its SHA-256 must have, as far as is known beforehand."""
         recorded = () if self.recorded is None else (self.recorded.sha256,)
-        return frozenset((*(claim.value.hex() for claim in self.claims), *recorded))
+        return frozenset((*(claim.value for claim in self.claims), *recorded))
 
 
 class SmallFile(Struct, frozen=True):

@@ -95,11 +95,6 @@ class Recorded(Struct, frozen=True):
     strength: Strength
     evidence: tuple[str, ...]
 
-    @property
-    def claim(self) -> Claim:
-        """The record as a claim of the bytes that come now."""
-        return Claim(f"{_LEDGER}:sha-256", "sha-256", bytes.fromhex(self.sha256))
-
     def joined(self, strength: Strength, evidence: tuple[str, ...]) -> Judgement:
         """A judgement of the same bytes, no weaker than the recorded one."""
         names = dict.fromkeys((*evidence, *self.evidence))
@@ -156,9 +151,11 @@ def judge_file(
     identity: Identity, claims: tuple[Claim, ...], recorded: Recorded | None, hashes: Hashes
 ) -> Judgement:
     """Judge a whole file by its answer, other claims and the ledger. ``IntegrityFailure``."""
-    known = (recorded.claim,) if recorded is not None else ()
-    length_known = identity.total is not None
-    judgement = judge((*identity.claims, *claims, *known), hashes, length_known=length_known)
+    if recorded is not None:
+        claims = (*claims, Claim(f"{_LEDGER}:sha-256", "sha-256", recorded.sha256))
+    judgement = judge(
+        (*identity.claims, *claims), hashes, length_known=identity.total is not None
+    )
     return judgement if recorded is None else recorded.joined(*judgement)
 
 
@@ -171,7 +168,7 @@ def _worth(name: str) -> Strength:
 
 def _holds(claim: Claim, hashes: Hashes) -> bool:
     """Whether a claim is true. ``IntegrityFailure`` when it is not, unless it is advice."""
-    found = hashes.digest(claim.algorithm)
+    found = hashes.digest(claim.algorithm).hex()
     if found == claim.value:
         return True
     if claim.advice:
@@ -188,31 +185,8 @@ def _speaker(claim: Claim) -> str:
     return known.get(field) or field.title()
 
 
-def _short(value: bytes) -> str:
-    text = value.hex()
+def _short(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def claims_to_json(claims: Iterable[Claim]) -> list[list[str | bool]]:
-    """Claims as JSON, for the sidecar of a staged file."""
-    return [[claim.name, claim.algorithm, claim.value.hex(), claim.advice] for claim in claims]
-
-
-def claims_from_json(value: object) -> tuple[Claim, ...]:
-    """Claims read back from ``claims_to_json``; none when it is anything else."""
-    try:
-        return tuple(_claim_from_json(*item) for item in value)  # type: ignore[attr-defined] # tried
-    except (TypeError, ValueError, KeyError):
-        return ()
-
-
-def _claim_from_json(name: object, algorithm: object, value: object, advice: object) -> Claim:
-    if not (isinstance(name, str) and isinstance(algorithm, str) and isinstance(value, str)):
-        raise TypeError("not a claim")
-    claim = Claim(name, algorithm, bytes.fromhex(value), advice is True)
-    if len(claim.value) != ALGORITHMS[algorithm].size:
-        raise ValueError("not a claim")
-    return claim
 
 
 def _structured(field: str, headers: Mapping[str, str]) -> Iterator[Claim]:
@@ -262,7 +236,7 @@ def _amazon(headers: Mapping[str, str]) -> Iterator[Claim]:
 def _md5_shaped_etag(headers: Mapping[str, str]) -> Iterator[Claim]:
     """An ETag that may be the content's MD5, as in S3 for what was put in one part."""
     if etag := _MD5_ETAG.fullmatch(headers.get("etag", "").strip()):
-        yield Claim("etag:md5", "md5", bytes.fromhex(etag["hex"]), advice=True)
+        yield Claim("etag:md5", "md5", etag["hex"].lower(), advice=True)
 
 
 def _keyed(field: str, key: str, value: bytes | None) -> Iterator[Claim]:
@@ -274,7 +248,7 @@ def _keyed(field: str, key: str, value: bytes | None) -> Iterator[Claim]:
 def _sound(name: str, algorithm: str, value: bytes | None) -> Iterator[Claim]:
     """The claim, if its value has its algorithm's length."""
     if value is not None and len(value) == ALGORITHMS[algorithm].size:
-        yield Claim(name, algorithm, value)
+        yield Claim(name, algorithm, value.hex())
 
 
 def _unbase64(text: str) -> bytes | None:

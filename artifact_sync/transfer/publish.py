@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from artifact_sync.domain.model import MirrorPath, StagedContent
-    from artifact_sync.domain.ports import ArtifactStore, Chunk
+    from artifact_sync.domain.ports import ArtifactStore
     from artifact_sync.transfer.context import Published, SmallFile, WantedArtifact
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.staging import StagedFile
@@ -32,6 +32,18 @@ def publish_staged(mirror: ArtifactStore, wanted: WantedArtifact, staged: Staged
     return vouched, outcome
 
 
+class _Sound(NamedTuple):
+    """A small file that has been judged, to be published."""
+
+    vouched: Vouched
+    content: StagedContent
+    path: MirrorPath
+
+    def published(self, outcome: str | Exception | None) -> Published | Exception:
+        """What became of it."""
+        return outcome if isinstance(outcome, Exception) else (self.vouched, outcome)
+
+
 class SmallFiles(Struct, frozen=True):
     """Judges and publishes small files in batches, from memory."""
 
@@ -40,40 +52,21 @@ class SmallFiles(Struct, frozen=True):
 
     def __call__(self, files: Sequence[SmallFile]) -> Sequence[Published | Exception]:
         """An outcome a file: ``IntegrityFailure`` and ``DiskError`` are its own alone."""
-        judged: list[Vouched | Exception] = []
-        sound: list[tuple[StagedContent, MirrorPath]] = []
         with ExitStack() as room:
-            for file in files:
-                content = file.chunks[0] if len(file.chunks) == 1 else b"".join(file.chunks)
-                try:
-                    room.enter_context(self.space.taken(len(content)))
-                    vouched = _judged(content, file)
-                except ArtifactSyncError as error:
-                    judged.append(error)
-                else:
-                    judged.append(vouched)
-                    sound.append((vouched.content(content), file.wanted.path))
-            return _merged(judged, self.mirror.publish(sound) if sound else ())
+            judged = [self._judged(file, room) for file in files]
+            sound = [it for it in judged if isinstance(it, _Sound)]
+            placed = iter(self.mirror.publish([(it.content, it.path) for it in sound]))
+            return [it.published(next(placed)) if isinstance(it, _Sound) else it for it in judged]
 
-
-def _judged(content: Chunk, file: SmallFile) -> Vouched:
-    hashes, wanted = Hashes(file.identity.algorithms), file.wanted
-    hashes.update(content)
-    strength, evidence = judge_file(file.identity, wanted.claims, wanted.recorded, hashes)
-    file.staged.discard()
-    return Vouched(len(content), hashes.sha256, strength, evidence)
-
-
-def _merged(
-    judged: Sequence[Vouched | Exception], placed: Sequence[str | Exception | None]
-) -> Sequence[Published | Exception]:
-    """What became of the sound ones, in the places of their judgements."""
-    left = iter(placed)
-    merged: list[Published | Exception] = []
-    for judgement in judged:
-        outcome = judgement if isinstance(judgement, Exception) else next(left)
-        if isinstance(judgement, Exception) or isinstance(outcome, Exception):
-            merged.append(outcome)  # type: ignore[arg-type] # an error either way
-        else:
-            merged.append((judgement, outcome))
-    return merged
+    def _judged(self, file: SmallFile, room: ExitStack) -> _Sound | ArtifactSyncError:
+        wanted, hashes = file.wanted, Hashes(file.identity.algorithms)
+        content = file.chunks[0] if len(file.chunks) == 1 else b"".join(file.chunks)
+        try:
+            room.enter_context(self.space.taken(len(content)))
+            hashes.update(content)
+            judgement = judge_file(file.identity, wanted.claims, wanted.recorded, hashes)
+            file.staged.discard()
+        except ArtifactSyncError as error:
+            return error
+        vouched = Vouched(len(content), hashes.sha256, *judgement)
+        return _Sound(vouched, vouched.content(content), wanted.path)

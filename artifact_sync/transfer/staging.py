@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from artifact_sync.domain.disk_errors import disk_errors
-from artifact_sync.domain.model import StagedContent, Strength, Validator
+from artifact_sync.domain.model import StagedContent, Strength
 from artifact_sync.transfer.checksums import Hashes
-from artifact_sync.transfer.evidence import Identity, Vouched, claims_from_json, claims_to_json
+from artifact_sync.transfer.evidence import Identity, Vouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -261,18 +261,7 @@ class StagedFile:
         self.state = StagedState.EMPTY
 
     def _header(self) -> bytes:
-        identity = self.identity
-        return _line(
-            {
-                **self._about,
-                "etag": identity.etag,
-                "validator": [identity.validator.etag, identity.validator.last_modified],
-                "total": identity.total,
-                "claims": claims_to_json(identity.claims),
-                "content_encoding": identity.content_encoding,
-                "host": identity.host,
-            }
-        )
+        return _line({**self._about, **msgspec.structs.asdict(self.identity)})
 
     def _checkpoint(self) -> bytes:
         return _line({"offset": self.offset, "sha256": self.hashes.sha256})
@@ -281,15 +270,7 @@ class StagedFile:
         about = msgspec.json.decode(line)
         if any(about[name] != value for name, value in self._about.items()):
             raise ValueError("staged for something else")
-        etag, last_modified = about["validator"]
-        return Identity(
-            Validator(str(etag), str(last_modified)),
-            msgspec.convert(about["total"], int | None),
-            claims_from_json(about["claims"]),
-            str(about["content_encoding"]),
-            str(about["etag"]),
-            str(about["host"]),
-        )
+        return msgspec.convert(about, Identity)
 
 
 class StagedNames:

@@ -136,7 +136,7 @@ def test_staging_makes_nothing_on_the_bare_mount_point(disk: Disk) -> None:
     staged.recover()
     assert (staged.open, staged.vouched) == (False, None)
     with pytest.raises(DiskError, match="staging: No such file"):
-        staged.begin(Identity(total=3, claims=(Claim("repr-digest", "sha-256", b"x" * 32),)))
+        staged.begin(Identity(total=3, claims=(Claim("repr-digest", "sha-256", "78" * 32),)))
     staged.discard()
     assert list(disk.root.iterdir()) == []
 

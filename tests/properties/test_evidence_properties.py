@@ -7,6 +7,7 @@ import hashlib
 import zlib
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from artifact_sync.domain.model import Strength
 from artifact_sync.transfer.checksum_file import claim_in
 from artifact_sync.transfer.checksums import Claim, Hashes
 from artifact_sync.transfer.error_page import failure_of_status, store_error
-from artifact_sync.transfer.evidence import claims, claims_from_json, claims_to_json, judge
+from artifact_sync.transfer.evidence import claims, judge
 
 ALGORITHMS = ("sha-256", "sha-512", "sha-1", "md5", "crc32", "crc32c")
 FIELDS = (
@@ -66,7 +67,7 @@ def test_how_a_file_is_cut_into_blocks_changes_no_checksum(data, cuts):
 
 @given(st.binary(), st.sets(st.sampled_from(ALGORITHMS)), st.booleans())
 def test_true_claims_vouch_and_the_strongest_counts(data, algorithms, length_known):
-    found = [Claim(f"x:{name}", name, digest(name, data)) for name in sorted(algorithms)]
+    found = [Claim(f"x:{name}", name, digest(name, data).hex()) for name in sorted(algorithms)]
     hashes = Hashes(algorithms)
     hashes.update(data)
     strength, evidence = judge(found, hashes, length_known=length_known)
@@ -85,7 +86,7 @@ def test_true_claims_vouch_and_the_strongest_counts(data, algorithms, length_kno
     st.booleans(),
 )
 def test_a_flipped_bit_is_caught_by_any_claim(data, bit, algorithms, length_known):
-    found = [Claim(f"x:{name}", name, digest(name, data)) for name in sorted(algorithms)]
+    found = [Claim(f"x:{name}", name, digest(name, data).hex()) for name in sorted(algorithms)]
     broken = bytearray(data)
     broken[(bit // 8) % len(data)] ^= 1 << (bit % 8)
     hashes = Hashes(algorithms)
@@ -98,7 +99,8 @@ def test_a_flipped_bit_is_caught_by_any_claim(data, bit, algorithms, length_know
 def test_advice_never_condemns(data, value):
     hashes = Hashes(["md5"])
     hashes.update(data)
-    strength, _ = judge([Claim("etag:md5", "md5", value, advice=True)], hashes, length_known=False)
+    claim = Claim("etag:md5", "md5", value.hex(), advice=True)
+    strength, _ = judge([claim], hashes, length_known=False)
     assert strength is (Strength.CHECKSUM if value == digest("md5", data) else Strength.NONE)
 
 
@@ -141,8 +143,8 @@ def test_every_field_that_tells_the_truth_is_believed(data):
 def test_no_field_breaks_the_reading_and_what_is_read_can_be_judged(fields, partial):
     found = claims(fields, partial=partial)
     hashes = Hashes({claim.algorithm for claim in found})
-    assert all(len(claim.value) == len(hashes.digest(claim.algorithm)) for claim in found)
-    assert claims_from_json(claims_to_json(found)) == found
+    assert all(len(claim.value) == 2 * len(hashes.digest(claim.algorithm)) for claim in found)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=tuple[Claim, ...]) == found
     assert set(claims(fields, partial=True)) <= set(claims(fields, partial=False))
 
 
@@ -152,11 +154,6 @@ def test_a_validator_can_always_be_sent_back(fields):
     assert found.header.isascii()
     assert found.header.isprintable()
     assert not found.header.startswith("W/")
-
-
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
-def test_no_json_in_place_of_claims_breaks_the_reading(value):
-    assert isinstance(claims_from_json(value), tuple)
 
 
 @given(sizes, sizes, st.none() | sizes)
@@ -183,7 +180,7 @@ def test_a_subject_of_a_file_speaks_for_it(data, name):
     clean = name.strip("/ ")
     line = f"{hashlib.sha256(data).hexdigest()}  {clean}\n".encode()
     assert claim_in(line, clean) == Claim(
-        "sidecar:sha-256", "sha-256", hashlib.sha256(data).digest()
+        "sidecar:sha-256", "sha-256", hashlib.sha256(data).hexdigest()
     )
 
 

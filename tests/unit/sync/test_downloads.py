@@ -49,5 +49,5 @@ def test_of_another_version_or_of_none_it_says_nothing(other: Step) -> None:
 
 @pytest.mark.parametrize(("sha256", "left"), [(SHA256, RECORDED), ("cd" * 32, None)])
 def test_a_checksum_file_that_denies_it_outweighs_it(sha256: str, left: Recorded | None) -> None:
-    claim = Claim("sidecar:sha-256", "sha-256", bytes.fromhex(sha256))
+    claim = Claim("sidecar:sha-256", "sha-256", sha256)
     assert recorded_of(step("v1", "v1"), claim) == left

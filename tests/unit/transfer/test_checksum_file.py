@@ -10,10 +10,9 @@ from artifact_sync.domain.model import ArtifactKey
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
 from artifact_sync.transfer.checksums import Claim
 
-SHA = hashlib.sha256(b"content").digest()
-HEX = SHA.hex()
+HEX = hashlib.sha256(b"content").hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()
-CLAIM = Claim("sidecar:sha-256", "sha-256", SHA)
+CLAIM = Claim("sidecar:sha-256", "sha-256", HEX)
 
 
 def key(path: str) -> ArtifactKey:

@@ -29,7 +29,7 @@ MIB = 1 << 20
 def small(mirror: LocalMirror, name: str, *chunks: bytes, wrong: bool = False) -> SmallFile:
     key = ArtifactKey("acme", "shop", "1", "w", "t", "c", name)
     content = b"".join(chunks)
-    sha256 = hashlib.sha256(content + b"!" * wrong).digest()
+    sha256 = hashlib.sha256(content + b"!" * wrong).hexdigest()
     claim = Claim("repr-digest:sha-256", "sha-256", sha256)
     identity = Identity(total=len(content), claims=(claim,))
     wanted = WantedArtifact(Artifact(key, "success"), MirrorPath(f"acme/shop/1/w/t/c/{name}"))
