@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -82,8 +81,3 @@ def is_not_empty(error: OSError) -> bool:
 def is_not_offered(error: OSError) -> bool:
     """Whether the file system does not support the operation."""
     return error.errno in {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-
-
-def not_a_folder(name: str) -> NotADirectoryError:
-    """Make the error of entering what is no folder."""
-    return NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)

@@ -21,7 +21,7 @@ from publishing import publish_bytes, publish_content
 from artifact_sync.domain.errors import DiskError, MirrorGone, UnsafePath
 from artifact_sync.domain.model import MirrorPath, StagedContent
 from artifact_sync.domain.ports import Displacement, FreeSpace, LatestPointer, OwnWrites
-from artifact_sync.mirror.local.folder import DescriptorFolder, PathFolder
+from artifact_sync.mirror.local.folder import Folder, PathFolder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 
 if TYPE_CHECKING:
@@ -77,9 +77,9 @@ def _memory(root: Path) -> Bench:
 
 
 ADAPTERS = {
-    "disk": (partial(_disk, opener=DescriptorFolder.at), LOCAL),
-    "disk-fast": (partial(_disk, opener=DescriptorFolder.at, durability="fast"), LOCAL),
-    "disk-by-path": (partial(_disk, opener=PathFolder), LOCAL),
+    "disk": (partial(_disk, opener=Folder.at), LOCAL),
+    "disk-fast": (partial(_disk, opener=Folder.at, durability="fast"), LOCAL),
+    "disk-by-path": (partial(_disk, opener=PathFolder.at), LOCAL),
     "memory": (_memory, set()),
 }
 """Every kind of store, and what it can do besides."""

@@ -16,7 +16,7 @@ from publishing import publish_bytes, publish_content
 
 from artifact_sync.domain.errors import DiskError, ExitCode, NoSpace
 from artifact_sync.domain.model import MirrorPath, StagedContent
-from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, DescriptorFolder, PathFolder
+from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, Folder, PathFolder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import MirrorLock
 
@@ -40,7 +40,7 @@ def outside(tmp_path):
     return folder
 
 
-@pytest.fixture(params=[DescriptorFolder.at, PathFolder], ids=["descriptor", "path"])
+@pytest.fixture(params=[Folder.at, PathFolder.at], ids=["descriptor", "path"])
 def mirror(request, root):
     return LocalMirror(root, opener=request.param, now=lambda: NOON)
 

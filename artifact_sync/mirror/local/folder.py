@@ -8,12 +8,13 @@ path with a look beforehand, for Windows. Their errors are ``OSError``.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import sys
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Self
 
-from artifact_sync.domain.disk_errors import is_not_offered, not_a_folder
+from artifact_sync.domain.disk_errors import is_not_offered
 from artifact_sync.mirror.local.rename import rename_new
 
 if TYPE_CHECKING:
@@ -41,20 +42,43 @@ _FILE = (
 _MOUNT_POINT = 0xA0000003  # IO_REPARSE_TAG_MOUNT_POINT: a junction
 
 
-class Folder(Protocol):
-    """An open folder, to be closed. A name is one path component."""
+class Folder:
+    """An open folder, to be closed. A name is one path component.
+
+    Held by its descriptor, so that nobody can move it away from under us.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._dir_fd: int | None = fd
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Open a folder by its path, through symbolic links."""
+        return cls(os.open(path, _FOLDER))
+
+    def _at(self, name: str) -> str:
+        """A name as the system's calls take it, beside ``_dir_fd``."""
+        return name
 
     def enter(self, name: str) -> Self:
         """Open a folder in it; ``disk_errors.in_the_way`` knows the error when it is none."""
+        return type(self)(os.open(name, _FOLDER | _NOFOLLOW, dir_fd=self.fd))
 
     def make(self, name: str, mode: int) -> None:
         """Make a folder in it, under the umask."""
+        os.mkdir(self._at(name), mode, dir_fd=self._dir_fd)
 
     def look(self, name: str) -> os.stat_result | None:
         """What has the name, or None."""
+        try:
+            return os.stat(self._at(name), dir_fd=self._dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
 
     def open(self, name: str, flags: int, mode: int = 0o600) -> int:
         """Open a file; a new descriptor."""
+        return os.open(self._at(name), flags | _FILE, mode, dir_fd=self._dir_fd)
 
     def take(self, name: str, source: Self, source_name: str, *, fresh: bool) -> None:
         """Rename something from another folder into this one.
@@ -62,82 +86,34 @@ class Folder(Protocol):
         ``fresh``: only when the name is free, else ``FileExistsError``. Otherwise a file that has
         the name is replaced, atomically.
         """
-
-    def point(self, name: str, target: str) -> None:
-        """Make a symbolic link to a folder."""
-
-    def target(self, name: str) -> str:
-        """Where a symbolic link points to."""
-
-    def remove(self, name: str) -> None:
-        """Remove a file or a symbolic link."""
-
-    def remove_folder(self, name: str) -> None:
-        """Remove an empty folder. ``OSError`` when it is not empty, or none."""
-
-    def entries(self) -> list[tuple[str, bool]]:
-        """The names in it, and whether each is a folder."""
-
-    def sync(self) -> None:
-        """Make the names in it durable."""
-
-    def itself(self) -> os.stat_result:
-        """The folder's own attributes."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class DescriptorFolder:
-    """A folder held by its descriptor."""
-
-    def __init__(self, fd: int) -> None:
-        self.fd = fd
-
-    @classmethod
-    def at(cls, path: Path) -> Self:
-        """Open a folder by its path, through symbolic links."""
-        return cls(os.open(path, _FOLDER))
-
-    def enter(self, name: str) -> Self:
-        return type(self)(os.open(name, _FOLDER | _NOFOLLOW, dir_fd=self.fd))
-
-    def make(self, name: str, mode: int) -> None:
-        os.mkdir(name, mode, dir_fd=self.fd)
-
-    def look(self, name: str) -> os.stat_result | None:
-        try:
-            return os.stat(name, dir_fd=self.fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-
-    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        return os.open(name, flags | _FILE, mode, dir_fd=self.fd)
-
-    def take(self, name: str, source: Self, source_name: str, *, fresh: bool) -> None:
         if fresh:
             rename_new(source_name, source.fd, name, self.fd)
         else:
             os.rename(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd)
 
     def point(self, name: str, target: str) -> None:
+        """Make a symbolic link to a folder."""
         os.symlink(target, name, dir_fd=self.fd)
 
     def target(self, name: str) -> str:
-        return os.readlink(name, dir_fd=self.fd)
+        """Where a symbolic link points to."""
+        return os.readlink(self._at(name), dir_fd=self._dir_fd)
 
     def remove(self, name: str) -> None:
-        os.unlink(name, dir_fd=self.fd)
+        """Remove a file or a symbolic link."""
+        os.unlink(self._at(name), dir_fd=self._dir_fd)
 
     def remove_folder(self, name: str) -> None:
-        os.rmdir(name, dir_fd=self.fd)
+        """Remove an empty folder. ``OSError`` when it is not empty, or none."""
+        os.rmdir(self._at(name), dir_fd=self._dir_fd)
 
     def entries(self) -> list[tuple[str, bool]]:
+        """The names in it, and whether each is a folder."""
         with os.scandir(self.fd) as entries:
             return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
 
     def sync(self) -> None:
+        """Make the names in it durable."""
         try:
             sync_file(self.fd)
         except OSError as error:
@@ -145,6 +121,7 @@ class DescriptorFolder:
                 raise
 
     def itself(self) -> os.stat_result:
+        """The folder's own attributes."""
         return os.fstat(self.fd)
 
     def __enter__(self) -> Self:
@@ -154,29 +131,27 @@ class DescriptorFolder:
         os.close(self.fd)
 
 
-class PathFolder:
+class PathFolder(Folder):
     """A folder held by its path, for systems without descriptors of folders (Windows)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._dir_fd = None
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        return cls(path)
+
+    def _at(self, name: str) -> str:
+        return str(self.path / name)
 
     def enter(self, name: str) -> Self:
-        path = self.path / name
-        if not is_folder(path.lstat()):
-            raise not_a_folder(name)
-        return type(self)(path)
+        self._check_folder(name)
+        return type(self)(self.path / name)
 
-    def make(self, name: str, mode: int) -> None:
-        (self.path / name).mkdir(mode)
-
-    def look(self, name: str) -> os.stat_result | None:
-        try:
-            return (self.path / name).lstat()
-        except FileNotFoundError:
-            return None
-
-    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
-        return os.open(self.path / name, flags | _FILE, mode)
+    def _check_folder(self, name: str) -> None:
+        if not is_folder((self.path / name).lstat()):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
 
     def take(self, name: str, source: Self, source_name: str, *, fresh: bool) -> None:
         target = self.path / name
@@ -191,14 +166,9 @@ class PathFolder:
     def target(self, name: str) -> str:
         return (self.path / name).readlink().as_posix()
 
-    def remove(self, name: str) -> None:
-        (self.path / name).unlink()
-
     def remove_folder(self, name: str) -> None:
-        path = self.path / name
-        if not is_folder(path.lstat()):
-            raise not_a_folder(name)
-        path.rmdir()
+        self._check_folder(name)
+        super().remove_folder(name)
 
     def entries(self) -> list[tuple[str, bool]]:
         return [(path.name, is_folder(path.lstat())) for path in self.path.iterdir()]
@@ -208,9 +178,6 @@ class PathFolder:
 
     def itself(self) -> os.stat_result:
         return self.path.stat()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         pass
@@ -223,7 +190,7 @@ def is_folder(found: os.stat_result) -> bool:
 
 def open_folder(path: Path) -> Folder:
     """Open a folder by its path, by descriptor where the system can."""
-    return DescriptorFolder.at(path) if BY_DESCRIPTOR else PathFolder(path)
+    return (Folder if BY_DESCRIPTOR else PathFolder).at(path)
 
 
 def sync_file(fd: int) -> None:

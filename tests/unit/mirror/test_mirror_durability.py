@@ -9,7 +9,7 @@ import pytest
 from publishing import publish_bytes
 
 from artifact_sync.domain.model import MirrorPath
-from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, DescriptorFolder
+from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, Folder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 
 pytestmark = pytest.mark.skipif(
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def recorder(root, log):
-    class Recording(DescriptorFolder):
+    class Recording(Folder):
         def sync(self):
             log.append("sync " + self.name)
             super().sync()
