@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -107,18 +107,6 @@ class FileAccess(Struct, frozen=True):
     """The slot of its first connection."""
 
 
-class Span(NamedTuple):
-    """A half-open range of bytes."""
-
-    first: int
-    end: int
-
-    @property
-    def size(self) -> int:
-        """How many."""
-        return self.end - self.first
-
-
 class ParallelBody:
     """Yields one body in order, by several connections once that is worth it."""
 
@@ -200,11 +188,11 @@ class ParallelBody:
     ) -> AsyncGenerator[Chunk]:
         """The rest: one range of it from the first answer, the others beside it."""
         self.widened = True
-        first = Span(self._at, min(self._at + self._terms.size, self._total))
-        segments.divide(Span(first.end, self._total), self._terms.size)
+        first = range(self._at, min(self._at + self._terms.size, self._total))
+        segments.divide(range(first.stop, self._total), self._terms.size)
         try:
             segments.begin()
-            async with aclosing(_up_to(chunks, first.size)) as begun:
+            async with aclosing(_up_to(chunks, len(first))) as begun:
                 async for chunk in begun:
                     yield chunk
             await close()
@@ -239,7 +227,7 @@ class Segments:
         self._ranges = ranges
         self._link = access.link
         self._size = 1
-        self._left = Span(0, 0)
+        self._left = range(0)
         """Bytes that no request has been started for."""
         self._stopped = False
         self._window: deque[_Segment] = deque()
@@ -248,7 +236,7 @@ class Segments:
         self._running = 1
         """Connections, the first answer's included while it is read."""
 
-    def divide(self, span: Span, size: int) -> None:
+    def divide(self, span: range, size: int) -> None:
         """Request these bytes, so many at a time."""
         self._left, self._size = span, size
 
@@ -264,15 +252,14 @@ class Segments:
     def begin(self) -> bool:
         """Start as many requests as allowed; whether there is one to read."""
         while self._may_begin():
-            end = min(self._left.first + self._size, self._left.end)
-            span, self._left = Span(self._left.first, end), Span(end, self._left.end)
+            span, self._left = self._left[: self._size], self._left[self._size :]
             self._running += 1
             self._window.append(_Segment(self._counted(span)))
         return bool(self._window)
 
     def _may_begin(self) -> bool:
         most = self._ranges.most
-        wanted = self._left.size > 0 and not self._stopped
+        wanted = bool(self._left) and not self._stopped
         return wanted and self._running < most and len(self._window) < most and self.room()
 
     def stop(self) -> None:
@@ -309,7 +296,7 @@ class Segments:
             while self._spare:
                 self._spare.pop().give()
 
-    async def _counted(self, span: Span) -> AsyncGenerator[Chunk]:
+    async def _counted(self, span: range) -> AsyncGenerator[Chunk]:
         """A range, by a connection that is counted."""
         try:
             async with aclosing(self._fetched(span)) as chunks:
@@ -318,20 +305,20 @@ class Segments:
         finally:
             self.ended()
 
-    async def _fetched(self, span: Span) -> AsyncGenerator[Chunk]:
+    async def _fetched(self, span: range) -> AsyncGenerator[Chunk]:
         """Exactly these bytes. A range that does not match is a ``Cut``, for a resume to judge."""
-        if not span.size:
+        if not span:
             return
         async with AsyncExitStack() as stack:
             try:
                 opened = await self._open(stack, span)
-                async with aclosing(_exactly(opened.chunks, span.size)) as chunks:
+                async with aclosing(_exactly(opened.chunks, len(span))) as chunks:
                     async for chunk in chunks:
                         yield chunk
             except RangeMismatch as error:
                 raise Cut(f"the file could not be had in parts: {error}") from error
 
-    async def _open(self, stack: AsyncExitStack, span: Span) -> Opened:
+    async def _open(self, stack: AsyncExitStack, span: range) -> Opened:
         """Open a range; a refused link is renewed once."""
         link = await self._fresh()
         try:
@@ -349,14 +336,14 @@ class Segments:
         except ServiceError:
             return self._link
 
-    async def _ask(self, stack: AsyncExitStack, link: Link, span: Span) -> Opened:
+    async def _ask(self, stack: AsyncExitStack, link: Link, span: range) -> Opened:
         access, validator = self._access, self._identity.validator
-        asked = access.fetcher.open(link, span.first, validator, span.end - 1)
+        asked = access.fetcher.open(link, span.start, validator, span.stop - 1)
         opened = await stack.enter_async_context(asked)
         if opened.status not in {OK, PARTIAL}:
             raise await refusal(opened, access.clock.now())
         try:
-            accept_part(opened, self._identity, span.first, span.end - 1)
+            accept_part(opened, self._identity, span.start, span.stop - 1)
         except RangeMismatch:
             self.stop()  # one was enough to learn that; whoever reads meets it in its turn
             if same_file(opened, self._identity):  # else it is the file that is not what it was

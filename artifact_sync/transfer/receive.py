@@ -144,18 +144,11 @@ class BodyReceiver:
         """An object store's error document is no artifact, even with a 200."""
         if self._body.offset or self._gathered < self._arrived:
             return  # its beginning has been looked at
-        code = store_error(self._head(), self._wanted.artifact.key.local_path)
+        head = b"".join(bytes(chunk[:_SNIFF]) for chunk in self._chunks)[:_SNIFF]
+        code = store_error(head, self._wanted.artifact.key.local_path)
         if code is not None:
             self._taken()
             raise failure_of_store_error(code)
-
-    def _head(self) -> bytes:
-        head = b""
-        for chunk in self._chunks:
-            head += bytes(chunk[: _SNIFF - len(head)])
-            if len(head) == _SNIFF:
-                break
-        return head
 
     @property
     def small(self) -> bool:

@@ -12,12 +12,13 @@ import errno
 import os
 import stat
 import sys
+from functools import cache
 from typing import TYPE_CHECKING, Self
 
 from artifact_sync.domain.disk_errors import is_not_offered
-from artifact_sync.mirror.local.rename import rename_new
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _CALLS = (os.open, os.stat, os.mkdir, os.rename, os.symlink, os.readlink, os.unlink, os.rmdir)
@@ -87,7 +88,7 @@ class Folder:
         the name is replaced, atomically.
         """
         if fresh:
-            rename_new(source_name, source.fd, name, self.fd)
+            _rename_new(source_name, source.fd, name, self.fd)
         else:
             os.rename(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd)
 
@@ -204,3 +205,49 @@ def sync_file(fd: int) -> None:
             os.fsync(fd)
     else:
         os.fsync(fd)
+
+
+_NO_REPLACE = {"linux": ("renameat2", 1), "darwin": ("renameatx_np", 4)}
+"""The C function and its flag for "not over an existing name": RENAME_NOREPLACE, RENAME_EXCL."""
+
+
+def _rename_new(source: str, source_fd: int, target: str, target_fd: int) -> None:
+    """Rename between two open folders; ``FileExistsError`` when the target's name is taken.
+
+    Atomic where the system and the file system offer it (renameat2(2), renameatx_np(2)), else by a
+    look beforehand.
+    """
+    call = _no_replace()
+    if call is not None:
+        code = call(source_fd, os.fsencode(source), target_fd, os.fsencode(target))
+        if code == 0:
+            return
+        error = OSError(code, os.strerror(code), source, None, target)
+        if not is_not_offered(error):
+            raise error
+    try:
+        os.stat(target, dir_fd=target_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        os.rename(source, target, src_dir_fd=source_fd, dst_dir_fd=target_fd)
+    else:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), target)
+
+
+@cache
+def _no_replace() -> Callable[[int, bytes, int, bytes], int] | None:
+    """The call as a function that returns 0 or an errno; None where the C library has none."""
+    import ctypes  # noqa: PLC0415 - for those who write
+
+    name, flag = _NO_REPLACE.get(sys.platform, ("", 0))
+    function = getattr(ctypes.CDLL(None, use_errno=True), name, None) if name else None
+    if function is None:
+        return None
+    number, text = ctypes.c_int, ctypes.c_char_p
+    function.argtypes = (number, text, number, text, ctypes.c_uint)
+    function.restype = number
+
+    def call(source_fd: int, source: bytes, target_fd: int, target: bytes) -> int:
+        done = function(source_fd, source, target_fd, target, flag) == 0
+        return 0 if done else ctypes.get_errno()
+
+    return call
