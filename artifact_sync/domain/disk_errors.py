@@ -73,6 +73,11 @@ def in_the_way(error: OSError) -> bool:
     return error.errno in _IN_THE_WAY or isinstance(error, NotADirectoryError)
 
 
+def is_absent(error: OSError) -> bool:
+    """Whether a name, or a folder above it, is not there, or is something else than needed."""
+    return isinstance(error, FileNotFoundError) or in_the_way(error)
+
+
 def is_not_empty(error: OSError) -> bool:
     """Whether a folder could not be removed because it is in use."""
     return error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.disk_errors import in_the_way
+from artifact_sync.domain.disk_errors import is_absent
 from artifact_sync.mirror.local.folder import Folder, sync_file
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _opened(folder: Folder, name: str) -> int | None:
     try:
         fd = folder.open(name, os.O_RDONLY)
     except OSError as error:
-        if isinstance(error, FileNotFoundError) or in_the_way(error):
+        if is_absent(error):
             return None  # it has become something else since the look
         raise
     if stat.S_ISREG(os.fstat(fd).st_mode):

@@ -7,11 +7,12 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.disk_errors import disk_errors, in_the_way
+from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import create, finish, reading
 from artifact_sync.mirror.local.folder import open_folder
+from artifact_sync.mirror.local.tree import absent_is_none
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,13 +47,8 @@ def read_id(root: Path) -> str | None:
 
 
 def _content(root: Path) -> bytes | None:
-    try:
-        folder = open_folder(root / OWN_FOLDER)
-    except OSError as error:
-        if isinstance(error, FileNotFoundError) or in_the_way(error):
-            return None
-        raise
-    with folder, reading(folder, ID) as fd:
+    own = absent_is_none(lambda: open_folder(root / OWN_FOLDER))
+    with own as folder, reading(folder, ID) as fd:
         return os.read(fd, _LONGEST) if fd is not None else None
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import stat
 import threading
+from collections import defaultdict
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from artifact_sync.domain.disk_errors import in_the_way, is_not_empty
+from artifact_sync.domain.disk_errors import in_the_way, is_absent, is_not_empty
 from artifact_sync.domain.errors import MirrorGone, UnsafePath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.names import fold, quoted
@@ -71,23 +72,20 @@ class _Branch:
 
     def __init__(self) -> None:
         self.files: list[tuple[str, Any]] = []
-        self.below: dict[str, _Branch] = {}
+        self.below = defaultdict[str, _Branch](_Branch)
 
     def at(self, parts: Parts) -> _Branch:
         """The branch of a folder below."""
-        branch = self
-        for part in parts:
-            branch = branch.below.setdefault(part, _Branch())
-        return branch
+        return reduce(lambda branch, part: branch.below[part], parts, self)
 
 
 @contextmanager
-def _absent_is_none(opening: Callable[[], Folder]) -> Iterator[Folder | None]:
+def absent_is_none(opening: Callable[[], Folder]) -> Iterator[Folder | None]:
     """A folder in the block; None when it, or one above it, is not there or no folder."""
     try:
         folder = opening()
     except OSError as error:
-        if not isinstance(error, FileNotFoundError) and not in_the_way(error):
+        if not is_absent(error):
             raise
         yield None
         return
@@ -127,7 +125,7 @@ class Tree:
                 if _mark(folder.itself()) != self._root:
                     raise MirrorGone(self.root)
         except OSError as error:
-            if isinstance(error, FileNotFoundError) or in_the_way(error):
+            if is_absent(error):
                 raise MirrorGone(self.root) from error
             raise
         return folder
@@ -138,7 +136,7 @@ class Tree:
 
     def entered(self, parts: Parts) -> AbstractContextManager[Folder | None]:
         """Open a folder within the block; None when it does not exist."""
-        return _absent_is_none(lambda: self.existing(parts))
+        return absent_is_none(lambda: self.existing(parts))
 
     def made(self, parts: Parts) -> Folder:
         """Open a folder, made as needed. Raises ``InTheWay``."""
@@ -268,6 +266,6 @@ def _look(folder: Folder, branch: _Branch, sizes: dict[_Path, int]) -> None:
         if found is not None and stat.S_ISREG(found.st_mode):
             sizes[path] = found.st_size
     for name, below in branch.below.items():
-        with _absent_is_none(partial(folder.enter, name)) as inner:
+        with absent_is_none(partial(folder.enter, name)) as inner:
             if inner is not None:
                 _look(inner, below, sizes)
