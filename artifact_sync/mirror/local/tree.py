@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import threading
 from collections import defaultdict
 from contextlib import contextmanager, suppress
 from functools import partial, reduce
@@ -109,7 +108,6 @@ class Tree:
             self._root, self._own = _mark(folder.itself()), _mark(folder.look(OWN_FOLDER))
         self._known: set[Parts] = set()
         """Folders whose names this process has made durable. Never trusted to exist."""
-        self._lock = threading.Lock()
 
     def check(self) -> None:
         """Raise ``MirrorGone`` when the root or our own folder is not what it was."""
@@ -152,23 +150,23 @@ class Tree:
 
     def _enter_or_make(self, folder: Folder, way: Parts) -> Folder:
         try:
-            below = self._enter(folder, way)
-        except FileNotFoundError:
-            self._forget(way)
-            with suppress(FileExistsError):  # another thread was quicker
-                folder.make(way[-1], 0o700 if way[0] == OWN_FOLDER else 0o755)
-            below = self._enter(folder, way)
-        with _closed_on_error(below):
-            self._settle(folder, way)
-        return below
-
-    def _enter(self, folder: Folder, way: Parts) -> Folder:
-        try:
-            return folder.enter(way[-1])
+            below = self._entered_or_new(folder, way)
         except OSError as error:
             if in_the_way(error):
                 raise InTheWay(way) from error
             raise
+        with _closed_on_error(below):
+            self._settle(folder, way)
+        return below
+
+    def _entered_or_new(self, folder: Folder, way: Parts) -> Folder:
+        try:
+            return folder.enter(way[-1])
+        except FileNotFoundError:
+            self._known.discard(way)
+            with suppress(FileExistsError):  # another thread was quicker
+                folder.make(way[-1], 0o700 if way[0] == OWN_FOLDER else 0o755)
+            return folder.enter(way[-1])
 
     def _settle(self, folder: Folder, way: Parts) -> None:
         """Make a folder's name durable, unless this process has done so since it was made.
@@ -177,17 +175,9 @@ class Tree:
         """
         if self.durable and way not in self._known:
             folder.sync()
-            self._remember(way)
-
-    def _remember(self, way: Parts) -> None:
-        with self._lock:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known.add(way)
-
-    def _forget(self, way: Parts) -> None:
-        with self._lock:
-            self._known.discard(way)
 
     def sync(self, folder: Folder) -> None:
         """Make the names in an open folder durable, if durability is wanted."""
