@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _IN_THE_WAY = frozenset({errno.ENOTDIR, errno.ELOOP, getattr(errno, "EMLINK", errno.ELOOP)})
 _ADVICE = {
     errno.EROFS: "mount it read-write",
     errno.EACCES: "give this user the right to it",
     errno.EPERM: "give this user the right to it",
     errno.EIO: "check the disk",
+    errno.EBUSY: "something is mounted there, or it is in use: unmount it",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
 }
 
@@ -43,7 +43,12 @@ def disk_errors(what: str, root: Path | None = None) -> Iterator[None]:
 
 def disk_error(error: OSError, what: str, root: Path | None = None) -> DiskError:
     """Translate an ``OSError``; see ``disk_errors``."""
-    if error.errno in _FULL:
+    if error.errno == getattr(errno, "EDQUOT", -1):
+        return NoSpace(
+            f"{what}: the quota on this disk is used up: free some or have it raised, and run it"
+            " again, what came so far is kept"
+        )
+    if error.errno == errno.ENOSPC:
         return NoSpace(
             f"{what}: no space left{_how_much(root)}: free some and run it again, what came so far"
             " is kept"
@@ -59,9 +64,10 @@ def _how_much(root: Path | None) -> str:
     from shutil import disk_usage  # noqa: PLC0415 - only for this message
 
     try:
-        return f" in {root} ({disk_usage(root).free:,} bytes are free)"
+        usage = disk_usage(root)
     except OSError:
         return f" in {root}"
+    return f" in {root}" + (f" ({usage.free:,} bytes are free)" if usage.total else "")
 
 
 def in_the_way(error: OSError) -> bool:
@@ -81,6 +87,11 @@ def is_absent(error: OSError) -> bool:
 def is_not_empty(error: OSError) -> bool:
     """Whether a folder could not be removed because it is in use."""
     return error.errno in {errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY}
+
+
+def offers_no_locks(error: OSError) -> bool:
+    """Whether the file system does not support locks; NFS without its service says ENOLCK."""
+    return is_not_offered(error) or error.errno == errno.ENOLCK
 
 
 def is_not_offered(error: OSError) -> bool:

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.disk_errors import disk_error
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError, NoSpace
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 _ROOM = 1 << 20
 """Bytes free below which a vague error of SQLite is taken for a full disk."""
 
-_FULL_ERRNO = frozenset(
-    {errno.ENOSPC, errno.EDQUOT} if hasattr(errno, "EDQUOT") else {errno.ENOSPC}
-)
 _UNUSABLE = (
     "or move it aside: the next sync begins a new one and fetches what the service still has"
 )
@@ -35,6 +33,10 @@ _SQLITE_WORDS = {
 }
 _VAGUE = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 """What SQLite also answers when there is no room for its side files."""
+_OF_THE_DISK = frozenset(
+    {errno.EIO, errno.EROFS, errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+)
+"""What SQLite tells as a file that cannot be opened or written."""
 
 
 @contextmanager
@@ -53,6 +55,8 @@ def _sqlite(error: sqlite3.Error, place: Location) -> ArtifactSyncError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or (code in _VAGUE and _crowded(place)):
         return no_space(place)
+    if code in _SQLITE_WORDS and (refused := _refused(place)) is not None:
+        return _system(refused, place)
     if words := _SQLITE_WORDS.get(code):
         return DiskError(f"the ledger {place.name} {words}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
@@ -63,14 +67,29 @@ def _crowded(place: Location) -> bool:
     from shutil import disk_usage  # noqa: PLC0415 - only for this question
 
     try:
-        return place.file is not None and disk_usage(place.file.parent).free < _ROOM
+        usage = disk_usage(place.file.parent) if place.file is not None else None
     except OSError:
         return False
+    return usage is not None and usage.total > 0 and usage.free < _ROOM
+
+
+def _refused(place: Location) -> OSError | None:
+    """What the disk says to a write beside the ledger: SQLite keeps the reason to itself."""
+    if place.file is None:
+        return None
+    from tempfile import TemporaryFile  # noqa: PLC0415 - only for this question
+
+    try:
+        with TemporaryFile(dir=place.file.parent, buffering=0) as probe:
+            probe.write(bytes(4096))
+    except OSError as error:
+        return error if error.errno in _OF_THE_DISK else None
+    return None
 
 
 def _system(error: OSError, place: Location) -> DiskError:
-    if error.errno in _FULL_ERRNO:
-        return no_space(place)
+    if error.errno in _OF_THE_DISK:
+        return disk_error(error, f"the ledger {place.name}")
     return DiskError(f"the ledger {place.name} cannot be opened: {error.strerror or error}")
 
 

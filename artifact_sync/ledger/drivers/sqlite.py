@@ -166,7 +166,9 @@ def _reading(place: Location, file: Path) -> sqlite3.Connection:
     plain = file.absolute().as_uri()
     try:
         return _opened(f"{plain}?mode=ro", place.patience, [_LOOK])
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:
+            os.close(os.open(file, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)))  # tells the reason
         if _is_there(file.with_name(f"{file.name}-wal")):
             raise
         return _opened(f"{plain}?mode=ro&immutable=1", place.patience, [_LOOK])
