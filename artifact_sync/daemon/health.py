@@ -61,18 +61,18 @@ class MirrorHealth:
         self.ledger_size = await self._engine.ledger.size()
         return self._recovered(free)
 
-    def _recovered(self, free: int) -> frozenset[RepoName]:
+    def _recovered(self, free: int | None) -> frozenset[RepoName]:
         """The repositories for which the mirror, or room, is there again."""
-        has_room = bool(self._short) and free >= self._least + _GROWN
+        has_room = bool(self._short) and free is not None and free >= self._least + _GROWN
         if has_room:
-            self._least = free
+            self._least = free or 0
         if self.gone:
             self.gone = ""
             _log.warning("the mirror is there again; every repository is looked at")
             return self._repos
         return frozenset(self._short) if has_room else frozenset()
 
-    def _check_mirror(self) -> int:
+    def _check_mirror(self) -> int | None:
         self._engine.mirror.check()
         return self._engine.mirror.free()
 

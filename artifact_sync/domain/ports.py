@@ -244,8 +244,8 @@ class FreeSpace(Protocol):
     Blocking; raises as ``ArtifactStore``.
     """
 
-    def free(self) -> int:
-        """Bytes that this user may still write."""
+    def free(self) -> int | None:
+        """Bytes that this user may still write; None: the file system does not tell."""
 
 
 class OwnWrites(Protocol):

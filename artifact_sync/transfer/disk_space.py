@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -24,11 +25,14 @@ _SHARE = 16
 class DiskSpace:
     """Reservations of free space. Blocks where it measures; safe from many threads."""
 
-    def __init__(self, free: Callable[[], int], min_free: int = 0) -> None:
-        """``free``: bytes free on the file system. ``min_free``: bytes that must stay so."""
+    def __init__(self, free: Callable[[], int | None], min_free: int = 0) -> None:
+        """``free``: bytes free on the file system; None: not known, so write and see.
+
+        ``min_free``: bytes that must stay free.
+        """
         self._free = free
         self._least = max(min_free, _RESERVE)
-        self._allowance = 0
+        self._allowance = 0.0
         self._until = 0.0
         self._promised = 0
         """Bytes reserved and not written yet."""
@@ -61,11 +65,11 @@ class DiskSpace:
                 return
         free = self._free()  # of a disk that may hang: nobody is to wait for us meanwhile
         with self._lock:
-            room = free - self._promised - size - self._least
+            room = inf if free is None else free - self._promised - size - self._least
             if room < 0:
-                raise self._none(free)
+                raise self._none(free or 0)
             self._promised += size
-            self._allowance = room // _SHARE
+            self._allowance = room / _SHARE
             self._until = monotonic() + _GOOD_FOR
 
     def _none(self, free: int) -> NoSpace:
