@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -17,19 +17,20 @@ from artifact_sync.app.locations import (
     ledger_url,
     root_of,
 )
+from artifact_sync.domain.model import State
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
-from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Mapping
 
+    from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.ports import Clock, Ledger, MirrorClaims, RepositoryLock
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Auditor
@@ -55,8 +56,16 @@ class Storage(Struct, frozen=True):
     clock: Clock
 
     async def staged(self) -> set[str]:
-        """Names of the staged files, after removing those that are too old."""
-        return await self.offload(_staged, self.mirror.staging)
+        """Names of the staged files, after removing those that are of no more use."""
+        folder = self.mirror.staging
+        names = await self.offload(_staged, folder)
+        for name, key in (await self.offload(_published, folder, names)).items():
+            row = (await self.ledger.artifacts(key.run_key)).get(key)
+            if row is not None and row.state is State.MIRRORED:  # a crash came before the unlink
+                with suppress(OSError):
+                    await self.offload((folder / f"{name}.json").unlink)
+                names.discard(name)
+        return names
 
     @property
     def auditor(self) -> Auditor:
@@ -87,7 +96,7 @@ async def _opened(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> S
         await offload(check_mounted, root)
     mirror = await offload(LocalMirror, root, durability=config.mirror.durability)
     if not rehearse:
-        stack.enter_context(MirrorLock(root))
+        stack.enter_context(mirror.locked())
     url = ledger_url(config)
     if rehearse and not has_ledger(config):
         url = "sqlite://"
@@ -105,6 +114,14 @@ def _staged(folder: Path) -> set[str]:
     from artifact_sync.transfer.staging import sweep  # noqa: PLC0415 - slow to import
 
     return sweep(folder, _OLDEST_STAGED)
+
+
+def _published(folder: Path, names: set[str]) -> Mapping[str, ArtifactKey]:
+    if not names:
+        return {}
+    from artifact_sync.transfer.staging import published_keys  # noqa: PLC0415 - slow to import
+
+    return published_keys(folder, names)
 
 
 async def _layout(config: Config, ledger: MirrorClaims) -> Layout:

@@ -21,6 +21,7 @@ from msgspec import Struct
 from artifact_sync.domain.errors import Reason
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -470,6 +471,20 @@ class Totals(Struct, frozen=True):
     last_error: str = ""
 
 
+class FileState(NamedTuple):
+    """Identity and last change of a file: equal while nobody has written to it."""
+
+    device: int
+    inode: int
+    size: int
+    changed_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> FileState:
+        """The state that a look at the file shows."""
+        return cls(found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns)
+
+
 class StagedContent(Struct, frozen=True):
     """A complete, checked file that is ready to be published."""
 
@@ -478,6 +493,8 @@ class StagedContent(Struct, frozen=True):
     """Lower-case hex."""
     data: Path | bytes | memoryview
     """A file of this machine, or the bytes themselves. Only small ones are held in memory."""
+    written: FileState | None = None
+    """The file as it was left by whoever hashed it; any other is hashed again."""
 
 
 class Found(Struct, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from artifact_sync.domain.errors import IntegrityFailure
-from artifact_sync.domain.model import StagedContent, Strength, Validator
+from artifact_sync.domain.model import FileState, StagedContent, Strength, Validator
 from artifact_sync.transfer.checksums import ALGORITHMS, CHECKSUM_FILE, Claim, Hashes
 
 if TYPE_CHECKING:
@@ -82,9 +82,9 @@ class Vouched(Struct, frozen=True):
     strength: Strength
     evidence: tuple[str, ...]
 
-    def content(self, data: Path | Chunk) -> StagedContent:
+    def content(self, data: Path | Chunk, written: FileState | None = None) -> StagedContent:
         """The bytes that were judged, to be published."""
-        return StagedContent(self.size, self.sha256, data)
+        return StagedContent(self.size, self.sha256, data, written)
 
 
 class Recorded(Struct, frozen=True):
@@ -153,9 +153,7 @@ def judge_file(
     """Judge a whole file by its answer, other claims and the ledger. ``IntegrityFailure``."""
     if recorded is not None:
         claims = (*claims, Claim(f"{_LEDGER}:sha-256", "sha-256", recorded.sha256))
-    judgement = judge(
-        (*identity.claims, *claims), hashes, length_known=identity.total is not None
-    )
+    judgement = judge((*identity.claims, *claims), hashes, length_known=identity.total is not None)
     return judgement if recorded is None else recorded.joined(*judgement)
 
 

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from artifact_sync.domain.disk_errors import disk_errors
-from artifact_sync.domain.model import StagedContent, Strength
+from artifact_sync.domain.errors import DiskError, IntegrityFailure
+from artifact_sync.domain.model import ArtifactKey, FileState, StagedContent, Strength
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.transfer.checksums import Hashes
 from artifact_sync.transfer.evidence import Identity, Vouched
 
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.ports import Chunk
 
 _BLOCK = 1 << 20
@@ -77,6 +78,8 @@ class StagedFile:
         self.identity = identity
         self.offset = 0
         self.vouched: Vouched | None = None
+        self._written: FileState | None = None
+        """The file as our last write left it; None: somebody else has written to it, too."""
         self._hashes: Hashes | None = None
 
     @property
@@ -133,7 +136,7 @@ class StagedFile:
         """The vouched file, to be published. ``ValueError`` in any other state."""
         if self.state is not StagedState.VOUCHED or self.vouched is None:
             raise ValueError("publish of a staged file that nothing vouches for")
-        return self.vouched.content(self.path)
+        return self.vouched.content(self.path, self._written)
 
     def belongs_to(self, identity: Identity) -> bool:
         """Whether its bytes are of this very body."""
@@ -165,6 +168,7 @@ class StagedFile:
             return
         self.offset = _vouched_length(self._part, checkpoints)
         self._part.truncate(self.offset)
+        self._written = _state(self._part)
         self._part.seek(0)
         while block := self._part.read(_BLOCK):
             self.hashes.update(block)
@@ -178,6 +182,7 @@ class StagedFile:
         self._remove()
         self._reset(identity, StagedState.PARTIAL)
         self._part = _open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        self._written = _state(self._part)
         self._restart_log()
 
     def resume(self, identity: Identity) -> None:
@@ -202,6 +207,7 @@ class StagedFile:
         """Append bytes and a checkpoint. After an error, earlier bytes remain."""
         if self._part is None or self._log is None:
             raise ValueError("write to a staged file that was neither begun nor recovered")
+        is_ours = _state(self._part) == self._written
         try:
             for chunk in chunks:
                 _write_all(self._part, chunk)
@@ -212,14 +218,35 @@ class StagedFile:
         for chunk in chunks:
             self.hashes.update(chunk)
         self.offset += sum(map(len, chunks))
+        self._written = _state(self._part) if is_ours else None
         _write_all(self._log, self._checkpoint())
 
     @_staging_errors
     def vouch(self, strength: Strength, evidence: tuple[str, ...]) -> Vouched:
-        """Note that all bytes are here and were judged. Closes its files."""
+        """Note that all bytes are here and were judged. Closes its files.
+
+        ``IntegrityFailure`` when they are not those that were hashed as they came.
+        """
+        if not self._is_unaltered():
+            raise IntegrityFailure(
+                "what was staged of it was changed while it came: let no other program write below"
+                f" {OWN_FOLDER}"
+            )
         vouched = self._vouch(strength, evidence)
         self.close()
         return vouched
+
+    def _is_unaltered(self) -> bool:
+        try:
+            found = FileState.of(self.path.lstat())
+            if found != self._written:
+                with _open(self.path, os.O_RDWR) as file:
+                    if hashlib.file_digest(file, "sha256").hexdigest() != self.hashes.sha256:
+                        return False
+                self._written = found
+        except FileNotFoundError:
+            return False
+        return True
 
     def _vouch(self, strength: Strength, evidence: tuple[str, ...]) -> Vouched:
         if self._log is not None:
@@ -231,6 +258,12 @@ class StagedFile:
     def published(self) -> None:
         """Its bytes have gone into the mirror; the sidecar waits for the ledger."""
         self.state = StagedState.PUBLISHED
+
+    def unpublished(self) -> None:
+        """Its bytes could not be published; where they are lost, the sidecar goes as well."""
+        with suppress(DiskError):
+            if not self.path.exists():
+                self.discard()
 
     def close(self) -> None:
         """Close its files; what is staged stays."""
@@ -314,6 +347,17 @@ def sweep(folder: Path, oldest: float) -> set[str]:
     return left
 
 
+def published_keys(folder: Path, names: Iterable[str]) -> dict[str, ArtifactKey]:
+    """The artifacts of sidecars whose bytes are gone: they were moved into the mirror."""
+    found: dict[str, ArtifactKey] = {}
+    for name in names:
+        with suppress(OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError):
+            header = (folder / f"{name}.json").read_bytes().splitlines()[0]
+            if not (folder / f"{name}.part").exists():
+                found[name] = ArtifactKey(*msgspec.json.decode(header)["key"])
+    return found
+
+
 def name_of(key: ArtifactKey) -> str:
     """A file name for a key; no two keys share one."""
     digest = hashlib.sha256()
@@ -360,6 +404,10 @@ def _hash(part: FileIO, sha256: hashlib._Hash, count: int) -> int:
         sha256.update(block)
         left -= len(block)
     return count - left
+
+
+def _state(file: FileIO) -> FileState:
+    return FileState.of(os.fstat(file.fileno()))
 
 
 def _write_all(file: FileIO, data: Chunk) -> None:

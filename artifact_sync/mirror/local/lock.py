@@ -1,4 +1,4 @@
-"""Locks a mirror against other processes, by an OS lock."""
+"""Locks a mirror against other processes, by OS locks."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import os
 import platform
 import stat
 import sys
+import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
-from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.disk_errors import disk_errors, is_absent, offers_no_locks
 from artifact_sync.domain.errors import DiskError, MirrorBusy
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.own_folder import LOCK, prepare
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FLAGS = (
-    os.O_RDWR
-    | os.O_CREAT
-    | getattr(os, "O_NOFOLLOW", 0)
+_log = get_logger(__name__)
+
+_SAFE = (
+    getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_BINARY", 0)
@@ -33,39 +36,34 @@ _LOCKED_BYTE = 1 << 30
 """On Windows a locked byte cannot be read: lock one that nobody wants to read."""
 _LOOKS = 25
 _PAUSE = 0.02
+_SOMEBODY = "another process"
 
 
 class MirrorLock:
-    """Holds the mirror while it is entered; not for use by two threads.
+    """Holds the mirror while it is entered; entered and left by one thread.
 
     Entering raises ``MirrorBusy`` at once, which names the owner, or ``DiskError``. The file
-    ``.artifact-sync/lock`` is never removed: its text counts only while the lock is held.
+    ``.artifact-sync/lock`` is never removed: its text counts only while the lock is held. The root
+    and our own folder are locked as well, since anybody may remove a file beneath us.
     """
 
     def __init__(self, root: Path, command: str = "artifact-sync") -> None:
         self.root = root
         self._command = command
+        self._path = root / OWN_FOLDER / LOCK
         self._fd: int | None = None
+        self._folders = ExitStack()
+        self._checking = threading.Lock()
 
     def __enter__(self) -> Self:
-        path = prepare(self.root) / LOCK
-        with disk_errors(str(path), self.root):
-            fd = os.open(path, _FLAGS, 0o600)
-            try:
-                self._take(fd, path)
-            except BaseException:
-                os.close(fd)
-                raise
-        self._fd = fd
+        own = prepare(self.root)
+        with ExitStack() as undo, disk_errors(str(self._path), self.root):
+            undo.callback(self._folders.close)
+            for folder in (self.root, own) if hasattr(os, "O_DIRECTORY") else ():
+                self._lock_folder(folder)
+            self._fd = self._locked_file()
+            undo.pop_all()
         return self
-
-    def _take(self, fd: int, path: Path) -> None:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise DiskError(f"{path} is no regular file: move it away")
-        if not _lock(fd):
-            raise MirrorBusy(self.root, _await_owner(fd))
-        with suppress(OSError):  # on a full disk the lock is worth having without a name in it
-            _write(fd, self._about())
 
     def __exit__(self, *_: object) -> None:
         fd, self._fd = self._fd, None
@@ -73,6 +71,67 @@ class MirrorLock:
             with suppress(OSError):
                 os.ftruncate(fd, 0)
             os.close(fd)
+        self._folders.close()
+
+    def check(self) -> None:
+        """Lock the file again where somebody has removed it. ``MirrorBusy``, ``DiskError``."""
+        with self._checking, disk_errors(str(self._path), self.root):
+            if self._fd is not None and not self._is_named(self._fd):
+                _log.warning("the mirror's lock was removed; it is made again", path=self._path)
+                old, self._fd = self._fd, self._locked_file()
+                os.close(old)
+
+    def _is_named(self, fd: int) -> bool:
+        """Whether the lock's name is still that of our file."""
+        try:
+            return os.path.samestat(self._path.lstat(), os.fstat(fd))
+        except OSError as error:
+            if is_absent(error):
+                return False
+            raise
+
+    def _lock_folder(self, folder: Path) -> None:
+        """Lock a folder, where the file system can, such as NFS cannot."""
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _SAFE)
+        self._folders.callback(os.close, fd)
+        with suppress(OSError):
+            if not _lock(fd):
+                raise MirrorBusy(self.root, self._owner())
+
+    def _owner(self) -> str:
+        """Who holds the mirror, by the text of a file that we have not locked."""
+        with suppress(OSError):
+            fd = os.open(self._path, os.O_RDONLY | _SAFE)
+            try:
+                return _await_owner(fd)
+            finally:
+                os.close(fd)
+        return _SOMEBODY
+
+    def _locked_file(self) -> int:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | _SAFE, 0o600)
+        with ExitStack() as undo:
+            undo.callback(os.close, fd)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise DiskError(f"{self._path} is no regular file: move it away")
+            if not self._lock_file(fd):
+                raise MirrorBusy(self.root, _await_owner(fd))
+            with suppress(OSError):  # on a full disk the lock is worth having without a name in it
+                _write(fd, self._about())
+            undo.pop_all()
+        return fd
+
+    def _lock_file(self, fd: int) -> bool:
+        try:
+            return _lock(fd)
+        except OSError as error:
+            if not offers_no_locks(error):
+                raise
+            raise DiskError(
+                f"{self._path}: this file system offers no locks ({error.strerror}): mount it so"
+                " that it does (NFS with its lock service, without nolock), or keep the mirror on"
+                " another one"
+            ) from error
 
     def _about(self) -> bytes:
         about = {
@@ -97,7 +156,7 @@ def _await_owner(fd: int) -> str:
         if owner:
             return owner
         time.sleep(_PAUSE)
-    return "another process"
+    return _SOMEBODY
 
 
 def _owner(fd: int) -> str:

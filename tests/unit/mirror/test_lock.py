@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,3 +113,57 @@ def test_a_lock_that_is_no_regular_file_is_a_disk_error(tmp_path):
     os.mkfifo(lock)
     with pytest.raises(DiskError, match="no regular file"), MirrorLock(tmp_path):
         pass
+
+
+# Guards against: a lock by a name that can vanish, so that two passes write the same files.
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda own: (own / "lock").unlink(),
+        lambda own: [it.unlink() for it in own.iterdir() if it.is_file()],
+        lambda own: (own / "lock").rename(own / "moved"),
+        lambda own: own.rename(own.with_name("moved")),
+        shutil.rmtree,
+    ],
+    ids=["lock", "files", "renamed", "folder-renamed", "folder-removed"],
+)
+def test_a_second_process_is_kept_out_whatever_is_removed_beneath_the_first(tmp_path, harm):
+    with holder(tmp_path) as process:
+        harm(tmp_path / ".artifact-sync")
+        with pytest.raises(MirrorBusy, match="in use by"), MirrorLock(tmp_path):
+            pass
+        assert process.poll() is None
+    with MirrorLock(tmp_path):
+        pass
+
+
+def test_the_owner_makes_a_lock_again_that_somebody_has_removed(tmp_path):
+    lock = tmp_path / ".artifact-sync" / "lock"
+    with MirrorLock(tmp_path, "artifact-sync daemon") as held:
+        held.check()
+        lock.unlink()
+        held.check()
+        assert json.loads(lock.read_bytes())["command"] == "artifact-sync daemon"
+        lock.rename(lock.with_name("moved"))
+        lock.write_bytes(b"somebody else's")
+        held.check()
+        assert json.loads(lock.read_bytes())["pid"] == os.getpid()
+    with MirrorLock(tmp_path):
+        pass
+
+
+# Guards against: a file system without locks told by the system's own words alone.
+@pytest.mark.skipif(sys.platform == "win32", reason="flock is POSIX's")
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_with_advice(tmp_path, monkeypatch, code):
+    import fcntl  # noqa: PLC0415 - no such module on Windows
+
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(DiskError) as caught, MirrorLock(tmp_path):
+        pass
+    message = str(caught.value)
+    assert f"{tmp_path / '.artifact-sync' / 'lock'}: this file system offers no locks" in message
+    assert "keep the mirror on another one" in message

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.domain.errors import DiskError
-from artifact_sync.domain.model import ArtifactKey, Strength, Validator
+from artifact_sync.domain.errors import DiskError, IntegrityFailure
+from artifact_sync.domain.model import ArtifactKey, FileState, Strength, Validator
 from artifact_sync.transfer.evidence import Identity, claims
-from artifact_sync.transfer.staging import StagedFile, StagedState, sweep
+from artifact_sync.transfer.staging import StagedFile, StagedState, published_keys, sweep
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 KEY = ArtifactKey("org", "repo", "7", "wf", "task", "cube", "a.bin")
 IDENTITY = Identity(
@@ -198,3 +200,71 @@ def test_nothing_but_what_was_judged_can_be_published(tmp_path: Path, staged: St
     for unjudged in (staged, StagedFile(tmp_path, KEY, "v2", recoverable=False)):
         with pytest.raises(ValueError, match="nothing vouches"):
             _ = unjudged.content
+
+
+def in_place(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"zero")
+
+
+def anew(path: Path) -> None:
+    path.unlink()
+    path.write_bytes(b"first secont")
+
+
+# Guards against: a file published that is not what was hashed.
+@pytest.mark.parametrize(
+    "harm",
+    [in_place, anew, Path.unlink, lambda path: os.truncate(path, 3)],
+    ids=["in-place", "anew", "removed", "truncated"],
+)
+@pytest.mark.parametrize("moment", ["at the end", "in between"])
+def test_bytes_that_another_program_has_changed_are_not_vouched_for(
+    tmp_path: Path, harm: Callable[[Path], None], moment: str
+) -> None:
+    staged = StagedFile(tmp_path, KEY, "v1")
+    staged.begin(IDENTITY)
+    staged.write(b"first ")
+    if moment == "in between":
+        time.sleep(0.02)  # a file system's clock ticks every few milliseconds
+        harm(staged.path)
+    staged.write(b"second")
+    if moment == "at the end":
+        time.sleep(0.02)
+        harm(staged.path)
+    with pytest.raises(IntegrityFailure, match="changed while it came"):
+        staged.vouch(Strength.LENGTH, ("length",))
+    staged.close()
+
+
+def test_bytes_that_another_program_has_only_touched_are_hashed_again(tmp_path: Path) -> None:
+    staged = StagedFile(tmp_path, KEY, "v1")
+    staged.begin(IDENTITY)
+    staged.write(b"first second")
+    time.sleep(0.02)
+    os.utime(staged.path)
+    staged.vouch(Strength.LENGTH, ("length",))
+    assert staged.content.written == FileState.of(staged.path.stat())
+
+
+def test_bytes_that_a_failed_publication_has_lost_are_forgotten(tmp_path: Path) -> None:
+    staged = StagedFile(tmp_path, KEY, "v1")
+    staged.begin(IDENTITY)
+    staged.write(b"first second")
+    staged.vouch(Strength.LENGTH, ("length",))
+    staged.unpublished()
+    assert staged.state is StagedState.VOUCHED
+    staged.path.unlink()
+    staged.unpublished()
+    assert not staged.on_disk
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_sidecar_of_a_published_file_names_its_artifact(
+    tmp_path: Path, staged: StagedFile
+) -> None:
+    name = staged.path.stem
+    assert published_keys(tmp_path, {name}) == {}
+    staged.path.unlink()
+    (tmp_path / "garbled.json").write_bytes(b"{\n")
+    assert published_keys(tmp_path, {name, "garbled", "absent"}) == {name: KEY}
