@@ -107,14 +107,17 @@ class Manifest:
             "artifacts": [],
         }
         before, _, behind = _rendered(about).partition(b"[]")  # the first key there is
-        listed = b"[\n    " + b",\n    ".join(self._artifacts) + b"\n  ]" if self._artifacts else b"[]"
+        artifacts = b",\n    ".join(self._artifacts)
+        listed = b"[\n    " + artifacts + b"\n  ]" if artifacts else b"[]"
         return b"".join([before, listed, behind, b"\n"])
 
 
 def _rendered(value: dict[str, Any], indent: int = 0) -> bytes:
     """An object as ``json.dumps`` indents it, which takes ten times as long in Python."""
-    plain = _JSON.encode(value).encode("utf-8", "backslashreplace")  # a surrogate as JSON's \udXXX
-    return msgspec.json.format(plain, indent=2).replace(b"\n", b"\n" + b" " * indent)
+    plain = _JSON.encode(value).encode("utf-8", "surrogatepass")
+    text = msgspec.json.format(plain, indent=2).decode("utf-8", "surrogatepass")
+    text = text.replace("\n", "\n" + " " * indent)
+    return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes JSON's \udXXX
 
 
 def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:

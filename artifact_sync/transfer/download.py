@@ -118,10 +118,10 @@ class _Transfer:
                 return publish_staged(mirror, self._wanted, staged)
             staged.discard()
         elif staged.state is StagedState.PUBLISHED and (vouched := staged.vouched) is not None:
-            found = mirror.digest(self._wanted.path)
-            agrees = self._wanted.sha256s <= {vouched.sha256}
-            if agrees and found == (vouched.size, vouched.sha256):
-                return vouched, None
+            if self._wanted.sha256s <= {vouched.sha256}:
+                (outcome,) = mirror.publish([(vouched.content(staged.path), self._wanted.path)])
+                if not isinstance(outcome, Exception):
+                    return vouched, outcome
             staged.discard()
         return None
 

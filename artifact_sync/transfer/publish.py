@@ -27,6 +27,7 @@ def publish_staged(mirror: ArtifactStore, wanted: WantedArtifact, staged: Staged
     vouched = staged.vouch(*judgement)
     (outcome,) = mirror.publish([(staged.content, wanted.path)])
     if isinstance(outcome, Exception):
+        staged.unpublished()
         raise outcome
     staged.published()
     return vouched, outcome

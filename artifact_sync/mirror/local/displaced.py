@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.folder import is_folder
+from artifact_sync.mirror.local.move import move
 from artifact_sync.mirror.local.own_folder import DISPLACED
 from artifact_sync.mirror.local.tree import InTheWay
 
@@ -58,7 +59,7 @@ class DisplacedFiles:
         """Whether the place was free; then it is taken."""
         try:
             with self._tree.made(place[:-1]) as target:
-                target.take(place[-1], source, place[-1], fresh=True)
+                move(target, place[-1], source, place[-1], fresh=True)
                 self._tree.sync(target)
         except FileExistsError:
             return False

@@ -6,10 +6,12 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.disk_errors import is_absent
+from artifact_sync.domain.disk_errors import is_absent, is_not_offered
+from artifact_sync.domain.errors import DiskError
+from artifact_sync.domain.model import FileState
 from artifact_sync.mirror.local.folder import Folder, sync_file
 
 if TYPE_CHECKING:
@@ -61,15 +63,18 @@ def digest(
 ) -> tuple[int, str] | None:
     """Hash a regular file: size and SHA-256; None: no file, or stopped."""
     with reading(folder, name) as fd:
-        if fd is None:
+        return digest_of(fd, stop) if fd is not None else None
+
+
+def digest_of(fd: int, stop: Callable[[], bool] | None = None) -> tuple[int, str] | None:
+    """Hash an open file from where it stands; see ``digest``."""
+    size, sha256 = 0, hashlib.sha256()
+    for block in blocks(fd):
+        if stop is not None and stop():
             return None
-        size, sha256 = 0, hashlib.sha256()
-        for block in blocks(fd):
-            if stop is not None and stop():
-                return None
-            size += len(block)
-            sha256.update(block)
-        return size, sha256.hexdigest()
+        size += len(block)
+        sha256.update(block)
+    return size, sha256.hexdigest()
 
 
 def create(folder: Folder, name: str, content: Iterable[Chunk], mode: int) -> int:
@@ -86,21 +91,45 @@ def create(folder: Folder, name: str, content: Iterable[Chunk], mode: int) -> in
     return fd
 
 
-def finish(fd: int, *, durable: bool, mode: int | None = None) -> None:
-    """Close a complete file, with this mode, and durable if that is wanted."""
+def set_mode(folder: Folder, fd: int, mode: int) -> None:
+    """Give a file this mode. ``OSError`` where it is refused, unless there are no modes."""
+    if stat.S_IMODE(os.fstat(fd).st_mode) == mode or not hasattr(os, "fchmod"):
+        return
     try:
-        if mode is not None:
-            with suppress(OSError):  # file systems without modes are fine
-                _set_mode(fd, mode)
+        os.fchmod(fd, mode)
+    except OSError as error:
+        refused = isinstance(error, PermissionError) or is_not_offered(error)
+        if not refused or _makes_another_mode(folder, fd, mode):
+            raise DiskError(
+                f"the mode {mode:o} could not be given to a staged file ({error.strerror}):"
+                " check the disk, and this user's rights"
+            ) from error
+
+
+def _makes_another_mode(folder: Folder, fd: int, mode: int) -> bool:
+    """Whether a new file of this mode gets another one than the open file has, as vfat's do not."""
+    name = f"{token()}.new"
+    probe = create(folder, name, (), mode)
+    try:
+        return os.fstat(probe).st_mode != os.fstat(fd).st_mode
+    finally:
+        os.close(probe)
+        folder.remove(name)
+
+
+def finish(fd: int, *, durable: bool) -> FileState:
+    """Close a complete file, durable if that is wanted; the state that it is left in."""
+    try:
         if durable:
             sync_file(fd)
+        return FileState.of(os.fstat(fd))
     finally:
         os.close(fd)
 
 
-def _set_mode(fd: int, mode: int) -> None:
-    if hasattr(os, "fchmod"):
-        os.fchmod(fd, mode)
+def token() -> str:
+    """A name that no other temporary file has."""
+    return os.urandom(8).hex()
 
 
 def umask() -> int:

@@ -18,6 +18,7 @@ from artifact_sync.domain.model import Found, MirrorPath
 from artifact_sync.mirror.local.displaced import DisplacedFiles
 from artifact_sync.mirror.local.file_io import blocks, digest, is_file, is_link, reading, umask
 from artifact_sync.mirror.local.folder import is_folder, open_folder
+from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import STAGING, prepare
 from artifact_sync.mirror.local.publisher import Publisher
 from artifact_sync.mirror.local.recent_writes import RecentWrites
@@ -63,15 +64,24 @@ class LocalMirror:
         """The folder for staged files: on the mirror's own file system, the owner's alone."""
         with disk_errors(str(self.root), self.root):
             self._tree = Tree(self.root, opener, durable=durability == "full")
+        self._lock: MirrorLock | None = None
         self._displaced = DisplacedFiles(self._tree, now)
         self._recent = RecentWrites()
         self._publisher = Publisher(
             self._tree, self._displaced, self._recent, self._errors, 0o644 & ~umask()
         )
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out meanwhile. ``MirrorBusy``, ``DiskError``."""
+        with MirrorLock(self.root) as self._lock:
+            yield
+
     def check(self) -> None:
         with self._errors(str(self.root)):
             self._tree.check()
+        if self._lock is not None:
+            self._lock.check()
 
     def find(self, path: MirrorPath) -> Found | None:
         with self._errors(path):
@@ -184,7 +194,7 @@ class LocalMirror:
         """
         try:
             with self._publisher.staged(lambda folder, name: folder.point(name, STAGING)) as it:
-                it[0].remove(it[1])
+                it.folder.remove(it.name)
         except (NotImplementedError, OSError) as error:
             refused = not isinstance(error, OSError) or is_not_offered(error)
             if not refused and not isinstance(error, PermissionError):
@@ -198,12 +208,18 @@ class LocalMirror:
         with self._errors(link):
             self._unlink(tuple(above), [name], is_link)
 
-    def free(self) -> int:
+    def free(self) -> int | None:
         self.check()
         with self._errors(str(self.root)):
             from shutil import disk_usage  # noqa: PLC0415 - who only looks has no use for it
 
-            return disk_usage(self.root).free
+            try:
+                usage = disk_usage(self.root)
+            except OSError as error:
+                if not is_not_offered(error):
+                    raise
+                return None
+            return usage.free if usage.total else None  # ramfs and FUSE may say that all is 0
 
     def wrote(self, path: str) -> bool:
         if not self._recent.knows(path):

@@ -10,13 +10,15 @@ import os
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError
+from artifact_sync.domain.model import FileState
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.local.file_io import blocks, create, digest, finish, same
+from artifact_sync.mirror.local.file_io import create, digest, finish, same, set_mode, token
+from artifact_sync.mirror.local.move import move
 from artifact_sync.mirror.local.own_folder import STAGING
 from artifact_sync.mirror.local.tree import InTheWay, split
 from artifact_sync.mirror.names import quoted
@@ -32,14 +34,37 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.local.recent_writes import RecentWrites
     from artifact_sync.mirror.local.tree import Parts, Tree
 
-    Staged = tuple[Folder, str]
-    """Something complete: its folder, open, and its name."""
     Errors = Callable[[str], AbstractContextManager[None]]
     """Makes the operating system's errors about a path ours."""
 
 _TRIES = 16
 """How often something new may appear in our way before we take it for a fight."""
 _STAGING = (OWN_FOLDER, STAGING)
+
+
+class Staged(NamedTuple):
+    """Something complete, to be moved to its place."""
+
+    folder: Folder
+    """Open."""
+    name: str
+    content: StagedContent | None = None
+    """None: a manifest or a link, which can be made again."""
+    state: FileState | None = None
+    """The file as it was left when it had this content; any other is hashed again."""
+
+    def check(self) -> None:
+        """Raise ``DiskError`` when it is not what was hashed."""
+        if (content := self.content) is None:
+            return
+        found = self.folder.look(self.name)
+        if found is not None and FileState.of(found) == self.state:
+            return
+        if digest(self.folder, self.name) != (content.size, content.sha256):
+            raise DiskError(
+                "a staged file was changed by somebody else: let no other program write below"
+                f" {OWN_FOLDER}, and run it again"
+            )
 
 
 class _File(Struct, eq=False):
@@ -50,10 +75,6 @@ class _File(Struct, eq=False):
     parts: Parts = ()
     staged: Staged | None = None
     """None: not yet staged, or in its place."""
-    is_temporary: bool = False
-    """What is staged is of no use to a later try."""
-    copied: Staged | None = None
-    """The file of another file system that was staged as a copy."""
     moved: str | None = None
     error: ArtifactSyncError | None = None
 
@@ -61,6 +82,11 @@ class _File(Struct, eq=False):
     def is_waiting(self) -> bool:
         """Staged, sound, and not in its place."""
         return self.staged is not None and self.error is None
+
+    def discard(self) -> None:
+        """Remove what has got no place and is of no use to a later try."""
+        if self.staged is not None and not isinstance(self.content.data, Path):
+            _remove(self.staged.folder, self.staged.name)
 
 
 class Publisher:
@@ -96,57 +122,63 @@ class Publisher:
     def _publish_in(self, above: Parts, files: Sequence[_File]) -> None:
         with self._guarded(*files), ExitStack() as closing:
             staging = closing.enter_context(self._tree.existing(_STAGING))
-            closing.callback(_discard, files)
-            token = _token()
-            for number, it in enumerate(files):
+            for it in files:
+                closing.callback(it.discard)
                 with self._guarded(it):
-                    self._stage(it, (staging, f"{token}-{number}.new"), closing)
+                    self._stage(it, staging, closing)
             self._place(above, [it for it in files if it.is_waiting])
             for it in files:
-                if it.is_waiting:
-                    with self._guarded(it):
-                        self._settle_file(it)
+                with self._guarded(it):
+                    self._settle_file(it)
 
-    def _stage(self, it: _File, temporary: Staged, closing: ExitStack) -> None:
+    def _stage(self, it: _File, staging: Folder, closing: ExitStack) -> None:
         data = it.content.data
         if isinstance(data, Path):
             source = closing.enter_context(self._tree.opener(data.parent))
             if source.look(data.name) is not None or not self._holds(it):
-                closing.callback(_remove_copied, it)
-                self._stage_file(it, (source, data.name), temporary)
+                it.staged = self._stage_file(it.content, source, data.name)
         else:
-            it.staged, it.is_temporary = temporary, True
-            finish(create(*temporary, [data], self._mode), durable=self._tree.durable)
+            name = f"{token()}.new"
+            it.staged = Staged(staging, name)  # to be discarded, however little of it there is
+            state = finish(create(staging, name, [data], self._mode), durable=self._tree.durable)
+            it.staged = Staged(staging, name, it.content, state)
 
-    def _stage_file(self, it: _File, original: Staged, temporary: Staged) -> None:
-        """Stage a file where it is; from another file system, a copy of it."""
-        folder, name = original
+    def _stage_file(self, content: StagedContent, folder: Folder, name: str) -> Staged:
+        """Make a staged file durable where it is. One that cannot be is removed.
+
+        What a failed fsync has lost counts as written: another one would succeed and prove nothing.
+        """
         fd = folder.open(name, os.O_RDWR)
-        if folder.itself().st_dev == temporary[0].itself().st_dev:
-            it.staged = original
-        else:
-            it.copied, it.staged, it.is_temporary = original, temporary, True
-            with os.fdopen(fd, "rb", buffering=0):
-                fd = create(*temporary, blocks(fd), self._mode)
-        size = os.fstat(fd).st_size
-        finish(fd, durable=self._tree.durable, mode=self._mode)
-        if size != it.content.size:
-            raise DiskError("a staged file was changed by somebody else while it was written")
+        try:
+            is_as_hashed = FileState.of(os.fstat(fd)) == content.written
+            set_mode(folder, fd, self._mode)
+        except BaseException:
+            os.close(fd)
+            raise
+        try:
+            state = finish(fd, durable=self._tree.durable)
+        except OSError:
+            _remove(folder, name)
+            raise
+        return Staged(folder, name, content, state if is_as_hashed else None)
 
     def _holds(self, it: _File) -> bool:
-        """Whether the file has been published before a crash."""
+        """Whether the file has been published before a crash; then its name is made durable."""
         with self._tree.entered(it.parts[:-1]) as folder:
-            return digest(folder, it.parts[-1]) == (it.content.size, it.content.sha256)
+            held = digest(folder, it.parts[-1]) == (it.content.size, it.content.sha256)
+            if held and folder is not None:
+                self._tree.sync(folder)
+        return held
 
     def _place(self, above: Parts, files: Sequence[_File]) -> None:
-        """Rename each to its name, if that is free, and make the names durable."""
+        """Move each to its name, if that is free, and make the names durable."""
         if not files:
             return
         try:
             with self._guarded(*files), self._tree.made(above) as folder:
-                placed = [it for it in files if self._take(folder, it)]
+                placed = [it.parts for it in files if self._take(folder, it)]
                 if placed:
-                    self._tree.sync(folder)
+                    self._sync(folder, placed)
         except InTheWay:
             return  # each is settled by itself, which makes room
 
@@ -154,12 +186,12 @@ class Publisher:
         """Whether the name was free; then it is taken."""
         if it.staged is not None:
             with self._guarded(it), suppress(FileExistsError):
-                self._rename(folder, it.staged, it.parts, fresh=True)
+                self._move(folder, it.staged, it.parts, fresh=True)
                 it.staged = None
         return it.staged is None
 
     def _settle_file(self, it: _File) -> None:
-        if it.staged is not None:
+        if it.staged is not None and it.error is None:
             replaceable = same(it.parts[-1], it.content.size, it.content.sha256)
             it.moved = self._settle(it.staged, it.parts, replaceable)
             it.staged = None
@@ -182,17 +214,17 @@ class Publisher:
     @contextmanager
     def staged(self, make: Callable[[Folder, str], object]) -> Iterator[Staged]:
         """Something complete in staging; taken away again unless it gets its place."""
-        name = f"{_token()}.new"
+        name = f"{token()}.new"
         with self._tree.existing(_STAGING) as staging:
             try:
                 make(staging, name)
-                yield staging, name
+                yield Staged(staging, name)
             except BaseException:
                 _remove(staging, name)
                 raise
 
     def _settle(self, staged: Staged, parts: Parts, replaceable: Replaceable) -> str | None:
-        """Rename something staged to its place, over nothing or over what may be replaced.
+        """Move something staged to its place, over nothing or over what may be replaced.
 
         Whatever else is in the way is displaced; the new place of what was displaced last.
         """
@@ -214,14 +246,26 @@ class Publisher:
             found = folder.look(parts[-1])
             if found is not None and not replaceable(folder, found):
                 return False
-            self._rename(folder, staged, parts, fresh=found is None)
-            self._tree.sync(folder)
+            self._move(folder, staged, parts, fresh=found is None)
+            is_new = found is None or staged.content is None
+            self._sync(folder, [parts] if is_new else [])
         return True
 
-    def _rename(self, folder: Folder, staged: Staged, parts: Parts, *, fresh: bool) -> None:
-        folder.take(parts[-1], *staged, fresh=fresh)
+    def _move(self, folder: Folder, staged: Staged, parts: Parts, *, fresh: bool) -> None:
+        staged.check()
+        move(folder, parts[-1], staged.folder, staged.name, fresh=fresh)
         # at once: while the folder is synced somebody may change the file
         self._recent.note("/".join(parts), folder.look(parts[-1]))
+
+    def _sync(self, folder: Folder, new: Sequence[Parts]) -> None:
+        """Make names durable. New ones that cannot be are taken back, as are unsynced files."""
+        try:
+            self._tree.sync(folder)
+        except OSError:
+            for parts in new:
+                _remove(folder, parts[-1])
+                self._recent.note("/".join(parts), None)
+            raise
 
     @contextmanager
     def _guarded(self, *files: _File) -> Iterator[None]:
@@ -234,23 +278,6 @@ class Publisher:
                 it.error = it.error or error
 
 
-def _discard(files: Sequence[_File]) -> None:
-    """Remove what has got no place and is of no use to a later try."""
-    for it in files:
-        if it.staged is not None and it.is_temporary:
-            _remove(*it.staged)
-
-
-def _remove_copied(it: _File) -> None:
-    """Remove a file whose copy has got its place."""
-    if it.copied is not None and it.staged is None:
-        _remove(*it.copied)
-
-
 def _remove(folder: Folder, name: str) -> None:
     with suppress(OSError):
         folder.remove(name)
-
-
-def _token() -> str:
-    return os.urandom(8).hex()

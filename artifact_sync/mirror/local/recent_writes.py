@@ -10,6 +10,8 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.model import FileState
+
 if TYPE_CHECKING:
     import os
 
@@ -48,7 +50,4 @@ class RecentWrites:
 
 
 def _state(found: os.stat_result | None) -> int | None:
-    """The inode, size and times of a file, hashed. Any change of it changes ctime."""
-    if found is None:
-        return None
-    return hash((found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
+    return hash(FileState.of(found)) if found is not None else None

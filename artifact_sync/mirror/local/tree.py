@@ -174,7 +174,12 @@ class Tree:
         A folder that another thread, or a process that was killed, has just made may not be yet.
         """
         if self.durable and way not in self._known:
-            folder.sync()
+            try:
+                folder.sync()
+            except OSError:
+                with suppress(OSError):  # where it is empty, the next try makes it anew
+                    folder.remove_folder(way[-1])
+                raise
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
             self._known.add(way)
