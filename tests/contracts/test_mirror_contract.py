@@ -5,6 +5,7 @@ A new adapter is one more row of ``ADAPTERS``. Only the ports are used, and a st
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import time
@@ -70,6 +71,15 @@ def _disk(root: Path, **options) -> Bench:
     return Bench(mirror, mirror.staging)
 
 
+class Divided(Folder):
+    """A folder between which and any other one lies a mount."""
+
+    def take(self, name, source, source_name, *, fresh):
+        if not os.path.samestat(self.itself(), source.itself()):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        super().take(name, source, source_name, fresh=fresh)
+
+
 def _memory(root: Path) -> Bench:
     root.mkdir()
     store: ArtifactStore = MemoryStore()
@@ -80,6 +90,7 @@ ADAPTERS = {
     "disk": (partial(_disk, opener=Folder.at), LOCAL),
     "disk-fast": (partial(_disk, opener=Folder.at, durability="fast"), LOCAL),
     "disk-by-path": (partial(_disk, opener=PathFolder.at), LOCAL),
+    "disk-divided": (partial(_disk, opener=Divided.at), LOCAL),
     "memory": (_memory, set()),
 }
 """Every kind of store, and what it can do besides."""

@@ -197,3 +197,55 @@ def test_what_a_power_cut_leaves_in_staging_never_gets_into_a_file(trial: Trial)
     assert trial.sync().exit_code == 0
     assert all(trial.has(content, name) for name, content in contents.items())
     assert trial.staged() == 0
+
+
+# Guards against: a lock by a name that can vanish, so that two passes write the same files.
+@pytest.mark.parametrize("pattern", ["lock", "id", "*.sqlite-shm"])
+def test_a_second_pass_is_refused_whatever_is_removed_beneath_the_first(
+    trial: Trial, pattern: str
+) -> None:
+    content = CONTENT[: 16 * MIB]
+    file = trial.service.file(content, paced(PACE / 8))
+    first = trial.start()
+    wait_until(lambda: trial.staged() >= 2 * MIB)
+    for path in (trial.root / ".artifact-sync").glob(pattern):
+        path.unlink()
+    assert trial.sync().exit_code == 7
+    trial.finish(first)
+    assert first.returncode == 0
+    assert trial.has(content)
+    assert len(file.visits) == 1
+
+
+# Guards against: a file published that is not what was hashed.
+@pytest.mark.parametrize("spoil", [_flip, _shorten, _lose_the_part])
+def test_staged_bytes_that_somebody_spoils_meanwhile_are_fetched_anew(
+    trial: Trial, spoil: Callable[[Path, Path], None]
+) -> None:
+    content = CONTENT[: 8 * MIB]
+    file = trial.service.file(content, paced(PACE / 8))
+    process = trial.start()
+    wait_until(lambda: trial.staged() >= 2 * MIB)
+    (part,) = (trial.root / ".artifact-sync").rglob("*.part")
+    spoil(part, part.with_suffix(".json"))
+    file.behaviour = honest
+    trial.finish(process)
+    assert process.returncode == 0
+    assert trial.has(content)
+    assert len(file.visits) == 2
+
+
+# Guards against: what a crash leaves in staging and nobody takes away.
+def test_what_a_crash_has_left_in_staging_is_gone_with_the_next_pass(trial: Trial) -> None:
+    trial.service.file(CONTENT[: 2 * MIB], paced(PACE / 8))
+    process = trial.start()
+    staging = trial.root / ".artifact-sync" / "staging"
+    wait_until(lambda: trial.staged() >= MIB and bool(list(staging.glob("*.json"))))
+    (sidecar,) = staging.glob("*.json")
+    left = sidecar.read_bytes()
+    trial.finish(process)
+    assert process.returncode == 0
+    sidecar.write_bytes(left)  # as if it had been killed before this was removed
+    (staging / "0123456789abcdef.new").symlink_to("nowhere")
+    assert trial.sync().exit_code == 0
+    assert list(staging.iterdir()) == []

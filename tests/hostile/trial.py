@@ -76,6 +76,8 @@ class Trial:
     """Nothing but the mirror may appear in here."""
     env: dict[str, str] = field(default_factory=dict)
     """``SECTION__KEY`` → value, on top of the settings that every trial has."""
+    plain_env: dict[str, str] = field(default_factory=dict)
+    """Further variables, as they are."""
     root: Path = field(init=False)
     _started: list[subprocess.Popen[str]] = field(default_factory=list, init=False)
 
@@ -98,6 +100,7 @@ class Trial:
             "XDG_CONFIG_HOME": str(self.guarded.parent / "no-configuration"),
             "SOURCECRAFT_TOKEN": TOKEN,
             "PYTHONUTF8": "1",
+            **self.plain_env,
         }
 
     def command(self, *arguments: str) -> list[str]:
@@ -137,6 +140,22 @@ class Trial:
     def sync(self, *arguments: str, timeout: float = 60) -> Outcome:
         """Run the program to its end."""
         return self._conclude(self.command(*arguments), timeout)
+
+    def verify(self) -> dict[str, Any]:
+        """What ``verify --json`` says."""
+        command = [
+            sys.executable,
+            "-m",
+            "artifact_sync",
+            "verify",
+            "--root",
+            str(self.root),
+            "--json",
+        ]
+        process = subprocess.run(
+            command, cwd=REPOSITORY, env=self.environment(), capture_output=True, check=False
+        )
+        return json.loads(process.stdout)
 
     def measured(self, *arguments: str, timeout: float = 110) -> tuple[Outcome, int]:
         """``sync`` with all of certifi's authorities, and the most memory that the program held, in

@@ -42,7 +42,7 @@ def hashed(*algorithms: str, data: bytes = DATA) -> Hashes:
 def claimed(field: str, value: str, *, partial: bool = False) -> list[tuple[str, str, bytes]]:
     found = claims({field: value}, partial=partial)
     assert not any(claim.advice for claim in found)
-    return [(claim.name, claim.algorithm, claim.value) for claim in found]
+    return [(claim.name, claim.algorithm, bytes.fromhex(claim.value)) for claim in found]
 
 
 def test_all_hashes_are_computed_in_one_go_over_many_blocks():
