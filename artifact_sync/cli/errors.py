@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from artifact_sync.cli.logs.line_writer import LineWriter
 from artifact_sync.cli.logs.verbosity import Verbosity
 from artifact_sync.cli.session import Session
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
@@ -44,7 +46,8 @@ def _invoke(command: click.Command, arguments: Sequence[str], session: Session) 
 def _answer(error: BaseException, session: Session) -> int:
     """Print the message of an error; return its exit code."""
     if isinstance(error, click.ClickException):
-        error.show()
+        with contextlib.suppress(OSError):
+            error.show()
         return error.exit_code
     leaves = list(_leaves(error))
     if any(isinstance(leaf, (KeyboardInterrupt, click.Abort)) for leaf in leaves):
@@ -103,19 +106,37 @@ def _trace(error: BaseException, session: Session) -> None:
 
 def _say(line: str, session: Session) -> None:
     """Print one masked line on stderr, which may be closed."""
-    with contextlib.suppress(OSError, ValueError):
-        click.echo(printable(session.mask(line)), err=True)
+    if sys.stderr is not None:
+        _writer(sys.stderr).write(printable(session.mask(line)) + "\n")
+
+
+@functools.cache
+def _writer(stream: TextIO) -> LineWriter:
+    return LineWriter(stream)
 
 
 def _flushed(code: int, session: Session) -> int:
-    """Flush stdout: only now a closed pipe or a full disk shows."""
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        _discard_stdout()
-        return code or _lost_output(error, session)
+    """Flush the output: only now a closed pipe or a full disk shows. The log changes no code."""
+    error = _flush(sys.stdout)
+    code = code or (_lost_output(error, session) if error is not None else 0)
+    if sys.stderr is not None:
+        _writer(sys.stderr).flush()
+    _flush(sys.stderr)
     return code
+
+
+def _flush(stream: TextIO | None) -> OSError | None:
+    """Flush a stream; if that fails, keep the interpreter from failing over it at its exit."""
+    try:
+        if stream is not None:
+            stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        return error
+    return None
 
 
 def _lost_output(error: OSError, session: Session) -> int:
@@ -124,11 +145,3 @@ def _lost_output(error: OSError, session: Session) -> int:
         return ExitCode.INCOMPLETE
     _say(f"artifact-sync: cannot write the output: {error.strerror}", session)
     return ExitCode.NO_SPACE if error.errno == errno.ENOSPC else ExitCode.INCOMPLETE
-
-
-def _discard_stdout() -> None:
-    """Keep the interpreter from writing the rest, and failing, at its exit."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)

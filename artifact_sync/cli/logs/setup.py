@@ -6,11 +6,13 @@ import json
 import logging
 import os
 import sys
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from artifact_sync.cli.logs.journald import Journal, goes_to_journal
-from artifact_sync.cli.logs.record import entry_of
+from artifact_sync.cli.logs.line_writer import LineWriter
+from artifact_sync.cli.logs.record import LogEntry, entry_of
 from artifact_sync.runtime.logs import __name__ as logs
 from artifact_sync.runtime.logs import configure_later
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from artifact_sync.cli.logs.mask import Mask
-    from artifact_sync.cli.logs.record import LogEntry
     from artifact_sync.cli.logs.verbosity import Verbosity
     from artifact_sync.domain.settings import LogFormat
 
@@ -83,6 +84,7 @@ class _Lines(logging.Handler):
     def __init__(self, stream: TextIO | None, mask: Mask, line: Callable[[LogEntry], str]) -> None:
         super().__init__()
         self._stream = stream
+        self._writer = LineWriter(stream, self._lost) if stream is not None else None
         self._mask = mask
         self._line = line
 
@@ -93,15 +95,27 @@ class _Lines(logging.Handler):
         except Exception:  # noqa: BLE001 - logging's own answer would show the record unmasked
             return
 
+    def flush(self) -> None:
+        """Write what still waits, for a moment."""
+        if self._writer is not None:
+            self._writer.flush()
+
     def _write(self, text: str) -> None:
-        if self._stream is None:
-            return
         bars = sys.modules.get("tqdm")
-        if bars is None:
-            self._stream.write(text)
-        else:
+        if bars is not None and self._stream is not None and self._stream.isatty():
             bars.tqdm.write(text, file=self._stream, end="")
-        self._stream.flush()
+            self._stream.flush()
+        elif self._writer is not None:
+            self._writer.write(text)
+
+    def _lost(self, count: int) -> str:
+        entry = LogEntry(
+            "the log could not be written for a while, lines before this one are lost",
+            level="warning",
+            created=time.time(),
+            fields={"lines": count},
+        )
+        return self._line(entry) + "\n"
 
 
 def text_line(entry: LogEntry, *, terminal: bool, colours: bool) -> str:
