@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _log = get_logger(__name__)
 
 _LOOK = 0.5
-"""Seconds between two looks at the files: 0.02 % of a core.
+"""Seconds between two looks at the files: a thousandth of a core.
 
 The system's reports (inotify) would need a watch on every folder and link on the way to a file, and
 miss network file systems.
