@@ -127,9 +127,10 @@ def _flushed(code: int, session: Session) -> int:
 
 def _flush(stream: TextIO | None) -> OSError | None:
     """Flush a stream; if that fails, keep the interpreter from failing over it at its exit."""
+    if stream is None:
+        return None
     try:
-        if stream is not None:
-            stream.flush()
+        stream.flush()
     except OSError as error:
         with contextlib.suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
