@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from datetime import timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.model import Horizon
@@ -18,10 +19,19 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import RepoName, Run, RunPage, RunScope
-    from artifact_sync.domain.ports import DiscoveryLedger
+    from artifact_sync.domain.ports import DiscoveryLedger, Ledger
 
 _READ_AGAIN = timedelta(hours=1)
 """After so long the list is read, whatever it begins with."""
+
+
+class Listing(Enum):
+    """What came of reading a list."""
+
+    READ = auto()
+    UNCHANGED = auto()
+    VOID = auto()
+    """It was empty, although the ledger knows runs: nothing follows from it."""
 
 
 class Reading:
@@ -30,6 +40,8 @@ class Reading:
     def __init__(self, known: Horizon | None, since: datetime | None) -> None:
         self._known = known
         self._since = since
+        self.is_void = True
+        """No run was listed so far."""
         self._ordered = True
         self._first: int | None = None
         self._lowest: int | None = None
@@ -38,6 +50,7 @@ class Reading:
 
     def take(self, page: Sequence[Run]) -> None:
         """Take in a page."""
+        self.is_void = self.is_void and not page
         for run in page:
             self._take_number(run.key.number)
         self._aged_out = bool(page) and all(map(self._too_old, page))
@@ -110,12 +123,12 @@ async def known_digest(ledger: DiscoveryLedger, scope: RunScope, now: datetime) 
 
 async def discover(
     pages: AsyncGenerator[RunPage],
-    ledger: DiscoveryLedger,
+    ledger: Ledger,
     repo: RepoName,
     since: datetime | None,
     now: datetime,
-) -> bool:
-    """Note listed runs in the ledger; whether the list was unchanged.
+) -> Listing:
+    """Note listed runs in the ledger.
 
     The list's digest is noted, too, where the next listing that begins like this one ends there.
     ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass reads
@@ -126,18 +139,27 @@ async def discover(
     async with aclosing(pages):
         async for page in pages:
             if page.unchanged:
-                return True
+                return Listing.UNCHANGED
             seen = [*seen[:1], page]
             await ledger.note_runs(page.runs, now)
             reading.take(page.runs)
             if reading.enough:
                 break
+    if reading.is_void and await _knows_runs(ledger, repo):
+        return Listing.VOID
     if (horizon := reading.horizon(to_the_end=not reading.enough)) is not None:
         await ledger.raise_horizon(repo, horizon)
     first, digest = seen[0].runs, seen[0].list_digest  # a list has one page at least
     ends_there = len(seen) == 1 or _is_enough(first, await ledger.horizon(repo), since)
     if digest and ends_there:
         await ledger.note_list_digest(repo, digest, now)
+    return Listing.READ
+
+
+async def _knows_runs(ledger: Ledger, repo: RepoName) -> bool:
+    async with aclosing(ledger.runs(repo)) as rows:
+        async for _ in rows:
+            return True
     return False
 
 

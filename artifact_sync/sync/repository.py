@@ -14,7 +14,7 @@ from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, R
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
 from artifact_sync.sync.context import leased
-from artifact_sync.sync.discover import discover, known_digest
+from artifact_sync.sync.discover import Listing, discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
@@ -132,12 +132,15 @@ class RepoSync:
             else:
                 digest = await known_digest(ledger, self._scope, self._began)
             pages = self.context.source.runs(self.repo, digest)
-            unchanged = await discover(pages, ledger, self.repo, self._scope.since, self._began)
+            listing = await discover(pages, ledger, self.repo, self._scope.since, self._began)
         except ArtifactSyncError as error:
             self._trouble = error
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
-        if unchanged and known is not None:
+        if listing is Listing.VOID:
+            hint = "what is mirrored stays; if it has runs, look at the token and at the service"
+            self._notify(Noticed(f"the list of runs of {self.repo} is empty, and was not: {hint}"))
+        if listing is Listing.UNCHANGED and known is not None:
             self.report.add(known.report)
             self._recorded = False
         self._notify(RepoListed(self.repo))

@@ -16,6 +16,7 @@ from behaviours import (
 from hostile_service import File, Json
 
 if TYPE_CHECKING:
+    from behaviours import Visit
     from trial import Trial
 
 CONTENT = b"built at night"
@@ -33,6 +34,11 @@ NONSENSE = {
     "deep": b"[" * 100_000,
     "deep-field": b'{"runs": ' + b'{"a":' * 100_000,
     "runs-no-list": b'{"runs": {"slug": "1"}}',
+    "runs-empty-object": b'{"runs": {}, "workflows": {}}',
+    "in-capitals": b'{"RUNS": [{"slug": "1", "status": "success"}], "STATUS": "success"}',
+    "wrapped": b'{"data": {"runs": [{"slug": "1"}], "slug": "1", "status": "success"}}',
+    "null-items": b'{"runs": [null], "workflows": [null]}',
+    "an-error": b'{"error_code": "INTERNAL", "message": "try again"}',
 }
 
 
@@ -81,6 +87,66 @@ def test_headers_of_a_megabyte_from_the_api_end_in_a_failure(trial: Trial) -> No
     trial.service.api_behaviour["*"] = raw(head + b"\r\n\r\n{}")
     outcome = trial.sync()
     assert (outcome.exit_code, outcome.reasons) in [(1, ["bad_answer"]), (4, ["unreachable"])]
+
+
+TREES = {
+    "an-object": lambda _: {},
+    "by-name": lambda workflows: {it["slug"]: it for it in workflows},
+    "null-item": lambda workflows: [*workflows, None],
+    "wrapped": lambda workflows: [{"workflow": it} for it in workflows],
+    "tasks-an-object": lambda workflows: [{**it, "tasks": {}} for it in workflows],
+    "tasks-in-capitals": lambda workflows: [
+        {"slug": "w", "TASKS": it["tasks"]} for it in workflows
+    ],
+    "text": lambda _: "",
+}
+
+
+# Guards against: a run that is settled by an answer of which a part could not be read.
+@pytest.mark.parametrize("alter", TREES.values(), ids=TREES)
+def test_a_tree_that_lists_less_without_saying_so_settles_nothing(trial: Trial, alter: Any) -> None:
+    run = trial.service.run({"app.bin": CONTENT})
+    run.alter = lambda payload: {**payload, "workflows": alter(payload["workflows"])}
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) == (1, ["bad_answer"])
+    run.alter = lambda payload: payload
+    assert trial.sync().exit_code == 0
+    assert trial.has(CONTENT)
+
+
+def test_a_list_that_is_suddenly_void_is_told_and_nothing_follows_from_it(trial: Trial) -> None:
+    # Guards against: conclusions from an answer that lists less without saying so.
+    trial.service.file(CONTENT)
+    assert trial.sync().counts == (1, 1, 0, 0)
+    trial.service.api_behaviour[trial.service.runs_path()] = serving(b"{}")
+    for _ in range(2):
+        outcome = trial.sync()
+        assert (outcome.exit_code, outcome.counts) == (0, (1, 0, 1, 0))
+        assert "the list of runs of org/repo is empty, and was not" in outcome.stderr
+    del trial.service.api_behaviour[trial.service.runs_path()]
+    trial.service.run({"app.bin": CONTENT}, "2")
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.counts) == (0, (2, 1, 1, 0))
+    assert "is empty" not in outcome.stderr
+
+
+def test_a_repository_without_runs_is_complete(trial: Trial) -> None:
+    trial.service.file(CONTENT)
+    trial.service.api_behaviour[trial.service.runs_path()] = serving(b"{}")
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.counts) == (0, (0, 0, 0, 0))
+    assert "is empty" not in outcome.stderr
+
+
+def test_answers_that_begin_with_a_byte_order_mark_are_read(trial: Trial) -> None:
+    # Guards against: a mark of the byte order that spoils an answer.
+    def marked(visit: Visit) -> None:
+        serving(b"\xef\xbb\xbf" + visit.content)(visit)
+
+    trial.service.file(CONTENT)
+    trial.service.api_behaviour["*"] = marked
+    assert trial.sync().counts == (1, 1, 0, 0)
+    assert trial.has(CONTENT)
 
 
 def _matters(at: tuple[Any, ...]) -> bool:

@@ -126,7 +126,7 @@ class _Tree(Struct):
             if local_path:
                 version, url = _version(item.child("dates")), item.text("download_url")
                 self.artifacts.append(Artifact(key.artifact(local_path), status, version, url))
-            elif status == "success":
+            elif status not in _WORTHLESS:
                 self._trouble(place, "one artifact has no readable local_path")
 
     def _children(
@@ -139,8 +139,8 @@ class _Tree(Struct):
                     self._trouble(place, f"one {kind} is unreadable")
                 else:
                     yield child
-        except Unreadable:
-            self._trouble(place, f"its {below} are no list")
+        except Unreadable as error:
+            self._trouble(place, f"its {error}")
 
     def _holds_artifacts(self, child: Payload, place: tuple[str, ...]) -> bool:
         """Whether a node without a usable slug holds artifacts that may be wanted."""
@@ -170,6 +170,9 @@ def _run(tree: _Tree, payload: Payload) -> Run:
 
 def _page(payload: Payload, name: str, make: Callable[[str, Payload], Item]) -> AnswerPage[Item]:
     """Decode the items of a list with usable slugs."""
+    others = payload.others("next_page_token") if payload.lacks(name) else ()
+    if others:  # an error, perhaps, or the list in another place: not a list that is empty
+        raise Unreadable(f"it holds no {name} but {one_line(', '.join(others), 100)}")
     items = [(item.text("slug") if item else "", item) for item in payload.objects(name)]
     usable = [(slug, item) for slug, item in items if item is not None and sendable(slug)]
     made = [make(slug, item) for slug, item in usable]

@@ -3,8 +3,9 @@
 httpx's own decoders are not used: they take any number of codings, and unpack each piece whole
 before anybody can look at its size, so that a kilobyte may become a gigabyte.
 
-In JSON, missing, null or mistyped values are empty. Values stay undecoded until they are read. So a
-broken one spoils only itself, and a big answer takes little more memory than its bytes.
+In JSON, missing, null or mistyped values are empty, but for lists: what is lost with one of them
+would not be missed. Values stay undecoded until they are read. So a broken one spoils only itself,
+and a big answer takes little more memory than its bytes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,13 @@ _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 _TEXT = msgspec.json.Decoder(str)
 _INTEGER = rb"-?[0-9]{1,100}"
+_COUNT = rb'"?-?[0-9.]{1,30}"?|true'
+"""A number or a switch; 64-bit numbers come as text."""
+_NULL = Raw(b"null")
+_BOM = b"\xef\xbb\xbf"
+"""It may be ignored (RFC 8259, 8.1)."""
+_DEEPEST = 3
+"""Objects within objects in which a list is looked for that is not where it should be."""
 _SHORT = 16
 """Bytes; an empty list, object or text written with some room is no longer."""
 
@@ -109,6 +117,7 @@ class Payload:
     @classmethod
     def parse(cls, body: bytes | bytearray) -> Payload:
         """Parse a body. ``Unreadable`` when it is no complete object."""
+        body = body.removeprefix(_BOM)
         try:
             return cls(_object(body))
         except Unreadable:
@@ -127,33 +136,52 @@ class Payload:
 
     def child(self, name: str) -> Payload:
         """Read an object; empty if there is none."""
-        return _payload(self._fields.get(name, Raw(b"null"))) or Payload({})
+        return _payload(self._fields.get(name, _NULL)) or Payload({})
 
     def objects(self, name: str) -> Iterator[Payload | None]:
-        """Read the objects of a list: null is left out, anything else is None.
+        """Read the objects of a list; anything else in it is None.
 
-        ``Unreadable`` when the field is neither a list nor empty.
+        An absent list or null is an empty list. ``Unreadable`` when there is something else, or the
+        list seems to stand elsewhere: under a name like this one, or in another object.
         """
         for item in self._items(name):
-            child = _payload(item)
-            if child is not None or not _is_null(item):
-                yield child
+            yield _payload(item)
 
     def _items(self, name: str) -> list[Raw]:
-        raw = self._fields.get(name)
-        if raw is None:
+        if self.lacks(name):
+            if self._hides(name, _DEEPEST):
+                raise Unreadable(f"{name} are not where they should be")
             return []
         try:
-            return _LIST.decode(raw)
+            return _LIST.decode(self._fields[name])
         except ValueError as error:
-            if _empty(raw):
-                return []
-            raise Unreadable(f"{name} is no list") from error
+            raise Unreadable(f"{name} are no list") from error
+
+    def lacks(self, name: str) -> bool:
+        """Whether a field is absent or null."""
+        return _is_null(self._fields.get(name, _NULL))
+
+    def _hides(self, name: str, depth: int) -> bool:
+        for other, raw in self._fields.items():
+            if _is_like(other, name) and not _is_empty(raw):
+                return True
+            child = _payload(raw) if depth else None
+            if child is not None and child._hides(name, depth - 1):  # noqa: SLF001 - its own kind
+                return True
+        return False
+
+    def others(self, *known: str) -> list[str]:
+        """Names of all other fields, but for empty ones, counts and switches."""
+        return [
+            name
+            for name, raw in self._fields.items()
+            if name not in known and not re.fullmatch(_COUNT, raw) and not _is_empty(raw)
+        ]
 
     def token(self, name: str) -> str:
         """Read a text. ``Unreadable`` when there is something else."""
         text = self.text(name)
-        if not text and not _empty(self._fields.get(name, Raw(b"null"))):
+        if not text and not _is_empty(self._fields.get(name, _NULL)):
             raise Unreadable(f"{name} is no text")
         return text
 
@@ -173,10 +201,14 @@ def _payload(raw: Raw) -> Payload | None:
 
 
 def _is_null(raw: Raw) -> bool:
-    return memoryview(raw).nbytes == len(b"null") and bytes(raw) == b"null"
+    return re.fullmatch(b"null", raw) is not None
 
 
-def _empty(raw: Raw) -> bool:
+def _is_like(other: str, name: str) -> bool:
+    return other.replace("_", "").replace("-", "").casefold() == name
+
+
+def _is_empty(raw: Raw) -> bool:
     """Whether a value is null, false, 0, or an empty text, list or object."""
     if memoryview(raw).nbytes > _SHORT:
         return False

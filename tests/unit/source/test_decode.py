@@ -113,20 +113,25 @@ def test_enum_words_lose_their_prefix_and_case(raw, plain):
     assert word(raw) == plain
 
 
-@pytest.mark.parametrize("nothing", [None, [], {}, "", False, 0])
-def test_what_is_empty_in_any_way_is_no_problem(nothing):
+@pytest.mark.parametrize("nothing", [None, []])
+def test_an_empty_list_is_no_problem(nothing):
     for value in (
-        {"workflows": nothing, "dates": nothing, "status": nothing},
+        {"workflows": nothing},
         {"workflows": [{"slug": "w", "tasks": nothing}]},
         {"workflows": [{"slug": "w", "tasks": [{"slug": "t", "cubes": nothing}]}]},
         {"workflows": [{"slug": "w", "tasks": [{"slug": "t", "cubes": [{"artifacts": nothing}]}]}]},
-        {"workflows": [None]},
     ):
-        found = run(value)
-        assert (found.artifacts, found.problems, found.created_at) == ((), (), None)
+        assert (run(value).artifacts, run(value).problems) == ((), ())
 
 
-@pytest.mark.parametrize("odd", ["text", 5, True, {"a": 1}, 1.5])
+@pytest.mark.parametrize("nothing", [None, [], {}, "", False, 0])
+def test_any_other_field_may_be_empty_in_any_way(nothing):
+    found = run({"dates": nothing, "status": nothing, "event_type": nothing})
+    assert (found.artifacts, found.problems, found.created_at) == ((), (), None)
+
+
+# Guards against: a tree that holds less than it should without a word, and settles its run.
+@pytest.mark.parametrize("odd", ["text", "", 0, 5, True, False, {}, {"a": 1}, 1.5])
 def test_what_should_be_a_list_and_is_none_is_a_problem_of_its_own(odd):
     good = {"slug": "good", "artifacts": [artifact()]}
     bad = {"slug": "bad", "artifacts": odd}
@@ -135,10 +140,48 @@ def test_what_should_be_a_list_and_is_none_is_a_problem_of_its_own(odd):
     assert found.problems == (Problem("w", "t", "bad", "its artifacts are no list"),)
 
 
-def test_items_that_are_no_objects_are_problems_and_nulls_are_nothing():
+# Guards against: a list that stands elsewhere in the tree and passes for an empty one.
+@pytest.mark.parametrize("level", ["workflows", "tasks", "cubes", "artifacts"])
+@pytest.mark.parametrize(
+    "elsewhere",
+    [
+        lambda name, items: {name.upper(): items},
+        lambda name, items: {name: None, name.title(): items},
+        lambda name, items: {"data": {name: items}},
+        lambda name, items: {"a": {"b": {name.title(): items}}},
+    ],
+)
+def test_a_list_in_another_place_is_a_problem(level, elsewhere):
+    value = {"artifacts": [artifact()]}
+    for name, slug in (("artifacts", "c"), ("cubes", "t"), ("tasks", "w"), ("workflows", "")):
+        if name == level:
+            value = elsewhere(name, value.pop(name))
+        if slug:
+            above = {"c": "cubes", "t": "tasks", "w": "workflows"}[slug]
+            value = {above: [{"slug": slug, **value}]}
+    found = run(value)
+    assert found.artifacts == ()
+    (problem,) = found.problems
+    assert problem.message == f"its {level} are not where they should be"
+
+
+@pytest.mark.parametrize("level", ["workflow", "task", "cube"])
+def test_a_node_within_another_object_is_a_problem(level):
+    value = {"slug": "c", "artifacts": [artifact()]}
+    for name, slug in (("cube", "t"), ("task", "w"), ("workflow", "")):
+        item = {name: value} if name == level else value
+        value = {"slug": slug, f"{name}s": [item]}
+    found = run(value)
+    assert (found.artifacts, len(found.problems)) == ((), 1)
+
+
+def test_items_that_are_no_objects_are_problems_and_so_is_null():
     found = run(tree("text", None, 5, artifact()))
     assert [str(it.key) for it in found.artifacts] == ["org/repo/7/w/t/c/a.txt"]
-    assert found.problems == (Problem("w", "t", "c", "one artifact is unreadable"),) * 2
+    assert found.problems == (Problem("w", "t", "c", "one artifact is unreadable"),) * 3
+    assert run({"workflows": [None]}).problems == (
+        Problem("", "", "", "one workflow is unreadable"),
+    )
 
 
 def test_a_number_for_a_slug_is_its_text():
@@ -167,8 +210,8 @@ def test_a_missing_slug_with_nothing_of_value_below_is_no_problem():
 
 
 @pytest.mark.parametrize("path", [None, "", [], True])
-def test_a_success_without_a_path_is_a_problem_and_others_are_not(path):
-    found = run(tree(artifact(path), artifact(path, "registered"), artifact("good")))
+def test_no_path_is_a_problem_unless_there_will_be_no_file(path):
+    found = run(tree(artifact(path), artifact(path, "failed"), artifact("good")))
     assert [it.key.local_path for it in found.artifacts] == ["good"]
     assert found.problems == (Problem("w", "t", "c", "one artifact has no readable local_path"),)
 
@@ -303,7 +346,7 @@ def test_a_page_of_runs():
         ),
     )
     assert [(it.key.run, it.status) for it in page.items] == [("9", "processing"), ("8", "success")]
-    assert (page.passed_over, page.token) == (3, "t")
+    assert (page.passed_over, page.token) == (4, "t")
 
 
 @pytest.mark.parametrize("token", [None, "", {}, [], False])
@@ -319,15 +362,59 @@ def test_a_token_that_is_no_text_does_not_pass_for_the_end(token):
 
 
 def test_runs_that_are_no_list_do_not_pass_for_none():
-    with pytest.raises(Unreadable, match="runs is no list"):
-        runs_page(REPO, payload({"runs": {"slug": "1"}}))
+    for odd in ({"slug": "1"}, {}, "", 0, False):
+        with pytest.raises(Unreadable, match="runs are no list"):
+            runs_page(REPO, payload({"runs": odd}))
+
+
+# Guards against: an answer that holds no list and passes for an empty one.
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"RUNS": [{"slug": "1"}]},
+        {"runs": None, "Runs": [{"slug": "1"}]},
+        {"data": {"runs": [{"slug": "1"}]}},
+        {"result": {"response": {"runs": []}}},
+        {"items": [{"slug": "1"}], "next_page_token": "t"},
+        {"error_code": "INTERNAL", "message": "try again"},
+        {"errors": [None]},
+    ],
+    ids=repr,
+)
+def test_an_answer_with_something_else_in_it_does_not_pass_for_an_empty_list(value):
+    with pytest.raises(Unreadable, match="it holds no runs but"):
+        runs_page(REPO, payload(value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"runs": None},
+        {"runs": [], "RUNS": "x"},
+        {"next_page_token": "t"},
+        {"total": 0, "size": "100", "partial": True, "info": {}},
+    ],
+    ids=repr,
+)
+def test_a_list_may_be_left_out_when_it_is_empty(value):
+    assert list(runs_page(REPO, payload(value)).items) == []
+
+
+# Guards against: a mark of the byte order that spoils an answer.
+def test_a_byte_order_mark_before_an_answer_is_ignored():
+    body = b"\xef\xbb\xbf" + json.dumps(tree(artifact("bad\ud800"), artifact())).encode()
+    for form in (body, bytearray(body)):
+        assert len(run_of(KEY, parse(form, "run 7")).artifacts) == 1
+    error = refusal_error("x", 400, b'\xef\xbb\xbf{"error_code": "E"}', None, "")
+    assert "(400: E)" in str(error)
 
 
 def test_repositories_carry_the_organisation_that_was_asked_for():
     value = {"repositories": [{"slug": "a"}, {"slug": ""}, {"slug": "b", "name": "B"}, None]}
     page = repositories_page("org", payload(value))
     assert list(page.items) == [RepoName("org", "a"), RepoName("org", "b")]
-    assert page.passed_over == 1
+    assert page.passed_over == 2
 
 
 def test_a_cube_lists_its_artifacts():
