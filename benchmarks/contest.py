@@ -71,8 +71,12 @@ def play(bench: Bench, match: Match) -> Group:
 
 
 def _order(count: int, number: int) -> list[int]:
-    """Another one first in each round."""
-    return [(turn + number) % count for turn in range(count)]
+    """Another one first in each round, and every other round backwards.
+
+    A machine that has been busy is slower for a while, so nobody may always follow the same one.
+    """
+    order = [(turn + number) % count for turn in range(count)]
+    return order[::-1] if number % 2 else order
 
 
 def _one(bench: Bench, match: Match, contestant: Contestant, row: Row) -> Path:
