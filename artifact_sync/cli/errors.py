@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from artifact_sync.cli.logs.line_writer import LineWriter
-from artifact_sync.cli.logs.verbosity import Verbosity
-from artifact_sync.cli.session import Session
+from artifact_sync.cli.session import Session, Verbosity
 from artifact_sync.domain.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
 from artifact_sync.runtime.text import printable
 

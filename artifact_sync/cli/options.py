@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from artifact_sync.cli.logs.verbosity import Verbosity
-from artifact_sync.cli.session import Session, begin_work, session
+from artifact_sync.cli.session import Session, Verbosity, begin_work, session
 from artifact_sync.runtime.logs import configure_later
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
 
             setup.set_up(current.verbosity, current.mask)
 
-        configure_later(set_up, current.verbosity.level)
+        configure_later(set_up, current.verbosity)
         then()
         return function(*args, **kwargs)
 

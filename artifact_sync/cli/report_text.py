@@ -67,9 +67,8 @@ def _headline(report: Report, *, dry_run: bool) -> str:
         parts.append(f"{report.failed:,} failed")
     if report.pending:
         parts.append(f"{report.pending:,} not there yet")
-    runs = "1 run" if report.runs == 1 else f"{report.runs:,} runs"
     state = "complete" if report.complete else "incomplete"
-    return f"{state}: {runs}, {report.found:,} artifacts: {', '.join(parts)}"
+    return f"{state}: {counted(report.runs, 'run')}, {report.found:,} artifacts: {', '.join(parts)}"
 
 
 def failure_line(failure: Failure) -> str:
@@ -110,10 +109,17 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def age(moment: datetime | None, now: datetime) -> str:
     """Format how long ago a moment was: ``3h ago``."""
-    if moment is None:
-        return "never"
-    seconds = max((now - moment).total_seconds(), 0)
+    return "never" if moment is None else f"{span(max((now - moment).total_seconds(), 0))} ago"
+
+
+def span(seconds: float) -> str:
+    """Format a duration in the largest unit that fits: ``3h``."""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:
-            return f"{seconds // length:.0f}{unit} ago"
-    return f"{seconds:.0f}s ago"
+            return f"{int(seconds // length)}{unit}"
+    return f"{int(seconds)}s"
+
+
+def counted(count: int, noun: str) -> str:
+    """Format a number of things: ``1 run``, ``2,000 runs``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

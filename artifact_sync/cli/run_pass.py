@@ -14,10 +14,9 @@ from msgspec import Struct
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
-from artifact_sync.cli.logs.verbosity import Verbosity
 from artifact_sync.cli.progress_lines import ProgressLines, wants_bars
 from artifact_sync.cli.report_text import plan_lines, report_object, summary
-from artifact_sync.cli.session import begin_work, session, token
+from artifact_sync.cli.session import Verbosity, begin_work, session, token
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.domain.events import RunPlanned
 from artifact_sync.domain.model import Failure

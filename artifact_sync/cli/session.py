@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import click
 
 from artifact_sync.cli.logs.mask import Mask
-from artifact_sync.cli.logs.verbosity import Verbosity
 from artifact_sync.runtime.logs import configure_now
 
 if TYPE_CHECKING:
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from artifact_sync.config import Loaded
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.settings import Config, SourceSettings
+
+
+class Verbosity(IntEnum):
+    """The lowest level that is logged on stderr, as a number of ``logging``."""
+
+    QUIET = 40
+    NORMAL = 20
+    VERBOSE = 10
+    """Everything, tracebacks included."""
 
 
 class Session:

@@ -6,6 +6,7 @@ It needs the extra ``web``, so it is imported when the command runs.
 from __future__ import annotations
 
 import asyncio
+import functools
 import shlex
 import sys
 from pathlib import Path
@@ -20,9 +21,11 @@ from artifact_sync.domain.errors import UsageError
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from artifact_sync.simulator import Running, Scenario
+    from artifact_sync.simulator import Running, Simulator
 
-_PORT = click.IntRange(0, 65535)
+_port = functools.partial(
+    click.option, type=click.IntRange(0, 65535), default=0, metavar="PORT"
+)
 _EXTRA = ("starlette", "uvicorn")
 
 
@@ -35,16 +38,8 @@ Examples:
   artifact-sync simulate --print-scenario > mine.toml
   artifact-sync simulate --port 8470 --scenario mine.toml""",
 )
-@click.option(
-    "--port", type=_PORT, default=0, metavar="PORT", help="Port of the API; 0: any that is free."
-)
-@click.option(
-    "--files-port",
-    type=_PORT,
-    default=0,
-    metavar="PORT",
-    help="Port of the files; 0: any that is free.",
-)
+@_port("--port", help="Port of the API; 0: any that is free.")
+@_port("--files-port", help="Port of the files; 0: any that is free.")
 @click.option(
     "--scenario",
     "file",
@@ -67,11 +62,12 @@ def command(
     Real HTTP, links that lapse, and faults on demand. Prints what to type in another terminal.
     """
     del config_file  # every command takes one; nothing in it is about simulating
-    scenario = _scenario(file)
+    simulator = the_simulator()
+    scenario = simulator.load_scenario(file) if file else simulator.demo_scenario()
     if print_scenario:
-        click.echo(_text(file), nl=False)
+        click.echo(file.read_text(encoding="utf-8") if file else simulator.demo_text(), nl=False)
     else:
-        asyncio.run(_simulate(scenario, port, files_port))
+        asyncio.run(_simulate(simulator.Simulator(scenario), port, files_port))
 
 
 def the_simulator() -> ModuleType:
@@ -86,25 +82,10 @@ def the_simulator() -> ModuleType:
     return simulator
 
 
-def _scenario(file: Path | None) -> Scenario:
-    simulator = the_simulator()
-    scenario: Scenario = simulator.load_scenario(file) if file else simulator.demo_scenario()
-    return scenario
-
-
-def _text(file: Path | None) -> str:
-    """The TOML text of a scenario that has been read."""
-    from artifact_sync.simulator import demo_text  # noqa: PLC0415 - needs the web extra
-
-    return file.read_text(encoding="utf-8") if file else demo_text()
-
-
-async def _simulate(scenario: Scenario, port: int, files_port: int) -> None:
-    from artifact_sync.simulator import Simulator  # noqa: PLC0415 - needs the web extra
-
+async def _simulate(simulator: Simulator, port: int, files_port: int) -> None:
     stop = asyncio.Event()
     on_signals(dict.fromkeys(STOP_SIGNALS, stop.set))  # the way to end it: exit code 0
-    async with Simulator(scenario).serve(api_port=port, files_port=files_port) as running:
+    async with simulator.serve(api_port=port, files_port=files_port) as running:
         click.echo(_welcome(running))
         await stop.wait()
 
@@ -130,10 +111,8 @@ def _next_command(running: Running) -> str:
     names = [repo.name for repo in repos if repo.runs and not repo.forbidden]
     token, repo = (shlex.quote(text) for text in (running.token, (names or ["ORG/REPO"])[0]))
     sync = f"artifact-sync sync {repo} --root ./mirror"
+    url = running.base_url
     if sys.platform == "win32":
-        url = running.base_url
-        return (
-            f'$env:SOURCECRAFT_TOKEN="{running.token}";'
-            f' $env:ARTIFACT_SYNC_SOURCE__BASE_URL="{url}"; {sync}'
-        )
-    return f"SOURCECRAFT_TOKEN={token} ARTIFACT_SYNC_SOURCE__BASE_URL={running.base_url} {sync}"
+        set_token = f'$env:SOURCECRAFT_TOKEN="{running.token}"'
+        return f'{set_token}; $env:ARTIFACT_SYNC_SOURCE__BASE_URL="{url}"; {sync}'
+    return f"SOURCECRAFT_TOKEN={token} ARTIFACT_SYNC_SOURCE__BASE_URL={url} {sync}"

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from artifact_sync.cli.commands.daemon_text import check_errors, live_lines, next_check
 from artifact_sync.cli.options import as_json, common_and_quick, root
-from artifact_sync.cli.report_text import age, table
+from artifact_sync.cli.report_text import age, counted, span, table
 from artifact_sync.cli.session import begin_work, configuration
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import REMOVED, State
@@ -23,9 +22,17 @@ from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from artifact_sync.domain.settings import Config
+    from artifact_sync.domain.status import (
+        ConfigState,
+        PassState,
+        RepoState,
+        ServiceState,
+        WatchState,
+    )
 
 
 @click.command(
@@ -48,7 +55,7 @@ def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> in
     from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - keeps --help quick
 
     config = with_overrides(configuration(config_file), Overrides(root=root))
-    found = _found(config)
+    found = _asked(config) or {"repositories": _totals(config), "daemon": None}
     lines = [json.dumps(found)] if as_json else _lines(found, config)
     click.echo("\n".join(lines))
     return _complain(found.get("error"))
@@ -60,11 +67,6 @@ def _complain(error: object) -> int:
         return 0
     get_logger(__name__).error(f"the daemon cannot read its ledger: {error}")
     return 1
-
-
-def _found(config: Config) -> dict[str, Any]:
-    """The object of ``--json``, from the daemon or else from the ledger."""
-    return _asked(config) or {"repositories": _totals(config), "daemon": None}
 
 
 def _asked(config: Config) -> dict[str, Any] | None:
@@ -117,18 +119,17 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
 def _rows(
     repos: list[RepoStatus], daemon: DaemonState | None, now: datetime
 ) -> list[tuple[str, ...]]:
-
     head = ("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")
-    rows = [_row(it, now) for it in sorted(repos, key=lambda it: it.repo)]
+    ordered = sorted(repos, key=lambda it: it.repo)
+    rows = [head, *(_row(it, now) for it in ordered)]
     if daemon is None:
-        return [head, *rows]
+        return rows
     states = {it.repo: it for it in daemon.repositories}
-    looks = [next_check(states.get(it.repo)) for it in sorted(repos, key=lambda it: it.repo)]
-    return [(*head, "NEXT LOOK"), *((*row, look) for row, look in zip(rows, looks, strict=True))]
+    looks = ["NEXT LOOK", *(next_check(states.get(it.repo)) for it in ordered)]
+    return [(*row, look) for row, look in zip(rows, looks, strict=True)]
 
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
-
     if it.is_star:  # on a daemon's schedule: the organisation's list is looked at
         return (printable(it.repo), *["-"] * 6)
     at_rest = {State.MIRRORED, *REMOVED}
@@ -142,3 +143,86 @@ def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
         f"{outstanding:,}",
         *(age(at, now) for at in ages),
     )
+
+
+def live_lines(state: DaemonState, now: datetime) -> list[str]:
+    """Describe what the daemon does and what hinders it."""
+    lines = [_headline(state, now), *map(_pass, state.passes), *_traffic(state)]
+    lines += [f"trouble: {trouble}" for trouble in state.trouble]
+    lines += [*_service(state.service, now), *_config(state.config), *_watch(state.watch)]
+    return [printable(line) for line in lines]
+
+
+def next_check(state: RepoState | None) -> str:
+    """When a repository is checked next, for a column of the table."""
+    if state is None or (state.due_in is None and not state.running):
+        return "-"
+    if state.running or state.due_in is None:
+        return "running"
+    return f"in {span(state.due_in)}" if state.due_in >= 1 else "due"
+
+
+def check_errors(state: DaemonState) -> dict[str, str]:
+    """A line for each repository whose last check failed."""
+    return {
+        it.repo: printable(f"the last look at {it.repo} failed{_repeatedly(it)}: {it.error}")
+        for it in state.repositories
+        if it.error
+    }
+
+
+def _headline(state: DaemonState, now: datetime) -> str:
+    free = f", {size(state.free)} free" if state.free is not None else ""
+    begun = f"daemon: process {state.pid}, started {_since(state.since, now)}{free}"
+    return f"{begun}, stopping" if state.stopping else begun
+
+
+def _pass(state: PassState) -> str:
+    begun = f"{state.repo}: under way for {span(state.seconds)} ({state.why})"
+    if not state.planned:
+        return begun
+    failed = f", {state.failed:,} failed" if state.failed else ""
+    return f"{begun}, {state.done:,} of {state.planned:,} files, {size(state.bytes)}{failed}"
+
+
+def _traffic(state: DaemonState) -> Iterator[str]:
+    if state.downloads:
+        limit = f" (limit {size(state.limit)}/s)" if state.limit is not None else ""
+        yield f"{counted(state.downloads, 'download')} at {size(state.rate)}/s{limit}"
+    if state.queue:
+        what = "room" if state.service.reachable else "the service"
+        yield f"due and waiting for {what}: {state.queue:,}"
+
+
+def _service(state: ServiceState, now: datetime) -> Iterator[str]:
+    if not state.reachable:
+        yield f"the service cannot be reached (began {_since(state.since, now)}): {state.why}"
+
+
+def _config(state: ConfigState) -> Iterator[str]:
+    if state.problems:
+        yield f"{state.path or 'the configuration'} was not taken as it is now:"
+        yield from (f"  {problem}" for problem in state.problems)
+    if state.restart_needed:
+        yield f"these count only after a restart of the daemon: {', '.join(state.restart_needed)}"
+
+
+def _watch(state: WatchState) -> Iterator[str]:
+    if state.working:
+        found = f"{counted(state.damaged, 'file')} damaged, {state.restored:,} restored"
+        yield f"watching the mirror ({state.mode}): {found}"
+    elif state.mode != "off":
+        why = f": {state.why}" if state.why else ""
+        yield f"the watch over the mirror does not work, and each pass looks instead{why}"
+
+
+def _repeatedly(state: RepoState) -> str:
+    return f" ({state.failing:,} in a row)" if state.failing > 1 else ""
+
+
+def _since(moment: str, now: datetime) -> str:
+    """How long ago; the text itself when it is no moment."""
+    try:
+        return age(datetime.fromisoformat(moment), now)
+    except (ValueError, TypeError):
+        return moment or "a while ago"

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from artifact_sync.app.examination import Examination
+from artifact_sync.app.locations import has_ledger
+from artifact_sync.app.selection import Overrides, checked_names, with_overrides
+from artifact_sync.app.storage import open_storage
+from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.options import as_json, common, root
-from artifact_sync.cli.session import configuration, token
+from artifact_sync.cli.report_text import failure_line, failure_object
+from artifact_sync.cli.run_pass import PassDisplay, pass_observer
+from artifact_sync.cli.session import begin_work, configuration, token
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.runtime.event_loop import run_quickly
+from artifact_sync.runtime.text import printable
+from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from artifact_sync.config.api_token import Token
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.sync.verify import Finding
+
+_TOLD = (Condition.MISSING, Condition.CHANGED, Condition.EXTRA)
 
 
 @click.command(
@@ -38,16 +55,60 @@ def command(
 
     --repair moves a changed file to .artifact-sync/displaced/ and fetches it again.
     """
-    from artifact_sync.app.locations import has_ledger  # noqa: PLC0415 - likewise
-    from artifact_sync.app.selection import Overrides, checked_names, with_overrides  # noqa: PLC0415 - likewise
-    from artifact_sync.cli.commands.verify_run import VerifyCommand  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
-
     config = with_overrides(configuration(config_file), Overrides(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified
         raise UsageError(f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync")
     names = checked_names([repo]) if repo else []
-    verification = VerifyCommand(
-        config, tuple(names), token(config.source) if repair else None, repair, as_json
-    )
-    return run_quickly(verification.run())
+    known = token(config.source) if repair else None
+    return run_quickly(_verify(config, names, known, repair=repair, as_json=as_json))
+
+
+async def _verify(
+    config: Config, names: list[str], known: Token | None, *, repair: bool, as_json: bool
+) -> int:
+    """Tell findings as they come, repair if so wished, tell the counts."""
+    async with open_storage(config, rehearse=not repair) as store:
+        examination = Examination(store, tuple(names))
+        async for finding in examination.look():
+            if not as_json:
+                click.echo(_line(finding))
+        if repair:
+            await _repair(examination, config, known, as_json=as_json)
+    told = _json(examination, repair=repair) if as_json else _words(examination, repair=repair)
+    click.echo(told)
+    return int(examination.exit_code)
+
+
+async def _repair(
+    examination: Examination, config: Config, known: Token | None, *, as_json: bool
+) -> None:
+    """Repair, shown and ended by signals as a pass is."""
+    begin_work()
+    with pass_observer(config, PassDisplay(as_json=as_json)) as observer:
+        work = examination.repair(config, observer, known)
+        await until_stopped(work, [examination], StopMessages())
+
+
+def _line(finding: Finding) -> str:
+    detail = f" ({finding.detail})" if finding.detail else ""
+    return f"{finding.condition:<8} {printable(finding.path)}{detail}"
+
+
+def _words(examination: Examination, *, repair: bool) -> str:
+    lines = [f"  {failure_line(failure)}" for failure in examination.report.failures]
+    counts = [f"{examination.ok:,} ok"]
+    counts += [f"{len(examination.paths(condition)):,} {condition}" for condition in _TOLD]
+    counts += [f"{len(examination.repaired):,} repaired"] if repair else []
+    lines.append(", ".join(counts))
+    if examination.left and not repair:
+        lines.append("artifact-sync verify --repair fetches damaged files again")
+    return "\n".join(lines)
+
+
+def _json(examination: Examination, *, repair: bool) -> str:
+    told: dict[str, Any] = {"exit_code": int(examination.exit_code), "ok": examination.ok}
+    told |= {str(condition): examination.paths(condition) for condition in _TOLD}
+    told["repaired"] = examination.repaired
+    if repair:
+        told["failures"] = [failure_object(failure) for failure in examination.report.failures]
+    return json.dumps(told)

@@ -23,17 +23,10 @@ if TYPE_CHECKING:
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "artifact-sync"
 
-_PRIORITIES = {
-    "critical": 2,
-    "error": 3,
-    "warning": 4,
-    "info": 6,
-    "debug": 7,
-}  # as syslog(3) has it
+_PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}  # of syslog(3)
 _PREFIX = "ARTIFACT_SYNC_"
 _LONGEST_NAME = 64  # of a field; journald ignores those that are longer
 _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
-_CUT = 16_384  # characters of a value, where an entry can be handed over in a datagram only
 _PATIENCE = 0.1  # seconds that the log may hold up the program, once, when journald does not read
 
 
@@ -119,25 +112,18 @@ class Journal(logging.Handler):
 
 
 def _send(channel: socket.socket, entry: LogEntry) -> None:
+    """Send an entry; one that is too large for a datagram in a sealed memory file."""
+    content = datagram(entry)
     try:
-        channel.send(datagram(entry))
+        channel.send(content)
     except OSError as error:
         if error.errno not in _TOO_LARGE:
             raise
-        _send_large(channel, entry)
-
-
-def _send_large(channel: socket.socket, entry: LogEntry) -> None:
-    """Send a large entry in a sealed memory file, or else cut it."""
-    try:
-        memory = _sealed(datagram(entry))
-    except (OSError, AttributeError, ImportError):
-        channel.send(datagram(entry, longest=_CUT))
-        return
-    try:
-        socket.send_fds(channel, [b""], [memory])
-    finally:
-        os.close(memory)
+        memory = _sealed(content)
+        try:
+            socket.send_fds(channel, [b""], [memory])
+        finally:
+            os.close(memory)
 
 
 def _sealed(content: bytes) -> int:
@@ -156,10 +142,9 @@ def _sealed(content: bytes) -> int:
     return memory
 
 
-def datagram(entry: LogEntry, longest: int | None = None) -> bytes:
-    """Encode an entry. Values are cut after ``longest`` characters."""
-    pairs = ((name, _cut(value, longest)) for name, value in _fields(entry))
-    return b"".join(_field(name, value) for name, value in pairs)
+def datagram(entry: LogEntry) -> bytes:
+    """Encode an entry."""
+    return b"".join(_field(name, value) for name, value in _fields(entry))
 
 
 def _fields(entry: LogEntry) -> Iterator[tuple[str, str]]:
@@ -186,9 +171,3 @@ def _field(name: str, value: str) -> bytes:
     if b"\n" not in raw:
         return name.encode() + b"=" + raw + b"\n"
     return name.encode() + b"\n" + len(raw).to_bytes(8, "little") + raw + b"\n"
-
-
-def _cut(value: str, longest: int | None) -> str:
-    if longest is None or len(value) <= longest:
-        return value
-    return f"{value[:longest]} … (cut, it has {len(value)} characters)"

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from artifact_sync.cli.logs.mask import Mask
-    from artifact_sync.cli.logs.verbosity import Verbosity
     from artifact_sync.domain.settings import LogFormat
 
 _CHATTY = ("httpx", "httpcore", "asyncio", "psycopg", "uvicorn", "urllib3")
@@ -30,19 +29,13 @@ _OURS = ("time", "level", "message", "exception")
 
 
 def set_up(
-    verbosity: Verbosity,
-    mask: Mask,
-    stream: TextIO | None = None,
-    *,
-    log_format: LogFormat = "auto",
+    level: int, mask: Mask, stream: TextIO | None = None, *, log_format: LogFormat = "auto"
 ) -> None:
-    """Send the whole log to a stream (stderr), masked.
+    """Send the log from a level on to a stream (stderr), masked.
 
-    Quiet shows errors, normal INFO, verbose DEBUG. ``auto`` is the journal where systemd
-    connected the stream to it, else text; ``journal`` falls back to text. The last call counts.
-    structlog is set up when something of ours is logged.
+    ``auto`` is the journal where systemd connected the stream to it, else text; ``journal`` falls
+    back to text. The last call counts. structlog is set up when something of ours is logged.
     """
-    level = verbosity.level
     handler = _handler(log_format, mask, stream or sys.stderr)
     logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)

@@ -198,12 +198,6 @@ def test_an_entry_that_no_datagram_holds_comes_whole_in_a_sealed_memory_file(
     assert lines.messages == []
 
 
-def test_a_value_that_is_cut_says_so() -> None:
-    fields = fields_of(datagram(LogEntry("x" * 100, fields={"n": 1}), longest=10))
-    assert fields["MESSAGE"] == "x" * 10 + " … (cut, it has 104 characters)"
-    assert fields["ARTIFACT_SYNC_N"] == "1"
-
-
 def test_without_journald_the_lines_go_elsewhere_until_it_is_there(
     tmp_path: Path, journal: Journal, lines: Lines
 ) -> None:

@@ -16,7 +16,7 @@ import structlog
 from artifact_sync.cli.logs import setup
 from artifact_sync.cli.logs.journald import Journal
 from artifact_sync.cli.logs.mask import Mask
-from artifact_sync.cli.logs.verbosity import Verbosity
+from artifact_sync.cli.session import Verbosity
 from artifact_sync.runtime.logs import configure_later, get_logger
 
 if TYPE_CHECKING:

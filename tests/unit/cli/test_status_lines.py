@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from artifact_sync.cli.commands.daemon_text import check_errors, live_lines, next_check
+from artifact_sync.cli.commands.status import check_errors, live_lines, next_check
 from artifact_sync.domain.status import (
     ConfigState,
     DaemonState,
