@@ -15,8 +15,6 @@ from artifact_sync.simulator.scenario import (
     ScenarioApi,
     ScenarioArtifact,
     ScenarioRun,
-)
-from artifact_sync.simulator.scenario_file import (
     demo_scenario,
     demo_text,
     load_scenario,

@@ -12,7 +12,6 @@ import hmac
 import json
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 from urllib.parse import unquote
@@ -50,18 +49,17 @@ _CODES: Mapping[int, str] = MappingProxyType(
         503: "Unavailable",
     }
 )
-_BY_ID = r"/repos/(?P<repo>id(?::|%3[Aa])[^/]+)"
 _REPO = "/repos/{org}/{repo}"
+_OF_REPO = (
+    ("repo", ""),
+    ("releases", "/releases"),
+    ("release", "/releases/(?:latest|tag/[^/]+)"),
+    ("runs", "/cicd/runs"),
+)
+_REPOS = (r"/repos/(?P<repo>id(?::|%3[Aa])[^/]+)", _REPO)
 _PATHS = (
     ("repos", "/orgs/{org}/repos"),
-    ("repo", _BY_ID),
-    ("releases", _BY_ID + "/releases"),
-    ("release", _BY_ID + "/releases/(?:latest|tag/[^/]+)"),
-    ("runs", _BY_ID + "/cicd/runs"),
-    ("repo", _REPO),
-    ("releases", _REPO + "/releases"),
-    ("release", _REPO + "/releases/(?:latest|tag/[^/]+)"),
-    ("runs", _REPO + "/cicd/runs"),
+    *((name, repo + below) for repo in _REPOS for name, below in _OF_REPO),
     ("run", _REPO + "/cicd/runs/{run}"),
     ("workflow", _REPO + "/cicd/runs/{run}/{workflow}"),
     ("artifacts", _REPO + "/cicd/artifacts/{run}/{workflow}/{task}/{cube}"),
@@ -106,7 +104,7 @@ class ApiError(Exception):
         code = _CODES.get(self.status, "Internal")
         reply = _json(self.status, payloads.error_payload(code, str(self), uuid4().hex))
         extra = {401: {"www-authenticate": "Bearer"}, 405: {"allow": "GET"}}.get(self.status, {})
-        return replace(reply, headers={**reply.headers, **extra})
+        return reply.with_headers(extra)
 
 
 class ApiOrigin:
@@ -141,7 +139,8 @@ class ApiOrigin:
         self._admit(request)
         struck = self._world.faults.striking(self._subject(call))
         try:
-            reply = _failed_by_fault(struck) or _json(200, self._answer(call, request.query_params))
+            with self._world.lock:
+                reply = _failed_by_fault(struck) or self._answer(call, request.query_params)
         except ApiError as error:
             reply = error.reply()
         return spoilt(reply, struck)
@@ -155,11 +154,11 @@ class ApiOrigin:
         if scheme.lower() != "bearer" or not any(good):
             raise ApiError(401, "the token is missing, unknown or out of date")
 
-    def _answer(self, call: Call, query: Query) -> Json:
+    def _answer(self, call: Call, query: Query) -> Reply:
         answer = self._answers.get(call.endpoint)
         if answer is None:
             _missing("such endpoint" if call.endpoint == "unknown" else "such release")
-        return answer(call, query)
+        return _json(200, answer(call, query))
 
     def _subject(self, call: Call) -> faults.Subject:
         """The call as faults match it: a repository by its name, not its id."""
@@ -304,5 +303,5 @@ def _failed_by_fault(struck: Sequence[faults.AnyFault]) -> Reply | None:
     for fault in struck:
         if isinstance(fault, faults.StatusFault):
             reply = ApiError(fault.status, "the scenario wants it so").reply()
-            return replace(reply, headers={**reply.headers, **fault.headers()})
+            return reply.with_headers(fault.headers())
     return None

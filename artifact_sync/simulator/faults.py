@@ -18,12 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 
+from artifact_sync.runtime.units import parse_duration, parse_size
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
-Times = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"parse": parse_duration})]
+Size = Annotated[int, msgspec.Meta(ge=0, extra={"parse": parse_size})]
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Fault(
@@ -39,8 +42,8 @@ class Fault(
     cube: str = "*"
     path: str = "*"
     """A glob over ``local_path``; API requests have none."""
-    first: Times | None = None
-    every: Times | None = None
+    first: Count | None = None
+    every: Count | None = None
     each: bool = False
 
     def matches(self, subject: Subject) -> bool:
@@ -89,7 +92,7 @@ class Stall(Fault, frozen=True, kw_only=True, tag="stall"):
 class Slow(Fault, frozen=True, kw_only=True, tag="slow"):
     """Send no more than so many bytes a second."""
 
-    rate: Annotated[int, msgspec.Meta(ge=1, extra={"unit": "bytes"})] = 1
+    rate: Annotated[int, msgspec.Meta(ge=1, extra={"parse": parse_size})] = 1
 
 
 class Delay(Fault, frozen=True, kw_only=True, tag="delay"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.simulator.content import StoredObject
     from artifact_sync.simulator.world import World
 
@@ -94,8 +94,8 @@ class FilesOrigin:
     async def _reply(self, request: Request, path: str, stored: StoredObject | None) -> Reply:
         refusal = self._refusal(request, path)
         if refusal is not None or stored is None:
-            return _refused(refusal or _NO_SUCH_KEY, path)
-        struck = self._world.faults.striking(_subject(stored))
+            return error_page(*(refusal or _NO_SUCH_KEY), path)
+        struck = self._world.faults.striking(_subject(stored.key))
         refused = _refused_by_fault(struck, path)
         return spoilt(refused or await self._found(request, stored, struck), struck)
 
@@ -112,7 +112,7 @@ class FilesOrigin:
         files = self._world.scenario.files
         headers = await asyncio.to_thread(stored.headers, files)
         if _precondition_failed(request.headers, headers.get("etag", "")):
-            return error_page("PreconditionFailed", "A precondition does not hold.", 412)
+            return error_page(412, "PreconditionFailed", "A precondition does not hold.")
         size = stored.content.size
         span = _wanted(request.headers, size, headers)
         if span is None or any(isinstance(fault, faults.IgnoreRange) for fault in struck):
@@ -124,27 +124,22 @@ class FilesOrigin:
         return Reply(206, stored.content, part, *span, rate=files.bandwidth)
 
 
-def _subject(stored: StoredObject) -> faults.Subject:
-    key = stored.key
+def _subject(key: ArtifactKey) -> faults.Subject:
     repo = str(key.run_key.repo)
     return faults.Subject("file", "file", repo, key.run, key.cube, key.local_path)
-
-
-def _refused(refusal: LinkRefusal, path: str) -> Reply:
-    return error_page(refusal.code, refusal.message, refusal.status, path)
 
 
 def _refused_by_fault(struck: Sequence[faults.AnyFault], path: str) -> Reply | None:
     for fault in struck:
         if isinstance(fault, faults.Lapse):
-            return _refused(LAPSED, path)
+            return error_page(*LAPSED, path)
         if isinstance(fault, faults.StatusFault):
             code = _CODES.get(fault.status, "InternalError")
-            page = error_page(code, "Please try again.", fault.status, path)
-            return replace(page, headers={**page.headers, **fault.headers()})
+            page = error_page(fault.status, code, "Please try again.", path)
+            return page.with_headers(fault.headers())
     return None
 
 
 def _unsatisfiable(size: int) -> Reply:
-    page = error_page("InvalidRange", "The requested range is not satisfiable", 416)
-    return replace(page, headers={**page.headers, "content-range": f"bytes */{size}"})
+    page = error_page(416, "InvalidRange", "The requested range is not satisfiable")
+    return page.with_headers({"content-range": f"bytes */{size}"})

@@ -47,6 +47,10 @@ class Reply:
         """The body's ``Content-Length``."""
         return self.stop - self.start
 
+    def with_headers(self, more: Mapping[str, str]) -> Reply:
+        """The same with more headers."""
+        return replace(self, headers={**self.headers, **more})
+
     def header_lines(self, now: float) -> list[tuple[bytes, bytes]]:
         """All headers in ASGI's form."""
         headers = {"date": formatdate(now, usegmt=True), "content-length": str(self.length)}
@@ -72,7 +76,7 @@ def whole_reply(status: int, body: bytes, headers: Mapping[str, str]) -> Reply:
     return Reply(status, Literal(body), headers, 0, len(body))
 
 
-def error_page(code: str, message: str, status: int, resource: str = "") -> Reply:
+def error_page(status: int, code: str, message: str, resource: str = "") -> Reply:
     """Make an object store's XML error. It shows ``resource``: pass no query."""
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -106,7 +110,7 @@ def _spoil(reply: Reply, fault: faults.AnyFault) -> Reply:  # noqa: PLR0911 - a 
         case faults.WrongRange() if reply.status == 206:  # noqa: PLR2004 - Partial Content
             return _wrong_range(reply, fault)
         case faults.ErrorPageFault(code=code):
-            return error_page(code, "We encountered an internal error.", 200)
+            return error_page(200, code, "We encountered an internal error.")
         case _:
             return reply
 

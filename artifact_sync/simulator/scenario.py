@@ -1,4 +1,4 @@
-"""Scenario values: what a simulated organisation holds and how it behaves.
+"""Scenarios: what a simulated organisation holds, how it behaves, and the TOML that says so.
 
 Every default makes a well-behaved service. Names of TOML keys are singular (``[[repo.run.cube]]``),
 as in the configuration of artifact-sync. Sizes are bytes and durations seconds; in a file both may
@@ -7,22 +7,24 @@ carry a unit. ``{n}`` in a slug or a path stands for the number of the copy wher
 
 from __future__ import annotations
 
+import difflib
+import tomllib
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations at run time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated, Literal
+from importlib import resources
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
 
+from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.model import RepoName
-from artifact_sync.simulator.faults import AnyFault, FileOnly, StatusFault
+from artifact_sync.simulator.faults import AnyFault, Count, FileOnly, Seconds, Size, StatusFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Size = Annotated[int, msgspec.Meta(ge=0, extra={"unit": "bytes"})]
-Duration = Annotated[float, msgspec.Meta(ge=0, extra={"unit": "seconds"})]
-Count = Annotated[int, msgspec.Meta(ge=1)]
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 Order = Literal["newest", "oldest", "shuffled"]
 Ending = Literal["absent", "empty", "extra"]
@@ -73,12 +75,12 @@ class ScenarioRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     statuses: tuple[str, ...] = ()
     """Taken in turn by the copies, instead of ``status``."""
     event: str = "push"
-    age: Duration | None = None
+    age: Seconds | None = None
     """How long before the scenario's start it was created; the newest copy's. None: an hour for
     each run that follows."""
-    every: Duration = 3600.0
+    every: Seconds = 3600.0
     """Time between copies."""
-    duration: Duration = 60.0
+    duration: Seconds = 60.0
     user: str = "somebody"
     pull: str = ""
     errors: tuple[str, ...] = ()
@@ -118,7 +120,7 @@ class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``[files]``: how links are made and the file store answers."""
 
     style: Literal["s3", "nginx", "plain"] = "s3"
-    lifetime: Duration = 60.0
+    lifetime: Seconds = 60.0
     """How long a link lives, in whole seconds (rounded up)."""
     base_url: str = ""
     """Where links point when another server serves the exported files; empty: the simulator."""
@@ -219,3 +221,112 @@ def _fault(fault: AnyFault, at: str) -> Iterator[str]:
     if fault.on == "api" and isinstance(fault, FileOnly):
         kind = fault.__struct_config__.tag
         yield f'{at}.on: {kind} strikes files only; leave out on = "api"'
+
+
+def demo_text() -> str:
+    """The TOML of the packaged scenario: a small organisation, ``acme``."""
+    return resources.files(__package__).joinpath("demo.toml").read_text(encoding="utf-8")
+
+
+def demo_scenario() -> Scenario:
+    """The packaged scenario."""
+    return parse_scenario(demo_text(), name="demo.toml")
+
+
+def load_scenario(path: Path) -> Scenario:
+    """Read a scenario file; ``ConfigError`` has a line for each problem."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise ConfigError([f"{path}: cannot be read: {why}"], path) from error
+    return parse_scenario(text, name=str(path), path=path)
+
+
+def parse_scenario(text: str, *, name: str, path: Path | None = None) -> Scenario:
+    """Parse a scenario's TOML; ``name`` begins each line of a ``ConfigError``."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{name}: not TOML: {error}"], path) from error
+    reader = _Reader()
+    scenario = reader.table([Scenario], raw)
+    problems = reader.problems or problems_of(scenario)
+    if problems:
+        raise ConfigError([f"{name}: {problem}" for problem in problems], path)
+    assert isinstance(scenario, Scenario)  # noqa: S101 - the reader had no complaint
+    return scenario
+
+
+class _Reader:
+    """Builds structs from parsed TOML and collects problems, after which they are void."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def table(self, structs: Sequence[type[msgspec.Struct]], raw: object, at: str = "") -> Any:
+        """Build a struct from a table; among several its ``kind`` chooses."""
+        if not isinstance(raw, dict):
+            return self._problem(at, f"expected a table, got {_word(raw)}")
+        if len(structs) == 1:
+            return self._struct(structs[0], raw, at)
+        kinds = {it.__struct_config__.tag: it for it in structs}
+        kind = raw.get("kind")
+        if not isinstance(kind, str) or kind not in kinds:
+            return self._problem(f"{at}.kind", f"expected one of {', '.join(map(str, kinds))}")
+        rest = {key: value for key, value in raw.items() if key != "kind"}
+        return self._struct(kinds[kind], rest, at)
+
+    def _struct(self, struct: type[msgspec.Struct], raw: Mapping[str, object], at: str) -> Any:
+        fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+        before = len(self.problems)
+        for key in (key for key in raw if key not in fields):
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(fields)}"
+            self._problem(f"{at}.{key}", f"is not a key here; {hint}")
+        values = {}
+        for key, field in fields.items():
+            if key in raw:
+                values[field.name] = self._value(field.type, raw[key], f"{at}.{key}")
+            elif field.required:
+                self._problem(f"{at}.{key}", "is missing")
+        return None if len(self.problems) > before else struct(**values)
+
+    def _value(self, kind: Any, raw: object, at: str) -> Any:
+        if structs := _structs(kind):
+            return self.table(structs, raw, at)
+        if get_origin(kind) is tuple and (structs := _structs(get_args(kind)[0])):
+            if not isinstance(raw, list):
+                return self._problem(at, f"expected a list of tables, got {_word(raw)}")
+            return tuple(self.table(structs, item, f"{at}[{n}]") for n, item in enumerate(raw))
+        try:
+            return msgspec.convert(_parsed(kind, raw), kind)
+        except (msgspec.ValidationError, ValueError) as error:
+            return self._problem(at, str(error).partition(" - at `$")[0])
+
+    def _problem(self, at: str, what: str) -> None:
+        self.problems.append(f"{at}: {what}".removeprefix("."))
+
+
+def _structs(kind: Any) -> tuple[type[msgspec.Struct], ...]:
+    """The struct that a type is, or the members of a union."""
+    if get_origin(kind) in (Union, UnionType):
+        return tuple(struct for part in get_args(kind) for struct in _structs(part))
+    return (kind,) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else ()
+
+
+def _parsed(kind: Any, raw: object) -> object:
+    """Convert ``24MiB`` to a number where the type is a size or duration."""
+    parse = _parser(kind)
+    return parse(raw) if parse and isinstance(raw, str) else raw
+
+
+def _parser(kind: Any) -> Callable[[str], object] | None:
+    if get_origin(kind) in (Union, UnionType):
+        return next(filter(None, map(_parser, get_args(kind))), None)
+    extra = kind.__metadata__[0].extra if get_origin(kind) is Annotated else None
+    return (extra or {}).get("parse")
+
+
+def _word(raw: object) -> str:
+    return {str: "text", list: "a list", bool: "a boolean"}.get(type(raw), type(raw).__name__)

@@ -1,9 +1,9 @@
-"""Frozen states of runs, made from a scenario."""
+"""States of runs, made from a scenario."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +11,7 @@ from artifact_sync.domain.model import FINISHED, ArtifactKey, CubeKey, RepoName,
 from artifact_sync.simulator.content import Content, DigestLine, Generated, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from artifact_sync.simulator import scenario
@@ -20,7 +20,7 @@ _HOUR = 3600.0
 _DEFAULT_SIZE = 1024
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class ArtifactState:
     """An artifact and the content of its file."""
 
@@ -33,17 +33,17 @@ class ArtifactState:
     content_type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class CubeState:
     """A cube."""
 
     key: CubeKey
     spec: scenario.Cube
     status: str
-    artifacts: tuple[ArtifactState, ...]
+    artifacts: Sequence[ArtifactState]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class RunState:
     """A run. ``ordinal`` grows in the order in which runs were made."""
 
@@ -54,7 +54,7 @@ class RunState:
     created_at: datetime
     finished_at: datetime | None
     updated_at: datetime
-    cubes: tuple[CubeState, ...] = ()
+    cubes: Sequence[CubeState] = ()
 
     @property
     def artifacts(self) -> Iterator[ArtifactState]:
@@ -111,15 +111,17 @@ class Grower:
         created = self.start - timedelta(seconds=copy.age)
         ended = created + timedelta(seconds=spec.duration)
         run = RunState(RunKey(self.repo, copy.slug), spec, ordinal, status, created, ended, ended)
-        run = replace(run, cubes=tuple(self._cubes(run)))
-        return run if status in FINISHED else replace(run, finished_at=None, updated_at=created)
+        run.cubes = list(self._cubes(run))
+        if status not in FINISHED:
+            run.finished_at, run.updated_at = None, created
+        return run
 
     def _cubes(self, run: RunState) -> Iterator[CubeState]:
         for spec in run.spec.cubes:
             for n in range(1, spec.count + 1):
                 workflow, task = numbered(spec.workflow, n), numbered(spec.task, n)
                 key = CubeKey(run.key, workflow, task, numbered(spec.slug, n))
-                artifacts = tuple(self._artifacts(run, key, spec.artifacts))
+                artifacts = list(self._artifacts(run, key, spec.artifacts))
                 yield CubeState(key, spec, spec.status or run.status, artifacts)
 
     def _artifacts(

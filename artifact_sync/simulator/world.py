@@ -1,7 +1,6 @@
 """The simulated service's state and the verbs that change it.
 
-Values are frozen and replaced as a whole, so that a request always sees one consistent state, from
-whatever thread the verbs are called.
+A lock lets a request see one consistent state, from whatever thread the verbs are called.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import hashlib
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
@@ -23,9 +23,8 @@ from artifact_sync.simulator.scenario import problems_of, run_problems
 from artifact_sync.simulator.tree import ArtifactState, Copy, Grower, RunState, run_copies
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.simulator.scenario import Repo, Scenario, ScenarioRun
 
 BUCKET = "/artifacts"
@@ -122,6 +121,8 @@ class World:
         self.base_url = self.files_url = ""
         """The origins of API and files, once they are served."""
         self.objects: dict[str, StoredObject] = {}
+        self.lock = Lock()
+        """Held while the state changes or is read."""
         self._ahead = 0.0
         start = scenario.start or self.now().replace(hour=0, minute=0, second=0, microsecond=0)
         self.repos = {repo.name: repo for repo in self._grown(scenario.repos, start)}
@@ -186,11 +187,12 @@ class World:
             raise ConfigError(problems)
         home = self.repo(repo)
         numbers = [int(slug) for slug in home.runs if slug.isascii() and slug.isdigit()]
-        home.grower = replace(home.grower, start=self.now().replace(microsecond=0))
-        for copy in run_copies([run], max(numbers, default=0)):
-            fresh = copy if run.age is not None else copy._replace(age=run.duration)
-            made = home.append(fresh)
-            self._store(made)
+        with self.lock:
+            home.grower = replace(home.grower, start=self.now().replace(microsecond=0))
+            for copy in run_copies([run], max(numbers, default=0)):
+                fresh = copy if run.age is not None else copy._replace(age=run.duration)
+                made = home.append(fresh)
+                self._store(made.artifacts)
         return made.key.run
 
     def remove_run(self, repo: str, run: str) -> None:
@@ -201,27 +203,22 @@ class World:
 
     def set_status(self, repo: str, run: str, status: str) -> None:
         """Change the status of a run and of its cubes with the same one."""
-        now = self.now()
-        ended = now if status in FINISHED else None
-        old = self.run(repo, run)
-        cubes = tuple(
-            replace(cube, status=status) if cube.status == old.status else cube
-            for cube in old.cubes
-        )
-        new = replace(old, status=status, finished_at=ended, updated_at=now, cubes=cubes)
-        self._put_run(new)
+        state, now = self.run(repo, run), self.now()
+        with self.lock:
+            for cube in state.cubes:
+                cube.status = status if cube.status == state.status else cube.status
+            state.status, state.updated_at = status, now
+            state.finished_at = now if status in FINISHED else None
 
     def set_artifact_status(self, repo: str, run: str, local_path: str, status: str) -> None:
         """Change the status of an artifact."""
-        now = self.now()
-        key = self.artifact(repo, run, local_path).key
-        left = now if status == "success" else None
-
-        def changed(old: ArtifactState) -> ArtifactState:
-            new = replace(old, status=status, obtained_at=left, updated_at=now)
-            return new if old.key == key else old
-
-        self._put_artifacts(key, changed)
+        artifact, now = self.artifact(repo, run, local_path), self.now()
+        with self.lock:
+            is_new = artifact.obtained_at is None
+            artifact.status = status
+            artifact.obtained_at = now if status == "success" else None
+            artifact.updated_at = self.run(repo, run).updated_at = now
+            self._store([artifact] if is_new else [])
 
     def set_content(self, repo: str, run: str, local_path: str, data: bytes) -> None:
         """Replace an artifact by these bytes; its ``sha256_of`` follows."""
@@ -253,53 +250,30 @@ class World:
             runs = [grower.run(copy, ordinal) for ordinal, copy in enumerate(made, 1)]
             repo.runs, repo.made = {run.key.run: run for run in runs}, len(runs)
             for run in runs:
-                self._store(run)
+                self._store(run.artifacts)
             yield repo
 
     def _set_content(self, target: ArtifactState, content: Content) -> None:
-        now = self.now()
+        run = self.run(str(target.key.run_key.repo), target.key.run)
+        old, now = target.content, self.now()
+        beside = [it for it in run.artifacts if it.key.cube_key == target.key.cube_key]
+        lines = [it for it in beside if isinstance(it.content, DigestLine) and it.content.of == old]
+        with self.lock:
+            target.content = content
+            for line in lines:
+                line.content = replace(line.content, of=content)
+            for changed in (target, *lines):
+                changed.obtained_at = now if changed.obtained_at else None
+                changed.updated_at = now
+            run.updated_at = now
+            self._store((target, *lines))
 
-        def changed(old: ArtifactState) -> ArtifactState:
-            new = _successor(old, target, content)
-            left = now if old.obtained_at else None
-            anew = replace(old, content=new, obtained_at=left, updated_at=now)
-            return old if new is old.content else anew
-
-        self._put_artifacts(target.key, changed)
-
-    def _put_artifacts(
-        self, key: ArtifactKey, change: Callable[[ArtifactState], ArtifactState]
-    ) -> None:
-        run = self.run(str(key.run_key.repo), key.run)
-        cubes = tuple(
-            replace(cube, artifacts=tuple(map(change, cube.artifacts))) for cube in run.cubes
-        )
-        self._put_run(replace(run, cubes=cubes, updated_at=self.now()))
-
-    def _put_run(self, run: RunState) -> None:
-        home = self.repo(str(run.key.repo))
-        before = home.runs[run.key.run]
-        home.runs = {**home.runs, run.key.run: run}
-        self._store(run, {a.key: a.content for a in before.artifacts if a.obtained_at})
-
-    def _store(self, run: RunState, known: Mapping[ArtifactKey, Content] | None = None) -> None:
-        """Store files of a run's artifacts that are not stored yet."""
-        for artifact in run.artifacts:
-            when = artifact.obtained_at
-            if when and (known or {}).get(artifact.key) is not artifact.content:
-                self.objects[object_key(artifact.key)] = StoredObject(
-                    artifact.key, artifact.content, when, artifact.content_type
-                )
-
-
-def _successor(old: ArtifactState, target: ArtifactState, content: Content) -> Content:
-    """The content of an artifact after ``target`` of its run has changed."""
-    if old.key == target.key:
-        return content
-    beside = old.key.cube_key == target.key.cube_key
-    if beside and isinstance(old.content, DigestLine) and old.content.of == target.content:
-        return DigestLine(content, old.content.name)
-    return old.content
+    def _store(self, artifacts: Iterable[ArtifactState]) -> None:
+        """Store the files of artifacts that were left."""
+        for it in artifacts:
+            if it.obtained_at:
+                stored = StoredObject(it.key, it.content, it.obtained_at, it.content_type)
+                self.objects[object_key(it.key)] = stored
 
 
 def _no(what: str) -> NoReturn:
