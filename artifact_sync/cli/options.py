@@ -102,7 +102,7 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
         def set_up() -> None:
             from artifact_sync.cli.logs import setup  # noqa: PLC0415 - logging is slow to import
 
-            setup.set_up(current.verbosity, current.mask)
+            setup.set_up(current.verbosity, current.mask, current.terminal)
 
         configure_later(set_up, current.verbosity)
         then()

@@ -1,182 +1,218 @@
-"""Progress bars on a terminal."""
+"""Progress on a terminal: a line for the whole pass, and one for each running file."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
+from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
+from artifact_sync.cli.report_text import counted
+from artifact_sync.cli.terminal import cells, padded, shortened
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
+    from artifact_sync.cli.terminal import LiveTerminal
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import ArtifactKey
 
 _INTERVAL = 0.1
-"""Seconds between two refreshes of the total."""
+"""Seconds between two redraws."""
 
 _RATE_OVER = 5.0
 """Seconds over which the rate is averaged."""
 
-_MOST_BARS = 8
+_MOST_FILES = 8
+_NARROWEST_BAR = 10
+_WIDEST_BAR = 40
+
+
+@dataclass(slots=True)
+class FileProgress:
+    """A file that is being received."""
+
+    total: int | None
+    """None: unknown."""
+    received: int
 
 
 class Amounts:
-    """Counts files and bytes of a pass, and its rate."""
+    """Counts files and bytes of a pass. What it tells of the whole never goes back."""
 
     def __init__(self) -> None:
         self.planned = 0
         self.done = 0
         self.failed = 0
-        self.arrived = 0
-        self._at: dict[ArtifactKey, int] = {}
-        self._totals: dict[ArtifactKey, int] = {}
-        self._finished = 0
+        self.files: dict[ArtifactKey, FileProgress] = {}
+        self._arrived = 0
+        self._ended = FileProgress(total=0, received=0)
+        self._received = 0
+        self._share = 0.0
         self._recent: deque[tuple[float, int]] = deque([(monotonic(), 0)])
 
-    def begin(self, key: ArtifactKey, total: int | None, offset: int) -> None:
-        """Count a file whose bytes begin to arrive, at ``offset``."""
-        self._at[key] = offset
-        if total is not None:
-            self._totals[key] = total
+    def notify(self, event: Event) -> None:
+        """Count an event."""
+        match event:
+            case FetchBegan(_, files):
+                self.planned += files
+            case DownloadBegan(key, total, offset):
+                self.files[key] = FileProgress(total, offset)
+            case BytesArrived(key, count):
+                self._arrived += count
+                if key in self.files:
+                    self.files[key].received += count
+            case Downloaded(mirrored):
+                self.done += 1
+                self._end(mirrored.key)
+            case Failed(_, key) if key is not None:
+                self.failed += 1
+                self._end(key)
+            case _:
+                pass
 
-    def arrive(self, key: ArtifactKey, count: int) -> None:
-        """Count bytes that have arrived."""
-        self.arrived += count
-        self._at[key] = self._at.get(key, 0) + count
-
-    def end(self, key: ArtifactKey, *, failed: bool) -> None:
-        """Count a file that is mirrored or has failed."""
-        self.done += not failed
-        self.failed += failed
-        self._finished += self._at.pop(key, 0)
-        self._totals.pop(key, None)
+    def _end(self, key: ArtifactKey) -> None:
+        ended = self.files.pop(key, FileProgress(0, 0))
+        self._ended.received += ended.received
+        self._ended.total = (self._ended.total or 0) + (ended.total or ended.received)
 
     @property
-    def _all_begun(self) -> bool:
-        return self.done + self.failed + len(self._totals) >= self.planned
-
-    @property
-    def bytes_done(self) -> int:
+    def received(self) -> int:
         """Bytes received, those staged by an earlier pass included."""
-        return self._finished + sum(self._at.values())
+        now = self._ended.received + sum(file.received for file in self.files.values())
+        self._received = max(self._received, now)
+        return self._received
 
     @property
-    def bytes_total(self) -> int | None:
-        """Bytes of all files, once every size is known."""
-        return self._finished + sum(self._totals.values()) if self._all_begun else None
+    def total(self) -> int:
+        """Bytes of all files whose size is known."""
+        return (self._ended.total or 0) + sum(file.total or 0 for file in self.files.values())
+
+    @property
+    def unknown(self) -> int:
+        """How many of the planned files have no known size."""
+        known = sum(file.total is not None for file in self.files.values())
+        return max(self.planned - self.done - self.failed - known, 0)
+
+    @property
+    def expected(self) -> float:
+        """Bytes of all planned files; one of unknown size counts as much as the others."""
+        known = self.planned - self.unknown
+        return self.total * self.planned / known if known > 0 else 0.0
 
     @property
     def share(self) -> float:
-        """The share that is done, 0 to 1, by bytes if possible."""
-        total = self.bytes_total
-        if total:
-            return min(self.bytes_done / total, 1.0)
-        parts = sum(min(self._at[key] / (total or 1), 1.0) for key, total in self._totals.items())
-        return min((self.done + self.failed + parts) / (self.planned or 1), 1.0)
+        """The share that is done, 0 to 1, by bytes if possible. All is done with the last file."""
+        ended, expected = self.done + self.failed, self.expected
+        by_files = ended / (self.planned or 1)
+        now = self.received / expected if expected else by_files
+        self._share = max(self._share, min(now, 1.0 if ended >= self.planned > 0 else 0.99))
+        return self._share
 
-    @property
-    def rate(self) -> float:
+    def rate(self, now: float) -> float:
         """Bytes a second, averaged over some seconds."""
-        now = monotonic()
-        self._recent.append((now, self.arrived))
+        self._recent.append((now, self._arrived))
         while len(self._recent) > 2 and now - self._recent[0][0] > _RATE_OVER:  # noqa: PLR2004
             self._recent.popleft()
         begun, had = self._recent[0]
-        return (self.arrived - had) / max(now - begun, _INTERVAL)
-
-    def __str__(self) -> str:
-        total = self.bytes_total
-        amount = size(self.bytes_done) + (f" of {size(total)}" if total is not None else "")
-        failed = f", {self.failed} failed" if self.failed else ""
-        return f"{self.done}/{self.planned} files, {amount}, {size(self.rate)}/s{failed}"
+        return (self._arrived - had) / max(now - begun, _INTERVAL)
 
 
 class ProgressBars:
-    """A bar for the whole pass and one for each running file."""
+    """Draws the lines ten times a second, also while nothing arrives."""
 
-    def __init__(self, stream: TextIO, then: Observer, most: int) -> None:
-        self._stream = stream
+    def __init__(self, terminal: LiveTerminal, then: Observer, most: int) -> None:
+        self._terminal = terminal
         self._then = then
+        self._most = min(most, _MOST_FILES)
         self._amounts = Amounts()
-        self._free = list(range(min(most, _MOST_BARS), 0, -1))
-        self._files: dict[ArtifactKey, tqdm[NoReturn]] = {}
-        self._shown = 0.0
-        self._total = tqdm(
-            total=1.0,
-            file=stream,
-            leave=False,
-            position=0,
-            dynamic_ncols=True,
-            bar_format="{percentage:3.0f}%|{bar}| {desc}",
-        )
+        self._timer = asyncio.get_running_loop().call_later(_INTERVAL, self._tick)
 
     def notify(self, event: Event) -> None:
-        """Show an event and hand it on."""
-        match event:
-            case FetchBegan(_, files):
-                self._amounts.planned += files
-            case DownloadBegan(key, total, offset):
-                self._begin(key, total, offset)
-            case BytesArrived(key, count):
-                self._arrive(key, count)
-            case Downloaded(mirrored):
-                self._end(mirrored.key, failed=False)
-            case Failed(_, key) if key is not None:
-                self._end(key, failed=True)
-            case _:
-                pass
+        """Count an event and hand it on."""
+        self._amounts.notify(event)
         self._then.notify(event)
-        self._refresh()
 
     def close(self) -> None:
-        """Remove the bars from the terminal."""
-        for bar in self._files.values():
-            bar.close()
-        self._total.close()
-        self._files.clear()
+        """Remove the lines from the terminal."""
+        self._timer.cancel()
+        self._terminal.show(())
 
-    def _begin(self, key: ArtifactKey, total: int | None, offset: int) -> None:
-        self._amounts.begin(key, total, offset)
-        if (bar := self._files.get(key)) is not None:
-            bar.reset(total)
-            bar.n = offset
-        elif self._free:
-            self._files[key] = self._bar(key, total, offset)
+    def _tick(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_INTERVAL, self._tick)
+        columns, rows = self._terminal.size()
+        most = max(min(self._most, rows - 2), 0)
+        self._terminal.show(progress_lines(self._amounts, columns - 1, most, monotonic()))
 
-    def _bar(self, key: ArtifactKey, total: int | None, offset: int) -> tqdm[NoReturn]:
-        return tqdm(
-            desc=printable(f"{key.repo} {key.run} {key.local_path}")[-34:].rjust(34),
-            total=total,
-            initial=offset,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            file=self._stream,
-            leave=False,
-            dynamic_ncols=True,
-            position=self._free.pop(),
-        )
 
-    def _arrive(self, key: ArtifactKey, count: int) -> None:
-        self._amounts.arrive(key, count)
-        if (bar := self._files.get(key)) is not None:
-            bar.update(count)
+def progress_lines(amounts: Amounts, columns: int, most: int, now: float) -> list[str]:
+    """Lines of at most so many columns: the whole, and the first running files."""
+    shown = list(amounts.files.items())[:most]
+    return [_whole(amounts, columns, now), *(_file(*it, columns) for it in shown)]
 
-    def _end(self, key: ArtifactKey, *, failed: bool) -> None:
-        self._amounts.end(key, failed=failed)
-        if (bar := self._files.pop(key, None)) is not None:
-            self._free.append(-bar.pos)
-            bar.close()
 
-    def _refresh(self) -> None:
-        now = monotonic()
-        if now - self._shown >= _INTERVAL:
-            self._shown = now
-            self._total.n = self._amounts.share
-            self._total.set_description_str(str(self._amounts), refresh=False)
-            self._total.refresh()
+def _whole(amounts: Amounts, columns: int, now: float) -> str:
+    """Format the line of the pass; what does not fit is left out, the least important first."""
+    rate, left = amounts.rate(now), amounts.expected - amounts.received
+    parts = {
+        "share": f"{amounts.share * 100:3.0f}%",
+        "files": f"{amounts.done:,}/{counted(amounts.planned, 'file')}",
+        "bytes": _bytes(amounts.received, amounts.total, more="+" * bool(amounts.unknown)),
+        "rate": f"{size(rate)}/s",
+        "time": f"ETA {_time(left / rate)}" if rate > 0 and left > 0 else "",
+        "failed": f"{amounts.failed:,} failed" if amounts.failed else "",
+    }
+    parts = {name: part for name, part in parts.items() if part}
+    for least in ("rate", "bytes", "time", "failed"):
+        if len("  ".join(parts.values())) > columns:
+            parts.pop(least, None)
+    share = parts.pop("share")
+    room = columns - len("  ".join([share, *parts.values()])) - 2
+    bar = [_bar(amounts.share, room)] if room >= _NARROWEST_BAR else []
+    return shortened("  ".join([share, *bar, *parts.values()]), columns)
+
+
+def _file(key: ArtifactKey, file: FileProgress, columns: int) -> str:
+    """Format a file's line: where it belongs, its name, how much of it has come."""
+    share = min(file.received / file.total, 1.0) if file.total else None
+    facts = ["    " if share is None else f"{share * 100:3.0f}%"]
+    if columns >= 70:  # noqa: PLR2004 - half of a usual terminal for the name
+        facts += [_bar(share or 0.0, max(columns // 8, _NARROWEST_BAR))]
+        facts += [f"{_bytes(file.received, file.total or 0):>20}"]
+    told = "  ".join(facts)
+    room = max(columns - len(told) - 2, 0)
+    return f"{padded(label(key, room), room)}  {told}"[:columns]
+
+
+def label(key: ArtifactKey, columns: int) -> str:
+    """Repository, run and path; where they are too wide, the path is cut in the middle first."""
+    place, path = printable(f"{key.repo} {key.run}"), printable(key.local_path)
+    path = path.removeprefix("./")
+    place = shortened(place, max(columns // 2, columns - cells(path) - 1))
+    return f"{place} {shortened(path, columns - cells(place) - 1)}"
+
+
+def _bar(share: float, columns: int) -> str:
+    inner = min(columns, _WIDEST_BAR) - 2
+    return f"[{'#' * int(share * inner):-<{inner}}]"
+
+
+def _bytes(received: int, total: int, more: str = "") -> str:
+    """Format ``1.2 of 4.5 MiB`` in the total's unit; ``more`` follows an incomplete total."""
+    if not total:
+        return size(received)
+    whole, unit = size(total).split()
+    step = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}[unit]
+    part = f"{received:,}" if step == 1 else f"{received / step:,.1f}"
+    return f"{part} of {whole}{more} {unit}"
+
+
+def _time(seconds: float) -> str:
+    """Format ``0:05``, ``1:02:03``; above four days ``5d``."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 100:  # noqa: PLR2004 - two digits
+        return f"{hours // 24}d"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from artifact_sync.cli.report_text import failure_line
 from artifact_sync.domain.events import (
@@ -48,8 +47,3 @@ class ProgressLines:
                 _log.debug("links renewed", run=printable(str(run)), links=links)
             case _:
                 pass
-
-
-def wants_bars(stream: TextIO | None = sys.stderr) -> bool:
-    """Whether bars can be drawn. A process may have been started without a stderr."""
-    return stream is not None and stream.isatty()

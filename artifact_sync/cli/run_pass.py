@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from msgspec import Struct
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
-from artifact_sync.cli.progress_lines import ProgressLines, wants_bars
+from artifact_sync.cli.progress_lines import ProgressLines
 from artifact_sync.cli.report_text import plan_lines, report_object, summary
 from artifact_sync.cli.session import Verbosity, begin_work, session, token
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
@@ -108,17 +107,18 @@ def pass_observer(config: Config, display: PassDisplay) -> Iterator[Observer]:
     if display.dry_run and not display.as_json:
         yield _PlanPrinter(lines)
         return
-    quiet = session().verbosity is Verbosity.QUIET
-    if quiet or display.dry_run or not display.bars or not wants_bars():
+    known = session()
+    bars = display.bars and not display.dry_run and known.verbosity is not Verbosity.QUIET
+    if not bars or known.terminal is None or not known.terminal.has_cursor():
         yield lines
         return
-    from artifact_sync.cli.progress_bars import ProgressBars  # noqa: PLC0415 - tqdm is slow to import
+    from artifact_sync.cli.progress_bars import ProgressBars  # noqa: PLC0415 - of no use elsewhere
 
-    bars = ProgressBars(sys.stderr, lines, config.download.jobs)
+    shown = ProgressBars(known.terminal, lines, config.download.jobs)
     try:
-        yield bars
+        yield shown
     finally:
-        bars.close()
+        shown.close()
 
 
 def _failure(error: BaseException) -> Failure:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from enum import IntEnum
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +17,7 @@ from artifact_sync.runtime.logs import configure_now
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from artifact_sync.cli.terminal import LiveTerminal
     from artifact_sync.config import Loaded
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.settings import Config, SourceSettings
@@ -37,6 +40,13 @@ class Session:
         self.config_file: Path | None = None
         self.mask = Mask()
         self.mask.add(os.environ.get("SOURCECRAFT_TOKEN"))
+
+    @cached_property
+    def terminal(self) -> LiveTerminal | None:
+        """Where the log and the progress are shown; None: there is no stderr."""
+        from artifact_sync.cli.terminal import LiveTerminal  # noqa: PLC0415 - keeps --help quick
+
+        return LiveTerminal(sys.stderr) if sys.stderr is not None else None
 
 
 def session() -> Session:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from artifact_sync.cli.logs.mask import Mask
+    from artifact_sync.cli.terminal import LiveTerminal
 
 SOCKET = "/run/systemd/journal/socket"
 IDENTIFIER = "artifact-sync"
@@ -30,7 +31,7 @@ _TOO_LARGE = (errno.EMSGSIZE, errno.ENOBUFS)
 _PATIENCE = 0.1  # seconds that the log may hold up the program, once, when journald does not read
 
 
-def goes_to_journal(stream: TextIO | None, environ: Mapping[str, str]) -> bool:
+def goes_to_journal(stream: TextIO | LiveTerminal | None, environ: Mapping[str, str]) -> bool:
     """Whether ``$JOURNAL_STREAM`` says that the stream goes to the journal."""
     said = environ.get("JOURNAL_STREAM")
     if not said or stream is None or not hasattr(socket, "AF_UNIX"):

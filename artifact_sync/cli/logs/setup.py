@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from artifact_sync.cli.logs.journald import Journal, goes_to_journal
 from artifact_sync.cli.logs.line_writer import LineWriter
 from artifact_sync.cli.logs.record import LogEntry, entry_of
+from artifact_sync.cli.terminal import LiveTerminal
 from artifact_sync.runtime.logs import __name__ as logs
 from artifact_sync.runtime.logs import configure_later
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from artifact_sync.cli.logs.mask import Mask
     from artifact_sync.domain.settings import LogFormat
 
+    Output = TextIO | LiveTerminal
+
 _CHATTY = ("httpx", "httpcore", "asyncio", "psycopg", "uvicorn", "urllib3")
 _COLOURS = {"warning": "\033[33m", "error": "\033[31m", "critical": "\033[31m"}
 _PLAIN = "\033[0m"
@@ -29,7 +32,7 @@ _OURS = ("time", "level", "message", "exception")
 
 
 def set_up(
-    level: int, mask: Mask, stream: TextIO | None = None, *, log_format: LogFormat = "auto"
+    level: int, mask: Mask, stream: Output | None = None, *, log_format: LogFormat = "auto"
 ) -> None:
     """Send the log from a level on to a stream (stderr), masked.
 
@@ -60,7 +63,7 @@ def _set_up_structlog(level: int) -> None:
     )
 
 
-def _handler(log_format: LogFormat, mask: Mask, out: TextIO | None) -> logging.Handler:
+def _handler(log_format: LogFormat, mask: Mask, out: Output | None) -> logging.Handler:
     if log_format == "json":
         return _Lines(out, mask, json_line)
     terminal = bool(out and out.isatty())
@@ -72,12 +75,15 @@ def _handler(log_format: LogFormat, mask: Mask, out: TextIO | None) -> logging.H
 
 
 class _Lines(logging.Handler):
-    """Writes lines to a stream, between progress bars if there are any. Never raises."""
+    """Writes lines to a stream. Never raises."""
 
-    def __init__(self, stream: TextIO | None, mask: Mask, line: Callable[[LogEntry], str]) -> None:
+    def __init__(self, stream: Output | None, mask: Mask, line: Callable[[LogEntry], str]) -> None:
         super().__init__()
-        self._stream = stream
-        self._writer = LineWriter(stream, self._lost) if stream is not None else None
+        self._writer: LineWriter | LiveTerminal | None = None
+        if isinstance(stream, LiveTerminal):
+            self._writer = stream
+        elif stream is not None:
+            self._writer = LineWriter(stream, self._lost)
         self._mask = mask
         self._line = line
 
@@ -94,11 +100,7 @@ class _Lines(logging.Handler):
             self._writer.flush()
 
     def _write(self, text: str) -> None:
-        bars = sys.modules.get("tqdm")
-        if bars is not None and self._stream is not None and self._stream.isatty():
-            bars.tqdm.write(text, file=self._stream, end="")
-            self._stream.flush()
-        elif self._writer is not None:
+        if self._writer is not None:
             self._writer.write(text)
 
     def _lost(self, count: int) -> str:
