@@ -34,7 +34,6 @@ _AT_ONCE = 1.5
 
 
 @click.command(
-    short_help="Keep the mirrors current, in the background.",
     epilog="""\b
 Examples:
   artifact-sync daemon --config /etc/artifact-sync/config.toml

@@ -42,7 +42,6 @@ _CHECKERS = (("sha256sum", "-c", "--quiet"), ("shasum", "-a", "256", "-c"))
 
 
 @click.command(
-    short_help="Try it all against a simulator on this machine; needs nothing.",
     epilog="""\b
 Example:
   artifact-sync demo --root /tmp/demo-mirror""",

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="The artifacts in the ledger: state, size, evidence, last error.",
     epilog="""\b
 Examples:
   artifact-sync ls acme/rocket --root ./mirror

@@ -31,7 +31,6 @@ _EXTRA = ("starlette", "uvicorn")
 
 @click.command(
     "simulate",
-    short_help="Run a SourceCraft stand-in for a trial.",
     epilog="""\b
 Examples:
   artifact-sync simulate

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="What the ledger holds, a line a repository.",
     epilog="""\b
 Examples:
   artifact-sync status --root ./mirror

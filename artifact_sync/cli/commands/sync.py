@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    short_help="Mirror the artifacts of finished runs, once.",
     epilog="""\b
 Examples:
   artifact-sync sync

@@ -32,7 +32,6 @@ _TOLD = (Condition.MISSING, Condition.CHANGED, Condition.EXTRA)
 
 
 @click.command(
-    short_help="Hash the mirror's files again and compare them with the ledger.",
     epilog="""\b
 Examples:
   artifact-sync verify --root ./mirror
