@@ -109,7 +109,7 @@ def pass_observer(config: Config, display: PassDisplay) -> Iterator[Observer]:
         return
     known = session()
     bars = display.bars and not display.dry_run and known.verbosity is not Verbosity.QUIET
-    if not bars or known.terminal is None or not known.terminal.has_cursor():
+    if not bars or known.terminal is None:
         yield lines
         return
     from artifact_sync.cli.progress_bars import ProgressBars  # noqa: PLC0415 - of no use elsewhere

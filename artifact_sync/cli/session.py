@@ -43,10 +43,10 @@ class Session:
 
     @cached_property
     def terminal(self) -> LiveTerminal | None:
-        """Where the log and the progress are shown; None: there is no stderr."""
-        from artifact_sync.cli.terminal import LiveTerminal  # noqa: PLC0415 - keeps --help quick
+        """Where progress can be shown; None: not on this stderr."""
+        from artifact_sync.cli.terminal import live_terminal  # noqa: PLC0415 - keeps --help quick
 
-        return LiveTerminal(sys.stderr) if sys.stderr is not None else None
+        return live_terminal(sys.stderr, os.environ)
 
 
 def session() -> Session:

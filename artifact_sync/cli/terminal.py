@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 from unicodedata import combining, east_asian_width
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 class LiveTerminal:
@@ -24,16 +24,12 @@ class LiveTerminal:
         self._lock = threading.RLock()
 
     def isatty(self) -> bool:
-        """Whether this is a terminal."""
-        return self._stream.isatty()
+        """It is one."""
+        return True
 
     def fileno(self) -> int:
         """The stream's descriptor."""
         return self._stream.fileno()
-
-    def has_cursor(self) -> bool:
-        """Whether the cursor can be moved."""
-        return self.isatty() and os.environ.get("TERM") != "dumb"
 
     def size(self) -> tuple[int, int]:
         """Columns and lines, as they are now."""
@@ -67,6 +63,12 @@ class LiveTerminal:
         """A line of the same width in the stream's encoding."""
         encoding = self._stream.encoding or "utf-8"
         return line.encode(encoding, "replace").decode(encoding)
+
+
+def live_terminal(stream: TextIO | None, environ: Mapping[str, str]) -> LiveTerminal | None:
+    """The terminal that a stream is, if its cursor can be moved."""
+    moves = stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
+    return LiveTerminal(stream) if stream is not None and moves else None
 
 
 def cells(text: str) -> int:
