@@ -51,7 +51,7 @@ def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str])
     if "" in (*overrides.include, *overrides.exclude, *overrides.workflow, *overrides.runs):
         raise UsageError("an empty include, exclude, workflow or run selects nothing")
     names = dict.fromkeys(
-        each for name in overrides.repos for each in _with_own_entries(name, config)
+        each for name in checked_names(overrides.repos) for each in _with_own_entries(name, config)
     )
     named = [_settings(name, config, environ) for name in names]
     repos = named if overrides.repos else config.repo
@@ -79,7 +79,6 @@ def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSett
     found = known.get(name) or known.get(str(RepoName.star(org)))
     if found is None:
         return repository(name, environ)
-    repository(name, {})  # refuses what is no name of a repository
     return replace(found, name=name)
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from artifact_sync.cli.report_text import counted
 from artifact_sync.cli.terminal import cells, padded, shortened
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:

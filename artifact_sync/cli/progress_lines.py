@@ -15,6 +15,7 @@ from artifact_sync.domain.events import (
 )
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class ProgressLines:
         """Log an event that is worth a line."""
         match event:
             case RunCompleted(run, files):
-                _log.info(f"{printable(str(run))}: complete, {files} files")
+                _log.info(f"{printable(str(run))}: complete, {counted(files, 'file')}")
             case Failed(failure):
                 _log.debug(failure_line(failure))  # the summary spells it out
             case Noticed(message):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.model import Action
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def _headline(report: Report, *, dry_run: bool) -> str:
     if report.pending:
         parts.append(f"{report.pending:,} not there yet")
     state = "complete" if report.complete else "incomplete"
-    return f"{state}: {counted(report.runs, 'run')}, {report.found:,} artifacts: {', '.join(parts)}"
+    amount = f"{counted(report.runs, 'run')}, {counted(report.found, 'artifact')}"
+    return f"{state}: {amount}: {', '.join(parts)}"
 
 
 def failure_line(failure: Failure) -> str:
@@ -118,8 +120,3 @@ def span(seconds: float) -> str:
         if seconds >= length:
             return f"{int(seconds // length)}{unit}"
     return f"{int(seconds)}s"
-
-
-def counted(count: int, noun: str) -> str:
-    """Format a number of things: ``1 run``, ``2,000 runs``."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

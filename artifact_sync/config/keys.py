@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -47,19 +48,31 @@ class Section(Struct, frozen=True):
         return frozenset(key for key, default in self.defaults.items() if default is None)
 
 
+_URL = (
+    r"(?i)(?:(?:https?|ssh|git)://)?(?:[^/@]*@)?(?:[\w-]+\.)*sourcecraft\.(?:dev|tech)"
+    r"(?::\d+/|[:/])([^?#]+).*"
+)
+
+
 def repo_name(text: str) -> str:
-    """Check ``org/repo`` or ``org/*``. ``ValueError`` for anything else."""
+    """Read ``org/repo`` or ``org/*``, also from a pasted URL. ``ValueError`` for anything else."""
     msg = f"expected ORG/REPO or ORG/*, got {value_types.toml_text(text)}"
-    if not text.isprintable() or "://" in text:
-        raise ValueError(msg)
+    name = _pasted(text)
     try:
-        org, repo = RepoName.parse(text)
+        org, repo = RepoName.parse(name)
     except ValueError:
         raise ValueError(msg) from None
     odd = {"*", "?", "[", "]"} & set(org + ("" if repo == "*" else repo))
-    if odd or {org, repo} & {".", ".."}:
+    if odd or {org, repo} & {".", ".."} or not name.isprintable():
         raise ValueError(msg)
-    return text
+    return name
+
+
+def _pasted(text: str) -> str:
+    """``org/repo`` of a page or of what ``git clone`` takes, at the service's own hosts."""
+    if match := re.fullmatch(_URL, text.strip()):
+        return "/".join(match[1].split("/")[:2]).removesuffix(".git")
+    return text.removesuffix("/")
 
 
 def _cron(text: str) -> str:

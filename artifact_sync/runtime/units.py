@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-DURATION = r"(?:[0-9]{1,12}(?:\.[0-9]{1,6})?\s*(?:ms|[smhdw])\s*)+|[0-9]{1,12}(?:\.[0-9]{1,6})?"
+_UNIT = "ms|milliseconds?|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?"
+DURATION = (
+    rf"(?:[0-9]{{1,12}}(?:\.[0-9]{{1,6}})?\s*(?:{_UNIT})(?![a-z])[\s,]*)+"
+    r"|[0-9]{1,12}(?:\.[0-9]{1,6})?"
+)
 """Pattern of a whole text that ``parse_duration`` reads."""
 
 SIZE = r"[0-9]{1,19}(?:\.[0-9]{1,6})?\s*(?:[kKmMgGtTpP][iI]?)?[bB]|[0-9]{1,19}"
@@ -22,12 +26,13 @@ LONGEST = 36_525 * 86_400
 LARGEST = 2**63 - 1
 """Bytes: what a file system and a database can count."""
 
-_DURATION_PART = r"([0-9.]+)\s*(ms|[smhdw])"
+_DURATION_PART = r"([0-9.]+)\s*(ms|milli|[smhdw])"
 _SIZE_PARTS = r"([0-9.]+)\s*([a-z]*)"
 
 _SECONDS: Mapping[str, Decimal] = MappingProxyType(
     {
         "ms": Decimal("0.001"),
+        "milli": Decimal("0.001"),
         "s": Decimal(1),
         "m": Decimal(60),
         "h": Decimal(3_600),
@@ -44,11 +49,11 @@ _BYTES: Mapping[str, int] = MappingProxyType(
 
 
 def parse_duration(text: str) -> float:
-    """Parse ``30s``, ``5m``, ``7d``, ``1w``, ``250ms``, ``1h30m``, or a number of seconds.
+    """Parse ``30s``, ``5m``, ``7 days``, ``1w``, ``250ms``, ``1h30m``, or a number of seconds.
 
     ``ValueError`` says what was expected. A hundred years are the most.
     """
-    cleaned = text.strip()
+    cleaned = re.sub(r"[A-Za-z]{2,}", lambda word: word[0].lower(), text.strip())
     if not re.fullmatch(DURATION, cleaned):
         raise ValueError("expected a duration such as 30s, 5m, 2h, 7d or 1w")
     parts = re.findall(_DURATION_PART, cleaned) or [(cleaned, "s")]
@@ -98,3 +103,8 @@ def size_in_words(count: float) -> str:
             break
         count /= 1024
     return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Format a number of things: ``1 run``, ``2,000 runs``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

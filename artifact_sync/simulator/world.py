@@ -257,16 +257,18 @@ class World:
         run = self.run(str(target.key.run_key.repo), target.key.run)
         old, now = target.content, self.now()
         beside = [it for it in run.artifacts if it.key.cube_key == target.key.cube_key]
-        lines = [it for it in beside if isinstance(it.content, DigestLine) and it.content.of == old]
         with self.lock:
             target.content = content
-            for line in lines:
-                line.content = replace(line.content, of=content)
-            for changed in (target, *lines):
-                changed.obtained_at = now if changed.obtained_at else None
-                changed.updated_at = now
+            changed = [target]
+            for it in beside:
+                if isinstance(it.content, DigestLine) and it.content.of == old:
+                    it.content = DigestLine(content, it.content.name)
+                    changed.append(it)
+            for it in changed:
+                it.obtained_at = now if it.obtained_at else None
+                it.updated_at = now
             run.updated_at = now
-            self._store((target, *lines))
+            self._store(changed)
 
     def _store(self, artifacts: Iterable[ArtifactState]) -> None:
         """Store the files of artifacts that were left."""

@@ -29,6 +29,7 @@ from artifact_sync.domain.settings import (
 from artifact_sync.mirror.manifest import SUMS
 from artifact_sync.runtime.event_loop import run_quickly
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _introduce(running: Running, where: Path) -> None:
         click.echo(f"({where} is there already: only what is missing comes. Remove it to see all.)")
     click.echo()
 
+
 def _pass(running: Running, where: Path) -> int:
     config = Config(
         source=SourceSettings(base_url=running.base_url),
@@ -105,7 +107,7 @@ def _tree(where: Path) -> None:
 
 def _amount(run: Path) -> str:
     files = [path for path in run.rglob("*") if path.is_file()]
-    return f"{len(files)} files, {size(sum(path.stat().st_size for path in files))}"
+    return f"{counted(len(files), 'file')}, {size(sum(path.stat().st_size for path in files))}"
 
 
 def _branches(folder: Path, indent: str) -> Iterator[str]:
@@ -135,7 +137,8 @@ def _check(where: Path) -> int:
     manifests = sorted(path for path in where.rglob(SUMS) if ".artifact-sync" not in path.parts)
     files = sum(len(path.read_bytes().splitlines()) for path in manifests)
     failed = [path for path in manifests if not _agrees(checker, path)]
-    click.echo(f"\n{' '.join(checker)} {SUMS} in {len(manifests)} runs, {files} files: ", nl=False)
+    amount = f"{counted(len(manifests), 'run')}, {counted(files, 'file')}"
+    click.echo(f"\n{' '.join(checker)} {SUMS} in {amount}: ", nl=False)
     click.echo(f"FAILED in {', '.join(map(str, failed))}" if failed else "all OK")
     return ExitCode.INTEGRITY if failed else ExitCode.COMPLETE
 
@@ -149,7 +152,8 @@ def _again(running: Running, where: Path) -> None:
     before = running.simulator.requests.api
     click.echo("\nOnce more, with nothing new:")
     _pass(running, where)
-    click.echo(f"That took {running.simulator.requests.api - before} requests to the API.")
+    requests = running.simulator.requests.api - before
+    click.echo(f"That took {counted(requests, 'request')} to the API.")
 
 
 def _farewell(where: Path) -> None:

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.simulator import Running, Simulator
 
-_port = functools.partial(
-    click.option, type=click.IntRange(0, 65535), default=0, metavar="PORT"
-)
+_port = functools.partial(click.option, type=click.IntRange(0, 65535), default=0, metavar="PORT")
 _EXTRA = ("starlette", "uvicorn")
 
 

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from artifact_sync.cli.options import as_json, common_and_quick, root
-from artifact_sync.cli.report_text import age, counted, span, table
+from artifact_sync.cli.report_text import age, span, table
 from artifact_sync.cli.session import begin_work, configuration
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import REMOVED, State
@@ -19,6 +19,7 @@ from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER
 from artifact_sync.domain.status import DaemonState, RepoStatus, as_object
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
@@ -181,7 +182,9 @@ def _pass(state: PassState) -> str:
     if not state.planned:
         return begun
     failed = f", {state.failed:,} failed" if state.failed else ""
-    return f"{begun}, {state.done:,} of {state.planned:,} files, {size(state.bytes)}{failed}"
+    return (
+        f"{begun}, {state.done:,} of {counted(state.planned, 'file')}, {size(state.bytes)}{failed}"
+    )
 
 
 def _traffic(state: DaemonState) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -106,7 +107,7 @@ def test_what_is_told_of_the_whole_never_goes_back() -> None:
     for event in events:
         amounts.notify(event)
         told.append((amounts.share, amounts.received, amounts.total))
-    for before, now in zip(told, told[1:], strict=False):
+    for before, now in pairwise(told):
         assert all(was <= it for was, it in zip(before, now, strict=True))
     assert told[-1][0] == 1.0
     assert max(share for share, _, _ in told[:-1]) < 1.0
