@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.app.locations import (
     MirrorIds,
@@ -16,16 +16,19 @@ from artifact_sync.app.locations import (
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.store import Store, open_store
-from artifact_sync.ledger.queries import artifact_reads, totals
+from artifact_sync.ledger.queries import artifact_reads, runs, totals
 from artifact_sync.mirror.local.identity import read_id
 from artifact_sync.mirror.local.own_folder import check_mounted, prepare
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from artifact_sync.domain.model import Totals
+    from artifact_sync.domain.model import RepoName, RunRow, Totals
     from artifact_sync.domain.settings import Config
+    from artifact_sync.ledger.sql.connection import Connection
+
+T = TypeVar("T")
 
 
 def read_totals(config: Config) -> Sequence[Totals]:
@@ -33,17 +36,28 @@ def read_totals(config: Config) -> Sequence[Totals]:
 
     ``UsageError``, ``DiskError``, ``LedgerTooNew``.
     """
+    return _read(config, totals.all_totals) or []
+
+
+def read_newest_runs(config: Config, repo: RepoName) -> Sequence[RunRow]:
+    """Read the first of a repository's runs, newest first. Raises as ``read_totals`` does."""
+    newest = _read(config, lambda connection: runs.newest(connection, None, repo))
+    return newest[0] if newest else []
+
+
+def _read(config: Config, query: Callable[[Connection], T]) -> T | None:
+    """Ask the ledger; None where nothing is mirrored."""
     root = root_of(config)
     if config.mirror.must_be_mounted:
         check_mounted(root)
     if (root / OWN_FOLDER).is_dir():
         prepare(root)
     if not has_ledger(config):
-        return []
+        return None
     terms = OpenTerms(config.mirror.durability, read_only=True)
     with closing(open_store(ledger_url(config), terms)) as store:
         _check(store, config, root)
-        return store.read(totals.all_totals)
+        return store.read(query)
 
 
 def _check(store: Store, config: Config, root: Path) -> None:

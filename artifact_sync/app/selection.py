@@ -94,7 +94,7 @@ def _narrowed(settings: RepoSettings, overrides: Overrides) -> RepoSettings:
 
 def checked_names(names: Iterable[str]) -> list[str]:
     """Check names of repositories; each once."""
-    return [repository(name, {}).name for name in dict.fromkeys(names)]
+    return list(dict.fromkeys(repository(name, {}).name for name in names))
 
 
 def known_repositories(names: Iterable[str], known: Sequence[RepoName]) -> list[RepoName]:

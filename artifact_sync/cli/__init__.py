@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "sync": "Mirror the artifacts of finished runs, once.",
-        "daemon": "Keep the mirrors current, in the background.",
+        "daemon": "Keep the mirrors current until it is stopped.",
         "status": "What the ledger holds, a line a repository.",
         "ls": "The artifacts in the ledger: state, size, evidence, last error.",
         "verify": "Hash the mirror's files again and compare them with the ledger.",
         "config": "Write, check and show the configuration.",
-        "demo": "Try it all against a simulator on this machine; needs nothing.",
+        "demo": "Try it against a simulator on this machine; needs no account.",
         "simulate": "Run the simulator alone, for a trial of your own.",
         "completion": "Print the completion script of a shell.",
     }

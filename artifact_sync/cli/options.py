@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from artifact_sync.cli.ledger_completion import complete_repositories
 from artifact_sync.cli.session import Session, Verbosity, begin_work, session
 from artifact_sync.runtime.logs import configure_later
 
@@ -41,13 +42,17 @@ def _root(_: click.Context, param: click.Parameter, value: str | None) -> Path |
     return Path(value) if value is not None else None
 
 
-root = click.option(
-    "--root",
-    callback=_root,
-    metavar="DIR",
-    help="The mirror's folder. Overrides mirror.root.",
+def root_option(help_text: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """``--root DIR`` → ``root: Path | None``."""
+    return click.option("--root", callback=_root, metavar="DIR", help=help_text)
+
+
+root = root_option("The mirror's folder. Overrides mirror.root.")
+
+repositories = click.argument(
+    "repos", metavar="[ORG/REPO]...", nargs=-1, shell_complete=complete_repositories
 )
-"""``--root DIR`` → ``root: Path | None``."""
+"""``[ORG/REPO]...`` → ``repos: tuple[str, ...]``, for ``checked_names``."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 """``--json`` → ``as_json: bool``."""
@@ -83,15 +88,21 @@ def common(function: Callable[..., R]) -> Callable[..., R]:
 
     Put it nearest to the function, below ``@click.command``.
     """
-    return _with_log(function, begin_work)
+    return config_file(_with_log(function, begin_work))
+
+
+def unconfigured(function: Callable[..., R]) -> Callable[..., R]:
+    """Add ``-v`` and ``-q``, for what is not configured; ``--config`` changes nothing."""
+    ignored = click.option("--config", hidden=True, expose_value=False, type=click.Path())
+    return ignored(_with_log(function, begin_work))
 
 
 def common_and_quick(function: Callable[..., R]) -> Callable[..., R]:
-    """Add the same options, and set the log up at the first line.
+    """Add the options of ``common``, and set the log up at the first line.
 
     The command calls ``begin_work`` when it has more to do after all.
     """
-    return _with_log(function, lambda: None)
+    return config_file(_with_log(function, lambda: None))
 
 
 def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[..., R]:
@@ -108,7 +119,7 @@ def _with_log(function: Callable[..., R], then: Callable[[], None]) -> Callable[
         then()
         return function(*args, **kwargs)
 
-    return config_file(verbosity(with_log))
+    return verbosity(with_log)
 
 
 def duration_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
@@ -118,7 +129,7 @@ def duration_option(_: click.Context, __: click.Parameter, value: str | None) ->
     from artifact_sync.runtime.units import parse_duration  # noqa: PLC0415 - keeps --help quick
 
     try:
-        seconds = parse_duration(value)
+        seconds = parse_duration(value.strip().removesuffix(" ago"))
     except ValueError as error:
         msg = f"{error}, got {value!r}"
         raise click.BadParameter(msg) from None

@@ -1,4 +1,4 @@
-"""Progress on a terminal: a line for the whole pass, and one for each running file."""
+"""Progress on a terminal: a line for the pass, and one a file."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ _RATE_OVER = 5.0
 _MOST_FILES = 8
 _NARROWEST_BAR = 10
 _WIDEST_BAR = 40
+_WIDEST_NAME = 100
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ class FileProgress:
 
 
 class Amounts:
-    """Counts files and bytes of a pass. What it tells of the whole never goes back."""
+    """Counts files and bytes of a pass; its totals never go back."""
 
     def __init__(self) -> None:
         self.planned = 0
@@ -48,7 +49,7 @@ class Amounts:
         self.failed = 0
         self.files: dict[ArtifactKey, FileProgress] = {}
         self._arrived = 0
-        self._ended = FileProgress(total=0, received=0)
+        self._ended_total = self._ended_received = self._given_up = 0
         self._received = 0
         self._share = 0.0
         self._recent: deque[tuple[float, int]] = deque([(monotonic(), 0)])
@@ -75,20 +76,22 @@ class Amounts:
 
     def _end(self, key: ArtifactKey) -> None:
         ended = self.files.pop(key, FileProgress(0, 0))
-        self._ended.received += ended.received
-        self._ended.total = (self._ended.total or 0) + (ended.total or ended.received)
+        total = max(ended.total or 0, ended.received)
+        self._ended_total += total
+        self._ended_received += ended.received
+        self._given_up += total - ended.received
 
     @property
     def received(self) -> int:
         """Bytes received, those staged by an earlier pass included."""
-        now = self._ended.received + sum(file.received for file in self.files.values())
+        now = self._ended_received + sum(file.received for file in self.files.values())
         self._received = max(self._received, now)
         return self._received
 
     @property
     def total(self) -> int:
         """Bytes of all files whose size is known."""
-        return (self._ended.total or 0) + sum(file.total or 0 for file in self.files.values())
+        return self._ended_total + sum(file.total or 0 for file in self.files.values())
 
     @property
     def unknown(self) -> int:
@@ -98,17 +101,22 @@ class Amounts:
 
     @property
     def expected(self) -> float:
-        """Bytes of all planned files; one of unknown size counts as much as the others."""
+        """Bytes of all planned files; one of unknown size counts as the average."""
         known = self.planned - self.unknown
         return self.total * self.planned / known if known > 0 else 0.0
 
     @property
+    def left(self) -> float:
+        """Bytes still to come."""
+        return max(self.expected - self.received - self._given_up, 0.0)
+
+    @property
     def share(self) -> float:
-        """The share that is done, 0 to 1, by bytes if possible. All is done with the last file."""
-        ended, expected = self.done + self.failed, self.expected
-        by_files = ended / (self.planned or 1)
-        now = self.received / expected if expected else by_files
-        self._share = max(self._share, min(now, 1.0 if ended >= self.planned > 0 else 0.99))
+        """The share that is done; below 1, for more runs may follow."""
+        expected = self.expected
+        by_files = (self.done + self.failed) / (self.planned or 1)
+        now = 1 - self.left / expected if expected else by_files
+        self._share = max(self._share, min(now, 0.99))
         return self._share
 
     def rate(self, now: float) -> float:
@@ -154,8 +162,8 @@ def progress_lines(amounts: Amounts, columns: int, most: int, now: float) -> lis
 
 
 def _whole(amounts: Amounts, columns: int, now: float) -> str:
-    """Format the line of the pass; what does not fit is left out, the least important first."""
-    rate, left = amounts.rate(now), amounts.expected - amounts.received
+    """Format the line of the pass, without what does not fit."""
+    rate, left = amounts.rate(now), amounts.left
     parts = {
         "share": f"{amounts.share * 100:3.0f}%",
         "files": f"{amounts.done:,}/{counted(amounts.planned, 'file')}",
@@ -182,13 +190,13 @@ def _file(key: ArtifactKey, file: FileProgress, columns: int) -> str:
         facts += [_bar(share or 0.0, max(columns // 8, _NARROWEST_BAR))]
         facts += [f"{_bytes(file.received, file.total or 0):>20}"]
     told = "  ".join(facts)
-    room = max(columns - len(told) - 2, 0)
+    room = min(max(columns - len(told) - 2, 0), _WIDEST_NAME)
     return f"{padded(label(key, room), room)}  {told}"[:columns]
 
 
 def label(key: ArtifactKey, columns: int) -> str:
-    """Repository, run and path; where they are too wide, the path is cut in the middle first."""
-    place, path = printable(f"{key.repo} {key.run}"), printable(key.local_path)
+    """Format repository, run and path, cut in the middle where they are too wide."""
+    place, path = printable(f"{key.run_key.repo} {key.run}"), printable(key.local_path)
     path = path.removeprefix("./")
     place = shortened(place, max(columns // 2, columns - cells(path) - 1))
     return f"{place} {shortened(path, columns - cells(place) - 1)}"

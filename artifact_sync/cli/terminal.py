@@ -47,7 +47,10 @@ class LiveTerminal:
             self._replace(self._block, text)
 
     def show(self, block: Sequence[str]) -> None:
-        """Replace the block; no lines remove it. A line must be narrower than the terminal."""
+        """Replace the block; no lines remove it.
+
+        A line must be narrower than the terminal.
+        """
         with self._lock:
             self._replace(block)
 
@@ -84,7 +87,7 @@ def padded(text: str, columns: int) -> str:
 
 
 def shortened(text: str, columns: int) -> str:
-    """Cut a text in the middle where it is too wide; more is kept of its end."""
+    """Cut a text in its middle where it is too wide."""
     if cells(text) <= columns:
         return text
     room = max(columns - 1, 0)

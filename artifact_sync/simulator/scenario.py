@@ -1,8 +1,9 @@
-"""Scenarios: what a simulated organisation holds, how it behaves, and the TOML that says so.
+"""Scenarios: what a simulated organisation holds, and how it behaves.
 
-Every default makes a well-behaved service. Names of TOML keys are singular (``[[repo.run.cube]]``),
-as in the configuration of artifact-sync. Sizes are bytes and durations seconds; in a file both may
-carry a unit. ``{n}`` in a slug or a path stands for the number of the copy where ``count`` is set.
+Values, and the TOML they are read from. Every default makes a well-behaved service. Names of TOML
+keys are singular (``[[repo.run.cube]]``), as in the configuration of artifact-sync. Sizes are bytes
+and durations seconds; in a file both may carry a unit. ``{n}`` in a slug or a path stands for the
+number of the copy where ``count`` is set.
 """
 
 from __future__ import annotations

@@ -104,15 +104,54 @@ def test_status_as_json(poor: User) -> None:
 
 def test_ls_is_a_line_an_artifact_with_the_last_error_of_what_is_not_there(poor: User) -> None:
     done = poor.run("ls", ROCKET, "--run", "2", "--root", poor.root)
-    columns = [line.split(maxsplit=5) for line in done.out.splitlines()]
-    assert done.code == 0
+    head, *lines = done.out.splitlines()
+    columns = [line.split(maxsplit=5) for line in lines]
+    assert (done.code, head) == (0, "STATE           SIZE EVIDENCE      AGE  PATH")
     assert [(it[0], it[3], it[-1].split("ago  ")[-1]) for it in columns] == [
         ("mirrored", "digest", place(ARCHIVE, "2")),
         ("mirrored", "checksum", place(SIDECAR, "2")),
         ("gone", columns[2][3], f"{place(REPORT, '2')}  ({GONE})"),
         ("mirrored", "checksum", place(PAGE, "2")),
     ]
-    assert "39.1 KiB" in done.out.splitlines()[0]
+    assert "39.1 KiB" in lines[0]
+
+
+def test_several_repositories_are_told_of_and_no_others(owner: User) -> None:
+    """Guards against: commands that take one name only, or none."""
+    names = (ROCKET, f"https://sourcecraft.dev/{WEBSITE}/cicd")
+    status = owner.run("status", *names, "--root", owner.root, "--json").answer
+    assert [it["repo"] for it in status["repositories"]] == [ROCKET, WEBSITE]
+    listed = owner.run("ls", *names, "--root", owner.root, "--json").answer["artifacts"]
+    assert {it["repo"] for it in listed} == {ROCKET, WEBSITE}
+    one = owner.run("verify", ROCKET, "--root", owner.root, "--json").answer["ok"]
+    two = owner.run("verify", *names, f"{ROCKET}/", "--root", owner.root, "--json").answer["ok"]
+    assert 0 < one < two
+    for command in ("status", "ls", "verify"):
+        refused = owner.run(command, ROCKET, "acme/rockt", "--root", owner.root)
+        assert (refused.code, refused.out) == (2, "")
+        assert "nothing of acme/rockt is mirrored; what is: acme/" in refused.err
+
+
+def completed(owner: User, line: str) -> list[str]:
+    """What a shell is offered for the last word of a line."""
+    count = str(len(line.split(" ")) - 1)
+    done = owner.run(_ARTIFACT_SYNC_COMPLETE="bash_complete", COMP_WORDS=line, COMP_CWORD=count)
+    assert (done.code, done.err) == (0, "")
+    return [it.removeprefix("plain,") for it in done.out.splitlines() if it]
+
+
+def test_repositories_and_runs_are_completed_from_the_ledger(owner: User) -> None:
+    """Guards against: completion that knows words only, or shows a traceback."""
+    begin = f"artifact-sync ls --root {owner.root}"
+    assert completed(owner, f"{begin} ") == ["acme/docs", ROCKET, WEBSITE]
+    assert completed(owner, f"{begin} acme/r") == [ROCKET]
+    assert completed(owner, f"{begin} {ROCKET} acme/") == ["acme/docs", WEBSITE]
+    assert completed(owner, f"{begin} {ROCKET} --run ") == ["4", "3", "2", "1"]
+    assert completed(owner, f"artifact-sync sync --root {owner.root} acme/w") == [WEBSITE]
+    assert completed(owner, "artifact-sync ls --root /nowhere acme/") == []
+    broken = owner.folder / "broken.toml"
+    broken.write_text("no toml")
+    assert completed(owner, f"artifact-sync status --config {broken} a") == []
 
 
 def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
@@ -144,7 +183,7 @@ def test_ls_lists_newest_runs_first_and_all_repositories_unless_one_is_named(own
     ]  # fmt: skip
     assert {it["path"] for it in listed} == owner.files().keys()
     one = owner.run("ls", WEBSITE, "--root", owner.root)
-    assert (one.code, len(one.out.splitlines())) == (0, 4)
+    assert (one.code, len(one.out.splitlines())) == (0, 5)
 
 
 def test_a_mirror_as_it_should_be_is_ok_with_its_manifests(owner: User) -> None:

@@ -21,6 +21,9 @@ _INSTALL: Mapping[str, str] = MappingProxyType(
     }
 )
 
+_BEFORE = {"zsh": "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i; }\n"}
+"""What a new account's shell needs before the script: zsh completes nothing until told to."""
+
 
 @click.command(
     epilog="\b\nExamples:\n"
@@ -31,10 +34,10 @@ _INSTALL: Mapping[str, str] = MappingProxyType(
 @verbosity
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script that makes a shell complete commands and options."""
+    """Print the script that makes a shell complete commands, options, repositories and runs."""
     kind = get_completion_class(shell)
     if kind is None:  # pragma: no cover - click has all three
         ctx.fail(f"click has no completion for {shell}")
     script = kind(ctx.find_root().command, {}, "artifact-sync", "_ARTIFACT_SYNC_COMPLETE").source()
     click.echo(f"# To install: {_INSTALL[shell]}; then open a new shell.")
-    click.echo(script)
+    click.echo(_BEFORE.get(shell, "") + script)

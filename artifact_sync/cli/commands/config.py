@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync import config
-from artifact_sync.cli.options import as_json, common
+from artifact_sync.cli.options import as_json, common, unconfigured
 from artifact_sync.cli.session import configuration, session, token, traced_configuration
 from artifact_sync.config.render import as_toml, json_schema
 from artifact_sync.domain.errors import ConfigError, ExitCode, UsageError
@@ -26,10 +26,21 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config
 
 
+class _Group(click.Group):
+    """Lists its commands with whole sentences, at any width."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the table of commands."""
+        with formatter.section("Commands"):
+            whole = [(name, it.get_short_help_str(999)) for name, it in self.commands.items()]
+            formatter.write_dl(whole)
+
+
 @click.group(
+    cls=_Group,
     epilog="\b\nExamples:\n  artifact-sync config init\n  artifact-sync config check\n"
     "  artifact-sync config show --config ./mirror.toml\n"
-    "  artifact-sync config schema > artifact-sync.schema.json"
+    "  artifact-sync config schema > artifact-sync.schema.json",
 )
 def command() -> None:
     """Write, check and show the configuration."""
@@ -148,7 +159,7 @@ def show(*, config_file: Path | None) -> None:
 
 
 @command.command()
-@common
-def schema(*, config_file: Path | None) -> None:  # noqa: ARG001 - every command takes --config
+@unconfigured
+def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
     click.echo(json.dumps(json_schema(), indent=2))

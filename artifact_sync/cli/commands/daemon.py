@@ -37,12 +37,12 @@ _AT_ONCE = 1.5
     epilog="""\b
 Examples:
   artifact-sync daemon --config /etc/artifact-sync/config.toml
-  artifact-sync daemon --root ./mirror --log-format json
+  artifact-sync daemon --config ./mirror.toml --log-format json
 
 \b
 SIGTERM and SIGINT: files in flight may finish, then it ends; once more: at once.
 SIGHUP: the configuration is read again, which also happens when its file changes.
-systemd/ has units for it.""",
+The folder systemd/ of the source has units for it.""",
 )
 @root
 @click.option(
@@ -54,8 +54,8 @@ systemd/ has units for it.""",
 def command(*, config_file: Path | None, root: Path | None, log_format: LogFormat | None) -> int:
     """Keep the mirrors current, until it is stopped.
 
-    Stays in the foreground; a service manager puts it into the background. sync and status ask it
-    while it runs.
+    Looks at each [[repo]] of the configuration when it is due. Stays in the foreground; a service
+    manager puts it into the background. While it runs, sync and status ask it.
     """
     from artifact_sync.cli.logs import setup  # noqa: PLC0415 - keeps --help quick
 

@@ -5,6 +5,7 @@ A pass, the mirror's tree, ``sha256sum -c``, a second pass.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.cli.commands.simulate import the_simulator
-from artifact_sync.cli.options import common, root
+from artifact_sync.cli.commands.simulate import program, the_simulator
+from artifact_sync.cli.options import root_option, unconfigured
 from artifact_sync.cli.report_text import summary
 from artifact_sync.cli.run_pass import PassDisplay, run_pass
 from artifact_sync.config.api_token import Token
@@ -45,14 +46,19 @@ _CHECKERS = (("sha256sum", "-c", "--quiet"), ("shasum", "-a", "256", "-c"))
 @click.command(
     epilog="""\b
 Example:
-  artifact-sync demo --root /tmp/demo-mirror""",
-)
-@root
-@common
-def command(*, config_file: Path | None, root: Path | None) -> int:  # noqa: ARG001 - every command takes --config
-    """Mirror a small simulated organisation over real HTTP, and verify the mirror.
+  artifact-sync demo --root /tmp/demo-mirror
 
-    Links lapse after two seconds, one download is cut and one is told to come again.
+\b
+It needs no account, no configuration and no network, but the extra "web":
+pip install 'artifact-sync[web]'.""",
+)
+@root_option(f"Where to mirror to. Default: {_ROOT} in this folder.")
+@unconfigured
+def command(*, root: Path | None) -> int:
+    """Mirror a small simulated organisation over real HTTP, and check the mirror.
+
+    Links lapse after two seconds, one download is cut and one is told to come again. The mirror
+    stays: look at it with the commands that are printed at the end.
     """
     where = root or _ROOT
     with the_simulator().running_in_thread() as running:
@@ -157,11 +163,12 @@ def _again(running: Running, where: Path) -> None:
 
 
 def _farewell(where: Path) -> None:
+    me, root = program(), shlex.quote(str(where))
     click.echo(
         f"""
-Look at it:      artifact-sync status --root {where}
-                 artifact-sync ls acme/rocket --root {where}
-                 artifact-sync verify --root {where}
+Look at it:      {me} status --root {root}
+                 {me} ls acme/rocket --root {root}
+                 {me} verify --root {root}
 Your repository: export SOURCECRAFT_TOKEN=…   (a personal access token)
-                 artifact-sync sync ORG/REPO --root ./mirror --since 7d"""
+                 {me} sync ORG/REPO --root ./mirror --since 7d"""
     )

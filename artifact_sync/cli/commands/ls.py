@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.ledger_completion import complete_runs
+from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration
 from artifact_sync.runtime.text import printable
@@ -29,13 +30,18 @@ Examples:
   artifact-sync ls acme/rocket --run 42
   artifact-sync ls --json | jq -r '.artifacts[] | select(.state != "mirrored") | .local_path'""",
 )
-@click.argument("repo", metavar="[ORG/REPO]", required=False)
-@click.option("--run", metavar="N", help="Only this run.")
+@repositories
+@click.option("--run", metavar="N", shell_complete=complete_runs, help="Only this run.")
 @root
 @as_json
 @common
 def command(
-    *, config_file: Path | None, repo: str | None, run: str | None, root: Path | None, as_json: bool
+    *,
+    config_file: Path | None,
+    repos: tuple[str, ...],
+    run: str | None,
+    root: Path | None,
+    as_json: bool,
 ) -> None:
     """List artifacts: state, size, evidence, age, path, last error.
 
@@ -44,29 +50,30 @@ def command(
     from artifact_sync.app.selection import Overrides, checked_names, with_overrides  # noqa: PLC0415 - keeps --help quick
 
     config = with_overrides(configuration(config_file), Overrides(root=root))
-    (name,) = checked_names([repo]) if repo else (None,)
-    asyncio.run(_list(config, (name, run), as_json=as_json))
+    asyncio.run(_list(config, checked_names(repos), run, as_json=as_json))
 
 
-async def _list(config: Config, which: tuple[str | None, str | None], *, as_json: bool) -> None:
+async def _list(config: Config, names: list[str], run: str | None, *, as_json: bool) -> None:
     """Print rows as they are read: a ledger may be larger than memory."""
     from artifact_sync.app.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.storage import open_storage  # noqa: PLC0415 - likewise
 
-    name, run = which
     async with open_storage(config, rehearse=True) as store:
-        repos = known_repositories([name] if name else [], await store.ledger.repositories())
+        repos = known_repositories(names, await store.ledger.repositories())
         if as_json:
             click.echo('{"artifacts": [', nl=False)
         first = True
         for repo in repos:
             async for row in store.ledger.listing(repo, run):
+                if first and not as_json:
+                    click.echo(_columns("STATE", "SIZE", "EVIDENCE", "AGE") + "PATH")
                 click.echo(_json(row, first=first) if as_json else _line(row), nl=not as_json)
                 first = False
         if as_json:
             click.echo("]}")
         elif first:
-            click.echo("nothing to list", err=True)
+            which = f" of run {printable(run)}" if run else ""
+            click.echo(f"nothing to list: the ledger has no artifact{which}", err=True)
 
 
 def _json(row: ArtifactRow, *, first: bool) -> str:
@@ -103,7 +110,10 @@ def _moment(moment: datetime | None) -> str | None:
 def _line(row: ArtifactRow) -> str:
     amount = size(row.size) if row.size is not None else "-"
     since = age(row.mirrored_at or row.first_seen, datetime.now(UTC))
-    strength = row.strength if row.sha256 else "-"
-    facts = f"{row.state:<9} {amount:>10} {strength:<8} {since:>8}  "
+    facts = _columns(row.state, amount, row.strength if row.sha256 else "-", since)
     error = f"  ({printable(row.message)})" if row.message else ""
     return facts + printable(row.path or str(row.key)) + error
+
+
+def _columns(state: str, amount: str, strength: str, since: str) -> str:
+    return f"{state:<9} {amount:>10} {strength:<8} {since:>8}  "

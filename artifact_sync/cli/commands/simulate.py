@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.interrupt import STOP_SIGNALS, on_signals
-from artifact_sync.cli.options import common
+from artifact_sync.cli.options import unconfigured
 from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from artifact_sync.simulator import Running, Simulator
 
 _port = functools.partial(click.option, type=click.IntRange(0, 65535), default=0, metavar="PORT")
+_NAME = "artifact-sync"
 _EXTRA = ("starlette", "uvicorn")
 
 
@@ -45,20 +47,12 @@ Examples:
     help="What to simulate (TOML). Default: a small organisation, acme.",
 )
 @click.option("--print-scenario", is_flag=True, help="Print the scenario's TOML and end.")
-@common
-def command(
-    *,
-    port: int,
-    files_port: int,
-    file: Path | None,
-    print_scenario: bool,
-    config_file: Path | None,
-) -> None:
+@unconfigured
+def command(*, port: int, files_port: int, file: Path | None, print_scenario: bool) -> None:
     """Simulate SourceCraft on this machine until Ctrl-C.
 
     Real HTTP, links that lapse, and faults on demand. Prints what to type in another terminal.
     """
-    del config_file  # every command takes one; nothing in it is about simulating
     simulator = the_simulator()
     scenario = simulator.load_scenario(file) if file else simulator.demo_scenario()
     if print_scenario:
@@ -77,6 +71,22 @@ def the_simulator() -> ModuleType:
         what = "the simulator needs Starlette and uvicorn: pip install 'artifact-sync[web]'"
         raise UsageError(what) from error
     return simulator
+
+
+def program() -> str:
+    """How to call this program from here, for commands that are to be typed."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        called = Path(sys.executable).with_name(_NAME)
+    elif not called.is_file():
+        return _NAME
+    if not called.exists():
+        return shlex.join([sys.executable, "-m", "artifact_sync"])
+    found = shutil.which(called.name)
+    if found and called.samefile(found):
+        return called.name
+    here = Path.cwd()
+    return shlex.quote(str(called.relative_to(here) if called.is_relative_to(here) else called))
 
 
 async def _simulate(simulator: Simulator, port: int, files_port: int) -> None:
@@ -107,7 +117,7 @@ def _next_command(running: Running) -> str:
     repos = running.simulator.scenario.repos
     names = [repo.name for repo in repos if repo.runs and not repo.forbidden]
     token, repo = (shlex.quote(text) for text in (running.token, (names or ["ORG/REPO"])[0]))
-    sync = f"artifact-sync sync {repo} --root ./mirror"
+    sync = f"{program()} sync {repo} --root ./mirror"
     url = running.base_url
     if sys.platform == "win32":
         set_token = f'$env:SOURCECRAFT_TOKEN="{running.token}"'

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from artifact_sync.cli.options import as_json, common_and_quick, root
+from artifact_sync.cli.options import as_json, common_and_quick, repositories, root
 from artifact_sync.cli.report_text import age, span, table
 from artifact_sync.cli.session import begin_work, configuration
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.domain.model import REMOVED, State
+from artifact_sync.domain.model import REMOVED, RepoName, State
 from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER
 from artifact_sync.domain.status import DaemonState, RepoStatus, as_object
 from artifact_sync.runtime.logs import get_logger
@@ -40,13 +40,17 @@ if TYPE_CHECKING:
     epilog="""\b
 Examples:
   artifact-sync status --root ./mirror
+  artifact-sync status acme/rocket acme/website
   artifact-sync status --json | jq '.repositories[].states'
   artifact-sync status --json | jq '.daemon.passes'""",
 )
+@repositories
 @root
 @as_json
 @common_and_quick
-def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
+def command(
+    *, config_file: Path | None, repos: tuple[str, ...], root: Path | None, as_json: bool
+) -> int:
     """Show what the ledger holds of each repository: runs, files, sizes, states, last pass.
 
     While a daemon runs, what it does now, too. Looks at the ledger only: verify looks at the files.
@@ -56,9 +60,22 @@ def command(*, config_file: Path | None, root: Path | None, as_json: bool) -> in
 
     config = with_overrides(configuration(config_file), Overrides(root=root))
     found = _asked(config) or {"repositories": _totals(config), "daemon": None}
+    if repos:
+        _narrow(found, repos)
     lines = [json.dumps(found)] if as_json else _lines(found, config)
     click.echo("\n".join(lines))
     return _complain(found.get("error"))
+
+
+def _narrow(found: dict[str, Any], names: tuple[str, ...]) -> None:
+    """Leave only what is told of these repositories. ``UsageError`` for an unknown one."""
+    from artifact_sync.app.selection import checked_names, known_repositories  # noqa: PLC0415 - keeps --help quick
+
+    told = [found["repositories"], (found["daemon"] or {}).get("repositories", [])]
+    known = dict.fromkeys(RepoName.parse(it["repo"]) for repos in told for it in repos)
+    wanted = set(map(str, known_repositories(checked_names(names), list(known))))
+    for repos in told:
+        repos[:] = [it for it in repos if it["repo"] in wanted]
 
 
 def _complain(error: object) -> int:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.options import as_json, common_and_quick, duration_option, root
+from artifact_sync.cli.ledger_completion import complete_runs
+from artifact_sync.cli.options import (
+    as_json,
+    common_and_quick,
+    duration_option,
+    repositories,
+    root,
+)
 from artifact_sync.cli.session import configuration
 
 if TYPE_CHECKING:
@@ -30,8 +37,15 @@ Examples:
 Exit code 0 only when everything selected is present and verified: a dry run that
 would download something ends with 1.""",
 )
-@click.argument("repos", metavar="[ORG/REPO]...", nargs=-1)
-@click.option("--run", "runs", metavar="N", multiple=True, help="Only this run. Repeatable.")
+@repositories
+@click.option(
+    "--run",
+    "runs",
+    metavar="N",
+    multiple=True,
+    shell_complete=complete_runs,
+    help="Only this run. Repeatable.",
+)
 @click.option(
     "--since", callback=duration_option, metavar="7d", help="Only runs created within this time."
 )

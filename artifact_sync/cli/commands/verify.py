@@ -12,7 +12,7 @@ from artifact_sync.app.locations import has_ledger
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.app.storage import open_storage
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
-from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import failure_line, failure_object
 from artifact_sync.cli.run_pass import PassDisplay, pass_observer
 from artifact_sync.cli.session import begin_work, configuration, token
@@ -42,13 +42,18 @@ Exit codes: 0 all is as recorded, 5 files were changed or what came for them is
 denied, 6 the disk refuses, 1 files are missing, or several of these. Files that
 nobody recorded are told, but are no fault.""",
 )
-@click.argument("repo", metavar="[ORG/REPO]", required=False)
+@repositories
 @click.option("--repair", is_flag=True, help="Fetch damaged files again, where they still are.")
 @root
 @as_json
 @common
 def command(
-    *, config_file: Path | None, repo: str | None, repair: bool, root: Path | None, as_json: bool
+    *,
+    config_file: Path | None,
+    repos: tuple[str, ...],
+    repair: bool,
+    root: Path | None,
+    as_json: bool,
 ) -> int:
     """Hash every mirrored file again: ok, missing, changed; and files that nobody recorded.
 
@@ -56,8 +61,9 @@ def command(
     """
     config = with_overrides(configuration(config_file), Overrides(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified
-        raise UsageError(f"nothing is mirrored in {config.mirror.root} yet: artifact-sync sync")
-    names = checked_names([repo]) if repo else []
+        what = f"nothing is mirrored in {config.mirror.root} yet"
+        raise UsageError(f"{what}: artifact-sync sync ORG/REPO begins a mirror")
+    names = checked_names(repos)
     known = token(config.source) if repair else None
     return run_quickly(_verify(config, names, known, repair=repair, as_json=as_json))
 

@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from artifact_sync.runtime.units import format_duration, format_size, parse_duration, parse_size
+from artifact_sync.runtime.units import (
+    counted,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +27,15 @@ from artifact_sync.runtime.units import format_duration, format_size, parse_dura
         ("0", 0),
         ("90", 90),
         ("0.1", 0.1),
+        # Guards against: durations as people say them that are refused
+        ("7 days", 604_800),
+        ("1 day", 86_400),
+        ("2 Weeks", 1_209_600),
+        ("90 minutes", 5_400),
+        ("1 hour 30 min", 5_400),
+        ("1 hour, 30 secs", 3_630),
+        ("250 milliseconds", 0.25),
+        ("36 HRS", 129_600),
     ],
 )
 def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
@@ -28,7 +43,24 @@ def test_a_duration_is_read_in_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "s", "5 apples", "-5s", "5M", "1e3", "inf", "nan", "30s!", "٣s", "1h30", "s30"]
+    "text",
+    [
+        "",
+        "s",
+        "5 apples",
+        "-5s",
+        "5M",
+        "1e3",
+        "inf",
+        "nan",
+        "30s!",
+        "٣s",
+        "1h30",
+        "s30",
+        "7 dayss",
+        "3 months",
+        "1 hand",
+    ],
 )
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a duration such as 30s, 5m, 2h, 7d or 1w"):
@@ -84,3 +116,8 @@ def test_a_duration_is_shown_in_its_largest_whole_unit(seconds: float, text: str
 )
 def test_a_size_is_shown_in_its_largest_whole_unit(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+def test_one_thing_is_not_things() -> None:
+    """Guards against: ``1 files``."""
+    assert [counted(n, "file") for n in (0, 1, 2_000)] == ["0 files", "1 file", "2,000 files"]
