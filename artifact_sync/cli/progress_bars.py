@@ -164,8 +164,8 @@ def progress_lines(amounts: Amounts, columns: int, most: int, now: float) -> lis
 def _whole(amounts: Amounts, columns: int, now: float) -> str:
     """Format the line of the pass, without what does not fit."""
     rate, left = amounts.rate(now), amounts.left
+    share = f"{amounts.share * 100:3.0f}%"
     parts = {
-        "share": f"{amounts.share * 100:3.0f}%",
         "files": f"{amounts.done:,}/{counted(amounts.planned, 'file')}",
         "bytes": _bytes(amounts.received, amounts.total, more="+" * bool(amounts.unknown)),
         "rate": f"{size(rate)}/s",
@@ -174,24 +174,23 @@ def _whole(amounts: Amounts, columns: int, now: float) -> str:
     }
     parts = {name: part for name, part in parts.items() if part}
     for least in ("rate", "bytes", "time", "failed"):
-        if len("  ".join(parts.values())) > columns:
+        if len(", ".join(parts.values())) > columns - len(share) - 1:
             parts.pop(least, None)
-    share = parts.pop("share")
-    room = columns - len("  ".join([share, *parts.values()])) - 2
-    bar = [_bar(amounts.share, room)] if room >= _NARROWEST_BAR else []
-    return shortened("  ".join([share, *bar, *parts.values()]), columns)
+    facts = ", ".join(parts.values())
+    room = columns - len(share) - len(facts) - 1
+    bar = _bar(amounts.share, room) if room >= _NARROWEST_BAR else ""
+    return shortened(f"{share}{bar} {facts}", columns)
 
 
 def _file(key: ArtifactKey, file: FileProgress, columns: int) -> str:
     """Format a file's line: where it belongs, its name, how much of it has come."""
     share = min(file.received / file.total, 1.0) if file.total else None
-    facts = ["    " if share is None else f"{share * 100:3.0f}%"]
+    facts = "    " if share is None else f"{share * 100:3.0f}%"
     if columns >= 70:  # noqa: PLR2004 - half of a usual terminal for the name
-        facts += [_bar(share or 0.0, max(columns // 8, _NARROWEST_BAR))]
-        facts += [f"{_bytes(file.received, file.total or 0):>20}"]
-    told = "  ".join(facts)
-    room = min(max(columns - len(told) - 2, 0), _WIDEST_NAME)
-    return f"{padded(label(key, room), room)}  {told}"[:columns]
+        facts += _bar(share or 0.0, max(columns // 8, _NARROWEST_BAR))
+        facts += f"{_bytes(file.received, file.total or 0):>19}"
+    room = min(max(columns - len(facts) - 1, 0), _WIDEST_NAME)
+    return f"{padded(label(key, room - 1) + ':', room)} {facts}"[:columns]
 
 
 def label(key: ArtifactKey, columns: int) -> str:
@@ -204,7 +203,7 @@ def label(key: ArtifactKey, columns: int) -> str:
 
 def _bar(share: float, columns: int) -> str:
     inner = min(columns, _WIDEST_BAR) - 2
-    return f"[{'#' * int(share * inner):-<{inner}}]"
+    return f"|{'#' * int(share * inner):-<{inner}}|"
 
 
 def _bytes(received: int, total: int, more: str = "") -> str:

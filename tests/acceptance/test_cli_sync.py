@@ -359,7 +359,7 @@ def test_a_registered_artifact_comes_once_it_is_there(guest: User, own_service: 
     done = guest.sync("acme/docs")
     assert (done.code, done.out) == (
         0,
-        "complete: 1 run, 1 artifacts: 1 downloaded (3 B), 0 kept, 1 not there yet\n",
+        "complete: 1 run, 1 artifact: 1 downloaded (3 B), 0 kept, 1 not there yet\n",
     )
     assert guest.runs() == {"acme/docs/1"}
     own_service.simulator.set_artifact_status("acme/docs", "1", "late", "success")

@@ -59,9 +59,9 @@ RUNNING = (
 
 def test_the_whole_and_each_file_have_a_line() -> None:
     assert lines(79, *RUNNING) == [
-        " 25%  [#####---------------]  0/2 files  3.0 of 12.0 MiB  307.2 KiB/s  ETA 0:30",
-        "acme/rocket 7 dist/app.tar.gz             75%  [######--]        3.0 of 4.0 MiB",
-        "acme/rocket 7 very/dee…-name-app.tar.gz    0%  [--------]        0.0 of 8.0 MiB",
+        " 25%|#####------------------| 0/2 files, 3.0 of 12.0 MiB, 307.2 KiB/s, ETA 0:30",
+        "acme/rocket 7 dist/app.tar.gz:                 75%|######--|     3.0 of 4.0 MiB",
+        "acme/rocket 7 very/deep…long-name-app.tar.gz:   0%|--------|     0.0 of 8.0 MiB",
     ]
 
 
@@ -76,8 +76,8 @@ def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
 
 def test_at_40_columns_there_are_still_share_files_and_time() -> None:
     whole, file, _ = lines(39, *RUNNING)
-    assert whole == " 25%  [##--------]  0/2 files  ETA 0:30"
-    assert file == "acme/rocket 7 dist/app.tar.gz       75%"
+    assert whole == " 25%|###----------| 0/2 files, ETA 0:30"
+    assert file == "acme/rocket 7 dist/app.tar.gz:      75%"
 
 
 def test_a_long_path_is_cut_in_its_middle_behind_repository_and_run() -> None:
@@ -124,8 +124,8 @@ def test_files_of_unknown_size_count_as_much_as_the_others() -> None:
 def test_a_file_that_has_failed_is_counted_apart() -> None:
     failed = Failed(Failure.of(key(), Reason.CUT, "cut short"), key())
     [line] = lines(99, FetchBegan(RUN, 2), DownloadBegan(key(), 10, 0), failed)
-    assert line.endswith("  1 failed")
+    assert line.endswith(", 1 failed")
 
 
 def test_one_file_is_not_files() -> None:
-    assert "0/1 file  " in lines(99, FetchBegan(RUN, 1))[0]
+    assert "0/1 file, " in lines(99, FetchBegan(RUN, 1))[0]
