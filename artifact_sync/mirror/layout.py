@@ -16,7 +16,14 @@ from artifact_sync.domain.errors import UnsafePath, UsageError
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.manifest import RUN, SUMS
-from artifact_sync.mirror.names import file_component, fold, quoted, slug_component, utf8_size
+from artifact_sync.mirror.names import (
+    LONGEST,
+    file_component,
+    fold,
+    quoted,
+    slug_component,
+    utf8_size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -108,6 +115,21 @@ class Layout:
     def collision_key(path: str) -> str:
         """Equal for two paths that are one file on some file system."""
         return fold(path)
+
+    @staticmethod
+    def apart(path: MirrorPath, depth: int) -> MirrorPath:
+        """Encode the slash behind so many components, or at the end. Raises ``UnsafePath``.
+
+        So the archive of a folder and a folder of the same name can both stand.
+        """
+        parts = [*path.split("/"), ""]
+        name = f"{parts[depth - 1]}%2F{parts[depth]}"
+        if utf8_size(name) > LONGEST:
+            raise UnsafePath(
+                f"{quoted(name)} is longer than {LONGEST} bytes: rename it in the CI file"
+            )
+        joined = [*parts[: depth - 1], name, *parts[depth + 1 :]]
+        return MirrorPath("/".join(part for part in joined if part))
 
     def _components(self, values: dict[str, str], count: int) -> Iterator[str]:
         for depth, part in enumerate(self._folders[:count]):

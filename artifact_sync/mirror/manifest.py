@@ -11,6 +11,8 @@ org, repo, run   slugs
 status, event    the run's own words
 created_at       RFC 3339 in UTC, or null; likewise ``finished_at``
 artifacts        a list, by ``path``, of objects with the members below
+refused          only where there is any: a list of what was selected and has no safe place, by
+                 ``workflow``, ``task``, ``cube``, ``local_path`` and ``reason``
 ===============  ==================================================================================
 
 ================  =================================================================================
@@ -36,8 +38,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from artifact_sync.domain.model import State
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactRow, MirrorPath, Run, RunRow
@@ -61,9 +65,9 @@ def _line(path: str, sha256: str) -> bytes:
 
 
 def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
-    """``SHA256SUMS`` of mirrored artifacts below a run's folder."""
-    named = ((relative_path(row.path, folder), row.sha256) for row in rows if row.path is not None)
-    return b"".join(_line(*it) for it in sorted(named))
+    """``SHA256SUMS`` of the mirrored ones among a run's artifacts."""
+    named = sorted((path, row.sha256) for path, row in _mirrored(rows, folder))
+    return b"".join(_line(*it) for it in named)
 
 
 class Manifest:
@@ -75,17 +79,18 @@ class Manifest:
         self._host = host
         self._sums: list[bytes] = []
         self._artifacts: list[bytes] = []
+        self._refused: list[ArtifactRow] = []
 
     def __len__(self) -> int:
         return len(self._sums)
 
     def add(self, row: ArtifactRow) -> None:
-        """Add a mirrored artifact; they are to come by path."""
-        if row.path is None:
-            return
-        path = relative_path(row.path, self._folder)
-        self._sums.append(_line(path, row.sha256))
-        self._artifacts.append(_rendered(_artifact(row, path), 4))
+        """Add an artifact: mirrored, which are to come by path, or refused."""
+        if row.state is State.REFUSED:
+            self._refused.append(row)
+        for path, _ in _mirrored([row], self._folder):
+            self._sums.append(_line(path, row.sha256))
+            self._artifacts.append(_rendered(_artifact(row, path), 4))
 
     def sums(self) -> bytes:
         """``SHA256SUMS``."""
@@ -105,6 +110,7 @@ class Manifest:
             "created_at": _date(run.created_at),
             "finished_at": _date(run.finished_at),
             "artifacts": [],
+            **({"refused": _all_refused(self._refused)} if self._refused else {}),
         }
         before, _, behind = _rendered(about).partition(b"[]")  # the first key there is
         artifacts = b",\n    ".join(self._artifacts)
@@ -127,13 +133,17 @@ def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) ->
 
 def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
     """Whether a ``run.json`` tells of these artifacts, whatever it tells of the run."""
-    paths = {relative_path(row.path, folder): row for row in rows if row.path is not None}
+    listed = list(rows)
+    paths = dict(_mirrored(listed, folder))
     expected = [_artifact(paths[path], path) for path in sorted(paths)]
     try:
         told = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    return isinstance(told, dict) and told.get("artifacts") == expected
+    refused = _all_refused(listed)
+    if not isinstance(told, dict) or told.get("refused", []) != refused:
+        return False
+    return bool(told.get("artifacts") == expected)
 
 
 def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:
@@ -152,6 +162,19 @@ def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:
         "version": row.version,
         "mirrored_at": _date(row.mirrored_at),
     }
+
+
+def _all_refused(rows: Iterable[ArtifactRow]) -> list[dict[str, Any]]:
+    refused = sorted((row.key, row.reason) for row in rows if row.state is State.REFUSED)
+    names = ("workflow", "task", "cube", "local_path")
+    return [dict(zip(names, key[3:], strict=True), reason=reason) for key, reason in refused]
+
+
+def _mirrored(rows: Iterable[ArtifactRow], folder: MirrorPath) -> Iterator[tuple[str, ArtifactRow]]:
+    """Those that have a file, by their paths in the run's folder."""
+    for row in rows:
+        if row.path is not None and row.state is not State.REFUSED:
+            yield relative_path(row.path, folder), row
 
 
 def _date(moment: datetime | None) -> str | None:

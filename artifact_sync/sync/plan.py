@@ -14,6 +14,9 @@ anything else                                          DOWNLOAD
 
 What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP.
 
+The archive of a folder (``./public/``) and that folder (``./public/site.zip``) can both stand: the
+slash of whichever came second is encoded (``public%2F``, or ``public%2Fsite.zip``).
+
 What the ledger knows but the run's answer lists no more: GIVE_UP when it was mirrored, is wanted
 and not there any more, else left alone. It is a stray when it has no file and is not missed, or
 when another one has its place now (``./a`` became ``a`` in the CI file).
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run
+    from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.collect import Collected
 
 PATIENCE = timedelta(days=3)
@@ -55,15 +59,14 @@ class KnownArtifacts(Struct, frozen=True):
 class PlanTerms(Struct, frozen=True):
     """How to plan."""
 
-    place: Callable[[ArtifactKey], MirrorPath]
-    """The layout's; raises ``UnsafePath``."""
-    one_file: Callable[[MirrorPath], str]
-    """Equal for two paths that are one file on some file system."""
+    layout: Layout
     now: datetime
     wants: Callable[[ArtifactKey], bool] = lambda _: True
     """Whether an artifact is selected, by its key alone."""
     insist: bool = False
     """The user named the run: what was given up is tried again."""
+    line_without: Callable[[ArtifactKey], str] = lambda _: ""
+    """The line of the configuration that would leave an artifact out."""
 
 
 def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms) -> Plan:
@@ -107,22 +110,27 @@ def _places(
     artifacts: Iterable[Artifact], known: KnownArtifacts, terms: PlanTerms
 ) -> Mapping[ArtifactKey, MirrorPath | UnsafePath]:
     """A path for each, or the reason why it can have none."""
-    taken = _Taken(terms.one_file)
+    taken = _Taken(terms.layout)
     return {
-        artifact.key: _place(artifact.key, taken, terms)
+        artifact.key: _place(artifact.key, known.rows.get(artifact.key), taken)
         for artifact in sorted(artifacts, key=lambda artifact: _precedence(artifact.key, known))
     }
 
 
-def _precedence(key: ArtifactKey, known: KnownArtifacts) -> tuple[bool, ArtifactKey]:
-    """Order of claims to a name: what is mirrored first, then by key."""
+def _precedence(key: ArtifactKey, known: KnownArtifacts) -> tuple[bool, bool, ArtifactKey]:
+    """Order of claims to a name: what is mirrored first, archives of folders last, else by key."""
     row = known.rows.get(key)
-    return (row is None or row.path is None, key)
+    return (row is None or row.path is None, _is_archive(key), key)
 
 
-def _place(key: ArtifactKey, taken: _Taken, terms: PlanTerms) -> MirrorPath | UnsafePath:
+def _is_archive(key: ArtifactKey) -> bool:
+    """Whether the CI file names a folder, of which an archive comes."""
+    return "/" in key.local_path and key.local_path.rpartition("/")[2] in {"", "."}
+
+
+def _place(key: ArtifactKey, row: ArtifactRow | None, taken: _Taken) -> MirrorPath | UnsafePath:
     try:
-        return taken.claim(terms.place(key), key)
+        return taken.claim(taken.path_for(key, row), key)
     except UnsafePath as problem:
         return problem
 
@@ -130,13 +138,27 @@ def _place(key: ArtifactKey, taken: _Taken, terms: PlanTerms) -> MirrorPath | Un
 class _Taken:
     """Names given out, so that no two artifacts share one."""
 
-    def __init__(self, one_file: Callable[[MirrorPath], str]) -> None:
-        self._one_file = one_file
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
         self._files: dict[str, ArtifactKey] = {}
         self._folders: dict[str, ArtifactKey] = {}
 
+    def path_for(self, key: ArtifactKey, row: ArtifactRow | None) -> MirrorPath:
+        """The path that it has already, or the layout's, apart from another's archive or folder."""
+        path = self._layout.place(key)
+        if row is not None and row.path is not None and _joined(row.path) == _joined(path):
+            return row.path
+        name = self._layout.collision_key(path)
+        folders = _parents(name)
+        if _is_archive(key) and name in self._folders:
+            return self._layout.apart(path, len(folders) + 1)
+        for depth, folder in enumerate(folders, 1):
+            if folder in self._files and _is_archive(self._files[folder]):
+                return self._layout.apart(path, depth)
+        return path
+
     def claim(self, path: MirrorPath, key: ArtifactKey) -> MirrorPath:
-        name = self._one_file(path)
+        name = self._layout.collision_key(path)
         folders = _parents(name)
         other = self._files.get(name) or self._folders.get(name)
         other = other or next((self._files[f] for f in folders if f in self._files), None)
@@ -155,6 +177,10 @@ def _parents(path: str) -> list[str]:
     return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
+def _joined(path: str) -> str:
+    return path.replace("%2F", "/").removesuffix("/")
+
+
 def _step(
     artifact: Artifact, place: MirrorPath | UnsafePath, known: KnownArtifacts, terms: PlanTerms
 ) -> Step:
@@ -162,7 +188,11 @@ def _step(
     if row is not None and row.state in REMOVED:
         return Step(Action.SKIP, artifact, None, "pruned from the mirror", row=row)
     if isinstance(place, UnsafePath):
-        return Step(Action.REFUSE, artifact, None, str(place), place.reason, row)
+        line = terms.line_without(artifact.key)
+        why = (
+            f"{place}, or leave it out by this line in its [[repo]]: {line}" if line else str(place)
+        )
+        return Step(Action.REFUSE, artifact, None, why, place.reason, row)
     if row is None or row.state in {State.WANTED, State.PENDING, State.REFUSED}:
         return Step(Action.DOWNLOAD, artifact, place, "new", row=row)
     if row.state is State.MIRRORED:

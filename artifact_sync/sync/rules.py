@@ -33,6 +33,10 @@ _PIECE = (
 )
 _MEMBER = r"(?s)(?P<first>.)-(?P<last>.)|(?P<single>.)"
 _FOLDER_END = r"(?=/|\Z)"
+_SPECIAL = r"[*?\[$]"
+"""What a glob, or a configuration, would not take for itself."""
+_LONGEST_SHOWN = 200
+"""Characters of a path in a line for a configuration."""
 
 
 class Rules(Struct, frozen=True):
@@ -41,6 +45,8 @@ class Rules(Struct, frozen=True):
     workflows: tuple[re.Pattern[str], ...]
     include: tuple[re.Pattern[str], ...]
     exclude: tuple[re.Pattern[str], ...]
+    excluded: tuple[str, ...]
+    """The globs of ``exclude`` as they were written."""
     run_statuses: frozenset[str]
     events: frozenset[str]
     since: float | None
@@ -57,6 +63,7 @@ class Rules(Struct, frozen=True):
             workflows=tuple(re.compile(_regex(glob, r"\Z")) for glob in settings.workflows),
             include=tuple(re.compile(_path_regex(glob)) for glob in settings.include),
             exclude=tuple(re.compile(_path_regex(glob)) for glob in settings.exclude),
+            excluded=settings.exclude,
             run_statuses=frozenset(settings.run_statuses),
             events=frozenset(settings.events),
             since=settings.since,
@@ -90,6 +97,15 @@ class Rules(Struct, frozen=True):
         included = not self.include or _matches(self.include, path)
         return included and not _matches(self.exclude, path)
 
+    def line_without(self, key: ArtifactKey) -> str:
+        """The line of a configuration that leaves this artifact out, too; empty: none can."""
+        path = _plain(key.local_path)
+        if not path:
+            return ""
+        glob = "/" + re.sub(_SPECIAL, r"[\g<0>]", path[:_LONGEST_SHOWN])
+        glob += "*" if len(path) > _LONGEST_SHOWN else ""
+        return f"exclude = [{', '.join(map(_toml_text, (*self.excluded, glob)))}]"
+
     def horizon(self, now: datetime) -> datetime | None:
         """Runs created before this are not wanted; None: no limit."""
         if self.since is None:
@@ -102,6 +118,13 @@ class Rules(Struct, frozen=True):
     def scope(self, repo: RepoName, now: datetime) -> RunScope:
         """The runs of a repository that these rules are about now."""
         return RunScope(repo, self.fingerprint, self.horizon(now))
+
+
+def _toml_text(text: str) -> str:
+    """A basic string of TOML, with whatever no terminal should get escaped."""
+    valid = text.encode("utf-8", "replace").decode()  # a lone surrogate becomes a ``?``, which fits
+    hidden = {c: f"\\U{ord(c):08x}" for c in valid if not c.isprintable()}
+    return '"' + valid.translate(str.maketrans({'"': '\\"', "\\": r"\\", **hidden})) + '"'
 
 
 def _matches(globs: Iterable[re.Pattern[str]], text: str) -> bool:

@@ -55,7 +55,9 @@ class RunSync:
         self._open = False
         """Something may still come or change: the run is not settled."""
         self._complete = True
-        """Everything selected is present: the run gets its manifest."""
+        """Everything selected is present, but what was refused: the run gets its manifest."""
+        self._refused = False
+        """Something has no safe place; ``run.json`` lists it."""
         self._first = False
         """Something of the run comes for the first time: it is not merely mended."""
         self._recorded = False
@@ -87,12 +89,13 @@ class RunSync:
             self._complete = not any(map(_is_lacking, rows.values()))
         paths = [row.path for row in rows.values() if row.path is not None]
         standing = await self.context.offload(self.context.mirror.sizes, paths)
+        self._refused = any(row.state is State.REFUSED for row in rows.values())
         terms = planning.PlanTerms(
-            self.context.layout.place,
-            self.context.layout.collision_key,
+            self.context.layout,
             self.context.clock.now(),
             selection.wants,
             self.options.insist,
+            self.rules.line_without,
         )
         return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
 
@@ -113,6 +116,8 @@ class RunSync:
         self.report.planned += count[Action.DOWNLOAD] if self.options.dry_run else 0
         self.report.found += sum(count.values()) - count[Action.LATER] - count[Action.SKIP]
         self.report.lost += count[Action.REFUSE] + count[Action.GIVE_UP]
+        self._complete = self._complete and not (plan.problems or count[Action.GIVE_UP])
+        self._refused = self._refused or bool(count[Action.REFUSE])
         self._open = bool(plan.problems or count[Action.LATER])
         for step in plan.having(Action.REFUSE, Action.GIVE_UP):
             self._fail(Failure.of(step.artifact.key, step.reason or Reason.INTERNAL, step.why))
@@ -122,7 +127,6 @@ class RunSync:
             self._fail(Failure(str(repo), Reason.BAD_ANSWER, problem.message, slug, *where))
 
     def _fail(self, failure: Failure) -> None:
-        self._complete = False
         self.report.failures.append(failure)
         self.context.observer.notify(Failed(failure))
 
@@ -141,7 +145,9 @@ class RunSync:
     async def _note_final(self, step: Step, now: datetime) -> None:
         """Note what no later pass can mend, unless it is known."""
         state = State.REFUSED if step.action is Action.REFUSE else State.GONE
-        if step.row is None or step.row.state is not state:
+        known = step.row.state if step.row is not None else None
+        retold = state is State.REFUSED and step.row is not None and step.row.message != step.why
+        if known is not state or retold:
             key, reason = step.artifact.key, step.reason or Reason.INTERNAL
             failure = Failure.of(key, reason, step.why)
             await self.context.ledger.record_failure(key, state, failure, now)
@@ -198,12 +204,20 @@ class RunSync:
         async with aclosing(self.context.ledger.mirrored(run.key.repo, run.key.run)) as rows:
             async for row in rows:
                 manifest.add(row)
+        for row in await self._refused_rows(run.key):
+            manifest.add(row)
         for path, content in zip(
             layout.manifests(run.key), (manifest.sums, manifest.about), strict=True
         ):
             await offload(self._replace, path, content())
         ended = run.finished_at if self._first else None
         self.context.observer.notify(RunCompleted(run.key, len(manifest), ended))
+
+    async def _refused_rows(self, run: RunKey) -> list[ArtifactRow]:
+        if not self._refused:
+            return []
+        async with aclosing(self.context.ledger.listing(*run)) as rows:
+            return [row async for row in rows if row.state is State.REFUSED]
 
     def _replace(self, path: MirrorPath, content: bytes) -> None:
         mirror = self.context.mirror
@@ -229,4 +243,5 @@ def _version_held(step: Step) -> str:
 
 def _is_lacking(row: ArtifactRow) -> bool:
     """Whether an artifact without a record keeps its run incomplete."""
-    return not (row.on_record or row.state in REMOVED or row.state is State.PENDING)
+    at_rest = {State.PENDING, State.REFUSED} | REMOVED
+    return not row.on_record and row.state not in at_rest

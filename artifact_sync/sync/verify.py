@@ -178,6 +178,7 @@ class Auditor:
         """
         folder, found = self.layout.run_folder(run), []
         named = [it for it in rows if it.state is State.MIRRORED or it.is_requested]
+        refused = [it for it in rows if it.state is State.REFUSED]
         mirrored = [it for it in named if it.state is State.MIRRORED]
         checks = zip(
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
@@ -187,8 +188,8 @@ class Auditor:
             if content is None:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue
-            right = await self.offload(says, content, mirrored, folder)
-            right = right or await self.offload(says, content, named, folder)
+            right = await self.offload(says, content, mirrored + refused, folder)
+            right = right or await self.offload(says, content, named + refused, folder)
             condition = Condition.OK if right else Condition.CHANGED
             found.append(Finding(condition, path, len(content), run=run))
         return found
@@ -228,8 +229,8 @@ def _concerns(failure: Failure, finding: Finding) -> bool:
 
 
 def _should_be_complete(rows: Iterable[ArtifactRow]) -> bool:
-    """Whether all files of a run are here, so that manifests should be."""
-    here = {State.MIRRORED, State.PENDING} | REMOVED
+    """Whether all that can be here of a run is, so that manifests should be."""
+    here = {State.MIRRORED, State.PENDING, State.REFUSED} | REMOVED
     return all(row.state in here for row in rows)
 
 

@@ -104,9 +104,9 @@ def test_a_complete_run_that_gains_what_cannot_be_had_is_complete_no_more(trial:
     assert trial.sync().exit_code == 0
     latest = trial.root / "org/repo/latest"
     assert str(latest.readlink()) == "1"
-    run.files.append(("../evil", File(b"evil")))
+    run.files.append(("y.bin", File(b"evil", status(404))))
     run.updated_at = LATER
-    assert trial.sync().reasons == ["unsafe_path"]
+    assert trial.sync().reasons == ["gone"]
     assert not trial.manifest().exists()
     assert not os.path.lexists(latest)
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import tomllib
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -85,3 +89,68 @@ def test_an_organisations_listing_never_leads_out_of_the_mirror(trial: Trial) ->
     assert trial.manifest(repo="org/good").exists()
     assert all(path.relative_to(trial.root).parts[0] == "org" for path in trial.files())
     assert all(len(path.relative_to(trial.root).parts) == 7 for path in trial.files())
+
+
+FOLDERS = {
+    "1": ("./public/", "./public/site.zip"),
+    "2": ("dist/", "dist/app/main.js", "dist/app/"),
+    "3": ("a/b/.", "a/b/c", "a/d"),
+    "4": ("Public/", "public/x"),
+}
+
+
+def test_the_archive_of_a_folder_and_that_folder_can_both_stand(trial: Trial) -> None:
+    """Guards against: a run that one name keeps without manifests and ``latest`` for ever."""
+    for run, names in FOLDERS.items():
+        trial.service.run({name: f"of {name}".encode() for name in names}, run)
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.failures) == (0, [])
+    contents = {path.read_bytes() for path in trial.files()}
+    assert contents == {f"of {name}".encode() for names in FOLDERS.values() for name in names}
+    assert trial.has(b"of ./public/", "public%2F")
+    assert trial.has(b"of ./public/site.zip", "public/site.zip")
+    assert trial.sync().counts == (10, 0, 10, 0)
+
+
+def test_an_archive_that_was_there_first_keeps_its_name(trial: Trial) -> None:
+    """Guards against: what is mirrored moves, or is lost, when a later file wants its name."""
+    run = trial.service.run({"public/": b"an archive"})
+    assert trial.sync().exit_code == 0
+    assert trial.has(b"an archive", "public")
+    run.files.append(("public/a/site.zip", File(b"late")))
+    assert trial.sync("--run", "1").counts == (2, 1, 1, 0)
+    assert trial.has(b"an archive", "public")
+    assert trial.has(b"late", "public%2Fa/site.zip")
+    assert trial.sync("--run", "1").counts == (2, 0, 2, 0)
+
+
+REFUSED = ("README.TXT", "../out", 'odd "*[x]?$\u202e\\{y}', "/etc/passwd", "C:x")
+
+
+def test_a_refused_name_keeps_no_run_from_its_manifests(trial: Trial) -> None:
+    """Guards against: a run that one name keeps without manifests and ``latest`` for ever."""
+    trial.service.run({name: name.encode() for name in ("Readme.txt", *REFUSED)})
+    outcome = trial.sync()
+    refused = {it["local_path"]: it["reason"] for it in outcome.failures}
+    assert outcome.exit_code == 1
+    assert trial.manifest().read_bytes().count(b"\n") == 1
+    assert (trial.root / "org/repo/latest").readlink().name == "1"
+    about = json.loads((trial.manifest().parent / "run.json").read_text())
+    assert {it["local_path"]: it["reason"] for it in about["refused"]} == refused
+    assert verified(trial) == 0
+    assert trial.sync().failures == outcome.failures
+
+    lines = [it["message"].rpartition("[[repo]]: ")[2] for it in outcome.failures]
+    globs = [glob for line in lines for glob in tomllib.loads(line)["exclude"]]
+    assert len(globs) == len(refused)
+    assert (
+        trial.sync("org/repo", *(word for glob in globs for word in ("--exclude", glob))).exit_code
+        == 0
+    )
+    assert "refused" not in (trial.manifest().parent / "run.json").read_text()
+    assert trial.has(b"README.TXT", "README.TXT")
+
+
+def verified(trial: Trial) -> int:
+    command = [sys.executable, "-m", "artifact_sync", "verify", "--root", str(trial.root)]
+    return subprocess.run(command, env=trial.environment(), check=False).returncode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -107,7 +108,8 @@ def test_an_unsafe_name_is_refused_and_the_file_beside_it_comes(
     (failure,) = (failure for failure in outcome.failures if failure["run"] == run)
     assert failure["reason"] == "unsafe_path"
     assert trial.place(run=run).read_bytes() == CONTENT
-    assert not trial.manifest(run).exists()
+    about = json.loads((trial.manifest(run).parent / "run.json").read_text())
+    assert [it["reason"] for it in about["refused"]] == ["unsafe_path"]
 
 
 def test_unsafe_names_leave_nothing_anywhere(tried: tuple[Trial, Outcome]) -> None:

@@ -67,7 +67,7 @@ def plan_of(
 ) -> Plan:
     sizes = {MirrorPath(path): size for path, size in (standing or {}).items()}
     known = planning.KnownArtifacts({it.key: it for it in rows}, sizes)
-    terms = planning.PlanTerms(LAYOUT.place, LAYOUT.collision_key, NOW, wants, insist)
+    terms = planning.PlanTerms(LAYOUT, NOW, wants, insist)
     return planning.make(RUN, Collected(artifacts, pending), known, terms)
 
 
