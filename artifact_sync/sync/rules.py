@@ -123,8 +123,8 @@ class Rules(Struct, frozen=True):
 def _toml_text(text: str) -> str:
     """A basic string of TOML, with whatever no terminal should get escaped."""
     valid = text.encode("utf-8", "replace").decode()  # a lone surrogate becomes a ``?``, which fits
-    hidden = {c: f"\\U{ord(c):08x}" for c in valid if not c.isprintable()}
-    return '"' + valid.translate(str.maketrans({'"': '\\"', "\\": r"\\", **hidden})) + '"'
+    hidden = {ord(c): f"\\U{ord(c):08x}" for c in valid if not c.isprintable()}
+    return '"' + valid.translate({ord('"'): r"\"", ord("\\"): r"\\", **hidden}) + '"'
 
 
 def _matches(globs: Iterable[re.Pattern[str]], text: str) -> bool:
