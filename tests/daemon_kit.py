@@ -17,7 +17,7 @@ from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
 from artifact_sync.mirror.layout import Layout
-from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
+from artifact_sync.mirror.local.lock import LocalRepositoryLock
 from artifact_sync.sync.context import Drain
 from artifact_sync.sync.sync_pass import PassResult
 

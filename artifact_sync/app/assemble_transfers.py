@@ -13,7 +13,7 @@ from artifact_sync.transfer.context import TransferContext
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.links import Links
 from artifact_sync.transfer.parallel import RangePolicy
-from artifact_sync.transfer.publish import SmallFiles
+from artifact_sync.transfer.receive import SmallFiles
 from artifact_sync.transfer.slots import Slots
 from artifact_sync.transfer.staging import StagedNames
 

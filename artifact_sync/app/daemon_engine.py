@@ -13,7 +13,7 @@ from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import RepoName
-from artifact_sync.mirror.local.identity import read_id
+from artifact_sync.mirror.local.own_folder import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.context import Drain
 from artifact_sync.sync.sync_pass import Pass

@@ -12,7 +12,7 @@ from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import location
-from artifact_sync.mirror.local.identity import ID, new_id, read_id, write_id
+from artifact_sync.mirror.local.own_folder import ID, new_id, read_id, write_id
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,7 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.store import Store, open_store
 from artifact_sync.ledger.queries import artifact_reads, runs, totals
-from artifact_sync.mirror.local.identity import read_id
-from artifact_sync.mirror.local.own_folder import check_mounted, prepare
+from artifact_sync.mirror.local.own_folder import check_mounted, prepare, read_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

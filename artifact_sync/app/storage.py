@@ -22,8 +22,8 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
+from artifact_sync.mirror.local.lock import LocalRepositoryLock
 from artifact_sync.mirror.local.own_folder import check_mounted
-from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
 

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
     from artifact_sync.sync.context import PassContext
-    from artifact_sync.transfer.checksums import Claim
     from artifact_sync.transfer.context import TransferContext
     from artifact_sync.transfer.download import Fetched
+    from artifact_sync.transfer.evidence import Claim
 
 _log = get_logger(__name__)
 

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from artifact_sync.transfer.checksums import CHECKSUM_FILE, Claim
+from artifact_sync.transfer.evidence import CHECKSUM_FILE, Claim
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

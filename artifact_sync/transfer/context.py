@@ -9,7 +9,6 @@ from msgspec import Struct, field
 
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.transfer.evidence import Vouched
-from artifact_sync.transfer.memory_budget import MemoryBudget
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.staging import StagedNames
 
@@ -22,15 +21,38 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher
     from artifact_sync.runtime.threads import Batches, Offload
     from artifact_sync.transfer.bandwidth import BandwidthLimiter
-    from artifact_sync.transfer.checksums import Claim
     from artifact_sync.transfer.disk_space import DiskSpace
-    from artifact_sync.transfer.evidence import Identity, Recorded
+    from artifact_sync.transfer.evidence import Claim, Identity, Recorded
     from artifact_sync.transfer.links import Links
     from artifact_sync.transfer.slots import Slots
     from artifact_sync.transfer.staging import StagedFile
 
 Published = tuple[Vouched, str | None]
 """What vouches for a file that is in its place, and where a stranger in the way has moved."""
+
+
+BLOCK = 256 * 1024
+"""Bytes of a body that are gathered before they are written. A file of no more is small."""
+
+_FEW = 4
+"""Up to so many bodies chunks are kept as they came, in buffers that may be larger."""
+
+
+class MemoryBudget:
+    """Counts the bodies being received, each within a ``with`` block. On one event loop."""
+
+    def __init__(self) -> None:
+        self._bodies = 0
+
+    def keep(self, chunk: Chunk) -> Chunk:
+        """The chunk, or a copy of it that holds no larger buffer."""
+        return chunk if self._bodies <= _FEW else bytes(chunk)
+
+    def __enter__(self) -> None:
+        self._bodies += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies -= 1
 
 
 class WantedArtifact(Struct, frozen=True):

@@ -18,8 +18,7 @@ from artifact_sync.domain.events import DownloadBegan, Retrying
 from artifact_sync.domain.model import Mirrored
 from artifact_sync.runtime.backoff import RetryPolicy, delay
 from artifact_sync.transfer.parallel import FileAccess, ParallelBody
-from artifact_sync.transfer.publish import publish_staged
-from artifact_sync.transfer.receive import BodyReceiver
+from artifact_sync.transfer.receive import BodyReceiver, publish_staged
 from artifact_sync.transfer.response import OK, PARTIAL, accept, refusal
 from artifact_sync.transfer.staging import StagedFile, StagedState
 

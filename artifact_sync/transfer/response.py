@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.ports import Opened
-    from artifact_sync.transfer.checksums import Claim
+    from artifact_sync.transfer.evidence import Claim
 
 OK = 200
 PARTIAL = 206

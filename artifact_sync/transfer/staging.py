@@ -27,8 +27,7 @@ from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import DiskError, IntegrityFailure
 from artifact_sync.domain.model import ArtifactKey, FileState, StagedContent, Strength
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.transfer.checksums import Hashes
-from artifact_sync.transfer.evidence import Identity, Vouched
+from artifact_sync.transfer.evidence import Hashes, Identity, Vouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

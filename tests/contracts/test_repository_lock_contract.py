@@ -12,7 +12,7 @@ from artifact_sync.daemon.running_passes import RunningPasses
 from artifact_sync.domain.errors import ExitCode, RepositoryBusy
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import Config
-from artifact_sync.mirror.local.repository_lock import LocalRepositoryLock
+from artifact_sync.mirror.local.lock import LocalRepositoryLock
 
 SHOP, ROCKET = RepoName("acme", "shop"), RepoName("acme", "rocket")
 

@@ -16,8 +16,7 @@ from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import ArtifactKey, MirrorPath, StagedContent
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.own_folder import check_mounted
-from artifact_sync.transfer.checksums import Claim
-from artifact_sync.transfer.evidence import Identity
+from artifact_sync.transfer.evidence import Claim, Identity
 from artifact_sync.transfer.staging import StagedFile
 
 if TYPE_CHECKING:

@@ -16,9 +16,8 @@ from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.http_headers import content_length, content_range, validator
 from artifact_sync.domain.model import Strength
 from artifact_sync.transfer.checksum_file import claim_in
-from artifact_sync.transfer.checksums import Claim, Hashes
 from artifact_sync.transfer.error_page import failure_of_status, store_error
-from artifact_sync.transfer.evidence import claims, judge
+from artifact_sync.transfer.evidence import Claim, Hashes, claims, judge
 
 ALGORITHMS = ("sha-256", "sha-512", "sha-1", "md5", "crc32", "crc32c")
 FIELDS = (

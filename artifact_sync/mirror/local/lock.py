@@ -1,7 +1,8 @@
-"""Locks a mirror against other processes, by OS locks."""
+"""Exclusion: OS locks keep other processes out, a table those who share a repository."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import platform
@@ -9,19 +10,23 @@ import stat
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
+from weakref import WeakValueDictionary
 
 from artifact_sync.domain.disk_errors import disk_errors, is_absent, offers_no_locks
-from artifact_sync.domain.errors import DiskError, MirrorBusy
+from artifact_sync.domain.errors import DiskError, MirrorBusy, RepositoryBusy
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.own_folder import LOCK, prepare
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    from artifact_sync.domain.model import RepoName
 
 _log = get_logger(__name__)
 
@@ -190,3 +195,31 @@ def _lock(fd: int) -> bool:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
     return False
+
+
+class LocalRepositoryLock:
+    """``ports.RepositoryLock`` for the process that holds the mirror's ``MirrorLock``.
+
+    It knows of this process's passes only. ``MirrorLock`` keeps all other processes out.
+    """
+
+    def __init__(self) -> None:
+        self._locks = WeakValueDictionary["RepoName", asyncio.Lock]()
+        """Alive while somebody holds one or waits for it."""
+
+    @asynccontextmanager
+    async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[LocalLease]:
+        """Hold a repository; see ``ports.RepositoryLock``."""
+        lock = self._locks.setdefault(repo, asyncio.Lock())
+        if lock.locked() and not wait:
+            raise RepositoryBusy(repo)
+        async with lock:
+            yield LocalLease()
+
+
+class LocalLease:
+    """``ports.Lease`` that lasts as long as the process."""
+
+    async def lost(self) -> None:
+        """Never returns."""
+        await asyncio.Event().wait()

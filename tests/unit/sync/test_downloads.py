@@ -14,8 +14,7 @@ from artifact_sync.domain.model import (
     Strength,
 )
 from artifact_sync.sync.downloads import recorded_of
-from artifact_sync.transfer.checksums import Claim
-from artifact_sync.transfer.evidence import Recorded
+from artifact_sync.transfer.evidence import Claim, Recorded
 
 KEY = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
 SHA256 = "ab" * 32

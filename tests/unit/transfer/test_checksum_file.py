@@ -8,7 +8,7 @@ import pytest
 
 from artifact_sync.domain.model import ArtifactKey
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
-from artifact_sync.transfer.checksums import Claim
+from artifact_sync.transfer.evidence import Claim
 
 HEX = hashlib.sha256(b"content").hexdigest()
 OTHER = hashlib.sha256(b"other").hexdigest()

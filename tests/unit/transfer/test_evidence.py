@@ -11,8 +11,15 @@ import pytest
 
 from artifact_sync.domain.errors import ExitCode, IntegrityFailure
 from artifact_sync.domain.model import Strength
-from artifact_sync.transfer.checksums import Claim, Hashes
-from artifact_sync.transfer.evidence import Identity, Recorded, claims, judge, judge_file
+from artifact_sync.transfer.evidence import (
+    Claim,
+    Hashes,
+    Identity,
+    Recorded,
+    claims,
+    judge,
+    judge_file,
+)
 
 DATA = b"123456789"
 CRC32 = 0xCBF43926  # the check values of the CRC catalogue

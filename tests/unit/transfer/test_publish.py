@@ -11,12 +11,10 @@ import pytest
 from artifact_sync.domain.errors import DiskError, IntegrityFailure, NoSpace
 from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Strength
 from artifact_sync.mirror.local.local_mirror import LocalMirror
-from artifact_sync.transfer.checksums import Claim
-from artifact_sync.transfer.context import SmallFile, WantedArtifact
+from artifact_sync.transfer.context import MemoryBudget, SmallFile, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
-from artifact_sync.transfer.evidence import Identity
-from artifact_sync.transfer.memory_budget import MemoryBudget
-from artifact_sync.transfer.publish import SmallFiles
+from artifact_sync.transfer.evidence import Claim, Identity
+from artifact_sync.transfer.receive import SmallFiles
 from artifact_sync.transfer.slots import SlotLease, Slots
 from artifact_sync.transfer.staging import StagedFile, StagedNames, name_of
 

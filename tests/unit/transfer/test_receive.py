@@ -11,7 +11,7 @@ import pytest
 from artifact_sync.domain.errors import Cut, NoSpace, RangeMismatch
 from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Validator
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.transfer import memory_budget
+from artifact_sync.transfer import context
 from artifact_sync.transfer.context import TransferContext, WantedArtifact
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.evidence import Identity
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
-BLOCK = 2 * memory_budget.BLOCK
+BLOCK = 2 * context.BLOCK
 """So much in one piece is written at once."""
 CONTENT = bytes(range(256)) * (5 * BLOCK // 256)
 IDENTITY = Identity(Validator('"e"'), len(CONTENT))
