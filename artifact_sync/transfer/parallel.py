@@ -254,7 +254,7 @@ class Segments:
         while self._may_begin():
             span, self._left = self._left[: self._size], self._left[self._size :]
             self._running += 1
-            self._window.append(_Segment(self._counted(span)))
+            self._window.append(_Segment(self._fetched(span), self.ended))
         return bool(self._window)
 
     def _may_begin(self) -> bool:
@@ -295,15 +295,6 @@ class Segments:
         finally:
             while self._spare:
                 self._spare.pop().give()
-
-    async def _counted(self, span: range) -> AsyncGenerator[Chunk]:
-        """A range, by a connection that is counted."""
-        try:
-            async with aclosing(self._fetched(span)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        finally:
-            self.ended()
 
     async def _fetched(self, span: range) -> AsyncGenerator[Chunk]:
         """Exactly these bytes. A range that does not match is a ``Cut``, for a resume to judge."""
@@ -356,10 +347,11 @@ class Segments:
 class _Segment:
     """A range read ahead into memory by a task of its own."""
 
-    def __init__(self, chunks: AsyncGenerator[Chunk]) -> None:
+    def __init__(self, chunks: AsyncGenerator[Chunk], ended: Callable[[], None]) -> None:
         self._came: deque[Chunk] = deque()
         self._news = asyncio.Event()
         self.task = asyncio.create_task(self._fill(chunks))
+        self.task.add_done_callback(lambda _: ended())
         self.task.add_done_callback(lambda _: self._news.set())
 
     async def _fill(self, chunks: AsyncGenerator[Chunk]) -> None:

@@ -260,7 +260,7 @@ class StagedFile:
 
     def unpublished(self) -> None:
         """Its bytes could not be published; where they are lost, the sidecar goes as well."""
-        with suppress(DiskError):
+        with suppress(DiskError, OSError):
             if not self.path.exists():
                 self.discard()
 

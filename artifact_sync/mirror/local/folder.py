@@ -219,7 +219,9 @@ def _rename_new(source: str, source_fd: int, target: str, target_fd: int) -> Non
     """
     call = _no_replace()
     if call is not None:
-        code = call(source_fd, os.fsencode(source), target_fd, os.fsencode(target))
+        arguments = (source_fd, os.fsencode(source), target_fd, os.fsencode(target))
+        while (code := call(*arguments)) == errno.EINTR:
+            pass
         if code == 0:
             return
         error = OSError(code, os.strerror(code), source, None, target)

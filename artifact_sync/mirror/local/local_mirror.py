@@ -84,15 +84,14 @@ class LocalMirror:
             self._lock.check()
 
     def find(self, path: MirrorPath) -> Found | None:
-        with self._errors(path):
-            found = self._look(split(path))
+        found = self._look(path)
         if found is None:
             return None
         return Found(_kind(found), found.st_size, max(found.st_mtime, found.st_ctime))
 
-    def _look(self, parts: Parts) -> os.stat_result | None:
-        with self._tree.entered(parts[:-1]) as folder:
-            return folder.look(parts[-1]) if folder is not None else None
+    def _look(self, path: str) -> os.stat_result | None:
+        with self._folder_of(path) as (folder, name):
+            return folder.look(name) if folder is not None else None
 
     def sizes(self, paths: Collection[MirrorPath]) -> Mapping[MirrorPath, int]:
         with self._errors(str(self.root)):
@@ -104,12 +103,7 @@ class LocalMirror:
         return self._publisher.publish(files)
 
     def read(self, path: MirrorPath) -> bytes | None:
-        *above, name = split(path)
-        with (
-            self._errors(path),
-            self._tree.entered(tuple(above)) as folder,
-            reading(folder, name) as fd,
-        ):
+        with self._folder_of(path) as (folder, name), reading(folder, name) as fd:
             return b"".join(blocks(fd)) if fd is not None else None
 
     def replace(self, content: bytes, path: MirrorPath) -> None:
@@ -150,8 +144,7 @@ class LocalMirror:
     def digest(
         self, path: MirrorPath, stop: Callable[[], bool] | None = None
     ) -> tuple[int, str] | None:
-        *above, name = split(path)
-        with self._errors(path), self._tree.entered(tuple(above)) as folder:
+        with self._folder_of(path) as (folder, name):
             return digest(folder, name, stop)
 
     def files(
@@ -173,18 +166,17 @@ class LocalMirror:
         parts = split(link)
         wanted = posixpath.relpath("/".join(split(target)), "/".join(parts[:-1]))
         with self._errors(link):
-            if self._target(parts) != wanted and self._offers_links:
+            if self._target(link) != wanted and self._offers_links:
                 self._publisher.replace(
                     lambda folder, name: folder.point(name, wanted), parts, is_link
                 )
 
-    def _target(self, parts: Parts) -> str | None:
+    def _target(self, link: MirrorPath) -> str | None:
         """Where a symbolic link points to; None when there is none."""
-        with self._tree.entered(parts[:-1]) as folder:
-            found = folder.look(parts[-1]) if folder is not None else None
-            if folder is None or found is None or not stat.S_ISLNK(found.st_mode):
-                return None
-            return folder.target(parts[-1])
+        with self._folder_of(link) as (folder, name):
+            found = folder.look(name) if folder is not None else None
+            is_there = found is not None and stat.S_ISLNK(found.st_mode)
+            return folder.target(name) if folder is not None and is_there else None
 
     @cached_property
     def _offers_links(self) -> bool:
@@ -222,10 +214,14 @@ class LocalMirror:
             return usage.free if usage.total else None  # ramfs and FUSE may say that all is 0
 
     def wrote(self, path: str) -> bool:
-        if not self._recent.knows(path):
-            return False
-        with self._errors(path):
-            return self._recent.left(path, self._look(split(path)))
+        return self._recent.knows(path) and self._recent.left(path, self._look(path))
+
+    @contextmanager
+    def _folder_of(self, path: str) -> Iterator[tuple[Folder | None, str]]:
+        """The open folder of a path, or None, and the name in it."""
+        *above, name = split(path)
+        with self._errors(path), self._tree.entered(tuple(above)) as folder:
+            yield folder, name
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:

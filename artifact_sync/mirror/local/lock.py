@@ -41,7 +41,6 @@ _LOCKED_BYTE = 1 << 30
 """On Windows a locked byte cannot be read: lock one that nobody wants to read."""
 _LOOKS = 25
 _PAUSE = 0.02
-_SOMEBODY = "another process"
 
 
 class MirrorLock:
@@ -104,14 +103,14 @@ class MirrorLock:
                 raise MirrorBusy(self.root, self._owner())
 
     def _owner(self) -> str:
-        """Who holds the mirror, by the text of a file that we have not locked."""
-        with suppress(OSError):
-            fd = os.open(self._path, os.O_RDONLY | _SAFE)
-            try:
-                return _await_owner(fd)
-            finally:
-                os.close(fd)
-        return _SOMEBODY
+        """Who holds the mirror. One who has just taken it gets a moment to write its name."""
+        for _ in range(_LOOKS):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                fd = os.open(self._path, os.O_RDONLY | _SAFE)
+                with os.fdopen(fd, "rb") as file:
+                    return _owner_in(file.read(_LONGEST))
+            time.sleep(_PAUSE)
+        return "another process"
 
     def _locked_file(self) -> int:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | _SAFE, 0o600)
@@ -120,9 +119,9 @@ class MirrorLock:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise DiskError(f"{self._path} is no regular file: move it away")
             if not self._lock_file(fd):
-                raise MirrorBusy(self.root, _await_owner(fd))
+                raise MirrorBusy(self.root, self._owner())
             with suppress(OSError):  # on a full disk the lock is worth having without a name in it
-                _write(fd, self._about())
+                self._sign(fd)
             undo.pop_all()
         return fd
 
@@ -138,42 +137,24 @@ class MirrorLock:
                 " another one"
             ) from error
 
-    def _about(self) -> bytes:
+    def _sign(self, fd: int) -> None:
         about = {
             "pid": os.getpid(),
             "command": self._command,
             "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC",
             "host": platform.node(),
         }
-        return json.dumps(about).encode() + b"\n"
+        os.ftruncate(fd, 0)
+        os.lseek(fd, 0, os.SEEK_SET)
+        os.write(fd, json.dumps(about).encode() + b"\n")
 
 
-def _write(fd: int, content: bytes) -> None:
-    os.ftruncate(fd, 0)
-    os.lseek(fd, 0, os.SEEK_SET)
-    os.write(fd, content)
-
-
-def _await_owner(fd: int) -> str:
-    """Who holds the lock. Waits a moment for an owner that has just taken it to write its name."""
-    for _ in range(_LOOKS):
-        owner = _owner(fd)
-        if owner:
-            return owner
-        time.sleep(_PAUSE)
-    return _SOMEBODY
-
-
-def _owner(fd: int) -> str:
-    os.lseek(fd, 0, os.SEEK_SET)
-    try:
-        about = json.loads(os.read(fd, _LONGEST))
-        pid, host = int(about["pid"]), str(about["host"])
-        words = f"{about['command']}, since {about['since']}"
-    except (ValueError, KeyError, TypeError):
-        return ""
+def _owner_in(content: bytes) -> str:
+    """The words of ``_sign``, for a message. ``ValueError``, ``KeyError``, ``TypeError``."""
+    about = json.loads(content)
+    pid, host = int(about["pid"]), str(about["host"])
     where = "" if host == platform.node() else f" on {host}"
-    return printable(f"process {pid}{where} ({words})", "?")
+    return printable(f"process {pid}{where} ({about['command']}, since {about['since']})", "?")
 
 
 def _lock(fd: int) -> bool:
