@@ -45,7 +45,7 @@ class MemoryStore:
         self.objects: dict[str, tuple[bytes, float]] = {}
         self._lock = threading.Lock()
 
-    def check(self) -> None:
+    def check(self, folder: MirrorPath | None = None) -> None:
         """It is always there."""
 
     def find(self, path: MirrorPath) -> Found | None:

@@ -148,8 +148,11 @@ class ArtifactStore(Protocol):
     above all ``MirrorGone``, with nothing done, while the mirror is not the one that was opened.
     """
 
-    def check(self) -> None:
-        """Raise ``MirrorGone`` or ``DiskError`` unless the mirror is as it was opened. Cheap."""
+    def check(self, folder: MirrorPath | None = None) -> None:
+        """Raise ``MirrorGone`` or ``DiskError`` unless the mirror is as it was opened. Cheap.
+
+        ``folder``: also when nothing can be written there, as on a read-only mount.
+        """
 
     def find(self, path: MirrorPath) -> Found | None:
         """Look at a path; None when it does not exist.

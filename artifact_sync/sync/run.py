@@ -161,6 +161,8 @@ class RunSync:
         if not downloads:
             return 0
         self._first = any(not (step.row and step.row.sha256) for step in fetching.downloads)
+        folder = self.context.layout.run_folder(plan.run.key)
+        await self.context.offload(self.context.mirror.check, folder)
         self.context.observer.notify(FetchBegan(plan.run.key, len(downloads)))
         await self.context.withdraw_manifests(plan.run.key)
         clock, links = self.context.clock, transfer.links

@@ -74,6 +74,18 @@ int statvfs64(const char *path, struct statvfs64 *found) {
     return ((int (*)(const char *, struct statvfs64 *))REAL("statvfs64"))(path, found);
 }
 
+int fstatvfs64(int fd, struct statvfs64 *found) {
+    if (strikes_fd("statvfs", fd)) {
+        memset(found, 0, sizeof *found);
+        return errno ? -1 : 0;
+    }
+    return ((int (*)(int, struct statvfs64 *))REAL("fstatvfs64"))(fd, found);
+}
+
+int fstatvfs(int fd, struct statvfs *found) {
+    return fstatvfs64(fd, (struct statvfs64 *)found);
+}
+
 int statvfs(const char *path, struct statvfs *found) {
     return statvfs64(path, (struct statvfs64 *)found);
 }

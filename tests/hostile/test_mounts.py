@@ -122,6 +122,23 @@ def test_an_overlays_lower_folder_in_the_way_is_displaced(
     assert [path.read_bytes() for path in displaced(trial, "mine.txt")] == [b"mine"]
 
 
+def test_a_mount_that_is_read_only_is_found_before_anything_is_fetched(
+    trial: Trial, mount: Mount
+) -> None:
+    own_disk(mount, trial.root / "org")
+    subprocess.run(["mount", "-o", "remount,ro", str(trial.root / "org")], check=True)
+    trial.service.run({"app.bin": BIG})
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) == (6, ["disk"])
+    (failure,) = outcome.failures
+    assert "org/repo/1" in failure["message"]
+    assert "mount it read-write" in failure["message"]
+    assert trial.service.origin.requests == []
+    subprocess.run(["mount", "-o", "remount,rw", str(trial.root / "org")], check=True)
+    assert trial.sync().exit_code == 0
+    assert trial.has(BIG)
+
+
 def test_a_mount_in_a_files_own_place_is_named(trial: Trial, mount: Mount) -> None:
     own_disk(mount, trial.place())
     trial.service.run({"app.bin": BIG})

@@ -125,6 +125,15 @@ class Folder:
         """The folder's own attributes."""
         return os.fstat(self.fd)
 
+    def check_writable(self) -> None:
+        """Raise ``OSError`` when its file system is mounted read-only."""
+        try:
+            flags = os.fstatvfs(self.fd).f_flag
+        except OSError:
+            return  # then it is told when a file is made
+        if flags & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
     def __enter__(self) -> Self:
         return self
 
@@ -179,6 +188,9 @@ class PathFolder(Folder):
 
     def itself(self) -> os.stat_result:
         return self.path.stat()
+
+    def check_writable(self) -> None:
+        """Nothing: Windows tells it when a file is made."""
 
     def __exit__(self, *_: object) -> None:
         pass

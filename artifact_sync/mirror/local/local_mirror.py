@@ -77,11 +77,14 @@ class LocalMirror:
         with MirrorLock(self.root) as self._lock:
             yield
 
-    def check(self) -> None:
+    def check(self, folder: MirrorPath | None = None) -> None:
         with self._errors(str(self.root)):
             self._tree.check()
         if self._lock is not None:
             self._lock.check()
+        if folder is not None:
+            with self._errors(folder):
+                self._tree.check_writable(split(folder))
 
     def find(self, path: MirrorPath) -> Found | None:
         found = self._look(path)

@@ -115,6 +115,14 @@ class Tree:
             if _mark(folder.look(OWN_FOLDER)) != self._own:
                 raise MirrorGone(self.root)
 
+    def check_writable(self, parts: Parts) -> None:
+        """Raise ``OSError`` when a folder, or the one that it would be made in, is read-only."""
+        for depth in range(len(parts), -1, -1):
+            with self.entered(parts[:depth]) as folder:
+                if folder is not None:
+                    folder.check_writable()
+                    return
+
     def _top(self) -> Folder:
         """Open the root."""
         try:
