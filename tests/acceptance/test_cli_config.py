@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -211,6 +212,28 @@ def test_completion_prints_a_script_and_how_to_install_it(home: Home, shell: str
     assert done.returncode == 0
     assert done.stdout.startswith(f"# To install: artifact-sync completion {shell} >")
     assert "_ARTIFACT_SYNC_COMPLETE" in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="there is no zsh")
+def test_a_fresh_zsh_takes_the_script(home: Home) -> None:
+    """Guards against: a script for shells that somebody has set up already."""
+    script = home.write(home.run("completion", "zsh").stdout, ".zshrc")
+    done = subprocess.run(
+        ["zsh", "-f", "-c", f"source {script} && print $_comps[artifact-sync]"],
+        env=home.environ, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "_artifact_sync_completion\n"
+
+
+@pytest.mark.parametrize("width", ["40", "80"])
+def test_no_sentence_of_the_help_is_cut(home: Home, width: str) -> None:
+    """Guards against: lines of help that end in an ellipsis."""
+    names = ((), *((name,) for name in COMMANDS), *(("config", it) for it in ("init", "show")))
+    for name in names:
+        told = home.run(*name, "--help", COLUMNS=width).stdout
+        assert "Usage: artifact-sync" in told
+        assert "..." not in told.replace("]...", "")
 
 
 def test_commands_complete_without_being_imported(home: Home) -> None:

@@ -278,6 +278,14 @@ def test_on_a_terminal_there_is_a_bar_for_all_and_one_for_each_running_file(user
 
 
 @posix
+def test_a_terminal_without_a_cursor_gets_no_bars(user: User) -> None:
+    """Guards against: sequences on terminals that do not obey them."""
+    user.environ["TERM"] = "dumb"
+    code, _, shown = on_a_terminal(user, "acme/website")
+    assert (code, shown) == (0, "acme/website run 1: complete, 4 files\r\n")
+
+
+@posix
 def test_on_a_terminal_bars_can_be_switched_off(user: User) -> None:
     code, _, shown = on_a_terminal(user, "acme/website", "--no-progress")
     assert (code, shown) == (0, "acme/website run 1: complete, 4 files\r\n")

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 from user import User, contents
 
 from artifact_sync.simulator import Simulator
 
-if TYPE_CHECKING:
-    from pathlib import Path
+SCRIPT = Path(sys.executable).with_name("artifact-sync")
 
 
 def test_the_demo_mirrors_shows_checks_and_says_what_to_type_next_and_may_be_run_again(
@@ -44,3 +46,22 @@ def test_the_demo_mirrors_shows_checks_and_says_what_to_type_next_and_may_be_run
     assert f" 0 downloaded (0 B), {len(expected)} kept, " in second.out
     assert checked in second.out
     assert user.files() == expected
+
+
+@pytest.mark.skipif(not SCRIPT.exists(), reason="the program is not installed beside this Python")
+def test_the_commands_that_the_demo_prints_work_as_typed(tmp_path: Path) -> None:
+    """Guards against: hints that need a PATH or a folder's name that is not there."""
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"}
+
+    def typed(command: str) -> str:
+        return subprocess.run(
+            ["/bin/sh", "-c", command],
+            cwd=tmp_path, env=environ, capture_output=True, text=True, check=True, timeout=60,
+        ).stdout  # fmt: skip
+
+    shown = typed(f"'{SCRIPT}' demo --root 'my mirror'")
+    commands = re.findall(r"^(?:Look at it:)? +(\S+ (?:status|ls|verify) .*)$", shown, re.MULTILINE)
+    assert len(commands) == 3
+    told = "".join(typed(command) for command in commands)
+    assert "acme/rocket" in told
+    assert " ok, 0 missing, 0 changed, 0 extra" in told
