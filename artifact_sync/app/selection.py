@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.config import repository
+from artifact_sync.config.value_types import expand_home
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.request import PassOptions, PassRequest
@@ -39,9 +41,13 @@ def with_overrides(config: Config, overrides: Overrides) -> Config:
     if root is None:
         raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
     jobs = overrides.jobs or config.download.jobs
+    try:
+        root = expand_home(root, os.environ).absolute()
+    except ValueError as error:
+        raise UsageError(f"--root: {error}") from None
     return replace(
         config,
-        mirror=replace(config.mirror, root=root.expanduser().absolute()),
+        mirror=replace(config.mirror, root=root),
         download=replace(config.download, jobs=jobs),
     )
 

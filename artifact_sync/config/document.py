@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +15,12 @@ from artifact_sync.config.value_types import expand_home
 from artifact_sync.domain.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 CONFIG = "ARTIFACT_SYNC_CONFIG"
 """Names the configuration file; see ``locate``."""
 
+_FILE = "config.toml"
 _MOST_BYTES = 4 * 2**20
 _NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
@@ -38,26 +41,34 @@ def locate(option: Path | None, environ: Mapping[str, str]) -> Path | None:
     """
     if option or environ.get(CONFIG):
         return named(option, environ)
-    return next((path for path in _usual() if _is_file(path)), None)
+    return next((path for path in _usual() if path is not None and _is_file(path)), None)
 
 
 def named(option: Path | None, environ: Mapping[str, str]) -> Path:
-    """The named file, else the user's, to which ``config init`` writes."""
+    """The named file, else the user's, to which ``config init`` writes. ``ConfigError``."""
     if option:
         return option
     if not environ.get(CONFIG):
-        return next(_usual())
+        users, *_ = _usual()
+        if users is None:
+            raise ConfigError([f"no home folder is known: name the file by --config or {CONFIG}"])
+        return users
     try:
         return expand_home(Path(environ[CONFIG]), environ)
     except ValueError as error:
         raise ConfigError([f"{CONFIG}: {error}"]) from None
 
 
-def _usual() -> Iterator[Path]:
+def _usual() -> Sequence[Path | None]:
+    """The user's file, None where no home is known (any uid in a container); the site's."""
     import platformdirs  # noqa: PLC0415 - slow to import, and needless when a file is named
 
     places = platformdirs.PlatformDirs("artifact-sync", appauthor=False, multipath=True)
-    return (folder / "config.toml" for folder in places.iter_config_paths())
+    users = None
+    with suppress(RuntimeError):  # it knows no home; older versions give a relative path
+        users = places.user_config_path / _FILE
+    sites = [Path(folder, _FILE) for folder in places.site_config_dir.split(os.pathsep)]
+    return [users if users and users.is_absolute() else None, *sites]
 
 
 def _is_file(path: Path) -> bool:

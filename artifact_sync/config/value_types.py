@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from types import MappingProxyType
@@ -84,14 +85,27 @@ class ExpansionScope(Struct, frozen=True):
 
 
 def expand_home(path: Path, environ: Mapping[str, str]) -> Path:
-    """Replace a leading ``~``, by ``$HOME`` if it is set, or ``~user``."""
+    """Replace a leading ``~``, by ``$HOME`` or the account's home, or ``~user``. ``ValueError``.
+
+    A ``$HOME`` that is empty or relative counts as unset: it would mean another folder each time.
+    """
     head, *rest = path.parts or ("",)
-    if head == "~" and environ.get("HOME"):
-        return Path(environ["HOME"], *rest)
+    home = Path(environ.get("HOME", ""))
+    if head == "~" and os.name == "posix":
+        return (home if home.is_absolute() else _account_home()).joinpath(*rest)
     try:
         return path.expanduser()
     except RuntimeError:
         raise ValueError(f"no home folder is known for {head}; write the whole path") from None
+
+
+def _account_home() -> Path:
+    import pwd  # noqa: PLC0415 - Unix only, and seldom needed
+
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise ValueError("no home folder is known for ~; write the whole path") from None
 
 
 class ValueType(Struct, frozen=True):
