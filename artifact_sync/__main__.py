@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+from typing import Any, TextIO
 
 # What is made while modules are imported stays: looking for garbage in it is a tenth of the start.
 # ``cli.session.begin_work`` sets the collector going where there is work to be done.
@@ -23,6 +24,8 @@ from artifact_sync.cli.errors import run_program  # noqa: E402 - likewise
 def main() -> int:
     """The exit code of one call with the process's arguments."""
     _occupy_standard_streams()
+    if sys.stderr is not None:
+        sys.stderr = _lossy(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         # a remote name that the terminal's encoding lacks must not end the program
         if isinstance(stream, io.TextIOWrapper):
@@ -42,6 +45,25 @@ def _occupy_standard_streams() -> None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this
+
+
+class _LossyFile(io.FileIO):
+    """A file that drops what it cannot write: its reader has gone, or its disk is full."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _lossy(stream: TextIO) -> TextIO:
+    """Standard error that never fails: the exit code must not depend on who reads the log.
+
+    The interpreter ends with code 120 when it cannot flush a stream.
+    """
+    raw = _LossyFile(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw), stream.encoding, line_buffering=True)
 
 
 if __name__ == "__main__":

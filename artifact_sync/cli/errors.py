@@ -15,7 +15,13 @@ import click
 
 from artifact_sync.cli.logs.line_writer import LineWriter
 from artifact_sync.cli.session import Session, Verbosity
-from artifact_sync.domain.errors import ArtifactSyncError, ConfigError, ExitCode, exit_code
+from artifact_sync.domain.errors import (
+    ArtifactSyncError,
+    ConfigError,
+    ExitCode,
+    exit_code,
+    system_limit,
+)
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -48,7 +54,7 @@ def _answer(error: BaseException, session: Session) -> int:
         with contextlib.suppress(OSError):
             error.show()
         return error.exit_code
-    leaves = list(_leaves(error))
+    leaves = [system_limit(leaf) or leaf for leaf in _leaves(error)]
     if any(isinstance(leaf, (KeyboardInterrupt, click.Abort)) for leaf in leaves):
         _say("artifact-sync: interrupted", session)
         return ExitCode.INTERRUPTED
@@ -56,6 +62,17 @@ def _answer(error: BaseException, session: Session) -> int:
         return _lost_output(error, session)
     ours = [leaf for leaf in leaves if isinstance(leaf, ArtifactSyncError)]
     return _known(ours, session) if len(ours) == len(leaves) else _bug(error, session)
+
+
+@contextlib.contextmanager
+def result_of(code: int) -> Iterator[None]:
+    """Print a result. The exit code counts, also when stdout cannot take the words."""
+    try:
+        yield
+    except OSError as error:
+        if code == ExitCode.COMPLETE or error.errno not in _OUTPUT:
+            raise
+        raise SystemExit(code) from error
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -50,7 +50,8 @@ def on_signals(
     """Run actions on the event loop on signals; return what restores the handlers.
 
     ``at_once`` is called in the handler, even while the loop hangs. The handlers are Python's,
-    not the loop's: those are missing on Windows, and wait for the loop.
+    not the loop's: those are missing on Windows, and wait for the loop. What is to stop us and
+    was ignored stays ignored: a shell does so to SIGINT for its background jobs (POSIX, 2.11).
     """
     loop = asyncio.get_running_loop()
 
@@ -59,13 +60,17 @@ def on_signals(
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(actions[signal.Signals(number)])
 
-    before = {number: signal.signal(number, heard) for number in actions}
+    before = {number: signal.signal(number, heard) for number in actions if _heeded(number)}
 
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
 
     return restore
+
+
+def _heeded(number: signal.Signals) -> bool:
+    return number not in STOP_SIGNALS or signal.getsignal(number) is not signal.SIG_IGN
 
 
 def ends_at_second(grace: float) -> Callable[[], None]:
@@ -120,7 +125,7 @@ def _stopping(work: asyncio.Future[None], message: str) -> Iterator[asyncio.Even
         if stopped.is_set() or work.done():
             return
         stopped.set()
-        for number in STOP_SIGNALS:
+        for number in filter(_heeded, STOP_SIGNALS):
             signal.signal(number, signal.SIG_DFL)
         _log.warning(message)
         work.cancel()

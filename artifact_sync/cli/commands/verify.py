@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +12,7 @@ from artifact_sync.app.examination import Examination
 from artifact_sync.app.locations import has_ledger
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.app.storage import open_storage
+from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import failure_line, failure_object
@@ -76,11 +78,13 @@ async def _verify(
         examination = Examination(store, tuple(names))
         async for finding in examination.look():
             if not as_json:
-                click.echo(_line(finding))
+                with suppress(OSError):  # a repair goes on without a reader
+                    click.echo(_line(finding))
         if repair:
             await _repair(examination, config, known, as_json=as_json)
     told = _json(examination, repair=repair) if as_json else _words(examination, repair=repair)
-    click.echo(told)
+    with result_of(examination.exit_code):
+        click.echo(told)
     return int(examination.exit_code)
 
 
