@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from artifact_sync.domain.events import Noticed
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.once import Once
@@ -23,7 +24,7 @@ from artifact_sync.source.transport.clients import (
     hush_http_loggers,
     uses_tls,
 )
-from artifact_sync.source.transport.tls import TlsContext, trust_nobody
+from artifact_sync.source.transport.tls import TlsContext, trust_nobody, trusted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -72,11 +73,24 @@ async def open_network(
     jitter = random.Random()  # noqa: S311 - no secret depends on it
     context = ApiContext(SystemClock(), jitter, observer, source.rate_limit, retry, token=secret)
     async with AsyncExitStack() as stack:
+        for notice in settings.proxies.notices:
+            observer.notify(Noticed(notice))
         at_once = uses_tls(settings) or tls.by_setting  # whose file may be wrong
         trust = await tls() if at_once else trust_nobody()
         api = await stack.enter_async_context(api_client(settings, trust))
         fetcher = partial(_link_fetcher, settings, tls, observer, stack)
         yield Network(config, SourceCraft(api, context), Once(fetcher))
+
+
+def network_warnings(config: Config) -> list[str]:
+    """Check what ``open_network`` goes by besides the configuration; what is odd about it.
+
+    ``ConfigError`` when a proxy or the trusted authorities can't be used.
+    """
+    settings = TransportSettings(config.source.base_url, proxy=config.source.proxy)
+    if uses_tls(settings) or config.source.ca_bundle is not None:
+        trusted(config.source.ca_bundle).context()
+    return settings.proxies.notices
 
 
 async def _link_fetcher(

@@ -113,6 +113,8 @@ class Opened(Struct, frozen=True):
     chunks: AsyncIterator[Chunk]
     """The body as it comes, with no content coding undone. Raises ``Cut`` when it ends before its
     announced length or last chunk, ``Stalled`` when no byte comes in time."""
+    proxy: str = ""
+    """The proxy that may have given this answer itself, for messages."""
 
 
 class Fetcher(Protocol):

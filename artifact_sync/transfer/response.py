@@ -86,7 +86,11 @@ async def refusal(opened: Opened, now: datetime) -> DownloadError:
                 if len(head) >= _HEAD:
                     break
     after = parse_retry_after(opened.headers.get("retry-after", ""), now)
-    return failure_of_status(opened.status, bytes(head[:_HEAD]), after)
+    failure = failure_of_status(opened.status, bytes(head[:_HEAD]), after)
+    if not opened.proxy:
+        return failure
+    what = f"{failure.what} (through {opened.proxy}, whose answer this may be)"
+    return type(failure)(what, retry_after=failure.retry_after)
 
 
 def same_file(opened: Opened, known: Identity) -> bool:

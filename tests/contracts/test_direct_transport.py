@@ -208,7 +208,7 @@ def test_proxies_are_for_httpxs_own_transport(monkeypatch, proxy, environ, direc
             async with api_client(settings, trust_nobody()) as client:
                 try:
                     return (await client.get("/")).content == b"direct"
-                except httpx.ConnectError:
+                except httpx.ProxyError:
                     return False
 
     assert asyncio.run(main()) is direct

@@ -122,6 +122,8 @@ def _examined(config_file: Path | None) -> _Finding:
         effective = configuration(config_file)
     except ConfigError as error:
         return _Finding(error.path, problems=list(error.problems))
+    from artifact_sync.app.network import network_warnings  # noqa: PLC0415 - keeps --help quick
+
     finding = _Finding(effective.path, warnings=list(_gaps(effective)))
     try:
         if token(effective.source) is None:
@@ -131,6 +133,11 @@ def _examined(config_file: Path | None) -> _Finding:
     bundle = effective.source.ca_bundle
     if bundle and not bundle.is_file():
         finding.problems.append(f"source.ca_bundle: {bundle} is not a file")
+        return finding
+    try:
+        finding.warnings += network_warnings(effective)
+    except ConfigError as error:
+        finding.problems += error.problems
     return finding
 
 

@@ -34,7 +34,7 @@ from artifact_sync.source.api.response_body import (
     Unreadable,
 )
 from artifact_sync.source.transport.clients import MOST_REDIRECTS, Redirected, url_origin
-from artifact_sync.source.transport.errors import TRUST_HINT, untrusted, why
+from artifact_sync.source.transport.errors import TRUST_HINT, ProxyFailed, untrusted, why
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -134,8 +134,8 @@ class Unmodified(Exception):
     """The body has the known digest, so it was not parsed."""
 
 
-class _Untrusted(Unreachable):
-    """The service's certificate is not trusted, so a retry cannot help."""
+class _HopelesslyUnreachable(Unreachable):
+    """No retry can help: a certificate is not trusted, or a proxy refuses us."""
 
     verdict = Verdict.PERMANENT
 
@@ -269,6 +269,8 @@ class ApiClient:
         now = http_date(response.headers.get("date", "")) or self._context.clock.now()
         retry_after = parse_retry_after(response.headers.get("retry-after", ""), now)
         body = await self._error_body(response)
+        if proxy := response.extensions.get("proxy"):
+            what = f"{what} (through {proxy}, whose answer this may be)"
         return refusal_error(what, response.status_code, body, retry_after, self._context.token)
 
     async def _error_body(self, response: httpx.Response) -> bytearray:
@@ -288,9 +290,12 @@ class ApiClient:
 
     def _unreachable(self, what: str, error: Exception) -> Unreachable:
         host = self._client.base_url.netloc.decode("ascii", "replace")
+        if isinstance(error, ProxyFailed):
+            kind = _HopelesslyUnreachable if error.final else Unreachable
+            return kind(f"{what}: no answer from {host}: {why(error)}")
         kind, hint = Unreachable, "check the network, source.base_url and source.proxy"
         if untrusted(error):
-            kind, hint = _Untrusted, TRUST_HINT
+            kind, hint = _HopelesslyUnreachable, TRUST_HINT
         return kind(f"{what}: no answer from {host}: {why(error)}: {hint}")
 
 

@@ -11,7 +11,6 @@ import sys
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
-from urllib.request import getproxies
 
 from artifact_sync.domain.errors import HostUntrusted, LinkUnusable, RefusedResponse
 from artifact_sync.domain.events import Noticed
@@ -20,6 +19,7 @@ from artifact_sync.source.links.backend import TryNextBackend
 from artifact_sync.source.links.httpx_backend import HttpxBackend
 from artifact_sync.source.links.link_url import NotALink, Target, parse_target, resolve_redirect
 from artifact_sync.source.transport.clients import MOST_REDIRECTS, Redirected
+from artifact_sync.source.transport.sanitize import one_line
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -35,14 +35,9 @@ if TYPE_CHECKING:
     from artifact_sync.source.transport.clients import TransportSettings
     from artifact_sync.source.transport.tls import Trust
 
-_SLOWER = (
-    "downloads go by httpx, which is slower: the client in Rust is not there, which"
-    " pip install 'artifact-sync[fast]' brings where it has a wheel"
-)
-_OTHER_THREAD = (
-    "downloads go by httpx, which is slower: the client in Rust can only be loaded in the main"
-    " thread, which import pyreqwest does there"
-)
+_SLOWER = "downloads go by httpx, which is slower: the client in Rust "
+_MISSING = "is not there, which pip install 'artifact-sync[fast]' brings where it has a wheel"
+_OTHER_THREAD = "can only be loaded in the main thread, which import pyreqwest does there"
 
 
 class HttpFetcher:
@@ -120,22 +115,24 @@ class HttpBackends:
             await self._fast.aclose()
 
     async def _make(self) -> Sequence[HttpBackend]:
-        if self._settings.proxy is None and not _environments_proxy():
+        if not self._settings.proxies:  # httpx knows for which hosts they are
             await self._make_fast()
         return [self._httpx] if self._fast is None else [self._fast, self._httpx]
 
     async def _make_fast(self) -> None:
         """Make the Rust client, or say why not."""
         if not _may_import():
-            self._observer.notify(Noticed(_OTHER_THREAD))
+            self._observer.notify(Noticed(_SLOWER + _OTHER_THREAD))
             return
         try:
             from artifact_sync.source.links.reqwest_backend import ReqwestBackend  # noqa: PLC0415 - no wheel
 
             making = asyncio.to_thread(ReqwestBackend.made, self._settings, self._trust, USER_AGENT)
             self._fast = await making
-        except (ImportError, OSError):
-            self._observer.notify(Noticed(_SLOWER))
+        except (ImportError, OSError) as error:
+            missing = isinstance(error, ModuleNotFoundError)
+            reason = _MISSING if missing else f"can't be used: {one_line(str(error))}"
+            self._observer.notify(Noticed(_SLOWER + reason))
 
 
 def _target(link: Link) -> Target:
@@ -183,8 +180,3 @@ def _may_import() -> bool:
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
     return in_main_thread or "pyreqwest" in sys.modules
-
-
-def _environments_proxy() -> bool:
-    """Whether the environment names a proxy: httpx knows for which hosts it is meant."""
-    return any(scheme in {"http", "https", "all"} for scheme in getproxies())

@@ -47,9 +47,9 @@ class HttpxBackend:
         received = _headers(response)
         try:
             async with aclosing(_chunks(response, target)) as chunks:
-                yield Opened(
-                    response.status_code, received, framing(response.status_code, received), chunks
-                )
+                framed = framing(response.status_code, received)
+                proxy = response.extensions.get("proxy", "")
+                yield Opened(response.status_code, received, framed, chunks, proxy)
         finally:
             with suppress(*_TROUBLE):
                 await response.aclose()

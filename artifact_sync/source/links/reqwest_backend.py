@@ -111,7 +111,8 @@ class ReqwestBackend:
                 # OpenSSL goes by the names of a folder's files, and this library takes them all
                 return cls(builder.build(), settings.timeout, tls=trust.folder is None)
             except PyreqwestError as error:
-                raise OSError("no certificate authorities") from error
+                causes = "; ".join(_causes(error)) or type(error).__name__
+                raise OSError(f"it cannot be made ({causes})") from error
 
     def send(
         self, target: Target, headers: Mapping[str, str]

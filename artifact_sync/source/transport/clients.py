@@ -10,13 +10,13 @@ import logging
 from http.cookiejar import CookieJar
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 import httpx
 
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.model import Redacted
 from artifact_sync.source.transport.direct import DirectTransport
+from artifact_sync.source.transport.proxies import ProxiedTransport, Proxies, proxies_of
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -55,6 +55,11 @@ class TransportSettings(Redacted, frozen=True):
     """Seconds for a connection, and for each byte to come or go. Never for a whole request."""
     jobs: int = 8
 
+    @property
+    def proxies(self) -> Proxies:
+        """The proxies of the settings, else of the environment. ``ConfigError``."""
+        return proxies_of(self.proxy)
+
 
 class Bearer(httpx.Auth):
     """Adds the token to requests to one origin only (RFC 6750, 5.3)."""
@@ -82,7 +87,7 @@ class _NoCookies(CookieJar):
 
 def uses_tls(settings: TransportSettings) -> bool:
     """Whether requests to the API may use TLS, also to a proxy."""
-    return urlsplit(settings.base_url).scheme == "https" or bool(settings.proxy or getproxies())
+    return urlsplit(settings.base_url).scheme == "https" or bool(settings.proxies)
 
 
 def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
@@ -97,7 +102,7 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
         "Accept-Encoding": "identity",
         "User-Agent": USER_AGENT,
     }
-    client = _client(settings, tls, auth, _API_CONNECTIONS, _direct(settings, tls))
+    client = _client(settings, auth, _transport(settings, tls, _API_CONNECTIONS, quick=True))
     client.base_url = base_url
     client.headers.update(headers)
     return client
@@ -105,7 +110,7 @@ def api_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncC
 
 def download_client(settings: TransportSettings, tls: ssl.SSLContext) -> httpx.AsyncClient:
     """Make the client for links: no token, even on the API's origin; no decoding."""
-    client = _client(settings, tls, httpx.Auth(), settings.jobs)
+    client = _client(settings, httpx.Auth(), _transport(settings, tls, settings.jobs))
     client.headers.update({"Accept-Encoding": "identity", "User-Agent": USER_AGENT})
     return client
 
@@ -128,49 +133,44 @@ def hush_http_loggers() -> None:
         logger.setLevel(max(logger.level, logging.WARNING))
 
 
-def _direct(settings: TransportSettings, tls: ssl.SSLContext) -> DirectTransport | None:
-    """Make the quick transport, where it can do: it knows no proxies, and uvloop no fallback."""
-    if settings.proxy or getproxies():
-        return None
-    of_asyncio = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
-    return DirectTransport(tls, _API_CONNECTIONS, _KEEP_IDLE) if of_asyncio else None
+def _transport(
+    settings: TransportSettings, tls: ssl.SSLContext, connections: int, *, quick: bool = False
+) -> httpx.AsyncBaseTransport:
+    """The transport for the settings' proxies.
 
-
-def _client(
-    settings: TransportSettings,
-    tls: ssl.SSLContext,
-    auth: httpx.Auth,
-    connections: int,
-    transport: DirectTransport | None = None,
-) -> httpx.AsyncClient:
-    """A client without redirects, cookies, and credentials of its own.
-
-    Giving ``auth`` is what keeps httpx from making credentials of a URL's userinfo; it reads
-    ``.netrc`` only when asked to. ``trust_env`` is left on for the proxies of the environment.
+    ``quick``: the one without them that starts sooner, which needs asyncio's own event loop.
     """
-    limit = httpx.Limits(
+    proxies = settings.proxies
+    if quick and not proxies and isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        return DirectTransport(tls, connections, _KEEP_IDLE)
+    limits = httpx.Limits(
         max_connections=connections,
         max_keepalive_connections=connections,
         keepalive_expiry=_KEEP_IDLE,
     )
-    try:
-        return httpx.AsyncClient(
-            auth=auth,
-            verify=tls,
-            proxy=settings.proxy,
-            transport=transport,
-            cookies=_NoCookies(),
-            http2=False,
-            timeout=httpx.Timeout(settings.timeout, pool=None),
-            limits=limit,
-            follow_redirects=False,
-            event_hooks={"response": [_hand_over_redirects]},
-        )
-    except (ImportError, ValueError, httpx.InvalidURL):
-        # The causes' texts hold the proxy's URL, and that may hold a password.
-        where = "source.proxy" if settings.proxy else "the environment's proxy"
-        hint = "give an http:// or https:// URL, or install httpx[socks] for socks5://"
-        raise ConfigError([f"{where} can't be used: {hint}"]) from None
+
+    def transport(proxy: httpx.URL | None) -> httpx.AsyncBaseTransport:
+        return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, proxy=proxy)
+
+    return ProxiedTransport(proxies, transport) if proxies else transport(None)
+
+
+def _client(
+    settings: TransportSettings, auth: httpx.Auth, transport: httpx.AsyncBaseTransport
+) -> httpx.AsyncClient:
+    """A client without redirects, cookies, and credentials of its own.
+
+    Giving ``auth`` is what keeps httpx from making credentials of a URL's userinfo.
+    """
+    return httpx.AsyncClient(
+        auth=auth,
+        transport=transport,
+        trust_env=False,
+        cookies=_NoCookies(),
+        timeout=httpx.Timeout(settings.timeout, pool=None),
+        follow_redirects=False,
+        event_hooks={"response": [_hand_over_redirects]},
+    )
 
 
 async def _hand_over_redirects(response: httpx.Response) -> None:

@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.errors import DownloadError
 
+class ProxyFailed(httpx.ProxyError):
+    """A request failed at a proxy. Its text is for users."""
+
+    def __init__(self, words: str, *, final: bool = False) -> None:
+        self.final = final
+        """Whether trying again cannot help."""
+        super().__init__(words)
+
+
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (httpx.ConnectTimeout, "no connection in time"),
     (httpx.TimeoutException, "no byte in time"),
@@ -39,7 +48,9 @@ def why(error: BaseException) -> str:
 
     Never the library's text: httpx and h11 quote URLs and header lines.
     """
-    for cause in _chain(error):
+    for cause in chain(error):
+        if isinstance(cause, ProxyFailed):
+            return str(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not trusted ({cause.verify_message})"
         if isinstance(cause, ssl.SSLError):
@@ -61,10 +72,10 @@ def _system_words(error: OSError) -> str:
 
 def untrusted(error: BaseException) -> bool:
     """Whether the peer's certificate was refused."""
-    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _chain(error))
+    return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in chain(error))
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException) -> Iterator[BaseException]:
     """The error and its causes, outermost first; a group stands for its first member."""
     seen: set[int] = set()
     current: BaseException | None = error

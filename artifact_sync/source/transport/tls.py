@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import ssl
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -14,9 +17,10 @@ from artifact_sync.runtime.once import Once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from artifact_sync.runtime.threads import AbandonableThreads
+
+_HASHED = r"[0-9a-f]{8}\.[0-9]+"
 
 
 class Trust(Struct, frozen=True):
@@ -35,10 +39,12 @@ class Trust(Struct, frozen=True):
     def context(self) -> ssl.SSLContext:
         """Load them, in tens of milliseconds. ``ConfigError`` when they can't be read."""
         try:
+            if self.folder is not None:
+                _check_folders(self.folder)
             return ssl.create_default_context(cafile=self.file, capath=self.folder)
         except OSError as error:  # ssl.SSLError is one
             reason = error.strerror or "no certificate in it"
-            hint = "give a PEM file"
+            hint = "give a PEM file" if self.folder is None else "give a folder of openssl rehash"
             raise ConfigError([f"{self.named} can't be used ({reason}): {hint}"]) from error
 
 
@@ -46,14 +52,30 @@ def trusted(ca_bundle: Path | None) -> Trust:
     """Choose ``ca_bundle`` alone, else ``SSL_CERT_FILE`` or ``SSL_CERT_DIR``, else certifi."""
     if ca_bundle is not None:
         return Trust(str(ca_bundle), None, f"source.ca_bundle {ca_bundle}")
-    named = "SSL_CERT_FILE or SSL_CERT_DIR"
     if file := os.environ.get("SSL_CERT_FILE"):
-        return Trust(file, None, named)
+        return Trust(file, None, f"SSL_CERT_FILE {file}")
     if folder := os.environ.get("SSL_CERT_DIR"):
-        return Trust(None, folder, named)
+        return Trust(None, folder, f"SSL_CERT_DIR {folder}")
     import certifi  # noqa: PLC0415 - slow, and of no use without TLS
 
     return Trust(certifi.where(), None, "certifi's bundle")
+
+
+def _check_folders(folders: str) -> None:
+    """Check that one of some folders holds a certificate. ``OSError``.
+
+    OpenSSL takes what is not there for no authority at all, and then trusts nobody.
+    """
+    problem = OSError(errno.ENOENT, "no certificate in it by the name that OpenSSL looks for")
+    for folder in folders.split(os.pathsep):
+        try:
+            names = [path.name for path in Path(folder).iterdir()]
+        except OSError as error:
+            problem = error
+        else:
+            if any(re.fullmatch(_HASHED, name) for name in names):
+                return
+    raise problem
 
 
 class TlsContext:
