@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
+from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.progress_lines import ProgressLines
 from artifact_sync.cli.report_text import plan_lines, report_object, summary
@@ -20,7 +20,7 @@ from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBu
 from artifact_sync.domain.events import RunPlanned
 from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
-from artifact_sync.runtime.event_loop import run_quickly
+from artifact_sync.runtime.event_loop import run_plainly, run_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,13 +53,15 @@ def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: Pas
         config, request = prepare()
         known = token(config.source)
         # a mirror that was begun has little or nothing new, for which uvloop takes long to import
-        run = asyncio.run if is_begun(config) else run_quickly
-        report = run(run_pass(config, request, display, known))
+        run_it = run_plainly if is_begun(config) else run_quickly
+        report = run_it(run_pass(config, request, display, known))
     except (Exception, KeyboardInterrupt) as error:
         if display.as_json:  # a program that reads the object must not find nothing
-            _print(Report(failures=[_failure(error)]), display)
+            with suppress(OSError):
+                _print(Report(failures=[_failure(error)]), display)
         raise
-    _print(report, display)
+    with result_of(report.exit_code):
+        _print(report, display)
     return int(report.exit_code)
 
 
@@ -95,7 +97,7 @@ class _PlanPrinter:
     def notify(self, event: Event) -> None:
         """Print a plan, if stdout has a reader; hand the event on."""
         if isinstance(event, RunPlanned):
-            with suppress(BrokenPipeError):
+            with suppress(OSError):
                 click.echo("\n".join(plan_lines(event.plan)))
         self._then.notify(event)
 

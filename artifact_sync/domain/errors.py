@@ -9,6 +9,7 @@ No message holds a secret: no token, and of a link only its host.
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum, auto
+from errno import EAGAIN, ENOMEM
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Reason(StrEnum):
     DISK = "disk"
     NO_SPACE = "no_space"
     INTERRUPTED = "interrupted"
+    LIMIT = "limit"
     INTERNAL = "internal"
 
 
@@ -356,6 +358,31 @@ class Incomplete(ArtifactSyncError):
     """Something selected is missing from the mirror; no other class tells why."""
 
     reason = Reason.UNFINISHED
+
+
+class SystemLimit(ArtifactSyncError):
+    """The system gives no further thread, process or memory."""
+
+    reason = Reason.LIMIT
+    verdict = Verdict.OURS
+
+
+def system_limit(error: BaseException) -> SystemLimit | None:
+    """Translate Python's error for a limit of the system; None: another error."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, MemoryError) or number == ENOMEM or "failed to map" in str(error):
+        return SystemLimit(
+            "the system gives no more memory: raise the limit (ulimit -v, systemd's MemoryMax=, a"
+            " container's), or ask for less at once with --jobs"
+        )
+    no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
+    panic = type(error).__name__ == "PanicException" and "spawn" in str(error)  # of Rust
+    if no_thread or panic or number == EAGAIN:
+        return SystemLimit(
+            "the system gives no further thread or process: raise the limit (ulimit -u, ulimit -v,"
+            " systemd's TasksMax=, a container's pids limit), or end other programs"
+        )
+    return None
 
 
 class Interrupted(ArtifactSyncError):

@@ -56,7 +56,10 @@ class Offload:
     def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
         """Begin a call. The caller must await the future, which ignores cancellation."""
         future: UncancellableFuture[T] = UncancellableFuture()
-        self._executor.submit(self._carry_out, future, lambda: call(*args, **kwargs))
+        try:
+            self._executor.submit(self._carry_out, future, lambda: call(*args, **kwargs))
+        except (RuntimeError, MemoryError) as error:  # no thread can be started
+            resolve(future, error)
         return future
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -151,7 +154,8 @@ class Threads(ThreadPoolExecutor):
     """A thread pool whose hanging threads do not keep the process from ending.
 
     The standard library waits without a limit, in ``shutdown`` and once more when the interpreter
-    exits. ``patience``: seconds that ``shutdown`` waits for running calls.
+    exits. ``patience``: seconds that ``shutdown`` waits for running calls. Where the system gives
+    no further thread, those that there are do the work.
     """
 
     def __init__(self, most: int, name: str, *, patience: float = 0.0) -> None:
@@ -166,15 +170,15 @@ class Threads(ThreadPoolExecutor):
         self._changing = threading.Lock()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Queue a call. ``RuntimeError`` after ``shutdown``."""
+        """Queue a call. ``RuntimeError`` after ``shutdown``, or when there is no thread at all."""
         future: Future[T] = Future()
         with self._changing:
             if self._ended:
                 raise RuntimeError("these threads have been told to end")
+            if len(self._begun) < min(self._unfinished + 1, self._most):
+                self._begin()
             self._unfinished += 1
             self._calls.put((future, lambda: fn(*args, **kwargs)))
-            if len(self._begun) < min(self._unfinished, self._most):
-                self._begin()
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - the base's
@@ -197,8 +201,13 @@ class Threads(ThreadPoolExecutor):
     def _begin(self) -> None:
         name = f"{self._name}_{len(self._begun)}"
         thread = threading.Thread(target=self._serve, name=name, daemon=True)
-        thread.start()
-        self._begun.append(thread)
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError):
+            if not self._begun:
+                raise
+        else:
+            self._begun.append(thread)
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:

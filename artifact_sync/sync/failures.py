@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.errors import ArtifactSyncError, Reason
+from artifact_sync.domain.errors import ArtifactSyncError, Reason, system_limit
 from artifact_sync.domain.model import Failure
 from artifact_sync.runtime.logs import get_logger
 
@@ -19,8 +19,8 @@ def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, 
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from reasons_of(inner, **where)
-    elif isinstance(error, ArtifactSyncError):
-        yield error.reason, str(error)
+    elif ours := error if isinstance(error, ArtifactSyncError) else system_limit(error):
+        yield ours.reason, str(ours)
     else:
         _log.error("a bug", exc_info=error, **where)
         yield Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}"

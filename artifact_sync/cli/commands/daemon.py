@@ -14,7 +14,7 @@ from artifact_sync.cli.options import common, root
 from artifact_sync.cli.session import session, token, traced_configuration
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.settings import LogFormat
-from artifact_sync.runtime.threads import Threads
+from artifact_sync.runtime.event_loop import run_plainly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from artifact_sync.config.api_token import Token
     from artifact_sync.daemon.systemd import Supervisor
     from artifact_sync.domain.settings import Config, SourceSettings
-
-_LOOKUPS = 8
-"""Threads for name lookups, which take as long as the system's resolver likes."""
 
 _AT_ONCE = 1.5
 """Seconds after a second signal by which the process has ended, whatever hangs."""
@@ -63,15 +60,7 @@ def command(*, config_file: Path | None, root: Path | None, log_format: LogForma
     load = _loader(config_file, root, known)
     config = load()
     setup.set_up(known.verbosity, known.mask, log_format=log_format or config.daemon.log_format)
-    with asyncio.Runner(loop_factory=event_loop) as runner:
-        return runner.run(_serve(config, load, known))
-
-
-def event_loop() -> asyncio.AbstractEventLoop:
-    """Make an event loop that does not wait for name lookups when it ends."""
-    loop = asyncio.new_event_loop()
-    loop.set_default_executor(Threads(_LOOKUPS, "lookup"))
-    return loop
+    return run_plainly(_serve(config, load, known))
 
 
 def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:

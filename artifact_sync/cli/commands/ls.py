@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from artifact_sync.cli.ledger_completion import complete_runs
 from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration
+from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
@@ -50,7 +50,7 @@ def command(
     from artifact_sync.app.selection import Overrides, checked_names, with_overrides  # noqa: PLC0415 - keeps --help quick
 
     config = with_overrides(configuration(config_file), Overrides(root=root))
-    asyncio.run(_list(config, checked_names(repos), run, as_json=as_json))
+    event_loop.run_plainly(_list(config, checked_names(repos), run, as_json=as_json))
 
 
 async def _list(config: Config, names: list[str], run: str | None, *, as_json: bool) -> None:

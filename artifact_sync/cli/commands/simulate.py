@@ -18,6 +18,7 @@ import click
 from artifact_sync.cli.interrupt import STOP_SIGNALS, on_signals
 from artifact_sync.cli.options import unconfigured
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.runtime.event_loop import run_plainly
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -58,7 +59,7 @@ def command(*, port: int, files_port: int, file: Path | None, print_scenario: bo
     if print_scenario:
         click.echo(file.read_text(encoding="utf-8") if file else simulator.demo_text(), nl=False)
     else:
-        asyncio.run(_simulate(simulator.Simulator(scenario), port, files_port))
+        run_plainly(_simulate(simulator.Simulator(scenario), port, files_port))
 
 
 def the_simulator() -> ModuleType:

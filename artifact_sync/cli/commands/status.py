@@ -94,12 +94,11 @@ def _asked(config: Config) -> dict[str, Any] | None:
     if not os.path.lexists(own / CONTROL_SOCKET):
         return None
     begin_work()
-    import asyncio  # noqa: PLC0415 - slow, and of no use without a daemon
-
     from artifact_sync.daemon.control.client import DaemonClient  # noqa: PLC0415 - likewise
+    from artifact_sync.runtime.event_loop import run_plainly  # noqa: PLC0415 - slow, and of no use without a daemon
 
     try:
-        return asyncio.run(DaemonClient(own).status())
+        return run_plainly(DaemonClient(own).status())
     except ArtifactSyncError as error:
         get_logger(__name__).warning(f"without the daemon's word: {error}")
         return None

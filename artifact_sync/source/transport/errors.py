@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.errors import DownloadError
 
+
 class ProxyFailed(httpx.ProxyError):
     """A request failed at a proxy. Its text is for users."""
 

@@ -15,7 +15,7 @@ from artifact_sync.runtime.threads import AbandonableThreads, Threads
 
 ENDING = """
 import asyncio, sys, time
-from artifact_sync.cli.commands.daemon import event_loop
+from artifact_sync.runtime.event_loop import PlainLoop
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 
 async def main():
@@ -28,7 +28,7 @@ async def main():
         await asyncio.sleep(0.1)
         chore.cancel()
 
-with asyncio.Runner(loop_factory=event_loop) as runner:
+with asyncio.Runner(loop_factory=PlainLoop) as runner:
     runner.run(main())
 print("in order")
 sys.exit(3)
