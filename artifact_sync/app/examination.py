@@ -66,9 +66,9 @@ class Examination:
             async with passes_over(store, config, observer, token, names) as begin:
                 for request in _requests(self.damage):
                     await self._run(begin(request))
+        self.left = [it for it in self.damage if not await store.auditor.stands(it)]
         for repo in await self._scope():
             await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
-        self.left = [it for it in self.damage if not await store.auditor.stands(it)]
 
     async def _run(self, one_pass: Pass) -> None:
         try:

@@ -259,6 +259,52 @@ def test_a_disk_that_refuses_a_manifest_is_exit_code_6(
     assert is_whole(owner, served)
 
 
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS"])
+def test_a_disk_that_refuses_a_link_is_exit_code_6_and_hides_no_repair(
+    owner: User, served: Running, error: str
+) -> None:
+    """Guards against: an exit code, or a count, that leaves out a part of what happened."""
+    path = place(REPORT)
+    spoil(owner, path)
+    (owner.root / ROCKET / "latest").unlink()
+    refuse = AT_RENAME.format(name="latest", deed=REFUSE.format(error=error))
+    environ = with_module(owner.folder / "full", "sitecustomize", refuse)
+    done = owner.run("verify", "--root", owner.root, "--repair", "--json", **environ)
+    assert (done.code, done.answer["repaired"]) == (6, [path])
+    assert {it["reason"] for it in done.answer["failures"]} <= {"disk", "no_space"}
+    assert verify(owner, "--repair") == 0
+    assert is_whole(owner, served)
+
+
+def test_bytes_that_are_denied_and_a_disk_that_refuses_are_both_told(
+    owner: User, served: Running
+) -> None:
+    """Guards against: an exit code, or a count, that leaves out a part of what happened."""
+    files = owner.files()
+    spoil(owner, place(ARCHIVE))
+    serve_what_is_denied(served, files[place(SIDECAR)])
+    (owner.root / ROCKET / "2" / "run.json").unlink()
+    refuse = AT_RENAME.format(name="run.json", deed=REFUSE.format(error="EIO"))
+    environ = with_module(owner.folder / "full", "sitecustomize", refuse)
+    done = owner.run("verify", "--root", owner.root, "--repair", "--json", **TWO_TRIES, **environ)
+    assert done.code == 1
+    assert {it["reason"] for it in done.answer["failures"]} == {"integrity", "disk"}
+
+
+def test_a_repair_is_told_where_a_pass_is(owner: User, served: Running) -> None:
+    """Guards against: words of a repair on another stream than those of a pass."""
+    served.simulator.add_fault(StatusFault(status=404, run="3", path=REPORT))
+    (owner.root / place(REPORT)).unlink()
+    repair = ("verify", "--root", owner.root, "--repair")
+    told, as_json = (owner.run(*repair, *more, **TWO_TRIES) for more in ((), ("--json",)))
+    of_pass = owner.sync(ROCKET, **TWO_TRIES)
+    assert (told.code, as_json.code, of_pass.code) == (1, 1, 1)
+    (line,) = [line for line in of_pass.out.splitlines() if line.endswith("[gone]")]
+    assert line in told.out.splitlines()
+    assert told.err == of_pass.err == as_json.err == ""
+    assert as_json.answer["failures"] == owner.sync(ROCKET, "--json").answer["failures"]
+
+
 def test_a_repair_that_is_stopped_says_so_and_is_finished_by_the_next_one(
     owner: User, served: Running
 ) -> None:

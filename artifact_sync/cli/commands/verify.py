@@ -17,7 +17,7 @@ from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import failure_line, failure_object
 from artifact_sync.cli.run_pass import PassDisplay, pass_observer
-from artifact_sync.cli.session import begin_work, configuration, token
+from artifact_sync.cli.session import begin_work, configuration, session, token
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.runtime.event_loop import run_quickly
 from artifact_sync.runtime.text import printable
@@ -82,9 +82,14 @@ async def _verify(
                     click.echo(_line(finding))
         if repair:
             await _repair(examination, config, known, as_json=as_json)
+<<<<<<< HEAD
     told = _json(examination, repair=repair) if as_json else _words(examination, repair=repair)
     with result_of(examination.exit_code):
         click.echo(told)
+=======
+    words = session().mask(_words(examination, repair=repair))
+    click.echo(_json(examination, repair=repair) if as_json else words)
+>>>>>>> 3aff1b7 (Tell what was repaired when the disk refuses a link)
     return int(examination.exit_code)
 
 
