@@ -82,14 +82,9 @@ async def _verify(
                     click.echo(_line(finding))
         if repair:
             await _repair(examination, config, known, as_json=as_json)
-<<<<<<< HEAD
-    told = _json(examination, repair=repair) if as_json else _words(examination, repair=repair)
-    with result_of(examination.exit_code):
-        click.echo(told)
-=======
     words = session().mask(_words(examination, repair=repair))
-    click.echo(_json(examination, repair=repair) if as_json else words)
->>>>>>> 3aff1b7 (Tell what was repaired when the disk refuses a link)
+    with result_of(examination.exit_code):
+        click.echo(_json(examination, repair=repair) if as_json else words)
     return int(examination.exit_code)
 
 
