@@ -24,16 +24,17 @@ _ADVICE = {
 
 
 @contextmanager
-def disk_errors(what: str, root: Path | None = None) -> Iterator[None]:
+def disk_errors(what: str, root: Path | None = None, below: str = "") -> Iterator[None]:
     """Turn ``OSError`` into ``NoSpace`` or ``DiskError``.
 
     ``what``: a noun for the message, the file or folder that is worked on; no secrets. ``root``:
-    the mirror's, whose free space a full disk's message then tells.
+    the mirror's, whose free space a full disk's message then tells. ``below``: the path below it
+    that is worked on, which may be on a disk of its own.
     """
     try:
         yield
     except OSError as error:
-        raise disk_error(error, what, root) from error
+        raise disk_error(error, what, root, below) from error
     except UnicodeEncodeError as error:
         raise DiskError(
             f"{what}: this system's encoding of file names, {error.encoding}, has no such name: use"
@@ -41,7 +42,7 @@ def disk_errors(what: str, root: Path | None = None) -> Iterator[None]:
         ) from error
 
 
-def disk_error(error: OSError, what: str, root: Path | None = None) -> DiskError:
+def disk_error(error: OSError, what: str, root: Path | None = None, below: str = "") -> DiskError:
     """Translate an ``OSError``; see ``disk_errors``."""
     if error.errno == getattr(errno, "EDQUOT", -1):
         return NoSpace(
@@ -50,24 +51,33 @@ def disk_error(error: OSError, what: str, root: Path | None = None) -> DiskError
         )
     if error.errno == errno.ENOSPC:
         return NoSpace(
-            f"{what}: no space left{_how_much(root)}: free some and run it again, what came so far"
-            " is kept"
+            f"{what}: no space left{_how_much(root, below)}: free some and run it again, what came"
+            " so far is kept"
         )
     advice = _ADVICE.get(error.errno or 0)
     reason = error.strerror or type(error).__name__
     return DiskError(f"{what}: {reason}: {advice}" if advice else f"{what}: {reason}")
 
 
-def _how_much(root: Path | None) -> str:
+def _how_much(root: Path | None, below: str) -> str:
     if root is None:
         return ""
     from shutil import disk_usage  # noqa: PLC0415 - only for this message
 
     try:
+        root = _disk_of(root, root / below)
         usage = disk_usage(root)
     except OSError:
         return f" in {root}"
     return f" in {root}" + (f" ({usage.free:,} bytes are free)" if usage.total else "")
+
+
+def _disk_of(root: Path, path: Path) -> Path:
+    """The root, or the mount below it that a path is on."""
+    disk = next(it for it in (path, *path.parents) if it == root or it.exists())
+    while disk != root and disk.parent.stat().st_dev == disk.stat().st_dev:
+        disk = disk.parent
+    return disk
 
 
 def in_the_way(error: OSError) -> bool:

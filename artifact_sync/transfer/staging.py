@@ -337,7 +337,7 @@ def sweep(folder: Path, oldest: float) -> set[str]:
     """
     left: set[str] = set()
     for path in folder.iterdir():
-        kept = path.suffix in {".part", ".json"}
+        kept = path.suffix in {".part", ".json"} and path.with_suffix(".json").exists()
         with suppress(OSError):
             if kept and time.time() - path.lstat().st_mtime <= oldest:
                 left.add(path.stem)

@@ -122,6 +122,19 @@ def test_an_overlays_lower_folder_in_the_way_is_displaced(
     assert [path.read_bytes() for path in displaced(trial, "mine.txt")] == [b"mine"]
 
 
+def test_a_full_disk_below_the_root_is_named(trial: Trial, mount: Mount) -> None:
+    mount(trial.root / "org", "-t", "tmpfs", "-o", "size=1m", "tmpfs")
+    trial.service.run({"app.bin": BIG})
+    outcome = trial.sync()
+    assert (outcome.exit_code, outcome.reasons) == (6, ["no_space"])
+    (failure,) = outcome.failures
+    assert f"no space left in {trial.root / 'org'} (" in failure["message"]
+    assert trial.has_nothing()
+    subprocess.run(["mount", "-o", "remount,size=64m", str(trial.root / "org")], check=True)
+    assert trial.sync().exit_code == 0
+    assert trial.has(BIG)
+
+
 def test_a_mount_that_is_read_only_is_found_before_anything_is_fetched(
     trial: Trial, mount: Mount
 ) -> None:

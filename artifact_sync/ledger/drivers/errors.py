@@ -33,8 +33,9 @@ _SQLITE_WORDS = {
 }
 _VAGUE = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 """What SQLite also answers when there is no room for its side files."""
-_OF_THE_DISK = frozenset(
-    {errno.EIO, errno.EROFS, errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_OF_THE_SYSTEM = frozenset(
+    getattr(errno, name, errno.EIO)
+    for name in ("EIO", "EROFS", "ENOSPC", "EDQUOT", "EMFILE", "ENFILE")
 )
 """What SQLite tells as a file that cannot be opened or written."""
 
@@ -83,12 +84,12 @@ def _refused(place: Location) -> OSError | None:
         with TemporaryFile(dir=place.file.parent, buffering=0) as probe:
             probe.write(bytes(4096))
     except OSError as error:
-        return error if error.errno in _OF_THE_DISK else None
+        return error if error.errno in _OF_THE_SYSTEM else None
     return None
 
 
 def _system(error: OSError, place: Location) -> DiskError:
-    if error.errno in _OF_THE_DISK:
+    if error.errno in _OF_THE_SYSTEM:
         return disk_error(error, f"the ledger {place.name}")
     return DiskError(f"the ledger {place.name} cannot be opened: {error.strerror or error}")
 

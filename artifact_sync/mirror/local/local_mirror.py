@@ -228,7 +228,7 @@ class LocalMirror:
 
     @contextmanager
     def _errors(self, path: str) -> Iterator[None]:
-        with disk_errors(quoted(path), self.root):
+        with disk_errors(quoted(path), self.root, path):
             yield
 
 

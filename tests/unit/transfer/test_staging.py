@@ -159,7 +159,9 @@ def test_a_sweep_removes_temporaries_and_what_is_older_than_any_artifact(
     old = tmp_path / "old.part"
     old.write_bytes(b"x")
     os.utime(old, (0, 0))
+    (tmp_path / "orphan.part").write_bytes(b"x")
     sweep(tmp_path, 3600.0)
+    assert not (tmp_path / "orphan.part").exists()
     names = {path.suffix for path in tmp_path.iterdir()}
     assert names == {".part", ".json"}
     assert staged.path.exists()
