@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import Failure, Plan
+    from artifact_sync.domain.model import Failure, Plan, Step
     from artifact_sync.domain.report import Report
 
 _SHOWN = 20
@@ -98,6 +98,30 @@ def plan_lines(plan: Plan) -> list[str]:
             place = step.path or "/".join(step.artifact.key[3:])
             lines.append(f"  {_MARKS[step.action]} {printable(place)}  ({printable(step.why)})")
     return lines
+
+
+def planned_objects(plan: Plan) -> list[dict[str, Any]]:
+    """What would be downloaded, as entries of ``plan`` in ``sync --dry-run --json``.
+
+    ``size`` is null unless these bytes were here before: no answer of the service tells it.
+    """
+    return [_planned(step) for step in plan.having(Action.DOWNLOAD)]
+
+
+def _planned(step: Step) -> dict[str, Any]:
+    org, repo, run, workflow, task, cube, local_path = step.artifact.key
+    row = step.row if step.row is not None and step.row.version == step.artifact.version else None
+    return {
+        "repo": f"{org}/{repo}",
+        "run": run,
+        "workflow": workflow,
+        "task": task,
+        "cube": cube,
+        "local_path": local_path,
+        "path": step.path,
+        "size": row.size if row is not None and row.version else None,
+        "why": step.why,
+    }
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
-from msgspec import Struct
+from msgspec import Struct, field
 
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.progress_lines import ProgressLines
-from artifact_sync.cli.report_text import plan_lines, report_object, summary
+from artifact_sync.cli.report_text import plan_lines, planned_objects, report_object, summary
 from artifact_sync.cli.session import Verbosity, begin_work, session, token
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.domain.events import RunPlanned
@@ -42,6 +42,8 @@ class PassDisplay(Struct, frozen=True):
     """Let a daemon that holds the mirror run the pass."""
     jobs: int | None = None
     """``--jobs``, which does not count for a daemon."""
+    plan: list[dict[str, Any]] = field(default_factory=list)
+    """For ``--json`` of a dry run: filled with what would be downloaded."""
 
 
 def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: PassDisplay) -> int:
@@ -89,14 +91,17 @@ async def run_pass(
 
 
 class _PlanPrinter:
-    """Prints the plan of each run, for a dry run."""
+    """Prints the plan of each run of a dry run, or keeps it for ``--json``."""
 
-    def __init__(self, then: Observer) -> None:
+    def __init__(self, then: Observer, display: PassDisplay) -> None:
         self._then = then
+        self._display = display
 
     def notify(self, event: Event) -> None:
         """Print a plan, if stdout has a reader; hand the event on."""
-        if isinstance(event, RunPlanned):
+        if isinstance(event, RunPlanned) and self._display.as_json:
+            self._display.plan.extend(planned_objects(event.plan))
+        elif isinstance(event, RunPlanned):
             with suppress(OSError):
                 click.echo("\n".join(plan_lines(event.plan)))
         self._then.notify(event)
@@ -106,11 +111,11 @@ class _PlanPrinter:
 def pass_observer(config: Config, display: PassDisplay) -> Iterator[Observer]:
     """The observer that shows the pass: plans, bars or lines."""
     lines = ProgressLines()
-    if display.dry_run and not display.as_json:
-        yield _PlanPrinter(lines)
+    if display.dry_run:
+        yield _PlanPrinter(lines, display)
         return
     known = session()
-    bars = display.bars and not display.dry_run and known.verbosity is not Verbosity.QUIET
+    bars = display.bars and known.verbosity is not Verbosity.QUIET
     if not bars or known.terminal is None:
         yield lines
         return
@@ -134,6 +139,7 @@ def _failure(error: BaseException) -> Failure:
 
 def _print(report: Report, display: PassDisplay) -> None:
     if display.as_json:
-        click.echo(json.dumps(report_object(report), ensure_ascii=True))
+        plan = {"plan": display.plan} if display.dry_run else {}
+        click.echo(json.dumps(report_object(report) | plan, ensure_ascii=True))
     elif not report.complete or session().verbosity is not Verbosity.QUIET:
         click.echo(session().mask("\n".join(summary(report, dry_run=display.dry_run))))

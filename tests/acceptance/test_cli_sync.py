@@ -200,8 +200,28 @@ def test_a_dry_run_tells_what_would_come_and_writes_nothing(user: User) -> None:
         "complete: 1 run, 4 artifacts: 0 would be downloaded, 4 are there",
     ]
     done = user.sync(ROCKET, "--dry-run", "--json")
-    assert (done.code, list(done.answer), done.counts) == (1, KEYS, (12, 0, 4, 0))
+    assert (done.code, list(done.answer), done.counts) == (1, [*KEYS, "plan"], (12, 0, 4, 0))
+    assert len(done.answer["plan"]) == 8
     assert snapshot(user.root) == before
+
+
+def test_the_plan_of_a_dry_run_in_json_is_what_the_pass_then_fetches(user: User) -> None:
+    """Guards against: a plan that programs cannot read, or that says other than the pass does."""
+    plan = user.sync(ROCKET, "--dry-run", "--json").answer["plan"]
+    assert user.sync(ROCKET).code == 0
+    paths = [it["path"] for it in plan]
+    assert sorted(paths) == sorted(user.files())
+    assert list(plan[0]) == [*FAILURE_KEYS[:6], "path", "size", "why"]
+    assert {(it["size"], it["why"]) for it in plan} == {(None, "new")}
+    (user.root / paths[0]).unlink()
+    size = len(user.files()[paths[1]])
+    (user.root / paths[1]).write_bytes(b"")
+    again = user.sync(ROCKET, "--dry-run", "--json").answer["plan"]
+    assert sorted(it["path"] for it in again) == sorted(paths[:2])
+    assert {it["path"]: it["size"] for it in again}[paths[1]] == size
+    assert user.sync(ROCKET).code == 0
+    done = user.sync(ROCKET, "--dry-run", "--json")
+    assert (done.code, done.answer["plan"]) == (0, [])
 
 
 def test_json_is_one_object_with_just_these_keys_and_nothing_else_is_on_stdout(
