@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from artifact_sync.cli.terminal import cells, padded, shortened
+from tqdm import tqdm
+from tqdm.utils import disp_len
+
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
@@ -169,7 +171,7 @@ def _whole(amounts: Amounts, columns: int, now: float) -> str:
         "files": f"{amounts.done:,}/{counted(amounts.planned, 'file')}",
         "bytes": _bytes(amounts.received, amounts.total, more="+" * bool(amounts.unknown)),
         "rate": f"{size(rate)}/s",
-        "time": f"ETA {_time(left / rate)}" if rate > 0 and left > 0 else "",
+        "time": f"ETA {tqdm.format_interval(left / rate)}" if rate > 0 and left > 0 else "",
         "failed": f"{amounts.failed:,} failed" if amounts.failed else "",
     }
     parts = {name: part for name, part in parts.items() if part}
@@ -190,20 +192,34 @@ def _file(key: ArtifactKey, file: FileProgress, columns: int) -> str:
         facts += _bar(share or 0.0, max(columns // 8, _NARROWEST_BAR))
         facts += f"{_bytes(file.received, file.total or 0):>19}"
     room = min(max(columns - len(facts) - 1, 0), _WIDEST_NAME)
-    return f"{padded(label(key, room - 1) + ':', room)} {facts}"[:columns]
+    name = f"{label(key, room - 1)}:"
+    return f"{name}{' ' * (room - disp_len(name))} {facts}"[:columns]
 
 
 def label(key: ArtifactKey, columns: int) -> str:
     """Format repository, run and path, cut in the middle where they are too wide."""
     place, path = printable(f"{key.run_key.repo} {key.run}"), printable(key.local_path)
     path = path.removeprefix("./")
-    place = shortened(place, max(columns // 2, columns - cells(path) - 1))
-    return f"{place} {shortened(path, columns - cells(place) - 1)}"
+    place = shortened(place, max(columns // 2, columns - disp_len(path) - 1))
+    return f"{place} {shortened(path, columns - disp_len(place) - 1)}"
+
+
+def shortened(text: str, columns: int) -> str:
+    """Cut a text in its middle where it is too wide."""
+    if disp_len(text) <= columns:
+        return text
+    room = max(columns - 1, 0)
+    head, tail = text, text
+    while disp_len(head) > room // 3:
+        head = head[:-1]
+    while disp_len(tail) > room - disp_len(head):
+        tail = tail[1:]
+    return f"{head}…{tail}"[: max(columns, 0)]
 
 
 def _bar(share: float, columns: int) -> str:
     inner = min(columns, _WIDEST_BAR) - 2
-    return f"|{'#' * int(share * inner):-<{inner}}|"
+    return tqdm.format_meter(share, 1.0, 0, ascii="-#", bar_format=f"|{{bar:{inner}}}|")
 
 
 def _bytes(received: int, total: int, more: str = "") -> str:
@@ -214,12 +230,3 @@ def _bytes(received: int, total: int, more: str = "") -> str:
     step = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}[unit]
     part = f"{received:,}" if step == 1 else f"{received / step:,.1f}"
     return f"{part} of {whole}{more} {unit}"
-
-
-def _time(seconds: float) -> str:
-    """Format ``0:05``, ``1:02:03``; above four days ``5d``."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 100:  # noqa: PLR2004 - two digits
-        return f"{hours // 24}d"
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from typing import TYPE_CHECKING, TextIO
-from unicodedata import combining, east_asian_width
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,28 +71,3 @@ def live_terminal(stream: TextIO | None, environ: Mapping[str, str]) -> LiveTerm
     """The terminal that a stream is, if its cursor can be moved."""
     moves = stream is not None and stream.isatty() and environ.get("TERM") != "dumb"
     return LiveTerminal(stream) if stream is not None and moves else None
-
-
-def cells(text: str) -> int:
-    """How many columns a text takes."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if combining(it) else 1 + (east_asian_width(it) in "WF") for it in text)
-
-
-def padded(text: str, columns: int) -> str:
-    """Fill a text with spaces up to a number of columns."""
-    return text + " " * (columns - cells(text))
-
-
-def shortened(text: str, columns: int) -> str:
-    """Cut a text in its middle where it is too wide."""
-    if cells(text) <= columns:
-        return text
-    room = max(columns - 1, 0)
-    head, tail = text, text
-    while cells(head) > room // 3:
-        head = head[:-1]
-    while cells(tail) > room - cells(head):
-        tail = tail[1:]
-    return f"{head}…{tail}"[: max(columns, 0)]

@@ -67,7 +67,7 @@ def test_help_lists_every_command_and_imports_none(home: Home, option: str) -> N
         capture_output=True, text=True, check=True, timeout=60,
     ).stderr  # fmt: skip
     modules = {line.rpartition("|")[2].strip() for line in loaded.splitlines()}
-    heavy = {"structlog", "msgspec", "sqlite3", "httpx", "asyncio", "platformdirs"}
+    heavy = {"structlog", "msgspec", "sqlite3", "httpx", "asyncio", "tqdm", "platformdirs"}
     assert not modules & (heavy | {"artifact_sync.cli.commands.config", "importlib.metadata"})
 
 

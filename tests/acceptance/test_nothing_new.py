@@ -34,7 +34,7 @@ LEDGER = ".artifact-sync/ledger.sqlite"
 
 HEAVY = {
     *("crc32c", "cronsim", "importlib.metadata", "psycopg", "pygments", "pyreqwest", "rich"),
-    *("structlog", "uvloop", "watchfiles", "zoneinfo"),
+    *("structlog", "tqdm", "uvloop", "watchfiles", "zoneinfo"),
 }
 """What takes tens of milliseconds each, and is of no use where there is nothing to do."""
 
@@ -288,7 +288,7 @@ def test_an_ordinary_pass_imports_nothing_that_it_has_no_use_for(
 ) -> None:
     first = Pass(user, running, "-q")
     unused = {"crc32c", "cronsim", "importlib.metadata", "pygments", "rich"}
-    unused |= {"artifact_sync.sync.verify", "psycopg", "zoneinfo"}
+    unused |= {"artifact_sync.sync.verify", "psycopg", "tqdm", "zoneinfo"}
     assert not first.imported & unused
     done = user.sync(WEBSITE, "-q", PYTHONPROFILEIMPORTTIME="1")
     assert done.code == 0

@@ -7,9 +7,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import pytest
+from tqdm.utils import disp_len
 
-from artifact_sync.cli.progress_bars import Amounts, label, progress_lines
-from artifact_sync.cli.terminal import cells, shortened
+from artifact_sync.cli.progress_bars import Amounts, label, progress_lines, shortened
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
 from artifact_sync.domain.model import (
@@ -59,7 +59,7 @@ RUNNING = (
 
 def test_the_whole_and_each_file_have_a_line() -> None:
     assert lines(79, *RUNNING) == [
-        " 25%|#####------------------| 0/2 files, 3.0 of 12.0 MiB, 307.2 KiB/s, ETA 0:30",
+        " 25%|#####-----------------| 0/2 files, 3.0 of 12.0 MiB, 307.2 KiB/s, ETA 00:30",
         "acme/rocket 7 dist/app.tar.gz:                 75%|######--|     3.0 of 4.0 MiB",
         "acme/rocket 7 very/deep…long-name-app.tar.gz:   0%|--------|     0.0 of 8.0 MiB",
     ]
@@ -71,27 +71,27 @@ def test_no_line_is_wider_than_the_terminal(columns: int) -> None:
     wide = DownloadBegan(key("Руководство/用户手册/" * 9 + "🚀.pdf"), None, 0)
     failed = Failed(Failure.of(key("x"), Reason.CUT, "cut short"), key("x"))
     for line in lines(columns, *RUNNING, FetchBegan(RUN, 99_999), wide, failed):
-        assert cells(line) <= columns
+        assert disp_len(line) <= columns
 
 
 def test_at_40_columns_there_are_still_share_files_and_time() -> None:
     whole, file, _ = lines(39, *RUNNING)
-    assert whole == " 25%|###----------| 0/2 files, ETA 0:30"
+    assert whole == " 25%|###---------| 0/2 files, ETA 00:30"
     assert file == "acme/rocket 7 dist/app.tar.gz:      75%"
 
 
 def test_a_long_path_is_cut_in_its_middle_behind_repository_and_run() -> None:
     """Guards against: names that lose their beginning or their end."""
     shown = label(key(LONG), 40)
-    assert cells(shown) == 40
+    assert disp_len(shown) == 40
     assert shown.startswith("acme/rocket 7 very/")
     assert "…" in shown
     assert shown.endswith("app.tar.gz")
 
 
 def test_a_wide_letter_takes_two_columns() -> None:
-    assert cells("手册") == 4
-    assert cells(shortened("手册手册手册", 7)) <= 7
+    assert disp_len("手册") == 4
+    assert disp_len(shortened("手册手册手册", 7)) <= 7
 
 
 def test_what_is_told_of_the_whole_never_goes_back() -> None:
