@@ -138,8 +138,13 @@ class DaemonService:
 
         ``MirrorGone`` when another mirror was put in its place: a new process must open that.
         """
-        own = root_of(self._engine.config) / OWN_FOLDER
-        control = ControlServer(own, self._status, lambda: self._engine.config.source.base_url)
+        own, mirror = root_of(self._engine.config) / OWN_FOLDER, self._engine.mirror
+        control = ControlServer(
+            own,
+            self._status,
+            lambda: self._engine.config.source.base_url,
+            check_mirror=mirror.check,
+        )
         await self._scheduler.remember()
         async with (
             self._web.listening(),

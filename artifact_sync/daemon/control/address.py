@@ -30,26 +30,55 @@ def is_supported() -> bool:
     return sys.platform != "win32" and hasattr(socket, "AF_UNIX")
 
 
-@contextmanager
-def bind_control_socket(own: Path) -> Iterator[socket.socket]:
-    """Bind a socket in the mirror's own folder; remove it at the end.
+class BoundSocket:
+    """The listening socket in the mirror's own folder, which may lose its name to others."""
 
-    ``OSError``. The caller must hold the mirror's lock: an existing socket is a dead daemon's.
-    """
-    with _folder(own) as folder, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        _remove_stale(folder)
-        # The umask belongs to the whole process, and other threads create files. On Linux the file
-        # gets the mode of the socket. Elsewhere nobody can connect before ``listen``, and only the
-        # owner may enter the folder.
-        with suppress(OSError):
-            os.fchmod(listener.fileno(), 0o600)
-        listener.bind(_address(own, folder))
-        os.chmod(CONTROL_SOCKET, 0o600, dir_fd=folder)
+    def __init__(self, own: Path) -> None:
+        """Bind it. ``OSError``.
+
+        The caller must hold the mirror's lock: an existing socket is a dead daemon's.
+        """
+        self._own = own
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            yield listener
-        finally:
-            with suppress(OSError):
+            with _folder(own) as folder:
+                self._name = _bind(self.listener, own, folder)
+        except BaseException:
+            self.listener.close()
+            raise
+
+    def has_name(self) -> bool:
+        """Whether it can still be reached by its name."""
+        try:
+            with _folder(self._own) as folder:
+                return _identity(folder) == self._name
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close it, and remove its name if that is still its own."""
+        self.listener.close()
+        with suppress(OSError), _folder(self._own) as folder:
+            if _identity(folder) == self._name:
                 os.unlink(CONTROL_SOCKET, dir_fd=folder)
+
+
+def _bind(listener: socket.socket, own: Path, folder: int) -> tuple[int, int]:
+    """Bind a socket; device and inode of its name."""
+    _remove_stale(folder)
+    # The umask belongs to the whole process, and other threads create files. On Linux the file gets
+    # the mode of the socket. Elsewhere nobody can connect before ``listen``, and only the owner may
+    # enter the folder.
+    with suppress(OSError):
+        os.fchmod(listener.fileno(), 0o600)
+    listener.bind(_address(own, folder))
+    os.chmod(CONTROL_SOCKET, 0o600, dir_fd=folder)
+    return _identity(folder)
+
+
+def _identity(folder: int) -> tuple[int, int]:
+    seen = os.stat(CONTROL_SOCKET, dir_fd=folder, follow_symlinks=False)
+    return seen.st_dev, seen.st_ino
 
 
 def connect_control_socket(own: Path) -> socket.socket:

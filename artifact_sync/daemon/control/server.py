@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from artifact_sync.config import repository
-from artifact_sync.daemon.control.address import bind_control_socket, is_supported, peer
+from artifact_sync.daemon.background import running_beside
+from artifact_sync.daemon.control.address import BoundSocket, is_supported, peer
 from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
     LONGEST_REQUEST,
@@ -31,7 +32,13 @@ from artifact_sync.daemon.control.protocol import (
     read_request,
     result_lines,
 )
-from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, Reason, UsageError
+from artifact_sync.domain.errors import (
+    ArtifactSyncError,
+    DiskError,
+    Interrupted,
+    Reason,
+    UsageError,
+)
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
 from artifact_sync.domain.settings import CONTROL_SOCKET
 from artifact_sync.runtime.logs import get_logger
@@ -68,6 +75,8 @@ class ConnectionLimits:
     """For answers under way when the daemon ends."""
     keepalive: float = 10.0
     """Without events, after which ``Alive`` is sent."""
+    look: float = 1.0
+    """Between two looks whether the socket still has its name."""
 
 
 class ClientGone(Exception):
@@ -236,7 +245,8 @@ _PAUSE = 0.05
 class ControlServer:
     """Serves the socket in the mirror's own folder.
 
-    ``base_url`` returns the address of the service that passes use now.
+    ``base_url`` returns the address of the service that passes use now. ``check_mirror`` raises
+    ``DiskError`` when another mirror is there, in which nothing may be bound. Blocking.
     """
 
     def __init__(
@@ -245,11 +255,17 @@ class ControlServer:
         daemon: DaemonApi,
         base_url: Callable[[], str],
         limits: ConnectionLimits | None = None,
+        check_mirror: Callable[[], None] = lambda: None,
     ) -> None:
         self._own = own
+        self._check_mirror = check_mirror
         self._daemon = daemon
         self._base_url = base_url
         self._limits = limits or ConnectionLimits()
+        self._bound: BoundSocket | None = None
+        self._server: asyncio.Server | None = None
+        self._unbound: str | None = None
+        """Why there is no socket, as the log says it; None: it has never been tried."""
         self._clients: set[Task[None]] = set()
         self._passes: set[Task[Report]] = set()
 
@@ -257,32 +273,59 @@ class ControlServer:
     async def serving(self) -> AsyncGenerator[None]:
         """Serve to the end of the block, in which the mirror must be locked.
 
-        Where there can be no socket, this is logged. Passes that clients wait for should be over,
-        or ending, when the block ends: then their clients still hear of it.
+        The socket is bound again when its name is gone. Where there can be none, this is logged.
+        Passes that clients wait for should be over, or ending, when the block ends: then their
+        clients still hear of it.
         """
-        with ExitStack() as stack:
-            server = await self._listen(stack)
-            try:
-                yield
-            finally:
-                if server is not None:
-                    server.close()
-                    stack.close()
-                await self._finish()
-
-    async def _listen(self, stack: ExitStack) -> asyncio.Server | None:
         if not is_supported():
             _log.info("no Unix sockets here: sync and status cannot ask this daemon")
-            return None
+            yield
+            return
+        await self._listen()
         try:
-            listener = await asyncio.to_thread(stack.enter_context, bind_control_socket(self._own))
-            return await asyncio.start_unix_server(
-                self._accept, sock=listener, limit=LONGEST_REQUEST
+            async with running_beside(self._keep_bound()):
+                yield
+        finally:
+            await self._close_socket()
+            await self._finish()
+
+    async def _keep_bound(self) -> None:
+        """Bind the socket again when its name is gone, or another's."""
+        while True:
+            await asyncio.sleep(self._limits.look)
+            if self._bound is None or not await asyncio.to_thread(self._bound.has_name):
+                await self._close_socket()
+                await self._listen()
+
+    async def _listen(self) -> None:
+        path = str(self._own / CONTROL_SOCKET)
+        try:
+            self._bound = await asyncio.to_thread(self._bind)
+            self._server = await asyncio.start_unix_server(
+                self._accept, sock=self._bound.listener, limit=LONGEST_REQUEST
             )
-        except OSError as error:
-            path, why = str(self._own / CONTROL_SOCKET), error.strerror or str(error)
-            _log.warning("no socket: sync and status cannot ask this daemon", path=path, why=why)
-            return None
+        except (OSError, DiskError) as error:
+            await self._close_socket()
+            why = getattr(error, "strerror", None) or str(error)
+            if why != self._unbound:
+                _log.warning("no socket: sync and status cannot ask this daemon", path=path, why=why)
+            self._unbound = why
+            return
+        if self._unbound is not None:
+            _log.warning("the socket was gone and is bound again", path=path)
+        self._unbound = ""
+
+    def _bind(self) -> BoundSocket:
+        self._check_mirror()
+        return BoundSocket(self._own)
+
+    async def _close_socket(self) -> None:
+        server, bound = self._server, self._bound
+        self._server = self._bound = None
+        if server is not None:
+            server.close()
+        if bound is not None:
+            await asyncio.to_thread(bound.close)
 
     def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
         if len(self._clients) >= _REFUSED * self._limits.clients:
