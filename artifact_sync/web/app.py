@@ -12,6 +12,7 @@ from starlette.routing import Route
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
+from artifact_sync.web.log_throttle import LogThrottle
 from artifact_sync.web.prometheus import CONTENT_TYPE, render, snapshot
 from artifact_sync.web.single_flight import SingleFlight, TimedOut
 from artifact_sync.web.webhook import Webhook
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from artifact_sync.domain.ports import Clock
     from artifact_sync.web.context import WebContext
 
 _log = get_logger(__name__)
@@ -31,7 +34,7 @@ _CACHED = 1.0
 _TIMED_OUT = "no answer in time: the ledger or a disk is slow, or hangs; ask again later"
 
 
-def application(context: WebContext) -> Starlette:
+def application(context: WebContext) -> ASGIApp:
     """The ASGI application of a daemon."""
     pages = _Pages(context)
     routes = [
@@ -41,9 +44,19 @@ def application(context: WebContext) -> Starlette:
         Route("/api/status", pages.status, methods=["GET"]),
         Route("/metrics", pages.metrics, methods=["GET"]),
     ]
-    app = Starlette(routes=routes, exception_handlers={Exception: _bug})
+    app = Starlette(routes=routes, exception_handlers={Exception: _Bugs(context.clock).answer})
     app.router.redirect_slashes = False  # it would redirect to whatever Host says
-    return app
+
+    async def tolerant(scope: Scope, receive: Receive, send: Send) -> None:
+        async def deliver(message: Message) -> None:
+            try:
+                await send(message)
+            except Exception as error:  # noqa: BLE001 - the connection has ended meanwhile
+                _log.debug("an answer could not be sent", why=repr(error))
+
+        await app(scope, receive, deliver)
+
+    return tolerant
 
 
 class _Pages:
@@ -100,6 +113,15 @@ def _lines(reasons: Iterable[str]) -> str:
     return "".join(f"{printable(reason)}\n" for reason in reasons)
 
 
-async def _bug(_: Request, error: Exception) -> Response:
-    _log.error("an HTTP request failed in a way that is a bug", exc_info=error)
-    return PlainTextResponse("internal error; see the log\n", 500)
+class _Bugs:
+    """Answers requests that failed unforeseen; logs one a minute."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._throttle = LogThrottle()
+
+    async def answer(self, _: Request, error: Exception) -> Response:
+        if times := self._throttle.due(self._clock.monotonic()):
+            text = "an HTTP request failed in a way that is a bug"
+            _log.error(text, times=times, exc_info=error)
+        return PlainTextResponse("internal error; see the log\n", 500)

@@ -54,6 +54,11 @@ class _Transport:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def write(self, data: bytes) -> None:
+        """Send, unless the connection has ended meanwhile."""
+        if not self.is_closing():
+            self._transport.write(data)
+
     def close(self) -> None:
         """Close once everything was sent."""
         self._protocol.close(self._transport)
@@ -131,8 +136,11 @@ class ConnectionDeadlines(_Uvicorn):
             return
         if self._heading or (self.cycle is not None and self.cycle.more_body):
             self.lingers = True
-            transport.write_eof()
-            transport.resume_reading()
+            try:
+                transport.write_eof()
+                transport.resume_reading()
+            except OSError:  # the client has left
+                transport.abort()
         else:
             transport.close()
         self._allow(_LINGER)

@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from artifact_sync.domain.http_headers import content_length
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
 from artifact_sync.web.log_throttle import LogThrottle
 from artifact_sync.web.metrics import WebhookOutcome
-from artifact_sync.web.webhook_payload import PING, Malformed, OtherEvent, RunComplete, read_payload
+from artifact_sync.web.webhook_payload import PING, Malformed, RunComplete, read_payload
 from artifact_sync.web.webhook_secrets import (
     SIGNATURE_HEADER,
     WebhookSecrets,
@@ -34,7 +35,7 @@ _ANSWERS = {
     WebhookOutcome.ACCEPTED: (202, b'{"accepted": true}'),
     WebhookOutcome.REPEAT: (202, b'{"repeat": true}'),
     WebhookOutcome.PING: (200, b'{"ping": true}'),
-    WebhookOutcome.IGNORED: (202, b'{"ignored": true}'),
+    WebhookOutcome.IGNORED: (202, b'{"ignored": true, "why": "only run.complete is handled"}'),
     WebhookOutcome.UNKNOWN_REPOSITORY: (404, b'{"error": "this repository is not mirrored here"}'),
     WebhookOutcome.UNSIGNED: (401, b'{"error": "X-Src-Signature is missing or no signature"}'),
     WebhookOutcome.WRONG_SIGNATURE: (401, b'{"error": "the signature is wrong"}'),
@@ -63,14 +64,24 @@ _MESSAGES = {
         " the one that web.secret_files holds?"
     ),
     WebhookOutcome.MALFORMED: "signed webhook calls could not be understood",
+    WebhookOutcome.IGNORED: (
+        "webhook calls of another type were ignored: only run.complete is handled; the webhook needs"
+        " that event alone"
+    ),
+    WebhookOutcome.REPEAT: "webhook calls were ignored: these events were accepted before",
+    WebhookOutcome.PING: "the webhook was tested, and its secret is right",
     WebhookOutcome.UNKNOWN_REPOSITORY: (
         "a webhook names a repository that the configuration does not: add it, or remove the hook"
     ),
 }
 """Log messages for some of the outcomes."""
+_HARMLESS = frozenset({WebhookOutcome.IGNORED, WebhookOutcome.REPEAT, WebhookOutcome.PING})
 _CLOSING = frozenset({WebhookOutcome.TOO_LARGE, WebhookOutcome.SLOW})
 """Outcomes after which the rest of a body is not read."""
 
+
+_LONGEST_TYPE = 100
+"""Characters of an event's type in the log."""
 
 _MOST = 10_000
 """Remembered events: some two megabytes."""
@@ -172,17 +183,21 @@ class Webhook:
             event = read_payload(body, request.headers.get("x-src-event", ""))
         except Malformed as error:
             return self._log(WebhookOutcome.MALFORMED, why=str(error))
-        if isinstance(event, OtherEvent):
-            return WebhookOutcome.PING if event.kind == PING else WebhookOutcome.IGNORED
-        return self._wake(event)
+        if isinstance(event, RunComplete):
+            return self._wake(event)
+        if event.kind == PING:
+            return self._log(WebhookOutcome.PING)
+        return self._log(WebhookOutcome.IGNORED, type=printable(event.kind[:_LONGEST_TYPE]))
 
     def _wake(self, event: RunComplete) -> WebhookOutcome:
         """Wake the repository. An event counts as a repeat only if its first call was accepted."""
         now = self._context.clock.monotonic()
+        facts = {"repo": str(event.repo), **({"run": event.run} if event.run else {})}
         if self._seen.has(event.id, now):
-            return WebhookOutcome.REPEAT
+            return self._log(WebhookOutcome.REPEAT, **facts)
         if not self._context.daemon.wake(event.repo, event.run):
-            return self._log(WebhookOutcome.UNKNOWN_REPOSITORY, repo=str(event.repo))
+            return self._log(WebhookOutcome.UNKNOWN_REPOSITORY, **facts)
+        _log.info("a webhook says that a run has ended: it is looked at now", **facts)
         self._seen.remember(event.id, now)
         return WebhookOutcome.ACCEPTED
 
@@ -190,7 +205,8 @@ class Webhook:
         """Log an outcome, unless it was logged within the last minute."""
         times = self._throttles[outcome].due(self._context.clock.monotonic())
         if times:
-            _log.warning(_MESSAGES[outcome], times=times, **facts)
+            log = _log.info if outcome in _HARMLESS else _log.warning
+            log(_MESSAGES[outcome], times=times, **facts)
         return outcome
 
 

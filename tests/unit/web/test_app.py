@@ -119,6 +119,24 @@ def test_a_bug_answers_500_without_a_word_of_it_and_goes_to_the_log(tmp_path: Pa
     assert [it["event"] for it in logs] == ["an HTTP request failed in a way that is a bug"]
 
 
+def test_a_bug_that_a_client_can_have_again_and_again_is_logged_once_a_minute(
+    tmp_path: Path,
+) -> None:
+    """Guards against: any client filling the log with tracebacks."""
+
+    class Broken(RecordingDaemon):
+        async def unready(self) -> tuple[str, ...]:
+            raise RuntimeError
+
+    async def story() -> list[int]:
+        async with web(tmp_path, daemon=Broken()) as trial, client(trial) as http:
+            return [(await http.get("/readyz")).status_code for _ in range(20)]
+
+    with structlog.testing.capture_logs() as logs:
+        assert asyncio.run(story()) == [500] * 20
+    assert len(logs) == 1
+
+
 @dataclass
 class SlowDaemon(RecordingDaemon):
     """Answers when it may, and counts how often it was asked."""
@@ -230,17 +248,24 @@ def post(folder: Path, body: bytes, *, secret: bytes | None = b"whsec-0123456789
 
 def test_a_run_that_has_ended_wakes_its_repository(tmp_path: Path) -> None:
     call = post(tmp_path, run_complete("7"))
-    assert call == Call(202, {"accepted": True}, [("acme/app", "7")], [])
+    line = "a webhook says that a run has ended: it is looked at now"
+    assert call == Call(202, {"accepted": True}, [("acme/app", "7")], [line])
 
 
 def test_a_ping_is_answered_and_wakes_nobody(tmp_path: Path) -> None:
     call = post(tmp_path, b'{"header": {"type": "webhook.ping"}}')
-    assert call == Call(200, {"ping": True}, [], [])
+    line = "the webhook was tested, and its secret is right"
+    assert call == Call(200, {"ping": True}, [], [line])
 
 
 def test_an_event_of_another_type_is_ignored_whatever_the_header_says(tmp_path: Path) -> None:
     body = run_complete().replace(b"run.complete", b"issue.opened")
-    assert post(tmp_path, body, X_Src_Event="run.complete") == Call(202, {"ignored": True}, [], [])
+    call = post(tmp_path, body, X_Src_Event="run.complete")
+    assert call == Call(202, {"ignored": True, "why": "only run.complete is handled"}, [], call.log)
+    assert call.log == [  # Guards against: a webhook of which nobody can say why it does nothing
+        "webhook calls of another type were ignored: only run.complete is handled; the webhook needs"
+        " that event alone"
+    ]
 
 
 def test_a_repository_that_is_not_ours_is_404_and_in_the_log(tmp_path: Path) -> None:
