@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.logs.mask import Mask
-from artifact_sync.runtime.logs import configure_now
+from artifact_sync.domain.errors import ConfigError
+from artifact_sync.runtime.logs import configure_now, get_logger
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +66,33 @@ def begin_work() -> None:
 def configuration(config_file: Path | None) -> Config:
     """Load the configuration and mask its passwords from now on."""
     return traced_configuration(config_file, session()).config
+
+
+def configuration_beside_daemon(config_file: Path | None, root: Path | None) -> Config:
+    """Load the configuration to look at a mirror, with ``--root`` over it.
+
+    Where it is not valid, what is right in it will do, if a daemon runs in the mirror that it
+    names: the problems are logged. ``ConfigError``.
+    """
+    from artifact_sync import config  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
+    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - likewise
+    from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER  # noqa: PLC0415 - likewise
+    from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
+
+    overrides = Overrides(root=root)
+    try:
+        return with_overrides(configuration(config_file), overrides)
+    except ConfigError as error:
+        path = config.locate(config_file, os.environ)
+        found = config.load_what_is_right(path, os.environ, layout_problems)
+        found = with_overrides(found, overrides)
+        if not os.path.lexists(root_of(found) / OWN_FOLDER / CONTROL_SOCKET):
+            raise
+        session().mask.add(_password(found.ledger.url))
+        for problem in error.problems:
+            get_logger(__name__).warning(f"the configuration is not valid: {problem}")
+        return found
 
 
 def traced_configuration(config_file: Path | None, known: Session) -> Loaded:

@@ -22,6 +22,7 @@ CONFIG = "ARTIFACT_SYNC_CONFIG"
 
 _FILE = "config.toml"
 _MOST_BYTES = 4 * 2**20
+_MOST_BAD_LINES = 20
 _NAME = r"""(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')"""
 _DOTTED = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _HEADER = rf"\s*(\[\[?)\s*({_DOTTED})\s*\]"
@@ -98,8 +99,11 @@ class Document:
         return f"{self.path}:{line}" if line else str(self.path)
 
 
-def read_document(path: Path) -> Document:
-    """Read and parse a file. ``ConfigError`` when it is no readable TOML."""
+def read_document(path: Path, *, leniently: bool = False) -> Document:
+    """Read and parse a file. ``ConfigError`` when it is no readable TOML.
+
+    ``leniently``: without the lines that keep it from being TOML, if they are few.
+    """
     try:
         raw, _ = read_regular(path, _MOST_BYTES + 1)
     except FileNotFoundError:
@@ -111,7 +115,8 @@ def read_document(path: Path) -> Document:
     if len(raw) > _MOST_BYTES:
         raise ConfigError([f"{path}: is too large for a configuration"], path)
     try:
-        return Document(path, raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
+        return Document(path, _without_bad_lines(text) if leniently else text)
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ConfigError([f"{path}:{line}: is not UTF-8, which TOML must be"], path) from None
@@ -126,6 +131,19 @@ def _parsed(path: Path, text: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         problem = f"{path}: not valid TOML: a number is too long, or lists are nested too deeply"
         raise ConfigError([problem], path) from None
+
+
+def _without_bad_lines(text: str) -> str:
+    lines = text.split("\n")
+    for _ in range(_MOST_BAD_LINES):
+        try:
+            tomllib.loads("\n".join(lines))
+        except (ValueError, RecursionError) as error:
+            match = re.search(_PLACE, str(error))
+            lines[int(match[1]) - 1 if match and match[1] else -1] = ""
+        else:
+            break
+    return "\n".join(lines)
 
 
 def _explained(message: str, text: str) -> tuple[str, str]:

@@ -57,7 +57,29 @@ def load(
     ``ConfigError`` holds every problem: ``FILE:LINE: section.key: what is wrong; hint``, and for
     an override its variable's name. Does nothing but read the file.
     """
-    document = read_document(path) if path else Document(Path(), "")
+    loaded, problems = _read(path, environ, layout_problems)
+    if problems:
+        raise ConfigError(_sorted(problems, path), path)
+    return loaded
+
+
+def load_what_is_right(
+    path: Path | None,
+    environ: Mapping[str, str],
+    layout_problems: LayoutCheck = lambda _: (),
+) -> Config:
+    """Load a configuration that may be wrong, without what is wrong. ``ConfigError``: no file."""
+    return _read(path, environ, layout_problems, leniently=True)[0].config
+
+
+def _read(
+    path: Path | None,
+    environ: Mapping[str, str],
+    layout_problems: LayoutCheck,
+    *,
+    leniently: bool = False,
+) -> tuple[Loaded, list[str]]:
+    document = read_document(path, leniently=leniently) if path else Document(Path(), "")
     reading = _Reading(environ, document)
     reading.problems.extend((*_unknown_tables(document), *_unknown_variables(environ)))
     written = {name: reading.table(name, document.tables.get(name, {})) for name in SECTIONS}
@@ -65,13 +87,14 @@ def load(
     if "layout" in values["mirror"]:
         problems = layout_problems(values["mirror"]["layout"])
         reading.blame(written["mirror"]["layout"], problems)
+        if problems:
+            del values["mirror"]["layout"]
     repos = reading.repositories()
-    if reading.problems:
-        raise ConfigError(_sorted(reading.problems, path), path)
     sections: dict[str, Any] = {
         name: SECTIONS[name].settings(**content) for name, content in values.items()
     }
-    return Loaded(Config(repo=repos, path=path, **sections), reading.origins)
+    loaded = Loaded(Config(repo=repos, path=path, **sections), reading.origins)
+    return loaded, reading.problems
 
 
 def repository(name: str, environ: Mapping[str, str]) -> RepoSettings:

@@ -11,7 +11,7 @@ import click
 from artifact_sync.cli.ledger_completion import complete_runs
 from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import age
-from artifact_sync.cli.session import configuration
+from artifact_sync.cli.session import configuration_beside_daemon
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
@@ -47,9 +47,9 @@ def command(
 
     Looks at the ledger only: verify looks at the files. Works beside a running sync.
     """
-    from artifact_sync.app.selection import Overrides, checked_names, with_overrides  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.selection import checked_names  # noqa: PLC0415 - keeps --help quick
 
-    config = with_overrides(configuration(config_file), Overrides(root=root))
+    config = configuration_beside_daemon(config_file, root)
     event_loop.run_plainly(_list(config, checked_names(repos), run, as_json=as_json))
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from artifact_sync.cli.options import as_json, common_and_quick, repositories, root
 from artifact_sync.cli.report_text import age, span, table
-from artifact_sync.cli.session import begin_work, configuration
+from artifact_sync.cli.session import begin_work, configuration_beside_daemon
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import REMOVED, RepoName, State
 from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER
@@ -56,9 +56,7 @@ def command(
     While a daemon runs, what it does now, too. Looks at the ledger only: verify looks at the files.
     Works beside a running sync.
     """
-    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - keeps --help quick
-
-    config = with_overrides(configuration(config_file), Overrides(root=root))
+    config = configuration_beside_daemon(config_file, root)
     found = _asked(config) or {"repositories": _totals(config), "daemon": None}
     if repos:
         _narrow(found, repos)
