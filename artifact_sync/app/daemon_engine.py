@@ -11,7 +11,7 @@ from artifact_sync.app.assemble_pass import PassShare, pass_context
 from artifact_sync.app.assemble_transfers import TransferLimits, zone_of
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
-from artifact_sync.domain.errors import DiskError, MirrorGone
+from artifact_sync.domain.errors import DAEMON, DiskError, MirrorGone
 from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.local.own_folder import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
@@ -191,7 +191,7 @@ async def started(
 ) -> AsyncGenerator[LiveEngine]:
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_storage(config, rehearse=False))
+        store = await stack.enter_async_context(open_storage(config, rehearse=False, command=DAEMON))
         names = StagedNames(await store.staged())
         threads = AbandonableThreads(stack.enter_context(Threads(_ABANDONABLE, "abandonable")))
         engine = LiveEngine(config, store, names, observer, read_token, threads)

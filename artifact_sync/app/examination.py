@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
+    from artifact_sync.daemon.control.client import DaemonClient
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import MirrorPath, RepoName
     from artifact_sync.domain.settings import Config
@@ -69,6 +70,15 @@ class Examination:
         self.left = [it for it in self.damage if not await store.auditor.stands(it)]
         for repo in await self._scope():
             await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
+
+    async def hand_over(self, client: DaemonClient, base_url: str, observer: Observer) -> None:
+        """Have the daemon that holds the mirror repair it. The store is opened to read."""
+        runs: dict[RepoName, dict[str, None]] = {repo: {} for repo in await self._scope()}
+        for run in (it.run for it in self.damage if it.run is not None):
+            runs[run.repo][run.run] = None
+        for repo, damaged in runs.items():
+            self.report.add(await client.repair(repo, tuple(damaged), base_url, observer))
+        self.left = [it for it in self.damage if not await self.store.auditor.stands(it)]
 
     async def _run(self, one_pass: Pass) -> None:
         try:

@@ -76,18 +76,21 @@ class Storage(Struct, frozen=True):
 
 
 @asynccontextmanager
-async def open_storage(config: Config, *, rehearse: bool) -> AsyncGenerator[Storage]:
+async def open_storage(
+    config: Config, *, rehearse: bool, command: str = "artifact-sync"
+) -> AsyncGenerator[Storage]:
     """Open a mirror and its ledger: locked, or to read.
 
     ``rehearse``: nothing of them is changed, also beside another process; where nothing is mirrored
-    yet, both are empty. ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
+    yet, both are empty. ``command``: what others are told who find the mirror locked.
+    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
     async with AsyncExitStack() as stack:
-        yield await _opened(config, stack, rehearse=rehearse)
+        yield await _opened(config, stack, None if rehearse else command)
 
 
-async def _opened(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> Storage:
-    root = root_of(config)
+async def _opened(config: Config, stack: AsyncExitStack, command: str | None) -> Storage:
+    root, rehearse = root_of(config), command is None
     jobs = config.download.jobs + _THREADS_BESIDE_JOBS
     offload = Offload(stack.enter_context(Threads(jobs, "disk", patience=_PATIENCE)))
     if rehearse and not (root / OWN_FOLDER).is_dir():
@@ -95,8 +98,8 @@ async def _opened(config: Config, stack: AsyncExitStack, *, rehearse: bool) -> S
     if config.mirror.must_be_mounted:
         await offload(check_mounted, root)
     mirror = await offload(LocalMirror, root, durability=config.mirror.durability)
-    if not rehearse:
-        stack.enter_context(mirror.locked())
+    if command is not None:
+        stack.enter_context(mirror.locked(command))
     url = ledger_url(config)
     if rehearse and not has_ledger(config):
         url = "sqlite://"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,10 @@ import msgspec
 from artifact_sync.daemon.health import ledger_trouble
 from artifact_sync.daemon.schedule.turns import Why
 from artifact_sync.domain.errors import Interrupted
-from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.model import RepoName, RunKey
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.request import PassOptions, PassRequest
+from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.domain.status import (
     ConfigState,
     DaemonState,
@@ -23,6 +27,8 @@ from artifact_sync.domain.status import (
     as_object,
 )
 from artifact_sync.runtime.units import size_in_words
+from artifact_sync.sync.latest import point_latest
+from artifact_sync.sync.verify import DAMAGE, Auditor
 from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:
@@ -34,8 +40,6 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Totals
-    from artifact_sync.domain.report import Report
-    from artifact_sync.domain.request import PassRequest
 
 _LEDGER_TIMEOUT = 5.0
 """Seconds after which a ledger that does not answer makes the daemon not ready."""
@@ -156,6 +160,24 @@ class DaemonApi:
             if self.context.lags.is_behind(repo):  # something was missing before the user's pass
                 self.scheduler.wake(repo, Why.USER)
         return work.result().report
+
+
+    async def repair(self, repo: RepoName, runs: Sequence[str], observer: Observer) -> Report:
+        """Repair what is damaged in runs of a repository, and its links ``latest``.
+
+        As ``carry_out``. Only what the daemon itself finds damaged is touched.
+        """
+        engine, lock = self.context.engine, self.scheduler.lock
+        auditor = Auditor(engine.mirror, engine.ledger, engine.layout, lock, engine.offload)
+        async with aclosing(auditor.look_at([RunKey(repo, run) for run in runs])) as findings:
+            damage = [it async for it in findings if it.condition in DAMAGE]
+        await auditor.request(damage, engine.clock.now())
+        damaged = tuple(dict.fromkeys(it.run.run for it in damage if it.run is not None))
+        options = PassOptions(insist=True, recorded=True)
+        request = PassRequest((RepoSettings(name=str(repo)),), damaged, options)
+        report = await self.carry_out(request, observer) if damaged else Report()
+        await point_latest(engine.ledger, engine.mirror, engine.layout, engine.offload, repo)
+        return report
 
 
 def _later(*moments: datetime | None) -> datetime | None:

@@ -137,6 +137,10 @@ class LedgerTooNew(UsageError):
         )
 
 
+DAEMON = "artifact-sync daemon"
+"""How a daemon calls itself where it locks a mirror."""
+
+
 class MirrorBusy(ArtifactSyncError):
     """Another process holds the mirror."""
 
@@ -145,7 +149,13 @@ class MirrorBusy(ArtifactSyncError):
     def __init__(self, root: Path, owner: str) -> None:
         self.root = root
         self.owner = owner
-        super().__init__(f"the mirror {root} is in use by {owner}: wait for it to end, or stop it")
+        hint = ": wait for it to end, or stop it"
+        if DAEMON in owner:
+            hint = (
+                ", which holds it until it is stopped; it cannot be asked now, but binds its socket"
+                " again within seconds: try again, or stop it"
+            )
+        super().__init__(f"the mirror {root} is in use by {owner}{hint}")
 
 
 class RepositoryBusy(ArtifactSyncError):

@@ -72,6 +72,14 @@ class Auditor:
                 async for finding in findings:
                     yield finding
 
+    async def look_at(self, runs: Iterable[RunKey]) -> AsyncGenerator[Finding]:
+        """Every finding about these runs."""
+        for run in runs:
+            rows = await self.ledger.artifacts(run)
+            async with aclosing(self._run(run, list(rows.values()))) as findings:
+                async for finding in findings:
+                    yield finding
+
     async def outside(self, repos: Sequence[RepoName]) -> Sequence[Finding]:
         """Files that are in no repository's folder."""
         folders = frozenset(self.layout.repo_folder(repo) for repo in repos)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import sys
+import time
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -182,3 +184,87 @@ def test_a_root_with_a_long_name_is_no_hindrance(tmp_path: Path) -> None:
             assert user.sync(WEBSITE, "--json").counts == (4, 4, 0, 0)
             assert status(user)["daemon"]
             ended(user, process)
+
+
+def is_socket(user: User) -> bool:
+    return (user.root / ".artifact-sync/daemon.sock").is_socket()
+
+
+def test_a_socket_that_somebody_removes_is_bound_again(user: User, service: Running) -> None:
+    """Guards against: a daemon that nobody can ask any more, whatever befell its socket."""
+    path = user.root / ".artifact-sync/daemon.sock"
+
+    def by_a_file() -> None:
+        path.unlink()
+        path.write_text("in the way")
+        time.sleep(2)  # it goes on, however often it looks
+        path.unlink()
+
+    def by_another_socket() -> None:
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(str(path))
+
+    with daemon(user) as process:
+        for removed in (path.unlink, by_a_file, by_another_socket):
+            before = path.stat().st_ino
+            removed()
+            wait_until(lambda: is_socket(user) and path.stat().st_ino != before)  # noqa: B023
+            wait_until(lambda: user.run("status", "--root", user.root, "--json").answer["daemon"])
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert user.sync(ROCKET).code == 0
+        assert user.files() == contents(service.simulator, ROCKET)
+        ended(user, process)
+
+
+def test_a_socket_in_the_place_of_its_own_is_left_alone_at_the_end(user: User) -> None:
+    path = user.root / ".artifact-sync/daemon.sock"
+    with daemon(user) as process:
+        process.send_signal(signal.SIGSTOP)
+        path.rename(path.with_name("moved"))
+        path.write_text("another's")
+        process.send_signal(signal.SIGCONT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert path.read_text() == "another's"
+        path.unlink()
+
+
+def test_a_mirror_that_a_daemon_holds_without_a_socket_is_told_as_a_daemons(user: User) -> None:
+    """Guards against: "wait for it to end", said of a daemon, which never does."""
+    path = user.root / ".artifact-sync/daemon.sock"
+    with daemon(user) as process:
+        path.unlink()
+        path.mkdir()
+        done = user.sync(ROCKET)
+        assert done.code == 7
+        assert f"is in use by process {process.pid} (artifact-sync daemon, since " in done.err
+        assert "it cannot be asked" in done.err
+        assert "wait for it to end" not in done.err
+        path.rmdir()
+        wait_until(lambda: is_socket(user))
+        assert user.sync(ROCKET).code == 0
+        ended(user, process)
+
+
+def test_a_repair_beside_a_daemon_is_the_daemons(user: User, service: Running) -> None:
+    """Guards against: ``verify --repair`` that has to wait for a daemon to end."""
+    expected = contents(service.simulator, ROCKET)
+    with daemon(user) as process:
+        assert user.sync(ROCKET).code == 0
+        changed, gone = sorted(expected)[:2]
+        (user.root / changed).write_bytes(b"changed")
+        (user.root / gone).unlink()
+        assert user.run("verify", "--root", user.root).code == 5
+        done = user.run("verify", "--root", user.root, "--repair")
+        assert (done.code, done.out.splitlines()[-1].rpartition(", ")[2]) == (0, "2 repaired")
+        assert f"the daemon (process {process.pid}) holds the mirror, and does it" in done.err
+        assert user.files() == expected
+        assert user.run("verify", "--root", user.root).code == 0
+        service.simulator.remove_file(ROCKET, "2", REPORT)
+        (missing,) = [path for path in expected if "/2/" in path and path.endswith(REPORT)]
+        (user.root / missing).unlink()
+        done = user.run("verify", ROCKET, "--root", user.root, "--repair", "--json")
+        assert (done.code, done.answer["repaired"], done.answer["missing"]) == (1, [], [missing])
+        assert done.answer["failures"]
+        ended(user, process)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
+import socket
+import struct
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
@@ -587,3 +590,72 @@ def test_nothing_is_left_of_clients_that_have_gone(
         assert tasks == [asyncio.current_task()]
 
     tell(tmp_path, story, kind=kind)
+
+
+BROKEN_OFF = {
+    "garbage behind a request": HEALTH + b"\x00\xff garbage\r\n\r\n",
+    "garbage behind a slow request": b"GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n\x00\r\n\r\n",
+    "garbage behind many requests": HEALTH * 20 + b"\x00\r\n\r\n",
+    "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    "another version": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "half a head": b"GET /healthz HTTP/1.1\r\nHos",
+    "half a body": request(BODY)[:-5],
+    "half a body and garbage in the next": request(BODY) + b"\x00",
+    "no answer is read": HEALTH * 200,
+    "an upgrade": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "an upgrade and more": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    + b"\x00" * 100,
+    "chunks that are none": _POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a chunk that ends too soon": _POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "a wrong length": _POST + b"Content-Length: -1\r\n\r\n",
+    "a target that is none": b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n" + HEALTH,
+    "CONNECT": b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n" + HEALTH,
+    "a head without end": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 100_000,
+    "nothing": b"",
+}
+"""What a client may send before it ends a connection."""
+
+
+@protocols
+@pytest.mark.parametrize("end", ["closed", "half closed", "reset"])
+@pytest.mark.parametrize("sent", BROKEN_OFF.values(), ids=BROKEN_OFF.keys())
+def test_however_a_connection_ends_the_log_has_one_line_at_most(
+    tmp_path: Path,
+    kind: type[ConnectionDeadlines],
+    sent: bytes,
+    end: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Guards against: clients that write into the log, tracebacks above all."""
+
+    class Slow(RecordingDaemon):
+        async def status(self) -> dict[str, Any]:
+            await asyncio.sleep(0.02)
+            return {}
+
+    async def one(trial: Trial) -> None:
+        async with await trial.raw(sent, eof=end == "half closed") as client:
+            await client.writer.drain()
+            if end == "reset":
+                raw = client.writer.get_extra_info("socket")
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            elif end == "half closed":
+                await client.closed()
+
+    async def story() -> list[Any]:
+        with structlog.testing.capture_logs() as logs:
+            async with web(tmp_path, daemon=Slow(), kind=kind, limits=QUICK) as trial:
+                for _ in range(5):
+                    outcomes = [asyncio.ensure_future(one(trial)) for _ in range(4)]
+                    await asyncio.wait(outcomes)
+                    assert not [it for it in outcomes if isinstance(it.exception(), TimeoutError)]
+                await asyncio.sleep(0.1)
+                assert await status_of(trial, HEALTH) == 200
+        gc.collect()  # tasks whose error nobody has fetched are told by now
+        return [it for it in logs if it["log_level"] != "debug"]
+
+    with caplog.at_level(logging.INFO):
+        logs = asyncio.run(story())
+    mine = [it for it in caplog.records if it.levelno >= logging.WARNING]
+    assert len(logs) + len(mine) <= 1, (logs, [it.getMessage() for it in mine])
+    assert not [it for it in [*logs, *mine] if getattr(it, "exc_info", None)]

@@ -19,6 +19,7 @@ from artifact_sync.daemon.control.protocol import (
     Result,
     Status,
     read_answer,
+    repair_request,
     status_request,
     sync_request,
 )
@@ -39,13 +40,13 @@ from artifact_sync.domain.events import Noticed
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
     from socket import socket
 
     from artifact_sync.daemon.control.protocol import Answer
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.model import Failure
+    from artifact_sync.domain.model import Failure, RepoName
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
 
@@ -107,9 +108,19 @@ class DaemonClient:
         ``DaemonLost``, ``UsageError`` (also for another user's daemon), or what kept the pass from
         beginning.
         """
+        return await self._report(sync_request(request, base_url), observer, begun)
+
+    async def repair(
+        self, repo: RepoName, runs: Sequence[str], base_url: str, observer: Observer
+    ) -> Report:
+        """Have the daemon repair runs of a repository, and its links ``latest``; as ``sync``."""
+        return await self._report(repair_request(repo, runs, base_url), observer, lambda _: None)
+
+    async def _report(
+        self, request: bytes, observer: Observer, begun: Callable[[int], None]
+    ) -> Report:
         failures: list[Failure] = []
-        lines = self._answers(sync_request(request, base_url), observer)
-        async with aclosing(lines) as answers:
+        async with aclosing(self._answers(request, observer)) as answers:
             async for answer in answers:
                 match answer:
                     case Begun(pid):

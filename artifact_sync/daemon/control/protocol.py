@@ -30,9 +30,10 @@ from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from artifact_sync.domain.events import Event
+    from artifact_sync.domain.model import RepoName
 
 VERSION: Literal[1] = 1
 """Of the protocol. ``v``, ``is``, ``error``, ``reason``, ``message`` never change their meaning."""
@@ -74,6 +75,17 @@ class SyncRequest(
         return PassRequest(self.repos, self.runs, PassOptions(insist=self.insist, eager=self.eager))
 
 
+class RepairRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="repair", forbid_unknown_fields=True
+):
+    """Asks for a repair of runs of one repository, and of its links ``latest``."""
+
+    v: Literal[1]
+    base_url: str
+    repo: str
+    runs: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
+
+
 class StatusRequest(
     msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True
 ):
@@ -82,7 +94,7 @@ class StatusRequest(
     v: Literal[1] = 1
 
 
-Request = SyncRequest | StatusRequest
+Request = SyncRequest | RepairRequest | StatusRequest
 
 
 class _Head(msgspec.Struct):
@@ -159,7 +171,15 @@ def sync_request(request: PassRequest, base_url: str) -> bytes:
     mode, repos, runs = request.mode, request.repos, request.runs
     if mode.dry_run or mode.recorded:
         raise ValueError("a dry run or a repair is not for the daemon")
-    asked = SyncRequest(VERSION, base_url, repos, runs, mode.insist, mode.eager)
+    return _request_line(SyncRequest(VERSION, base_url, repos, runs, mode.insist, mode.eager))
+
+
+def repair_request(repo: RepoName, runs: Sequence[str], base_url: str) -> bytes:
+    """Encode a request for a repair. ``UsageError`` for its length."""
+    return _request_line(RepairRequest(VERSION, base_url, str(repo), tuple(runs)))
+
+
+def _request_line(asked: Request) -> bytes:
     try:
         line = msgspec.json.encode(asked) + b"\n"
     except UnicodeEncodeError:

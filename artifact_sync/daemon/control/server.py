@@ -25,7 +25,9 @@ from artifact_sync.daemon.control.protocol import (
     DaemonBusy,
     Error,
     Garbled,
+    RepairRequest,
     Status,
+    StatusRequest,
     SyncRequest,
     event_line,
     line_of,
@@ -40,6 +42,7 @@ from artifact_sync.domain.errors import (
     UsageError,
 )
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
+from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import CONTROL_SOCKET
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import reasons_of
@@ -351,10 +354,10 @@ class ControlServer:
         try:
             _admit(client, crowded=crowded)
             request = await client.request()
-            if isinstance(request, SyncRequest):
-                await self._sync(request, client)
-            else:
+            if isinstance(request, StatusRequest):
                 await client.send(await self._status())
+            else:
+                await self._carry_out(request, client)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, a client waits for an answer
@@ -375,13 +378,15 @@ class ControlServer:
             )
         return line
 
-    async def _sync(self, request: SyncRequest, client: ClientConnection) -> None:
+    async def _carry_out(
+        self, request: SyncRequest | RepairRequest, client: ClientConnection
+    ) -> None:
         """Run a pass, which goes on when the client leaves, and send its events and report."""
         self._check(request)
         if len(self._passes) >= self._limits.clients:  # also for clients that have left
             raise DaemonBusy(_CROWDED)
         outbox = Outbox(client.abort)
-        work = asyncio.create_task(self._daemon.carry_out(request.pass_request, outbox))
+        work = asyncio.create_task(self._work(request, outbox))
         self._passes.add(work)
         work.add_done_callback(partial(self._pass_ended, outbox))
         try:
@@ -394,10 +399,16 @@ class ControlServer:
         for line in result_lines(work.result()):
             await client.send(line)
 
-    def _check(self, request: SyncRequest) -> None:
+    async def _work(self, request: SyncRequest | RepairRequest, observer: Outbox) -> Report:
+        if isinstance(request, SyncRequest):
+            return await self._daemon.carry_out(request.pass_request, observer)
+        return await self._daemon.repair(RepoName.parse(request.repo), request.runs, observer)
+
+    def _check(self, request: SyncRequest | RepairRequest) -> None:
         """``UsageError`` for names that the command line would refuse, or for another service."""
-        for settings in request.repos:
-            repository(settings.name, {})
+        repair = isinstance(request, RepairRequest)
+        for name in [request.repo] if repair else [settings.name for settings in request.repos]:
+            repository(name, {})
         base_url = self._base_url()
         if request.base_url.rstrip("/") != base_url.rstrip("/"):
             raise UsageError(

@@ -72,9 +72,9 @@ class LocalMirror:
         )
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, command: str) -> Iterator[None]:
         """Keep other processes out meanwhile. ``MirrorBusy``, ``DiskError``."""
-        with MirrorLock(self.root) as self._lock:
+        with MirrorLock(self.root, command) as self._lock:
             yield
 
     def check(self, folder: MirrorPath | None = None) -> None:
