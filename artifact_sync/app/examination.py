@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.assemble_pass import passes_over
 from artifact_sync.app.selection import known_repositories
-from artifact_sync.domain.errors import ExitCode, exit_code
+from artifact_sync.app.storage import open_storage
+from artifact_sync.daemon.control.client import DaemonClient
+from artifact_sync.domain.errors import ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassOptions, PassRequest
-from artifact_sync.domain.settings import RepoSettings
+from artifact_sync.domain.settings import OWN_FOLDER, RepoSettings
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.repository import point_latest
 from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage
 
@@ -20,12 +23,35 @@ if TYPE_CHECKING:
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
-    from artifact_sync.daemon.control.client import DaemonClient
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import MirrorPath, RepoName
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.sync_pass import Pass
     from artifact_sync.sync.verify import Finding
+
+_log = get_logger(__name__)
+
+
+@asynccontextmanager
+async def opened_examination(
+    config: Config, names: tuple[str, ...], *, repair: bool
+) -> AsyncGenerator[Examination]:
+    """Open a mirror to verify it. To repair it, it is locked, or a daemon's that is asked.
+
+    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
+    """
+    daemon = None
+    async with AsyncExitStack() as stack:
+        try:
+            store = await stack.enter_async_context(open_storage(config, rehearse=not repair))
+        except MirrorBusy as busy:
+            daemon = DaemonClient(busy.root / OWN_FOLDER)
+            if (status := await daemon.status()) is None:
+                raise
+            pid = status["daemon"]["pid"]
+            _log.info(f"the daemon (process {pid}) holds the mirror, and repairs it")
+            store = await stack.enter_async_context(open_storage(config, rehearse=True))
+        yield Examination(store, names, daemon)
 
 
 @dataclass(slots=True)
@@ -35,6 +61,8 @@ class Examination:
     store: Storage
     names: tuple[str, ...]
     """Repositories; empty: all that the ledger knows, and what is outside of them."""
+    daemon: DaemonClient | None = None
+    """What repairs it, where a daemon holds the mirror."""
     ok: int = field(default=0, init=False)
     found: list[Finding] = field(default_factory=list, init=False)
     """Everything that is not ok."""
@@ -60,6 +88,9 @@ class Examination:
 
     async def repair(self, config: Config, observer: Observer, token: Token | None) -> None:
         """Repair what can be repaired, the links ``latest`` included. ``DiskError``."""
+        if self.daemon is not None:
+            await self._hand_over(self.daemon, config.source.base_url, observer)
+            return
         store = self.store
         await store.auditor.request(self.damage, store.clock.now())
         if self.damage:
@@ -71,13 +102,12 @@ class Examination:
         for repo in await self._scope():
             await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
 
-    async def hand_over(self, client: DaemonClient, base_url: str, observer: Observer) -> None:
-        """Have the daemon that holds the mirror repair it. The store is opened to read."""
+    async def _hand_over(self, daemon: DaemonClient, base_url: str, observer: Observer) -> None:
         runs: dict[RepoName, dict[str, None]] = {repo: {} for repo in await self._scope()}
         for run in (it.run for it in self.damage if it.run is not None):
             runs[run.repo][run.run] = None
         for repo, damaged in runs.items():
-            self.report.add(await client.repair(repo, tuple(damaged), base_url, observer))
+            self.report.add(await daemon.repair(repo, tuple(damaged), base_url, observer))
         self.left = [it for it in self.damage if not await self.store.auditor.stands(it)]
 
     async def _run(self, one_pass: Pass) -> None:

@@ -27,7 +27,7 @@ from artifact_sync.domain.status import (
     as_object,
 )
 from artifact_sync.runtime.units import size_in_words
-from artifact_sync.sync.latest import point_latest
+from artifact_sync.sync.repository import point_latest
 from artifact_sync.sync.verify import DAMAGE, Auditor
 from artifact_sync.version import VERSION
 

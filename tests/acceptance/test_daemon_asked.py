@@ -258,7 +258,7 @@ def test_a_repair_beside_a_daemon_is_the_daemons(user: User, service: Running) -
         assert user.run("verify", "--root", user.root).code == 5
         done = user.run("verify", "--root", user.root, "--repair")
         assert (done.code, done.out.splitlines()[-1].rpartition(", ")[2]) == (0, "2 repaired")
-        assert f"the daemon (process {process.pid}) holds the mirror, and does it" in done.err
+        assert f"the daemon (process {process.pid}) holds the mirror, and repairs it" in done.err
         assert user.files() == expected
         assert user.run("verify", "--root", user.root).code == 0
         service.simulator.remove_file(ROCKET, "2", REPORT)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.app.examination import Examination
+from artifact_sync.app.examination import opened_examination
 from artifact_sync.app.locations import has_ledger
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
-from artifact_sync.app.storage import open_storage
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.options import as_json, common, repositories, root
@@ -26,6 +25,7 @@ from artifact_sync.sync.verify import Condition
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from artifact_sync.app.examination import Examination
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.verify import Finding
@@ -74,8 +74,7 @@ async def _verify(
     config: Config, names: list[str], known: Token | None, *, repair: bool, as_json: bool
 ) -> int:
     """Tell findings as they come, repair if so wished, tell the counts."""
-    async with open_storage(config, rehearse=not repair) as store:
-        examination = Examination(store, tuple(names))
+    async with opened_examination(config, tuple(names), repair=repair) as examination:
         async for finding in examination.look():
             if not as_json:
                 with suppress(OSError):  # a repair goes on without a reader
