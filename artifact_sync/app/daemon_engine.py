@@ -191,7 +191,9 @@ async def started(
 ) -> AsyncGenerator[LiveEngine]:
     """An engine, its mirror locked. ``MirrorBusy``, ``DiskError``, ``UsageError``."""
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_storage(config, rehearse=False, command=DAEMON))
+        store = await stack.enter_async_context(
+            open_storage(config, rehearse=False, command=DAEMON)
+        )
         names = StagedNames(await store.staged())
         threads = AbandonableThreads(stack.enter_context(Threads(_ABANDONABLE, "abandonable")))
         engine = LiveEngine(config, store, names, observer, read_token, threads)

@@ -161,7 +161,6 @@ class DaemonApi:
                 self.scheduler.wake(repo, Why.USER)
         return work.result().report
 
-
     async def repair(self, repo: RepoName, runs: Sequence[str], observer: Observer) -> Report:
         """Repair what is damaged in runs of a repository, and its links ``latest``.
 

@@ -266,7 +266,7 @@ class OwnWrites(Protocol):
         """
 
 
-class WatchedMirror(ArtifactStore, Displacement, FreeSpace, OwnWrites, Protocol):
+class WatchedMirror(ArtifactStore, Displacement, LatestPointer, FreeSpace, OwnWrites, Protocol):
     """A mirror that a daemon can watch and repair."""
 
 

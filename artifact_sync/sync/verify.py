@@ -74,8 +74,10 @@ class Auditor:
 
     async def look_at(self, runs: Iterable[RunKey]) -> AsyncGenerator[Finding]:
         """Every finding about these runs."""
-        for run in runs:
-            rows = await self.ledger.artifacts(run)
+        for run in [await self.ledger.run(it) for it in runs]:
+            if run is None:
+                continue
+            rows = await self.ledger.artifacts(run.key)
             async with aclosing(self._run(run, list(rows.values()))) as findings:
                 async for finding in findings:
                     yield finding

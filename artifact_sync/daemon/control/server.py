@@ -311,7 +311,9 @@ class ControlServer:
             await self._close_socket()
             why = getattr(error, "strerror", None) or str(error)
             if why != self._unbound:
-                _log.warning("no socket: sync and status cannot ask this daemon", path=path, why=why)
+                _log.warning(
+                    "no socket: sync and status cannot ask this daemon", path=path, why=why
+                )
             self._unbound = why
             return
         if self._unbound is not None:
