@@ -65,8 +65,8 @@ _MESSAGES = {
     ),
     WebhookOutcome.MALFORMED: "signed webhook calls could not be understood",
     WebhookOutcome.IGNORED: (
-        "webhook calls of another type were ignored: only run.complete is handled; the webhook needs"
-        " that event alone"
+        "webhook calls of another type were ignored: only run.complete is handled, and the webhook"
+        " needs that event alone"
     ),
     WebhookOutcome.REPEAT: "webhook calls were ignored: these events were accepted before",
     WebhookOutcome.PING: "the webhook was tested, and its secret is right",

@@ -592,6 +592,7 @@ def test_nothing_is_left_of_clients_that_have_gone(
     tell(tmp_path, story, kind=kind)
 
 
+_UPGRADE = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: "
 BROKEN_OFF = {
     "garbage behind a request": HEALTH + b"\x00\xff garbage\r\n\r\n",
     "garbage behind a slow request": b"GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n\x00\r\n\r\n",
@@ -602,9 +603,8 @@ BROKEN_OFF = {
     "half a body": request(BODY)[:-5],
     "half a body and garbage in the next": request(BODY) + b"\x00",
     "no answer is read": HEALTH * 200,
-    "an upgrade": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    "an upgrade and more": b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-    + b"\x00" * 100,
+    "an upgrade": _UPGRADE + b"websocket\r\n\r\n",
+    "an upgrade and more": _UPGRADE + b"h2c\r\n\r\n" + b"\x00" * 100,
     "chunks that are none": _POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
     "a chunk that ends too soon": _POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
     "a wrong length": _POST + b"Content-Length: -1\r\n\r\n",

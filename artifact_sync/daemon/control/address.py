@@ -63,8 +63,8 @@ class BoundSocket:
                 os.unlink(CONTROL_SOCKET, dir_fd=folder)
 
 
-def _bind(listener: socket.socket, own: Path, folder: int) -> tuple[int, int]:
-    """Bind a socket; device and inode of its name."""
+def _bind(listener: socket.socket, own: Path, folder: int) -> tuple[int, int, int]:
+    """Bind a socket; its name's identity."""
     _remove_stale(folder)
     # The umask belongs to the whole process, and other threads create files. On Linux the file gets
     # the mode of the socket. Elsewhere nobody can connect before ``listen``, and only the owner may
@@ -76,9 +76,10 @@ def _bind(listener: socket.socket, own: Path, folder: int) -> tuple[int, int]:
     return _identity(folder)
 
 
-def _identity(folder: int) -> tuple[int, int]:
+def _identity(folder: int) -> tuple[int, int, int]:
+    """What tells a name from another one's, which may get the same inode."""
     seen = os.stat(CONTROL_SOCKET, dir_fd=folder, follow_symlinks=False)
-    return seen.st_dev, seen.st_ino
+    return seen.st_dev, seen.st_ino, seen.st_ctime_ns
 
 
 def connect_control_socket(own: Path) -> socket.socket:

@@ -408,9 +408,11 @@ class ControlServer:
 
     def _check(self, request: SyncRequest | RepairRequest) -> None:
         """``UsageError`` for names that the command line would refuse, or for another service."""
-        repair = isinstance(request, RepairRequest)
-        for name in [request.repo] if repair else [settings.name for settings in request.repos]:
-            repository(name, {})
+        if isinstance(request, RepairRequest):
+            repository(request.repo, {})
+        else:
+            for settings in request.repos:
+                repository(settings.name, {})
         base_url = self._base_url()
         if request.base_url.rstrip("/") != base_url.rstrip("/"):
             raise UsageError(
