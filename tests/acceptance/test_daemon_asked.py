@@ -266,3 +266,34 @@ def test_a_repair_beside_a_daemon_is_the_daemons(guest: User, own_service: Runni
         assert (done.code, done.answer["repaired"], done.answer["missing"]) == (1, [], [missing])
         assert done.answer["failures"]
         ended(guest, process)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ('[download]\njobs = "many"\n', "download.jobs"),
+        ("[download\n", "not valid TOML"),
+        ('[[repo]]\nname = "acme/rocket\n', "not valid TOML"),
+        ("[daemon]\nintervall = 5\n", "unknown key"),
+        ('[ledger]\nurl = "nonsense://x"\n', "ledger.url"),
+    ],
+)
+def test_a_daemon_is_shown_also_under_a_configuration_that_is_not_valid_any_more(
+    user: User, wrong: str, problem: str
+) -> None:
+    """Guards against: a mistake in the file that hides what the running daemon does."""
+    config = user.folder / "daemon.toml"
+    with daemon(user) as process:
+        assert user.sync(ROCKET, "-q").code == 0
+        good, _, _ = config.read_text().partition("[daemon]")
+        config.write_text(good + wrong)
+        status = user.run("status", "--config", config, "--json")
+        assert (status.code, status.answer["daemon"]["pid"]) == (0, process.pid)
+        assert problem in status.err
+        listed = user.run("ls", ROCKET, "--config", config, "--json")
+        assert (listed.code, len(listed.answer["artifacts"])) == (0, 12)
+        assert problem in listed.err
+        ended(user, process)
+    alone = user.run("status", "--config", config)
+    assert (alone.code, alone.out) == (2, "")
+    assert problem in alone.err
