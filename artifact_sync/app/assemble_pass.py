@@ -17,7 +17,6 @@ from artifact_sync.sync.sync_pass import Pass
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
-    from collections.abc import Set as AbstractSet
 
     from artifact_sync.app.assemble_transfers import TransferLimits
     from artifact_sync.app.network import Network
@@ -53,7 +52,7 @@ async def open_pass(
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_storage(config, rehearse=request.mode.dry_run))
-        staged = None if request.mode.dry_run else await store.staged()
+        staged = set[str]() if request.mode.dry_run else await store.staged()
         begin = passes_over(store, config, observer, token, staged)
         yield (await stack.enter_async_context(begin))(request)
 
@@ -64,7 +63,7 @@ async def passes_over(
     config: Config,
     observer: Observer,
     token: Token | None,
-    staged: AbstractSet[str] | None,
+    staged: set[str],
 ) -> AsyncGenerator[Callable[[PassRequest], Pass]]:
     """Connect the network, and return what makes passes over an opened mirror."""
 

@@ -15,10 +15,8 @@ from artifact_sync.transfer.links import Links
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.receive import SmallFiles
 from artifact_sync.transfer.slots import Slots
-from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
     from datetime import tzinfo
 
     from artifact_sync.app.network import Network
@@ -32,17 +30,17 @@ class TransferLimits(Struct, frozen=True):
     """Limits that passes at the same time share."""
 
     slots: Slots
-    staged_names: StagedNames
+    staged_names: set[str]
     ranges: RangePolicy
     bandwidth: BandwidthLimiter | None
 
 
-def limits_of(config: Config, store: Storage, staged: AbstractSet[str] | None) -> TransferLimits:
+def limits_of(config: Config, store: Storage, staged: set[str]) -> TransferLimits:
     """Make the limits of a process with one pass."""
     limit = config.download.limit
     bandwidth = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
     slots, ranges = Slots(config.download.jobs), RangePolicy(config.download.ranges)
-    return TransferLimits(slots, StagedNames(staged), ranges, bandwidth)
+    return TransferLimits(slots, staged, ranges, bandwidth)
 
 
 async def transfer_context(

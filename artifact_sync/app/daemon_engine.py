@@ -20,7 +20,6 @@ from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.slots import Share, Slots
-from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -69,7 +68,7 @@ class LiveEngine:
         self,
         config: Config,
         store: Storage,
-        staged_names: StagedNames,
+        staged_names: set[str],
         observer: Observer,
         read_token: ReadToken,
         threads: AbandonableThreads,
@@ -194,7 +193,7 @@ async def started(
         store = await stack.enter_async_context(
             open_storage(config, rehearse=False, command=DAEMON)
         )
-        names = StagedNames(await store.staged())
+        names = await store.staged()
         threads = AbandonableThreads(stack.enter_context(Threads(_ABANDONABLE, "abandonable")))
         engine = LiveEngine(config, store, names, observer, read_token, threads)
         await engine.apply(config)

@@ -10,7 +10,6 @@ from msgspec import Struct, field
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.transfer.evidence import Vouched
 from artifact_sync.transfer.parallel import RangePolicy
-from artifact_sync.transfer.staging import StagedNames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +100,11 @@ class TransferContext(Struct, frozen=True):
     jobs: int
     """As many of them as one pass may use."""
     memory: MemoryBudget = field(default_factory=MemoryBudget)
-    staged_names: StagedNames = field(default_factory=StagedNames)
+    staged_names: set[str] = field(default_factory=set)
+    """Of what earlier downloads have left; others need no look. Shared, and kept up to date.
+
+    Right while this process alone owns the staging folder, which the mirror's lock ensures.
+    """
     ranges: RangePolicy = field(default_factory=RangePolicy)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     rng: Random = field(default_factory=Random)

@@ -20,7 +20,7 @@ from artifact_sync.runtime.backoff import RetryPolicy, delay
 from artifact_sync.transfer.parallel import FileAccess, ParallelBody
 from artifact_sync.transfer.receive import BodyReceiver, publish_staged
 from artifact_sync.transfer.response import OK, PARTIAL, accept, refusal
-from artifact_sync.transfer.staging import StagedFile, StagedState
+from artifact_sync.transfer.staging import StagedFile, StagedState, name_of
 
 if TYPE_CHECKING:
     from random import Random
@@ -67,7 +67,7 @@ async def forget_staged(context: TransferContext, staged: StagedFile) -> None:
     if staged.on_disk:
         with suppress(DiskError):  # a sidecar that stays is swept away later
             await context.offload(staged.forget)
-        context.staged_names.note(staged)
+        staged.note(context.staged_names)
 
 
 class _Transfer:
@@ -81,11 +81,9 @@ class _Transfer:
         self._budget = Budget(context.retry, context.rng)
         self._one_connection = False
         """Several connections have failed for this file."""
+        left = bool(context.staged_names) and name_of(self._key) in context.staged_names
         self._staged = StagedFile(
-            context.staging,
-            self._key,
-            wanted.artifact.version,
-            recoverable=context.staged_names.may_hold(self._key),
+            context.staging, self._key, wanted.artifact.version, recoverable=left
         )
 
     async def run(self) -> Fetched:
@@ -103,7 +101,7 @@ class _Transfer:
 
     async def leave(self) -> None:
         """Close what is staged, and note whether there is something for the next time."""
-        self._context.staged_names.note(self._staged)
+        self._staged.note(self._context.staged_names)
         if self._staged.open:
             with suppress(OSError):
                 await self._context.offload(self._staged.close)

@@ -137,6 +137,13 @@ class StagedFile:
             raise ValueError("publish of a staged file that nothing vouches for")
         return self.vouched.content(self.path, self._written)
 
+    def note(self, names: set[str]) -> None:
+        """Keep its name in a set while something of it may be left on disk."""
+        if self.on_disk:
+            names.add(self.name)
+        elif names:  # a small file needs no name
+            names.discard(self.name)
+
     def belongs_to(self, identity: Identity) -> bool:
         """Whether its bytes are of this very body."""
         return self.state is StagedState.PARTIAL and self.identity is identity
@@ -303,31 +310,6 @@ class StagedFile:
         if any(about[name] != value for name, value in self._about.items()):
             raise ValueError("staged for something else")
         return msgspec.convert(about, Identity)
-
-
-class StagedNames:
-    """Artifacts that may have a staged file, so that others need no look.
-
-    In memory, and right only while this process is the sole owner of the staging folder: the
-    mirror's lock ensures that. On one event loop.
-    """
-
-    def __init__(self, names: Iterable[str] | None = None) -> None:
-        """``names``: all that is in the folder; None: unknown, so anything may be."""
-        self._names = None if names is None else set(names)
-
-    def may_hold(self, key: ArtifactKey) -> bool:
-        """Whether something of this artifact may be staged."""
-        return self._names is None or (bool(self._names) and name_of(key) in self._names)
-
-    def note(self, staged: StagedFile) -> None:
-        """Remember whether something of this file is left on disk."""
-        if self._names is None:
-            return
-        if staged.on_disk:
-            self._names.add(staged.name)
-        elif self._names:
-            self._names.discard(staged.name)
 
 
 def sweep(folder: Path, oldest: float) -> set[str]:

@@ -16,7 +16,7 @@ from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.evidence import Claim, Identity
 from artifact_sync.transfer.receive import SmallFiles
 from artifact_sync.transfer.slots import SlotLease, Slots
-from artifact_sync.transfer.staging import StagedFile, StagedNames, name_of
+from artifact_sync.transfer.staging import StagedFile, name_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,15 +110,11 @@ def test_what_is_promised_without_a_measurement_is_a_part_of_the_room() -> None:
 def test_nothing_is_thought_to_be_staged_but_what_was_left(tmp_path: Path) -> None:
     a, b = (ArtifactKey("o", "r", "1", "w", "t", "c", name) for name in "ab")
     none, some = (StagedFile(tmp_path, key, "", recoverable=key is b) for key in (a, b))
-    left = StagedNames({name_of(a)})
-    assert (left.may_hold(a), left.may_hold(b)) == (True, False)
-    left.note(none)
-    assert not left.may_hold(a)
-    left.note(some)
-    assert left.may_hold(b)
-    unknown = StagedNames()
-    unknown.note(none)
-    assert unknown.may_hold(a)
+    left = {name_of(a)}
+    none.note(left)
+    assert left == set()
+    some.note(left)
+    assert left == {name_of(b)}
 
 
 def test_a_staged_file_that_nobody_knew_of_makes_room_for_a_new_one(tmp_path: Path) -> None:
