@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _SAFE = (
-    getattr(os, "O_NOFOLLOW", 0)
-    | getattr(os, "O_CLOEXEC", 0)
+    _CLOEXEC
+    | getattr(os, "O_NOFOLLOW", 0)
     | getattr(os, "O_NONBLOCK", 0)
     | getattr(os, "O_BINARY", 0)
 )
@@ -96,7 +97,7 @@ class MirrorLock:
 
     def _lock_folder(self, folder: Path) -> None:
         """Lock a folder, where the file system can, such as NFS cannot."""
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _SAFE)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | _CLOEXEC)
         self._folders.callback(os.close, fd)
         with suppress(OSError):
             if not _lock(fd):

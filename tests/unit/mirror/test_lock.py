@@ -137,6 +137,14 @@ def test_a_second_process_is_kept_out_whatever_is_removed_beneath_the_first(tmp_
         pass
 
 
+def test_a_root_that_is_a_link_is_the_folder_that_it_leads_to(tmp_path):
+    root, link = tmp_path / "mirror", tmp_path / "link"
+    root.mkdir()
+    link.symlink_to(root)
+    with MirrorLock(link), pytest.raises(MirrorBusy), MirrorLock(root):
+        pass
+
+
 def test_the_owner_makes_a_lock_again_that_somebody_has_removed(tmp_path):
     lock = tmp_path / ".artifact-sync" / "lock"
     with MirrorLock(tmp_path, "artifact-sync daemon") as held:
