@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.ports import RepositoryLock
+    from artifact_sync.domain.ports import RepositoryLock, WatchedMirror
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
 
@@ -77,8 +77,9 @@ class LiveEngine:
         self.threads = threads
         """Threads for blocking calls that nobody need wait for."""
         self.drain = Drain()
-        self.mirror, self.ledger, self.layout = store.mirror, store.ledger, store.layout
-        self.lock, self.offload, self.clock = store.lock, store.offload, store.clock
+        self.mirror: WatchedMirror = store.mirror
+        self.ledger, self.layout, self.lock = store.ledger, store.layout, store.lock
+        self.offload, self.clock = store.offload, store.clock
         self._store = store
         self._staged_names = staged_names
         self._observer = observer
@@ -142,7 +143,7 @@ class LiveEngine:
             except MirrorGone:
                 # also with the same id: another file system, or a copy, is not the mirror whose
                 # lock and ledger this process holds
-                return bool(read_id(self.mirror.root))
+                return bool(read_id(self._store.mirror.root))
         return False
 
     def allowed(self) -> int | None:

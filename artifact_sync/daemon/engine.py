@@ -22,37 +22,22 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """One mirror and ledger for the daemon's life; a replaceable network."""
 
-    @property
-    def config(self) -> Config:
-        """The configuration with which passes begin."""
-
-    @property
-    def mirror(self) -> WatchedMirror:
-        """The mirror, locked against other processes."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """The mirror's ledger."""
-
-    @property
-    def layout(self) -> Layout:
-        """The mirror's layout."""
-
-    @property
-    def lock(self) -> RepositoryLock:
-        """Exclusion of all passes over the mirror."""
-
-    @property
-    def offload(self) -> Offload:
-        """Threads for blocking calls."""
-
-    @property
-    def clock(self) -> Clock:
-        """Time."""
-
-    @property
-    def drain(self) -> Drain:
-        """Counts the downloads, and refuses new ones at the end."""
+    config: Config
+    """The configuration with which passes begin."""
+    mirror: WatchedMirror
+    """The mirror, locked against other processes."""
+    ledger: Ledger
+    """The mirror's ledger."""
+    layout: Layout
+    """The mirror's layout."""
+    lock: RepositoryLock
+    """Exclusion of all passes over the mirror."""
+    offload: Offload
+    """Threads for blocking calls."""
+    clock: Clock
+    """Time."""
+    drain: Drain
+    """Counts the downloads, and refuses new ones at the end."""
 
     def begin(
         self,

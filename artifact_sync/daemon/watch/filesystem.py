@@ -11,6 +11,8 @@ from watchfiles import Change
 from watchfiles._rust_notify import RustNotify
 
 from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.names import fold
 
 if TYPE_CHECKING:
     import threading
@@ -129,6 +131,14 @@ def _folders_in(folder: str) -> Iterator[tuple[str, bool]]:
             yield from ((it.name, it.is_symlink()) for it in entries if it.is_dir())
     except OSError:
         return
+
+
+def below_root(path: str, root: str) -> str | None:
+    """A path relative to the root; None for the root and our own folder."""
+    if not path.startswith(root):
+        return None
+    below = path[len(root) :].replace(os.sep, "/").strip("/")
+    return None if not below or fold(below.split("/", 1)[0]) == OWN_FOLDER else below
 
 
 def real(root: str, path: str) -> str:

@@ -9,7 +9,6 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.watch.filesystem import real
-from artifact_sync.daemon.watch.rules import Touched, compare_metadata, resolved_names
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.manifest import RUN, SUMS
@@ -33,6 +32,63 @@ _MOST_UNHASHED, _MOST_REPORTED = 10_000, 20_000
 
 _RECHECK = 1.0
 """Seconds between two checks whether a repository's pass has ended."""
+
+
+_SLACK = 60.0
+"""Seconds by which a file may be newer than the ledger says it was mirrored."""
+
+
+class Touched:
+    """A bounded set of paths to inspect, each alone or with everything below it.
+
+    When there are too many, only the first ``depth`` components of each are kept: the folder of its
+    repository, which is then inspected as a whole.
+    """
+
+    def __init__(self, depth: int, most: int = 10_000) -> None:
+        self._depth = depth
+        self._most = most
+        self._paths: dict[str, bool] = {}
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def add(self, path: str, *, deep: bool) -> None:
+        """Add a path; ``deep``: with everything below it."""
+        self._paths[path] = deep or self._paths.get(path, False)
+        if len(self._paths) > self._most:
+            short = ("/".join(it.split("/")[: self._depth]) for it in self._paths)
+            self._paths = dict.fromkeys(short, True)
+
+    def take(self) -> Mapping[str, bool]:
+        """Return all paths and empty the set."""
+        paths, self._paths = self._paths, {}
+        return paths
+
+
+def compare_metadata(row: ArtifactRow, found: Found | None, *, touched: bool) -> Condition | None:
+    """The condition of a mirrored file by its metadata; None: it must be hashed.
+
+    ``touched``: the file itself was changed, and not only a folder above it. Otherwise a file not
+    modified since it was mirrored need not be hashed.
+    """
+    if found is None or found.kind != "file":
+        return Condition.MISSING
+    if found.size != row.size:
+        return Condition.CHANGED
+    if touched or row.mirrored_at is None:
+        return None
+    return Condition.OK if found.changed <= row.mirrored_at.timestamp() + _SLACK else None
+
+
+def resolved_names(path: str, links: Mapping[str, str]) -> set[str]:
+    """A path, and its names with symbolic links on the way resolved.
+
+    The system reports a folder by one of its names only, which may go through a link.
+    """
+    parts = path.split("/")
+    above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
+    return {path} | {(links[link] + path[len(link) :]).lstrip("/") for link in above & links.keys()}
 
 
 class DamageInspector:
@@ -91,7 +147,6 @@ class DamageInspector:
         self._listener.may_have_missed()
 
     async def _wait(self) -> None:
-        """Wait until there is something to inspect."""
         self._resume_deferred()
         while not (self._touched or self._unhashed):
             self._wake_up.clear()
@@ -101,7 +156,6 @@ class DamageInspector:
             self._resume_deferred()
 
     def _resume_deferred(self) -> None:
-        """Inspect again what was deferred, where the pass has ended."""
         for repo in [repo for repo in self._deferred if not self._listener.is_busy(repo)]:
             for path, deep in self._deferred.pop(repo).take().items():
                 self._touched.add(path, deep=deep)
@@ -202,7 +256,6 @@ class DamageInspector:
         self._unhashed[path] = None
 
     async def _hash(self, path: MirrorPath) -> None:
-        """Hash a file whose metadata is right."""
         self._unhashed.pop(path, None)
         row = await self._first(path)
         if row is None or row.path != path:

@@ -13,6 +13,7 @@ from artifact_sync.daemon.watch.filesystem import (
     FLOOD,
     TreeWatcher,
     Unwatchable,
+    below_root,
     failure_of,
     is_deep,
     survey,
@@ -20,7 +21,6 @@ from artifact_sync.daemon.watch.filesystem import (
 )
 from artifact_sync.daemon.watch.inspector import DamageInspector
 from artifact_sync.daemon.watch.repair import DamageRepair
-from artifact_sync.daemon.watch.rules import below_root
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger

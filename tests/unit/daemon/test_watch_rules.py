@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from artifact_sync.daemon.watch.rules import Touched, below_root, compare_metadata, resolved_names
+from artifact_sync.daemon.watch.filesystem import below_root
+from artifact_sync.daemon.watch.inspector import Touched, compare_metadata, resolved_names
 from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Found, MirrorPath, State
 from artifact_sync.sync.verify import Condition
 
