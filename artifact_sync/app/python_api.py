@@ -31,7 +31,13 @@ from artifact_sync.app.python_values import (
     overrides_of,
     verification_of,
 )
-from artifact_sync.app.selection import Overrides, checked_names, request_of, with_overrides
+from artifact_sync.app.selection import (
+    Overrides,
+    check_globs,
+    checked_names,
+    request_of,
+    with_overrides,
+)
 from artifact_sync.app.storage import open_storage
 from artifact_sync.config import load, locate, repository
 from artifact_sync.config.api_token import given_token, read_token
@@ -176,6 +182,7 @@ class Mirror:
         Reads the ledger; ``verify`` looks at the files. ``include`` and ``exclude``: globs.
         """
         included, excluded = one_or_more(include), one_or_more(exclude)
+        check_globs(included, excluded)
         rules = Rules.of(RepoSettings(name="*", include=included, exclude=excluded), "")
         slug = str(run) if run is not None else None
         async for ledger, each in self._entered().repositories(repo):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from artifact_sync.config import repository
 from artifact_sync.config.value_types import expand_home
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.globs import glob_problem
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.request import PassOptions, PassRequest
 
@@ -56,6 +58,7 @@ def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str])
     """Build the request for a pass. ``UsageError`` when it selects nothing."""
     if "" in (*overrides.include, *overrides.exclude, *overrides.workflow, *overrides.runs):
         raise UsageError("an empty include, exclude, workflow or run selects nothing")
+    check_globs(overrides.include, overrides.exclude, overrides.workflow)
     names = dict.fromkeys(
         each for name in checked_names(overrides.repos) for each in _with_own_entries(name, config)
     )
@@ -68,6 +71,13 @@ def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str])
         )
     options = PassOptions(dry_run=overrides.dry_run, insist=bool(overrides.runs))
     return PassRequest(tuple(_narrowed(it, overrides) for it in repos), overrides.runs, options)
+
+
+def check_globs(*globs: Iterable[str]) -> None:
+    """Check globs that a caller has given. ``UsageError``."""
+    for glob in chain.from_iterable(globs):
+        if problem := glob_problem(glob):
+            raise UsageError(problem)
 
 
 def _with_own_entries(name: str, config: Config) -> Iterator[str]:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from artifact_sync.config import bandwidth_limit, urls, value_types
 from artifact_sync.domain import settings
+from artifact_sync.domain.globs import glob_problem
 from artifact_sync.domain.model import EVENTS, FINISHED, UNFINISHED, RepoName
 from artifact_sync.runtime.units import format_duration
 
@@ -96,7 +97,13 @@ def _check_interval(seconds: float) -> None:
         raise ValueError(f"expected an interval of at most {format_duration(LONGEST_INTERVAL)}")
 
 
-_GLOBS = value_types.many(value_types.text())
+def _glob(text: str) -> str:
+    if problem := glob_problem(text):
+        raise ValueError(problem)
+    return text
+
+
+_GLOBS = value_types.many(value_types.text(_glob))
 _INTERVAL = value_types.duration(
     _check_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
 )

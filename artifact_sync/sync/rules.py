@@ -1,38 +1,25 @@
-"""Selection rules of a repository: globs, statuses, events, age. Pure.
-
-A glob here is what people know from ignore files, with one difference: ``*`` and ``?`` also match
-``/``, so that ``*.xml`` and ``reports/*`` reach every depth.
-"""
+"""Selection rules of a repository: globs, statuses, events, age. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-import unicodedata
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from artifact_sync.domain.globs import path_regex, plain_path, slug_regex
 from artifact_sync.domain.model import FINISHED, RunScope
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, RepoName
     from artifact_sync.domain.settings import RepoSettings
 
-_PIECE = (
-    r"(?s)(?P<any_depth>/\*\*(?=/|\Z))"
-    r"|(?P<star>\*+)"
-    r"|(?P<one>\?)"
-    r"|\[(?P<negated>[!^]?)(?P<members>\][^]]*|[^]]+)\]"
-    r"|(?P<literal>.)"
-)
-_MEMBER = r"(?s)(?P<first>.)-(?P<last>.)|(?P<single>.)"
-_FOLDER_END = r"(?=/|\Z)"
 _SPECIAL = r"[*?\[$]"
 """What a glob, or a configuration, would not take for itself."""
 _LONGEST_SHOWN = 200
@@ -45,8 +32,8 @@ class Rules(Struct, frozen=True):
     workflows: tuple[re.Pattern[str], ...]
     include: tuple[re.Pattern[str], ...]
     exclude: tuple[re.Pattern[str], ...]
-    excluded: tuple[str, ...]
-    """The globs of ``exclude`` as they were written."""
+    settings: RepoSettings
+    """What they were compiled from."""
     run_statuses: frozenset[str]
     events: frozenset[str]
     since: float | None
@@ -60,10 +47,10 @@ class Rules(Struct, frozen=True):
     def of(cls, settings: RepoSettings, layout: str) -> Rules:
         """Compile the settings of a repository; ``layout`` is ``mirror.layout``."""
         return cls(
-            workflows=tuple(re.compile(_regex(glob, r"\Z")) for glob in settings.workflows),
-            include=tuple(re.compile(_path_regex(glob)) for glob in settings.include),
-            exclude=tuple(re.compile(_path_regex(glob)) for glob in settings.exclude),
-            excluded=settings.exclude,
+            workflows=tuple(re.compile(slug_regex(glob)) for glob in settings.workflows),
+            include=tuple(re.compile(path_regex(glob)) for glob in settings.include),
+            exclude=tuple(re.compile(path_regex(glob)) for glob in settings.exclude),
+            settings=settings,
             run_statuses=frozenset(settings.run_statuses),
             events=frozenset(settings.events),
             since=settings.since,
@@ -93,18 +80,18 @@ class Rules(Struct, frozen=True):
         """
         if not self.wants_workflow(key.workflow):
             return False
-        path = "/" + _plain(key.local_path)
+        path = "/" + plain_path(key.local_path)
         included = not self.include or _matches(self.include, path)
         return included and not _matches(self.exclude, path)
 
     def line_without(self, key: ArtifactKey) -> str:
         """The line of a configuration that leaves this artifact out, too; empty: none can."""
-        path = _plain(key.local_path)
+        path = plain_path(key.local_path)
         if not path:
             return ""
         glob = "/" + re.sub(_SPECIAL, r"[\g<0>]", path[:_LONGEST_SHOWN])
         glob += "*" if len(path) > _LONGEST_SHOWN else ""
-        return f"exclude = [{', '.join(map(_toml_text, (*self.excluded, glob)))}]"
+        return f"exclude = [{', '.join(map(_toml_text, (*self.settings.exclude, glob)))}]"
 
     def horizon(self, now: datetime) -> datetime | None:
         """Runs created before this are not wanted; None: no limit."""
@@ -129,73 +116,6 @@ def _toml_text(text: str) -> str:
 
 def _matches(globs: Iterable[re.Pattern[str]], text: str) -> bool:
     return any(glob.match(text) for glob in globs)
-
-
-def _plain(path: str) -> str:
-    """The normal form of a path: NFC, no empty or dot parts.
-
-    Composed Unicode: the same Cyrillic name is typed in one form and listed in the other.
-    """
-    parts = (part for part in path.split("/") if part not in {"", "."})
-    return unicodedata.normalize("NFC", "/".join(parts))
-
-
-def _path_regex(glob: str) -> str:
-    """A regular expression for ``/`` and a normal path."""
-    plain = _plain(glob)
-    if not plain:
-        return "" if glob else r"(?!)"  # "./" is the folder of everything; "" is no glob
-    anywhere = "/" not in plain and not glob.startswith("/")
-    return _regex(f"/**/{plain}" if anywhere else f"/{plain}", _FOLDER_END)
-
-
-def _regex(glob: str, end: str) -> str:
-    """A regular expression for a glob that matches in linear time.
-
-    Between two stars stand pieces of fixed length. If the rest fits at all then it fits behind the
-    first place where a piece does, since the star behind the piece takes up the difference: so each
-    piece is looked for once, in an atomic group, and never again.
-    """
-    first, *others = _pieces(glob, end)
-    return "(?s:" + first + "".join(f"(?>.*?{piece})" for piece in others) + ")"
-
-
-def _pieces(glob: str, end: str) -> Iterator[str]:
-    """The expressions between the stars; the last one is closed by ``end``."""
-    piece = ""
-    for token in re.finditer(_PIECE, glob):
-        if token["any_depth"]:
-            yield piece + _FOLDER_END
-            piece = ""
-        elif token["star"]:
-            yield piece
-            piece = ""
-        else:
-            piece += _one_character(token)
-    yield piece + end
-
-
-def _one_character(token: re.Match[str]) -> str:
-    if token["one"]:
-        return "."
-    if token["literal"]:
-        return re.escape(token["literal"])
-    return _character_class(token["members"], negated=bool(token["negated"]))
-
-
-def _character_class(members: str, *, negated: bool) -> str:
-    """``[...]`` of a glob. A range that runs backwards holds nothing."""
-    inside = "".join(_member(member) for member in re.finditer(_MEMBER, members))
-    if not inside:
-        return "." if negated else r"(?!)"
-    return f"[{'^' if negated else ''}{inside}]"
-
-
-def _member(member: re.Match[str]) -> str:
-    if member["single"]:
-        return re.escape(member["single"])
-    first, last = member["first"], member["last"]
-    return f"{re.escape(first)}-{re.escape(last)}" if first <= last else ""
 
 
 def _fingerprint(settings: RepoSettings, layout: str) -> str:
