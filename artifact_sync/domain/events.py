@@ -118,6 +118,8 @@ class Noticed(_Event, frozen=True):
     """A warning for the log that is no failure, such as an unknown status."""
 
     message: str
+    unfit: RepoName | None = None
+    """The repository of which a filter has fitted nothing; None: another warning."""
 
 
 Event = (

@@ -454,6 +454,21 @@ class Horizon(Struct, frozen=True):
         return self.high >= other.high and self.reaches_back(other.since)
 
 
+class FilterNotes(Struct, frozen=True):
+    """What the filters of a repository were held against in its passes."""
+
+    selection: str = ""
+    """The fingerprint of the selection that they belong to."""
+    workflows: tuple[str, ...] = ()
+    """Some workflows that were met."""
+    paths: tuple[str, ...] = ()
+    """Some paths that were met in workflows that are wanted."""
+    fitted: tuple[str, ...] = ()
+    """Globs that have fitted something."""
+    unfit: tuple[str, ...] = ()
+    """A sentence for each filter that has fitted nothing so far."""
+
+
 class Totals(Struct, frozen=True):
     """Counts over the ledger's artifacts of one repository."""
 
@@ -469,6 +484,8 @@ class Totals(Struct, frozen=True):
     last_complete: datetime | None = None
     """When a pass over the repository last ended complete."""
     last_error: str = ""
+    unfit: tuple[str, ...] = ()
+    """A sentence for each filter that has fitted nothing so far."""
 
 
 class FileState(NamedTuple):

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ArtifactRow,
         ExpectedFile,
         Failure,
+        FilterNotes,
         Found,
         Horizon,
         Link,
@@ -336,6 +337,12 @@ class DiscoveryLedger(Protocol):
 
         A run whose fingerprint changed is unsettled again and its count of looks starts over.
         """
+
+    async def filter_notes(self, repo: RepoName) -> FilterNotes:
+        """What was noted last of the filters of a repository."""
+
+    async def note_filters(self, repo: RepoName, notes: FilterNotes) -> None:
+        """Note what the filters were held against, for later passes and for ``totals``."""
 
     async def next_look(self, scope: RunScope) -> datetime | None:
         """When the first unsettled run is due; None when all are settled.

@@ -25,6 +25,8 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_pass: str | None = None
     last_complete: str | None = None
     last_error: str = ""
+    unfit: tuple[str, ...] = ()
+    """A sentence for each filter that has fitted nothing so far. Left out where there is none."""
 
     @property
     def is_star(self) -> bool:
@@ -47,6 +49,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             last_pass=ended,
             last_complete=complete,
             last_error=totals.last_error,
+            unfit=totals.unfit,
         )
 
 
@@ -150,4 +153,5 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
 
 def as_object(totals: Totals) -> dict[str, Any]:
     """Make the entry as builtins, for JSON."""
-    return msgspec.structs.asdict(RepoStatus.of(totals))
+    entry = msgspec.structs.asdict(RepoStatus.of(totals))
+    return entry if totals.unfit else {key: it for key, it in entry.items() if key != "unfit"}

@@ -133,6 +133,8 @@ class AsyncLedger:
     note_list_digest = _writes(of_runs.note_list_digest)
     note_runs = _writes_some(of_runs.note_runs)
     next_look = _reads(of_runs.next_look)
+    filter_notes = _reads(counts.filter_notes)
+    note_filters = _writes(counts.note_filters)
 
     note_run = _writes(of_runs.note_run)
     run = _reads(of_runs.run)

@@ -16,6 +16,7 @@ from artifact_sync.domain.report import Report, report_of, report_of_put_off
 from artifact_sync.sync.context import leased
 from artifact_sync.sync.discover import Listing, discover, known_digest
 from artifact_sync.sync.failures import reasons_of
+from artifact_sync.sync.filters import FilterFit
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class RepoSync:
         """The ledger gets a record of the pass."""
         self._began = context.clock.now()
         self._scope = rules.scope(repo, self._began)
+        self._filters: FilterFit | None = None
+        self.unfit: frozenset[tuple[str, str]] | None = None
+        """Of ``org/*``: the filters that fit nothing here; None: nothing was met."""
 
     async def run(self, request: PassRequest) -> Exception | None:
         """Carry out a request; the error, if the repository could not be read.
@@ -82,6 +86,8 @@ class RepoSync:
         """
         try:
             await self._guard(self._everything(announced, known))
+            if self._trouble is None:
+                await self._guard(self._judge_filters())
         finally:
             self.report.bytes = self.context.observer.of(self.repo)
             if self._recorded:
@@ -92,7 +98,41 @@ class RepoSync:
         for run in dict.fromkeys(runs):
             await self._look(RunKey(self.repo, run), None)
         await self._guard(self._point_latest())
+        if self._trouble is None:
+            await self._guard(self._judge_filters())
         self.report.bytes = self.context.observer.of(self.repo)
+
+    async def _filter_fit(self) -> FilterFit:
+        if self._filters is None:
+            noted = await self.context.ledger.filter_notes(self.repo)
+            self._filters = FilterFit(self.rules, noted)
+        return self._filters
+
+    async def _judge_filters(self) -> None:
+        """Tell, and note, which filters have fitted nothing so far."""
+        settings = self.rules.settings
+        if self.options.recorded or not (self._filters or settings.workflows or settings.include):
+            return
+        ledger, filters = self.context.ledger, await self._filter_fit()
+        if filters.is_new:  # as where an older version kept the ledger
+            await self._take_recorded(filters)
+        star = RepoName.parse(settings.name).is_star  # the pass judges over all of them
+        self.unfit = filters.unfit_globs if star else None
+        unfit = () if star else filters.unfit(self.repo)
+        for message in unfit:
+            self._notify(Noticed(message, self.repo))
+        notes = filters.notes(unfit)
+        if notes is not None and not self.options.dry_run:
+            await ledger.note_filters(self.repo, notes)
+
+    async def _take_recorded(self, filters: FilterFit) -> None:
+        async with aclosing(self.context.ledger.listing(self.repo)) as rows:
+            left = _RECENT
+            async for row in rows:
+                filters.take([row.key])
+                left -= 1
+                if not (left and filters.is_open):
+                    break
 
     async def _record(self) -> None:
         ledger = self.context.ledger
@@ -255,6 +295,8 @@ class RepoSync:
             await ledger.unsettle(key)
         wanted = self.rules.wants_run(run.status, run.event)
         selected = wanted or self.options.insist
+        if selected and not self.options.recorded:
+            (await self._filter_fit()).take(it.key for it in run.artifacts)
         if selected or await self._is_requested(key):
             from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
 

@@ -91,7 +91,7 @@ class Rules(Struct, frozen=True):
             return ""
         glob = "/" + re.sub(_SPECIAL, r"[\g<0>]", path[:_LONGEST_SHOWN])
         glob += "*" if len(path) > _LONGEST_SHOWN else ""
-        return f"exclude = [{', '.join(map(_toml_text, (*self.settings.exclude, glob)))}]"
+        return f"exclude = [{', '.join(map(toml_string, (*self.settings.exclude, glob)))}]"
 
     def horizon(self, now: datetime) -> datetime | None:
         """Runs created before this are not wanted; None: no limit."""
@@ -107,7 +107,7 @@ class Rules(Struct, frozen=True):
         return RunScope(repo, self.fingerprint, self.horizon(now))
 
 
-def _toml_text(text: str) -> str:
+def toml_string(text: str) -> str:
     """A basic string of TOML, with whatever no terminal should get escaped."""
     valid = text.encode("utf-8", "replace").decode()  # a lone surrogate becomes a ``?``, which fits
     hidden = {ord(c): f"\\U{ord(c):08x}" for c in valid if not c.isprintable()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.domain.events import Failed
+from artifact_sync.domain.events import Failed, Noticed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.sync.repository import RepoSync
@@ -42,6 +42,8 @@ class Pass:
         self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
         self._reports: list[Report] = []
         self._troubles: dict[RepoName, Exception] = {}
+        self._unfit: dict[str, list[frozenset[tuple[str, str]]]] = {}
+        """Of each ``org/*``, the filters that fit nothing in one of its repositories."""
 
     @property
     def report(self) -> Report:
@@ -57,6 +59,10 @@ class Pass:
         async with asyncio.TaskGroup() as group:
             async for repo, settings in self._repositories():
                 group.create_task(self._repository(repo, settings))
+        for name, unfit in self._unfit.items():
+            for key, glob in sorted(frozenset.intersection(*unfit)):
+                text = f"{key}: {glob!r} has fitted nothing in any repository of {name} so far"
+                self._context.observer.notify(Noticed(text, RepoName.parse(name)))
         return PassResult(self.report, self._troubles)
 
     async def _repositories(self) -> AsyncGenerator[tuple[RepoName, RepoSettings]]:
@@ -88,5 +94,7 @@ class Pass:
         async with self._slots:
             sync = RepoSync(self._context, repo, rules, self._request.mode, report)
             trouble = await sync.run(self._request)
+        if sync.unfit is not None and RepoName.parse(settings.name).is_star:
+            self._unfit.setdefault(settings.name, []).append(sync.unfit)
         if trouble is not None:
             self._troubles[repo] = trouble

@@ -15,6 +15,7 @@ from artifact_sync.domain.events import (
     Downloaded,
     Failed,
     LinkRenewed,
+    Noticed,
     RepoEnded,
     Retrying,
     RunCompleted,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.events import Event
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Clock
 
 OTHER = "other"
@@ -156,6 +158,9 @@ class Metrics:
         self.lags = [0] * (len(LAGS) + 1)
         """Runs by the bucket of ``LAGS`` they fall into, not cumulative, and one for the rest."""
         self.lag_sum = 0.0
+        self.unfit: dict[str, int] = {}
+        """Filters that have fitted nothing so far, by label, as the last pass has told."""
+        self._unfit_now: Counter[RepoName] = Counter()
         self.labels = Labels(watched, self._drop, most)
 
     def notify(self, event: Event) -> None:
@@ -170,6 +175,8 @@ class Metrics:
                 self.counts["retries"][()] += 1
             case LinkRenewed():
                 self.counts["link_renewals"][()] += 1
+            case Noticed(unfit=repo) if repo is not None:
+                self._unfit_now[repo] += 1
             case _:
                 self._count_end(event)
 
@@ -192,7 +199,9 @@ class Metrics:
                 self._observe_lag(finished_at)
             case RepoEnded(repo=repo, report=report):
                 outcome = report.exit_code.name.lower()
-                self.counts["passes"][self.labels.of(str(repo)), outcome] += 1
+                label = self.labels.of(str(repo))
+                self.counts["passes"][label, outcome] += 1
+                self.unfit[label] = self._unfit_now.pop(repo, 0)
             case _:
                 pass
 
@@ -206,6 +215,7 @@ class Metrics:
         self.lag_sum += seconds
 
     def _drop(self, labels: Collection[str]) -> None:
+        self.unfit = {label: count for label, count in self.unfit.items() if label not in labels}
         for name, (keys, _) in COUNTERS.items():
             series = self.counts[name]
             for values in [it for it in series if "repo" in keys and it[0] in labels]:

@@ -43,6 +43,8 @@ class Snapshot:
     state: DaemonState
     last_complete: Mapping[str, float]
     ledger_size: int | None
+    unfit: Mapping[str, int]
+    """Filters that fit nothing, by label."""
     labels: Mapping[str, str]
     """The label of every repository in ``state`` and ``last_complete``."""
 
@@ -99,6 +101,8 @@ class Snapshot:
         yield "repo_lag_seconds", text, [(label, it.lag) for label, it in repos]
         text = "Looks at a repository in a row that could not be carried out."
         yield "repo_failing_looks", text, [(label, it.failing) for label, it in repos]
+        text = "Filters of a repository that have fitted nothing so far."
+        yield "repo_unfit_filters", text, self.unfit.items()
         text = "Seconds since a pass over a repository was complete."
         ages = [(self.labels[repo], age) for repo, age in self.last_complete.items()]
         yield "last_complete_pass_age_seconds", text, ages
@@ -113,7 +117,8 @@ def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
     counts = {name: dict(series) for name, series in metrics.counts.items()}
     lags = tuple(metrics.lags)
     size = gauges.ledger_size()
-    return Snapshot(counts, lags, metrics.lag_sum, state, last_complete, size, labels)
+    unfit = dict(metrics.unfit)
+    return Snapshot(counts, lags, metrics.lag_sum, state, last_complete, size, unfit, labels)
 
 
 def render(taken: Snapshot) -> bytes:

@@ -12,6 +12,7 @@ from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
     Failure,
+    FilterNotes,
     Horizon,
     Mirrored,
     MirrorPath,
@@ -121,6 +122,21 @@ def test_what_a_listing_did_not_say_ends_its_digest(play, news):
         await ledger.note_list_digest(REPO, "digest", NOW)
         await news(ledger)
         assert await ledger.list_digest(REPO) is None
+
+    play(story)
+
+
+def test_what_the_filters_were_held_against_is_kept_for_each_repository(play):
+    async def story(ledger):
+        assert await ledger.filter_notes(REPO) == FilterNotes()
+        notes = FilterNotes("5e1ec7", ("ci", "\u044f"), ("a/b",), ("*.tar",), ("it fits nothing",))
+        await ledger.note_runs([a_run(1), a_run(1, repo=OTHER)], NOW)
+        await ledger.note_filters(REPO, FilterNotes("old"))
+        await ledger.note_filters(REPO, notes)
+        assert await ledger.filter_notes(REPO) == notes
+        assert await ledger.filter_notes(OTHER) == FilterNotes()
+        assert (await ledger.totals(REPO)).unfit == notes.unfit
+        assert [it.unfit for it in await ledger.all_totals() if it.unfit] == [notes.unfit]
 
     play(story)
 

@@ -14,7 +14,13 @@ import click
 
 from artifact_sync import config
 from artifact_sync.cli.options import as_json, common, unconfigured
-from artifact_sync.cli.session import configuration, session, token, traced_configuration
+from artifact_sync.cli.session import (
+    begin_work,
+    configuration,
+    session,
+    token,
+    traced_configuration,
+)
 from artifact_sync.config.render import as_toml, json_schema
 from artifact_sync.domain.errors import ConfigError, ExitCode, UsageError
 from artifact_sync.runtime.logs import get_logger
@@ -82,11 +88,16 @@ def _write(target: Path, content: bytes, *, force: bool) -> None:
 
 
 @command.command()
+@click.option(
+    "--online", is_flag=True, help="Ask the service, too, whether the filters fit anything."
+)
 @as_json
 @common
-def check(*, config_file: Path | None, as_json: bool) -> int:
+def check(*, config_file: Path | None, online: bool, as_json: bool) -> int:
     """Report every problem of the configuration; exit code 2 if there is any."""
     finding = _examined(config_file)
+    if online and not finding.problems:
+        finding.warnings += _asked(configuration(config_file))
     if as_json:
         click.echo(json.dumps(finding.as_json(), indent=2))
         return ExitCode.USAGE if finding.problems else ExitCode.COMPLETE
@@ -139,6 +150,16 @@ def _examined(config_file: Path | None) -> _Finding:
     except ConfigError as error:
         finding.problems += error.problems
     return finding
+
+
+def _asked(effective: Config) -> list[str]:
+    """Filters that fit nothing. Raises what keeps the service from being asked."""
+    from artifact_sync.app.online_check import filter_warnings  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.progress_lines import ProgressLines  # noqa: PLC0415 - likewise
+    from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
+
+    begin_work()
+    return run_quickly(filter_warnings(effective, token(effective.source), ProgressLines()))
 
 
 def _gaps(effective: Config) -> Iterator[str]:

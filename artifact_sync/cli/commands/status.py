@@ -127,7 +127,8 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
             f"nothing is mirrored in {config.mirror.root} yet, or its disk is not mounted:"
             " artifact-sync sync ORG/REPO begins a mirror"
         )
-    return lines + [printable(errors[repo]) for repo in sorted(errors)]
+    lines += [printable(errors[repo]) for repo in sorted(errors)]
+    return lines + [printable(sentence) for it in repos for sentence in it.unfit]
 
 
 def _rows(

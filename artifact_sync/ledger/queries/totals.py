@@ -5,8 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.domain.model import RepoName, State, Totals
+import msgspec
+
+from artifact_sync.domain.model import FilterNotes, RepoName, State, Totals
 from artifact_sync.ledger.queries.runs import selected
+from artifact_sync.ledger.queries.transaction import find_repo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +60,22 @@ def _claimed(connection: Connection, key: str) -> str | None:
     return value
 
 
+def filter_notes(connection: Connection, repo: RepoName) -> FilterNotes:
+    """What was noted last of the filters of a repository."""
+    return _filter_notes(connection, find_repo(connection, repo))
+
+
+def note_filters(tx: Transaction, repo: RepoName, notes: FilterNotes) -> None:
+    """Note what the filters were held against."""
+    value = msgspec.json.encode(notes).decode()
+    tx.connection.write("put_meta", key=f"filters/{tx.repo_id(repo)}", value=value)
+
+
+def _filter_notes(connection: Connection, repo_id: int | None) -> FilterNotes:
+    value = connection.value("meta", key=f"filters/{repo_id}")
+    return msgspec.json.decode(value, type=FilterNotes) if value else FilterNotes()
+
+
 def settled_totals(connection: Connection, scope: RunScope) -> tuple[int, int]:
     """Runs settled for the selection, and what they keep. Answered from an index alone."""
     count, kept = connection.row("settled_totals", **selected(connection, scope)) or (0, 0)
@@ -93,6 +112,7 @@ def _told(connection: Connection, row: Row) -> Totals:
         last_pass=last_pass,
         last_complete=last_complete,
         last_error=error or "",
+        unfit=_filter_notes(connection, repo_id).unfit,
     )
 
 

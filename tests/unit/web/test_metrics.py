@@ -98,6 +98,16 @@ def test_passes_are_counted_by_how_they_ended() -> None:
     }
 
 
+def test_filters_that_fit_nothing_are_as_many_as_the_last_pass_told() -> None:
+    """Guards against: a filter that fits nothing is silent success."""
+    metrics = Metrics(FakeClock())
+    told = Noticed("it fits nothing", RUN.repo)
+    for events, count in (((told, Noticed("else"), told), 2), ((), 0)):
+        for event in (RepoBegan(RUN.repo), *events, RepoEnded(RUN.repo, Report())):
+            metrics.notify(event)
+        assert scrape(metrics)['artifact_sync_repo_unfit_filters{repo="acme/app"}'] == count
+
+
 def test_the_lag_counts_a_run_the_first_time_that_it_is_complete() -> None:
     clock = FakeClock()
     metrics = Metrics(clock)
