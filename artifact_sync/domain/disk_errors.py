@@ -47,13 +47,10 @@ def disk_error(error: OSError, what: str, root: Path | None = None, below: str =
     if error.errno == getattr(errno, "EDQUOT", -1):
         return NoSpace(
             f"{what}: the quota on this disk is used up: free some or have it raised, and run it"
-            " again, what came so far is kept"
+            " again"
         )
     if error.errno == errno.ENOSPC:
-        return NoSpace(
-            f"{what}: no space left{_how_much(root, below)}: free some and run it again, what came"
-            " so far is kept"
-        )
+        return NoSpace(f"{what}: no space left{_how_much(root, below)}: free some and run it again")
     advice = _ADVICE.get(error.errno or 0)
     reason = error.strerror or type(error).__name__
     return DiskError(f"{what}: {reason}: {advice}" if advice else f"{what}: {reason}")

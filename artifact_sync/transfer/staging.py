@@ -201,7 +201,7 @@ class StagedFile:
         fresh.unlink(missing_ok=True)
         log = _open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
-            log.write(self._header() + (self._checkpoint() if self.offset else b""))
+            _write_all(log, self._header() + (self._checkpoint() if self.offset else b""))
             fresh.replace(self._sidecar)
         except OSError:
             log.close()
