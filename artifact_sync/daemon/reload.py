@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
-_LOOK = 0.5
-"""Seconds between two looks at the files: a thousandth of a core.
+_LOOK, _SETTLE = 1.0, 0.25
+"""Seconds between two looks at the files, and until they count as written.
 
 The system's reports (inotify) would need a watch on every folder and link on the way to a file, and
 miss network file systems.
@@ -37,8 +37,9 @@ async def file_changes(
 ) -> AsyncGenerator[None]:
     """Yield once at the beginning, and then whenever the files have changed.
 
-    The first stands for changes before the watch. A change is reported once the files stay as they
-    are from one look to the next; several are reported once. ``paths`` is called on a thread.
+    The first stands for changes before the watch. A change is reported within two seconds, once the
+    files stay as they are from one look to the next; several are reported once. ``paths`` is called
+    on a thread.
     """
 
     def look() -> list[_Facts]:
@@ -49,10 +50,12 @@ async def file_changes(
     while True:
         await clock.sleep(_LOOK)
         now = await threads(look)
-        if now == before != reported:
+        while now != before:
+            await clock.sleep(_SETTLE)
+            before, now = now, await threads(look)
+        if now != reported:
             yield
             reported = now
-        before = now
 
 
 _Facts = tuple[str, tuple[int, ...] | str]

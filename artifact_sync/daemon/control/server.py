@@ -78,7 +78,7 @@ class ConnectionLimits:
     """For answers under way when the daemon ends."""
     keepalive: float = 10.0
     """Without events, after which ``Alive`` is sent."""
-    look: float = 1.0
+    look: float = 3.0
     """Between two looks whether the socket still has its name."""
 
 
