@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from artifact_sync.cli.report_text import failure_line
+from artifact_sync.cli.session import Verbosity, session
 from artifact_sync.domain.events import (
     Downloaded,
     Failed,
@@ -34,8 +35,11 @@ class ProgressLines:
                 _log.info(f"{printable(str(run))}: complete, {counted(files, 'file')}")
             case Failed(failure):
                 _log.debug(failure_line(failure))  # the summary spells it out
-            case Noticed(message):
-                _log.warning(printable(message))
+            case Noticed(message, unfit):
+                quiet = session().verbosity is Verbosity.QUIET
+                # cron must hear of what mirrors nothing
+                log = _log.error if unfit is not None and quiet else _log.warning
+                log(printable(message))
             case Downloaded(mirrored, displaced):
                 path = printable(mirrored.path)
                 _log.debug("mirrored", path=path, size=size(mirrored.size), by=mirrored.strength)

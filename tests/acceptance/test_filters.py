@@ -40,6 +40,7 @@ def test_a_workflow_that_there_is_not_is_told_in_every_pass_and_by_status(user: 
     for _ in range(3):
         done = user.run("sync", "--config", config)
         assert (done.code, done.err.count(UNFIT)) == (0, 1), done.err
+    assert UNFIT in user.run("sync", "--config", config, "-q").err
     assert UNFIT in user.run("status", "--config", config).out
     (status,) = user.run("status", "--config", config, "--json").answer["repositories"]
     assert status["unfit"] == [UNFIT]
