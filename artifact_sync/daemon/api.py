@@ -26,7 +26,7 @@ from artifact_sync.domain.status import (
     WatchState,
     as_object,
 )
-from artifact_sync.runtime.units import size_in_words
+from artifact_sync.runtime.units import counted, size_in_words
 from artifact_sync.sync.repository import point_latest
 from artifact_sync.sync.verify import DAMAGE, Auditor
 from artifact_sync.version import VERSION
@@ -210,7 +210,7 @@ def _doing(state: DaemonState) -> str:
     if not planned:
         return looking
     arrived = size_in_words(sum(it.bytes for it in state.passes))
-    return f"{looking}: {done}/{planned} files, {arrived}, {size_in_words(state.rate)}/s"
+    return f"{looking}: {done}/{counted(planned, 'file')}, {arrived}, {size_in_words(state.rate)}/s"
 
 
 def _repositories(state: DaemonState) -> str:

@@ -235,7 +235,7 @@ def test_runs_without_a_usable_slug_make_the_list_fail_after_its_last_page(flaw)
     assert str(error) == "the list of runs of org/repo: 2 entries have no usable slug"
     assert (
         it.recorder.events
-        == [Noticed("the list of runs of org/repo: 1 entries have no usable slug")] * 2
+        == [Noticed("the list of runs of org/repo: 1 entry has no usable slug")] * 2
     )
 
 
@@ -294,7 +294,7 @@ def test_repositories_without_a_usable_slug_make_the_list_fail_after_its_last_pa
     (found, error), _ = asking(pages, lambda source: listed(source.repositories("org")))
     assert found == [RepoName("org", "a"), RepoName("org", "b")]
     assert type(error) is BadAnswer
-    assert str(error) == "the list of repositories of org: 1 entries have no usable slug"
+    assert str(error) == "the list of repositories of org: 1 entry has no usable slug"
 
 
 @pytest.mark.parametrize("page", [{"runs": "x"}, {"next_page_token": ["x"]}])

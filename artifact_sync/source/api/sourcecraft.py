@@ -199,7 +199,8 @@ class _Progress:
 
 
 def _without_slug(what: str, entries: int) -> str:
-    return f"{what}: {entries} entries have no usable slug"
+    told = "1 entry has" if entries == 1 else f"{entries} entries have"
+    return f"{what}: {told} no usable slug"
 
 
 def _name(repo: RepoName) -> str:
