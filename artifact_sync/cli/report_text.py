@@ -30,15 +30,11 @@ _HINTS = {
 
 def report_object(report: Report) -> dict[str, Any]:
     """The object of ``sync --json``."""
+    counts = ("runs", "found", "downloaded", "kept", "failed", "bytes")
     return {
         "complete": report.complete,
         "exit_code": int(report.exit_code),
-        "runs": report.runs,
-        "found": report.found,
-        "downloaded": report.downloaded,
-        "kept": report.kept,
-        "failed": report.failed,
-        "bytes": report.bytes,
+        **{name: getattr(report, name) for name in counts},
         "failures": [failure_object(failure) for failure in report.failures],
     }
 

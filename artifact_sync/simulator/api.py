@@ -192,7 +192,8 @@ class ApiOrigin:
 
     def _artifacts(self, call: Call, _: Query) -> Json:
         artifacts = [one for cube in self._open_cubes(call) for one in cube.artifacts]
-        return {"artifacts": payloads.artifact_payloads(artifacts, self._world.link_to)}
+        link_to = self._world.link_to
+        return {"artifacts": [payloads.artifact_payload(one, link_to) for one in artifacts]}
 
     def _logs(self, call: Call, query: Query) -> Json:
         """A log of one page, complete once the cube has finished."""

@@ -47,11 +47,6 @@ def workflow_payloads(run: RunState, link_to: LinkTo, *, tasks: bool = True) -> 
     return [_workflow(run, name, cubes, link_to, tasks=tasks) for name, cubes in groups]
 
 
-def artifact_payloads(artifacts: Iterable[ArtifactState], link_to: LinkTo) -> list[Json]:
-    """Make the ``Artifact`` objects."""
-    return [_artifact(artifact, link_to) for artifact in artifacts]
-
-
 def repo_payload(repo: RepoWorld, base_url: str) -> Json:
     """Make a ``Repository``."""
     return {
@@ -106,12 +101,13 @@ def _cube(run: RunState, cube: CubeState, link_to: LinkTo) -> Json:
         "slug": cube.key.cube,
         "dates": _stages(run),
         "status": cube.status,
-        "artifacts": artifact_payloads(cube.artifacts, link_to),
+        "artifacts": [artifact_payload(artifact, link_to) for artifact in cube.artifacts],
         "relations": {"needs": [{"name": name} for name in cube.spec.needs]},
     }
 
 
-def _artifact(artifact: ArtifactState, link_to: LinkTo) -> Json:
+def artifact_payload(artifact: ArtifactState, link_to: LinkTo) -> Json:
+    """Make an ``Artifact``."""
     payload: Json = {
         "id": "",
         "local_path": artifact.key.local_path,

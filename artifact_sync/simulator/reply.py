@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from email.utils import formatdate
+from functools import reduce
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,7 @@ def error_page(status: int, code: str, message: str, resource: str = "") -> Repl
 
 def spoilt(reply: Reply, struck: Iterable[faults.AnyFault]) -> Reply:
     """Apply faults to a reply. The origins obey the other kinds."""
-    for fault in struck:
-        reply = _spoil(reply, fault)
-    return reply
+    return reduce(_spoil, struck, reply)
 
 
 def _spoil(reply: Reply, fault: faults.AnyFault) -> Reply:  # noqa: PLR0911 - a case a fault
@@ -123,68 +122,49 @@ def _wrong_range(reply: Reply, fault: faults.WrongRange) -> Reply:
 
 async def send_reply(reply: Reply, now: float, receive: Receive, send: Send) -> None:
     """Send a reply dated ``now``. A cut one stays incomplete, so the server closes."""
-    client = _Client(receive)
+    gone = asyncio.ensure_future(_disconnected(receive))
     try:
-        await client.pause(reply.delay)
+        await _pause(gone, reply.delay)
         headers = reply.header_lines(now)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-        if await _send_body(reply, client, send):
+        await _send_body(reply, gone, send)
+        if reply.cut_at is None and not gone.done():
             await send({"type": "http.response.body", "body": b""})
     finally:
-        await client.close()
+        gone.cancel()
+        with suppress(asyncio.CancelledError):
+            await gone
 
 
-async def _send_body(reply: Reply, client: _Client, send: Send) -> bool:
-    """Send the body up to its end or cut; return whether it was all."""
+async def _send_body(reply: Reply, gone: asyncio.Future[None], send: Send) -> None:
+    """Send the body up to its end or cut, while the client is there."""
     end = reply.length if reply.cut_at is None else reply.cut_at
-    began = asyncio.get_running_loop().time()
+    loop = asyncio.get_running_loop()
+    began = loop.time()
 
     async def stretch(at: int, until: int) -> None:
-        while at < until and not client.gone:
+        while at < until and not gone.done():
             piece = reply.read(at, min(until - at, _step(reply.rate)))
             at += len(piece)
-            await client.pause(_due(at, reply.rate, began))
+            due = began + at / reply.rate if reply.rate else 0.0
+            await _pause(gone, due - loop.time())
             await send({"type": "http.response.body", "body": piece, "more_body": True})
 
     stall_at, stall_for = reply.stall or (end, 0.0)
     await stretch(0, min(stall_at, end))
-    await client.pause(stall_for)
+    await _pause(gone, stall_for)
     await stretch(stall_at, end)
-    return reply.cut_at is None and not client.gone
 
 
 def _step(rate: int | None) -> int:
     return _CHUNK if rate is None else max(1, min(_CHUNK, rate // _STEPS_A_SECOND))
 
 
-def _due(sent: int, rate: int | None, began: float) -> float:
-    """Seconds until so many bytes may have been sent."""
-    return 0.0 if rate is None else sent / rate - (asyncio.get_running_loop().time() - began)
+async def _pause(gone: asyncio.Future[None], seconds: float) -> None:
+    """Wait, at most until the client has gone. Yields to others in any case."""
+    await (asyncio.wait({gone}, timeout=seconds) if seconds > 0 else asyncio.sleep(0))
 
 
-class _Client:
-    """Notices when the client has gone, by receiving from ASGI."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._gone = asyncio.ensure_future(_disconnect(receive))
-
-    @property
-    def gone(self) -> bool:
-        return self._gone.done()
-
-    async def pause(self, seconds: float) -> None:
-        """Wait, at most until the client has gone. Yields to others in any case."""
-        if seconds > 0:
-            await asyncio.wait({self._gone}, timeout=seconds)
-        else:
-            await asyncio.sleep(0)
-
-    async def close(self) -> None:
-        self._gone.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._gone
-
-
-async def _disconnect(receive: Receive) -> None:
+async def _disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

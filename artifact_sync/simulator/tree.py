@@ -73,22 +73,17 @@ class Copy(NamedTuple):
 
 def run_copies(runs: Iterable[scenario.ScenarioRun], last_slug: int = 0) -> list[Copy]:
     """Every run of a scenario, oldest first, with slugs and ages."""
-    made: list[tuple[scenario.ScenarioRun, int, str]] = []
+    made: list[Copy] = []
     for spec in runs:
         for n in range(1, spec.count + 1):
             slug = numbered(spec.slug, n) if spec.slug is not None else str(last_slug + 1)
             last_slug = int(slug) if slug.isascii() and slug.isdigit() else last_slug
-            made.append((spec, n, slug))
+            made.append(Copy(spec, n, slug, (spec.age or 0.0) + (spec.count - n) * spec.every))
+    hours = range(len(made), 0, -1)
     return [
-        Copy(spec, n, slug, _age(spec, n, len(made) - index))
-        for index, (spec, n, slug) in enumerate(made)
+        copy if copy.spec.age is not None else copy._replace(age=hour * _HOUR)
+        for copy, hour in zip(made, hours, strict=True)
     ]
-
-
-def _age(spec: scenario.ScenarioRun, n: int, hours: int) -> float:
-    if spec.age is None:
-        return hours * _HOUR
-    return spec.age + (spec.count - n) * spec.every
 
 
 def numbered(text: str, n: int) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from artifact_sync.app.assemble_daemon import DaemonService
     from artifact_sync.cli.session import Session
     from artifact_sync.config.api_token import Token
-    from artifact_sync.daemon.systemd import Supervisor
     from artifact_sync.domain.settings import Config, SourceSettings
 
 _AT_ONCE = 1.5
@@ -54,24 +53,17 @@ def command(*, config_file: Path | None, root: Path | None, log_format: LogForma
     Looks at each [[repo]] of the configuration when it is due. Stays in the foreground; a service
     manager puts it into the background. While it runs, sync and status ask it.
     """
-    from artifact_sync.cli.logs import setup  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.logs import setup  # noqa: PLC0415 - likewise
 
-    known = session()
-    load = _loader(config_file, root, known)
+    known, file = session(), config_file.absolute() if config_file is not None else None
+
+    def load() -> Config:
+        return with_overrides(traced_configuration(file, known).config, Overrides(root=root))
+
     config = load()
     setup.set_up(known.verbosity, known.mask, log_format=log_format or config.daemon.log_format)
     return run_plainly(_serve(config, load, known))
-
-
-def _loader(config_file: Path | None, root: Path | None, known: Session) -> Callable[[], Config]:
-    """Make the call that reads the configuration. ``UsageError``."""
-    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - keeps --help quick
-
-    def load() -> Config:
-        file = config_file.absolute() if config_file is not None else None
-        return with_overrides(traced_configuration(file, known).config, Overrides(root=root))
-
-    return load
 
 
 async def _serve(config: Config, load: Callable[[], Config], known: Session) -> int:
@@ -81,8 +73,7 @@ async def _serve(config: Config, load: Callable[[], Config], known: Session) -> 
     def read_token(source: SourceSettings) -> Token | None:
         return token(source, known)
 
-    supervisor: Supervisor = supervisor_of(os.environ)
-    process = ProcessContext(supervisor, load, read_token, os.environ)
+    process = ProcessContext(supervisor_of(os.environ), load, read_token, os.environ)
     lifetime = _Lifetime()
     _handle_signals(lifetime)
     try:
