@@ -154,7 +154,7 @@ class ArtifactStore(Protocol):
     def check(self, folder: MirrorPath | None = None) -> None:
         """Raise ``MirrorGone`` or ``DiskError`` unless the mirror is as it was opened. Cheap.
 
-        ``folder``: also when nothing can be written there, as on a read-only mount.
+        ``folder``: also when nothing can be made there, on a read-only mount or without rights.
         """
 
     def find(self, path: MirrorPath) -> Found | None:

@@ -10,6 +10,7 @@ import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from publishing import publish_bytes, publish_content
@@ -326,6 +327,23 @@ def test_a_disk_without_inodes_keeps_the_staged_file(tmp_path):
         with pytest.raises(NoSpace):
             publish_content(mirror, of_x(staged), MirrorPath("a/b/c/d/e/f/g/h"))
         assert staged.read_bytes() == b"x"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not hasattr(os, "setresuid"), reason="becomes another user for a moment")
+def test_a_folder_that_is_somebody_elses_is_found_before_anything_is_fetched():
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        root.chmod(0o755)
+        (root / "acme").mkdir()
+        mirror = LocalMirror(root)
+        mirror.check(MirrorPath("acme/shop/42"))
+        os.setresuid(54_321, 54_321, 0)
+        try:
+            with pytest.raises(DiskError, match="Permission denied: give this user the right"):
+                mirror.check(MirrorPath("acme/shop/42"))
+        finally:
+            os.setresuid(0, 0, 0)
 
 
 @pytest.mark.root

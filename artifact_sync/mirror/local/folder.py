@@ -126,13 +126,15 @@ class Folder:
         return os.fstat(self.fd)
 
     def check_writable(self) -> None:
-        """Raise ``OSError`` when its file system is mounted read-only."""
-        try:
-            flags = os.fstatvfs(self.fd).f_flag
-        except OSError:
-            return  # then it is told when a file is made
-        if flags & os.ST_RDONLY:
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        """Raise ``OSError`` when nothing can be made in it: a read-only mount, missing rights."""
+        unnamed = getattr(os, "O_TMPFILE", None)
+        if unnamed is None or os.access(".", os.W_OK | os.X_OK, dir_fd=self.fd):
+            return
+        try:  # capabilities may allow what the rights do not
+            os.close(os.open(".", os.O_WRONLY | unnamed | _CLOEXEC, 0o600, dir_fd=self.fd))
+        except OSError as error:
+            if error.errno in {errno.EROFS, errno.EACCES}:
+                raise
 
     def __enter__(self) -> Self:
         return self
