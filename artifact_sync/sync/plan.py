@@ -28,12 +28,15 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Collision, Reason, UnsafePath
+from artifact_sync.domain.globs import plain_path
 from artifact_sync.domain.model import REMOVED, Action, Artifact, MirrorPath, Plan, State, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run
@@ -72,8 +75,9 @@ class PlanTerms(Struct, frozen=True):
 def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms) -> Plan:
     """Plan one run."""
     places = _places(collected.selected, known, terms)
-    selected = (
-        _step(artifact, places[artifact.key], known, terms) for artifact in collected.selected
+    selected = _advised(
+        [_step(artifact, places[artifact.key], known, terms) for artifact in collected.selected],
+        terms,
     )
     pending = (
         _waiting(artifact, known.rows.get(artifact.key), terms) for artifact in collected.pending
@@ -188,11 +192,7 @@ def _step(
     if row is not None and row.state in REMOVED:
         return Step(Action.SKIP, artifact, None, "pruned from the mirror", row=row)
     if isinstance(place, UnsafePath):
-        line = terms.line_without(artifact.key)
-        why = (
-            f"{place}, or leave it out by this line in its [[repo]]: {line}" if line else str(place)
-        )
-        return Step(Action.REFUSE, artifact, None, why, place.reason, row)
+        return Step(Action.REFUSE, artifact, None, str(place), place.reason, row)
     if row is None or row.state in {State.WANTED, State.PENDING, State.REFUSED}:
         return Step(Action.DOWNLOAD, artifact, place, "new", row=row)
     if row.state is State.MIRRORED:
@@ -219,6 +219,26 @@ def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: Plan
     if given_up and not terms.insist:
         return Step(Action.GIVE_UP, artifact, place, row.message, Reason.GONE, row)
     return Step(Action.DOWNLOAD, artifact, place, f"failed before: {row.message}", row=row)
+
+
+def _advised(steps: Sequence[Step], terms: PlanTerms) -> Sequence[Step]:
+    """Refusals that also say how to leave the artifact out, and what else that would."""
+    if all(step.action is not Action.REFUSE for step in steps):
+        return steps
+    paths = (plain_path(it.artifact.key.local_path) for it in steps if it.path is not None)
+    standing = {name for path in paths for name in (path, *_parents(path))}
+    return [_with_line(it, standing, terms) if it.action is Action.REFUSE else it for it in steps]
+
+
+def _with_line(step: Step, standing: AbstractSet[str], terms: PlanTerms) -> Step:
+    key = step.artifact.key
+    line = terms.line_without(key)
+    if not line:
+        return step
+    too = ", with what shares its name," if plain_path(key.local_path) in standing else ""
+    return replace(
+        step, why=f"{step.why}, or leave it out{too} by this line in its [[repo]]: {line}"
+    )
 
 
 def _waiting(artifact: Artifact, row: ArtifactRow | None, terms: PlanTerms) -> Step:

@@ -151,6 +151,14 @@ def test_a_refused_name_keeps_no_run_from_its_manifests(trial: Trial) -> None:
     assert trial.has(b"README.TXT", "README.TXT")
 
 
+def test_a_line_that_would_leave_out_more_says_so(trial: Trial) -> None:
+    """Guards against: advice that quietly leaves out what is mirrored."""
+    trial.service.run({"dist": b"an archive", "dist/x": b"a file", "./dist": b"once more"})
+    messages = {it["local_path"]: it["message"] for it in trial.sync().failures}
+    shared = [path for path, text in messages.items() if "with what shares its name" in text]
+    assert (sorted(messages), shared) == (["dist", "dist/x"], ["dist"])
+
+
 def verified(trial: Trial) -> int:
     command = [sys.executable, "-m", "artifact_sync", "verify", "--root", str(trial.root)]
     return subprocess.run(command, env=trial.environment(), check=False).returncode
