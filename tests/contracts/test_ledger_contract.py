@@ -129,7 +129,9 @@ def test_what_a_listing_did_not_say_ends_its_digest(play, news):
 def test_what_the_filters_were_held_against_is_kept_for_each_repository(play):
     async def story(ledger):
         assert await ledger.filter_notes(REPO) == FilterNotes()
-        notes = FilterNotes("5e1ec7", ("ci", "\u044f"), ("a/b",), ("*.tar",), ("it fits nothing",))
+        notes = FilterNotes(
+            "5e1ec7", ("ci", "\u044f"), ("a/b\0",), ("*.tar", "\udcff"), ("it fits nothing",)
+        )
         await ledger.note_runs([a_run(1), a_run(1, repo=OTHER)], NOW)
         await ledger.note_filters(REPO, FilterNotes("old"))
         await ledger.note_filters(REPO, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -67,13 +68,13 @@ def filter_notes(connection: Connection, repo: RepoName) -> FilterNotes:
 
 def note_filters(tx: Transaction, repo: RepoName, notes: FilterNotes) -> None:
     """Note what the filters were held against."""
-    value = msgspec.json.encode(notes).decode()
+    value = json.dumps(msgspec.structs.asdict(notes))  # escapes what is no Unicode, too
     tx.connection.write("put_meta", key=f"filters/{tx.repo_id(repo)}", value=value)
 
 
 def _filter_notes(connection: Connection, repo_id: int | None) -> FilterNotes:
     value = connection.value("meta", key=f"filters/{repo_id}")
-    return msgspec.json.decode(value, type=FilterNotes) if value else FilterNotes()
+    return msgspec.convert(json.loads(value), FilterNotes) if value else FilterNotes()
 
 
 def settled_totals(connection: Connection, scope: RunScope) -> tuple[int, int]:
