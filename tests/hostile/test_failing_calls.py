@@ -188,3 +188,14 @@ def test_a_checksum_file_that_comes_later_vouches_all_the_same(
     (app,) = [it for it in about["artifacts"] if it["local_path"] == "app.bin"]
     assert app["strength"] == "digest"
     assert "sidecar:sha-256" in app["evidence"]
+
+
+def test_a_ledger_of_which_sqlite_hides_what_is_wrong_blames_no_rights(
+    trial: Trial, tmp_path: Path
+) -> None:
+    trial.service.file(SMALL)
+    trial.plain_env = failing(tmp_path, "open", errno.EIO, "ledger.sqlite", first=1)
+    outcome = trial.sync()
+    assert outcome.exit_code == 6
+    told = outcome.stderr + str(outcome.failures)
+    assert "cannot be opened: check the disk and its quota, and who may write to it" in told

@@ -21,13 +21,14 @@ _ROOM = 1 << 20
 _UNUSABLE = (
     "or move it aside: the next sync begins a new one and fetches what the service still has"
 )
+_LOOK = "check the disk and its quota, and who may write to it and to its folder"
 _SQLITE_WORDS = {
     sqlite3.SQLITE_BUSY: "is locked by another process: wait for it to end, or stop it",
     sqlite3.SQLITE_LOCKED: "is locked by another process: wait for it to end, or stop it",
     sqlite3.SQLITE_READONLY: "cannot be written: is its folder read-only, or somebody else's?",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: look at the disk and the system's log",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: look at the rights on it and on its folder",
-    sqlite3.SQLITE_PERM: "cannot be opened: look at the rights on it and on its folder",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: check the disk, its quota, the system's log",
+    sqlite3.SQLITE_CANTOPEN: f"cannot be opened: {_LOOK}",
+    sqlite3.SQLITE_PERM: f"cannot be opened: {_LOOK}",
     sqlite3.SQLITE_CORRUPT: f"is damaged: restore it, {_UNUSABLE}",
     sqlite3.SQLITE_NOTADB: f"is not a ledger but some other file: name another one, {_UNUSABLE}",
 }
@@ -91,7 +92,9 @@ def _refused(place: Location) -> OSError | None:
 def _system(error: OSError, place: Location) -> DiskError:
     if error.errno in _OF_THE_SYSTEM:
         return disk_error(error, f"the ledger {place.name}")
-    return DiskError(f"the ledger {place.name} cannot be opened: {error.strerror or error}")
+    return DiskError(
+        f"the ledger {place.name} cannot be opened: {error.strerror or error}: {_LOOK}"
+    )
 
 
 def no_space(place: Location) -> NoSpace:
