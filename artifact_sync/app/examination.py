@@ -36,7 +36,9 @@ _log = get_logger(__name__)
 async def opened_examination(
     config: Config, names: tuple[str, ...], *, repair: bool
 ) -> AsyncGenerator[Examination]:
-    """Open a mirror to verify it. To repair it, it is locked, or a daemon's that is asked.
+    """Open a mirror to verify it.
+
+    To repair it, it is locked, or a daemon's that is asked.
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """

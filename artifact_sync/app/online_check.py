@@ -29,7 +29,10 @@ _REPOS = 20
 
 
 async def filter_warnings(config: Config, token: Token | None, observer: Observer) -> list[str]:
-    """A sentence for each filter that fits nothing. Raises what the service's answers end in."""
+    """A sentence for each filter that fits nothing.
+
+    Raises what the service's answers end in.
+    """
     found: list[str] = []
     async with open_network(config, token, observer) as network:
         for settings in config.repo:

@@ -40,7 +40,9 @@ def _watchdog(usec: str, pid: str) -> float | None:
 
 
 class Supervisor:
-    """Sends the daemon's state to a datagram socket: a path, or ``@name`` (Linux's abstract space).
+    """Sends the daemon's state to a datagram socket.
+
+    Its address is a path, or ``@name`` (Linux's abstract space).
 
     Without an address nothing is sent. The methods never block and never raise. A message that
     finds the socket full is dropped; a change of state in it is sent again with the next one.

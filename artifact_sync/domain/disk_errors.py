@@ -87,7 +87,7 @@ def in_the_way(error: OSError) -> bool:
 
 
 def is_absent(error: OSError) -> bool:
-    """Whether a name, or a folder above it, is not there, or is something else than needed."""
+    """Whether a name or a folder above it is absent, or of another kind."""
     return isinstance(error, FileNotFoundError) or in_the_way(error)
 
 

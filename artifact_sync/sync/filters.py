@@ -65,7 +65,7 @@ class FilterFit:
         return frozenset(globs) if self._workflows else None
 
     def unfit(self, repo: RepoName) -> tuple[str, ...]:
-        """A sentence for each glob that has fitted nothing, with the names that there are."""
+        """A sentence for each glob that has fitted nothing, and the known names."""
         return tuple(
             f"{key}: {toml_string(glob)} has fitted no {what} of {repo} so far: there are"
             f" {_listed(names)}"

@@ -148,7 +148,10 @@ class _Taken:
         self._folders: dict[str, ArtifactKey] = {}
 
     def path_for(self, key: ArtifactKey, row: ArtifactRow | None) -> MirrorPath:
-        """The path that it has already, or the layout's, apart from another's archive or folder."""
+        """The path that it has already, or one by the layout.
+
+        Another's archive or folder is avoided.
+        """
         path = self._layout.place(key)
         if row is not None and row.path is not None and _joined(row.path) == _joined(path):
             return row.path

@@ -111,7 +111,7 @@ CHECKSUM_FILE = "sidecar"
 
 
 class Claim(Struct, frozen=True, array_like=True):
-    """A checksum of a whole file as somebody states it. ``ValueError`` for an impossible one."""
+    """A checksum of a whole file, as stated. ``ValueError`` for an impossible one."""
 
     name: str
     """Who states it, and what: ``repr-digest:sha-256``."""

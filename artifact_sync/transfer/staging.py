@@ -138,7 +138,7 @@ class StagedFile:
         return self.vouched.content(self.path, self._written)
 
     def note(self, names: set[str]) -> None:
-        """Keep its name in a set while something of it may be left on disk."""
+        """Keep its name in a set while it may be on disk."""
         if self.on_disk:
             names.add(self.name)
         elif names:  # a small file needs no name
@@ -266,7 +266,7 @@ class StagedFile:
         self.state = StagedState.PUBLISHED
 
     def unpublished(self) -> None:
-        """Its bytes could not be published; where they are lost, the sidecar goes as well."""
+        """Note that its bytes were not published; lost ones take the sidecar along."""
         with suppress(DiskError, OSError):
             if not self.path.exists():
                 self.discard()

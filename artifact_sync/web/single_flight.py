@@ -37,7 +37,7 @@ class SingleFlight(Generic[_T]):
         self._until = -math.inf
 
     async def answer(self, seconds: float | None, request: Request | None = None) -> _T:
-        """The shared answer. ``TimedOut``, also when the ``request``'s client leaves.
+        """The shared answer. ``TimedOut``, also when the client of ``request`` leaves.
 
         Raises the work's error. After a timeout the work goes on, and no second one is started
         until it ends.

@@ -35,7 +35,7 @@ class RunComplete:
 
 @dataclass(frozen=True, slots=True)
 class OtherEvent:
-    """An event that wakes nothing: ``PING``, by which the service tests the hook, or another."""
+    """An event that wakes nothing, such as ``PING``, the service's test."""
 
     kind: str
     """Its type; empty: it has none."""

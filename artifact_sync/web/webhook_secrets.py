@@ -104,7 +104,7 @@ class WebhookSecrets:
         self._flight = SingleFlight(lambda: in_thread(_known, read), clock, _FRESH)
 
     async def known(self, seconds: float | None = None) -> KnownSecrets:
-        """The secrets, or why there are none. ``seconds``: how long to wait for a disk."""
+        """The secrets, or why there are none. Waits ``seconds`` for a disk."""
         try:
             return await self._flight.answer(seconds)
         except TimedOut:

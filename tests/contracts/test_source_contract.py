@@ -310,7 +310,7 @@ def test_the_repositories_of_an_organisation_are_listed_page_by_page():
 
     pages = [
         answer_json({"repositories": [{"slug": "a"}], "next_page_token": "2"}),
-        answer_json({"repositories": [None, {"slug": "b"}]}),
+        answer_json({"repositories": [{"slug": "b"}]}),
     ]
     found, it = asking(pages, listing)
     assert found == [RepoName("org", "a"), RepoName("org", "b")]

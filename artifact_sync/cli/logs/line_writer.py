@@ -1,4 +1,4 @@
-"""Writes lines to a stream in a thread: a reader that stalls holds up nobody."""
+"""Writes lines to a stream in a thread, so that no reader blocks."""
 
 from __future__ import annotations
 

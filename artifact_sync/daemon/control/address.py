@@ -31,7 +31,7 @@ def is_supported() -> bool:
 
 
 class BoundSocket:
-    """The listening socket in the mirror's own folder, which may lose its name to others."""
+    """The listening socket in the mirror's folder; others may remove its name."""
 
     def __init__(self, own: Path) -> None:
         """Bind it. ``OSError``.

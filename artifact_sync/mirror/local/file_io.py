@@ -92,7 +92,7 @@ def create(folder: Folder, name: str, content: Iterable[Chunk], mode: int) -> in
 
 
 def set_mode(folder: Folder, fd: int, mode: int) -> None:
-    """Give a file this mode. ``OSError`` where it is refused, unless there are no modes."""
+    """Give a file this mode, if there are modes. ``OSError`` where it is refused."""
     if stat.S_IMODE(os.fstat(fd).st_mode) == mode or not hasattr(os, "fchmod"):
         return
     try:
@@ -118,7 +118,7 @@ def _makes_another_mode(folder: Folder, fd: int, mode: int) -> bool:
 
 
 def finish(fd: int, *, durable: bool) -> FileState:
-    """Close a complete file, durable if that is wanted; the state that it is left in."""
+    """Close a complete file, durable if wanted; the state it is left in."""
     try:
         if durable:
             sync_file(fd)

@@ -1,4 +1,4 @@
-"""Makes and checks ``.artifact-sync/`` at the mirror's root, and keeps the mirror's id in it."""
+"""Makes and checks ``.artifact-sync/``, and keeps the mirror's id there."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class _File(Struct, eq=False):
         return self.staged is not None and self.error is None
 
     def discard(self) -> None:
-        """Remove what has got no place and is of no use to a later try."""
+        """Remove what has no place and no use for a later try."""
         if self.staged is not None and not isinstance(self.content.data, Path):
             _remove(self.staged.folder, self.staged.name)
 

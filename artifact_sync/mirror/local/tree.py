@@ -80,7 +80,7 @@ class _Branch:
 
 @contextmanager
 def absent_is_none(opening: Callable[[], Folder]) -> Iterator[Folder | None]:
-    """A folder in the block; None when it, or one above it, is not there or no folder."""
+    """A folder in the block; None when it is absent or no folder."""
     try:
         folder = opening()
     except OSError as error:
@@ -116,7 +116,7 @@ class Tree:
                 raise MirrorGone(self.root)
 
     def check_writable(self, parts: Parts) -> None:
-        """Raise ``OSError`` when a folder, or the one that it would be made in, is read-only."""
+        """Raise ``OSError`` when a folder, or its nearest one, is read-only."""
         for depth in range(len(parts), -1, -1):
             with self.entered(parts[:depth]) as folder:
                 if folder is not None:
