@@ -93,6 +93,7 @@ def pass_context(
         ledger=store.ledger,
         mirror=store.mirror,
         latest=store.mirror,
+        displacement=store.mirror,
         lock=share.lock,
         layout=store.layout,
         origin=network.origin,

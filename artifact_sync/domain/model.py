@@ -11,7 +11,7 @@ from __future__ import annotations
 # ruff: noqa: TC001, TC003
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NewType
 
@@ -43,6 +43,7 @@ ARTIFACT_STATUSES = frozenset({"registered", "success", "failed", "missing"})
 EVENTS = frozenset({"push", "pr_update", "manual", "restart", "schedule", "repository_event"})
 """What can start a run (``event_type``), as far as it is documented."""
 
+_SECOND = timedelta(seconds=1)
 _SLUG = re.compile(r"[^/\s]+")
 
 
@@ -171,6 +172,25 @@ class Problem(Struct, frozen=True):
     message: str
 
 
+class Creation(NamedTuple):
+    """What tells runs of one number apart; None or empty: not known."""
+
+    at: datetime | None = None
+    id: str = ""
+
+    def is_another(self, other: Creation) -> bool:
+        """Whether the other one is of another run.
+
+        Answers may differ in how exactly they tell the time.
+        """
+        moved = self.at and other.at and abs(self.at - other.at) >= _SECOND
+        return bool(moved) or bool(self.id and other.id and self.id != other.id)
+
+    def completed(self, other: Creation) -> Creation:
+        """With what the other one knows besides."""
+        return Creation(self.at or other.at, self.id or other.id)
+
+
 class Run(Struct, frozen=True):
     """A run. In a listing it may lack its artifacts; ``Source.run`` gives them."""
 
@@ -183,6 +203,13 @@ class Run(Struct, frozen=True):
     artifacts: tuple[Artifact, ...] = ()
     """All of the tree's artifacts, of every status, in the tree's order, repeats included."""
     problems: tuple[Problem, ...] = ()
+    id: str = ""
+    """The service's own, where it gives one."""
+
+    @property
+    def creation(self) -> Creation:
+        """What tells it from another run of this number."""
+        return Creation(self.created_at, self.id)
 
     @property
     def finished(self) -> bool:
@@ -193,7 +220,8 @@ class Run(Struct, frozen=True):
     def fingerprint(self) -> str:
         """Changes when the service has touched the run since: a restart, a late artifact."""
         dates = (self.created_at, self.finished_at, self.updated_at)
-        return "|".join([self.status, *(d.isoformat() if d else "" for d in dates)])
+        told = [self.status, *(d.isoformat() if d else "" for d in dates)]
+        return "|".join([*told, self.id] if self.id else told)
 
 
 class RunPage(Struct, frozen=True):
@@ -420,6 +448,8 @@ class RunRow(Struct, frozen=True):
     """Looks since the run was last changed; grows the delay until the next one."""
     complete: bool = False
     """Its manifest stands: everything selected of it was present."""
+    creation: Creation = Creation()
+    """Of the run that its files are of; a listing may have shown another one since."""
 
 
 class RunScope(NamedTuple):

@@ -335,7 +335,8 @@ class DiscoveryLedger(Protocol):
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:
         """Insert or update runs from a listing, in one commit.
 
-        A run whose fingerprint changed is unsettled again and its count of looks starts over.
+        A run whose fingerprint changed is unsettled again and its count of looks starts over. One
+        of another creation has no status until ``note_run`` or ``begin_anew``.
         """
 
     async def filter_notes(self, repo: RepoName) -> FilterNotes:
@@ -359,6 +360,13 @@ class RunLedger(Protocol):
         """Insert or update a run from its own answer.
 
         The fingerprint of a known run is left alone: answers may tell more dates than listings.
+        """
+
+    async def begin_anew(self, run: Run, at: datetime) -> None:
+        """Record that another run has the number now, in one commit.
+
+        Its artifacts are not known, whatever was known of the earlier run's. Their files are moved
+        away before this is called.
         """
 
     async def run(self, key: RunKey) -> RunRow | None:
@@ -391,7 +399,7 @@ class RunLedger(Protocol):
         """Record whether the run's manifest exists: all selected artifacts are present."""
 
     async def newest_complete(self, repo: RepoName) -> tuple[RunKey | None, RunKey | None]:
-        """The complete runs with the highest number: any status, and success."""
+        """The complete runs that were created last: any status, and success."""
 
 
 class ArtifactLedger(Protocol):

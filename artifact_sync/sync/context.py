@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import (
         ArtifactStore,
         Clock,
+        Displacement,
         LatestPointer,
         Ledger,
         RepositoryLock,
@@ -107,6 +108,7 @@ class PassContext(Struct, frozen=True):
     mirror: ArtifactStore
     latest: LatestPointer | None
     """None: the mirror has no names for the newest runs."""
+    displacement: Displacement
     lock: RepositoryLock
     layout: Layout
     origin: str

@@ -7,7 +7,7 @@ from contextlib import aclosing, suppress
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import msgspec
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
@@ -281,12 +281,17 @@ class RepoSync:
         """Get a run; when it is finished and wanted, mirror it."""
         ledger, now = self.context.ledger, self.context.clock.now()
         run = await self.context.source.run(key)
+        row = row or await ledger.run(key)
         looks = row.looks if row is not None else 0
         if not run.status:
             await self._no_status(key, row)
             return
-        if row is not None and not run.event:
-            run = msgspec.structs.replace(run, event=row.event)
+        if row is not None:
+            created = run.created_at or row.created_at
+            run = replace(run, event=run.event or row.event, created_at=created)
+        another = row is not None and row.creation.is_another(run.creation)
+        if another and not self.options.dry_run:
+            await self._displace_run(run)
         await ledger.note_run(run, now)
         if not run.finished:
             await self._not_finished(run, looks)
@@ -301,9 +306,17 @@ class RepoSync:
             from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
 
             sync = RunSync(self.context, self.rules, self.options, self.report)
-            await sync.carry_out(run, looks, recorded=self.options.recorded or not selected)
+            recorded = not another and (self.options.recorded or not selected)
+            await sync.carry_out(run, looks, fresh=another, recorded=recorded)
         if not wanted:  # also what the user has insisted on counts in no later pass
             await ledger.settle(key, self.rules.fingerprint, None)
+
+    async def _displace_run(self, run: Run) -> None:
+        from artifact_sync.sync.displace_run import displace_run  # noqa: PLC0415 - hardly ever
+
+        await self.context.ledger.mark_complete(run.key, complete=False)
+        await self._point_latest()  # no link leads to where the folder has been
+        await displace_run(self.context, run)
 
     async def _no_status(self, key: RunKey, row: RunRow | None) -> None:
         """Report an answer that does not say whether the run has finished."""

@@ -63,13 +63,16 @@ class RunSync:
         self._recorded = False
         """The ledger says what is selected, and not the rules."""
 
-    async def carry_out(self, run: Run, looks: int, *, recorded: bool = False) -> None:
+    async def carry_out(
+        self, run: Run, looks: int, *, recorded: bool = False, fresh: bool = False
+    ) -> None:
         """Plan the run and do what the plan says. ``DiskError``: of the ledger's disk.
 
-        ``recorded``: select what the ledger has a file of, whatever the rules say.
+        ``recorded``: select what the ledger has a file of, whatever the rules say. ``fresh``: what
+        the ledger has is of another run.
         """
         self._recorded = recorded
-        rows = await self.context.ledger.artifacts(run.key)
+        rows = {} if fresh else await self.context.ledger.artifacts(run.key)
         plan = await self._plan(run, rows)
         self.context.observer.notify(RunPlanned(plan))
         self._count(plan)

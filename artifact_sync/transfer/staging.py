@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from artifact_sync.domain.model import RunKey
     from artifact_sync.domain.ports import Chunk
 
 _BLOCK = 1 << 20
@@ -337,6 +338,16 @@ def published_keys(folder: Path, names: Iterable[str]) -> dict[str, ArtifactKey]
             if not (folder / f"{name}.part").exists():
                 found[name] = ArtifactKey(*msgspec.json.decode(header)["key"])
     return found
+
+
+def forget_run(folder: Path, run: RunKey) -> None:
+    """Remove what is staged of a run."""
+    for sidecar in folder.glob("*.json"):
+        with suppress(OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError):
+            header = sidecar.read_bytes().splitlines()[0]
+            if ArtifactKey(*msgspec.json.decode(header)["key"]).run_key == run:
+                sidecar.with_suffix(".part").unlink(missing_ok=True)
+                sidecar.unlink()
 
 
 def name_of(key: ArtifactKey) -> str:

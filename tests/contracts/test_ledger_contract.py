@@ -11,6 +11,7 @@ from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
+    Creation,
     Failure,
     FilterNotes,
     Horizon,
@@ -248,6 +249,7 @@ def test_a_listed_run_is_kept_as_it_was_told(play):
             fingerprint=run.fingerprint,
             first_seen=NOW,
             seen_at=NOW,
+            creation=Creation(NOW),
         )
 
     play(story)
@@ -486,6 +488,67 @@ def test_the_newest_complete_runs_are_found(play):
             await ledger.mark_complete(RunKey(REPO, number), complete=True)
         await ledger.mark_complete(RunKey(REPO, "10"), complete=False)
         assert await ledger.newest_complete(REPO) == (RunKey(REPO, "9"), RunKey(REPO, "8"))
+
+    play(story)
+
+
+def test_the_newest_run_is_the_one_that_was_created_last(play):
+    # Guards against: a repository made anew whose runs begin to count at 1 again.
+    async def story(ledger):
+        await ledger.note_runs([a_run(5), a_run(1, created_at=LATER)], NOW)
+        await ledger.note_runs([a_run(9, created_at=None)], NOW)
+        for number in ("1", "5", "9"):
+            await ledger.mark_complete(RunKey(REPO, number), complete=True)
+        assert await ledger.newest_complete(REPO) == (RunKey(REPO, "1"), RunKey(REPO, "1"))
+
+    play(story)
+
+
+def test_another_run_under_the_number_has_no_status_until_it_told_itself(play):
+    # Guards against: a repository made anew whose runs pass for those of the old one.
+    async def story(ledger):
+        seventh = RunKey(REPO, "7")
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.record_mirrored(mirrored(key(), 42))
+        await ledger.mark_complete(seventh, complete=True)
+        await ledger.settle(seventh, "s", None)
+        another = a_run(7, created_at=LATER)
+        for _ in range(2):
+            await ledger.note_runs([another], LATER)
+            row = await ledger.run(seventh)
+            assert (row.status, row.settled_for, row.creation) == ("", "", Creation(NOW))
+            assert row.created_at == LATER
+        await ledger.begin_anew(another, LATER)
+        row = await ledger.run(seventh)
+        assert (row.status, row.complete, row.creation) == ("success", False, Creation(LATER))
+        assert (row.first_seen, row.next_look, row.looks) == (LATER, None, 0)
+        assert await ledger.artifacts(seventh) == {}
+        totals = await ledger.totals(REPO)
+        assert (totals.states[State.MIRRORED], totals.bytes, totals.runs) == (0, 0, 1)
+        assert totals.last_mirrored is None
+
+    play(story)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "another"),
+    [
+        ({}, {"created_at": NOW + timedelta(milliseconds=999)}, False),
+        ({}, {"created_at": NOW - timedelta(seconds=1)}, True),
+        ({}, {"created_at": None}, False),
+        ({"created_at": None}, {}, False),
+        ({"created_at": None, "id": "a"}, {"created_at": None, "id": "b"}, True),
+        ({"id": "a"}, {"id": ""}, False),
+        ({"id": ""}, {"id": "b"}, False),
+    ],
+)
+def test_another_creation_or_id_is_another_run(play, before, after, another):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7, **before)], NOW)
+        await ledger.note_runs([a_run(7, **after)], LATER)
+        row = await ledger.run(RunKey(REPO, "7"))
+        assert (row.status == "") is another
+        assert row.creation.is_another(a_run(7, **after).creation) is another
 
     play(story)
 

@@ -67,6 +67,8 @@ class Run:
     status: str = "success"
     updated_at: str = "2026-11-20T10:05:00Z"
     alter: Callable[[Json], Json] = lambda payload: payload
+    created_at: str = "2026-11-20T10:00:00Z"
+    id: str = ""
 
 
 class Service:
@@ -211,8 +213,9 @@ class Service:
             _node(workflow, tasks=[_node(task, cubes=inner) for task, inner in tasks.items()])
             for workflow, tasks in tree.items()
         ]
-        dates = _dates() | {"updated_at": run.updated_at}
+        dates = _dates() | {"updated_at": run.updated_at, "created_at": run.created_at}
         return _node(run.slug, workflows=workflows) | {
+            "id": run.id,
             "status": run.status,
             "dates": dates,
             "event_type": "push",

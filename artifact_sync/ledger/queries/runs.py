@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from artifact_sync.domain.model import Horizon, RepoName, RunKey, RunRow
+from artifact_sync.domain.model import Creation, Horizon, RepoName, RunKey, RunRow, State
 from artifact_sync.ledger.queries.transaction import (
     FRESH_RUN,
     chunks,
@@ -87,7 +87,10 @@ def _digest_key(repo_id: int | None) -> str:
 
 
 def note_runs(tx: Transaction, listed: Sequence[Run], at: datetime) -> None:
-    """Insert or update runs of a listing; touch unchanged ones."""
+    """Insert or update runs of a listing; touch unchanged ones.
+
+    What seems to be another run loses its status until it has told itself which one it is.
+    """
     by_repo: dict[RepoName, dict[str, Run]] = {}
     for run in listed:
         by_repo.setdefault(run.key.repo, {})[run.key.run] = run
@@ -100,14 +103,14 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
     seen: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
-    for slug, (run_id, _, fingerprint, status) in known.items():
+    for slug, (run_id, _, fingerprint, status, *creation) in known.items():
         run = found[slug]
-        if fingerprint == run.fingerprint:
-            seen.append({"id": run_id, "seen_at": at})
-        else:
-            changed.append({"id": run_id, **_told(run, at)})
+        if fingerprint != run.fingerprint:
+            changed.append({"id": run_id, **_changed(run, Creation(*creation), at)})
+            continue
+        seen.append({"id": run_id, "seen_at": at})
         # the run's own answer may have said otherwise since: what was heard last counts
-        if run.status not in {"", status}:
+        if status and run.status not in {"", status}:
             words.append({"id": run_id, "status": run.status})
     new = [_new(repo_id, run, at) for slug, run in found.items() if slug not in known]
     if new or words or changed:
@@ -123,9 +126,19 @@ def _known(connection: Connection, repo_id: int, slugs: Sequence[str]) -> Iterat
         yield from connection.rows("known_runs", repo_id=repo_id, these=some)
 
 
+def _changed(run: Run, known: Creation, at: datetime) -> dict[str, Any]:
+    if known.is_another(run.creation):
+        return {**_told(run, at), **_creation(known), "status": ""}
+    return {**_told(run, at), **_creation(known.completed(run.creation))}
+
+
+def _creation(it: Creation) -> dict[str, Any]:
+    return {"creation_at": it.at or "", "creation_id": it.id}
+
+
 def _new(repo_id: int, run: Run, at: datetime) -> dict[str, Any]:
     who = {**FRESH_RUN, **identity(repo_id, run.key)}
-    return {**who, **_told(run, at), "first_seen": at}
+    return {**who, **_told(run, at), **_creation(run.creation), "first_seen": at}
 
 
 def _told(run: Run, at: datetime) -> dict[str, Any]:
@@ -143,10 +156,22 @@ def _told(run: Run, at: datetime) -> dict[str, Any]:
 def note_run(tx: Transaction, run: Run, at: datetime) -> None:
     """A run's own answer; the fingerprint that a listing gave it stays."""
     run_id = tx.run_id(run.key)
-    if tx.connection.value("status", id=run_id) != run.status:
+    status, *creation = tx.connection.row("known_run", id=run_id) or ("",)
+    if status != run.status:
         # the next listing may say otherwise again
         _forget_list_digest(tx, tx.repo_id(run.key.repo))
-    tx.connection.write("note_run", id=run_id, **_told(run, at))
+    known = _creation(Creation(*creation).completed(run.creation))
+    tx.connection.write("note_run", id=run_id, **_told(run, at), **known)
+
+
+def begin_anew(tx: Transaction, run: Run, at: datetime) -> None:
+    """Another run has this number now; nothing is known of its artifacts."""
+    run_id = tx.run_id(run.key)
+    for state, size in tx.connection.rows("states_of_run", run_id=run_id):
+        tx.tally(run_id).leave(State(state), size or 0)
+    tx.connection.write("forget_of_run", run_id=run_id)
+    tx.connection.write("begin_anew", id=run_id)
+    note_run(tx, run, at)
 
 
 def run(connection: Connection, key: RunKey) -> RunRow | None:
@@ -157,7 +182,8 @@ def run(connection: Connection, key: RunKey) -> RunRow | None:
 
 def _run(row: Row) -> RunRow:
     """A row of ``run_columns``, and what may stand behind them."""
-    org, repo, run, *rest = row[:14]
+    org, repo, run = row[:3]
+    rest: list[Any] = [*row[3:14], Creation(*row[14:16])]
     return RunRow(RunKey(RepoName(org, repo), run), *rest)
 
 

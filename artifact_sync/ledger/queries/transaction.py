@@ -24,7 +24,7 @@ NO_NUMBER = -1
 
 FRESH_RUN = {
     **dict.fromkeys(("created_at", "finished_at", "first_seen", "seen_at")),
-    **dict.fromkeys(("status", "event", "fingerprint"), ""),
+    **dict.fromkeys(("status", "event", "fingerprint", "creation_at", "creation_id"), ""),
     "complete": False,
 }
 """What a run's row holds when nothing but its key is known."""

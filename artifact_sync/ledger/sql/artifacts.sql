@@ -52,6 +52,12 @@ UPDATE artifacts SET attempts = attempts + 1 WHERE run_id = :run_id AND digest =
 -- name: forget
 DELETE FROM artifacts WHERE id = :id;
 
+-- name: states_of_run
+SELECT state, size FROM artifacts WHERE run_id = :run_id;
+
+-- name: forget_of_run
+DELETE FROM artifacts WHERE run_id = :run_id;
+
 -- name: of_run
 SELECT {artifact_columns} FROM {artifacts_of_runs}
 WHERE artifacts.run_id = :run_id

@@ -96,7 +96,7 @@ _CONVERSIONS: Mapping[type, _Convert] = MappingProxyType(
 )
 _STORE = _CONVERSIONS.get
 _TEXTS = """value org repo last_error run status event fingerprint settled_for workflow task cube
-local_path path version etag content_encoding message"""
+local_path path version etag content_encoding message creation_id"""
 _MOMENTS = """horizon_since last_pass last_complete created_at finished_at next_look first_seen
 seen_at last_mirrored mirrored_at"""
 _READ: Mapping[str, _Convert] = MappingProxyType(
@@ -104,6 +104,7 @@ _READ: Mapping[str, _Convert] = MappingProxyType(
         **dict.fromkeys(_TEXTS.split(), read_text),
         **dict.fromkeys(_MOMENTS.split(), read_moment),
         "evidence": read_names,
+        "creation_at": lambda text: read_moment(text) if text else None,
         "complete": bool,
         "horizon_falling": bool,
     }

@@ -3,7 +3,7 @@
 -- name: run_columns
 repositories.org, repositories.repo, runs.run, runs.status, runs.event, runs.created_at,
 runs.finished_at, runs.fingerprint, runs.settled_for, runs.first_seen, runs.seen_at,
-runs.next_look, runs.looks, runs.complete;
+runs.next_look, runs.looks, runs.complete, runs.creation_at, runs.creation_id;
 
 -- name: runs_of_repositories
 runs JOIN repositories ON repositories.id = runs.repo_id;
@@ -22,14 +22,16 @@ WHERE repositories.org = :org AND repositories.repo = :repo AND runs.run = :run;
 -- name: make_run
 INSERT INTO runs (
   repo_id, run, number, status, event, created_at, finished_at, first_seen, seen_at, fingerprint,
-  settled_for, complete, looks, wanted, pending, mirrored, failed, gone, refused, bytes
+  settled_for, complete, looks, wanted, pending, mirrored, failed, gone, refused, bytes,
+  creation_at, creation_id
 ) VALUES (
   :repo_id, :run, :number, :status, :event, :created_at, :finished_at, :first_seen, :seen_at,
-  :fingerprint, '', :complete, 0, 0, 0, 0, 0, 0, 0, 0
+  :fingerprint, '', :complete, 0, 0, 0, 0, 0, 0, 0, 0, :creation_at, :creation_id
 );
 
 -- name: known_runs
-SELECT id, run, fingerprint, status FROM runs WHERE repo_id = :repo_id AND run IN (:these);
+SELECT id, run, fingerprint, status, creation_at, creation_id FROM runs
+WHERE repo_id = :repo_id AND run IN (:these);
 
 -- name: see_run
 UPDATE runs SET seen_at = :seen_at WHERE id = :id;
@@ -41,8 +43,8 @@ UPDATE runs SET status = :status WHERE id = :id;
 UPDATE runs
 SET
   status = :status, event = :event, created_at = :created_at, finished_at = :finished_at,
-  seen_at = :seen_at, fingerprint = :fingerprint,
-  settled_for = '', kept = NULL, looks = 0, next_look = NULL
+  seen_at = :seen_at, fingerprint = :fingerprint, creation_at = :creation_at,
+  creation_id = :creation_id, settled_for = '', kept = NULL, looks = 0, next_look = NULL
 WHERE id = :id;
 
 -- What a listing said of the fingerprint, and when the run was first seen, stays.
@@ -51,11 +53,19 @@ UPDATE runs
 SET
   status = :status, event = :event, created_at = :created_at, finished_at = :finished_at,
   seen_at = :seen_at, fingerprint = coalesce(nullif(fingerprint, ''), :fingerprint),
-  first_seen = coalesce(first_seen, :seen_at)
+  first_seen = coalesce(first_seen, :seen_at), creation_at = :creation_at,
+  creation_id = :creation_id
 WHERE id = :id;
 
--- name: status
-SELECT status FROM runs WHERE id = :id;
+-- name: known_run
+SELECT status, creation_at, creation_id FROM runs WHERE id = :id;
+
+-- name: begin_anew
+UPDATE runs
+SET
+  complete = FALSE, settled_for = '', kept = NULL, looks = 0, next_look = NULL,
+  first_seen = NULL, last_mirrored = NULL, creation_at = '', creation_id = ''
+WHERE id = :id;
 
 -- name: newest_runs
 SELECT {run_columns}, runs.number, runs.id FROM {runs_of_repositories}
@@ -101,11 +111,11 @@ UPDATE runs SET complete = :complete WHERE id = :id;
 
 -- name: newest_complete
 SELECT run FROM runs WHERE repo_id = :repo_id AND complete = TRUE
-ORDER BY number DESC, id DESC LIMIT 1;
+ORDER BY creation_at DESC, number DESC, id DESC LIMIT 1;
 
 -- name: newest_success
 SELECT run FROM runs WHERE repo_id = :repo_id AND complete = TRUE AND status = 'success'
-ORDER BY number DESC, id DESC LIMIT 1;
+ORDER BY creation_at DESC, number DESC, id DESC LIMIT 1;
 
 -- What artifacts have changed in the counts of their run.
 -- name: count

@@ -165,6 +165,7 @@ def _run(tree: _Tree, payload: Payload) -> Run:
         updated_at=moment(dates.text("updated_at")),
         artifacts=tuple(tree.artifacts),
         problems=tuple(tree.problems),
+        id=one_line(payload.text("id")),
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from artifact_sync.domain.model import (
     ArtifactKey,
+    Creation,
     Horizon,
     RepoName,
     RunKey,
@@ -80,8 +81,9 @@ async def is_all_there(ledger):
 
 def test_a_ledger_of_the_first_version_is_taken_over(old):
     play(old, is_all_there)
-    assert version_of(old) == "0002"
+    assert version_of(old) == "0003"
     play(old, is_all_there)
+    assert play(old, lambda ledger: ledger.run(RunKey(REPO, "7"))).creation == Creation(NOW)
 
 
 def test_a_ledger_of_the_first_version_is_read_and_stays_as_it_was(old):
@@ -119,11 +121,11 @@ def test_the_first_migration_makes_what_the_program_before_made(tmp_path):
 
 
 def test_versions_follow_each_other():
-    assert migrations.versions() == ["0001", "0002"]
-    assert migrations.head() == "0002"
-    assert migrations.pending("0001") == ["0002"]
-    assert migrations.pending(None) == ["0001", "0002"]
-    assert migrations.pending("0002") == []
+    assert migrations.versions() == ["0001", "0002", "0003"]
+    assert migrations.head() == "0003"
+    assert migrations.pending("0001") == ["0002", "0003"]
+    assert migrations.pending(None) == ["0001", "0002", "0003"]
+    assert migrations.pending("0003") == []
 
 
 async def nothing(_):
@@ -151,4 +153,4 @@ def test_several_that_start_at_once_migrate_once(tmp_path, start):
     with ThreadPoolExecutor(4) as pool:
         for done in [pool.submit(play, path, nothing) for _ in range(4)]:
             done.result()
-    assert version_of(path) == "0002"
+    assert version_of(path) == "0003"
