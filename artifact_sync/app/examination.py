@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.app.assemble_pass import passes_over
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
-from artifact_sync.daemon.control.client import DaemonClient
+from artifact_sync.daemon.control.client import DaemonClient, tries
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassOptions, PassRequest
@@ -47,13 +47,20 @@ async def opened_examination(
         try:
             store = await stack.enter_async_context(open_storage(config, rehearse=not repair))
         except MirrorBusy as busy:
-            daemon = DaemonClient(busy.root / OWN_FOLDER)
-            if (status := await daemon.status()) is None:
-                raise
-            pid = status["daemon"]["pid"]
-            _log.info(f"the daemon (process {pid}) holds the mirror, and repairs it")
+            daemon = await _asked(busy)
             store = await stack.enter_async_context(open_storage(config, rehearse=True))
         yield Examination(store, names, daemon)
+
+
+async def _asked(busy: MirrorBusy) -> DaemonClient:
+    """The daemon that holds the mirror; raises ``busy`` where there is none."""
+    daemon = DaemonClient(busy.root / OWN_FOLDER)
+    async for _ in tries(busy):
+        if (status := await daemon.status()) is not None:
+            pid = status["daemon"]["pid"]
+            _log.info(f"the daemon (process {pid}) holds the mirror, and repairs it")
+            return daemon
+    raise busy
 
 
 @dataclass(slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.cli.interrupt import Reporting, StopMessages, until_stopped
-from artifact_sync.daemon.control.client import DaemonClient, NoDaemon
+from artifact_sync.daemon.control.client import DaemonClient, NoDaemon, tries
 from artifact_sync.domain.events import BytesArrived, Downloaded, Failed
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import OWN_FOLDER
@@ -74,10 +75,11 @@ class Delegation:
 
     async def _ask(self, progress: DelegatedReport, begun: Callable[[int], None]) -> None:
         client, base_url = DaemonClient(self.busy.root / OWN_FOLDER), self.config.source.base_url
-        try:
-            progress.report = await client.sync(self.request, base_url, progress, begun)
-        except NoDaemon:
-            raise self.busy from None
+        async for _ in tries(self.busy):
+            with suppress(NoDaemon):
+                progress.report = await client.sync(self.request, base_url, progress, begun)
+                return
+        raise self.busy
 
     def _say(self, process: int) -> None:
         _log.info(f"the daemon (process {process}) holds the mirror, and does it")

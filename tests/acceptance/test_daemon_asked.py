@@ -240,8 +240,9 @@ def test_a_mirror_that_a_daemon_holds_without_a_socket_is_told_as_a_daemons(user
         assert "it cannot be asked" in done.err
         assert "wait for it to end" not in done.err
         path.rmdir()
-        wait_until(lambda: is_socket(user))
-        assert user.sync(ROCKET).code == 0
+        assert user.sync(ROCKET).code == 0  # it waits until the socket is bound again
+        path.unlink()
+        assert user.run("verify", "--root", user.root, "--repair").code == 0
         ended(user, process)
 
 

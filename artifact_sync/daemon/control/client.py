@@ -25,6 +25,7 @@ from artifact_sync.daemon.control.protocol import (
 )
 from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.domain.errors import (
+    DAEMON,
     ArtifactSyncError,
     BadAnswer,
     CredentialsRefused,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from socket import socket
 
     from artifact_sync.daemon.control.protocol import Answer
+    from artifact_sync.domain.errors import MirrorBusy
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Failure, RepoName
     from artifact_sync.domain.report import Report
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
 _LOG = "its log tells more"
 _HINT = f"{_LOG}; run the command again"
 _ENDED = f"the daemon ended before it had answered: {_HINT}"
+
+_TRIES = 5
+"""Further tries, a second apart, while the daemon's socket is missing."""
 
 _PAUSE = 0.05
 """Seconds between two tries to connect while the backlog is full."""
@@ -85,6 +90,14 @@ class ClientTimeouts:
     """How many of those in a row mean that no answer will come."""
     status: float = 10.0
     """For the whole status."""
+
+
+async def tries(busy: MirrorBusy) -> AsyncGenerator[None]:
+    """Yield once, and where a daemon holds the mirror, until its socket should be bound again."""
+    yield
+    for _ in range(_TRIES if DAEMON in busy.owner and is_supported() else 0):
+        await asyncio.sleep(1)
+        yield
 
 
 class DaemonClient:
