@@ -108,7 +108,7 @@ def set_mode(folder: Folder, fd: int, mode: int) -> None:
 
 def _makes_another_mode(folder: Folder, fd: int, mode: int) -> bool:
     """Whether a new file of this mode gets another one than the open file has, as vfat's do not."""
-    name = f"{token()}.new"
+    name = temporary_name()
     probe = create(folder, name, (), mode)
     try:
         return os.fstat(probe).st_mode != os.fstat(fd).st_mode
@@ -127,9 +127,9 @@ def finish(fd: int, *, durable: bool) -> FileState:
         os.close(fd)
 
 
-def token() -> str:
+def temporary_name() -> str:
     """A name that no other temporary file has."""
-    return os.urandom(8).hex()
+    return f"{os.urandom(8).hex()}.new"
 
 
 def umask() -> int:

@@ -17,7 +17,14 @@ from msgspec import Struct
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError
 from artifact_sync.domain.model import FileState
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.local.file_io import create, digest, finish, same, set_mode, token
+from artifact_sync.mirror.local.file_io import (
+    create,
+    digest,
+    finish,
+    same,
+    set_mode,
+    temporary_name,
+)
 from artifact_sync.mirror.local.move import move
 from artifact_sync.mirror.local.own_folder import STAGING
 from artifact_sync.mirror.local.tree import InTheWay, split
@@ -138,7 +145,7 @@ class Publisher:
             if source.look(data.name) is not None or not self._holds(it):
                 it.staged = self._stage_file(it.content, source, data.name)
         else:
-            name = f"{token()}.new"
+            name = temporary_name()
             it.staged = Staged(staging, name)  # to be discarded, however little of it there is
             state = finish(create(staging, name, [data], self._mode), durable=self._tree.durable)
             it.staged = Staged(staging, name, it.content, state)
@@ -214,7 +221,7 @@ class Publisher:
     @contextmanager
     def staged(self, make: Callable[[Folder, str], object]) -> Iterator[Staged]:
         """Something complete in staging; taken away again unless it gets its place."""
-        name = f"{token()}.new"
+        name = temporary_name()
         with self._tree.existing(_STAGING) as staging:
             try:
                 make(staging, name)
