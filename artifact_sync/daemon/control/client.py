@@ -93,7 +93,7 @@ class ClientTimeouts:
 
 
 async def tries(busy: MirrorBusy) -> AsyncGenerator[None]:
-    """Yield once, and where a daemon holds the mirror, until its socket should be bound again."""
+    """Yield once; with a daemon, until its socket should be bound again."""
     yield
     for _ in range(_TRIES if DAEMON in busy.owner and is_supported() else 0):
         await asyncio.sleep(1)
