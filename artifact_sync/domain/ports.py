@@ -362,6 +362,9 @@ class RunLedger(Protocol):
         The fingerprint of a known run is left alone: answers may tell more dates than listings.
         """
 
+    async def forget_run(self, key: RunKey) -> None:
+        """Delete a run of which nothing is mirrored, and its artifacts. Unknown ones are fine."""
+
     async def begin_anew(self, run: Run, at: datetime) -> None:
         """Record that another run has the number now, in one commit.
 

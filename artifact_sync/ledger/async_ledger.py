@@ -137,6 +137,7 @@ class AsyncLedger:
     note_filters = _writes(counts.note_filters)
 
     note_run = _writes(of_runs.note_run)
+    forget_run = _writes(of_runs.forget_run)
     begin_anew = _writes(of_runs.begin_anew)
     run = _reads(of_runs.run)
     runs = _pages(of_runs.newest)

@@ -35,6 +35,10 @@ _RECENT = 2000
 """Files of the newest runs whose sizes every pass looks at; ``verify`` reads all files."""
 
 
+_LAST_TRIES = 5
+"""Looks at a run that is gone before it is forgotten."""
+
+
 class RepoSync:
     """A pass over one repository. Counts and failures go into ``report``."""
 
@@ -54,6 +58,8 @@ class RepoSync:
         self._trouble: Exception | None = None
         self._recorded = True
         """The ledger gets a record of the pass."""
+        self._listed = False
+        """The list was read: what it shows was seen now."""
         self._began = context.clock.now()
         self._scope = rules.scope(repo, self._began)
         self._filters: FilterFit | None = None
@@ -177,6 +183,7 @@ class RepoSync:
             self._trouble = error
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
+        self._listed = listing is not Listing.UNCHANGED
         if listing is Listing.VOID:
             hint = "what is mirrored stays; if it has runs, look at the token and at the service"
             self._notify(Noticed(f"the list of runs of {self.repo} is empty, and was not: {hint}"))
@@ -271,11 +278,22 @@ class RepoSync:
             self._check_open()
             await self._look_at(key, row)
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
+            if isinstance(error, NotFound) and row is not None and await self._was_never_ours(row):
+                await self._guard(self.context.ledger.forget_run(key), key.run)
+                self._notify(Noticed(f"{key} is gone upstream, and nothing of it came: forgotten"))
+                return
             self._fail_all(error, key.run)
             await self._guard(self._withdraw_requested(key), key.run)
             if row is not None and not self.context.drain.closed:
                 again = next_look_time(row.looks, self.context.clock.now(), LAST_RETRY)
                 await self._guard(self.context.ledger.look_again(key, again), key.run)
+
+    async def _was_never_ours(self, row: RunRow) -> bool:
+        """Whether to forget a run that is gone, is listed no more, and left nothing here."""
+        if row.looks < _LAST_TRIES or row.seen_at == self._began or not self._listed:
+            return False
+        known = await self.context.ledger.artifacts(row.key)
+        return not self.options.dry_run and not any(it.sha256 for it in known.values())
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
         """Get a run; when it is finished and wanted, mirror it."""

@@ -530,6 +530,21 @@ def test_another_run_under_the_number_has_no_status_until_it_told_itself(play):
     play(story)
 
 
+def test_a_run_that_is_forgotten_is_new_when_it_is_listed_again(play):
+    async def story(ledger):
+        await ledger.note_runs([a_run(7), a_run(8)], NOW)
+        await ledger.record_failure(key(), State.FAILED, failure(key()), NOW)
+        await ledger.forget_run(RunKey(REPO, "7"))
+        await ledger.forget_run(RunKey(REPO, "99"))
+        assert await ledger.run(RunKey(REPO, "7")) is None
+        assert await ledger.artifacts(RunKey(REPO, "7")) == {}
+        assert (await ledger.totals(REPO)).runs == 1
+        await ledger.note_runs([a_run(7)], LATER)
+        assert (await ledger.run(RunKey(REPO, "7"))).first_seen == LATER
+
+    play(story)
+
+
 @pytest.mark.parametrize(
     ("before", "after", "another"),
     [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from altering import ABSENT, altered, paths
 from behaviours import (
+    api_error,
     cut,
     honest,
     in_turn,
@@ -128,6 +129,38 @@ def test_a_list_that_is_suddenly_void_is_told_and_nothing_follows_from_it(trial:
     outcome = trial.sync()
     assert (outcome.exit_code, outcome.counts) == (0, (2, 1, 1, 0))
     assert "is empty" not in outcome.stderr
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_a_run_listed_once_and_then_gone_is_told_tried_and_forgotten(
+    trial: Trial, *, others: bool
+) -> None:
+    # Guards against: something that never was in the mirror and keeps every later pass at 1.
+    if others:
+        trial.service.run({"app.bin": CONTENT}, "1")
+    trial.service.run({"app.bin": CONTENT}, "2")
+    trial.service.api_behaviour[trial.service.runs_path(run="2")] = api_error(404)
+    for _ in range(8):  # it is listed
+        outcome = trial.sync()
+        assert (outcome.exit_code, outcome.reasons) == (1, ["not_found"])
+    trial.service.repos["org/repo"].pop()
+    outcomes = [trial.sync() for _ in range(2)]
+    assert [outcome.exit_code for outcome in outcomes] == [0, 0]
+    assert ["forgotten" in outcome.stderr for outcome in outcomes] == [True, False]
+    del trial.service.api_behaviour[trial.service.runs_path(run="2")]
+    trial.service.run({"app.bin": CONTENT}, "2")
+    assert trial.sync().exit_code == 0
+    assert trial.has(CONTENT, run="2")
+
+
+def test_a_run_that_is_gone_is_tried_for_a_while(trial: Trial) -> None:
+    # Guards against: a run forgotten for one answer.
+    trial.service.run({"app.bin": CONTENT}, "1")
+    trial.service.run({"app.bin": CONTENT}, "2")
+    trial.service.api_behaviour[trial.service.runs_path(run="2")] = api_error(404)
+    assert trial.sync().exit_code == 1
+    trial.service.repos["org/repo"].pop()
+    assert [trial.sync().exit_code for _ in range(6)] == [1, 1, 1, 1, 0, 0]
 
 
 def test_a_repository_without_runs_is_complete(trial: Trial) -> None:

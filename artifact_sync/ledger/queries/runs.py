@@ -164,6 +164,15 @@ def note_run(tx: Transaction, run: Run, at: datetime) -> None:
     tx.connection.write("note_run", id=run_id, **_told(run, at), **known)
 
 
+def forget_run(tx: Transaction, key: RunKey) -> None:
+    """A run that nobody knows any more, and what was wanted of it."""
+    run_id = find_run(tx.connection, key)
+    if run_id is not None:
+        tx.connection.write("forget_of_run", run_id=run_id)
+        tx.connection.write("forget_run", id=run_id)
+        _forget_list_digest(tx, tx.repo_id(key.repo))
+
+
 def begin_anew(tx: Transaction, run: Run, at: datetime) -> None:
     """Another run has this number now; nothing is known of its artifacts."""
     run_id = tx.run_id(run.key)

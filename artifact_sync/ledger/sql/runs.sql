@@ -60,6 +60,9 @@ WHERE id = :id;
 -- name: known_run
 SELECT status, creation_at, creation_id FROM runs WHERE id = :id;
 
+-- name: forget_run
+DELETE FROM runs WHERE id = :id;
+
 -- name: begin_anew
 UPDATE runs
 SET
