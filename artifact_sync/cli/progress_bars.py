@@ -131,19 +131,24 @@ class Amounts:
 
 
 class ProgressBars:
-    """Draws the lines ten times a second, also while nothing arrives."""
+    """Draws the lines ten times a second, and when a file begins."""
 
     def __init__(self, terminal: LiveTerminal, then: Observer, most: int) -> None:
         self._terminal = terminal
         self._then = then
         self._most = min(most, _MOST_FILES)
         self._amounts = Amounts()
-        self._timer = asyncio.get_running_loop().call_later(_INTERVAL, self._tick)
+        self._may_begin = 0
+        """Files that may be drawn as they begin, for they may end before the next tick."""
+        self._timer: asyncio.Handle = asyncio.get_running_loop().call_soon(self._tick)
 
     def notify(self, event: Event) -> None:
         """Count an event and hand it on."""
         self._amounts.notify(event)
         self._then.notify(event)
+        if isinstance(event, DownloadBegan) and self._may_begin:
+            self._may_begin -= 1
+            self._draw()
 
     def close(self) -> None:
         """Remove the lines from the terminal."""
@@ -152,6 +157,10 @@ class ProgressBars:
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_INTERVAL, self._tick)
+        self._may_begin = self._most
+        self._draw()
+
+    def _draw(self) -> None:
         columns, rows = self._terminal.size()
         most = max(min(self._most, rows - 2), 0)
         self._terminal.show(progress_lines(self._amounts, columns - 1, most, monotonic()))
