@@ -7,6 +7,10 @@ WORKERS ?= auto
 SECONDS ?= 180
 SEED ?=
 WATCH ?= restore
+# of `make sweep` and `make fuzz`: how long, and what `make sweep` tries: new things each time unless SEED
+# is set, in all scenes
+MINUTES ?= 30
+export SWEEP_SCENES ?=
 # of `make bench`: which cases (all), rounds (5), a factor for all sizes (1), SMOKE=1 for a trial, where
 # the contenders write (build/), where the results go (benchmarks/), an older program beside this one (none)
 export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT BEFORE
@@ -14,7 +18,7 @@ export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT BEFORE
 # Compiled once, not at each of a thousand starts of the program.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test collected soak bench lint types layers check format clean
+.PHONY: help install demo test collected soak sweep fuzz bench lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +41,12 @@ test: install ## Lint, types, layers and all tests
 
 soak: install ## The daemon for SECONDS (180) with faults, kills and reloads; SEED= tells it again
 	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) SOAK_WATCH=$(WATCH) $(BIN)/python -m pytest -q -s -m soak tests/soak
+
+sweep: install ## Strike at every system call for MINUTES (30): kills, errors, power cuts
+	SWEEP_MINUTES=$(MINUTES) SWEEP_SEED=$(SEED) $(BIN)/python -m pytest -q -s -m sweep tests/sweep
+
+fuzz: install ## Garbled answers, configurations and requests for MINUTES (30)
+	FUZZ_MINUTES=$(MINUTES) $(BIN)/python -m pytest -q -s -m fuzz tests/fuzz
 
 bench: install ## Speed, beside other downloaders: CASES=1,2 ROUNDS=3; SMOKE=1 is a trial
 	$(BIN)/python -m benchmarks

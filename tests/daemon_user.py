@@ -50,7 +50,10 @@ class DaemonUser(User):
         new.replace(path)
 
     def configure(self, *repos: str, text: str = "", **settings: object) -> None:
-        """Write the configuration: repositories, ``section__key=value``, and text of any kind."""
+        """Write the configuration: repositories, ``section__key=value``, and text of any kind.
+
+        None leaves out what every user has.
+        """
         self.put(self.config, self.configuration(*repos, text=text, **settings))
 
     def configuration(self, *repos: str, text: str = "", **settings: object) -> str:
@@ -68,7 +71,8 @@ class DaemonUser(User):
         tables: dict[str, list[str]] = {}
         for name, value in (usual | settings).items():
             section, _, key = name.partition("__")
-            tables.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+            if value is not None:
+                tables.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
         parts = [f"[{section}]\n" + "\n".join(lines) for section, lines in tables.items()]
         return "\n".join([*parts, text, *(f'[[repo]]\nname = "{name}"' for name in repos), ""])
 

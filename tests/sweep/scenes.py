@@ -1,0 +1,135 @@
+"""What the program is doing when it is struck: from one state of a small mirror to another."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, ClassVar
+
+from daemon_user import READY, DaemonUser
+from user import ARCHIVE, DAY, PAGE, REPORT, SIDECAR, TOKEN, Done, wait_until
+
+from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.simulator import Running, Simulator
+
+ROCKET = "acme/rocket"
+STAGED = 700_000
+"""Bytes of a file that goes through staging; smaller ones are published from memory."""
+
+
+def organisation() -> Scenario:
+    """Two runs, the newest of them no success: two values for the links."""
+    runs = (_run("1", "success", days=2), _run("2", "failed", days=1))
+    return Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(Repo(ROCKET, runs=runs),))
+
+
+def _run(slug: str, status: str, *, days: float) -> ScenarioRun:
+    build = (
+        ScenarioArtifact(ARCHIVE, size=STAGED),
+        ScenarioArtifact(SIDECAR, sha256_of=ARCHIVE),
+        ScenarioArtifact(REPORT, text=f"<testsuite name='{slug}'/>\n"),
+    )
+    page = (ScenarioArtifact(PAGE, text=f"<!doctype html><p>{slug}\n"),)
+    cubes = (Cube(artifacts=build), Cube("pages", "docs", "site", artifacts=page))
+    return ScenarioRun(slug, status, age=days * DAY, cubes=cubes)
+
+
+def place(run: str, local_path: str) -> str:
+    """Where an artifact belongs, below the root."""
+    cube = "docs/site/pages" if local_path == PAGE else "ci/build/build"
+    return f"{ROCKET}/{run}/{cube}/{local_path.removeprefix('./')}"
+
+
+class Owner(DaemonUser):
+    """A user whose mirror is alone in a folder, which can be watched."""
+
+    def __init__(self, folder: Path, service: Running) -> None:
+        super().__init__(folder, service)
+        self.watched = folder / "watched"
+        self.root = self.watched / "mirror"
+        no_web = {"web__listen": None, "web__secret_files": None}
+        self.configure(ROCKET, **no_web, daemon__interval="1h", daemon__grace="5s")
+
+
+class Scene:
+    """A first pass into an empty folder."""
+
+    name: ClassVar[str] = "first"
+    command: ClassVar[tuple[str, ...]] = ("sync", "--json", "--no-progress")
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        """Bring mirror and service into the state from which the program is to begin."""
+
+    def act(self, user: Owner, environ: dict[str, str]) -> Done:
+        """What is struck. After an error all is over, after SIGKILL nothing runs any more."""
+        return user.run(*self.command, "--config", user.config, **environ)
+
+    def go_on(self, user: Owner) -> Done:
+        """The next pass, which nothing disturbs."""
+        return user.run(*self.command, "--config", user.config)
+
+
+class NewRun(Scene):
+    """A run is new, and strangers stand where its file and one of its folders belong."""
+
+    name = "new-run"
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        del simulator
+        done = user.run("sync", ROCKET, "--run", "1", "--config", user.config)
+        assert done.code == 0, done.err
+        for path in (place("2", REPORT), f"{ROCKET}/2/docs"):
+            stranger = user.root / path
+            stranger.parent.mkdir(parents=True, exist_ok=True)
+            stranger.write_bytes(b"a stranger")
+
+
+class LeftAnew(Scene):
+    """Files of a mirrored run have been left anew with other bytes, one of them through staging."""
+
+    name = "left-anew"
+    command = ("sync", ROCKET, "--run", "1", "--json", "--no-progress")
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        assert user.run("sync", "--config", user.config).code == 0
+        simulator.change_content(ROCKET, "1", ARCHIVE, "anew")
+        simulator.set_content(ROCKET, "1", PAGE, b"anew")
+
+
+class Repair(Scene):
+    """Of a complete mirror files were changed and removed, and a manifest, and a link."""
+
+    name = "repair"
+    command = ("verify", "--repair", "--json")
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        del simulator
+        assert user.run("sync", "--config", user.config).code == 0
+        (user.root / place("1", ARCHIVE)).write_bytes(b"spoilt")
+        (user.root / place("2", PAGE)).write_bytes(b"spoilt")
+        (user.root / place("2", REPORT)).unlink()
+        (user.root / ROCKET / "1" / "run.json").write_bytes(b"{}")
+        (user.root / ROCKET / "latest").unlink()
+
+
+class DaemonPass(NewRun):
+    """The daemon's first pass, and what becomes of it when somebody asks for another one."""
+
+    name = "daemon"
+
+    def act(self, user: Owner, environ: dict[str, str]) -> Done:
+        with user.daemon(ready=False, **environ) as daemon:
+            wait_until(lambda: daemon.process.poll() is not None or bool(daemon.said(READY)))
+            done = Done(0, "", "")
+            if daemon.process.poll() is None:
+                done = user.run("sync", "--json", "--no-progress", "--config", user.config)
+            daemon.end(signal.SIGTERM)
+            if daemon.process.returncode != 0:
+                return Done(daemon.process.returncode, "", daemon.log.read_text("utf-8"))
+            return done
+
+
+SCENES = {it.name: it for it in (Scene, NewRun, LeftAnew, Repair, DaemonPass)}

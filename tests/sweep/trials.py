@@ -1,0 +1,139 @@
+"""Trials of one scene: strike at a call, or cut the power after it, judge, go on, judge again."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import random
+import shutil
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from power_cut import Disk
+from scenes import Owner
+from sweep_shim import Strike, calls, environ
+from verdict import Judge, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from scenes import Scene
+    from sweep_shim import Call
+
+    from artifact_sync.simulator import Running
+
+ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EINTR)
+LASTING = (errno.EIO, errno.ENOSPC, errno.EROFS)
+"""Errors that may be all that the disk says from then on."""
+
+
+@dataclass(frozen=True)
+class PowerCut:
+    """The power goes after this call. ``seed``: what of all that was not synced is there."""
+
+    at: int
+    seed: int | bool
+
+    def __str__(self) -> str:
+        left = {False: "nothing", True: "all"}.get(self.seed, f"some ({self.seed})")
+        return f"power cut after call {self.at}, {left} that was not synced is there"
+
+    def chance(self) -> Callable[[], bool]:
+        if isinstance(self.seed, bool):
+            return lambda: bool(self.seed)
+        rng = random.Random(self.seed)  # noqa: S311 - a trial, not a secret
+        return lambda: rng.random() < 0.5
+
+
+Deed = Strike | PowerCut
+
+
+class Trials:
+    """A scene with its service, the state before the deed and the one that is right after it."""
+
+    def __init__(self, scene: Scene, folder: Path, library: Path, service: Running) -> None:
+        self.scene = scene
+        self._folder = folder
+        self._library = library
+        self._service = service
+        self._numbers = itertools.count(1)
+        first = self._owner("before")
+        first.watched.mkdir()
+        scene.arrange(first, service.simulator)
+        self._before = first.watched
+        self._state_before = State.of(first.root)
+        self.calls, self._right = self._undisturbed()
+
+    def _undisturbed(self) -> tuple[list[Call], State]:
+        user, log = self._copy("right")
+        done = self.scene.act(user, environ(self._library, user.watched, log))
+        right = State.of(user.root)
+        judge = Judge(self._state_before, right)
+        judge.after_next_pass(right, done)
+        assert judge.faults == [], (self.scene.name, judge.faults)
+        return calls(log), right
+
+    def _owner(self, name: str) -> Owner:
+        folder = self._folder / name
+        folder.mkdir()
+        return Owner(folder, self._service)
+
+    def _copy(self, name: str) -> tuple[Owner, Path]:
+        """A user whose mirror is as it was before the deed, and a place for the log of calls."""
+        user = self._owner(name)
+        shutil.copytree(self._before, user.watched, symlinks=True)
+        return user, user.folder / "calls"
+
+    def strikes(self) -> list[Deed]:
+        """Every way in which every call can be struck."""
+        return [Strike(it.number, *how) for it in self.calls for how in _ways(it)]
+
+    def power_cuts(self, seeds: Sequence[int | bool]) -> list[Deed]:
+        """After every call, in as many ways as there are seeds."""
+        return [PowerCut(it.number, seed) for it in self.calls for seed in seeds]
+
+    def faults(self, deed: Deed) -> list[str]:
+        """What is wrong after a deed, and after the next pass."""
+        judge = Judge(self._state_before, self._right)
+        name = f"trial-{next(self._numbers)}"
+        where = ""
+        try:
+            if isinstance(deed, Strike):
+                user, where = self._strike(deed, judge, name)
+            else:
+                user = self._cut(deed, judge, name)
+            done = self.scene.go_on(user)
+            judge.after_next_pass(State.of(user.root), done)
+        except (AssertionError, sqlite3.Error) as error:
+            judge.faults.append(f"{type(error).__name__}: {error}")
+        shutil.rmtree(self._folder / name)
+        return [f"{self.scene.name}: {deed}{where}: {fault}" for fault in judge.faults]
+
+    def _strike(self, deed: Strike, judge: Judge, name: str) -> tuple[Owner, str]:
+        user, log = self._copy(name)
+        done = self.scene.act(user, environ(self._library, user.watched, log, deed))
+        struck = next((it for it in calls(log) if it.number == deed.at), None)
+        judge.after_strike(State.of(user.root), done, deed if struck else None)
+        return user, f" ({struck})"
+
+    def _cut(self, deed: PowerCut, judge: Judge, name: str) -> Owner:
+        user = self._owner(name)
+        disk = Disk(self._before)
+        disk.replay(self.calls[: deed.at])
+        disk.leave(user.watched, deed.chance())
+        judge.after_power_cut(State.of(user.root))
+        return user
+
+
+def _ways(call: Call) -> Iterator[tuple[str, bool]]:
+    for deed in ("before", "after"):
+        yield deed, False
+    if len(call.data) > 1:
+        yield "torn", False
+        yield "short", False
+    for number in ERRORS:
+        yield str(number), False
+    for number in LASTING:
+        yield str(number), True

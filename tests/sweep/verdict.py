@@ -1,0 +1,185 @@
+"""What must hold of a mirror after the program was struck, and after the next pass."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import stat
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sweep_shim import Strike
+    from user import Done
+
+OWN = ".artifact-sync"
+COMPLETE, INCOMPLETE, DISK = 0, 1, 6
+_MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
+_VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
+_VOLATILE |= {"looks", "next_look", "last_pass", "last_complete", "attempts", "digest"}
+
+
+@dataclass(frozen=True)
+class State:
+    """A mirror at rest."""
+
+    names: Mapping[str, tuple[int, bytes]]
+    """Mode and bytes by path, of links where they point to; without moments, which differ."""
+    displaced: Counter[tuple[str, bytes]]
+    """What was moved out of the way, by the path that it had."""
+    staged: frozenset[str]
+    rows: Mapping[str, Mapping[str, Any]]
+    """The ledger's artifacts by path."""
+    facts: frozenset[tuple[object, ...]]
+    """All that the ledger says and that another try would say again."""
+
+    @classmethod
+    def of(cls, root: Path) -> State:
+        own = root / OWN
+        tables = _ledger(own)
+        names = {path: it for path, it in _names(root) if not path.startswith(f"{OWN}/")}
+        displaced = [(path, content) for path, (_, content) in _names(own / "displaced")]
+        return cls(
+            names,
+            Counter((path.partition("/")[2], content) for path, content in displaced),
+            frozenset(path for path, _ in _names(own / "staging")),
+            {row["path"]: row for row in tables.get("artifacts", []) if row["path"]},
+            frozenset(_facts(tables)),
+        )
+
+
+def _names(root: Path) -> Iterator[tuple[str, tuple[int, bytes]]]:
+    for folder, folders, files in os.walk(root):
+        for name in (*files, *folders):
+            path = Path(folder, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISLNK(mode):
+                content = os.fsencode(path.readlink())
+            elif stat.S_ISREG(mode):
+                content = _MOMENT.sub(b'"mirrored_at": ""', path.read_bytes())
+            else:
+                continue
+            yield str(path.relative_to(root)), (stat.S_IMODE(mode), content)
+
+
+def _ledger(own: Path) -> dict[str, list[dict[str, Any]]]:
+    """Its rows by table, read from a copy, which leaves the ledger's files as they are."""
+    file = own / "ledger.sqlite"
+    if not file.exists():
+        return {}
+    with TemporaryDirectory() as folder:
+        for it in own.glob("ledger.sqlite*"):
+            if not it.name.endswith("-shm"):
+                shutil.copy(it, folder)
+        with closing(sqlite3.connect(Path(folder, file.name))) as connection:
+            connection.row_factory = sqlite3.Row
+            names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            wanted = {it["name"] for it in names} & {"artifacts", "runs", "repositories"}
+            return {
+                name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")]  # noqa: S608 - ours
+                for name in wanted
+            }
+
+
+def _facts(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[tuple[object, ...]]:
+    for table, rows in tables.items():
+        for row in rows:
+            said = (f"{key} = {it}" for key, it in row.items() if key not in _VOLATILE)
+            yield (table, *said)
+
+
+@dataclass
+class Judge:
+    """Compares with the state before the deed, and with the one that an undisturbed deed leaves."""
+
+    before: State
+    right: State
+    faults: list[str] = field(default_factory=list)
+
+    def after_power_cut(self, now: State) -> None:
+        self._look_at_names(now)
+        self._look_at_rows(now)
+        self._look_for_what_was_destroyed(now)
+
+    def after_strike(self, now: State, done: Done, strike: Strike | None) -> None:
+        """``strike``: None when the program had ended before it came to that."""
+        self.after_power_cut(now)
+        self._look_at_words(now, done, strike)
+
+    def after_next_pass(self, now: State, done: Done) -> None:
+        if done.code != COMPLETE:
+            self.faults.append(f"the next pass ends with {done.code}: {done.out}{done.err}")
+        self._must_be_right(now, "after the next pass")
+        for name in sorted(now.staged):
+            self.faults.append(f"after the next pass staging holds {name}")
+        for path, content in (now.displaced - self.right.displaced).elements():
+            self.faults.append(f"displaced without need: {path}: {content[:60]!r}")
+
+    def _look_at_names(self, now: State) -> None:
+        for path, found in now.names.items():
+            allowed = [it.names[path] for it in (self.before, self.right) if path in it.names]
+            if found not in allowed:
+                what = f"mode {found[0]:o}, {len(found[1])} bytes"
+                self.faults.append(f"under a final name: {path}: {what}: {found[1][:60]!r}")
+
+    def _look_at_rows(self, now: State) -> None:
+        for path, row in now.rows.items():
+            if row["state"] != "mirrored" or row == self.before.rows.get(path):
+                known = self.before.names.get(path)
+                if row["state"] != "mirrored" or now.names.get(path) == known:
+                    continue
+            found = now.names.get(path)
+            if found is None or hashlib.sha256(found[1]).hexdigest() != row["sha256"]:
+                what = "nothing" if found is None else f"{len(found[1])} bytes"
+                self.faults.append(f"the ledger says mirrored of {path}, where there is {what}")
+
+    def _look_for_what_was_destroyed(self, now: State) -> None:
+        kept = {content for _, content in now.names.values()}
+        kept |= {content for _, content in now.displaced}
+        for path, content in self.right.displaced - self.before.displaced:
+            if content not in kept:
+                self.faults.append(f"destroyed: {path}: {content[:60]!r}")
+
+    def _look_at_words(self, now: State, done: Done, strike: Strike | None) -> None:
+        for bad in ("Traceback", "this is a bug"):
+            if bad in done.err:
+                self.faults.append(f"said: {done.err}")
+        if done.code == COMPLETE:
+            self._must_be_right(now, "at exit code 0")
+        elif strike is None or done.code not in _codes(strike):
+            self.faults.append(f"ended with {done.code}: {done.out}{done.err}")
+        if done.out.startswith("{"):
+            self._look_at_report(json.loads(done.out), done.code)
+
+    def _look_at_report(self, report: dict[str, Any], code: int) -> None:
+        if report["exit_code"] != code or report.get("complete", code == 0) != (code == 0):
+            self.faults.append(f"ended with {code}, and says {report}")
+
+    def _must_be_right(self, now: State, when: str) -> None:
+        for path in sorted({*now.names, *self.right.names}):
+            found, expected = now.names.get(path), self.right.names.get(path)
+            if found != expected:
+                self.faults.append(f"{when}: {path} is {found}, not {expected}"[:400])
+        for fact in sorted(map(str, now.facts ^ self.right.facts)):
+            whose = "only" if fact in set(map(str, now.facts)) else "not"
+            self.faults.append(f"{when}: the ledger {whose}: {fact}")
+        for path, content in (self.right.displaced - now.displaced).elements():
+            self.faults.append(f"{when}: not among what was displaced: {path}: {content[:60]!r}")
+
+
+def _codes(strike: Strike) -> set[int]:
+    """With what the program may end but 0."""
+    if strike.kills:
+        return {-signal.SIGKILL}
+    return {INCOMPLETE, DISK} if strike.errno else set()
