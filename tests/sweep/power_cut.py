@@ -182,10 +182,10 @@ def _left(thing: _Thing, chance: Callable[[], bool]) -> tuple[int, bytes]:
             continue
         if change.kind == "chmod":
             mode = change.value
-        elif change.kind == "truncate":
+            continue
+        if change.kind == "truncate":
             del content[change.value :]
-            content.extend(bytes(change.value - len(content)))
-        else:
-            content.extend(bytes(change.value - len(content)))
+        content.extend(bytes(max(0, change.value - len(content))))
+        if change.kind == "write":
             content[change.value : change.value + len(change.data)] = change.data
     return mode, bytes(content)

@@ -533,12 +533,15 @@ int fchmod(int fd, mode_t mode)
 int utimensat(int at, const char *name, const struct timespec times[2], int flags)
 {
     Call call = {.name = "times"};
-    if (name == NULL ? !opened_below(at, call.path) : !named_below(at, name, call.path))
+    if (!named_below(at, name, call.path))
         return syscall(SYS_utimensat, at, name, times, flags);
     CARRY_OUT(call, syscall(SYS_utimensat, at, name, times, flags));
 }
 
 int futimens(int fd, const struct timespec times[2])
 {
-    return utimensat(fd, NULL, times, 0);
+    Call call = {.name = "times"};
+    if (!opened_below(fd, call.path))
+        return syscall(SYS_utimensat, fd, NULL, times, 0);
+    CARRY_OUT(call, syscall(SYS_utimensat, fd, NULL, times, 0));
 }
