@@ -75,6 +75,8 @@ class Examination:
     ok: int = field(default=0, init=False)
     found: list[Finding] = field(default_factory=list, init=False)
     """Everything that is not ok."""
+    unrecorded: list[Finding] = field(default_factory=list, init=False)
+    """What is ok, and what a pass that was broken off has left to be recorded."""
     left: list[Finding] = field(default_factory=list, init=False)
     """Damage that was not repaired."""
     report: Report = field(default_factory=Report, init=False)
@@ -87,6 +89,8 @@ class Examination:
             async for finding in findings:
                 if finding.condition is Condition.OK:
                     self.ok += 1
+                    if not finding.recorded:
+                        self.unrecorded.append(finding)
                 else:
                     self.found.append(finding)
                     yield finding
@@ -102,10 +106,10 @@ class Examination:
             return
         store = self.store
         await store.auditor.request(self.damage, store.clock.now())
-        if self.damage:
+        if touched := [*self.damage, *self.unrecorded]:
             names = await store.staged()
             async with passes_over(store, config, observer, token, names) as begin:
-                for request in _requests(self.damage):
+                for request in _requests(touched):
                     await self._run(begin(request))
         self.left = [it for it in self.damage if not await store.auditor.stands(it)]
         for repo in await self._scope():
@@ -148,9 +152,9 @@ class Examination:
         return exit_code(reasons_of_damage(self.left, self.report.failures))
 
 
-def _requests(damage: Iterable[Finding]) -> Iterator[PassRequest]:
+def _requests(findings: Iterable[Finding]) -> Iterator[PassRequest]:
     of_repo: dict[RepoName, dict[str, None]] = {}
-    for run in (it.run for it in damage if it.run is not None):
+    for run in (it.run for it in findings if it.run is not None):
         of_repo.setdefault(run.repo, {})[run.run] = None
     options = PassOptions(insist=True, recorded=True)
     for repo, runs in of_repo.items():

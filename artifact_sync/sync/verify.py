@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -53,6 +53,8 @@ class Finding:
     """The artifact; None for a manifest and for a file that nobody recorded."""
     run: RunKey | None = None
     detail: str = ""
+    recorded: bool = True
+    """Whether the ledger knows of a file that is ok; a crash may have come between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +153,15 @@ class Auditor:
                 yield finding
 
     async def _run(self, run: RunRow, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
+        sound = True
+        async with aclosing(self._files(rows)) as findings:
+            async for finding in findings:
+                sound = sound and finding.condition is Condition.OK
+                yield finding
+        for finding in await self._beside(run, rows, sound=sound):
+            yield finding
+
+    async def _files(self, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
         waiting: deque[asyncio.Task[Finding]] = deque()
         try:
             for row in (it for it in rows if it.on_record):
@@ -163,22 +174,24 @@ class Auditor:
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
-        for finding in await self._beside(run, rows):
-            yield finding
 
     async def _file(self, row: ArtifactRow) -> Finding:
         if row.path is None:
             raise ValueError("a mirrored artifact without a path")
         return compared(row, row.path, await self.offload(self.mirror.digest, row.path))
 
-    async def _beside(self, run: RunRow, rows: list[ArtifactRow]) -> list[Finding]:
-        """The run's manifests, and files in its folder that nobody recorded."""
+    async def _beside(self, run: RunRow, rows: list[ArtifactRow], *, sound: bool) -> list[Finding]:
+        """The run's manifests, and files in its folder that nobody recorded.
+
+        ``sound``: every file on record is there, also where a crash has left it to be recorded.
+        """
         folder = self.layout.run_folder(run.key)
         recorded = {row.path for row in rows} | set(self.layout.manifests(run.key))
         there = await self.offload(lambda: list(self.mirror.files(folder)))
         extras = [it for it in there if it not in recorded]
-        checked = run.complete or _should_be_complete(rows)
+        checked = run.complete or _should_be_complete(rows, sound=sound)
         manifests = await self.manifests(run.key, rows) if checked else []
+        manifests = [replace(it, recorded=run.complete) for it in manifests]
         return manifests + [Finding(Condition.EXTRA, path, run=run.key) for path in extras]
 
     async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
@@ -238,10 +251,10 @@ def _concerns(failure: Failure, finding: Finding) -> bool:
     return failure == Failure.of(row.key, failure.reason, failure.message)
 
 
-def _should_be_complete(rows: Iterable[ArtifactRow]) -> bool:
+def _should_be_complete(rows: Iterable[ArtifactRow], *, sound: bool) -> bool:
     """Whether all that can be here of a run is, so that manifests should be."""
     here = {State.MIRRORED, State.PENDING, State.REFUSED} | REMOVED
-    return all(row.state in here for row in rows)
+    return all(row.state in here or (sound and row.on_record) for row in rows)
 
 
 def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) -> Finding:
@@ -250,7 +263,8 @@ def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) 
         return Finding(Condition.MISSING, path, 0, row, row.key.run_key)
     size, sha256 = found
     if (size, sha256) == (row.size, row.sha256):
-        return Finding(Condition.OK, path, size, row, row.key.run_key)
+        recorded = row.state is State.MIRRORED
+        return Finding(Condition.OK, path, size, row, row.key.run_key, recorded=recorded)
     if row.state is State.WANTED:  # it may be the right one: only a pass can tell
         detail = "another file is there, which was not recorded"
         return Finding(Condition.MISSING, path, size, row, row.key.run_key, detail)

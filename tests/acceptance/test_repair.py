@@ -178,6 +178,27 @@ def kill_repair(owner: User, served: Running) -> None:
     assert recorded(owner, place(REPORT))["state"] == "wanted"  # while its name holds nothing
 
 
+@pytest.mark.parametrize("manifests", [False, True])
+def test_a_repair_that_is_killed_before_good_files_are_recorded_is_finished_by_the_next_one(
+    owner: User, served: Running, *, manifests: bool
+) -> None:
+    """Guards against: a repair that ends with 0 while a run is not put together.
+
+    As if it had been killed after files got their names, with the manifests taken away or not yet.
+    """
+    files = owner.files()
+    sums = {it: it.read_bytes() for it in (owner.root / ROCKET).glob("[13]/*") if it.is_file()}
+    kill_repair(owner, served)
+    for path in files.keys() - owner.files().keys():
+        (owner.root / path).write_bytes(files[path])
+    for path in sums if manifests else ():
+        path.write_bytes(sums[path])
+    assert verify(owner) == (0 if manifests else 1)
+    assert verify(owner, "--repair") == 0
+    assert recorded(owner, place(REPORT))["state"] == "mirrored"
+    assert is_whole(owner, served)
+
+
 @pytest.mark.parametrize("name", ["SHA256SUMS", "run.json", "latest"])
 @pytest.mark.parametrize("finish", ["verify", "sync"])
 def test_a_repair_that_is_killed_before_its_end_leaves_no_success_behind(

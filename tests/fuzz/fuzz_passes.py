@@ -1,4 +1,4 @@
-"""Passes over a service whose answers are garbled: they end in words, and no wrong file is vouched."""
+"""Passes over a service whose answers are garbled: they end in words, with no wrong file."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def mirrored(service: Service, root: Path) -> Report | ArtifactSyncError:
 
     async def whole() -> Report:
         async with asyncio.timeout(60):
-            return await mirror_artifacts(
-                REPO, root=root, token=TOKEN, base_url=service.api.origin
-            )
+            return await mirror_artifacts(REPO, root=root, token=TOKEN, base_url=service.api.origin)
 
     try:
         report = asyncio.run(whole())

@@ -1,14 +1,16 @@
-"""How bytes and JSON are garbled. All follows from a seed, so that a server's thread needs no more."""
+"""How bytes and JSON are garbled. All follows from a seed, which a server's thread can have."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ODD_TEXTS = ("", "..", "/", "a/b", "\0", "\ud800", "\u202e", "CON", "x" * 5000, "%2e%2e", "1e999")
 ODD_VALUES: tuple[Any, ...] = (

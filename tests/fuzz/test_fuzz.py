@@ -5,15 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
 
 import fuzz_inputs
 import fuzz_passes
 import pytest
 from hypothesis import HealthCheck, settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES") or 30)
 TARGETS = {

@@ -102,11 +102,17 @@ static int opened_below(int fd, char *path)
     return is_below(path);
 }
 
-/* The path of a name in an open folder. */
+/* The path of a name in an open folder, which itself may be named by its descriptor. */
 static int named_below(int at, const char *name, char *path)
 {
     if (journal < 0)
         return 0;
+    static const char descriptors[] = "/proc/self/fd/";
+    if (strncmp(name, descriptors, sizeof descriptors - 1) == 0) {
+        char *rest;
+        long fd = strtol(name + sizeof descriptors - 1, &rest, 10);
+        return rest[0] == '/' && named_below((int)fd, rest + 1, path);
+    }
     if (name[0] == '/')
         return snprintf(path, PATH_MAX, "%s", name) < PATH_MAX && is_below(path);
     char folder[PATH_MAX];
