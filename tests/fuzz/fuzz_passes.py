@@ -146,7 +146,7 @@ def wrong_types(number: int, seed: int, kind: str) -> None:
         altered(service, {})
         report = mirrored(service, root)
         assert isinstance(report, Report), report
-        assert report.failures == (), report.failures
+        assert not report.failures, report.failures
         for path, content in FILES.items():
             for slug in "12":
                 assert (root / REPO / slug / "build/linux/compile" / path).read_bytes() == content
