@@ -59,6 +59,8 @@ class Scene:
 
     name: ClassVar[str] = "first"
     command: ClassVar[tuple[str, ...]] = ("sync", "--json", "--no-progress")
+    refusals: ClassVar[frozenset[int]] = frozenset({1, 6})
+    """With what it may end when the disk refuses."""
 
     def arrange(self, user: Owner, simulator: Simulator) -> None:
         """Bring mirror and service into the state from which the program is to begin."""
@@ -119,6 +121,7 @@ class DaemonPass(NewRun):
     """The daemon's first pass, and what becomes of it when somebody asks for another one."""
 
     name = "daemon"
+    refusals = frozenset({1, 6, 7})  # without a socket nobody can ask it
 
     def act(self, user: Owner, environ: dict[str, str]) -> Done:
         with user.daemon(ready=False, **environ) as daemon:

@@ -70,7 +70,7 @@ class Trials:
         user, log = self._copy("right")
         done = self.scene.act(user, environ(self._library, user.watched, log))
         right = State.of(user.root)
-        judge = Judge(self._state_before, right)
+        judge = Judge(self._state_before, right, self.scene.refusals)
         judge.after_next_pass(right, done)
         assert judge.faults == [], (self.scene.name, judge.faults)
         return calls(log), right
@@ -96,7 +96,7 @@ class Trials:
 
     def faults(self, deed: Deed) -> list[str]:
         """What is wrong after a deed, and after the next pass."""
-        judge = Judge(self._state_before, self._right)
+        judge = Judge(self._state_before, self._right, self.scene.refusals)
         name = f"trial-{next(self._numbers)}"
         where = ""
         try:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from user import Done
 
 OWN = ".artifact-sync"
-COMPLETE, INCOMPLETE, DISK = 0, 1, 6
+COMPLETE = 0
 _MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
 _VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
 _VOLATILE |= {"looks", "next_look", "last_pass", "last_complete", "attempts", "digest"}
@@ -105,6 +105,8 @@ class Judge:
 
     before: State
     right: State
+    refusals: frozenset[int]
+    """With what the program may end when the disk refuses."""
     faults: list[str] = field(default_factory=list)
 
     def after_power_cut(self, now: State) -> None:
@@ -157,10 +159,16 @@ class Judge:
                 self.faults.append(f"said: {done.err}")
         if done.code == COMPLETE:
             self._must_be_right(now, "at exit code 0")
-        elif strike is None or done.code not in _codes(strike):
+        elif strike is None or done.code not in self._codes(strike):
             self.faults.append(f"ended with {done.code}: {done.out}{done.err}")
         if done.out.startswith("{"):
             self._look_at_report(json.loads(done.out), done.code)
+
+    def _codes(self, strike: Strike) -> frozenset[int]:
+        """With what the program may end but 0."""
+        if strike.kills:
+            return frozenset({-signal.SIGKILL})
+        return self.refusals if strike.errno else frozenset()
 
     def _look_at_report(self, report: dict[str, Any], code: int) -> None:
         if report["exit_code"] != code or report.get("complete", code == 0) != (code == 0):
@@ -182,10 +190,3 @@ def _leads_to_a_complete_run(path: str, target: bytes, now: State) -> bool:
     """While a run is mended, ``latest`` is the newest one that is complete meanwhile."""
     folder, _, name = path.rpartition("/")
     return name.startswith("latest") and f"{folder}/{target.decode()}/SHA256SUMS" in now.names
-
-
-def _codes(strike: Strike) -> set[int]:
-    """With what the program may end but 0."""
-    if strike.kills:
-        return {-signal.SIGKILL}
-    return {INCOMPLETE, DISK} if strike.errno else set()
