@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from artifact_sync.cli.logs.mask import Mask
-from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError, SystemLimit
 from artifact_sync.runtime.logs import configure_now, get_logger
+from artifact_sync.runtime.memory import address_space
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,10 @@ class Verbosity(IntEnum):
     NORMAL = 20
     VERBOSE = 10
     """Everything, tracebacks included."""
+
+
+_LEAST_MEMORY = 288 * 2**20
+"""Bytes of address space with which a pass does its work."""
 
 
 class Session:
@@ -55,8 +60,18 @@ def session() -> Session:
     return click.get_current_context().ensure_object(Session)
 
 
+def check_memory() -> None:
+    """Check the limit of memory: beyond it libraries hang or abort. ``SystemLimit``."""
+    if (limit := address_space()) < _LEAST_MEMORY:
+        raise SystemLimit(
+            f"a limit of {limit / 2**20:.0f} MiB of memory is too little: raise it (ulimit -v) to"
+            f" {_LEAST_MEMORY // 2**20} MiB at least"
+        )
+
+
 def begin_work() -> None:
     """Prepare for work that may take long: set up logging, start the garbage collector."""
+    check_memory()
     configure_now()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)  # what comes and goes with each file is in no cycle

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.failures import explained
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
@@ -33,11 +34,12 @@ async def restarting(
         began = clock.monotonic()
         try:
             await work()
-        except Exception:  # noqa: BLE001 - whatever it is, the passes go on
+        except Exception as error:  # noqa: BLE001 - whatever it is, the passes go on
             now = clock.monotonic()
             delay = _FIRST if now - began > _LONGEST else delay
             if now >= quiet_until:
-                _log.exception(f"{name} has failed and is begun again", in_s=min(delay, most))
+                in_s, again = min(delay, most), f"{name} has failed and is begun again"
+                _log.error(again, in_s=in_s, **explained(error))
                 quiet_until = now + delay / 2
         else:
             return

@@ -15,6 +15,7 @@ from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.failures import explained
 from artifact_sync.sync.rules import Rules
 
 if TYPE_CHECKING:
@@ -257,7 +258,7 @@ class Scheduler:
             return await self._pass(turn, settings)
         except Exception as error:  # noqa: BLE001 - one bad repository never stops the others
             if not isinstance(error, ArtifactSyncError):
-                _log.exception("a look failed in a way that is a bug", repo=str(turn.repo))
+                _log.error("a look has failed", repo=str(turn.repo), **explained(error))
             return Ended(verdict_of(error), str(error) or type(error).__name__)
 
     async def _pass(self, turn: Turn, settings: RepoSettings) -> Ended:

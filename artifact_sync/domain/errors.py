@@ -8,6 +8,7 @@ No message holds a secret: no token, and of a link only its host.
 
 from __future__ import annotations
 
+import re
 from enum import IntEnum, StrEnum, auto
 from errno import EAGAIN, ENOMEM
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -370,6 +371,9 @@ class Incomplete(ArtifactSyncError):
     reason = Reason.UNFINISHED
 
 
+_MALLOC = re.compile(r"failed to map|malloc failure|[Cc]annot allocate memory")
+
+
 class SystemLimit(ArtifactSyncError):
     """The system gives no further thread, process or memory."""
 
@@ -380,14 +384,13 @@ class SystemLimit(ArtifactSyncError):
 def system_limit(error: BaseException) -> SystemLimit | None:
     """Translate Python's error for a limit of the system; None: another error."""
     number = getattr(error, "errno", None)
-    if isinstance(error, MemoryError) or number == ENOMEM or "failed to map" in str(error):
+    if isinstance(error, MemoryError) or number == ENOMEM or _MALLOC.search(str(error)):
         return SystemLimit(
             "the system gives no more memory: raise the limit (ulimit -v, systemd's MemoryMax=, a"
             " container's), or ask for less at once with --jobs"
         )
-    no_thread = isinstance(error, RuntimeError) and "can't start new thread" in str(error)
-    panic = type(error).__name__ == "PanicException" and "spawn" in str(error)  # of Rust
-    if no_thread or panic or number == EAGAIN:
+    no_thread = "can't start new thread" in str(error) or "spawn" in str(error)  # Python's, Rust's
+    if number == EAGAIN or (no_thread and not isinstance(error, ArtifactSyncError)):
         return SystemLimit(
             "the system gives no further thread or process: raise the limit (ulimit -u, ulimit -v,"
             " systemd's TasksMax=, a container's pids limit), or end other programs"

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct, field
 
-from artifact_sync.domain.errors import ArtifactSyncError, DiskError, Interrupted, Reason
+from artifact_sync.domain.errors import DiskError, Interrupted, Reason
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strength
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.failures import reasons_of
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
 from artifact_sync.transfer.context import WantedArtifact
 from artifact_sync.transfer.download import fetch, forget_staged
@@ -150,11 +151,9 @@ class Downloads:
         key = step.artifact.key
         try:
             await self._carry_out(step)
-        except ArtifactSyncError as error:
-            await self._failed(key, error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - one bad artifact never stops the others
-            _log.exception("a download failed in a way that is a bug", artifact=str(key))
-            await self._failed(key, Reason.INTERNAL, f"a bug: {type(error).__name__}")
+            for reason, message in reasons_of(error, artifact=str(key)):
+                await self._failed(key, reason, message)
         finally:
             self._transfer.links.done(key)
 

@@ -26,6 +26,12 @@ def reasons_of(error: BaseException, **where: object) -> Iterator[tuple[Reason, 
         yield Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}"
 
 
+def explained(error: BaseException) -> dict[str, object]:
+    """The fields of a log line: why, or the traceback of a bug."""
+    ours = error if isinstance(error, ArtifactSyncError) else system_limit(error)
+    return {"why": str(ours)} if ours else {"exc_info": error}
+
+
 def failures_of(error: BaseException) -> list[Failure]:
     """The entries of a report about what has ended its pass. Bugs are logged."""
     return [Failure("", reason, message) for reason, message in reasons_of(error)]

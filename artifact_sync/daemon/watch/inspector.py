@@ -13,6 +13,7 @@ from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.failures import explained
 from artifact_sync.sync.verify import Condition, Finding, compared
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class DamageInspector:
             except ArtifactSyncError as error:
                 self._give_up(error)
             except Exception as error:  # noqa: BLE001 - logged, and the watch goes on
-                _log.exception("looking at the mirror failed in a way that is a bug")
+                _log.error("looking at the mirror has failed", **explained(error))
                 self._give_up(error)
 
     def _give_up(self, error: Exception) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import HostUntrusted, LinkUnusable, RefusedResponse
 from artifact_sync.domain.events import Noticed
+from artifact_sync.runtime.memory import address_space
 from artifact_sync.runtime.once import Once
 from artifact_sync.source.links.backend import TryNextBackend
 from artifact_sync.source.links.httpx_backend import HttpxBackend
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 _SLOWER = "downloads go by httpx, which is slower: the client in Rust "
 _MISSING = "is not there, which pip install 'artifact-sync[fast]' brings where it has a wheel"
+_LITTLE_MEMORY = "ends the program when memory is refused to it, as under this ulimit -v"
+_LEAST_MEMORY = 2**32
 _OTHER_THREAD = "can only be loaded in the main thread, which import pyreqwest does there"
 
 
@@ -121,15 +124,16 @@ class HttpBackends:
 
     async def _make_fast(self) -> None:
         """Make the Rust client, or say why not."""
-        if not _may_import():
-            self._observer.notify(Noticed(_SLOWER + _OTHER_THREAD))
+        reason = _reason_against()
+        if reason:
+            self._observer.notify(Noticed(_SLOWER + reason))
             return
         try:
             from artifact_sync.source.links.reqwest_backend import ReqwestBackend  # noqa: PLC0415 - no wheel
 
             making = asyncio.to_thread(ReqwestBackend.made, self._settings, self._trust, USER_AGENT)
             self._fast = await making
-        except (ImportError, OSError) as error:
+        except (ImportError, OSError, RuntimeError) as error:  # the last: no thread for it
             missing = isinstance(error, ModuleNotFoundError)
             reason = _MISSING if missing else f"can't be used: {one_line(str(error))}"
             self._observer.notify(Noticed(_SLOWER + reason))
@@ -172,11 +176,13 @@ def _range(offset: int, validator: Validator | None, last: int | None) -> dict[s
     return asked | {"If-Range": validator.header}
 
 
-def _may_import() -> bool:
-    """Whether the Rust client can be imported here, or was imported before.
+def _reason_against() -> str:
+    """Why the Rust client must not be imported here; empty when it may be.
 
     Its allocator belongs to the thread that loads it. Once that thread has ended, a later one
-    crashes (decision 0015).
+    crashes (decision 0015). Rust aborts where an allocation fails.
     """
     in_main_thread = threading.current_thread() is threading.main_thread()
-    return in_main_thread or "pyreqwest" in sys.modules
+    if not in_main_thread and "pyreqwest" not in sys.modules:
+        return _OTHER_THREAD
+    return _LITTLE_MEMORY if address_space() < _LEAST_MEMORY else ""

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -254,13 +254,10 @@ def _drain_thread() -> None:
     certificates.
     """
     builder = SyncClientBuilder().no_proxy().https_only(enable=True)
-    client = builder.danger_accept_invalid_certs(enable=True).build()
-    try:
+    builder = builder.danger_accept_invalid_certs(enable=True)
+    # RuntimeError where it would need another thread
+    with suppress(PyreqwestError, RuntimeError), closing(builder.build()) as client:
         client.get("http://nowhere.invalid/").build().send()
-    except PyreqwestError:
-        pass
-    finally:
-        client.close()
 
 
 def _before_headers(error: PyreqwestError, host: str) -> DownloadError | TryNextBackend:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.errors import ConfigError, system_limit
 from artifact_sync.runtime.once import Once
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class Trust(Struct, frozen=True):
                 _check_folders(self.folder)
             return ssl.create_default_context(cafile=self.file, capath=self.folder)
         except OSError as error:  # ssl.SSLError is one
+            if system_limit(error):
+                raise
             reason = error.strerror or "no certificate in it"
             hint = "give a PEM file" if self.folder is None else "give a folder of openssl rehash"
             raise ConfigError([f"{self.named} can't be used ({reason}): {hint}"]) from error
