@@ -228,6 +228,14 @@ class BadAnswer(ServiceError):
     verdict = Verdict.PERMANENT
 
 
+class UnusableEntries(BadAnswer):
+    """A list that could be read to its end but for so many entries without a usable slug."""
+
+    def __init__(self, message: str, entries: int) -> None:
+        super().__init__(message)
+        self.entries = entries
+
+
 class GarbledAnswer(BadAnswer):
     """An answer cut short or garbled on its way: asking once more may help."""
 

@@ -332,6 +332,9 @@ class DiscoveryLedger(Protocol):
         ``note_run`` another status.
         """
 
+    async def count_unusable(self, repo: RepoName, entries: int) -> int:
+        """Count a listing with so many unusable entries; how many there were in a row like it."""
+
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:
         """Insert or update runs from a listing, in one commit.
 

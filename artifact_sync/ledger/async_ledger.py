@@ -131,6 +131,7 @@ class AsyncLedger:
     raise_horizon = _writes(of_runs.raise_horizon)
     list_digest = _reads(of_runs.list_digest)
     note_list_digest = _writes(of_runs.note_list_digest)
+    count_unusable = _writes(of_runs.count_unusable)
     note_runs = _writes_some(of_runs.note_runs)
     next_look = _reads(of_runs.next_look)
     filter_notes = _reads(counts.filter_notes)

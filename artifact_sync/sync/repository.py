@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from artifact_sync.domain.errors import ArtifactSyncError, BadAnswer, Interrupted, NotFound, Reason
+from artifact_sync.domain.errors import (
+    ArtifactSyncError,
+    BadAnswer,
+    Interrupted,
+    NotFound,
+    Reason,
+    UnusableEntries,
+)
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
@@ -36,7 +43,7 @@ _RECENT = 2000
 
 
 _LAST_TRIES = 5
-"""Looks at a run that is gone before it is forgotten."""
+"""Looks at a run that is gone, or at a list with a garbled slug, before it is no failure."""
 
 
 class RepoSync:
@@ -180,6 +187,10 @@ class RepoSync:
             pages = self.context.source.runs(self.repo, digest)
             listing = await discover(pages, ledger, self.repo, self._scope.since, self._began)
         except ArtifactSyncError as error:
+            if isinstance(error, UnusableEntries) and await self._is_old_news(error):
+                self._listed = True
+                self._notify(RepoListed(self.repo))
+                return True
             self._trouble = error
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
@@ -192,6 +203,10 @@ class RepoSync:
             self._recorded = False
         self._notify(RepoListed(self.repo))
         return True
+
+    async def _is_old_news(self, error: UnusableEntries) -> bool:
+        """Whether the list has had these entries for a while: no run that can be asked for."""
+        return await self.context.ledger.count_unusable(self.repo, error.entries) > _LAST_TRIES
 
     async def _count_settled(self) -> None:
         """Count settled runs: present and verified, or failed for good."""

@@ -22,6 +22,7 @@ from artifact_sync.domain.errors import (
     NotFound,
     ServiceError,
     Unreachable,
+    UnusableEntries,
 )
 from artifact_sync.domain.events import Noticed, Retrying
 from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey, RunPage
@@ -231,7 +232,7 @@ def test_runs_without_a_usable_slug_make_the_list_fail_after_its_last_page(flaw)
     ]
     (found, error), it = asking(pages, lambda source: listed(source.runs(REPO)))
     assert [[run.key.run for run in page.runs] for page in found] == [["2"], ["1"]]
-    assert type(error) is BadAnswer
+    assert isinstance(error, BadAnswer)
     assert str(error) == "the list of runs of org/repo: 2 entries have no usable slug"
     assert (
         it.recorder.events
@@ -293,7 +294,7 @@ def test_repositories_without_a_usable_slug_make_the_list_fail_after_its_last_pa
     ]
     (found, error), _ = asking(pages, lambda source: listed(source.repositories("org")))
     assert found == [RepoName("org", "a"), RepoName("org", "b")]
-    assert type(error) is BadAnswer
+    assert type(error) is UnusableEntries
     assert str(error) == "the list of repositories of org: 1 entry has no usable slug"
 
 

@@ -153,6 +153,22 @@ def test_a_run_listed_once_and_then_gone_is_told_tried_and_forgotten(
     assert trial.has(CONTENT, run="2")
 
 
+@pytest.mark.parametrize(("entry", "last"), [({"slug": ".."}, 0), (None, 1)], ids=["slug", "null"])
+def test_a_garbled_slug_in_a_list_is_told_for_a_while(
+    trial: Trial, entry: Json | None, last: int
+) -> None:
+    # Guards against: something that can never be mirrored and keeps every later pass at 1.
+    trial.service.run({"app.bin": CONTENT}, "1")
+    trial.service.alter_page = lambda page, _: {**page, "runs": [*page["runs"], entry]}
+    outcomes = [trial.sync() for _ in range(7)]
+    assert [outcome.exit_code for outcome in outcomes] == [1, 1, 1, 1, 1, last, last]
+    assert [o.stderr for o in outcomes if "no usable slug" not in o.stderr] == []
+    trial.service.run({"app.bin": CONTENT}, "2")
+    trial.service.alter_page = lambda page, _: {**page, "runs": [*page["runs"], {}, {}]}
+    assert trial.sync().exit_code == 1  # these are others
+    assert trial.has(CONTENT, run="2")
+
+
 def test_a_run_that_is_gone_is_tried_for_a_while(trial: Trial) -> None:
     # Guards against: a run forgotten for one answer.
     trial.service.run({"app.bin": CONTENT}, "1")

@@ -86,6 +86,16 @@ def _digest_key(repo_id: int | None) -> str:
     return f"mark/{repo_id}"
 
 
+def count_unusable(tx: Transaction, repo: RepoName, entries: int) -> int:
+    """Listings in a row that had so many entries without a slug, this one included."""
+    key = f"unusable/{tx.repo_id(repo)}"
+    known: str = tx.connection.value("meta", key=key) or "0 0"
+    before, times = map(int, known.split())
+    times = times + 1 if before == entries else 1
+    tx.connection.write("put_meta", key=key, value=f"{entries} {times}")
+    return times
+
+
 def note_runs(tx: Transaction, listed: Sequence[Run], at: datetime) -> None:
     """Insert or update runs of a listing; touch unchanged ones.
 

@@ -40,6 +40,8 @@ class AnswerPage(Struct, Generic[Item], frozen=True):
     """Slugs of the items, which identify them."""
     passed_over: int
     """Number of items without a usable slug."""
+    unreadable: int
+    """Of these, what is no object at all."""
     token: str
     """Token of the next page; empty: this is the last."""
 
@@ -178,7 +180,8 @@ def _page(payload: Payload, name: str, make: Callable[[str, Payload], Item]) -> 
     usable = [(slug, item) for slug, item in items if item is not None and sendable(slug)]
     made = [make(slug, item) for slug, item in usable]
     slugs = [slug for slug, _ in usable]
-    return AnswerPage(made, slugs, len(items) - len(usable), payload.token("next_page_token"))
+    passed_over, unreadable = len(items) - len(usable), sum(item is None for _, item in items)
+    return AnswerPage(made, slugs, passed_over, unreadable, payload.token("next_page_token"))
 
 
 def _version(dates: Payload) -> str:

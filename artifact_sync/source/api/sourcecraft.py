@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from artifact_sync.domain.errors import BadAnswer, ServiceError
+from artifact_sync.domain.errors import BadAnswer, ServiceError, UnusableEntries
 from artifact_sync.domain.events import Noticed
 from artifact_sync.domain.link_expiry import link_of
 from artifact_sync.domain.model import RunPage
@@ -164,7 +164,10 @@ class SourceCraft:
             parameters = {"page_size": _PAGE_SIZE, "page_token": page.token}
             question = replace(question, parameters=parameters, known="")
         if progress.passed_over:
-            raise BadAnswer(_without_slug(question.what, progress.passed_over))
+            message = _without_slug(question.what, progress.passed_over)
+            if progress.lists_less:
+                raise BadAnswer(message)
+            raise UnusableEntries(message, progress.passed_over)
 
     def _notice(self, what: str, passed_over: int) -> None:
         """Report at once, since a caller may abandon the list before its end."""
@@ -178,14 +181,23 @@ class _Progress:
     def __init__(self, what: str) -> None:
         self.passed_over = 0
         """Entries without a usable slug, over all pages."""
+        self._unreadable = 0
+        self._usable = 0
         self._what = what
         self._tokens: set[int] = set()
         self._slugs: set[int] = set()
         self._idle = 0
 
+    @property
+    def lists_less(self) -> bool:
+        """Whether more is wrong with the list than odd entries among good ones."""
+        return bool(self._unreadable) or not self._usable
+
     def take(self, page: AnswerPage[Any]) -> None:
         """Count a page. ``BadAnswer`` when the list will never end."""
         self.passed_over += page.passed_over
+        self._unreadable += page.unreadable
+        self._usable += len(page.slugs)
         if not page.token:
             return
         known = len(self._slugs)
