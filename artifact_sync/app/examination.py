@@ -106,8 +106,8 @@ class Examination:
             return
         store = self.store
         await store.auditor.request(self.damage, store.clock.now())
+        names = await store.staged()  # also where nothing is damaged: it clears what a crash left
         if touched := [*self.damage, *self.unrecorded]:
-            names = await store.staged()
             async with passes_over(store, config, observer, token, names) as begin:
                 for request in _requests(touched):
                     await self._run(begin(request))

@@ -320,24 +320,35 @@ def sweep(folder: Path, oldest: float) -> set[str]:
     """
     left: set[str] = set()
     for path in folder.iterdir():
-        kept = path.suffix in {".part", ".json"} and path.with_suffix(".json").exists()
         with suppress(OSError):
-            if kept and time.time() - path.lstat().st_mtime <= oldest:
+            if _is_of_use(path) and time.time() - path.lstat().st_mtime <= oldest:
                 left.add(path.stem)
             else:
                 path.unlink(missing_ok=True)
     return left
 
 
+def _is_of_use(path: Path) -> bool:
+    """Whether it is a sidecar, or has one. Without bytes it must name its artifact."""
+    sidecar, part = path.with_suffix(".json"), path.with_suffix(".part")
+    if path not in {sidecar, part} or not sidecar.exists():
+        return False
+    return part.exists() or _key_in(sidecar) is not None
+
+
+def _key_in(sidecar: Path) -> ArtifactKey | None:
+    """The artifact that a sidecar names; None for a garbled one."""
+    with suppress(OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError):
+        header = sidecar.read_bytes().splitlines()[0]
+        return ArtifactKey(*msgspec.json.decode(header)["key"])
+    return None
+
+
 def published_keys(folder: Path, names: Iterable[str]) -> dict[str, ArtifactKey]:
     """The artifacts of sidecars whose bytes are gone: they were moved into the mirror."""
-    found: dict[str, ArtifactKey] = {}
-    for name in names:
-        with suppress(OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError):
-            header = (folder / f"{name}.json").read_bytes().splitlines()[0]
-            if not (folder / f"{name}.part").exists():
-                found[name] = ArtifactKey(*msgspec.json.decode(header)["key"])
-    return found
+    alone = [name for name in names if not (folder / f"{name}.part").exists()]
+    keys = {name: _key_in(folder / f"{name}.json") for name in alone}
+    return {name: key for name, key in keys.items() if key is not None}
 
 
 def forget_run(folder: Path, run: RunKey) -> None:

@@ -168,6 +168,14 @@ def test_a_sweep_removes_temporaries_and_what_is_older_than_any_artifact(
     assert not old.exists()
 
 
+@pytest.mark.parametrize("content", [b"", bytes(40), b"[]\n", b'{"key": 5}\n'])
+def test_a_sweep_removes_a_garbled_sidecar_without_bytes(tmp_path: Path, content: bytes) -> None:
+    """Guards against: what a power cut has left stays in staging for days."""
+    (tmp_path / "a.json").write_bytes(content)
+    assert sweep(tmp_path, oldest=60) == set()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_its_state_says_how_far_it_has_come(tmp_path: Path) -> None:
     staged = StagedFile(tmp_path, KEY, "v1", recoverable=False)
     states = [staged.state]
