@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from artifact_sync.domain.events import Noticed
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.once import Once
 from artifact_sync.runtime.threads import AbandonableThreads
 from artifact_sync.source.api.client import ApiContext
@@ -74,7 +74,7 @@ async def open_network(
     context = ApiContext(SystemClock(), jitter, observer, source.rate_limit, retry, token=secret)
     async with AsyncExitStack() as stack:
         for notice in settings.proxies.notices:
-            observer.notify(Noticed(notice))
+            get_logger(__name__).warning(notice)
         at_once = uses_tls(settings) or tls.by_setting  # whose file may be wrong
         trust = await tls() if at_once else trust_nobody()
         api = await stack.enter_async_context(api_client(settings, trust))

@@ -79,7 +79,7 @@ def test_what_would_need_a_home_folder_says_so(anywhere: Path) -> None:
         code, _, err = called("status", "--root", "~/mirror", uid=NOBODY, **home)
         assert (code, "no home folder is known for ~" in err) == (2, True)
         environ = {**home, "ARTIFACT_SYNC_MIRROR__ROOT": "~/mirror"}
-        code, _, err = called("status", uid=NOBODY, **environ)
+        code, _, err = called("config", "show", uid=NOBODY, **environ)
         assert (code, "no home folder is known for ~" in err) == (2, True)
     path = anywhere / "mine.toml"
     assert called("config", "init", "--path", path, uid=NOBODY)[0] == 0

@@ -203,9 +203,10 @@ class ProxiedTransport(httpx.AsyncBaseTransport):
             if of_tls and server.url.scheme != "https":
                 raise  # the host behind it
             raise _failed(server, error) from error
-        if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        wants = "proxy-authenticate" in response.headers and not response.is_success
+        if wants or response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             await response.aclose()
-            raise _refused(server, f"407 {response.reason_phrase}")
+            raise _refused(server, f"{response.status_code} {response.reason_phrase}")
         if request.url.scheme == "http" and not response.is_success:
             response.extensions["proxy"] = str(server)  # which may have answered itself
         return response

@@ -130,6 +130,11 @@ def test_an_unusable_proxy_is_told_by_its_variable(
         (httpx.ConnectError(""), "no connection to the proxy proxy.test:3128", False),
         (httpx.RemoteProtocolError("x"), "no answer through the proxy proxy.test:3128", False),
         (httpx.ReadTimeout(""), "no answer through the proxy proxy.test:3128", False),
+        (
+            httpx.Response(401, headers={"Proxy-Authenticate": "Basic"}),
+            "refuses the connection (401 Unauthorized): put",
+            True,
+        ),
         (httpx.Response(407), "refuses the connection (407 Proxy Authentication", True),
     ],
 )
