@@ -229,7 +229,7 @@ class BadAnswer(ServiceError):
 
 
 class UnusableEntries(BadAnswer):
-    """A list that could be read to its end but for so many entries without a usable slug."""
+    """A list of which some entries had no usable slug."""
 
     def __init__(self, message: str, entries: int) -> None:
         super().__init__(message)

@@ -333,7 +333,7 @@ class DiscoveryLedger(Protocol):
         """
 
     async def count_unusable(self, repo: RepoName, entries: int) -> int:
-        """Count a listing with so many unusable entries; how many there were in a row like it."""
+        """Count a listing with unusable entries; return how many in a row had as many."""
 
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:
         """Insert or update runs from a listing, in one commit.
@@ -366,7 +366,7 @@ class RunLedger(Protocol):
         """
 
     async def forget_run(self, key: RunKey) -> None:
-        """Delete a run of which nothing is mirrored, and its artifacts. Unknown ones are fine."""
+        """Delete a run of which nothing is mirrored. Unknown ones are fine."""
 
     async def begin_anew(self, run: Run, at: datetime) -> None:
         """Record that another run has the number now, in one commit.

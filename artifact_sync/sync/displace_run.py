@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.events import Noticed
 from artifact_sync.domain.model import State
-from artifact_sync.transfer.staging import forget_run
+from artifact_sync.transfer.staging import drop_staged
 
 if TYPE_CHECKING:
     from artifact_sync.domain.model import Run
@@ -29,7 +29,7 @@ async def displace_run(context: PassContext, run: Run) -> None:
     await ledger.unsettle(key)
     await ledger.record_states([(row.key, State.WANTED, row.version) for row in mirrored], now)
     transfer = await context.transfer()
-    await context.offload(forget_run, transfer.staging, key)
+    await context.offload(drop_staged, transfer.staging, key)
     folder = context.layout.run_folder(key)
     moved = await context.offload(context.displacement.displace, folder)
     await ledger.begin_anew(run, now)

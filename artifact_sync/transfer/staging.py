@@ -351,7 +351,7 @@ def published_keys(folder: Path, names: Iterable[str]) -> dict[str, ArtifactKey]
     return {name: key for name, key in keys.items() if key is not None}
 
 
-def forget_run(folder: Path, run: RunKey) -> None:
+def drop_staged(folder: Path, run: RunKey) -> None:
     """Remove what is staged of a run."""
     for sidecar in folder.glob("*.json"):
         with suppress(OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError):

@@ -36,7 +36,11 @@ GROUPS = {
     "2": DOWNLOADERS,
     "3 plain": DOWNLOADERS,
     "3 TLS": DOWNLOADERS,
-    "4": {"artifact-sync sync, 200 known", "artifact-sync sync, 2,000 known"},
+    "4": {
+        "artifact-sync sync, 200 known",
+        "artifact-sync sync, 2,000 known",
+        "python -c 'import httpx, click, msgspec'",
+    },
     "5 known": {"artifact-sync sync, 200 known", "artifact-sync sync, 2,000 known"},
     "5 new": {"artifact-sync sync, 20 new", "artifact-sync sync, 60 new"},
     "6": DOWNLOADERS - {"wget + sha256sum"},

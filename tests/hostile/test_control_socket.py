@@ -62,6 +62,7 @@ def beside(
             assert await DaemonClient(own).sync(REQUEST, URL, Silent()) == Report()
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
+    gc.collect()  # what earlier tests have left would go in between
     before = descriptors()
     asyncio.run(whole())
     gc.collect()
@@ -237,6 +238,7 @@ def test_five_hundred_that_say_nothing_are_gone_after_a_while(own: Path) -> None
         for client in clients:
             client.close()
 
+    gc.collect()  # what earlier tests have left would go in between
     before = descriptors()
     beside(own, FakeDaemonApi(), story)
 

@@ -87,7 +87,7 @@ def _digest_key(repo_id: int | None) -> str:
 
 
 def count_unusable(tx: Transaction, repo: RepoName, entries: int) -> int:
-    """Listings in a row that had so many entries without a slug, this one included."""
+    """Count listings in a row with so many unusable entries, this one included."""
     key = f"unusable/{tx.repo_id(repo)}"
     known: str = tx.connection.value("meta", key=key) or "0 0"
     before, times = map(int, known.split())
