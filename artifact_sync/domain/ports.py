@@ -333,7 +333,7 @@ class DiscoveryLedger(Protocol):
         """
 
     async def count_unusable(self, repo: RepoName, entries: int) -> int:
-        """Count a listing with unusable entries; return how many in a row had as many."""
+        """Count a listing with unusable entries; return how many in a row."""
 
     async def note_runs(self, runs: Sequence[Run], at: datetime) -> None:
         """Insert or update runs from a listing, in one commit.
