@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +39,15 @@ def _no_authorities_of_the_machine() -> Iterator[None]:
         patch.setenv("SSL_CERT_FILE", str(_AUTHORITY))
         patch.delenv("SSL_CERT_DIR", raising=False)
         yield
+
+
+@pytest.fixture
+def anywhere() -> Iterator[Path]:
+    """A folder that every user may use."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

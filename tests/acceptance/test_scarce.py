@@ -9,8 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +17,7 @@ from user import contents, wait_until
 from artifact_sync.domain.settings import CONTROL_SOCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from user import User
 
@@ -35,15 +33,6 @@ MIB = 2**20
 LIMITS = ("the system gives no further thread or process", "the system gives no more memory")
 
 
-@pytest.fixture
-def root() -> Iterator[Path]:
-    """A folder that every user may use."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
-
-
 def limited(user: User, limits: list[str], *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ["prlimit", *limits, *NOBODY, *user.command(*arguments)],
@@ -57,9 +46,9 @@ def limited(user: User, limits: list[str], *arguments: object) -> subprocess.Pop
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 4, 5, 7, 9])
 def test_a_pass_does_with_the_threads_that_there_are(
-    user: User, service: Running, root: Path, threads: int
+    user: User, service: Running, anywhere: Path, threads: int
 ) -> None:
-    user.root = root / "mirror"
+    user.root = anywhere / "mirror"
     sync = ("sync", "acme/rocket", "acme/website", "--root", user.root)
     with limited(user, [f"--nproc={threads}"], *sync) as process:
         out, err = process.communicate(timeout=60)
@@ -76,9 +65,9 @@ def test_a_pass_does_with_the_threads_that_there_are(
 @pytest.mark.parametrize("stack", [[], [f"--stack={256 * MIB}"]])
 @pytest.mark.parametrize("memory", [600, 400, 200, 100])
 def test_a_pass_with_little_memory_ends_in_words(
-    user: User, root: Path, memory: int, stack: list[str]
+    user: User, anywhere: Path, memory: int, stack: list[str]
 ) -> None:
-    user.root = root / "mirror"
+    user.root = anywhere / "mirror"
     limits = [f"--as={memory * MIB}", *stack]
     with limited(user, limits, "sync", "acme/website", "--root", user.root) as process:
         out, err = process.communicate(timeout=60)
@@ -89,11 +78,13 @@ def test_a_pass_with_little_memory_ends_in_words(
 
 
 @pytest.mark.parametrize("threads", [1, 4, 6, 8])
-def test_a_daemon_ends_at_once_or_when_it_is_told_to(user: User, root: Path, threads: int) -> None:
-    config = root / "config.toml"
+def test_a_daemon_ends_at_once_or_when_it_is_told_to(
+    user: User, anywhere: Path, threads: int
+) -> None:
+    config = anywhere / "config.toml"
     config.write_text('[[repo]]\nname = "acme/website"\n[mirror]\nwatch = "report"\n')
-    own = root / "mirror" / ".artifact-sync"
-    daemon = ("daemon", "--config", config, "--root", root / "mirror")
+    own = anywhere / "mirror" / ".artifact-sync"
+    daemon = ("daemon", "--config", config, "--root", anywhere / "mirror")
     with limited(user, [f"--nproc={threads}"], *daemon) as process:
         wait_until(lambda: (own / CONTROL_SOCKET).exists() or process.poll() is not None)
         process.terminate()

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from user import TOKEN, User, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full, /proc and uids")
 PROGRAM = [sys.executable, "-m", "artifact_sync"]
 NOBODY = 54_321
 """A uid without an account."""
-
-
-@pytest.fixture
-def anywhere() -> Iterator[Path]:
-    """A folder that every user may use."""
-    folder = Path(tempfile.mkdtemp())
-    folder.chmod(0o777)
-    yield folder
-    shutil.rmtree(folder)
 
 
 def called(*arguments: object, uid: int | None = None, **environ: str) -> tuple[int, str, str]:
