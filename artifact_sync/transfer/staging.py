@@ -354,9 +354,9 @@ def published_keys(folder: Path, names: Iterable[str]) -> dict[str, ArtifactKey]
 def drop_staged(folder: Path, run: RunKey) -> None:
     """Remove what is staged of a run."""
     for sidecar in folder.glob("*.json"):
-        with suppress(OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError):
-            header = sidecar.read_bytes().splitlines()[0]
-            if ArtifactKey(*msgspec.json.decode(header)["key"]).run_key == run:
+        key = _key_in(sidecar)
+        if key is not None and key.run_key == run:
+            with suppress(OSError):
                 sidecar.with_suffix(".part").unlink(missing_ok=True)
                 sidecar.unlink()
 
