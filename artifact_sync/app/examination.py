@@ -12,14 +12,13 @@ from artifact_sync.app.storage import open_storage
 from artifact_sync.daemon.control.client import DaemonClient, tries
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import PassOptions, PassRequest
-from artifact_sync.domain.settings import OWN_FOLDER, RepoSettings
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.repository import point_latest
-from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage
+from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage, repair_pass, runs_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
@@ -109,18 +108,17 @@ class Examination:
         names = await store.staged()  # also where nothing is damaged: it clears what a crash left
         if touched := [*self.damage, *self.unrecorded]:
             async with passes_over(store, config, observer, token, names) as begin:
-                for request in _requests(touched):
-                    await self._run(begin(request))
+                for repo, runs in runs_of(touched).items():
+                    await self._run(begin(repair_pass(repo, runs)))
         self.left = [it for it in self.damage if not await store.auditor.stands(it)]
         for repo in await self._scope():
             await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
 
     async def _hand_over(self, daemon: DaemonClient, base_url: str, observer: Observer) -> None:
-        runs: dict[RepoName, dict[str, None]] = {repo: {} for repo in await self._scope()}
-        for run in (it.run for it in self.damage if it.run is not None):
-            runs[run.repo][run.run] = None
-        for repo, damaged in runs.items():
-            self.report.add(await daemon.repair(repo, tuple(damaged), base_url, observer))
+        damaged = runs_of(self.damage)
+        for repo in await self._scope():
+            runs = damaged.get(repo, ())
+            self.report.add(await daemon.repair(repo, runs, base_url, observer))
         self.left = [it for it in self.damage if not await self.store.auditor.stands(it)]
 
     async def _run(self, one_pass: Pass) -> None:
@@ -150,12 +148,3 @@ class Examination:
     def exit_code(self) -> ExitCode:
         """The exit code: 0 when all is as recorded, or was repaired."""
         return exit_code(reasons_of_damage(self.left, self.report.failures))
-
-
-def _requests(findings: Iterable[Finding]) -> Iterator[PassRequest]:
-    of_repo: dict[RepoName, dict[str, None]] = {}
-    for run in (it.run for it in findings if it.run is not None):
-        of_repo.setdefault(run.repo, {})[run.run] = None
-    options = PassOptions(insist=True, recorded=True)
-    for repo, runs in of_repo.items():
-        yield PassRequest((RepoSettings(name=str(repo)),), tuple(runs), options)

@@ -16,8 +16,6 @@ from artifact_sync.daemon.schedule.turns import Why
 from artifact_sync.domain.errors import Interrupted
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import PassOptions, PassRequest
-from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.domain.status import (
     ConfigState,
     DaemonState,
@@ -28,7 +26,7 @@ from artifact_sync.domain.status import (
 )
 from artifact_sync.runtime.units import counted, size_in_words
 from artifact_sync.sync.repository import point_latest
-from artifact_sync.sync.verify import DAMAGE, Auditor
+from artifact_sync.sync.verify import DAMAGE, repair_pass, runs_of
 from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Totals
+    from artifact_sync.domain.request import PassRequest
 
 _LEDGER_TIMEOUT = 5.0
 """Seconds after which a ledger that does not answer makes the daemon not ready."""
@@ -166,15 +165,13 @@ class DaemonApi:
 
         As ``carry_out``. Only what the daemon itself finds damaged is touched.
         """
-        engine, lock = self.context.engine, self.scheduler.lock
-        auditor = Auditor(engine.mirror, engine.ledger, engine.layout, lock, engine.offload)
+        engine, auditor = self.context.engine, self.scheduler.auditor
         async with aclosing(auditor.look_at([RunKey(repo, run) for run in runs])) as findings:
             damage = [it async for it in findings if it.condition in DAMAGE]
         await auditor.request(damage, engine.clock.now())
-        damaged = tuple(dict.fromkeys(it.run.run for it in damage if it.run is not None))
-        options = PassOptions(insist=True, recorded=True)
-        request = PassRequest((RepoSettings(name=str(repo)),), damaged, options)
-        report = await self.carry_out(request, observer) if damaged else Report()
+        report = Report()
+        if damaged := runs_of(damage).get(repo):
+            report = await self.carry_out(repair_pass(repo, damaged), observer)
         await point_latest(engine.ledger, engine.mirror, engine.layout, engine.offload, repo)
         return report
 
@@ -201,7 +198,7 @@ def _wrong(state: DaemonState) -> Iterator[str]:
 
 def _doing(state: DaemonState) -> str:
     if state.stopping:
-        return f"stopping, {_count(state.downloads, 'file')} in flight"
+        return f"stopping, {counted(state.downloads, 'file')} in flight"
     if not state.passes:
         return f"{_repositories(state)}, {_next(state)}"
     planned = sum(it.planned for it in state.passes)
@@ -215,16 +212,12 @@ def _doing(state: DaemonState) -> str:
 
 def _repositories(state: DaemonState) -> str:
     names = [it for it in state.repositories if not it.is_star]
-    return _count(len(names), "repository", "repositories")
+    return counted(len(names), "repository", "repositories")
 
 
 def _next(state: DaemonState) -> str:
     waits = [it.due_in for it in state.repositories if it.due_in is not None]
     return f"next look in {_duration(min(waits))}" if waits else "nothing to look at"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def _duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import explained
 from artifact_sync.sync.rules import Rules
+from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Sequence
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.context import DaemonContext
     from artifact_sync.daemon.schedule.turns import Notice, Turn
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.ports import RepositoryLock
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, RepoSettings
     from artifact_sync.sync.sync_pass import PassResult
@@ -178,9 +178,10 @@ class Scheduler:
         return repo in self._passes.busy
 
     @property
-    def lock(self) -> RepositoryLock:
-        """Holds off passes; what is held through it counts as busy."""
-        return self._passes
+    def auditor(self) -> Auditor:
+        """Looks the mirror through; what it holds off passes for counts as busy."""
+        it = self._engine
+        return Auditor(it.mirror, it.ledger, it.layout, self._passes, it.offload)
 
     def carry_out(self, request: PassRequest, observer: Observer) -> asyncio.Task[PassResult]:
         """Start a user's pass, which the shutdown waits for."""

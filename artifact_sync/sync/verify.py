@@ -6,7 +6,7 @@ Finds and, for a repair, makes room; fetching damaged files again is a pass of `
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import REMOVED, Failure, MirrorPath, State
+from artifact_sync.domain.request import PassOptions, PassRequest
+from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.mirror import manifest
 from artifact_sync.runtime.logs import get_logger
 
@@ -221,6 +223,21 @@ class Auditor:
 _REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
 DAMAGE = frozenset(_REASONS)
 """What a repair is for."""
+
+
+def runs_of(findings: Iterable[Finding]) -> dict[RepoName, list[str]]:
+    """The runs of findings by repository, each once, in the order of the findings."""
+    runs: defaultdict[RepoName, list[str]] = defaultdict(list)
+    for run in dict.fromkeys(it.run for it in findings if it.run is not None):
+        runs[run.repo].append(run.run)
+    return runs
+
+
+def repair_pass(repo: RepoName, runs: Iterable[str]) -> PassRequest:
+    """The pass that fetches what runs have on record, whatever the rules say."""
+    options = PassOptions(insist=True, recorded=True)
+    return PassRequest((RepoSettings(name=str(repo)),), tuple(runs), options)
+
 
 _STRONG = frozenset({Reason.INTEGRITY, Reason.DISK, Reason.NO_SPACE, Reason.INTERRUPTED})
 """Failures that say more of damage that is left than its condition does."""

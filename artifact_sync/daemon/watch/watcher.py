@@ -25,7 +25,6 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.watch.filesystem import WatchFailure
     from artifact_sync.domain.model import MirrorPath
     from artifact_sync.domain.ports import Clock
+    from artifact_sync.sync.verify import Auditor
 
 _log = get_logger(__name__)
 
@@ -253,8 +253,7 @@ class WatchSwitch:
 
     async def run(self, scheduler: Scheduler) -> None:
         """Watch whenever it is configured, until cancelled. Repairs go through the scheduler."""
-        engine, lock = self._engine, scheduler.lock
-        auditor = Auditor(engine.mirror, engine.ledger, engine.layout, lock, engine.offload)
+        engine, auditor = self._engine, scheduler.auditor
         repair = DamageRepair(engine, scheduler, auditor, self._repair_began)
         while True:
             wanted = engine.config.mirror.watch != "off"
