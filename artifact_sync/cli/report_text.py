@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import Failure, Plan, Step
+    from artifact_sync.domain.model import ArtifactKey, Failure, Plan, Step
     from artifact_sync.domain.report import Report
 
 _SHOWN = 20
@@ -104,16 +104,15 @@ def planned_objects(plan: Plan) -> list[dict[str, Any]]:
     return [_planned(step) for step in plan.having(Action.DOWNLOAD)]
 
 
+def key_object(key: ArtifactKey) -> dict[str, str]:
+    """The artifact that an entry is about, as the first keys of its JSON."""
+    return {"repo": str(key.run_key.repo), "run": key.run, **key.in_run}
+
+
 def _planned(step: Step) -> dict[str, Any]:
-    org, repo, run, workflow, task, cube, local_path = step.artifact.key
     row = step.row if step.row is not None and step.row.version == step.artifact.version else None
     return {
-        "repo": f"{org}/{repo}",
-        "run": run,
-        "workflow": workflow,
-        "task": task,
-        "cube": cube,
-        "local_path": local_path,
+        **key_object(step.artifact.key),
         "path": step.path,
         "size": row.size if row is not None and row.version else None,
         "why": step.why,

@@ -131,6 +131,12 @@ class ArtifactKey(NamedTuple):
         """The cube that left the artifact."""
         return CubeKey(self.run_key, self.workflow, self.task, self.cube)
 
+    @property
+    def in_run(self) -> dict[str, str]:
+        """What tells it from the others of its run, by name."""
+        _, _, _, workflow, task, cube, local_path = self
+        return {"workflow": workflow, "task": task, "cube": cube, "local_path": local_path}
+
     def __str__(self) -> str:
         return "/".join(self)
 

@@ -148,10 +148,7 @@ def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPat
 
 def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:
     return {
-        "workflow": row.key.workflow,
-        "task": row.key.task,
-        "cube": row.key.cube,
-        "local_path": row.key.local_path,
+        **row.key.in_run,
         "path": path,
         "size": row.size,
         "sha256": row.sha256,
@@ -166,8 +163,7 @@ def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:
 
 def _all_refused(rows: Iterable[ArtifactRow]) -> list[dict[str, Any]]:
     refused = sorted((row.key, row.reason) for row in rows if row.state is State.REFUSED)
-    names = ("workflow", "task", "cube", "local_path")
-    return [dict(zip(names, key[3:], strict=True), reason=reason) for key, reason in refused]
+    return [{**key.in_run, "reason": reason} for key, reason in refused]
 
 
 def _mirrored(rows: Iterable[ArtifactRow], folder: MirrorPath) -> Iterator[tuple[str, ArtifactRow]]:

@@ -10,7 +10,7 @@ import click
 
 from artifact_sync.cli.ledger_completion import complete_runs
 from artifact_sync.cli.options import as_json, common, repositories, root
-from artifact_sync.cli.report_text import age
+from artifact_sync.cli.report_text import age, key_object
 from artifact_sync.cli.session import configuration_beside_daemon
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
@@ -81,14 +81,8 @@ def _json(row: ArtifactRow, *, first: bool) -> str:
 
 
 def _object(row: ArtifactRow) -> dict[str, Any]:
-    org, repo, run, workflow, task, cube, local_path = row.key
     return {
-        "repo": f"{org}/{repo}",
-        "run": run,
-        "workflow": workflow,
-        "task": task,
-        "cube": cube,
-        "local_path": local_path,
+        **key_object(row.key),
         "state": str(row.state),
         "path": row.path,
         "size": row.size,

@@ -127,7 +127,7 @@ def _write(
             if old is not None:
                 updates.append({"id": old[0], **change})
             else:
-                who = {"run_id": run_id, "digest": digest, **_names(key)}
+                who = {"run_id": run_id, "digest": digest, **key.in_run}
                 inserts.append({**_FRESH, **who, "first_seen": first_seen[key], **change})
     if inserts:
         tx.connection.write_many("make_artifact", inserts)
@@ -156,11 +156,6 @@ def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[R
     """The rows that there are of these artifacts of a run: id, digest, state, size."""
     for some in chunks(digests):
         yield from tx.connection.rows("known_artifacts", run_id=run_id, these=some)
-
-
-def _names(key: ArtifactKey) -> dict[str, str]:
-    _, _, _, workflow, task, cube, local_path = key
-    return {"workflow": workflow, "task": task, "cube": cube, "local_path": local_path}
 
 
 def _digest(key: ArtifactKey) -> bytes:
