@@ -118,9 +118,7 @@ async def bind_ids(config: Config, ledger: Ledger, offload: Offload) -> None:
 
 async def _used(ledger: ArtifactLedger) -> bool:
     async with aclosing(ledger.mirrored()) as rows:
-        async for _ in rows:
-            return True
-    return False
+        return await anext(rows, None) is not None
 
 
 def _strangers(root: Path, *, known: bool) -> UsageError:

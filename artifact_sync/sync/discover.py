@@ -158,9 +158,7 @@ async def discover(
 
 async def _knows_runs(ledger: Ledger, repo: RepoName) -> bool:
     async with aclosing(ledger.runs(repo)) as rows:
-        async for _ in rows:
-            return True
-    return False
+        return await anext(rows, None) is not None
 
 
 def _is_enough(page: Sequence[Run], known: Horizon | None, since: datetime | None) -> bool:
