@@ -47,6 +47,14 @@ class MemoryBudget:
         """The chunk, or a copy of it that holds no larger buffer."""
         return chunk if self._bodies <= _FEW else bytes(chunk)
 
+    @property
+    def most(self) -> int:
+        """Bytes of a body that may be gathered while a block of it is being written.
+
+        Fewer and larger writes wake fewer threads, where there is room for them.
+        """
+        return 4 * BLOCK if self._bodies <= _FEW else BLOCK
+
     def __enter__(self) -> None:
         self._bodies += 1
 

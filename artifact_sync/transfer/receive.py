@@ -1,6 +1,7 @@
 """Receives one response body in blocks, judges the whole file and publishes it.
 
-A block is staged while the next one arrives. A file of no more than one stays in memory.
+A block is staged while the next one arrives, which grows while the disk is behind. A file of no
+more than one stays in memory.
 """
 
 from __future__ import annotations
@@ -85,12 +86,17 @@ class BodyReceiver:
         try:
             async for chunk in chunks:
                 self._take(chunk)
-                if self._gathered > BLOCK:
+                if self._gathered > (BLOCK if self._is_idle else self._context.memory.most):
                     await self._write_beside()
                 if bandwidth is not None:  # nothing is read meanwhile, so TCP slows the sender
                     await bandwidth.take(len(chunk))
         finally:
             self._tell()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Whether no block is being written."""
+        return self._writing is None or self._writing.done()
 
     def _take(self, chunk: Chunk) -> None:
         size = len(chunk)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KEY = ArtifactKey("org", "repo", "7", "w", "t", "c", "a.bin")
-BLOCK = 2 * context.BLOCK
-"""So much in one piece is written at once."""
+BLOCK = 5 * context.BLOCK
+"""More than is ever gathered, so it is written by itself."""
 CONTENT = bytes(range(256)) * (5 * BLOCK // 256)
 IDENTITY = Identity(Validator('"e"'), len(CONTENT))
 PLENTY = 8 << 20  # so little that every block is measured for
@@ -125,7 +125,7 @@ def test_what_came_before_a_cancellation_is_staged_to_the_last_byte(tmp_path: Pa
 
 def test_a_body_that_ends_early_in_order_is_a_cut(tmp_path: Path) -> None:
     async def work(reception: BodyReceiver) -> None:
-        with pytest.raises(Cut, match="2,000 of 2,621,440 bytes"):
+        with pytest.raises(Cut, match="2,000 of 6,553,600 bytes"):
             await reception.receive(body_of(*blocks(2000)))
 
     assert received(tmp_path, Disk(), work) == CONTENT[:2000]
