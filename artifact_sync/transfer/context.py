@@ -51,9 +51,9 @@ class MemoryBudget:
     def most(self) -> int:
         """Bytes of a body that may be gathered while a block of it is being written.
 
-        Fewer and larger writes wake fewer threads, where there is room for them.
+        Fewer and larger writes wake fewer threads, which a file by itself has room for.
         """
-        return 4 * BLOCK if self._bodies <= _FEW else BLOCK
+        return 4 * BLOCK if self._bodies == 1 else BLOCK
 
     def __enter__(self) -> None:
         self._bodies += 1
