@@ -18,7 +18,7 @@ export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT BEFORE
 # Compiled once, not at each of a thousand starts of the program.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test collected soak sweep fuzz bench lint types layers check format clean
+.PHONY: help install demo test collected soak sweep fuzz bench dist deb sbom lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,18 @@ fuzz: install ## Garbled answers, configurations and requests for MINUTES (30)
 
 bench: install ## Speed, beside other downloaders: CASES=1,2 ROUNDS=3; SMOKE=1 is a trial
 	$(BIN)/python -m benchmarks
+
+dist: install ## Source package and wheel, into dist/
+	@packaging/make-dist $(BIN)/python dist
+
+# The wheel of this version, made by `make dist`.
+WHEEL = dist/artifact_sync-$$($(BIN)/python -c "from artifact_sync.version import VERSION; print(VERSION)")-py3-none-any.whl
+
+deb: dist ## Package for Debian, for the one that it is made on, into dist/
+	@INSTALLER="$(abspath $(BIN))/python" packaging/make-deb "$(WHEEL)" dist
+
+sbom: dist ## Bill of materials of the wheel with all extras (CycloneDX), into dist/
+	@packaging/make-sbom $(BIN)/python "$(WHEEL)" dist
 
 check: lint types layers ## Lint, types and layers, no tests
 
