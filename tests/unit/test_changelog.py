@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from pathlib import Path
 
@@ -20,7 +20,7 @@ UNRELEASED, *RELEASED = _VERSIONS.findall(TEXT)
 def test_what_is_not_released_stands_first_and_then_the_newest_version() -> None:
     assert UNRELEASED[0] == "[Unreleased]"
     found = [re.fullmatch(r"\[(.+)\] - (\d{4}-\d\d-\d\d)", title) for title, _ in RELEASED]
-    heads = [(Version(one[1]), datetime.date.fromisoformat(one[2])) for one in found if one]
+    heads = [(Version(one[1]), dt.date.fromisoformat(one[2])) for one in found if one]
     assert len(heads) == len(RELEASED)
     assert heads == sorted(heads, reverse=True)
     assert heads[0][0] == Version(VERSION)
