@@ -1,27 +1,23 @@
-"""The examples in Python of README.md and docs/: they run as they stand, and type-check strictly.
-
-A fenced block ``python`` behind a line ``<!-- tested -->`` is executed, and every one is checked.
-"""
+"""The examples in Python of README.md and docs/: they run as they stand, and type-check strictly."""
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pages import pages
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from user import User
 
-REPOSITORY = Path(__file__).parents[2]
-_BLOCK = re.compile(r"^<!-- tested -->\n+```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 EXAMPLES = [
-    pytest.param(block, id=f"{file}-{number}")
-    for file in ("README.md", "docs/python.md")
-    for number, block in enumerate(_BLOCK.findall((REPOSITORY / file).read_text("utf-8")))
+    pytest.param(block.text, id=f"{page.name}-{number}")
+    for page in pages()
+    for number, block in enumerate(page.tested("python"))
 ]
 
 

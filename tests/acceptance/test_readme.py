@@ -1,81 +1,192 @@
-"""The README is true: its commands work, and it leaves no key and no exit code out.
+"""README.md and the pages of docs are true: their commands work and print what is shown.
 
-A fenced block ``console`` behind a line ``<!-- tested -->`` is executed: its lines that begin with
-``$``, in one shell for all blocks. A command that ends with a backslash goes on in the next line.
+All blocks of a page are typed into one shell, in an empty home, before a service of its own.
+``pages.py`` says how blocks are marked, ``shown.py`` what is compared. The service is the simulated
+organisation of ``artifact-sync demo``, without its haste. ``8470`` and ``8480`` in a page stand for
+ports that are free.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
+import signal
+import socket
 import subprocess
 import sys
-from pathlib import Path
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import pytest
-from user import TOKEN
+from pages import REPOSITORY, Block, Command, Page, commands, pages
+from shown import matches
+from user import SECRETS, TOKEN
 
+from artifact_sync.config.load import load
 from artifact_sync.domain.errors import ExitCode
+from artifact_sync.mirror.layout import layout_problems
 from artifact_sync.simulator import demo_text, parse_scenario, running_in_thread
 
-REPOSITORY = Path(__file__).parents[2]
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PAGES = pages()
+SHELLS = [it for it in PAGES if it.tested("console", "sh")]
+MARKS = re.compile(r"(tested|tested in a box: .+|tested by .+\.py|written as .+|not tested: .+)")
+PORTS = ("8470", "8480")
 EXAMPLE = (REPOSITORY / "config.example.toml").read_text(encoding="utf-8")
 
-_BLOCK = re.compile(r"^<!-- tested -->\n+```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)$", re.MULTILINE)
-_KEY = re.compile(r"^(?:# )*([a-z_]+) = ", re.MULTILINE)
-_EXIT_CODES = re.compile(
-    r"^(#+) [^\n]*exit codes?\b[^\n]*\n(.*?)(?=^#|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL
+_OURS = re.compile(
+    r"^\[(\[repo\]|source|mirror|ledger|download|daemon|web|keep|\[hook\])\]", re.MULTILINE
 )
+_SIMULATED = re.compile(r"^\[(\[repo\.run\]|\[fault\]|api|files)\]", re.MULTILINE)
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_KEY = re.compile(r"^(?:# )*([a-z_]+) = ", re.MULTILINE)
 
-COMMANDS = [command for block in _BLOCK.findall(README) for command in _COMMAND.findall(block)]
+posix = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the README's commands are for a POSIX shell")
-def test_its_commands_work_one_after_the_other(tmp_path: Path) -> None:
-    assert COMMANDS, "the README has no block that is marked as tested"
-    home = tmp_path / "home"
-    home.mkdir()
+class Shell:
+    """Types the commands of a page one after the other, and keeps what each of them prints."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._home = folder / "home"
+        self._home.mkdir()
+        self._ports = {port: str(_free_port()) for port in PORTS}
+        self._lines = ["_code=0"]
+        self._typed: list[Command] = []
+
+    def take(self, block: Block) -> None:
+        """Type a block, or write it down as a file."""
+        if block.mark.startswith("written as "):
+            path = shlex.quote(block.mark.removeprefix("written as "))
+            here = f"mkdir -p -- $(dirname {path})\ncat >{path} <<'THE END'\n{block.text}THE END"
+            self._lines.append(self._with_free_ports(here))
+        elif block.mark == "tested" and block.language == "console":
+            for command in commands(block):
+                self._type(command)
+        elif block.mark == "tested" and block.language == "sh":
+            self._type(Command(block.text, "…"))
+
+    def _type(self, command: Command) -> None:
+        """A command that fails ends the shell, unless the next one asks for its exit code."""
+        file = shlex.quote(str(self._folder / str(len(self._typed))))
+        asked = command.text == "echo $?"
+        if not asked:
+            self._lines.append("[ $_code = 0 ] || exit 0")
+        typed = self._with_free_ports(command.text)
+        self._lines.append(f"{{ (exit $_code)\n{typed}\n}} >{file}.out 2>{file}.err")
+        self._lines.append(f"_code=$?; echo $_code >{file}.code")
+        self._typed.append(command)
+
+    def _with_free_ports(self, text: str) -> str:
+        return re.sub("|".join(PORTS), lambda found: self._ports[found[0]], text)
+
+    def run(self, environ: dict[str, str]) -> None:
+        """Type it all. ``AssertionError`` names the first command that does not do as is shown."""
+        said = self._folder / "said"
+        with (
+            said.open("wb") as file,
+            subprocess.Popen(
+                ["bash", "-c", "\n".join(self._lines)],
+                cwd=self._home,
+                env={**environ, "HOME": str(self._home)},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            ) as bash,
+        ):
+            try:
+                bash.wait(timeout=110)
+            finally:
+                with suppress(ProcessLookupError):  # what was left in the background
+                    os.killpg(bash.pid, signal.SIGKILL)
+        for number, command in enumerate(self._typed):
+            self._check(number, command, said.read_text(encoding="utf-8"))
+
+    def _check(self, number: int, command: Command, said: str) -> None:
+        out, err, code = (self._printed(number, kind) for kind in ("out", "err", "code"))
+        everything = f"$ {command.text}\n{out}{err}{said}"
+        assert code is not None, f"never typed, what came before it failed: {everything}"
+        following = self._typed[number + 1 :][:1]
+        asked = bool(following) and following[0].text == "echo $?"
+        assert code == "0\n" or asked, f"exit code {code}{everything}"
+        assert not SECRETS.search(everything), everything
+        either = (out or "", err or "", f"{out}{err}")
+        found = [it for it in either if matches(command.shown, it)]
+        assert found, f"{everything}\n--- but the page shows\n{command.shown}"
+
+    def _printed(self, number: int, kind: str) -> str | None:
+        path = self._folder / f"{number}.{kind}"
+        if not path.exists():
+            return None
+        text = path.read_text(encoding="utf-8")
+        for port, free in self._ports.items():
+            text = text.replace(free, port)
+        return text
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@posix
+@pytest.mark.parametrize("page", SHELLS, ids=lambda page: page.name)
+def test_the_commands_of_a_page_work_and_print_what_is_shown(page: Page, tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    for block in page.blocks():
+        shell.take(block)
     unhurried = re.sub(r"^(lifetime|bandwidth) = .*$", "", demo_text(), flags=re.MULTILINE)
     scenario = unhurried.replace('"demo-token"', f'"{TOKEN}"')
     with running_in_thread(parse_scenario(scenario, name="demo")) as service:
-        environ = {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HOME": str(home),
-            "SOURCECRAFT_TOKEN": TOKEN,
-            "ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url,
-            "PYTHONUTF8": "1",
-        }
-        done = subprocess.run(
-            ["bash", "-c", "\n".join(_checked(command) for command in COMMANDS)],
-            cwd=home,
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=110,
-            check=False,
+        shell.run(
+            {
+                "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]]),
+                "SOURCECRAFT_TOKEN": TOKEN,
+                "ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url,
+                "PYTHONUTF8": "1",
+                "LC_ALL": "C.UTF-8",
+            }
         )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert TOKEN not in done.stdout + done.stderr
 
 
-def _checked(command: str) -> str:
-    """A command that ends the shell, and is named, when it fails."""
-    return (
-        f"{command}\ncode=$?; [ $code = 0 ] || {{ cat >&2 <<'EOF'\n$ {command}\nEOF\nexit $code; }}"
-    )
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_of_commands_says_how_it_is_tested(page: Page) -> None:
+    blocks = [it for it in page.blocks() if it.language in {"console", "sh", "bash", "shell"}]
+    assert [f"{page.name}:{it.line}" for it in blocks if not MARKS.fullmatch(it.mark)] == []
 
 
-def test_every_key_of_the_configuration_is_in_it() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_configuration_of_a_page_can_be_loaded(page: Page, tmp_path: Path) -> None:
+    for block in page.blocks():
+        if block.language != "toml":
+            continue
+        if _SIMULATED.search(block.text):
+            parse_scenario(block.text, name=f"{page.name}:{block.line}")
+        elif _OURS.search(block.text):
+            path = tmp_path / f"{block.line}.toml"
+            path.write_text(block.text, encoding="utf-8")
+            environ = dict.fromkeys(_VARIABLE.findall(block.text), "value")
+            load(path, {"HOME": str(tmp_path), **environ}, layout_problems)
+
+
+def _reference() -> str:
+    return "\n".join(it.text for it in PAGES if it.name == "README.md" or it.is_long)
+
+
+def test_every_key_of_the_configuration_is_told() -> None:
     keys = set(_KEY.findall(EXAMPLE))
     assert {"base_url", "token_file", "layout", "url", "jobs", "name", "since"} <= keys
-    assert {key for key in keys if not re.search(rf"\b{key}\b", README)} == set()
+    text = _reference()
+    assert {key for key in keys if not re.search(rf"\b{key}\b", text)} == set()
 
 
-def test_every_exit_code_is_in_it() -> None:
-    section = "".join(text for _, text in _EXIT_CODES.findall(README))
-    assert section, "the README has no section on exit codes"
-    assert {int(code) for code in ExitCode if not re.search(rf"\b{int(code)}\b", section)} == set()
+def test_every_exit_code_is_told() -> None:
+    found = {int(code) for code in re.findall(r"^\| `?(\d+)`? \|", _reference(), re.MULTILINE)}
+    assert {int(code) for code in ExitCode} <= found

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from boxed_systemd import REPOSITORY, Box, Workshop, needs_systemd, workshop
 from msgspec.structs import replace
+from pages import boxed
 from user import ARCHIVE, SECRETS, TOKEN, contents, organisation, run_of_four, wait_until
 
 from artifact_sync.simulator import (
@@ -39,9 +40,7 @@ MOST_EXPOSED = 15
 ROOT = "/var/lib/artifact-sync"
 CONFIG = "/etc/artifact-sync/config.toml"
 
-_BLOCK = re.compile(r"^<!-- tested in a box -->\n+```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-INSTALL, USE, TIMER, SEVERAL = _BLOCK.findall((REPOSITORY / "README.md").read_text("utf-8"))
-(ELSEWHERE,) = _BLOCK.findall((UNITS / "README.md").read_text("utf-8"))
+BLOCKS = boxed()
 
 MIB = 1 << 20
 BIG = Repo(
@@ -114,7 +113,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     with workshop(tmp_path_factory.mktemp("boxes")) as boxes:
         with boxes.installing() as box, running_in_thread(organisation()) as running:
             one = _pointed_at(box, running)
-            one.box.run(f"{INSTALL}\n", input=f"{TOKEN}\n")
+            one.box.run(f"{BLOCKS["install"]}\n", input=f"{TOKEN}\n")
             one.wait_for_all()
             one.box.run("systemctl disable artifact-sync")
         yield boxes
@@ -190,7 +189,7 @@ def test_its_commands_in_the_readme_work(one: Installation) -> None:
     one.start()
     one.wait_for_all()
     before = one.pid
-    said = one.box.run(USE)
+    said = one.box.run(BLOCKS["use"])
     assert "active (running)" in said
     assert "acme/rocket: " in said or "repo=acme/rocket" in said
     assert re.search(r"^acme/rocket ", said, re.MULTILINE)
@@ -357,12 +356,12 @@ def test_members_of_the_group_read_the_mirror_and_nobody_else(one: Installation)
 
 def test_a_mirror_elsewhere_is_set_up_as_the_units_readme_says(one: Installation) -> None:
     one.start()
-    one.box.run(ELSEWHERE)
+    one.box.run(BLOCKS["elsewhere"])
     one.wait_for_all(root="/srv/artifacts")
 
 
 def test_a_timer_makes_one_pass_and_an_incomplete_one_is_a_failed_one(one: Installation) -> None:
-    one.box.run(TIMER)
+    one.box.run(BLOCKS["timer"])
     assert one.show("ActiveState", "artifact-sync-once.timer") == "active"
     assert one.box.run("systemctl show --value -p NextElapseUSecRealtime artifact-sync-once.timer")
     one.start("artifact-sync-once")
@@ -389,7 +388,7 @@ def test_several_configurations_run_side_by_side_and_know_nothing_of_each_other(
     one: Installation,
 ) -> None:
     one.start()
-    one.box.run(SEVERAL, input=f"{TOKEN}\n")
+    one.box.run(BLOCKS["several"], input=f"{TOKEN}\n")
     one.wait_for_all("acme/website", root="/var/lib/artifact-sync@web")
     one.wait_for_all()
     other = int(one.show("MainPID", "artifact-sync@web"))
