@@ -113,7 +113,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
     with workshop(tmp_path_factory.mktemp("boxes")) as boxes:
         with boxes.installing() as box, running_in_thread(organisation()) as running:
             one = _pointed_at(box, running)
-            one.box.run(f"{BLOCKS["install"]}\n", input=f"{TOKEN}\n")
+            one.box.run(BLOCKS["install"], input=f"{TOKEN}\n")
             one.wait_for_all()
             one.box.run("systemctl disable artifact-sync")
         yield boxes
