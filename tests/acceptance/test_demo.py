@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from pages import Page
+from shown import matches
 from user import User, contents
 
 from artifact_sync.simulator import Simulator
@@ -39,6 +41,8 @@ def test_the_demo_mirrors_shows_checks_and_says_what_to_type_next_and_may_be_run
     checked = f"sha256sum -c --quiet SHA256SUMS in 9 runs, {len(expected)} files: all OK\n"
     assert checked in first.out
     assert "\nThat took 5 requests to the API.\n" in first.out
+    (shown,) = (it for it in Page("README.md").blocks() if it.mark == "tested by test_demo.py")
+    assert matches(shown.text.replace("demo-mirror", str(user.root)), first.out)
     assert first.out.endswith("artifact-sync sync ORG/REPO --root ./mirror --since 7d\n")
     second = user.run("demo", "--root", user.root)
     assert second.code == 0, second.err

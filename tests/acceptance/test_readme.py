@@ -136,6 +136,12 @@ def _free_port() -> int:
         return port
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_can_be_read_at_one_sitting(page: Page) -> None:
+    most = 900 if page.name == "README.md" else 1200
+    assert page.is_long or page.words <= most
+
+
 @posix
 @pytest.mark.parametrize("page", SHELLS, ids=lambda page: page.name)
 def test_the_commands_of_a_page_work_and_print_what_is_shown(page: Page, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The units under a real systemd: installed as the README says, started, killed, hung, stopped."""
+"""The units under a real systemd: installed as the tutorial says, started, killed, hung, stopped."""
 
 from __future__ import annotations
 
@@ -109,11 +109,11 @@ class Installation:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
-    """Where boxes come from, in which the README's commands were carried out."""
+    """Where boxes come from, in which the tutorial's commands were carried out."""
     with workshop(tmp_path_factory.mktemp("boxes")) as boxes:
         with boxes.installing() as box, running_in_thread(organisation()) as running:
             one = _pointed_at(box, running)
-            one.box.run(BLOCKS["install"], input=f"{TOKEN}\n")
+            one.box.run(BLOCKS["configure"] + BLOCKS["install"], input=f"{TOKEN}\n")
             one.wait_for_all()
             one.box.run("systemctl disable artifact-sync")
         yield boxes
@@ -185,7 +185,7 @@ def test_started_it_says_so_mirrors_and_shows_what_it_does(one: Installation) ->
     assert one.show("NRestarts") == "0"
 
 
-def test_its_commands_in_the_readme_work(one: Installation) -> None:
+def test_its_commands_in_the_tutorial_work(one: Installation) -> None:
     one.start()
     one.wait_for_all()
     before = one.pid
@@ -354,7 +354,7 @@ def test_members_of_the_group_read_the_mirror_and_nobody_else(one: Installation)
     assert one.box.attempt(f"{as_nobody} --clear-groups cat {file}").returncode == 1
 
 
-def test_a_mirror_elsewhere_is_set_up_as_the_units_readme_says(one: Installation) -> None:
+def test_a_mirror_elsewhere_is_set_up_as_its_recipe_says(one: Installation) -> None:
     one.start()
     one.box.run(BLOCKS["elsewhere"])
     one.wait_for_all(root="/srv/artifacts")
