@@ -1,4 +1,4 @@
-"""The examples in Python of README.md and docs/: they run as they stand, and type-check strictly."""
+"""The examples in Python of README.md and docs: they run as they stand, and type-check strictly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The units under a real systemd: installed as the tutorial says, started, killed, hung, stopped."""
+"""The units under a real systemd: installed by the tutorial, started, killed, hung, stopped."""
 
 from __future__ import annotations
 
