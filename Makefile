@@ -18,7 +18,7 @@ export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT BEFORE
 # Compiled once, not at each of a thousand starts of the program.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test collected soak sweep fuzz bench dist deb sbom lint types layers check format clean
+.PHONY: help install demo docs test collected soak sweep fuzz bench dist deb sbom lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,13 +27,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("artifact-sync needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ": make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	@echo 'Installing into $(VENV) …'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,web,postgres,dev,servers]' --config-settings editable_mode=compat
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,web,postgres,dev,docs,servers]' --config-settings editable_mode=compat
 	@touch $@
 
 install: $(VENV)/.installed ## Install into .venv, with what the tests need
 
 demo: install ## Mirror a small organisation of the built-in simulator, and verify it
 	@$(BIN)/artifact-sync demo
+
+docs: install ## The documentation site, into build/site; broken links and the like are errors
+	@$(BIN)/python -m docs_site
 
 test: install ## Lint, types, layers and all tests
 	@$(MAKE) --no-print-directory --jobs=2 check collected
