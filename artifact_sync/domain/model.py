@@ -558,3 +558,14 @@ class Found(Struct, frozen=True):
     size: int = 0
     changed: float = 0.0
     """When the file or its attributes were last changed: seconds, as ``datetime.timestamp``."""
+
+
+class DisplacedFile(Struct, frozen=True):
+    """A file that was in the way, and was moved to ``displaced/``."""
+
+    place: str
+    """Its path below ``displaced/``: the time, then the path that it had."""
+    path: MirrorPath
+    """The path that it had."""
+    at: datetime
+    size: int

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         AsyncIterator,
         Callable,
         Collection,
+        Iterable,
         Iterator,
         Mapping,
         Sequence,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactRow,
+        DisplacedFile,
         ExpectedFile,
         Failure,
         FilterNotes,
@@ -215,7 +217,7 @@ class ArtifactStore(Protocol):
 
 
 class Displacement(Protocol):
-    """Ability of a mirror: moves foreign files out of the way.
+    """Ability of a mirror: moves foreign files out of the way, and keeps account of them.
 
     Blocking; raises as ``ArtifactStore``.
     """
@@ -225,6 +227,21 @@ class Displacement(Protocol):
 
         Durable and atomic. Never overwrites what is kept there.
         """
+
+    def displaced(self, below: str = "") -> Iterator[DisplacedFile]:
+        """List what has been displaced, the oldest first, lazily. ``below``: in this folder of it.
+
+        Leaves out what others have put there. May be abandoned.
+        """
+
+    def put_back(self, file: DisplacedFile) -> bool:
+        """Move a file back to its path; False where something stands there, or it is gone.
+
+        Durable and atomic.
+        """
+
+    def discard(self, files: Iterable[DisplacedFile]) -> None:
+        """Remove displaced files for good, and the folders that they leave empty."""
 
 
 class LatestPointer(Protocol):

@@ -11,6 +11,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,6 +257,63 @@ def test_displacing_moves_away_and_never_over_another(bench):
         assert bench.mirror.find(PATH) is None
     assert len(places) == 3
     assert None not in places
+
+
+@needs(Displacement)
+def test_what_was_displaced_is_listed_the_oldest_first_with_its_path_and_size(bench):
+    for path in ("a/file", "b/file"):
+        bench.publish(b"12345", path)
+        bench.mirror.displace(MirrorPath(path))
+    files = list(bench.mirror.displaced())
+    assert sorted((it.path, it.size) for it in files) == [("a/file", 5), ("b/file", 5)]
+    assert all((datetime.now(UTC) - it.at).total_seconds() < 60 for it in files)
+    first = files[0]
+    assert list(bench.mirror.displaced(first.place)) == [first]
+    stamp = first.place.partition("/")[0]
+    assert first in bench.mirror.displaced(stamp)
+    for nowhere in ("nowhere", "..", "../displaced", f"{stamp}//a", f"{stamp}/a/../b/file"):
+        assert not list(bench.mirror.displaced(nowhere))
+
+
+@needs(Displacement)
+def test_a_folder_that_was_displaced_is_listed_and_put_back_file_by_file(bench):
+    bench.publish(b"1", "run/a/one")
+    bench.publish(b"2", "run/b/two")
+    bench.mirror.displace(MirrorPath("run"))
+    for file in list(bench.mirror.displaced()):
+        assert bench.mirror.put_back(file)
+    assert (bench.content("run/a/one"), bench.content("run/b/two")) == (b"1", b"2")
+    assert not list((bench.root / ".artifact-sync/displaced").iterdir())
+
+
+@needs(Displacement)
+@pytest.mark.parametrize("taken", [PATH, str(MirrorPath(PATH).rpartition("/")[0]), "acme"])
+def test_what_is_put_back_replaces_nothing(bench, taken):
+    bench.publish(b"old")
+    bench.mirror.displace(PATH)
+    bench.mirror.displace(MirrorPath("acme"))  # the folders that are left
+    bench.publish(b"new", taken)
+    (old,) = [it for it in bench.mirror.displaced() if it.path == PATH]
+    assert not bench.mirror.put_back(old)
+    assert bench.content(taken) == b"new"
+    assert old in bench.mirror.displaced()
+
+
+@needs(Displacement)
+def test_what_is_discarded_is_gone_with_its_folders_and_nothing_else_is(bench):
+    for content in (b"1", b"2"):
+        bench.publish(content)
+        bench.mirror.displace(PATH)
+    stranger = bench.root / ".artifact-sync/displaced/notes/of mine"
+    stranger.parent.mkdir()
+    stranger.write_bytes(b"!")
+    one, two = bench.mirror.displaced()
+    bench.mirror.discard([one])
+    bench.mirror.discard([one])  # once more, as after a crash
+    assert list(bench.mirror.displaced()) == [two]
+    bench.mirror.discard([two])
+    assert [it.name for it in (bench.root / ".artifact-sync/displaced").iterdir()] == ["notes"]
+    assert stranger.read_bytes() == b"!"
 
 
 def test_publishing_again_after_a_crash_that_came_after_it_is_fine(bench):

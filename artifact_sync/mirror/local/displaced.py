@@ -1,24 +1,30 @@
-"""Moves what stands in the way to ``displaced/``, which is never emptied."""
+"""Moves what stands in the way to ``displaced/``, and keeps account of it."""
 
 from __future__ import annotations
 
 import itertools
 import threading
+from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import DiskError
+from artifact_sync.domain.model import DisplacedFile, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.folder import is_folder
 from artifact_sync.mirror.local.move import move
 from artifact_sync.mirror.local.own_folder import DISPLACED
-from artifact_sync.mirror.local.tree import InTheWay
+from artifact_sync.mirror.local.tree import InTheWay, is_path, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator
 
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.tree import Parts, Tree
+
+_TOP = (OWN_FOLDER, DISPLACED)
+_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class DisplacedFiles:
@@ -47,9 +53,9 @@ class DisplacedFiles:
                 return None  # moved away by somebody else meanwhile
 
     def _move(self, source: Folder, parts: Parts) -> str:
-        stamp = f"{self._now():%Y%m%dT%H%M%SZ}"
+        stamp = self._now().strftime(_STAMP)
         for number in itertools.count(1):
-            place = (OWN_FOLDER, DISPLACED, f"{stamp}-{number}" if number > 1 else stamp, *parts)
+            place = (*_TOP, f"{stamp}-{number}" if number > 1 else stamp, *parts)
             if self._moved(source, place):
                 break
         self._tree.sync(source)
@@ -64,9 +70,70 @@ class DisplacedFiles:
         except FileExistsError:
             return False
         except InTheWay as way:
-            if len(way.parts) <= len((OWN_FOLDER, DISPLACED)):
+            if len(way.parts) <= len(_TOP):
                 raise DiskError(
                     f"{way} is no folder, but artifact-sync keeps its own files there: move it away"
                 ) from way
             return False
         return True
+
+    def files(self, below: str) -> Iterator[DisplacedFile]:
+        """See ``Displacement.displaced``. Raises ``OSError``."""
+        parts = tuple(below.split("/")) if below else ()
+        if parts and not is_path(parts):
+            return
+        for path in self._below(parts):
+            _, _, stamp, *rest = path.split("/")
+            at, found = _moment(stamp), self._look(path)
+            if at is not None and rest and found is not None:
+                yield DisplacedFile("/".join((stamp, *rest)), MirrorPath("/".join(rest)), at, found)
+
+    def _below(self, parts: Parts) -> Iterator[str]:
+        """Paths of all files below a folder, or of the file itself."""
+        with self._tree.entered((*_TOP, *parts[:-1])) as folder:
+            found = folder.look(parts[-1]) if folder is not None and parts else None
+        if found is not None and not is_folder(found):
+            yield "/".join((*_TOP, *parts))
+        else:
+            yield from self._tree.files((*_TOP, *parts))
+
+    def _look(self, path: str) -> int | None:
+        """The size of a file; None when it is gone."""
+        *above, name = path.split("/")
+        with self._tree.entered(tuple(above)) as folder:
+            found = folder.look(name) if folder is not None else None
+        return found.st_size if found is not None else None
+
+    def put_back(self, file: DisplacedFile) -> bool:
+        """See ``Displacement.put_back``. Raises ``OSError``."""
+        *above, name = _TOP + tuple(file.place.split("/"))
+        parts = split(file.path)
+        with self._lock, self._tree.entered(tuple(above)) as source:
+            if source is None:
+                return False
+            try:
+                with self._tree.made(parts[:-1]) as target:
+                    move(target, parts[-1], source, name, fresh=True)
+                    self._tree.sync(target)
+            except (FileExistsError, FileNotFoundError, InTheWay):
+                return False
+            self._tree.sync(source)
+        self._tree.remove_empty([tuple(above)], tuple(above[: len(_TOP) + 1]))
+        return True
+
+    def discard(self, files: Iterable[DisplacedFile]) -> None:
+        """See ``Displacement.discard``. Raises ``OSError``."""
+        for stamp, its in groupby(files, lambda it: it.place.partition("/")[0]):
+            paths = [_TOP + tuple(it.place.split("/")) for it in its]
+            for path in paths:
+                with self._tree.entered(path[:-1]) as folder, suppress(FileNotFoundError):
+                    if folder is not None:
+                        folder.remove(path[-1])
+            self._tree.remove_empty({path[:-1] for path in paths}, (*_TOP, stamp))
+
+
+def _moment(stamp: str) -> datetime | None:
+    """The time in a folder's name; None for a folder that is not ours."""
+    with suppress(ValueError):
+        return datetime.strptime(stamp.partition("-")[0], _STAMP).replace(tzinfo=UTC)
+    return None

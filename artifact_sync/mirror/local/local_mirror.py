@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Literal
 from artifact_sync.domain.disk_errors import disk_errors, is_not_offered
 from artifact_sync.domain.errors import UnsafePath
 from artifact_sync.domain.model import Found, MirrorPath
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.displaced import DisplacedFiles
 from artifact_sync.mirror.local.file_io import blocks, digest, is_file, is_link, reading, umask
 from artifact_sync.mirror.local.folder import is_folder, open_folder
 from artifact_sync.mirror.local.lock import MirrorLock
-from artifact_sync.mirror.local.own_folder import STAGING, prepare
+from artifact_sync.mirror.local.own_folder import DISPLACED, STAGING, prepare
 from artifact_sync.mirror.local.publisher import Publisher
 from artifact_sync.mirror.local.recent_writes import RecentWrites
 from artifact_sync.mirror.local.tree import Tree, split
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.errors import ArtifactSyncError
-    from artifact_sync.domain.model import StagedContent
+    from artifact_sync.domain.model import DisplacedFile, StagedContent
     from artifact_sync.domain.settings import Durability
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
@@ -164,6 +165,18 @@ class LocalMirror:
         if moved is not None:
             self._recent.note(path, None)
         return moved
+
+    def displaced(self, below: str = "") -> Iterator[DisplacedFile]:
+        with self._errors(f"{OWN_FOLDER}/{DISPLACED}"):
+            yield from self._displaced.files(below)
+
+    def put_back(self, file: DisplacedFile) -> bool:
+        with self._errors(file.path):
+            return self._displaced.put_back(file)
+
+    def discard(self, files: Iterable[DisplacedFile]) -> None:
+        with self._errors(f"{OWN_FOLDER}/{DISPLACED}"):
+            self._displaced.discard(files)
 
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
         parts = split(link)

@@ -44,9 +44,14 @@ def split(path: str) -> Parts:
     The layout has checked it already, but the ledger that it comes from is a file, too.
     """
     parts = tuple(path.split("/"))
-    if fold(parts[0]) == OWN_FOLDER or any(part in _NO_NAMES or "\0" in part for part in parts):
+    if fold(parts[0]) == OWN_FOLDER or not is_path(parts):
         raise UnsafePath(f"{quoted(path)} is no path for a file of the mirror")
     return parts
+
+
+def is_path(parts: Parts) -> bool:
+    """Whether these components lead down, and to something."""
+    return not any(part in _NO_NAMES or "\0" in part for part in parts)
 
 
 def _mark(found: os.stat_result | None) -> tuple[int, int] | None:

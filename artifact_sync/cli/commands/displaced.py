@@ -1,0 +1,136 @@
+"""``artifact-sync displaced``: list, put back and remove what was in the way."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from artifact_sync.app.displaced import displacement_of
+from artifact_sync.app.selection import Overrides, with_overrides
+from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.options import as_json, common, duration_option, root
+from artifact_sync.cli.report_text import age
+from artifact_sync.cli.session import configuration
+from artifact_sync.domain.errors import ExitCode, UsageError
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted
+from artifact_sync.runtime.units import size_in_words as size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from artifact_sync.domain.model import DisplacedFile
+    from artifact_sync.domain.ports import Displacement
+
+_FOLDER = f"{OWN_FOLDER}/displaced/"
+
+
+@click.group(
+    epilog="\b\nExamples:\n  artifact-sync displaced list --root ./mirror\n"
+    "  artifact-sync displaced restore 20261123T214607Z/acme/rocket/40/ci/build/build/app.tar.gz\n"
+    "  artifact-sync displaced empty --older-than 30d",
+)
+def command() -> None:
+    """List, put back and remove files that were in the way and were moved to displaced/."""
+
+
+@command.command("list")
+@root
+@as_json
+@common
+def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
+    """List what was displaced, the oldest first: size, age, path below displaced/."""
+    files = list(_displacement(config_file, root).displaced())
+    if as_json:
+        return _answer("displaced", files)
+    for file in files:
+        click.echo(_line(file))
+    if not files:
+        click.echo("nothing to list: nothing was displaced", err=True)
+    return ExitCode.COMPLETE
+
+
+@command.command()
+@click.argument("path")
+@root
+@as_json
+@common
+def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: bool) -> int:
+    """Move a file, or all in a folder, back to where it was. PATH is as the list has it.
+
+    What stands there now stays: then the exit code is 1. The next sync or verify takes a file as
+    mirrored again if it is the one on record.
+    """
+    displacement = _displacement(config_file, root)
+    below = path.removeprefix(_FOLDER).strip("/")
+    files = list(displacement.displaced(below)) if below else []
+    if not files:
+        raise UsageError(f"{printable(path)} is not in {_FOLDER}: see artifact-sync displaced list")
+    restored = [file for file in files if displacement.put_back(file)]
+    left = [file for file in files if file not in restored]
+    if as_json:
+        return _answer("restored", restored, left)
+    lines = [f"restored {printable(file.path)}" for file in restored]
+    lines += [f"left, something stands in its place: {printable(file.path)}" for file in left]
+    code = ExitCode.INCOMPLETE if left else ExitCode.COMPLETE
+    with result_of(code):
+        click.echo("\n".join(lines))
+    return code
+
+
+@command.command()
+@click.option(
+    "--older-than",
+    metavar="TIME",
+    required=True,
+    callback=duration_option,
+    help="Only what was displaced so long ago: 30d, 12h.",
+)
+@root
+@as_json
+@common
+def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_json: bool) -> int:
+    """Remove for good what was displaced long ago."""
+    displacement = _displacement(config_file, root)
+    files = list(_older(displacement, timedelta(seconds=older_than)))
+    displacement.discard(files)
+    if as_json:
+        return _answer("removed", files)
+    click.echo(f"removed {counted(len(files), 'file')} ({size(sum(it.size for it in files))})")
+    return ExitCode.COMPLETE
+
+
+def _displacement(config_file: Path | None, root: Path | None) -> Displacement:
+    return displacement_of(with_overrides(configuration(config_file), Overrides(root=root)))
+
+
+def _older(displacement: Displacement, than: timedelta) -> Iterator[DisplacedFile]:
+    before = datetime.now(UTC) - than
+    return (file for file in displacement.displaced() if file.at <= before)
+
+
+def _line(file: DisplacedFile) -> str:
+    since = age(file.at, datetime.now(UTC))
+    return f"{size(file.size):>10} {since:>8}  {printable(file.place)}"
+
+
+def _answer(what: str, files: Iterable[DisplacedFile], left: Iterable[DisplacedFile] = ()) -> int:
+    """Print the one object of a command; return the exit code."""
+    stuck = [_object(file) for file in left]
+    code = ExitCode.INCOMPLETE if stuck else ExitCode.COMPLETE
+    told: dict[str, Any] = {"complete": not stuck, "exit_code": int(code)}
+    told |= {what: [_object(file) for file in files]}
+    told |= {"left": stuck} if what == "restored" else {}
+    with result_of(code):
+        click.echo(json.dumps(told))
+    return code
+
+
+def _object(file: DisplacedFile) -> dict[str, Any]:
+    at = file.at.isoformat()
+    return {"place": file.place, "path": file.path, "displaced_at": at, "size": file.size}

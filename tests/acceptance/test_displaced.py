@@ -1,0 +1,122 @@
+"""What was in the way is accounted for: listed, put back and removed, also beside a daemon."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from user import ARCHIVE, User, contents, organisation
+
+from artifact_sync.simulator import running_in_thread
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROCKET = "acme/rocket"
+
+
+@pytest.fixture(scope="module")
+def repaired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mirror of which one file was changed and repaired, so that its old bytes are displaced."""
+    with running_in_thread(organisation()) as service:
+        user = User(tmp_path_factory.mktemp("home"), service)
+        assert user.sync(ROCKET).code == 0
+        archive(user).write_bytes(b"changed")
+        assert user.run("verify", "--repair", "--root", user.root).code == 0
+        assert user.files() == contents(service.simulator, ROCKET)
+    return user.root
+
+
+@pytest.fixture
+def user(repaired: Path, tmp_path: Path) -> User:
+    user = User(tmp_path, "http://127.0.0.1:9")
+    shutil.copytree(repaired, user.root, symlinks=True)
+    return user
+
+
+def archive(user: User) -> Path:
+    return next(user.root.glob(f"{ROCKET}/[0-9]*/*/*/*/{ARCHIVE.removeprefix('./')}"))
+
+
+def displaced(user: User, *arguments: str) -> dict:
+    return user.run("displaced", *arguments, "--root", user.root, "--json").answer
+
+
+def test_it_is_listed_for_people_and_programs(user: User) -> None:
+    path = str(archive(user).relative_to(user.root))
+    (file,) = displaced(user, "list")["displaced"]
+    assert (file["path"], file["size"]) == (path, len(b"changed"))
+    assert file["place"].endswith(f"Z/{path}")
+    done = user.run("displaced", "list", "--root", user.root)
+    assert done.code == 0
+    assert file["place"] in done.out
+
+
+def test_restore_replaces_nothing_and_says_so(user: User) -> None:
+    good = archive(user).read_bytes()
+    (file,) = displaced(user, "list")["displaced"]
+    answer = displaced(user, "restore", file["place"])
+    assert (answer["complete"], answer["exit_code"], answer["restored"]) == (False, 1, [])
+    assert answer["left"] == [file]
+    assert archive(user).read_bytes() == good
+
+
+def test_restore_takes_what_the_list_prints_or_the_path_in_the_mirror(user: User) -> None:
+    (file,) = displaced(user, "list")["displaced"]
+    where = archive(user)
+    where.unlink()
+    done = user.run("displaced", "restore", f".artifact-sync/displaced/{file['place']}",
+                    "--root", user.root)  # fmt: skip
+    assert done.code == 0, done.err
+    assert where.read_bytes() == b"changed"
+    assert displaced(user, "list")["displaced"] == []
+
+
+def test_empty_removes_what_is_old_enough_and_nothing_else(user: User) -> None:
+    attic = user.root / ".artifact-sync/displaced"
+    (young,) = displaced(user, "list")["displaced"]
+    old = attic / "20200101T000000Z-2" / "acme/rocket/1/x"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"12")
+    answer = displaced(user, "empty", "--older-than", "30d")
+    assert [it["path"] for it in answer["removed"]] == ["acme/rocket/1/x"]
+    assert displaced(user, "list")["displaced"] == [young]
+    assert not (attic / "20200101T000000Z-2").exists()
+    done = user.run("displaced", "empty", "--older-than", "30d", "--root", user.root)
+    assert (done.code, done.out) == (0, "removed 0 files (0 B)\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["empty"], "--older-than"),
+        (["empty", "--older-than", "soon"], "soon"),
+        (["restore", "../../etc"], "is not in"),
+        (["restore", ""], "is not in"),
+        (["restore", "20200101T000000Z"], "displaced list"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(user: User, arguments: list[str], words: str) -> None:
+    done = user.run("displaced", *arguments, "--root", user.root)
+    assert done.code == 2
+    assert words in done.err
+
+
+def test_without_a_mirror_nothing_is_made(tmp_path: Path) -> None:
+    user = User(tmp_path, "http://127.0.0.1:9")
+    done = user.run("displaced", "list", "--root", user.root)
+    assert done.code == 2
+    assert "nothing is mirrored in" in done.err
+    assert not user.root.exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="flock")
+def test_it_works_beside_whoever_holds_the_mirror(user: User) -> None:
+    import fcntl  # noqa: PLC0415 - there is none on Windows
+
+    with (user.root / ".artifact-sync/lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert len(displaced(user, "list")["displaced"]) == 1
+        assert displaced(user, "empty", "--older-than", "1d")["removed"] == []
