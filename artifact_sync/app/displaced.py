@@ -1,7 +1,7 @@
 """Opens a mirror to look at what was displaced in it.
 
-It works beside whoever works there. No ledger is opened and no lock is taken. What is put back never replaces anything, and a pass makes
-folders of its own time for what it displaces.
+It works beside whoever works there: no ledger is opened and no lock is taken. What is put back
+never replaces anything, and a pass makes folders of its own time for what it displaces.
 """
 
 from __future__ import annotations

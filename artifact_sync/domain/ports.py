@@ -217,7 +217,7 @@ class ArtifactStore(Protocol):
 
 
 class Displacement(Protocol):
-    """Ability of a mirror: moves foreign files out of the way, and keeps account of them.
+    """Ability of a mirror: moves foreign files away, and accounts for them.
 
     Blocking; raises as ``ArtifactStore``.
     """
@@ -229,15 +229,16 @@ class Displacement(Protocol):
         """
 
     def displaced(self, below: str = "") -> Iterator[DisplacedFile]:
-        """List what has been displaced, the oldest first, lazily. ``below``: in this folder of it.
+        """List what has been displaced, the oldest first, lazily.
 
-        Leaves out what others have put there. May be abandoned.
+        ``below``: the file or folder below ``displaced/``; empty: all. Leaves out
+        what others have put there. May be abandoned.
         """
 
     def put_back(self, file: DisplacedFile) -> bool:
-        """Move a file back to its path; False where something stands there, or it is gone.
+        """Move a file back to its path.
 
-        Durable and atomic.
+        False where something stands there, or the file is gone. Durable and atomic.
         """
 
     def discard(self, files: Iterable[DisplacedFile]) -> None:

@@ -49,7 +49,7 @@ class MemoryBudget:
 
     @property
     def most(self) -> int:
-        """Bytes of a body that may be gathered while a block of it is being written.
+        """Bytes that may be gathered while a block of a body is written.
 
         Fewer and larger writes wake fewer threads, which a file by itself has room for.
         """

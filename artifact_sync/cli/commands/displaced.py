@@ -36,7 +36,10 @@ _FOLDER = f"{OWN_FOLDER}/displaced/"
     "  artifact-sync displaced empty --older-than 30d",
 )
 def command() -> None:
-    """List, put back and remove files that were in the way and were moved to displaced/."""
+    """List, put back and remove what was in the way.
+
+    It was moved to .artifact-sync/displaced/, below a folder for the time.
+    """
 
 
 @command.command("list")
@@ -44,7 +47,10 @@ def command() -> None:
 @as_json
 @common
 def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
-    """List what was displaced, the oldest first: size, age, path below displaced/."""
+    """List what was displaced, the oldest first.
+
+    Size, age, and the path below .artifact-sync/displaced/.
+    """
     files = list(_displacement(config_file, root).displaced())
     if as_json:
         return _answer("displaced", files)
@@ -61,10 +67,10 @@ def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) 
 @as_json
 @common
 def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: bool) -> int:
-    """Move a file, or all in a folder, back to where it was. PATH is as the list has it.
+    """Move a file, or all in a folder, back to where it was.
 
-    What stands there now stays: then the exit code is 1. The next sync or verify takes a file as
-    mirrored again if it is the one on record.
+    PATH is as the list has it. What stands there now stays: then the exit code is 1. The next
+    sync or verify takes a file as mirrored again if it is the one on record.
     """
     displacement = _displacement(config_file, root)
     below = path.removeprefix(_FOLDER).strip("/")
