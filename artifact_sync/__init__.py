@@ -1,6 +1,7 @@
 """artifact-sync mirrors the CI artifacts of SourceCraft: verified, resumable, before they vanish.
 
-From Python, the names of ``__all__`` are meant to be used, and stay as docs/python.md has them::
+From Python, the names of ``__all__`` are meant to be used, and stay as
+docs/reference/python.md has them::
 
     import asyncio
     from artifact_sync import mirror_artifacts

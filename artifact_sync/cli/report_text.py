@@ -1,8 +1,8 @@
-"""Reports, failures and plans as text and JSON."""
+"""Reports, failures and plans as text."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.model import Action
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactKey, Failure, Plan, Step
+    from artifact_sync.domain.model import Failure, Plan
     from artifact_sync.domain.report import Report
 
 _SHOWN = 20
@@ -26,23 +26,6 @@ _HINTS = {
     ExitCode.NO_SPACE: "what came so far is kept, and the next sync goes on from there",
     ExitCode.INTERRUPTED: "what came so far is kept, and the next sync goes on from there",
 }
-
-
-def report_object(report: Report) -> dict[str, Any]:
-    """The object of ``sync --json``."""
-    counts = ("runs", "found", "downloaded", "kept", "failed", "bytes")
-    return {
-        "complete": report.complete,
-        "exit_code": int(report.exit_code),
-        **{name: getattr(report, name) for name in counts},
-        "failures": [failure_object(failure) for failure in report.failures],
-    }
-
-
-def failure_object(failure: Failure) -> dict[str, Any]:
-    """One entry of ``failures`` in ``--json``."""
-    names = ("repo", "run", "workflow", "task", "cube", "local_path", "reason", "message")
-    return {name: getattr(failure, name) or None for name in names}
 
 
 def summary(report: Report, *, dry_run: bool = False) -> list[str]:
@@ -94,29 +77,6 @@ def plan_lines(plan: Plan) -> list[str]:
             place = step.path or "/".join(step.artifact.key[3:])
             lines.append(f"  {_MARKS[step.action]} {printable(place)}  ({printable(step.why)})")
     return lines
-
-
-def planned_objects(plan: Plan) -> list[dict[str, Any]]:
-    """What would be downloaded, as entries of ``plan`` in ``sync --dry-run --json``.
-
-    ``size`` is null unless these bytes were here before: no answer of the service tells it.
-    """
-    return [_planned(step) for step in plan.having(Action.DOWNLOAD)]
-
-
-def key_object(key: ArtifactKey) -> dict[str, str]:
-    """The artifact that an entry is about, as the first keys of its JSON."""
-    return {"repo": str(key.run_key.repo), "run": key.run, **key.in_run}
-
-
-def _planned(step: Step) -> dict[str, Any]:
-    row = step.row if step.row is not None and step.row.version == step.artifact.version else None
-    return {
-        **key_object(step.artifact.key),
-        "path": step.path,
-        "size": row.size if row is not None and row.version else None,
-        "why": step.why,
-    }
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

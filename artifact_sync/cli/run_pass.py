@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
+from artifact_sync.cli.json_objects import PlannedEntry, SyncAnswer, as_line, planned_entries
 from artifact_sync.cli.progress_lines import ProgressLines
-from artifact_sync.cli.report_text import plan_lines, planned_objects, report_object, summary
+from artifact_sync.cli.report_text import plan_lines, summary
 from artifact_sync.cli.session import Verbosity, begin_work, session, token
 from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
 from artifact_sync.domain.events import RunPlanned
@@ -42,7 +42,7 @@ class PassDisplay(Struct, frozen=True):
     """Let a daemon that holds the mirror run the pass."""
     jobs: int | None = None
     """``--jobs``, which does not count for a daemon."""
-    plan: list[dict[str, Any]] = field(default_factory=list)
+    plan: list[PlannedEntry] = field(default_factory=list)
     """For ``--json`` of a dry run: filled with what would be downloaded."""
 
 
@@ -100,7 +100,7 @@ class _PlanPrinter:
     def notify(self, event: Event) -> None:
         """Print a plan, if stdout has a reader; hand the event on."""
         if isinstance(event, RunPlanned) and self._display.as_json:
-            self._display.plan.extend(planned_objects(event.plan))
+            self._display.plan.extend(planned_entries(event.plan))
         elif isinstance(event, RunPlanned):
             with suppress(OSError):
                 click.echo("\n".join(plan_lines(event.plan)))
@@ -139,7 +139,7 @@ def _failure(error: BaseException) -> Failure:
 
 def _print(report: Report, display: PassDisplay) -> None:
     if display.as_json:
-        plan = {"plan": display.plan} if display.dry_run else {}
-        click.echo(json.dumps(report_object(report) | plan, ensure_ascii=True))
+        answer = SyncAnswer.of(report, display.plan if display.dry_run else UNSET)
+        click.echo(as_line(answer))
     elif not report.complete or session().verbosity is not Verbosity.QUIET:
         click.echo(session().mask("\n".join(summary(report, dry_run=display.dry_run))))

@@ -40,7 +40,8 @@ def limit() -> ValueType:
         "patternProperties": {rf"^\s*{TIME}\s*$": either(_NUMBER, _RATE)},
     }
     text = f"{_RATE}|{_CHANGE}(?:{_GAP}{_CHANGE})*,?"
-    return ValueType(_read, either({"anyOf": [_NUMBER, table]}, text), write=format_limit)
+    schema = either({"anyOf": [_NUMBER, table]}, text)
+    return ValueType(_read, schema, write=format_limit, name="size a second, `off`, or a timetable")
 
 
 def parse_limit(text: str) -> Timetable:

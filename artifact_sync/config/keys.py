@@ -103,21 +103,21 @@ def _glob(text: str) -> str:
     return text
 
 
-_GLOBS = value_types.many(value_types.text(_glob))
+_GLOBS = value_types.many(value_types.text(_glob, "glob"))
 _INTERVAL = value_types.duration(
     _check_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
 )
-_TIME_ZONE = value_types.text(_time_zone)
+_TIME_ZONE = value_types.text(_time_zone, "IANA time zone")
 
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "source": Section(
             settings.SourceSettings,
             {
-                "base_url": value_types.text(urls.base_url, format="uri"),
+                "base_url": value_types.text(urls.base_url, "URL", format="uri"),
                 "token_file": value_types.path(),
                 "ca_bundle": value_types.path(),
-                "proxy": value_types.text(urls.proxy),
+                "proxy": value_types.text(urls.proxy, "URL"),
                 "rate_limit": value_types.rate(),
             },
         ),
@@ -125,7 +125,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             settings.MirrorSettings,
             {
                 "root": value_types.path(),
-                "layout": value_types.text(),
+                "layout": value_types.text(name="layout"),
                 "min_free": value_types.byte_size(),
                 "durability": value_types.choice(("full", "fast")),
                 "watch": value_types.choice(("off", "report", "restore")),
@@ -133,7 +133,8 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             },
         ),
         "ledger": Section(
-            settings.LedgerSettings, {"url": value_types.scoped_text(urls.database_url)}
+            settings.LedgerSettings,
+            {"url": value_types.scoped_text(urls.database_url, name="URL")},
         ),
         "download": Section(
             settings.DownloadSettings,
@@ -158,7 +159,9 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         "web": Section(
             settings.WebSettings,
             {
-                "listen": value_types.or_number(value_types.text(urls.listen), 0, urls.LAST_PORT),
+                "listen": value_types.or_number(
+                    value_types.text(urls.listen, "HOST:PORT"), 0, urls.LAST_PORT
+                ),
                 "secret_files": value_types.many(value_types.path()),
                 "body_limit": value_types.byte_size(2**10, 2**26),
             },
@@ -170,7 +173,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
 REPO = Section(
     settings.RepoSettings,
     {
-        "name": value_types.text(repo_name),
+        "name": value_types.text(repo_name, "ORG/REPO or ORG/*"),
         "workflows": _GLOBS,
         "include": _GLOBS,
         "exclude": _GLOBS,
@@ -178,7 +181,7 @@ REPO = Section(
         "events": value_types.many(value_types.choice(EVENTS)),
         "since": value_types.duration(),
         "interval": _INTERVAL,
-        "cron": value_types.text(_cron),
+        "cron": value_types.text(_cron, "cron expression"),
         "time_zone": _TIME_ZONE,
     },
 )

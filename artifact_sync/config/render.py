@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import json
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.config.keys import REPO, SECTIONS
 from artifact_sync.config.urls import masked
 from artifact_sync.domain import settings as all_settings
+from artifact_sync.runtime.docstrings import docstrings_in
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ def _value(value: object) -> str:
 
 def json_schema() -> dict[str, Any]:
     """Make the schema of a configuration file, with descriptions from docstrings."""
-    descriptions = _descriptions()
+    descriptions = docstrings_in(all_settings)
     tables = {name: _table(section, descriptions) for name, section in SECTIONS.items()}
     repo = _table(REPO, descriptions)
     return {
@@ -89,26 +87,3 @@ def _table(section: Section, descriptions: Mapping[str, str]) -> dict[str, Any]:
         "required": sorted(section.keys.keys() - section.defaults.keys()),
         "properties": properties,
     }
-
-
-def _descriptions() -> dict[str, str]:
-    """Docstrings of the settings: by ``Class``, and of fields by ``Class.field``.
-
-    Python keeps none of the latter, so the source is asked; without it there are none.
-    """
-    try:
-        module = ast.parse(inspect.getsource(all_settings))
-    except OSError:
-        return {}
-    found = {}
-    for node in module.body:
-        if isinstance(node, ast.ClassDef):
-            found[node.name] = ast.get_docstring(node) or ""
-            for pair in pairwise(node.body):
-                match pair:
-                    case (
-                        ast.AnnAssign(target=ast.Name(field)),
-                        ast.Expr(ast.Constant(str(text))),
-                    ):
-                        found[f"{node.name}.{field}"] = inspect.cleandoc(text)
-    return found

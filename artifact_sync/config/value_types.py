@@ -120,16 +120,19 @@ class ValueType(Struct, frozen=True):
     """Converts a variable's text to a TOML value."""
     write: Callable[[Any], object] = as_it_is
     """Converts the setting's value to a TOML value."""
+    name: str = "text"
+    """What the reference calls the type."""
 
 
-def text(check: Callable[[str], Any] = str, **schema: object) -> ValueType:
+def text(check: Callable[[str], Any] = str, name: str = "text", **schema: object) -> ValueType:
     """A string, expanded and then checked. An error does not quote it."""
-    return scoped_text(lambda value, _: check(value), as_it_is, **schema)
+    return scoped_text(lambda value, _: check(value), as_it_is, name, **schema)
 
 
 def scoped_text(
     check: Callable[[str, ExpansionScope], Any],
     write: Callable[[Any], object] = as_it_is,
+    name: str = "text",
     **schema: object,
 ) -> ValueType:
     """A ``text`` whose check needs the base folder or the environment."""
@@ -142,7 +145,7 @@ def scoped_text(
             raise ValueError("is empty; leave the key out instead")
         return check(expanded, scope)
 
-    return ValueType(read, {"type": "string", "minLength": 1, **schema}, write=write)
+    return ValueType(read, {"type": "string", "minLength": 1, **schema}, write=write, name=name)
 
 
 def path() -> ValueType:
@@ -155,7 +158,7 @@ def path() -> ValueType:
             )
         return scope.path(value)
 
-    return scoped_text(check, str)
+    return scoped_text(check, str, "path")
 
 
 def truth() -> ValueType:
@@ -166,7 +169,7 @@ def truth() -> ValueType:
             raise expected("true or false", value)
         return value
 
-    return ValueType(read, {"type": "boolean"}, as_truth)
+    return ValueType(read, {"type": "boolean"}, as_truth, name="`true` or `false`")
 
 
 def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -> ValueType:
@@ -179,7 +182,7 @@ def choice(options: Collection[str], refused: Mapping[str, str] | None = None) -
         hint = did_you_mean(value, options) or f"expected one of {', '.join(sorted(options))}"
         raise ValueError(f"{toml_text(value)} {why}; {hint}")
 
-    return text(check, enum=sorted(options))
+    return text(check, " or ".join(f"`{it}`" for it in sorted(options)), enum=sorted(options))
 
 
 def integer(low: int, high: int) -> ValueType:
@@ -190,7 +193,8 @@ def integer(low: int, high: int) -> ValueType:
             raise expected(f"a whole number from {low} to {high}", value)
         return value
 
-    return ValueType(read, {"type": "integer", "minimum": low, "maximum": high}, as_number)
+    schema = {"type": "integer", "minimum": low, "maximum": high}
+    return ValueType(read, schema, as_number, name=f"whole number, {low} to {high}")
 
 
 def above_zero(seconds: float) -> None:
@@ -206,7 +210,7 @@ def or_number(one: ValueType, low: int, high: int) -> ValueType:
         return one.read(str(value) if type(value) is int else value, scope)
 
     number = {"type": "integer", "minimum": low, "maximum": high}
-    return ValueType(read, {"anyOf": [number, one.schema]}, write=one.write)
+    return ValueType(read, {"anyOf": [number, one.schema]}, write=one.write, name=one.name)
 
 
 def rate() -> ValueType:
@@ -221,7 +225,8 @@ def rate() -> ValueType:
         return float(value)
 
     bounds = {"exclusiveMinimum": 0, "maximum": _MOST_PER_SECOND}
-    return ValueType(read, {"type": "number", **bounds}, as_number)
+    name = f"number above 0, at most {_MOST_PER_SECOND:,.0f}"
+    return ValueType(read, {"type": "number", **bounds}, as_number, name=name)
 
 
 def duration(check: Callable[[float], None] = above_zero, **bounds: object) -> ValueType:
@@ -235,7 +240,8 @@ def duration(check: Callable[[float], None] = above_zero, **bounds: object) -> V
         return _measured(value, scope, units.parse_duration, check)
 
     number = {"type": "number", **(bounds or {"exclusiveMinimum": 0})}
-    return ValueType(read, either(number, units.DURATION), write=units.format_duration)
+    schema = either(number, units.DURATION)
+    return ValueType(read, schema, write=units.format_duration, name="duration")
 
 
 def byte_size(low: int = 0, high: int = units.LARGEST) -> ValueType:
@@ -252,7 +258,8 @@ def byte_size(low: int = 0, high: int = units.LARGEST) -> ValueType:
         return _measured(value, scope, units.parse_size, check)
 
     number = {"type": "integer", "minimum": low, "maximum": high}
-    return ValueType(read, either(number, units.SIZE), write=units.format_size)
+    schema = either(number, units.SIZE)
+    return ValueType(read, schema, write=units.format_size, name="size")
 
 
 def many(one: ValueType) -> ValueType:
@@ -278,7 +285,8 @@ def many(one: ValueType) -> ValueType:
     def write(values: Iterable[Any]) -> list[object]:
         return [one.write(value) for value in values]
 
-    return ValueType(read, {"type": "array", "items": one.schema}, as_list, write)
+    schema = {"type": "array", "items": one.schema}
+    return ValueType(read, schema, as_list, write, f"list, each: {one.name}")
 
 
 def toml_text(value: object) -> str:

@@ -20,9 +20,10 @@ from artifact_sync.domain.status import (
     ConfigState,
     DaemonState,
     RepoState,
+    RepoStatus,
     ServiceState,
+    StatusAnswer,
     WatchState,
-    as_object,
 )
 from artifact_sync.runtime.units import counted, size_in_words
 from artifact_sync.sync.repository import point_latest
@@ -112,8 +113,11 @@ class DaemonApi:
         ``ArtifactSyncError`` when the ledger cannot be read.
         """
         totals = await self.context.engine.ledger.all_totals()
-        live = msgspec.to_builtins(self.live())
-        return {"repositories": [as_object(self._updated(it)) for it in totals], "daemon": live}
+        repos = [RepoStatus.of(self._updated(it)) for it in totals]
+        answer: dict[str, Any] = msgspec.to_builtins(
+            StatusAnswer(repositories=repos, daemon=self.live())
+        )
+        return answer
 
     def _updated(self, totals: Totals) -> Totals:
         """The totals with the ends of passes that the ledger has not recorded."""

@@ -22,42 +22,75 @@ class ExitCode(IntEnum):
     """The exit codes, which scripts rely on."""
 
     COMPLETE = 0
+    """Everything selected is present and verified."""
     INCOMPLETE = 1
+    """Something is missing. Also where failures with different exit codes come together, and for a
+    dry run that would download anything."""
     USAGE = 2
+    """The command line or the configuration is wrong."""
     CREDENTIALS = 3
+    """The token is missing, wrong or expired, or it lacks a right."""
     UNREACHABLE = 4
+    """The service, the host of a link, or the server of the ledger cannot be reached."""
     INTEGRITY = 5
+    """Bytes are not those that were vouched for. None of them is kept."""
     NO_SPACE = 6
+    """The disk is full, or cannot be written. What came so far is kept."""
     BUSY = 7
+    """Another process holds the mirror."""
     INTERRUPTED = 130
+    """It was stopped by a signal. What came so far is kept."""
 
 
 class Reason(StrEnum):
     """Why something failed: ``failures[].reason`` of ``sync --json``."""
 
     USAGE = "usage"
+    """The command line or the configuration is wrong, or it cannot be done as asked."""
     BUSY = "busy"
+    """Another process holds the mirror, or works on the repository."""
     CREDENTIALS = "credentials"
+    """The service refuses the token: it is missing, wrong or expired, or it lacks a right."""
     NOT_FOUND = "not_found"
+    """The service knows no such thing, or the token may not see it."""
     UNREACHABLE = "unreachable"
+    """The service, the host of a link, or the server of the ledger does not answer."""
     BAD_ANSWER = "bad_answer"
+    """The service's answer is not what its specification promises."""
     UNFINISHED = "unfinished"
+    """The run has not finished, or the last look at it failed and the next one is not due."""
     LINK = "link"
+    """The service gives no link for the artifact that can be used."""
     GONE = "gone"
+    """The service lists the artifact, but its file cannot be had any more."""
     TIMEOUT = "timeout"
+    """Nothing arrived for longer than ``download.timeout``."""
     CUT = "cut"
+    """The file ended before its end."""
     THROTTLED = "throttled"
+    """The file's server asks to come again later: 429, 500, 502, 503 or 504."""
     BAD_RESPONSE = "bad_response"
+    """The file's server answers in a way that cannot be used."""
     ERROR_PAGE = "error_page"
+    """The file's server gives an error document where the file should be."""
     INTEGRITY = "integrity"
+    """The bytes are not those that were vouched for."""
     MISSING = "missing"
+    """A file of the mirror is missing: ``verify`` found it so."""
     UNSAFE_PATH = "unsafe_path"
+    """The artifact's name has no safe place in a mirror."""
     COLLISION = "collision"
+    """On some system two artifacts of the run would be one file."""
     DISK = "disk"
+    """The mirror's file system fails, or refuses."""
     NO_SPACE = "no_space"
+    """The file system is full, over quota, or below ``mirror.min_free``."""
     INTERRUPTED = "interrupted"
+    """It was stopped by a signal, or because the daemon was."""
     LIMIT = "limit"
+    """The system gives no further thread, process or memory."""
     INTERNAL = "internal"
+    """A bug in artifact-sync."""
 
 
 _EXIT_CODES = {

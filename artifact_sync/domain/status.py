@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -16,16 +16,26 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of ``repositories``. Times are ISO 8601; None: never."""
 
     repo: str
+    """``org/repo``."""
     runs: int = 0
+    """Runs in the ledger."""
     settled: int = 0
+    """Runs for which nothing is left to do."""
     bytes: int = 0
+    """Of its files in the mirror."""
     states: dict[str, int] = {}
+    """Artifacts by state, as ``ls`` has it."""
     newest_run: str = ""
+    """Empty: none."""
     last_mirrored: str | None = None
+    """When a file was last added to the mirror."""
     last_pass: str | None = None
+    """When a pass over it last ended."""
     last_complete: str | None = None
+    """When a pass over it last ended complete."""
     last_error: str = ""
-    unfit: tuple[str, ...] = ()
+    """The last failure of its last pass; empty: none."""
+    unfit: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     """A sentence for each filter that has fitted nothing so far. Left out where there is none."""
 
     @property
@@ -49,7 +59,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             last_pass=ended,
             last_complete=complete,
             last_error=totals.last_error,
-            unfit=totals.unfit,
+            unfit=totals.unfit or msgspec.UNSET,
         )
 
 
@@ -57,6 +67,7 @@ class ConfigState(msgspec.Struct, frozen=True, kw_only=True):
     """The configuration in effect, and problems of the file as it is now."""
 
     path: str | None = None
+    """Its file; None: there is none."""
     loaded_at: str = ""
     """ISO 8601, UTC."""
     problems: tuple[str, ...] = ()
@@ -69,15 +80,18 @@ class ServiceState(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the last passes could reach the service."""
 
     reachable: bool = True
+    """Whether it answers."""
     since: str = ""
-    """When the outage began; ISO 8601."""
+    """When the outage began; ISO 8601. Empty: there is none."""
     why: str = ""
+    """What the outage shows as; empty: there is none."""
 
 
 class PassState(msgspec.Struct, frozen=True, kw_only=True):
     """A running pass."""
 
     repo: str
+    """``org/repo``, or ``org/*`` for the organisation's list of repositories."""
     why: str
     """Why it was begun: ``interval``, ``webhook``, ``user``, …"""
     seconds: float
@@ -85,15 +99,20 @@ class PassState(msgspec.Struct, frozen=True, kw_only=True):
     planned: int = 0
     """Files to download, as far as is known."""
     done: int = 0
+    """Files that were downloaded."""
     failed: int = 0
+    """Files that failed."""
     bytes: int = 0
+    """Received so far."""
 
 
 class RepoState(msgspec.Struct, frozen=True, kw_only=True):
     """A repository on the schedule."""
 
     repo: str
+    """``org/repo``, or ``org/*`` for the organisation's list of repositories."""
     running: bool = False
+    """Whether a pass over it is running."""
     due_in: float | None = None
     """Seconds until its next pass; 0: as soon as there is room."""
     why: str = ""
@@ -101,7 +120,7 @@ class RepoState(msgspec.Struct, frozen=True, kw_only=True):
     failing: int = 0
     """Failed passes in a row."""
     error: str = ""
-    """Of the last pass."""
+    """Of the last pass; empty: none."""
     lag: float = 0.0
     """Seconds for which it has been behind; 0: it is not."""
 
@@ -115,6 +134,7 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     """State of the watch over the mirror's files."""
 
     mode: Literal["off", "report", "restore"] = "off"
+    """``mirror.watch``."""
     working: bool = False
     """False in a mode other than off: each pass checks files instead."""
     why: str = ""
@@ -122,19 +142,26 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     damaged: int = 0
     """Files found deleted or changed since the start."""
     restored: int = 0
+    """Damaged files that were put right since the start."""
 
 
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     """State of the daemon: ``daemon`` in the JSON of ``status``."""
 
     pid: int
+    """Its process."""
     version: str
+    """The program's."""
     since: str
     """When it was started; ISO 8601, UTC."""
     stopping: bool = False
+    """Whether it was told to stop."""
     config: ConfigState = ConfigState()
+    """The configuration in effect."""
     service: ServiceState = ServiceState()
+    """Whether SourceCraft answers."""
     passes: tuple[PassState, ...] = ()
+    """Those that are running."""
     queue: int = 0
     """Repositories that are due and wait."""
     downloads: int = 0
@@ -148,10 +175,17 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     trouble: tuple[str, ...] = ()
     """Problems of the whole daemon: no space, the root is gone, …"""
     watch: WatchState = WatchState()
+    """The watch over the mirror's files."""
     repositories: tuple[RepoState, ...] = ()
+    """Those on its schedule."""
 
 
-def as_object(totals: Totals) -> dict[str, Any]:
-    """Make the entry as builtins, for JSON."""
-    entry = msgspec.structs.asdict(RepoStatus.of(totals))
-    return entry if totals.unfit else {key: it for key, it in entry.items() if key != "unfit"}
+class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The object of ``status --json`` and of ``/api/status``."""
+
+    repositories: list[RepoStatus]
+    """What the ledger holds of each repository."""
+    daemon: DaemonState | None
+    """What the daemon does; None: none is running, or it does not answer."""
+    error: str | msgspec.UnsetType = msgspec.UNSET
+    """Why the daemon cannot read its ledger. Left out where it can."""

@@ -1,31 +1,7 @@
 """Renders and checks the manifests that stand beside a complete run's files. Pure.
 
-``SHA256SUMS`` is for ``sha256sum -c SHA256SUMS`` in the run's folder. ``run.json`` is UTF-8 JSON,
-an object with the members
-
-===============  ==================================================================================
-format           1, raised when a member changes its meaning
-tool             ``artifact-sync``
-source           the host of the service
-org, repo, run   slugs
-status, event    the run's own words
-created_at       RFC 3339 in UTC, or null; likewise ``finished_at``
-artifacts        a list, by ``path``, of objects with the members below
-refused          only where there is any: a list of what was selected and has no safe place, by
-                 ``workflow``, ``task``, ``cube``, ``local_path`` and ``reason``
-===============  ==================================================================================
-
-================  =================================================================================
-workflow          slug; likewise ``task`` and ``cube``
-local_path        as the CI file has it
-path              of the file, relative to the run's folder
-size              bytes
-sha256            hex
-strength          how well the bytes are vouched for: ``none``, ``length``, ``checksum``, ``digest``
-evidence          a list of what vouched for them, strongest first
-etag              the server's, or an empty text; likewise ``content_encoding`` and ``version``
-mirrored_at       RFC 3339 in UTC, or null
-================  =================================================================================
+``SHA256SUMS`` is for ``sha256sum -c SHA256SUMS`` in the run's folder; ``run.json`` is UTF-8 JSON of
+a ``RunDocument``.
 
 Same content, same bytes: neither holds the time of its writing. Neither holds a link.
 """
@@ -34,11 +10,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from artifact_sync.domain.model import State
+from artifact_sync.mirror.run_document import RefusedArtifact, RunArtifact, RunDocument
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -90,7 +67,7 @@ class Manifest:
             self._refused.append(row)
         for path, _ in _mirrored([row], self._folder):
             self._sums.append(_line(path, row.sha256))
-            self._artifacts.append(_rendered(_artifact(row, path), 4))
+            self._artifacts.append(_rendered(_entry(row, path), 4))
 
     def sums(self) -> bytes:
         """``SHA256SUMS``."""
@@ -99,28 +76,28 @@ class Manifest:
     def about(self) -> bytes:
         """``run.json``."""
         run = self._run
-        about = {
-            "format": _FORMAT,
-            "tool": "artifact-sync",
-            "source": self._host,
+        about = RunDocument(
+            format=_FORMAT,
+            tool="artifact-sync",
+            source=self._host,
             **run.key.repo._asdict(),
-            "run": run.key.run,
-            "status": run.status,
-            "event": run.event,
-            "created_at": _date(run.created_at),
-            "finished_at": _date(run.finished_at),
-            "artifacts": [],
-            **({"refused": _all_refused(self._refused)} if self._refused else {}),
-        }
+            run=run.key.run,
+            status=run.status,
+            event=run.event,
+            created_at=_date(run.created_at),
+            finished_at=_date(run.finished_at),
+            artifacts=[],
+            refused=_all_refused(self._refused) or msgspec.UNSET,
+        )
         before, _, behind = _rendered(about).partition(b"[]")  # the first key there is
         artifacts = b",\n    ".join(self._artifacts)
         listed = b"[\n    " + artifacts + b"\n  ]" if artifacts else b"[]"
         return b"".join([before, listed, behind, b"\n"])
 
 
-def _rendered(value: dict[str, Any], indent: int = 0) -> bytes:
+def _rendered(value: msgspec.Struct, indent: int = 0) -> bytes:
     """An object as ``json.dumps`` indents it, which takes ten times as long in Python."""
-    plain = _JSON.encode(value).encode("utf-8", "surrogatepass")
+    plain = _JSON.encode(msgspec.to_builtins(value)).encode("utf-8", "surrogatepass")
     text = msgspec.json.format(plain, indent=2).decode("utf-8", "surrogatepass")
     text = text.replace("\n", "\n" + " " * indent)
     return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes JSON's \udXXX
@@ -135,35 +112,35 @@ def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPat
     """Whether a ``run.json`` tells of these artifacts, whatever it tells of the run."""
     listed = list(rows)
     paths = dict(_mirrored(listed, folder))
-    expected = [_artifact(paths[path], path) for path in sorted(paths)]
+    expected = [msgspec.to_builtins(_entry(paths[path], path)) for path in sorted(paths)]
     try:
         told = json.loads(content)
     except (ValueError, RecursionError):
         return False
-    refused = _all_refused(listed)
+    refused = msgspec.to_builtins(_all_refused(listed))
     if not isinstance(told, dict) or told.get("refused", []) != refused:
         return False
     return bool(told.get("artifacts") == expected)
 
 
-def _artifact(row: ArtifactRow, path: str) -> dict[str, Any]:
-    return {
+def _entry(row: ArtifactRow, path: str) -> RunArtifact:
+    return RunArtifact(
         **row.key.in_run,
-        "path": path,
-        "size": row.size,
-        "sha256": row.sha256,
-        "strength": str(row.strength),
-        "evidence": list(row.evidence),
-        "etag": row.etag,
-        "content_encoding": row.content_encoding,
-        "version": row.version,
-        "mirrored_at": _date(row.mirrored_at),
-    }
+        path=path,
+        size=row.size,
+        sha256=row.sha256,
+        strength=row.strength,
+        evidence=list(row.evidence),
+        etag=row.etag,
+        content_encoding=row.content_encoding,
+        version=row.version,
+        mirrored_at=_date(row.mirrored_at),
+    )
 
 
-def _all_refused(rows: Iterable[ArtifactRow]) -> list[dict[str, Any]]:
+def _all_refused(rows: Iterable[ArtifactRow]) -> list[RefusedArtifact]:
     refused = sorted((row.key, row.reason) for row in rows if row.state is State.REFUSED)
-    return [{**key.in_run, "reason": reason} for key, reason in refused]
+    return [RefusedArtifact(**key.in_run, reason=reason) for key, reason in refused]
 
 
 def _mirrored(rows: Iterable[ArtifactRow], folder: MirrorPath) -> Iterator[tuple[str, ArtifactRow]]:

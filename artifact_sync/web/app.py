@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
@@ -18,13 +18,15 @@ from artifact_sync.web.single_flight import SingleFlight, TimedOut
 from artifact_sync.web.webhook import Webhook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from artifact_sync.domain.ports import Clock
     from artifact_sync.web.context import WebContext
+
+    Handler = Callable[[Request], Awaitable[Response]]
 
 _log = get_logger(__name__)
 
@@ -34,15 +36,39 @@ _CACHED = 1.0
 _TIMED_OUT = "no answer in time: the ledger or a disk is slow, or hangs; ask again later"
 
 
+class Endpoint(NamedTuple):
+    """A path that is answered."""
+
+    method: str
+    path: str
+    answers: str
+    """The answers and when they are given."""
+
+
+WEBHOOK = Endpoint(
+    "POST", "/hooks/sourcecraft", "202 or 200 for a signed event, else 4xx or 503 with an `error`."
+)
+HEALTH = Endpoint("GET", "/healthz", "200 `ok` while the daemon's event loop runs.")
+READINESS = Endpoint(
+    "GET",
+    "/readyz",
+    "200 `ready`. 503 with a line for each reason: the ledger or the service cannot be reached, the"
+    " disk is full or gone, a repository lags by more than `daemon.lag_alert`, or the first listing"
+    " has not been tried yet.",
+)
+STATUS = Endpoint(
+    "GET",
+    "/api/status",
+    "200 with the JSON of `status --json`. 503 and why: the ledger cannot be read, or not in time.",
+)
+SCRAPE = Endpoint("GET", "/metrics", "200 with the metrics in Prometheus' text format.")
+
+
 def application(context: WebContext) -> ASGIApp:
     """The ASGI application of a daemon."""
-    pages = _Pages(context)
     routes = [
-        Route("/hooks/sourcecraft", Webhook(context).answer, methods=["POST"]),
-        Route("/healthz", pages.health, methods=["GET"]),
-        Route("/readyz", pages.ready, methods=["GET"]),
-        Route("/api/status", pages.status, methods=["GET"]),
-        Route("/metrics", pages.metrics, methods=["GET"]),
+        Route(endpoint.path, handler, methods=[endpoint.method])
+        for endpoint, handler in handlers(context).items()
     ]
     app = Starlette(routes=routes, exception_handlers={Exception: _Bugs(context.clock).answer})
     app.router.redirect_slashes = False  # it would redirect to whatever Host says
@@ -57,6 +83,18 @@ def application(context: WebContext) -> ASGIApp:
         await app(scope, receive, deliver)
 
     return tolerant
+
+
+def handlers(context: WebContext) -> Mapping[Endpoint, Handler]:
+    """Every endpoint and what answers it."""
+    pages = _Pages(context)
+    return {
+        WEBHOOK: Webhook(context).answer,
+        HEALTH: pages.health,
+        READINESS: pages.ready,
+        STATUS: pages.status,
+        SCRAPE: pages.metrics,
+    }
 
 
 class _Pages:

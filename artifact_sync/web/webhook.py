@@ -15,7 +15,13 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
 from artifact_sync.web.log_throttle import LogThrottle
 from artifact_sync.web.metrics import WebhookOutcome
-from artifact_sync.web.webhook_payload import PING, Malformed, RunComplete, read_payload
+from artifact_sync.web.webhook_payload import (
+    EVENT_HEADER,
+    PING,
+    Malformed,
+    RunComplete,
+    read_payload,
+)
 from artifact_sync.web.webhook_secrets import (
     SIGNATURE_HEADER,
     WebhookSecrets,
@@ -25,13 +31,15 @@ from artifact_sync.web.webhook_secrets import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
 
     from artifact_sync.web.context import WebContext
 
 _log = get_logger(__name__)
 
-_ANSWERS = {
+ANSWERS: Mapping[WebhookOutcome, tuple[int, bytes]] = {
     WebhookOutcome.ACCEPTED: (202, b'{"accepted": true}'),
     WebhookOutcome.REPEAT: (202, b'{"repeat": true}'),
     WebhookOutcome.PING: (200, b'{"ping": true}'),
@@ -49,6 +57,7 @@ _ANSWERS = {
         b'{"error": "webhooks cannot be checked here now; see the log"}',
     ),
 }
+"""Status and body of the answer to each outcome."""
 _MESSAGES = {
     WebhookOutcome.NO_SECRET: (
         "webhook calls were refused: there is no secret to check them by; write the webhook's"
@@ -137,7 +146,7 @@ class Webhook:
         """Handle one event and answer with the outcome."""
         outcome = await self._outcome(request)
         self._context.metrics.webhook(outcome)
-        status, body = _ANSWERS[outcome]
+        status, body = ANSWERS[outcome]
         headers = {"connection": "close"} if outcome in _CLOSING else None
         return Response(body, status, headers, "application/json")
 
@@ -180,7 +189,7 @@ class Webhook:
 
     def _handle(self, body: bytes, request: Request) -> WebhookOutcome:
         try:
-            event = read_payload(body, request.headers.get("x-src-event", ""))
+            event = read_payload(body, request.headers.get(EVENT_HEADER, ""))
         except Malformed as error:
             return self._log(WebhookOutcome.MALFORMED, why=str(error))
         if isinstance(event, RunComplete):

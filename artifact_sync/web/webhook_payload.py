@@ -12,6 +12,9 @@ import msgspec
 
 from artifact_sync.domain.model import RepoName
 
+EVENT_HEADER = "X-Src-Event"
+"""Names an event's type where its body does not."""
+
 PING = "webhook.ping"
 RUN_COMPLETE = "run.complete"
 
@@ -59,13 +62,15 @@ class _Run(msgspec.Struct):
     slug: str | int | None = None
 
 
-class _Event(msgspec.Struct):
+class WebhookBody(msgspec.Struct):
+    """What is read of a body."""
+
     header: _Header | None = None
     repository: _Repository | None = None
     run: _Run | None = None
 
 
-_EVENT = msgspec.json.Decoder(_Event)
+_EVENT = msgspec.json.Decoder(WebhookBody)
 
 
 def read_payload(body: bytes, announced: str = "") -> RunComplete | OtherEvent:

@@ -11,8 +11,10 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 import click
+from msgspec import to_builtins
 
 from artifact_sync import config
+from artifact_sync.cli.json_objects import CheckAnswer
 from artifact_sync.cli.options import as_json, common, unconfigured
 from artifact_sync.cli.session import (
     begin_work,
@@ -99,7 +101,7 @@ def check(*, config_file: Path | None, online: bool, as_json: bool) -> int:
     if online and not finding.problems:
         finding.warnings += _asked(configuration(config_file))
     if as_json:
-        click.echo(json.dumps(finding.as_json(), indent=2))
+        click.echo(finding.as_json())
         return ExitCode.USAGE if finding.problems else ExitCode.COMPLETE
     for warning in finding.warnings:
         get_logger(__name__).warning(warning)
@@ -117,14 +119,15 @@ class _Finding:
     problems: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> str:
         mask = session().mask
-        return {
-            "ok": not self.problems,
-            "file": str(self.path) if self.path else None,
-            "problems": [mask(problem) for problem in self.problems],
-            "warnings": [mask(warning) for warning in self.warnings],
-        }
+        answer = CheckAnswer(
+            ok=not self.problems,
+            file=str(self.path) if self.path else None,
+            problems=[mask(problem) for problem in self.problems],
+            warnings=[mask(warning) for warning in self.warnings],
+        )
+        return json.dumps(to_builtins(answer), indent=2)
 
 
 def _examined(config_file: Path | None) -> _Finding:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from artifact_sync.cli.json_objects import ListedArtifact, as_line
 from artifact_sync.cli.ledger_completion import complete_runs
 from artifact_sync.cli.options import as_json, common, repositories, root
-from artifact_sync.cli.report_text import age, key_object
+from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration_beside_daemon
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
@@ -77,28 +77,7 @@ async def _list(config: Config, names: list[str], run: str | None, *, as_json: b
 
 
 def _json(row: ArtifactRow, *, first: bool) -> str:
-    return ("" if first else ", ") + json.dumps(_object(row))
-
-
-def _object(row: ArtifactRow) -> dict[str, Any]:
-    return {
-        **key_object(row.key),
-        "state": str(row.state),
-        "path": row.path,
-        "size": row.size,
-        "sha256": row.sha256 or None,
-        "strength": str(row.strength) if row.sha256 else None,
-        "evidence": list(row.evidence),
-        "attempts": row.attempts,
-        "first_seen": _moment(row.first_seen),
-        "mirrored_at": _moment(row.mirrored_at),
-        "reason": row.reason or None,
-        "message": row.message or None,
-    }
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment is not None else None
+    return ("" if first else ", ") + as_line(ListedArtifact.of(row))
 
 
 def _line(row: ArtifactRow) -> str:

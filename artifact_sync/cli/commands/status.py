@@ -16,7 +16,7 @@ from artifact_sync.cli.session import begin_work, configuration_beside_daemon
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.model import REMOVED, RepoName, State
 from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER
-from artifact_sync.domain.status import DaemonState, RepoStatus, as_object
+from artifact_sync.domain.status import DaemonState, RepoStatus, StatusAnswer
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
@@ -57,7 +57,7 @@ def command(
     Works beside a running sync.
     """
     config = configuration_beside_daemon(config_file, root)
-    found = _asked(config) or {"repositories": _totals(config), "daemon": None}
+    found = _asked(config) or _of_ledger(config)
     if repos:
         _narrow(found, repos)
     lines = [json.dumps(found)] if as_json else _lines(found, config)
@@ -102,10 +102,13 @@ def _asked(config: Config) -> dict[str, Any] | None:
         return None
 
 
-def _totals(config: Config) -> list[dict[str, Any]]:
+def _of_ledger(config: Config) -> dict[str, Any]:
+    """What the ledger alone tells."""
     from artifact_sync.app.read_ledger import read_totals  # noqa: PLC0415 - keeps --help quick
 
-    return [as_object(it) for it in read_totals(config)]
+    repos = [RepoStatus.of(it) for it in read_totals(config)]
+    found: dict[str, Any] = msgspec.to_builtins(StatusAnswer(repositories=repos, daemon=None))
+    return found
 
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:
@@ -128,7 +131,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
             " artifact-sync sync ORG/REPO begins a mirror"
         )
     lines += [printable(errors[repo]) for repo in sorted(errors)]
-    return lines + [printable(sentence) for it in repos for sentence in it.unfit]
+    return lines + [printable(sentence) for it in repos for sentence in it.unfit or ()]
 
 
 def _rows(

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+from msgspec import UNSET
 
 from artifact_sync.app.examination import opened_examination
 from artifact_sync.app.locations import has_ledger
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
+from artifact_sync.cli.json_objects import FailureEntry, VerifyAnswer, as_line
 from artifact_sync.cli.options import as_json, common, repositories, root
-from artifact_sync.cli.report_text import failure_line, failure_object
+from artifact_sync.cli.report_text import failure_line
 from artifact_sync.cli.run_pass import PassDisplay, pass_observer
 from artifact_sync.cli.session import begin_work, configuration, session, token
 from artifact_sync.domain.errors import UsageError
@@ -114,9 +115,15 @@ def _words(examination: Examination, *, repair: bool) -> str:
 
 
 def _json(examination: Examination, *, repair: bool) -> str:
-    told: dict[str, Any] = {"exit_code": int(examination.exit_code), "ok": examination.ok}
-    told |= {str(condition): examination.paths(condition) for condition in _TOLD}
-    told["repaired"] = examination.repaired
-    if repair:
-        told["failures"] = [failure_object(failure) for failure in examination.report.failures]
-    return json.dumps(told)
+    missing, changed, extra = (list(map(str, examination.paths(it))) for it in _TOLD)
+    failures = [FailureEntry.of(failure) for failure in examination.report.failures]
+    answer = VerifyAnswer(
+        exit_code=int(examination.exit_code),
+        ok=examination.ok,
+        missing=missing,
+        changed=changed,
+        extra=extra,
+        repaired=list(map(str, examination.repaired)),
+        failures=failures if repair else UNSET,
+    )
+    return as_line(answer)

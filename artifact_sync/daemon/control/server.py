@@ -44,6 +44,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import CONTROL_SOCKET
+from artifact_sync.domain.status import StatusAnswer
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import reasons_of
 
@@ -371,8 +372,8 @@ class ControlServer:
             async with asyncio.timeout(self._limits.ledger):
                 status = await self._daemon.status()
         except (ArtifactSyncError, TimeoutError) as error:  # the daemon's own state is known
-            live, why = msgspec.to_builtins(self._daemon.live()), str(error) or _NO_LEDGER
-            status = {"repositories": [], "daemon": live, "error": why}
+            live, why = self._daemon.live(), str(error) or _NO_LEDGER
+            status = msgspec.to_builtins(StatusAnswer(repositories=[], daemon=live, error=why))
         line = line_of(Status(status))
         if len(line) > LONGEST_ANSWER:
             raise UsageError(

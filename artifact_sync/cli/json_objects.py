@@ -1,0 +1,241 @@
+"""The objects that ``--json`` prints, by command.
+
+A field's docstring is its description in the JSON Schema of docs/reference/.
+"""
+
+# ruff: noqa: TC001 - msgspec reads the annotations for the schema
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.model import Action, State, Strength
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from artifact_sync.domain.model import ArtifactRow, Failure, Plan, Step
+    from artifact_sync.domain.report import Report
+
+
+class FailureEntry(Struct, frozen=True, kw_only=True):
+    """Something selected that is not mirrored, and why. What it does not concern is null."""
+
+    repo: str | None
+    """``org/repo``; null: the pass as a whole."""
+    run: str | None
+    """Its number, as text; null: the repository as a whole."""
+    workflow: str | None
+    """Slug; null: the run as a whole."""
+    task: str | None
+    """Slug."""
+    cube: str | None
+    """Slug."""
+    local_path: str | None
+    """The artifact's path as the CI file has it."""
+    reason: Reason
+    """What kind of failure it is: see the reasons."""
+    message: str
+    """A sentence for people. Its wording may change."""
+
+    @classmethod
+    def of(cls, failure: Failure) -> FailureEntry:
+        """Make the entry of a failure."""
+        return cls(
+            repo=failure.repo or None,
+            run=failure.run or None,
+            workflow=failure.workflow or None,
+            task=failure.task or None,
+            cube=failure.cube or None,
+            local_path=failure.local_path or None,
+            reason=failure.reason,
+            message=failure.message,
+        )
+
+
+class SyncAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``sync --json``, also of a pass that could not begin."""
+
+    complete: bool
+    """Whether everything selected is present and verified."""
+    exit_code: int
+    """The program's."""
+    runs: int
+    """Finished runs that the selection holds."""
+    found: int
+    """Artifacts selected."""
+    downloaded: int
+    """Artifacts that this pass added to the mirror."""
+    kept: int
+    """Artifacts that were there, verified, before this pass."""
+    failed: int
+    """Length of ``failures``."""
+    bytes: int
+    """Received from links, repeats included."""
+    failures: list[FailureEntry]
+    """Artifacts, runs and repositories that failed."""
+    plan: list[PlannedEntry] | UnsetType = UNSET
+    """What would be downloaded. With ``--dry-run`` only."""
+
+    @classmethod
+    def of(cls, report: Report, plan: list[PlannedEntry] | UnsetType = UNSET) -> SyncAnswer:
+        """Make the object of a report."""
+        return cls(
+            complete=report.complete,
+            exit_code=int(report.exit_code),
+            runs=report.runs,
+            found=report.found,
+            downloaded=report.downloaded,
+            kept=report.kept,
+            failed=report.failed,
+            bytes=report.bytes,
+            failures=[FailureEntry.of(failure) for failure in report.failures],
+            plan=plan,
+        )
+
+
+class ArtifactName(Struct, frozen=True, kw_only=True):
+    """The artifact that an entry is about."""
+
+    repo: str
+    """``org/repo``."""
+    run: str
+    """Its number, as text."""
+    workflow: str
+    """Slug."""
+    task: str
+    """Slug."""
+    cube: str
+    """Slug."""
+    local_path: str
+    """The artifact's path as the CI file has it."""
+
+
+class PlannedEntry(ArtifactName, frozen=True, kw_only=True):
+    """An artifact that would be downloaded: an entry of ``plan``."""
+
+    path: str | None
+    """Where it would be, relative to the mirror's root."""
+    size: int | None
+    """Bytes; null: not known before it comes, unless it was here before."""
+    why: str
+    """Why it would be downloaded, for people."""
+
+    @classmethod
+    def of(cls, step: Step) -> PlannedEntry:
+        """Make the entry of a step that downloads."""
+        row = step.row if step.row and step.row.version == step.artifact.version else None
+        key = step.artifact.key
+        return cls(
+            repo=str(key.run_key.repo),
+            run=key.run,
+            **key.in_run,
+            path=step.path,
+            size=row.size if row is not None and row.version else None,
+            why=step.why,
+        )
+
+
+def planned_entries(plan: Plan) -> list[PlannedEntry]:
+    """Entries for what a plan would download."""
+    return [PlannedEntry.of(step) for step in plan.having(Action.DOWNLOAD)]
+
+
+class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
+    """An artifact in the ledger: an entry of ``artifacts``."""
+
+    state: State
+    """What the ledger holds of it."""
+    path: str | None
+    """Where it is, or would be, relative to the mirror's root; null: nowhere."""
+    size: int | None
+    """Bytes; null: not known."""
+    sha256: str | None
+    """Hex; null: it was never here."""
+    strength: Strength | None
+    """How well its download was vouched for; null: it was never here."""
+    evidence: list[str]
+    """Names of what vouched for it, strongest first."""
+    attempts: int
+    """Passes in which it failed since it was last well."""
+    first_seen: str | None
+    """When it was first listed; ISO 8601."""
+    mirrored_at: str | None
+    """When it was added to the mirror; ISO 8601. Null: never."""
+    reason: str | None
+    """Of its last failure: see the reasons. Null: it is well."""
+    message: str | None
+    """Of its last failure, for people."""
+
+    @classmethod
+    def of(cls, row: ArtifactRow) -> ListedArtifact:
+        """Make the entry of a row of the ledger."""
+        return cls(
+            repo=str(row.key.run_key.repo),
+            run=row.key.run,
+            **row.key.in_run,
+            state=row.state,
+            path=row.path,
+            size=row.size,
+            sha256=row.sha256 or None,
+            strength=row.strength if row.sha256 else None,
+            evidence=list(row.evidence),
+            attempts=row.attempts,
+            first_seen=_moment(row.first_seen),
+            mirrored_at=_moment(row.mirrored_at),
+            reason=row.reason or None,
+            message=row.message or None,
+        )
+
+
+class ListAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``ls --json``."""
+
+    artifacts: list[ListedArtifact]
+    """By repository; of each, newest runs first."""
+
+
+class VerifyAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``verify --json``. Paths are relative to the mirror's root."""
+
+    exit_code: int
+    """The program's."""
+    ok: int
+    """Files that are as recorded."""
+    missing: list[str]
+    """Files that were not there when they were looked at, repaired or not."""
+    changed: list[str]
+    """Files that had other bytes than recorded, repaired or not."""
+    extra: list[str]
+    """Files that nobody recorded; no fault."""
+    repaired: list[str]
+    """Files that were damaged and are as recorded again."""
+    failures: list[FailureEntry] | UnsetType = UNSET
+    """What the repair could not do. With ``--repair`` only."""
+
+
+class CheckAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``config check --json``."""
+
+    ok: bool
+    """Whether there is no problem."""
+    file: str | None
+    """The configuration's; null: there is none, or it is not known."""
+    problems: list[str]
+    """What keeps the configuration from being used, a sentence each."""
+    warnings: list[str]
+    """What may be meant otherwise, a sentence each."""
+
+
+def as_line(value: Struct) -> str:
+    """Encode a value as JSON on one line, in ASCII."""
+    return json.dumps(msgspec.to_builtins(value))
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment is not None else None

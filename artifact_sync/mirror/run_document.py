@@ -1,0 +1,84 @@
+"""The members of ``run.json``, which stands beside a complete run's files.
+
+A field's docstring is its description in the JSON Schema of docs/reference/.
+"""
+
+# ruff: noqa: TC001 - msgspec reads the annotations for the schema
+
+from __future__ import annotations
+
+from msgspec import UNSET, Struct, UnsetType
+
+from artifact_sync.domain.model import Strength
+
+
+class NameInRun(Struct, frozen=True, kw_only=True):
+    """What tells an artifact from the others of its run."""
+
+    workflow: str
+    """Slug."""
+    task: str
+    """Slug."""
+    cube: str
+    """Slug."""
+    local_path: str
+    """The artifact's path as the CI file has it."""
+
+
+class RunArtifact(NameInRun, frozen=True, kw_only=True):
+    """A file of the run: an entry of ``artifacts``."""
+
+    path: str
+    """Of the file, relative to the run's folder."""
+    size: int | None
+    """Bytes."""
+    sha256: str
+    """Hex, of the file's bytes."""
+    strength: Strength
+    """How well the download was vouched for."""
+    evidence: list[str]
+    """Names of what vouched for it, strongest first."""
+    etag: str
+    """The server's; empty: it gave none."""
+    content_encoding: str
+    """As the server labelled the bytes, which are kept as they came; empty: it did not."""
+    version: str
+    """The service's name for these bytes; empty: it gave none."""
+    mirrored_at: str | None
+    """When the file was added to the mirror; RFC 3339 in UTC. Null: not known."""
+
+
+class RefusedArtifact(NameInRun, frozen=True, kw_only=True):
+    """An artifact without a safe place: an entry of ``refused``."""
+
+    reason: str
+    """``unsafe_path`` or ``collision``."""
+
+
+class RunDocument(Struct, frozen=True, kw_only=True):
+    """The object in ``run.json``. Same content, same bytes: it has no time of its writing."""
+
+    format: int
+    """1; raised when a member changes its meaning."""
+    tool: str
+    """``artifact-sync``."""
+    source: str
+    """The host of the service."""
+    org: str
+    """The organisation's slug."""
+    repo: str
+    """The repository's slug."""
+    run: str
+    """The run's number, as text."""
+    status: str
+    """The run's own word for how it ended."""
+    event: str
+    """The run's own word for what started it; empty: not known."""
+    created_at: str | None
+    """RFC 3339 in UTC; null: not known."""
+    finished_at: str | None
+    """RFC 3339 in UTC; null: not known."""
+    artifacts: list[RunArtifact]
+    """By path."""
+    refused: list[RefusedArtifact] | UnsetType = UNSET
+    """What was selected and has no safe place. Left out where there is none."""
