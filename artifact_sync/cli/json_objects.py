@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 class FailureEntry(Struct, frozen=True, kw_only=True):
-    """Something selected that is not mirrored, and why. What it does not concern is null."""
+    """Something selected that is not mirrored, and why.
+
+    What it does not concern is null.
+    """
 
     repo: str | None
     """``org/repo``; null: the pass as a whole."""

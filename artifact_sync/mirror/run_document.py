@@ -56,7 +56,10 @@ class RefusedArtifact(NameInRun, frozen=True, kw_only=True):
 
 
 class RunDocument(Struct, frozen=True, kw_only=True):
-    """The object in ``run.json``. Same content, same bytes: it has no time of its writing."""
+    """The object in ``run.json``.
+
+    Same content, same bytes: it has no time of its writing.
+    """
 
     format: int
     """1; raised when a member changes its meaning."""

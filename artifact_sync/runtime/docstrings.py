@@ -1,4 +1,7 @@
-"""Reads the docstrings of fields and of an enum's members, which Python does not keep."""
+"""Reads the docstrings of fields and of enum members.
+
+Python keeps none of them.
+"""
 
 from __future__ import annotations
 
