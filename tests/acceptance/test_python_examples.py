@@ -15,15 +15,9 @@ if TYPE_CHECKING:
     from user import User
 
 EXAMPLES = [
-<<<<<<< HEAD
     pytest.param(block.text, id=f"{page.name}-{number}")
     for page in pages()
     for number, block in enumerate(page.tested("python"))
-=======
-    pytest.param(block, id=f"{file}-{number}")
-    for file in ("README.md", "docs/reference/python.md")
-    for number, block in enumerate(_BLOCK.findall((REPOSITORY / file).read_text("utf-8")))
->>>>>>> e87eab8 (Make each JSON object from a typed structure; tell what codes, reasons and answers mean)
 ]
 
 
