@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import NamedTuple
 CONFIG = "zensical.toml"
 SITE = Path("build/site")
 """Where the configuration has the site built, below the project."""
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Build(NamedTuple):
@@ -26,13 +28,12 @@ def build(project: Path) -> Build:
     done = subprocess.run(
         [program, "build", "--clean", "--strict", "--config-file", CONFIG],
         cwd=project,
-        env={**os.environ, "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    output = done.stdout + done.stderr
+    output = _COLOUR.sub("", done.stdout + done.stderr.partition("Traceback")[0])
     index = project / SITE / "index.html"
     good = done.returncode == 0 and "Error" not in output and index.is_file()
     return Build(good, output)

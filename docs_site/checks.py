@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _FOREIGN = re.compile(r"^(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _STYLE_LOADS = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^'\")\s]+)", re.IGNORECASE)
-_LEAST_SHOWN = 0.7
-"""The share of a page's words that its HTML has; marks of Markdown count as words."""
+_LEAST_SHOWN = 0.8
+"""The share of a page's words that its HTML has: links and comments lose some."""
 
 
 def faults(project: Path) -> list[str]:
@@ -85,8 +85,9 @@ def hidden_faults(project: Path, built: Mapping[Path, BuiltPage]) -> Iterator[st
             yield f"docs/{name}: not built"
             continue
         shown = " ".join(page.words)
-        if len(page.words) < _LEAST_SHOWN * len(text.split()):
-            yield f"docs/{name}: its HTML has {len(page.words)} of its words"
+        words = sum(any(map(str.isalnum, word)) for word in text.split())
+        if len(page.words) < _LEAST_SHOWN * words:
+            yield f"docs/{name}: its HTML has {len(page.words)} of its {words} words"
         for heading in headings(text):
             if _plain(heading) not in _plain(shown):
                 yield f"docs/{name}: its HTML lacks the heading {heading!r}"

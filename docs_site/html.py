@@ -45,11 +45,13 @@ class BuiltPage(HTMLParser):
             self.loaded += [values[name] for name in ("src", "href", "data") if values.get(name)]
         self._article += tag == "article"
         self._unseen += tag in _UNSEEN
+        self._words.append(" ")
 
     def handle_endtag(self, tag: str) -> None:
         """Leave an element."""
         self._article -= tag == "article"
         self._unseen -= tag in _UNSEEN
+        self._words.append(" ")
 
     def handle_data(self, data: str) -> None:
         """Take the text that is seen."""

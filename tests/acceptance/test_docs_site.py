@@ -1,0 +1,88 @@
+"""The documentation builds without a fault, and what it says of the code is there.
+
+Built from a copy, so that nothing is written into the checkout.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from docs_site.build import CONFIG, build
+from docs_site.checks import faults
+from docs_site.pages import pages
+
+REPOSITORY = Path(__file__).parents[2]
+PAGES = pages(REPOSITORY)
+DECISIONS = sorted(page for page in PAGES if re.fullmatch(r"decisions/\d{4}-.+\.md", page))
+
+_FILE = re.compile(r"`((?:artifact_sync|tests|docs|docs_site|systemd|benchmarks)/[\w./-]*[\w/])`")
+_SHORT_FILE = re.compile(r"`((?!artifact_sync/|docs_site/)[a-z]+/[\w/]+(?:\.py|/))`")
+_STATUS = re.compile(
+    r"\A# (\d{4}): (.+)\n\nStatus: ((?:accepted|superseded)\b.*)\.\n\n## Context\n"
+)
+_ROW = re.compile(r"^\| \[(\d{4})\]\((.+?)\) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("project")
+    shutil.copytree(REPOSITORY / "docs", copy / "docs")
+    shutil.copy(REPOSITORY / CONFIG, copy)
+    return copy
+
+
+def test_the_site_is_built_and_has_no_fault(project: Path) -> None:
+    built = build(project)
+    assert built.good, built.output
+    assert faults(project) == []
+
+
+def test_a_broken_anchor_fails_the_build(project: Path) -> None:
+    page = project / "docs/glossary.md"
+    text = page.read_text(encoding="utf-8")
+    try:
+        page.write_text(f"{text}\n[x](#no-such-anchor)\n", encoding="utf-8")
+        built = build(project)
+    finally:
+        page.write_text(text, encoding="utf-8")
+    assert not built.good
+    assert "anchor does not exist" in built.output
+
+
+def test_every_file_that_the_pages_for_contributors_name_is_there() -> None:
+    texts = {page: text for page, text in PAGES.items() if page.startswith("contributing/")}
+    for name in ("CONTRIBUTING.md", "SECURITY.md"):
+        texts[name] = (REPOSITORY / name).read_text(encoding="utf-8")
+    named = {name for text in texts.values() for name in _FILE.findall(text)}
+    assert len(named) > 40
+    invented = {"artifact_sync/cli/commands/age.py", "artifact_sync/mirror/NAME/"}  # of examples
+    assert {name for name in named - invented if not (REPOSITORY / name).exists()} == set()
+
+
+def test_the_architecture_names_modules_that_are_there() -> None:
+    named = set(_SHORT_FILE.findall(PAGES["contributing/architecture.md"]))
+    assert {"sync/plan.py", "transfer/receive.py"} <= named
+    roots = (REPOSITORY / "artifact_sync", REPOSITORY)
+    assert {name for name in named if not any((root / name).exists() for root in roots)} == set()
+
+
+def test_the_index_of_decisions_has_each_with_its_title_and_status() -> None:
+    expected = [
+        (number, page.removeprefix("decisions/"), title, status)
+        for page in DECISIONS
+        for number, title, status in _STATUS.findall(PAGES[page])
+    ]
+    assert [f"decisions/{it[1]}" for it in expected] == DECISIONS, "a status line is missing"
+    assert _ROW.findall(PAGES["decisions/index.md"]) == expected
+
+
+def test_a_status_names_decisions_that_are_there() -> None:
+    numbers = [page.removeprefix("decisions/")[:4] for page in DECISIONS]
+    assert len(set(numbers)) == len(numbers), "two decisions have one number"
+    statuses = [status for page in DECISIONS for *_, status in _STATUS.findall(PAGES[page])]
+    named = {number for status in statuses for number in re.findall(r"\d{4}", status)}
+    assert named <= set(numbers)
