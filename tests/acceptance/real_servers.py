@@ -40,6 +40,11 @@ http {{
     default_type application/octet-stream;
     log_format told '$status $body_bytes_sent $uri "$http_range" "$http_if_range"';
     access_log {home}/access.log told;
+    {servers}
+}}
+"""
+
+_LINKS = """
     server {{
         listen 127.0.0.1:{port};
         location / {{
@@ -51,7 +56,6 @@ http {{
             if (-f {home}/throttled) {{ set $limit_rate {rate}; }}
         }}
     }}
-}}
 """
 
 
@@ -127,24 +131,15 @@ class Logged:
     if_range: str
 
 
-class Nginx(_Server):
-    """Debian's nginx in front of ``files``, with links as its own module checks them.
+class PlainNginx(_Server):
+    """Debian's nginx with some servers, as its ``http`` block holds them."""
 
-    ``lapsed``: the status of a link that is too old. ``rate``: bytes a second for each answer,
-    while it is ``throttled``.
-    """
-
-    def __init__(self, home: Path, files: Path, *, lapsed: int = 410, rate: int = 1 << 20) -> None:
+    def __init__(self, home: Path, servers: str, port: int) -> None:
         super().__init__(home)
         self._program = program("nginx", Path("/usr/sbin"), Path("/usr/local/sbin"))
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
+        self._port = port
         self._conf = home / "nginx.conf"
-        self._conf.write_text(
-            _NGINX_CONF.format(
-                home=home, files=files, port=self._port, lapsed=lapsed, rate=rate, secret=SECRET
-            )
-        )
+        self._conf.write_text(_NGINX_CONF.format(home=home, servers=servers))
 
     def __enter__(self) -> Self:
         error_log = self.home / "error.log"
@@ -154,6 +149,20 @@ class Nginx(_Server):
     def _open(self) -> bool:
         with closing(socket.socket()) as probe:
             return probe.connect_ex(("127.0.0.1", self._port)) == 0
+
+
+class Nginx(PlainNginx):
+    """Debian's nginx in front of ``files``, with links as its own module checks them.
+
+    ``lapsed``: the status of a link that is too old. ``rate``: bytes a second for each answer,
+    while it is ``throttled``.
+    """
+
+    def __init__(self, home: Path, files: Path, *, lapsed: int = 410, rate: int = 1 << 20) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        told = {"lapsed": lapsed, "rate": rate, "secret": SECRET}
+        super().__init__(home, _LINKS.format(home=home, files=files, port=port, **told), port)
 
     def throttle(self) -> None:
         """Answer no faster than ``rate`` from now on."""
