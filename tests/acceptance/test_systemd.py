@@ -25,6 +25,7 @@ from artifact_sync.simulator import (
     running_in_thread,
 )
 from artifact_sync.simulator.faults import Stall
+from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -358,6 +359,25 @@ def test_a_mirror_elsewhere_is_set_up_as_its_recipe_says(one: Installation) -> N
     one.start()
     one.box.run(BLOCKS["elsewhere"])
     one.wait_for_all(root="/srv/artifacts")
+
+
+def test_it_is_upgraded_backed_up_put_back_and_removed_as_its_recipe_says(
+    one: Installation,
+) -> None:
+    one.start()
+    one.wait_for_all()
+    assert one.box.run(BLOCKS["upgrade"]).endswith(VERSION)
+    one.box.run(BLOCKS["back up"])
+    one.box.run(f"rm -r {ROOT}/acme/rocket")
+    one.box.run(BLOCKS["put back"])
+    assert one.mirrored() == one.expected()
+    as_it = "setpriv --reuid=artifact-sync --regid=artifact-sync --init-groups"
+    told = one.box.run(f"{as_it} /opt/artifact-sync/bin/artifact-sync verify --config {CONFIG}")
+    assert " ok, 0 missing, 0 changed, 0 extra" in told
+    one.box.run(BLOCKS["uninstall"])
+    assert one.show("LoadState") == "not-found"
+    assert one.box.run("ls -d /opt/artifact-sync /etc/artifact-sync || true") == ""
+    assert one.mirrored() == one.expected()
 
 
 def test_a_timer_makes_one_pass_and_an_incomplete_one_is_a_failed_one(one: Installation) -> None:
