@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from artifact_sync.cli.logs.line_writer import LineWriter
+from artifact_sync.cli.pointers import pointers
 from artifact_sync.cli.session import Session, Verbosity
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
     ConfigError,
     ExitCode,
+    Reason,
     exit_code,
     system_limit,
 )
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _NAME = "artifact-sync"
 _OUTPUT = (errno.EPIPE, errno.ENOSPC)  # elsewhere these are translated at the edge
@@ -90,11 +92,23 @@ def _known(errors: Sequence[ArtifactSyncError], session: Session) -> int:
     """Print errors of ours, with ``-v`` their tracebacks."""
     for error in errors:
         begin = "" if isinstance(error, ConfigError) else "artifact-sync: "
-        for line in str(error).splitlines() or [type(error).__name__]:
+        for line in _lines(error):
             _say(begin + line, session)
         if session.verbosity is Verbosity.VERBOSE and not isinstance(error, ConfigError):
             _trace(error, session)
+    _point(((line, error.reason) for error in errors for line in _lines(error)), session)
     return exit_code(error.reason for error in errors)
+
+
+def _lines(error: ArtifactSyncError) -> Sequence[str]:
+    """The message of an error: of a configuration, a line for each problem."""
+    return str(error).splitlines() or [type(error).__name__]
+
+
+def _point(messages: Iterable[tuple[str, Reason]], session: Session) -> None:
+    """Print where these messages are explained."""
+    for line in pointers(messages):
+        _say(line, session)
 
 
 def _bug(error: BaseException, session: Session) -> int:
@@ -103,7 +117,9 @@ def _bug(error: BaseException, session: Session) -> int:
     if session.verbosity is Verbosity.VERBOSE:
         _trace(error, session)
         hint = "please report it with the lines above"
-    _say(f"artifact-sync: this is a bug: {type(error).__name__}{_place(error)}; {hint}", session)
+    line = f"artifact-sync: this is a bug: {type(error).__name__}{_place(error)}; {hint}"
+    _say(line, session)
+    _point([(line, Reason.INTERNAL)], session)
     return ExitCode.INCOMPLETE
 
 
@@ -160,5 +176,7 @@ def _lost_output(error: OSError, session: Session) -> int:
     """Report a full disk; a reader that left (``| head``) needs no message."""
     if error.errno == errno.EPIPE:
         return ExitCode.INCOMPLETE
-    _say(f"artifact-sync: cannot write the output: {error.strerror}", session)
+    line = f"artifact-sync: cannot write the output: {error.strerror}"
+    _say(line, session)
+    _point([(line, Reason.DISK)], session)
     return ExitCode.NO_SPACE if error.errno == errno.ENOSPC else ExitCode.INCOMPLETE

@@ -114,8 +114,8 @@ def test_what_init_wrote_is_what_is_read_and_is_fine(home: Home) -> None:
     done = home.run("config", "check", SOURCECRAFT_TOKEN="pv1_hidden")
     assert (done.returncode, done.stdout) == (0, f"ok: {home.config}\n")
     assert [line.split("warning: ")[1] for line in done.stderr.splitlines()] == [
-        "mirror.root is not set: sync needs --root",
-        "there is no [[repo]]: sync needs ORG/REPO",
+        "mirror.root is not set: sync needs --root see=troubleshooting/configuration#no-mirror",
+        "there is no [[repo]]: sync needs ORG/REPO see=troubleshooting/configuration#no-repository",
     ]
     assert home.run("config", "check", "-q").stderr == ""
 
@@ -155,14 +155,19 @@ def test_a_named_file_that_is_missing_is_a_usage_error(home: Home, how: str) -> 
     environ = {"ARTIFACT_SYNC_CONFIG": "no.toml"} if how == "variable" else {}
     done = home.run("config", "check", *named, **environ)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "no.toml: there is no such file; artifact-sync config init writes one\n"
+    assert done.stderr.splitlines() == [
+        "no.toml: there is no such file; artifact-sync config init writes one",
+        "see docs: troubleshooting/configuration#no-file",
+    ]
 
 
 def test_check_tells_every_problem_and_ends_with_2(home: Home) -> None:
     path = home.write('[download]\njobs = 0\n[mirror]\nlayout = "{nope}"\nrot = "x"\n')
     done = home.run("config", "check", "--config", path)
     assert (done.returncode, done.stdout) == (2, "")
-    lines = done.stderr.splitlines()
+    *lines, of_values, of_keys = done.stderr.splitlines()
+    assert of_values == "see docs: troubleshooting/configuration#value"
+    assert of_keys == "see docs: troubleshooting/configuration#unknown-key"
     assert lines[0] == f"{path}:2: download.jobs: expected a whole number from 1 to 256, got 0"
     assert any(line.startswith(f"{path}:4: mirror.layout: ") for line in lines)
     assert lines[-1] == f"{path}:5: mirror.rot: unknown key; did you mean root?"
@@ -261,4 +266,6 @@ def test_a_full_disk_behind_stdout_is_told(home: Home) -> None:
             stdout=full, stderr=subprocess.PIPE, env=home.environ, timeout=60, check=False,
         )  # fmt: skip
     assert done.returncode == 6
-    assert done.stderr == b"artifact-sync: cannot write the output: No space left on device\n"
+    said, pointer = done.stderr.splitlines()
+    assert said == b"artifact-sync: cannot write the output: No space left on device"
+    assert pointer == b"see docs: troubleshooting/disk#output"

@@ -60,7 +60,10 @@ def test_what_would_need_a_home_folder_says_so(anywhere: Path) -> None:
     for home in ({}, {"HOME": ""}, {"HOME": "rel"}, {"HOME": "~"}):
         code, _, err = called("config", "init", uid=NOBODY, **home)
         assert code == 2
-        assert err == "no home folder is known: name the file by --config or ARTIFACT_SYNC_CONFIG\n"
+        assert err.splitlines() == [
+            "no home folder is known: name the file by --config or ARTIFACT_SYNC_CONFIG",
+            "see docs: troubleshooting/configuration#no-file",
+        ]
         code, _, err = called("status", "--root", "~/mirror", uid=NOBODY, **home)
         assert (code, "no home folder is known for ~" in err) == (2, True)
         environ = {**home, "ARTIFACT_SYNC_MIRROR__ROOT": "~/mirror"}

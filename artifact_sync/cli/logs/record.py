@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
+from artifact_sync.cli.pointers import pointer_of_log
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -47,13 +48,18 @@ class LogEntry(Struct, frozen=True):
 
 
 def entry_of(record: logging.LogRecord, mask: Mask) -> LogEntry:
-    """Convert a record of structlog or of the standard library."""
+    """Convert a record of structlog or of the standard library.
+
+    A warning or an error that the documentation explains gets the field ``see``.
+    """
     event: dict[str, Any] = record.msg if hasattr(record, _STRUCTLOG) else _foreign(record)  # type: ignore[assignment]
+    see = pointer_of_log(event) if record.levelno >= logging.WARNING else None
+    pairs = {**event, "see": see} if see else event
     return LogEntry(
         message=mask(str(event.get("event", ""))),
         level=record.levelname.lower(),
         created=record.created,
-        fields={str(key): _value(it, mask) for key, it in event.items() if key not in _APART},
+        fields={str(key): _value(it, mask) for key, it in pairs.items() if key not in _APART},
         trace=mask(str(event.get("exception", ""))),
         logger=record.name,
         place=(record.pathname, record.lineno, record.funcName or ""),

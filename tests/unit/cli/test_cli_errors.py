@@ -68,6 +68,7 @@ def test_every_ending_has_its_code_and_its_words(
     assert ending(error) == code
     out, err = capsys.readouterr()
     assert out == ""
+    err, *_ = err.partition("see docs: ")
     assert err.endswith(message)
     assert "Traceback" not in err
     assert bool(err) == bool(message)
@@ -80,10 +81,10 @@ def test_a_bug_is_one_line_that_asks_for_more(
     error: Exception, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert ending(error) == 1
-    line = capsys.readouterr().err.strip()
+    line, pointer = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("artifact-sync: this is a bug: ")
     assert line.endswith("; run it again with -v and report it")
-    assert "\n" not in line
+    assert pointer == "see docs: troubleshooting/limits#bug"
     assert "s3cret" not in line
 
 
@@ -93,6 +94,29 @@ def test_with_v_a_bug_shows_its_masked_traceback(capsys: pytest.CaptureFixture[s
     assert "Traceback (most recent call last):" in err
     assert "ValueError: https://h/… ***" in err
     assert "s3cret" not in err.replace('add("s3cret")', "")
+
+
+@pytest.mark.parametrize(
+    ("error", "sections"),
+    [
+        (NoSpace("full"), ["disk#no-space"]),
+        (group(NoSpace("a"), Unreachable("b"), NoSpace("c")), ["disk#no-space", "service#no-answer"]),
+        (ConfigError(["f:1: a: unknown key; b", "f:2: c: x"]), [
+            "configuration#unknown-key",
+            "configuration#value",
+        ]),
+        (OSError(errno.ENOSPC, "full"), ["disk#output"]),
+        (Interrupted("stopped"), []),
+        (click.UsageError("no such thing"), []),
+    ],
+)  # fmt: skip
+def test_behind_all_messages_stands_once_where_each_is_explained(
+    error: BaseException, sections: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ending(error)
+    *_, last = capsys.readouterr().err.partition("see docs: ")
+    told = [line.removeprefix("see docs: ") for line in last.splitlines()]
+    assert told == [f"troubleshooting/{section}" for section in sections]
 
 
 def test_v_and_q_contradict_each_other(capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,4 +129,4 @@ def test_the_token_of_the_environment_is_hidden_from_the_start(
 ) -> None:
     monkeypatch.setitem(os.environ, "SOURCECRAFT_TOKEN", "plain-token")
     assert ending(Unreachable("it was plain-token")) == 4
-    assert capsys.readouterr().err == "artifact-sync: it was ***\n"
+    assert capsys.readouterr().err.startswith("artifact-sync: it was ***\n")
