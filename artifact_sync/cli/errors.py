@@ -27,7 +27,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 _NAME = "artifact-sync"
 _OUTPUT = (errno.EPIPE, errno.ENOSPC)  # elsewhere these are translated at the edge
@@ -96,19 +96,13 @@ def _known(errors: Sequence[ArtifactSyncError], session: Session) -> int:
             _say(begin + line, session)
         if session.verbosity is Verbosity.VERBOSE and not isinstance(error, ConfigError):
             _trace(error, session)
-    _point(((line, error.reason) for error in errors for line in _lines(error)), session)
+        session.explain((line, error.reason) for line in _lines(error))
     return exit_code(error.reason for error in errors)
 
 
 def _lines(error: ArtifactSyncError) -> Sequence[str]:
     """The message of an error: of a configuration, a line for each problem."""
     return str(error).splitlines() or [type(error).__name__]
-
-
-def _point(messages: Iterable[tuple[str, Reason]], session: Session) -> None:
-    """Print where these messages are explained."""
-    for line in pointers(messages):
-        _say(line, session)
 
 
 def _bug(error: BaseException, session: Session) -> int:
@@ -119,7 +113,7 @@ def _bug(error: BaseException, session: Session) -> int:
         hint = "please report it with the lines above"
     line = f"artifact-sync: this is a bug: {type(error).__name__}{_place(error)}; {hint}"
     _say(line, session)
-    _point([(line, Reason.INTERNAL)], session)
+    session.explain([(line, Reason.INTERNAL)])
     return ExitCode.INCOMPLETE
 
 
@@ -148,9 +142,14 @@ def _writer(stream: TextIO) -> LineWriter:
 
 
 def _flushed(code: int, session: Session) -> int:
-    """Flush the output: only now a closed pipe or a full disk shows. The log changes no code."""
+    """Flush the output, and say where its messages are explained.
+
+    Only now a closed pipe or a full disk shows. The log changes no code.
+    """
     error = _flush(sys.stdout)
     code = code or (_lost_output(error, session) if error is not None else 0)
+    for line in pointers(session.said):
+        _say(line, session)
     if sys.stderr is not None:
         _writer(sys.stderr).flush()
     _flush(sys.stderr)
@@ -178,5 +177,5 @@ def _lost_output(error: OSError, session: Session) -> int:
         return ExitCode.INCOMPLETE
     line = f"artifact-sync: cannot write the output: {error.strerror}"
     _say(line, session)
-    _point([(line, Reason.DISK)], session)
+    session.explain([(line, Reason.DISK)])
     return ExitCode.NO_SPACE if error.errno == errno.ENOSPC else ExitCode.INCOMPLETE

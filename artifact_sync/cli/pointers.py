@@ -1,7 +1,7 @@
 """Where a person reads on about a message: a page and its section.
 
-A pointer stands where its message does: behind an error on stderr, behind the failures of a report,
-as the field ``see`` of a log line. No ``message`` of ``--json`` has one.
+A call ends with them, each once, on stderr, also where the messages are a report on stdout. A log
+line has the field ``see``. No ``message`` of ``--json`` has one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.cli.pointers import pointers
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.model import Action
 from artifact_sync.runtime.text import printable
@@ -12,7 +11,7 @@ from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from artifact_sync.domain.model import Failure, Plan
@@ -30,19 +29,14 @@ _HINTS = {
 
 
 def summary(report: Report, *, dry_run: bool = False) -> list[str]:
-    """Summarise a report: result, failures, what to do, where to read on."""
+    """Summarise a report: result, failures, and what to do about them."""
     lines = [_headline(report, dry_run=dry_run)]
     lines += [f"  {failure_line(failure)}" for failure in report.failures[:_SHOWN]]
     if report.failed > _SHOWN:
         lines.append(f"  … and {report.failed - _SHOWN} more (--json lists them all)")
     if hint := _HINTS.get(report.exit_code):
         lines.append(hint)
-    return lines + failure_pointers(report.failures)
-
-
-def failure_pointers(failures: Iterable[Failure]) -> list[str]:
-    """Where the documentation explains failures, a line for each section."""
-    return pointers((failure.message, failure.reason) for failure in failures)
+    return lines
 
 
 def _headline(report: Report, *, dry_run: bool) -> str:

@@ -142,4 +142,5 @@ def _print(report: Report, display: PassDisplay) -> None:
         answer = SyncAnswer.of(report, display.plan if display.dry_run else UNSET)
         click.echo(as_line(answer))
     elif not report.complete or session().verbosity is not Verbosity.QUIET:
+        session().explain((failure.message, failure.reason) for failure in report.failures)
         click.echo(session().mask("\n".join(summary(report, dry_run=display.dry_run))))

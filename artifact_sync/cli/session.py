@@ -17,11 +17,13 @@ from artifact_sync.runtime.logs import configure_now, get_logger
 from artifact_sync.runtime.memory import address_space
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from artifact_sync.cli.terminal import LiveTerminal
     from artifact_sync.config import Loaded
     from artifact_sync.config.api_token import Token
+    from artifact_sync.domain.errors import Reason
     from artifact_sync.domain.settings import Config, SourceSettings
 
 
@@ -46,6 +48,12 @@ class Session:
         self.config_file: Path | None = None
         self.mask = Mask()
         self.mask.add(os.environ.get("SOURCECRAFT_TOKEN"))
+        self.said: list[tuple[str, Reason]] = []
+        """Messages that ask something of a person, as ``explain`` took them."""
+
+    def explain(self, messages: Iterable[tuple[str, Reason]]) -> None:
+        """Have the call end with the sections that explain these messages, each once."""
+        self.said.extend(messages)
 
     @cached_property
     def terminal(self) -> LiveTerminal | None:

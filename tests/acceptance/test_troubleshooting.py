@@ -42,7 +42,7 @@ def owner(tmp_path_factory: pytest.TempPathFactory, service: Running) -> User:
 
 def explained(done: Done) -> str:
     """The section that the last line names: its words as they are read."""
-    last = (done.err or done.out).splitlines()[-1]
+    last = done.err.splitlines()[-1]
     named = re.fullmatch(r"see docs: (troubleshooting/\w+)#([a-z-]+)", last)
     assert named, (done.out, done.err)
     page = (DOCS / f"{named[1]}.md").read_text(encoding="utf-8")

@@ -18,7 +18,7 @@ from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import failure_line
 from artifact_sync.cli.run_pass import PassDisplay, pass_observer
 from artifact_sync.cli.session import begin_work, configuration, session, token
-from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.errors import Reason, UsageError
 from artifact_sync.runtime.event_loop import run_quickly
 from artifact_sync.runtime.text import printable
 from artifact_sync.sync.verify import Condition
@@ -82,9 +82,9 @@ async def _verify(
                     click.echo(_line(finding))
         if repair:
             await _repair(examination, config, known, as_json=as_json)
-    words = session().mask(_words(examination, repair=repair))
+    told = (_json if as_json else _words)(examination, repair=repair)
     with result_of(examination.exit_code):
-        click.echo(_json(examination, repair=repair) if as_json else words)
+        click.echo(told)
     return int(examination.exit_code)
 
 
@@ -104,14 +104,17 @@ def _line(finding: Finding) -> str:
 
 
 def _words(examination: Examination, *, repair: bool) -> str:
-    lines = [f"  {failure_line(failure)}" for failure in examination.report.failures]
+    failures = examination.report.failures
+    session().explain((failure.message, failure.reason) for failure in failures)
+    lines = [f"  {failure_line(failure)}" for failure in failures]
     counts = [f"{examination.ok:,} ok"]
     counts += [f"{len(examination.paths(condition)):,} {condition}" for condition in _TOLD]
     counts += [f"{len(examination.repaired):,} repaired"] if repair else []
     lines.append(", ".join(counts))
     if examination.left and not repair:
         lines.append("artifact-sync verify --repair fetches damaged files again")
-    return "\n".join(lines)
+        session().explain([(lines[-1], Reason.MISSING)])
+    return session().mask("\n".join(lines))
 
 
 def _json(examination: Examination, *, repair: bool) -> str:

@@ -100,7 +100,10 @@ def test_with_v_a_bug_shows_its_masked_traceback(capsys: pytest.CaptureFixture[s
     ("error", "sections"),
     [
         (NoSpace("full"), ["disk#no-space"]),
-        (group(NoSpace("a"), Unreachable("b"), NoSpace("c")), ["disk#no-space", "service#no-answer"]),
+        (group(NoSpace("a"), Unreachable("b"), NoSpace("c")), [
+            "disk#no-space",
+            "service#no-answer",
+        ]),
         (ConfigError(["f:1: a: unknown key; b", "f:2: c: x"]), [
             "configuration#unknown-key",
             "configuration#value",
