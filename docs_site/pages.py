@@ -18,7 +18,7 @@ _LONGER = ("reference/", "decisions/")
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _FENCE = re.compile(r"^( *)(```|~~~).*?^\1\2\s*$", re.MULTILINE | re.DOTALL)
-_HEADING = re.compile(r"^#{1,6} +(.+?) *#*$", re.MULTILINE)
+_HEADING = re.compile(r"^#{1,6} +(.+?)(?: *#*| +\{#[a-z-]+\})$", re.MULTILINE)
 
 
 def pages(project: Path) -> dict[str, str]:
@@ -64,5 +64,5 @@ def length_faults(project: Path) -> Iterator[str]:
 
 
 def headings(text: str) -> list[str]:
-    """The headings of a page, as they are written."""
+    """The headings of a page, as they are written, without the anchors that some name."""
     return _HEADING.findall(_FENCE.sub("", _COMMENT.sub("", text)))

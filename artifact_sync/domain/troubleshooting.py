@@ -207,6 +207,10 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "mirror.root: … is not a folder",
     ),
     "disk#file-names": ("this system's encoding of file names",),
+    "disk#displaced": (
+        "see artifact-sync displaced list",
+        "left, something stands in its place",
+    ),
     "disk#lock-removed": ("the mirror's lock was removed; it is made again",),
     "disk#no-symbolic-links": ("no symbolic links here: latest and latest-success are left out",),
     "limits#open-files": (

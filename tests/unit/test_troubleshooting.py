@@ -29,6 +29,7 @@ ELSEWHERE = (
     "is no path for a file of the mirror",  # likewise: the layout has checked it before
     "mount or set mirror.root to the ledger's mirror",  # what stands before it is in the table
     "artifact-sync sync ORG/REPO begins a mirror",  # likewise
+    "--root or mirror.root names the folder of a mirror",  # likewise
     "there is no such file; …",  # what stands behind it is
     "one a line",  # it begins with: webhook secret file
 )
