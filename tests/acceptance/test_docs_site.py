@@ -21,6 +21,7 @@ DECISIONS = sorted(page for page in PAGES if re.fullmatch(r"decisions/\d{4}-.+\.
 
 _FILE = re.compile(r"`((?:artifact_sync|tests|docs|docs_site|systemd|benchmarks)/[\w./-]*[\w/])`")
 _SHORT_FILE = re.compile(r"`((?!artifact_sync/|docs_site/)[a-z]+/[\w/]+(?:\.py|/))`")
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
 _STATUS = re.compile(
     r"\A# (\d{4}): (.+)\n\nStatus: ((?:accepted|superseded)\b.*)\.\n\n## Context\n"
 )
@@ -61,6 +62,13 @@ def test_every_file_that_the_pages_for_contributors_name_is_there() -> None:
     assert len(named) > 40
     invented = {"artifact_sync/cli/commands/age.py", "artifact_sync/mirror/NAME/"}  # of examples
     assert {name for name in named - invented if not (REPOSITORY / name).exists()} == set()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_the_links_of_a_page_beside_the_code_lead_somewhere(name: str) -> None:
+    links = _LINK.findall((REPOSITORY / name).read_text(encoding="utf-8"))
+    targets = {link.partition("#")[0] for link in links if "://" not in link} - {""}
+    assert {target for target in targets if not (REPOSITORY / target).exists()} == set()
 
 
 def test_the_architecture_names_modules_that_are_there() -> None:
