@@ -87,4 +87,4 @@ format: install ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean: ## Remove what was installed and built
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .cache build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
