@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import tomllib
@@ -118,6 +119,9 @@ def read_document(path: Path, *, leniently: bool = False) -> Document:
         text = raw.decode("utf-8-sig")
         return Document(path, _without_bad_lines(text) if leniently else text)
     except UnicodeDecodeError as error:
+        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            hint = "save it as UTF-8, which TOML must be"
+            raise ConfigError([f"{path}: is UTF-16, as some editors save: {hint}"], path) from None
         line = raw[: error.start].count(b"\n") + 1
         raise ConfigError([f"{path}:{line}: is not UTF-8, which TOML must be"], path) from None
 

@@ -636,6 +636,40 @@ def test_a_proxy_that_refuses_is_a_host_that_cannot_be_reached():
         asyncio.run(main())
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_https_proxy_is_checked_by_the_same_authorities_as_a_host(certificate, scheme):
+    """Guards one trust for all: ``ca_bundle`` holds for the proxy's own certificate, too."""
+    bundle = certificate.with_suffix(".crt")
+
+    async def through(proxy: str, url: str, ca_bundle):
+        async with fetching(proxy=proxy, ca_bundle=ca_bundle) as fetcher:
+            return await read(fetcher, url)
+
+    async def main():
+        script, behind = script_of(answer(b"abc")), tls(certificate) if scheme == "https" else None
+        async with serving(script, behind) as server:
+            handle = _tunnel([]) if behind else _forward(server.port)
+            proxy = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls(certificate))
+            address = f"https://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+            url = f"{scheme}://127.0.0.1:{server.port}/k?{SECRET}"
+            found = await through(address, url, bundle)
+            with pytest.raises(HostUnreachable, match="the proxy"):
+                await through(address, url, None)
+            proxy.close()
+            return found
+
+    status, _, _, body = asyncio.run(main())
+    assert (status, body) == (200, b"abc")
+
+
+def _forward(port: int):
+    async def handle(reader, writer) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+
+    return handle
+
+
 async def endless(_request, writer) -> None:
     """Send until the client has gone."""
     writer.write(answer(length=1 << 40))

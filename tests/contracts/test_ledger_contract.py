@@ -918,6 +918,22 @@ def test_passes_are_numbered_and_the_last_results_are_told(play):
     play(story)
 
 
+def test_an_interruption_is_not_the_last_error_of_a_repository(play):
+    """Guards what a signal leaves in the ledger: nothing that looks like a fault."""
+
+    async def story(ledger):
+        broken_off = failure(key(), reason=Reason.INTERRUPTED, message="stopped")
+        no_luck = failure(key(), message="no luck")
+        known = []
+        for failures in ([broken_off], [no_luck], [broken_off], [no_luck, broken_off], []):
+            number = await ledger.begin_pass(REPO, NOW)
+            await ledger.end_pass(number, Report(failures=failures), LATER)
+            known.append((await ledger.totals(REPO)).last_error)
+        assert known == ["", "no luck", "no luck", "no luck", ""]
+
+    play(story)
+
+
 def test_times_come_back_in_utc_and_exact(play):
     async def story(ledger):
         elsewhere = datetime(2026, 11, 23, 1, 2, 3, 4, tzinfo=timezone(timedelta(hours=5)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import FilterNotes, RepoName, State, Totals
 from artifact_sync.ledger.queries.runs import selected
 from artifact_sync.ledger.queries.transaction import find_repo
@@ -132,9 +133,17 @@ def end_pass(tx: Transaction, number: int, report: Report, at: datetime) -> None
         id=repo_id,
         last_pass=at,
         last_complete=at if report.complete else None,
-        last_error=report.failures[-1].message if report.failures else "",
+        last_error=_last_error(report),
     )
     connection.write("forget_old_passes", repo_id=repo_id, kept=_PASSES_KEPT)
+
+
+def _last_error(report: Report) -> str | None:
+    """The last failure's message; None, to keep the known one: only an interruption."""
+    errors = [it.message for it in report.failures if it.reason is not Reason.INTERRUPTED]
+    if errors:
+        return errors[-1]
+    return None if report.failures else ""
 
 
 def _counts(report: Report) -> dict[str, Any]:

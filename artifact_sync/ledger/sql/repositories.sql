@@ -85,7 +85,8 @@ SELECT repo_id FROM passes WHERE id = :id;
 -- name: set_last_pass
 UPDATE repositories
 SET
-  last_pass = :last_pass, last_error = :last_error,
+  last_pass = :last_pass,
+  last_error = coalesce(:last_error, last_error),
   last_complete = coalesce(:last_complete, last_complete)
 WHERE id = :id;
 

@@ -149,7 +149,9 @@ def _transport(
         keepalive_expiry=_KEEP_IDLE,
     )
 
-    def transport(proxy: httpx.URL | None) -> httpx.AsyncBaseTransport:
+    def transport(url: httpx.URL | None) -> httpx.AsyncBaseTransport:
+        own = tls if url is not None and url.scheme == "https" else None  # to the proxy itself
+        proxy = httpx.Proxy(url, ssl_context=own) if url is not None else None
         return httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=limits, proxy=proxy)
 
     return ProxiedTransport(proxies, transport) if proxies else transport(None)

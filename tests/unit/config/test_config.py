@@ -263,6 +263,7 @@ def test_a_layout_is_judged_by_the_mirrors_rules(tmp_path: Path) -> None:
         (b'a = "\n', ":1:6: not valid TOML: Illegal character"),
         (b"a = [1,", ":1:8: not valid TOML: "),
         (b"x = 1\ny = '\xff'", ":2: is not UTF-8"),
+        ("x = 1\n".encode("utf-16"), ": is UTF-16, as some editors save: save it as UTF-8"),
         (b"a = " + b"9" * 5_000, ": not valid TOML: a number is too long"),
         (b"a = " + b"[" * 100_000, ": not valid TOML: "),
     ],
