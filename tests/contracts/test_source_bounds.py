@@ -8,6 +8,7 @@ import itertools
 import json
 import tracemalloc
 from contextlib import asynccontextmanager
+from functools import cache
 from random import Random
 
 import pytest
@@ -32,8 +33,13 @@ REPO = RepoName("org", "repo")
 KEY = RunKey(REPO, "7")
 MIB = 1024 * 1024
 ONE_TRY = RetryPolicy(attempts=1)
-ZEROS = gzip.compress(bytes(64 * MIB))
 EMPTY_RUN = answer_json({"status": "success"})
+
+
+@cache
+def zeros() -> bytes:
+    """A bomb, packed when it is needed: every worker imports this file."""
+    return gzip.compress(bytes(64 * MIB))
 
 
 @asynccontextmanager
@@ -85,7 +91,7 @@ def test_an_answer_is_asked_for_unpacked():
 
 
 def test_a_packed_answer_is_unpacked_no_further_than_the_limit():
-    bomb = answer(ZEROS, "200 OK", "Content-Encoding: gzip")
+    bomb = answer(zeros(), "200 OK", "Content-Encoding: gzip")
     error, peak = peak_of(always(bomb), body_limit=MIB)
     assert type(error) is BadAnswer
     assert str(error) == "run 7 of org/repo: the answer is longer than 1048576 bytes"
@@ -96,7 +102,7 @@ def test_a_packed_answer_is_unpacked_no_further_than_the_limit():
     "coding", ["gzip, gzip", "gzip\r\nContent-Encoding: gzip", "deflate", "br", "zstd", "gzip;q=1"]
 )
 def test_a_coding_that_was_not_asked_for_is_a_bad_answer_and_not_unpacked(coding):
-    bomb = answer(gzip.compress(ZEROS), "200 OK", f"Content-Encoding: {coding}")
+    bomb = answer(gzip.compress(zeros()), "200 OK", f"Content-Encoding: {coding}")
     error, peak = peak_of(always(bomb))
     assert type(error) is BadAnswer
     assert str(error) == (
@@ -107,7 +113,7 @@ def test_a_coding_that_was_not_asked_for_is_a_bad_answer_and_not_unpacked(coding
 
 @pytest.mark.parametrize("coding", ["gzip", "gzip, gzip", "br"])
 def test_an_error_that_is_a_bomb_keeps_the_meaning_of_its_status(coding):
-    body = gzip.compress(ZEROS) if coding == "gzip, gzip" else ZEROS
+    body = gzip.compress(zeros()) if coding == "gzip, gzip" else zeros()
     error, peak = peak_of(always(answer(body, "401 X", f"Content-Encoding: {coding}")))
     assert type(error) is CredentialsRefused
     assert peak < 8 * MIB

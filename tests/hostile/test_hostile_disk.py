@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,15 @@ from behaviours import Visit, honest
 from hostile_service import File, Service
 from trial import Trial, noise
 
-CONTENT = noise(6, 20 << 20)
 SMALL = b"built at night"
 
 Mount = Callable[[str], Path]
+
+
+@cache
+def big() -> bytes:
+    """20 MiB, made when they are needed: every worker imports this file."""
+    return noise(6, 20 << 20)
 
 
 @pytest.fixture
@@ -54,7 +60,7 @@ def small_disk(service: Service, tmpfs: Mount) -> Trial:
 
 @pytest.mark.root
 def test_a_full_disk_keeps_the_partial_and_a_bigger_one_goes_on_with_it(small_disk: Trial) -> None:
-    file = small_disk.service.file(CONTENT)
+    file = small_disk.service.file(big())
     outcome = small_disk.sync()
     assert (outcome.exit_code, outcome.reasons) == (6, ["no_space"])
     assert small_disk.has_nothing()
@@ -62,13 +68,13 @@ def test_a_full_disk_keeps_the_partial_and_a_bigger_one_goes_on_with_it(small_di
     assert staged > 1 << 20
     remount(small_disk.root, "size=64m")
     assert small_disk.sync().counts == (1, 1, 0, 0)
-    assert small_disk.has(CONTENT)
+    assert small_disk.has(big())
     assert file.visits[-1].header("range") == f"bytes={staged}-"
 
 
 @pytest.mark.root
 def test_a_full_disk_fails_what_is_too_big_and_keeps_what_has_come(small_disk: Trial) -> None:
-    small_disk.service.run({"big.bin": CONTENT, "app.bin": SMALL})
+    small_disk.service.run({"big.bin": big(), "app.bin": SMALL})
     small_disk.env["DOWNLOAD__JOBS"] = "1"
     outcome = small_disk.sync()
     assert outcome.exit_code == 6
@@ -77,7 +83,7 @@ def test_a_full_disk_fails_what_is_too_big_and_keeps_what_has_come(small_disk: T
     remount(small_disk.root, "size=64m")
     assert small_disk.sync().exit_code == 0
     assert small_disk.has(SMALL)
-    assert small_disk.has(CONTENT, "big.bin")
+    assert small_disk.has(big(), "big.bin")
 
 
 @pytest.mark.root
@@ -146,7 +152,7 @@ def test_min_free_that_is_reached_is_no_space_and_without_it_the_pass_goes_on(
 @pytest.mark.root
 def test_min_free_that_is_reached_midway_keeps_the_partial(service: Service, tmpfs: Mount) -> None:
     trial = Trial(service, tmpfs("size=64m").parent, {"MIRROR__MIN_FREE": "55MiB"})
-    file = trial.service.file(CONTENT)
+    file = trial.service.file(big())
     outcome = trial.sync()
     assert (outcome.exit_code, outcome.reasons) == (6, ["no_space"])
     staged = trial.staged()
@@ -154,7 +160,7 @@ def test_min_free_that_is_reached_midway_keeps_the_partial(service: Service, tmp
     assert shutil.disk_usage(trial.root).free >= 55 << 20
     trial.env["MIRROR__MIN_FREE"] = "1MiB"
     assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
+    assert trial.has(big())
     assert file.visits[-1].header("range") == f"bytes={staged}-"
 
 

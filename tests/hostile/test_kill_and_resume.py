@@ -6,7 +6,7 @@ import json
 import signal
 import sys
 import time
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +21,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
 
 MIB = 1 << 20
-CONTENT = noise(7, 64 * MIB)
 PACE = 40.0 * MIB
+
+
+@cache
+def big() -> bytes:
+    """64 MiB, made when they are needed: every worker imports this file."""
+    return noise(7, 64 * MIB)
 
 
 def wait_until(happens: Callable[[], bool]) -> None:
@@ -45,7 +50,7 @@ def sizes(trial: Trial) -> list[int]:
 
 @pytest.mark.slow
 def test_after_sigkill_at_most_8_mebibytes_are_fetched_again(trial: Trial) -> None:
-    file = trial.service.file(CONTENT, paced(PACE))
+    file = trial.service.file(big(), paced(PACE))
     process = trial.start()
     wait_until(lambda: file.served >= 40 * MIB)
     got = file.served
@@ -53,14 +58,14 @@ def test_after_sigkill_at_most_8_mebibytes_are_fetched_again(trial: Trial) -> No
     assert trial.has_nothing()
     file.behaviour, file.served = honest, 0
     assert trial.sync().counts == (1, 1, 0, 0)
-    assert trial.has(CONTENT)
+    assert trial.has(big())
     assert file.visits[-1].header("range") is not None
-    assert file.served <= len(CONTENT) - got + 8 * MIB
+    assert file.served <= len(big()) - got + 8 * MIB
 
 
 @pytest.mark.slow
 def test_killed_again_and_again_it_still_arrives(trial: Trial) -> None:
-    file = trial.service.file(CONTENT, paced(PACE))
+    file = trial.service.file(big(), paced(PACE))
     for mark in (10, 25, 45):
         process = trial.start()
         wait_until(partial(has_staged, trial, mark * MIB))
@@ -68,8 +73,8 @@ def test_killed_again_and_again_it_still_arrives(trial: Trial) -> None:
         assert trial.has_nothing()
     file.behaviour = honest
     assert trial.sync().exit_code == 0
-    assert trial.has(CONTENT)
-    assert file.served <= len(CONTENT) + 3 * 8 * MIB
+    assert trial.has(big())
+    assert file.served <= len(big()) + 3 * 8 * MIB
 
 
 @pytest.mark.slow
@@ -77,7 +82,7 @@ def test_killed_again_and_again_it_still_arrives(trial: Trial) -> None:
 def test_killed_among_many_small_files_the_next_pass_is_as_if_nothing_had_happened(
     trial: Trial, moment: float
 ) -> None:
-    files = {f"f/{n}.bin": File(CONTENT[n : n + 20_000]) for n in range(300)}
+    files = {f"f/{n}.bin": File(big()[n : n + 20_000]) for n in range(300)}
     trial.service.run(files)
     process = trial.start()
     wait_until(lambda: len(trial.service.origin.requests) > moment * 300)
@@ -94,7 +99,7 @@ def test_killed_among_many_small_files_the_next_pass_is_as_if_nothing_had_happen
 def test_interrupted_midway_it_says_so_and_can_be_gone_on_with(
     trial: Trial, signum: signal.Signals
 ) -> None:
-    content = CONTENT[: 16 * MIB]
+    content = big()[: 16 * MIB]
     file = trial.service.file(content, paced(PACE / 4))
     process = trial.start()
     wait_until(lambda: trial.staged() >= 4 * MIB)
@@ -116,7 +121,7 @@ def test_interrupted_midway_it_says_so_and_can_be_gone_on_with(
 
 def test_interrupted_while_nothing_comes_it_ends_at_once(trial: Trial) -> None:
     trial.env["DOWNLOAD__TIMEOUT"] = "60s"
-    file = trial.service.file(CONTENT[:MIB], stall())
+    file = trial.service.file(big()[:MIB], stall())
     process = trial.start()
     wait_until(lambda: len(file.visits) == 1)
     begin = time.monotonic()
@@ -204,7 +209,7 @@ def test_what_a_power_cut_leaves_in_staging_never_gets_into_a_file(trial: Trial)
 def test_a_second_pass_is_refused_whatever_is_removed_beneath_the_first(
     trial: Trial, pattern: str
 ) -> None:
-    content = CONTENT[: 16 * MIB]
+    content = big()[: 16 * MIB]
     file = trial.service.file(content, paced(PACE / 8))
     first = trial.start()
     wait_until(lambda: trial.staged() >= 2 * MIB)
@@ -222,7 +227,7 @@ def test_a_second_pass_is_refused_whatever_is_removed_beneath_the_first(
 def test_staged_bytes_that_somebody_spoils_meanwhile_are_fetched_anew(
     trial: Trial, spoil: Callable[[Path, Path], None]
 ) -> None:
-    content = CONTENT[: 8 * MIB]
+    content = big()[: 8 * MIB]
     file = trial.service.file(content, paced(PACE / 8))
     process = trial.start()
     wait_until(lambda: trial.staged() >= 2 * MIB)
@@ -237,7 +242,7 @@ def test_staged_bytes_that_somebody_spoils_meanwhile_are_fetched_anew(
 
 # Guards against: what a crash leaves in staging and nobody takes away.
 def test_what_a_crash_has_left_in_staging_is_gone_with_the_next_pass(trial: Trial) -> None:
-    trial.service.file(CONTENT[: 2 * MIB], paced(PACE / 8))
+    trial.service.file(big()[: 2 * MIB], paced(PACE / 8))
     process = trial.start()
     staging = trial.root / ".artifact-sync" / "staging"
     wait_until(lambda: trial.staged() >= MIB and bool(list(staging.glob("*.json"))))
