@@ -18,6 +18,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import tomllib
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -385,7 +386,7 @@ class Pod:
             "PATH": os.environ["PATH"],
             "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
             "ARTIFACT_SYNC_SOURCE__BASE_URL": self._user.environ["ARTIFACT_SYNC_SOURCE__BASE_URL"],
-            "ARTIFACT_SYNC_MIRROR__ROOT": self.inside("/mirror"),
+            "ARTIFACT_SYNC_MIRROR__ROOT": self.inside(tomllib.loads(self.config)["mirror"]["root"]),
             "ARTIFACT_SYNC_MIRROR__MUST_BE_MOUNTED": "false",
             "ARTIFACT_SYNC_WEB__LISTEN": f"127.0.0.1:{self.port}",
         }
