@@ -111,9 +111,10 @@ class Shell:
         asked = bool(following) and following[0].text == "echo $?"
         assert code == "0\n" or asked, f"exit code {code}{everything}"
         assert not SECRETS.search(everything), everything
-        either = (out or "", err or "", f"{out}{err}")
-        found = [it for it in either if matches(command.shown, it)]
-        assert found, f"{everything}\n--- but the page shows\n{command.shown}"
+        either = [out, f"{out}{err}", *([] if out else [err])]
+        assert any(matches(command.shown, it or "") for it in either), (
+            f"{everything}\n--- but the page shows\n{command.shown}"
+        )
 
     def _printed(self, number: int, kind: str) -> str | None:
         path = self._folder / f"{number}.{kind}"
