@@ -57,7 +57,7 @@ def with_overrides(config: Config, overrides: Overrides) -> Config:
 def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str]) -> PassRequest:
     """Build the request for a pass. ``UsageError`` when it selects nothing."""
     if "" in (*overrides.include, *overrides.exclude, *overrides.workflow, *overrides.runs):
-        raise UsageError("an empty include, exclude, workflow or run selects nothing")
+        raise UsageError("an empty include, exclude, workflow or run selects nothing: leave it out")
     check_globs(overrides.include, overrides.exclude, overrides.workflow)
     names = dict.fromkeys(
         each for name in checked_names(overrides.repos) for each in _with_own_entries(name, config)

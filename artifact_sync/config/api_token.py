@@ -71,7 +71,7 @@ def _checked(raw: bytes, origin: str) -> Token:
     if not stripped:
         raise ConfigError([f"{origin}: is empty; put a personal access token there"])
     if len(stripped) > _LONGEST:
-        raise ConfigError([f"{origin}: is too long for a token"])
+        raise ConfigError([f"{origin}: is too long for a token; copy it once more"])
     if not all(0x21 <= byte <= 0x7E for byte in stripped):  # noqa: PLR2004 - visible ASCII
         hint = "only the token itself belongs there, without the word Bearer"
         problem = f"{origin}: holds spaces, control or non-ASCII characters; {hint}"

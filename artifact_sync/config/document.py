@@ -114,7 +114,7 @@ def read_document(path: Path, *, leniently: bool = False) -> Document:
         why = getattr(error, "strerror", None) or "not a usable name of a file"
         raise ConfigError([f"{path}: cannot be read: {why}"], path) from None
     if len(raw) > _MOST_BYTES:
-        raise ConfigError([f"{path}: is too large for a configuration"], path)
+        raise ConfigError([f"{path}: is too large for a configuration; name another file"], path)
     try:
         text = raw.decode("utf-8-sig")
         return Document(path, _without_bad_lines(text) if leniently else text)

@@ -156,7 +156,8 @@ def _file_components(local_path: str) -> list[str]:
     except UnsafePath as problem:
         raise UnsafePath(f"in the path {quoted(local_path)}, {problem}") from problem
     if utf8_size("/".join(components)) > _LONGEST_PATH:
-        raise UnsafePath(f"the path {quoted(local_path)} is longer than {_LONGEST_PATH:,} bytes")
+        fault = f"is longer than {_LONGEST_PATH:,} bytes: shorten it in the CI file"
+        raise UnsafePath(f"the path {quoted(local_path)} {fault}")
     return components
 
 

@@ -71,7 +71,7 @@ def slug_component(prefix: str, slug: str, suffix: str, ours: Collection[str] = 
     and gets its hash; one that looks as if it had been cut has its ``~`` encoded.
     """
     if not slug:
-        raise UnsafePath("an empty name cannot become a folder of the mirror")
+        raise UnsafePath("an empty name cannot become a folder of the mirror: give it one in CI")
     pieces = _encoded(slug)
     whole = prefix + "".join(pieces) + suffix
     if is_device(whole) or fold(whole) in ours:

@@ -163,7 +163,9 @@ class DaemonClient:
         except NoDaemon:
             return None
         except TimeoutError:
-            raise DaemonLost(f"the daemon gives no answer within {seconds:.0f} s") from None
+            raise DaemonLost(
+                f"the daemon gives no answer within {seconds:.0f} s: {_HINT}"
+            ) from None
 
     async def _status(self) -> dict[str, Any]:
         async with aclosing(self._answers(status_request(), EventFanout([]))) as answers:
@@ -241,7 +243,8 @@ async def _line_of(reader: StreamReader) -> bytes:
             raise DaemonLost(f"the daemon ended in the midst of its answer: {_HINT}") from None
         return b""
     except asyncio.LimitOverrunError:
-        raise DaemonLost("the daemon's answer has a line that is too long") from None
+        words = "the daemon's answer has a line that is too long: restart the daemon"
+        raise DaemonLost(words) from None
     except ConnectionError as error:
         raise DaemonLost(f"the daemon was lost ({error.strerror}): {_HINT}") from None
 

@@ -130,7 +130,7 @@ def _log_damage(findings: Sequence[Finding], *, restoring: bool) -> None:
     counts = Counter((finding.run, finding.condition) for finding in findings)
     first = {(finding.run, finding.condition): finding.path for finding in reversed(findings)}
     text = "files were taken or changed in the mirror"
-    text += ", and are fetched again" if restoring else ""
+    text += ", and are fetched again" if restoring else ": verify --repair fetches them again"
     for (run, condition), count in counts.items():
         repo, slug = run if run is not None else ("", "")
         facts = {"files": count, "condition": str(condition), "first": first[run, condition]}

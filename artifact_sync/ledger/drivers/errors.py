@@ -62,7 +62,7 @@ def _sqlite(error: sqlite3.Error, place: Location) -> ArtifactSyncError:
     if words := _SQLITE_WORDS.get(code):
         return DiskError(f"the ledger {place.name} {words}")
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name})")
+    return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name}): report it")
 
 
 def _crowded(place: Location) -> bool:

@@ -235,7 +235,9 @@ class PostgresStore:
             self._repeated(self._reading, _nothing)  # connects
         raw = self._raw
         if raw is None:
-            raise LedgerUnreachable(f"the ledger {self._place.name} was lost in the dry run")
+            raise LedgerUnreachable(
+                f"the ledger {self._place.name} was lost in the dry run: run it again"
+            )
         try:
             if not self._rehearsing:
                 raw.execute(f"{self._writing}; {_NEVER_IDLE}")
@@ -280,7 +282,7 @@ def _options(place: Location) -> dict[str, Any]:
     try:
         return {**_DEFAULTS, **conninfo_to_dict(place.server)}
     except psycopg.Error:  # its message would repeat a part of the URL
-        raise UsageError("ledger.url has an option that libpq does not know") from None
+        raise UsageError("ledger.url has an option that libpq does not know: correct it") from None
 
 
 def _nothing(_: Connection) -> None:

@@ -36,7 +36,7 @@ _NO_RIGHT = (
 )
 _STATES: Mapping[str, tuple[type[ArtifactSyncError], str]] = MappingProxyType(
     {
-        "25006": (DiskError, "is open for reading only"),
+        "25006": (DiskError, "is open for reading only: name its primary server in ledger.url"),
         "57014": (LedgerUnreachable, "takes too long: look at the load of its server"),
         "42501": _NO_RIGHT,
         "3F000": _NO_RIGHT,
@@ -133,7 +133,7 @@ def of_statement(error: psycopg.Error, place: Location) -> ArtifactSyncError:
         return kind(f"the ledger {place.name} {advice}")
     name = f"{type(error).__name__} {state}".strip()
     if state.startswith(("22", "23", "42")):
-        return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name})")
+        return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name}): report it")
     return LedgerUnreachable(
         f"the ledger {place.name} was lost ({name}): look at its server, and sync again"
     )

@@ -87,4 +87,4 @@ def _copy(
             os.utime(written, ns=(found.st_atime_ns, found.st_mtime_ns))
         finish(written, durable=True)
         if FileState.of(os.fstat(original.fileno())) != FileState.of(found):
-            raise DiskError(f"{quoted(source_name)} was changed while it was copied")
+            raise DiskError(f"{quoted(source_name)} was changed while it was copied: run it again")

@@ -245,7 +245,8 @@ class Publisher:
                 moved = self._displaced.take(way.parts, spare_folder=True) or moved
             except FileExistsError:
                 continue  # somebody has put something there since the look
-        raise DiskError(f"{quoted('/'.join(parts))}: something else keeps appearing in its place")
+        words = "something else keeps appearing in its place: stop what writes there"
+        raise DiskError(f"{quoted('/'.join(parts))}: {words}")
 
     def _put(self, staged: Staged, parts: Parts, replaceable: Replaceable) -> bool:
         """Whether the place was free; then it is taken."""
