@@ -260,6 +260,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "configuration#unreadable": (
         "is too large for a configuration",
         "is not UTF-8, which TOML must be",
+        "is UTF-16, as some editors save",
         "not valid TOML",
     ),
     "configuration#unknown-key": (
