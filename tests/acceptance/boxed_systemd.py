@@ -97,8 +97,8 @@ class Workshop:
         """What was written in the box in which the program was installed."""
 
     @contextmanager
-    def box(self) -> Iterator[Box]:
-        """A box, until the end of the block."""
+    def box(self, *files: Path) -> Iterator[Box]:
+        """A box, until the end of the block; the files lie in its checkout, beside the others."""
         self._count += 1
         state = self._folder / str(self._count)
         state.mkdir()
@@ -108,6 +108,8 @@ class Workshop:
             lower = f"{self.installed}:/"
         checkout = state / "checkout"
         _copy(checkout)
+        for file in files:
+            shutil.copy(file, checkout)
         console = state / "console"
         with (
             console.open("wb") as said,
