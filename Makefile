@@ -54,17 +54,27 @@ fuzz: install ## Garbled answers, configurations and requests for MINUTES (30)
 bench: install ## Speed, beside other downloaders: CASES=1,2 ROUNDS=3; SMOKE=1 is a trial
 	$(BIN)/python -m benchmarks
 
-dist: install ## Source package and wheel, into dist/
+dist: install build/tools/.installed ## Source package and wheel, into dist/
 	@packaging/make-dist $(BIN)/python dist
+	@build/tools/bin/twine check --strict $(WHEEL) $(SDIST)
 
-# The wheel of this version, made by `make dist`.
-WHEEL = dist/artifact_sync-$$($(BIN)/python -c "from artifact_sync.version import VERSION; print(VERSION)")-py3-none-any.whl
+# What makes and checks no more than releases: not everybody has to install that.
+build/tools/.installed: constraints.txt
+	@echo 'Installing twine and cyclonedx-bom into build/tools …'
+	@$(PYTHON) -m venv build/tools
+	@build/tools/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt twine cyclonedx-bom
+	@touch $@
+
+# What `make dist` makes of this version.
+VERSION = $(shell sed -n 's/^VERSION = "\(.*\)"$$/\1/p' artifact_sync/version.py)
+WHEEL = dist/artifact_sync-$(VERSION)-py3-none-any.whl
+SDIST = dist/artifact_sync-$(VERSION).tar.gz
 
 deb: dist ## Package for Debian, for the one that it is made on, into dist/
-	@INSTALLER="$(abspath $(BIN))/python" packaging/make-deb "$(WHEEL)" dist
+	@INSTALLER="$(abspath $(BIN))/python" packaging/make-deb $(WHEEL) dist
 
 sbom: dist ## Bill of materials of the wheel with all extras (CycloneDX), into dist/
-	@packaging/make-sbom $(BIN)/python "$(WHEEL)" dist
+	@INSTALLER="$(abspath $(BIN))/python" packaging/make-sbom build/tools/bin/python $(WHEEL) dist
 
 check: lint types layers ## Lint, types and layers, no tests
 
