@@ -5,6 +5,7 @@ Built from a copy, so that nothing is written into the checkout.
 
 from __future__ import annotations
 
+import posixpath
 import re
 import shutil
 from pathlib import Path
@@ -26,6 +27,23 @@ _STATUS = re.compile(
     r"\A# (\d{4}): (.+)\n\nStatus: ((?:accepted|superseded)\b.*)\.\n\n## Context\n"
 )
 _ROW = re.compile(r"^\| \[(\d{4})\]\((.+?)\) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+QUESTIONS = [
+    ("How do I install it where pip is refused?", "install", "externally-managed-environment"),
+    ("How do I give it a new token?", "recipes/token", "takes it up"),
+    ("How do I get back a file that was deleted?", "recipes/restore", "verify"),
+    ("How do I serve the mirror to others?", "recipes/nginx", "SHA256SUMS"),
+    ("How do I keep it from filling the disk?", "troubleshooting/disk", "min_free"),
+    ("How do I keep it from filling the line?", "recipes/slow-lines", "limit"),
+    ("How do I move it to another machine?", "recipes/move", "mirror"),
+    ("How do I hear that something is wrong?", "recipes/prometheus", "ArtifactSync"),
+    ("How do I upgrade, and go back?", "recipes/upgrade", "To go back"),
+    ("What is to be done about this message?", "troubleshooting/disk", "no space"),
+    ("Can I trust this file?", "concepts/evidence", "digest"),
+    ("Who can read my token?", "concepts/security", "token"),
+]
+"""What an operator asks, the page that answers, and a word of the answer."""
 
 
 @pytest.fixture(scope="module")
@@ -94,3 +112,26 @@ def test_a_status_names_decisions_that_are_there() -> None:
     statuses = [status for page in DECISIONS for *_, status in _STATUS.findall(PAGES[page])]
     named = {number for status in statuses for number in re.findall(r"\d{4}", status)}
     assert named <= set(numbers)
+
+
+def _clicks() -> dict[str, int]:
+    """How many links of articles lead from the first page to each page."""
+    clicks, waiting = {"index.md": 0}, ["index.md"]
+    while waiting:
+        page = waiting.pop(0)
+        for link in _LINK.findall(PAGES[page]):
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(page), link.split("#")[0]))
+            if target in PAGES and target not in clicks:
+                clicks[target] = clicks[page] + 1
+                waiting.append(target)
+    return clicks
+
+
+def test_every_page_is_two_clicks_from_the_first_one() -> None:
+    clicks = _clicks()
+    assert {page for page in PAGES if clicks.get(page, 9) > 2} == set()
+
+
+@pytest.mark.parametrize(("question", "page", "word"), QUESTIONS)
+def test_a_question_of_an_operator_is_answered(question: str, page: str, word: str) -> None:
+    assert word in PAGES[f"{page}.md"], question
