@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from artifact_sync.simulator import Running
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the recipes are for Linux")
+of_site = pytest.mark.xdist_group("recipes-site")
+of_daemon = pytest.mark.xdist_group("recipes-daemon")
+by_root = pytest.mark.skipif(
+    getattr(os, "geteuid", int)() != 0, reason="needs root to be somebody else"
+)
 
 FILES = REPOSITORY / "docs" / "recipes" / "files"
 ANYBODY = 54_321
@@ -103,6 +108,7 @@ def site(mirror: User) -> Iterator[int]:
         yield port
 
 
+@of_site
 def test_nginx_lists_folders_and_serves_every_file_with_its_digest(mirror: User, site: int) -> None:
     status, _, body = get(site, "/acme/rocket/")
     assert (status, re.findall(r'href="([^"]+)"', body.decode())) == (
@@ -119,6 +125,7 @@ def test_nginx_lists_folders_and_serves_every_file_with_its_digest(mirror: User,
     assert (status, body, headers["Repr-Digest"]) == (206, content[3:6], f"sha-256=:{digest}:")
 
 
+@of_site
 def test_nginx_serves_nothing_of_the_programs_own(mirror: User, site: int) -> None:
     assert (mirror.root / ".artifact-sync" / "id").exists()
     own = ["/.artifact-sync", "/.artifact-sync/", "/.artifact-sync/id", "//.artifact-sync/id"]
@@ -126,7 +133,8 @@ def test_nginx_serves_nothing_of_the_programs_own(mirror: User, site: int) -> No
     assert {path: get(site, path)[0] for path in own + odd} == dict.fromkeys(own + odd, 404)
 
 
-@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="needs root to be somebody else")
+@of_site
+@by_root
 def test_nginx_follows_no_link_of_somebody_else(mirror: User, site: int) -> None:
     (mirror.folder / "elsewhere").write_text("not yours")
     planted = mirror.root / "acme" / "website" / "1" / "planted"
@@ -139,6 +147,7 @@ def test_nginx_follows_no_link_of_somebody_else(mirror: User, site: int) -> None
         planted.unlink()
 
 
+@of_site
 def test_whoever_downloads_from_nginx_can_check(site: int, tmp_path: Path) -> None:
     fetch = with_places(
         blocks_of("nginx")[1], {"http://artifacts.example": f"http://127.0.0.1:{site}"}
@@ -209,6 +218,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, service: Running) -> Iterat
         yield one
 
 
+@of_daemon
 def test_a_webhook_comes_through_the_proxy_as_the_recipe_says(behind: Behind) -> None:
     address = f"https://localhost:{behind.hooks}"
     places = {"/etc/credstore": behind.credstore, "https://hooks.example": address}
@@ -224,6 +234,7 @@ def test_a_webhook_comes_through_the_proxy_as_the_recipe_says(behind: Behind) ->
     assert behind.ask("POST", path, body, **{"X-Src-Signature": "0" * 64})[0] == 401
 
 
+@of_daemon
 def test_the_proxy_lets_nothing_but_the_webhook_through(behind: Behind) -> None:
     assert get(behind.daemon_port, "/metrics")[0] == 200
     for path in ("/metrics", "/api/status", "/healthz", "/hooks/sourcecraft/../../metrics", "/"):
@@ -232,6 +243,7 @@ def test_the_proxy_lets_nothing_but_the_webhook_through(behind: Behind) -> None:
     assert behind.ask("POST", "/hooks/sourcecraft", b" " * (2 << 20))[0] == 413
 
 
+@of_daemon
 def test_an_authority_of_ones_own_is_trusted_beside_the_usual_ones(
     behind: Behind, tmp_path: Path
 ) -> None:
@@ -278,6 +290,7 @@ def expressions() -> list[tuple[str, str]]:
     return shown
 
 
+@of_daemon
 def test_dashboard_and_alerts_ask_for_metrics_that_there_are(behind: Behind) -> None:
     metrics = metric_labels(behind.daemon_port)
     for expression, shown in expressions():
@@ -402,11 +415,9 @@ def become(uid: int) -> list[str]:
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
 
 
-@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="needs root to be somebody else")
-def test_the_daemon_runs_as_the_manifest_says(
-    anywhere: Path, mirror: User, service: Running
-) -> None:
-    pod = Pod(anywhere, mirror)
+@by_root
+def test_the_daemon_runs_as_the_manifest_says(anywhere: Path, user: User, service: Running) -> None:
+    pod = Pod(anywhere, user)
     pod.mount("config", {"config.toml": pod.config}, 0o644)
     pod.mount("secrets", {"sourcecraft-token": TOKEN}, 0o444)
     with pod.start() as process:
@@ -425,23 +436,23 @@ def test_the_daemon_runs_as_the_manifest_says(
         assert process.wait(20) == 0, pod.log.read_text()
 
 
-def test_the_manifest_says_what_the_daemon_needs(tmp_path: Path, mirror: User) -> None:
-    pod = Pod(tmp_path, mirror)
+def test_the_manifest_says_what_the_daemon_needs(tmp_path: Path, user: User) -> None:
+    pod = Pod(tmp_path, user)
     (tmp_path / "config.toml").write_text(pod.config)
-    shown = mirror.run("config", "show", "--config", tmp_path / "config.toml")
+    shown = user.run("config", "show", "--config", tmp_path / "config.toml")
     assert shown.code == 0, shown.err
     assert (pod.deployment["replicas"], pod.deployment["strategy"]) == (1, {"type": "Recreate"})
     assert pod.spec["terminationGracePeriodSeconds"] > 30
     assert 'grace = "30s"' in shown.out
     assert pod.spec["enableServiceLinks"] is False
     link = {"ARTIFACT_SYNC_PORT": "tcp://10.0.0.1:8480"}
-    assert mirror.run("config", "show", **link).code == 2
+    assert user.run("config", "show", **link).code == 2
     claims = [it.get("persistentVolumeClaim", {}).get("claimName") for it in pod.spec["volumes"]]
     assert pod.kinds["PersistentVolumeClaim"]["metadata"]["name"] in claims
 
 
-@pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="needs root to be somebody else")
-def test_one_pass_in_a_container_needs_no_account(anywhere: Path, mirror: User) -> None:
+@by_root
+def test_one_pass_in_a_container_needs_no_account(anywhere: Path, user: User) -> None:
     words = shlex.split(blocks_of("container")[0])
     arguments = words[words.index("artifact-sync") + 1 :]
     place = words[words.index("--volume") + 1].partition(":")[2]
@@ -450,9 +461,7 @@ def test_one_pass_in_a_container_needs_no_account(anywhere: Path, mirror: User) 
     called = [str(root) if it == place else it for it in arguments]
     done = subprocess.run(
         [*become(ANYBODY), sys.executable, "-m", "artifact_sync", *called],
-        env={
-            name: it for name, it in mirror.environ.items() if not name.startswith(("HOME", "XDG"))
-        },
+        env={name: it for name, it in user.environ.items() if not name.startswith(("HOME", "XDG"))},
         cwd="/",
         capture_output=True,
         text=True,
