@@ -339,6 +339,16 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "daemon#not-understood": ("signed webhook calls could not be understood",),
     "daemon#unknown-repository": ("a webhook names a repository that the configuration does not",),
+    "daemon#not-ready": (
+        "the service cannot be used since",
+        "lags by",
+        "no answer in time: the ledger or a disk is slow, or hangs",
+        "the ledger gives no answer",
+        "the first listing has not been tried yet",
+        "was not taken as it is now",
+        "these count only after a restart of the daemon",
+        "the watch over the mirror does not work, and each pass looks instead",
+    ),
     "daemon#no-show": ("a webhook announced a run that did not show up",),
 }
 """The messages of each section, the first that fits counting. ``…`` stands for anything."""
