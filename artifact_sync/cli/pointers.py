@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _FOLDER = "troubleshooting"
-_EXPLAINED = ("event", "why", "problem")
-"""Fields of a log line that are looked up, in this order."""
+_EXPLAINED = ("why", "event", "problem")
+"""Fields of a log line that are looked up, in this order: a cause says most of what to do."""
 
 
 def pointers(messages: Iterable[tuple[str, Reason]]) -> list[str]:
