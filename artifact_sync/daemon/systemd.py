@@ -18,12 +18,13 @@ _log = get_logger(__name__)
 
 _MICRO = 1_000_000
 _LONGEST = 1024  # bytes of a status; systemd ignores messages of more than 4096
-_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""What systemd sets for a service."""
 
 
 def supervisor_of(environ: MutableMapping[str, str]) -> Supervisor:
     """The supervisor that the environment names; its variables are removed, for any child."""
-    address, usec, pid = (environ.pop(name, "") for name in _VARIABLES)
+    address, usec, pid = (environ.pop(name, "") for name in VARIABLES)
     if address and (not hasattr(socket, "AF_UNIX") or address[0] not in "/@"):
         _log.warning(
             "the service manager cannot be notified: unknown kind of address", address=address

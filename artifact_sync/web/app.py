@@ -62,14 +62,13 @@ STATUS = Endpoint(
     "200 with the JSON of `status --json`. 503 and why: the ledger cannot be read, or not in time.",
 )
 SCRAPE = Endpoint("GET", "/metrics", "200 with the metrics in Prometheus' text format.")
+ENDPOINTS = (WEBHOOK, HEALTH, READINESS, STATUS, SCRAPE)
 
 
 def application(context: WebContext) -> ASGIApp:
     """The ASGI application of a daemon."""
-    routes = [
-        Route(endpoint.path, handler, methods=[endpoint.method])
-        for endpoint, handler in handlers(context).items()
-    ]
+    answers = _handlers(context)
+    routes = [Route(it.path, answers[it], methods=[it.method]) for it in ENDPOINTS]
     app = Starlette(routes=routes, exception_handlers={Exception: _Bugs(context.clock).answer})
     app.router.redirect_slashes = False  # it would redirect to whatever Host says
 
@@ -85,8 +84,7 @@ def application(context: WebContext) -> ASGIApp:
     return tolerant
 
 
-def handlers(context: WebContext) -> Mapping[Endpoint, Handler]:
-    """Every endpoint and what answers it."""
+def _handlers(context: WebContext) -> Mapping[Endpoint, Handler]:
     pages = _Pages(context)
     return {
         WEBHOOK: Webhook(context).answer,

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 OTHER = "other"
 """The label shared by repositories beyond the limit. Names of repositories have a slash."""
 
-_MOST_REPOS = 500
+MOST_REPOS = 500
+"""Repositories with a label of their own."""
 
 _HOUR = 3600.0
 _DAY = 24 * _HOUR
@@ -91,7 +92,7 @@ class Labels:
         self,
         watched: Callable[[], Collection[str]] | None = None,
         freed: Callable[[Collection[str]], None] = lambda _: None,
-        most: int = _MOST_REPOS,
+        most: int = MOST_REPOS,
     ) -> None:
         self._watched = watched
         self._freed = freed
@@ -155,7 +156,7 @@ class Metrics:
         self,
         clock: Clock,
         watched: Callable[[], Collection[str]] | None = None,
-        most: int = _MOST_REPOS,
+        most: int = MOST_REPOS,
     ) -> None:
         self._clock = clock
         self.counts: dict[str, Series] = {name: Counter() for name in COUNTERS}

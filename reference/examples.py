@@ -1,0 +1,137 @@
+"""An example of each JSON object, encoded as the program does it."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from artifact_sync.cli.json_objects import (
+    CheckAnswer,
+    FailureEntry,
+    ListAnswer,
+    ListedArtifact,
+    PlannedEntry,
+    SyncAnswer,
+    VerifyAnswer,
+)
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    ArtifactRow,
+    Failure,
+    MirrorPath,
+    RepoName,
+    RunKey,
+    RunRow,
+    State,
+    Strength,
+    Totals,
+)
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.status import DaemonState, PassState, RepoState, RepoStatus, StatusAnswer
+from artifact_sync.mirror.manifest import Manifest
+
+_BEGUN = datetime(2026, 11, 23, 21, 40, tzinfo=UTC)
+_ENDED = datetime(2026, 11, 23, 21, 46, 7, tzinfo=UTC)
+_REPO = RepoName("acme", "rocket")
+_FOLDER = "acme/rocket/40"
+_ARCHIVE = ArtifactKey("acme", "rocket", "40", "ci", "build", "build", "./dist/app.tar.gz")
+_REPORT = ArtifactKey("acme", "rocket", "40", "ci", "test", "unit", "./report/junit.xml")
+_DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_SIZE = 8_388_608
+
+_FAILURE = Failure.of(_REPORT, Reason.GONE, "the file's server answered 404 (NoSuchKey)")
+_ROW = ArtifactRow(
+    key=_ARCHIVE,
+    state=State.MIRRORED,
+    path=MirrorPath(f"{_FOLDER}/ci/build/build/dist/app.tar.gz"),
+    size=_SIZE,
+    sha256=_DIGEST,
+    strength=Strength.DIGEST,
+    evidence=("repr-digest:sha-256", "length"),
+    etag='"d41d8cd98f"',
+    first_seen=_BEGUN,
+    mirrored_at=_ENDED,
+)
+
+
+def sync() -> Any:
+    """An example of ``sync --json``."""
+    return _builtins(SyncAnswer.of(_report()))
+
+
+def dry_run() -> Any:
+    """An example of ``sync --dry-run --json``."""
+    entry = PlannedEntry(
+        repo=str(_REPO),
+        run="40",
+        **_ARCHIVE.in_run,
+        path=_ROW.path,
+        size=None,
+        why="new",
+    )
+    return _builtins(SyncAnswer.of(Report(runs=1, found=1, planned=1), [entry]))
+
+
+def status() -> Any:
+    """An example of ``status --json``, beside a daemon."""
+    totals = Totals(
+        _REPO, 4, 3, _SIZE, {State.MIRRORED: 15, State.GONE: 1}, "40", _ENDED, _ENDED, None,
+        _FAILURE.message, ("workflows: nigthly has fitted nothing so far",),
+    )  # fmt: skip
+    daemon = DaemonState(
+        pid=4711,
+        version="1.2.3",
+        since=_BEGUN.isoformat(),
+        passes=(PassState(repo=str(_REPO), why="webhook", seconds=1.5, planned=3, done=1),),
+        downloads=2,
+        rate=1_048_576.0,
+        free=85_000_000_000,
+        repositories=(RepoState(repo=str(_REPO), running=True, why="webhook"),),
+    )
+    return _builtins(StatusAnswer(repositories=[RepoStatus.of(totals)], daemon=daemon))
+
+
+def ls() -> Any:
+    """An example of ``ls --json``."""
+    return _builtins(ListAnswer(artifacts=[ListedArtifact.of(_ROW)]))
+
+
+def verify() -> Any:
+    """An example of ``verify --repair --json``."""
+    return _builtins(
+        VerifyAnswer(
+            exit_code=1,
+            ok=13,
+            missing=[f"{_FOLDER}/ci/test/unit/report/junit.xml"],
+            changed=[f"{_FOLDER}/ci/build/build/dist/app.tar.gz"],
+            extra=["acme/rocket/notes.txt"],
+            repaired=[f"{_FOLDER}/ci/build/build/dist/app.tar.gz"],
+            failures=[FailureEntry.of(_FAILURE)],
+        )
+    )
+
+
+def config_check() -> Any:
+    """An example of ``config check --json``."""
+    problem = "config.toml:12: download.jobs: expected a whole number from 1 to 256, got 0"
+    return _builtins(CheckAnswer(ok=False, file="config.toml", problems=[problem], warnings=[]))
+
+
+def run_document() -> Any:
+    """An example of ``run.json``."""
+    run = RunRow(RunKey(_REPO, "40"), "success", "push", _BEGUN, _ENDED)
+    manifest = Manifest(run, MirrorPath(_FOLDER), "api.sourcecraft.tech")
+    manifest.add(_ROW)
+    return json.loads(manifest.about())
+
+
+def _report() -> Report:
+    return Report(runs=3, found=15, downloaded=1, kept=13, bytes=_SIZE, failures=[_FAILURE])
+
+
+def _builtins(value: msgspec.Struct) -> Any:
+    return json.loads(json.dumps(msgspec.to_builtins(value)))
