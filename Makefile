@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= auto
+# of `make install-man`: where to; DESTDIR goes before it
+PREFIX ?= /usr/local
 # of `make soak`: how long, which story (another one each time unless it is set), mirror.watch
 SECONDS ?= 180
 SEED ?=
@@ -18,7 +20,7 @@ export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT BEFORE
 # Compiled once, not at each of a thousand starts of the program.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo docs test collected soak sweep fuzz bench dist deb sbom lint types layers check format clean
+.PHONY: help install demo docs reference man install-man test collected soak sweep fuzz bench dist deb sbom lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +39,18 @@ demo: install ## Mirror a small organisation of the built-in simulator, and veri
 
 docs: install ## The documentation site, into build/site; broken links and the like are errors
 	@$(BIN)/python -m docs_site
+
+reference: install ## Write docs/reference/ and docs/man/ anew, from the program
+	@$(BIN)/python -m reference
+
+man: reference ## Manual pages, in docs/man/
+
+# They are part of the source, so that this needs no more than a shell.
+install-man: ## Install the manual pages: PREFIX=/usr/local, DESTDIR=
+	@set -e; for page in docs/man/*.[15]; do \
+	  folder="$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}"; \
+	  install -d "$$folder"; install -m 644 "$$page" "$$folder/"; \
+	done
 
 test: install ## Lint, types, layers and all tests
 	@$(MAKE) --no-print-directory --jobs=2 check collected

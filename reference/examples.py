@@ -10,6 +10,8 @@ import msgspec
 
 from artifact_sync.cli.json_objects import (
     CheckAnswer,
+    DisplacedAnswer,
+    DisplacedEntry,
     FailureEntry,
     ListAnswer,
     ListedArtifact,
@@ -21,6 +23,7 @@ from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
+    DisplacedFile,
     Failure,
     MirrorPath,
     RepoName,
@@ -113,6 +116,14 @@ def verify() -> Any:
             failures=[FailureEntry.of(_FAILURE)],
         )
     )
+
+
+def displaced() -> Any:
+    """An example of ``displaced list --json``."""
+    path = MirrorPath(f"{_FOLDER}/ci/build/build/dist/app.tar.gz")
+    file = DisplacedFile(f"20261123T214607Z/{path}", path, _ENDED, _SIZE)
+    entries = [DisplacedEntry.of(file)]
+    return _builtins(DisplacedAnswer(complete=True, exit_code=0, displaced=entries))
 
 
 def config_check() -> Any:

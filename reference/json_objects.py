@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from artifact_sync.cli.json_objects import CheckAnswer, ListAnswer, SyncAnswer, VerifyAnswer
+from artifact_sync.cli.json_objects import (
+    CheckAnswer,
+    DisplacedAnswer,
+    ListAnswer,
+    SyncAnswer,
+    VerifyAnswer,
+)
 from artifact_sync.config.render import json_schema
 from artifact_sync.domain.status import StatusAnswer
 from artifact_sync.mirror.run_document import RunDocument
@@ -65,6 +71,13 @@ OBJECTS = (
         "One line on stdout. `failures` is there with `--repair` only.",
         VerifyAnswer,
         examples.verify,
+    ),
+    JsonObject(
+        "displaced",
+        "displaced --json",
+        "One line on stdout, of `displaced list`, `displaced restore` and `displaced empty`.",
+        DisplacedAnswer,
+        examples.displaced,
     ),
     JsonObject(
         "config-check",

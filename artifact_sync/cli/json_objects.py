@@ -19,7 +19,7 @@ from artifact_sync.domain.model import Action, State, Strength
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactRow, Failure, Plan, Step
+    from artifact_sync.domain.model import ArtifactRow, DisplacedFile, Failure, Plan, Step
     from artifact_sync.domain.report import Report
 
 
@@ -125,7 +125,7 @@ class PlannedEntry(ArtifactName, frozen=True, kw_only=True):
     path: str | None
     """Where it would be, relative to the mirror's root."""
     size: int | None
-    """Bytes; null: not known before it comes, unless it was here before."""
+    """Bytes; null: not known before it comes."""
     why: str
     """Why it would be downloaded, for people."""
 
@@ -233,6 +233,42 @@ class CheckAnswer(Struct, frozen=True, kw_only=True):
     """What keeps the configuration from being used, a sentence each."""
     warnings: list[str]
     """What may be meant otherwise, a sentence each."""
+
+
+class DisplacedEntry(Struct, frozen=True, kw_only=True):
+    """A file that was in the way."""
+
+    place: str
+    """Its path below ``.artifact-sync/displaced/``: the time, then the path that it had."""
+    path: str
+    """The path that it had, relative to the mirror's root."""
+    displaced_at: str
+    """When it was moved there; ISO 8601."""
+    size: int
+    """Bytes."""
+
+    @classmethod
+    def of(cls, file: DisplacedFile) -> DisplacedEntry:
+        """Make the entry of a file."""
+        at = file.at.isoformat()
+        return cls(place=file.place, path=file.path, displaced_at=at, size=file.size)
+
+
+class DisplacedAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``displaced … --json``; each command has its own of the lists."""
+
+    complete: bool
+    """Whether all was done that was asked for."""
+    exit_code: int
+    """The program's."""
+    displaced: list[DisplacedEntry] | UnsetType = UNSET
+    """What was in the way, the oldest first. Of ``list``."""
+    restored: list[DisplacedEntry] | UnsetType = UNSET
+    """What is back in its place. Of ``restore``."""
+    left: list[DisplacedEntry] | UnsetType = UNSET
+    """What stays displaced, since something stands in its place. Of ``restore``."""
+    removed: list[DisplacedEntry] | UnsetType = UNSET
+    """What was removed for good. Of ``empty``."""
 
 
 def as_line(value: Struct) -> str:

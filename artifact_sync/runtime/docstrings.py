@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
+@cache
 def docstrings_in(module: ModuleType) -> Mapping[str, str]:
     """Docstrings of classes by ``Class``, and of their fields by ``Class.field``.
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from artifact_sync.app.displaced import displacement_of
 from artifact_sync.app.selection import Overrides, with_overrides
 from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.json_objects import DisplacedAnswer, DisplacedEntry, as_line
 from artifact_sync.cli.options import as_json, common, duration_option, root
 from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration
@@ -53,7 +53,7 @@ def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) 
     """
     files = list(_displacement(config_file, root).displaced())
     if as_json:
-        return _answer("displaced", files)
+        return _print(DisplacedAnswer(complete=True, exit_code=0, displaced=_entries(files)))
     for file in files:
         click.echo(_line(file))
     if not files:
@@ -79,11 +79,12 @@ def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: 
         raise UsageError(f"{printable(path)} is not in {_FOLDER}: see artifact-sync displaced list")
     restored = [file for file in files if displacement.put_back(file)]
     left = [file for file in files if file not in restored]
+    code = ExitCode.INCOMPLETE if left else ExitCode.COMPLETE
     if as_json:
-        return _answer("restored", restored, left)
+        told = {"restored": _entries(restored), "left": _entries(left)}
+        return _print(DisplacedAnswer(complete=not left, exit_code=int(code), **told))
     lines = [f"restored {printable(file.path)}" for file in restored]
     lines += [f"left, something stands in its place: {printable(file.path)}" for file in left]
-    code = ExitCode.INCOMPLETE if left else ExitCode.COMPLETE
     with result_of(code):
         click.echo("\n".join(lines))
     return code
@@ -106,7 +107,7 @@ def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_
     files = list(_older(displacement, timedelta(seconds=older_than)))
     displacement.discard(files)
     if as_json:
-        return _answer("removed", files)
+        return _print(DisplacedAnswer(complete=True, exit_code=0, removed=_entries(files)))
     click.echo(f"removed {counted(len(files), 'file')} ({size(sum(it.size for it in files))})")
     return ExitCode.COMPLETE
 
@@ -125,18 +126,12 @@ def _line(file: DisplacedFile) -> str:
     return f"{size(file.size):>10} {since:>8}  {printable(file.place)}"
 
 
-def _answer(what: str, files: Iterable[DisplacedFile], left: Iterable[DisplacedFile] = ()) -> int:
+def _print(answer: DisplacedAnswer) -> int:
     """Print the one object of a command; return the exit code."""
-    stuck = [_object(file) for file in left]
-    code = ExitCode.INCOMPLETE if stuck else ExitCode.COMPLETE
-    told: dict[str, Any] = {"complete": not stuck, "exit_code": int(code)}
-    told |= {what: [_object(file) for file in files]}
-    told |= {"left": stuck} if what == "restored" else {}
-    with result_of(code):
-        click.echo(json.dumps(told))
-    return code
+    with result_of(answer.exit_code):
+        click.echo(as_line(answer))
+    return answer.exit_code
 
 
-def _object(file: DisplacedFile) -> dict[str, Any]:
-    at = file.at.isoformat()
-    return {"place": file.place, "path": file.path, "displaced_at": at, "size": file.size}
+def _entries(files: Iterable[DisplacedFile]) -> list[DisplacedEntry]:
+    return [DisplacedEntry.of(file) for file in files]

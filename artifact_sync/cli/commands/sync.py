@@ -44,19 +44,43 @@ would download something ends with 1.""",
     metavar="N",
     multiple=True,
     shell_complete=complete_runs,
-    help="Only this run. Repeatable.",
+    help="Only this run, whatever is known of it. Repeatable.",
 )
 @click.option(
     "--since", callback=duration_option, metavar="7d", help="Only runs created within this time."
 )
-@click.option("--include", metavar="GLOB", multiple=True, help="Only these paths. Repeatable.")
-@click.option("--exclude", metavar="GLOB", multiple=True, help="Not these paths. Repeatable.")
-@click.option("--workflow", metavar="GLOB", multiple=True, help="Only these workflows. Repeatable.")
+@click.option(
+    "--include",
+    metavar="GLOB",
+    multiple=True,
+    help="Only these paths, not those of the configuration. Repeatable.",
+)
+@click.option(
+    "--exclude",
+    metavar="GLOB",
+    multiple=True,
+    help="Not these paths, in place of the configuration's. Repeatable.",
+)
+@click.option(
+    "--workflow",
+    metavar="GLOB",
+    multiple=True,
+    help="Only these workflows, not those of the configuration. Repeatable.",
+)
 @root
-@click.option("--jobs", type=click.IntRange(1, 256), metavar="N", help="Downloads at a time.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Downloads at a time. Overrides download.jobs.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Ask the service and show what would be done, and change nothing.",
+)
 @as_json
-@click.option("--no-progress", is_flag=True, help="Lines instead of bars.")
+@click.option("--no-progress", is_flag=True, help="Lines instead of bars, as without a terminal.")
 @common_and_quick
 def command(*, config_file: Path | None, as_json: bool, no_progress: bool, **said: Any) -> int:
     """Mirror the artifacts of finished runs, once.
