@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 from msgspec.structs import replace
 
 from artifact_sync.app.assemble_pass import open_pass
-from artifact_sync.app.examination import Examination
+from artifact_sync.app.examination import opened_examination
 from artifact_sync.app.locations import has_ledger, root_of
 from artifact_sync.app.python_values import (
     Globs,
@@ -315,9 +315,8 @@ async def _delegated(
 async def _verification(
     config: Config, names: tuple[str, ...], token: Token | None, observer: Observer, *, repair: bool
 ) -> Verification:
-    """Verify a mirror, and repair it if so wished."""
-    async with open_storage(config, rehearse=not repair) as store:
-        examination = Examination(store, names)
+    """Verify a mirror, and repair it if so wished: by the daemon that holds it, if one does."""
+    async with opened_examination(config, names, repair=repair) as examination:
         async for _ in examination.look():
             pass
         if repair:
