@@ -69,9 +69,9 @@ class Scene:
         """What is struck. After an error all is over, after SIGKILL nothing runs any more."""
         return user.run(*self.command, "--config", user.config, **environ)
 
-    def go_on(self, user: Owner) -> Done:
+    def go_on(self, user: Owner, environ: dict[str, str] | None = None) -> Done:
         """The next pass, which nothing disturbs."""
-        return user.run(*self.command, "--config", user.config)
+        return user.run(*self.command, "--config", user.config, **environ or {})
 
 
 class NewRun(Scene):
@@ -99,6 +99,21 @@ class LeftAnew(Scene):
         assert user.run("sync", "--config", user.config).code == 0
         simulator.change_content(ROCKET, "1", ARCHIVE, "anew")
         simulator.set_content(ROCKET, "1", PAGE, b"anew")
+
+
+class MadeAnew(Scene):
+    """The repository was deleted and made anew: its run 1 is another one than the mirrored one."""
+
+    name = "made-anew"
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        assert user.run("sync", "--config", user.config).code == 0
+        for run in ("1", "2"):
+            simulator.remove_run(ROCKET, run)
+        simulator.add_run(ROCKET, _run("1", "success", days=0.5))
+        simulator.change_content(ROCKET, "1", ARCHIVE, "another")
+        simulator.set_content(ROCKET, "1", REPORT, b"another report")
+        simulator.set_content(ROCKET, "1", PAGE, b"another page")
 
 
 class Repair(Scene):
@@ -135,4 +150,4 @@ class DaemonPass(NewRun):
             return done
 
 
-SCENES = {it.name: it for it in (Scene, NewRun, LeftAnew, Repair, DaemonPass)}
+SCENES = {it.name: it for it in (Scene, NewRun, LeftAnew, MadeAnew, Repair, DaemonPass)}

@@ -60,6 +60,7 @@ def test_struck_at_some_calls_nothing_is_wrong(make: Callable[[str], Trials], na
     trials = make(name)
     rng = random.Random(name)  # noqa: S311 - a choice, not a secret
     deeds = rng.sample(trials.strikes(), 3) + rng.sample(trials.power_cuts([False, True, 1]), 2)
+    deeds.append(rng.choice(trials.lost_syncs(rng)))
     assert [fault for deed in deeds for fault in trials.faults(deed)] == []
 
 
@@ -90,4 +91,5 @@ def test_struck_at_every_call_nothing_is_wrong(make: Callable[[str], Trials]) ->
 
 
 def _deeds(trials: Trials, rng: random.Random) -> list[Deed]:
-    return trials.strikes() + trials.power_cuts([False, True, *rng.sample(range(10**6), 4)])
+    cuts = trials.power_cuts([False, True, *rng.sample(range(10**6), 4)])
+    return trials.strikes() + cuts + trials.lost_syncs(rng)

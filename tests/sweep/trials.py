@@ -47,7 +47,26 @@ class PowerCut:
         return lambda: rng.random() < 0.5
 
 
-Deed = Strike | PowerCut
+@dataclass(frozen=True)
+class LostSync:
+    """A sync fails, the next pass goes on, and in the midst of it or at its end the power goes."""
+
+    at: int
+    """Which call of the first pass fails: the system has forgotten what it was to write."""
+    part: float
+    """How much of the next pass there was."""
+    seed: int | bool
+
+    @property
+    def strike(self) -> Strike:
+        return Strike(self.at, str(errno.EIO))
+
+    def __str__(self) -> str:
+        rest = PowerCut(0, self.seed)
+        return f"call {self.at} fails, and {self.part:.0%} into the next pass: {rest}"
+
+
+Deed = Strike | PowerCut | LostSync
 
 
 class Trials:
@@ -94,6 +113,11 @@ class Trials:
         """After every call, in as many ways as there are seeds."""
         return [PowerCut(it.number, seed) for it in self.calls for seed in seeds]
 
+    def lost_syncs(self, rng: random.Random) -> list[Deed]:
+        """After every sync that fails: a power cut within the next pass, and one at its end."""
+        syncs = [it.number for it in self.calls if it.name == "sync"]
+        return [LostSync(at, part, seed=False) for at in syncs for part in (rng.random(), 1.0)]
+
     def faults(self, deed: Deed) -> list[str]:
         """What is wrong after a deed, and after the next pass."""
         judge = Judge(self._state_before, self._right, self.scene.refusals)
@@ -102,8 +126,10 @@ class Trials:
         try:
             if isinstance(deed, Strike):
                 user, where = self._strike(deed, judge, name)
+            elif isinstance(deed, PowerCut):
+                user = self._cut(self.calls[: deed.at], deed, judge, name)
             else:
-                user = self._cut(deed, judge, name)
+                user = self._lose(deed, judge, name)
             done = self.scene.go_on(user)
             judge.after_next_pass(State.of(user.root), done)
         except (AssertionError, sqlite3.Error) as error:
@@ -118,10 +144,21 @@ class Trials:
         judge.after_strike(State.of(user.root), done, deed if struck else None)
         return user, f" ({struck})"
 
-    def _cut(self, deed: PowerCut, judge: Judge, name: str) -> Owner:
+    def _lose(self, deed: LostSync, judge: Judge, name: str) -> Owner:
+        user, log = self._copy(name)
+        begun = self.scene.act(user, environ(self._library, user.watched, log, deed.strike))
+        further = log.with_name("further calls")
+        self.scene.go_on(user, environ(self._library, user.watched, further))
+        assert begun.code in {0, *self.scene.refusals}, begun
+        then = calls(further)
+        made = calls(log) + then[: round(deed.part * len(then))]
+        shutil.rmtree(user.folder)
+        return self._cut(made, PowerCut(len(made), deed.seed), judge, name)
+
+    def _cut(self, made: Sequence[Call], deed: PowerCut, judge: Judge, name: str) -> Owner:
         user = self._owner(name)
         disk = Disk(self._before)
-        disk.replay(self.calls[: deed.at])
+        disk.replay(made)
         disk.leave(user.watched, deed.chance())
         judge.after_power_cut(State.of(user.root))
         return user
