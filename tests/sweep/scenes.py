@@ -13,6 +13,8 @@ from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioA
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from daemon_user import Daemon
+
     from artifact_sync.simulator import Running, Simulator
 
 ROCKET = "acme/rocket"
@@ -140,7 +142,7 @@ class DaemonPass(NewRun):
 
     def act(self, user: Owner, environ: dict[str, str]) -> Done:
         with user.daemon(ready=False, **environ) as daemon:
-            wait_until(lambda: daemon.process.poll() is not None or bool(daemon.said(READY)))
+            wait_until(lambda: daemon.process.poll() is not None or _is_ready(daemon))
             done = Done(0, "", "")
             if daemon.process.poll() is None:
                 done = user.run("sync", "--json", "--no-progress", "--config", user.config)
@@ -148,6 +150,11 @@ class DaemonPass(NewRun):
             if daemon.process.returncode != 0:
                 return Done(daemon.process.returncode, "", daemon.log.read_text("utf-8"))
             return done
+
+
+def _is_ready(daemon: Daemon) -> bool:
+    """Whether it has said so; its last words, if it cannot begin, are no JSON."""
+    return f'"{READY}' in daemon.log.read_text("utf-8")
 
 
 SCENES = {it.name: it for it in (Scene, NewRun, LeftAnew, MadeAnew, Repair, DaemonPass)}
