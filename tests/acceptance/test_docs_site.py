@@ -20,7 +20,10 @@ REPOSITORY = Path(__file__).parents[2]
 PAGES = pages(REPOSITORY)
 DECISIONS = sorted(page for page in PAGES if re.fullmatch(r"decisions/\d{4}-.+\.md", page))
 
-_FILE = re.compile(r"`((?:artifact_sync|tests|docs|docs_site|systemd|benchmarks|reference|packaging)/[\w./-]*[\w/])`")
+_FILE = re.compile(
+    r"`((?:artifact_sync|tests|docs|docs_site|systemd|benchmarks|reference|packaging)"
+    r"/[\w./-]*[\w/])`"
+)
 _SHORT_FILE = re.compile(r"`((?!artifact_sync/|docs_site/)[a-z]+/[\w/]+(?:\.py|/))`")
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _STATUS = re.compile(
