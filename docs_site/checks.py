@@ -24,11 +24,15 @@ _LEAST_SHOWN = 0.8
 
 
 def faults(project: Path) -> list[str]:
-    """Every fault of a project's pages and of the site built from them, a line each."""
+    """Every fault of a project's pages and of the site built from them, a line each.
+
+    Those of the navigation alone, if it has any: each page of the site would repeat them.
+    """
+    if unlisted := list(navigation_faults(project)):
+        return unlisted
     site = project / SITE
     built = built_pages(site)
     return [
-        *navigation_faults(project),
         *length_faults(project),
         *link_faults(site, built),
         *foreign_faults(site, built),
