@@ -13,6 +13,7 @@ _FORMS = (
     r"\d+(?:ms|[smhd]) ago",
     r"in \d+(?:ms|[smhd])\b",
     r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|\+00:00)?)?",
+    r"\b\d{8}T\d{6}Z",
     r"\b\d\d:\d\d:\d\d(?:\.\d+)?Z?",
     r"\bprocess \d+",
     r"[\d.]+ [KMGT]iB free",

@@ -205,3 +205,12 @@ def test_every_key_of_the_configuration_is_told() -> None:
 def test_every_exit_code_is_told() -> None:
     found = {int(code) for code in re.findall(r"^\| `?(\d+)`? \|", _reference(), re.MULTILINE)}
     assert {int(code) for code in ExitCode} <= found
+
+
+def test_what_a_page_shows_is_compared_but_for_what_changes_from_day_to_day() -> None:
+    printed = "name   5 B  12s ago  2026-11-29T03:16:09Z\nmore\nand more\nend: 3\n"
+    assert matches("name  5 B  1s ago  2025-01-02T03:04:05Z\n…\nend: 3", printed)
+    assert matches("name …\nmore\nand more\nend: 3", printed)
+    assert not matches("name  6 B  1s ago  2025-01-02T03:04:05Z\n…\nend: 3", printed)
+    assert not matches("name  5 B  1s ago  2025-01-02T03:04:05Z\nend: 3", printed)
+    assert not matches("", printed)
