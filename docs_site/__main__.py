@@ -19,7 +19,8 @@ def main() -> int:
     found = faults(project)
     for fault in found:
         print(fault, file=sys.stderr)
-    print(f"{len(found)} faults" if found else f"built {SITE}/index.html")
+    where = f"built in {SITE}; to read it: python3 -m http.server -d {SITE} -b 127.0.0.1"
+    print(f"{len(found)} faults" if found else where)
     return 1 if found else 0
 
 

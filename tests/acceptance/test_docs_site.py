@@ -134,6 +134,7 @@ def _clicks() -> dict[str, int]:
 def test_every_page_is_two_clicks_from_the_first_one() -> None:
     clicks = _clicks()
     assert {page for page in PAGES if clicks.get(page, 9) > 2} == set()
+    assert clicks["troubleshooting.md"] == 1
 
 
 @pytest.mark.parametrize(("question", "page", "word"), QUESTIONS)
