@@ -63,9 +63,8 @@ class Box:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=90,
             check=False,
-            **{"input": "", **options},
+            **{"input": "", "timeout": 90, **options},
         )
 
     def run(self, command: str, **options: Any) -> str:

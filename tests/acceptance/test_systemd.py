@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
     from artifact_sync.simulator import Scenario, Simulator
 
-pytestmark = [pytest.mark.root, pytest.mark.xdist_group("systemd")]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.xdist_group("systemd"),
+    pytest.mark.timeout(300),  # the first of them waits for pip
+]
 
 UNITS = REPOSITORY / "systemd"
 SERVICES = ("artifact-sync.service", "artifact-sync@.service", "artifact-sync-once.service")
