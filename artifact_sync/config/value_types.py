@@ -96,7 +96,8 @@ def expand_home(path: Path, environ: Mapping[str, str]) -> Path:
     try:
         return path.expanduser()
     except RuntimeError:
-        raise ValueError(f"no home folder is known for {head}; write the whole path") from None
+        shown = head if head.isprintable() else repr(head)
+        raise ValueError(f"no home folder is known for {shown}; write the whole path") from None
 
 
 def _account_home() -> Path:

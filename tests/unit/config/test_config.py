@@ -278,6 +278,14 @@ def test_a_file_that_is_no_toml_is_told_with_line_and_column(
     assert str(refused.value).startswith(f"{path}{place}")
 
 
+def test_a_home_that_nobody_has_is_shown_without_control_characters() -> None:
+    """Guards what a terminal is sent: every problem is one line that can be shown."""
+    with pytest.raises(ConfigError) as refused:
+        config.load(None, {"ARTIFACT_SYNC_SOURCE__TOKEN_FILE": "~\x1b[2J/token"})
+    assert all(it.isprintable() for it in refused.value.problems)
+    assert "no home folder is known for '~\\x1b[2J'" in str(refused.value)
+
+
 def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(b"\xef\xbb\xbf[download]\r\njobs = 3\r\n")
