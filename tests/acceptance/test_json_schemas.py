@@ -77,6 +77,16 @@ def test_a_verification_and_a_repair(owner: User) -> None:
     check(owner.run("verify", SITE, "--repair", "--root", owner.root, "--json").answer, "verify")
 
 
+def test_what_was_displaced(owner: User) -> None:
+    place = owner.root / ".artifact-sync/displaced/20260101T000000Z/acme/note.txt"
+    place.parent.mkdir(parents=True)
+    place.write_text("mine")
+    for words in (["list"], ["restore", "20260101T000000Z/acme"], ["empty", "--older-than", "1d"]):
+        done = owner.run("displaced", *words, "--root", owner.root, "--json")
+        check(done.answer, "displaced")
+        assert done.code == 0
+
+
 def test_the_check_of_a_configuration(owner: User) -> None:
     path = owner.folder / "wrong.toml"
     path.write_text("[download]\njobs = 0\n")

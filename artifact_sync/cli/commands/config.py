@@ -14,6 +14,7 @@ import click
 from msgspec import to_builtins
 
 from artifact_sync import config
+from artifact_sync.cli.command_group import CommandGroup
 from artifact_sync.cli.json_objects import CheckAnswer
 from artifact_sync.cli.options import as_json, common, unconfigured
 from artifact_sync.cli.session import (
@@ -34,18 +35,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config
 
 
-class _Group(click.Group):
-    """Lists its commands with whole sentences, at any width."""
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """Write the table of commands."""
-        with formatter.section("Commands"):
-            whole = [(name, it.get_short_help_str(999)) for name, it in self.commands.items()]
-            formatter.write_dl(whole)
-
-
 @click.group(
-    cls=_Group,
+    cls=CommandGroup,
     epilog="\b\nExamples:\n  artifact-sync config init\n  artifact-sync config check\n"
     "  artifact-sync config show --config ./mirror.toml\n"
     "  artifact-sync config schema > artifact-sync.schema.json",

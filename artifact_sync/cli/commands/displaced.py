@@ -9,6 +9,7 @@ import click
 
 from artifact_sync.app.displaced import displacement_of
 from artifact_sync.app.selection import Overrides, with_overrides
+from artifact_sync.cli.command_group import CommandGroup
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.json_objects import DisplacedAnswer, DisplacedEntry, as_line
 from artifact_sync.cli.options import as_json, common, duration_option, root
@@ -31,6 +32,7 @@ _FOLDER = f"{OWN_FOLDER}/displaced/"
 
 
 @click.group(
+    cls=CommandGroup,
     epilog="\b\nExamples:\n  artifact-sync displaced list --root ./mirror\n"
     "  artifact-sync displaced restore 20261123T214607Z/acme/rocket/40/ci/build/build/app.tar.gz\n"
     "  artifact-sync displaced empty --older-than 30d",
