@@ -372,8 +372,12 @@ def test_the_deb_is_installed_twice_upgraded_removed_and_purged(
             machine.complete()
         assert machine.there(CONFIG, f"{CONFIG}.dpkg-dist") == [True, True]
 
-        # Removed, it leaves the configuration; nothing of the program is left.
+        # Removed, it leaves the configuration; nothing of the program is left, nor runs, whatever
+        # the machine's policy on starting and stopping is.
         box.run(f"touch {AUTHORITY}")
+        box.run(
+            "printf '#!/bin/sh\\nexit 101\\n' | install -m 755 /dev/stdin /usr/sbin/policy-rc.d"
+        )
         machine.dpkg("-r", "artifact-sync")
         assert machine.show("LoadState") == "not-found"
         assert box.attempt("pgrep -u artifact-sync").returncode == 1
