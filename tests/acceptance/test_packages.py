@@ -158,6 +158,12 @@ def test_the_wheel_works_with_all_extras(user: User, everything: Path) -> None:
     made(everything / "bin" / "python", "-c", "import psycopg, starlette, uvicorn, uvloop")
 
 
+def test_the_deb_has_the_manual_pages(everything: Path) -> None:
+    pages = everything.parents[1] / "usr" / "share" / "man"
+    ours = (REPOSITORY / "docs" / "man").glob("*.[1-9]")
+    assert {f"{page.name}.gz" for page in ours} == {page.name for page in pages.glob("man?/*")}
+
+
 def test_its_metadata_are_complete(packages: Packages) -> None:
     with zipfile.ZipFile(packages.wheel) as wheel:
         place = f"artifact_sync-{VERSION}.dist-info"
