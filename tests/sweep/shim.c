@@ -8,6 +8,7 @@
  *              it, or when half of the bytes are written; short: half of the bytes are taken; a
  *              number: the call fails with this errno
  * SWEEP_STAYS  1: so does every call after it
+ * SWEEP_SYNCS  how the names end of the files whose syncs alone are counted for SWEEP_AT
  *
  * One call at a time is carried out, over all threads, so the log is the order of what happened.
  */
@@ -46,7 +47,8 @@ static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static char root[PATH_MAX];
 static size_t root_length;
 static int journal = -1;
-static long count, strike_at;
+static long count, aimed, strike_at;
+static const char *ending;
 static int deed, stays;
 
 __attribute__((constructor)) static void begin(void)
@@ -62,6 +64,7 @@ __attribute__((constructor)) static void begin(void)
     root_length = strlen(root);
     strike_at = at ? atol(at) : 0;
     stays = getenv("SWEEP_STAYS") != NULL;
+    ending = getenv("SWEEP_SYNCS");
     if (what == NULL)
         deed = NOTHING;
     else if (strcmp(what, "before") == 0)
@@ -152,12 +155,23 @@ static void end(void)
         pause();
 }
 
+static int is_aimed_at(const Call *call)
+{
+    if (ending == NULL)
+        return 1;
+    size_t length = strlen(call->path), last = strlen(ending);
+    return strcmp(call->name, "sync") == 0 && length >= last &&
+           strcmp(call->path + length - last, ending) == 0;
+}
+
 /* Wait for one's turn. An errno: the call is to fail with it. */
 static int enter(Call *call)
 {
     pthread_mutex_lock(&turn);
     call->number = ++count;
-    int struck = strike_at && (count == strike_at || (stays && count > strike_at));
+    int counts = is_aimed_at(call);
+    aimed += counts;
+    int struck = strike_at && counts && (aimed == strike_at || (stays && aimed > strike_at));
     call->deed = struck ? deed : NOTHING;
     if (call->deed == BEFORE || (call->deed == TORN && call->size < 2)) {
         note(call, -EINTR, 0);

@@ -54,6 +54,8 @@ class Strike:
     """``before after torn short``, or an errno as a number."""
     stays: bool = False
     """Whether all later calls are struck, too."""
+    syncs: str = ""
+    """How the names end of the files whose syncs alone are counted; empty: every call counts."""
 
     @property
     def kills(self) -> bool:
@@ -86,14 +88,15 @@ def compiled(folder: Path) -> Path:
 
 def environ(library: Path, below: Path, log: Path, strike: Strike = NOWHERE) -> dict[str, str]:
     """The environment in which a program is struck."""
-    stays = {"SWEEP_STAYS": "1"} if strike.stays else {}
+    more = {"SWEEP_STAYS": "1"} if strike.stays else {}
+    more |= {"SWEEP_SYNCS": strike.syncs} if strike.syncs else {}
     return {
         "LD_PRELOAD": str(library),
         "SWEEP_BELOW": str(below.resolve()),
         "SWEEP_LOG": str(log),
         "SWEEP_AT": str(strike.at),
         "SWEEP_DEED": strike.deed,
-        **stays,
+        **more,
     }
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from artifact_sync.simulator import Running
 
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EINTR)
+STAGED = (".part",)
+SYNCED = (*STAGED, ".new", "-wal", "-journal", ".sqlite")
+"""How the names end of files that are synced."""
 LASTING = (errno.EIO, errno.ENOSPC, errno.EROFS)
 """Errors that may be all that the disk says from then on."""
 
@@ -52,18 +55,20 @@ class LostSync:
     """A sync fails, the next pass goes on, and in the midst of it or at its end the power goes."""
 
     at: int
-    """Which call of the first pass fails: the system has forgotten what it was to write."""
+    """Which of the first pass's syncs of such files fails: the system forgets what was to last."""
+    of: str
+    """How their names end. By this, as calls have other numbers each time."""
     part: float
     """How much of the next pass there was."""
     seed: int | bool
 
     @property
     def strike(self) -> Strike:
-        return Strike(self.at, str(errno.EIO))
+        return Strike(self.at, str(errno.EIO), syncs=self.of)
 
     def __str__(self) -> str:
         rest = PowerCut(0, self.seed)
-        return f"call {self.at} fails, and {self.part:.0%} into the next pass: {rest}"
+        return f"sync {self.at} of …{self.of} fails, {self.part:.0%} into the next pass: {rest}"
 
 
 Deed = Strike | PowerCut | LostSync
@@ -113,10 +118,14 @@ class Trials:
         """After every call, in as many ways as there are seeds."""
         return [PowerCut(it.number, seed) for it in self.calls for seed in seeds]
 
-    def lost_syncs(self, rng: random.Random) -> list[Deed]:
+    def lost_syncs(self, rng: random.Random, endings: Sequence[str] = SYNCED) -> list[Deed]:
         """After every sync that fails: a power cut within the next pass, and one at its end."""
-        syncs = [it.number for it in self.calls if it.name == "sync"]
-        return [LostSync(at, part, seed=False) for at in syncs for part in (rng.random(), 1.0)]
+        found: list[Deed] = []
+        for of in endings:
+            count = sum(it.name == "sync" and it.path.endswith(of) for it in self.calls)
+            for at in range(1, count + 1):
+                found += (LostSync(at, of, part, seed=False) for part in (rng.random(), 1.0))
+        return found
 
     def faults(self, deed: Deed) -> list[str]:
         """What is wrong after a deed, and after the next pass."""
