@@ -10,7 +10,7 @@ from artifact_sync.app.assemble_pass import passes_over
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.daemon.control.client import DaemonClient, tries
-from artifact_sync.domain.errors import ExitCode, MirrorBusy, exit_code
+from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.logs import get_logger
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_NOTED_AT_ONCE = 5_000
+"""Findings that the ledger is told together."""
+
 
 @asynccontextmanager
 async def opened_examination(
@@ -48,7 +51,7 @@ async def opened_examination(
         except MirrorBusy as busy:
             daemon = await _asked(busy)
             store = await stack.enter_async_context(open_storage(config, rehearse=True))
-        yield Examination(store, names, daemon)
+        yield Examination(store, names, config, daemon, writable=repair and daemon is None)
 
 
 async def _asked(busy: MirrorBusy) -> DaemonClient:
@@ -69,8 +72,14 @@ class Examination:
     store: Storage
     names: tuple[str, ...]
     """Repositories; empty: all that the ledger knows, and what is outside of them."""
+    config: Config
     daemon: DaemonClient | None = None
     """What repairs it, where a daemon holds the mirror."""
+    writable: bool = False
+    """The mirror is locked, and ``store`` may be written to."""
+    noting: bool = field(default=True, init=False)
+    """Whether the ledger can be told what is found."""
+    _unnoted: list[Finding] = field(default_factory=list, init=False)
     ok: int = field(default=0, init=False)
     found: list[Finding] = field(default_factory=list, init=False)
     """Everything that is not ok."""
@@ -86,6 +95,7 @@ class Examination:
         repos = await self._scope()
         async with aclosing(self.store.auditor.look(repos)) as findings:
             async for finding in findings:
+                await self._note(finding)
                 if finding.condition is Condition.OK:
                     self.ok += 1
                     if not finding.recorded:
@@ -96,7 +106,29 @@ class Examination:
         for finding in await self.store.auditor.outside(repos) if not self.names else ():
             self.found.append(finding)
             yield finding
+        await self._flush()
         self.left = self.damage
+
+    async def _note(self, finding: Finding) -> None:
+        if finding.row is not None:
+            self._unnoted.append(finding)
+        if len(self._unnoted) >= _NOTED_AT_ONCE:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """Tell the ledger, unless another process holds the mirror: then that one finds it, too."""
+        findings, self._unnoted = self._unnoted, []
+        if not (findings and self.noting) or self.daemon is not None:
+            return
+        if self.writable:  # what is lost is requested by the repair
+            await self.store.auditor.note(findings, self.store.clock.now(), lost=False)
+            return
+        try:
+            async with open_storage(self.config, rehearse=False) as store:
+                await store.auditor.note(findings, store.clock.now())
+        except ArtifactSyncError as error:
+            self.noting = False
+            _log.debug("the ledger is not told what was found", why=str(error))
 
     async def repair(self, config: Config, observer: Observer, token: Token | None) -> None:
         """Repair what can be repaired, the links ``latest`` included. ``DiskError``."""

@@ -8,13 +8,14 @@ A field's docstring is its description in the JSON Schema of docs/reference/.
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.errors import Reason
-from artifact_sync.domain.model import Action, State, Strength
+from artifact_sync.domain.model import Action, State, Strength, Upstream
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -82,6 +83,10 @@ class SyncAnswer(Struct, frozen=True, kw_only=True):
     """Received from links, repeats included."""
     failures: list[FailureEntry]
     """Artifacts, runs and repositories that failed."""
+    expired: int
+    """Selected artifacts that upstream had forgotten before they were wanted. No failures."""
+    lost: int
+    """Failures of files that were here, and that upstream has no more."""
     plan: list[PlannedEntry] | UnsetType = UNSET
     """What would be downloaded. With ``--dry-run`` only."""
 
@@ -98,6 +103,8 @@ class SyncAnswer(Struct, frozen=True, kw_only=True):
             failed=report.failed,
             bytes=report.bytes,
             failures=[FailureEntry.of(failure) for failure in report.failures],
+            expired=report.expired,
+            lost=report.lost,
             plan=plan,
         )
 
@@ -174,10 +181,24 @@ class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
     """Of its last failure: see the reasons. Null: it is well."""
     message: str | None
     """Of its last failure, for people."""
+    wanted: bool
+    """Whether the rules of the last look selected it."""
+    here: bool
+    """Whether its file has the recorded size and SHA-256, as far as is known."""
+    upstream: Upstream
+    """What the service last said of it."""
+    verified_at: str | None
+    """When its file was last found as recorded; ISO 8601. Null: never."""
+    vanishes_at: str | None
+    """When the service deletes it: its run's creation and ``source.retention``; ISO 8601. Null: not
+    known, or it is gone."""
+    lost_since: str | None
+    """When its file was first found missing or changed; ISO 8601. Null: it is here, or never
+    was."""
 
     @classmethod
-    def of(cls, row: ArtifactRow) -> ListedArtifact:
-        """Make the entry of a row of the ledger."""
+    def of(cls, row: ArtifactRow, retention: float) -> ListedArtifact:
+        """Make the entry of a row of the ledger; ``retention`` in seconds."""
         return cls(
             repo=str(row.key.run_key.repo),
             run=row.key.run,
@@ -193,6 +214,12 @@ class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
             mirrored_at=_moment(row.mirrored_at),
             reason=row.reason or None,
             message=row.message or None,
+            wanted=row.wanted,
+            here=row.here,
+            upstream=row.upstream,
+            verified_at=_moment(row.verified_at),
+            vanishes_at=_moment(_vanishes_at(row, retention)),
+            lost_since=_moment(row.lost_since),
         )
 
 
@@ -274,6 +301,16 @@ class DisplacedAnswer(Struct, frozen=True, kw_only=True):
 def as_line(value: Struct) -> str:
     """Encode a value as JSON on one line, in ASCII."""
     return json.dumps(msgspec.to_builtins(value))
+
+
+def _vanishes_at(row: ArtifactRow, retention: float) -> datetime | None:
+    """When the service is about to delete it; None: nobody knows, or it has done so."""
+    if row.created_at is None or row.upstream is Upstream.GONE:
+        return None
+    try:
+        return row.created_at + timedelta(seconds=retention)
+    except OverflowError:
+        return None
 
 
 def _moment(moment: datetime | None) -> str | None:

@@ -45,6 +45,8 @@ def _headline(report: Report, *, dry_run: bool) -> str:
         parts = [f"{report.planned:,} would be downloaded", f"{report.kept:,} are there"]
     if report.failed:
         parts.append(f"{report.failed:,} failed")
+    if report.expired:
+        parts.append(f"{report.expired:,} expired")
     if report.pending:
         parts.append(f"{report.pending:,} not there yet")
     state = "complete" if report.complete else "incomplete"
@@ -65,6 +67,8 @@ _MARKS = {
     Action.SKIP: "skip",
     Action.REFUSE: "NO  ",
     Action.GIVE_UP: "GONE",
+    Action.LOSE: "LOST",
+    Action.EXPIRE: "past",
 }
 
 

@@ -119,6 +119,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "ca_bundle": value_types.path(),
                 "proxy": value_types.text(urls.proxy, "URL"),
                 "rate_limit": value_types.rate(),
+                "retention": value_types.duration(),
             },
         ),
         "mirror": Section(

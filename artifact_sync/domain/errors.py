@@ -77,6 +77,8 @@ class Reason(StrEnum):
     """The bytes are not those that were vouched for."""
     MISSING = "missing"
     """A file of the mirror is missing: ``verify`` found it so."""
+    LOST = "lost"
+    """A file was here, is missing or changed, and the service has it no more."""
     UNSAFE_PATH = "unsafe_path"
     """The artifact's name has no safe place in a mirror."""
     COLLISION = "collision"

@@ -284,14 +284,35 @@ class State(StrEnum):
     """The service lists it but its file cannot be had any more."""
     REFUSED = "refused"
     """It can have no safe place in the mirror: an unsafe path, or a name that clashes."""
+    LOST = "lost"
+    """It was here; its file is missing or changed, and nobody has fetched it again."""
+    EXPIRED = "expired"
+    """Wanted since upstream has forgotten it. Never here, and no failure."""
+    FORGOTTEN = "forgotten"
+    """Let go by its owner: neither wanted nor a failure, also while upstream lists it."""
+    UNWANTED = "unwanted"
+    """Listed upstream, left out by the rules, and not here."""
     PRUNING = "pruning"
     """Being removed from the mirror: the file may be there or not."""
     PRUNED = "pruned"
     """Removed from the mirror by its owner's rules. Not wanted, and no failure."""
 
 
-REMOVED = frozenset({State.PRUNING, State.PRUNED})
+REMOVED = frozenset({State.PRUNING, State.PRUNED, State.FORGOTTEN})
 """States of what the mirror has given away on purpose."""
+
+AT_REST = REMOVED | {State.EXPIRED, State.UNWANTED}
+"""States of what is not here, and neither outstanding nor a failure."""
+
+
+class Upstream(StrEnum):
+    """What the service last said of an artifact."""
+
+    UNKNOWN = "unknown"
+    """Nothing that was noted."""
+    LISTED = "listed"
+    GONE = "gone"
+    """No longer listed, or listed without a file; or its run or repository is gone."""
 
 
 class Validator(Struct, frozen=True, array_like=True):
@@ -366,7 +387,11 @@ class Action(StrEnum):
     REFUSE = "refuse"
     """No safe place for it: an unsafe path, or two names that would be one file."""
     GIVE_UP = "give_up"
-    """Gone upstream for good, and not in the mirror; it still counts as a failure."""
+    """Gone upstream for good, and never in the mirror; it still counts as a failure."""
+    LOSE = "lose"
+    """It was here, is missing or changed, and is gone upstream: a failure until it is put back."""
+    EXPIRE = "expire"
+    """Upstream had forgotten it before it was wanted: told once, and no failure."""
 
 
 class Step(Struct, frozen=True):
@@ -389,7 +414,11 @@ class Plan(Struct, frozen=True):
     steps: tuple[Step, ...]
     problems: tuple[Problem, ...] = ()
     strays: tuple[ArtifactKey, ...] = ()
-    """What the ledger need not know any more: never mirrored, or lost, and wanted no longer."""
+    """What the ledger need not know any more: never here, and not listed any more."""
+    notes: tuple[ArtifactNote, ...] = ()
+    """What the ledger does not hold yet of these and all other artifacts of the run."""
+    noted: bool = True
+    """Whether the ledger then holds every artifact that the answer lists."""
 
     def having(self, *actions: Action) -> Iterator[Step]:
         """The steps with one of these actions, in order."""
@@ -415,6 +444,21 @@ class ArtifactRow(Struct, frozen=True):
     mirrored_at: datetime | None = None
     reason: str = ""
     message: str = ""
+    wanted: bool = True
+    """Whether the rules of the last look selected it."""
+    verified_at: datetime | None = None
+    """When its file was last found to have the recorded size and SHA-256."""
+    lost_since: datetime | None = None
+    """When its file was first found missing or changed; None: it is here, or never was."""
+    upstream: Upstream = Upstream.UNKNOWN
+    gone_since: datetime | None = None
+    created_at: datetime | None = None
+    """When its run was created."""
+
+    @property
+    def here(self) -> bool:
+        """Whether its file has the recorded content, as far as is known."""
+        return self.state is State.MIRRORED
 
     @property
     def on_record(self) -> bool:
@@ -425,6 +469,18 @@ class ArtifactRow(Struct, frozen=True):
     def is_requested(self) -> bool:
         """Whether a mirrored file is wanted again, whatever the rules say."""
         return self.state is State.WANTED and self.on_record
+
+
+class ArtifactNote(NamedTuple):
+    """What a run's answer and the rules say of an artifact, to be noted in the ledger."""
+
+    key: ArtifactKey
+    state: State
+    version: str = ""
+    wanted: bool = True
+    upstream: Upstream = Upstream.LISTED
+    lost: bool = False
+    """Its recorded file was found missing or changed."""
 
 
 class ExpectedFile(NamedTuple):
@@ -456,6 +512,10 @@ class RunRow(Struct, frozen=True):
     """Its manifest stands: everything selected of it was present."""
     creation: Creation = Creation()
     """Of the run that its files are of; a listing may have shown another one since."""
+    noted: bool = False
+    """The ledger holds every artifact that its last answer listed, wanted or not."""
+    gone_since: datetime | None = None
+    """When upstream was first found to have forgotten it; None: it has not."""
 
 
 class RunScope(NamedTuple):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.model import (
         ArtifactKey,
+        ArtifactNote,
         ArtifactRow,
         DisplacedFile,
         ExpectedFile,
@@ -350,6 +351,9 @@ class DiscoveryLedger(Protocol):
         ``note_run`` another status.
         """
 
+    async def lose_repository(self, repo: RepoName, at: datetime) -> None:
+        """Record that upstream has forgotten a repository, until a listing shows a run of it."""
+
     async def count_unusable(self, repo: RepoName, entries: int) -> int:
         """Count a listing with unusable entries; return how many in a row."""
 
@@ -406,6 +410,15 @@ class RunLedger(Protocol):
         bounded batches; runs may be settled meanwhile.
         """
 
+    async def lose_run(self, key: RunKey, at: datetime) -> None:
+        """Record that upstream has forgotten a run, until a listing or an answer shows it.
+
+        A listing that shows it again unsettles it. Its artifacts then are gone upstream, too.
+        """
+
+    async def mark_noted(self, key: RunKey, *, noted: bool) -> None:
+        """Record whether the ledger holds every artifact of the run's last answer."""
+
     async def settle(self, key: RunKey, selection: str, kept: int | None) -> None:
         """Record that nothing is left to do for a run under a selection.
 
@@ -443,12 +456,35 @@ class ArtifactLedger(Protocol):
         ``first_seen`` and ``attempts`` of a known artifact are kept.
         """
 
+    async def note_artifacts(self, notes: Sequence[ArtifactNote], at: datetime) -> None:
+        """Record what is said of artifacts: state, version, wanted, upstream, lost.
+
+        ``first_seen``, ``attempts`` and what is known of a file are kept, and so is since when it
+        is gone or lost.
+        """
+
+    async def note_verified(self, rows: Sequence[ArtifactRow], at: datetime) -> None:
+        """Record that files were found as these rows tell.
+
+        Whatever has been recorded of an artifact since the row was read counts more.
+        """
+
+    async def note_lost(self, rows: Sequence[ArtifactRow], at: datetime) -> None:
+        """Record that mirrored files were found missing or changed: LOST. As ``note_verified``."""
+
+    async def adopt(self, rows: Sequence[ArtifactRow], at: datetime) -> None:
+        """Record that files on record are back as recorded: MIRRORED. As ``note_verified``.
+
+        They count in ``settled_totals`` again, where they are wanted and their run is settled.
+        """
+
     async def record_failure(
         self, key: ArtifactKey, state: State, failure: Failure, at: datetime
     ) -> None:
-        """Record a failed fetch: FAILED, GONE or REFUSED, attempts + 1, the reason.
+        """Record a failed fetch: FAILED, GONE, LOST or REFUSED, attempts + 1, the reason.
 
-        What is known of a file that was mirrored before (path, size, sha256) is kept.
+        GONE and LOST also say that upstream has it no more, and LOST since when. What is known of
+        a file that was mirrored before (path, size, sha256) is kept.
         """
 
     async def forget(self, keys: Sequence[ArtifactKey]) -> None:
@@ -484,13 +520,19 @@ class ArtifactLedger(Protocol):
         Any text is accepted: it need not be a path that a layout makes.
         """
 
+    async def missing(self, repo: RepoName) -> Sequence[ArtifactRow]:
+        """List artifacts LOST or FAILED of a repository whose file is missing, newest run first."""
+
+    def missing_at(self, path: str) -> AsyncGenerator[ArtifactRow]:
+        """List artifacts LOST or FAILED at or below a path whose file is missing, in batches."""
+
     def listing(
         self, repo: RepoName | None = None, run: str | None = None
     ) -> AsyncGenerator[ArtifactRow]:
         """List artifacts of every state, newest run first, in bounded batches."""
 
     async def unwell(self, scope: RunScope) -> Sequence[ArtifactRow]:
-        """List artifacts FAILED, GONE or REFUSED in settled runs of a selection.
+        """List artifacts FAILED, GONE, REFUSED or LOST in settled runs of a selection.
 
         They still count as failures in every pass, but not those of a run that the selection leaves
         out (``settle`` with ``kept`` None). ``since`` means the same as in ``unsettled``.
@@ -512,6 +554,9 @@ class TotalsLedger(Protocol):
 
     async def settled_totals(self, scope: RunScope) -> tuple[int, int]:
         """Count the settled runs of a selection, and sum up their ``kept``."""
+
+    async def expired(self, scope: RunScope) -> int:
+        """Count the artifacts EXPIRED in settled runs of a selection."""
 
     async def repositories(self) -> Sequence[RepoName]:
         """List the known repositories, sorted."""

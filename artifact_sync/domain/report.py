@@ -21,7 +21,7 @@ from artifact_sync.domain.errors import (
     UsageError,
     exit_code,
 )
-from artifact_sync.domain.model import REMOVED, Failure, State
+from artifact_sync.domain.model import AT_REST, Failure, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,6 +41,12 @@ _ERRORS: Mapping[ExitCode, type[ArtifactSyncError]] = MappingProxyType(
 )
 
 
+_SUMMED = (
+    *("runs", "found", "downloaded", "kept", "planned", "bytes", "pending"),
+    *("final", "expired", "lost"),
+)
+
+
 class Report(Struct):
     """Counts of a pass over one repository, or the sum over several."""
 
@@ -57,8 +63,12 @@ class Report(Struct):
     """Received from links, repeats included."""
     pending: int = 0
     """Artifacts and runs that may yet come, such as ``registered`` ones; not selected so far."""
-    lost: int = 0
+    final: int = 0
     """Failures that no later pass can mend by itself: gone upstream, or refused for their names."""
+    expired: int = 0
+    """Selected artifacts that upstream had forgotten before they were wanted: no failures."""
+    lost: int = 0
+    """Failures of files that were here, and that upstream has no more."""
     failures: list[Failure] = field(default_factory=list)
 
     @property
@@ -80,7 +90,7 @@ class Report(Struct):
     @property
     def caught_up(self) -> bool:
         """Whether a retry would change nothing."""
-        return self.failed <= self.lost
+        return self.failed <= self.final
 
     def raise_for_failures(self) -> None:
         """Raise if there are failures; the error's ``report`` is this one.
@@ -99,7 +109,7 @@ class Report(Struct):
 
     def add(self, other: Report) -> None:
         """Add the counts of another report to this one."""
-        for name in ("runs", "found", "downloaded", "kept", "planned", "bytes", "pending", "lost"):
+        for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failures.extend(other.failures)
 
@@ -119,7 +129,7 @@ def _sentence(failures: Sequence[Failure]) -> str:
     return (text if text.isprintable() else ascii(text)[1:-1]) + others
 
 
-_LOST = frozenset({State.GONE, State.REFUSED})
+_FINAL = frozenset({State.GONE, State.REFUSED, State.LOST})
 _UNKNOWN = "fetching it failed, and the ledger could not note why"
 
 
@@ -134,12 +144,30 @@ def report_of(rows: Iterable[ArtifactRow]) -> Report:
             report.kept += 1
         elif row.state is State.PENDING:
             report.pending += 1
-        elif row.state not in REMOVED:
-            reason = Reason(row.reason or Reason.DISK)
-            report.failures.append(Failure.of(row.key, reason, row.message or _UNKNOWN))
-            report.lost += row.state in _LOST
+        elif row.state is State.EXPIRED:
+            report.expired += 1
+        elif row.state not in AT_REST and (row.wanted or row.state is not State.LOST):
+            report.failures.append(_failure(row))
+            report.final += row.state in _FINAL
+            report.lost += row.state is State.LOST
     report.found = report.kept + report.failed
     return report
+
+
+def _failure(row: ArtifactRow) -> Failure:
+    if row.state is State.LOST:
+        return lost_failure(row)
+    return Failure.of(row.key, Reason(row.reason or Reason.DISK), row.message or _UNKNOWN)
+
+
+def lost_failure(row: ArtifactRow, why: str = "") -> Failure:
+    """The failure of a lost file: its hash, since when, and why it cannot be fetched again."""
+    since = (
+        f"{row.lost_since:%Y-%m-%d %H:%M} UTC" if row.lost_since is not None else "an earlier pass"
+    )
+    why = why or row.message or "the service has it no more"
+    text = f"lost since {since} (SHA-256 {row.sha256}): it was here, and {why}"
+    return Failure.of(row.key, Reason.LOST, text)
 
 
 def report_of_put_off(run: RunRow, rows: Iterable[ArtifactRow]) -> Report:

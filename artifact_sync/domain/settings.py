@@ -42,6 +42,8 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Proxy for everything; None: the environment's."""
     rate_limit: float = 25.0
     """Requests to the API per second, over all repositories."""
+    retention: float = 14 * 86_400.0
+    """Seconds after a run's creation at which its artifacts vanish: what others have observed."""
 
 
 class MirrorSettings(msgspec.Struct, frozen=True, kw_only=True):

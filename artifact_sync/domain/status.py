@@ -6,10 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from artifact_sync.domain.model import REMOVED
+from artifact_sync.domain.model import State
 
 if TYPE_CHECKING:
     from artifact_sync.domain.model import Totals
+
+
+_ALWAYS = (
+    *(State.WANTED, State.PENDING, State.MIRRORED),
+    *(State.FAILED, State.GONE, State.REFUSED),
+)
+"""States that are told also where there is nothing in them."""
 
 
 class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +60,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             runs=totals.runs,
             settled=totals.settled,
             bytes=totals.bytes,
-            states={str(it): n for it, n in totals.states.items() if n or it not in REMOVED},
+            states={str(it): n for it, n in totals.states.items() if n or it in _ALWAYS},
             newest_run=totals.newest_run,
             last_mirrored=mirrored,
             last_pass=ended,

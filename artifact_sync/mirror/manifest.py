@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from artifact_sync.domain.model import State
-from artifact_sync.mirror.run_document import RefusedArtifact, RunArtifact, RunDocument
+from artifact_sync.mirror.run_document import (
+    MissingArtifact,
+    RefusedArtifact,
+    RunArtifact,
+    RunDocument,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,17 +62,20 @@ class Manifest:
         self._sums: list[bytes] = []
         self._artifacts: list[bytes] = []
         self._refused: list[ArtifactRow] = []
+        self._missing: list[MissingArtifact] = []
 
     def __len__(self) -> int:
         return len(self._sums)
 
     def add(self, row: ArtifactRow) -> None:
-        """Add an artifact: mirrored, which are to come by path, or refused."""
+        """Add an artifact: on record, which are to come by path, or refused."""
         if row.state is State.REFUSED:
             self._refused.append(row)
         for path, _ in _mirrored([row], self._folder):
             self._sums.append(_line(path, row.sha256))
             self._artifacts.append(_rendered(_entry(row, path), 4))
+            if row.lost_since is not None:
+                self._missing.append(_missing(row, path))
 
     def sums(self) -> bytes:
         """``SHA256SUMS``."""
@@ -88,6 +96,7 @@ class Manifest:
             finished_at=_date(run.finished_at),
             artifacts=[],
             refused=_all_refused(self._refused) or msgspec.UNSET,
+            missing=self._missing or msgspec.UNSET,
         )
         before, _, behind = _rendered(about).partition(b"[]")  # the first key there is
         artifacts = b",\n    ".join(self._artifacts)
@@ -109,7 +118,10 @@ def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) ->
 
 
 def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
-    """Whether a ``run.json`` tells of these artifacts, whatever it tells of the run."""
+    """Whether a ``run.json`` tells of these artifacts, whatever it tells of the run.
+
+    It may not tell yet of what is missing; whatever it calls missing must be so.
+    """
     listed = list(rows)
     paths = dict(_mirrored(listed, folder))
     expected = [msgspec.to_builtins(_entry(paths[path], path)) for path in sorted(paths)]
@@ -119,6 +131,10 @@ def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPat
         return False
     refused = msgspec.to_builtins(_all_refused(listed))
     if not isinstance(told, dict) or told.get("refused", []) != refused:
+        return False
+    lost = [_missing(row, path) for path, row in paths.items() if row.lost_since is not None]
+    missing, said = msgspec.to_builtins(lost), told.get("missing", [])
+    if not isinstance(said, list) or not all(it in missing for it in said):
         return False
     return bool(told.get("artifacts") == expected)
 
@@ -136,6 +152,11 @@ def _entry(row: ArtifactRow, path: str) -> RunArtifact:
         version=row.version,
         mirrored_at=_date(row.mirrored_at),
     )
+
+
+def _missing(row: ArtifactRow, path: str) -> MissingArtifact:
+    since = _date(row.lost_since)
+    return MissingArtifact(**row.key.in_run, path=path, sha256=row.sha256, since=since)
 
 
 def _all_refused(rows: Iterable[ArtifactRow]) -> list[RefusedArtifact]:

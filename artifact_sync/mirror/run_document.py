@@ -55,6 +55,17 @@ class RefusedArtifact(NameInRun, frozen=True, kw_only=True):
     """``unsafe_path`` or ``collision``."""
 
 
+class MissingArtifact(NameInRun, frozen=True, kw_only=True):
+    """A file that was here and is missing or changed: an entry of ``missing``."""
+
+    path: str
+    """Relative to the run's folder. It also stands in ``artifacts``."""
+    sha256: str
+    """Hex, of the bytes that were here."""
+    since: str | None
+    """When it was first found so; RFC 3339 in UTC."""
+
+
 class RunDocument(Struct, frozen=True, kw_only=True):
     """The object in ``run.json``.
 
@@ -85,3 +96,5 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     """By path."""
     refused: list[RefusedArtifact] | UnsetType = UNSET
     """What was selected and has no safe place. Left out where there is none."""
+    missing: list[MissingArtifact] | UnsetType = UNSET
+    """Those of ``artifacts`` whose file is missing or changed. Left out where there is none."""

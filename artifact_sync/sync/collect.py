@@ -37,6 +37,10 @@ class Collected(Struct, frozen=True):
     """The parts of the answer that made no sense and may have held something wanted."""
     unknown: frozenset[str] = frozenset()
     """Unknown statuses of wanted artifacts, worth one line in the log."""
+    rest: tuple[Artifact, ...] = ()
+    """There, and not wanted: only noted."""
+    whole: bool = True
+    """Nothing is listed that is neither of these, and might be wanted by other rules."""
 
 
 class RunSelection:
@@ -58,10 +62,14 @@ class RunSelection:
 def collect(run: Run, rules: Rules, selection: RunSelection | None = None) -> Collected:
     """Sort the artifacts of a run that is wanted."""
     wants = (selection or rules).wants
-    wanted = [it for it in _each_once(run.artifacts) if wants(it.key)]
+    every = _each_once(run.artifacts)
+    wanted = [it for it in every if wants(it.key)]
+    rest = [it for it in every if not wants(it.key)]
     return Collected(
         selected=tuple(it for it in wanted if it.status == "success"),
         pending=tuple(it for it in wanted if _may_come(it)),
+        rest=tuple(it for it in rest if it.status == "success"),
+        whole=not (run.problems or any(map(_may_come, rest))),
         problems=tuple(it for it in run.problems if _concerns(it, rules)),
         unknown=frozenset(it.status for it in wanted) - ARTIFACT_STATUSES,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.model import RepoName, RunKey
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import (
         ArtifactStore,
         Clock,
@@ -122,9 +122,3 @@ class PassContext(Struct, frozen=True):
     """Closed when the process is about to stop: nothing new is begun."""
     transfer: Callable[[], Awaitable[TransferContext]]
     """Made on the first call: most passes download nothing, and what does is slow to import."""
-
-    async def withdraw_manifests(self, run: RunKey) -> None:
-        """Unsettle a run and remove its manifests while files change."""
-        await self.ledger.unsettle(run)  # should we be stopped: the next pass sees to it
-        await self.ledger.mark_complete(run, complete=False)
-        await self.offload(self.mirror.remove, self.layout.manifests(run))

@@ -9,12 +9,13 @@ import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import DiskError, Interrupted, Reason
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strength
+from artifact_sync.domain.report import lost_failure
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
@@ -64,6 +65,7 @@ class Downloads:
         self._checksum_files = {
             named: key for key in self._steps if (named := subject_of(key)) in self._steps
         }
+        self._lost = frozenset(note.key for note in plan.notes if note.lost)
         self._vouching = frozenset(self._checksum_files.values())
         self._claims: dict[ArtifactKey, Claim] = {}
         self._recorded: dict[ArtifactKey, Mirrored] = {}
@@ -129,9 +131,7 @@ class Downloads:
         why = "its .sha256 file says otherwise"
         _log.warning("a mirrored file is fetched again", path=step.path, why=why)
         self.outcome.distrusted += 1
-        self._steps[step.artifact.key] = msgspec.structs.replace(
-            step, action=Action.DOWNLOAD, why=why
-        )
+        self._steps[step.artifact.key] = replace(step, action=Action.DOWNLOAD, why=why)
 
     async def _each(self, steps: Iterable[Step]) -> None:
         """Carry steps out side by side, more than there are slots."""
@@ -192,15 +192,23 @@ class Downloads:
         self._context.observer.notify(Downloaded(fetched.mirrored, fetched.displaced))
 
     async def _failed(self, key: ArtifactKey, reason: Reason, message: str) -> None:
-        failure = Failure.of(key, reason, message)
-        self.outcome.failures.append(failure)
-        self._context.observer.notify(Failed(failure, key))
+        now = self._context.clock.now()
+        told = failure = Failure.of(key, reason, message)
         state = State.GONE if reason is Reason.GONE else State.FAILED
+        row = self._steps[key].row
+        if state is State.GONE and row is not None and self._is_lost(row):
+            state = State.LOST
+            told = lost_failure(replace(row, lost_since=row.lost_since or now), message)
+        self.outcome.failures.append(told)
+        self._context.observer.notify(Failed(told, key))
         try:
-            now = self._context.clock.now()
             await self._context.ledger.record_failure(key, state, failure, now)
         except DiskError as error:  # the report has the failure; a full disk may hold no more
             _log.warning("a failure could not be recorded", artifact=str(key), why=str(error))
+
+    def _is_lost(self, row: ArtifactRow) -> bool:
+        """Whether its file was here and is missing or changed."""
+        return row.on_record and (row.lost_since is not None or row.key in self._lost)
 
 
 def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:

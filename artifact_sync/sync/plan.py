@@ -17,9 +17,12 @@ What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it 
 The archive of a folder (``./public/``) and that folder (``./public/site.zip``) can both stand: the
 slash of whichever came second is encoded (``public%2F``, or ``public%2Fsite.zip``).
 
-What the ledger knows but the run's answer lists no more: GIVE_UP when it was mirrored, is wanted
-and not there any more, else left alone. It is a stray when it has no file and is not missed, or
-when another one has its place now (``./a`` became ``a`` in the CI file).
+What the ledger knows but the run's answer lists no more, or that of a run which upstream has
+forgotten: KEEP while its file stands, LOSE when it was here and is not, EXPIRE when it never was.
+Of a forgotten run, GIVE_UP what was wanted in time and did not come. It is a stray when another one
+has its place now (``./a`` became ``a`` in the CI file), or when there was no file of it as yet.
+
+What the rules leave out gets no step, and is noted all the same: ``Plan.notes``.
 """
 
 from __future__ import annotations
@@ -32,7 +35,17 @@ from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Collision, Reason, UnsafePath
 from artifact_sync.domain.globs import plain_path
-from artifact_sync.domain.model import REMOVED, Action, Artifact, MirrorPath, Plan, State, Step
+from artifact_sync.domain.model import (
+    REMOVED,
+    Action,
+    Artifact,
+    ArtifactNote,
+    MirrorPath,
+    Plan,
+    State,
+    Step,
+    Upstream,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,6 +83,10 @@ class PlanTerms(Struct, frozen=True):
     """The user named the run: what was given up is tried again."""
     line_without: Callable[[ArtifactKey], str] = lambda _: ""
     """The line of the configuration that would leave an artifact out."""
+    rules_want: Callable[[ArtifactKey], bool] | None = None
+    """Whether the rules select an artifact; None: nobody knows the rules, as in a repair."""
+    forgotten: bool = False
+    """Upstream has forgotten the run: nothing of it is listed."""
 
 
 def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms) -> Plan:
@@ -79,35 +96,133 @@ def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms
         [_step(artifact, places[artifact.key], known, terms) for artifact in collected.selected],
         terms,
     )
-    pending = (
+    pending = [
         _waiting(artifact, known.rows.get(artifact.key), terms) for artifact in collected.pending
-    )
-    listed = {artifact.key for artifact in (*collected.selected, *collected.pending)}
+    ]
+    listed = {it.key for it in (*collected.selected, *collected.pending, *collected.rest)}
     unlisted = [
         row for key, row in known.rows.items() if key not in listed and row.state not in REMOVED
     ]
-    vanished = [_vanished(row) for row in unlisted if _is_missed(row, known, terms)]
     taken = {place for place in places.values() if isinstance(place, str)}
-    strays = tuple(row.key for row in unlisted if row.path in taken or _is_stray(row, known, terms))
-    return Plan(run, (*selected, *pending, *vanished), collected.problems, strays)
+    strays = [row.key for row in unlisted if row.path in taken or row.state in _NEVER_THERE]
+    left = [row for row in unlisted if row.path not in taken and row.state not in _NEVER_THERE]
+    if collected.problems:  # what could not be read may list it still
+        left, strays = [row for row in left if row.sha256], []
+    vanished = [_vanished(row, known, terms) for row in left if terms.wants(row.key)]
+    told = [_note_of_step(step, known, terms) for step in (*selected, *pending)]
+    if not collected.problems:
+        told += [_note_of_step(step, known, terms) for step in vanished]
+    if terms.rules_want is not None:
+        told += [_note_of_rest(it, known) for it in collected.rest]
+        told += [_note_of_unwanted(row, known) for row in left if not terms.wants(row.key)]
+    news = tuple(note for note in told if note is not None and _is_news(note, known))
+    steps = (*selected, *pending, *vanished)
+    return Plan(run, steps, collected.problems, tuple(strays), news, collected.whole)
 
 
-def _has_file(row: ArtifactRow, known: KnownArtifacts) -> bool:
-    return row.path is not None and row.path in known.standing
+_NEVER_THERE = frozenset({State.PENDING, State.REFUSED})
+"""States of what had no file upstream, or none that could be fetched."""
 
 
-def _is_missed(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> bool:
-    return bool(row.sha256) and terms.wants(row.key) and not _has_file(row, known)
+def is_here(row: ArtifactRow, known: KnownArtifacts) -> bool:
+    """Whether a mirrored file stands with its size."""
+    stands = row.path is not None and known.standing.get(row.path) == row.size
+    return stands and row.state is State.MIRRORED
 
 
-def _is_stray(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> bool:
-    missed = _is_missed(row, known, terms)
-    return not missed and not _has_file(row, known)
+def _vanished(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> Step:
+    """What becomes of a wanted artifact that is not listed any more."""
+    gone = Artifact(row.key, "missing", row.version)
+    if is_here(row, known):
+        return Step(Action.KEEP, gone, row.path, "mirrored, and gone upstream", row=row)
+    if row.sha256:
+        why = "the service has it no more"
+        return Step(Action.LOSE, gone, row.path, why, Reason.LOST, row)
+    was_wanted = row.wanted and row.state not in {State.EXPIRED, State.UNWANTED}
+    if terms.forgotten and was_wanted:
+        why = row.message or "the service forgot its run before it came"
+        return Step(Action.GIVE_UP, gone, None, why, Reason.GONE, row)
+    return Step(Action.EXPIRE, gone, None, "the service has forgotten it", row=row)
 
 
-def _vanished(row: ArtifactRow) -> Step:
-    why = "it was mirrored and is missing now, and the service lists it no more"
-    return Step(Action.GIVE_UP, Artifact(row.key, "missing"), row.path, why, Reason.GONE, row)
+_STATES = {
+    Action.DOWNLOAD: State.WANTED,
+    Action.LATER: State.PENDING,
+    Action.KEEP: State.MIRRORED,
+    Action.LOSE: State.LOST,
+    Action.EXPIRE: State.EXPIRED,
+}
+_OVER = frozenset({Action.GIVE_UP, Action.LOSE, Action.EXPIRE})
+
+
+def _note_of_step(step: Step, known: KnownArtifacts, terms: PlanTerms) -> ArtifactNote | None:
+    """What the ledger is told of a step; of what is final, ``RunSync`` tells it the failure."""
+    key, row = step.artifact.key, step.row
+    if row is None:
+        state = _STATES.get(step.action)
+        return ArtifactNote(key, state, step.artifact.version) if state is not None else None
+    if step.action is Action.SKIP:
+        return None
+    return ArtifactNote(
+        key,
+        _state_of(step, row),
+        row.version if row.sha256 else step.artifact.version,
+        row.wanted if terms.rules_want is None else terms.rules_want(key),
+        _upstream_of(step, row),
+        lost=bool(row.sha256) and not _stands(row, known),
+    )
+
+
+def _state_of(step: Step, row: ArtifactRow) -> State:
+    """The state of a known artifact; a failure stays one until another try has ended."""
+    stays = (
+        row.state in {State.FAILED, State.GONE} and not row.sha256
+        if step.action is Action.DOWNLOAD
+        else step.action is Action.LATER and row.state not in _NEW
+    )
+    return row.state if stays else _STATES.get(step.action, row.state)
+
+
+def _upstream_of(step: Step, row: ArtifactRow) -> Upstream:
+    retried = step.action is Action.DOWNLOAD and row.state in {State.GONE, State.LOST}
+    is_gone = step.action in _OVER or step.artifact.status == "missing"
+    return Upstream.GONE if is_gone or (retried and _is_gone(row)) else Upstream.LISTED
+
+
+def _is_gone(row: ArtifactRow) -> bool:
+    return row.upstream is Upstream.GONE
+
+
+def _stands(row: ArtifactRow, known: KnownArtifacts) -> bool:
+    return row.path is not None and known.standing.get(row.path) == row.size
+
+
+def _note_of_rest(artifact: Artifact, known: KnownArtifacts) -> ArtifactNote | None:
+    """What the ledger is told of an artifact that is listed and not wanted."""
+    row = known.rows.get(artifact.key)
+    if row is None:
+        return ArtifactNote(artifact.key, State.UNWANTED, artifact.version, wanted=False)
+    if row.state in REMOVED:
+        return None
+    note = _note_of_unwanted(row, known)
+    return note._replace(upstream=Upstream.LISTED)
+
+
+def _note_of_unwanted(row: ArtifactRow, known: KnownArtifacts) -> ArtifactNote:
+    """What the ledger is told of an artifact that is neither listed nor wanted."""
+    lost = bool(row.sha256) and not is_here(row, known)
+    state = State.MIRRORED if row.sha256 else State.UNWANTED
+    state = State.LOST if lost else state
+    return ArtifactNote(row.key, state, row.version, False, Upstream.GONE, lost)  # noqa: FBT003
+
+
+def _is_news(note: ArtifactNote, known: KnownArtifacts) -> bool:
+    """Whether the ledger does not hold it yet."""
+    row = known.rows.get(note.key)
+    if row is None:
+        return True
+    held = ArtifactNote(note.key, row.state, row.version, row.wanted, row.upstream)
+    return note._replace(lost=False) != held or (note.lost and row.lost_since is None)
 
 
 def _places(
@@ -196,11 +311,14 @@ def _step(
         return Step(Action.SKIP, artifact, None, "pruned from the mirror", row=row)
     if isinstance(place, UnsafePath):
         return Step(Action.REFUSE, artifact, None, str(place), place.reason, row)
-    if row is None or row.state in {State.WANTED, State.PENDING, State.REFUSED}:
+    if row is None or row.state in _NEW:
         return Step(Action.DOWNLOAD, artifact, place, "new", row=row)
     if row.state is State.MIRRORED:
         return _mirrored(artifact, row, place, known)
     return _failed(artifact, row, place, terms)
+
+
+_NEW = frozenset({State.WANTED, State.PENDING, State.REFUSED, State.EXPIRED, State.UNWANTED})
 
 
 def _mirrored(
@@ -217,10 +335,15 @@ def _mirrored(
 
 
 def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: PlanTerms) -> Step:
-    old = row.first_seen is not None and terms.now - row.first_seen > PATIENCE
-    given_up = row.state is State.GONE and old and row.attempts >= _LAST_TRIES
-    if given_up and not terms.insist:
-        return Step(Action.GIVE_UP, artifact, place, row.message, Reason.GONE, row)
+    since = row.first_seen if row.state is State.GONE else row.lost_since
+    old = since is not None and terms.now - since > PATIENCE
+    was_gone = row.state is State.GONE or (row.state is State.LOST and _is_gone(row))
+    if was_gone and old and row.attempts >= _LAST_TRIES and not terms.insist:
+        lost = row.state is State.LOST
+        action, reason = (Action.LOSE, Reason.LOST) if lost else (Action.GIVE_UP, Reason.GONE)
+        return Step(action, artifact, place, row.message, reason, row)
+    if row.state is State.LOST:
+        return Step(Action.DOWNLOAD, artifact, place, "lost from the mirror", row=row)
     return Step(Action.DOWNLOAD, artifact, place, f"failed before: {row.message}", row=row)
 
 

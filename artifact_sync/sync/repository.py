@@ -18,19 +18,21 @@ from artifact_sync.domain.errors import (
     UnusableEntries,
 )
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
-from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, RunKey
+from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, Run, RunKey, State
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
+from artifact_sync.sync.adopt import adopt, put_back
 from artifact_sync.sync.context import leased
 from artifact_sync.sync.discover import Listing, discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.filters import FilterFit
+from artifact_sync.sync.reselect import reselected
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from artifact_sync.domain.events import Event
-    from artifact_sync.domain.model import ExpectedFile, Run, RunRow
+    from artifact_sync.domain.model import ExpectedFile, RunRow
     from artifact_sync.domain.ports import LatestPointer, Ledger
     from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
     from artifact_sync.mirror.layout import Layout
@@ -41,6 +43,9 @@ if TYPE_CHECKING:
 _RECENT = 2000
 """Files of the newest runs whose sizes every pass looks at; ``verify`` reads all files."""
 
+
+_KEPT = (State.MIRRORED, State.LOST)
+"""States of what makes a repository one that was mirrored."""
 
 _LAST_TRIES = 5
 """Looks at a run that is gone, or at a list with a garbled slug, before it is no failure."""
@@ -157,6 +162,7 @@ class RepoSync:
 
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
         if self.options.look:
+            await self._adopt_put_back()
             await self._unsettle_damaged()
         listed = await self._list(known)
         if not self._recorded:
@@ -167,6 +173,14 @@ class RepoSync:
             await self._look_at_announced(announced)
             await self._point_latest()
 
+    async def _adopt_put_back(self) -> None:
+        """Take back files that were lost and stand again as recorded. ``DiskError``."""
+        context = self.context
+        missing = [] if self.options.dry_run else await context.ledger.missing(self.repo)
+        paths = [row.path for row in missing if row.path is not None]
+        standing = await context.offload(context.mirror.sizes, paths) if paths else {}
+        await adopt(context, await put_back(context, missing, standing), context.clock.now())
+
     async def _unsettle_damaged(self) -> None:
         """Unsettle runs whose recent files or manifests are missing. ``DiskError``."""
         context, ledger = self.context, self.context.ledger
@@ -176,6 +190,17 @@ class RepoSync:
             row = await ledger.run(run)
             if run in damaged or (row is not None and row.complete):
                 await ledger.unsettle(run)
+            if run in damaged and not self.options.dry_run:
+                await self._note_lost(run)
+
+    async def _note_lost(self, run: RunKey) -> None:
+        """Note which files of a run are missing, whatever the service says then."""
+        context = self.context
+        rows = [it for it in (await context.ledger.artifacts(run)).values() if it.here]
+        paths = [row.path for row in rows if row.path is not None]
+        standing = await context.offload(context.mirror.sizes, paths)
+        lost = [it for it in rows if it.path is None or standing.get(it.path) != it.size]
+        await context.ledger.note_lost(lost, context.clock.now())
 
     async def _list(self, known: Unchanged | None) -> bool:
         ledger = self.context.ledger
@@ -187,7 +212,7 @@ class RepoSync:
             pages = self.context.source.runs(self.repo, digest)
             listing = await discover(pages, ledger, self.repo, self._scope.since, self._began)
         except ArtifactSyncError as error:
-            if isinstance(error, UnusableEntries) and await self._is_old_news(error):
+            if await self._is_harmless(error):
                 self._listed = True
                 self._notify(RepoListed(self.repo))
                 return True
@@ -204,6 +229,23 @@ class RepoSync:
         self._notify(RepoListed(self.repo))
         return True
 
+    async def _is_harmless(self, error: ArtifactSyncError) -> bool:
+        """Whether what is here can be judged all the same."""
+        if isinstance(error, NotFound):
+            return await self._is_forgotten()
+        return isinstance(error, UnusableEntries) and await self._is_old_news(error)
+
+    async def _is_forgotten(self) -> bool:
+        """Whether the repository was mirrored and is gone upstream: what is here stays."""
+        ledger = self.context.ledger
+        states = (await ledger.totals(self.repo)).states
+        if not any(states.get(state) for state in _KEPT):
+            return False
+        await ledger.lose_repository(self.repo, self._began)
+        message = f"{self.repo} is not there any more, or the token may not see it"
+        self._notify(Noticed(f"{message}: what is mirrored stays", self.repo))
+        return True
+
     async def _is_old_news(self, error: UnusableEntries) -> bool:
         """Whether the list has had these entries for a while: no run that can be asked for."""
         return await self.context.ledger.count_unusable(self.repo, error.entries) > _LAST_TRIES
@@ -212,7 +254,8 @@ class RepoSync:
         """Count settled runs: present and verified, or failed for good."""
         runs, kept = await self.context.ledger.settled_totals(self._scope)
         unwell = await self.context.ledger.unwell(self._scope)
-        self.report.add(Report(runs=runs, found=kept, kept=kept))
+        expired = await self.context.ledger.expired(self._scope)
+        self.report.add(Report(runs=runs, found=kept, kept=kept, expired=expired))
         self.report.add(report_of(unwell))
 
     async def _count_put_off(self, row: RunRow) -> None:
@@ -253,19 +296,33 @@ class RepoSync:
         wanted = wanted or await self._is_requested(row.key)
         if not wanted:
             await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
+        elif await self._is_met(row):
+            return False
         elif not self._is_due(row):
             await self._count_put_off(row)
         return wanted and self._is_due(row)
+
+    async def _is_met(self, row: RunRow) -> bool:
+        """Whether a settled run holds all that other rules want: then they are noted."""
+        known = row.settled_for and row.noted and row.complete
+        if not known or self.options.dry_run or self.options.recorded:
+            return False
+        rows = (await self.context.ledger.artifacts(row.key)).values()
+        choice = reselected(rows, self.rules)
+        if choice is None:
+            return False
+        ledger = self.context.ledger
+        (await self._filter_fit()).take(it.key for it in rows)
+        await ledger.note_artifacts(choice.notes, self.context.clock.now())
+        await ledger.settle(row.key, self.rules.fingerprint, choice.kept)
+        counts = Report(runs=1, found=choice.kept, kept=choice.kept, expired=choice.expired)
+        self.report.add(counts)
+        return True
 
     async def _is_requested(self, key: RunKey) -> bool:
         """Whether the ledger holds a request for a file of the run."""
         rows = await self.context.ledger.artifacts(key)
         return any(row.is_requested for row in rows.values())
-
-    async def _withdraw_requested(self, key: RunKey) -> None:
-        known = None if self.options.dry_run else await self.context.ledger.run(key)
-        if known is not None and known.complete and await self._is_requested(key):
-            await self.context.withdraw_manifests(key)
 
     def _is_due(self, row: RunRow) -> bool:
         return self.options.eager or is_due(row.next_look, self._began)
@@ -293,22 +350,45 @@ class RepoSync:
             self._check_open()
             await self._look_at(key, row)
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
-            if isinstance(error, NotFound) and row is not None and await self._was_never_ours(row):
-                await self._guard(self.context.ledger.forget_run(key), key.run)
-                self._notify(Noticed(f"{key} is gone upstream, and nothing of it came: forgotten"))
+            if isinstance(error, NotFound) and await self._is_over(key, row):
                 return
             self._fail_all(error, key.run)
-            await self._guard(self._withdraw_requested(key), key.run)
             if row is not None and not self.context.drain.closed:
                 again = next_look_time(row.looks, self.context.clock.now(), LAST_RETRY)
                 await self._guard(self.context.ledger.look_again(key, again), key.run)
+
+    async def _is_over(self, key: RunKey, row: RunRow | None) -> bool:
+        """Whether to ask no more for a run that is gone, and all that is to be done is done."""
+        known = row or await self.context.ledger.run(key)
+        if known is None or (self._listed and known.seen_at == self._began):
+            return False
+        if await self.context.ledger.artifacts(key):
+            await self._guard(self._keep_forgotten(known), key.run)
+            return True
+        if row is None or not await self._was_never_ours(row):
+            return False
+        await self._guard(self.context.ledger.forget_run(key), key.run)
+        self._notify(Noticed(f"{key} is gone upstream, and nothing of it came: forgotten"))
+        return True
+
+    async def _keep_forgotten(self, row: RunRow) -> None:
+        """Conclude a run that upstream has forgotten."""
+        from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
+
+        wanted = self.rules.wants_run(row.status, row.event)
+        selected = wanted or self.options.insist
+        await self.context.ledger.lose_run(row.key, self.context.clock.now())
+        run = Run(row.key, row.status, row.event, row.created_at, row.finished_at)
+        sync = RunSync(self.context, self.rules, self.options, self.report)
+        await sync.keep_forgotten(run, recorded=self.options.recorded or not selected)
+        if not wanted:
+            await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
 
     async def _was_never_ours(self, row: RunRow) -> bool:
         """Whether to forget a run that is gone, is listed no more, and left nothing here."""
         if row.looks < _LAST_TRIES or row.seen_at == self._began or not self._listed:
             return False
-        known = await self.context.ledger.artifacts(row.key)
-        return not self.options.dry_run and not any(it.sha256 for it in known.values())
+        return not self.options.dry_run
 
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
         """Get a run; when it is finished and wanted, mirror it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,24 +11,25 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, FetchBegan, Noticed, RunCompleted, RunPlanned
 from artifact_sync.domain.link_expiry import link_of
-from artifact_sync.domain.model import REMOVED, Action, Failure, State
-from artifact_sync.mirror.manifest import Manifest
+from artifact_sync.domain.model import AT_REST, Action, Failure, State
+from artifact_sync.domain.report import lost_failure
+from artifact_sync.runtime.units import counted
 from artifact_sync.sync import plan as planning
+from artifact_sync.sync.adopt import as_adopted, put_back
 from artifact_sync.sync.collect import RunSelection, collect
 from artifact_sync.sync.downloads import Downloads
+from artifact_sync.sync.manifests import write_manifests
 from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look_time
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
     from datetime import datetime
 
     from artifact_sync.domain.model import (
-        ArtifactKey,
         ArtifactRow,
         MirrorPath,
         Plan,
         Run,
-        RunKey,
         Step,
     )
     from artifact_sync.domain.report import Report
@@ -62,6 +62,12 @@ class RunSync:
         """Something of the run comes for the first time: it is not merely mended."""
         self._recorded = False
         """The ledger says what is selected, and not the rules."""
+        self._forgotten = False
+        """Upstream has forgotten the run."""
+        self._was_complete = False
+        """Its manifests stand, and stay whatever becomes of its files."""
+        self._lacking = False
+        """A file on record may be missing; ``run.json`` tells since when."""
 
     async def carry_out(
         self, run: Run, looks: int, *, recorded: bool = False, fresh: bool = False
@@ -73,12 +79,21 @@ class RunSync:
         """
         self._recorded = recorded
         rows = {} if fresh else await self.context.ledger.artifacts(run.key)
+        await self._plan_and_do(run, rows, looks)
+
+    async def keep_forgotten(self, run: Run, *, recorded: bool = False) -> None:
+        """Conclude a run that upstream has forgotten: what is here of it stays."""
+        self._recorded, self._forgotten = recorded, True
+        await self._plan_and_do(run, await self.context.ledger.artifacts(run.key), 0)
+
+    async def _plan_and_do(self, run: Run, rows: Rows, looks: int) -> None:
         plan = await self._plan(run, rows)
         self.context.observer.notify(RunPlanned(plan))
         self._count(plan)
         if not self.options.dry_run:
             await self._note(plan)
-            kept = await self._fetch(plan) + sum(1 for _ in plan.having(Action.KEEP))
+            kept = sum(1 for _ in plan.having(Action.KEEP))
+            kept += 0 if self._forgotten else await self._fetch(plan)
             del rows, plan  # a run can have thousands of artifacts
             await self._conclude(run, kept, looks)
 
@@ -86,25 +101,35 @@ class RunSync:
         selection = RunSelection(self.rules, rows, recorded=self._recorded)
         collected = collect(run, self.rules, selection)
         self._notice_unknown(run, collected)
-        if self._recorded and await self._was_complete(run.key):
+        known = await self.context.ledger.run(run.key)
+        self._was_complete = known is not None and known.complete
+        if self._recorded and self._was_complete:
             collected = replace(collected, problems=())  # no part of it was ever missed
         elif self._recorded:
             self._complete = not any(map(_is_lacking, rows.values()))
         paths = [row.path for row in rows.values() if row.path is not None]
         standing = await self.context.offload(self.context.mirror.sizes, paths)
+        rows = await self._adopted(rows, standing)
         self._refused = any(row.state is State.REFUSED for row in rows.values())
+        self._lacking = any(row.on_record for row in rows.values())
         terms = planning.PlanTerms(
             self.context.layout,
             self.context.clock.now(),
             selection.wants,
             self.options.insist,
             self.rules.line_without,
+            None if self._recorded else self.rules.wants,
+            self._forgotten,
         )
         return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
 
-    async def _was_complete(self, run: RunKey) -> bool:
-        known = await self.context.ledger.run(run)
-        return known is not None and known.complete
+    async def _adopted(self, rows: Rows, standing: Mapping[MirrorPath, int]) -> Rows:
+        """The rows, of which those are mirrored again whose files were put back."""
+        back = await put_back(self.context, rows.values(), standing)
+        if back and not self.options.dry_run:
+            await self.context.ledger.unsettle(back[0].key.run_key)  # its manifests are to follow
+            await self.context.ledger.adopt(back, self.context.clock.now())
+        return {**rows, **{row.key: as_adopted(row) for row in back}} if back else rows
 
     def _notice_unknown(self, run: Run, collected: Collected) -> None:
         for word in sorted(collected.unknown):
@@ -117,17 +142,36 @@ class RunSync:
         self.report.kept += count[Action.KEEP]
         self.report.pending += count[Action.LATER]
         self.report.planned += count[Action.DOWNLOAD] if self.options.dry_run else 0
-        self.report.found += sum(count.values()) - count[Action.LATER] - count[Action.SKIP]
-        self.report.lost += count[Action.REFUSE] + count[Action.GIVE_UP]
-        self._complete = self._complete and not (plan.problems or count[Action.GIVE_UP])
+        self.report.expired += count[Action.EXPIRE]
+        apart = count[Action.LATER] + count[Action.SKIP] + count[Action.EXPIRE]
+        self.report.found += sum(count.values()) - apart
+        self.report.lost += count[Action.LOSE]
+        over = count[Action.GIVE_UP] + count[Action.LOSE]
+        self.report.final += count[Action.REFUSE] + over
+        self._complete = self._complete and not (plan.problems or over)
         self._refused = self._refused or bool(count[Action.REFUSE])
         self._open = bool(plan.problems or count[Action.LATER])
-        for step in plan.having(Action.REFUSE, Action.GIVE_UP):
-            self._fail(Failure.of(step.artifact.key, step.reason or Reason.INTERNAL, step.why))
+        now = self.context.clock.now()
+        for step in plan.having(Action.REFUSE, Action.GIVE_UP, Action.LOSE):
+            self._fail(_final_failure(step, now))
+        self._notice_expired(plan)
         for problem in plan.problems:
             where = (problem.workflow or None, problem.task or None, problem.cube or None)
             repo, slug = plan.run.key
             self._fail(Failure(str(repo), Reason.BAD_ANSWER, problem.message, slug, *where))
+
+    def _notice_expired(self, plan: Plan) -> None:
+        """Warn of what has expired, when that is found and not again."""
+        new = [
+            step
+            for step in plan.having(Action.EXPIRE)
+            if step.row is None or step.row.state is not State.EXPIRED
+        ]
+        if new:
+            which = f"{counted(len(new), 'artifact')}, such as {new[0].artifact.key.local_path!r}"
+            self.context.observer.notify(
+                Noticed(f"{plan.run.key}: the service has forgotten {which}, before it was wanted")
+            )
 
     def _fail(self, failure: Failure) -> None:
         self.report.failures.append(failure)
@@ -136,14 +180,16 @@ class RunSync:
     async def _note(self, plan: Plan) -> None:
         """Note in the ledger what is wanted, refused, and wanted no more."""
         now, ledger = self.context.clock.now(), self.context.ledger
-        news = _news(plan)
+        news = iter(plan.notes)
         while batch := list(islice(news, _BATCH)):
-            await ledger.record_states(batch, now)
+            await ledger.note_artifacts(batch, now)
         final = plan.having(Action.REFUSE, Action.GIVE_UP)
         while steps := list(islice(final, _BATCH)):  # together, so that they share a commit
             await asyncio.gather(*(self._note_final(step, now) for step in steps))
         if not self._recorded:
             await ledger.forget(plan.strays)
+            if not self._forgotten:
+                await ledger.mark_noted(plan.run.key, noted=plan.noted)
 
     async def _note_final(self, step: Step, now: datetime) -> None:
         """Note what no later pass can mend, unless it is known."""
@@ -167,7 +213,7 @@ class RunSync:
         folder = self.context.layout.run_folder(plan.run.key)
         await self.context.offload(self.context.mirror.check, folder)
         self.context.observer.notify(FetchBegan(plan.run.key, len(downloads)))
-        await self.context.withdraw_manifests(plan.run.key)
+        await self.context.ledger.unsettle(plan.run.key)  # should we be stopped
         clock, links = self.context.clock, transfer.links
         acquired, now = clock.monotonic(), clock.now()
         fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
@@ -181,6 +227,7 @@ class RunSync:
 
     def _take(self, fetching: Downloads) -> None:
         outcome = fetching.outcome
+        self.report.lost += sum(it.reason is Reason.LOST for it in outcome.failures)
         self.report.downloaded += outcome.downloaded
         self.report.kept -= outcome.distrusted
         self.report.failures.extend(outcome.failures)
@@ -190,11 +237,9 @@ class RunSync:
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifests; settle a run that is done."""
         ledger, now = self.context.ledger, self.context.clock.now()
-        if self._complete and kept:
+        if self._was_complete or (self._complete and kept):
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
-        elif not self._complete:
-            await self.context.withdraw_manifests(run.key)
         if self._recorded:
             return  # whether the run needs more is for the next pass to say
         if self._open:
@@ -204,49 +249,22 @@ class RunSync:
             await ledger.settle(run.key, self.rules.fingerprint, kept)
 
     async def _write_manifest(self, run: Run) -> None:
-        layout, offload = self.context.layout, self.context.offload
-        manifest = Manifest(run, layout.run_folder(run.key), self.context.origin)
-        async with aclosing(self.context.ledger.mirrored(run.key.repo, run.key.run)) as rows:
-            async for row in rows:
-                manifest.add(row)
-        for row in await self._refused_rows(run.key):
-            manifest.add(row)
-        for path, content in zip(
-            layout.manifests(run.key), (manifest.sums, manifest.about), strict=True
-        ):
-            await offload(self._replace, path, content())
-        ended = run.finished_at if self._first else None
-        self.context.observer.notify(RunCompleted(run.key, len(manifest), ended))
-
-    async def _refused_rows(self, run: RunKey) -> list[ArtifactRow]:
-        if not self._refused:
-            return []
-        async with aclosing(self.context.ledger.listing(*run)) as rows:
-            return [row async for row in rows if row.state is State.REFUSED]
-
-    def _replace(self, path: MirrorPath, content: bytes) -> None:
-        mirror = self.context.mirror
-        if mirror.read(path) != content:
-            mirror.replace(content, path)
+        others = self._refused or self._lacking
+        files = await write_manifests(self.context, run, self.context.origin, others=others)
+        if self._complete:
+            ended = run.finished_at if self._first else None
+            self.context.observer.notify(RunCompleted(run.key, files, ended))
 
 
-def _news(plan: Plan) -> Iterator[tuple[ArtifactKey, State, str]]:
-    """The artifacts whose state the ledger does not hold yet."""
-    for step in plan.having(Action.DOWNLOAD, Action.LATER):
-        state = State.WANTED if step.action is Action.DOWNLOAD else State.PENDING
-        known = step.row.state if step.row is not None else None
-        if known in {None, State.PENDING, State.WANTED, State.REFUSED} and known is not state:
-            yield step.artifact.key, state, _version_held(step)
-        elif state is State.WANTED is not known and step.row is not None and step.row.sha256:
-            yield step.artifact.key, state, step.row.version  # before its file may be moved away
-
-
-def _version_held(step: Step) -> str:
-    """The version of recorded bytes, or else of those to come."""
-    return step.row.version if step.row is not None and step.row.sha256 else step.artifact.version
+def _final_failure(step: Step, now: datetime) -> Failure:
+    """The failure of a step that no later pass can mend."""
+    if step.action is Action.LOSE and step.row is not None:
+        since = step.row.lost_since or now
+        return lost_failure(replace(step.row, lost_since=since), step.why)
+    return Failure.of(step.artifact.key, step.reason or Reason.INTERNAL, step.why)
 
 
 def _is_lacking(row: ArtifactRow) -> bool:
     """Whether an artifact without a record keeps its run incomplete."""
-    at_rest = {State.PENDING, State.REFUSED} | REMOVED
+    at_rest = {State.PENDING, State.REFUSED} | AT_REST
     return not row.on_record and row.state not in at_rest

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError, NotFound
 from artifact_sync.domain.events import Failed, Noticed
-from artifact_sync.domain.model import Failure, RepoName
+from artifact_sync.domain.model import Failure, RepoName, State
 from artifact_sync.domain.report import Report
 from artifact_sync.sync.repository import RepoSync
 from artifact_sync.sync.rules import Rules
@@ -83,9 +83,24 @@ class Pass:
                 async for repo in repositories:
                     yield repo
         except ArtifactSyncError as error:
-            failure = Failure(str(RepoName.star(org)), error.reason, str(error))
-            self._reports.append(Report(failures=[failure]))
-            self._context.observer.notify(Failed(failure))
+            known = await self._known(org) if isinstance(error, NotFound) else []
+            if not known:
+                self._fail(Failure(str(RepoName.star(org)), error.reason, str(error)))
+            for repo in known:
+                yield repo
+
+    async def _known(self, org: str) -> list[RepoName]:
+        """The mirrored repositories of an organisation that upstream has forgotten."""
+        every = await self._context.ledger.all_totals()
+        known = [it.repo for it in every if it.repo.org == org and it.states.get(State.MIRRORED)]
+        if known:
+            message = f"{org} is not there any more, or the token may not see it"
+            self._context.observer.notify(Noticed(f"{message}: what is mirrored stays"))
+        return known
+
+    def _fail(self, failure: Failure) -> None:
+        self._reports.append(Report(failures=[failure]))
+        self._context.observer.notify(Failed(failure))
 
     async def _repository(self, repo: RepoName, settings: RepoSettings) -> None:
         report = Report()

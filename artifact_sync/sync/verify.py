@@ -13,11 +13,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import Reason
-from artifact_sync.domain.model import REMOVED, Failure, MirrorPath, State
+from artifact_sync.domain.model import AT_REST, ArtifactNote, Failure, MirrorPath, State
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.mirror import manifest
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.adopt import adopt
+from artifact_sync.sync.manifests import refresh_manifests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -125,11 +127,41 @@ class Auditor:
         still = [it for it in findings if it.row is None or rows.get(it.row.key) == it.row]
         wanted = [it.row for it in still if it.row is not None]
         await self.ledger.unsettle(run)
-        await self.ledger.record_states([(it.key, State.WANTED, it.version) for it in wanted], at)
+        notes = [
+            ArtifactNote(it.key, State.WANTED, it.version, it.wanted, it.upstream, lost=True)
+            for it in wanted
+        ]
+        await self.ledger.note_artifacts(notes, at)
         for path in (it.path for it in still if it.condition is Condition.CHANGED):
             place = await self.offload(self._displace, path)
             if place is not None:
                 _log.warning("a changed file was moved out of the way", path=path, moved_to=place)
+
+    async def note(self, findings: Iterable[Finding], at: datetime, *, lost: bool = True) -> None:
+        """Note in the ledger what was found: files that are right, put back, or lost.
+
+        ``lost``: also those, for which the next pass then asks the service.
+        """
+        of_repo: defaultdict[RepoName, list[Finding]] = defaultdict(list)
+        for finding in findings:
+            if finding.run is not None and finding.row is not None:
+                of_repo[finding.run.repo].append(finding)
+        for repo, some in of_repo.items():
+            right = [it.row for it in some if it.row and it.condition is Condition.OK]
+            missed = [it.row for it in some if it.row and it.condition in DAMAGE and it.row.here]
+            await self.ledger.note_verified([row for row in right if row.here], at)
+            async with self.lock.hold(repo):
+                await adopt(self, [row for row in right if not row.here], at)
+                await self._lose(missed if lost else (), at)
+
+    async def _lose(self, rows: Iterable[ArtifactRow], at: datetime) -> None:
+        of_run: defaultdict[RunKey, list[ArtifactRow]] = defaultdict(list)
+        for row in rows:
+            of_run[row.key.run_key].append(row)
+        for run, some in of_run.items():
+            await self.ledger.note_lost(some, at)
+            await self.ledger.unsettle(run)
+            await refresh_manifests(self, run)
 
     def _displace(self, path: MirrorPath) -> str | None:
         return None if self.mirror.wrote(path) else self.mirror.displace(path)
@@ -199,12 +231,10 @@ class Auditor:
     async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
         """Compare a complete run's manifests with the ledger.
 
-        They may name files that are wanted again: a request changes no manifest.
+        They name every file on record, also while it is missing.
         """
         folder, found = self.layout.run_folder(run), []
-        named = [it for it in rows if it.state is State.MIRRORED or it.is_requested]
-        refused = [it for it in rows if it.state is State.REFUSED]
-        mirrored = [it for it in named if it.state is State.MIRRORED]
+        named = [it for it in rows if it.on_record or it.state is State.REFUSED]
         checks = zip(
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
         )
@@ -213,8 +243,7 @@ class Auditor:
             if content is None:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue
-            right = await self.offload(says, content, mirrored + refused, folder)
-            right = right or await self.offload(says, content, named + refused, folder)
+            right = await self.offload(says, content, named, folder)
             condition = Condition.OK if right else Condition.CHANGED
             found.append(Finding(condition, path, len(content), run=run))
         return found
@@ -270,7 +299,7 @@ def _concerns(failure: Failure, finding: Finding) -> bool:
 
 def _should_be_complete(rows: Iterable[ArtifactRow], *, sound: bool) -> bool:
     """Whether all that can be here of a run is, so that manifests should be."""
-    here = {State.MIRRORED, State.PENDING, State.REFUSED} | REMOVED
+    here = {State.MIRRORED, State.PENDING, State.REFUSED} | AT_REST
     return all(row.state in here or (sound and row.on_record) for row in rows)
 
 
@@ -280,7 +309,7 @@ def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) 
         return Finding(Condition.MISSING, path, 0, row, row.key.run_key)
     size, sha256 = found
     if (size, sha256) == (row.size, row.sha256):
-        recorded = row.state is State.MIRRORED
+        recorded = row.here
         return Finding(Condition.OK, path, size, row, row.key.run_key, recorded=recorded)
     if row.state is State.WANTED:  # it may be the right one: only a pass can tell
         detail = "another file is there, which was not recorded"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 ROCKET, WEBSITE = "acme/rocket", "acme/website"
 TWO_TRIES = {"ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS": "2"}
 GONE = "the file's server answered 404 (NoSuchKey)"
+GONE_RE = re.escape(GONE)
 
 ALL_OK = "24 ok, 0 missing, 0 changed, 0 extra\n"
 """16 files, and two manifests for each of the four runs."""
@@ -157,7 +159,9 @@ def test_repositories_and_runs_are_completed_from_the_ledger(owner: User) -> Non
 def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
     listed = poor.run("ls", ROCKET, "--run", "2", "--root", poor.root, "--json")
     archive, _, report, _ = listed.answer["artifacts"]
-    for name in ("first_seen", "mirrored_at"):
+    vanishes = datetime.fromisoformat(archive.pop("vanishes_at"))
+    assert (vanishes - datetime.now(UTC)).days in {10, 11}  # it is three days old
+    for name in ("first_seen", "mirrored_at", "verified_at"):
         assert datetime.fromisoformat(archive.pop(name)).tzinfo is not None
     sums = (poor.root / ROCKET / "1/SHA256SUMS").read_text()
     where = {"repo": ROCKET, "run": "2", "workflow": "ci", "task": "build", "cube": "build"}
@@ -166,12 +170,14 @@ def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
         "local_path": ARCHIVE, "state": "mirrored", "path": place(ARCHIVE, "2"), "size": 40_000,
         "strength": "digest", "evidence": ["sidecar:sha-256", "etag:md5", "length"],
         "attempts": 0, "reason": None, "message": None,
+        "wanted": True, "here": True, "upstream": "listed", "lost_since": None,
     }  # fmt: skip
     del report["first_seen"]
     assert report == where | {
         "local_path": REPORT, "state": "gone", "path": None, "size": None, "sha256": None,
         "strength": None, "evidence": [], "attempts": 1, "mirrored_at": None, "reason": "gone",
-        "message": GONE,
+        "message": GONE, "wanted": True, "here": False, "upstream": "gone", "verified_at": None,
+        "vanishes_at": None, "lost_since": None,
     }  # fmt: skip
 
 
@@ -317,11 +323,14 @@ def test_a_repair_that_cannot_be_done_says_so(guest: User, own_service: Running)
     arguments = ("verify", WEBSITE, "--root", guest.root, "--repair")
     done = guest.run(*arguments, **TWO_TRIES)
     assert done.code == 5
-    assert f"  {place(REPORT, '1', WEBSITE)}: {GONE} [gone]\n" in done.out
+    assert re.search(
+        rf"  {place(REPORT, '1', WEBSITE)}: lost since .*{GONE_RE} \[lost\]\n", done.out
+    )
     assert done.out.endswith(", 1 missing, 1 changed, 0 extra, 1 repaired\n")
     assert guest.displaced() == {place(REPORT, "1", WEBSITE): altered}
     assert place(REPORT, "1", WEBSITE) not in guest.files()
-    assert guest.runs() == set()
+    about = json.loads((guest.root / WEBSITE / "1/run.json").read_bytes())
+    assert [it["path"] for it in about["missing"]] == [f"ci/build/build/{REPORT}"]
     listed = guest.run("ls", "--root", guest.root, "--json").answer["artifacts"]
     assert [it["message"] for it in listed if it["state"] != "mirrored"] == [GONE]
     left = guest.run("verify", "--root", guest.root, "--json")

@@ -25,6 +25,7 @@ from artifact_sync.domain.model import (
     State,
     Strength,
     Totals,
+    Upstream,
 )
 from artifact_sync.domain.report import Report
 from artifact_sync.ledger import open_ledger
@@ -586,6 +587,8 @@ def test_a_mirrored_file_makes_its_run_and_repository_known(play):
                 "gzip",
                 first_seen=NOW,
                 mirrored_at=NOW,
+                verified_at=NOW,
+                upstream=Upstream.LISTED,
             )
         }
         assert await ledger.repositories() == [REPO]

@@ -12,6 +12,7 @@ from artifact_sync.cli.ledger_completion import complete_runs
 from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration_beside_daemon
+from artifact_sync.domain.model import State
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
@@ -32,6 +33,7 @@ Examples:
 )
 @repositories
 @click.option("--run", metavar="N", shell_complete=complete_runs, help="Only this run.")
+@click.option("--all", "everything", is_flag=True, help="Also what the rules leave out.")
 @root
 @as_json
 @common
@@ -40,6 +42,7 @@ def command(
     config_file: Path | None,
     repos: tuple[str, ...],
     run: str | None,
+    everything: bool,
     root: Path | None,
     as_json: bool,
 ) -> None:
@@ -50,10 +53,13 @@ def command(
     from artifact_sync.app.selection import checked_names  # noqa: PLC0415 - keeps --help quick
 
     config = configuration_beside_daemon(config_file, root)
-    event_loop.run_plainly(_list(config, checked_names(repos), run, as_json=as_json))
+    listing = _list(config, checked_names(repos), run, everything=everything, as_json=as_json)
+    event_loop.run_plainly(listing)
 
 
-async def _list(config: Config, names: list[str], run: str | None, *, as_json: bool) -> None:
+async def _list(
+    config: Config, names: list[str], run: str | None, *, everything: bool, as_json: bool
+) -> None:
     """Print rows as they are read: a ledger may be larger than memory."""
     from artifact_sync.app.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.storage import open_storage  # noqa: PLC0415 - likewise
@@ -65,9 +71,12 @@ async def _list(config: Config, names: list[str], run: str | None, *, as_json: b
         first = True
         for repo in repos:
             async for row in store.ledger.listing(repo, run):
+                if row.state is State.UNWANTED and not everything:
+                    continue
                 if first and not as_json:
                     click.echo(_columns("STATE", "SIZE", "EVIDENCE", "AGE") + "PATH")
-                click.echo(_json(row, first=first) if as_json else _line(row), nl=not as_json)
+                line = _json(row, config, first=first) if as_json else _line(row)
+                click.echo(line, nl=not as_json)
                 first = False
         if as_json:
             click.echo("]}")
@@ -76,8 +85,9 @@ async def _list(config: Config, names: list[str], run: str | None, *, as_json: b
             click.echo(f"nothing to list: the ledger has no artifact{which}", err=True)
 
 
-def _json(row: ArtifactRow, *, first: bool) -> str:
-    return ("" if first else ", ") + as_line(ListedArtifact.of(row))
+def _json(row: ArtifactRow, config: Config, *, first: bool) -> str:
+    entry = ListedArtifact.of(row, config.source.retention)
+    return ("" if first else ", ") + as_line(entry)
 
 
 def _line(row: ArtifactRow) -> str:

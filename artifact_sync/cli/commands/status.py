@@ -14,7 +14,7 @@ from artifact_sync.cli.options import as_json, common_and_quick, repositories, r
 from artifact_sync.cli.report_text import age, span, table
 from artifact_sync.cli.session import begin_work, configuration_beside_daemon
 from artifact_sync.domain.errors import ArtifactSyncError
-from artifact_sync.domain.model import REMOVED, RepoName, State
+from artifact_sync.domain.model import AT_REST, RepoName, State
 from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER
 from artifact_sync.domain.status import DaemonState, RepoStatus, StatusAnswer
 from artifact_sync.runtime.logs import get_logger
@@ -150,7 +150,7 @@ def _rows(
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
     if it.is_star:  # on a daemon's schedule: the organisation's list is looked at
         return (printable(it.repo), *["-"] * 6)
-    at_rest = {State.MIRRORED, *REMOVED}
+    at_rest = {State.MIRRORED, *AT_REST}
     outstanding = sum(n for state, n in it.states.items() if state not in at_rest)
     ages = (datetime.fromisoformat(at) if at else None for at in (it.last_pass, it.last_complete))
     return (

@@ -127,7 +127,9 @@ class Result(msgspec.Struct, frozen=True, tag_field="is", tag="result"):
     planned: int
     bytes: int
     pending: int
-    lost: int
+    final: int = 0
+    expired: int = 0
+    lost: int = 0
 
     def report(self, failures: Iterable[Failure]) -> Report:
         """The report with its failures."""

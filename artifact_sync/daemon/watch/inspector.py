@@ -206,9 +206,25 @@ class DamageInspector:
                     if run != last and f"{folder_of(run)}/".startswith(f"{path}/"):
                         await self._find_manifests(run)
                     last = run
+        await self._take_back(path)
         folder, _, name = path.rpartition("/")
         if name in {SUMS, RUN} and (row := await self._first(folder)) is not None:
             await self._read_manifests(row.key.run_key, path)
+
+    async def _take_back(self, path: str) -> None:
+        """Adopt lost files that were put back at or below a path."""
+        auditor = self._auditor
+        async with aclosing(auditor.ledger.missing_at(path)) as rows:
+            async for row in rows:
+                if row.path is None or self._listener.is_busy(row.key.run_key.repo):
+                    continue  # the pass adopts it
+                found = await auditor.offload(auditor.mirror.find, row.path)
+                if found is None or found.size != row.size:
+                    continue
+                finding = compared(row, row.path, await self._digest(row.path))
+                if finding.condition is Condition.OK:
+                    await self._listener.put_back(finding)
+                    self._is_right(row.path)
 
     async def _rows(self, path: str, *, deep: bool) -> AsyncGenerator[list[ArtifactRow]]:
         batch: list[ArtifactRow] = []

@@ -92,6 +92,18 @@ class DamageRepair:
         if restoring:
             self._restore_later(new)
 
+    async def put_back(self, finding: Finding) -> None:
+        """Adopt a lost file that stands again as recorded; a pass tells the rest."""
+        if finding.run is None:
+            return
+        repo = finding.run.repo
+        await self._auditor.note([finding], self._engine.clock.now())
+        _log.info(
+            "a lost file was put back", repo=str(repo), run=finding.run.run, path=finding.path
+        )
+        self.may_have_missed()
+        self._scheduler.look_again(frozenset({repo}), Why.RESTORE)
+
     @property
     def _restoring(self) -> bool:
         return self._engine.config.mirror.watch == "restore"

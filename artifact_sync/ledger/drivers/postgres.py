@@ -299,6 +299,9 @@ def _make_copies(raw: psycopg.Connection[Row]) -> None:
     found = raw.execute(_SCHEMA).fetchone()
     schema = found[0] if found else "public"
     columns = {table: _columns(raw, f"{schema}.{table}") for table in migrations.SMALL_TABLES}
+    held = _columns(raw, f"{schema}.artifacts").split(", ")
+    if view := migrations.stand_in(schema, held, TYPES):
+        raw.execute(view)
     for sql in migrations.copies(TYPES):
         raw.execute(sql)
     for table, names in columns.items():

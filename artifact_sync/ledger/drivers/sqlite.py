@@ -203,7 +203,12 @@ def _rehearse(raw: sqlite3.Connection) -> None:
     """From here on writing goes to copies, which are found before the ledger's own tables."""
     for sql in migrations.copies(TYPES):
         raw.execute(sql)
+    if view := migrations.stand_in("main", _columns(raw, "artifacts"), TYPES):
+        raw.execute(view)
     for table in migrations.SMALL_TABLES:
-        names = [row[1] for row in raw.execute(f"PRAGMA main.table_info({table})")]
-        columns = ", ".join(names)
+        columns = ", ".join(_columns(raw, table))
         raw.execute(f"INSERT INTO temp.{table} ({columns}) SELECT {columns} FROM main.{table}")  # noqa: S608 - ours
+
+
+def _columns(raw: sqlite3.Connection, table: str) -> list[str]:
+    return [row[1] for row in raw.execute(f"PRAGMA main.table_info({table})")]

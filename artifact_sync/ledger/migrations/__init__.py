@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.errors import LedgerTooNew
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from artifact_sync.ledger.sql.connection import Connection
 
@@ -30,6 +30,7 @@ SMALL_TABLES = ("meta", "repositories", "passes", "runs")
 """What a dry run writes to, in copies. There may be a million artifacts, and it writes none."""
 
 _COMMENT = r"(?m)^--.*\n"
+_ADDED = r"ALTER TABLE artifacts ADD COLUMN (\w+) [\w()]+(?: NOT NULL DEFAULT (\S+))?"
 
 
 @cache
@@ -82,6 +83,17 @@ def advance(connection: Connection, types: Mapping[str, str]) -> None:
             connection.run(sql)
         connection.write("forget_version")
         connection.write("put_version", version=following[0])
+
+
+def stand_in(schema: str, held: Collection[str], types: Mapping[str, str]) -> str:
+    """SQL of a view that stands for an older ledger's artifacts, or nothing where it has all."""
+    every = [text for version in versions() for text in migration(version, types)]
+    added = [match.groups() for text in every if (match := re.fullmatch(_ADDED, text))]
+    missing = [f"{default or 'NULL'} AS {name}" for name, default in added if name not in held]
+    if not missing:
+        return ""
+    columns = ", ".join(missing)
+    return f"CREATE TEMPORARY VIEW artifacts AS SELECT *, {columns} FROM {schema}.artifacts"  # noqa: S608 - ours
 
 
 def copies(types: Mapping[str, str]) -> Sequence[str]:

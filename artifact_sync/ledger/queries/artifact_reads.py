@@ -12,6 +12,7 @@ from artifact_sync.domain.model import (
     RunKey,
     State,
     Strength,
+    Upstream,
 )
 from artifact_sync.ledger.queries.runs import READ_RUNS, Place, selected
 from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
@@ -24,16 +25,18 @@ if TYPE_CHECKING:
 
 _STATES = {state.value: state for state in State}
 _STRENGTHS = {strength.value: strength for strength in Strength}
+_UPSTREAM = {word.value: word for word in Upstream}
 _READ = 500
 """Artifacts that are read at a time."""
 
 
 def _artifact(row: Row) -> ArtifactRow:
     """A row of ``artifact_columns``, and what may stand behind them."""
-    path, size, sha256, strength, *rest = row[8:21]
-    return ArtifactRow(
-        ArtifactKey(*row[:7]), _STATES[row[7]], path, size, sha256, _STRENGTHS[strength], *rest
-    )
+    path, size, sha256, strength, *rest = row[8:24]
+    key, state = ArtifactKey(*row[:7]), _STATES[row[7]]
+    upstream, *since = row[24:27]
+    facts = (path, size, sha256, _STRENGTHS[strength], *rest, _UPSTREAM[upstream], *since)
+    return ArtifactRow(key, state, *facts)
 
 
 class At(NamedTuple):
@@ -69,8 +72,11 @@ def at(
     The range ends at ``path`` and a 0, the character behind the slash, so that the index by path
     bounds it; what has another character there is left out.
     """
-    values = {"place": path, "below": f"{path}/", "end": f"{path}0"}
-    return _by_path(connection, "mirrored_at", values, after)
+    return _by_path(connection, "mirrored_at", _at(path), after)
+
+
+def _at(path: str) -> Mapping[str, str]:
+    return {"place": path, "below": f"{path}/", "end": f"{path}0"}
 
 
 def _by_path(
@@ -132,6 +138,19 @@ def _of_runs(connection: Connection, ids: Sequence[int]) -> list[Row]:
     place = {run_id: position for position, run_id in enumerate(ids)}
     found.sort(key=lambda row: (place[row[-2]], row[-1]))
     return found
+
+
+def missing(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow]:
+    """The artifacts of a repository whose file is missing, newest run first."""
+    found = connection.rows("missing_ones", repo_id=find_repo(connection, repo))
+    return [_artifact(row) for row in found]
+
+
+def missing_at(
+    connection: Connection, after: At | None, path: str
+) -> tuple[Sequence[ArtifactRow], At | None]:
+    """Read a batch of artifacts at or below a path whose file is missing, and the cursor."""
+    return _by_path(connection, "missing_at", _at(path), after)
 
 
 def being_pruned(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow]:

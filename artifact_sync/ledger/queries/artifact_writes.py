@@ -5,14 +5,22 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.domain.model import State, Strength
+from artifact_sync.domain.model import State, Strength, Upstream
 from artifact_sync.ledger.queries.transaction import chunks, find_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, RunKey
+    from artifact_sync.domain.model import (
+        ArtifactKey,
+        ArtifactNote,
+        ArtifactRow,
+        Failure,
+        Mirrored,
+        RunKey,
+    )
     from artifact_sync.ledger.queries.transaction import Tally, Transaction
     from artifact_sync.ledger.sql.connection import Row
 
@@ -29,6 +37,9 @@ _FRESH = {
     "message": "",
     "first_seen": None,
     "mirrored_at": None,
+    "is_wanted": True,
+    "upstream": Upstream.UNKNOWN.value,
+    "gone_since": None,
 }
 """What an artifact's row holds when nothing but its key is known."""
 
@@ -51,6 +62,7 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
         "etag": file.etag,
         "content_encoding": file.content_encoding,
         "mirrored_at": file.fetched_at,
+        "upstream": Upstream.LISTED.value,
     }
 
 
@@ -62,21 +74,44 @@ def record_states(
     _write(tx, "set_version", changes, dict.fromkeys(changes, at))
 
 
+def note_artifacts(tx: Transaction, notes: Sequence[ArtifactNote], at: datetime) -> None:
+    """Note the facts of artifacts. Of a repeated key the last one counts."""
+    changes = {note.key: _noted(note, at) for note in notes}
+    _write(tx, "set_facts", changes, dict.fromkeys(changes, at))
+
+
+def _noted(note: ArtifactNote, at: datetime) -> dict[str, Any]:
+    return {
+        "state": note.state.value,
+        "version": note.version,
+        "is_wanted": note.wanted,
+        "upstream": note.upstream.value,
+        "gone_since": at if note.upstream is Upstream.GONE else None,
+        "lost_since": at if note.lost else None,
+        "at": at,
+    }
+
+
 def record_failure(
     tx: Transaction, key: ArtifactKey, state: State, failure: Failure, at: datetime
 ) -> None:
     """A pass has failed with it."""
     change = {"state": state.value, "reason": failure.reason.value, "message": failure.message}
-    _write(tx, "set_failure", {key: change}, {key: at})
+    if state in {State.GONE, State.LOST}:
+        lost_since = at if state is State.LOST else None
+        gone = {"upstream": Upstream.GONE.value, "gone_since": at, "at": at}
+        _write(tx, "set_gone", {key: {**change, **gone, "lost_since": lost_since}}, {key: at})
+    else:
+        _write(tx, "set_failure", {key: change}, {key: at})
     tx.connection.write("count_attempt", run_id=tx.run_id(key.run_key), digest=_digest(key))
 
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Drop rows; keys that nobody knows are fine."""
     ids = []
-    for tally, (artifact_id, _, state, size) in _rows(tx, keys):
-        tally.leave(State(state), size or 0)
-        ids.append({"id": artifact_id})
+    for tally, row in _rows(tx, keys):
+        tally.leave(State(row[2]), row[3] or 0)
+        ids.append({"id": row[0]})
     tx.connection.write_many("forget", ids)
 
 
@@ -88,6 +123,50 @@ def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Their files are removed; keys that nobody knows are fine."""
     _restate(tx, keys, State.PRUNED)
+
+
+def note_verified(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
+    """These files were found as recorded; others have been recorded since."""
+    ids = [{"id": row[0], "at": at} for _, row in _still(tx, rows, {State.MIRRORED})]
+    tx.connection.write_many("set_verified", ids)
+
+
+def note_lost(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
+    """These files were found missing or changed; others have been recorded since."""
+    change = {"state": State.LOST.value, "at": at}
+    ids = []
+    for tally, row in _still(tx, rows, {State.MIRRORED}):
+        _count(tally, row, change)
+        ids.append({"id": row[0], **change})
+    tx.connection.write_many("set_lost", ids)
+
+
+def adopt(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
+    """These files are as recorded again; others have been recorded since."""
+    change = {"state": State.MIRRORED.value, "at": at}
+    ids = []
+    for tally, row in _still(tx, rows, _MISSED):
+        _count(tally, row, change)
+        tally.kept += bool(row[5])
+        ids.append({"id": row[0], **change})
+    tx.connection.write_many("set_adopted", ids)
+
+
+_MISSED = frozenset({State.WANTED, State.FAILED, State.GONE, State.LOST})
+"""States of a file on record that may have been put back."""
+
+
+def _still(
+    tx: Transaction, rows: Sequence[ArtifactRow], states: AbstractSet[State]
+) -> Iterator[tuple[Tally, Row]]:
+    """The ledger's rows that still record the same content, in one of these states."""
+    known = {row.key: row for row in rows}
+    for run, some in _by_run(known).items():
+        run_id = find_run(tx.connection, run)
+        if run_id is not None:
+            for row in _known(tx, run_id, list(some)):
+                if State(row[2]) in states and row[4] == known[some[row[1]]].sha256:
+                    yield tx.tally(run_id), row
 
 
 def _restate(tx: Transaction, keys: Sequence[ArtifactKey], state: State) -> None:
@@ -153,7 +232,7 @@ def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, Artif
 
 
 def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[Row]:
-    """The rows that there are of these artifacts of a run: id, digest, state, size."""
+    """Those artifacts of a run that there are: id, digest, state, size, SHA-256, wanted."""
     for some in chunks(digests):
         yield from tx.connection.rows("known_artifacts", run_id=run_id, these=some)
 

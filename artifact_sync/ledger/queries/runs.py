@@ -113,7 +113,8 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
     seen: list[dict[str, Any]] = []
     changed: list[dict[str, Any]] = []
     words: list[dict[str, Any]] = []
-    for slug, (run_id, _, fingerprint, status, *creation) in known.items():
+    back = [{"id": row[0]} for row in known.values() if row[4] is not None]
+    for slug, (run_id, _, fingerprint, status, _, *creation) in known.items():
         run = found[slug]
         if fingerprint != run.fingerprint:
             changed.append({"id": run_id, **_changed(run, Creation(*creation), at)})
@@ -125,10 +126,12 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
     new = [_new(repo_id, run, at) for slug, run in found.items() if slug not in known]
     if new or words or changed:
         _forget_list_digest(tx, repo_id)
-    steps = ("make_run", "see_run", "set_status", "change_run")
-    for name, rows in zip(steps, (new, seen, words, changed), strict=True):
+    steps = ("make_run", "see_run", "set_status", "return_run", "change_run")
+    for name, rows in zip(steps, (new, seen, words, back, changed), strict=True):
         if rows:
             tx.connection.write_many(name, rows)
+    if found:
+        tx.connection.write("return_repository", id=repo_id)
 
 
 def _known(connection: Connection, repo_id: int, slugs: Sequence[str]) -> Iterator[Row]:
@@ -161,6 +164,19 @@ def _told(run: Run, at: datetime) -> dict[str, Any]:
         "seen_at": at,
         "fingerprint": run.fingerprint,
     }
+
+
+def lose_run(tx: Transaction, key: RunKey, at: datetime) -> None:
+    """Upstream has forgotten a run; what is here of it stays."""
+    tx.connection.write("lose_run", id=find_run(tx.connection, key), at=at)
+
+
+def lose_repository(tx: Transaction, repo: RepoName, at: datetime) -> None:
+    """Upstream has forgotten a repository. Its list is read anew once it is back."""
+    repo_id = find_repo(tx.connection, repo)
+    if repo_id is not None:
+        tx.connection.write("lose_repository", id=repo_id, at=at)
+        _forget_list_digest(tx, repo_id)
 
 
 def note_run(tx: Transaction, run: Run, at: datetime) -> None:
@@ -202,7 +218,7 @@ def run(connection: Connection, key: RunKey) -> RunRow | None:
 def _run(row: Row) -> RunRow:
     """A row of ``run_columns``, and what may stand behind them."""
     org, repo, run = row[:3]
-    rest: list[Any] = [*row[3:14], Creation(*row[14:16])]
+    rest: list[Any] = [*row[3:14], Creation(*row[14:16]), *row[16:18]]
     return RunRow(RunKey(RepoName(org, repo), run), *rest)
 
 
@@ -259,6 +275,11 @@ def next_look(connection: Connection, scope: RunScope) -> datetime | None:
     return min(moments, default=None)
 
 
+def expired(connection: Connection, scope: RunScope) -> int:
+    """Artifacts that upstream forgot before they were wanted, in runs settled for the selection."""
+    return int(connection.value("expired", **selected(connection, scope)) or 0)
+
+
 def settle(tx: Transaction, key: RunKey, selection: str, kept: int | None) -> None:
     """Nothing is left to do under this selection."""
     tx.connection.write("settle", id=tx.run_id(key), selection=selection, kept=kept)
@@ -272,6 +293,11 @@ def look_again(tx: Transaction, key: RunKey, at: datetime) -> None:
 def unsettle(tx: Transaction, key: RunKey) -> None:
     """The run needs a look at once. A run that nobody knows needs none."""
     tx.connection.write("unsettle", id=find_run(tx.connection, key))
+
+
+def mark_noted(tx: Transaction, key: RunKey, *, noted: bool) -> None:
+    """Whether every artifact of the run's last answer is in the ledger."""
+    tx.connection.write("set_noted", id=find_run(tx.connection, key), noted=noted)
 
 
 def mark_complete(tx: Transaction, key: RunKey, *, complete: bool) -> None:

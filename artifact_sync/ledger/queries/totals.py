@@ -100,7 +100,7 @@ def _told(connection: Connection, row: Row) -> Totals:
     repo_id, org, repo, last_pass, last_complete, error, newest, *counts = row
     runs, settled, size, newest_file, *by_state = counts
     states = {state: int(count or 0) for state, count in zip(State, by_state, strict=True)}
-    unwell = sum(states[state] for state in (State.FAILED, State.GONE, State.REFUSED))
+    unwell = sum(states[it] for it in (State.FAILED, State.GONE, State.REFUSED, State.LOST))
     if unwell and not error:
         error = connection.value("newest_error", repo_id=repo_id)
     return Totals(

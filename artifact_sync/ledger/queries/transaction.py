@@ -68,6 +68,13 @@ class Transaction:
         changes = [tally.values(run_id) for run_id, tally in self._tallies.items()]
         if changes:
             self.connection.write_many("count", changes)
+        kept = [
+            {"id": run_id, "kept": tally.kept}
+            for run_id, tally in self._tallies.items()
+            if tally.kept
+        ]
+        if kept:
+            self.connection.write_many("count_kept", kept)
         self._tallies.clear()
 
 
@@ -77,6 +84,8 @@ class Tally:
     def __init__(self) -> None:
         self._by = dict.fromkeys((*_COUNTS, "bytes"), 0)
         self._mirrored_at: datetime | None = None
+        self.kept = 0
+        """Selected files that were put back."""
 
     def enter(self, state: State, size: int) -> None:
         """Count an artifact's new state, and its bytes if it is mirrored."""

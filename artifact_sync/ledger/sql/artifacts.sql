@@ -5,7 +5,12 @@ repositories.org, repositories.repo, runs.run, artifacts.workflow, artifacts.tas
 artifacts.cube, artifacts.local_path, artifacts.state, artifacts.path, artifacts.size,
 artifacts.sha256, artifacts.strength, artifacts.evidence, artifacts.version, artifacts.etag,
 artifacts.content_encoding, artifacts.attempts, artifacts.first_seen, artifacts.mirrored_at,
-artifacts.reason, artifacts.message;
+artifacts.reason, artifacts.message, artifacts.is_wanted,
+coalesce(artifacts.verified_at, artifacts.mirrored_at) AS verified_at, artifacts.lost_since,
+CASE WHEN coalesce(runs.gone_since, repositories.gone_since) IS NULL
+  THEN artifacts.upstream ELSE 'gone' END AS upstream,
+coalesce(artifacts.gone_since, runs.gone_since, repositories.gone_since) AS gone_since,
+runs.created_at;
 
 -- name: artifacts_of_runs
 artifacts
@@ -14,19 +19,21 @@ JOIN repositories ON repositories.id = runs.repo_id;
 
 -- SQLite uses the partial index only for the words that the index was made with.
 -- name: unwell
-state IN ('failed', 'gone', 'refused');
+state IN ('failed', 'gone', 'refused', 'lost');
 
 -- name: known_artifacts
-SELECT id, digest, state, size FROM artifacts WHERE run_id = :run_id AND digest IN (:these);
+SELECT id, digest, state, size, sha256, is_wanted FROM artifacts
+WHERE run_id = :run_id AND digest IN (:these);
 
 -- name: make_artifact
 INSERT INTO artifacts (
   run_id, digest, workflow, task, cube, local_path, state, path, size, sha256, strength, evidence,
-  version, etag, content_encoding, attempts, reason, message, first_seen, mirrored_at
+  version, etag, content_encoding, attempts, reason, message, first_seen, mirrored_at,
+  is_wanted, upstream, gone_since
 ) VALUES (
   :run_id, :digest, :workflow, :task, :cube, :local_path, :state, :path, :size, :sha256,
   :strength, :evidence, :version, :etag, :content_encoding, 0, :reason, :message, :first_seen,
-  :mirrored_at
+  :mirrored_at, :is_wanted, :upstream, :gone_since
 );
 
 -- name: set_mirrored
@@ -34,14 +41,43 @@ UPDATE artifacts
 SET
   state = :state, path = :path, size = :size, sha256 = :sha256, strength = :strength,
   evidence = :evidence, version = :version, etag = :etag, content_encoding = :content_encoding,
-  mirrored_at = :mirrored_at, attempts = 0, reason = '', message = ''
+  mirrored_at = :mirrored_at, attempts = 0, reason = '', message = '', verified_at = NULL,
+  lost_since = NULL, upstream = 'listed', gone_since = NULL
 WHERE id = :id;
 
 -- name: set_version
 UPDATE artifacts SET state = :state, version = :version WHERE id = :id;
 
+-- name: set_facts
+UPDATE artifacts
+SET
+  state = :state, version = :version, is_wanted = :is_wanted, upstream = :upstream,
+  gone_since = CASE WHEN :upstream = 'gone' THEN coalesce(gone_since, :at) END,
+  lost_since = coalesce(lost_since, :lost_since)
+WHERE id = :id;
+
 -- name: set_failure
 UPDATE artifacts SET state = :state, reason = :reason, message = :message WHERE id = :id;
+
+-- The file behind the link is gone, too.
+-- name: set_gone
+UPDATE artifacts
+SET
+  state = :state, reason = :reason, message = :message, upstream = :upstream,
+  gone_since = coalesce(gone_since, :at), lost_since = coalesce(lost_since, :lost_since)
+WHERE id = :id;
+
+-- name: set_verified
+UPDATE artifacts SET verified_at = :at WHERE id = :id;
+
+-- name: set_lost
+UPDATE artifacts SET state = :state, lost_since = coalesce(lost_since, :at) WHERE id = :id;
+
+-- name: set_adopted
+UPDATE artifacts
+SET
+  state = :state, verified_at = :at, lost_since = NULL, attempts = 0, reason = '', message = ''
+WHERE id = :id;
 
 -- name: set_state
 UPDATE artifacts SET state = :state WHERE id = :id;
@@ -68,7 +104,8 @@ SELECT {artifact_columns}, artifacts.run_id, artifacts.id FROM {artifacts_of_run
 WHERE artifacts.run_id IN (:these);
 
 -- name: holds
-wanted + pending + mirrored + failed + gone + refused + pruning + pruned;
+wanted + pending + mirrored + failed + gone + refused + lost + expired + forgotten + unwanted
++ pruning + pruned;
 
 -- name: holding_runs
 SELECT number, id, {holds} FROM runs
@@ -127,6 +164,19 @@ AND artifacts.run_id IN (SELECT runs.id FROM runs WHERE runs.run = :run)
 {mirrored}
 AND artifacts.path >= :place AND artifacts.path < :end
 AND (artifacts.path = :place OR artifacts.path >= :below)
+{by_path};
+
+-- name: missing_ones
+SELECT {artifact_columns} FROM {artifacts_of_runs}
+WHERE {unwell} AND artifacts.lost_since IS NOT NULL AND runs.repo_id + 0 = :repo_id
+ORDER BY runs.number DESC, runs.id DESC, artifacts.id;
+
+-- name: missing_at
+SELECT {artifact_columns}, artifacts.path, artifacts.id FROM {artifacts_of_runs}
+WHERE
+  {unwell} AND artifacts.lost_since IS NOT NULL
+  AND (artifacts.path, artifacts.id) > (:path, :id)
+  AND (artifacts.path = :place OR (artifacts.path >= :below AND artifacts.path < :end))
 {by_path};
 
 -- A sum has no index: so the few artifacts are gone through, not each run of the repository.

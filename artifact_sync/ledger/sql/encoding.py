@@ -98,7 +98,7 @@ _STORE = _CONVERSIONS.get
 _TEXTS = """value org repo last_error run status event fingerprint settled_for workflow task cube
 local_path path version etag content_encoding message creation_id"""
 _MOMENTS = """horizon_since last_pass last_complete created_at finished_at next_look first_seen
-seen_at last_mirrored mirrored_at"""
+seen_at last_mirrored mirrored_at verified_at lost_since gone_since"""
 _READ: Mapping[str, _Convert] = MappingProxyType(
     {
         **dict.fromkeys(_TEXTS.split(), read_text),
@@ -106,6 +106,8 @@ _READ: Mapping[str, _Convert] = MappingProxyType(
         "evidence": read_names,
         "creation_at": lambda text: read_moment(text) if text else None,
         "complete": bool,
+        "noted": bool,
+        "is_wanted": bool,
         "horizon_falling": bool,
     }
 )

@@ -29,6 +29,12 @@ SELECT id FROM repositories WHERE org = :org AND repo = :repo;
 -- name: make_repository
 INSERT INTO repositories (org, repo, last_error) VALUES (:org, :repo, '');
 
+-- name: lose_repository
+UPDATE repositories SET gone_since = coalesce(gone_since, :at) WHERE id = :id;
+
+-- name: return_repository
+UPDATE repositories SET gone_since = NULL WHERE id = :id AND gone_since IS NOT NULL;
+
 -- name: repositories
 SELECT org, repo FROM repositories;
 
@@ -54,7 +60,8 @@ SELECT
   sum(runs.bytes) AS bytes,
   max(runs.last_mirrored) AS last_mirrored,
   sum(runs.wanted), sum(runs.pending), sum(runs.mirrored), sum(runs.failed),
-  sum(runs.gone), sum(runs.refused), sum(runs.pruning), sum(runs.pruned)
+  sum(runs.gone), sum(runs.refused), sum(runs.lost), sum(runs.expired), sum(runs.forgotten),
+  sum(runs.unwanted), sum(runs.pruning), sum(runs.pruned)
 FROM repositories LEFT JOIN runs ON runs.repo_id = repositories.id;
 
 -- name: all_totals

@@ -3,7 +3,8 @@
 -- name: run_columns
 repositories.org, repositories.repo, runs.run, runs.status, runs.event, runs.created_at,
 runs.finished_at, runs.fingerprint, runs.settled_for, runs.first_seen, runs.seen_at,
-runs.next_look, runs.looks, runs.complete, runs.creation_at, runs.creation_id;
+runs.next_look, runs.looks, runs.complete, runs.creation_at, runs.creation_id, runs.noted,
+runs.gone_since;
 
 -- name: runs_of_repositories
 runs JOIN repositories ON repositories.id = runs.repo_id;
@@ -30,11 +31,27 @@ INSERT INTO runs (
 );
 
 -- name: known_runs
-SELECT id, run, fingerprint, status, creation_at, creation_id FROM runs
+SELECT id, run, fingerprint, status, gone_since, creation_at, creation_id FROM runs
 WHERE repo_id = :repo_id AND run IN (:these);
 
 -- name: see_run
 UPDATE runs SET seen_at = :seen_at WHERE id = :id;
+
+-- A run that upstream had forgotten is there again.
+-- name: return_run
+UPDATE runs
+SET gone_since = NULL, settled_for = '', kept = NULL, next_look = NULL
+WHERE id = :id;
+
+-- name: lose_run
+UPDATE runs SET gone_since = coalesce(gone_since, :at) WHERE id = :id;
+
+-- name: set_noted
+UPDATE runs SET noted = :noted WHERE id = :id;
+
+-- A file that was put back counts again where its run is settled.
+-- name: count_kept
+UPDATE runs SET kept = kept + :kept WHERE id = :id AND kept IS NOT NULL;
 
 -- name: set_status
 UPDATE runs SET status = :status WHERE id = :id;
@@ -44,7 +61,8 @@ UPDATE runs
 SET
   status = :status, event = :event, created_at = :created_at, finished_at = :finished_at,
   seen_at = :seen_at, fingerprint = :fingerprint, creation_at = :creation_at,
-  creation_id = :creation_id, settled_for = '', kept = NULL, looks = 0, next_look = NULL
+  creation_id = :creation_id, settled_for = '', kept = NULL, looks = 0, next_look = NULL,
+  gone_since = NULL
 WHERE id = :id;
 
 -- What a listing said of the fingerprint, and when the run was first seen, stays.
@@ -54,7 +72,7 @@ SET
   status = :status, event = :event, created_at = :created_at, finished_at = :finished_at,
   seen_at = :seen_at, fingerprint = coalesce(nullif(fingerprint, ''), :fingerprint),
   first_seen = coalesce(first_seen, :seen_at), creation_at = :creation_at,
-  creation_id = :creation_id
+  creation_id = :creation_id, gone_since = NULL
 WHERE id = :id;
 
 -- name: known_run
@@ -67,7 +85,7 @@ DELETE FROM runs WHERE id = :id;
 UPDATE runs
 SET
   complete = FALSE, settled_for = '', kept = NULL, looks = 0, next_look = NULL,
-  first_seen = NULL, last_mirrored = NULL, creation_at = '', creation_id = ''
+  first_seen = NULL, last_mirrored = NULL, creation_at = '', creation_id = '', noted = FALSE
 WHERE id = :id;
 
 -- name: newest_runs
@@ -98,6 +116,12 @@ WHERE repo_id = :repo_id AND settled_for = :selection AND {since};
 SELECT count(*), coalesce(sum(kept), 0) FROM runs
 WHERE repo_id = :repo_id AND settled_for = :selection AND kept IS NOT NULL AND {since};
 
+-- name: expired
+SELECT coalesce(sum(expired), 0) AS expired FROM runs
+WHERE
+  repo_id = :repo_id AND expired > 0 AND settled_for = :selection AND kept IS NOT NULL
+  AND {since};
+
 -- name: settle
 UPDATE runs SET settled_for = :selection, kept = :kept, next_look = NULL WHERE id = :id;
 
@@ -126,6 +150,8 @@ UPDATE runs
 SET
   wanted = wanted + :wanted, pending = pending + :pending, mirrored = mirrored + :mirrored,
   failed = failed + :failed, gone = gone + :gone, refused = refused + :refused,
-  pruning = pruning + :pruning, pruned = pruned + :pruned, bytes = bytes + :bytes,
+  lost = lost + :lost, expired = expired + :expired, forgotten = forgotten + :forgotten,
+  unwanted = unwanted + :unwanted, pruning = pruning + :pruning, pruned = pruned + :pruned,
+  bytes = bytes + :bytes,
   last_mirrored = coalesce(:last_mirrored, last_mirrored)
 WHERE id = :id;

@@ -57,7 +57,8 @@ def test_what_may_yet_come_is_pending_and_what_never_comes_is_skipped():
 def test_what_the_rules_leave_out_is_skipped_whatever_its_status():
     tree = [artifact("a.log", "registered"), artifact("b.log"), artifact("c.log", "odd")]
     found = collect(run(*tree, artifact("d.txt")), rules(exclude=("*.log",)))
-    assert found == Collected(selected=(artifact("d.txt"),))
+    left = {"rest": (artifact("b.log"),), "whole": False}
+    assert found == Collected(selected=(artifact("d.txt"),), **left)
 
 
 def test_the_same_path_in_two_cubes_is_two_artifacts():

@@ -12,14 +12,17 @@ from artifact_sync.domain.model import (
     Action,
     Artifact,
     ArtifactKey,
+    ArtifactNote,
     ArtifactRow,
     MirrorPath,
     Plan,
+    Problem,
     RepoName,
     Run,
     RunKey,
     State,
     Step,
+    Upstream,
 )
 from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.mirror.layout import Layout
@@ -64,10 +67,11 @@ def plan_of(
     pending: tuple[Artifact, ...] = (),
     insist: bool = False,
     wants: Callable[[ArtifactKey], bool] = lambda _: True,
+    forgotten: bool = False,
 ) -> Plan:
     sizes = {MirrorPath(path): size for path, size in (standing or {}).items()}
     known = planning.KnownArtifacts({it.key: it for it in rows}, sizes)
-    terms = planning.PlanTerms(LAYOUT, NOW, wants, insist)
+    terms = planning.PlanTerms(LAYOUT, NOW, wants, insist, rules_want=wants, forgotten=forgotten)
     return planning.make(RUN, Collected(artifacts, pending), known, terms)
 
 
@@ -183,26 +187,64 @@ def test_what_was_registered_and_has_come_is_downloaded() -> None:
 
 
 @pytest.mark.parametrize("state", [State.MIRRORED, State.FAILED, State.GONE])
-def test_what_was_mirrored_and_is_neither_there_nor_listed_stays_a_failure(state: State) -> None:
+def test_what_was_mirrored_and_is_neither_there_nor_listed_is_lost(state: State) -> None:
     plan = plan_of(rows=(row(A, state, sha256="00"),))
     (step,) = plan.steps
-    assert (step.action, step.reason, plan.strays) == (Action.GIVE_UP, Reason.GONE, ())
+    assert (step.action, step.reason, plan.strays) == (Action.LOSE, Reason.LOST, ())
+    (note,) = plan.notes
+    assert (note.state, note.upstream, note.lost) == (State.LOST, Upstream.GONE, True)
 
 
-def test_what_the_service_lists_no_more_and_the_mirror_has_is_left_alone() -> None:
-    plan = plan_of(rows=(row(A, State.MIRRORED),), standing={PLACE: 5})
-    assert (plan.steps, plan.strays) == ((), ())
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_what_the_service_lists_no_more_and_the_mirror_has_is_kept(*, forgotten: bool) -> None:
+    plan = plan_of(rows=(row(A, State.MIRRORED),), standing={PLACE: 5}, forgotten=forgotten)
+    assert (actions(list(plan.steps)), plan.strays) == ([Action.KEEP], ())
+    assert plan.notes == (ArtifactNote(A.key, State.MIRRORED, "v1", upstream=Upstream.GONE),)
 
 
-def test_what_is_wanted_no_more_is_forgotten_unless_it_has_a_file() -> None:
-    kept, lost = row(A, State.MIRRORED), row(artifact("b.txt"), State.MIRRORED)
+def test_what_is_wanted_no_more_stays_and_is_noted_as_unwanted() -> None:
+    kept = row(A, State.MIRRORED, sha256="00")
+    lost = row(artifact("b.txt"), State.MIRRORED, sha256="00")
     failed = row(artifact("c.txt"), State.FAILED)
     plan = plan_of(rows=(kept, lost, failed), standing={PLACE: 5}, wants=lambda _: False)
-    assert plan.steps == ()
-    assert plan.strays == (lost.key, failed.key)
+    assert (plan.steps, plan.strays) == ((), ())
+    assert [(note.key, note.state, note.wanted) for note in plan.notes] == [
+        (kept.key, State.MIRRORED, False),
+        (lost.key, State.LOST, False),
+        (failed.key, State.UNWANTED, False),
+    ]
 
 
-@pytest.mark.parametrize("state", [State.PENDING, State.REFUSED, State.FAILED, State.WANTED])
+@pytest.mark.parametrize("state", [State.UNWANTED, State.EXPIRED, State.FAILED, State.WANTED])
+def test_what_never_came_and_is_listed_no_more_has_expired(state: State) -> None:
+    plan = plan_of(rows=(row(A, state),))
+    assert (actions(list(plan.steps)), plan.strays) == ([Action.EXPIRE], ())
+
+
+@pytest.mark.parametrize(
+    ("state", "wanted", "action"),
+    [
+        (State.UNWANTED, False, Action.EXPIRE),
+        (State.EXPIRED, True, Action.EXPIRE),
+        (State.FAILED, True, Action.GIVE_UP),
+        (State.GONE, True, Action.GIVE_UP),
+    ],
+)
+def test_of_a_forgotten_run_what_was_wanted_in_time_is_a_failure_and_nothing_else(
+    state: State, action: Action, *, wanted: bool
+) -> None:
+    plan = plan_of(rows=(row(A, state, wanted=wanted),), forgotten=True)
+    assert actions(list(plan.steps)) == [action]
+
+
+def test_what_could_not_be_read_ends_nothing() -> None:
+    known = planning.KnownArtifacts({A.key: row(A, State.FAILED)}, {})
+    collected = Collected(problems=(Problem("w", "t", "c", "garbled"),))
+    plan = planning.make(RUN, collected, known, planning.PlanTerms(LAYOUT, NOW))
+    assert (plan.steps, plan.strays, plan.notes) == ((), (), ())
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.REFUSED])
 def test_what_was_never_mirrored_and_is_listed_no_more_is_forgotten(state: State) -> None:
     plan = plan_of(rows=(row(A, state),))
     assert (plan.steps, plan.strays) == ((), (A.key,))

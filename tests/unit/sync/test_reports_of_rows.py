@@ -37,7 +37,7 @@ def test_what_has_failed_before_has_failed_still() -> None:
         runs=1,
         found=3,
         kept=1,
-        lost=1,
+        final=1,
         failures=[
             Failure.of(failed.key, Reason.INTEGRITY, "it is spoilt"),
             Failure.of(gone.key, Reason.GONE, "it is gone"),

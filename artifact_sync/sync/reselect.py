@@ -1,0 +1,44 @@
+"""Apply changed rules to what the ledger holds of a run. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from artifact_sync.domain.model import REMOVED, ArtifactNote, State
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from artifact_sync.domain.model import ArtifactRow
+    from artifact_sync.sync.rules import Rules
+
+
+class Reselection(Struct, frozen=True):
+    """What other rules want of a run, all of which is here or has expired."""
+
+    notes: tuple[ArtifactNote, ...]
+    """What is wanted now and was not, or the other way round."""
+    kept: int
+    expired: int
+
+
+def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | None:
+    """Apply the rules to all that a run's answer listed; None: the service must be asked."""
+    rows = [row for row in rows if row.state not in REMOVED]
+    wanted = [row for row in rows if rules.wants(row.key)]
+    kept = sum(row.here for row in wanted)
+    expired = sum(row.state is State.EXPIRED for row in wanted)
+    if kept + expired < len(wanted) or any(row.is_requested for row in rows):
+        return None
+    notes = tuple(_note(row, wanted=rules.wants(row.key)) for row in rows)
+    news = (note for note, row in zip(notes, rows, strict=True) if note.wanted != row.wanted)
+    return Reselection(tuple(news), kept, expired)
+
+
+def _note(row: ArtifactRow, *, wanted: bool) -> ArtifactNote:
+    state = row.state
+    if not wanted and not row.here:
+        state = State.LOST if row.on_record else State.UNWANTED
+    return ArtifactNote(row.key, state, row.version, wanted, row.upstream)

@@ -1,0 +1,309 @@
+"""The mirror outlives an origin that is taken away step by step.
+
+After every step ``sync``, ``verify``, ``status``, ``ls`` and ``sha256sum -c`` tell one story.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hostile_service import File
+from trial import REPOSITORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hostile_service import Service
+    from trial import Trial
+
+APP, LOG = b"an app that was built", b"what the build said"
+ALL_WELL = {"sync": 0, "verify": 0, "lost": 0, "failed": 0, "sums": 0}
+
+
+@dataclass
+class Keeper:
+    """Somebody with a mirror, and what every command says of it."""
+
+    trial: Trial
+
+    def run(self, command: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
+        """Exit code, the object on stdout, and stderr."""
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "artifact_sync", command, *arguments),
+                *("--root", str(self.trial.root), "--json"),
+            ],
+            cwd=REPOSITORY,
+            env=self.trial.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout), done.stderr
+
+    def sync(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
+        return self.run("sync", "org/repo", "--no-progress", *arguments)
+
+    def listed(self, *arguments: str) -> dict[str, dict[str, Any]]:
+        """Of ``ls``, by ``run/local_path``."""
+        _, answer, _ = self.run("ls", *arguments)
+        return {f"{it['run']}/{it['local_path']}": it for it in answer["artifacts"]}
+
+    def states(self, *arguments: str) -> dict[str, str]:
+        return {name: it["state"] for name, it in self.listed(*arguments).items()}
+
+    def story(self, *arguments: str) -> dict[str, int]:
+        """What all commands say, held against each other."""
+        code, report, _ = self.sync(*arguments)
+        verified, found, _ = self.run("verify")
+        states = list(self.states("--all").values())
+        _, status, _ = self.run("status")
+        counted = status["repositories"][0]["states"]
+        assert {it: states.count(it) for it in counted} == counted
+        assert len(found["missing"]) + len(found["changed"]) == states.count("lost")
+        assert (self.trial.root / "org/repo/latest").readlink().name == "2"
+        return {
+            "sync": code,
+            "verify": verified,
+            "lost": report["lost"],
+            "failed": report["failed"],
+            "sums": sum(self.bad_sums(run) for run in ("1", "2")),
+        }
+
+    def bad_sums(self, run: str) -> int:
+        """How many files ``sha256sum -c`` misses in a run."""
+        done = subprocess.run(
+            ["sha256sum", "--check", "SHA256SUMS"],
+            cwd=self.trial.root / "org/repo" / run,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return sum("FAILED" in line for line in done.stdout.splitlines())
+
+    def about(self, run: str = "1") -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(
+            (self.trial.root / "org/repo" / run / "run.json").read_text()
+        )
+        return told
+
+
+@pytest.fixture
+def keeper(trial: Trial) -> Keeper:
+    """A complete mirror of two runs with two files each."""
+    for run in ("1", "2"):
+        trial.service.run({"app.bin": APP + run.encode(), "build.log": LOG + run.encode()}, run)
+    keeper = Keeper(trial)
+    assert keeper.sync()[0] == 0
+    return keeper
+
+
+def forget_files(service: Service) -> None:
+    """The first run's answer lists nothing any more, and says that it was touched."""
+    run = service.repos["org/repo"][0]
+    run.files, run.updated_at = [], "2026-11-25T10:00:00Z"
+
+
+def forget_run(service: Service) -> None:
+    del service.repos["org/repo"][0]
+
+
+def forget_repository(service: Service) -> None:
+    del service.repos["org/repo"]
+
+
+STEPS = [forget_files, forget_run, forget_repository]
+
+
+def test_an_origin_that_is_taken_away_step_by_step_leaves_the_mirror_well(keeper: Keeper) -> None:
+    for step in STEPS:
+        step(keeper.trial.service)
+        assert keeper.story() == ALL_WELL, step
+        assert set(keeper.states().values()) == {"mirrored"}
+    _, report, words = keeper.sync()
+    assert (report["found"], report["kept"], report["complete"]) == (4, 4, True)
+    assert "org/repo is not there any more" in words
+    upstream = {name: it["upstream"] for name, it in keeper.listed().items()}
+    assert set(upstream.values()) == {"gone"}
+    keeper.trial.service.api.close()
+    assert keeper.story() == ALL_WELL | {"sync": 4, "failed": 1}
+
+
+@pytest.mark.parametrize("step", [None, forget_files, forget_repository], ids=str)
+def test_a_file_that_is_lost_is_told_until_it_is_put_back(keeper: Keeper, step: Any) -> None:
+    place, sha256 = keeper.trial.place(), hashlib.sha256(APP + b"1").hexdigest()
+    if step is None:
+        keeper.trial.service.repos["org/repo"][0].files[0][1].behaviour = missing
+    else:
+        step(keeper.trial.service)
+        assert keeper.sync()[0] == 0
+    place.unlink()
+    lost = {"sync": 1, "verify": 1, "lost": 1, "failed": 1, "sums": 1}
+    assert keeper.story() == lost
+    code, report, _ = keeper.sync()
+    (failure,) = report["failures"]
+    assert (code, failure["local_path"], failure["reason"]) == (1, "app.bin", "lost")
+    assert sha256 in failure["message"]
+    assert "lost since 20" in failure["message"]
+    row = keeper.listed()["1/app.bin"]
+    assert (row["state"], row["here"], row["wanted"]) == ("lost", False, True)
+    assert (row["upstream"], row["lost_since"] is not None) == ("gone", True)
+    assert [(it["path"], it["sha256"]) for it in keeper.about()["missing"]] == [
+        ("build/linux/compile/app.bin", sha256)
+    ]
+    place.write_bytes(APP + b"?")
+    assert (keeper.sync()[0], keeper.run("verify")[0]) == (1, 5)
+    place.write_bytes(APP + b"1")
+    assert keeper.story() == ALL_WELL
+    row = keeper.listed()["1/app.bin"]
+    assert (row["state"], row["here"], row["lost_since"]) == ("mirrored", True, None)
+    assert "missing" not in keeper.about()
+
+
+def missing(visit: Any) -> None:
+    visit.wire.head(404, [("Content-Length", "0")])
+
+
+def test_verify_takes_back_what_was_put_back_and_needs_no_service(keeper: Keeper) -> None:
+    forget_repository(keeper.trial.service)
+    keeper.trial.place().unlink()
+    assert keeper.sync()[0] == 1
+    keeper.trial.service.api.close()
+    keeper.trial.place().write_bytes(APP + b"1")
+    assert keeper.run("verify")[0] == 0
+    assert set(keeper.states().values()) == {"mirrored"}
+    assert "missing" not in keeper.about()
+    assert keeper.run("verify")[0] == 0
+
+
+def test_what_verify_finds_lost_is_told_by_all_and_fetched_again_by_sync(keeper: Keeper) -> None:
+    before = keeper.listed()["1/app.bin"]["verified_at"]
+    content = keeper.trial.place().read_bytes()
+    keeper.trial.place().write_bytes(b"?" * len(content))
+    assert keeper.run("verify")[0] == 5
+    row = keeper.listed()["1/app.bin"]
+    assert (row["state"], row["verified_at"]) == ("lost", before)
+    assert keeper.listed()["1/build.log"]["verified_at"] > before
+    assert keeper.run("verify")[0] == 5
+    assert keeper.story() == ALL_WELL
+    assert keeper.trial.place().read_bytes() == content
+
+
+def test_a_file_that_is_lost_comes_again_when_its_run_is_back(keeper: Keeper) -> None:
+    run = keeper.trial.service.repos["org/repo"][0]
+    forget_run(keeper.trial.service)
+    keeper.trial.place().unlink()
+    assert keeper.sync()[0] == 1
+    keeper.trial.service.repos["org/repo"].insert(0, run)
+    keeper.trial.service.run({}, "3")  # so that the list is another one
+    assert keeper.sync()[0] == 0
+    assert keeper.trial.place().read_bytes() == APP + b"1"
+    assert keeper.listed()["1/app.bin"]["upstream"] == "listed"
+
+
+def test_a_lost_file_that_the_rules_leave_out_is_no_failure_of_a_pass(keeper: Keeper) -> None:
+    forget_run(keeper.trial.service)
+    keeper.trial.place().unlink()
+    assert keeper.sync()[0] == 1
+    assert keeper.sync("--exclude", "app.bin")[0] == 0
+    assert keeper.listed()["1/app.bin"]["wanted"] is False
+    assert keeper.sync()[0] == 1
+
+
+def test_what_is_wanted_too_late_has_expired_and_is_told_once(trial: Trial) -> None:
+    trial.service.run({"app.bin": APP, "build.log": LOG}, "1")
+    trial.service.run({"app.bin": APP, "build.log": LOG}, "2")
+    keeper = Keeper(trial)
+    narrow = ("--include", "app.bin")
+    assert keeper.sync(*narrow)[0] == 0
+    assert keeper.states() == {"2/app.bin": "mirrored", "1/app.bin": "mirrored"}
+    assert keeper.states("--all")["1/build.log"] == "unwanted"
+    forget_run(trial.service)
+    told = [keeper.sync() for _ in range(2)]
+    assert [(code, report["expired"]) for code, report, _ in told] == [(0, 1), (0, 1)]
+    assert ["has forgotten" in words for _, _, words in told] == [True, False]
+    assert keeper.states()["1/build.log"] == "expired"
+    assert keeper.states()["2/build.log"] == "mirrored"
+    assert keeper.story() == ALL_WELL
+    trial.service.api.forget()
+    assert keeper.sync(*narrow)[1]["expired"] == 0
+    assert len(trial.service.api.requests) == 1
+
+
+def test_rules_that_want_less_ask_the_service_for_no_run(keeper: Keeper) -> None:
+    service = keeper.trial.service
+    service.api.forget()
+    code, report, _ = keeper.sync("--include", "app.bin")
+    assert (code, report["found"], report["kept"], report["runs"]) == (0, 2, 2, 2)
+    assert len(service.api.requests) == 1
+    wanted = {name: it["wanted"] for name, it in keeper.listed().items()}
+    assert wanted["1/build.log"] is False
+    assert wanted["1/app.bin"] is True
+    keeper.trial.place("build.log").unlink()  # it is not wanted, so it is no failure of a pass
+    assert keeper.sync("--include", "app.bin")[0] == 0
+    assert keeper.run("verify")[0] == 1
+
+
+def test_what_was_wanted_in_time_and_never_came_is_a_failure_of_a_forgotten_run(
+    trial: Trial,
+) -> None:
+    files: dict[str, File | bytes] = {"app.bin": APP, "build.log": File(LOG, missing)}
+    trial.service.run(files, "1")
+    trial.service.run({"app.bin": APP}, "2")
+    keeper = Keeper(trial)
+    assert keeper.sync()[0] == 1
+    forget_run(trial.service)
+    for _ in range(2):
+        code, report, _ = keeper.sync()
+        assert (code, [it["reason"] for it in report["failures"]]) == (1, ["gone"])
+    assert keeper.states()["1/build.log"] == "gone"
+    assert keeper.sync("--exclude", "build.log")[0] == 0
+
+
+def test_an_organisation_that_is_gone_leaves_its_repositories_well(keeper: Keeper) -> None:
+    del keeper.trial.service.repos["org/repo"]
+    keeper.trial.service.api_behaviour["/orgs/org/repos"] = missing
+    code, report, words = keeper.run("sync", "org/*", "--no-progress")
+    assert (code, report["kept"]) == (0, 4)
+    assert "org is not there any more" in words
+
+
+def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twice(
+    keeper: Keeper,
+) -> None:
+    make_old(keeper.trial.root / ".artifact-sync" / "ledger.sqlite")
+    assert set(keeper.states().values()) == {"mirrored"}  # read as it is
+    keeper.trial.service.api.forget()
+    code, report, _ = keeper.sync()
+    assert (code, report["kept"], report["downloaded"]) == (0, 4, 0)
+    assert len(keeper.trial.service.api.requests) == 1
+    assert keeper.story() == ALL_WELL
+
+
+def make_old(ledger: Path) -> None:
+    """Take from a ledger what its last migration has added."""
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
+        for index in ("ix_artifacts_unwell", "ix_runs_expired"):
+            old.execute(f"DROP INDEX {index}")
+        added = {
+            "artifacts": ("is_wanted", "verified_at", "lost_since", "upstream", "gone_since"),
+            "runs": ("lost", "expired", "forgotten", "unwanted", "noted", "gone_since"),
+            "repositories": ("gone_since",),
+        }
+        for table, columns in added.items():
+            for column in columns:
+                old.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        old.execute(
+            "CREATE INDEX ix_artifacts_unwell ON artifacts (run_id)"
+            " WHERE state IN ('failed', 'gone', 'refused')"
+        )
+        old.execute("UPDATE artifact_sync_version SET version_num = '0003'")
