@@ -78,7 +78,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "taken as not finished",
         "taken as not yet there",
     ),
-    "artifacts#lost": ("it was mirrored and is missing now, and the service lists it no more",),
+    "artifacts#lost": ("lost since … (SHA-256 …): it was here, and",),
     "artifacts#gone": ("the file's server answered 404", "the file's server answered 410"),
     "artifacts#collision": ("it would be one file or folder with",),
     "artifacts#unsafe-path": (
