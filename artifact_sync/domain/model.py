@@ -291,7 +291,7 @@ class State(StrEnum):
     FORGOTTEN = "forgotten"
     """Let go by its owner: neither wanted nor a failure, also while upstream lists it."""
     UNWANTED = "unwanted"
-    """Listed upstream, left out by the rules, and not here."""
+    """Left out by the rules, and not here."""
     PRUNING = "pruning"
     """Being removed from the mirror: the file may be there or not."""
     PRUNED = "pruned"
@@ -462,8 +462,9 @@ class ArtifactRow(Struct, frozen=True):
 
     @property
     def on_record(self) -> bool:
-        """Whether its file should exist: it was mirrored and not removed."""
-        return self.path is not None and bool(self.sha256) and self.state not in REMOVED
+        """Whether its file should exist: it was mirrored, and neither removed nor left out."""
+        left = self.state in REMOVED or self.state is State.UNWANTED
+        return self.path is not None and bool(self.sha256) and not left
 
     @property
     def is_requested(self) -> bool:

@@ -146,7 +146,7 @@ def report_of(rows: Iterable[ArtifactRow]) -> Report:
             report.pending += 1
         elif row.state is State.EXPIRED:
             report.expired += 1
-        elif row.state not in AT_REST and (row.wanted or row.state is not State.LOST):
+        elif row.state not in AT_REST:
             report.failures.append(_failure(row))
             report.final += row.state in _FINAL
             report.lost += row.state is State.LOST

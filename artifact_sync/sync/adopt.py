@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from artifact_sync.domain.model import State
+from artifact_sync.domain.model import REMOVED, State
 from artifact_sync.sync.manifests import ManifestPlace, refresh_manifests
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ async def put_back(
 
 def _was_missed(row: ArtifactRow) -> bool:
     """Whether the ledger has its file on record, and does not count on it."""
-    if not row.on_record or row.state is State.MIRRORED:
+    if not row.sha256 or row.here or row.state in REMOVED:
         return False
     return row.lost_since is not None or row.state in {State.WANTED, State.LOST}
 

@@ -211,8 +211,7 @@ def _note_of_rest(artifact: Artifact, known: KnownArtifacts) -> ArtifactNote | N
 def _note_of_unwanted(row: ArtifactRow, known: KnownArtifacts) -> ArtifactNote:
     """What the ledger is told of an artifact that is neither listed nor wanted."""
     lost = bool(row.sha256) and not is_here(row, known)
-    state = State.MIRRORED if row.sha256 else State.UNWANTED
-    state = State.LOST if lost else state
+    state = State.MIRRORED if row.sha256 and not lost else State.UNWANTED
     return ArtifactNote(row.key, state, row.version, False, Upstream.GONE, lost)  # noqa: FBT003
 
 

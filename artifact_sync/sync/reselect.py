@@ -30,7 +30,8 @@ def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | Non
     wanted = [row for row in rows if rules.wants(row.key)]
     kept = sum(row.here for row in wanted)
     expired = sum(row.state is State.EXPIRED for row in wanted)
-    if kept + expired < len(wanted) or any(row.is_requested for row in rows):
+    unclear = any(row.state is State.REFUSED or (row.on_record and not row.here) for row in rows)
+    if kept + expired < len(wanted) or unclear:  # the manifests name what is refused or missing
         return None
     notes = tuple(_note(row, wanted=rules.wants(row.key)) for row in rows)
     news = (note for note, row in zip(notes, rows, strict=True) if note.wanted != row.wanted)
@@ -38,7 +39,5 @@ def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | Non
 
 
 def _note(row: ArtifactRow, *, wanted: bool) -> ArtifactNote:
-    state = row.state
-    if not wanted and not row.here:
-        state = State.LOST if row.on_record else State.UNWANTED
+    state = row.state if wanted or row.here else State.UNWANTED
     return ArtifactNote(row.key, state, row.version, wanted, row.upstream)

@@ -47,7 +47,7 @@ ROCKET = "acme/rocket"
 MIB = 1 << 20
 KEYS = [
     *("complete", "exit_code", "runs", "found", "downloaded", "kept", "failed", "bytes"),
-    "failures",
+    *("failures", "expired", "lost"),
 ]
 FAILURE_KEYS = ["repo", "run", "workflow", "task", "cube", "local_path", "reason", "message"]
 ONE_TRY = {"ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS": "1"}
@@ -233,7 +233,7 @@ def test_json_is_one_object_with_just_these_keys_and_nothing_else_is_on_stdout(
     size = sum(map(len, contents(own_service.simulator, "acme/website").values()))
     assert done.answer | {"failures": []} == {
         "complete": False, "exit_code": 1, "runs": 1, "found": 4, "downloaded": 3, "kept": 0,
-        "failed": 1, "bytes": size, "failures": [],
+        "failed": 1, "bytes": size, "failures": [], "expired": 0, "lost": 0,
     }  # fmt: skip
     [failure] = done.answer["failures"]
     assert list(failure) == FAILURE_KEYS

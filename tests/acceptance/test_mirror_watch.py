@@ -399,12 +399,14 @@ def test_a_request_marks_damage_as_wanted_and_moves_changed_files_away(tmp_path)
         await bench.until(lambda: watch.counts[0] == 2)
         damage = [finding for batch in bench.told for finding in batch]
         before = await bench.ledger.artifacts(RUN)
-        await bench.auditor.request(damage, datetime.now(UTC))
+        now = datetime.now(UTC)
+        await bench.auditor.request(damage, now)
         displaced = bench.root / ".artifact-sync" / "displaced"
         assert [it.read_bytes() for it in displaced.rglob("*") if it.is_file()] == [b"BUILT"]
         assert not (bench.root / PATH).exists()
         assert (await bench.ledger.run(RUN)).settled_for == ""
-        wanted = {key: replace(row, state=State.WANTED) for key, row in before.items()}
+        facts = {"state": State.WANTED, "lost_since": now}
+        wanted = {key: replace(row, **facts) for key, row in before.items()}
         assert await bench.ledger.artifacts(RUN) == wanted  # all that was recorded is kept
         await bench.file()
         await bench.file(b"2", "two")

@@ -210,13 +210,15 @@ def test_a_file_that_is_lost_comes_again_when_its_run_is_back(keeper: Keeper) ->
     assert keeper.listed()["1/app.bin"]["upstream"] == "listed"
 
 
-def test_a_lost_file_that_the_rules_leave_out_is_no_failure_of_a_pass(keeper: Keeper) -> None:
+def test_a_lost_file_that_the_rules_leave_out_is_no_failure(keeper: Keeper) -> None:
     forget_run(keeper.trial.service)
     keeper.trial.place().unlink()
     assert keeper.sync()[0] == 1
     assert keeper.sync("--exclude", "app.bin")[0] == 0
-    assert keeper.listed()["1/app.bin"]["wanted"] is False
+    assert (keeper.run("verify")[0], keeper.bad_sums("1")) == (0, 0)
+    assert keeper.states("--all")["1/app.bin"] == "unwanted"
     assert keeper.sync()[0] == 1
+    assert keeper.listed()["1/app.bin"]["state"] == "lost"
 
 
 def test_what_is_wanted_too_late_has_expired_and_is_told_once(trial: Trial) -> None:
@@ -250,7 +252,7 @@ def test_rules_that_want_less_ask_the_service_for_no_run(keeper: Keeper) -> None
     assert wanted["1/app.bin"] is True
     keeper.trial.place("build.log").unlink()  # it is not wanted, so it is no failure of a pass
     assert keeper.sync("--include", "app.bin")[0] == 0
-    assert keeper.run("verify")[0] == 1
+    assert (keeper.run("verify")[0], keeper.bad_sums("1")) == (0, 0)
 
 
 def test_what_was_wanted_in_time_and_never_came_is_a_failure_of_a_forgotten_run(

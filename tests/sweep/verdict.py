@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 OWN = ".artifact-sync"
 COMPLETE = 0
 _MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
+_MISSING = re.compile(rb'  "missing": \[.*?\n  \],\n', re.DOTALL)
 _VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
 _VOLATILE |= {"looks", "next_look", "last_pass", "last_complete", "attempts", "digest"}
+_VOLATILE |= {"verified_at", "gone_since"}
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class Judge:
     def _look_at_names(self, now: State) -> None:
         for path, found in now.names.items():
             allowed = [it.names[path] for it in (self.before, self.right) if path in it.names]
-            if found not in allowed and not _leads_to_a_complete_run(path, found[1], now):
+            known = _at_rest(found) if path.endswith("/run.json") else found
+            if known not in allowed and not _leads_to_a_complete_run(path, found[1], now):
                 what = f"mode {found[0]:o}, {len(found[1])} bytes"
                 self.faults.append(f"under a final name: {path}: {what}: {found[1][:60]!r}")
 
@@ -184,6 +187,11 @@ class Judge:
             self.faults.append(f"{when}: the ledger {whose}: {fact}")
         for path, content in (self.right.displaced - now.displaced).elements():
             self.faults.append(f"{when}: not among what was displaced: {path}: {content[:60]!r}")
+
+
+def _at_rest(manifest: tuple[int, bytes]) -> tuple[int, bytes]:
+    """A ``run.json`` without what it tells of files that are missing for a while."""
+    return manifest[0], _MISSING.sub(b"", manifest[1])
 
 
 def _leads_to_a_complete_run(path: str, target: bytes, now: State) -> bool:

@@ -152,7 +152,7 @@ def adopt(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     tx.connection.write_many("set_adopted", ids)
 
 
-_MISSED = frozenset({State.WANTED, State.FAILED, State.GONE, State.LOST})
+_MISSED = frozenset({State.WANTED, State.FAILED, State.GONE, State.LOST, State.UNWANTED})
 """States of a file on record that may have been put back."""
 
 

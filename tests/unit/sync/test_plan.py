@@ -210,7 +210,7 @@ def test_what_is_wanted_no_more_stays_and_is_noted_as_unwanted() -> None:
     assert (plan.steps, plan.strays) == ((), ())
     assert [(note.key, note.state, note.wanted) for note in plan.notes] == [
         (kept.key, State.MIRRORED, False),
-        (lost.key, State.LOST, False),
+        (lost.key, State.UNWANTED, False),
         (failed.key, State.UNWANTED, False),
     ]
 
