@@ -363,6 +363,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.UNFINISHED: "service#unfinished",
     Reason.LINK: "downloads#link",
     Reason.GONE: "artifacts#gone",
+    Reason.LOST: "artifacts#lost",
     Reason.TIMEOUT: "downloads#broken-off",
     Reason.CUT: "downloads#broken-off",
     Reason.THROTTLED: "downloads#broken-off",

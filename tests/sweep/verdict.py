@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 OWN = ".artifact-sync"
 COMPLETE = 0
+_HELD_AGAINST = re.compile(rb'\s*"ledger:sha-256",')
+"""Evidence of a file that was fetched again; one that a crash left in its place is taken back."""
 _MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
 _MISSING = re.compile(rb'  "missing": \[.*?\n  \],\n', re.DOTALL)
 _VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
@@ -70,6 +72,7 @@ def _names(root: Path) -> Iterator[tuple[str, tuple[int, bytes]]]:
                 content = os.fsencode(path.readlink())
             elif stat.S_ISREG(mode):
                 content = _MOMENT.sub(b'"mirrored_at": ""', path.read_bytes())
+                content = _HELD_AGAINST.sub(b"", content)
             else:
                 continue
             yield str(path.relative_to(root)), (stat.S_IMODE(mode), content)
@@ -97,6 +100,7 @@ def _ledger(own: Path) -> dict[str, list[dict[str, Any]]]:
 def _facts(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[tuple[object, ...]]:
     for table, rows in tables.items():
         for row in rows:
+            row["evidence"] = str(row.get("evidence")).replace('"ledger:sha-256",', "")
             said = (f"{key} = {it}" for key, it in row.items() if key not in _VOLATILE)
             yield (table, *said)
 
