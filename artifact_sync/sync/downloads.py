@@ -50,6 +50,8 @@ class DownloadOutcome(Struct):
     """Files that were to be kept and had to be fetched again."""
     left: int = 0
     """What was not even begun, because the process is about to stop."""
+    lacks_new: bool = False
+    """Something that never was here has failed."""
     failures: list[Failure] = field(default_factory=list)
 
 
@@ -199,6 +201,7 @@ class Downloads:
         if state is State.GONE and row is not None and self._is_lost(row):
             state = State.LOST
             told = lost_failure(replace(row, lost_since=row.lost_since or now), message)
+        self.outcome.lacks_new = self.outcome.lacks_new or row is None or not row.sha256
         self.outcome.failures.append(told)
         self._context.observer.notify(Failed(told, key))
         try:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.domain.model import REMOVED, ArtifactNote, State
+from artifact_sync.transfer.checksum_file import subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from artifact_sync.domain.model import ArtifactRow
     from artifact_sync.sync.rules import Rules
@@ -33,9 +34,18 @@ def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | Non
     unclear = any(row.state is State.REFUSED or (row.on_record and not row.here) for row in rows)
     if kept + expired < len(wanted) or unclear:  # the manifests name what is refused or missing
         return None
+    if _has_new_claim(wanted):
+        return None
     notes = tuple(_note(row, wanted=rules.wants(row.key)) for row in rows)
     news = (note for note, row in zip(notes, rows, strict=True) if note.wanted != row.wanted)
     return Reselection(tuple(news), kept, expired)
+
+
+def _has_new_claim(wanted: Sequence[ArtifactRow]) -> bool:
+    """Whether a checksum file and the file beside it are wanted together for the first time."""
+    known = {row.key: row for row in wanted}
+    pairs = ((row, known.get(named)) for row in wanted if (named := subject_of(row.key)))
+    return any(named and not (row.wanted and named.wanted) for row, named in pairs)
 
 
 def _note(row: ArtifactRow, *, wanted: bool) -> ArtifactNote:

@@ -65,7 +65,9 @@ class RunSync:
         self._forgotten = False
         """Upstream has forgotten the run."""
         self._was_complete = False
-        """Its manifests stand, and stay whatever becomes of its files."""
+        """Its manifests stand, and stay whatever becomes of the files that they name."""
+        self._lacks_new = False
+        """Something selected never was here and cannot be had: the run is complete no more."""
         self._lacking = False
         """A file on record may be missing; ``run.json`` tells since when."""
 
@@ -149,6 +151,7 @@ class RunSync:
         over = count[Action.GIVE_UP] + count[Action.LOSE]
         self.report.final += count[Action.REFUSE] + over
         self._complete = self._complete and not (plan.problems or over)
+        self._lacks_new = bool(count[Action.GIVE_UP])
         self._refused = self._refused or bool(count[Action.REFUSE])
         self._open = bool(plan.problems or count[Action.LATER])
         now = self.context.clock.now()
@@ -232,12 +235,18 @@ class RunSync:
         self.report.kept -= outcome.distrusted
         self.report.failures.extend(outcome.failures)
         self._complete = self._complete and not outcome.failures
+        self._lacks_new = self._lacks_new or outcome.lacks_new
         self._open = self._open or bool(outcome.failures)
 
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifests; settle a run that is done."""
         ledger, now = self.context.ledger, self.context.clock.now()
-        if self._was_complete or (self._complete and kept):
+        if self._lacks_new and self._was_complete:
+            await ledger.mark_complete(run.key, complete=False)
+            await self.context.offload(
+                self.context.mirror.remove, self.context.layout.manifests(run.key)
+            )
+        elif self._was_complete or (self._complete and kept):
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
         if self._recorded:

@@ -231,9 +231,12 @@ class Auditor:
     async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
         """Compare a complete run's manifests with the ledger.
 
-        They name every file on record, also while it is missing.
+        They name every file on record, also while it is missing. One that differs while its run is
+        not settled waits to be written anew: it counts as missing, and is not moved away.
         """
         folder, found = self.layout.run_folder(run), []
+        known = await self.ledger.run(run)
+        stale = known is not None and not known.settled_for
         named = [it for it in rows if it.on_record or it.state is State.REFUSED]
         checks = zip(
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
@@ -244,7 +247,8 @@ class Auditor:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue
             right = await self.offload(says, content, named, folder)
-            condition = Condition.OK if right else Condition.CHANGED
+            wrong = Condition.MISSING if stale else Condition.CHANGED
+            condition = Condition.OK if right else wrong
             found.append(Finding(condition, path, len(content), run=run))
         return found
 

@@ -134,7 +134,7 @@ def test_a_damaged_sidecar_that_cannot_be_had_again_condemns_nothing(trial: Tria
     trial.also_right.add(damaged)
     file.behaviour = sidecar.behaviour = status(404)
     outcome = trial.sync()
-    assert outcome.reasons_by("local_path") == {"x.bin.sha256": "gone"}
+    assert outcome.reasons_by("local_path") == {"x.bin.sha256": "lost"}
     assert trial.place("x.bin").read_bytes() == content
 
 

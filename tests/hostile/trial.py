@@ -198,7 +198,9 @@ class Trial:
             assert failure["message"], failure
             refused = failure["reason"] in {"unsafe_path", "collision"}
             if failure["run"] is not None and not refused:
-                assert not self.manifest(failure["run"], failure["repo"]).exists(), failure
+                manifest = self.manifest(failure["run"], failure["repo"])
+                if manifest.exists():  # it was here before
+                    assert failure["local_path"].encode() in manifest.read_bytes(), failure
 
     def _check_secrets(self, words: str) -> None:
         """No secret is shown or kept, no stranger's control characters reach the terminal."""
@@ -231,13 +233,16 @@ class Trial:
     """Contents that may stand in the mirror besides those of the service's files."""
 
     def _check_sums(self, sums: Path) -> None:
-        subprocess.run(
+        checked = subprocess.run(
             ["sha256sum", "--check", "--strict", "--quiet", sums.name],
             cwd=sums.parent,
-            check=True,
-            stdout=subprocess.DEVNULL,
+            check=False,
+            capture_output=True,
         )
-        assert len(sums.read_bytes().splitlines()) == len(self.files(sums.parent))
+        missing = json.loads((sums.parent / "run.json").read_bytes()).get("missing", [])
+        failed = {line.split(b": FAILED")[0].decode() for line in checked.stdout.splitlines()}
+        assert failed == {it["path"] for it in missing}, checked.stdout
+        assert missing or len(sums.read_bytes().splitlines()) == len(self.files(sums.parent))
 
     def files(self, below: Path | None = None) -> list[Path]:
         """The mirrored files, without what is ours."""

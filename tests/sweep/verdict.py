@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 OWN = ".artifact-sync"
 COMPLETE = 0
-_HELD_AGAINST = re.compile(rb'\s*"ledger:sha-256",')
+_HELD_AGAINST = re.compile(rb'\s*"ledger:sha-256",|"strength": "[a-z]+",')
 """Evidence of a file that was fetched again; one that a crash left in its place is taken back."""
 _MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
 _MISSING = re.compile(rb'  "missing": \[.*?\n  \],\n', re.DOTALL)
 _VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
 _VOLATILE |= {"looks", "next_look", "last_pass", "last_complete", "attempts", "digest"}
-_VOLATILE |= {"verified_at", "gone_since"}
+_VOLATILE |= {"verified_at", "gone_since", "strength"}
 
 
 @dataclass(frozen=True)
