@@ -32,8 +32,10 @@ from artifact_sync.domain.model import (
     State,
     Strength,
     Totals,
+    Upstream,
 )
 from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import SourceSettings
 from artifact_sync.domain.status import DaemonState, PassState, RepoState, RepoStatus, StatusAnswer
 from artifact_sync.mirror.manifest import Manifest
 
@@ -58,6 +60,9 @@ _ROW = ArtifactRow(
     etag='"d41d8cd98f"',
     first_seen=_BEGUN,
     mirrored_at=_ENDED,
+    verified_at=_ENDED,
+    upstream=Upstream.LISTED,
+    created_at=_BEGUN,
 )
 
 
@@ -100,7 +105,7 @@ def status() -> Any:
 
 def ls() -> Any:
     """An example of ``ls --json``."""
-    return _builtins(ListAnswer(artifacts=[ListedArtifact.of(_ROW)]))
+    return _builtins(ListAnswer(artifacts=[ListedArtifact.of(_ROW, SourceSettings().retention)]))
 
 
 def verify() -> Any:
