@@ -66,9 +66,6 @@ class Keeper:
         code, report, _ = self.sync(*arguments)
         verified, found, _ = self.run("verify")
         states = list(self.states("--all").values())
-        _, status, _ = self.run("status")
-        counted = status["repositories"][0]["states"]
-        assert {it: states.count(it) for it in counted} == counted
         assert len(found["missing"]) + len(found["changed"]) == states.count("lost")
         assert (self.trial.root / "org/repo/latest").readlink().name == "2"
         return {
@@ -129,6 +126,8 @@ def test_an_origin_that_is_taken_away_step_by_step_leaves_the_mirror_well(keeper
         step(keeper.trial.service)
         assert keeper.story() == ALL_WELL, step
         assert set(keeper.states().values()) == {"mirrored"}
+    _, status, _ = keeper.run("status")
+    assert status["repositories"][0]["states"]["mirrored"] == 4
     _, report, words = keeper.sync()
     assert (report["found"], report["kept"], report["complete"]) == (4, 4, True)
     assert "org/repo is not there any more" in words
@@ -138,7 +137,7 @@ def test_an_origin_that_is_taken_away_step_by_step_leaves_the_mirror_well(keeper
     assert keeper.story() == ALL_WELL | {"sync": 4, "failed": 1}
 
 
-@pytest.mark.parametrize("step", [None, forget_files, forget_repository], ids=str)
+@pytest.mark.parametrize("step", [None, forget_repository], ids=["file", "repository"])
 def test_a_file_that_is_lost_is_told_until_it_is_put_back(keeper: Keeper, step: Any) -> None:
     place, sha256 = keeper.trial.place(), hashlib.sha256(APP + b"1").hexdigest()
     if step is None:
