@@ -90,7 +90,7 @@ def test_other_bytes_of_a_version_that_is_recorded_are_an_integrity_failure(tria
     outcome = trial.sync()
     assert (outcome.exit_code, outcome.reasons) == (5, ["integrity"])
     assert "but the ledger says" in outcome.failures[0]["message"]
-    assert trial.has_nothing()
+    assert not trial.files()
     assert trial.staged() == 0
     assert trial.sync("--run", "1").exit_code == 5
     file.content = CONTENT
@@ -105,7 +105,7 @@ def test_other_bytes_of_a_large_file_of_a_recorded_version_are_refused(trial: Tr
     trial.place().unlink()
     file.content = noise(6, 3 << 20)
     assert trial.sync().reasons == ["integrity"]
-    assert trial.has_nothing()
+    assert not trial.files()
     assert trial.staged() == 0
 
 
