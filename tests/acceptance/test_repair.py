@@ -319,7 +319,7 @@ def test_a_repair_is_told_where_a_pass_is(owner: User, served: Running) -> None:
     assert (told.code, as_json.code, of_pass.code) == (1, 1, 1)
     (line,) = [line for line in of_pass.out.splitlines() if line.endswith("[lost]")]
     assert line in told.out.splitlines()
-    assert told.err == of_pass.err == "see docs: troubleshooting/artifacts#gone\n"
+    assert told.err == of_pass.err == "see docs: troubleshooting/artifacts#lost\n"
     assert as_json.err == ""
     assert as_json.answer["failures"] == owner.sync(ROCKET, "--json").answer["failures"]
 
