@@ -6,10 +6,12 @@ import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.domain.model import (
     ArtifactKey,
+    ArtifactNote,
     ArtifactRow,
     Creation,
     Failure,
@@ -1127,3 +1129,70 @@ def test_reading_only_changes_nothing_whatever_is_called(url):
             await reader.record_mirrored(mirrored(key(local_path="new")))
 
     asyncio.run(main())
+
+
+def test_a_file_that_is_lost_and_put_back_counts_again(play):
+    """Whatever was recorded since a row was read counts more."""
+
+    async def story(ledger):
+        run, scope = RunKey(REPO, "7"), RunScope(REPO, "s")
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.record_mirrored(mirrored(key(), 42))
+        await ledger.settle(run, "s", 1)
+        (row,) = (await ledger.artifacts(run)).values()
+        await ledger.note_lost([row], LATER)
+        await ledger.settle(run, "s", 0)
+        (lost,) = await ledger.missing(REPO)
+        assert (lost.state, lost.lost_since, lost.sha256) == (State.LOST, LATER, row.sha256)
+        assert [it.key async for it in ledger.missing_at(row.path)] == [key()]
+        assert [it.key for it in await ledger.unwell(scope)] == [key()]
+        assert (await ledger.totals(REPO)).bytes == 0
+        await ledger.adopt([replace(lost, sha256="cd" * 32)], LATER)
+        assert len(await ledger.missing(REPO)) == 1
+        await ledger.adopt([lost], LATER)
+        (back,) = (await ledger.artifacts(run)).values()
+        assert back == replace(row, verified_at=LATER)
+        assert await ledger.settled_totals(scope) == (1, 1)
+        assert await ledger.missing(REPO) == []
+
+    play(story)
+
+
+def test_what_is_said_of_artifacts_is_noted_and_since_when_stays(play):
+    async def story(ledger):
+        run, scope = RunKey(REPO, "7"), RunScope(REPO, "s")
+        gone = ArtifactNote(key(), State.EXPIRED, "v1", upstream=Upstream.GONE)
+        await ledger.note_artifacts([gone._replace(state=State.UNWANTED, wanted=False)], NOW)
+        (row,) = (await ledger.artifacts(run)).values()
+        facts = (row.state, row.wanted, row.upstream, row.gone_since, row.first_seen)
+        assert facts == (State.UNWANTED, False, Upstream.GONE, NOW, NOW)
+        await ledger.note_artifacts([gone], LATER)
+        await ledger.settle(run, "s", 0)
+        (row,) = (await ledger.artifacts(run)).values()
+        assert (row.state, row.wanted, row.gone_since) == (State.EXPIRED, True, NOW)
+        assert (await ledger.expired(scope), await ledger.unwell(scope)) == (1, [])
+        await ledger.note_artifacts([gone._replace(upstream=Upstream.LISTED)], LATER)
+        (row,) = (await ledger.artifacts(run)).values()
+        assert (row.upstream, row.gone_since) == (Upstream.LISTED, None)
+
+    play(story)
+
+
+def test_a_run_and_a_repository_that_are_forgotten_are_back_when_they_are_listed(play):
+    async def story(ledger):
+        run = RunKey(REPO, "7")
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.record_mirrored(mirrored(key(), 42))
+        await ledger.settle(run, "s", 1)
+        await ledger.lose_repository(REPO, NOW)
+        await ledger.lose_run(run, LATER)
+        (row,) = (await ledger.artifacts(run)).values()
+        assert (row.upstream, row.gone_since) == (Upstream.GONE, LATER)
+        assert (await ledger.run(run)).gone_since == LATER
+        await ledger.note_runs([a_run(7)], LATER)
+        (row,) = (await ledger.artifacts(run)).values()
+        assert (row.upstream, row.gone_since) == (Upstream.LISTED, None)
+        known = await ledger.run(run)
+        assert (known.gone_since, known.settled_for) == (None, "")
+
+    play(story)
