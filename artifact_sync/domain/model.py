@@ -473,7 +473,7 @@ class ArtifactRow(Struct, frozen=True):
 
 
 class ArtifactNote(NamedTuple):
-    """What a run's answer and the rules say of an artifact, to be noted in the ledger."""
+    """What a run's answer and the rules say of an artifact."""
 
     key: ArtifactKey
     state: State

@@ -352,7 +352,7 @@ class DiscoveryLedger(Protocol):
         """
 
     async def lose_repository(self, repo: RepoName, at: datetime) -> None:
-        """Record that upstream has forgotten a repository, until a listing shows a run of it."""
+        """Record that a repository is gone upstream, until a listing shows a run."""
 
     async def count_unusable(self, repo: RepoName, entries: int) -> int:
         """Count a listing with unusable entries; return how many in a row."""
@@ -411,7 +411,7 @@ class RunLedger(Protocol):
         """
 
     async def lose_run(self, key: RunKey, at: datetime) -> None:
-        """Record that upstream has forgotten a run, until a listing or an answer shows it.
+        """Record that a run is gone upstream, until it is shown again.
 
         A listing that shows it again unsettles it. Its artifacts then are gone upstream, too.
         """
@@ -521,10 +521,10 @@ class ArtifactLedger(Protocol):
         """
 
     async def missing(self, repo: RepoName) -> Sequence[ArtifactRow]:
-        """List artifacts LOST or FAILED of a repository whose file is missing, newest run first."""
+        """List artifacts whose recorded file is missing, newest run first."""
 
     def missing_at(self, path: str) -> AsyncGenerator[ArtifactRow]:
-        """List artifacts LOST or FAILED at or below a path whose file is missing, in batches."""
+        """List artifacts at or below a path whose file is missing, in batches."""
 
     def listing(
         self, repo: RepoName | None = None, run: str | None = None

@@ -161,7 +161,7 @@ def _failure(row: ArtifactRow) -> Failure:
 
 
 def lost_failure(row: ArtifactRow, why: str = "") -> Failure:
-    """The failure of a lost file: its hash, since when, and why it cannot be fetched again."""
+    """The failure of a lost file: its hash, since when, why."""
     since = (
         f"{row.lost_since:%Y-%m-%d %H:%M} UTC" if row.lost_since is not None else "an earlier pass"
     )

@@ -157,7 +157,7 @@ class AsyncLedger:
     note_artifacts = _writes_some(artifact_writes.note_artifacts)
     note_verified = _writes_some(artifact_writes.note_verified)
     note_lost = _writes_some(artifact_writes.note_lost)
-    adopt = _writes_some(artifact_writes.adopt)
+    adopt = _writes_some(artifact_writes.note_adopted)
     record_failure = _writes(artifact_writes.record_failure)
     forget = _writes_some(artifact_writes.forget)
     pruning = _writes_some(artifact_writes.begin_pruning)

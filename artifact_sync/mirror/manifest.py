@@ -9,6 +9,7 @@ Same content, same bytes: neither holds the time of its writing. Neither holds a
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ SUMS = "SHA256SUMS"
 RUN = "run.json"
 
 _FORMAT = 1
+_SUM = re.compile(rb"\\?[0-9a-f]{64}  .+")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
 
@@ -137,6 +139,26 @@ def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPat
     if not isinstance(said, list) or not all(it in missing for it in said):
         return False
     return bool(told.get("artifacts") == expected)
+
+
+def may_be_older(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
+    """Whether a manifest may be an earlier one of ours."""
+    paths = {path for path, _ in _mirrored(rows, folder)}
+    if content.startswith(b"{"):
+        return _names_in_run_json(content) <= paths
+    lines = [_SUM.fullmatch(line) for line in content.splitlines()]
+    return all(it is not None for it in lines)
+
+
+def _names_in_run_json(content: bytes) -> set[str]:
+    """The paths that a ``run.json`` of ours names; where it is none, one that nobody has."""
+    try:
+        told = json.loads(content)
+        if told["tool"] == "artifact-sync":
+            return {it["path"] for it in told["artifacts"]}
+    except (ValueError, RecursionError, KeyError, TypeError):
+        pass
+    return {""}
 
 
 def _entry(row: ArtifactRow, path: str) -> RunArtifact:

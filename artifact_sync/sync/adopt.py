@@ -1,4 +1,4 @@
-"""Take back files that were lost and have been put back, wherever they came from."""
+"""Take back lost files that were put back, wherever they came from."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ def as_adopted(row: ArtifactRow) -> ArtifactRow:
 
 
 async def adopt(place: ManifestPlace, rows: Sequence[ArtifactRow], at: datetime) -> None:
-    """Call these files mirrored again. The manifests come first: they may name what is missed."""
+    """Call these files mirrored again.
+
+    The manifests come first: until the ledger knows, they may call less missing than it does.
+    """
     by_run: dict[RunKey, list[ArtifactRow]] = {}
     for row in rows:
         by_run.setdefault(row.key.run_key, []).append(row)

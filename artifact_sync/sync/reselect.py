@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Reselection(Struct, frozen=True):
-    """What other rules want of a run, all of which is here or has expired."""
+    """What other rules want of a run, all of it here or expired."""
 
     notes: tuple[ArtifactNote, ...]
     """What is wanted now and was not, or the other way round."""
@@ -26,7 +26,7 @@ class Reselection(Struct, frozen=True):
 
 
 def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | None:
-    """Apply the rules to all that a run's answer listed; None: the service must be asked."""
+    """Apply the rules to what a run's answer listed; None: ask the service."""
     rows = [row for row in rows if row.state not in REMOVED]
     wanted = [row for row in rows if rules.wants(row.key)]
     kept = sum(row.here for row in wanted)

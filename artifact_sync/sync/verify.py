@@ -138,7 +138,7 @@ class Auditor:
                 _log.warning("a changed file was moved out of the way", path=path, moved_to=place)
 
     async def note(self, findings: Iterable[Finding], at: datetime, *, lost: bool = True) -> None:
-        """Note in the ledger what was found: files that are right, put back, or lost.
+        """Note files that were found right, put back or lost.
 
         ``lost``: also those, for which the next pass then asks the service.
         """
@@ -231,8 +231,8 @@ class Auditor:
     async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
         """Compare a complete run's manifests with the ledger.
 
-        They name every file on record, also while it is missing. One that differs while its run is
-        not settled waits to be written anew: it counts as missing, and is not moved away.
+        They name every file on record, also while it is missing. One of ours that differs while its
+        run is not settled waits to be written anew: it counts as missing, and is not moved away.
         """
         folder, found = self.layout.run_folder(run), []
         known = await self.ledger.run(run)
@@ -247,7 +247,8 @@ class Auditor:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue
             right = await self.offload(says, content, named, folder)
-            wrong = Condition.MISSING if stale else Condition.CHANGED
+            older = stale and await self.offload(manifest.may_be_older, content, named, folder)
+            wrong = Condition.MISSING if older else Condition.CHANGED
             condition = Condition.OK if right else wrong
             found.append(Finding(condition, path, len(content), run=run))
         return found

@@ -86,7 +86,7 @@ def advance(connection: Connection, types: Mapping[str, str]) -> None:
 
 
 def stand_in(schema: str, held: Collection[str], types: Mapping[str, str]) -> str:
-    """SQL of a view that stands for an older ledger's artifacts, or nothing where it has all."""
+    """SQL of a view that stands for an older ledger's artifacts; empty: not needed."""
     every = [text for version in versions() for text in migration(version, types)]
     added = [match.groups() for text in every if (match := re.fullmatch(_ADDED, text))]
     missing = [f"{default or 'NULL'} AS {name}" for name, default in added if name not in held]

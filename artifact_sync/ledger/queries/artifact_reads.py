@@ -149,7 +149,7 @@ def missing(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow]:
 def missing_at(
     connection: Connection, after: At | None, path: str
 ) -> tuple[Sequence[ArtifactRow], At | None]:
-    """Read a batch of artifacts at or below a path whose file is missing, and the cursor."""
+    """Read a batch of artifacts at or below a path without their file."""
     return _by_path(connection, "missing_at", _at(path), after)
 
 

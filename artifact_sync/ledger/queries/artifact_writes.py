@@ -141,7 +141,7 @@ def note_lost(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> Non
     tx.connection.write_many("set_lost", ids)
 
 
-def adopt(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
+def note_adopted(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     """These files are as recorded again; others have been recorded since."""
     change = {"state": State.MIRRORED.value, "at": at}
     ids = []
