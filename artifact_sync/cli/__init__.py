@@ -53,8 +53,8 @@ Examples:
 
 \b
 Exit codes: 0 complete, 1 incomplete, 2 usage or configuration,
-3 credentials refused, 4 service unreachable, 5 integrity, 6 no space,
-7 the mirror is in use, 130 interrupted."""
+3 credentials refused, 4 service unreachable, 5 integrity, 6 disk full or
+refusing, 7 the mirror is in use, 130 interrupted."""
 
 
 class LazyGroup(click.Group):
