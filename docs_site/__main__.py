@@ -20,7 +20,7 @@ def main() -> int:
     for fault in found:
         print(fault, file=sys.stderr)
     where = f"built in {SITE}; to read it: python3 -m http.server -d {SITE} -b 127.0.0.1"
-    print(f"{len(found)} faults" if found else where)
+    print(f"faults: {len(found)}" if found else where)
     return 1 if found else 0
 
 
