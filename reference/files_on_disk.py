@@ -67,8 +67,8 @@ A file's place below the root is `mirror.layout`, by default `{DEFAULT_LAYOUT}`.
 0644 and folders 0755, less the umask."""
 
 _MANIFESTS = f"""\
-`{SUMS}` and `{RUN}` are written when everything selected of the run is present. From then on they are
-only replaced: while a file is missing, `{RUN}` lists it under `missing`."""
+`{SUMS}` and `{RUN}` are written when everything selected of the run is present. From then on they
+are only replaced: while a file is missing, `{RUN}` lists it under `missing`."""
 
 _OWN = f"""\
 `{OWN_FOLDER}/` has the mode 0700, and whoever serves the mirror should leave it out. It lies on the
