@@ -416,3 +416,19 @@ def test_what_the_daemon_restores_is_held_against_the_checksum_file(
         assert user.files()[path] == right
         assert user.runs() == {f"{ROCKET}/{run}" for run in "123"}
     assert hashlib.sha256(right).hexdigest() in (user.root / ROCKET / "3/SHA256SUMS").read_text()
+
+
+def test_the_daemons_watch_takes_back_what_was_put_back(tmp_path: Path, served: Running) -> None:
+    user = DaemonUser(tmp_path, served)
+    user.configure(ROCKET, mirror__watch="restore", daemon__interval="1h", download__attempts=2)
+    path = place(REPORT)
+    with user.daemon():
+        wait_until(lambda: user.runs() == {f"{ROCKET}/{run}" for run in "123"})
+        served.simulator.remove_file(ROCKET, "3", REPORT)
+        content = (user.root / path).read_bytes()
+        (user.root / path).unlink()
+        wait_until(lambda: recorded(user, path)["state"] == "lost")
+        (user.root / path).write_bytes(content)
+        wait_until(lambda: recorded(user, path)["state"] == "mirrored")
+        assert user.run("sync", ROCKET, "--config", user.config).code == 0
+        assert user.runs() == {f"{ROCKET}/{run}" for run in "123"}
