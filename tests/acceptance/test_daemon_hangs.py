@@ -20,6 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="named pipes as 
 
 ROCKET = "acme/rocket"
 PIPE = "it is no regular file"
+SEE = "see docs: troubleshooting/configuration#"
 
 
 def pipe_at(path: Path) -> None:
@@ -68,5 +69,7 @@ def test_a_pipe_as_configuration_or_token_is_refused_in_words(tmp_path: Path) ->
     config = user.sync(ROCKET, "--config", pipe)
     token = user.sync(ROCKET, ARTIFACT_SYNC_SOURCE__TOKEN_FILE=str(pipe))
     hint = "write the token into it, or correct source.token_file"
-    assert config == Done(2, "", f"{pipe}: cannot be read: {PIPE}\n")
-    assert token == Done(2, "", f"token file {pipe}: cannot be read: {PIPE}; {hint}\n")
+    assert config == Done(2, "", f"{pipe}: cannot be read: {PIPE}\n{SEE}value\n")
+    assert token == Done(
+        2, "", f"token file {pipe}: cannot be read: {PIPE}; {hint}\n{SEE}secret-file\n"
+    )

@@ -106,7 +106,7 @@ def test_every_request_arrives_as_it_was_and_on_one_line(wanted: PassRequest, ur
     assert (request.pass_request, request.base_url) == (wanted, url)
 
 
-@given(st.builds(Report, *[counts] * 8, st.lists(failures, max_size=5)))
+@given(st.builds(Report, *[counts] * 10, st.lists(failures, max_size=5)))
 def test_every_report_arrives_as_it_was(report: Report) -> None:
     *before, last = map(read_answer, result_lines(report))
     told = [failure for some in before if isinstance(some, Failures) for failure in some.failures]
