@@ -27,6 +27,8 @@ OWN = ".artifact-sync"
 COMPLETE = 0
 _HELD_AGAINST = re.compile(rb'\s*"ledger:sha-256",|"strength": "[a-z]+",')
 """Evidence of a file that was fetched again; one that a crash left in its place is taken back."""
+_CHECKSUM_FILE = re.compile(rb'\s*"sidecar:sha-256",')
+"""Evidence that the next pass adds, where the checksum file itself could not be published."""
 _MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
 _MISSING = re.compile(rb'  "missing": \[.*?\n  \],\n', re.DOTALL)
 _VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
@@ -207,7 +209,8 @@ def _is_mixed(path: str, found: tuple[int, bytes], allowed: list[tuple[int, byte
 def _parts(manifest: bytes) -> set[bytes]:
     """Lines of sums, or the files of a ``run.json`` and what else it tells."""
     if manifest.startswith(b"{"):
-        return set(re.split(rb"\n    [{}],?\n|\n    [}],\n    [{]\n", manifest))
+        files = _CHECKSUM_FILE.sub(b"", manifest)
+        return set(re.split(rb"\n    [{}],?\n|\n    [}],\n    [{]\n", files))
     return set(manifest.splitlines())
 
 
