@@ -28,7 +28,8 @@ class Reselection(Struct, frozen=True):
 def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | None:
     """Apply the rules to what a run's answer listed; None: ask the service."""
     rows = [row for row in rows if row.state not in REMOVED]
-    wanted = [row for row in rows if rules.wants(row.key)]
+    selected = {row.key for row in rows if rules.wants(row.key)}
+    wanted = [row for row in rows if row.key in selected]
     kept = sum(row.here for row in wanted)
     expired = sum(row.state is State.EXPIRED for row in wanted)
     unclear = any(row.state is State.REFUSED or (row.on_record and not row.here) for row in rows)
@@ -36,7 +37,7 @@ def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | Non
         return None
     if _has_new_claim(wanted):
         return None
-    notes = tuple(_note(row, wanted=rules.wants(row.key)) for row in rows)
+    notes = tuple(_note(row, wanted=row.key in selected) for row in rows)
     news = (note for note, row in zip(notes, rows, strict=True) if note.wanted != row.wanted)
     return Reselection(tuple(news), kept, expired)
 

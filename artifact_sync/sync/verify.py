@@ -247,7 +247,11 @@ class Auditor:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue
             right = await self.offload(says, content, named, folder)
-            older = stale and await self.offload(manifest.may_be_older, content, named, folder)
+            older = (
+                not right
+                and stale
+                and await self.offload(manifest.may_be_older, content, named, folder)
+            )
             wrong = Condition.MISSING if older else Condition.CHANGED
             condition = Condition.OK if right else wrong
             found.append(Finding(condition, path, len(content), run=run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
@@ -16,16 +17,16 @@ from artifact_sync.cli.options import as_json, common, duration_option, root
 from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration
 from artifact_sync.domain.errors import ExitCode, UsageError
+from artifact_sync.domain.model import DisplacedFile
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from artifact_sync.domain.model import DisplacedFile
     from artifact_sync.domain.ports import Displacement
 
 _FOLDER = f"{OWN_FOLDER}/displaced/"
@@ -79,8 +80,9 @@ def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: 
     files = list(displacement.displaced(below)) if below else []
     if not files:
         raise UsageError(f"{printable(path)} is not in {_FOLDER}: see artifact-sync displaced list")
-    restored = [file for file in files if displacement.put_back(file)]
-    left = [file for file in files if file not in restored]
+    restored, left = list[DisplacedFile](), list[DisplacedFile]()
+    for file in files:
+        (restored if displacement.put_back(file) else left).append(file)
     code = ExitCode.INCOMPLETE if left else ExitCode.COMPLETE
     if as_json:
         told = {"restored": _entries(restored), "left": _entries(left)}
@@ -106,7 +108,8 @@ def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: 
 def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_json: bool) -> int:
     """Remove for good what was displaced long ago."""
     displacement = _displacement(config_file, root)
-    files = list(_older(displacement, timedelta(seconds=older_than)))
+    before = datetime.now(UTC) - timedelta(seconds=older_than)
+    files = list(takewhile(lambda file: file.at <= before, displacement.displaced()))
     displacement.discard(files)
     if as_json:
         return _print(DisplacedAnswer(complete=True, exit_code=0, removed=_entries(files)))
@@ -116,11 +119,6 @@ def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_
 
 def _displacement(config_file: Path | None, root: Path | None) -> Displacement:
     return displacement_of(with_overrides(configuration(config_file), Overrides(root=root)))
-
-
-def _older(displacement: Displacement, than: timedelta) -> Iterator[DisplacedFile]:
-    before = datetime.now(UTC) - than
-    return (file for file in displacement.displaced() if file.at <= before)
 
 
 def _line(file: DisplacedFile) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import count, groupby
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import DiskError
@@ -54,7 +53,7 @@ class DisplacedFiles:
 
     def _move(self, source: Folder, parts: Parts) -> str:
         stamp = self._now().strftime(_STAMP)
-        for number in itertools.count(1):
+        for number in count(1):
             place = (*_TOP, f"{stamp}-{number}" if number > 1 else stamp, *parts)
             if self._moved(source, place):
                 break
