@@ -6,7 +6,9 @@ What a client of the API relies on beyond this, the source's contract tests over
 from __future__ import annotations
 
 import asyncio
+import gc
 import ssl
+import sys
 
 import httpx
 import pytest
@@ -214,3 +216,26 @@ def test_proxies_are_for_httpxs_own_transport(monkeypatch, proxy, environ, direc
     assert asyncio.run(main()) is direct
     settings = TransportSettings("http://127.0.0.1:9", proxy=proxy)
     assert clients.uses_tls(settings) is not direct
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_cancellation_at_any_moment_leaves_no_connection_open() -> None:
+    """A kind: asyncio forgets a socket that is connected while its waiter is cancelled."""
+    script, _ = replies(*[answer(b"some")] * 40)
+    forgotten: list[str] = []
+
+    async def story(client, server):
+        for turns in range(40):
+            asked = asyncio.create_task(client.get(server.origin))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            asked.cancel()
+            await asyncio.wait([asked])
+
+    hook, sys.unraisablehook = sys.unraisablehook, lambda it: forgotten.append(str(it.exc_value))
+    try:
+        talk(script, story)
+        gc.collect()
+    finally:
+        sys.unraisablehook = hook
+    assert forgotten == []

@@ -14,13 +14,14 @@ import httpx
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Coroutine, Iterator
 
 _READ = 64 * 1024
 _NEXT_ADDRESS = 0.25
 """Seconds after which another address of a host is tried beside the first (RFC 8305)."""
 _LONGEST_HEAD = 100 * 1024
 _Origin = tuple[str, str, int | None]
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 class DirectTransport(httpx.AsyncBaseTransport):
@@ -31,6 +32,7 @@ class DirectTransport(httpx.AsyncBaseTransport):
         self._keep = keep
         self._slots = asyncio.Semaphore(most)
         self._idle: list[_Connection] = []
+        self._opening: set[asyncio.Task[_Streams]] = set()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and read the head of its answer. Raises ``httpx.TransportError``."""
@@ -50,9 +52,13 @@ class DirectTransport(httpx.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Close the connections that are idle."""
+        """Close the connections that are idle, and those that nobody waits for any more."""
         while self._idle:
             self._idle.pop().close()
+        while self._opening:
+            await asyncio.wait(self._opening, timeout=_NEXT_ADDRESS)
+            for task in self._opening:
+                task.cancel()
 
     def done_with(self, connection: _Connection) -> None:
         """Keep a connection whose answer was read to its end; close any other."""
@@ -85,13 +91,33 @@ class DirectTransport(httpx.AsyncBaseTransport):
         context = self._tls if encrypted else None
         with _errors(httpx.ConnectTimeout, httpx.ConnectError):
             async with asyncio.timeout(seconds):
-                reader, writer = await asyncio.open_connection(
+                opening = asyncio.open_connection(
                     *_address(url),
                     ssl=context,
                     server_hostname=url.host if encrypted else None,
                     happy_eyeballs_delay=_NEXT_ADDRESS,
                 )
+                reader, writer = await self._opened(opening)
         return _Connection(_origin(url), reader, writer)
+
+    async def _opened(self, opening: Coroutine[None, None, _Streams]) -> _Streams:
+        """Open a connection; close it when nobody waits for it any more.
+
+        asyncio loses the socket that is connected at the moment of a cancellation.
+        """
+        task = asyncio.create_task(opening)
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_close_unclaimed)
+            raise
+
+
+def _close_unclaimed(task: asyncio.Task[_Streams]) -> None:
+    if not task.cancelled() and task.exception() is None:
+        task.result()[1].transport.abort()
 
 
 class _Connection:
