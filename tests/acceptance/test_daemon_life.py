@@ -249,7 +249,7 @@ def test_killed_it_goes_on_where_it_was_and_the_socket_it_left_does_no_harm(
         service.simulator.clear_faults()
         with user.daemon() as daemon:
             daemon.wait_for(lambda: user.has_everything(contents(service.simulator), 1))
-            daemon.wait_for(lambda: daemon.live()["passes"] == [])
+            daemon.wait_for(lambda: daemon.ask()["passes"] == [])
             again = [ranges(service, name)[1:] for name in names]
             offsets = [int(one.removeprefix("bytes=").rstrip("-")) for (one,) in again]
             assert all(offset > 0 for offset in offsets)
