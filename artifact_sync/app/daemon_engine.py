@@ -16,6 +16,7 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.local.own_folder import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.context import Drain
+from artifact_sync.sync.organisation import repositories
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
@@ -114,7 +115,7 @@ class LiveEngine:
         """Every repository of an organisation; see ``Engine``."""
         async with (
             self._connected() as network,
-            aclosing(network.source.repositories(org)) as found,
+            aclosing(repositories(network.source, self.ledger, self._observer, org)) as found,
         ):
             async for repo in found:
                 yield repo

@@ -51,7 +51,7 @@ class Engine(Protocol):
         """
 
     def repositories(self, org: str) -> AsyncGenerator[RepoName]:
-        """Every repository of an organisation; see ``Source.repositories``."""
+        """Every repository of an organisation; see ``sync.organisation``."""
 
     async def apply(self, config: Config) -> None:
         """Use a configuration for passes that begin from now on. ``ConfigError``: nothing was done.

@@ -561,6 +561,9 @@ class TotalsLedger(Protocol):
     async def repositories(self) -> Sequence[RepoName]:
         """List the known repositories, sorted."""
 
+    async def kept_repositories(self, org: str) -> Sequence[RepoName]:
+        """List those of an organisation of which files are here or lost, sorted."""
+
     async def totals(self, repo: RepoName) -> Totals:
         """Counts of a repository, for ``status``."""
 

@@ -74,6 +74,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "service#unfinished": ("has not finished, its status is",),
     "service#empty-list": ("the list of runs of … is empty, and was not",),
+    "service#forgotten": ("is not there any more, or the token may not see it",),
     "service#unknown-status": (
         "taken as not finished",
         "taken as not yet there",

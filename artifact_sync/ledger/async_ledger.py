@@ -188,6 +188,7 @@ class AsyncLedger:
     end_pass = _writes(counts.end_pass)
     settled_totals = _reads(counts.settled_totals)
     repositories = _reads(of_runs.all_repositories)
+    kept_repositories = _reads(of_runs.kept_repositories)
     totals = _reads(counts.totals)
     all_totals = _reads(counts.all_totals)
 

@@ -243,7 +243,7 @@ class RepoSync:
             return False
         await ledger.lose_repository(self.repo, self._began)
         message = f"{self.repo} is not there any more, or the token may not see it"
-        self._notify(Noticed(f"{message}: what is mirrored stays", self.repo))
+        self._notify(Noticed(f"{message}: what is mirrored stays"))
         return True
 
     async def _is_old_news(self, error: UnusableEntries) -> bool:

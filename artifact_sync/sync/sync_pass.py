@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.domain.errors import ArtifactSyncError, NotFound
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.events import Failed, Noticed
-from artifact_sync.domain.model import Failure, RepoName, State
+from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
+from artifact_sync.sync.organisation import repositories
 from artifact_sync.sync.repository import RepoSync
 from artifact_sync.sync.rules import Rules
 
@@ -78,25 +79,14 @@ class Pass:
                     yield repo, entries[star]
 
     async def _of_organisation(self, org: str) -> AsyncGenerator[RepoName]:
+        context = self._context
+        every = repositories(context.source, context.ledger, context.observer, org)
         try:
-            async with aclosing(self._context.source.repositories(org)) as repositories:
-                async for repo in repositories:
+            async with aclosing(every) as found:
+                async for repo in found:
                     yield repo
         except ArtifactSyncError as error:
-            known = await self._known(org) if isinstance(error, NotFound) else []
-            if not known:
-                self._fail(Failure(str(RepoName.star(org)), error.reason, str(error)))
-            for repo in known:
-                yield repo
-
-    async def _known(self, org: str) -> list[RepoName]:
-        """The mirrored repositories of an organisation that upstream has forgotten."""
-        every = await self._context.ledger.all_totals()
-        known = [it.repo for it in every if it.repo.org == org and it.states.get(State.MIRRORED)]
-        if known:
-            message = f"{org} is not there any more, or the token may not see it"
-            self._context.observer.notify(Noticed(f"{message}: what is mirrored stays"))
-        return known
+            self._fail(Failure(str(RepoName.star(org)), error.reason, str(error)))
 
     def _fail(self, failure: Failure) -> None:
         self._reports.append(Report(failures=[failure]))

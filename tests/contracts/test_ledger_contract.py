@@ -897,6 +897,19 @@ def test_the_totals_of_all_are_those_of_each_sorted(play):
     play(story)
 
 
+def test_kept_repositories_are_those_of_an_organisation_with_files_here_or_lost(play):
+    async def story(ledger):
+        lost, here, gone = (RepoName("acme", name) for name in ("lost", "here", "gone"))
+        for repo in (lost, here, RepoName("other", "here")):
+            await ledger.record_mirrored(mirrored(key("1", repo=repo), 42))
+        await ledger.note_runs([a_run(1, repo=gone)], NOW)
+        await ledger.note_lost((await ledger.artifacts(RunKey(lost, "1"))).values(), NOW)
+        assert await ledger.kept_repositories("acme") == [here, lost]
+        assert await ledger.kept_repositories("nobody") == []
+
+    play(story)
+
+
 def test_repositories_are_sorted(play):
     async def story(ledger):
         for repo in (RepoName("b", "a"), REPO, OTHER):

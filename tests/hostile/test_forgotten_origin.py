@@ -278,6 +278,31 @@ def test_an_organisation_that_is_gone_leaves_its_repositories_well(keeper: Keepe
     assert "org is not there any more" in words
 
 
+def test_a_repository_that_its_organisation_lists_no_more_stays_selected(keeper: Keeper) -> None:
+    service = keeper.trial.service
+    service.run({"app.bin": APP}, "1", repo="org/other")
+    service.repos.pop("org/repo")
+    code, report, words = keeper.run("sync", "org/*", "--no-progress")
+    assert (code, report["kept"], report["downloaded"]) == (0, 4, 1)
+    assert "org/repo is not there any more" in words
+    keeper.trial.place().unlink()
+    code, report, _ = keeper.run("sync", "org/*", "--no-progress")
+    assert (code, report["lost"], report["kept"]) == (1, 1, 4)
+    code, report, _ = keeper.run("sync", "org/*", "--no-progress", "--quiet")
+    assert (code, report["lost"]) == (1, 1)
+
+
+def test_runs_that_a_void_list_hid_are_asked_for_again_when_they_are_back(keeper: Keeper) -> None:
+    service = keeper.trial.service
+    runs, service.repos["org/repo"] = service.repos["org/repo"], []
+    keeper.trial.place().unlink()
+    assert keeper.sync()[0] == 1
+    service.repos["org/repo"] = runs
+    code, report, _ = keeper.sync()
+    assert (code, report["downloaded"]) == (0, 1)
+    assert keeper.story() == ALL_WELL
+
+
 def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twice(
     keeper: Keeper,
 ) -> None:

@@ -45,6 +45,11 @@ def all_repositories(connection: Connection) -> Sequence[RepoName]:
     return sorted(RepoName(*row) for row in connection.rows("repositories"))
 
 
+def kept_repositories(connection: Connection, org: str) -> Sequence[RepoName]:
+    """Those of an organisation of which files are here or lost, sorted."""
+    return sorted(RepoName(*row) for row in connection.rows("kept_repositories", org=org))
+
+
 def horizon(connection: Connection, repo: RepoName) -> Horizon | None:
     """How far the list of runs is known."""
     row = connection.row("horizon", **repo._asdict())
@@ -167,8 +172,9 @@ def _told(run: Run, at: datetime) -> dict[str, Any]:
 
 
 def lose_run(tx: Transaction, key: RunKey, at: datetime) -> None:
-    """Upstream has forgotten a run; what is here of it stays."""
+    """Upstream has forgotten a run. The list is read anew: it may show the run again."""
     tx.connection.write("lose_run", id=find_run(tx.connection, key), at=at)
+    _forget_list_digest(tx, tx.repo_id(key.repo))
 
 
 def lose_repository(tx: Transaction, repo: RepoName, at: datetime) -> None:

@@ -38,6 +38,14 @@ UPDATE repositories SET gone_since = NULL WHERE id = :id AND gone_since IS NOT N
 -- name: repositories
 SELECT org, repo FROM repositories;
 
+-- name: kept_repositories
+SELECT org, repo FROM repositories
+WHERE
+  org = :org AND EXISTS (
+    SELECT 1 FROM runs
+    WHERE runs.repo_id = repositories.id AND (runs.mirrored > 0 OR runs.lost > 0)
+  );
+
 -- name: horizon
 SELECT horizon_high, horizon_since, horizon_falling FROM repositories
 WHERE org = :org AND repo = :repo;
