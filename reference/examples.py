@@ -35,6 +35,19 @@ from artifact_sync.domain.model import (
     Upstream,
 )
 from artifact_sync.domain.report import Report
+from artifact_sync.domain.run_record import (
+    ArtifactDates,
+    ArtifactRecord,
+    CubeRecord,
+    Dependency,
+    Embedded,
+    Relations,
+    RunRecord,
+    StageDates,
+    StageProgress,
+    TaskRecord,
+    WorkflowRecord,
+)
 from artifact_sync.domain.settings import SourceSettings
 from artifact_sync.domain.status import DaemonState, PassState, RepoState, RepoStatus, StatusAnswer
 from artifact_sync.mirror.manifest import Manifest
@@ -63,6 +76,50 @@ _ROW = ArtifactRow(
     verified_at=_ENDED,
     upstream=Upstream.LISTED,
     created_at=_BEGUN,
+)
+
+
+_DATES = StageDates(
+    created_at="2026-11-23T21:40:00Z",
+    started_at="2026-11-23T21:40:02Z",
+    finished_at="2026-11-23T21:46:07Z",
+    updated_at="2026-11-23T21:46:07Z",
+)
+_LEFT = ArtifactDates(registered_at="2026-11-23T21:40:02Z", obtained_at="2026-11-23T21:46:01Z")
+_RECORD = RunRecord(
+    dates=_DATES,
+    user=Embedded(slug="alice"),
+    workflows=[
+        WorkflowRecord(
+            slug="ci",
+            status="success",
+            dates=_DATES,
+            description="Build and test",
+            progress=StageProgress(percent=100.0),
+            tasks=[
+                TaskRecord(
+                    slug="build",
+                    status="success",
+                    dates=_DATES,
+                    progress=StageProgress(percent=100.0),
+                    relations=Relations(needs=[Dependency(name="lint")]),
+                    cubes=[
+                        CubeRecord(
+                            slug="build",
+                            status="success",
+                            dates=_DATES,
+                            artifacts=[
+                                ArtifactRecord(
+                                    local_path="./dist/app.tar.gz", status="success", dates=_LEFT
+                                ),
+                                ArtifactRecord(local_path="core", status="missing"),
+                            ],
+                        )
+                    ],
+                )
+            ],
+        )
+    ],
 )
 
 
@@ -140,7 +197,7 @@ def config_check() -> Any:
 def run_document() -> Any:
     """An example of ``run.json``."""
     run = RunRow(RunKey(_REPO, "40"), "success", "push", _BEGUN, _ENDED)
-    manifest = Manifest(run, MirrorPath(_FOLDER), "api.sourcecraft.tech")
+    manifest = Manifest(run, MirrorPath(_FOLDER), "api.sourcecraft.tech", _RECORD)
     manifest.add(_ROW)
     return json.loads(manifest.about())
 

@@ -17,6 +17,9 @@ import msgspec
 
 from artifact_sync.domain.model import State
 from artifact_sync.mirror.run_document import (
+    FORMAT,
+    TOOL,
+    AbsentArtifact,
     MissingArtifact,
     RefusedArtifact,
     RunArtifact,
@@ -28,11 +31,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactRow, MirrorPath, Run, RunRow
+    from artifact_sync.domain.run_record import (
+        CubeRecord,
+        RunRecord,
+        TaskRecord,
+        WorkflowRecord,
+    )
 
 SUMS = "SHA256SUMS"
 RUN = "run.json"
 
-_FORMAT = 1
 _SUM = re.compile(rb"\\?[0-9a-f]{64}  .+")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
 
@@ -55,40 +63,69 @@ def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
 
 
 class Manifest:
-    """Builds both manifests of a run, an artifact at a time."""
+    """Builds both manifests of a run, an artifact at a time, in any order.
 
-    def __init__(self, run: Run | RunRow, folder: MirrorPath, host: str) -> None:
+    ``record``: what the service told of the run; None: it was not kept.
+    """
+
+    def __init__(
+        self, run: Run | RunRow, folder: MirrorPath, host: str, record: RunRecord | None = None
+    ) -> None:
         self._run = run
         self._folder = folder
         self._host = host
-        self._sums: list[bytes] = []
-        self._artifacts: list[bytes] = []
+        self._record = record
+        self._files: list[tuple[str, bytes, bytes]] = []
+        """Path, line and entry of each file on record."""
+        self._absent: list[tuple[_Name, bytes]] = []
         self._refused: list[ArtifactRow] = []
         self._missing: list[MissingArtifact] = []
+        self._unavailable = _unavailable(record)
 
     def __len__(self) -> int:
-        return len(self._sums)
+        return len(self._files)
 
     def add(self, row: ArtifactRow) -> None:
-        """Add an artifact: on record, which are to come by path, or refused."""
+        """Add an artifact, whatever its state."""
         if row.state is State.REFUSED:
             self._refused.append(row)
-        for path, _ in _mirrored([row], self._folder):
-            self._sums.append(_line(path, row.sha256))
-            self._artifacts.append(_rendered(_entry(row, path), 4))
+        found = list(_mirrored([row], self._folder))
+        for path, _ in found:
+            self._files.append((path, _line(path, row.sha256), _rendered(_entry(row, path), 4)))
             if row.lost_since is not None:
                 self._missing.append(_missing(row, path))
+        name = row.key[3:]
+        unavailable = self._unavailable.pop(name, None)
+        if not found:
+            self._absent.append((name, _rendered(_absent(row, unavailable), 4)))
 
     def sums(self) -> bytes:
         """``SHA256SUMS``."""
-        return b"".join(self._sums)
+        self._files.sort()
+        return b"".join(line for _, line, _ in self._files)
 
     def about(self) -> bytes:
         """``run.json``."""
-        run = self._run
-        about = RunDocument(
-            format=_FORMAT,
-            tool="artifact-sync",
+        self._files.sort()
+        never = [(name, _rendered(it, 4)) for name, it in self._unavailable.items()]
+        absent = sorted(self._absent + never)
+        text = _rendered(self._document())
+        for name, entries in (
+            (b"artifacts", [entry for _, _, entry in self._files]),
+            (b"not_mirrored", [entry for _, entry in absent]),
+        ):
+            before, empty, behind = text.partition(b'\n  "' + name + b'": []')
+            listed = b"[\n    " + b",\n    ".join(entries) + b"\n  ]" if entries else b"[]"
+            text = b"".join([before, empty.removesuffix(b"[]"), listed, behind])
+        return text + b"\n"
+
+    def _document(self) -> RunDocument:
+        """All but what there may be many of."""
+        run, record = self._run, self._record
+        told = {name: getattr(record, name) for name in record.__struct_fields__} if record else {}
+        return RunDocument(
+            format=FORMAT,
+            tool=TOOL,
             source=self._host,
             **run.key.repo._asdict(),
             run=run.key.run,
@@ -98,12 +135,56 @@ class Manifest:
             finished_at=_date(run.finished_at),
             artifacts=[],
             refused=_all_refused(self._refused) or msgspec.UNSET,
-            missing=self._missing or msgspec.UNSET,
+            missing=sorted(self._missing, key=lambda it: it.path) or msgspec.UNSET,
+            **told,
         )
-        before, _, behind = _rendered(about).partition(b"[]")  # the first key there is
-        artifacts = b",\n    ".join(self._artifacts)
-        listed = b"[\n    " + artifacts + b"\n  ]" if artifacts else b"[]"
-        return b"".join([before, listed, behind, b"\n"])
+
+
+_Name = tuple[str, ...]
+"""Workflow, task, cube and local path."""
+
+_WHY = {
+    State.WANTED: "not fetched yet",
+    State.PENDING: "the service has no file of it yet",
+    State.EXPIRED: "the service had forgotten it before it was wanted",
+    State.UNWANTED: "the rules leave it out",
+    State.FORGOTTEN: "let go by the owner of the mirror",
+    State.PRUNING: "removed by the rules of the mirror",
+    State.PRUNED: "removed by the rules of the mirror",
+}
+_WITHOUT_FILE = frozenset({"failed", "missing"})
+"""The service's words for what will never have a file."""
+
+
+def _unavailable(record: RunRecord | None) -> dict[_Name, AbsentArtifact]:
+    """What the service lists and will never have a file of."""
+    found: dict[_Name, AbsentArtifact] = {}
+    for workflow, task, cube in cubes_of(record):
+        for it in cube.artifacts:
+            if it.status in _WITHOUT_FILE:
+                name = (workflow.slug, task.slug, cube.slug, it.local_path)
+                told = dict(zip(("workflow", "task", "cube", "local_path"), name, strict=True))
+                message = f"the service lists it without a file: {it.status}"
+                found[name] = AbsentArtifact(
+                    **told, state="unavailable", reason=it.status, message=message
+                )
+    return found
+
+
+def cubes_of(record: RunRecord | None) -> Iterator[tuple[WorkflowRecord, TaskRecord, CubeRecord]]:
+    """Each cube of a run, with what it is part of."""
+    for workflow in record.workflows if record is not None else ():
+        for task in workflow.tasks:
+            for cube in task.cubes:
+                yield workflow, task, cube
+
+
+def _absent(row: ArtifactRow, unavailable: AbsentArtifact | None) -> AbsentArtifact:
+    """Why an artifact has no file on record."""
+    if unavailable is not None and row.state in {State.UNWANTED, State.EXPIRED}:
+        return unavailable
+    message = row.message or _WHY.get(row.state, "")
+    return AbsentArtifact(**row.key.in_run, state=row.state, reason=row.reason, message=message)
 
 
 def _rendered(value: msgspec.Struct, indent: int = 0) -> bytes:
@@ -154,7 +235,7 @@ def _names_in_run_json(content: bytes) -> set[str]:
     """The paths that a ``run.json`` of ours names; where it is none, one that nobody has."""
     try:
         told = json.loads(content)
-        if told["tool"] == "artifact-sync":
+        if told["tool"] == TOOL:
             return {it["path"] for it in told["artifacts"]}
     except (ValueError, RecursionError, KeyError, TypeError):
         pass

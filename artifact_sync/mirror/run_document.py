@@ -7,9 +7,17 @@ A field's docstring is its description in the JSON Schema of docs/reference/.
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.model import Strength
+from artifact_sync.domain.run_record import Embedded, StageDates, WorkflowRecord
+
+TOOL = "artifact-sync"
+FORMAT = 2
+"""2 has what the service told of the run, and what is not mirrored. 1 is still read."""
 
 
 class NameInRun(Struct, frozen=True, kw_only=True):
@@ -55,6 +63,17 @@ class RefusedArtifact(NameInRun, frozen=True, kw_only=True):
     """``unsafe_path`` or ``collision``."""
 
 
+class AbsentArtifact(NameInRun, frozen=True, kw_only=True):
+    """An artifact without a file on record: an entry of ``not_mirrored``."""
+
+    state: str
+    """The mirror's word, as ``ls`` has it; ``unavailable``: the service has no file of it."""
+    reason: str
+    """A word: of its last failure, else the service's status or nothing."""
+    message: str
+    """Why it is not here, for people."""
+
+
 class MissingArtifact(NameInRun, frozen=True, kw_only=True):
     """A file that was here and is missing or changed: an entry of ``missing``."""
 
@@ -73,7 +92,7 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     """
 
     format: int
-    """1; raised when a member changes its meaning."""
+    """2; raised when a member changes its meaning."""
     tool: str
     """``artifact-sync``."""
     source: str
@@ -92,9 +111,41 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     """RFC 3339 in UTC; null: not known."""
     finished_at: str | None
     """RFC 3339 in UTC; null: not known."""
+    id: str = ""
+    """The service's own; empty: it gave none."""
+    dates: StageDates | None = None
+    """When it began and ended; null: not told yet."""
+    error_messages: list[str] = []
+    """The service's, without links and tokens."""
+    pull: Embedded | None = None
+    """The pull request that started it; null: none did, or it is not known."""
+    user: Embedded | None = None
+    """Who started it; null: not known."""
+    workflows: list[WorkflowRecord] | None = None
+    """In the service's order. Null: not told yet, as of a run that format 1 was written of."""
+    shortened: bool = False
+    """Whether the service's answer was so large that parts of it were left out."""
     artifacts: list[RunArtifact]
-    """By path."""
+    """By path: every file on record."""
+    not_mirrored: list[AbsentArtifact] = []
+    """All others, by name. Those in ``refused`` are among them."""
     refused: list[RefusedArtifact] | UnsetType = UNSET
     """What was selected and has no safe place. Left out where there is none."""
     missing: list[MissingArtifact] | UnsetType = UNSET
     """Those of ``artifacts`` whose file is missing or changed. Left out where there is none."""
+
+
+def read_run_document(content: bytes) -> RunDocument:
+    """Read a ``run.json`` of format 1 or 2.
+
+    ``ValueError`` when it is none of ours. Only the types are checked: paths and
+    texts are whatever somebody wrote.
+    """
+    try:
+        told = json.loads(content)  # msgspec refuses the lone surrogates that a slug may have
+        document = msgspec.convert(told, RunDocument)
+    except RecursionError:
+        raise ValueError("run.json is nested too deeply") from None
+    if document.tool != TOOL or document.format not in {1, FORMAT}:
+        raise ValueError(f"run.json is not of {TOOL}, or of a format that is not known")
+    return document

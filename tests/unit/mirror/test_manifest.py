@@ -90,7 +90,7 @@ def test_the_systems_sha256sum_agrees_whatever_the_names(tmp_path):
 def test_run_json_says_what_when_and_from_where():
     text = run_json(RUN, [row("build/compile/linux/app.tar")], FOLDER, "api.example")
     assert json.loads(text) == {
-        "format": 1,
+        "format": 2,
         "tool": "artifact-sync",
         "source": "api.example",
         "org": "acme",
@@ -100,6 +100,14 @@ def test_run_json_says_what_when_and_from_where():
         "event": "push",
         "created_at": "2026-11-01T12:00:00Z",
         "finished_at": "2026-11-01T12:30:00Z",
+        "id": "",
+        "dates": None,
+        "error_messages": [],
+        "pull": None,
+        "user": None,
+        "workflows": None,
+        "shortened": False,
+        "not_mirrored": [],
         "artifacts": [
             {
                 "workflow": "build",
