@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.assemble_pass import passes_over
+from artifact_sync.app.holder import daemon_of
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
-from artifact_sync.daemon.control.client import DaemonClient, tries
 from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.sync.repository import point_latest
+from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage, repair_pass, runs_of
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
+    from artifact_sync.daemon.control.client import DaemonClient
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import MirrorPath, RepoName
     from artifact_sync.domain.settings import Config
@@ -49,20 +49,9 @@ async def opened_examination(
         try:
             store = await stack.enter_async_context(open_storage(config, rehearse=not repair))
         except MirrorBusy as busy:
-            daemon = await _asked(busy)
+            daemon = await daemon_of(busy, "repairs it")
             store = await stack.enter_async_context(open_storage(config, rehearse=True))
         yield Examination(store, names, config, daemon, writable=repair and daemon is None)
-
-
-async def _asked(busy: MirrorBusy) -> DaemonClient:
-    """The daemon that holds the mirror; raises ``busy`` where there is none."""
-    daemon = DaemonClient(busy.root / OWN_FOLDER)
-    async for _ in tries(busy):
-        if (status := await daemon.status()) is not None:
-            pid = status["daemon"]["pid"]
-            _log.info(f"the daemon (process {pid}) holds the mirror, and repairs it")
-            return daemon
-    raise busy
 
 
 @dataclass(slots=True)

@@ -34,6 +34,8 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "status": "What the ledger holds, a line a repository.",
         "ls": "The artifacts in the ledger: state, size, evidence, last error.",
         "verify": "Hash the mirror's files again and compare them with the ledger.",
+        "forget": "Let go of artifacts, runs or a repository: no failures any more.",
+        "remember": "Take back what was forgotten.",
         "displaced": "List, put back and remove files that were in the way.",
         "config": "Write, check and show the configuration.",
         "demo": "Try it against a simulator on this machine; needs no account.",

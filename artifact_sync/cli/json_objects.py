@@ -262,6 +262,33 @@ class CheckAnswer(Struct, frozen=True, kw_only=True):
     """What may be meant otherwise, a sentence each."""
 
 
+class ForgetAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``forget --json``."""
+
+    complete: bool
+    """Whether all was done that was asked for."""
+    exit_code: int
+    """The program's."""
+    forgotten: list[ListedArtifact]
+    """What is forgotten now of what was named, as in ``ls``. What may come later is not in it."""
+    removed: list[ListedArtifact] | UnsetType = UNSET
+    """Those whose files were removed. With ``--delete`` only."""
+    left: list[str] | UnsetType = UNSET
+    """Files in the folders of these runs that nobody recorded: they stay. Paths are relative to the
+    mirror's root. With ``--delete`` only."""
+
+
+class RememberAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``remember --json``."""
+
+    complete: bool
+    """Whether all was done that was asked for."""
+    exit_code: int
+    """The program's."""
+    remembered: list[ListedArtifact]
+    """What was forgotten and is not any more, as in ``ls``. The next ``sync`` looks at it."""
+
+
 class DisplacedEntry(Struct, frozen=True, kw_only=True):
     """A file that was in the way."""
 

@@ -35,11 +35,17 @@ def complete_runs(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     with contextlib.suppress(Exception):  # as above
         from artifact_sync.app.read_ledger import read_newest_runs  # noqa: PLC0415 - only here
 
-        config, named = _config(ctx), ctx.params.get("repos") or ()
+        config, named = _config(ctx), ctx.params.get("repos") or _one(ctx)
         for repo in _mirrored(config):
             if not named or str(repo) in named:
                 slugs |= dict.fromkeys(row.key.run for row in read_newest_runs(config, repo))
     return _items(list(slugs), incomplete)
+
+
+def _one(ctx: click.Context) -> tuple[str, ...]:
+    """The repository of a command that takes one."""
+    name = ctx.params.get("repo")
+    return (name,) if name else ()
 
 
 def _items(words: Sequence[str], incomplete: str) -> list[CompletionItem]:

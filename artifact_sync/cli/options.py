@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from artifact_sync.cli.ledger_completion import complete_repositories
+from artifact_sync.cli.ledger_completion import complete_repositories, complete_runs
 from artifact_sync.cli.session import Session, Verbosity, begin_work, session
 from artifact_sync.runtime.logs import configure_later
 
@@ -53,6 +53,20 @@ repositories = click.argument(
     "repos", metavar="[ORG/REPO]...", nargs=-1, shell_complete=complete_repositories
 )
 """``[ORG/REPO]...`` → ``repos: tuple[str, ...]``, for ``checked_names``."""
+
+
+def scope(function: Callable[..., R]) -> Callable[..., R]:
+    """Add ``ORG/REPO [RUN [GLOB]]`` → ``named: tuple[str, str | None, str | None]``."""
+
+    @functools.wraps(function)
+    def with_names(*, repo: str, run: str | None, glob: str | None, **rest: Any) -> R:
+        return function(named=(repo, run, glob), **rest)
+
+    glob = click.argument("glob", metavar="[GLOB]", required=False)
+    run = click.argument("run", metavar="[RUN]", required=False, shell_complete=complete_runs)
+    repo = click.argument("repo", metavar="ORG/REPO", shell_complete=complete_repositories)
+    return repo(run(glob(with_names)))
+
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 """``--json`` → ``as_json: bool``."""

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -26,7 +27,8 @@ from artifact_sync.domain.status import (
     WatchState,
 )
 from artifact_sync.runtime.units import counted, size_in_words
-from artifact_sync.sync.repository import point_latest
+from artifact_sync.sync.forget import MirrorKeeper
+from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.verify import DAMAGE, repair_pass, runs_of
 from artifact_sync.version import VERSION
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.schedule.turns import ScheduleState
     from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.request import PassRequest
 
@@ -178,6 +181,38 @@ class DaemonApi:
             report = await self.carry_out(repair_pass(repo, damaged), observer)
         await point_latest(engine.ledger, engine.mirror, engine.layout, engine.offload, repo)
         return report
+
+    async def forget(self, rule: ForgetRule, observer: Observer) -> Report:
+        """Let go of what a rule says, behind a pass over its repository."""
+        await self._keeper(observer).forget(rule)
+        self._look_again(rule.scope.repo)
+        return Report()
+
+    async def remember(self, scope: ForgetScope, observer: Observer) -> Report:
+        """Take back what was let go, and have a pass look at it."""
+        await self._keeper(observer).remember(scope)
+        self._look_again(scope.repo)
+        return Report()
+
+    def _look_again(self, repo: RepoName) -> None:
+        self.scheduler.forget_unchanged()
+        self.scheduler.look_again(frozenset({repo}), Why.USER)
+
+    def _keeper(self, observer: Observer) -> MirrorKeeper:
+        if self.scheduler.stopping.is_set():
+            raise Interrupted("the daemon is stopping: run the command again when it has ended")
+        engine, auditor = self.context.engine, self.scheduler.auditor
+        return MirrorKeeper(
+            ledger=engine.ledger,
+            mirror=engine.mirror,
+            latest=engine.mirror,
+            lock=auditor.lock,
+            layout=engine.layout,
+            offload=engine.offload,
+            clock=engine.clock,
+            origin=urlsplit(engine.config.source.base_url).netloc,
+            observer=observer,
+        )
 
 
 def _later(*moments: datetime | None) -> datetime | None:

@@ -13,7 +13,16 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from artifact_sync.domain.model import ArtifactKey, Failure, Mirrored, Plan, RepoName, RunKey
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    ArtifactRow,
+    Failure,
+    Mirrored,
+    MirrorPath,
+    Plan,
+    RepoName,
+    RunKey,
+)
 from artifact_sync.domain.report import Report
 
 
@@ -114,6 +123,24 @@ class RunCompleted(_Event, frozen=True):
     """When the run ended upstream, where this is the first time that its mirror is complete."""
 
 
+class FilesRemoved(_Event, frozen=True):
+    """Files of a run are removed from the mirror for good."""
+
+    run: RunKey
+    rows: tuple[ArtifactRow, ...]
+    """Whose files they were."""
+    left: tuple[MirrorPath, ...] = ()
+    """What stays in the run's folder, since nobody recorded it."""
+
+
+class Remembered(_Event, frozen=True):
+    """What was let go of a run is taken back."""
+
+    run: RunKey
+    rows: tuple[ArtifactRow, ...]
+    """As they are now."""
+
+
 class Noticed(_Event, frozen=True):
     """A warning for the log that is no failure, such as an unknown status."""
 
@@ -135,6 +162,8 @@ Event = (
     | Downloaded
     | Failed
     | RunCompleted
+    | FilesRemoved
+    | Remembered
     | Noticed
 )
 

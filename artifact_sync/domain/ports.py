@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.errors import ArtifactSyncError
+    from artifact_sync.domain.forget_rules import ForgetRule, ForgetRules, ForgetScope
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactNote,
@@ -490,6 +491,16 @@ class ArtifactLedger(Protocol):
     async def forget(self, keys: Sequence[ArtifactKey]) -> None:
         """Delete artifacts that are selected no more and have no file."""
 
+    async def forget_artifacts(self, keys: Sequence[ArtifactKey]) -> None:
+        """Record that artifacts are let go: FORGOTTEN, and not wanted.
+
+        What is known of their files is kept. From then on no other verb but ``pruning``,
+        ``remember_artifacts`` and ``forget`` changes the state. Unknown keys are ignored.
+        """
+
+    async def remember_artifacts(self, states: Sequence[tuple[ArtifactKey, State]]) -> None:
+        """Record new states of artifacts that are FORGOTTEN; others stay as they are."""
+
     async def pruning(self, keys: Sequence[ArtifactKey]) -> None:
         """Record that files are about to be removed: state PRUNING.
 
@@ -499,6 +510,12 @@ class ArtifactLedger(Protocol):
 
     async def pruned(self, keys: Sequence[ArtifactKey]) -> None:
         """Record that files are removed durably: state PRUNED. Comes last."""
+
+    async def end_removal(self, keys: Sequence[ArtifactKey], at: datetime) -> None:
+        """Record that files are removed durably of what is let go: FORGOTTEN. As ``pruned``.
+
+        What is known of the files is kept: one that is put back can be told from another.
+        """
 
     async def being_pruned(self, repo: RepoName) -> Sequence[ArtifactRow]:
         """List artifacts in PRUNING, left by a crash before ``pruned``.
@@ -539,6 +556,28 @@ class ArtifactLedger(Protocol):
         """
 
 
+class ForgetLedger(Protocol):
+    """What was let go by the mirror's owner."""
+
+    async def forget_rules(self, repo: RepoName) -> ForgetRules:
+        """Read the rules of a repository."""
+
+    async def begin_forgetting(self, rule: ForgetRule) -> None:
+        """Add a rule, in the place of those that it covers."""
+
+    async def end_forgetting(self, scope: ForgetScope) -> None:
+        """Record that all that was known of a scope is forgotten."""
+
+    async def remember(self, scope: ForgetScope) -> None:
+        """Take a scope back, and unsettle its runs of which something was forgotten."""
+
+    async def recount(self, key: RunKey) -> None:
+        """Count anew how many selected artifacts of a settled run are present.
+
+        One that is not settled is due at once.
+        """
+
+
 class PassLedger(Protocol):
     """Passes over repositories."""
 
@@ -572,7 +611,14 @@ class TotalsLedger(Protocol):
 
 
 class Ledger(
-    MirrorClaims, DiscoveryLedger, RunLedger, ArtifactLedger, PassLedger, TotalsLedger, Protocol
+    MirrorClaims,
+    DiscoveryLedger,
+    RunLedger,
+    ArtifactLedger,
+    ForgetLedger,
+    PassLedger,
+    TotalsLedger,
+    Protocol,
 ):
     """The whole ledger.
 

@@ -80,6 +80,18 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "taken as not yet there",
     ),
     "artifacts#lost": ("lost since … (SHA-256 …): it was here, and",),
+    "artifacts#nothing-to-forget": (
+        "an empty RUN or GLOB names nothing",
+        "stands for several repositories: name one of them",
+        "has no run",
+        "no artifact of … fits",
+        "nothing of … was forgotten",
+    ),
+    "artifacts#say-yes": ("--delete removes files for good: say --yes",),
+    "artifacts#forgotten": (
+        "was forgotten on purpose",
+        "left, nobody recorded it",
+    ),
     "artifacts#gone": ("the file's server answered 404", "the file's server answered 410"),
     "artifacts#collision": ("it would be one file or folder with",),
     "artifacts#unsafe-path": (

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.store import open_store
 from artifact_sync.ledger.queries import artifact_reads, artifact_writes
+from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
 from artifact_sync.ledger.queries import totals as counts
 from artifact_sync.ledger.writer_thread import WriterThread
@@ -147,6 +148,7 @@ class AsyncLedger:
     look_again = _writes(of_runs.look_again)
     unsettle = _writes(of_runs.unsettle)
     mark_complete = _writes(of_runs.mark_complete)
+    recount = _writes(of_runs.recount)
     mark_noted = _writes(of_runs.mark_noted)
     lose_run = _writes(of_runs.lose_run)
     lose_repository = _writes(of_runs.lose_repository)
@@ -160,6 +162,13 @@ class AsyncLedger:
     adopt = _writes_some(artifact_writes.note_adopted)
     record_failure = _writes(artifact_writes.record_failure)
     forget = _writes_some(artifact_writes.forget)
+    forget_artifacts = _writes_some(artifact_writes.forget_artifacts)
+    remember_artifacts = _writes_some(artifact_writes.remember_artifacts)
+    end_removal = _writes_some(artifact_writes.end_removal)
+    forget_rules = _reads(rules.forget_rules)
+    begin_forgetting = _writes(rules.begin_forgetting)
+    end_forgetting = _writes(rules.end_forgetting)
+    remember = _writes(rules.remember)
     pruning = _writes_some(artifact_writes.begin_pruning)
     pruned = _writes_some(artifact_writes.end_pruning)
     being_pruned = _reads(artifact_reads.being_pruned)

@@ -16,7 +16,7 @@ from artifact_sync.domain.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from artifact_sync.domain.model import Run
     from artifact_sync.sync.rules import Rules
@@ -46,14 +46,24 @@ class Collected(Struct, frozen=True):
 class RunSelection:
     """What one run's rules and the ledger's requests select."""
 
-    def __init__(self, rules: Rules, rows: Rows, *, recorded: bool = False) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        rows: Rows,
+        *,
+        recorded: bool = False,
+        let_go: Callable[[ArtifactKey], bool] = lambda _: False,
+    ) -> None:
         self._rules = rules
         self._rows = rows
         self._recorded = recorded
+        self._let_go = let_go
 
     def wants(self, key: ArtifactKey) -> bool:
         """Whether an artifact is selected; in a repair, whether it is on record."""
         row = self._rows.get(key)
+        if self._let_go(key):
+            return False
         if self._recorded:
             return row is not None and row.on_record
         return (row is not None and row.is_requested) or self._rules.wants(key)

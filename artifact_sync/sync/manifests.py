@@ -73,10 +73,21 @@ async def refresh_manifests(
     if known is None or not known.complete or host is None:
         return
     rows = {**await place.ledger.artifacts(run), **(adopted or {})}
-    manifest = Manifest(known, place.layout.run_folder(run), host)
-    for row in sorted(_named(rows.values()), key=lambda it: it.path or ""):
+    await rewrite_manifests(place, known, rows.values(), host)
+
+
+async def rewrite_manifests(
+    place: ManifestPlace, run: RunRow, rows: Iterable[ArtifactRow], origin: str
+) -> None:
+    """Write a run's manifests anew, of what is on record now.
+
+    ``origin``: the service's host, where no manifest tells it.
+    """
+    told = await place.offload(_host, place.mirror, place.layout.manifests(run.key)[1])
+    manifest = Manifest(run, place.layout.run_folder(run.key), told or origin)
+    for row in sorted(_named(rows), key=lambda it: it.path or ""):
         manifest.add(row)
-    await _replace(place, run, manifest)
+    await _replace(place, run.key, manifest)
 
 
 def _named(rows: Iterable[ArtifactRow]) -> Iterable[ArtifactRow]:

@@ -22,7 +22,8 @@ forgotten: KEEP while its file stands, LOSE when it was here and is not, EXPIRE 
 Of a forgotten run, GIVE_UP what was wanted in time and did not come. It is a stray when another one
 has its place now (``./a`` became ``a`` in the CI file), or when there was no file of it as yet.
 
-What the rules leave out gets no step, and is noted all the same: ``Plan.notes``.
+What the rules leave out, or the mirror's owner has let go, gets no step, and is noted all the same:
+``Plan.notes``.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ class PlanTerms(Struct, frozen=True):
     """Whether the rules select an artifact; None: nobody knows the rules, as in a repair."""
     forgotten: bool = False
     """Upstream has forgotten the run: nothing of it is listed."""
+    let_go: Callable[[ArtifactKey], bool] = lambda _: False
+    """Whether the owner of the mirror has let an artifact go. It is not selected then."""
 
 
 def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms) -> Plan:
@@ -113,8 +116,8 @@ def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms
     if not collected.problems:
         told += [_note_of_step(step, known, terms) for step in vanished]
     if terms.rules_want is not None:
-        told += [_note_of_rest(it, known) for it in collected.rest]
-        told += [_note_of_unwanted(row, known) for row in left if not terms.wants(row.key)]
+        told += [_note_of_rest(it, known, terms) for it in collected.rest]
+        told += [_note_of_unwanted(row, known, terms) for row in left if not terms.wants(row.key)]
     news = tuple(note for note in told if note is not None and _is_news(note, known))
     steps = (*selected, *pending, *vanished)
     return Plan(run, steps, collected.problems, tuple(strays), news, collected.whole)
@@ -197,21 +200,25 @@ def _stands(row: ArtifactRow, known: KnownArtifacts) -> bool:
     return row.path is not None and known.standing.get(row.path) == row.size
 
 
-def _note_of_rest(artifact: Artifact, known: KnownArtifacts) -> ArtifactNote | None:
+def _note_of_rest(
+    artifact: Artifact, known: KnownArtifacts, terms: PlanTerms
+) -> ArtifactNote | None:
     """What the ledger is told of an artifact that is listed and not wanted."""
     row = known.rows.get(artifact.key)
     if row is None:
-        return ArtifactNote(artifact.key, State.UNWANTED, artifact.version, wanted=False)
+        state = State.FORGOTTEN if terms.let_go(artifact.key) else State.UNWANTED
+        return ArtifactNote(artifact.key, state, artifact.version, wanted=False)
     if row.state in REMOVED:
         return None
-    note = _note_of_unwanted(row, known)
+    note = _note_of_unwanted(row, known, terms)
     return note._replace(upstream=Upstream.LISTED)
 
 
-def _note_of_unwanted(row: ArtifactRow, known: KnownArtifacts) -> ArtifactNote:
+def _note_of_unwanted(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> ArtifactNote:
     """What the ledger is told of an artifact that is neither listed nor wanted."""
     lost = bool(row.sha256) and not is_here(row, known)
     state = State.MIRRORED if row.sha256 and not lost else State.UNWANTED
+    state = State.FORGOTTEN if terms.let_go(row.key) else state
     return ArtifactNote(row.key, state, row.version, False, Upstream.GONE, lost)  # noqa: FBT003
 
 

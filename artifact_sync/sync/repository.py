@@ -18,6 +18,7 @@ from artifact_sync.domain.errors import (
     UnusableEntries,
 )
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
+from artifact_sync.domain.forget_rules import ForgetRules
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, Run, RunKey, State
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
 from artifact_sync.sync.adopt import adopt, put_back
@@ -25,6 +26,7 @@ from artifact_sync.sync.context import leased
 from artifact_sync.sync.discover import Listing, discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.filters import FilterFit
+from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.reselect import reselected
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
@@ -33,18 +35,16 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import ExpectedFile, RunRow
-    from artifact_sync.domain.ports import LatestPointer, Ledger
     from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
-    from artifact_sync.mirror.layout import Layout
-    from artifact_sync.runtime.threads import Offload
     from artifact_sync.sync.context import PassContext
     from artifact_sync.sync.rules import Rules
+    from artifact_sync.sync.run import RunSync
 
 _RECENT = 2000
 """Files of the newest runs whose sizes every pass looks at; ``verify`` reads all files."""
 
 
-_KEPT = (State.MIRRORED, State.LOST)
+_KEPT = (State.MIRRORED, State.LOST, State.FORGOTTEN)
 """States of what makes a repository one that was mirrored."""
 
 _LAST_TRIES = 5
@@ -75,6 +75,7 @@ class RepoSync:
         self._began = context.clock.now()
         self._scope = rules.scope(repo, self._began)
         self._filters: FilterFit | None = None
+        self._let_go = ForgetRules()
         self.unfit: frozenset[tuple[str, str]] | None = None
         """Of ``org/*``: the filters that fit nothing here; None: nothing was met."""
 
@@ -89,11 +90,22 @@ class RepoSync:
     async def _leased(self, request: PassRequest) -> None:
         async with leased(self.context.lock, self.repo):
             self._notify(RepoBegan(self.repo))
+            await self._guard(self._finish_forgetting())
             if request.runs:
                 await self._named(request.runs)
             else:
                 await self._all(request.announced, request.unchanged)
             self._notify(RepoEnded(self.repo, self.report))
+
+    async def _finish_forgetting(self) -> None:
+        """Read what was let go, and finish what of it was broken off."""
+        ledger = self.context.ledger
+        self._let_go = await ledger.forget_rules(self.repo)
+        begun = self._let_go.unfinished or await ledger.being_pruned(self.repo)
+        if begun and not self.options.dry_run:
+            from artifact_sync.sync.forget import finish_forgetting  # noqa: PLC0415 - hardly ever
+
+            await finish_forgetting(self.context, self.repo)
 
     async def _all(self, announced: Sequence[str], known: Unchanged | None) -> None:
         """Look at new and outstanding runs; count the settled ones.
@@ -114,11 +126,18 @@ class RepoSync:
     async def _named(self, runs: Sequence[str]) -> None:
         """Look at these runs, whatever is known of them."""
         for run in dict.fromkeys(runs):
-            await self._look(RunKey(self.repo, run), None)
+            if self._let_go.forgets_run(RunKey(self.repo, run)):
+                self._notice_let_go(run)
+            else:
+                await self._look(RunKey(self.repo, run), None)
         await self._guard(self._point_latest())
         if self._trouble is None:
             await self._guard(self._judge_filters())
         self.report.bytes = self.context.observer.of(self.repo)
+
+    def _notice_let_go(self, run: str) -> None:
+        hint = f"artifact-sync remember {self.repo} {run} takes that back"
+        self._notify(Noticed(f"{RunKey(self.repo, run)} was forgotten on purpose: {hint}"))
 
     async def _filter_fit(self) -> FilterFit:
         if self._filters is None:
@@ -204,6 +223,9 @@ class RepoSync:
 
     async def _list(self, known: Unchanged | None) -> bool:
         ledger = self.context.ledger
+        if self._let_go.forgets_repository:
+            self._notify(RepoListed(self.repo))
+            return True
         try:
             if known is not None:
                 digest = known.list_digest
@@ -278,6 +300,9 @@ class RepoSync:
 
     async def _needs_look(self, row: RunRow) -> bool:
         """Whether to ask for the run. What a listing leaves out decides nothing."""
+        if self._let_go.forgets_run(row.key):
+            await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
+            return False
         seen_now = row.seen_at == self._began  # as ``discover`` notes it; a clock may be set back
         if not row.status:
             return self._is_due(row)
@@ -330,10 +355,12 @@ class RepoSync:
     async def _look_at_announced(self, announced: Sequence[str]) -> None:
         for run in announced:
             self._check_open()
-            row = await self.context.ledger.run(RunKey(self.repo, run))
-            if row is None or row.status not in FINISHED:
+            key = RunKey(self.repo, run)
+            row = await self.context.ledger.run(key)
+            new = row is None or row.status not in FINISHED
+            if new and not self._let_go.forgets_run(key):
                 with suppress(NotFound):
-                    await self._look_at(RunKey(self.repo, run), row)
+                    await self._look_at(key, row)
 
     def _check_open(self) -> None:
         if self.context.drain.closed:
@@ -373,16 +400,20 @@ class RepoSync:
 
     async def _keep_forgotten(self, row: RunRow) -> None:
         """Conclude a run that upstream has forgotten."""
-        from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
-
         wanted = self.rules.wants_run(row.status, row.event)
         selected = wanted or self.options.insist
         await self.context.ledger.lose_run(row.key, self.context.clock.now())
         run = Run(row.key, row.status, row.event, row.created_at, row.finished_at)
-        sync = RunSync(self.context, self.rules, self.options, self.report)
+        sync = self._run_sync()
         await sync.keep_forgotten(run, recorded=self.options.recorded or not selected)
         if not wanted:
             await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
+
+    def _run_sync(self) -> RunSync:
+        from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
+
+        let_go = self._let_go.forgets
+        return RunSync(self.context, self.rules, self.options, self.report, let_go)
 
     async def _was_never_ours(self, row: RunRow) -> bool:
         """Whether to forget a run that is gone, is listed no more, and left nothing here."""
@@ -416,9 +447,7 @@ class RepoSync:
         if selected and not self.options.recorded:
             (await self._filter_fit()).take(it.key for it in run.artifacts)
         if selected or await self._is_requested(key):
-            from artifact_sync.sync.run import RunSync  # noqa: PLC0415 - most passes need none
-
-            sync = RunSync(self.context, self.rules, self.options, self.report)
+            sync = self._run_sync()
             recorded = not another and (self.options.recorded or not selected)
             await sync.carry_out(run, looks, fresh=another, recorded=recorded)
         if not wanted:  # also what the user has insisted on counts in no later pass
@@ -489,15 +518,3 @@ def _missing(
     damaged = {it.run for it in files if it.path is None or sizes.get(it.path) != it.size}
     bare = {run for run, them in manifests.items() if not all(it in sizes for it in them)}
     return damaged, bare
-
-
-async def point_latest(
-    ledger: Ledger, pointer: LatestPointer, layout: Layout, offload: Offload, repo: RepoName
-) -> None:
-    """Point ``latest`` and ``latest-success`` at the newest complete runs, or remove them."""
-    newest = await ledger.newest_complete(repo)
-    for link, run in zip(layout.latest(repo), newest, strict=True):
-        if run is not None:
-            await offload(pointer.point, link, layout.run_folder(run))
-        else:
-            await offload(pointer.unpoint, link)

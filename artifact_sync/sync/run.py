@@ -22,10 +22,11 @@ from artifact_sync.sync.manifests import write_manifests
 from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look_time
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from artifact_sync.domain.model import (
+        ArtifactKey,
         ArtifactRow,
         MirrorPath,
         Plan,
@@ -46,12 +47,18 @@ class RunSync:
     """Brings one run into the mirror; counts go into ``report``."""
 
     def __init__(
-        self, context: PassContext, rules: Rules, options: PassOptions, report: Report
+        self,
+        context: PassContext,
+        rules: Rules,
+        options: PassOptions,
+        report: Report,
+        let_go: Callable[[ArtifactKey], bool] = lambda _: False,
     ) -> None:
         self.context = context
         self.rules = rules
         self.options = options
         self.report = report
+        self._let_go = let_go
         self._open = False
         """Something may still come or change: the run is not settled."""
         self._complete = True
@@ -100,7 +107,7 @@ class RunSync:
             await self._conclude(run, kept, looks)
 
     async def _plan(self, run: Run, rows: Rows) -> Plan:
-        selection = RunSelection(self.rules, rows, recorded=self._recorded)
+        selection = RunSelection(self.rules, rows, recorded=self._recorded, let_go=self._let_go)
         collected = collect(run, self.rules, selection)
         self._notice_unknown(run, collected)
         known = await self.context.ledger.run(run.key)
@@ -122,6 +129,7 @@ class RunSync:
             self.rules.line_without,
             None if self._recorded else self.rules.wants,
             self._forgotten,
+            self._let_go,
         )
         return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hostile_service import Service
+from keeper import APP, LOG, Keeper
 from trial import Trial
 
 if TYPE_CHECKING:
@@ -29,6 +30,16 @@ def trial(service: Service, tmp_path: Path) -> Iterator[Trial]:
     guarded.mkdir()
     with closing(Trial(service, guarded)) as trial:
         yield trial
+
+
+@pytest.fixture
+def keeper(trial: Trial) -> Keeper:
+    """A complete mirror of two runs with two files each."""
+    for run in ("1", "2"):
+        trial.service.run({"app.bin": APP + run.encode(), "build.log": LOG + run.encode()}, run)
+    keeper = Keeper(trial)
+    assert keeper.sync()[0] == 0
+    return keeper
 
 
 @pytest.fixture(scope="session")

@@ -6,117 +6,18 @@ After every step ``sync``, ``verify``, ``status``, ``ls`` and ``sha256sum -c`` t
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hostile_service import File
-from trial import REPOSITORY
+from keeper import ALL_WELL, APP, LOG, Keeper, forget_files, forget_repository, forget_run, missing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hostile_service import Service
     from trial import Trial
-
-APP, LOG = b"an app that was built", b"what the build said"
-ALL_WELL = {"sync": 0, "verify": 0, "lost": 0, "failed": 0, "sums": 0}
-
-
-@dataclass
-class Keeper:
-    """Somebody with a mirror, and what every command says of it."""
-
-    trial: Trial
-
-    def run(self, command: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
-        """Exit code, the object on stdout, and stderr."""
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "artifact_sync", command, *arguments),
-                *("--root", str(self.trial.root), "--json"),
-            ],
-            cwd=REPOSITORY,
-            env=self.trial.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.returncode, json.loads(done.stdout), done.stderr
-
-    def sync(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
-        return self.run("sync", "org/repo", "--no-progress", *arguments)
-
-    def listed(self, *arguments: str) -> dict[str, dict[str, Any]]:
-        """Of ``ls``, by ``run/local_path``."""
-        _, answer, _ = self.run("ls", *arguments)
-        return {f"{it['run']}/{it['local_path']}": it for it in answer["artifacts"]}
-
-    def states(self, *arguments: str) -> dict[str, str]:
-        return {name: it["state"] for name, it in self.listed(*arguments).items()}
-
-    def story(self, *arguments: str) -> dict[str, int]:
-        """What all commands say, held against each other."""
-        code, report, _ = self.sync(*arguments)
-        verified, found, _ = self.run("verify")
-        states = list(self.states("--all").values())
-        assert len(found["missing"]) + len(found["changed"]) == states.count("lost")
-        assert (self.trial.root / "org/repo/latest").readlink().name == "2"
-        return {
-            "sync": code,
-            "verify": verified,
-            "lost": report["lost"],
-            "failed": report["failed"],
-            "sums": sum(self.bad_sums(run) for run in ("1", "2")),
-        }
-
-    def bad_sums(self, run: str) -> int:
-        """How many files ``sha256sum -c`` misses in a run."""
-        done = subprocess.run(
-            ["sha256sum", "--check", "SHA256SUMS"],
-            cwd=self.trial.root / "org/repo" / run,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        return sum("FAILED" in line for line in done.stdout.splitlines())
-
-    def about(self, run: str = "1") -> dict[str, Any]:
-        told: dict[str, Any] = json.loads(
-            (self.trial.root / "org/repo" / run / "run.json").read_text()
-        )
-        return told
-
-
-@pytest.fixture
-def keeper(trial: Trial) -> Keeper:
-    """A complete mirror of two runs with two files each."""
-    for run in ("1", "2"):
-        trial.service.run({"app.bin": APP + run.encode(), "build.log": LOG + run.encode()}, run)
-    keeper = Keeper(trial)
-    assert keeper.sync()[0] == 0
-    return keeper
-
-
-def forget_files(service: Service) -> None:
-    """The first run's answer lists nothing any more, and says that it was touched."""
-    run = service.repos["org/repo"][0]
-    run.files, run.updated_at = [], "2026-11-25T10:00:00Z"
-
-
-def forget_run(service: Service) -> None:
-    del service.repos["org/repo"][0]
-
-
-def forget_repository(service: Service) -> None:
-    del service.repos["org/repo"]
-
 
 STEPS = [forget_files, forget_run, forget_repository]
 
@@ -166,10 +67,6 @@ def test_a_file_that_is_lost_is_told_until_it_is_put_back(keeper: Keeper, step: 
     row = keeper.listed()["1/app.bin"]
     assert (row["state"], row["here"], row["lost_since"]) == ("mirrored", True, None)
     assert "missing" not in keeper.about()
-
-
-def missing(visit: Any) -> None:
-    visit.wire.head(404, [("Content-Length", "0")])
 
 
 def test_verify_takes_back_what_was_put_back_and_needs_no_service(keeper: Keeper) -> None:
@@ -318,6 +215,7 @@ def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twi
 def make_old(ledger: Path) -> None:
     """Take from a ledger what its last migration has added."""
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
+        old.execute("DROP TABLE forget_rules")
         for index in ("ix_artifacts_unwell", "ix_runs_expired"):
             old.execute(f"DROP INDEX {index}")
         added = {

@@ -18,7 +18,9 @@ from artifact_sync.daemon.control.protocol import (
     Garbled,
     Result,
     Status,
+    forget_request,
     read_answer,
+    remember_request,
     repair_request,
     status_request,
     sync_request,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.control.protocol import Answer
     from artifact_sync.domain.errors import MirrorBusy
     from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.forget_rules import ForgetScope
     from artifact_sync.domain.model import Failure, RepoName
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
@@ -128,6 +131,17 @@ class DaemonClient:
     ) -> Report:
         """Have the daemon repair runs of a repository, and its links ``latest``; as ``sync``."""
         return await self._report(repair_request(repo, runs, base_url), observer, lambda _: None)
+
+    async def forget(
+        self, scope: ForgetScope, base_url: str, observer: Observer, *, delete: bool
+    ) -> None:
+        """Have the daemon let go of a scope; as ``sync``."""
+        request = forget_request(scope, base_url, delete=delete)
+        await self._report(request, observer, lambda _: None)
+
+    async def remember(self, scope: ForgetScope, base_url: str, observer: Observer) -> None:
+        """Have the daemon take back what was let go; as ``sync``."""
+        await self._report(remember_request(scope, base_url), observer, lambda _: None)
 
     async def _report(
         self, request: bytes, observer: Observer, begun: Callable[[int], None]

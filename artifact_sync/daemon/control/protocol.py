@@ -18,8 +18,10 @@ from artifact_sync.domain.events import (
     Downloaded,
     Failed,
     FetchBegan,
+    FilesRemoved,
     LinkRenewed,
     Noticed,
+    Remembered,
     RepoBegan,
     Retrying,
     RunCompleted,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from artifact_sync.domain.events import Event
+    from artifact_sync.domain.forget_rules import ForgetScope
     from artifact_sync.domain.model import RepoName
 
 VERSION: Literal[1] = 1
@@ -86,6 +89,31 @@ class RepairRequest(
     runs: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
 
 
+class ForgetRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="forget", forbid_unknown_fields=True
+):
+    """Asks to let go of a repository, a run, or paths of a run."""
+
+    v: Literal[1]
+    base_url: str
+    repo: str
+    run: str = ""
+    glob: str = ""
+    delete: bool = False
+
+
+class RememberRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="remember", forbid_unknown_fields=True
+):
+    """Asks to take back what was let go."""
+
+    v: Literal[1]
+    base_url: str
+    repo: str
+    run: str = ""
+    glob: str = ""
+
+
 class StatusRequest(
     msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True
 ):
@@ -94,7 +122,10 @@ class StatusRequest(
     v: Literal[1] = 1
 
 
-Request = SyncRequest | RepairRequest | StatusRequest
+Work = SyncRequest | RepairRequest | ForgetRequest | RememberRequest
+"""What ends in a report."""
+
+Request = Work | StatusRequest
 
 
 class _Head(msgspec.Struct):
@@ -159,6 +190,8 @@ SentEvent = (
     | Downloaded
     | Failed
     | RunCompleted
+    | FilesRemoved
+    | Remembered
     | Noticed
 )
 """The events that a client gets. A plan is never sent: it holds links."""
@@ -179,6 +212,20 @@ def sync_request(request: PassRequest, base_url: str) -> bytes:
 def repair_request(repo: RepoName, runs: Sequence[str], base_url: str) -> bytes:
     """Encode a request for a repair. ``UsageError`` for its length."""
     return _request_line(RepairRequest(VERSION, base_url, str(repo), tuple(runs)))
+
+
+def forget_request(scope: ForgetScope, base_url: str, *, delete: bool) -> bytes:
+    """Encode a request to let go. ``UsageError`` for its length."""
+    return _request_line(ForgetRequest(VERSION, base_url, *_texts(scope), delete))
+
+
+def remember_request(scope: ForgetScope, base_url: str) -> bytes:
+    """Encode a request to take back what was let go. ``UsageError`` for its length."""
+    return _request_line(RememberRequest(VERSION, base_url, *_texts(scope)))
+
+
+def _texts(scope: ForgetScope) -> tuple[str, str, str]:
+    return str(scope.repo), scope.run, scope.glob
 
 
 def _request_line(asked: Request) -> bytes:

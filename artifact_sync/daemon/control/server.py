@@ -24,6 +24,7 @@ from artifact_sync.daemon.control.protocol import (
     Begun,
     DaemonBusy,
     Error,
+    ForgetRequest,
     Garbled,
     RepairRequest,
     Status,
@@ -42,6 +43,7 @@ from artifact_sync.domain.errors import (
     UsageError,
 )
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
+from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import CONTROL_SOCKET
 from artifact_sync.domain.status import StatusAnswer
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.daemon.api import DaemonApi
-    from artifact_sync.daemon.control.protocol import Request
+    from artifact_sync.daemon.control.protocol import Request, Work
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.report import Report
@@ -381,9 +383,7 @@ class ControlServer:
             )
         return line
 
-    async def _carry_out(
-        self, request: SyncRequest | RepairRequest, client: ClientConnection
-    ) -> None:
+    async def _carry_out(self, request: Work, client: ClientConnection) -> None:
         """Run a pass, which goes on when the client leaves, and send its events and report."""
         self._check(request)
         if len(self._passes) >= self._limits.clients:  # also for clients that have left
@@ -402,18 +402,24 @@ class ControlServer:
         for line in result_lines(work.result()):
             await client.send(line)
 
-    async def _work(self, request: SyncRequest | RepairRequest, observer: Outbox) -> Report:
+    async def _work(self, request: Work, observer: Outbox) -> Report:
         if isinstance(request, SyncRequest):
             return await self._daemon.carry_out(request.pass_request, observer)
-        return await self._daemon.repair(RepoName.parse(request.repo), request.runs, observer)
-
-    def _check(self, request: SyncRequest | RepairRequest) -> None:
-        """``UsageError`` for names that the command line would refuse, or for another service."""
+        repo = RepoName.parse(request.repo)
         if isinstance(request, RepairRequest):
-            repository(request.repo, {})
-        else:
+            return await self._daemon.repair(repo, request.runs, observer)
+        scope = ForgetScope(repo, request.run, request.glob)
+        if isinstance(request, ForgetRequest):
+            return await self._daemon.forget(ForgetRule(scope, deletes=request.delete), observer)
+        return await self._daemon.remember(scope, observer)
+
+    def _check(self, request: Work) -> None:
+        """``UsageError`` for names that the command line would refuse, or for another service."""
+        if isinstance(request, SyncRequest):
             for settings in request.repos:
                 repository(settings.name, {})
+        else:
+            repository(request.repo, {})
         base_url = self._base_url()
         if request.base_url.rstrip("/") != base_url.rstrip("/"):
             raise UsageError(

@@ -305,6 +305,8 @@ def _make_copies(raw: psycopg.Connection[Row]) -> None:
     for sql in migrations.copies(TYPES):
         raw.execute(sql)
     for table, names in columns.items():
+        if not names:
+            continue  # an older ledger lacks some
         raw.execute(f"INSERT INTO pg_temp.{table} ({names}) SELECT {names} FROM {schema}.{table}")
         if "id" in names.split(", "):  # new rows are numbered behind those that were copied
             highest = f"SELECT coalesce(max(id), 0) + 1 FROM {table}"
@@ -315,7 +317,7 @@ def _make_copies(raw: psycopg.Connection[Row]) -> None:
 
 def _columns(raw: psycopg.Connection[Row], table: str) -> str:
     found = raw.execute(_COLUMNS, [table]).fetchone()
-    return str(found[0]) if found else ""
+    return str(found[0]) if found and found[0] else ""
 
 
 def _saved(raw: psycopg.Connection[Row], work: Callable[[PostgresConnection], _T]) -> _T:

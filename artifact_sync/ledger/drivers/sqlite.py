@@ -207,7 +207,8 @@ def _rehearse(raw: sqlite3.Connection) -> None:
         raw.execute(view)
     for table in migrations.SMALL_TABLES:
         columns = ", ".join(_columns(raw, table))
-        raw.execute(f"INSERT INTO temp.{table} ({columns}) SELECT {columns} FROM main.{table}")  # noqa: S608 - ours
+        if columns:  # an older ledger lacks some
+            raw.execute(f"INSERT INTO temp.{table} ({columns}) SELECT {columns} FROM main.{table}")  # noqa: S608 - ours
 
 
 def _columns(raw: sqlite3.Connection, table: str) -> list[str]:

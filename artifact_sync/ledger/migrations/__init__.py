@@ -26,7 +26,7 @@ MAKE_VERSION_TABLE = (
     f" CONSTRAINT {_VERSION_TABLE}_pkc PRIMARY KEY (version_num))"
 )
 
-SMALL_TABLES = ("meta", "repositories", "passes", "runs")
+SMALL_TABLES = ("meta", "repositories", "passes", "runs", "forget_rules")
 """What a dry run writes to, in copies. There may be a million artifacts, and it writes none."""
 
 _COMMENT = r"(?m)^--.*\n"

@@ -117,12 +117,32 @@ def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Their files are about to be removed; keys that nobody knows are fine."""
-    _restate(tx, keys, State.PRUNING)
+    _restate(tx, keys, {"state": State.PRUNING.value})
 
 
 def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Their files are removed; keys that nobody knows are fine."""
-    _restate(tx, keys, State.PRUNED)
+    _restate(tx, keys, {"state": State.PRUNED.value})
+
+
+def forget_artifacts(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    """They are let go; keys that nobody knows are fine."""
+    _restate(tx, keys, {"state": State.FORGOTTEN.value}, "set_forgotten")
+
+
+def end_removal(tx: Transaction, keys: Sequence[ArtifactKey], at: datetime) -> None:
+    """Their files are removed, and they are let go. Unknown keys are fine."""
+    _restate(tx, keys, {"state": State.FORGOTTEN.value, "at": at}, "set_removed")
+
+
+def remember_artifacts(tx: Transaction, states: Sequence[tuple[ArtifactKey, State]]) -> None:
+    """What was let go has these states again; what is in another one stays."""
+    wanted = dict(states)
+    by_state: dict[State, list[ArtifactKey]] = {}
+    for key, state in wanted.items():
+        by_state.setdefault(state, []).append(key)
+    for state, keys in by_state.items():
+        _restate(tx, keys, {"state": state.value}, only=State.FORGOTTEN)
 
 
 def note_verified(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
@@ -169,14 +189,20 @@ def _still(
                     yield tx.tally(run_id), row
 
 
-def _restate(tx: Transaction, keys: Sequence[ArtifactKey], state: State) -> None:
+def _restate(
+    tx: Transaction,
+    keys: Sequence[ArtifactKey],
+    change: Mapping[str, Any],
+    update: str = "set_state",
+    only: State | None = None,
+) -> None:
     """Another state for those of the artifacts that are known; all else stays."""
-    change = {"state": state.value}
     ids = []
     for tally, row in _rows(tx, keys):
-        _count(tally, row, change)
-        ids.append({"id": row[0], **change})
-    tx.connection.write_many("set_state", ids)
+        if only is None or State(row[2]) is only:
+            _count(tally, row, change)
+            ids.append({"id": row[0], **change})
+    tx.connection.write_many(update, ids)
 
 
 def _rows(tx: Transaction, keys: Sequence[ArtifactKey]) -> Iterator[tuple[Tally, Row]]:
@@ -201,7 +227,8 @@ def _write(
         tally = tx.tally(run_id)
         known = {row[1]: row for row in _known(tx, run_id, list(keys))}
         for digest, key in keys.items():
-            change, old = changes[key], known.get(digest)
+            old = known.get(digest)
+            change = _unless_forgotten(changes[key], old)
             _count(tally, old, change)
             if old is not None:
                 updates.append({"id": old[0], **change})
@@ -212,6 +239,12 @@ def _write(
         tx.connection.write_many("make_artifact", inserts)
     if updates:
         tx.connection.write_many(update, updates)
+
+
+def _unless_forgotten(change: Mapping[str, Any], old: Row | None) -> Mapping[str, Any]:
+    """A change of what is let go leaves it so, as where its download ends only now."""
+    forgotten = State.FORGOTTEN.value
+    return {**change, "state": forgotten} if old is not None and old[2] == forgotten else change
 
 
 def _count(tally: Tally, old: Row | None, change: Mapping[str, Any]) -> None:

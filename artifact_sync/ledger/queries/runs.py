@@ -301,6 +301,13 @@ def unsettle(tx: Transaction, key: RunKey) -> None:
     tx.connection.write("unsettle", id=find_run(tx.connection, key))
 
 
+def recount(tx: Transaction, key: RunKey) -> None:
+    """Count anew what a settled run keeps; make any other due."""
+    run_id = find_run(tx.connection, key)
+    tx.connection.write("recount", id=run_id)
+    tx.connection.write("look_now", id=run_id)
+
+
 def mark_noted(tx: Transaction, key: RunKey, *, noted: bool) -> None:
     """Whether every artifact of the run's last answer is in the ledger."""
     tx.connection.write("set_noted", id=find_run(tx.connection, key), noted=noted)

@@ -79,6 +79,15 @@ SET
   state = :state, verified_at = :at, lost_since = NULL, attempts = 0, reason = '', message = ''
 WHERE id = :id;
 
+-- name: set_forgotten
+UPDATE artifacts SET state = :state, is_wanted = FALSE WHERE id = :id;
+
+-- Its file is removed. Where it comes back, it can still be told from another one.
+-- name: set_removed
+UPDATE artifacts
+SET state = :state, is_wanted = FALSE, lost_since = coalesce(lost_since, :at)
+WHERE id = :id;
+
 -- name: set_state
 UPDATE artifacts SET state = :state WHERE id = :id;
 

@@ -96,7 +96,7 @@ _CONVERSIONS: Mapping[type, _Convert] = MappingProxyType(
 )
 _STORE = _CONVERSIONS.get
 _TEXTS = """value org repo last_error run status event fingerprint settled_for workflow task cube
-local_path path version etag content_encoding message creation_id"""
+local_path path version etag content_encoding message creation_id glob"""
 _MOMENTS = """horizon_since last_pass last_complete created_at finished_at next_look first_seen
 seen_at last_mirrored mirrored_at verified_at lost_since gone_since"""
 _READ: Mapping[str, _Convert] = MappingProxyType(
@@ -109,6 +109,7 @@ _READ: Mapping[str, _Convert] = MappingProxyType(
         "noted": bool,
         "is_wanted": bool,
         "horizon_falling": bool,
+        **dict.fromkeys(("forgets", "deletes", "done"), bool),
     }
 )
 """By a column's name; any other column is read as it is stored."""

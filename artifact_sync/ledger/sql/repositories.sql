@@ -55,6 +55,21 @@ UPDATE repositories
 SET horizon_high = :high, horizon_since = :since, horizon_falling = :falling
 WHERE id = :id;
 
+-- name: forget_rules
+SELECT id, run, glob, forgets, deletes, done FROM forget_rules
+WHERE repo_id = :repo_id
+ORDER BY id;
+
+-- name: make_forget_rule
+INSERT INTO forget_rules (repo_id, run, glob, forgets, deletes, done)
+VALUES (:repo_id, :run, :glob, :forgets, :deletes, :done);
+
+-- name: drop_forget_rule
+DELETE FROM forget_rules WHERE id = :id;
+
+-- name: end_forgetting
+UPDATE forget_rules SET done = TRUE WHERE id = :id;
+
 -- name: counted_repositories
 SELECT
   repositories.id, repositories.org, repositories.repo,

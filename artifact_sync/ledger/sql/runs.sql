@@ -133,6 +133,25 @@ WHERE id = :id;
 -- name: unsettle
 UPDATE runs SET settled_for = '', kept = NULL, next_look = NULL WHERE id = :id;
 
+-- name: unsettle_named
+UPDATE runs SET settled_for = '', kept = NULL, next_look = NULL
+WHERE repo_id = :repo_id AND run = :run;
+
+-- name: unsettle_left_out
+UPDATE runs SET settled_for = '', kept = NULL, next_look = NULL
+WHERE repo_id = :repo_id AND (forgotten > 0 OR kept IS NULL);
+
+-- name: recount
+UPDATE runs
+SET kept = (
+  SELECT count(*) FROM artifacts
+  WHERE artifacts.run_id = runs.id AND artifacts.state = 'mirrored' AND artifacts.is_wanted = TRUE
+)
+WHERE id = :id AND kept IS NOT NULL;
+
+-- name: look_now
+UPDATE runs SET next_look = NULL WHERE id = :id AND settled_for = '';
+
 -- name: set_complete
 UPDATE runs SET complete = :complete WHERE id = :id;
 

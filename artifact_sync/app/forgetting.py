@@ -1,0 +1,158 @@
+"""Opens a mirror to let go of artifacts, or to take that back."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from artifact_sync.app.holder import daemon_of
+from artifact_sync.app.locations import has_ledger
+from artifact_sync.app.selection import check_globs, checked_names, known_repositories
+from artifact_sync.app.storage import open_storage
+from artifact_sync.domain.errors import MirrorBusy, UsageError
+from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
+from artifact_sync.domain.model import RepoName, RunKey, State
+from artifact_sync.runtime.text import printable
+from artifact_sync.sync.forget import MirrorKeeper, has_file, runs_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from artifact_sync.app.storage import Storage
+    from artifact_sync.daemon.control.client import DaemonClient
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import ArtifactRow
+    from artifact_sync.domain.settings import Config
+
+
+def scope_of(repo: str, run: str | None, glob: str | None) -> ForgetScope:
+    """What a user names. ``UsageError`` for what cannot be meant."""
+    if "" in (run, glob):
+        raise UsageError("an empty RUN or GLOB names nothing: leave it out for everything")
+    check_globs([glob] if glob else [])
+    name = RepoName.parse(checked_names([repo])[0])
+    if name.is_star:
+        raise UsageError(f"{name} stands for several repositories: name one of them")
+    return ForgetScope(name, run or "", glob or "")
+
+
+class Forgetting(Struct, frozen=True):
+    """Lets go of artifacts in one mirror, and takes that back."""
+
+    store: Storage
+    config: Config
+    daemon: DaemonClient | None = None
+    """What does it, where a daemon holds the mirror."""
+
+    async def check(self, scope: ForgetScope) -> None:
+        """``UsageError`` where the ledger knows nothing of a scope."""
+        ledger = self.store.ledger
+        known_repositories([str(scope.repo)], await ledger.repositories())
+        hint = f"artifact-sync ls {scope.repo} lists what is known"
+        if scope.run and await ledger.run(RunKey(scope.repo, scope.run)) is None:
+            raise UsageError(f"{scope.repo} has no run {printable(scope.run)}: {hint}")
+        if scope.glob and not await _is_any(self._rows(scope)):
+            run = f"run {printable(scope.run)} of {scope.repo}"
+            raise UsageError(f"no artifact of {run} fits {printable(scope.glob)}: {hint}")
+
+    async def check_forgotten(self, scope: ForgetScope) -> None:
+        """``UsageError`` where nothing of a scope was forgotten."""
+        await self.check(scope)
+        rules = (await self.store.ledger.forget_rules(scope.repo)).rules
+        known = any(it.scope.covers(scope) or scope.covers(it.scope) for it in rules)
+        if not (known or await _is_any(self.forgotten(scope))):
+            hint = f"artifact-sync ls {scope.repo} lists what is"
+            raise UsageError(f"nothing of {printable(str(scope))} was forgotten: {hint}")
+
+    async def files(self, scope: ForgetScope) -> tuple[int, int]:
+        """How many files of a scope may be removed, and their bytes."""
+        count = size = 0
+        async with aclosing(self._rows(scope)) as rows:
+            async for row in rows:
+                if has_file(row) and row.lost_since is None:
+                    count, size = count + 1, size + (row.size or 0)
+        return count, size
+
+    async def forgotten(self, scope: ForgetScope) -> AsyncGenerator[ArtifactRow]:
+        """List what is forgotten of a scope."""
+        async with aclosing(self._rows(scope)) as rows:
+            async for row in rows:
+                if row.state is State.FORGOTTEN:
+                    yield row
+
+    async def forget(self, scope: ForgetScope, observer: Observer, *, delete: bool) -> None:
+        """Let go of a scope. ``DiskError``: the next pass finishes it."""
+        if self.daemon is not None:
+            base_url = self.config.source.base_url
+            await self.daemon.forget(scope, base_url, observer, delete=delete)
+        else:
+            await self._keeper(observer).forget(ForgetRule(scope, deletes=delete))
+
+    async def remember(self, scope: ForgetScope, observer: Observer) -> None:
+        """Take back what was let go."""
+        if self.daemon is not None:
+            await self.daemon.remember(scope, self.config.source.base_url, observer)
+        else:
+            await self._keeper(observer).remember(scope)
+
+    async def _rows(self, scope: ForgetScope) -> AsyncGenerator[ArtifactRow]:
+        async with aclosing(runs_in(self.store.ledger, scope)) as runs:
+            async for _, rows in runs:
+                for row in rows.values():
+                    yield row
+
+    def _keeper(self, observer: Observer) -> MirrorKeeper:
+        store, origin = self.store, urlsplit(self.config.source.base_url).netloc
+        return MirrorKeeper(
+            ledger=store.ledger,
+            mirror=store.mirror,
+            latest=store.mirror,
+            lock=store.lock,
+            layout=store.layout,
+            offload=store.offload,
+            clock=store.clock,
+            origin=origin,
+            observer=observer,
+        )
+
+
+async def _is_any(rows: AsyncGenerator[ArtifactRow]) -> bool:
+    async with aclosing(rows):
+        return await anext(rows, None) is not None
+
+
+def check_begun(config: Config) -> None:
+    """``UsageError`` where nothing is mirrored yet."""
+    if not has_ledger(config):
+        what = f"nothing is mirrored in {config.mirror.root} yet"
+        raise UsageError(f"{what}: --root or mirror.root names the folder of a mirror")
+
+
+async def files_in(config: Config, scope: ForgetScope) -> tuple[int, int]:
+    """Count the files to be removed with a scope, and their bytes.
+
+    ``UsageError`` where nothing fits.
+    """
+    async with open_storage(config, rehearse=True) as store:
+        forgetting = Forgetting(store, config)
+        await forgetting.check(scope)
+        return await forgetting.files(scope)
+
+
+@asynccontextmanager
+async def opened_forgetting(config: Config) -> AsyncGenerator[Forgetting]:
+    """Open a mirror, locked; or a daemon's, that is asked.
+
+    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
+    """
+    daemon = None
+    async with AsyncExitStack() as stack:
+        try:
+            store = await stack.enter_async_context(open_storage(config, rehearse=False))
+        except MirrorBusy as busy:
+            daemon = await daemon_of(busy)
+            store = await stack.enter_async_context(open_storage(config, rehearse=True))
+        yield Forgetting(store, config, daemon)

@@ -1,0 +1,151 @@
+"""``artifact-sync forget``: let go of artifacts, and of their files."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.json_objects import ListedArtifact, as_line
+from artifact_sync.cli.options import as_json, common, root, scope
+from artifact_sync.cli.session import configuration
+from artifact_sync.cli.spool import json_pieces, spooled
+from artifact_sync.domain.errors import ExitCode, UsageError
+from artifact_sync.domain.events import FilesRemoved, Noticed
+from artifact_sync.runtime import event_loop
+from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted
+from artifact_sync.runtime.units import size_in_words as size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.app.forgetting import Forgetting
+    from artifact_sync.cli.spool import SpooledList
+    from artifact_sync.domain.events import Event
+    from artifact_sync.domain.forget_rules import ForgetScope
+    from artifact_sync.domain.settings import Config
+
+_log = get_logger(__name__)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  artifact-sync forget acme/rocket 42 'app.tar.gz'
+  artifact-sync forget acme/rocket 42 --delete
+  artifact-sync forget acme/rocket --delete --yes
+
+\b
+Exit codes: 0 it is forgotten, 2 nothing fits, or --delete needs --yes, 6 the disk
+refuses, 7 the mirror is in use.""",
+)
+@scope
+@click.option("--delete", is_flag=True, help="Remove the files from the mirror, too.")
+@click.option("--yes", is_flag=True, help="Do not ask before files are removed.")
+@root
+@as_json
+@common
+def command(
+    *,
+    config_file: Path | None,
+    named: tuple[str, str | None, str | None],
+    delete: bool,
+    yes: bool,
+    root: Path | None,
+    as_json: bool,
+) -> int:
+    """Let go of a repository, a run, or paths of a run.
+
+    It is no failure any more, and is not fetched again while the service lists it, nor what comes
+    of it later. GLOB is as in include. Its files stay, without --delete, and nobody vouches for them. A daemon that holds
+    the mirror does it. See also: artifact-sync remember.
+    """
+    from artifact_sync.app.forgetting import check_begun, scope_of  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - likewise
+
+    config = with_overrides(configuration(config_file), Overrides(root=root))
+    what = scope_of(*named)
+    check_begun(config)
+    if delete and not yes and not _agreed(config, what):
+        click.echo("nothing was forgotten", err=True)
+        return ExitCode.INCOMPLETE
+    return event_loop.run_plainly(_forget(config, what, delete=delete, as_json=as_json))
+
+
+def _agreed(config: Config, named: ForgetScope) -> bool:
+    """Ask on the terminal. ``UsageError`` where there is none, or nothing fits."""
+    from artifact_sync.app.forgetting import files_in  # noqa: PLC0415 - keeps --help quick
+
+    if not sys.stdin.isatty():
+        raise UsageError("--delete removes files for good: say --yes, as nobody can be asked here")
+    count, amount = event_loop.run_plainly(files_in(config, named))
+    what = f"{counted(count, 'file')} ({size(amount)}) of {printable(str(named))}"
+    return click.confirm(f"Remove {what} from the mirror for good?", err=True)
+
+
+async def _forget(config: Config, named: ForgetScope, *, delete: bool, as_json: bool) -> int:
+    from artifact_sync.app.forgetting import opened_forgetting  # noqa: PLC0415 - keeps --help quick
+
+    with spooled() as removed, spooled() as left:
+        told = _Removed(removed, left, config.source.retention)
+        async with opened_forgetting(config) as forgetting:
+            await forgetting.check(named)
+            await forgetting.forget(named, told, delete=delete)
+            with result_of(ExitCode.COMPLETE):
+                print_it = _print_json if as_json else _print_words
+                await print_it(forgetting, named, told, delete=delete)
+    return ExitCode.COMPLETE
+
+
+class _Removed:
+    """An observer that keeps what was removed, and what was left."""
+
+    def __init__(self, files: SpooledList, left: SpooledList, retention: float) -> None:
+        self.files = files
+        self.left = left
+        self.bytes = 0
+        self._retention = retention
+
+    def notify(self, event: Event) -> None:
+        """Keep an event."""
+        if isinstance(event, FilesRemoved):
+            for row in event.rows:
+                self.files.add(as_line(ListedArtifact.of(row, self._retention)))
+                self.bytes += row.size or 0
+            for path in event.left:
+                self.left.add_text(path)
+        elif isinstance(event, Noticed):
+            _log.warning(event.message)
+
+
+async def _print_json(
+    forgetting: Forgetting, named: ForgetScope, told: _Removed, *, delete: bool
+) -> None:
+    click.echo('{"complete": true, "exit_code": 0, "forgotten": [', nl=False)
+    first, retention = True, forgetting.config.source.retention
+    async for row in forgetting.forgotten(named):
+        entry = as_line(ListedArtifact.of(row, retention))
+        click.echo(entry if first else f", {entry}", nl=False)
+        first = False
+    click.echo("]", nl=False)
+    for name, values in (("removed", told.files), ("left", told.left)) if delete else ():
+        click.echo(f', "{name}": ', nl=False)
+        for piece in json_pieces(values):
+            click.echo(piece, nl=False)
+    click.echo("}")
+
+
+async def _print_words(
+    forgetting: Forgetting, named: ForgetScope, told: _Removed, *, delete: bool
+) -> None:
+    count = 0
+    async for _ in forgetting.forgotten(named):
+        count += 1
+    removed = f", {counted(len(told.files), 'file')} removed ({size(told.bytes)})" if delete else ""
+    click.echo(f"forgotten: {printable(str(named))}: {counted(count, 'artifact')}{removed}")
+    for path in told.left.texts():
+        click.echo(f"left, nobody recorded it: {printable(path)}")

@@ -1,0 +1,163 @@
+"""Remove files from the mirror for good: the one way out of it.
+
+The ledger is told first (``pruning``), then ``latest`` and the manifests cease to vouch for them,
+then the files go, then folders that are empty, and at last the ledger is told that it is done.
+Whatever comes in between, ``finish_removals`` finishes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
+
+from artifact_sync.domain.events import FilesRemoved
+from artifact_sync.domain.model import REMOVED, State
+from artifact_sync.mirror.manifest import may_be_older
+from artifact_sync.sync.latest import point_latest
+from artifact_sync.sync.manifests import ManifestPlace, rewrite_manifests
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RepoName, RunKey
+    from artifact_sync.domain.ports import ArtifactStore, Clock, LatestPointer
+
+_AT_ONCE = 16
+"""Files that are hashed side by side."""
+
+_TOLD = 500
+"""Files in one event."""
+
+
+class RemovalPlace(ManifestPlace, Protocol):
+    """What files are removed with, and where. The repository is held meanwhile."""
+
+    @property
+    def latest(self) -> LatestPointer | None:
+        """None: the mirror has no names for the newest runs."""
+
+    @property
+    def origin(self) -> str:
+        """The service's host, for ``run.json``."""
+
+    @property
+    def clock(self) -> Clock:
+        """Tells since when files are gone."""
+
+    @property
+    def observer(self) -> Observer:
+        """Is told what was removed."""
+
+
+async def remove(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) -> None:
+    """Remove the recorded files of these artifacts of a run.
+
+    A file that is not the recorded one is somebody's, and stays.
+    """
+    await place.ledger.pruning([row.key for row in rows])
+    await _carry_out(place, run, rows)
+
+
+async def finish_removals(place: RemovalPlace, repo: RepoName) -> None:
+    """Finish what was broken off. Cheap where there is nothing."""
+    by_run: dict[RunKey, list[ArtifactRow]] = {}
+    for row in await place.ledger.being_pruned(repo):
+        by_run.setdefault(row.key.run_key, []).append(row)
+    for run, rows in by_run.items():
+        await _carry_out(place, run, rows)
+
+
+async def _carry_out(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) -> None:
+    known = await place.ledger.artifacts(run)
+    await withdraw(place, run, known)
+    ours = await _recorded(place, rows)
+    folder = place.layout.run_folder(run)
+    paths = [row.path for row in ours if row.path is not None]
+    await place.offload(place.mirror.remove, paths, folder)
+    left = await place.offload(_strangers, place.mirror, folder, _expected(place, run, known))
+    await _conclude(place, run, [row.key for row in rows])
+    await place.ledger.recount(run)
+    _tell(place, run, ours, left)
+
+
+async def withdraw(
+    place: RemovalPlace, run: RunKey, known: Mapping[ArtifactKey, ArtifactRow]
+) -> None:
+    """Have the manifests of a run vouch for nothing but what is on record.
+
+    Where nothing is, the run has none, and ``latest`` does not lead to it.
+    """
+    row, ledger = await place.ledger.run(run), place.ledger
+    if any(it.on_record for it in known.values()):
+        if row is not None and row.complete:
+            await rewrite_manifests(place, row, known.values(), place.origin)
+        return
+    if row is not None and row.complete:
+        await ledger.mark_complete(run, complete=False)
+    if place.latest is not None:
+        await point_latest(ledger, place.latest, place.layout, place.offload, run.repo)
+    await place.offload(_remove_manifests, place, run, known.values())
+
+
+def _remove_manifests(place: RemovalPlace, run: RunKey, rows: Iterable[ArtifactRow]) -> None:
+    """Remove a run's manifests durably, if they are ours. Blocking."""
+    folder = place.layout.run_folder(run)
+    listed = list(rows)
+    found = [(path, place.mirror.read(path)) for path in place.layout.manifests(run)]
+    ours = [path for path, it in found if it is not None and may_be_older(it, listed, folder)]
+    if ours:
+        place.mirror.remove(ours)
+        place.mirror.remove(ours, folder)  # where they were all that was left
+
+
+async def _recorded(place: RemovalPlace, rows: Sequence[ArtifactRow]) -> list[ArtifactRow]:
+    """Those whose files stand as they were recorded."""
+    ours = []
+    for begin in range(0, len(rows), _AT_ONCE):
+        some = [row for row in rows[begin : begin + _AT_ONCE] if row.path is not None]
+        digests = (place.offload(place.mirror.digest, row.path) for row in some if row.path)
+        found = await asyncio.gather(*digests)
+        pairs = zip(some, found, strict=True)
+        ours += [row for row, it in pairs if it == (row.size, row.sha256)]
+    return ours
+
+
+def _expected(
+    place: RemovalPlace, run: RunKey, known: Mapping[ArtifactKey, ArtifactRow]
+) -> Collection[MirrorPath]:
+    """The paths in a run's folder that are accounted for."""
+    kept = (row for row in known.values() if row.state not in REMOVED or _is_let_go(row))
+    return {row.path for row in kept if row.path is not None} | set(place.layout.manifests(run))
+
+
+def _is_let_go(row: ArtifactRow) -> bool:
+    """Whether its file was forgotten and stays."""
+    return row.state is State.FORGOTTEN and row.lost_since is None
+
+
+def _strangers(
+    mirror: ArtifactStore, folder: MirrorPath, expected: Collection[MirrorPath]
+) -> list[MirrorPath]:
+    """What is left in a folder that nobody recorded. Blocking."""
+    return [path for path in mirror.files(folder) if path not in expected]
+
+
+async def _conclude(place: RemovalPlace, run: RunKey, keys: Sequence[ArtifactKey]) -> None:
+    """Tell the ledger that the files are gone: of what is let go, and of what was pruned."""
+    rules = await place.ledger.forget_rules(run.repo)
+    forgotten = [key for key in keys if rules.forgets(key)]
+    await place.ledger.end_removal(forgotten, place.clock.now())
+    await place.ledger.pruned([key for key in keys if not rules.forgets(key)])
+
+
+def _tell(
+    place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow], left: Sequence[MirrorPath]
+) -> None:
+    now = place.clock.now()
+    gone = [replace(row, state=State.FORGOTTEN, wanted=False, lost_since=now) for row in rows]
+    for begin in range(0, max(len(gone), len(left)), _TOLD):
+        some = tuple(gone[begin : begin + _TOLD]), tuple(left[begin : begin + _TOLD])
+        place.observer.notify(FilesRemoved(run, *some))
