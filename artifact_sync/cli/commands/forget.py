@@ -61,8 +61,8 @@ def command(
     """Let go of a repository, a run, or paths of a run.
 
     It is no failure any more, and is not fetched again while the service lists it, nor what comes
-    of it later. GLOB is as in include. Its files stay, without --delete, and nobody vouches for them. A daemon that holds
-    the mirror does it. See also: artifact-sync remember.
+    of it later. GLOB is as in include. Its files stay, without --delete, and nobody vouches for
+    them. A daemon that holds the mirror does it. See also: artifact-sync remember.
     """
     from artifact_sync.app.forgetting import check_begun, scope_of  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - likewise

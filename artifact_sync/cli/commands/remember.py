@@ -52,8 +52,8 @@ def command(
 ) -> int:
     """Take back what was forgotten of a repository or run.
 
-    With GLOB, only the paths of the run that fit. The next sync fetches what the rules want of it, and the service still has. What was removed
-    and is gone is lost then, until it is put back.
+    With GLOB, only the paths of the run that fit. The next sync fetches what the rules want of it,
+    and the service still has. What was removed and is gone is lost then, until it is put back.
     """
     from artifact_sync.app.forgetting import check_begun, scope_of  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - likewise
