@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import is_begun, root_of
+from artifact_sync.app.locations import is_begun, mounted_root_of, nothing_mirrored
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.mirror.local.local_mirror import LocalMirror
-from artifact_sync.mirror.local.own_folder import check_mounted
 
 if TYPE_CHECKING:
     from artifact_sync.domain.ports import Displacement
@@ -20,9 +19,7 @@ if TYPE_CHECKING:
 
 def displacement_of(config: Config) -> Displacement:
     """The mirror's displaced files. ``UsageError`` where nothing is mirrored, ``DiskError``."""
-    if config.mirror.must_be_mounted:
-        check_mounted(root_of(config))
+    root = mounted_root_of(config)
     if not is_begun(config):
-        what = f"nothing is mirrored in {config.mirror.root} yet, or its disk is not mounted"
-        raise UsageError(f"{what}: --root or mirror.root names the folder of a mirror")
-    return LocalMirror(root_of(config), durability=config.mirror.durability)
+        raise UsageError(nothing_mirrored(config))
+    return LocalMirror(root, durability=config.mirror.durability)

@@ -12,7 +12,7 @@ from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import location
-from artifact_sync.mirror.local.own_folder import ID, new_id, read_id, write_id
+from artifact_sync.mirror.local.own_folder import ID, check_mounted, new_id, read_id, write_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +33,22 @@ def root_of(config: Config) -> Path:
     if os.path.lexists(root) and not root.is_dir():
         raise UsageError(f"{root} is no folder: give --root or mirror.root the folder of a mirror")
     return root
+
+
+def mounted_root_of(config: Config) -> Path:
+    """The mirror's root. ``DiskError`` where ``mirror.must_be_mounted`` is not met."""
+    root = root_of(config)
+    if config.mirror.must_be_mounted:
+        check_mounted(root)
+    return root
+
+
+def nothing_mirrored(config: Config) -> str:
+    """What people are told where nothing is mirrored."""
+    return (
+        f"nothing is mirrored in {config.mirror.root} yet, or its disk is not mounted:"
+        " artifact-sync sync ORG/REPO begins a mirror"
+    )
 
 
 def is_begun(config: Config) -> bool:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.examination import opened_examination
-from artifact_sync.app.locations import has_ledger, root_of
+from artifact_sync.app.locations import has_ledger, nothing_mirrored, root_of
 from artifact_sync.app.python_values import (
     Globs,
     MirroredArtifact,
@@ -153,7 +153,7 @@ class Mirror:
         """
         session, names = self._entered(), tuple(checked_names(repos))
         if not await asyncio.to_thread(has_ledger, self._config):
-            raise UsageError(f"nothing is mirrored in {self._root} yet")
+            raise UsageError(nothing_mirrored(self._config))
         token = self._token() if repair else None
         begin = partial(_verification, self._config, names, token, repair=repair)
         async with session.turn:

@@ -11,13 +11,13 @@ from artifact_sync.app.locations import (
     has_ledger,
     is_inside,
     ledger_url,
-    root_of,
+    mounted_root_of,
 )
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.store import Store, open_store
 from artifact_sync.ledger.queries import artifact_reads, runs, totals
-from artifact_sync.mirror.local.own_folder import check_mounted, prepare, read_id
+from artifact_sync.mirror.local.own_folder import prepare, read_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,9 +46,7 @@ def read_newest_runs(config: Config, repo: RepoName) -> Sequence[RunRow]:
 
 def _read(config: Config, query: Callable[[Connection], T]) -> T | None:
     """Ask the ledger; None where nothing is mirrored."""
-    root = root_of(config)
-    if config.mirror.must_be_mounted:
-        check_mounted(root)
+    root = mounted_root_of(config)
     if (root / OWN_FOLDER).is_dir():
         prepare(root)
     if not has_ledger(config):

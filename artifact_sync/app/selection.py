@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.config import repository
+from artifact_sync.config.keys import pasted_run
 from artifact_sync.config.value_types import expand_home
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.globs import glob_problem
@@ -56,7 +57,8 @@ def with_overrides(config: Config, overrides: Overrides) -> Config:
 
 def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str]) -> PassRequest:
     """Build the request for a pass. ``UsageError`` when it selects nothing."""
-    if "" in (*overrides.include, *overrides.exclude, *overrides.workflow, *overrides.runs):
+    runs = overrides.runs or _pasted_runs(overrides.repos)
+    if "" in (*overrides.include, *overrides.exclude, *overrides.workflow, *runs):
         raise UsageError("an empty include, exclude, workflow or run selects nothing: leave it out")
     check_globs(overrides.include, overrides.exclude, overrides.workflow)
     names = dict.fromkeys(
@@ -69,8 +71,17 @@ def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str])
             "no repository: name one (artifact-sync sync ORG/REPO --root DIR), or add a [[repo]] to"
             " the configuration (artifact-sync config init writes one to begin with)"
         )
-    options = PassOptions(dry_run=overrides.dry_run, insist=bool(overrides.runs))
-    return PassRequest(tuple(_narrowed(it, overrides) for it in repos), overrides.runs, options)
+    options = PassOptions(dry_run=overrides.dry_run, insist=bool(runs))
+    return PassRequest(tuple(_narrowed(it, overrides) for it in repos), runs, options)
+
+
+def _pasted_runs(repos: Sequence[str]) -> tuple[str, ...]:
+    """The run of whose page the address was pasted. ``UsageError`` beside other repositories."""
+    runs = tuple(run for it in repos if (run := pasted_run(it)) is not None)
+    if runs and len(repos) > 1:
+        which = f"an address of run {runs[0]}"
+        raise UsageError(f"{which} means that run alone: give it alone, or ORG/REPO and --run")
+    return runs
 
 
 def check_globs(*globs: Iterable[str]) -> None:

@@ -15,7 +15,7 @@ from artifact_sync.app.locations import (
     check_layout,
     has_ledger,
     ledger_url,
-    root_of,
+    mounted_root_of,
 )
 from artifact_sync.domain.model import State
 from artifact_sync.domain.settings import OWN_FOLDER
@@ -23,7 +23,6 @@ from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import LocalRepositoryLock
-from artifact_sync.mirror.local.own_folder import check_mounted
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.threads import Offload, Threads
 
@@ -90,13 +89,12 @@ async def open_storage(
 
 
 async def _opened(config: Config, stack: AsyncExitStack, command: str | None) -> Storage:
-    root, rehearse = root_of(config), command is None
+    rehearse = command is None
     jobs = config.download.jobs + _THREADS_BESIDE_JOBS
     offload = Offload(stack.enter_context(Threads(jobs, "disk", patience=_PATIENCE)))
+    root = await offload(mounted_root_of, config)
     if rehearse and not (root / OWN_FOLDER).is_dir():
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
-    if config.mirror.must_be_mounted:
-        await offload(check_mounted, root)
     mirror = await offload(LocalMirror, root, durability=config.mirror.durability)
     if command is not None:
         stack.enter_context(mirror.locked(command))

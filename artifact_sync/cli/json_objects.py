@@ -20,7 +20,14 @@ from artifact_sync.domain.model import Action, State, Strength, Upstream
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactRow, DisplacedFile, Failure, Plan, Step
+    from artifact_sync.domain.model import (
+        ArtifactKey,
+        ArtifactRow,
+        DisplacedFile,
+        Failure,
+        Plan,
+        Step,
+    )
     from artifact_sync.domain.report import Report
 
 
@@ -126,6 +133,11 @@ class ArtifactName(Struct, frozen=True, kw_only=True):
     """The artifact's path as the CI file has it."""
 
 
+def _name(key: ArtifactKey) -> dict[str, str]:
+    """The fields of an ``ArtifactName``."""
+    return {"repo": str(key.run_key.repo), "run": key.run, **key.in_run}
+
+
 class PlannedEntry(ArtifactName, frozen=True, kw_only=True):
     """An artifact that would be downloaded: an entry of ``plan``."""
 
@@ -142,9 +154,7 @@ class PlannedEntry(ArtifactName, frozen=True, kw_only=True):
         row = step.row if step.row and step.row.version == step.artifact.version else None
         key = step.artifact.key
         return cls(
-            repo=str(key.run_key.repo),
-            run=key.run,
-            **key.in_run,
+            **_name(key),
             path=step.path,
             size=row.size if row is not None and row.version else None,
             why=step.why,
@@ -200,9 +210,7 @@ class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
     def of(cls, row: ArtifactRow, retention: float) -> ListedArtifact:
         """Make the entry of a row of the ledger; ``retention`` in seconds."""
         return cls(
-            repo=str(row.key.run_key.repo),
-            run=row.key.run,
-            **row.key.in_run,
+            **_name(row.key),
             state=row.state,
             path=row.path,
             size=row.size,

@@ -51,8 +51,11 @@ class Section(Struct, frozen=True):
 
 _URL = (
     r"(?i)(?:(?:https?|ssh|git)://)?(?:[^/@]*@)?(?:[\w-]+\.)*sourcecraft\.(?:dev|tech)"
-    r"(?::\d+/|[:/])([^?#]+).*"
+    r"(?::\d+/|[:/])(?:(?<=\.tech/)repos/)?([^?#]+).*"
 )
+_RUN = r"[^/]+/[^/]+/(?:.*/)?runs/([0-9]+)(?:/.*)?"
+
+_SLUG = r"[A-Za-z0-9_-][A-Za-z0-9._-]*"
 
 
 def repo_name(text: str) -> str:
@@ -62,11 +65,23 @@ def repo_name(text: str) -> str:
     try:
         org, repo = RepoName.parse(name)
     except ValueError:
-        raise ValueError(msg) from None
+        raise ValueError(msg + _organisation_hint(name)) from None
     odd = {"*", "?", "[", "]"} & set(org + ("" if repo == "*" else repo))
     if odd or {org, repo} & {".", ".."} or not name.isprintable():
         raise ValueError(msg)
     return name
+
+
+def pasted_run(text: str) -> str | None:
+    """The run whose page has this URL; None: it is another text."""
+    url = re.fullmatch(_URL, text.strip())
+    run = re.fullmatch(_RUN, url[1]) if url else None
+    return run[1] if run else None
+
+
+def _organisation_hint(name: str) -> str:
+    """``acme`` or its page: what stands for all of its repositories."""
+    return f'; write "{name}/*" for all of its repositories' if re.fullmatch(_SLUG, name) else ""
 
 
 def _pasted(text: str) -> str:

@@ -5,6 +5,7 @@ The environment's overrides (``ARTIFACT_SYNC_SECTION__KEY``) go over the file's 
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,15 +20,24 @@ from artifact_sync.config.keys import ALL, SECTIONS, misplaced
 from artifact_sync.config.value_types import ExpansionScope, bare, did_you_mean, toml_text
 from artifact_sync.domain.errors import ConfigError
 from artifact_sync.domain.settings import Config, RepoSettings
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+
+_log = get_logger(__name__)
 
 LayoutCheck = Callable[[str], Sequence[str]]
 """``mirror.layout.layout_problems``, passed in: ``config`` may not import ``mirror``."""
 
 PREFIX = "ARTIFACT_SYNC_"
 _OURS_FOR_TESTS = f"{PREFIX}TEST_"
+
+_OF_KUBERNETES = (
+    rf"{PREFIX}(?:[A-Z0-9]+_)*(?:SERVICE_HOST=.*|SERVICE_PORT(?:_[A-Z0-9_]+)?=\d+"
+    r"|PORT(?:_\d+_[A-Z]+)?=[a-z]+://.*|PORT_\d+_[A-Z]+_(?:PROTO|PORT|ADDR)=.*)"
+)
+"""What Kubernetes puts into every pod for a service that is named artifact-sync, or so begins."""
 
 KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -260,7 +270,11 @@ def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """Report variables that look like overrides and are none, without their values."""
     for variable in sorted(environ):
         exempt = variable == CONFIG or variable.startswith(_OURS_FOR_TESTS)
-        if variable.startswith(PREFIX) and variable not in KNOWN and not exempt:
+        if not variable.startswith(PREFIX) or variable in KNOWN or exempt:
+            continue
+        if re.fullmatch(_OF_KUBERNETES, f"{variable}={environ[variable]}"):
+            _log.debug("no override, but what Kubernetes tells of a service", variable=variable)
+        else:
             yield f"{bare(variable)}: no such override; {_hint(variable)}"
 
 

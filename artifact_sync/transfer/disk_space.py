@@ -32,6 +32,7 @@ class DiskSpace:
         """
         self._free = free
         self._least = max(min_free, _RESERVE)
+        self._why = " (mirror.min_free)" if min_free > _RESERVE else ", whatever is configured"
         self._allowance = 0.0
         self._until = 0.0
         self._promised = 0
@@ -75,5 +76,5 @@ class DiskSpace:
     def _none(self, free: int) -> NoSpace:
         return NoSpace(
             f"no space: {free >> 20:,} MiB are free in the mirror's file system, and"
-            f" {self._least >> 20:,} MiB must stay so (mirror.min_free): free some and run it again"
+            f" {self._least >> 20:,} MiB must stay so{self._why}: free some and run it again"
         )

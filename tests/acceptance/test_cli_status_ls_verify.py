@@ -71,7 +71,7 @@ def test_while_nothing_is_mirrored_yet_there_is_nothing_to_tell(user: User, comm
 def test_while_nothing_is_mirrored_yet_there_is_nothing_to_verify(user: User) -> None:
     done = user.run("verify", "--root", user.root)
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith(f"artifact-sync: nothing is mirrored in {user.root} yet: ")
+    assert done.err.startswith(f"artifact-sync: nothing is mirrored in {user.root} yet, or ")
     assert not user.root.exists()
 
 

@@ -126,10 +126,9 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
     if repos:
         lines += table(_rows(repos, daemon, now))
     else:
-        lines.append(
-            f"nothing is mirrored in {config.mirror.root} yet, or its disk is not mounted:"
-            " artifact-sync sync ORG/REPO begins a mirror"
-        )
+        from artifact_sync.app.locations import nothing_mirrored  # noqa: PLC0415 - keeps --help quick
+
+        lines.append(nothing_mirrored(config))
     lines += [printable(errors[repo]) for repo in sorted(errors)]
     return lines + [printable(sentence) for it in repos for sentence in it.unfit or ()]
 

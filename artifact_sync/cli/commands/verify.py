@@ -9,7 +9,7 @@ import click
 from msgspec import UNSET
 
 from artifact_sync.app.examination import opened_examination
-from artifact_sync.app.locations import has_ledger
+from artifact_sync.app.locations import has_ledger, nothing_mirrored
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
@@ -64,8 +64,7 @@ def command(
     """
     config = with_overrides(configuration(config_file), Overrides(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified
-        what = f"nothing is mirrored in {config.mirror.root} yet"
-        raise UsageError(f"{what}: artifact-sync sync ORG/REPO begins a mirror")
+        raise UsageError(nothing_mirrored(config))
     names = checked_names(repos)
     known = token(config.source) if repair else None
     return run_quickly(_verify(config, names, known, repair=repair, as_json=as_json))

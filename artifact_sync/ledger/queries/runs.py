@@ -172,7 +172,7 @@ def _told(run: Run, at: datetime) -> dict[str, Any]:
 
 
 def lose_run(tx: Transaction, key: RunKey, at: datetime) -> None:
-    """Upstream has forgotten a run. The list is read anew: it may show the run again."""
+    """Upstream has forgotten a run. The list is read anew, until it is back."""
     tx.connection.write("lose_run", id=find_run(tx.connection, key), at=at)
     _forget_list_digest(tx, tx.repo_id(key.repo))
 

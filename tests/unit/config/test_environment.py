@@ -49,6 +49,26 @@ def test_every_key_has_an_override() -> None:
     assert all(name == f"ARTIFACT_SYNC_{s}__{k}".upper() for name, (s, k) in KNOWN.items())
 
 
+def test_what_kubernetes_tells_of_a_service_is_no_override(file: Path) -> None:
+    told = {
+        "ARTIFACT_SYNC_PORT": "tcp://10.0.0.1:80",
+        "ARTIFACT_SYNC_PORT_80_TCP": "tcp://10.0.0.1:80",
+        "ARTIFACT_SYNC_PORT_80_TCP_ADDR": "10.0.0.1",
+        "ARTIFACT_SYNC_PORT_80_TCP_PORT": "80",
+        "ARTIFACT_SYNC_PORT_80_TCP_PROTO": "tcp",
+        "ARTIFACT_SYNC_SERVICE_HOST": "10.0.0.1",
+        "ARTIFACT_SYNC_SERVICE_PORT": "80",
+        "ARTIFACT_SYNC_SERVICE_PORT_HTTP": "80",
+        "ARTIFACT_SYNC_WEB_PORT": "tcp://10.0.0.2:8480",
+        "ARTIFACT_SYNC_WEB_SERVICE_HOST": "10.0.0.2",
+    }
+    assert config.load(file, told).config.download.jobs == 2
+    assert (
+        "ARTIFACT_SYNC_WEB_PORT: no such override"
+        in refused(file, {"ARTIFACT_SYNC_WEB_PORT": "8480"})[0]
+    )
+
+
 def test_an_override_goes_before_the_file_and_leaves_the_other_keys(file: Path) -> None:
     environ = {
         "ARTIFACT_SYNC_DOWNLOAD__JOBS": "4",
@@ -108,9 +128,9 @@ def test_a_wrong_override_is_told_once_by_its_name_even_without_a_repository(fil
 
 
 def test_a_list_that_names_a_repository_twice_or_wrongly_is_told() -> None:
-    assert refused(None, {"ARTIFACT_SYNC_REPO__NAME": "org/a,org/a,nonsense"}) == (
+    assert refused(None, {"ARTIFACT_SYNC_REPO__NAME": "org/a,org/a,a.b/c/d"}) == (
         'ARTIFACT_SYNC_REPO__NAME: "org/a" is there already; name it once',
-        'ARTIFACT_SYNC_REPO__NAME: expected ORG/REPO or ORG/*, got "nonsense"',
+        'ARTIFACT_SYNC_REPO__NAME: expected ORG/REPO or ORG/*, got "a.b/c/d"',
     )
 
 

@@ -16,6 +16,7 @@ from artifact_sync.domain.errors import ConfigError
         "https://sourcecraft.dev/acme/rocket",
         "https://sourcecraft.dev/acme/rocket/",
         "https://sourcecraft.dev/acme/rocket/cicd/runs/41?tab=artifacts#top",
+        "https://api.sourcecraft.tech/repos/acme/rocket/cicd/runs/41",
         "http://www.sourcecraft.dev/acme/rocket",
         "HTTPS://SourceCraft.dev/acme/rocket?x=1",
         "sourcecraft.dev/acme/rocket/browse",
@@ -56,4 +57,10 @@ def test_an_organisation_keeps_its_star() -> None:
 )
 def test_what_names_no_repository_here_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="expected ORG/REPO or ORG/"):
+        repository(text, {})
+
+
+@pytest.mark.parametrize("text", ["acme", "acme/", "https://sourcecraft.dev/acme"])
+def test_an_organisation_alone_is_told_how_to_write_all_of_it(text: str) -> None:
+    with pytest.raises(ConfigError, match='write "acme/\\*" for all of its repositories'):
         repository(text, {})
