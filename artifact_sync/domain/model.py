@@ -467,6 +467,13 @@ class ArtifactRow(Struct, frozen=True):
         return self.path is not None and bool(self.sha256) and not left
 
     @property
+    def may_stand(self) -> bool:
+        """Whether a file at its path may be its own: nobody has removed that."""
+        if self.state is State.FORGOTTEN:
+            return self.lost_since is None
+        return self.state is not State.PRUNED
+
+    @property
     def is_requested(self) -> bool:
         """Whether a mirrored file is wanted again, whatever the rules say."""
         return self.state is State.WANTED and self.on_record

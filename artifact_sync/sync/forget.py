@@ -81,7 +81,7 @@ class MirrorKeeper(Struct, frozen=True):
         """Name again what is on record, where the run is complete without a look upstream."""
         row = await self.ledger.run(run)
         if row is not None and any(it.on_record for it in rows):
-            whole = all(it.on_record or it.state in _NO_FILE for it in rows)
+            whole = all(it.here or it.state in _NO_FILE for it in rows)
             if row.complete or whole:
                 await rewrite_manifests(self, row, rows, self.origin)
                 await self.ledger.mark_complete(run, complete=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from artifact_sync.domain.events import FilesRemoved
-from artifact_sync.domain.model import REMOVED, State
+from artifact_sync.domain.model import State
 from artifact_sync.mirror.manifest import may_be_older
 from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.manifests import ManifestPlace, rewrite_manifests
@@ -129,13 +129,8 @@ def _expected(
     place: RemovalPlace, run: RunKey, known: Mapping[ArtifactKey, ArtifactRow]
 ) -> Collection[MirrorPath]:
     """The paths in a run's folder that are accounted for."""
-    kept = (row for row in known.values() if row.state not in REMOVED or _is_let_go(row))
+    kept = (row for row in known.values() if row.may_stand and row.state is not State.PRUNING)
     return {row.path for row in kept if row.path is not None} | set(place.layout.manifests(run))
-
-
-def _is_let_go(row: ArtifactRow) -> bool:
-    """Whether its file was forgotten and stays."""
-    return row.state is State.FORGOTTEN and row.lost_since is None
 
 
 def _strangers(

@@ -220,7 +220,7 @@ class Auditor:
         ``sound``: every file on record is there, also where a crash has left it to be recorded.
         """
         folder = self.layout.run_folder(run.key)
-        recorded = {row.path for row in rows} | set(self.layout.manifests(run.key))
+        recorded = {it.path for it in rows if it.may_stand} | set(self.layout.manifests(run.key))
         there = await self.offload(lambda: list(self.mirror.files(folder)))
         extras = [it for it in there if it not in recorded]
         checked = run.complete or _should_be_complete(rows, sound=sound)
@@ -236,8 +236,10 @@ class Auditor:
         """
         folder, found = self.layout.run_folder(run), []
         known = await self.ledger.run(run)
-        stale = known is not None and not known.settled_for
+        rows = list(rows)
         named = [it for it in rows if it.on_record or it.state is State.REFUSED]
+        before = named + [it for it in rows if it.state in {State.PRUNING, State.FORGOTTEN}]
+        stale = known is not None and not known.settled_for
         checks = zip(
             self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
         )
@@ -247,15 +249,23 @@ class Auditor:
                 found.append(Finding(Condition.MISSING, path, run=run))
                 continue
             right = await self.offload(says, content, named, folder)
+            stale = stale or (not right and await self._is_being_forgotten(run, rows))
             older = (
                 not right
                 and stale
-                and await self.offload(manifest.may_be_older, content, named, folder)
+                and await self.offload(manifest.may_be_older, content, before, folder)
             )
             wrong = Condition.MISSING if older else Condition.CHANGED
             condition = Condition.OK if right else wrong
             found.append(Finding(condition, path, len(content), run=run))
         return found
+
+    async def _is_being_forgotten(self, run: RunKey, rows: Iterable[ArtifactRow]) -> bool:
+        """Whether something of a run is about to be forgotten or removed, as after a crash."""
+        if any(row.state is State.PRUNING for row in rows):
+            return True
+        rules = await self.ledger.forget_rules(run.repo)
+        return any(rule.scope.run in {"", run.run} for rule in rules.unfinished)
 
 
 _REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
@@ -309,7 +319,9 @@ def _concerns(failure: Failure, finding: Finding) -> bool:
 def _should_be_complete(rows: Iterable[ArtifactRow], *, sound: bool) -> bool:
     """Whether all that can be here of a run is, so that manifests should be."""
     here = {State.MIRRORED, State.PENDING, State.REFUSED} | AT_REST
-    return all(row.state in here or (sound and row.on_record) for row in rows)
+    listed = list(rows)
+    is_any = any(row.on_record for row in listed)
+    return is_any and all(row.state in here or (sound and row.on_record) for row in listed)
 
 
 def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) -> Finding:
