@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, ClassVar
 
 from daemon_user import READY, DaemonUser
@@ -134,6 +136,32 @@ class Repair(Scene):
         (user.root / ROCKET / "latest").unlink()
 
 
+class Forget(Scene):
+    """The newest run is let go with its files; somebody else's file is in its folder."""
+
+    name = "forget"
+    command = ("forget", ROCKET, "2", "--delete", "--yes", "--json")
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        del simulator
+        assert user.run("sync", "--config", user.config).code == 0
+        (user.root / ROCKET / "2" / "notes.txt").write_bytes(b"a stranger's")
+
+    def go_on(self, user: Owner, environ: dict[str, str] | None = None) -> Done:
+        """A pass finishes what was begun. What was not even begun is asked for again."""
+        done = user.run("sync", "--json", "--no-progress", "--config", user.config)
+        with closing(sqlite3.connect(user.root / ".artifact-sync/ledger.sqlite")) as ledger:
+            begun = ledger.execute("SELECT count(*) FROM forget_rules").fetchone() != (0,)
+        return done if begun else super().go_on(user, environ)
+
+
+class ForgetFiles(Forget):
+    """Files of a run are let go; its manifests then name the others."""
+
+    name = "forget-files"
+    command = ("forget", ROCKET, "2", "dist", "--delete", "--yes", "--json")
+
+
 class DaemonPass(NewRun):
     """The daemon's first pass, and what becomes of it when somebody asks for another one."""
 
@@ -157,4 +185,5 @@ def _is_ready(daemon: Daemon) -> bool:
     return f'"{READY}' in daemon.log.read_text("utf-8")
 
 
-SCENES = {it.name: it for it in (Scene, NewRun, LeftAnew, MadeAnew, Repair, DaemonPass)}
+_ALL = (Scene, NewRun, LeftAnew, MadeAnew, Repair, Forget, ForgetFiles, DaemonPass)
+SCENES = {it.name: it for it in _ALL}

@@ -31,6 +31,7 @@ _CHECKSUM_FILE = re.compile(rb'\s*"sidecar:sha-256",')
 """Evidence that the next pass adds, where the checksum file itself could not be published."""
 _MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
 _MISSING = re.compile(rb'  "missing": \[.*?\n  \],\n', re.DOTALL)
+_TABLES = {"artifacts", "runs", "repositories", "forget_rules"}
 _VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
 _VOLATILE |= {"looks", "next_look", "last_pass", "last_complete", "attempts", "digest"}
 _VOLATILE |= {"verified_at", "gone_since", "strength"}
@@ -92,7 +93,7 @@ def _ledger(own: Path) -> dict[str, list[dict[str, Any]]]:
         with closing(sqlite3.connect(Path(folder, file.name))) as connection:
             connection.row_factory = sqlite3.Row
             names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            wanted = {it["name"] for it in names} & {"artifacts", "runs", "repositories"}
+            wanted = {it["name"] for it in names} & _TABLES
             return {
                 name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")]  # noqa: S608 - ours
                 for name in wanted
@@ -102,6 +103,7 @@ def _ledger(own: Path) -> dict[str, list[dict[str, Any]]]:
 def _facts(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[tuple[object, ...]]:
     for table, rows in tables.items():
         for row in rows:
+            row["lost_since"] = row.get("lost_since") is not None
             row["evidence"] = str(row.get("evidence")).replace('"ledger:sha-256",', "")
             said = (f"{key} = {it}" for key, it in row.items() if key not in _VOLATILE)
             yield (table, *said)
@@ -120,6 +122,7 @@ class Judge:
     def after_power_cut(self, now: State) -> None:
         self._look_at_names(now)
         self._look_at_rows(now)
+        self._look_at_sums(now)
         self._look_for_what_was_destroyed(now)
 
     def after_strike(self, now: State, done: Done, strike: Strike | None) -> None:
@@ -156,6 +159,17 @@ class Judge:
             if found is None or hashlib.sha256(found[1]).hexdigest() != row["sha256"]:
                 what = "nothing" if found is None else f"{len(found[1])} bytes"
                 self.faults.append(f"the ledger says mirrored of {path}, where there is {what}")
+
+    def _look_at_sums(self, now: State) -> None:
+        """No manifest vouches for a file that the program has just removed."""
+        for path, (_, content) in now.names.items():
+            folder, _, name = path.rpartition("/")
+            for line in content.splitlines() if name == "SHA256SUMS" else ():
+                sha256, _, file = line.decode().partition("  ")
+                known = self.before.names.get(f"{folder}/{file}")
+                was_right = known and hashlib.sha256(known[1]).hexdigest() == sha256
+                if was_right and f"{folder}/{file}" not in now.names:
+                    self.faults.append(f"{path} vouches for {file}, which is not there")
 
     def _look_for_what_was_destroyed(self, now: State) -> None:
         kept = {content for _, content in now.names.values()}
