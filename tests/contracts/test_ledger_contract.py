@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from artifact_sync.domain.errors import DiskError, Reason
+from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
 from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactNote,
@@ -85,6 +86,10 @@ async def everything(rows):
 
 async def paths(rows):
     return [row.path async for row in rows]
+
+
+async def slugs_of_runs(rows):
+    return [row.key.run async for row in rows]
 
 
 async def slugs(rows):
@@ -722,6 +727,114 @@ def test_what_is_pruned_is_neither_mirrored_nor_lost_and_stays_known(play):
         }
         assert (totals.bytes, totals.last_error) == (10, "")
         assert await ledger.repositories() == [REPO]
+
+    play(story)
+
+
+def test_what_is_let_go_stays_so_whatever_is_recorded_until_it_is_remembered(play):
+    async def story(ledger):
+        keys = [key(local_path=name) for name in "abc"]
+        await ledger.record_states([(which, State.WANTED, "v1") for which in keys], NOW)
+        await ledger.forget_artifacts([*keys[:2], key("8"), key(repo=OTHER)])
+        await ledger.record_mirrored(mirrored(keys[0], 10, version="v2"))
+        await ledger.record_failure(keys[1], State.FAILED, failure(keys[1]), NOW)
+        await ledger.note_artifacts([ArtifactNote(keys[1], State.WANTED)], NOW)
+        await ledger.record_states([(keys[1], State.PENDING, "v3")], NOW)
+        await ledger.settle(RunKey(REPO, "7"), "s", 0)
+        rows = await ledger.artifacts(RunKey(REPO, "7"))
+        states = [rows[which].state for which in keys]
+        assert states == [State.FORGOTTEN, State.FORGOTTEN, State.WANTED]
+        assert (rows[keys[0]].size, rows[keys[0]].version) == (10, "v2")
+        assert await ledger.unwell(RunScope(REPO, "s")) == []
+        assert (await ledger.totals(REPO)).bytes == 0
+        assert await ledger.repositories() == [REPO]
+        await ledger.remember_artifacts(
+            [(keys[0], State.MIRRORED), (keys[1], State.FAILED), (keys[2], State.MIRRORED)]
+        )
+        rows = await ledger.artifacts(RunKey(REPO, "7"))
+        states = [rows[which].state for which in keys]
+        assert states == [State.MIRRORED, State.FAILED, State.WANTED]
+        assert (await ledger.totals(REPO)).bytes == 10
+
+    play(story)
+
+
+def test_what_was_removed_and_let_go_keeps_its_record_and_is_missing_since(play):
+    async def story(ledger):
+        await ledger.record_mirrored(mirrored(key(), 10))
+        await ledger.pruning([key()])
+        for at in (NOW, LATER):
+            await ledger.end_removal([key(), key("8")], at)
+        row = (await ledger.artifacts(RunKey(REPO, "7")))[key()]
+        assert (row.state, row.wanted, row.lost_since) == (State.FORGOTTEN, False, NOW)
+        assert (row.path, row.size, row.sha256) == ("/".join(key()), 10, "ab" * 32)
+        assert (row.here, row.on_record, row.may_stand) == (False, False, False)
+        assert await ledger.being_pruned(REPO) == []
+
+    play(story)
+
+
+def test_rules_of_what_is_let_go_have_an_order_and_replace_what_they_cover(play):
+    async def story(ledger):
+        run, globs = ForgetScope(REPO, "7"), [ForgetScope(REPO, "7", glob) for glob in "ab"]
+        assert (await ledger.forget_rules(REPO)).rules == []
+        for scope in (ForgetScope(OTHER), ForgetScope(REPO, "8\x00", "\udcff\\"), *globs, globs[0]):
+            await ledger.begin_forgetting(ForgetRule(scope))
+        rules = (await ledger.forget_rules(REPO)).rules
+        assert [it.scope for it in rules] == [
+            ForgetScope(REPO, "8\x00", "\udcff\\"), globs[1], globs[0],
+        ]  # fmt: skip
+        await ledger.begin_forgetting(ForgetRule(run, deletes=True))
+        await ledger.end_forgetting(run)
+        await ledger.end_forgetting(ForgetScope(REPO, "9"))
+        rules = await ledger.forget_rules(REPO)
+        assert rules.rules[1:] == [ForgetRule(run, deletes=True, done=True)]
+        assert [it.scope.run for it in rules.unfinished] == ["8\x00"]
+        await ledger.remember(globs[0])
+        rules = (await ledger.forget_rules(REPO)).rules
+        assert rules[2:] == [ForgetRule(globs[0], forgets=False, done=True)]
+        await ledger.remember(ForgetScope(REPO))
+        assert (await ledger.forget_rules(REPO)).rules == []
+        assert len((await ledger.forget_rules(OTHER)).rules) == 1
+
+    play(story)
+
+
+def test_runs_of_which_something_is_remembered_are_due(play):
+    async def story(ledger):
+        for run in ("7", "8", "9"):
+            await ledger.record_mirrored(mirrored(key(run)))
+            await ledger.settle(RunKey(REPO, run), "s", 1)
+        await ledger.settle(RunKey(REPO, "9"), "s", None)
+        await ledger.begin_forgetting(ForgetRule(ForgetScope(REPO)))
+        await ledger.forget_artifacts([key("7")])
+        await ledger.remember(ForgetScope(REPO))
+        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["9", "7"]
+        await ledger.remember(ForgetScope(REPO, "8"))
+        await ledger.remember(ForgetScope(OTHER, "8"))
+        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["9", "8", "7"]
+
+    play(story)
+
+
+def test_what_a_settled_run_keeps_is_counted_anew(play):
+    async def story(ledger):
+        keys = [key(local_path=name) for name in "abc"]
+        for which in keys:
+            await ledger.record_mirrored(mirrored(which))
+        await ledger.note_artifacts([ArtifactNote(keys[2], State.MIRRORED, wanted=False)], NOW)
+        run = RunKey(REPO, "7")
+        await ledger.settle(run, "s", 2)
+        await ledger.forget_artifacts(keys[:1])
+        await ledger.recount(run)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (1, 1)
+        await ledger.settle(run, "s", None)
+        await ledger.recount(run)
+        assert await ledger.settled_totals(RunScope(REPO, "s")) == (0, 0)
+        await ledger.look_again(run, LATER)
+        await ledger.recount(run)
+        assert (await ledger.run(run)).next_look is None
+        await ledger.recount(RunKey(REPO, "99"))
 
     play(story)
 

@@ -48,6 +48,8 @@ steps = st.one_of(
     st.tuples(st.just("state"), keys, st.sampled_from([State.WANTED, State.PENDING])),
     st.tuples(st.just("failure"), keys, st.sampled_from([State.FAILED, State.GONE, State.REFUSED])),
     st.tuples(st.just("pruning"), keys, st.sampled_from([State.PRUNING, State.PRUNED])),
+    st.tuples(st.just("let go"), keys, st.booleans()),
+    st.tuples(st.just("remember"), keys, st.sampled_from([State.MIRRORED, State.LOST])),
     st.tuples(st.just("forget"), keys, st.none()),
 )
 run_steps = st.tuples(
@@ -93,6 +95,26 @@ def fresh(request):
     return request.getfixturevalue("postgres").schema
 
 
+async def recorded(ledger, step):
+    match step:
+        case ("mirrored", key, size):
+            file = Mirrored(key, MirrorPath("p"), size, "", Strength.NONE, ())
+            await ledger.record_mirrored(file)
+        case ("state", key, state):
+            await ledger.record_states([(key, state, "")], EPOCH)
+        case ("failure", key, state):
+            await ledger.record_failure(key, state, Failure.of(key, Reason.CUT, "cut"), EPOCH)
+        case ("pruning", key, state):
+            await (ledger.pruning if state is State.PRUNING else ledger.pruned)([key])
+        case ("let go", key, removed):
+            work = ledger.end_removal([key], EPOCH) if removed else ledger.forget_artifacts([key])
+            await work
+        case ("remember", key, state):
+            await ledger.remember_artifacts([(key, state)])
+        case (_, key, _):
+            await ledger.forget([key])
+
+
 @settings(max_examples=40, deadline=None)
 @given(story=st.lists(steps, max_size=30))
 def test_counts_are_those_of_the_artifacts(fresh, story):
@@ -101,23 +123,16 @@ def test_counts_are_those_of_the_artifacts(fresh, story):
     async def take(ledger, step):
         verb, key, what = step
         state, size = held.get(key, (None, 0))
+        stays = state is State.FORGOTTEN
         if verb == "mirrored":
-            file = Mirrored(key, MirrorPath("p"), what, "", Strength.NONE, ())
-            held[key] = (State.MIRRORED, what)
-            await ledger.record_mirrored(file)
-        elif verb == "state":
-            held[key] = (what, size)
-            await ledger.record_states([(key, what, "")], EPOCH)
-        elif verb == "failure":
-            held[key] = (what, size)
-            await ledger.record_failure(key, what, Failure.of(key, Reason.CUT, "cut"), EPOCH)
-        elif verb == "pruning":
-            if key in held:
-                held[key] = (what, size)
-            await (ledger.pruning if what is State.PRUNING else ledger.pruned)([key])
-        else:
-            held.pop(key, state)
-            await ledger.forget([key])
+            held[key] = (state if stays else State.MIRRORED, what)
+        elif verb == "forget":
+            held.pop(key, None)
+        elif verb in {"state", "failure"}:
+            held[key] = (state if stays else what, size)
+        elif (verb == "remember" and stays) or (verb in {"pruning", "let go"} and key in held):
+            held[key] = (State.FORGOTTEN if verb == "let go" else what, size)
+        await recorded(ledger, step)
 
     async def main():
         async with await open_ledger(fresh(), durability="fast") as ledger:

@@ -23,7 +23,6 @@ from artifact_sync.runtime.units import size_in_words as size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from artifact_sync.app.forgetting import Forgetting
     from artifact_sync.cli.spool import SpooledList
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.forget_rules import ForgetScope
@@ -90,14 +89,16 @@ def _agreed(config: Config, named: ForgetScope) -> bool:
 async def _forget(config: Config, named: ForgetScope, *, delete: bool, as_json: bool) -> int:
     from artifact_sync.app.forgetting import opened_forgetting  # noqa: PLC0415 - keeps --help quick
 
-    with spooled() as removed, spooled() as left:
-        told = _Removed(removed, left, config.source.retention)
+    retention = config.source.retention
+    with spooled() as forgotten, spooled() as removed, spooled() as left:
+        told = _Removed(removed, left, retention)
         async with opened_forgetting(config) as forgetting:
             await forgetting.check(named)
             await forgetting.forget(named, told, delete=delete)
-            with result_of(ExitCode.COMPLETE):
-                print_it = _print_json if as_json else _print_words
-                await print_it(forgetting, named, told, delete=delete)
+            async for row in forgetting.forgotten(named):
+                forgotten.add(as_line(ListedArtifact.of(row, retention)))
+        with result_of(ExitCode.COMPLETE):  # said only when all is closed and safe
+            (_print_json if as_json else _print_words)(named, forgotten, told if delete else None)
     return ExitCode.COMPLETE
 
 
@@ -122,30 +123,22 @@ class _Removed:
             _log.warning(event.message)
 
 
-async def _print_json(
-    forgetting: Forgetting, named: ForgetScope, told: _Removed, *, delete: bool
-) -> None:
-    click.echo('{"complete": true, "exit_code": 0, "forgotten": [', nl=False)
-    first, retention = True, forgetting.config.source.retention
-    async for row in forgetting.forgotten(named):
-        entry = as_line(ListedArtifact.of(row, retention))
-        click.echo(entry if first else f", {entry}", nl=False)
-        first = False
-    click.echo("]", nl=False)
-    for name, values in (("removed", told.files), ("left", told.left)) if delete else ():
+def _print_json(_: ForgetScope, forgotten: SpooledList, told: _Removed | None) -> None:
+    lists = {"forgotten": forgotten}
+    if told is not None:
+        lists |= {"removed": told.files, "left": told.left}
+    click.echo('{"complete": true, "exit_code": 0', nl=False)
+    for name, values in lists.items():
         click.echo(f', "{name}": ', nl=False)
         for piece in json_pieces(values):
             click.echo(piece, nl=False)
     click.echo("}")
 
 
-async def _print_words(
-    forgetting: Forgetting, named: ForgetScope, told: _Removed, *, delete: bool
-) -> None:
-    count = 0
-    async for _ in forgetting.forgotten(named):
-        count += 1
-    removed = f", {counted(len(told.files), 'file')} removed ({size(told.bytes)})" if delete else ""
-    click.echo(f"forgotten: {printable(str(named))}: {counted(count, 'artifact')}{removed}")
-    for path in told.left.texts():
+def _print_words(named: ForgetScope, forgotten: SpooledList, told: _Removed | None) -> None:
+    line = f"forgotten: {printable(str(named))}: {counted(len(forgotten), 'artifact')}"
+    if told is not None:
+        line += f", {counted(len(told.files), 'file')} removed ({size(told.bytes)})"
+    click.echo(line)
+    for path in told.left.texts() if told is not None else ():
         click.echo(f"left, nobody recorded it: {printable(path)}")

@@ -250,7 +250,7 @@ def test_what_was_never_mirrored_and_is_listed_no_more_is_forgotten(state: State
     assert (plan.steps, plan.strays) == ((), (A.key,))
 
 
-@pytest.mark.parametrize("state", [State.PRUNING, State.PRUNED])
+@pytest.mark.parametrize("state", [State.PRUNING, State.PRUNED, State.FORGOTTEN])
 def test_what_was_pruned_is_not_fetched_again_even_if_left_anew_or_insisted_on(
     state: State,
 ) -> None:
@@ -260,10 +260,35 @@ def test_what_was_pruned_is_not_fetched_again_even_if_left_anew_or_insisted_on(
     assert actions(planned(later, rows=(pruned,), insist=True)) == [Action.SKIP]
 
 
-@pytest.mark.parametrize("state", [State.PRUNING, State.PRUNED])
+@pytest.mark.parametrize("state", [State.PRUNING, State.PRUNED, State.FORGOTTEN])
 def test_what_was_pruned_and_is_listed_no_more_is_neither_a_failure_nor_forgotten(
     state: State,
 ) -> None:
     it = artifact("a")
     plan = plan_of(rows=(row(it, state, sha256="ab" * 32, path=LAYOUT.place(it.key)),))
     assert (plan.steps, plan.strays) == ((), ())
+
+
+def let_go(*artifacts: Artifact, rows: tuple[ArtifactRow, ...] = ()) -> Plan:
+    """The plan of what is listed, all of which the mirror's owner has let go."""
+    known = planning.KnownArtifacts({it.key: it for it in rows}, {})
+    terms = planning.PlanTerms(
+        LAYOUT, NOW, lambda _: False, rules_want=lambda _: True, let_go=lambda _: True
+    )
+    return planning.make(RUN, Collected(rest=artifacts), known, terms)
+
+
+@pytest.mark.parametrize("listed", [(A,), ()], ids=["listed", "not listed"])
+@pytest.mark.parametrize("known", [None, State.WANTED, State.FAILED, State.LOST])
+def test_what_is_let_go_is_forgotten_and_gets_no_step(
+    known: State | None, listed: tuple[Artifact, ...]
+) -> None:
+    rows = () if known is None else (row(A, known),)
+    plan = let_go(*listed, rows=rows)
+    assert (plan.steps, plan.strays) == ((), ())
+    told = [(it.state, it.wanted) for it in plan.notes]
+    assert told == ([(State.FORGOTTEN, False)] if rows or listed else [])
+
+
+def test_what_is_known_as_forgotten_is_no_news() -> None:
+    assert let_go(A, rows=(row(A, State.FORGOTTEN),)).notes == ()
