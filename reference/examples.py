@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from artifact_sync.cli.json_objects import (
+    AdoptAnswer,
     CheckAnswer,
     DisplacedAnswer,
     DisplacedEntry,
@@ -17,6 +18,7 @@ from artifact_sync.cli.json_objects import (
     ListedArtifact,
     PlannedEntry,
     SyncAnswer,
+    UnfitEntry,
     VerifyAnswer,
 )
 from artifact_sync.domain.errors import Reason
@@ -176,6 +178,23 @@ def verify() -> Any:
             extra=["acme/rocket/notes.txt"],
             repaired=[f"{_FOLDER}/ci/build/build/dist/app.tar.gz"],
             failures=[FailureEntry.of(_FAILURE)],
+        )
+    )
+
+
+def adopt() -> Any:
+    """An example of ``adopt --json``."""
+    path = f"{_FOLDER}/ci/test/unit/report/junit.xml"
+    failure = Failure.of(_ROW.key, Reason.MISSING, "it is missing")
+    return _builtins(
+        AdoptAnswer(
+            adopted=[ListedArtifact.of(_ROW, SourceSettings().retention)],
+            unfit=[UnfitEntry.at(path, failure)],
+            extra=["acme/rocket/notes.txt"],
+            known=0,
+            complete=False,
+            exit_code=1,
+            failures=[],
         )
     )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from artifact_sync.cli.json_objects import (
+    AdoptAnswer,
     CheckAnswer,
     DisplacedAnswer,
     ListAnswer,
@@ -71,6 +72,13 @@ OBJECTS = (
         "One line on stdout. `failures` is there with `--repair` only.",
         VerifyAnswer,
         examples.verify,
+    ),
+    JsonObject(
+        "adopt",
+        "adopt --json",
+        "One line on stdout, also where it could not begin.",
+        AdoptAnswer,
+        examples.adopt,
     ),
     JsonObject(
         "displaced",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -44,7 +44,12 @@ def mounted_root_of(config: Config) -> Path:
 
 
 def nothing_mirrored(config: Config) -> str:
-    """What people are told where nothing is mirrored."""
+    """What people are told where nothing is mirrored, or the ledger is lost."""
+    if is_ledger_lost(config):
+        return (
+            f"there are runs of a mirror in {config.mirror.root}, and no ledger:"
+            " artifact-sync adopt makes it again from the files"
+        )
     return (
         f"nothing is mirrored in {config.mirror.root} yet, or its disk is not mounted:"
         " artifact-sync sync ORG/REPO begins a mirror"
@@ -73,6 +78,18 @@ def has_ledger(config: Config) -> bool:
         return place.exists()
 
 
+def is_ledger_lost(config: Config) -> bool:
+    """Whether there are runs of a mirror at the root, and no ledger."""
+    if has_ledger(config):
+        return False
+    from artifact_sync.mirror.layout import Layout  # noqa: PLC0415 - hardly ever needed
+
+    documents = root_of(config).glob(Layout(config.mirror.layout).run_documents)
+    with suppress(OSError):
+        return next(documents, None) is not None
+    return False
+
+
 def check_layout(known: str, wanted: str) -> None:
     """Check that the layout did not change since the mirror was begun. ``UsageError``."""
     if known != wanted:
@@ -93,11 +110,13 @@ class MirrorIds(Struct, frozen=True):
     """Whether the ledger's file goes where the mirror goes."""
     used: bool
     """Whether the ledger knows mirrored files."""
+    adopting: bool = False
+    """The root's files are to become those of a ledger that knows none."""
 
     @property
     def agreed(self) -> str | None:
         """The id of both; empty: none yet; None: they do not belong together."""
-        if self.here == "":
+        if self.here == "" or (self.adopting and self.held and not self.used):
             return self.held or ""
         if self.held is not None:
             return self.held if self.here == self.held else None
@@ -110,21 +129,26 @@ class MirrorIds(Struct, frozen=True):
             raise _strangers(root, known=self.here is not None)
 
 
-async def check_ids(config: Config, ledger: Ledger, offload: Offload) -> MirrorIds:
+async def check_ids(
+    config: Config, ledger: Ledger, offload: Offload, *, adopting: bool = False
+) -> MirrorIds:
     """Check the ids without writing. ``UsageError``: they do not belong together."""
     root, held, inside = root_of(config), await ledger.mirror(), is_inside(config)
-    used = held is None and not inside and await _used(ledger)
-    ids = MirrorIds(held, await offload(read_id, root), inside, used)
+    unclear = adopting or (held is None and not inside)
+    used = unclear and await _used(ledger)
+    ids = MirrorIds(held, await offload(read_id, root), inside, used, adopting)
     ids.check(root)
     return ids
 
 
-async def bind_ids(config: Config, ledger: Ledger, offload: Offload) -> None:
+async def bind_ids(
+    config: Config, ledger: Ledger, offload: Offload, *, adopting: bool = False
+) -> None:
     """Write the id where it is missing. ``UsageError``, as above.
 
     The root's comes first: an id that only the ledger has would be that of a mirror not there.
     """
-    root, ids = root_of(config), await check_ids(config, ledger, offload)
+    root, ids = root_of(config), await check_ids(config, ledger, offload, adopting=adopting)
     mirror = ids.agreed or new_id()
     if ids.here != mirror:
         await offload(write_id, root, mirror)

@@ -14,6 +14,7 @@ from artifact_sync.app.locations import (
     check_ids,
     check_layout,
     has_ledger,
+    is_ledger_lost,
     ledger_url,
     mounted_root_of,
 )
@@ -24,6 +25,7 @@ from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload, Threads
 
 if TYPE_CHECKING:
@@ -32,7 +34,10 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.ports import Clock, Ledger, MirrorClaims, RepositoryLock
     from artifact_sync.domain.settings import Config
+    from artifact_sync.sync.adopt_runs import RunAdopter
     from artifact_sync.sync.verify import Auditor
+
+_log = get_logger(__name__)
 
 _THREADS_BESIDE_JOBS = 2
 """Threads for the disk, besides one for each download."""
@@ -73,38 +78,57 @@ class Storage(Struct, frozen=True):
 
         return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload)
 
+    def adopter(self, *, dry_run: bool) -> RunAdopter:
+        """What makes a lost ledger again from the files."""
+        from artifact_sync.sync.adopt_runs import RunAdopter  # noqa: PLC0415 - as above
+
+        at = self.clock.now()
+        facts = (self.mirror, self.ledger, self.layout, self.lock, self.offload)
+        return RunAdopter(*facts, at, dry_run)
+
 
 @asynccontextmanager
 async def open_storage(
-    config: Config, *, rehearse: bool, command: str = "artifact-sync"
+    config: Config, *, rehearse: bool, command: str = "artifact-sync", adopting: bool = False
 ) -> AsyncGenerator[Storage]:
     """Open a mirror and its ledger: locked, or to read.
 
     ``rehearse``: nothing of them is changed, also beside another process; where nothing is mirrored
-    yet, both are empty. ``command``: what others are told who find the mirror locked.
+    yet, both are empty. ``command``: what others are told who find the mirror locked. ``adopting``:
+    the root's files may be of no mirror yet, or of another one while the ledger holds no file.
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
     async with AsyncExitStack() as stack:
-        yield await _opened(config, stack, None if rehearse else command)
+        yield await _opened(config, stack, None if rehearse else command, adopting=adopting)
 
 
-async def _opened(config: Config, stack: AsyncExitStack, command: str | None) -> Storage:
+async def _opened(
+    config: Config, stack: AsyncExitStack, command: str | None, *, adopting: bool
+) -> Storage:
     rehearse = command is None
     jobs = config.download.jobs + _THREADS_BESIDE_JOBS
     offload = Offload(stack.enter_context(Threads(jobs, "disk", patience=_PATIENCE)))
     root = await offload(mounted_root_of, config)
-    if rehearse and not (root / OWN_FOLDER).is_dir():
+    looked_at = rehearse and adopting
+    if rehearse and not (adopting or (root / OWN_FOLDER).is_dir()):
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
-    mirror = await offload(LocalMirror, root, durability=config.mirror.durability)
+    durability = config.mirror.durability
+    mirror = await offload(LocalMirror, root, durability=durability, looked_at=looked_at)
+    if command is not None and not adopting and await offload(is_ledger_lost, config):
+        _log.warning(
+            "there are runs of a mirror here, and no ledger: what the service still has is fetched"
+            " again (artifact-sync adopt makes the ledger from the files instead)",
+            root=str(root),
+        )
     if command is not None:
         stack.enter_context(mirror.locked(command))
     url = ledger_url(config)
     if rehearse and not has_ledger(config):
         url = "sqlite://"
-    durability, empty = config.mirror.durability, url == "sqlite://"
+    empty = url == "sqlite://"
     ledger = await open_ledger(url, durability=durability, read_only=rehearse and not empty)
     stack.push_async_callback(ledger.aclose)
-    await (check_ids if rehearse else bind_ids)(config, ledger, offload)
+    await (check_ids if rehearse else bind_ids)(config, ledger, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(mirror, ledger, layout, lock, offload, SystemClock())
 

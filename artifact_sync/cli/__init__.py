@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "Hash the mirror's files again and compare them with the ledger.",
         "forget": "Let go of artifacts, runs or a repository: no failures any more.",
         "remember": "Take back what was forgotten.",
+        "adopt": "Make a lost ledger again from the files of a mirror.",
         "displaced": "List, put back and remove files that were in the way.",
         "config": "Write, check and show the configuration.",
         "demo": "Try it against a simulator on this machine; needs no account.",

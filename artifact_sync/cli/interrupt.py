@@ -20,7 +20,7 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import failures_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
     from types import FrameType
 
 _log = get_logger(__name__)
@@ -91,7 +91,7 @@ def ends_at_second(grace: float) -> Callable[[], None]:
 
 
 async def until_stopped(
-    whole: Coroutine[None, None, None], begun: list[Reporting], messages: StopMessages
+    whole: Coroutine[None, None, None], begun: Sequence[Reporting], messages: StopMessages
 ) -> Report:
     """Run a pass to its report, also when it fails or is stopped.
 

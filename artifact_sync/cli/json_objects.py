@@ -257,6 +257,40 @@ class VerifyAnswer(Struct, frozen=True, kw_only=True):
     """What the repair could not do. With ``--repair`` only."""
 
 
+class UnfitEntry(FailureEntry, frozen=True, kw_only=True):
+    """Something that ``adopt`` found and that does not fit, and why."""
+
+    path: str
+    """The file or folder, relative to the mirror's root."""
+
+    @classmethod
+    def at(cls, path: str, failure: Failure) -> UnfitEntry:
+        """Make the entry of what is at a path."""
+        return cls(**msgspec.structs.asdict(FailureEntry.of(failure)), path=path)
+
+
+class AdoptAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``adopt --json``; its lists are written as they are found.
+
+    Of a dry run: what would be done.
+    """
+
+    adopted: list[ListedArtifact]
+    """What is in the ledger now, and was not, or was not counted on."""
+    unfit: list[UnfitEntry]
+    """What does not fit: files that are missing or changed, manifests that cannot be used."""
+    extra: list[str]
+    """Files that nobody recorded; no fault. They are left alone."""
+    known: int
+    """Files that the ledger has already, and that are as recorded."""
+    complete: bool
+    """Whether all fits."""
+    exit_code: int
+    """The program's."""
+    failures: list[FailureEntry]
+    """What has ended it early."""
+
+
 class CheckAnswer(Struct, frozen=True, kw_only=True):
     """The object of ``config check --json``."""
 

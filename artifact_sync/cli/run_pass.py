@@ -60,7 +60,7 @@ def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: Pas
     except (Exception, KeyboardInterrupt) as error:
         if display.as_json:  # a program that reads the object must not find nothing
             with suppress(OSError):
-                _print(Report(failures=[_failure(error)]), display)
+                _print(Report(failures=[failure_to_begin(error)]), display)
         raise
     with result_of(report.exit_code):
         _print(report, display)
@@ -128,8 +128,8 @@ def pass_observer(config: Config, display: PassDisplay) -> Iterator[Observer]:
         shown.close()
 
 
-def _failure(error: BaseException) -> Failure:
-    """What kept a pass from beginning, as an entry of its report."""
+def failure_to_begin(error: BaseException) -> Failure:
+    """What kept a command from beginning, as an entry of its report."""
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted("stopped before it was done")
     if isinstance(error, ArtifactSyncError):

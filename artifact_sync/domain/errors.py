@@ -79,6 +79,8 @@ class Reason(StrEnum):
     """A file of the mirror is missing: ``verify`` found it so."""
     LOST = "lost"
     """A file was here, is missing or changed, and the service has it no more."""
+    UNFIT = "unfit"
+    """What a ``run.json`` says cannot be understood, or does not fit what is here."""
     UNSAFE_PATH = "unsafe_path"
     """The artifact's name has no safe place in a mirror."""
     COLLISION = "collision"

@@ -151,6 +151,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "the ledger … is damaged",
         "the ledger … is not a ledger but some other file",
     ),
+    "ledger#lost": ("there are runs of a mirror …, and no ledger",),
+    "ledger#unfit": (
+        "nothing says which run these files are of",
+        "whose folder is … by mirror.layout",
+        "is newer than this version knows: update artifact-sync",
+        "the ledger knows another run of this number",
+    ),
     "ledger#cannot-be-opened": (
         "the ledger … cannot be opened",
         "the ledger … cannot be written",
@@ -384,6 +391,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.ERROR_PAGE: "downloads#error-page",
     Reason.INTEGRITY: "artifacts#integrity",
     Reason.MISSING: "artifacts#damaged",
+    Reason.UNFIT: "ledger#unfit",
     Reason.UNSAFE_PATH: "artifacts#unsafe-path",
     Reason.COLLISION: "artifacts#collision",
     Reason.DISK: "disk#refused",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.store import open_store
-from artifact_sync.ledger.queries import artifact_reads, artifact_writes
+from artifact_sync.ledger.queries import adoption, artifact_reads, artifact_writes
 from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
 from artifact_sync.ledger.queries import totals as counts
@@ -153,6 +153,7 @@ class AsyncLedger:
     lose_run = _writes(of_runs.lose_run)
     lose_repository = _writes(of_runs.lose_repository)
     newest_complete = _reads(of_runs.newest_complete)
+    adopt_run = _writes(adoption.adopt_run)
 
     artifacts = _reads(artifact_reads.of_run)
     record_states = _writes_some(artifact_writes.record_states)

@@ -43,6 +43,8 @@ _REMEMBERED = 64
 
 _MOST_COMPONENTS = 100
 _LONGEST_PATH = 2000
+_LONGEST_RECORDED = 4000
+"""Of a path below the root, its folders included."""
 _LONGEST_LITERAL = 100
 """Leaves room for a slug, or for its hash, beside it."""
 
@@ -96,6 +98,38 @@ class Layout:
         """The folder of a run's files and of its manifests, and of nothing else."""
         values = {**key.repo._asdict(), "run": key.run}
         return MirrorPath("/".join(self._components(values, self._run + 1)))
+
+    def run_folder_of(self, path: str) -> MirrorPath | None:
+        """The folder of the run that a file is of, whichever it is; None: of no run."""
+        parts = path.split("/")
+        is_in_run = len(parts) > self._run + 1
+        return MirrorPath("/".join(parts[: self._run + 1])) if is_in_run else None
+
+    @property
+    def run_documents(self) -> str:
+        """A glob for the ``run.json`` of every run, below the root."""
+        return "*/" * (self._run + 1) + RUN
+
+    def is_latest(self, path: str) -> bool:
+        """Whether it is the path of a link ``latest`` or ``latest-success`` of a repository."""
+        parts = path.split("/")
+        return len(parts) == self._run + 1 and parts[-1] in {LATEST, LATEST_SUCCESS}
+
+    def recorded_place(self, key: ArtifactKey, told: str) -> MirrorPath:
+        """The path of a file that a run's manifest names, relative to the run's folder.
+
+        Also one that another layout gave it. ``UnsafePath``: it has no safe place there, or is that
+        of a manifest.
+        """
+        path = MirrorPath(f"{self.run_folder(key.run_key)}/{told}")
+        parts = told.split("/")
+        if any(part in {"", "."} or file_component(part) != part for part in parts):
+            raise UnsafePath(f"{quoted(told)} is no path for a file of the run")
+        if fold(parts[0]) in self._ours[self._run + 1] or len(parts) > _MOST_COMPONENTS:
+            raise UnsafePath(f"{quoted(told)} is no path for a file of the run")
+        if utf8_size(path) > _LONGEST_RECORDED:
+            raise UnsafePath(f"{quoted(told)} is longer than {_LONGEST_RECORDED:,} bytes")
+        return path
 
     def repo_folder(self, repo: RepoName) -> MirrorPath:
         """The folder of a repository's runs and ``latest`` links."""

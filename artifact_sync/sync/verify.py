@@ -5,8 +5,7 @@ Finds and, for a repair, makes room; fetching damaged files again is a pass of `
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict, deque
+from collections import defaultdict
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,6 +17,7 @@ from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.mirror import manifest
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt
 from artifact_sync.sync.manifests import refresh_manifests
 
@@ -195,19 +195,8 @@ class Auditor:
         for finding in await self._beside(run, rows, sound=sound):
             yield finding
 
-    async def _files(self, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
-        waiting: deque[asyncio.Task[Finding]] = deque()
-        try:
-            for row in (it for it in rows if it.on_record):
-                waiting.append(asyncio.create_task(self._file(row)))
-                if len(waiting) >= _AHEAD:
-                    yield await waiting.popleft()
-            while waiting:
-                yield await waiting.popleft()
-        finally:
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+    def _files(self, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
+        return in_order((self._file(row) for row in rows if row.on_record), _AHEAD)
 
     async def _file(self, row: ArtifactRow) -> Finding:
         if row.path is None:

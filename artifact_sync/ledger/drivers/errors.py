@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 _ROOM = 1 << 20
 """Bytes free below which a vague error of SQLite is taken for a full disk."""
 
-_UNUSABLE = (
-    "or move it aside: the next sync begins a new one and fetches what the service still has"
-)
+_UNUSABLE = "or move it aside: artifact-sync adopt makes a new one from the files"
 _LOOK = "check the disk and its quota, and who may write to it and to its folder"
 _SQLITE_WORDS = {
     sqlite3.SQLITE_BUSY: "is locked by another process: wait for it to end, or stop it",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.domain.model import State, Strength, Upstream
+from artifact_sync.domain.model import REMOVED, State, Strength, Upstream
 from artifact_sync.ledger.queries.transaction import chunks, find_run
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ _FRESH = {
     "is_wanted": True,
     "upstream": Upstream.UNKNOWN.value,
     "gone_since": None,
+    "verified_at": None,
+    "lost_since": None,
 }
 """What an artifact's row holds when nothing but its key is known."""
 
@@ -63,6 +65,31 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
         "content_encoding": file.content_encoding,
         "mirrored_at": file.fetched_at,
         "upstream": Upstream.LISTED.value,
+    }
+
+
+def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
+    """Record a run's files as these rows have them, of which no file is on record yet."""
+    keys = [row.key for row in rows]
+    held = {it[1] for _, it in _rows(tx, keys) if it[4] or State(it[2]) in REMOVED}
+    changes = {row.key: _found(row) for row in rows if _digest(row.key) not in held}
+    _write(tx, "set_taken_over", changes, dict.fromkeys(changes, at))
+
+
+def _found(row: ArtifactRow) -> dict[str, Any]:
+    return {
+        "state": row.state.value,
+        "path": row.path,
+        "size": row.size,
+        "sha256": row.sha256,
+        "strength": row.strength.value,
+        "evidence": row.evidence,
+        "version": row.version,
+        "etag": row.etag,
+        "content_encoding": row.content_encoding,
+        "mirrored_at": row.mirrored_at,
+        "verified_at": row.verified_at,
+        "lost_since": row.lost_since,
     }
 
 

@@ -29,11 +29,11 @@ WHERE run_id = :run_id AND digest IN (:these);
 INSERT INTO artifacts (
   run_id, digest, workflow, task, cube, local_path, state, path, size, sha256, strength, evidence,
   version, etag, content_encoding, attempts, reason, message, first_seen, mirrored_at,
-  is_wanted, upstream, gone_since
+  is_wanted, upstream, gone_since, verified_at, lost_since
 ) VALUES (
   :run_id, :digest, :workflow, :task, :cube, :local_path, :state, :path, :size, :sha256,
   :strength, :evidence, :version, :etag, :content_encoding, 0, :reason, :message, :first_seen,
-  :mirrored_at, :is_wanted, :upstream, :gone_since
+  :mirrored_at, :is_wanted, :upstream, :gone_since, :verified_at, :lost_since
 );
 
 -- name: set_mirrored
@@ -43,6 +43,16 @@ SET
   evidence = :evidence, version = :version, etag = :etag, content_encoding = :content_encoding,
   mirrored_at = :mirrored_at, attempts = 0, reason = '', message = '', verified_at = NULL,
   lost_since = NULL, upstream = 'listed', gone_since = NULL
+WHERE id = :id;
+
+-- Of what was never here. Whether it is wanted, and listed, stays as it is known.
+-- name: set_taken_over
+UPDATE artifacts
+SET
+  state = :state, path = :path, size = :size, sha256 = :sha256, strength = :strength,
+  evidence = :evidence, version = :version, etag = :etag, content_encoding = :content_encoding,
+  mirrored_at = :mirrored_at, attempts = 0, reason = '', message = '',
+  verified_at = :verified_at, lost_since = :lost_since
 WHERE id = :id;
 
 -- name: set_version

@@ -49,7 +49,8 @@ def _utc() -> datetime:
 class LocalMirror:
     """A mirror below a root, which may itself be reached through symbolic links.
 
-    Making one makes the root and our own folders in it. ``opener`` and ``now`` are for tests.
+    Making one makes the root and our own folders in it, unless it is only ``looked_at``. ``opener``
+    and ``now`` are for tests.
     """
 
     def __init__(
@@ -57,11 +58,12 @@ class LocalMirror:
         root: Path,
         *,
         durability: Durability = "full",
+        looked_at: bool = False,
         opener: Callable[[Path], Folder] = open_folder,
         now: Callable[[], datetime] = _utc,
     ) -> None:
         self.root = root.absolute()
-        self.staging = prepare(self.root) / STAGING
+        self.staging = (self.root / OWN_FOLDER if looked_at else prepare(self.root)) / STAGING
         """The folder for staged files: on the mirror's own file system, the owner's alone."""
         with disk_errors(str(self.root), self.root):
             self._tree = Tree(self.root, opener, durable=durability == "full")

@@ -1,0 +1,80 @@
+"""Makes a lost ledger again from the files of a mirror, or of a copy of one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from artifact_sync.app.locations import has_ledger, root_of
+from artifact_sync.app.storage import open_storage
+from artifact_sync.domain.errors import ExitCode, Reason, UsageError, exit_code
+from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.report import Report
+from artifact_sync.sync.adopt_runs import Fitness
+from artifact_sync.sync.repository import point_latest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from artifact_sync.app.storage import Storage
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.sync.adopt_runs import Fit
+
+
+@asynccontextmanager
+async def opened_adoption(
+    config: Config, names: Sequence[str], *, dry_run: bool
+) -> AsyncGenerator[Adoption]:
+    """Open a folder to adopt what is in it: the mirror is locked, but for a dry run.
+
+    Where nothing fits, nothing is made. ``MirrorBusy``, ``DiskError``, ``UsageError``,
+    ``LedgerTooNew``.
+    """
+    repos = [RepoName.parse(name) for name in names]
+    if not root_of(config).is_dir():
+        raise UsageError(
+            f"nothing is mirrored in {config.mirror.root} yet: there is no such folder"
+        )
+    rehearse = dry_run or not (has_ledger(config) or await _fits_at_all(config, repos))
+    async with open_storage(config, rehearse=rehearse, adopting=True) as store:
+        yield Adoption(store, repos, dry_run=rehearse)
+
+
+async def _fits_at_all(config: Config, repos: Sequence[RepoName]) -> bool:
+    """Whether anything can be adopted: else the root is not that of a mirror of this layout."""
+    async with open_storage(config, rehearse=True, adopting=True) as store:
+        return await store.adopter(dry_run=True).has_any(repos)
+
+
+@dataclass(slots=True)
+class Adoption:
+    """Adopts what is below a root, and counts it."""
+
+    store: Storage
+    repos: Sequence[RepoName]
+    """Empty: all that there are."""
+    dry_run: bool
+    counts: Counter[Fitness] = field(default_factory=Counter)
+    report: Report = field(default_factory=Report)
+    """What has ended it early."""
+    _touched: set[RepoName] = field(default_factory=set)
+
+    async def look(self) -> AsyncGenerator[Fit]:
+        """Adopt what fits; tell all that was found."""
+        async with aclosing(self.store.adopter(dry_run=self.dry_run).look(self.repos)) as fits:
+            async for fit in fits:
+                self.counts[fit.fitness] += 1
+                if fit.run is not None:
+                    self._touched.add(fit.run.repo)
+                yield fit
+        for repo in sorted(self._touched) if not self.dry_run else ():
+            store = self.store
+            await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when all fits, else 1; or what has ended it early."""
+        unfit = [Reason.UNFIT] if self.counts[Fitness.UNFIT] else []
+        return exit_code(unfit + [failure.reason for failure in self.report.failures])

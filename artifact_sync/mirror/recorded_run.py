@@ -1,0 +1,287 @@
+"""Reads a ``run.json`` that may be damaged or hostile. Pure.
+
+Members are read by name, and unknown ones are passed over, so that a later form of a known format
+can be read. What has a wrong type is an error, and is not guessed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from msgspec import Struct
+
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    ArtifactRow,
+    RepoName,
+    Run,
+    RunKey,
+    State,
+    Strength,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+NEWEST_FORMAT = 2
+LARGEST = 64 * 2**20
+"""Bytes of a ``run.json`` that is read; one of a hundred thousand artifacts is smaller."""
+
+_LARGEST_ENTRY = 2**16
+"""Characters of what is told of one artifact."""
+_LARGEST_SIZE = 2**63 - 1
+_SPACE = re.compile(r"[ \t\n\r]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class DamagedDocument(Exception):
+    """A ``run.json`` that cannot be used; ``str()`` says why."""
+
+
+class RecordedFile(Struct, frozen=True):
+    """A file as a ``run.json`` tells of it."""
+
+    told: str
+    """Its path, relative to the run's folder, which nobody has checked."""
+    row: ArtifactRow
+    """As the ledger may hold it, but for its path: MIRRORED, or LOST with ``lost_since``."""
+
+
+class RecordedRun(Struct, frozen=True):
+    """What a ``run.json`` says of a run."""
+
+    run: Run
+    source: str
+    """The host of the service."""
+    text: str
+    """The whole document."""
+    lost: Mapping[str, datetime | None]
+    """By path: what is missing, and since when."""
+
+    def files(self) -> Iterator[RecordedFile | str]:
+        """Each file of the run; in the place of one that makes no sense, why."""
+        for entry, size in _entries(self.text):
+            try:
+                if size > _LARGEST_ENTRY:
+                    _wrong("an artifact", "is told of in too many words")
+                yield _file(entry, self)
+            except _Fault as fault:
+                yield str(fault)
+
+
+class _Fault(ValueError):
+    """Something in a document makes no sense."""
+
+
+def _wrong(what: str, why: str) -> NoReturn:
+    raise _Fault(f"{what} {why}")
+
+
+def read_run(content: bytes) -> RecordedRun:
+    """Read a ``run.json``, as far as it tells of the run. ``DamagedDocument``."""
+    try:
+        text = content.decode("utf-8")
+        return _run(_members(text), text)
+    except RecursionError:
+        why = "it is nested too deeply"
+    except UnicodeDecodeError:
+        why = "it is not UTF-8"
+    except _Fault as fault:
+        why = str(fault)
+    except ValueError:
+        why = "it is no JSON"
+    raise DamagedDocument(why)
+
+
+def _no_number(_: str) -> NoReturn:
+    _wrong("a number", "is none that JSON has")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)
+
+
+class _Scanner:
+    """Goes through a JSON text, a value at a time."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+
+    def skip(self) -> str:
+        """The next character that is no space; empty: there is none."""
+        space = _SPACE.match(self.text, self.at)
+        self.at = space.end() if space is not None else self.at
+        return self.text[self.at : self.at + 1]
+
+    def takes(self, char: str) -> bool:
+        """Whether this character comes next; it is then behind us."""
+        found = self.skip() == char
+        self.at += found
+        return found
+
+    def expect(self, char: str) -> None:
+        if not self.takes(char):
+            raise ValueError(char)
+
+    def value(self) -> Any:
+        self.skip()
+        value, self.at = _DECODER.raw_decode(self.text, self.at)
+        return value
+
+    def each(self, close: str) -> Iterator[None]:
+        """Stand before each item up to a closing bracket."""
+        if self.takes(close):
+            return
+        while True:
+            yield
+            if self.takes(close):
+                return
+            self.expect(",")
+
+
+def _names(scanner: _Scanner) -> Iterator[Any]:
+    """Stand before the value of each member of an object."""
+    scanner.expect("{")
+    for _ in scanner.each("}"):
+        name = scanner.value()
+        scanner.expect(":")
+        yield name
+
+
+def _members(text: str) -> dict[str, Any]:
+    """The document's members but for its artifacts, which are gone through once."""
+    scanner, members = _Scanner(text), dict[str, Any]()
+    for name in _names(scanner):
+        if not isinstance(name, str) or name in members:
+            _wrong("a member's name", "is none, or stands twice")
+        members[name] = None
+        if name == "artifacts":
+            for _ in _artifacts(scanner):
+                pass
+        else:
+            members[name] = scanner.value()
+    if scanner.skip():
+        raise ValueError
+    return members
+
+
+def _artifacts(scanner: _Scanner) -> Iterator[tuple[Any, int]]:
+    scanner.expect("[")
+    for _ in scanner.each("]"):
+        begin = scanner.at
+        entry = scanner.value()
+        yield entry, scanner.at - begin
+
+
+def _entries(text: str) -> Iterator[tuple[Any, int]]:
+    """What is told of each artifact, and in how many characters."""
+    scanner = _Scanner(text)
+    for name in _names(scanner):
+        if name == "artifacts":
+            yield from _artifacts(scanner)
+            return
+        scanner.value()
+
+
+def _run(members: Mapping[str, Any], text: str) -> RecordedRun:
+    _check_format(members)
+    org, repo, number = (_text(members, name) for name in ("org", "repo", "run"))
+    try:
+        key = RunKey(RepoName.parse(f"{org}/{repo}"), number)
+    except ValueError:
+        _wrong("org and repo", "are no name of a repository")
+    run = Run(
+        key,
+        _text(members, "status", ""),
+        _text(members, "event", ""),
+        _moment(members, "created_at"),
+        _moment(members, "finished_at"),
+    )
+    return RecordedRun(run, _text(members, "source", ""), text, _lost(members))
+
+
+def _check_format(members: Mapping[str, Any]) -> None:
+    number = members.get("format")
+    if type(number) is not int or number < 1:
+        _wrong("its format", "is no number: it is none of ours")
+    if number > NEWEST_FORMAT:
+        _wrong(f"its format {number}", "is newer than this version knows: update artifact-sync")
+
+
+def _lost(members: Mapping[str, Any]) -> dict[str, datetime | None]:
+    listed = members.get("missing")
+    if listed is not None and not isinstance(listed, list):
+        _wrong("missing", "is no list")
+    return {_text(it, "path"): _moment(it, "since") for it in listed or ()}
+
+
+def _file(entry: Any, about: RecordedRun) -> RecordedFile:
+    told = _text(entry, "path")
+    names = (_text(entry, name) for name in ("workflow", "task", "cube", "local_path"))
+    (org, repo), number = about.run.key
+    is_lost = told in about.lost
+    row = ArtifactRow(
+        ArtifactKey(org, repo, number, *names),
+        State.LOST if is_lost else State.MIRRORED,
+        size=_size(entry),
+        sha256=_sha256(entry),
+        strength=_strength(entry),
+        evidence=_evidence(entry),
+        version=_text(entry, "version", ""),
+        etag=_text(entry, "etag", ""),
+        content_encoding=_text(entry, "content_encoding", ""),
+        mirrored_at=_moment(entry, "mirrored_at"),
+        lost_since=about.lost.get(told),
+    )
+    return RecordedFile(told, row)
+
+
+def _member(thing: Any, name: str) -> Any:
+    if not isinstance(thing, dict):
+        _wrong(f"what should have {name}", "is no object")
+    return thing.get(name)
+
+
+def _text(thing: Any, name: str, default: str | None = None) -> str:
+    value = _member(thing, name)
+    if value is None and default is not None:
+        return default
+    return value if isinstance(value, str) else _wrong(name, "is no text")
+
+
+def _size(entry: Any) -> int:
+    value = _member(entry, "size")
+    if type(value) is int and 0 <= value <= _LARGEST_SIZE:
+        return value
+    return _wrong("size", "is no number of bytes")
+
+
+def _sha256(entry: Any) -> str:
+    value = _text(entry, "sha256")
+    return value if _SHA256.fullmatch(value) else _wrong("sha256", "is no SHA-256")
+
+
+def _strength(entry: Any) -> Strength:
+    value = _text(entry, "strength", Strength.NONE)
+    return Strength(value) if value in set(Strength) else _wrong("strength", "is none of its words")
+
+
+def _evidence(entry: Any) -> tuple[str, ...]:
+    value = _member(entry, "evidence") or []
+    if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
+        _wrong("evidence", "is no list of texts")
+    return tuple(value)
+
+
+def _moment(thing: Any, name: str) -> datetime | None:
+    text = _text(thing, name, "")
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        _wrong(name, "is no date")

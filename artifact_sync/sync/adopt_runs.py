@@ -1,0 +1,374 @@
+"""Make a lost ledger again, from the manifests of runs and the files that they name."""
+
+from __future__ import annotations
+
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from artifact_sync.domain.errors import Reason, UnsafePath
+from artifact_sync.domain.model import REMOVED, Failure, MirrorPath, RepoName, State
+from artifact_sync.mirror.manifest import RUN, SUMS
+from artifact_sync.mirror.names import quoted
+from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
+from artifact_sync.runtime.read_ahead import in_order
+from artifact_sync.sync.adopt import adopt, as_adopted
+from artifact_sync.sync.manifests import refresh_manifests
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+    from datetime import datetime
+
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run, RunKey
+    from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
+    from artifact_sync.mirror.layout import Layout
+    from artifact_sync.mirror.recorded_run import RecordedFile
+    from artifact_sync.runtime.threads import Offload
+
+_AHEAD = 64
+"""Files that are waiting to be hashed."""
+_LISTED = 1000
+"""Paths that are listed at a time."""
+_MOST_FAULTS = 1000
+"""Of one manifest, after which nothing that it says is believed."""
+
+
+class Fitness(StrEnum):
+    """What became of something that was found below the root."""
+
+    ADOPTED = "adopted"
+    KNOWN = "known"
+    """The ledger has it already, and it is as recorded."""
+    UNFIT = "unfit"
+    EXTRA = "extra"
+    """Nobody recorded it: it is left alone."""
+
+
+class Fit(Struct, frozen=True):
+    """One file, or the manifest or folder of a run, and whether it fits."""
+
+    fitness: Fitness
+    path: MirrorPath
+    run: RunKey | None = None
+    row: ArtifactRow | None = None
+    """As the ledger has it now, or would have it; None: no row comes of it."""
+    known: ArtifactRow | None = None
+    """As the ledger had it before."""
+    reason: Reason | None = None
+    why: str = ""
+    """A sentence, where it does not fit."""
+
+    @property
+    def failure(self) -> Failure:
+        """Why it does not fit, as an entry of a report."""
+        reason = self.reason or Reason.UNFIT
+        if self.row is not None:
+            return Failure.of(self.row.key, reason, self.why)
+        repo, run = self.run or ("", None)
+        return Failure(str(repo), reason, self.why, run)
+
+
+class _MisplacedDocument(DamagedDocument):
+    """It is of a run that belongs elsewhere."""
+
+
+class _Claims(Struct, frozen=True):
+    """What a manifest says of its run, and of the files that can be where it says."""
+
+    run: Run
+    source: str
+    rows: Sequence[ArtifactRow]
+    faults: Sequence[Fit]
+
+
+class _Looked(Struct, frozen=True):
+    """What a run's folder was found to hold."""
+
+    fits: Sequence[Fit]
+    named: frozenset[str] | None = None
+    """The files that somebody recorded; None: nobody knows, so that none is told."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunAdopter:
+    """Adopts the runs that stand below a mirror's root."""
+
+    mirror: WatchedMirror
+    ledger: Ledger
+    layout: Layout
+    lock: RepositoryLock
+    offload: Offload
+    at: datetime
+    dry_run: bool = False
+
+    async def look(self, repos: Sequence[RepoName] = ()) -> AsyncGenerator[Fit]:
+        """Adopt what fits, run by run; tell all that was found. None given: all repositories."""
+        for below in self._places(repos):
+            met = False
+            async with aclosing(self._below(below, repos)) as fits:
+                async for fit in fits:
+                    met = met or fit.fitness is not Fitness.EXTRA
+                    yield fit
+            if not met:
+                why = f"there is no run here that has a {RUN}"
+                yield Fit(Fitness.UNFIT, below, reason=Reason.MISSING, why=why)
+
+    async def has_any(self, repos: Sequence[RepoName] = ()) -> bool:
+        """Whether any run could be adopted, by its manifest alone."""
+        for below in self._places(repos):
+            folder: MirrorPath | None = None
+            async with aclosing(self._paths(below)) as paths:
+                async for path in paths:
+                    above, folder = folder, self.layout.run_folder_of(path)
+                    if folder and folder != above and await self._is_claimed(folder, repos):
+                        return True
+        return False
+
+    async def _is_claimed(self, folder: MirrorPath, repos: Sequence[RepoName]) -> bool:
+        with suppress(DamagedDocument):
+            claims = await self.offload(_claims, self.mirror, self.layout, folder)
+            return bool(claims and claims.rows and _is_asked(claims.run.key.repo, repos))
+        return False
+
+    def _places(self, repos: Sequence[RepoName]) -> Sequence[MirrorPath]:
+        if not repos or any(it.is_star for it in repos):
+            return [MirrorPath("")]
+        return [self.layout.repo_folder(it) for it in repos]
+
+    async def _below(self, below: MirrorPath, repos: Sequence[RepoName]) -> AsyncGenerator[Fit]:
+        folder: MirrorPath | None = None
+        outside = _Looked((), None if repos else frozenset())
+        named = outside.named
+        async with aclosing(self._paths(below)) as paths:
+            async for path in paths:
+                above = self.layout.run_folder_of(path)
+                if above != folder:
+                    looked = await self._folder(above, repos) if above else outside
+                    folder, named = above, looked.named
+                    for fit in looked.fits:
+                        yield fit
+                    del looked
+                known = named or ()
+                if path in known or self.layout.is_latest(path):
+                    continue
+                if elsewhere := await self._elsewhere(path, folder):
+                    yield elsewhere
+                elif named is not None:
+                    yield Fit(Fitness.EXTRA, path)
+
+    async def _paths(self, below: MirrorPath) -> AsyncGenerator[MirrorPath]:
+        listing = self.mirror.files(below)
+        while some := await self.offload(lambda: list(islice(listing, _LISTED))):
+            for path in some:
+                yield path
+
+    async def _folder(self, folder: MirrorPath, repos: Sequence[RepoName]) -> _Looked:
+        """Adopt the run in a folder, if all is as it should be with its manifest."""
+        try:
+            claims = await self.offload(_claims, self.mirror, self.layout, folder)
+        except DamagedDocument as error:
+            path = MirrorPath(f"{folder}/{RUN}")
+            return _Looked([Fit(Fitness.UNFIT, path, reason=Reason.UNFIT, why=str(error))])
+        if claims is None:
+            return await self._without_manifest(folder)
+        repo = claims.run.key.repo
+        if not _is_asked(repo, repos):
+            return _Looked(())
+        async with self.lock.hold(repo):
+            return await self._run(claims)
+
+    async def _elsewhere(self, path: MirrorPath, folder: MirrorPath | None) -> Fit | None:
+        """Tell of a manifest that lies where none belongs; None: it is none."""
+        above, _, name = path.rpartition("/")
+        if name != RUN or above == folder:
+            return None
+        try:
+            await self.offload(_claims, self.mirror, self.layout, MirrorPath(above))
+        except _MisplacedDocument as error:
+            return Fit(Fitness.UNFIT, path, reason=Reason.UNFIT, why=str(error))
+        except DamagedDocument:
+            pass
+        return None
+
+    async def _without_manifest(self, folder: MirrorPath) -> _Looked:
+        """Tell of a folder without ``run.json``, whose files the ledger alone may know."""
+        async with aclosing(self.ledger.at(folder)) as rows:
+            known = [row async for row in rows]
+        async with aclosing(self.ledger.missing_at(folder)) as rows:
+            known += [row async for row in rows]
+        run = await self.ledger.run(known[0].key.run_key) if known else None
+        if run is None:
+            why = f"there is no {RUN}: nothing says which run these files are of"
+        elif run.complete:
+            why = f"there is no {RUN}, and the run was complete: the next sync writes it"
+        else:
+            why = ""
+        key = run.key if run is not None else None
+        fit = Fit(Fitness.UNFIT, folder, key, reason=Reason.MISSING, why=why)
+        named = frozenset(str(row.path) for row in known) | _manifests(folder)
+        return _Looked([fit] if why else [], named if run is not None else None)
+
+    async def _run(self, claims: _Claims) -> _Looked:
+        key = claims.run.key
+        known = await self.ledger.run(key)
+        if known is not None and known.creation.is_another(claims.run.creation):
+            why = "the ledger knows another run of this number, created at another time"
+            path = self.layout.manifests(key)[1]
+            return _Looked([Fit(Fitness.UNFIT, path, key, reason=Reason.UNFIT, why=why)])
+        rows = await self.ledger.artifacts(key)
+        taken = {self.layout.collision_key(it.path): it.key for it in rows.values() if it.path}
+        fits, work = list(claims.faults), []
+        for claim in claims.rows:
+            owner = taken.get(self.layout.collision_key(claim.path or ""), claim.key)
+            if owner == claim.key:
+                work.append(claim)
+            else:
+                fits.append(_clash(claim, "the ledger has another artifact there"))
+        async with aclosing(
+            in_order((self._file(it, rows.get(it.key)) for it in work), _AHEAD)
+        ) as looks:
+            fits += [fit async for fit in looks]
+        if not self.dry_run and any(fit.row is not None for fit in fits):
+            await self._record(claims, fits)
+        named = {str(it.path) for it in (*claims.rows, *rows.values()) if it.path is not None}
+        return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
+
+    async def _file(self, claim: ArtifactRow, known: ArtifactRow | None) -> Fit:
+        on_record = known if known is not None and known.sha256 else claim
+        path = on_record.path
+        if path is None:
+            raise ValueError("a file without a path")
+        if known is not None and (known.state in REMOVED or await self._stands(known, path)):
+            return Fit(Fitness.KNOWN, path, known.key.run_key, known, known)
+        return judged(claim, known, await self.offload(self.mirror.digest, path), self.at)
+
+    async def _stands(self, known: ArtifactRow, path: MirrorPath) -> bool:
+        """Whether nobody has touched a file since it was last found as recorded."""
+        since = known.verified_at
+        if not known.here or since is None or since > self.at:
+            return False
+        found = await self.offload(self.mirror.find, path)
+        is_whole = found is not None and found.kind == "file" and found.size == known.size
+        return is_whole and found is not None and found.changed < since.timestamp()
+
+    async def _record(self, claims: _Claims, fits: Sequence[Fit]) -> None:
+        """Record what was found of a run: first in the ledger, then in its manifests."""
+        key, ledger = claims.run.key, self.ledger
+        pairs = [(fit, fit.row) for fit in fits if fit.row is not None]
+        new = [row for fit, row in pairs if not (fit.known and fit.known.sha256)]
+        await ledger.adopt_run(claims.run, new, self.at)
+        verified = [row for fit, row in pairs if fit.known and fit.fitness is Fitness.KNOWN]
+        await ledger.note_verified([row for row in verified if row.verified_at == self.at], self.at)
+        back = [fit.known for fit, _ in pairs if fit.known and fit.fitness is Fitness.ADOPTED]
+        await adopt(self, [row for row in back if row.sha256], self.at)
+        lost = [fit.known for fit, row in pairs if fit.known and fit.known.here and not row.here]
+        if lost:
+            await ledger.note_lost(lost, self.at)
+            await ledger.unsettle(key)
+        if any(fit.row is None for fit in fits):  # what it says of these is kept
+            await self.offload(self.mirror.displace, self.layout.manifests(key)[1])
+        await refresh_manifests(self, key, host=claims.source)
+
+
+def judged(
+    claim: ArtifactRow, known: ArtifactRow | None, found: tuple[int, str] | None, at: datetime
+) -> Fit:
+    """Compare the bytes that were found with what is on record; without a record, with a claim."""
+    old = known if known is not None and known.sha256 else None
+    record = old or claim
+    path, run = record.path or MirrorPath(""), record.key.run_key
+    if found == (record.size, record.sha256):
+        row = replace(as_adopted(record), verified_at=at)
+        fitness = Fitness.KNOWN if old is not None and old.here else Fitness.ADOPTED
+        return Fit(fitness, path, run, row, known)
+    since = record.lost_since or at
+    row = replace(record, state=State.LOST, lost_since=since)
+    if found is None:
+        why = "it is missing"
+        return Fit(Fitness.UNFIT, path, run, row, known, Reason.MISSING, why)
+    size, sha256 = found
+    detail = f"{size:,} bytes, SHA-256 {sha256[:12]}…; recorded {record.size:,},"
+    why = f"it is another file: {detail} {record.sha256[:12]}…"
+    return Fit(Fitness.UNFIT, path, run, row, known, Reason.INTEGRITY, why)
+
+
+def _clash(claim: ArtifactRow, why: str) -> Fit:
+    path, run = claim.path or MirrorPath(""), claim.key.run_key
+    return Fit(Fitness.UNFIT, path, run, reason=Reason.COLLISION, why=f"{claim.key}: {why}")
+
+
+def _manifests(folder: MirrorPath) -> frozenset[str]:
+    return frozenset({f"{folder}/{SUMS}", f"{folder}/{RUN}"})
+
+
+def _is_asked(repo: RepoName, repos: Sequence[RepoName]) -> bool:
+    return not repos or repo in repos or RepoName.star(repo.org) in repos
+
+
+def _claims(mirror: WatchedMirror, layout: Layout, folder: MirrorPath) -> _Claims | None:
+    """Read a run's manifest; None: there is none. ``DamagedDocument``. Blocking."""
+    path = MirrorPath(f"{folder}/{RUN}")
+    found = mirror.find(path)
+    if found is None:
+        return None
+    if found.kind != "file":
+        raise DamagedDocument("it is no regular file")
+    if found.size > LARGEST:
+        raise DamagedDocument(f"it has {found.size:,} bytes, and {LARGEST:,} are the most")
+    about = read_run(mirror.read(path) or b"")
+    key = about.run.key
+    try:
+        place = layout.run_folder(key)
+    except UnsafePath as error:
+        raise DamagedDocument(str(error)) from None
+    if place != folder:
+        raise _MisplacedDocument(
+            f"it is of {key}, whose folder is {place} by mirror.layout: set mirror.layout as this"
+            " mirror was laid out, or move the folder there"
+        )
+    reading = _Reading(layout, path, about.run)
+    for each in about.files():
+        reading.take(each)
+    return _Claims(about.run, about.source, reading.rows, reading.faults)
+
+
+class _Reading:
+    """Gathers what a manifest says of files; no two may have one name, or one place."""
+
+    def __init__(self, layout: Layout, manifest: MirrorPath, run: Run) -> None:
+        self._layout = layout
+        self._manifest = manifest
+        self._run = run.key
+        self._created_at = run.created_at
+        self._places: set[str] = set()
+        self._keys: set[ArtifactKey] = set()
+        self.rows: list[ArtifactRow] = []
+        self.faults: list[Fit] = []
+
+    def take(self, told: RecordedFile | str) -> None:
+        """Take what is told of a file, or why it makes no sense."""
+        if isinstance(told, str):
+            self._fault(Reason.UNFIT, told)
+            return
+        try:
+            path = self._layout.recorded_place(told.row.key, told.told)
+        except UnsafePath as error:
+            self._fault(Reason.UNSAFE_PATH, str(error))
+            return
+        place = self._layout.collision_key(path)
+        if place in self._places or told.row.key in self._keys:
+            self._fault(Reason.COLLISION, f"{quoted(told.told)} is named twice")
+            return
+        self._places.add(place)
+        self._keys.add(told.row.key)
+        self.rows.append(replace(told.row, path=path, created_at=self._created_at))
+
+    def _fault(self, reason: Reason, why: str) -> None:
+        if len(self.faults) >= _MOST_FAULTS:
+            raise DamagedDocument(f"more than {_MOST_FAULTS:,} of its entries make no sense")
+        self.faults.append(Fit(Fitness.UNFIT, self._manifest, self._run, reason=reason, why=why))
