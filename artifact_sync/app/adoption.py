@@ -1,4 +1,4 @@
-"""Makes a lost ledger again from the files of a mirror, or of a copy of one."""
+"""Makes a lost ledger again from the files of a mirror, or of its copy."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 async def opened_adoption(
     config: Config, names: Sequence[str], *, dry_run: bool
 ) -> AsyncGenerator[Adoption]:
-    """Open a folder to adopt what is in it: the mirror is locked, but for a dry run.
+    """Open a folder to adopt what is in it.
 
-    Where nothing fits, nothing is made. ``MirrorBusy``, ``DiskError``, ``UsageError``,
+    The mirror is locked, but for a dry run. Where nothing fits, nothing is made. ``MirrorBusy``, ``DiskError``, ``UsageError``,
     ``LedgerTooNew``.
     """
     repos = [RepoName.parse(name) for name in names]

@@ -151,9 +151,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "the ledger … is damaged",
         "the ledger … is not a ledger but some other file",
     ),
-    "ledger#lost": ("there are runs of a mirror …, and no ledger",),
+    "ledger#lost": (
+        "there are runs of a mirror in …, and no ledger",
+        "there are runs of a mirror here, and no ledger",
+    ),
     "ledger#unfit": (
         "nothing says which run these files are of",
+        "is no path for a file of the run",
         "whose folder is … by mirror.layout",
         "is newer than this version knows: update artifact-sync",
         "the ledger knows another run of this number",

@@ -100,7 +100,7 @@ class Layout:
         return MirrorPath("/".join(self._components(values, self._run + 1)))
 
     def run_folder_of(self, path: str) -> MirrorPath | None:
-        """The folder of the run that a file is of, whichever it is; None: of no run."""
+        """The folder of the run that a file is in; None: it is in none."""
         parts = path.split("/")
         is_in_run = len(parts) > self._run + 1
         return MirrorPath("/".join(parts[: self._run + 1])) if is_in_run else None
@@ -116,9 +116,9 @@ class Layout:
         return len(parts) == self._run + 1 and parts[-1] in {LATEST, LATEST_SUCCESS}
 
     def recorded_place(self, key: ArtifactKey, told: str) -> MirrorPath:
-        """The path of a file that a run's manifest names, relative to the run's folder.
+        """The path of a file as its run's manifest names it.
 
-        Also one that another layout gave it. ``UnsafePath``: it has no safe place there, or is that
+        Relative to the run's folder, also one that another layout gave it. ``UnsafePath``: it has no safe place there, or is that
         of a manifest.
         """
         path = MirrorPath(f"{self.run_folder(key.run_key)}/{told}")
@@ -128,7 +128,7 @@ class Layout:
         if fold(parts[0]) in self._ours[self._run + 1] or len(parts) > _MOST_COMPONENTS:
             raise UnsafePath(f"{quoted(told)} is no path for a file of the run")
         if utf8_size(path) > _LONGEST_RECORDED:
-            raise UnsafePath(f"{quoted(told)} is longer than {_LONGEST_RECORDED:,} bytes")
+            raise UnsafePath(f"{quoted(told)} is no path for a file of the run: it is too long")
         return path
 
     def repo_folder(self, repo: RepoName) -> MirrorPath:

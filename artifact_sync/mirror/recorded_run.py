@@ -62,7 +62,7 @@ class RecordedRun(Struct, frozen=True):
     """By path: what is missing, and since when."""
 
     def files(self) -> Iterator[RecordedFile | str]:
-        """Each file of the run; in the place of one that makes no sense, why."""
+        """Each file of the run, or why what is told of it makes no sense."""
         for entry, size in _entries(self.text):
             try:
                 if size > _LARGEST_ENTRY:

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 async def in_order(work: Iterable[Coroutine[Any, Any, T]], ahead: int) -> AsyncGenerator[T]:
-    """The results in the order of the work, of which so much is begun; bounds the memory."""
+    """Yield results in order, while so much work is ahead, which bounds the memory."""
     waiting: deque[asyncio.Task[T]] = deque()
     try:
         for each in work:

@@ -1,4 +1,4 @@
-"""Make a lost ledger again, from the manifests of runs and the files that they name."""
+"""Make a lost ledger again, from the manifests of runs and their files."""
 
 from __future__ import annotations
 
@@ -107,7 +107,10 @@ class RunAdopter:
     dry_run: bool = False
 
     async def look(self, repos: Sequence[RepoName] = ()) -> AsyncGenerator[Fit]:
-        """Adopt what fits, run by run; tell all that was found. None given: all repositories."""
+        """Adopt what fits, run by run, and tell all that was found.
+
+        ``repos``: empty for all that there are.
+        """
         for below in self._places(repos):
             met = False
             async with aclosing(self._below(below, repos)) as fits:
@@ -278,7 +281,7 @@ class RunAdopter:
 def judged(
     claim: ArtifactRow, known: ArtifactRow | None, found: tuple[int, str] | None, at: datetime
 ) -> Fit:
-    """Compare the bytes that were found with what is on record; without a record, with a claim."""
+    """Compare a file with what is on record; without a record, with a claim."""
     old = known if known is not None and known.sha256 else None
     record = old or claim
     path, run = record.path or MirrorPath(""), record.key.run_key

@@ -58,9 +58,9 @@ def command(
     root: Path | None,
     as_json: bool,
 ) -> int:
-    """Make a lost ledger again: read every run.json, hash every file, and record what fits.
+    """Make a lost ledger again from the files of a mirror.
 
-    A folder that was copied from elsewhere becomes a mirror. What the ledger has already stays.
+    It reads every run.json, hashes every file that is named, and records what fits. A folder that was copied from elsewhere becomes a mirror. What the ledger has already stays.
     """
     with StreamedObject((Fitness.ADOPTED, Fitness.UNFIT, Fitness.EXTRA)) as lists:
         display = _Object(lists) if as_json else _Lines()

@@ -69,7 +69,7 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
 
 
 def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
-    """Record a run's files as these rows have them, of which no file is on record yet."""
+    """Record a run's files as these rows have them; what is on record stays."""
     keys = [row.key for row in rows]
     held = {it[1] for _, it in _rows(tx, keys) if it[4] or State(it[2]) in REMOVED}
     changes = {row.key: _found(row) for row in rows if _digest(row.key) not in held}
