@@ -1,4 +1,4 @@
-"""Makes a lost ledger again from the files of a mirror, or of its copy."""
+"""Makes a lost ledger again from the files of a mirror."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from artifact_sync.domain.errors import ExitCode, Reason, UsageError, exit_code
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.sync.adopt_runs import Fitness
-from artifact_sync.sync.repository import point_latest
+from artifact_sync.sync.latest import point_latest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -29,8 +29,8 @@ async def opened_adoption(
 ) -> AsyncGenerator[Adoption]:
     """Open a folder to adopt what is in it.
 
-    The mirror is locked, but for a dry run. Where nothing fits, nothing is made. ``MirrorBusy``, ``DiskError``, ``UsageError``,
-    ``LedgerTooNew``.
+    The mirror is locked, but for a dry run. Where nothing fits, nothing is made. ``MirrorBusy``,
+    ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
     repos = [RepoName.parse(name) for name in names]
     if not root_of(config).is_dir():

@@ -22,7 +22,8 @@ _PIECE = 1 << 16
 class StreamedObject:
     """An object on stdout, with lists that may be long.
 
-    The first is written as it comes; the others wait for the end. Work goes on without a reader: only the end raises what stdout says.
+    The first is written as it comes; the others wait for the end. Work goes on without a reader:
+    only the end raises what stdout says.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

@@ -100,7 +100,7 @@ class Layout:
         return MirrorPath("/".join(self._components(values, self._run + 1)))
 
     def run_folder_of(self, path: str) -> MirrorPath | None:
-        """The folder of the run that a file is in; None: it is in none."""
+        """The folder of the run that a file is in, or None."""
         parts = path.split("/")
         is_in_run = len(parts) > self._run + 1
         return MirrorPath("/".join(parts[: self._run + 1])) if is_in_run else None
@@ -118,8 +118,8 @@ class Layout:
     def recorded_place(self, key: ArtifactKey, told: str) -> MirrorPath:
         """The path of a file as its run's manifest names it.
 
-        Relative to the run's folder, also one that another layout gave it. ``UnsafePath``: it has no safe place there, or is that
-        of a manifest.
+        Relative to the run's folder, also one that another layout gave it. ``UnsafePath``: it has
+        no safe place there, or is that of a manifest.
         """
         path = MirrorPath(f"{self.run_folder(key.run_key)}/{told}")
         parts = told.split("/")

@@ -62,7 +62,7 @@ class RecordedRun(Struct, frozen=True):
     """By path: what is missing, and since when."""
 
     def files(self) -> Iterator[RecordedFile | str]:
-        """Each file of the run, or why what is told of it makes no sense."""
+        """Each file of the run, or what is wrong with its entry."""
         for entry, size in _entries(self.text):
             try:
                 if size > _LARGEST_ENTRY:

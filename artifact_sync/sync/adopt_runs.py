@@ -13,15 +13,15 @@ from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Reason, UnsafePath
 from artifact_sync.domain.model import REMOVED, Failure, MirrorPath, RepoName, State
-from artifact_sync.mirror.manifest import RUN, SUMS
+from artifact_sync.mirror.manifest import RUN, SUMS, run_json_says, sums_say
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt, as_adopted
-from artifact_sync.sync.manifests import refresh_manifests
+from artifact_sync.sync.manifests import rewrite_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run, RunKey
@@ -273,9 +273,28 @@ class RunAdopter:
         if lost:
             await ledger.note_lost(lost, self.at)
             await ledger.unsettle(key)
-        if any(fit.row is None for fit in fits):  # what it says of these is kept
+        await self._mend_manifests(claims, fits)
+
+    async def _mend_manifests(self, claims: _Claims, fits: Sequence[Fit]) -> None:
+        """Write the manifests anew, where they are not as the ledger has the run now."""
+        key = claims.run.key
+        known, rows = await self.ledger.run(key), (await self.ledger.artifacts(key)).values()
+        is_told = all(fit.row is not None for fit in fits)
+        lost = any(row.lost_since is not None for row in rows)
+        if known is None or (is_told and not lost and await self.offload(self._say, key, rows)):
+            return
+        if not is_told:  # what it says of these is kept
             await self.offload(self.mirror.displace, self.layout.manifests(key)[1])
-        await refresh_manifests(self, key, host=claims.source)
+        await rewrite_manifests(self, known, rows, claims.source)
+
+    def _say(self, run: RunKey, rows: Iterable[ArtifactRow]) -> bool:
+        """Whether a run's manifests tell of these files. Blocking."""
+        named = [row for row in rows if row.on_record or row.state is State.REFUSED]
+        folder = self.layout.run_folder(run)
+        sums, about = (self.mirror.read(path) for path in self.layout.manifests(run))
+        if sums is None or about is None:
+            return False
+        return sums_say(sums, named, folder) and run_json_says(about, named, folder)
 
 
 def judged(

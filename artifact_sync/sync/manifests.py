@@ -61,19 +61,15 @@ async def write_manifests(
 
 
 async def refresh_manifests(
-    place: ManifestPlace,
-    run: RunKey,
-    adopted: Mapping[ArtifactKey, ArtifactRow] | None = None,
-    host: str | None = None,
+    place: ManifestPlace, run: RunKey, adopted: Mapping[ArtifactKey, ArtifactRow] | None = None
 ) -> None:
     """Write a complete run's manifests anew without the service.
 
-    ``adopted``: files that the ledger is about to call mirrored again. ``host``: of the service;
-    None: as the manifest tells. Nothing is done where none does: the next pass writes it.
+    ``adopted``: files that the ledger is about to call mirrored again. Nothing is done where no
+    manifest tells which service the run is of: the next pass writes it.
     """
     known = await place.ledger.run(run)
-    if host is None:
-        host = await place.offload(_host, place.mirror, place.layout.manifests(run)[1])
+    host = await place.offload(_host, place.mirror, place.layout.manifests(run)[1])
     if known is None or not known.complete or host is None:
         return
     rows = {**await place.ledger.artifacts(run), **(adopted or {})}

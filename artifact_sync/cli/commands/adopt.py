@@ -60,7 +60,8 @@ def command(
 ) -> int:
     """Make a lost ledger again from the files of a mirror.
 
-    It reads every run.json, hashes every file that is named, and records what fits. A folder that was copied from elsewhere becomes a mirror. What the ledger has already stays.
+    It reads every run.json, hashes every file that is named, and records what fits. A folder that
+    was copied from elsewhere becomes a mirror. What the ledger has already stays.
     """
     with StreamedObject((Fitness.ADOPTED, Fitness.UNFIT, Fitness.EXTRA)) as lists:
         display = _Object(lists) if as_json else _Lines()
