@@ -136,6 +136,7 @@ def dry_run() -> Any:
         repo=str(_REPO),
         run="40",
         **_ARCHIVE.in_run,
+        kind="artifact",
         path=_ROW.path,
         size=None,
         why="new",

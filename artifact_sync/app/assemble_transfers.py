@@ -52,6 +52,7 @@ async def transfer_context(
     return TransferContext(
         Links(network.source, store.clock, observer, warn=network.encrypted),
         await network.fetcher(),
+        network.source,
         store.mirror,
         store.mirror.staging,
         store.clock,

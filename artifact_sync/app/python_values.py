@@ -71,7 +71,8 @@ class MirroredArtifact(Struct, frozen=True):
     task: str
     cube: str
     local_path: str
-    """The path in CI, as the service tells it. Not to be used as a path here."""
+    """The path in CI, as the service tells it. Not to be used as a path here.
+    Empty: it is the cube's log."""
     path: Path
     """The file, absolute."""
     size: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from artifact_sync.domain.report import Report
 
 
+Kind = Literal["artifact", "log"]
+
+
 class FailureEntry(Struct, frozen=True, kw_only=True):
     """Something selected that is not mirrored, and why.
 
@@ -48,7 +51,7 @@ class FailureEntry(Struct, frozen=True, kw_only=True):
     cube: str | None
     """Slug."""
     local_path: str | None
-    """The artifact's path as the CI file has it."""
+    """The artifact's path as the CI file has it; empty: the cube's log."""
     reason: Reason
     """What kind of failure it is: see the reasons."""
     message: str
@@ -63,7 +66,7 @@ class FailureEntry(Struct, frozen=True, kw_only=True):
             workflow=failure.workflow or None,
             task=failure.task or None,
             cube=failure.cube or None,
-            local_path=failure.local_path or None,
+            local_path=failure.local_path,
             reason=failure.reason,
             message=failure.message,
         )
@@ -130,12 +133,15 @@ class ArtifactName(Struct, frozen=True, kw_only=True):
     cube: str
     """Slug."""
     local_path: str
-    """The artifact's path as the CI file has it."""
+    """The artifact's path as the CI file has it; empty for a log."""
+    kind: Kind
+    """``artifact``, or ``log``: the log of the cube."""
 
 
-def _name(key: ArtifactKey) -> dict[str, str]:
+def _name(key: ArtifactKey) -> dict[str, Any]:
     """The fields of an ``ArtifactName``."""
-    return {"repo": str(key.run_key.repo), "run": key.run, **key.in_run}
+    kind = "log" if key.is_log else "artifact"
+    return {"repo": str(key.run_key.repo), "run": key.run, **key.in_run, "kind": kind}
 
 
 class PlannedEntry(ArtifactName, frozen=True, kw_only=True):

@@ -207,7 +207,7 @@ def _file(key: ArtifactKey, file: FileProgress, columns: int) -> str:
 
 def label(key: ArtifactKey, columns: int) -> str:
     """Format repository, run and path, cut in the middle where they are too wide."""
-    place, path = printable(f"{key.run_key.repo} {key.run}"), printable(key.local_path)
+    place, path = printable(f"{key.run_key.repo} {key.run}"), printable(key.name)
     path = path.removeprefix("./")
     place = shortened(place, max(columns // 2, columns - disp_len(path) - 1))
     return f"{place} {shortened(path, columns - disp_len(place) - 1)}"

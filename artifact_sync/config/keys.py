@@ -196,6 +196,7 @@ REPO = Section(
         "run_statuses": value_types.many(value_types.choice(FINISHED, _UNFINISHED)),
         "events": value_types.many(value_types.choice(EVENTS)),
         "since": value_types.duration(),
+        "logs": value_types.truth(),
         "interval": _INTERVAL,
         "cron": value_types.text(_cron, "cron expression"),
         "time_zone": _TIME_ZONE,

@@ -175,19 +175,21 @@ class PassLog:
 
     def _downloaded(self, key: ArtifactKey, displaced: str | None) -> None:
         repo = str(key.run_key.repo)
-        _log.debug("mirrored", repo=repo, run=key.run, local_path=key.local_path)
+        _log.debug("mirrored", repo=repo, run=key.run, local_path=key.name)
         if displaced:
             _log.warning(
                 "a stranger was in the way",
                 repo=repo,
-                local_path=key.local_path,
+                local_path=key.name,
                 moved_to=displaced,
             )
         if self._of(repo).forget(key):
-            _log.info("mirrored after all", repo=repo, run=key.run, local_path=key.local_path)
+            _log.info("mirrored after all", repo=repo, run=key.run, local_path=key.name)
 
     def _failed(self, failure: Failure, key: ArtifactKey | None) -> None:
         where = {"repo": failure.repo, "run": failure.run, "local_path": failure.local_path}
+        if key is not None:
+            where["local_path"] = key.name
         facts = {name: value for name, value in where.items() if value}
         facts["reason"] = str(failure.reason)
         # The schedule reports repositories that fail as a whole.

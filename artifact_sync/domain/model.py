@@ -110,7 +110,8 @@ class ArtifactKey(NamedTuple):
     """An artifact's identity, which the service defines as all seven parts together.
 
     The same ``local_path`` does recur in several cubes of one task. ``local_path`` is the text from
-    the CI file, untouched and untrusted.
+    the CI file, untouched and untrusted. Empty, it stands for the cube's log: no answer of the
+    service makes an artifact without a path.
     """
 
     org: str
@@ -137,8 +138,18 @@ class ArtifactKey(NamedTuple):
         _, _, _, workflow, task, cube, local_path = self
         return {"workflow": workflow, "task": task, "cube": cube, "local_path": local_path}
 
+    @property
+    def is_log(self) -> bool:
+        """Whether it is the log of its cube."""
+        return not self.local_path
+
+    @property
+    def name(self) -> str:
+        """Its name for people: the path in CI, or the cube's and ``.log``."""
+        return self.local_path or f"{self.cube}.log"
+
     def __str__(self) -> str:
-        return "/".join(self)
+        return "/".join((*self[:5], self.name) if self.is_log else self)
 
 
 class CubeKey(NamedTuple):
@@ -153,6 +164,11 @@ class CubeKey(NamedTuple):
         """The key of one artifact of this cube."""
         org, repo = self.run.repo
         return ArtifactKey(org, repo, self.run.run, self.workflow, self.task, self.cube, local_path)
+
+    @property
+    def log(self) -> ArtifactKey:
+        """The key of this cube's log."""
+        return self.artifact("")
 
 
 class Artifact(Redacted, frozen=True):
@@ -208,6 +224,8 @@ class Run(Struct, frozen=True):
     updated_at: datetime | None = None
     artifacts: tuple[Artifact, ...] = ()
     """All of the tree's artifacts, of every status, in the tree's order, repeats included."""
+    logs: tuple[Artifact, ...] = ()
+    """A log for each cube: ``success``, or ``missing`` where the cube never ran."""
     problems: tuple[Problem, ...] = ()
     id: str = ""
     """The service's own, where it gives one."""
@@ -228,6 +246,17 @@ class Run(Struct, frozen=True):
         dates = (self.created_at, self.finished_at, self.updated_at)
         told = [self.status, *(d.isoformat() if d else "" for d in dates)]
         return "|".join([*told, self.id] if self.id else told)
+
+
+class LogPage(Struct, frozen=True):
+    """A page of a cube's log."""
+
+    content: bytes
+    """UTF-8, and otherwise whatever the cube has written."""
+    complete: bool
+    """Nothing more is written to this page."""
+    done: bool
+    """Nothing more is written to this log: it is the last page."""
 
 
 class RunPage(Struct, frozen=True):
@@ -371,7 +400,8 @@ class Failure(Struct, frozen=True):
         """Path of the artifact or cube; empty for runs and repositories."""
         if self.workflow is None:
             return ""
-        parts = (self.repo, self.run, self.workflow, self.task, self.cube, self.local_path)
+        cube = f"{self.cube}.log" if self.local_path == "" else self.cube
+        parts = (self.repo, self.run, self.workflow, self.task, cube, self.local_path)
         return "/".join(part for part in parts if part)
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         ArtifactKey,
         ArtifactNote,
         ArtifactRow,
+        CubeKey,
         DisplacedFile,
         ExpectedFile,
         Failure,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Found,
         Horizon,
         Link,
+        LogPage,
         Mirrored,
         MirrorPath,
         RepoName,
@@ -98,6 +100,12 @@ class Source(Protocol):
 
         The answer may hold more than is wanted, and lacks what has no link. An error of one cube
         does not fail the others: its links are missing from the answer.
+        """
+
+    async def log_page(self, cube: CubeKey, number: int) -> LogPage:
+        """Get a page of a cube's log, counted from 1.
+
+        ``NotFound`` where there is no log, or no such page as yet.
         """
 
 

@@ -102,6 +102,8 @@ class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Event types whose runs are wanted; empty: all."""
     since: float | None = None
     """Seconds: only runs created within the last so many. None: all."""
+    logs: bool = False
+    """Whether the logs of cubes are wanted, too."""
     interval: float | None = None
     """Seconds between the daemon's looks; None: ``daemon.interval``, or ``cron``."""
     cron: str | None = None

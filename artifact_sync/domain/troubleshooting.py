@@ -69,6 +69,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "a name or page token is too long to be asked for",
         "pages in a row brought nothing new",
         "a page token came twice, so it has no end",
+        "the log of the cube has no end after",
         "no usable slug",
         "has no status: try again, or report it to the service",
     ),

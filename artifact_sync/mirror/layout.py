@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import UnsafePath, UsageError
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 LATEST = "latest"
 LATEST_SUCCESS = "latest-success"
+_LOG = ".log"
 
 FIELDS = ArtifactKey._fields
 
@@ -87,7 +89,16 @@ class Layout:
 
     def place(self, key: ArtifactKey) -> MirrorPath:
         """The path of an artifact's file. Raises ``UnsafePath``, which names what is wrong."""
+        if key.is_log:
+            return MirrorPath("/".join(self._log(key)))
         return MirrorPath("/".join([*self._above(key[:-1]), *_file_components(key.local_path)]))
+
+    def _log(self, key: ArtifactKey) -> Iterator[str]:
+        """The components of a log's path, which stands beside the folder of its cube."""
+        *folders, last = self._folders
+        named = replace(last, text=f"{last.text}{_LOG}", suffix=f"{last.suffix}{_LOG}")
+        yield from self._above(key[:-1])[:-1]
+        yield self._component(len(folders), named, key._asdict()) if named.fields else named.text
 
     def _folders_of(self, above: tuple[str, ...]) -> Sequence[str]:
         """The folders for the artifacts of a cube, which are many."""

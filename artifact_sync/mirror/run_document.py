@@ -30,7 +30,7 @@ class NameInRun(Struct, frozen=True, kw_only=True):
     cube: str
     """Slug."""
     local_path: str
-    """The artifact's path as the CI file has it."""
+    """The artifact's path as the CI file has it; empty: the cube's log."""
 
 
 class RunArtifact(NameInRun, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from starlette.requests import Request
 
 from artifact_sync.domain.model import FINISHED, RepoName
 from artifact_sync.simulator import faults, payloads
+from artifact_sync.simulator.logs import page_of_log
 from artifact_sync.simulator.reply import Reply, send_reply, spoilt, whole_reply
 from artifact_sync.simulator.world import Seen
 
@@ -137,7 +138,7 @@ class ApiOrigin:
 
     def _reply(self, request: Request, call: Call) -> Reply:
         self._admit(request)
-        struck = self._world.faults.striking(self._subject(call))
+        struck = self._world.faults.striking(self._subject(call, request.query_params))
         try:
             with self._world.lock:
                 reply = _failed_by_fault(struck) or self._answer(call, request.query_params)
@@ -160,11 +161,12 @@ class ApiOrigin:
             _missing("such endpoint" if call.endpoint == "unknown" else "such release")
         return _json(200, answer(call, query))
 
-    def _subject(self, call: Call) -> faults.Subject:
-        """The call as faults match it: a repository by its name, not its id."""
+    def _subject(self, call: Call, query: Query) -> faults.Subject:
+        """The call as faults match it: a repository by its name, a page of a log by its number."""
+        page = query.get("page", "1") if call.endpoint == "logs" else ""
         repo = self._find_repo(call)
         name = str(repo.name) if repo else f"{call.org}/{call.repo}".strip("/")
-        return faults.Subject("api", call.endpoint, name, call.run, call.cube)
+        return faults.Subject("api", call.endpoint, name, call.run, call.cube, page)
 
     def _repos(self, call: Call, query: Query) -> Json:
         found = [repo for repo in self._world.repos.values() if repo.name.org == call.org]
@@ -196,15 +198,13 @@ class ApiOrigin:
         return {"artifacts": [payloads.artifact_payload(one, link_to) for one in artifacts]}
 
     def _logs(self, call: Call, query: Query) -> Json:
-        """A log of one page, complete once the cube has finished."""
+        """A page of a log."""
         number = query.get("page", "1")
         cube = self._open_cubes(call)[0]
         if not (number.isascii() and number.isdigit()):
             raise ApiError(400, f"page: {number[:40]!r} is not a number")
-        if int(number[:21]) != 1:
-            _missing(f"page {number[:40]}")
-        done = cube.status in FINISHED
-        return {"logs": cube.spec.log, "page_complete": done, "done": done}
+        page = page_of_log(cube, int(number[:21])) or _missing(f"page {number[:40]}")
+        return {"logs": page.text, "page_complete": page.complete, "done": page.done}
 
     def _releases(self, call: Call, query: Query) -> Json:
         """An empty list of releases; the page's arguments are checked."""

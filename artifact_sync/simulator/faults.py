@@ -41,7 +41,8 @@ class Fault(
     run: str = "*"
     cube: str = "*"
     path: str = "*"
-    """A glob over ``local_path``; API requests have none."""
+    """A glob over ``local_path``. Of a request for a log it is the page's number; other requests to
+    the API have none."""
     first: Count | None = None
     every: Count | None = None
     each: bool = False

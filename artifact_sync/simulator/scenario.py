@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Order = Literal["newest", "oldest", "shuffled"]
 Ending = Literal["absent", "empty", "extra"]
+LogEnd = Literal["done", "repeat", "empty", "open", "none"]
 Digest = Literal["repr-digest", "content-digest", "content-md5", "x-amz-checksum-sha256"]
 
 DEFAULT_TOKEN = "demo-token"  # noqa: S105 - the simulator's, which guards nothing
@@ -63,6 +64,13 @@ class Cube(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """None: the run's."""
     needs: tuple[str, ...] = ()
     log: str = ""
+    log_size: Size | None = None
+    """Bytes of a generated log, in place of ``log``."""
+    log_page: Size = 600_000
+    """Bytes a page of the log."""
+    log_end: LogEnd = "done"
+    """How the last page is told: it is ``done``, the next one repeats it (``repeat``) or is empty,
+    or not at all (``open``: it may still grow). ``none``: there is no log."""
     artifacts: tuple[ScenarioArtifact, ...] = msgspec.field(default=(), name="artifact")
     count: Count = 1
 

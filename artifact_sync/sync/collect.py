@@ -59,6 +59,11 @@ class RunSelection:
         self._recorded = recorded
         self._let_go = let_go
 
+    @property
+    def lists_logs(self) -> bool:
+        """Whether logs are wanted, or some were."""
+        return self._rules.lists_logs or any(key.is_log for key in self._rows)
+
     def wants(self, key: ArtifactKey) -> bool:
         """Whether an artifact is selected; in a repair, whether it is on record."""
         row = self._rows.get(key)
@@ -71,8 +76,9 @@ class RunSelection:
 
 def collect(run: Run, rules: Rules, selection: RunSelection | None = None) -> Collected:
     """Sort the artifacts of a run that is wanted."""
-    wants = (selection or rules).wants
-    every = _each_once(run.artifacts)
+    selects = selection or rules
+    wants = selects.wants
+    every = _each_once((*run.artifacts, *(run.logs if selects.lists_logs else ())))
     wanted = [it for it in every if wants(it.key)]
     rest = [it for it in every if not wants(it.key)]
     return Collected(

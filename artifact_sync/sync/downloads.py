@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -14,7 +15,15 @@ from msgspec.structs import replace
 
 from artifact_sync.domain.errors import DiskError, Interrupted, Reason
 from artifact_sync.domain.events import Downloaded, Failed
-from artifact_sync.domain.model import Action, Failure, Mirrored, State, Strength
+from artifact_sync.domain.model import (
+    Action,
+    ArtifactNote,
+    Failure,
+    Mirrored,
+    State,
+    Strength,
+    Upstream,
+)
 from artifact_sync.domain.report import lost_failure
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import reasons_of
@@ -22,10 +31,12 @@ from artifact_sync.transfer.checksum_file import claim_in, subject_of
 from artifact_sync.transfer.context import WantedArtifact
 from artifact_sync.transfer.download import fetch, forget_staged
 from artifact_sync.transfer.evidence import Recorded
+from artifact_sync.transfer.log import LogAbsent, LogUnfinished, WantedLog, fetch_log
 from artifact_sync.transfer.slots import SlotLease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
     from artifact_sync.sync.context import PassContext
@@ -53,6 +64,12 @@ class DownloadOutcome(Struct):
     lacks_new: bool = False
     """Something that never was here has failed."""
     failures: list[Failure] = field(default_factory=list)
+    put_off: int = 0
+    """Logs that may still grow."""
+    absent: list[ArtifactKey] = field(default_factory=list)
+    """Logs that the service has not, and that never were here."""
+    newly_absent: list[ArtifactKey] = field(default_factory=list)
+    """Those of which this was not known."""
 
 
 class Downloads:
@@ -61,6 +78,7 @@ class Downloads:
     def __init__(self, context: PassContext, transfer: TransferContext, plan: Plan) -> None:
         self._context = context
         self._transfer = transfer
+        self._ended = plan.run.finished_at
         self._steps = {
             step.artifact.key: step for step in plan.having(Action.DOWNLOAD, Action.KEEP)
         }
@@ -152,12 +170,40 @@ class Downloads:
     async def _one(self, step: Step) -> None:
         key = step.artifact.key
         try:
-            await self._carry_out(step)
+            await (self._carry_out_log if key.is_log else self._carry_out)(step)
         except Exception as error:  # noqa: BLE001 - one bad artifact never stops the others
             for reason, message in reasons_of(error, artifact=str(key)):
                 await self._failed(key, reason, message)
         finally:
             self._transfer.links.done(key)
+
+    async def _carry_out_log(self, step: Step) -> None:
+        """Fetch a log, which the service need not have."""
+        key, now = step.artifact.key, self._context.clock.now()
+        try:
+            await self._carry_out(step)
+        except LogAbsent:
+            if step.row is not None and step.row.on_record:
+                await self._failed(key, Reason.GONE, "the service has no log of the cube any more")
+            elif may_grow(step.row, self._ended, now):
+                await self._put_off(step, now)
+            else:
+                await self._note_absent(step, now)
+        except LogUnfinished:
+            await self._put_off(step, now)
+
+    async def _put_off(self, step: Step, now: datetime) -> None:
+        note = ArtifactNote(step.artifact.key, State.PENDING, step.artifact.version)
+        await self._context.ledger.note_artifacts([note], now)
+        self.outcome.put_off += 1
+
+    async def _note_absent(self, step: Step, now: datetime) -> None:
+        key, version = step.artifact.key, step.artifact.version
+        note = ArtifactNote(key, State.EXPIRED, version, upstream=Upstream.GONE)
+        await self._context.ledger.note_artifacts([note], now)
+        self.outcome.absent.append(key)
+        if step.row is None or step.row.state is not State.EXPIRED:
+            self.outcome.newly_absent.append(key)
 
     async def _carry_out(self, step: Step) -> None:
         """Fetch, and record without holding up the next download."""
@@ -183,6 +229,10 @@ class Downloads:
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
         wanted = WantedArtifact(step.artifact, step.path, claims, recorded_of(step, claim))
+        if step.artifact.key.is_log:
+            now = self._context.clock.now()
+            log = WantedLog(wanted, may_grow(step.row, self._ended, now))
+            return await fetch_log(self._transfer, log, hold)
         return await fetch(self._transfer, wanted, hold)
 
     async def _record(self, fetched: Fetched) -> None:
@@ -214,6 +264,16 @@ class Downloads:
         return row.on_record and (row.lost_since is not None or row.key in self._lost)
 
 
+_STILL = timedelta(minutes=10)
+"""How long after a run's end its logs may still grow."""
+
+
+def may_grow(row: ArtifactRow | None, ended: datetime | None, now: datetime) -> bool:
+    """Whether a log may be incomplete although its run has finished."""
+    since = ended or (row.first_seen if row is not None else None)
+    return since is None or now - since < _STILL
+
+
 def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:
     """What the ledger has recorded of the version to be fetched.
 
@@ -223,6 +283,8 @@ def recorded_of(step: Step, claim: Claim | None) -> Recorded | None:
     if row is None or not row.sha256 or not version or row.version != version:
         return None
     if claim is not None and claim.value != row.sha256:
+        return None
+    if row.key.is_log and row.strength is Strength.NONE:  # nobody has said that it was the whole
         return None
     return Recorded(row.sha256, row.strength, row.evidence)
 

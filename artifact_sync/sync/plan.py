@@ -15,7 +15,8 @@ anything else                                          DOWNLOAD
 What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP.
 
 The archive of a folder (``./public/``) and that folder (``./public/site.zip``) can both stand: the
-slash of whichever came second is encoded (``public%2F``, or ``public%2Fsite.zip``).
+slash of whichever came second is encoded (``public%2F``, or ``public%2Fsite.zip``). So can the log
+of a cube ``x`` (``x.log``) and the folder of a cube ``x.log``.
 
 What the ledger knows but the run's answer lists no more, or that of a run which upstream has
 forgotten: KEEP while its file stands, LOSE when it was here and is not, EXPIRE when it never was.
@@ -249,8 +250,8 @@ def _precedence(key: ArtifactKey, known: KnownArtifacts) -> tuple[bool, bool, Ar
 
 
 def _is_archive(key: ArtifactKey) -> bool:
-    """Whether the CI file names a folder, of which an archive comes."""
-    return "/" in key.local_path and key.local_path.rpartition("/")[2] in {"", "."}
+    """Whether a folder may have its name: an archive of that, or a cube's log."""
+    return key.is_log or ("/" in key.local_path and key.local_path.rpartition("/")[2] in {"", "."})
 
 
 def _place(key: ArtifactKey, row: ArtifactRow | None, taken: _Taken) -> MirrorPath | UnsafePath:
@@ -292,7 +293,7 @@ class _Taken:
         other = other or next((self._files[f] for f in folders if f in self._files), None)
         if other is not None:
             raise Collision(
-                f"it would be one file or folder with {other.local_path!r} of cube {other.cube},"
+                f"it would be one file or folder with {other.name!r} of cube {other.cube},"
                 " at least on some systems: rename one of them in the CI file"
             )
         self._files[name] = key

@@ -27,6 +27,8 @@ class Reselection(Struct, frozen=True):
 
 def reselected(rows: Collection[ArtifactRow], rules: Rules) -> Reselection | None:
     """Apply the rules to what a run's answer listed; None: ask the service."""
+    if rules.lists_logs and not any(row.key.is_log for row in rows):
+        return None  # nobody has noted yet which there are
     rows = [row for row in rows if row.state not in REMOVED]
     selected = {row.key for row in rows if rules.wants(row.key)}
     wanted = [row for row in rows if row.key in selected]

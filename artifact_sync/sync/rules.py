@@ -77,15 +77,25 @@ class Rules(Struct, frozen=True):
 
         ``./a/``, ``a`` and ``a/`` are one path. A glob that fits a folder fits all that is below.
         One without a slash fits at every depth, one that begins with a slash from the top only.
+        The log of a cube has no path: ``logs`` alone decides.
         """
         if not self.wants_workflow(key.workflow):
             return False
+        if key.is_log:
+            return self.settings.logs
         path = "/" + plain_path(key.local_path)
         included = not self.include or _matches(self.include, path)
         return included and not _matches(self.exclude, path)
 
+    @property
+    def lists_logs(self) -> bool:
+        """Whether logs are noted at all: most mirrors want none."""
+        return self.settings.logs
+
     def line_without(self, key: ArtifactKey) -> str:
         """The line of a configuration that leaves this artifact out, too; empty: none can."""
+        if key.is_log:
+            return "logs = false"
         path = plain_path(key.local_path)
         if not path:
             return ""
@@ -126,5 +136,6 @@ def _fingerprint(settings: RepoSettings, layout: str) -> str:
         settings.run_statuses,
         settings.events,
     )
-    text = json.dumps([layout, *(sorted(set(words)) for words in chosen)])
+    logs = ["logs"] if settings.logs else []  # else the same as before there were logs
+    text = json.dumps([layout, *(sorted(set(words)) for words in chosen), *logs])
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -179,7 +179,7 @@ class RunSync:
             if step.row is None or step.row.state is not State.EXPIRED
         ]
         if new:
-            which = f"{counted(len(new), 'artifact')}, such as {new[0].artifact.key.local_path!r}"
+            which = f"{counted(len(new), 'artifact')}, such as {new[0].artifact.key.name!r}"
             self.context.observer.notify(
                 Noticed(f"{plan.run.key}: the service has forgotten {which}, before it was wanted")
             )
@@ -228,7 +228,8 @@ class RunSync:
         clock, links = self.context.clock, transfer.links
         acquired, now = clock.monotonic(), clock.now()
         fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
-        links.open(plan.run.key, fresh, [artifact.key for artifact in downloads])
+        linked = [artifact.key for artifact in downloads if not artifact.key.is_log]
+        links.open(plan.run.key, fresh, linked)
         try:
             await fetching.run()
         finally:
@@ -244,7 +245,15 @@ class RunSync:
         self.report.failures.extend(outcome.failures)
         self._complete = self._complete and not outcome.failures
         self._lacks_new = self._lacks_new or outcome.lacks_new
-        self._open = self._open or bool(outcome.failures)
+        self._open = self._open or bool(outcome.failures or outcome.put_off)
+        self.report.pending += outcome.put_off
+        self.report.expired += len(outcome.absent)
+        self.report.found -= outcome.put_off + len(outcome.absent)
+        if new := outcome.newly_absent:
+            which = f"{counted(len(new), 'cube')}, such as {new[0].name!r}"
+            self.context.observer.notify(
+                Noticed(f"{new[0].run_key}: the service has no log of {which}")
+            )
 
     async def _conclude(self, run: Run, kept: int, looks: int) -> None:
         """Write a complete run's manifests; settle a run that is done."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Artifact, MirrorPath
-    from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher
+    from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher, Source
     from artifact_sync.runtime.threads import Batches, Offload
     from artifact_sync.transfer.bandwidth import BandwidthLimiter
     from artifact_sync.transfer.disk_space import DiskSpace
@@ -94,6 +94,8 @@ class TransferContext(Struct, frozen=True):
 
     links: Links
     fetcher: Fetcher
+    source: Source
+    """Gives the pages of logs."""
     mirror: ArtifactStore
     staging: Path
     """The folder of staged files."""

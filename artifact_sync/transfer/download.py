@@ -70,6 +70,79 @@ async def forget_staged(context: TransferContext, staged: StagedFile) -> None:
         staged.note(context.staged_names)
 
 
+def staged_file(context: TransferContext, wanted: WantedArtifact) -> StagedFile:
+    """The staged file of an artifact; nothing is read yet."""
+    key = wanted.artifact.key
+    left = bool(context.staged_names) and name_of(key) in context.staged_names
+    return StagedFile(context.staging, key, wanted.artifact.version, recoverable=left)
+
+
+async def leave_staged(context: TransferContext, staged: StagedFile) -> None:
+    """Close what is staged, and note whether there is something for the next time."""
+    staged.note(context.staged_names)
+    if staged.open:
+        with suppress(OSError):
+            await context.offload(staged.close)
+
+
+async def recovered(
+    context: TransferContext, wanted: WantedArtifact, staged: StagedFile
+) -> Fetched | None:
+    """What an earlier process left complete; None: there is something to fetch."""
+    if not context.space.known(0):  # before a request is made for what there is no room for
+        await context.offload(context.space.look)
+    if staged.recoverable and (found := await context.offload(_recover, context, wanted, staged)):
+        return fetched_file(context, wanted, found, staged)
+    return None
+
+
+def _recover(
+    context: TransferContext, wanted: WantedArtifact, staged: StagedFile
+) -> Published | None:
+    """Finish what an earlier process left complete but not recorded."""
+    mirror = context.mirror
+    staged.recover()
+    if staged.complete:
+        with suppress(IntegrityFailure):
+            return publish_staged(mirror, wanted, staged)
+        staged.discard()
+    elif staged.state is StagedState.PUBLISHED and (vouched := staged.vouched) is not None:
+        if wanted.sha256s <= {vouched.sha256}:
+            (outcome,) = mirror.publish([(vouched.content(staged.path), wanted.path)])
+            if not isinstance(outcome, Exception):
+                return vouched, outcome
+        staged.discard()
+    return None
+
+
+def fetched_file(
+    context: TransferContext,
+    wanted: WantedArtifact,
+    published: Published,
+    staged: StagedFile,
+    identity: Identity | None = None,
+) -> Fetched:
+    """Make the record of a published file.
+
+    ``identity``: of the answer, where nothing of it is staged.
+    """
+    vouched, displaced = published
+    identity = identity or staged.identity
+    mirrored = Mirrored(
+        wanted.artifact.key,
+        wanted.path,
+        vouched.size,
+        vouched.sha256,
+        vouched.strength,
+        vouched.evidence,
+        wanted.artifact.version,
+        identity.etag,
+        identity.content_encoding,
+        context.clock.now(),
+    )
+    return Fetched(mirrored, displaced, staged)
+
+
 class _Transfer:
     """The tries at one artifact."""
 
@@ -81,17 +154,12 @@ class _Transfer:
         self._budget = Budget(context.retry, context.rng)
         self._one_connection = False
         """Several connections have failed for this file."""
-        left = bool(context.staged_names) and name_of(self._key) in context.staged_names
-        self._staged = StagedFile(
-            context.staging, self._key, wanted.artifact.version, recoverable=left
-        )
+        self._staged = staged_file(context, wanted)
 
     async def run(self) -> Fetched:
         context = self._context
-        if not context.space.known(0):  # before a request is made for what there is no room for
-            await context.offload(context.space.look)
-        if self._staged.recoverable and (found := await context.offload(self._recover)):
-            return self._fetched(found, self._staged.identity)
+        if (found := await recovered(context, self._wanted, self._staged)) is not None:
+            return found
         link = await context.links.get(self._key)
         while True:
             try:
@@ -101,26 +169,7 @@ class _Transfer:
 
     async def leave(self) -> None:
         """Close what is staged, and note whether there is something for the next time."""
-        self._staged.note(self._context.staged_names)
-        if self._staged.open:
-            with suppress(OSError):
-                await self._context.offload(self._staged.close)
-
-    def _recover(self) -> Published | None:
-        """Finish what an earlier process left complete but not recorded."""
-        staged, mirror = self._staged, self._context.mirror
-        staged.recover()
-        if staged.complete:
-            with suppress(IntegrityFailure):
-                return publish_staged(mirror, self._wanted, staged)
-            staged.discard()
-        elif staged.state is StagedState.PUBLISHED and (vouched := staged.vouched) is not None:
-            if self._wanted.sha256s <= {vouched.sha256}:
-                (outcome,) = mirror.publish([(vouched.content(staged.path), self._wanted.path)])
-                if not isinstance(outcome, Exception):
-                    return vouched, outcome
-            staged.discard()
-        return None
+        await leave_staged(self._context, self._staged)
 
     async def _try(self, link: Link) -> Fetched:
         staged = self._staged
@@ -138,7 +187,8 @@ class _Transfer:
                 await receiver.receive(opened.chunks)
         if receiver.small:
             self._lease.give()  # the disk is not what slots are for
-        return self._fetched(await receiver.publish(), body.identity)
+        published = await receiver.publish()
+        return fetched_file(self._context, self._wanted, published, staged, body.identity)
 
     async def _accepted(self, opened: Opened, offset: int, link: Link) -> AcceptedBody:
         """Validate an answer's status and headers. ``DownloadError``."""
@@ -182,27 +232,11 @@ class _Transfer:
         seconds = self._budget.after(error, self._staged.offset)
         if seconds is None:
             raise error
-        context.observer.notify(Retrying(self._key.local_path, seconds, str(error), self._key))
+        context.observer.notify(Retrying(self._key.name, seconds, str(error), self._key))
         await context.clock.sleep(seconds)
         if error.verdict in {Verdict.LAPSED, Verdict.GONE}:
             return await context.links.renew(self._key, link)
         return await context.links.get(self._key)
-
-    def _fetched(self, published: Published, identity: Identity) -> Fetched:
-        vouched, displaced = published
-        mirrored = Mirrored(
-            self._key,
-            self._wanted.path,
-            vouched.size,
-            vouched.sha256,
-            vouched.strength,
-            vouched.evidence,
-            self._wanted.artifact.version,
-            identity.etag,
-            identity.content_encoding,
-            self._context.clock.now(),
-        )
-        return Fetched(mirrored, displaced, self._staged)
 
 
 class Budget:

@@ -77,6 +77,8 @@ class StagedFile:
         self.state = state
         self.identity = identity
         self.offset = 0
+        self.mark = ""
+        """What was said of the place of the last checkpoint; empty: nothing."""
         self.vouched: Vouched | None = None
         self._written: FileState | None = None
         """The file as our last write left it; None: somebody else has written to it, too."""
@@ -158,13 +160,16 @@ class StagedFile:
             lines = self._sidecar.read_bytes().splitlines()
             identity = self._read_identity(lines[0])
             checkpoints, vouched = _read_lines(lines[1:])
+            marks = _marks(lines[1:])
         except (OSError, msgspec.MsgspecError, IndexError, KeyError, TypeError, ValueError):
             self._remove()
             return
         self._reset(identity, StagedState.PARTIAL)
-        self._recover_bytes(checkpoints, vouched)
+        self._recover_bytes(checkpoints, vouched, marks)
 
-    def _recover_bytes(self, checkpoints: dict[int, str], vouched: Vouched | None) -> None:
+    def _recover_bytes(
+        self, checkpoints: dict[int, str], vouched: Vouched | None, marks: dict[int, str]
+    ) -> None:
         try:
             self._part = _open(self.path, os.O_RDWR)
         except FileNotFoundError:
@@ -174,6 +179,7 @@ class StagedFile:
                 self.vouched, self.state = vouched, StagedState.PUBLISHED
             return
         self.offset = _vouched_length(self._part, checkpoints)
+        self.mark = marks.get(self.offset, "")
         self._part.truncate(self.offset)
         self._written = _state(self._part)
         self._part.seek(0)
@@ -210,8 +216,11 @@ class StagedFile:
         self._log = log
 
     @_staging_errors
-    def write(self, *chunks: Chunk) -> None:
-        """Append bytes and a checkpoint. After an error, earlier bytes remain."""
+    def write(self, *chunks: Chunk, mark: str = "") -> None:
+        """Append bytes and a checkpoint. After an error, earlier bytes remain.
+
+        ``mark``: what whoever resumes behind these bytes needs to know.
+        """
         if self._part is None or self._log is None:
             raise ValueError("write to a staged file that was neither begun nor recovered")
         is_ours = _state(self._part) == self._written
@@ -226,6 +235,7 @@ class StagedFile:
             self.hashes.update(chunk)
         self.offset += sum(map(len, chunks))
         self._written = _state(self._part) if is_ours else None
+        self.mark = mark
         _write_all(self._log, self._checkpoint())
 
     @_staging_errors
@@ -304,7 +314,8 @@ class StagedFile:
         return _line({**self._about, **msgspec.structs.asdict(self.identity)})
 
     def _checkpoint(self) -> bytes:
-        return _line({"offset": self.offset, "sha256": self.hashes.sha256})
+        mark = {"mark": self.mark} if self.mark else {}
+        return _line({"offset": self.offset, "sha256": self.hashes.sha256, **mark})
 
     def _read_identity(self, line: bytes) -> Identity:
         about = msgspec.json.decode(line)
@@ -387,6 +398,17 @@ def _read_lines(lines: list[bytes]) -> tuple[dict[int, str], Vouched | None]:
         else:
             checkpoints[int(entry["offset"])] = str(entry["sha256"])
     return checkpoints, vouched
+
+
+def _marks(lines: list[bytes]) -> dict[int, str]:
+    """Marks of checkpoints, by offset. A torn line ends the reading."""
+    marks: dict[int, str] = {}
+    with suppress(msgspec.MsgspecError):
+        for line in lines:
+            entry: dict[str, Any] = msgspec.json.decode(line, type=dict)
+            if "mark" in entry:
+                marks[int(entry["offset"])] = str(entry["mark"])
+    return marks
 
 
 def _vouched_length(part: FileIO, checkpoints: dict[int, str]) -> int:

@@ -158,6 +158,7 @@ async def bench(folder, script, ranges: RangePolicy | None = None):
         context = TransferContext(
             Links(server.origin),
             HttpFetcher(carriers),
+            None,  # no log comes
             mirror,
             mirror.staging,
             Clock(),

@@ -102,6 +102,8 @@ class Question(Struct, Generic[Meaning], frozen=True):
     """Called in a thread when the answer is long. May raise ``Unreadable``."""
     retry: RetryPolicy
     parameters: Mapping[str, str] = field(default_factory=dict)
+    limit: int | None = None
+    """Bytes that the answer may have; None: as many as any."""
     known: str = ""
     """Digest of a known body: for the same one ``Unmodified`` is raised."""
 
@@ -221,35 +223,36 @@ class ApiClient:
         for _ in range(MOST_REDIRECTS + 1):
             await self._wait_for_turn(question)
             try:
-                return await self._exchange(request, question.what)
+                return await self._exchange(request, question)
             except Redirected as redirect:
                 url = _next(request.url, redirect, question.what)
                 request = self._client.build_request("GET", url)
         raise BadAnswer(f"{question.what}: more than {MOST_REDIRECTS} redirects")
 
-    async def _exchange(self, request: httpx.Request, what: str) -> _Arrival:
+    async def _exchange(self, request: httpx.Request, question: Question[Meaning]) -> _Arrival:
         """Send, and read the whole answer within the deadline."""
+        what = question.what
         try:
             async with asyncio.timeout(self._deadline) as limit:
-                return await self._answer(request, what)
+                return await self._answer(request, question)
         except TimeoutError:
             if not limit.expired():  # the system's own, ETIMEDOUT
                 raise
         raise Unreachable(f"{what}: the answer was not complete after {self._deadline:g} s")
 
-    async def _answer(self, request: httpx.Request, what: str) -> _Arrival:
+    async def _answer(self, request: httpx.Request, question: Question[Meaning]) -> _Arrival:
         response = await self._client.send(request, stream=True)
         try:
             monotonic = self._context.clock.monotonic()
             if not response.is_success:
-                raise await self._refusal(response, what)
-            body = await self._body(response, what)
+                raise await self._refusal(response, question.what)
+            body = await self._body(response, question)
             return _Arrival(body, monotonic, http_date(response.headers.get("date", "")))
         finally:
             await response.aclose()
 
-    async def _body(self, response: httpx.Response, what: str) -> bytearray:
-        limit = self._context.body_limit
+    async def _body(self, response: httpx.Response, question: Question[Meaning]) -> bytearray:
+        what, limit = question.what, question.limit or self._context.body_limit
         try:
             body = ResponseBody(response.headers, limit)
             async for chunk in response.aiter_raw():

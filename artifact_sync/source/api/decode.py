@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from msgspec import Struct, field
 
 from artifact_sync.domain.errors import GarbledAnswer
-from artifact_sync.domain.model import Artifact, CubeKey, Problem, RepoName, Run, RunKey
+from artifact_sync.domain.model import Artifact, CubeKey, LogPage, Problem, RepoName, Run, RunKey
 from artifact_sync.source.api.response_body import Payload, Unreadable
 from artifact_sync.source.transport.sanitize import one_line
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _LEVELS = (("workflows", "workflow"), ("tasks", "task"), ("cubes", "cube"))
 _WORTHLESS = frozenset({"failed", "missing"})
 """Statuses of artifacts that will never have a file."""
+
+_NEVER_RAN = frozenset({"skipped", "rejected", "created", "prepared", "awaiting_approval"})
+"""Statuses of cubes that have no log."""
 
 _PREFIX = r"(?:[a-z]s|et|(?:[a-z]+_)*status|event_type)_(?=[a-z])"
 """The enum's own name before its word, as in ``AS_SUCCESS`` and ``RUN_STATUS_FAILED``."""
@@ -81,6 +84,12 @@ def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:
     return tree.artifacts
 
 
+def log_page(payload: Payload) -> LogPage:
+    """Decode a page of a cube's log. ``Unreadable`` when its text is none."""
+    complete, done = payload.flag("page_complete"), payload.flag("done")
+    return LogPage(payload.content("logs"), complete or done, done)
+
+
 def word(text: str) -> str:
     """Normalise a word of an enum: lower case, without the enum's name."""
     return re.sub(_PREFIX, "", one_line(text, _LONGEST_WORD).lower(), count=1)
@@ -106,6 +115,7 @@ class _Tree(Struct):
 
     key: RunKey
     artifacts: list[Artifact] = field(default_factory=list)
+    logs: list[Artifact] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def descend(self, node: Payload, place: tuple[str, ...]) -> None:
@@ -123,6 +133,9 @@ class _Tree(Struct):
 
     def _take_artifacts(self, cube: Payload, place: tuple[str, ...]) -> None:
         key = CubeKey(self.key, *place)
+        has_log = word(cube.text("status")) not in _NEVER_RAN
+        version = _ended(cube.child("dates"))
+        self.logs.append(Artifact(key.log, "success" if has_log else "missing", version))
         for item in self._children(cube, place, "artifacts", "artifact"):
             status, local_path = word(item.text("status")), item.text("local_path")
             if local_path:
@@ -166,6 +179,7 @@ def _run(tree: _Tree, payload: Payload) -> Run:
         finished_at=moment(dates.text("finished_at")),
         updated_at=moment(dates.text("updated_at")),
         artifacts=tuple(tree.artifacts),
+        logs=tuple(tree.logs),
         problems=tuple(tree.problems),
         id=one_line(payload.text("id")),
     )
@@ -186,6 +200,11 @@ def _page(payload: Payload, name: str, make: Callable[[str, Payload], Item]) -> 
 
 def _version(dates: Payload) -> str:
     return one_line(dates.text("obtained_at") or dates.text("updated_at"))
+
+
+def _ended(dates: Payload) -> str:
+    """When a cube has ended, as text: its log is another one after another run of it."""
+    return one_line(dates.text("finished_at") or dates.text("updated_at"))
 
 
 def _flaw(slug: str) -> str:

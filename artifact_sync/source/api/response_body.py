@@ -134,6 +134,27 @@ class Payload:
             digits = re.fullmatch(_INTEGER, memoryview(raw))
             return digits[0].decode("ascii") if digits else ""
 
+    def flag(self, name: str) -> bool:
+        """Read a switch; anything but true is false."""
+        return re.fullmatch(b'true|"true"', self._fields.get(name, _NULL)) is not None
+
+    def content(self, name: str) -> bytes:
+        """Read a text of any kind as UTF-8; what is none becomes U+FFFD.
+
+        An absent text or null is empty. ``Unreadable`` when there is something else.
+        """
+        if self.lacks(name):
+            return b""
+        raw = memoryview(self._fields[name])
+        try:
+            return _TEXT.decode(raw).encode()
+        except ValueError:
+            pass
+        try:  # not valid: rare, so it may take its time
+            return _TEXT.decode(bytes(raw).decode("utf-8", "replace")).encode()
+        except ValueError as error:
+            raise Unreadable(f"{name} are no text") from error
+
     def child(self, name: str) -> Payload:
         """Read an object; empty if there is none."""
         return _payload(self._fields.get(name, _NULL)) or Payload({})

@@ -18,6 +18,7 @@ from artifact_sync.source.api.decode import (
     AnswerPage,
     Item,
     cube_artifacts,
+    log_page,
     repositories_page,
     run_of,
     runs_page,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         ArtifactKey,
         CubeKey,
         Link,
+        LogPage,
         RepoName,
         Run,
         RunKey,
@@ -45,6 +47,8 @@ _PAGE_SIZE = "100"
 _MOST_IDLE_PAGES = 100
 """Pages in a row without anything new, after which a list counts as endless."""
 _CUBES_AT_ONCE = 4
+_LONGEST_LOG_PAGE = 64 * 1024 * 1024
+"""Bytes that a page of a log may have; they are about 600 KB."""
 _HAS_FILE = frozenset({"success", ""})
 """Statuses with which a link is used; the caller has seen the artifact as ``success``."""
 
@@ -101,6 +105,21 @@ class SourceCraft:
             links.update(found)
         return links
 
+    async def log_page(self, cube: CubeKey, number: int) -> LogPage:
+        """Get a page of a cube's log."""
+        run, *place = cube
+        what = f"page {number} of the log of cube {_of_cube(cube)}"
+        segments = _cicd(run.repo, "logs", run.run, *place)
+        question = Question(
+            what,
+            segments,
+            log_page,
+            self._context.retry,
+            {"page": str(number)},
+            limit=_LONGEST_LOG_PAGE,
+        )
+        return (await self._api.get(question)).meaning
+
     async def _run(self, key: RunKey) -> Answer[Run]:
         what = f"run {one_line(key.run, 40)} of {_name(key.repo)}"
         segments = _cicd(key.repo, "runs", key.run)
@@ -130,10 +149,7 @@ class SourceCraft:
     def _cube_question(self, cube: CubeKey) -> Question[Sequence[Artifact]]:
         """Ask with few retries, because the other links expire meanwhile."""
         run, *place = cube
-        what = (
-            f"the artifacts of cube {one_line('/'.join(place), 150)}"
-            f" in run {one_line(run.run, 40)} of {_name(run.repo)}"
-        )
+        what = f"the artifacts of cube {_of_cube(cube)}"
         segments = _cicd(run.repo, "artifacts", run.run, *place)
         return Question(what, segments, partial(cube_artifacts, cube), self._context.hasty)
 
@@ -217,6 +233,12 @@ def _without_slug(what: str, entries: int) -> str:
 
 def _name(repo: RepoName) -> str:
     return one_line(str(repo), 100)
+
+
+def _of_cube(cube: CubeKey) -> str:
+    run, *place = cube
+    name = one_line("/".join(place), 150)
+    return f"{name} in run {one_line(run.run, 40)} of {_name(run.repo)}"
 
 
 def _cicd(repo: RepoName, *below: str) -> tuple[str, ...]:

@@ -33,7 +33,9 @@ def test_without_settings_every_finished_run_and_every_artifact_is_wanted():
     assert everything.wants_run("failed", "an event of next year")
     assert everything.wants_workflow("whatever")
     assert everything.wants(artifact("./a/b"))
-    assert everything.wants(artifact(""))
+    assert everything.wants(artifact("."))
+    assert not everything.wants(artifact(""))  # the log of its cube
+    assert rules(logs=True).wants(artifact(""))
 
 
 @pytest.mark.parametrize("status", sorted(UNFINISHED | {"", "SUCCESS", "a new status"}))
@@ -89,7 +91,7 @@ def test_workflows_are_globs_over_the_whole_slug():
         ("a/**/z", "a/b/c/z"),
         ("a/**/**/z", "a/b/z"),
         ("**", "a/b"),
-        ("**", ""),
+        ("**", "."),
         ("*", ".hidden"),
         ("./", "a/b"),
         ("a**z", "a/b/z"),

@@ -65,6 +65,7 @@ def received(
         context = TransferContext(
             nothing,
             nothing,
+            nothing,
             disk,
             folder,
             nothing,
