@@ -12,6 +12,7 @@ from artifact_sync.app.holder import daemon_of
 from artifact_sync.app.locations import has_ledger
 from artifact_sync.app.selection import check_globs, checked_names, known_repositories
 from artifact_sync.app.storage import open_storage
+from artifact_sync.config.keys import pasted_run
 from artifact_sync.domain.errors import MirrorBusy, UsageError
 from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
 from artifact_sync.domain.model import RepoName, RunKey, State
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
 
 
 def scope_of(repo: str, run: str | None, glob: str | None) -> ForgetScope:
-    """What a user names. ``UsageError`` for what cannot be meant."""
+    """What a user names. ``UsageError`` for what cannot be meant.
+
+    The address of a run's page means that run, and never its whole repository.
+    """
+    page = pasted_run(repo)
+    if page is not None and run not in {None, page}:
+        raise UsageError(f"this is the address of run {page}: give ORG/REPO, RUN and GLOB")
+    run = page if run is None else run
     if "" in (run, glob):
         raise UsageError("an empty RUN or GLOB names nothing: leave it out for everything")
     check_globs([glob] if glob else [])

@@ -85,6 +85,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "an empty RUN or GLOB names nothing",
         "stands for several repositories: name one of them",
         "has no run",
+        "this is the address of run",
         "no artifact of … fits",
         "nothing of … was forgotten",
     ),

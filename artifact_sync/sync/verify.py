@@ -175,7 +175,7 @@ class Auditor:
         async with aclosing(self.ledger.runs(repo)) as runs:
             async for run in runs:
                 rows = list((await self.ledger.artifacts(run.key)).values())
-                if not any(row.on_record for row in rows):
+                if not any(row.on_record or row.state is State.FORGOTTEN for row in rows):
                     continue
                 folders.add(self.layout.run_folder(run.key))
                 async with aclosing(self._run(run, rows)) as findings:
@@ -213,6 +213,7 @@ class Auditor:
         there = await self.offload(lambda: list(self.mirror.files(folder)))
         extras = [it for it in there if it not in recorded]
         checked = run.complete or _should_be_complete(rows, sound=sound)
+        checked = checked and any(row.on_record for row in rows)
         manifests = await self.manifests(run.key, rows) if checked else []
         manifests = [replace(it, recorded=run.complete) for it in manifests]
         return manifests + [Finding(Condition.EXTRA, path, run=run.key) for path in extras]

@@ -130,7 +130,10 @@ def test_a_repository_that_is_forgotten_asks_nothing_and_fails_no_more(keeper: K
     service.api.forget()
     code, report, _ = keeper.sync()
     assert (code, report["found"], len(service.api.requests)) == (0, 0, 0)
-    assert (keeper.run("verify")[0], keeper.run("status")[0]) == (0, 0)
+    code, found, _ = keeper.run("verify")
+    assert (code, found["extra"]) == (0, [])
+    code, status, _ = keeper.run("status")
+    assert (code, status["repositories"][0]["last_error"]) == (0, "")
     assert not (keeper.trial.root / "org/repo/latest").is_symlink()
     back = remember(keeper, "org/repo", "2")
     assert set(back) == {"2/app.bin", "2/build.log"}
@@ -154,6 +157,7 @@ def test_a_repository_that_is_forgotten_asks_nothing_and_fails_no_more(keeper: K
         (["org/repo", "1", ""], "an empty RUN or GLOB"),
         (["org/repo", "1", "[a"], "never closed"),
         (["org/*"], "name one of them"),
+        (["https://sourcecraft.dev/org/repo/cicd/runs/1", "2"], "the address of run 1"),
         (["nothing"], "ORG/REPO"),
     ],
 )
@@ -162,6 +166,12 @@ def test_what_cannot_be_meant_is_refused(keeper: Keeper, what: list[str], words:
         code, said = keeper.fail(command, *what)
         assert (code, words in said) == (2, True), said
     assert set(keeper.states().values()) == {"mirrored"}
+
+
+def test_the_address_of_a_runs_page_lets_go_of_that_run_alone(keeper: Keeper) -> None:
+    page = "https://sourcecraft.dev/org/repo/cicd/runs/1"
+    assert names(forget(keeper, page)["forgotten"]) == {"1/app.bin", "1/build.log"}
+    assert set(remember(keeper, page)) == {"1/app.bin", "1/build.log"}
 
 
 def test_what_was_not_forgotten_cannot_be_remembered(keeper: Keeper) -> None:

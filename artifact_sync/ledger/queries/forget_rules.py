@@ -31,6 +31,7 @@ def end_forgetting(tx: Transaction, scope: ForgetScope) -> None:
     rules = _rules(tx.connection, scope.repo)
     ids = [{"id": row_id} for row_id, rule in rules.items() if rule.scope == scope]
     tx.connection.write_many("end_forgetting", ids)
+    tx.connection.write("forget_last_error", id=find_repo(tx.connection, scope.repo))
 
 
 def remember(tx: Transaction, scope: ForgetScope) -> None:

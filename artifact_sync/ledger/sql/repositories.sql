@@ -70,6 +70,10 @@ DELETE FROM forget_rules WHERE id = :id;
 -- name: end_forgetting
 UPDATE forget_rules SET done = TRUE WHERE id = :id;
 
+-- What a last pass said may be of what was let go; the next one says what is left.
+-- name: forget_last_error
+UPDATE repositories SET last_error = '' WHERE id = :id;
+
 -- name: counted_repositories
 SELECT
   repositories.id, repositories.org, repositories.repo,
