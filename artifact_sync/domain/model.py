@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from artifact_sync.domain.run_record import RunRecord
+
 MirrorPath = NewType("MirrorPath", str)
 """A path below the mirror's root, ``/`` between components, checked by ``mirror.layout``.
 
@@ -229,6 +231,8 @@ class Run(Struct, frozen=True):
     problems: tuple[Problem, ...] = ()
     id: str = ""
     """The service's own, where it gives one."""
+    record: RunRecord | None = None
+    """What is kept of its own answer; None in a listing."""
 
     @property
     def creation(self) -> Creation:

@@ -10,8 +10,10 @@ and a big answer takes little more memory than its bytes.
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -31,6 +33,7 @@ _GZIP_FORMAT = 16 + zlib.MAX_WBITS
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _LIST = msgspec.json.Decoder(list[Raw])
 _TEXT = msgspec.json.Decoder(str)
+_NUMBER = msgspec.json.Decoder(float)
 _INTEGER = rb"-?[0-9]{1,100}"
 _COUNT = rb'"?-?[0-9.]{1,30}"?|true'
 """A number or a switch; 64-bit numbers come as text."""
@@ -154,6 +157,21 @@ class Payload:
             return _TEXT.decode(bytes(raw).decode("utf-8", "replace")).encode()
         except ValueError as error:
             raise Unreadable(f"{name} are no text") from error
+
+    def number(self, name: str) -> float | None:
+        """Read a number; None where there is no finite one."""
+        try:
+            found = _NUMBER.decode(self._fields.get(name, _NULL))
+        except ValueError:
+            return None
+        return found if math.isfinite(found) else None
+
+    def texts(self, name: str) -> Iterator[str]:
+        """Read the texts of a list; anything else in it, or instead of it, is left out."""
+        with suppress(ValueError):
+            for item in _LIST.decode(self._fields.get(name, _NULL)):
+                with suppress(ValueError):
+                    yield _TEXT.decode(item)
 
     def child(self, name: str) -> Payload:
         """Read an object; empty if there is none."""

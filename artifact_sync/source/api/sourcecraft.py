@@ -26,7 +26,7 @@ from artifact_sync.source.api.decode import (
 from artifact_sync.source.transport.sanitize import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
 
     import httpx
 
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         RunKey,
     )
     from artifact_sync.source.api.client import ApiContext
+    from artifact_sync.source.api.response_body import Payload
 
 _PAGE_SIZE = "100"
 """Items of a page. A text that holds an integer, as the specification has it."""
@@ -89,13 +90,13 @@ class SourceCraft:
 
     async def run(self, key: RunKey) -> Run:
         """Get a run with its artifacts and their links."""
-        return (await self._run(key)).meaning
+        return (await self._run(key, self._recorded)).meaning
 
     async def links(
         self, key: RunKey, wanted: Collection[ArtifactKey]
     ) -> Mapping[ArtifactKey, Link]:
         """Get fresh links of a run, or of its cubes where it lacks them."""
-        answer = await self._run(key)
+        answer = await self._run(key, run_of)
         listed = answer.meaning.artifacts
         links = self._links(listed, answer)  # all of them: others may be waiting for theirs
         there = {artifact.key for artifact in listed if artifact.status in _HAS_FILE}
@@ -120,11 +121,17 @@ class SourceCraft:
         )
         return (await self._api.get(question)).meaning
 
-    async def _run(self, key: RunKey) -> Answer[Run]:
+    def _recorded(self, key: RunKey, payload: Payload) -> Run:
+        """Decode a run with what is kept of its answer."""
+        from artifact_sync.source.api.decode_record import record_of  # noqa: PLC0415 - on the first run
+
+        return replace(run_of(key, payload), record=record_of(payload, self._context.token))
+
+    async def _run(self, key: RunKey, read: Callable[[RunKey, Payload], Run]) -> Answer[Run]:
         what = f"run {one_line(key.run, 40)} of {_name(key.repo)}"
         segments = _cicd(key.repo, "runs", key.run)
         return await self._api.get(
-            Question(what, segments, partial(run_of, key), self._context.retry)
+            Question(what, segments, partial(read, key), self._context.retry)
         )
 
     async def _cubes_links(self, cubes: Iterable[CubeKey]) -> Sequence[Mapping[ArtifactKey, Link]]:

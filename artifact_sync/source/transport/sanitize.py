@@ -29,3 +29,16 @@ def one_line(text: str, limit: int = 200, secret: str = "") -> str:
         text = re.sub(_QUERY, "?…", re.sub(_LINK, "<link>", text))
     line = " ".join(printable(text, " ").split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def some_lines(text: str, limit: int, secret: str = "") -> str:
+    """Make a longer text fit to be kept: as ``one_line``, but for its line breaks.
+
+    A text that is too long is cut between words, so that no half of a token is left.
+    """
+    longest = 2 * limit
+    if len(text) > longest:
+        text = text[:longest].rpartition(" ")[0]
+    lines = (one_line(line, limit, secret) for line in text.splitlines())
+    told = "\n".join(lines).strip("\n")
+    return told if len(told) <= limit else told[: limit - 1] + "…"
