@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Validator,
     )
     from artifact_sync.domain.report import Report
+    from artifact_sync.domain.run_record import RunRecord
 
 
 class Clock(Protocol):
@@ -394,6 +395,7 @@ class RunLedger(Protocol):
         """Insert or update a run from its own answer.
 
         The fingerprint of a known run is left alone: answers may tell more dates than listings.
+        A run whose ``record`` is another one than before is unsettled.
         """
 
     async def forget_run(self, key: RunKey) -> None:
@@ -408,6 +410,9 @@ class RunLedger(Protocol):
 
     async def run(self, key: RunKey) -> RunRow | None:
         """Read a run."""
+
+    async def record(self, key: RunKey) -> RunRecord | None:
+        """Read what was last told of a run; None: nothing that was kept."""
 
     def runs(self, repo: RepoName) -> AsyncGenerator[RunRow]:
         """List the runs of a repository, newest number first, in bounded batches."""
@@ -460,6 +465,9 @@ class ArtifactLedger(Protocol):
 
     async def artifacts(self, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
         """Read the artifacts of a run."""
+
+    def each_artifact(self, key: RunKey) -> AsyncGenerator[ArtifactRow]:
+        """List a run's artifacts of every state, in some order, in bounded batches."""
 
     async def record_mirrored(self, mirrored: Mirrored) -> None:
         """Record a file that is durable. Clears attempts and the last error."""

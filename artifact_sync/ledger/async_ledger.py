@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.store import open_store
-from artifact_sync.ledger.queries import adoption, artifact_reads, artifact_writes
+from artifact_sync.ledger.queries import adoption, artifact_reads, artifact_writes, run_records
 from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
 from artifact_sync.ledger.queries import totals as counts
@@ -155,7 +155,10 @@ class AsyncLedger:
     newest_complete = _reads(of_runs.newest_complete)
     adopt_run = _writes(adoption.adopt_run)
 
+    record = _reads(run_records.record)
+
     artifacts = _reads(artifact_reads.of_run)
+    each_artifact = _pages(artifact_reads.each_of_run)
     record_states = _writes_some(artifact_writes.record_states)
     note_artifacts = _writes_some(artifact_writes.note_artifacts)
     note_verified = _writes_some(artifact_writes.note_verified)

@@ -200,10 +200,16 @@ def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) ->
     return content == sums_of(rows, folder)
 
 
-def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
-    """Whether a ``run.json`` tells of these artifacts, whatever it tells of the run.
+def run_json_says(
+    content: bytes,
+    rows: Iterable[ArtifactRow],
+    folder: MirrorPath,
+    record: RunRecord | None = None,
+) -> bool:
+    """Whether a ``run.json`` tells of these artifacts, and of the run what is on record.
 
-    It may not tell yet of what is missing; whatever it calls missing must be so.
+    It may not tell yet of what is missing; whatever it calls missing must be so. One of the first
+    format tells nothing of the record.
     """
     listed = list(rows)
     paths = dict(_mirrored(listed, folder))
@@ -219,12 +225,16 @@ def run_json_says(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPat
     missing, said = msgspec.to_builtins(lost), told.get("missing", [])
     if not isinstance(said, list) or not all(it in missing for it in said):
         return False
+    if told.get("format") == FORMAT and record is not None:
+        on_record = msgspec.to_builtins(record)
+        if any(told.get(name, value) != value for name, value in on_record.items()):
+            return False
     return bool(told.get("artifacts") == expected)
 
 
 def may_be_older(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
     """Whether a manifest may be an earlier one of ours."""
-    paths = {path for path, _ in _mirrored(rows, folder)}
+    paths = {relative_path(row.path, folder) for row in rows if row.path is not None}
     if content.startswith(b"{"):
         return _names_in_run_json(content) <= paths
     lines = [_SUM.fullmatch(line) for line in content.splitlines()]
@@ -268,9 +278,9 @@ def _all_refused(rows: Iterable[ArtifactRow]) -> list[RefusedArtifact]:
 
 
 def _mirrored(rows: Iterable[ArtifactRow], folder: MirrorPath) -> Iterator[tuple[str, ArtifactRow]]:
-    """Those that have a file, by their paths in the run's folder."""
+    """Those that have a file on record, by their paths in the run's folder."""
     for row in rows:
-        if row.path is not None and row.state is not State.REFUSED:
+        if row.path is not None and row.on_record and row.state is not State.REFUSED:
             yield relative_path(row.path, folder), row
 
 

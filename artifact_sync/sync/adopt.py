@@ -50,5 +50,6 @@ async def adopt(place: ManifestPlace, rows: Sequence[ArtifactRow], at: datetime)
     for row in rows:
         by_run.setdefault(row.key.run_key, []).append(row)
     for run, some in by_run.items():
-        await refresh_manifests(place, run, {row.key: as_adopted(row) for row in some})
+        adopted = {row.key: as_adopted(row) for row in some}
+        await refresh_manifests(place, run, changed=adopted)
         await place.ledger.adopt(some, at)

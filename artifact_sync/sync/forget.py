@@ -15,7 +15,7 @@ from msgspec import Struct
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Remembered
 from artifact_sync.domain.model import REMOVED, RunKey, State, Upstream
-from artifact_sync.sync.manifests import rewrite_manifests
+from artifact_sync.sync.manifests import refresh_manifests, write_manifests
 from artifact_sync.sync.remove import finish_removals, remove, withdraw
 
 if TYPE_CHECKING:
@@ -82,8 +82,10 @@ class MirrorKeeper(Struct, frozen=True):
         row = await self.ledger.run(run)
         if row is not None and any(it.on_record for it in rows):
             whole = all(it.here or it.state in _NO_FILE for it in rows)
-            if row.complete or whole:
-                await rewrite_manifests(self, row, rows, self.origin)
+            if row.complete:
+                await refresh_manifests(self, run, self.origin)
+            elif whole:
+                await write_manifests(self, run, self.origin)
                 await self.ledger.mark_complete(run, complete=True)
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Protocol
 
-from artifact_sync.domain.model import State
 from artifact_sync.mirror.manifest import Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, Run, RunKey, RunRow
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RunKey
     from artifact_sync.domain.ports import ArtifactStore, Ledger
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
@@ -40,64 +38,44 @@ class ManifestPlace(Protocol):
 
 
 async def write_manifests(
-    place: ManifestPlace, run: Run | RunRow, host: str, *, others: bool = True
+    place: ManifestPlace,
+    run: RunKey,
+    origin: str,
+    changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
 ) -> int:
-    """Write both manifests of a run; how many files they name.
+    """Write both manifests of a run from the ledger; how many files they name.
 
-    ``others``: some of the run's files may be missing or refused.
+    ``origin``: the service's host. ``changed``: what the ledger is about to say of artifacts.
     """
-    manifest = Manifest(run, place.layout.run_folder(run.key), host)
-    apart = await _others(place.ledger, run.key) if others else []
-    missing = deque(sorted((it for it in apart if it.on_record), key=lambda it: it.path or ""))
-    async with aclosing(place.ledger.mirrored(run.key.repo, run.key.run)) as rows:
+    known, changed = await place.ledger.run(run), changed or {}
+    if known is None:
+        return 0
+    record = await place.ledger.record(run)
+    manifest = Manifest(known, place.layout.run_folder(run), origin, record)
+    async with aclosing(place.ledger.each_artifact(run)) as rows:
         async for row in rows:
-            while missing and (missing[0].path or "") < (row.path or ""):
-                manifest.add(missing.popleft())
-            manifest.add(row)
-    for row in (*missing, *(it for it in apart if it.state is State.REFUSED)):
-        manifest.add(row)
-    await _replace(place, run.key, manifest)
+            manifest.add(changed.get(row.key, row))
+    await _replace(place, run, manifest)
     return len(manifest)
 
 
 async def refresh_manifests(
-    place: ManifestPlace, run: RunKey, adopted: Mapping[ArtifactKey, ArtifactRow] | None = None
+    place: ManifestPlace,
+    run: RunKey,
+    origin: str | None = None,
+    changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
 ) -> None:
-    """Write a complete run's manifests anew without the service.
+    """Write a complete run's manifests anew, without a question to the service.
 
-    ``adopted``: files that the ledger is about to call mirrored again. Nothing is done where no
-    manifest tells which service the run is of: the next pass writes it.
+    ``origin``: the service's host where no manifest tells it. Nothing is done where nobody does:
+    the next pass writes it.
     """
     known = await place.ledger.run(run)
-    host = await place.offload(_host, place.mirror, place.layout.manifests(run)[1])
-    if known is None or not known.complete or host is None:
+    if known is None or not known.complete:
         return
-    rows = {**await place.ledger.artifacts(run), **(adopted or {})}
-    await rewrite_manifests(place, known, rows.values(), host)
-
-
-async def rewrite_manifests(
-    place: ManifestPlace, run: RunRow, rows: Iterable[ArtifactRow], origin: str
-) -> None:
-    """Write a run's manifests anew, of what is on record now.
-
-    ``origin``: the service's host, where no manifest tells it.
-    """
-    told = await place.offload(_host, place.mirror, place.layout.manifests(run.key)[1])
-    manifest = Manifest(run, place.layout.run_folder(run.key), told or origin)
-    for row in sorted(_named(rows), key=lambda it: it.path or ""):
-        manifest.add(row)
-    await _replace(place, run.key, manifest)
-
-
-def _named(rows: Iterable[ArtifactRow]) -> Iterable[ArtifactRow]:
-    return (row for row in rows if row.on_record or row.state is State.REFUSED)
-
-
-async def _others(ledger: Ledger, run: RunKey) -> list[ArtifactRow]:
-    """The run's artifacts on record that are not mirrored, and those refused."""
-    async with aclosing(ledger.listing(*run)) as rows:
-        return [it for it in _named([row async for row in rows]) if it.state is not State.MIRRORED]
+    told = await place.offload(_host, place.mirror, place.layout.manifests(run)[1])
+    if host := told or origin:
+        await write_manifests(place, run, host, changed)
 
 
 async def _replace(place: ManifestPlace, run: RunKey, manifest: Manifest) -> None:

@@ -16,7 +16,7 @@ from artifact_sync.domain.events import FilesRemoved
 from artifact_sync.domain.model import State
 from artifact_sync.mirror.manifest import may_be_older
 from artifact_sync.sync.latest import point_latest
-from artifact_sync.sync.manifests import ManifestPlace, rewrite_manifests
+from artifact_sync.sync.manifests import ManifestPlace, refresh_manifests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -93,7 +93,7 @@ async def withdraw(
     row, ledger = await place.ledger.run(run), place.ledger
     if any(it.on_record for it in known.values()):
         if row is not None and row.complete:
-            await rewrite_manifests(place, row, known.values(), place.origin)
+            await refresh_manifests(place, run, place.origin)
         return
     if row is not None and row.complete:
         await ledger.mark_complete(run, complete=False)

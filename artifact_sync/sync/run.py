@@ -63,8 +63,6 @@ class RunSync:
         """Something may still come or change: the run is not settled."""
         self._complete = True
         """Everything selected is present, but what was refused: the run gets its manifest."""
-        self._refused = False
-        """Something has no safe place; ``run.json`` lists it."""
         self._first = False
         """Something of the run comes for the first time: it is not merely mended."""
         self._recorded = False
@@ -75,8 +73,6 @@ class RunSync:
         """Its manifests stand, and stay whatever becomes of the files that they name."""
         self._lacks_new = False
         """Something selected never was here and cannot be had: the run is complete no more."""
-        self._lacking = False
-        """A file on record may be missing; ``run.json`` tells since when."""
 
     async def carry_out(
         self, run: Run, looks: int, *, recorded: bool = False, fresh: bool = False
@@ -119,8 +115,6 @@ class RunSync:
         paths = [row.path for row in rows.values() if row.path is not None]
         standing = await self.context.offload(self.context.mirror.sizes, paths)
         rows = await self._adopted(rows, standing)
-        self._refused = any(row.state is State.REFUSED for row in rows.values())
-        self._lacking = any(row.on_record for row in rows.values())
         terms = planning.PlanTerms(
             self.context.layout,
             self.context.clock.now(),
@@ -160,7 +154,6 @@ class RunSync:
         self.report.final += count[Action.REFUSE] + over
         self._complete = self._complete and not (plan.problems or over)
         self._lacks_new = bool(count[Action.GIVE_UP])
-        self._refused = self._refused or bool(count[Action.REFUSE])
         self._open = bool(plan.problems or count[Action.LATER])
         now = self.context.clock.now()
         for step in plan.having(Action.REFUSE, Action.GIVE_UP, Action.LOSE):
@@ -275,8 +268,7 @@ class RunSync:
             await ledger.settle(run.key, self.rules.fingerprint, kept)
 
     async def _write_manifest(self, run: Run) -> None:
-        others = self._refused or self._lacking
-        files = await write_manifests(self.context, run, self.context.origin, others=others)
+        files = await write_manifests(self.context, run.key, self.context.origin)
         if self._complete:
             ended = run.finished_at if self._first else None
             self.context.observer.notify(RunCompleted(run.key, files, ended))

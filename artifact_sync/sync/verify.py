@@ -9,6 +9,7 @@ from collections import defaultdict
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import Reason
@@ -22,7 +23,7 @@ from artifact_sync.sync.adopt import adopt
 from artifact_sync.sync.manifests import refresh_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey, RunRow
@@ -230,10 +231,12 @@ class Auditor:
         named = [it for it in rows if it.on_record or it.state is State.REFUSED]
         before = named + [it for it in rows if it.state in {State.PRUNING, State.FORGOTTEN}]
         stale = known is not None and not known.settled_for
-        checks = zip(
-            self.layout.manifests(run), (manifest.sums_say, manifest.run_json_says), strict=True
+        record = await self.ledger.record(run)
+        checks: tuple[Callable[[bytes, Iterable[ArtifactRow], MirrorPath], bool], ...] = (
+            manifest.sums_say,
+            partial(manifest.run_json_says, record=record),
         )
-        for path, says in checks:
+        for path, says in zip(self.layout.manifests(run), checks, strict=True):
             content = await self.offload(self.mirror.read, path)
             if content is None:
                 found.append(Finding(Condition.MISSING, path, run=run))

@@ -215,7 +215,8 @@ def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twi
 def make_old(ledger: Path) -> None:
     """Take from a ledger what its last migration has added."""
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
-        old.execute("DROP TABLE forget_rules")
+        for table in ("forget_rules", "run_records"):
+            old.execute(f"DROP TABLE {table}")
         for index in ("ix_artifacts_unwell", "ix_runs_expired"):
             old.execute(f"DROP INDEX {index}")
         added = {

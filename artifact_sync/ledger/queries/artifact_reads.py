@@ -52,6 +52,16 @@ def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, Artifact
     return {row.key: row for row in map(_artifact, found)}
 
 
+def each_of_run(
+    connection: Connection, after: bytes | None, key: RunKey
+) -> tuple[Sequence[ArtifactRow], bytes | None]:
+    """Read a batch of a run's artifacts; the cursor, or None."""
+    which = {"run_id": find_run(connection, key), "digest": after or b""}
+    found = connection.rows("of_run_by_digest", **which, limit=_READ)
+    last: bytes | None = found[-1][-1] if len(found) == _READ else None
+    return [_artifact(row) for row in found], last
+
+
 def mirrored(
     connection: Connection, after: At | None, repo: RepoName | None = None, run: str | None = None
 ) -> tuple[Sequence[ArtifactRow], At | None]:

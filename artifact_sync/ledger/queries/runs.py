@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifact_sync.domain.model import Creation, Horizon, RepoName, RunKey, RunRow, State
+from artifact_sync.ledger.queries.run_records import put_record
 from artifact_sync.ledger.queries.transaction import (
     FRESH_RUN,
     chunks,
@@ -194,6 +195,8 @@ def note_run(tx: Transaction, run: Run, at: datetime) -> None:
         _forget_list_digest(tx, tx.repo_id(run.key.repo))
     known = _creation(Creation(*creation).completed(run.creation))
     tx.connection.write("note_run", id=run_id, **_told(run, at), **known)
+    if run.record is not None:
+        put_record(tx, run_id, run.record)
 
 
 def forget_run(tx: Transaction, key: RunKey) -> None:
@@ -201,6 +204,7 @@ def forget_run(tx: Transaction, key: RunKey) -> None:
     run_id = find_run(tx.connection, key)
     if run_id is not None:
         tx.connection.write("forget_of_run", run_id=run_id)
+        tx.connection.write("forget_record", run_id=run_id)
         tx.connection.write("forget_run", id=run_id)
         _forget_list_digest(tx, tx.repo_id(key.repo))
 
@@ -211,6 +215,7 @@ def begin_anew(tx: Transaction, run: Run, at: datetime) -> None:
     for state, size in tx.connection.rows("states_of_run", run_id=run_id):
         tx.tally(run_id).leave(State(state), size or 0)
     tx.connection.write("forget_of_run", run_id=run_id)
+    tx.connection.write("forget_record", run_id=run_id)
     tx.connection.write("begin_anew", id=run_id)
     note_run(tx, run, at)
 

@@ -118,6 +118,11 @@ SELECT {artifact_columns} FROM {artifacts_of_runs}
 WHERE artifacts.run_id = :run_id
 ORDER BY artifacts.id;
 
+-- name: of_run_by_digest
+SELECT {artifact_columns}, artifacts.digest FROM {artifacts_of_runs}
+WHERE artifacts.run_id = :run_id AND artifacts.digest > :digest
+ORDER BY artifacts.digest LIMIT :limit;
+
 -- name: of_runs
 SELECT {artifact_columns}, artifacts.run_id, artifacts.id FROM {artifacts_of_runs}
 WHERE artifacts.run_id IN (:these);

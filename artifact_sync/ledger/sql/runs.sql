@@ -81,6 +81,16 @@ SELECT status, creation_at, creation_id FROM runs WHERE id = :id;
 -- name: forget_run
 DELETE FROM runs WHERE id = :id;
 
+-- name: record
+SELECT record FROM run_records WHERE run_id = :run_id;
+
+-- name: put_record
+INSERT INTO run_records (run_id, record) VALUES (:run_id, :record)
+ON CONFLICT (run_id) DO UPDATE SET record = excluded.record;
+
+-- name: forget_record
+DELETE FROM run_records WHERE run_id = :run_id;
+
 -- name: begin_anew
 UPDATE runs
 SET

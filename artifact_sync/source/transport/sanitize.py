@@ -38,7 +38,7 @@ def some_lines(text: str, limit: int, secret: str = "") -> str:
     """
     longest = 2 * limit
     if len(text) > longest:
-        text = text[:longest].rpartition(" ")[0]
+        text = text[:longest].rsplit(maxsplit=1)[0]
     lines = (one_line(line, limit, secret) for line in text.splitlines())
     told = "\n".join(lines).strip("\n")
     return told if len(told) <= limit else told[: limit - 1] + "…"

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -21,7 +22,17 @@ from artifact_sync.domain.model import (
     State,
     Strength,
 )
+from artifact_sync.domain.run_record import (
+    ArtifactRecord,
+    CubeRecord,
+    Embedded,
+    RunRecord,
+    StageDates,
+    TaskRecord,
+    WorkflowRecord,
+)
 from artifact_sync.mirror import manifest
+from artifact_sync.mirror.run_document import read_run_document
 
 FOLDER = MirrorPath("acme/shop/42")
 RUN = Run(
@@ -167,3 +178,91 @@ def test_run_json_is_plain_indented_json_with_sorted_keys() -> None:
     text = run_json(run, rows, MirrorPath("r"), "host").decode()
     assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
     assert [artifact["path"] for artifact in json.loads(text)["artifacts"]] == ["a", "b"]
+
+
+RECORD = RunRecord(
+    dates=StageDates(started_at="2026-11-01T12:00:01Z"),
+    error_messages=["the runner\nvanished"],
+    user=Embedded(slug="alice"),
+    workflows=[
+        WorkflowRecord(
+            slug="build",
+            tasks=[
+                TaskRecord(
+                    slug="compile",
+                    cubes=[
+                        CubeRecord(
+                            slug="linux",
+                            artifacts=[
+                                ArtifactRecord(local_path="app.tar", status="success"),
+                                ArtifactRecord(local_path="core", status="missing"),
+                            ],
+                        )
+                    ],
+                )
+            ],
+        )
+    ],
+)
+
+
+def test_run_json_has_the_record_and_why_each_artifact_is_not_here() -> None:
+    built = manifest.Manifest(RUN, FOLDER, "h", RECORD)
+    held = row("app.tar")
+    others = [
+        replace(held, key=held.key._replace(local_path=name), state=state, sha256="", **more)
+        for name, state, more in (
+            ("z", State.UNWANTED, {}),
+            ("b", State.FAILED, {"reason": "gone", "message": "the server answered 404"}),
+            ("a", State.REFUSED, {"reason": "collision", "message": "it would be one file"}),
+        )
+    ]
+    for one in (others[0], held, *others[1:]):
+        built.add(one)
+    told = json.loads(built.about())
+    assert (told["user"], told["error_messages"]) == (
+        {"id": "", "slug": "alice"},
+        ["the runner\nvanished"],
+    )
+    assert told["workflows"] == msgspec.to_builtins(RECORD.workflows)
+    assert [it["path"] for it in told["artifacts"]] == ["app.tar"]
+    assert [
+        (it["local_path"], it["state"], it["reason"], it["message"]) for it in told["not_mirrored"]
+    ] == [
+        ("a", "refused", "collision", "it would be one file"),
+        ("b", "failed", "gone", "the server answered 404"),
+        ("core", "unavailable", "missing", "the service lists it without a file: missing"),
+        ("z", "unwanted", "", "the rules leave it out"),
+    ]
+    assert [it["local_path"] for it in told["refused"]] == ["a"]
+
+
+def test_run_json_is_right_while_it_tells_what_is_on_record() -> None:
+    rows = [row("app.tar")]
+    built = manifest.Manifest(RUN, FOLDER, "h", RECORD)
+    built.add(rows[0])
+    text = built.about()
+    assert manifest.run_json_says(text, rows, FOLDER, RECORD)
+    assert not manifest.run_json_says(text.replace(b"alice", b"mallory"), rows, FOLDER, RECORD)
+    assert not manifest.run_json_says(text, [], FOLDER, RECORD)
+
+
+def test_run_json_of_the_first_format_is_read_and_right() -> None:
+    rows = [row("app.tar")]
+    told = json.loads(run_json(RUN, rows, FOLDER, "h"))
+    later = ("id", "dates", "error_messages", "pull", "user", "workflows", "shortened")
+    first = {name: it for name, it in told.items() if name not in (*later, "not_mirrored")}
+    text = json.dumps({**first, "format": 1}).encode()
+    assert manifest.run_json_says(text, rows, FOLDER, RECORD)
+    document = read_run_document(text)
+    assert (document.format, document.workflows, document.not_mirrored) == (1, None, [])
+    assert document.artifacts[0].sha256 == "ab" * 32
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"[]", b"{}", b'{"tool": "other"}', b"[" * 100_000, b"\xff", b'{"format": "1"}'],
+)
+def test_what_is_no_run_json_is_refused(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        read_run_document(content)
