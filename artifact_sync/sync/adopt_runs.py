@@ -18,7 +18,7 @@ from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt, as_adopted
-from artifact_sync.sync.manifests import rewrite_manifests
+from artifact_sync.sync.manifests import refresh_manifests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -285,7 +285,7 @@ class RunAdopter:
             return
         if not is_told:  # what it says of these is kept
             await self.offload(self.mirror.displace, self.layout.manifests(key)[1])
-        await rewrite_manifests(self, known, rows, claims.source)
+        await refresh_manifests(self, key, claims.source)
 
     def _say(self, run: RunKey, rows: Iterable[ArtifactRow]) -> bool:
         """Whether a run's manifests tell of these files. Blocking."""

@@ -31,6 +31,7 @@ from artifact_sync.domain.model import (
     Upstream,
 )
 from artifact_sync.domain.report import Report
+from artifact_sync.domain.run_record import Embedded, RunRecord, WorkflowRecord
 from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
@@ -1322,3 +1323,71 @@ def test_a_run_and_a_repository_that_are_forgotten_are_back_when_they_are_listed
         assert (known.gone_since, known.settled_for) == (None, "")
 
     play(story)
+
+
+def told(user="alice", **more):
+    workflows = [WorkflowRecord(slug="ci\x00\\\u2028", status="success")]
+    return RunRecord(user=Embedded(slug=user), workflows=workflows, **more)
+
+
+def test_what_was_told_of_a_run_is_kept_until_something_else_is(play):
+    run = RunKey(REPO, "7")
+
+    async def story(ledger):
+        assert await ledger.record(run) is None
+        await ledger.note_runs([a_run(7)], NOW)
+        await ledger.note_run(a_run(7, record=told()), NOW)
+        assert await ledger.record(run) == told()
+        await ledger.settle(run, "s", 1)
+        await ledger.note_run(a_run(7, record=told()), LATER)
+        await ledger.note_run(a_run(7), LATER)
+        assert (await ledger.run(run)).settled_for == "s"
+        await ledger.note_run(a_run(7, record=told(error_messages=["no\nroom"])), LATER)
+        assert (await ledger.run(run)).settled_for == ""
+        await ledger.lose_run(run, LATER)
+        assert (await ledger.record(run)).error_messages == ["no\nroom"]
+        await ledger.forget_run(run)
+        assert await ledger.record(run) is None
+
+    play(story)
+
+
+def test_another_run_of_the_number_has_a_record_of_its_own(play):
+    run = RunKey(REPO, "7")
+
+    async def story(ledger):
+        await ledger.note_run(a_run(7, record=told()), NOW)
+        await ledger.begin_anew(a_run(7, created_at=LATER), LATER)
+        assert await ledger.record(run) is None
+        await ledger.begin_anew(a_run(7, record=told("bob"), created_at=LATER), LATER)
+        assert (await ledger.record(run)).user.slug == "bob"
+
+    play(story)
+
+
+def test_a_runs_artifacts_of_every_state_are_listed_in_batches(play):
+    async def story(ledger):
+        keys = [key(local_path=f"{n:04}") for n in range(1203)]
+        await ledger.record_states([(it, State.UNWANTED, "") for it in keys[1:]], NOW)
+        await ledger.record_mirrored(mirrored(keys[0]))
+        await ledger.record_mirrored(mirrored(key(run="8")))
+        found = [row async for row in ledger.each_artifact(RunKey(REPO, "7"))]
+        assert sorted(row.key for row in found) == keys
+        assert [row.key for row in found if row.here] == keys[:1]
+        assert [row async for row in ledger.each_artifact(RunKey(REPO, "99"))] == []
+
+    play(story)
+
+
+def test_what_was_told_is_read_where_the_ledger_may_only_be_read(url):
+    if url == "sqlite://":
+        pytest.skip("a ledger in memory is a fresh one each time")
+    run = RunKey(REPO, "7")
+
+    async def main():
+        async with await open_ledger(url, durability="full") as ledger:
+            await ledger.note_run(a_run(7, record=told()), NOW)
+        async with await open_ledger(url, durability="full", read_only=True) as ledger:
+            assert await ledger.record(run) == told()
+
+    asyncio.run(main())
