@@ -11,6 +11,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import msgspec
 from msgspec import Struct
 
 from artifact_sync.domain.model import (
@@ -22,6 +23,7 @@ from artifact_sync.domain.model import (
     State,
     Strength,
 )
+from artifact_sync.domain.run_record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,6 +34,7 @@ LARGEST = 64 * 2**20
 
 _LARGEST_ENTRY = 2**16
 """Characters of what is told of one artifact."""
+_LARGEST_RECORD = 16 * 2**20
 _LARGEST_SIZE = 2**63 - 1
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -199,8 +202,22 @@ def _run(members: Mapping[str, Any], text: str) -> RecordedRun:
         _text(members, "event", ""),
         _moment(members, "created_at"),
         _moment(members, "finished_at"),
+        record=_record(members),
     )
     return RecordedRun(run, _text(members, "source", ""), text, _lost(members))
+
+
+def _record(members: Mapping[str, Any]) -> RunRecord | None:
+    """What the service told of the run; None: nothing, or nothing that can be kept."""
+    if members.get("workflows") is None:  # of the first format, or of what nobody was told
+        return None
+    told = {name: members[name] for name in RunRecord.__struct_fields__ if name in members}
+    try:
+        record = msgspec.convert(told, RunRecord)
+        size = len(msgspec.json.encode(record))
+    except (ValueError, RecursionError):
+        return None
+    return record if size <= _LARGEST_RECORD else None
 
 
 def _check_format(members: Mapping[str, Any]) -> None:

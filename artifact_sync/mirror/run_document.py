@@ -7,9 +7,6 @@ A field's docstring is its description in the JSON Schema of docs/reference/.
 
 from __future__ import annotations
 
-import json
-
-import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.model import Strength
@@ -133,19 +130,3 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     """What was selected and has no safe place. Left out where there is none."""
     missing: list[MissingArtifact] | UnsetType = UNSET
     """Those of ``artifacts`` whose file is missing or changed. Left out where there is none."""
-
-
-def read_run_document(content: bytes) -> RunDocument:
-    """Read a ``run.json`` of format 1 or 2.
-
-    ``ValueError`` when it is none of ours. Only the types are checked: paths and
-    texts are whatever somebody wrote.
-    """
-    try:
-        told = json.loads(content)  # msgspec refuses the lone surrogates that a slug may have
-        document = msgspec.convert(told, RunDocument)
-    except RecursionError:
-        raise ValueError("run.json is nested too deeply") from None
-    if document.tool != TOOL or document.format not in {1, FORMAT}:
-        raise ValueError(f"run.json is not of {TOOL}, or of a format that is not known")
-    return document

@@ -32,7 +32,7 @@ from artifact_sync.domain.run_record import (
     WorkflowRecord,
 )
 from artifact_sync.mirror import manifest
-from artifact_sync.mirror.run_document import read_run_document
+from artifact_sync.mirror.recorded_run import read_run
 
 FOLDER = MirrorPath("acme/shop/42")
 RUN = Run(
@@ -254,15 +254,13 @@ def test_run_json_of_the_first_format_is_read_and_right() -> None:
     first = {name: it for name, it in told.items() if name not in (*later, "not_mirrored")}
     text = json.dumps({**first, "format": 1}).encode()
     assert manifest.run_json_says(text, rows, FOLDER, RECORD)
-    document = read_run_document(text)
-    assert (document.format, document.workflows, document.not_mirrored) == (1, None, [])
-    assert document.artifacts[0].sha256 == "ab" * 32
+    assert read_run(text).run.record is None
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"[]", b"{}", b'{"tool": "other"}', b"[" * 100_000, b"\xff", b'{"format": "1"}'],
-)
-def test_what_is_no_run_json_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError, match=r"\S"):
-        read_run_document(content)
+def test_the_record_is_read_from_run_json_again() -> None:
+    text = manifest.Manifest(RUN, FOLDER, "h", RECORD).about()
+    assert read_run(text).run.record == RECORD
+    told = json.loads(text)
+    for odd in ([5], [{"slug": "\ud800"}], "x", [{"slug": "x" * 2**25}]):
+        hostile = json.dumps({**told, "workflows": odd}).encode()
+        assert read_run(hostile).run.record is None
