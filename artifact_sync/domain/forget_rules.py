@@ -31,7 +31,7 @@ class ForgetScope(NamedTuple):
         """Whether an artifact is in it."""
         if key.run_key.repo != self.repo or self.run not in {"", key.run}:
             return False
-        path = "/" + plain_path(key.local_path)
+        path = "/" + plain_path(key.name)
         return not self.glob or _compiled(self.glob).match(path) is not None
 
     def covers(self, other: ForgetScope) -> bool:

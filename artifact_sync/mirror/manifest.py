@@ -184,6 +184,8 @@ def _absent(row: ArtifactRow, unavailable: AbsentArtifact | None) -> AbsentArtif
     if unavailable is not None and row.state in {State.UNWANTED, State.EXPIRED}:
         return unavailable
     message = row.message or _WHY.get(row.state, "")
+    if row.key.is_log and row.state is State.EXPIRED:
+        message = "the service has no log of the cube"
     return AbsentArtifact(**row.key.in_run, state=row.state, reason=row.reason, message=message)
 
 

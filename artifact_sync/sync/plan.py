@@ -369,6 +369,7 @@ def _with_line(step: Step, standing: AbstractSet[str], terms: PlanTerms) -> Step
     if not line:
         return step
     too = ", with what shares its name," if plain_path(key.local_path) in standing else ""
+    too = ", with all other logs," if key.is_log else too
     return replace(
         step, why=f"{step.why}, or leave it out{too} by this line in its [[repo]]: {line}"
     )

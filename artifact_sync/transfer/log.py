@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
-from artifact_sync.domain.errors import BadAnswer, NotFound
+from artifact_sync.domain.errors import BadAnswer, IntegrityFailure, NotFound
 from artifact_sync.domain.events import BytesArrived, DownloadBegan
 from artifact_sync.transfer.context import BLOCK, SmallFile
 from artifact_sync.transfer.download import (
@@ -70,6 +71,21 @@ class _Place(Struct, frozen=True, array_like=True):
     """Pages that have been read."""
     digest: str = ""
     """Of the last one's content."""
+    done: bool = False
+    """It was marked as the log's last page."""
+
+    @property
+    def mark(self) -> str:
+        """It as text, for a checkpoint."""
+        return msgspec.json.encode(self).decode()
+
+    @classmethod
+    def of(cls, mark: str) -> _Place | None:
+        """Read a mark; None: it is none."""
+        try:
+            return msgspec.json.decode(mark, type=cls)
+        except msgspec.MsgspecError:
+            return None
 
 
 class _LogTransfer:
@@ -96,10 +112,10 @@ class _LogTransfer:
         await self._lease.take()
         try:
             marked = await self._read()
-        except LogAbsent:
+            published = await self._publish(Identity(total=self._size if marked else None))
+        except (LogAbsent, IntegrityFailure):  # what is staged is of no use
             await self._context.offload(self._staged.discard)
             raise
-        published = await self._publish(Identity(total=self._size if marked else None))
         return fetched_file(self._context, self._wanted, published, self._staged)
 
     async def leave(self) -> None:
@@ -108,7 +124,7 @@ class _LogTransfer:
 
     async def _resume(self) -> None:
         """Go on behind the last page that an earlier process has staged."""
-        place = _place_of(self._staged.mark)
+        place = _Place.of(self._staged.mark)
         if self._staged.state is StagedState.PARTIAL and place is not None:
             self._place, self._size = place, self._staged.offset
         else:
@@ -116,17 +132,16 @@ class _LogTransfer:
 
     async def _read(self) -> bool:
         """Read all pages; whether the service has marked the last one."""
-        while self._place.pages < MOST_PAGES:
+        while self._place.pages < MOST_PAGES and not self._place.done:
             page = await self._next()
             if page is None:
                 return False
             digest = hashlib.sha256(page.content).hexdigest()
-            if digest != self._place.digest:
-                await self._take(page.content, digest)
-            elif not page.done:
-                return False
-            if page.done:
-                return True
+            if digest == self._place.digest:
+                return page.done
+            await self._take(page.content, _Place(self._place.pages + 1, digest, page.done))
+        if self._place.done:
+            return True
         raise BadAnswer(f"the log of the cube has no end after {MOST_PAGES:,} pages")
 
     async def _next(self) -> LogPage | None:
@@ -148,12 +163,12 @@ class _LogTransfer:
         except NotFound:
             return None
 
-    async def _take(self, content: bytes, digest: str) -> None:
+    async def _take(self, content: bytes, place: _Place) -> None:
         """Take a page in: what is more than a little is staged."""
         if not self._began:
             self._began = True
             self._context.observer.notify(DownloadBegan(self._key, None, self._size))
-        self._place = _Place(self._place.pages + 1, digest)
+        self._place = place
         self._size += len(content)
         self._gathered.append(content)
         if self._size > BLOCK:
@@ -167,7 +182,7 @@ class _LogTransfer:
         with self._context.space.taken(sum(map(len, pages))):
             if self._staged.state is not StagedState.PARTIAL:
                 self._staged.begin(Identity())
-            self._staged.write(*pages, mark=f"{self._place.pages} {self._place.digest}")
+            self._staged.write(*pages, mark=self._place.mark)
 
     async def _publish(self, identity: Identity) -> Published:
         if self._size <= BLOCK:
@@ -178,9 +193,3 @@ class _LogTransfer:
         return await self._context.offload(
             publish_staged, self._context.mirror, self._wanted, self._staged
         )
-
-
-def _place_of(mark: str) -> _Place | None:
-    """How far a log has been read, as a checkpoint tells."""
-    pages, _, digest = mark.partition(" ")
-    return _Place(int(pages), digest) if pages.isdecimal() and digest else None

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from user import TOKEN, User
+import pytest
+from msgspec.structs import replace
+from user import TOKEN, User, wait_until
 
 from artifact_sync.simulator import running_in_thread
+from artifact_sync.simulator.faults import Stall, StatusFault
 from artifact_sync.simulator.logs import log_text
 from artifact_sync.simulator.scenario import (
     Cube,
@@ -34,7 +39,9 @@ PAGE = (ScenarioArtifact("app.bin", size=2000),)
 @contextmanager
 def serving(folder: Path, *cubes: Cube, age: float = 86_400.0) -> Iterator[tuple[User, Running]]:
     run = ScenarioRun("1", age=age, cubes=cubes)
-    scenario = Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(Repo(REPO, runs=(run,)),))
+    scenario = Scenario(
+        start=datetime.now(UTC), api=ScenarioApi(tokens=(TOKEN,)), repos=(Repo(REPO, runs=(run,)),)
+    )
     with running_in_thread(scenario) as running:
         user = User(folder, running)
         user.environ["ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS"] = "3"
@@ -79,3 +86,188 @@ def test_a_log_of_ten_megabytes_is_mirrored_beside_its_cube(tmp_path: Path) -> N
         verify = user.run("verify", "--config", tmp_path / "mirror.toml")
         assert verify.code == 0, verify.out
         assert user.staged() == 0
+
+
+def test_logs_are_left_out_unless_they_are_wanted(tmp_path: Path) -> None:
+    with serving(tmp_path, Cube(log="hello\n", artifacts=PAGE)) as (user, running):
+        configure(user, logs="false")
+        assert sync(user)[0] == 0
+        assert set(listed(user)) == {"build/app.bin"}
+        assert running.simulator.requests["logs"] == 0
+        configure(user)  # a changed rule asks for what was never noted
+        assert sync(user)[0] == 0
+        assert user.files()[f"{TASK}/build.log"] == b"hello\n"
+        configure(user, logs="false")  # what is here stays
+        code, report, _ = sync(user)
+        assert (code, report["kept"]) == (0, 1)
+        assert f"{TASK}/build.log" in user.files()
+        assert user.runs() == {f"{REPO}/1"}
+        row = listed(user)["build/"]
+        assert (row["state"], row["here"], row["wanted"]) == ("mirrored", True, False)
+
+
+@pytest.mark.parametrize("end", ["repeat", "empty", "open"])
+def test_a_log_ends_where_it_goes_on_no_more(tmp_path: Path, end: Any) -> None:
+    cube = Cube(log_size=2_000_000, log_end=end, artifacts=PAGE)
+    with serving(tmp_path, cube) as (user, running):
+        assert sync(user)[0] == 0
+        assert user.files()[f"{TASK}/build.log"] == whole(running)
+        assert listed(user)["build/"]["strength"] == "none"
+        assert sync(user)[:1] == (0,)
+        assert running.simulator.requests["logs"] <= 6
+
+
+def test_a_log_that_may_still_grow_is_fetched_later(tmp_path: Path) -> None:
+    cube = Cube(log="so far\n", log_end="open", artifacts=PAGE)
+    with serving(tmp_path, cube, age=120) as (user, running):
+        code, report, _ = sync(user)
+        assert (code, report["found"], report["downloaded"]) == (0, 1, 1)
+        assert listed(user)["build/"]["state"] == "pending"
+        (state,) = running.simulator.run(REPO, "1").cubes
+        state.spec = replace(cube, log="so far\nand now all\n", log_end="done")
+        done = user.run("sync", "--config", tmp_path / "mirror.toml", REPO, "--run", "1")
+        assert done.code == 0, done.err
+        assert user.files()[f"{TASK}/build.log"] == b"so far\nand now all\n"
+        assert user.runs() == {f"{REPO}/1"}
+
+
+def test_a_cube_without_a_log_is_told_once_and_fails_nothing(tmp_path: Path) -> None:
+    cubes = (
+        Cube("a", log_end="none", artifacts=PAGE),
+        Cube("b", log="b\n"),
+        Cube("c", status="skipped", log_end="none"),
+    )
+    with serving(tmp_path, *cubes) as (user, running):
+        code, report, words = sync(user)
+        assert (code, report["expired"], report["found"]) == (0, 1, 2)
+        assert "the service has no log of 1 cube, such as 'a.log'" in words
+        assert running.simulator.requests["logs"] == 2  # none for what never ran
+        assert {name: it["state"] for name, it in listed(user).items()} == {
+            "a/app.bin": "mirrored",
+            "a/": "expired",
+            "b/": "mirrored",
+        }
+        code, report, words = sync(user)
+        assert (code, report["expired"], running.simulator.requests["logs"]) == (0, 1, 2)
+        assert "no log" not in words
+        assert user.runs() == {f"{REPO}/1"}
+
+
+def test_a_log_that_cannot_be_had_fails_nothing_else(tmp_path: Path) -> None:
+    cubes = (Cube("bad", log="x\n", artifacts=PAGE), Cube("good", log="y\n", artifacts=PAGE))
+    with serving(tmp_path, *cubes) as (user, running):
+        user.environ["ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS"] = "1"
+        running.simulator.add_fault(StatusFault(on="api", endpoint="logs", cube="bad", status=400))
+        code, report, _ = sync(user)
+        (failure,) = report["failures"]
+        assert (code, failure["cube"], failure["local_path"]) == (1, "bad", "")
+        assert failure["reason"] == "bad_answer"
+        assert set(user.files()) == {
+            f"{TASK}/{it}" for it in ("bad/app.bin", "good/app.bin", "good.log")
+        }
+        assert sync(user)[0] == 1
+        running.simulator.clear_faults()
+        assert user.run("sync", "--config", tmp_path / "mirror.toml", REPO, "--run", "1").code == 0
+        assert sync(user)[0] == 0
+        assert user.runs() == {f"{REPO}/1"}
+
+
+def test_a_busy_service_is_waited_for_in_the_midst_of_a_log(tmp_path: Path) -> None:
+    with serving(tmp_path, Cube(log_size=2_000_000)) as (user, running):
+        for page, status in (("2", 429), ("3", 503)):
+            fault = StatusFault(
+                on="api", endpoint="logs", path=page, status=status, first=1, retry_after=1
+            )
+            running.simulator.add_fault(fault)
+        assert sync(user)[0] == 0
+        assert user.files()[f"{TASK}/build.log"] == whole(running)
+        assert running.simulator.requests["logs"] == 6
+
+
+def test_a_log_is_resumed_by_page(tmp_path: Path) -> None:
+    """By a service that is gone in its midst, then by a kill, then by a pass that is left alone."""
+    with serving(tmp_path, Cube(log_size=TEN_MB, artifacts=PAGE)) as (user, running):
+        simulator = running.simulator
+        user.environ["ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS"] = "1"
+        simulator.add_fault(StatusFault(on="api", endpoint="logs", path="5", status=500))
+        assert sync(user)[0] == 4
+        assert (user.staged(), simulator.requests["logs"]) == (4 * 600_000, 5)
+        simulator.clear_faults()
+        simulator.add_fault(Stall(on="api", endpoint="logs", path="9"))
+        simulator.requests.clear()
+        config = tmp_path / "mirror.toml"
+        with user.started("sync", "--config", config, REPO, "--run", "1") as process:
+            wait_until(lambda: simulator.requests["logs"] == 5)
+            assert user.staged() == 8 * 600_000
+            user.finish(process, signal.SIGKILL)
+        simulator.clear_faults()
+        simulator.requests.clear()
+        done = user.run("sync", "--config", config, REPO, "--run", "1")
+        assert done.code == 0, done.err
+        assert simulator.requests["logs"] == 17 - 8
+        assert user.files()[f"{TASK}/build.log"] == whole(running)
+        assert user.staged() == 0
+        assert user.run("verify", "--config", config).code == 0
+
+
+def test_a_lost_log_comes_again_or_is_lost_until_it_is_put_back(tmp_path: Path) -> None:
+    cube = Cube(log="precious\n", artifacts=PAGE)
+    with serving(tmp_path, cube) as (user, running):
+        assert sync(user)[0] == 0
+        log = user.root / TASK / "build.log"
+        log.unlink()
+        config = tmp_path / "mirror.toml"
+        assert user.run("verify", "--config", config, "--repair").code == 0
+        assert log.read_text() == "precious\n"
+        (state,) = running.simulator.run(REPO, "1").cubes
+        state.spec = replace(cube, log_end="none")
+        log.unlink()
+        code, report, _ = sync(user)
+        (failure,) = report["failures"]
+        assert (code, failure["reason"], failure["local_path"]) == (1, "lost", "")
+        assert user.run("verify", "--config", config).code == 1
+        log.write_text("precious\n")
+        assert sync(user)[0] == 0
+        assert user.runs() == {f"{REPO}/1"}
+
+
+def test_logs_and_cubes_that_share_a_name_both_stand(tmp_path: Path) -> None:
+    cubes = (
+        Cube("x", log="x\n", artifacts=PAGE),
+        Cube("x.log", log="of x.log\n", artifacts=PAGE),
+        Cube("#git-clone", log="cloned\n"),
+    )
+    with serving(tmp_path, *cubes) as (user, _):
+        assert sync(user)[0] == 0
+        assert {name.removeprefix(f"{TASK}/") for name in user.files()} == {
+            "x/app.bin",
+            "x.log/app.bin",
+            "x.log%2F",
+            "x.log.log",
+            "#git-clone.log",
+        }
+        assert user.runs() == {f"{REPO}/1"}
+
+
+def test_a_ledger_that_is_lost_knows_the_logs_again(tmp_path: Path) -> None:
+    cubes = (Cube("x", log="x\n", artifacts=PAGE), Cube("x.log", artifacts=PAGE, log="y\n"))
+    with serving(tmp_path, *cubes) as (user, running):
+        assert sync(user)[0] == 0
+        before = listed(user)
+        for path in (user.root / ".artifact-sync").glob("ledger.sqlite*"):
+            path.unlink()
+        config = tmp_path / "mirror.toml"
+        done = user.run("adopt", "--config", config)
+        assert done.code == 0, done.out + done.err
+        running.simulator.requests.clear()
+        code, report, _ = sync(user)
+        assert (code, report["kept"], running.simulator.requests["logs"]) == (0, 4, 0)
+        assert {name: it["path"] for name, it in listed(user).items()} == {
+            name: it["path"] for name, it in before.items()
+        }
+        done = user.run("forget", "--config", config, REPO, "1", "/x.log", "--delete", "--yes")
+        assert done.code == 0, done.out + done.err
+        assert listed(user)["x/"]["state"] == "forgotten"
+        assert f"{TASK}/x.log%2F" not in user.files()
+        assert sync(user)[0] == 0
+        assert user.runs() == {f"{REPO}/1"}
