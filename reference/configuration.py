@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from artifact_sync.config.keys import ALL, REPO
+from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.domain import settings
 from artifact_sync.runtime.docstrings import docstrings_in
 from reference.key_table import keys, preamble
@@ -35,7 +35,7 @@ def page() -> str:
 
 def _section(section: str, found: list[Key]) -> Iterator[str]:
     told = docstrings_in(settings)[ALL[section].settings.__name__]
-    mark = f"[[{section}]]" if ALL[section] is REPO else f"[{section}]"
+    mark = f"[[{section}]]" if section not in SECTIONS else f"[{section}]"
     yield f"## {section}"
     yield from_docstring(told) if told.startswith("``[") else f"`{mark}`"
     yield table(
@@ -50,7 +50,8 @@ def _key(key: Key) -> Iterator[str]:
     yield f"### {key.full_name}"
     yield key.reason
     lines = [f"Type: {key.type}.", f"Default: {_default(key)}.", f"Example: `{key.example}`."]
-    lines.append(f"Environment: `{key.variable}`.")
+    if key.variable is not None:
+        lines.append(f"Environment: `{key.variable}`.")
     if key.restart:
         lines.append("A change takes effect when the daemon is started again.")
     yield "\n".join(f"- {line}" for line in lines)

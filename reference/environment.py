@@ -56,7 +56,9 @@ LIBRARIES: Mapping[str, str] = {
 
 def page() -> str:
     """Make the page."""
-    overrides = [(code(key.variable), code(key.full_name)) for key in keys()]
+    overrides = [
+        (code(key.variable), code(key.full_name)) for key in keys() if key.variable is not None
+    ]
     return whole(
         "Environment variables",
         "## Read by artifact-sync",

@@ -33,8 +33,8 @@ class Key(Struct, frozen=True):
     """The comment in the example file, on one line."""
     example: str
     """``jobs = 8``."""
-    variable: str
-    """Overrides it."""
+    variable: str | None
+    """Overrides it; None: no variable does."""
     restart: bool
     """Whether a change takes effect at the daemon's start only."""
 
@@ -71,7 +71,7 @@ def keys() -> Iterator[Key]:
                 required=name not in table.defaults,
                 reason=note.reason,
                 example=f"{name} = {note.example}",
-                variable=variables[section, name],
+                variable=variables.get((section, name)),
                 restart=name in RESTART.get(section, ()),
             )
 
@@ -103,7 +103,7 @@ def _notes() -> Mapping[tuple[str, str], _Note]:
 
 
 def _lines() -> Iterator[str]:
-    """Lines of the example file; those of ``[[repo]]``, a comment as a whole, without its marks."""
+    """Lines of the example file; from ``[[repo]]`` on, which is a comment, without its marks."""
     commented = False
     for line in _example().splitlines():
         commented = commented or line == "# [[repo]]"

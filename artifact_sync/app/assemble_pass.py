@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from artifact_sync.app.hooks import deliver_at_end
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
 from artifact_sync.runtime.once import Once
@@ -55,6 +56,8 @@ async def open_pass(
         staged = set[str]() if request.mode.dry_run else await store.staged()
         begin = passes_over(store, config, observer, token, staged)
         yield (await stack.enter_async_context(begin))(request)
+        if config.hook and not request.mode.dry_run:
+            await deliver_at_end(config, store.ledger, store.layout, store.clock)
 
 
 @asynccontextmanager

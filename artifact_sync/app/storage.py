@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from artifact_sync.app.hooks import subscribe
 from artifact_sync.app.locations import (
     bind_ids,
     check_ids,
@@ -128,6 +129,8 @@ async def _opened(
     empty = url == "sqlite://"
     ledger = await open_ledger(url, durability=durability, read_only=rehearse and not empty)
     stack.push_async_callback(ledger.aclose)
+    if config.hook and not (rehearse or adopting):  # what is adopted is no news
+        subscribe(config, ledger, SystemClock())
     await (check_ids if rehearse else bind_ids)(config, ledger, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(mirror, ledger, layout, lock, offload, SystemClock())

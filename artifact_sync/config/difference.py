@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from artifact_sync.config.keys import REPO, SECTIONS
+from artifact_sync.config.keys import HOOK, REPO, SECTIONS
 from artifact_sync.config.urls import masked
+from artifact_sync.domain.hooks import hook_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -51,7 +52,7 @@ def compare(old: Config, new: Config) -> Changes:
     change between two texts that read the same.
     """
     fixed = {f"{section}.{key}" for section, keys in RESTART.items() for key in keys}
-    found = dict([*_in_sections(old, new), *_in_repositories(old, new)])
+    found = dict([*_in_sections(old, new), *_in_repositories(old, new), *_in_hooks(old, new)])
     return Changes(
         {key: change for key, change in found.items() if key not in fixed},
         {key: change for key, change in found.items() if key in fixed},
@@ -85,6 +86,17 @@ def _in_repositories(old: Config, new: Config) -> Iterator[tuple[str, str]]:
             yield from _keys(REPO, f"repo {name}.", before[name], after[name])
 
 
+def _in_hooks(old: Config, new: Config) -> Iterator[tuple[str, str]]:
+    before, after = ({hook_name(hook): hook for hook in config.hook} for config in (old, new))
+    for name in {**before, **after}:
+        if name not in after:
+            yield f"hook {name}", "removed"
+        elif name not in before:
+            yield f"hook {name}", "added"
+        else:
+            yield from _keys(HOOK, f"hook {name}.", before[name], after[name])
+
+
 def _keys(
     section: Section, prefix: str, old: msgspec.Struct, new: msgspec.Struct
 ) -> Iterator[tuple[str, str]]:
@@ -98,7 +110,7 @@ def _shown(kind: ValueType, value: object) -> str:
     """Format a value as ``config show`` does: one line, no passwords."""
     if value is None:
         return "not set"
-    written = kind.write(value)
+    written = kind.show(kind.write(value))
     if isinstance(written, str):
         written = masked(written)
     text = json.dumps(written, ensure_ascii=False)

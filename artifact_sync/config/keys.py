@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.config import bandwidth_limit, urls, value_types
 from artifact_sync.domain import settings
 from artifact_sync.domain.globs import glob_problem
+from artifact_sync.domain.hooks import HookEvent
 from artifact_sync.domain.model import EVENTS, FINISHED, UNFINISHED, RepoName
 from artifact_sync.runtime.units import format_duration
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 SHORTEST_INTERVAL = 1.0
 LONGEST_INTERVAL = 366 * 86_400.0
+
+LONGEST_TIMEOUT = 3600.0
+_HOOK_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 
 _TOKENS = frozenset({"token", "api_token", "password"})
 _SECRETS = frozenset({"secret", "secrets", "webhook_secret", "webhook_secrets", "hook_secret"})
@@ -112,6 +117,19 @@ def _check_interval(seconds: float) -> None:
         raise ValueError(f"expected an interval of at most {format_duration(LONGEST_INTERVAL)}")
 
 
+def _check_timeout(seconds: float) -> None:
+    if not 1 <= seconds <= LONGEST_TIMEOUT:
+        raise ValueError(f"expected a duration from 1s to {format_duration(LONGEST_TIMEOUT)}")
+
+
+def _hook_name(text: str) -> str:
+    if not re.fullmatch(_HOOK_NAME, text):
+        raise ValueError(
+            "expected a name of letters, digits, dots, dashes and underscores, up to 40"
+        )
+    return text
+
+
 def _glob(text: str) -> str:
     if problem := glob_problem(text):
         raise ValueError(problem)
@@ -122,6 +140,7 @@ _GLOBS = value_types.many(value_types.text(_glob, "glob"))
 _INTERVAL = value_types.duration(
     _check_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
 )
+_HOOK_URL = replace(value_types.text(urls.hook_url, "URL", format="uri"), show=urls.hidden)
 _TIME_ZONE = value_types.text(_time_zone, "IANA time zone")
 
 SECTIONS: Mapping[str, Section] = MappingProxyType(
@@ -204,7 +223,20 @@ REPO = Section(
 )
 """The table that may occur many times, ``[[repo]]``."""
 
-ALL: Mapping[str, Section] = MappingProxyType({**SECTIONS, "repo": REPO})
+HOOK = Section(
+    settings.HookSettings,
+    {
+        "on": value_types.many(value_types.choice([it.value for it in HookEvent])),
+        "name": value_types.text(_hook_name, "name"),
+        "command": value_types.command(),
+        "url": _HOOK_URL,
+        "secret_file": value_types.path(),
+        "timeout": value_types.duration(_check_timeout, minimum=1, maximum=LONGEST_TIMEOUT),
+    },
+)
+"""The table that may occur many times, ``[[hook]]``."""
+
+ALL: Mapping[str, Section] = MappingProxyType({**SECTIONS, "repo": REPO, "hook": HOOK})
 """Every table by name."""
 
 
@@ -213,6 +245,9 @@ def misplaced(key: str) -> str:
     if key in _TOKENS:
         return "the token is never in the configuration: name its file with source.token_file"
     if key in _SECRETS:
-        return "a secret is never in the configuration: name a file of it in web.secret_files"
+        return (
+            "a secret is never in the configuration: name a file of it in web.secret_files or"
+            " hook.secret_file"
+        )
     homes = [f"{name}.{key}" for name, section in ALL.items() if key in section.keys]
     return f"it belongs to {' or '.join(homes)}" if homes else ""

@@ -16,10 +16,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.config.document import CONFIG, Document, read_document
-from artifact_sync.config.keys import ALL, SECTIONS, misplaced
+from artifact_sync.config.keys import ALL, REPO, SECTIONS, misplaced
 from artifact_sync.config.value_types import ExpansionScope, bare, did_you_mean, toml_text
 from artifact_sync.domain.errors import ConfigError
-from artifact_sync.domain.settings import Config, RepoSettings
+from artifact_sync.domain.hooks import hook_name
+from artifact_sync.domain.settings import Config, HookSettings, RepoSettings
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ LayoutCheck = Callable[[str], Sequence[str]]
 """``mirror.layout.layout_problems``, passed in: ``config`` may not import ``mirror``."""
 
 PREFIX = "ARTIFACT_SYNC_"
-_OURS_FOR_TESTS = f"{PREFIX}TEST_"
+_OF_TESTS, _OF_HOOKS = f"{PREFIX}TEST_", f"{PREFIX}HOOK_"
+"""Variables that are none of ours to read: a program that a hook calls may call us."""
 
 _OF_KUBERNETES = (
     rf"{PREFIX}(?:[A-Z0-9]+_)*(?:SERVICE_HOST=.*|SERVICE_PORT(?:_[A-Z0-9_]+)?=\d+"
@@ -42,7 +44,7 @@ _OF_KUBERNETES = (
 KNOWN: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         f"{PREFIX}{section}__{key}".upper(): (section, key)
-        for section, table in ALL.items()
+        for section, table in {**SECTIONS, "repo": REPO}.items()
         for key in table.keys
     }
 )
@@ -99,11 +101,11 @@ def _read(
         reading.blame(written["mirror"]["layout"], problems)
         if problems:
             del values["mirror"]["layout"]
-    repos = reading.repositories()
+    repos, hooks = reading.repositories(), read_hooks(reading, document)
     sections: dict[str, Any] = {
         name: SECTIONS[name].settings(**content) for name, content in values.items()
     }
-    loaded = Loaded(Config(repo=repos, path=path, **sections), reading.origins)
+    loaded = Loaded(Config(repo=repos, hook=hooks, path=path, **sections), reading.origins)
     return loaded, reading.problems
 
 
@@ -216,16 +218,21 @@ class _Reading:
             hint = "remove it, or set daemon.time_zone for all repositories"
             self.blame(zone, [f"is the time zone of cron, which this [[repo]] lacks; {hint}"])
 
+    def many(self, name: str) -> list[object]:
+        """The tables of a name that may occur many times."""
+        contents = self._document.tables.get(name, [])
+        if isinstance(contents, list):
+            return contents
+        place = self._document.place(name)
+        self.problems.append(f"{place}: {name}: write [[{name}]], with two brackets")
+        return []
+
     def repositories(self) -> tuple[RepoSettings, ...]:
         """The repositories of the file, or those that the environment lists.
 
         One of the list that stands in the file keeps what the file says of it.
         """
-        contents = self._document.tables.get("repo", [])
-        if not isinstance(contents, list):
-            place = self._document.place("repo")
-            self.problems.append(f"{place}: repo: write [[repo]], with two brackets")
-            contents = []
+        contents = self.many("repo")
         self.values("repo", self.overridden("repo", {}))  # collects its problems, used or not
         of_file = self._unique(self.table("repo", it, number) for number, it in enumerate(contents))
         if self._names is None:
@@ -249,6 +256,43 @@ class _Reading:
         return repos
 
 
+def read_hooks(reading: _Reading, document: Document) -> tuple[HookSettings, ...]:
+    """The hooks of the file, each with a name of its own."""
+    hooks: dict[str, HookSettings] = {}
+    for number, content in enumerate(reading.many("hook")):
+        hook = _hook(reading, document.place("hook", number), content, number)
+        if hook is not None and (name := hook_name(hook)) in hooks:
+            hint = "give each a name of its own" if hook.name is None else "name it otherwise"
+            place = document.place("hook", number, "name")
+            reading.problems.append(f"{place}: hook {name}: is there already; {hint}")
+        elif hook is not None:
+            hooks[hook_name(hook)] = hook
+    return tuple(hooks.values())
+
+
+def _hook(reading: _Reading, place: str, content: object, number: int) -> HookSettings | None:
+    """Read a hook; None when it is of no use."""
+    before = len(reading.problems)
+    table = reading.table("hook", content, number)
+    values = reading.values("hook", table)
+    problems = _hook_problems(table, values)
+    reading.problems += [f"{place}: hook: {problem}" for problem in problems]
+    hook = HookSettings(**values) if len(reading.problems) == before else None
+    for key in table:
+        if (origin := reading.origins.pop(f"hook.{key}", None)) and hook is not None:
+            reading.origins[f"hook.{hook_name(hook)}.{key}"] = origin
+    return hook
+
+
+def _hook_problems(table: Table, values: Mapping[str, Any]) -> Iterator[str]:
+    if "on" not in table or values.get("on") == ():
+        yield 'on: is missing; write on = ["run.complete"], or what else it is to be told'
+    if ("command" in table) == ("url" in table):
+        yield "expected one of command and url"
+    elif "command" in table and "secret_file" in table:
+        yield "secret_file: signs what is posted to a url, and a command is given no secret"
+
+
 def _sorted(problems: Iterable[str], path: Path | None) -> list[str]:
     """Each problem once: the file's by line, the environment's after them."""
 
@@ -269,7 +313,7 @@ def _unknown_tables(document: Document) -> Iterator[str]:
 def _unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:
     """Report variables that look like overrides and are none, without their values."""
     for variable in sorted(environ):
-        exempt = variable == CONFIG or variable.startswith(_OURS_FOR_TESTS)
+        exempt = variable == CONFIG or variable.startswith((_OF_TESTS, _OF_HOOKS))
         if not variable.startswith(PREFIX) or variable in KNOWN or exempt:
             continue
         if re.fullmatch(_OF_KUBERNETES, f"{variable}={environ[variable]}"):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from artifact_sync.config.keys import REPO, SECTIONS
+from artifact_sync.config.keys import HOOK, REPO, SECTIONS
 from artifact_sync.config.urls import masked
 from artifact_sync.domain import settings as all_settings
+from artifact_sync.domain.hooks import hook_name
 from artifact_sync.runtime.docstrings import docstrings_in
 from artifact_sync.runtime.text import printable
 
@@ -32,6 +33,8 @@ def as_toml(loaded: Loaded, token: str) -> str:
         lines += ["", f"[{name}]", *_lines(getattr(config, name), section, name, loaded)]
     for repo in config.repo:
         lines += ["", "[[repo]]", *_lines(repo, REPO, f"repo.{repo.name}", loaded)]
+    for hook in config.hook:
+        lines += ["", "[[hook]]", *_lines(hook, HOOK, f"hook.{hook_name(hook)}", loaded)]
     return "\n".join(lines) + "\n"
 
 
@@ -43,7 +46,7 @@ def _lines(
         if value is None:
             yield f"# {key}: not set"
         else:
-            written = kind.write(value)
+            written = kind.show(kind.write(value))
             shown = masked(written) if isinstance(written, str) else written
             origin = printable(loaded.origins.get(f"{prefix}.{key}", "default"))
             yield f"{key} = {_value(shown)}  # {origin}"
@@ -62,13 +65,17 @@ def json_schema() -> dict[str, Any]:
     """Make the schema of a configuration file, with descriptions from docstrings."""
     descriptions = docstrings_in(all_settings)
     tables = {name: _table(section, descriptions) for name, section in SECTIONS.items()}
-    repo = _table(REPO, descriptions)
+    repo, hook = _table(REPO, descriptions), _table(HOOK, descriptions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "artifact-sync configuration",
         "type": "object",
         "additionalProperties": False,
-        "properties": {**tables, "repo": {"type": "array", "items": repo}},
+        "properties": {
+            **tables,
+            "repo": {"type": "array", "items": repo},
+            "hook": {"type": "array", "items": hook},
+        },
     }
 
 

@@ -43,6 +43,26 @@ def base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def hook_url(text: str) -> str:
+    """Check the address of a hook. It may be a secret as a whole, and is not repeated."""
+    parts = _split(text, ("http", "https"))
+    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+        raise ValueError(
+            "http to another machine can be read and changed on its way; write https://"
+        )
+    if parts.fragment or text.endswith("#"):
+        raise ValueError("expected an address without #")
+    return text
+
+
+def hidden(text: object) -> str:
+    """An address of which no more is shown than scheme and host."""
+    parts = urlsplit(str(text))
+    port = f":{parts.port}" if parts.port else ""
+    bare = str(text) == f"{parts.scheme}://{parts.hostname}{port}"
+    return f"{parts.scheme}://{parts.hostname}{port}{'' if bare else '/…'}"
+
+
 def proxy(text: str) -> str:
     """Check an HTTP proxy's address, which may hold credentials but no path."""
     parts = _split(text, ("http", "https"))

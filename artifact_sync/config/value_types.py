@@ -123,6 +123,8 @@ class ValueType(Struct, frozen=True):
     """Converts the setting's value to a TOML value."""
     name: str = "text"
     """What the reference calls the type."""
+    show: Callable[[object], object] = as_it_is
+    """Hides what nobody should see of a TOML value."""
 
 
 def text(check: Callable[[str], Any] = str, name: str = "text", **schema: object) -> ValueType:
@@ -160,6 +162,28 @@ def path() -> ValueType:
         return scope.path(value)
 
     return scoped_text(check, str, "path")
+
+
+def command() -> ValueType:
+    """A program and its arguments; one with a slash is a path, made absolute."""
+
+    def read(value: object, scope: ExpansionScope) -> tuple[str, ...]:
+        if not isinstance(value, list) or not value:
+            raise ValueError('expected a list such as ["program", "argument"]; no shell is called')
+        words = [_word(item, scope) for item in value]
+        program = words[0]
+        if "/" in program or program.startswith("~"):
+            program = str(scope.path(program))
+        return (program, *words[1:])
+
+    schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+    return ValueType(read, schema, as_list, list, "list: program, arguments")
+
+
+def _word(value: object, scope: ExpansionScope) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("expected strings in quotes, without NUL characters")
+    return scope.expand(value)
 
 
 def truth() -> ValueType:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetRules, ForgetScope
+    from artifact_sync.domain.hooks import Delivery, Subscriptions
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactNote,
@@ -633,6 +634,54 @@ class TotalsLedger(Protocol):
         """Counts of every known repository, sorted; as expensive as those of one."""
 
 
+class OutboxLedger(Protocol):
+    """What hooks are to be told, until they have been: an outbox.
+
+    An event is committed with the fact that it tells, for each hook that is subscribed then. Where
+    nobody is, nothing is written.
+    """
+
+    def subscribe(self, subscriptions: Subscriptions) -> None:
+        """Post for these hooks from now on, in place of those before.
+
+        ``mark_complete`` posts ``run.complete`` where the run was not complete, ``pruned`` posts
+        ``pruned`` once a run and call.
+        """
+
+    async def end_run(self, key: RunKey, failed: int, message: str) -> None:
+        """Post what has come of a run that was looked at, before it is settled or put off.
+
+        ``run.incomplete`` when something has ``failed``, and not again until nothing does;
+        ``file.lost`` for each file that upstream has no more, once a loss.
+        """
+
+    async def post_expiring(self, scope: RunScope) -> None:
+        """Post ``expiring`` for runs that vanish in two days and lack something, once each."""
+
+    async def due_delivery(self, hook: str, now: datetime) -> Delivery | None:
+        """The first delivery of a hook that is due."""
+
+    async def next_try(self, hook: str) -> datetime | None:
+        """When a hook's next delivery is due; None: nothing waits."""
+
+    def deliveries(self) -> AsyncGenerator[Delivery]:
+        """List what waits and what was given up, oldest first, in bounded batches."""
+
+    async def put_off(
+        self, delivery: str, at: datetime, again: datetime | None, error: str
+    ) -> None:
+        """Record a failed try, and when the next one is due; None: never."""
+
+    async def try_again(self, ids: Sequence[str], now: datetime) -> None:
+        """Have deliveries tried as if they were new. Unknown ones are ignored."""
+
+    async def drop_deliveries(self, ids: Sequence[str]) -> None:
+        """Delete deliveries: made, or wanted no more. Unknown ones are ignored."""
+
+    async def drop_other_hooks(self, hooks: Collection[str]) -> Mapping[str, int]:
+        """Delete what waits for hooks that are not these; return how much, by hook."""
+
+
 class Ledger(
     MirrorClaims,
     DiscoveryLedger,
@@ -641,6 +690,7 @@ class Ledger(
     ForgetLedger,
     PassLedger,
     TotalsLedger,
+    OutboxLedger,
     Protocol,
 ):
     """The whole ledger.

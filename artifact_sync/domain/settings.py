@@ -138,6 +138,23 @@ class WebSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes that a webhook's body may have."""
 
 
+class HookSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[[hook]]``: a program or an address that is told of events."""
+
+    on: tuple[str, ...]
+    """Events that it is told of."""
+    name: str | None = None
+    """Names it in messages and in the outbox; None: a name is made from what it calls."""
+    command: tuple[str, ...] | None = None
+    """A program and its arguments, called without a shell."""
+    url: str | None = None
+    """An address to which the event is posted as JSON."""
+    secret_file: Path | None = None
+    """A file with the secret that signs what is posted, in its first line; None: not signed."""
+    timeout: float = 60.0
+    """Seconds after which a try has failed."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """A whole configuration."""
 
@@ -148,5 +165,6 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     daemon: DaemonSettings = DaemonSettings()
     web: WebSettings = WebSettings()
     repo: tuple[RepoSettings, ...] = ()
+    hook: tuple[HookSettings, ...] = ()
     path: Path | None = None
     """The file it was read from; None: there was none."""

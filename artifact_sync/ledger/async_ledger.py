@@ -5,12 +5,20 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from artifact_sync.domain.hooks import HookEvent
 from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.store import open_store
-from artifact_sync.ledger.queries import adoption, artifact_reads, artifact_writes, run_records
+from artifact_sync.ledger.queries import (
+    adoption,
+    artifact_reads,
+    artifact_writes,
+    outbox,
+    run_records,
+)
 from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
 from artifact_sync.ledger.queries import totals as counts
+from artifact_sync.ledger.queries.transaction import NOBODY
 from artifact_sync.ledger.writer_thread import WriterThread
 
 if TYPE_CHECKING:
@@ -18,7 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
-    from artifact_sync.domain.model import ArtifactRow, Mirrored, RepoName
+    from artifact_sync.domain.hooks import Subscriptions
+    from artifact_sync.domain.model import ArtifactRow, Mirrored, RepoName, RunKey, RunScope
     from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
@@ -46,7 +55,9 @@ def _writes(
     """Carry a verb out on the thread, and commit it."""
 
     async def ask(self: AsyncLedger, /, *args: _P.args, **named: _P.kwargs) -> _T:
-        return await self._worker.write(lambda transaction: verb(transaction, *args, **named))
+        return await self._worker.write(
+            lambda transaction: verb(self._heard(transaction), *args, **named)
+        )
 
     return ask
 
@@ -60,7 +71,9 @@ def _writes_some(
         self: AsyncLedger, items: Sequence[_Item], /, *args: _P.args, **named: _P.kwargs
     ) -> None:
         if items:
-            await self._worker.write(lambda transaction: verb(transaction, items, *args, **named))
+            await self._worker.write(
+                lambda transaction: verb(self._heard(transaction), items, *args, **named)
+            )
 
     return ask
 
@@ -94,6 +107,7 @@ class AsyncLedger:
         self._worker = worker
         self._file = file
         """SQLite's; None: in memory, or on a server."""
+        self._subscriptions = NOBODY
 
     @classmethod
     async def open(
@@ -114,6 +128,15 @@ class AsyncLedger:
     async def aclose(self) -> None:
         """Commit what is queued and close."""
         await self._worker.stop()
+
+    def subscribe(self, subscriptions: Subscriptions) -> None:
+        """See ``ports.OutboxLedger``."""
+        self._subscriptions = subscriptions
+
+    def _heard(self, transaction: Transaction) -> Transaction:
+        """The transaction, which posts for the hooks of now."""
+        transaction.subscriptions = self._subscriptions
+        return transaction
 
     layout = _reads(counts.layout)
     mirror = _reads(counts.mirror)
@@ -196,6 +219,26 @@ class AsyncLedger:
         for each in await self.repositories() if repo is None else [repo]:
             async for row in self._listing(each, run):
                 yield row
+
+    due_delivery = _reads(outbox.due)
+    next_try = _reads(outbox.next_try)
+    deliveries = _pages(outbox.deliveries)
+    put_off = _writes(outbox.put_off)
+    try_again = _writes_some(outbox.try_again)
+    drop_deliveries = _writes_some(outbox.drop)
+    drop_other_hooks = _writes(outbox.drop_others)
+    _end_run = _writes(outbox.end_run)
+    _post_expiring = _writes(outbox.post_expiring)
+
+    async def end_run(self, key: RunKey, failed: int, message: str) -> None:
+        """See ``ports.OutboxLedger``; nothing is done where nobody listens."""
+        if self._subscriptions.hooks:
+            await self._end_run(key, failed, message)
+
+    async def post_expiring(self, scope: RunScope) -> None:
+        """See ``ports.OutboxLedger``; nothing is done where nobody listens."""
+        if HookEvent.EXPIRING in self._subscriptions.hooks:
+            await self._post_expiring(scope)
 
     begin_pass = _writes(counts.begin_pass)
     end_pass = _writes(counts.end_pass)

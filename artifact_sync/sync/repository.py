@@ -122,6 +122,7 @@ class RepoSync:
             self.report.bytes = self.context.observer.of(self.repo)
             if self._recorded:
                 await self._guard(asyncio.shield(self._record()))
+                await self._guard(self.context.ledger.post_expiring(self._scope))
 
     async def _named(self, runs: Sequence[str]) -> None:
         """Look at these runs, whatever is known of them."""

@@ -73,6 +73,8 @@ class RunSync:
         """Its manifests stand, and stay whatever becomes of the files that they name."""
         self._lacks_new = False
         """Something selected never was here and cannot be had: the run is complete no more."""
+        self._failures: list[str] = []
+        """What is told of them to hooks."""
 
     async def carry_out(
         self, run: Run, looks: int, *, recorded: bool = False, fresh: bool = False
@@ -178,6 +180,7 @@ class RunSync:
             )
 
     def _fail(self, failure: Failure) -> None:
+        self._failures.append(failure.message)
         self.report.failures.append(failure)
         self.context.observer.notify(Failed(failure))
 
@@ -236,6 +239,7 @@ class RunSync:
         self.report.downloaded += outcome.downloaded
         self.report.kept -= outcome.distrusted
         self.report.failures.extend(outcome.failures)
+        self._failures.extend(failure.message for failure in outcome.failures)
         self._complete = self._complete and not outcome.failures
         self._lacks_new = self._lacks_new or outcome.lacks_new
         self._open = self._open or bool(outcome.failures or outcome.put_off)
@@ -259,6 +263,7 @@ class RunSync:
         elif self._was_complete or (self._complete and kept):
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
+        await ledger.end_run(run.key, len(self._failures), next(iter(self._failures), ""))
         if self._recorded:
             return  # whether the run needs more is for the next pass to say
         if self._open:

@@ -30,8 +30,8 @@ _READ = 500
 """Artifacts that are read at a time."""
 
 
-def _artifact(row: Row) -> ArtifactRow:
-    """A row of ``artifact_columns``, and what may stand behind them."""
+def artifact_of(row: Row) -> ArtifactRow:
+    """The artifact of a row of ``artifact_columns``, whatever stands behind them."""
     path, size, sha256, strength, *rest = row[8:24]
     key, state = ArtifactKey(*row[:7]), _STATES[row[7]]
     upstream, *since = row[24:27]
@@ -49,7 +49,7 @@ class At(NamedTuple):
 def of_run(connection: Connection, key: RunKey) -> Mapping[ArtifactKey, ArtifactRow]:
     """All artifacts of a run."""
     found = connection.rows("of_run", run_id=find_run(connection, key))
-    return {row.key: row for row in map(_artifact, found)}
+    return {row.key: row for row in map(artifact_of, found)}
 
 
 def each_of_run(
@@ -95,7 +95,7 @@ def _by_path(
     """A batch of a reading whose last columns are path and id."""
     found = connection.rows(statement, **values, **(after or At())._asdict(), limit=_READ)
     last = At(*found[-1][-2:]) if len(found) == _READ else None
-    return [_artifact(row) for row in found], last
+    return [artifact_of(row) for row in found], last
 
 
 def listing(
@@ -107,7 +107,7 @@ def listing(
     some = connection.rows(statement, **which, run=run, limit=_READ)
     first = _as_many(some, _READ)
     rows = _of_runs(connection, [row[1] for row in first])
-    return [_artifact(row) for row in rows], Place(*first[-1][:2]) if first else None
+    return [artifact_of(row) for row in rows], Place(*first[-1][:2]) if first else None
 
 
 def recent(connection: Connection, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
@@ -153,7 +153,7 @@ def _of_runs(connection: Connection, ids: Sequence[int]) -> list[Row]:
 def missing(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow]:
     """The artifacts of a repository whose file is missing, newest run first."""
     found = connection.rows("missing_ones", repo_id=find_repo(connection, repo))
-    return [_artifact(row) for row in found]
+    return [artifact_of(row) for row in found]
 
 
 def missing_at(
@@ -166,10 +166,10 @@ def missing_at(
 def being_pruned(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow]:
     """What a pruning that was broken off has left."""
     found = connection.rows("being_pruned", repo_id=find_repo(connection, repo))
-    return [_artifact(row) for row in found]
+    return [artifact_of(row) for row in found]
 
 
 def unwell(connection: Connection, scope: RunScope) -> Sequence[ArtifactRow]:
     """What has failed in runs that are settled for the selection, newest run first."""
     found = connection.rows("unwell_ones", **selected(connection, scope))
-    return [_artifact(row) for row in found]
+    return [artifact_of(row) for row in found]

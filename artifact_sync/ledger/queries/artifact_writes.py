@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from artifact_sync.domain.hooks import HookEvent
 from artifact_sync.domain.model import REMOVED, State, Strength, Upstream
+from artifact_sync.ledger.queries.posting import post_pruned
 from artifact_sync.ledger.queries.transaction import chunks, find_run
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Their files are removed; keys that nobody knows are fine."""
+    post_removed(tx, keys)
     _restate(tx, keys, {"state": State.PRUNED.value})
 
 
@@ -159,6 +162,7 @@ def forget_artifacts(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def end_removal(tx: Transaction, keys: Sequence[ArtifactKey], at: datetime) -> None:
     """Their files are removed, and they are let go. Unknown keys are fine."""
+    post_removed(tx, keys)
     _restate(tx, keys, {"state": State.FORGOTTEN.value, "at": at}, "set_removed")
 
 
@@ -170,6 +174,18 @@ def remember_artifacts(tx: Transaction, states: Sequence[tuple[ArtifactKey, Stat
         by_state.setdefault(state, []).append(key)
     for state, keys in by_state.items():
         _restate(tx, keys, {"state": state.value}, only=State.FORGOTTEN)
+
+
+def post_removed(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    """Tell hooks that files of these artifacts have been removed, a run at a time."""
+    if HookEvent.PRUNED not in tx.subscriptions.hooks:
+        return
+    for run, some in _by_run(keys).items():
+        run_id = find_run(tx.connection, run)
+        rows = [] if run_id is None else list(_known(tx, run_id, list(some)))
+        sizes = [row[3] or 0 for row in rows if row[2] == State.PRUNING]
+        if run_id is not None and sizes:
+            post_pruned(tx, run_id, len(sizes), sum(sizes))
 
 
 def note_verified(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from artifact_sync.domain.model import Creation, Horizon, RepoName, RunKey, RunRow, State
+from artifact_sync.ledger.queries.posting import post_complete
 from artifact_sync.ledger.queries.run_records import put_record
 from artifact_sync.ledger.queries.transaction import (
     FRESH_RUN,
@@ -216,6 +217,7 @@ def begin_anew(tx: Transaction, run: Run, at: datetime) -> None:
         tx.tally(run_id).leave(State(state), size or 0)
     tx.connection.write("forget_of_run", run_id=run_id)
     tx.connection.write("forget_record", run_id=run_id)
+    tx.connection.write("forget_told_of_run", run_id=run_id)
     tx.connection.write("begin_anew", id=run_id)
     note_run(tx, run, at)
 
@@ -320,7 +322,10 @@ def mark_noted(tx: Transaction, key: RunKey, *, noted: bool) -> None:
 
 def mark_complete(tx: Transaction, key: RunKey, *, complete: bool) -> None:
     """Whether the run's manifest stands."""
-    tx.connection.write("set_complete", id=tx.run_id(key), complete=complete)
+    run_id = tx.run_id(key)
+    if complete:
+        post_complete(tx, run_id)
+    tx.connection.write("set_complete", id=run_id, complete=complete)
 
 
 def newest_complete(connection: Connection, repo: RepoName) -> tuple[RunKey | None, RunKey | None]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeVar
 
+from artifact_sync.domain.hooks import Subscriptions
 from artifact_sync.domain.model import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from datetime import datetime
     from typing import Any
 
     from artifact_sync.domain.model import RepoName, RunKey
@@ -30,11 +31,17 @@ FRESH_RUN = {
 """What a run's row holds when nothing but its key is known."""
 
 
+NOBODY: Final = Subscriptions({}, lambda: datetime.now(UTC), 0.0)
+"""No hook hears of anything."""
+
+
 class Transaction:
     """A connection with an open transaction. Call ``flush`` last."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.subscriptions = NOBODY
+        """Who hears of what is written next."""
         self._repositories: dict[RepoName, int] = {}
         self._runs: dict[RunKey, int] = {}
         self._tallies: defaultdict[int, Tally] = defaultdict(Tally)

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-_FILES = ("repositories", "runs", "artifacts")
+_FILES = ("repositories", "runs", "artifacts", "outbox")
 _VALUE = r":(\w+)"
 
 

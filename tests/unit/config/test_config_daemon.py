@@ -349,7 +349,8 @@ def test_a_secret_in_the_file_is_refused_unseen_and_sent_to_a_file_of_its_own(
     [problem] = problems(tmp_path, text)
     assert "hunter2" not in problem
     assert problem.endswith(
-        "; a secret is never in the configuration: name a file of it in web.secret_files"
+        "; a secret is never in the configuration: name a file of it in web.secret_files or"
+        " hook.secret_file"
     )
 
 
@@ -362,7 +363,8 @@ def test_a_secret_in_place_of_its_file_is_refused_unseen(tmp_path: Path) -> None
     assert refused.value.problems == (
         (
             "ARTIFACT_SYNC_WEB__SECRET: no such override; a secret is never in the configuration:"
-            " name a file of it in web.secret_files"
+            " name a file of it in web.secret_files or"
+            " hook.secret_file"
         ),
     )
 

@@ -12,13 +12,13 @@ import pytest
 from artifact_sync import config
 from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.config.render import as_toml, json_schema
-from artifact_sync.domain.settings import Config, RepoSettings
+from artifact_sync.domain.settings import Config, HookSettings, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=\w+ = |\[\[)", re.MULTILINE)
 COMMENTED_ALTERNATIVE = re.compile(r"^# # (?=\w+ = )", re.MULTILINE)
-INTERVAL_OF_A_REPO = re.compile(r"^# (?=interval = )", re.MULTILINE)
+REPLACED = re.compile(r"^# (?=(?:interval|command) = )", re.MULTILINE)
 
 
 def uncommented() -> str:
@@ -27,8 +27,8 @@ def uncommented() -> str:
 
 
 def with_alternatives() -> str:
-    """The same with ``cron`` and its time zone in place of ``interval``."""
-    text = INTERVAL_OF_A_REPO.sub("# off: ", EXAMPLE.read_text(encoding="utf-8"))
+    """The same with ``cron`` in place of ``interval``, and ``url`` in place of ``command``."""
+    text = REPLACED.sub("# off: ", EXAMPLE.read_text(encoding="utf-8"))
     return COMMENTED_KEY.sub("", COMMENTED_ALTERNATIVE.sub("", text))
 
 
@@ -51,17 +51,23 @@ def test_the_example_writes_every_key_that_has_a_default_and_comments_out_the_ot
         assert switched_on[name].keys() == section.keys.keys()
     alternatives = {"cron", "time_zone"}
     assert switched_on["repo"][0].keys() == ALL["repo"].keys.keys() - alternatives
+    assert switched_on["hook"][0].keys() == ALL["hook"].keys.keys() - {"url", "secret_file"}
     switched_on = tomllib.loads(with_alternatives())
     assert switched_on["repo"][0].keys() == ALL["repo"].keys.keys() - {"interval"}
+    assert switched_on["hook"][0].keys() == ALL["hook"].keys.keys() - {"command"}
 
 
 def test_the_example_is_right_in_its_commented_keys_too(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(uncommented(), encoding="utf-8")
-    [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).config.repo
-    assert repo == RepoSettings(name="org/repo", since=2_592_000.0, interval=300.0)
+    loaded = config.load(path, {"HOME": "/home/ann"}, layout_problems).config
+    assert loaded.repo == (RepoSettings(name="org/repo", since=2_592_000.0, interval=300.0),)
+    command = ("/usr/local/bin/tell-me", "--briefly")
+    assert loaded.hook == (HookSettings(on=("run.complete",), name="tell-me", command=command),)
     path.write_text(with_alternatives(), encoding="utf-8")
-    [repo] = config.load(path, {"HOME": "/home/ann"}, layout_problems).config.repo
+    loaded = config.load(path, {"HOME": "/home/ann"}, layout_problems).config
+    [repo], [hook] = loaded.repo, loaded.hook
+    assert (hook.command, hook.url) == (None, "https://hooks.example.org/artifacts")
     assert (repo.interval, repo.cron) == (None, "*/10 7-19 * * MON-FRI")
     assert repo.time_zone == "Europe/Berlin"
 
@@ -85,6 +91,11 @@ def test_the_schema_accepts_the_example() -> None:
         "[mirror]\ndurability = 'ful'",
         "[[repo]]\ninclude = []",
         "[[repo]]\nname = 'o/a'\nevents = ['pushh']",
+        "[[hook]]\ncommand = ['x']",
+        "[[hook]]\non = ['run.done']\ncommand = ['x']",
+        "[[hook]]\non = ['pruned']\ncommand = 'x y'",
+        "[[hook]]\non = ['pruned']\ncommand = []",
+        "[[hook]]\non = ['pruned']\ncommand = ['x']\ntimeout = 0",
     ],
 )
 def test_the_schema_refuses_what_loading_refuses(text: str) -> None:
