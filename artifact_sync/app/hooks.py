@@ -41,7 +41,7 @@ def subscribe(config: Config, ledger: Ledger, clock: Clock) -> None:
 
 
 async def deliver_at_end(config: Config, ledger: Ledger, layout: Layout, clock: Clock) -> None:
-    """Deliver what is due, for 10 s at most; the rest waits. What fails is logged."""
+    """Deliver what is due, for 10 s at most; the rest waits."""
     async with dispatcher(config, ledger, layout, clock) as it:
         try:
             await it.deliver(_AT_THE_END)

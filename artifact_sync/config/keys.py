@@ -228,7 +228,7 @@ HOOK = Section(
     {
         "on": value_types.many(value_types.choice([it.value for it in HookEvent])),
         "name": value_types.text(_hook_name, "name"),
-        "command": value_types.command(),
+        "command": value_types.command_line(),
         "url": _HOOK_URL,
         "secret_file": value_types.path(),
         "timeout": value_types.duration(_check_timeout, minimum=1, maximum=LONGEST_TIMEOUT),

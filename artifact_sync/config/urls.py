@@ -44,7 +44,7 @@ def base_url(text: str) -> str:
 
 
 def hook_url(text: str) -> str:
-    """Check the address of a hook. It may be a secret as a whole, and is not repeated."""
+    """Check a hook's address. It may be a secret, and is not repeated."""
     parts = _split(text, ("http", "https"))
     if parts.scheme == "http" and not _loopback(parts.hostname or ""):
         raise ValueError(

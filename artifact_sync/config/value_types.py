@@ -164,7 +164,7 @@ def path() -> ValueType:
     return scoped_text(check, str, "path")
 
 
-def command() -> ValueType:
+def command_line() -> ValueType:
     """A program and its arguments; one with a slash is a path, made absolute."""
 
     def read(value: object, scope: ExpansionScope) -> tuple[str, ...]:

@@ -649,7 +649,7 @@ class OutboxLedger(Protocol):
         """
 
     async def end_run(self, key: RunKey, failed: int, message: str) -> None:
-        """Post what has come of a run that was looked at, before it is settled or put off.
+        """Post what has come of a look, before the run is settled.
 
         ``run.incomplete`` when something has ``failed``, and not again until nothing does;
         ``file.lost`` for each file that upstream has no more, once a loss.

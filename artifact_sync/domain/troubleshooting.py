@@ -375,6 +375,12 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "these count only after a restart of the daemon",
         "the watch over the mirror does not work, and each pass looks instead",
     ),
+    "hooks#failed": (
+        "a hook could not be told, and is tried again",
+        "a hook could not be told, and is not tried again",
+    ),
+    "hooks#ledger": ("hooks could not be told, which waits for the next time",),
+    "hooks#removed": ("deliveries were dropped: their hook is not in the configuration any more",),
     "daemon#no-show": ("a webhook announced a run that did not show up",),
 }
 """The messages of each section, the first that fits counting. ``…`` stands for anything."""

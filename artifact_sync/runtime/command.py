@@ -1,7 +1,7 @@
-"""Runs a program without a shell: with a time limit, bounded output, and nothing left behind.
+"""Runs a program: time limit, bounded output, nothing left behind.
 
-Blocking, to be called in a thread. The program leads a session of its own, all of which is killed
-at its end. What has left that session goes on, and holds nothing up.
+No shell. Blocking, to be called in a thread. The program leads a session of its own, all of which
+is killed at its end. What has left that session goes on, and holds nothing up.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Command(Struct, frozen=True):
 
 
 def run_command(command: Command, content: bytes, stop: Callable[[], bool] = lambda: False) -> str:
-    """Run a program with ``content`` on stdin; why it failed, or an empty text.
+    """Run a program; return why it failed, or an empty text.
 
-    ``stop`` is asked now and then; once it is true the program is ended like one that takes too
-    long. What is written to stdout and stderr is read and thrown away but for its end.
+    ``content``: its stdin. ``stop`` is asked now and then; once it is true the program is ended
+    like one that takes too long. What it writes is read and thrown away but for its end.
     """
     try:
         # a file: a program that does not read its stdin holds nobody up

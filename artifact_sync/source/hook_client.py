@@ -30,7 +30,10 @@ class HookClient:
     async def post(
         self, url: str, headers: Mapping[str, str], content: bytes, within: float
     ) -> str:
-        """Post a body; why it was not taken, or an empty text. The URL is never told."""
+        """Post a body; return why it was not taken, or an empty text.
+
+        That never tells the URL.
+        """
         host = urlsplit(url).hostname
         try:
             async with asyncio.timeout(within):

@@ -59,7 +59,7 @@ def each_of_run(
     which = {"run_id": find_run(connection, key), "digest": after or b""}
     found = connection.rows("of_run_by_digest", **which, limit=_READ)
     last: bytes | None = found[-1][-1] if len(found) == _READ else None
-    return [_artifact(row) for row in found], last
+    return [artifact_of(row) for row in found], last
 
 
 def mirrored(

@@ -177,7 +177,7 @@ def remember_artifacts(tx: Transaction, states: Sequence[tuple[ArtifactKey, Stat
 
 
 def post_removed(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
-    """Tell hooks that files of these artifacts have been removed, a run at a time."""
+    """Post that files of these artifacts were removed, by run."""
     if HookEvent.PRUNED not in tx.subscriptions.hooks:
         return
     for run, some in _by_run(keys).items():

@@ -37,7 +37,7 @@ _LONGEST_MESSAGE = 2000
 
 
 def end_run(tx: Transaction, key: RunKey, failed: int, message: str) -> None:
-    """Tell what has become of a run that was looked at: failures, and files lost for good."""
+    """Post what has come of a look at a run."""
     run_id = find_run(tx.connection, key)
     if run_id is None:
         return
@@ -98,7 +98,7 @@ def next_try(connection: Connection, hook: str) -> datetime | None:
 
 
 def deliveries(connection: Connection, after: int | None) -> tuple[Sequence[Delivery], int | None]:
-    """Read a batch of all deliveries, oldest first; the cursor, or None at the end."""
+    """Read a batch of deliveries, oldest first; the cursor, or None."""
     if not connection.has_table("outbox"):  # an older ledger, which is only read
         return [], None
     found = connection.rows("deliveries", after=after or 0, limit=_READ)

@@ -31,7 +31,7 @@ _GIVEN_UP = timedelta(days=7)
 _FEWEST_TRIES = 5
 """... and how often at least, should nobody have tried for a week."""
 
-_CUT_SHORT = "a command waits no longer for hooks at its end: a daemon does, and hooks retry"
+_CUT_SHORT = "a command waits no longer for hooks at its end, a daemon does"
 
 _POLL = 2.0
 """Seconds after which a daemon looks for new deliveries."""

@@ -67,7 +67,7 @@ def headers(said: Mapping[str, Any], content: bytes, secret: bytes | None) -> di
 
 
 def environment(said: Mapping[str, Any], environ: Mapping[str, str], root: str) -> dict[str, str]:
-    """The whole environment of a program: little of ours, and each fact of the event."""
+    """A program's environment: little of ours, and the event's facts."""
     ours = {
         name: value
         for name, value in environ.items()

@@ -31,7 +31,17 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[3]
 OUT_OF_DATE = "docs/reference/ or docs/man/ is out of date: run `make reference`"
 COMMANDS = list(commands())
-BESIDE = {"repo.time_zone": 'cron = "0 * * * *"\n'}
+MANY = {
+    "repo": '[[repo]]\nname = "org/repo"\n',
+    "hook": '[[hook]]\non = ["pruned"]\n',
+}
+"""How tables begin that may occur many times."""
+
+BESIDE = {
+    **dict.fromkeys(("hook.on", "hook.name", "hook.timeout"), 'command = ["true"]\n'),
+    "hook.secret_file": 'url = "https://h/x"\n',
+    "repo.time_zone": 'cron = "0 * * * *"\n',
+}
 """What a key's example needs."""
 EXAMPLES = [line for command in COMMANDS for line in command.examples]
 
@@ -79,8 +89,10 @@ def test_a_key_has_a_reason_and_an_example_that_can_be_loaded(
     key: key_table.Key, tmp_path: Path
 ) -> None:
     assert len(key.reason.split()) > 3
-    head = '[[repo]]\nname = "org/repo"\n' if key.section == "repo" else f"[{key.section}]\n"
-    text = head.partition("name")[0] if key.name == "name" else head
+    head = MANY.get(key.section, f"[{key.section}]\n")
+    text = "".join(
+        it for it in head.splitlines(keepends=True) if not it.startswith(f"{key.name} =")
+    )
     path = tmp_path / "config.toml"
     path.write_text(f"{text}{BESIDE.get(key.full_name, '')}{key.example}\n", encoding="utf-8")
     load(path, {"HOME": str(tmp_path)}, layout_problems)
