@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.locations import has_ledger, root_of
 from artifact_sync.app.storage import open_storage
-from artifact_sync.domain.errors import ExitCode, Reason, UsageError, exit_code
+from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, UsageError, exit_code
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.sync.adopt_runs import Fitness
@@ -38,7 +38,12 @@ async def opened_adoption(
             f"nothing is mirrored in {config.mirror.root} yet: there is no such folder"
         )
     rehearse = dry_run or not (has_ledger(config) or await _fits_at_all(config, repos))
-    async with open_storage(config, rehearse=rehearse, adopting=True) as store:
+    async with AsyncExitStack() as stack:
+        opening = open_storage(config, rehearse=rehearse, adopting=True)
+        try:
+            store = await stack.enter_async_context(opening)
+        except MirrorBusy as busy:
+            raise MirrorBusy(busy.root, busy.owner, askable=False) from None
         yield Adoption(store, repos, dry_run=rehearse)
 
 

@@ -184,11 +184,14 @@ class MirrorBusy(ArtifactSyncError):
 
     reason = Reason.BUSY
 
-    def __init__(self, root: Path, owner: str) -> None:
+    def __init__(self, root: Path, owner: str, *, askable: bool = True) -> None:
+        """``askable``: a daemon does for others what is wanted, once it answers."""
         self.root = root
         self.owner = owner
         hint = ": wait for it to end, or stop it"
-        if DAEMON in owner:
+        if DAEMON in owner and not askable:
+            hint = ", which holds it until it is stopped, and does not do this: stop it first"
+        elif DAEMON in owner:
             hint = (
                 ", which holds it until it is stopped; it cannot be asked now, but binds its socket"
                 " again within seconds: try again, or stop it"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from user import PAGE, REPORT, User, organisation
 
+from artifact_sync.domain.errors import DAEMON
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.simulator import running_in_thread
 
 if TYPE_CHECKING:
@@ -214,6 +216,13 @@ def test_without_a_folder_there_is_nothing_to_adopt(user: User) -> None:
     assert (done.code, done.answer["complete"]) == (2, False)
     assert "nothing is mirrored in" in done.err
     assert not user.root.exists()
+
+
+def test_a_daemon_that_holds_the_mirror_is_to_be_stopped_first(user: User) -> None:
+    with LocalMirror(user.root).locked(DAEMON):
+        done = user.run("adopt", "--root", user.root)
+        assert (done.code, "does not do this: stop it first" in done.err) == (7, True)
+        assert user.run("adopt", "--root", user.root, "--dry-run").code == 0
 
 
 def test_where_the_ledger_is_lost_other_commands_say_so(user: User) -> None:
