@@ -25,7 +25,7 @@ from artifact_sync.domain.errors import (
     UnusableEntries,
 )
 from artifact_sync.domain.events import Noticed, Retrying
-from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey, RunPage
+from artifact_sync.domain.model import ArtifactKey, CubeKey, LogPage, RepoName, RunKey, RunPage
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.source.api.client import ApiContext
 from artifact_sync.source.api.sourcecraft import SourceCraft
@@ -768,3 +768,19 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch):
             return proxy.targets
 
     assert asyncio.run(main()) == [f"http://api.test{RUNS}/7"]
+
+
+def test_a_page_of_a_log_is_asked_for_with_the_token_and_an_encoded_cube():
+    cube = CubeKey(KEY, "w", "t", "#git/clone")
+    reply = answer_json({"logs": "cloned\n", "page_complete": True, "done": True})
+    page, it = asking([reply], lambda source: source.log_page(cube, 3))
+    assert page == LogPage(b"cloned\n", complete=True, done=True)
+    assert it.server.targets == ["/repos/org/repo/cicd/logs/7/w/t/%23git%2Fclone?page=3"]
+
+
+def test_a_page_of_a_log_that_is_not_there_is_not_found():
+    reply = answer_json({"message": "no"}, "404 Not Found")
+    error, it = asking([reply], lambda source: source.log_page(CubeKey(KEY, "w", "t", "c"), 1))
+    assert isinstance(error, NotFound)
+    assert "page 1 of the log of cube w/t/c in run 7 of org/repo" in str(error)
+    assert len(it.server.targets) == 1

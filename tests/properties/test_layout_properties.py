@@ -82,3 +82,10 @@ def test_a_slug_can_be_read_back_from_its_folder(slug):
 def test_what_looks_like_a_cut_slug_is_not_taken_for_one(slug):
     name = placed(slug)
     assert placed(name) != name or name == slug
+
+
+@given(SLUGS, SLUGS)
+def test_two_logs_never_get_one_name_and_each_is_safe(one, other):
+    names = [LAYOUT.place(ArtifactKey("o", "r", "1", "w", "t", it, "")) for it in (one, other)]
+    assert (names[0] == names[1]) is (one == other)
+    assert all(is_safe(name.rpartition("/")[2]) for name in names)

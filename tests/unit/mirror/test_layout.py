@@ -224,3 +224,14 @@ def test_every_missing_field_is_named():
 
 def test_the_default_layout_has_no_problem():
     assert layout_problems(DEFAULT_LAYOUT) == ()
+
+
+def test_a_log_stands_beside_the_folder_of_its_cube_in_every_layout():
+    assert place(local_path="") == "acme/shop/42/build/compile/linux.log"
+    assert place(local_path="", cube="#git/clone") == "acme/shop/42/build/compile/#git%2Fclone.log"
+    assert place(local_path="", cube="con") == "acme/shop/42/build/compile/%63on.log"
+    other = Layout("{org}/{repo}/{run}/{cube}/{workflow}/{task}/files/{local_path}")
+    log = other.place(KEY._replace(local_path=""))
+    assert log == "acme/shop/42/linux/build/compile/files.log"
+    other = Layout("{org}/{repo}/{run}/{task}/{workflow}/c-{cube}-x/{local_path}")
+    assert other.place(KEY._replace(local_path="")) == "acme/shop/42/compile/build/c-linux-x.log"

@@ -13,6 +13,7 @@ from artifact_sync.domain.errors import GarbledAnswer
 from artifact_sync.domain.model import ArtifactKey, CubeKey, Problem, RepoName, RunKey
 from artifact_sync.source.api.decode import (
     cube_artifacts,
+    log_page,
     moment,
     parse,
     repositories_page,
@@ -489,3 +490,45 @@ def test_ten_thousand_artifacts_take_little_memory():
         tracemalloc.stop()
     assert len(found.artifacts) == 10_000
     assert peak < 30 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("success", "success"),
+        ("canceled", "success"),
+        ("a word of next year", "success"),
+        ("skipped", "missing"),
+        ("CS_SKIPPED", "missing"),
+        ("prepared", "missing"),
+    ],
+)
+def test_every_cube_that_ran_has_a_log(status, told):
+    dates = {"finished_at": "2026-11-20T10:05:00Z"}
+    cube = {"slug": "c", "status": status, "dates": dates}
+    value = {"workflows": [{"slug": "w", "tasks": [{"slug": "t", "cubes": [cube]}]}]}
+    (log,) = run(value).logs
+    assert (log.key, log.status) == (CubeKey(KEY, "w", "t", "c").log, told)
+    assert log.version == "2026-11-20T10:05:00Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ({"logs": "a\n", "page_complete": True, "done": False}, (b"a\n", True, False)),
+        ({"logs": "a", "done": True}, (b"a", True, True)),
+        ({"logs": "a", "page_complete": 1, "done": "yes"}, (b"a", False, False)),
+        ({"logs": None}, (b"", False, False)),
+        ({}, (b"", False, False)),
+        ({"logs": "\ud800\0\x1b", "done": "true"}, (b"\xef\xbf\xbd\0\x1b", True, True)),
+    ],
+)
+def test_a_page_of_a_log_is_bytes_and_two_switches(value, found):
+    page = log_page(payload(value))
+    assert (page.content, page.complete, page.done) == found
+
+
+@pytest.mark.parametrize("odd", [7, ["a"], {"a": "b"}, True])
+def test_what_is_no_text_is_no_page_of_a_log(odd):
+    with pytest.raises(Unreadable):
+        log_page(payload({"logs": odd, "done": True}))

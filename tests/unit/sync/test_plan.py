@@ -292,3 +292,25 @@ def test_what_is_let_go_is_forgotten_and_gets_no_step(
 
 def test_what_is_known_as_forgotten_is_no_news() -> None:
     assert let_go(A, rows=(row(A, State.FORGOTTEN),)).notes == ()
+
+
+def places(*artifacts: Artifact, rows: tuple[ArtifactRow, ...] = ()) -> dict[str, str]:
+    steps = planned(*artifacts, rows=rows)
+    return {
+        it.artifact.key.name: (it.path or it.why).removeprefix("org/repo/7/w/t/") for it in steps
+    }
+
+
+def test_a_log_and_a_folder_of_its_name_both_stand_whichever_comes_first() -> None:
+    log, file = artifact("", cube="x"), artifact("a", cube="x.log")
+    assert places(log, file) == {"x.log": "x.log%2F", "a": "x.log/a"}
+    assert places(log, file, rows=(row(log, State.MIRRORED),)) == {
+        "x.log": "x.log",
+        "a": "x.log%2Fa",
+    }
+
+
+def test_two_logs_that_would_be_one_file_are_not_both_taken() -> None:
+    found = places(artifact("", cube="X"), artifact("", cube="x"))
+    assert found["X.log"] == "X.log"
+    assert "one file or folder with 'X.log' of cube X" in found["x.log"]

@@ -210,3 +210,14 @@ def test_the_horizon_is_as_far_back_as_since_says():
 @pytest.mark.parametrize("since", [None, 1e11, 1e30, float("inf")])
 def test_no_since_and_one_before_all_dates_have_no_horizon(since):
     assert rules(since=since).horizon(datetime(2026, 11, 23, tzinfo=UTC)) is None
+
+
+def test_logs_are_wanted_by_their_key_and_workflow_alone():
+    assert not rules().wants(artifact(""))
+    assert rules(logs=True, include=("dist",), exclude=("*",)).wants(artifact(""))
+    assert not rules(logs=True, workflows=("other",)).wants(artifact(""))
+    assert rules(logs=True).line_without(artifact("")) == "logs = false"
+
+
+def test_a_selection_without_logs_is_the_same_as_before_there_were_logs():
+    assert rules(logs=False).fingerprint == rules().fingerprint != rules(logs=True).fingerprint

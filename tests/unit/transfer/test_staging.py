@@ -278,3 +278,16 @@ def test_the_sidecar_of_a_published_file_names_its_artifact(
     staged.path.unlink()
     (tmp_path / "garbled.json").write_bytes(b"{\n")
     assert published_keys(tmp_path, {name, "garbled", "absent"}) == {name: KEY}
+
+
+def test_the_mark_of_the_last_good_checkpoint_comes_back(tmp_path: Path) -> None:
+    staged = StagedFile(tmp_path, KEY, "v1")
+    staged.begin(IDENTITY)
+    staged.write(b"page 1", mark="1")
+    staged.write(b"page 2", mark="2")
+    staged.close()
+    staged.path.write_bytes(b"page 1 and what the power cut left")
+    again = recovered(tmp_path)
+    assert (again.offset, again.mark) == (6, "1")
+    again = recovered(tmp_path)
+    assert (again.offset, again.mark) == (6, "1")
