@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ExitCode
+from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.status import DaemonState, RepoState
+from artifact_sync.domain.vanishing import Endangered
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.web.metrics import COUNTERS, MOST_REPOS, OTHER, Gauges, Metrics
 from artifact_sync.web.prometheus import CONTENT_TYPE, snapshot
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 _ABOUT = f"""\
 `GET /metrics` answers in Prometheus' text format (`{CONTENT_TYPE}`). At most {MOST_REPOS}
 repositories have a `repo` of their own, as `org/repo`; the others share `repo="{OTHER}"`.
-Counters begin at 0 when the daemon starts.
+Counters begin at 0 when the daemon starts, but for `artifact_sync_expired_artifacts_total`: it and
+the artifacts that vanish or are lost are counted in the ledger, once a minute.
 
 - `outcome` of `artifact_sync_artifacts_total` is `downloaded` or `failed`.
 - `outcome` of `artifact_sync_passes_total` is the name of the pass's
@@ -31,6 +34,8 @@ Counters begin at 0 when the daemon starts.
 _ALERTS = """\
 - `artifact_sync_service_reachable == 0` for some minutes
 - `artifact_sync_troubles > 0`
+- `artifact_sync_expiring_artifacts > 0` for an hour: they vanish within two days
+- `artifact_sync_lost_artifacts > 0`
 - `artifact_sync_repo_lag_seconds > 3600`: the lag is 0 while all that can be had is here"""
 
 
@@ -58,7 +63,9 @@ def _sample() -> Snapshot:
         metrics.counts[name][labels] += 1
     metrics.unfit[repo] = 0
     state = DaemonState(pid=1, version="", since="", free=0, repositories=(RepoState(repo=repo),))
-    return snapshot(metrics, Gauges(lambda: {repo: 0.0}, lambda: 0), state)
+    endangered = (Endangered(RepoName.parse(repo)),)
+    gauges = Gauges(lambda: {repo: 0.0}, lambda: 0, lambda: endangered)
+    return snapshot(metrics, gauges, state)
 
 
 def _rows(sample: Snapshot) -> Iterator[tuple[str, str, str, str]]:

@@ -22,10 +22,12 @@ from artifact_sync.sync.context import Drain
 from artifact_sync.sync.sync_pass import PassResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
     from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import DisplacedFile
     from artifact_sync.domain.request import PassRequest
+    from artifact_sync.domain.vanishing import CreationWindow, Endangered
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -112,6 +114,7 @@ class FakeLedger:
         self.finished: set[RunKey] = set()
         self.due: datetime | None = None
         self.trouble: Exception | None = None
+        self.in_danger: Sequence[Endangered] = ()
 
     async def run(self, key: RunKey) -> RunRow | None:
         return RunRow(key, "success") if key in self.finished else None
@@ -124,6 +127,9 @@ class FakeLedger:
 
     async def size(self) -> int | None:
         return None
+
+    async def endangered(self, _: CreationWindow) -> Sequence[Endangered]:
+        return self.in_danger
 
     async def ping(self) -> None:
         if self.trouble is not None:
@@ -143,6 +149,9 @@ class FakeMirror:
 
     def free(self) -> int:
         return self.bytes_free
+
+    def displaced(self) -> Iterator[DisplacedFile]:
+        return iter(())
 
 
 class FakeEngine:

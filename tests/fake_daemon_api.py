@@ -59,6 +59,9 @@ class FakeDaemonApi:
     async def unready(self) -> Sequence[str]:
         return ()
 
+    def missed(self) -> Sequence[str]:
+        return ()
+
     def wake(self, repo: RepoName, run: str | None = None) -> bool:
         del repo, run
         return False

@@ -43,6 +43,7 @@ class RecordingDaemon:
     repos: frozenset[str] = frozenset({"acme/app"})
     state: DaemonState = _STATE
     reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     woken: list[tuple[str, str | None]] = field(default_factory=list)
 
     def live(self) -> DaemonState:
@@ -53,6 +54,9 @@ class RecordingDaemon:
 
     async def unready(self) -> tuple[str, ...]:
         return self.reasons
+
+    def missed(self) -> tuple[str, ...]:
+        return self.notes
 
     def wake(self, repo: RepoName, run: str | None = None) -> bool:
         if str(repo) not in self.repos:

@@ -112,6 +112,8 @@ class DaemonService:
             Gauges(
                 lambda: context.lags.since_complete(engine.clock.monotonic()),
                 lambda: context.health.ledger_size,
+                lambda: context.endangered.counts,
+                lambda: context.endangered.displaced,
             ),
             threads=engine.threads,
         )

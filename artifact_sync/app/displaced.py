@@ -6,13 +6,18 @@ never replaces anything, and a pass makes folders of its own time for what it di
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import is_begun, mounted_root_of, nothing_mirrored
+from artifact_sync.app.locations import is_begun, mounted_root_of, nothing_mirrored, root_of
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.mirror.local.local_mirror import LocalMirror
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.local.own_folder import DISPLACED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Displacement
     from artifact_sync.domain.settings import Config
 
@@ -22,4 +27,20 @@ def displacement_of(config: Config) -> Displacement:
     root = mounted_root_of(config)
     if not is_begun(config):
         raise UsageError(nothing_mirrored(config))
+    from artifact_sync.mirror.local.local_mirror import LocalMirror  # noqa: PLC0415 - keeps status quick
+
     return LocalMirror(root, durability=config.mirror.durability)
+
+
+def displaced_sizes(config: Config, repos: Iterable[RepoName]) -> Mapping[RepoName, int]:
+    """Displaced bytes of each repository, where anything was displaced. Changes nothing."""
+    folder = root_of(config) / OWN_FOLDER / DISPLACED
+    try:
+        if not any(os.scandir(folder)):
+            return {}
+    except OSError:
+        return {}
+    from artifact_sync.mirror.layout import Layout  # noqa: PLC0415 - seldom needed
+    from artifact_sync.sync.displaced_files import displaced_bytes  # noqa: PLC0415 - likewise
+
+    return displaced_bytes(displacement_of(config), Layout(config.mirror.layout), repos)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from artifact_sync.app.displaced import displaced_sizes
 from artifact_sync.app.locations import (
     MirrorIds,
     check_layout,
@@ -14,6 +16,8 @@ from artifact_sync.app.locations import (
     mounted_root_of,
 )
 from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.domain.status import RepoStatus
+from artifact_sync.domain.vanishing import SOON, CreationWindow
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.store import Store, open_store
 from artifact_sync.ledger.queries import artifact_reads, runs, totals
@@ -36,6 +40,16 @@ def read_totals(config: Config) -> Sequence[Totals]:
     ``UsageError``, ``DiskError``, ``LedgerTooNew``.
     """
     return _read(config, totals.all_totals) or []
+
+
+def read_status(config: Config) -> list[RepoStatus]:
+    """Read what ``status`` tells of each repository. Raises as ``read_totals`` does."""
+    window = CreationWindow.of(datetime.now(UTC), config.source.retention, SOON)
+    found = _read(config, lambda it: (totals.all_totals(it), totals.endangered(it, window)))
+    every, endangered = found or ((), ())
+    vanishing = {it.repo: it.vanishing for it in endangered}
+    sizes = displaced_sizes(config, vanishing)
+    return [RepoStatus.of(it, vanishing[it.repo], sizes.get(it.repo, 0)) for it in every]
 
 
 def read_newest_runs(config: Config, repo: RepoName) -> Sequence[RunRow]:

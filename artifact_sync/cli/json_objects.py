@@ -8,7 +8,6 @@ A field's docstring is its description in the JSON Schema of docs/reference/.
 from __future__ import annotations
 
 import json
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -16,6 +15,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import Action, State, Strength, Upstream
+from artifact_sync.domain.vanishing import vanishing_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -380,12 +380,8 @@ def as_line(value: Struct) -> str:
 
 def _vanishes_at(row: ArtifactRow, retention: float) -> datetime | None:
     """When the service is about to delete it; None: nobody knows, or it has done so."""
-    if row.created_at is None or row.upstream is Upstream.GONE:
-        return None
-    try:
-        return row.created_at + timedelta(seconds=retention)
-    except OverflowError:
-        return None
+    gone = row.upstream is Upstream.GONE
+    return None if gone else vanishing_time(row.created_at, retention)
 
 
 def _moment(moment: datetime | None) -> str | None:

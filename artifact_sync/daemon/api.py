@@ -116,7 +116,14 @@ class DaemonApi:
         ``ArtifactSyncError`` when the ledger cannot be read.
         """
         totals = await self.context.engine.ledger.all_totals()
-        repos = [RepoStatus.of(self._updated(it)) for it in totals]
+        endangered = self.context.endangered
+        vanishing = {it.repo: it.vanishing for it in await endangered.count()}
+        repos = [
+            RepoStatus.of(
+                self._updated(it), vanishing.get(it.repo, 0), endangered.displaced.get(it.repo, 0)
+            )
+            for it in totals
+        ]
         answer: dict[str, Any] = msgspec.to_builtins(
             StatusAnswer(repositories=repos, daemon=self.live())
         )
@@ -144,10 +151,15 @@ class DaemonApi:
         if not self.service.reachable:
             yield f"the service cannot be used since {self.service.since}: {self.service.why}"
         yield from self.context.health.troubles
+        yield from self.context.endangered.troubles
         alert = self.context.engine.config.daemon.lag_alert
         for state in self.context.agenda.states(self.context.moment):
             if (lag := self._lag(state)) > alert:
                 yield f"{state.repo} lags by {lag:.0f} s"
+
+    def missed(self) -> Sequence[str]:
+        """What is lost for good, a sentence each: told, but the daemon is as ready as it can be."""
+        return list(self.context.endangered.notes)
 
     async def carry_out(self, request: PassRequest, observer: Observer) -> Report:
         """Run a pass for a user who waits, after one over the same repository.

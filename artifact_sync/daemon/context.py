@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from artifact_sync.daemon.endangered import EndangeredArtifacts
 from artifact_sync.daemon.health import MirrorHealth
 from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.schedule.agenda import Agenda
@@ -27,6 +28,7 @@ class DaemonContext:
     agenda: Agenda
     repositories: WatchedRepositories
     health: MirrorHealth
+    endangered: EndangeredArtifacts
     lags: Lags = field(default_factory=Lags)
     unchanged: UnchangedRepositories = field(default_factory=UnchangedRepositories)
 
@@ -45,6 +47,7 @@ class DaemonContext:
             Agenda(rng or random.Random()),  # noqa: S311 - no secret depends on it
             repositories or WatchedRepositories(engine.config.repo),
             MirrorHealth(engine),
+            EndangeredArtifacts(engine),
         )
 
     @property

@@ -159,6 +159,8 @@ class Scheduler:
             self.stop()
         if recovered:
             self.look_again(recovered)
+        if not health.gone:
+            await self._context.endangered.refresh()
 
     def forget_unchanged(self) -> None:
         """Have the next pass over each repository check everything."""

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     )
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.run_record import RunRecord
+    from artifact_sync.domain.vanishing import CreationWindow, Endangered
 
 
 class Clock(Protocol):
@@ -632,6 +633,9 @@ class TotalsLedger(Protocol):
 
     async def all_totals(self) -> Sequence[Totals]:
         """Counts of every known repository, sorted; as expensive as those of one."""
+
+    async def endangered(self, window: CreationWindow) -> Sequence[Endangered]:
+        """Count artifacts of every repository that vanish, or have vanished; sorted. Cheap."""
 
 
 class OutboxLedger(Protocol):

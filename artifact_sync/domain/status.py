@@ -42,6 +42,14 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     """When a pass over it last ended complete."""
     last_error: str = ""
     """The last failure of its last pass; empty: none."""
+    vanishing: int = 0
+    """Artifacts that are not mirrored yet and vanish upstream within two days."""
+    expired: int = 0
+    """Artifacts that upstream had forgotten before they were wanted."""
+    lost: int = 0
+    """Artifacts whose files were here and are missing, and that did not come again."""
+    displaced_bytes: int = 0
+    """Of its files in ``.artifact-sync/displaced/``; of very many, only the oldest count."""
     unfit: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
     """A sentence for each filter that has fitted nothing so far. Left out where there is none."""
 
@@ -51,7 +59,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.repo.endswith("/*")
 
     @classmethod
-    def of(cls, totals: Totals) -> RepoStatus:
+    def of(cls, totals: Totals, vanishing: int = 0, displaced_bytes: int = 0) -> RepoStatus:
         """Make the entry from the ledger's counts."""
         moments = (totals.last_mirrored, totals.last_pass, totals.last_complete)
         mirrored, ended, complete = (it.isoformat() if it is not None else None for it in moments)
@@ -66,6 +74,10 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             last_pass=ended,
             last_complete=complete,
             last_error=totals.last_error,
+            vanishing=vanishing,
+            expired=totals.states.get(State.EXPIRED, 0),
+            lost=totals.states.get(State.LOST, 0),
+            displaced_bytes=displaced_bytes,
             unfit=totals.unfit or msgspec.UNSET,
         )
 

@@ -247,6 +247,7 @@ class AsyncLedger:
     kept_repositories = _reads(of_runs.kept_repositories)
     totals = _reads(counts.totals)
     all_totals = _reads(counts.all_totals)
+    endangered = _reads(counts.endangered)
 
     async def ping(self) -> None:
         """See ``ports.Ledger``."""

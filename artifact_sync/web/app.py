@@ -52,8 +52,10 @@ HEALTH = Endpoint("GET", "/healthz", "200 `ok` while the daemon's event loop run
 READINESS = Endpoint(
     "GET",
     "/readyz",
-    "200 `ready`. 503 with a line for each reason: the ledger or the service cannot be reached, the"
-    " disk is full or gone, a repository lags by more than `daemon.lag_alert`, or the first listing"
+    "200 `ready`, and a line for each repository of which artifacts vanished before they were"
+    " mirrored, or of which files are lost. 503 with a line for each reason: the ledger or the"
+    " service cannot be reached, the disk is full or gone, a repository lags by more than"
+    " `daemon.lag_alert`, what fails to be fetched vanishes within two days, or the first listing"
     " has not been tried yet.",
 )
 STATUS = Endpoint(
@@ -117,7 +119,7 @@ class _Pages:
             reasons = [_TIMED_OUT]
         if reasons:
             return PlainTextResponse(_lines(reasons), 503)
-        return PlainTextResponse("ready\n")
+        return PlainTextResponse(_lines(["ready", *self._context.daemon.missed()]))
 
     async def status(self, request: Request) -> Response:
         """The object of ``artifact-sync status --json``."""

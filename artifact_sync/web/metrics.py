@@ -22,12 +22,13 @@ from artifact_sync.domain.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Clock
+    from artifact_sync.domain.vanishing import Endangered
 
 OTHER = "other"
 """The label shared by repositories beyond the limit. Names of repositories have a slash."""
@@ -79,6 +80,10 @@ class Gauges:
     """Seconds since the last complete pass, by repository (``org/repo``)."""
     ledger_size: Callable[[], int | None] = lambda: None
     """Bytes of the ledger on disk; None: it is not a file, or not known."""
+    endangered: Callable[[], Sequence[Endangered]] = tuple
+    """What vanishes and has vanished, by repository."""
+    displaced: Callable[[], Mapping[RepoName, int]] = dict
+    """Displaced bytes, by repository."""
 
 
 class Labels:

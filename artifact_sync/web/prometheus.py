@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.status import DaemonState
+    from artifact_sync.domain.vanishing import Endangered
     from artifact_sync.web.metrics import Gauges, Metrics
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -46,7 +49,9 @@ class Snapshot:
     unfit: Mapping[str, int]
     """Filters that fit nothing, by label."""
     labels: Mapping[str, str]
-    """The label of every repository in ``state`` and ``last_complete``."""
+    """The label of every repository in ``state``, ``last_complete`` and ``endangered``."""
+    endangered: Sequence[Endangered]
+    displaced: Mapping[RepoName, int]
 
     def collect(self) -> Iterator[Metric]:
         """The metric families; called by the library."""
@@ -62,6 +67,7 @@ class Snapshot:
                 yield _gauge(name, text, [((), value)])
         for name, text, values in self._by_repo():
             yield _gauge(name, text, _worst(values).items(), ("repo",))
+        yield from self._vanishing()
 
     def _watch(self) -> Iterator[Metric]:
         watch, text = self.state.watch, "Mirrored files that were found deleted or changed."
@@ -107,18 +113,49 @@ class Snapshot:
         ages = [(self.labels[repo], age) for repo, age in self.last_complete.items()]
         yield "last_complete_pass_age_seconds", text, ages
 
+    def _vanishing(self) -> Iterator[Metric]:
+        """What vanishes, has vanished, is lost and was displaced: sums by label."""
+        text = "Artifacts not mirrored yet that vanish upstream within two days."
+        counts = [(self.labels[str(it.repo)], it) for it in self.endangered]
+        expiring = _sums((label, it.vanishing) for label, it in counts)
+        yield _gauge("expiring_artifacts", text, expiring.items(), ("repo",))
+        text = "Artifacts that upstream had forgotten before they were wanted."
+        expired = _sums((label, it.expired) for label, it in counts)
+        yield _counter("expired_artifacts", text, expired, ("repo",))
+        text = "Artifacts whose files were here and are missing, and that did not come again."
+        lost = _sums((label, it.lost) for label, it in counts)
+        yield _gauge("lost_artifacts", text, lost.items(), ("repo",))
+        text = "Bytes of a repository's files that were moved out of the way."
+        places = (
+            (self.labels[str(it.repo)], self.displaced.get(it.repo, 0)) for it in self.endangered
+        )
+        yield _gauge("displaced_bytes", text, _sums(places).items(), ("repo",))
+
 
 def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
     """Take the values of a scrape, on the event loop."""
     metrics.labels.retry_reuse()
     last_complete = dict(gauges.last_complete())
+    endangered, displaced = tuple(gauges.endangered()), gauges.displaced()
     names = {it.repo for it in state.repositories} | last_complete.keys()
+    names |= {str(it.repo) for it in endangered}
     labels = {name: metrics.labels.of(name) for name in sorted(names)}
     counts = {name: dict(series) for name, series in metrics.counts.items()}
     lags = tuple(metrics.lags)
     size = gauges.ledger_size()
     unfit = dict(metrics.unfit)
-    return Snapshot(counts, lags, metrics.lag_sum, state, last_complete, size, unfit, labels)
+    return Snapshot(
+        counts=counts,
+        lags=lags,
+        lag_sum=metrics.lag_sum,
+        state=state,
+        last_complete=last_complete,
+        ledger_size=size,
+        unfit=unfit,
+        labels=labels,
+        endangered=endangered,
+        displaced=displaced,
+    )
 
 
 def render(taken: Snapshot) -> bytes:
@@ -150,3 +187,11 @@ def _worst(values: Iterable[tuple[str, float]]) -> Mapping[tuple[str], float]:
     for label, value in values:
         worst[(label,)] = max(value, worst.get((label,), 0.0))
     return worst
+
+
+def _sums(values: Iterable[tuple[str, int]]) -> Mapping[tuple[str], int]:
+    """The sum of each label."""
+    sums: Counter[tuple[str]] = Counter()
+    for label, value in values:
+        sums[(label,)] += value
+    return sums

@@ -32,6 +32,7 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.run_record import Embedded, RunRecord, WorkflowRecord
+from artifact_sync.domain.vanishing import CreationWindow, Endangered
 from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
@@ -1007,6 +1008,28 @@ def test_the_totals_of_all_are_those_of_each_sorted(play):
         assert [it.newest_run for it in found] == ["10", "10", ""]
         assert [it.last_error for it in found] == ["", "cut short", ""]
         assert [it.last_complete for it in found] == [None, None, LATER]
+
+    play(story)
+
+
+def test_what_vanishes_within_a_time_is_outstanding_and_still_there(play):
+    async def story(ledger):
+        window = CreationWindow(NOW, LATER)
+        moments = {"old": NOW, "due": NOW + timedelta(seconds=1), "last": LATER}
+        moments |= {"new": LATER + timedelta(seconds=1), "dateless": None}
+        for run, created in moments.items():
+            await ledger.note_runs([a_run(run, created_at=created)], NOW)
+            rows = [(key(run, str(state)), state, "v") for state in State]
+            await ledger.record_states(rows, NOW)
+        await ledger.note_runs([a_run("forgotten", created_at=LATER)], NOW)
+        await ledger.record_states([(key("forgotten"), State.WANTED, "v")], NOW)
+        await ledger.lose_run(RunKey(REPO, "forgotten"), NOW)
+        await ledger.note_runs([a_run("1", repo=OTHER)], NOW)
+        runs = len(moments)
+        counts = Endangered(REPO, 2 * 3, failing=2, expired=runs, gone=runs, lost=runs)
+        assert await ledger.endangered(window) == [Endangered(OTHER), counts]
+        await ledger.lose_repository(REPO, NOW)
+        assert (await ledger.endangered(window))[1].vanishing == 0
 
     play(story)
 

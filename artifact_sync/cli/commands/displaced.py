@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import click
@@ -22,6 +21,7 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
+from artifact_sync.sync.displaced_files import empty as empty_displaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,8 +109,7 @@ def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_
     """Remove for good what was displaced long ago."""
     displacement = _displacement(config_file, root)
     before = datetime.now(UTC) - timedelta(seconds=older_than)
-    files = list(takewhile(lambda file: file.at <= before, displacement.displaced()))
-    displacement.discard(files)
+    files = list(empty_displaced(displacement, before))
     if as_json:
         return _print(DisplacedAnswer(complete=True, exit_code=0, removed=_entries(files)))
     click.echo(f"removed {counted(len(files), 'file')} ({size(sum(it.size for it in files))})")

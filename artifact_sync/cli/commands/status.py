@@ -104,10 +104,10 @@ def _asked(config: Config) -> dict[str, Any] | None:
 
 def _of_ledger(config: Config) -> dict[str, Any]:
     """What the ledger alone tells."""
-    from artifact_sync.app.read_ledger import read_totals  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.read_ledger import read_status  # noqa: PLC0415 - keeps --help quick
 
-    repos = [RepoStatus.of(it) for it in read_totals(config)]
-    found: dict[str, Any] = msgspec.to_builtins(StatusAnswer(repositories=repos, daemon=None))
+    answer = StatusAnswer(repositories=read_status(config), daemon=None)
+    found: dict[str, Any] = msgspec.to_builtins(answer)
     return found
 
 
@@ -129,6 +129,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
         from artifact_sync.app.locations import nothing_mirrored  # noqa: PLC0415 - keeps --help quick
 
         lines.append(nothing_mirrored(config))
+    lines += [printable(line) for it in repos for line in endangered_lines(it)]
     lines += [printable(errors[repo]) for repo in sorted(errors)]
     return lines + [printable(sentence) for it in repos for sentence in it.unfit or ()]
 
@@ -160,6 +161,21 @@ def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
         f"{outstanding:,}",
         *(age(at, now) for at in ages),
     )
+
+
+def endangered_lines(it: RepoStatus) -> Iterator[str]:
+    """Describe what of a repository vanishes, has vanished, is lost and was displaced."""
+    if it.vanishing:
+        count = counted(it.vanishing, "outstanding file")
+        verb = "vanishes" if it.vanishing == 1 else "vanish"
+        yield f"{it.repo}: {count} {verb} upstream within two days"
+    if missed := it.expired + it.states.get(State.GONE, 0):
+        yield f"{it.repo}: {counted(missed, 'file')} vanished upstream before they were mirrored"
+    if it.lost:
+        yield f"{it.repo}: {counted(it.lost, 'file')} lost: artifact-sync ls names them"
+    if it.displaced_bytes:
+        what = "were in the way: artifact-sync displaced list names them"
+        yield f"{it.repo}: {size(it.displaced_bytes)} of files {what}"
 
 
 def live_lines(state: DaemonState, now: datetime) -> list[str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import FilterNotes, RepoName, State, Totals
+from artifact_sync.domain.vanishing import Endangered
 from artifact_sync.ledger.queries.runs import selected
 from artifact_sync.ledger.queries.transaction import find_repo
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import RunScope
     from artifact_sync.domain.report import Report
+    from artifact_sync.domain.vanishing import CreationWindow
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection, Row
 
@@ -94,6 +96,13 @@ def all_totals(connection: Connection) -> Sequence[Totals]:
     """The same of every repository, sorted."""
     found = connection.rows("all_totals")
     return sorted((_told(connection, row) for row in found), key=lambda it: it.repo)
+
+
+def endangered(connection: Connection, window: CreationWindow) -> Sequence[Endangered]:
+    """What is about to vanish, or has vanished, of every repository, sorted."""
+    found = connection.rows("endangered", after=window.after, until=window.until)
+    told = (Endangered(RepoName(org, repo), *map(int, counts)) for org, repo, *counts in found)
+    return sorted(told, key=lambda it: it.repo)
 
 
 def _told(connection: Connection, row: Row) -> Totals:

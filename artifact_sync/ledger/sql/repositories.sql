@@ -100,6 +100,27 @@ GROUP BY repositories.id;
 WHERE repositories.org = :org AND repositories.repo = :repo
 GROUP BY repositories.id;
 
+-- SQLite uses the partial indexes only for the words that they were made with.
+-- name: about_to_vanish
+FROM runs
+WHERE
+  runs.repo_id = repositories.id AND wanted + pending + failed > 0
+  AND runs.gone_since IS NULL AND repositories.gone_since IS NULL
+  AND runs.created_at > :after AND runs.created_at <= :until;
+
+-- name: endangered
+SELECT
+  org, repo,
+  (SELECT coalesce(sum(wanted + pending + failed), 0) {about_to_vanish}) AS vanishing,
+  (SELECT coalesce(sum(failed), 0) {about_to_vanish}) AS failing,
+  (SELECT coalesce(sum(expired), 0) FROM runs
+   WHERE runs.repo_id = repositories.id AND expired > 0) AS expired,
+  (SELECT coalesce(sum(gone), 0) FROM runs
+   WHERE runs.repo_id = repositories.id AND gone + lost > 0) AS gone,
+  (SELECT coalesce(sum(lost), 0) FROM runs
+   WHERE runs.repo_id = repositories.id AND gone + lost > 0) AS lost
+FROM repositories;
+
 -- name: begin_pass
 INSERT INTO passes
   (repo_id, began, runs, found, downloaded, kept, failed, pending, bytes, complete)

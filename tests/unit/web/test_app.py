@@ -52,6 +52,11 @@ def test_readiness_is_200_without_reasons_and_503_with_them_a_line_each(tmp_path
     assert answer.text == "no answer of the ledger\nacme/app says\\n\\x1b[31mready\n"
 
 
+def test_what_is_lost_for_good_is_told_by_a_daemon_that_is_ready(tmp_path: Path) -> None:
+    answer = get("/readyz", tmp_path, RecordingDaemon(notes=("1 mirrored file lost", "2 late")))
+    assert (answer.status_code, answer.text) == (200, "ready\n1 mirrored file lost\n2 late\n")
+
+
 def test_a_daemon_is_not_ready_while_its_ledger_cannot_be_used(tmp_path: Path) -> None:
     async def story() -> list[tuple[int, str]]:
         kit = Kit()

@@ -30,6 +30,7 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.status import DaemonState, PassState, RepoState, ServiceState, WatchState
+from artifact_sync.domain.vanishing import Endangered
 from artifact_sync.web.metrics import Gauges, Labels, Metrics, WebhookOutcome
 from artifact_sync.web.prometheus import render, snapshot
 
@@ -168,6 +169,22 @@ def test_the_daemons_state_is_shown_as_it_is_at_the_scrape() -> None:
     }
     assert {name: found[name] for name in expected} == expected
     assert [name for name in found if 'version="1.2.3"' in name]
+
+
+def test_what_vanishes_is_lost_and_was_displaced_is_told_by_repository() -> None:
+    app, site = RepoName("acme", "app"), RepoName("acme", "site")
+    counts = (Endangered(app, 3, 1, 4, 5, 6), Endangered(site))
+    gauges = Gauges(endangered=lambda: counts, displaced=lambda: {app: 7})
+    found = scrape(Metrics(FakeClock()), gauges=gauges)
+    names = {
+        "expiring_artifacts": 3,
+        "expired_artifacts_total": 4,
+        "lost_artifacts": 6,
+        "displaced_bytes": 7,
+    }
+    for name, value in names.items():
+        told = [found[f'artifact_sync_{name}{{repo="{repo}"}}'] for repo in (app, site)]
+        assert told == [value, 0]
 
 
 def test_what_is_not_known_is_left_out() -> None:

@@ -1,0 +1,51 @@
+"""Count, and remove for good, what was moved out of the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from itertools import accumulate, islice, takewhile
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.errors import UnsafePath
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from artifact_sync.domain.model import DisplacedFile, RepoName
+    from artifact_sync.domain.ports import Displacement
+    from artifact_sync.mirror.layout import Layout
+
+_COUNTED = 100_000
+"""Displaced files that are looked at for the sizes: a status is wanted soon."""
+_BATCH = 10_000
+"""Displaced files that are in memory at a time."""
+
+
+def displaced_bytes(
+    displacement: Displacement, layout: Layout, repos: Iterable[RepoName]
+) -> Mapping[RepoName, int]:
+    """Bytes displaced from each repository's folder. Blocking. ``DiskError``."""
+    folders: dict[str, RepoName] = {}
+    for repo in repos:
+        with suppress(UnsafePath):
+            folders[layout.repo_folder(repo)] = repo
+    sizes: Counter[RepoName] = Counter()
+    for file in islice(displacement.displaced(), _COUNTED):
+        above = accumulate(file.path.split("/"), lambda path, name: f"{path}/{name}")
+        owner = next((folders[path] for path in above if path in folders), None)
+        if owner is not None:
+            sizes[owner] += file.size
+    return sizes
+
+
+def empty(displacement: Displacement, before: datetime) -> Iterator[DisplacedFile]:
+    """Remove what was displaced by then; yield it. Blocking. ``DiskError``."""
+    while True:
+        old = takewhile(lambda file: file.at <= before, displacement.displaced())
+        batch = list(islice(old, _BATCH))
+        displacement.discard(batch)
+        yield from batch
+        if len(batch) < _BATCH:
+            return
