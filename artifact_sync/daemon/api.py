@@ -158,7 +158,10 @@ class DaemonApi:
                 yield f"{state.repo} lags by {lag:.0f} s"
 
     def missed(self) -> Sequence[str]:
-        """What is lost for good, a sentence each: told, but the daemon is as ready as it can be."""
+        """What is lost for good, a sentence each.
+
+        The daemon is ready all the same: it can do no more.
+        """
         return list(self.context.endangered.notes)
 
     async def carry_out(self, request: PassRequest, observer: Observer) -> Report:

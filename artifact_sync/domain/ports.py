@@ -635,7 +635,7 @@ class TotalsLedger(Protocol):
         """Counts of every known repository, sorted; as expensive as those of one."""
 
     async def endangered(self, window: CreationWindow) -> Sequence[Endangered]:
-        """Count artifacts of every repository that vanish, or have vanished; sorted. Cheap."""
+        """Count what vanishes, or has vanished, of every repository; sorted. Cheap."""
 
 
 class OutboxLedger(Protocol):

@@ -40,7 +40,7 @@ def displaced_bytes(
     return sizes
 
 
-def empty(displacement: Displacement, before: datetime) -> Iterator[DisplacedFile]:
+def empty_displaced(displacement: Displacement, before: datetime) -> Iterator[DisplacedFile]:
     """Remove what was displaced by then; yield it. Blocking. ``DiskError``."""
     while True:
         old = takewhile(lambda file: file.at <= before, displacement.displaced())

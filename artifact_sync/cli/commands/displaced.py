@@ -21,7 +21,7 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
-from artifact_sync.sync.displaced_files import empty as empty_displaced
+from artifact_sync.sync.displaced_files import empty_displaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
