@@ -35,7 +35,10 @@ class EndangeredArtifacts:
         """Displaced bytes, by repository."""
 
     async def refresh(self) -> None:
-        """Count, unless that was done lately. Errors are left to whoever works with the ledger."""
+        """Count, unless that was done lately.
+
+        Errors are left to whoever works with the ledger.
+        """
         now = self._engine.clock.monotonic()
         if now - self._counted_at >= _PERIOD:
             self._counted_at = now
@@ -57,7 +60,7 @@ class EndangeredArtifacts:
 
     @property
     def troubles(self) -> Iterator[str]:
-        """What is about to be lost, and cannot be fetched: a sentence each."""
+        """What vanishes soon and cannot be fetched, a sentence each."""
         for it in self.counts:
             if it.failing:
                 verb = "vanishes" if it.failing == 1 else "vanish"
@@ -68,10 +71,10 @@ class EndangeredArtifacts:
 
     @property
     def notes(self) -> Iterator[str]:
-        """What is lost for good, as far as the daemon can tell: a sentence each."""
+        """What is lost for good, a sentence each."""
         for it in self.counts:
-            if it.expired + it.gone:
-                missed = counted(it.expired + it.gone, "artifact")
-                yield f"{missed} of {it.repo} vanished upstream before they were mirrored"
+            if missed := it.expired + it.gone:
+                were = "it was" if missed == 1 else "they were"
+                yield f"{counted(missed, 'artifact')} of {it.repo} vanished before {were} mirrored"
             if it.lost:
                 yield f"{counted(it.lost, 'mirrored file')} of {it.repo} lost: see artifact-sync ls"

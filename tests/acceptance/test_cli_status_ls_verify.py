@@ -77,7 +77,7 @@ def test_while_nothing_is_mirrored_yet_there_is_nothing_to_verify(user: User) ->
 
 def test_status_is_a_line_a_repository_and_its_last_error(poor: User) -> None:
     done = poor.run("status", "--root", poor.root)
-    head, docs, rocket, error = done.out.splitlines()
+    head, docs, rocket, missed, error = done.out.splitlines()
     size = sum(map(len, poor.files().values()))
     assert (done.code, done.err) == (0, "")
     assert head == ("REPOSITORY   RUNS  FILES       SIZE  OUTSTANDING  LAST PASS  LAST COMPLETE")
@@ -85,6 +85,7 @@ def test_status_is_a_line_a_repository_and_its_last_error(poor: User) -> None:
     assert docs.split()[-1] == "ago"
     assert rocket.split()[:6] == [ROCKET, "4", "11", f"{size / 1024:.1f}", "KiB", "1"]
     assert rocket.split()[-1] == "never"
+    assert missed == "acme/rocket: 1 file vanished upstream before it was mirrored"
     assert error == f"last error of acme/rocket: {GONE}"
 
 
@@ -99,6 +100,7 @@ def test_status_as_json(poor: User) -> None:
             "wanted": 0, "pending": 0, "mirrored": 11, "failed": 0, "gone": 1, "refused": 0,
         },
         "newest_run": "4", "last_complete": None, "last_error": GONE,
+        "vanishing": 0, "expired": 0, "lost": 0, "displaced_bytes": 0,
     }  # fmt: skip
     assert (docs["repo"], docs["runs"], docs["last_error"]) == ("acme/docs", 0, "")
     assert docs["last_complete"] == docs["last_pass"]

@@ -170,7 +170,8 @@ def endangered_lines(it: RepoStatus) -> Iterator[str]:
         verb = "vanishes" if it.vanishing == 1 else "vanish"
         yield f"{it.repo}: {count} {verb} upstream within two days"
     if missed := it.expired + it.states.get(State.GONE, 0):
-        yield f"{it.repo}: {counted(missed, 'file')} vanished upstream before they were mirrored"
+        were = "it was" if missed == 1 else "they were"
+        yield f"{it.repo}: {counted(missed, 'file')} vanished upstream before {were} mirrored"
     if it.lost:
         yield f"{it.repo}: {counted(it.lost, 'file')} lost: artifact-sync ls names them"
     if it.displaced_bytes:
