@@ -120,10 +120,11 @@ def test_the_first_migration_makes_what_the_program_before_made(tmp_path):
 
 
 def test_versions_follow_each_other():
-    assert migrations.versions() == ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+    every = [f"{number:04}" for number in range(1, 9)]
+    assert migrations.versions() == every
     assert migrations.head() == "0008"
-    assert migrations.pending("0001") == ["0002", "0003", "0004", "0005", "0006", "0007", "0008"]
-    assert migrations.pending(None) == ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008"]
+    assert migrations.pending("0001") == every[1:]
+    assert migrations.pending(None) == every
     assert migrations.pending("0008") == []
 
 
