@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from artifact_sync.domain.errors import DiskError, Interrupted, Reason
+from artifact_sync.domain.errors import DiskError, Interrupted, Reason, Unreachable
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import (
     Action,
@@ -191,6 +191,10 @@ class Downloads:
                 await self._note_absent(step, now)
         except LogUnfinished:
             await self._put_off(step, now)
+        except Unreachable as error:
+            if error.status is None:
+                raise
+            await self._failed(key, Reason.THROTTLED, str(error))  # the service itself is there
 
     async def _put_off(self, step: Step, now: datetime) -> None:
         note = ArtifactNote(step.artifact.key, State.PENDING, step.artifact.version)

@@ -190,7 +190,8 @@ def test_a_log_is_resumed_by_page(tmp_path: Path) -> None:
         simulator = running.simulator
         user.environ["ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS"] = "1"
         simulator.add_fault(StatusFault(on="api", endpoint="logs", path="5", status=500))
-        assert sync(user)[0] == 4
+        code, report, _ = sync(user)
+        assert (code, [it["reason"] for it in report["failures"]]) == (1, ["throttled"])
         assert (user.staged(), simulator.requests["logs"]) == (4 * 600_000, 5)
         simulator.clear_faults()
         simulator.add_fault(Stall(on="api", endpoint="logs", path="9"))

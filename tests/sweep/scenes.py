@@ -8,6 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, ClassVar
 
 from daemon_user import READY, DaemonUser
+from msgspec.structs import replace
 from user import ARCHIVE, DAY, PAGE, REPORT, SIDECAR, TOKEN, Done, wait_until
 
 from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
@@ -136,6 +137,21 @@ class Repair(Scene):
         (user.root / ROCKET / "latest").unlink()
 
 
+class Logs(Scene):
+    """The logs of a mirrored run are wanted, too; one is long, and comes by pages and staging."""
+
+    name = "logs"
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        assert user.run("sync", "--config", user.config).code == 0
+        for cube in simulator.run(ROCKET, "2").cubes:
+            size = STAGED if cube.key.cube == "build" else 100
+            cube.spec = replace(cube.spec, log_size=size, log_page=STAGED // 2)
+        no_web = {"web__listen": None, "web__secret_files": None}
+        wanted = f'[[repo]]\nname = "{ROCKET}"\nlogs = true'
+        user.configure(text=wanted, **no_web, daemon__interval="1h", daemon__grace="5s")
+
+
 class Forget(Scene):
     """The newest run is let go with its files; somebody else's file is in its folder."""
 
@@ -185,5 +201,5 @@ def _is_ready(daemon: Daemon) -> bool:
     return f'"{READY}' in daemon.log.read_text("utf-8")
 
 
-_ALL = (Scene, NewRun, LeftAnew, MadeAnew, Repair, Forget, ForgetFiles, DaemonPass)
+_ALL = (Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, Forget, ForgetFiles, DaemonPass)
 SCENES = {it.name: it for it in _ALL}
