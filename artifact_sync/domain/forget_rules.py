@@ -29,10 +29,11 @@ class ForgetScope(NamedTuple):
 
     def holds(self, key: ArtifactKey) -> bool:
         """Whether an artifact is in it."""
-        if key.run_key.repo != self.repo or self.run not in {"", key.run}:
+        if key[:2] != self.repo or self.run not in {"", key.run}:
             return False
-        path = "/" + plain_path(key.name)
-        return not self.glob or _compiled(self.glob).match(path) is not None
+        if not self.glob:
+            return True
+        return _compiled(self.glob).match("/" + plain_path(key.name)) is not None
 
     def covers(self, other: ForgetScope) -> bool:
         """Whether it plainly holds all of the other one."""

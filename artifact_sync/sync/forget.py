@@ -16,7 +16,7 @@ from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Remembered
 from artifact_sync.domain.model import REMOVED, RunKey, State, Upstream
 from artifact_sync.sync.manifests import refresh_manifests, write_manifests
-from artifact_sync.sync.remove import finish_removals, remove, withdraw
+from artifact_sync.sync.remove import finish_removals, point_away, remove, withdraw
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
@@ -103,6 +103,8 @@ async def finish_forgetting(place: RemovalPlace, repo: RepoName) -> None:
     """
     await finish_removals(place, repo)
     rules = await place.ledger.forget_rules(repo)
+    if rules.unfinished:  # a crash may have come before that
+        await point_away(place, repo)
     for rule in rules.unfinished:
         async with aclosing(runs_in(place.ledger, rule.scope)) as runs:
             async for run, rows in runs:
@@ -157,10 +159,10 @@ async def runs_in(
     some: dict[ArtifactKey, ArtifactRow] = {}
     async with aclosing(ledger.listing(scope.repo, scope.run or None)) as rows:
         async for row in rows:
-            if run is not None and row.key.run_key != run:
-                yield run, some
-                some = {}
-            run = row.key.run_key
+            if run is None or row.key.run != run.run:
+                if run is not None:
+                    yield run, some
+                run, some = row.key.run_key, {}
             if scope.holds(row.key):
                 some[row.key] = row
     if run is not None:

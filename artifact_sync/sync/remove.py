@@ -66,8 +66,16 @@ async def finish_removals(place: RemovalPlace, repo: RepoName) -> None:
     by_run: dict[RunKey, list[ArtifactRow]] = {}
     for row in await place.ledger.being_pruned(repo):
         by_run.setdefault(row.key.run_key, []).append(row)
+    if by_run:
+        await point_away(place, repo)
     for run, rows in by_run.items():
         await _carry_out(place, run, rows)
+
+
+async def point_away(place: RemovalPlace, repo: RepoName) -> None:
+    """Point ``latest`` and ``latest-success`` away from runs that are complete no more."""
+    if place.latest is not None:
+        await point_latest(place.ledger, place.latest, place.layout, place.offload, repo)
 
 
 async def _carry_out(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) -> None:
@@ -97,8 +105,7 @@ async def withdraw(
         return
     if row is not None and row.complete:
         await ledger.mark_complete(run, complete=False)
-    if place.latest is not None:
-        await point_latest(ledger, place.latest, place.layout, place.offload, run.repo)
+        await point_away(place, run.repo)
     await place.offload(_remove_manifests, place, run, known.values())
 
 
