@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.assemble_pass import passes_over
+from artifact_sync.app.forgetting import keeper_of
 from artifact_sync.app.holder import daemon_of
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
+from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
 from artifact_sync.runtime.logs import get_logger
@@ -82,6 +84,8 @@ class Examination:
     async def look(self) -> AsyncGenerator[Finding]:
         """Hash every file; what is not ok, as it is found."""
         repos = await self._scope()
+        if self.writable:
+            await self._finish_forgetting(repos)
         async with aclosing(self.store.auditor.look(repos)) as findings:
             async for finding in findings:
                 await self._note(finding)
@@ -97,6 +101,12 @@ class Examination:
             yield finding
         await self._flush()
         self.left = self.damage
+
+    async def _finish_forgetting(self, repos: Sequence[RepoName]) -> None:
+        """Finish what was let go and broken off: it is no damage."""
+        keeper = keeper_of(self.store, self.config, EventFanout([]))
+        for repo in repos:
+            await keeper.finish(repo)
 
     async def _note(self, finding: Finding) -> None:
         if finding.row is not None:

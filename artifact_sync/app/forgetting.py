@@ -97,14 +97,16 @@ class Forgetting(Struct, frozen=True):
             base_url = self.config.source.base_url
             await self.daemon.forget(scope, base_url, observer, delete=delete)
         else:
-            await self._keeper(observer).forget(ForgetRule(scope, deletes=delete))
+            await keeper_of(self.store, self.config, observer).forget(
+                ForgetRule(scope, deletes=delete)
+            )
 
     async def remember(self, scope: ForgetScope, observer: Observer) -> None:
         """Take back what was let go."""
         if self.daemon is not None:
             await self.daemon.remember(scope, self.config.source.base_url, observer)
         else:
-            await self._keeper(observer).remember(scope)
+            await keeper_of(self.store, self.config, observer).remember(scope)
 
     async def _rows(self, scope: ForgetScope) -> AsyncGenerator[ArtifactRow]:
         async with aclosing(runs_in(self.store.ledger, scope)) as runs:
@@ -112,19 +114,20 @@ class Forgetting(Struct, frozen=True):
                 for row in rows.values():
                     yield row
 
-    def _keeper(self, observer: Observer) -> MirrorKeeper:
-        store, origin = self.store, urlsplit(self.config.source.base_url).netloc
-        return MirrorKeeper(
-            ledger=store.ledger,
-            mirror=store.mirror,
-            latest=store.mirror,
-            lock=store.lock,
-            layout=store.layout,
-            offload=store.offload,
-            clock=store.clock,
-            origin=origin,
-            observer=observer,
-        )
+
+def keeper_of(store: Storage, config: Config, observer: Observer) -> MirrorKeeper:
+    """What lets go and takes back in an opened mirror."""
+    return MirrorKeeper(
+        ledger=store.ledger,
+        mirror=store.mirror,
+        latest=store.mirror,
+        lock=store.lock,
+        layout=store.layout,
+        offload=store.offload,
+        clock=store.clock,
+        origin=urlsplit(config.source.base_url).netloc,
+        observer=observer,
+    )
 
 
 async def _is_any(rows: AsyncGenerator[ArtifactRow]) -> bool:

@@ -188,6 +188,7 @@ class DaemonApi:
         As ``carry_out``. Only what the daemon itself finds damaged is touched.
         """
         engine, auditor = self.context.engine, self.scheduler.auditor
+        await self._keeper(observer).finish(repo)
         async with aclosing(auditor.look_at([RunKey(repo, run) for run in runs])) as findings:
             damage = [it async for it in findings if it.condition in DAMAGE]
         await auditor.request(damage, engine.clock.now())

@@ -55,8 +55,12 @@ class MirrorKeeper(Struct, frozen=True):
         async with aclosing(runs_in(self.ledger, rule.scope)) as runs:
             async for _, rows in runs:
                 await self.ledger.forget_artifacts(_to_forget(rows.values()))
-        async with self.lock.hold(rule.scope.repo):
-            await finish_forgetting(self, rule.scope.repo)
+        await self.finish(rule.scope.repo)
+
+    async def finish(self, repo: RepoName) -> None:
+        """Finish what was begun in a repository, also by others."""
+        async with self.lock.hold(repo):
+            await finish_forgetting(self, repo)
 
     async def remember(self, scope: ForgetScope) -> None:
         """Take back what was let go; the next pass does the rest."""

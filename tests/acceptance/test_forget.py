@@ -167,7 +167,9 @@ def daemon(user: User, **environ: str) -> Iterator[subprocess.Popen[str]]:
     with user.started("daemon", "--config", config, **environ) as process:
         wait_until((user.root / ".artifact-sync/daemon.sock").is_socket)
         yield process
-        assert user.finish(process, signal.SIGTERM).code == 0
+        done = user.finish(process, signal.SIGTERM)
+        assert done.code == 0
+        assert "were taken or changed" not in done.err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
