@@ -21,6 +21,7 @@ from artifact_sync.cli.json_objects import (
     UnfitEntry,
     VerifyAnswer,
 )
+from artifact_sync.cli.run_answer import ShowAnswer
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
     ArtifactKey,
@@ -53,6 +54,7 @@ from artifact_sync.domain.run_record import (
 from artifact_sync.domain.settings import SourceSettings
 from artifact_sync.domain.status import DaemonState, PassState, RepoState, RepoStatus, StatusAnswer
 from artifact_sync.mirror.manifest import Manifest
+from artifact_sync.mirror.run_document import RunDocument
 
 _BEGUN = datetime(2026, 11, 23, 21, 40, tzinfo=UTC)
 _ENDED = datetime(2026, 11, 23, 21, 46, 7, tzinfo=UTC)
@@ -212,6 +214,12 @@ def config_check() -> Any:
     """An example of ``config check --json``."""
     problem = "config.toml:12: download.jobs: expected a whole number from 1 to 256, got 0"
     return _builtins(CheckAnswer(ok=False, file="config.toml", problems=[problem], warnings=[]))
+
+
+def show() -> Any:
+    """An example of ``show --json``."""
+    run = msgspec.convert(run_document(), RunDocument)
+    return _builtins(ShowAnswer(complete=True, exit_code=0, gone_since=None, run=run))
 
 
 def run_document() -> Any:

@@ -15,6 +15,7 @@ from artifact_sync.cli.json_objects import (
     SyncAnswer,
     VerifyAnswer,
 )
+from artifact_sync.cli.run_answer import ShowAnswer
 from artifact_sync.config.render import json_schema
 from artifact_sync.domain.status import StatusAnswer
 from artifact_sync.mirror.run_document import RunDocument
@@ -101,6 +102,13 @@ OBJECTS = (
         RunDocument,
         examples.run_document,
     ),
+    JsonObject(
+        "show",
+        "show --json",
+        "One line on stdout. `run` is the object of `run.json`, see there.",
+        ShowAnswer,
+        examples.show,
+    ),
 )
 
 _ABOUT = """\
@@ -136,7 +144,8 @@ def _section(it: JsonObject) -> Iterator[str]:
     yield block(json.dumps(schema["examples"][0], indent=2, ensure_ascii=False), "json")
     root = schema["$ref"].rpartition("/")[2]
     if it is not OBJECTS[1]:  # its members are those of the one before
-        yield from _members(schema["$defs"], root)
+        defs = {root: schema["$defs"][root]} if it.struct is ShowAnswer else schema["$defs"]
+        yield from _members(defs, root)
 
 
 def _members(defs: dict[str, Any], root: str) -> Iterator[str]:

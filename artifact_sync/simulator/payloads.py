@@ -74,21 +74,28 @@ def _workflow(
     run: RunState, name: str, cubes: Sequence[CubeState], link_to: LinkTo, *, tasks: bool
 ) -> Json:
     groups = _grouped(cubes, lambda cube: cube.key.task) if tasks else []
-    return _group(run, name, cubes) | {
+    return _group(run, (name,), cubes) | {
         "tasks": [
-            _group(run, task, inside)
-            | {"cubes": [_cube(run, one, link_to) for one in inside], "relations": {"needs": []}}
+            _group(run, (name, task), inside)
+            | {
+                "cubes": [_cube(run, one, link_to) for one in inside],
+                "relations": _relations(run.spec.needs.get(f"{name}/{task}", ())),
+            }
             for task, inside in groups
         ]
     }
 
 
-def _group(run: RunState, name: str, cubes: Sequence[CubeState]) -> Json:
+def _relations(needs: Iterable[str]) -> Json:
+    return {"needs": [{"name": name} for name in needs]}
+
+
+def _group(run: RunState, names: tuple[str, ...], cubes: Sequence[CubeState]) -> Json:
     """What workflows and tasks have in common."""
     return {
         "id": "",
-        "slug": name,
-        "description": "",
+        "slug": names[-1],
+        "description": run.spec.descriptions.get("/".join(names), ""),
         "dates": _stages(run),
         "status": next((cube.status for cube in cubes if cube.status != "success"), "success"),
         "progress": _progress(run, cubes),
@@ -102,7 +109,7 @@ def _cube(run: RunState, cube: CubeState, link_to: LinkTo) -> Json:
         "dates": _stages(run),
         "status": cube.status,
         "artifacts": [artifact_payload(artifact, link_to) for artifact in cube.artifacts],
-        "relations": {"needs": [{"name": name} for name in cube.spec.needs]},
+        "relations": _relations(cube.spec.needs),
     }
 
 

@@ -93,6 +93,10 @@ class ScenarioRun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str = "somebody"
     pull: str = ""
     errors: tuple[str, ...] = ()
+    descriptions: dict[str, str] = {}
+    """By the name of a workflow, or ``workflow/task``."""
+    needs: dict[str, tuple[str, ...]] = {}
+    """Tasks that have to be done before a task, by ``workflow/task``."""
     cubes: tuple[Cube, ...] = msgspec.field(default=(), name="cube")
     count: Count = 1
 

@@ -11,7 +11,7 @@ from artifact_sync.mirror.manifest import Manifest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RunKey
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RunKey, RunRow
     from artifact_sync.domain.ports import ArtifactStore, Ledger
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
@@ -47,16 +47,28 @@ async def write_manifests(
 
     ``origin``: the service's host. ``changed``: what the ledger is about to say of artifacts.
     """
-    known, changed = await place.ledger.run(run), changed or {}
+    known = await place.ledger.run(run)
     if known is None:
         return 0
-    record = await place.ledger.record(run)
-    manifest = Manifest(known, place.layout.run_folder(run), origin, record)
-    async with aclosing(place.ledger.each_artifact(run)) as rows:
-        async for row in rows:
-            manifest.add(changed.get(row.key, row))
+    manifest = await manifest_of(known, place.ledger, place.layout, origin, changed)
     await _replace(place, run, manifest)
     return len(manifest)
+
+
+async def manifest_of(
+    run: RunRow,
+    ledger: Ledger,
+    layout: Layout,
+    origin: str,
+    changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
+) -> Manifest:
+    """Gather from the ledger what the manifests of a run say."""
+    record = await ledger.record(run.key)
+    manifest = Manifest(run, layout.run_folder(run.key), origin, record)
+    async with aclosing(ledger.each_artifact(run.key)) as rows:
+        async for row in rows:
+            manifest.add((changed or {}).get(row.key, row))
+    return manifest
 
 
 async def refresh_manifests(

@@ -96,6 +96,13 @@ def test_the_check_of_a_configuration(owner: User) -> None:
     assert found["problems"]
 
 
+def test_a_run_that_is_shown(owner: User) -> None:
+    for repo, complete in ((SITE, False), ("acme/rocket", True)):
+        done = owner.run("show", repo, "1", "--root", owner.root, "--json")
+        check(done.answer, "show")
+        assert (done.code, done.answer["complete"]) == (0, complete)
+
+
 def test_the_manifests(owner: User) -> None:
     found = list(owner.root.glob("*/*/*/run.json"))
     assert found

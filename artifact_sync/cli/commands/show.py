@@ -1,0 +1,73 @@
+"""``artifact-sync show``: what is known of one run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.ledger_completion import complete_repositories, complete_runs
+from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.session import configuration_beside_daemon
+from artifact_sync.domain.errors import ExitCode
+from artifact_sync.runtime import event_loop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from artifact_sync.app.shown_run import ShownRun
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  artifact-sync show acme/rocket 42
+  artifact-sync show acme/rocket latest-success --root ./mirror
+  artifact-sync show acme/rocket 42 --json | jq '.run.error_messages'
+
+\b
+Exit codes: 0 shown, 2 the run is not known.""",
+)
+@click.argument("repo", metavar="ORG/REPO", shell_complete=complete_repositories)
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@root
+@as_json
+@common
+def command(
+    *, config_file: Path | None, repo: str, run: str, root: Path | None, as_json: bool
+) -> int:
+    """Show a run: who started it and why, how long it took, what failed, what is here.
+
+    RUN is its number, latest or latest-success. It is read from the ledger, also when the service
+    has forgotten the run, and beside a running sync.
+    """
+    from artifact_sync.app.forgetting import scope_of  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.shown_run import shown_run  # noqa: PLC0415 - likewise
+
+    config = configuration_beside_daemon(config_file, root)
+    scope = scope_of(repo, run, None)
+    shown = event_loop.run_plainly(shown_run(config, scope.repo, scope.run))
+    with result_of(ExitCode.COMPLETE):
+        click.echo(_object(shown) if as_json else _text(shown))
+    return ExitCode.COMPLETE
+
+
+def _text(shown: ShownRun) -> str:
+    from artifact_sync.cli.run_text import run_lines  # noqa: PLC0415 - keeps --help quick
+
+    return "\n".join(run_lines(shown))
+
+
+def _object(shown: ShownRun) -> str:
+    from artifact_sync.cli.json_objects import as_line  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.cli.run_answer import ShowAnswer  # noqa: PLC0415 - likewise
+
+    since = shown.row.gone_since
+    answer = ShowAnswer(
+        complete=shown.complete,
+        exit_code=int(ExitCode.COMPLETE),
+        gone_since=since.isoformat() if since is not None else None,
+        run=shown.document,
+    )
+    return as_line(answer)
