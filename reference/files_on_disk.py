@@ -38,7 +38,10 @@ OWN: Mapping[str, str] = {
 
 BESIDE: Mapping[str, str] = {
     SUMS: f"Digests of the run's files, for `sha256sum -c {SUMS}` in the run's folder.",
-    RUN: "What the run was, and what vouched for each file: see [JSON](json.md#runjson).",
+    RUN: (
+        "What the service told of the run, what vouched for each file, and why others are not here:"
+        " see [JSON](json.md#runjson)."
+    ),
     LATEST: "A symbolic link to the newest complete run.",
     LATEST_SUCCESS: "A symbolic link to the newest complete run with the status `success`.",
 }
