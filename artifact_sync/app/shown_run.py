@@ -39,7 +39,10 @@ class ShownRun(Struct, frozen=True):
 
 
 async def shown_run(config: Config, repo: RepoName, name: str) -> ShownRun:
-    """Read a run by its number, or as ``latest``. ``UsageError`` where it is not known."""
+    """Read a run by its number, or as ``latest``.
+
+    ``UsageError`` where it is not known.
+    """
     async with open_storage(config, rehearse=True) as store:
         known_repositories([str(repo)], await store.ledger.repositories())
         row = await _row(store.ledger, repo, name)

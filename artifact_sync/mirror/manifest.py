@@ -208,7 +208,7 @@ def run_json_says(
     folder: MirrorPath,
     record: RunRecord | None = None,
 ) -> bool:
-    """Whether a ``run.json`` tells of these artifacts, and of the run what is on record.
+    """Whether a ``run.json`` tells of these artifacts, and what is on record.
 
     It may not tell yet of what is missing; whatever it calls missing must be so. One of the first
     format tells nothing of the record.

@@ -37,7 +37,7 @@ Exit codes: 0 shown, 2 the run is not known.""",
 def command(
     *, config_file: Path | None, repo: str, run: str, root: Path | None, as_json: bool
 ) -> int:
-    """Show a run: who started it and why, how long it took, what failed, what is here.
+    """Show a run: who, why, how long, what failed, what is here.
 
     RUN is its number, latest or latest-success. It is read from the ledger, also when the service
     has forgotten the run, and beside a running sync.

@@ -27,7 +27,10 @@ def record(connection: Connection, key: RunKey) -> RunRecord | None:
 
 
 def put_record(tx: Transaction, run_id: int, told: RunRecord) -> None:
-    """Keep what was told of a run. Where that is news, its ``run.json`` is to follow."""
+    """Keep what was told of a run; news of it unsettle the run.
+
+    Its ``run.json`` is then to follow, also after a crash.
+    """
     packed = zlib.compress(msgspec.json.encode(told))
     if tx.connection.value("record", run_id=run_id) != packed:
         tx.connection.write("put_record", run_id=run_id, record=packed)

@@ -41,7 +41,10 @@ _MOST_MESSAGES = 100
 
 
 def record_of(payload: Payload, secret: str = "") -> RunRecord:
-    """Make the record of a run's own answer. ``secret``: our token, which it may echo."""
+    """Make the record of a run's own answer.
+
+    ``secret``: our token, which it may echo.
+    """
     return _Recorder(secret).run(payload)
 
 

@@ -167,7 +167,7 @@ class Payload:
         return found if math.isfinite(found) else None
 
     def texts(self, name: str) -> Iterator[str]:
-        """Read the texts of a list; anything else in it, or instead of it, is left out."""
+        """Read the texts of a list; leave out anything else."""
         with suppress(ValueError):
             for item in _LIST.decode(self._fields.get(name, _NULL)):
                 with suppress(ValueError):

@@ -32,7 +32,7 @@ def one_line(text: str, limit: int = 200, secret: str = "") -> str:
 
 
 def some_lines(text: str, limit: int, secret: str = "") -> str:
-    """Make a longer text fit to be kept: as ``one_line``, but for its line breaks.
+    """Make a longer text fit to be kept: as ``one_line``, with its lines.
 
     A text that is too long is cut between words, so that no half of a token is left.
     """
