@@ -144,9 +144,15 @@ def _vanished(row: ArtifactRow, known: KnownArtifacts, terms: PlanTerms) -> Step
         return Step(Action.LOSE, gone, row.path, why, Reason.LOST, row)
     was_wanted = row.wanted and row.state not in {State.EXPIRED, State.UNWANTED}
     if terms.forgotten and was_wanted:
-        why = row.message or "the service forgot its run before it came"
-        return Step(Action.GIVE_UP, gone, None, why, Reason.GONE, row)
+        return Step(Action.GIVE_UP, gone, None, _why_it_never_came(row), Reason.GONE, row)
     return Step(Action.EXPIRE, gone, None, "the service has forgotten it", row=row)
+
+
+def _why_it_never_came(row: ArtifactRow) -> str:
+    if row.state is State.GONE and row.message:
+        return row.message
+    why = "the service forgot its run before it came"
+    return f"{why}; the last try: {row.message}" if row.message else why
 
 
 _STATES = {

@@ -314,3 +314,22 @@ def test_two_logs_that_would_be_one_file_are_not_both_taken() -> None:
     found = places(artifact("", cube="X"), artifact("", cube="x"))
     assert found["X.log"] == "X.log"
     assert "one file or folder with 'X.log' of cube X" in found["x.log"]
+
+
+@pytest.mark.parametrize(
+    ("state", "message", "why"),
+    [
+        (State.WANTED, "", "the service forgot its run before it came"),
+        (
+            State.FAILED,
+            "it was cut",
+            "the service forgot its run before it came; the last try: it was cut",
+        ),
+        (State.GONE, "the file's server answered 404", "the file's server answered 404"),
+    ],
+)
+def test_what_never_came_of_a_forgotten_run_is_told_with_its_last_try(
+    state: State, message: str, why: str
+) -> None:
+    plan = plan_of(rows=(row(A, state, wanted=True, message=message),), forgotten=True)
+    assert [(step.action, step.why) for step in plan.steps] == [(Action.GIVE_UP, why)]
