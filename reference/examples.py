@@ -11,9 +11,11 @@ import msgspec
 from artifact_sync.cli.json_objects import (
     AdoptAnswer,
     CheckAnswer,
+    DeliveryEntry,
     DisplacedAnswer,
     DisplacedEntry,
     FailureEntry,
+    HooksAnswer,
     ListAnswer,
     ListedArtifact,
     PlannedEntry,
@@ -200,6 +202,23 @@ def adopt() -> Any:
             failures=[],
         )
     )
+
+
+def hooks() -> Any:
+    """An example of ``hooks --json``."""
+    at, again = "2026-11-23T21:46:07+00:00", "2026-11-23T22:01:30+00:00"
+    entry = DeliveryEntry(
+        id="648f345c4267f46dc4acc38489ff911a",
+        event="run.complete",
+        hook="deploy",
+        repo=str(_REPO),
+        run="40",
+        happened_at=at,
+        tries=9,
+        next_try=again,
+        last_error="deploy.example.org answered 503",
+    )
+    return _builtins(HooksAnswer(complete=True, exit_code=0, waiting=[entry], failed=[]))
 
 
 def displaced() -> Any:

@@ -11,6 +11,7 @@ from artifact_sync.cli.json_objects import (
     AdoptAnswer,
     CheckAnswer,
     DisplacedAnswer,
+    HooksAnswer,
     ListAnswer,
     SyncAnswer,
     VerifyAnswer,
@@ -87,6 +88,13 @@ OBJECTS = (
         "One line on stdout, of `displaced list`, `displaced restore` and `displaced empty`.",
         DisplacedAnswer,
         examples.displaced,
+    ),
+    JsonObject(
+        "hooks",
+        "hooks --json",
+        "One line on stdout, of `hooks`, `hooks retry` and `hooks drop`.",
+        HooksAnswer,
+        examples.hooks,
     ),
     JsonObject(
         "config-check",

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.daemon_engine import started
+from artifact_sync.app.daemon_hooks import DaemonHooks
 from artifact_sync.app.locations import root_of
 from artifact_sync.app.web_listener import WebListener
 from artifact_sync.config import api_token
@@ -99,6 +100,8 @@ class DaemonService:
             lambda: self._reloader.state,
             lambda: self._watch.state,
         )
+        parts = (engine.ledger, engine.layout, engine.clock, engine.config)
+        self._hooks = DaemonHooks(*parts)
         self._web = WebListener(self._web_context(metrics))
 
     def _web_context(self, metrics: Metrics) -> WebContext:
@@ -166,6 +169,7 @@ class DaemonService:
         yield restarting("the watch over the configuration", self._watch_files, clock)
         watch = partial(self._watch.run, self._scheduler)
         yield restarting("the watch over the mirror", watch, clock)
+        yield restarting("telling hooks", self._hooks.run, clock)
         yield self._announce_ready()
 
     async def _announce_ready(self) -> None:
@@ -206,6 +210,7 @@ class DaemonService:
             await self._web.follow()
             raise
         self._scheduler.configure(config)
+        self._hooks.follow(config)
         if any(key in _REACHING for key in changes.live):
             self._scheduler.look_again()
         self._watch.config_changed()

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "remember": "Take back what was forgotten.",
         "adopt": "Make a lost ledger again from the files of a mirror.",
         "displaced": "List, put back and remove files that were in the way.",
+        "hooks": "What hooks are still to be told; tell it now, or drop it.",
         "config": "Write, check and show the configuration.",
         "demo": "Try it against a simulator on this machine; needs no account.",
         "simulate": "Run the simulator alone, for a trial of your own.",

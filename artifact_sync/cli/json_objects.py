@@ -20,6 +20,7 @@ from artifact_sync.domain.vanishing import vanishing_time
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from artifact_sync.domain.hooks import Delivery
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactRow,
@@ -371,6 +372,62 @@ class DisplacedAnswer(Struct, frozen=True, kw_only=True):
     """What stays displaced, since something stands in its place. Of ``restore``."""
     removed: list[DisplacedEntry] | UnsetType = UNSET
     """What was removed for good. Of ``empty``."""
+
+
+class DeliveryEntry(Struct, frozen=True, kw_only=True):
+    """An event that a hook is still to be told."""
+
+    id: str
+    """Of the delivery, as the hook gets it: the same in every try."""
+    event: str
+    """What has happened: ``run.complete``, ``run.incomplete``, ``file.lost``, ``expiring`` or
+    ``pruned``."""
+    hook: str
+    """The hook's name, or what stands for one."""
+    repo: str
+    """``org/repo``."""
+    run: str
+    """Its number, as text."""
+    happened_at: str
+    """ISO 8601."""
+    tries: int
+    """How often it has failed."""
+    next_try: str | None
+    """When it is tried again; ISO 8601. Null: it was given up."""
+    last_error: str | None
+    """Why the last try has failed, for people. Null: there was none."""
+
+    @classmethod
+    def of(cls, it: Delivery) -> DeliveryEntry:
+        """Make the entry of a delivery."""
+        return cls(
+            id=it.id,
+            event=it.event.value,
+            hook=it.hook,
+            repo=str(it.facts.get("repo", "")),
+            run=str(it.facts.get("run", "")),
+            happened_at=it.happened_at.isoformat(),
+            tries=it.tries,
+            next_try=_moment(it.next_try),
+            last_error=it.last_error or None,
+        )
+
+
+class HooksAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``hooks --json``, and of its commands."""
+
+    complete: bool
+    """Whether all was done that was asked for."""
+    exit_code: int
+    """The program's."""
+    waiting: list[DeliveryEntry]
+    """What is tried again, the oldest first. Of ``retry``: of what was asked for."""
+    failed: list[DeliveryEntry]
+    """What was given up, the oldest first."""
+    delivered: list[DeliveryEntry] | UnsetType = UNSET
+    """What the hooks have been told now. Of ``retry``."""
+    dropped: list[DeliveryEntry] | UnsetType = UNSET
+    """What is not told any more. Of ``drop``."""
 
 
 def as_line(value: Struct) -> str:

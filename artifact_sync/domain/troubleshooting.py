@@ -379,6 +379,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "a hook could not be told, and is tried again",
         "a hook could not be told, and is not tried again",
     ),
+    "hooks#unknown": ("no delivery … waits: artifact-sync hooks lists what does",),
     "hooks#ledger": ("hooks could not be told, which waits for the next time",),
     "hooks#removed": ("deliveries were dropped: their hook is not in the configuration any more",),
     "daemon#no-show": ("a webhook announced a run that did not show up",),

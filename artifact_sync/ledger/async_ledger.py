@@ -225,7 +225,7 @@ class AsyncLedger:
     deliveries = _pages(outbox.deliveries)
     put_off = _writes(outbox.put_off)
     try_again = _writes_some(outbox.try_again)
-    drop_deliveries = _writes_some(outbox.drop)
+    drop_deliveries = _writes_some(outbox.delete_deliveries)
     drop_other_hooks = _writes(outbox.drop_others)
     _end_run = _writes(outbox.end_run)
     _post_expiring = _writes(outbox.post_expiring)

@@ -113,7 +113,7 @@ class _Running:
         while not self._has_ended():
             if time.monotonic() >= deadline:
                 self._end()
-                return f"took more than {self._timeout:g} s"
+                return f"took more than {round(self._timeout, 1):g} s"
             if self._stop():
                 self._end()
                 return "was stopped"

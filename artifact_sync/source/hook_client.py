@@ -39,7 +39,7 @@ class HookClient:
             async with asyncio.timeout(within):
                 status = await self._status(url, headers, content)
         except TimeoutError:
-            return f"{host} did not answer within {within:.3g} s"
+            return f"{host} did not answer within {round(within, 1):g} s"
         except Redirected as error:
             return f"{host} answered with a redirect ({error.status}), which is not followed"
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -93,3 +93,75 @@ def test_a_program_that_fails_is_told_again_by_a_later_sync(user: HookUser) -> N
         if len(user.told) == 3:
             break
     assert sorted(it["run"] for it in user.told) == ["1", "2", "3"]
+
+
+def test_what_waits_is_listed_told_now_and_dropped(user: HookUser) -> None:
+    user.configure('name = "mail"\non = ["run.complete"]\n' + user.program("exit 3"))
+    assert user.call("sync").code == 0
+    answer = user.call("hooks", "--json").answer
+    assert [(it["hook"], it["event"], it["tries"]) for it in answer["waiting"]] == [
+        ("mail", "run.complete", 1)
+    ] * 3
+    assert answer["failed"] == []
+    assert {it["last_error"] for it in answer["waiting"]} == {"ended with 3"}
+    assert user.call("hooks").out.count("mail") == 3
+    done = user.call("hooks", "retry")
+    assert (done.code, done.out.splitlines()[0]) == (1, "told 0 of 3 deliveries")
+    first, second, third = (it["id"] for it in answer["waiting"])
+    user.program(WRITE_DOWN)
+    answer = user.call("hooks", "retry", first, "--json").answer
+    assert [it["id"] for it in answer["delivered"]] == [first]
+    assert [it["id"] for it in user.told] == [first]
+    answer = user.call("hooks", "drop", second, "--json").answer
+    assert [it["id"] for it in answer["dropped"]] == [second]
+    assert [it["id"] for it in answer["waiting"]] == [third]
+    assert user.call("hooks", "retry").code == 0
+    assert [it["id"] for it in user.told] == [first, third]
+    assert user.call("hooks", "drop", first).code == 2
+
+
+def test_what_waits_for_a_hook_that_was_removed_is_dropped_and_told(user: HookUser) -> None:
+    hooks = [f'name = "{name}"\non = ["run.complete"]\n' + user.program("exit 1") for name in "ab"]
+    user.configure(*hooks)
+    assert user.call("sync").code == 0
+    user.configure(hooks[0])
+    done = user.call("sync")
+    message = "deliveries were dropped: their hook is not in the configuration any more"
+    assert f"{message} hook=b deliveries=3" in done.err
+    assert {it["hook"] for it in user.call("hooks", "--json").answer["waiting"]} == {"a"}
+
+
+def test_a_program_that_hangs_holds_the_end_up_for_ten_seconds_at_most(user: HookUser) -> None:
+    """Not measured: a machine under load takes longer. The hook was killed before its time."""
+    script = "trap '' TERM; echo $$ >> $HOME/pids; while :; do sleep 0.2; done"
+    user.configure('on = ["run.complete"]\n' + user.program(script))
+    done = user.call("sync")
+    assert done.code == 0
+    assert "took more than 8 s" in done.err
+    assert len((user.folder / "pids").read_text().split()) == 1
+    assert len(user.call("hooks", "--json").answer["waiting"]) == 3
+
+
+def test_the_check_of_a_configuration_names_what_cannot_be_called(user: HookUser) -> None:
+    line = user.program("exit 0")
+    (user.folder / "hook").chmod(0o600)
+    secret = user.folder / "secret"
+    secret.write_text("s3cret\n")
+    secret.chmod(0o644)
+    url = 'url = "https://u:pw@hooks.example.org/T0/key?k=v"'
+    user.configure(
+        f'on = ["pruned"]\n{line}',
+        'name = "no-such"\non = ["pruned"]\ncommand = ["no-such-program"]',
+        f'name = "signed"\non = ["pruned"]\n{url}\nsecret_file = "{secret}"',
+        f'name = "plain"\non = ["pruned"]\n{url}',
+    )
+    done = user.call("config", "check")
+    assert done.code == 2
+    assert "hook hook: " in done.err
+    assert "hook no-such: no-such-program is not there" in done.err
+    assert f"hook's secret file {secret}: others can read or write it" in done.err
+    assert "hook plain: has no secret_file: what is posted is not signed" in done.err
+    shown = user.call("config", "show").out
+    assert 'url = "https://hooks.example.org/…"' in shown
+    assert "pw" not in shown
+    assert "T0" not in shown

@@ -135,6 +135,12 @@ def _examined(config_file: Path | None) -> _Finding:
             finding.warnings.append("there is no token: set source.token_file or SOURCECRAFT_TOKEN")
     except ConfigError as error:
         finding.problems += error.problems
+    if effective.hook:
+        from artifact_sync.app.outbox import hook_findings  # noqa: PLC0415 - likewise
+
+        problems, warnings = hook_findings(effective, os.environ)
+        finding.problems += problems
+        finding.warnings += warnings
     bundle = effective.source.ca_bundle
     if bundle and not bundle.is_file():
         finding.problems.append(f"source.ca_bundle: {bundle} is not a file")

@@ -120,7 +120,7 @@ def try_again(tx: Transaction, ids: Sequence[str], now: datetime) -> None:
     tx.connection.write_many("try_again", [{"delivery": it, "now": now} for it in ids])
 
 
-def drop(tx: Transaction, ids: Sequence[str]) -> None:
+def delete_deliveries(tx: Transaction, ids: Sequence[str]) -> None:
     """Forget deliveries, also when they were made."""
     tx.connection.write_many("drop_delivery", [{"delivery": it} for it in ids])
 

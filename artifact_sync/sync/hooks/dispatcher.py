@@ -59,7 +59,6 @@ class Dispatcher:
         self._hooks = hooks
         self._clock = clock
         self._rng = rng
-        self.delivered = 0
 
     async def deliver(self, within: float = math.inf) -> None:
         """Try everything that is due, for so many seconds. ``DiskError`` of the ledger."""
@@ -68,6 +67,17 @@ class Dispatcher:
         async with asyncio.TaskGroup() as group:
             for hook in self._hooks:
                 group.create_task(self._serve(hook, deadline))
+
+    async def tell(self, deliveries: Sequence[Delivery]) -> None:
+        """Try these, due or not, for as long as their hooks may take."""
+        async with asyncio.TaskGroup() as group:
+            for hook in self._hooks:
+                some = [it for it in deliveries if it.hook == hook.name]
+                group.create_task(self._each(hook, some))
+
+    async def _each(self, hook: Hook, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            await self._try(hook, delivery, hook.timeout)
 
     async def run(self) -> None:
         """Deliver for ever. ``DiskError`` of the ledger."""
@@ -102,14 +112,13 @@ class Dispatcher:
             await self._try(hook, delivery, min(hook.timeout, left))
 
     async def _try(self, hook: Hook, delivery: Delivery, within: float) -> None:
-        at = self._clock.now()
+        at, began = self._clock.now(), self._clock.monotonic()
         problem = await hook.send(delivery, within)
         if not problem:
             await self._ledger.drop_deliveries([delivery.id])
-            self.delivered += 1
             _log.debug("a hook was told", **_facts(hook, delivery))
             return
-        if within < hook.timeout:
+        if within < hook.timeout and self._clock.monotonic() - began >= within:
             problem = f"{problem} ({_CUT_SHORT})"
         again = _next_try(delivery, at, self._clock.now(), self._rng)
         await self._ledger.put_off(delivery.id, at, again, problem)
