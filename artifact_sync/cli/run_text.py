@@ -142,7 +142,8 @@ def _by_name(artifacts: Iterable[RunArtifact]) -> list[RunArtifact]:
 
 
 def _artifact(state: str, amount: str, local_path: str) -> str:
-    return f"      {state:<11} {amount:>10}  {printable(local_path)}"
+    name = printable(local_path) or "(log)"  # a cube's log has no path of an artifact
+    return f"      {state:<11} {amount:>10}  {name}"
 
 
 def _took(begun: str | None, ended: str | None) -> str:

@@ -27,7 +27,7 @@ def record(connection: Connection, key: RunKey) -> RunRecord | None:
 
 
 def put_record(tx: Transaction, run_id: int, told: RunRecord) -> None:
-    """Keep what was told of a run; news of it unsettle the run.
+    """Keep what was told of a run; news of it unsettles the run.
 
     Its ``run.json`` is then to follow, also after a crash.
     """
