@@ -42,6 +42,7 @@ class MemoryStore:
     """Objects in memory: it displaces what it replaces, and can do nothing else besides."""
 
     def __init__(self) -> None:
+        self.signer = None
         self.objects: dict[str, tuple[bytes, float]] = {}
         self._lock = threading.Lock()
 

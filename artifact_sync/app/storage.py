@@ -33,8 +33,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
     from artifact_sync.domain.model import ArtifactKey
-    from artifact_sync.domain.ports import Clock, Ledger, MirrorClaims, RepositoryLock
-    from artifact_sync.domain.settings import Config
+    from artifact_sync.domain.ports import (
+        Clock,
+        Ledger,
+        ManifestSigner,
+        MirrorClaims,
+        RepositoryLock,
+    )
+    from artifact_sync.domain.settings import Config, MirrorSettings
     from artifact_sync.sync.adopt_runs import RunAdopter
     from artifact_sync.sync.verify import Auditor
 
@@ -114,7 +120,13 @@ async def _opened(
     if rehearse and not (adopting or (root / OWN_FOLDER).is_dir()):
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
     durability = config.mirror.durability
-    mirror = await offload(LocalMirror, root, durability=durability, looked_at=looked_at)
+    mirror = await offload(
+        LocalMirror,
+        root,
+        durability=durability,
+        looked_at=looked_at,
+        signer=_signer(config.mirror),
+    )
     if command is not None and not adopting and await offload(is_ledger_lost, config):
         _log.warning(
             "there are runs of a mirror here, and no ledger: what the service still has is fetched"
@@ -134,6 +146,14 @@ async def _opened(
     await (check_ids if rehearse else bind_ids)(config, ledger, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(mirror, ledger, layout, lock, offload, SystemClock())
+
+
+def _signer(settings: MirrorSettings) -> ManifestSigner | None:
+    if not (settings.sign_command or settings.verify_command):
+        return None
+    from artifact_sync.mirror.local.signer import CommandSigner, our_environment  # noqa: PLC0415 - seldom needed
+
+    return CommandSigner(settings.sign_command, settings.verify_command, our_environment())
 
 
 def _staged(folder: Path) -> set[str]:

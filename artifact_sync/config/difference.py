@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "mirror": ("root", "layout", "durability", "must_be_mounted"),
+        "mirror": (
+            "root",
+            "layout",
+            "durability",
+            "must_be_mounted",
+            "sign_command",
+            "verify_command",
+        ),
         "ledger": ("url",),
         "daemon": ("log_format",),
     }

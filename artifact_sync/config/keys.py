@@ -136,6 +136,12 @@ def _glob(text: str) -> str:
     return text
 
 
+def _argument(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("an argument of a program cannot hold the character NUL")
+    return text
+
+
 _GLOBS = value_types.many(value_types.text(_glob, "glob"))
 _INTERVAL = value_types.duration(
     _check_interval, minimum=SHORTEST_INTERVAL, maximum=LONGEST_INTERVAL
@@ -165,6 +171,8 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "durability": value_types.choice(("full", "fast")),
                 "watch": value_types.choice(("off", "report", "restore")),
                 "must_be_mounted": value_types.truth(),
+                "sign_command": value_types.many(value_types.text(_argument)),
+                "verify_command": value_types.many(value_types.text(_argument)),
             },
         ),
         "ledger": Section(

@@ -81,6 +81,8 @@ class Reason(StrEnum):
     """A file was here, is missing or changed, and the service has it no more."""
     UNFIT = "unfit"
     """What a ``run.json`` says cannot be understood, or does not fit what is here."""
+    UNSIGNED = "unsigned"
+    """``mirror.sign_command`` has failed: the run's ``SHA256SUMS`` has no signature yet."""
     UNSAFE_PATH = "unsafe_path"
     """The artifact's name has no safe place in a mirror."""
     COLLISION = "collision"
@@ -369,6 +371,12 @@ class IntegrityFailure(DownloadError):
     """The bytes are not those that the evidence vouches for."""
 
     reason = Reason.INTEGRITY
+
+
+class Unsigned(ArtifactSyncError):
+    """A manifest could not be signed."""
+
+    reason = Reason.UNSIGNED
 
 
 class UnsafePath(ArtifactSyncError):

@@ -156,6 +156,23 @@ class Fetcher(Protocol):
         """
 
 
+class ManifestSigner(Protocol):
+    """Signs a run's ``SHA256SUMS`` and checks signatures. Blocking."""
+
+    @property
+    def signs(self) -> bool:
+        """Whether manifests are signed."""
+
+    def sign(self, content: bytes) -> bytes:
+        """The signature of a manifest. ``Unsigned`` where there is none to be had."""
+
+    def check(self, content: bytes, signature: bytes) -> str:
+        """Why a signature is wrong; empty: nothing says so.
+
+        ``UsageError`` where that cannot be found out.
+        """
+
+
 class ArtifactStore(Protocol):
     """The files of a mirror, by their paths. Every kind of mirror is one.
 
@@ -165,6 +182,10 @@ class ArtifactStore(Protocol):
     or a crash; the caller decides whether. Raises ``UnsafePath``, ``NoSpace`` and ``DiskError``;
     above all ``MirrorGone``, with nothing done, while the mirror is not the one that was opened.
     """
+
+    @property
+    def signer(self) -> ManifestSigner | None:
+        """Signs its manifests; None: nobody does, and nobody checks."""
 
     def check(self, folder: MirrorPath | None = None) -> None:
         """Raise ``MirrorGone`` or ``DiskError`` unless the mirror is as it was opened. Cheap.

@@ -61,6 +61,10 @@ class MirrorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon does about a mirrored file that somebody deletes or changes."""
     must_be_mounted: bool = False
     """Refuse a root that lies on the file system of ``/``: the mirror's own is not mounted."""
+    sign_command: tuple[str, ...] = ()
+    """Program and arguments that sign a ``SHA256SUMS``; empty: nothing is signed."""
+    verify_command: tuple[str, ...] = ()
+    """Program and arguments that check a signature, for ``verify``; empty: nothing is checked."""
 
 
 class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):

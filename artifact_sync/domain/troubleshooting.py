@@ -80,6 +80,10 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "taken as not finished",
         "taken as not yet there",
     ),
+    "artifacts#unsigned": (
+        "mirror.verify_command …: no signature can be checked",
+        "a manifest is not signed",
+    ),
     "artifacts#lost": ("lost since … (SHA-256 …): it was here, and",),
     "artifacts#nothing-to-forget": (
         "an empty RUN or GLOB names nothing",
@@ -397,6 +401,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.LINK: "downloads#link",
     Reason.GONE: "artifacts#gone",
     Reason.LOST: "artifacts#lost",
+    Reason.UNSIGNED: "artifacts#unsigned",
     Reason.TIMEOUT: "downloads#broken-off",
     Reason.CUT: "downloads#broken-off",
     Reason.THROTTLED: "downloads#broken-off",

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import UnsafePath, UsageError
 from artifact_sync.domain.model import ArtifactKey, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.manifest import RUN, SUMS
+from artifact_sync.mirror.manifest import RUN, SIGNATURE, SUMS
 from artifact_sync.mirror.names import (
     LONGEST,
     file_component,
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import RepoName, RunKey
 
+
+_BESIDE = (SUMS, RUN, SIGNATURE)
 
 LATEST = "latest"
 LATEST_SUCCESS = "latest-success"
@@ -84,7 +86,7 @@ class Layout:
         self._ours = {
             0: frozenset({OWN_FOLDER}),
             self._run: frozenset({LATEST, LATEST_SUCCESS}),
-            self._run + 1: frozenset({fold(SUMS), fold(RUN)}),
+            self._run + 1: frozenset(map(fold, _BESIDE)),
         }
 
     def place(self, key: ArtifactKey) -> MirrorPath:
@@ -150,6 +152,14 @@ class Layout:
         """The paths of a run's ``SHA256SUMS`` and ``run.json``."""
         folder = self.run_folder(key)
         return MirrorPath(f"{folder}/{SUMS}"), MirrorPath(f"{folder}/{RUN}")
+
+    def signature(self, key: RunKey) -> MirrorPath:
+        """The path of the signature of a run's ``SHA256SUMS``."""
+        return MirrorPath(f"{self.run_folder(key)}/{SIGNATURE}")
+
+    def beside(self, key: RunKey) -> tuple[MirrorPath, ...]:
+        """The paths of everything of ours beside a run's files."""
+        return (*self.manifests(key), self.signature(key))
 
     def latest(self, repo: RepoName) -> tuple[MirrorPath, MirrorPath]:
         """The paths of a repository's links ``latest`` and ``latest-success``."""
@@ -276,7 +286,7 @@ def _order_problems(parts: Sequence[_TemplatePart]) -> Iterator[str]:
             yield f"the layout has {{{field}}} before {{run}}, which must come before it"
     if fold(parts[0].text) == OWN_FOLDER:
         yield f"the layout begins with {OWN_FOLDER}, where artifact-sync keeps its own files"
-    if any(fold(part.text) in {fold(SUMS), fold(RUN)} for part in parts[run + 1 : run + 2]):
+    if any(fold(part.text) in set(map(fold, _BESIDE)) for part in parts[run + 1 : run + 2]):
         yield f"the layout has {SUMS} or {RUN} below {{run}}, where the manifests are written"
 
 

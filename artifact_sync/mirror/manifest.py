@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     )
 
 SUMS = "SHA256SUMS"
+SIGNATURE = "SHA256SUMS.sig"
 RUN = "run.json"
 
 _SUM = re.compile(rb"\\?[0-9a-f]{64}  .+")

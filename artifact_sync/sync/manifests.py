@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from artifact_sync.domain.errors import Unsigned
 from artifact_sync.mirror.manifest import Manifest
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RunKey, RunRow
-    from artifact_sync.domain.ports import ArtifactStore, Ledger
+    from artifact_sync.domain.ports import ArtifactStore, Ledger, ManifestSigner
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
+
+
+_log = get_logger(__name__)
 
 
 class ManifestPlace(Protocol):
@@ -37,22 +42,30 @@ class ManifestPlace(Protocol):
         """Runs what blocks."""
 
 
+class Written(NamedTuple):
+    """Manifests that stand."""
+
+    files: int
+    """How many they name."""
+    unsigned: str
+    """Why there is no signature; empty: there is, or nobody wants one."""
+
+
 async def write_manifests(
     place: ManifestPlace,
     run: RunKey,
     origin: str,
     changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
-) -> int:
-    """Write both manifests of a run from the ledger; how many files they name.
+) -> Written:
+    """Write both manifests of a run from the ledger, signed where that is wanted.
 
     ``origin``: the service's host. ``changed``: what the ledger is about to say of artifacts.
     """
     known = await place.ledger.run(run)
     if known is None:
-        return 0
+        return Written(0, "")
     manifest = await manifest_of(known, place.ledger, place.layout, origin, changed)
-    await _replace(place, run, manifest)
-    return len(manifest)
+    return Written(len(manifest), await _replace(place, run, manifest))
 
 
 async def manifest_of(
@@ -80,20 +93,64 @@ async def refresh_manifests(
     """Write a complete run's manifests anew, without a question to the service.
 
     ``origin``: the service's host where no manifest tells it. Nothing is done where nobody does:
-    the next pass writes it.
+    the next pass writes it. It also signs what cannot be signed now.
     """
     known = await place.ledger.run(run)
     if known is None or not known.complete:
         return
     told = await place.offload(_host, place.mirror, place.layout.manifests(run)[1])
-    if host := told or origin:
-        await write_manifests(place, run, host, changed)
+    if not (host := told or origin):
+        return
+    _, why = await write_manifests(place, run, host, changed)
+    if why:
+        _log.warning("a manifest is not signed", run=str(run), why=why)
+        await place.ledger.unsettle(run)
 
 
-async def _replace(place: ManifestPlace, run: RunKey, manifest: Manifest) -> None:
-    contents = (manifest.sums, manifest.about)
-    for path, content in zip(place.layout.manifests(run), contents, strict=True):
-        await place.offload(_replace_one, place.mirror, path, content())
+async def _replace(place: ManifestPlace, run: RunKey, manifest: Manifest) -> str:
+    """Put both manifests into place; why they are not signed, or an empty text."""
+    sums, about = place.layout.manifests(run)
+    signature = place.layout.signature(run)
+    why = await place.offload(_replace_sums, place.mirror, sums, signature, manifest.sums())
+    await place.offload(_replace_one, place.mirror, about, manifest.about())
+    return why
+
+
+def _replace_sums(
+    mirror: ArtifactStore, path: MirrorPath, signature: MirrorPath, content: bytes
+) -> str:
+    """Replace a ``SHA256SUMS``, and its signature with it.
+
+    The old signature goes first: a reader may find none, and never one of another content.
+    """
+    changed = mirror.read(path) != content
+    if not changed and (mirror.signer is None or has_signature(mirror, signature)):
+        return ""
+    signed, why = _signed(mirror.signer, content)
+    if changed:
+        mirror.remove([signature])
+        mirror.replace(content, path)
+    if signed is not None:
+        mirror.replace(signed, signature)
+    return why
+
+
+def _signed(signer: ManifestSigner | None, content: bytes) -> tuple[bytes | None, str]:
+    """The signature of a manifest, or why there is none."""
+    if signer is None or not signer.signs:
+        return None, ""
+    try:
+        return signer.sign(content), ""
+    except Unsigned as error:
+        return None, str(error)
+
+
+def has_signature(mirror: ArtifactStore, signature: MirrorPath) -> bool:
+    """Whether a signature is there, right or wrong, or nobody makes one. Blocking."""
+    if mirror.signer is None or not mirror.signer.signs:
+        return True
+    found = mirror.find(signature)
+    return found is not None and found.kind == "file"
 
 
 def _replace_one(mirror: ArtifactStore, path: MirrorPath, content: bytes) -> None:

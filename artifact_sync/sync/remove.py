@@ -116,6 +116,7 @@ def _remove_manifests(place: RemovalPlace, run: RunKey, rows: Iterable[ArtifactR
     found = [(path, place.mirror.read(path)) for path in place.layout.manifests(run)]
     ours = [path for path, it in found if it is not None and may_be_older(it, listed, folder)]
     if ours:
+        ours.append(place.layout.signature(run))
         place.mirror.remove(ours)
         place.mirror.remove(ours, folder)  # where they were all that was left
 
@@ -137,7 +138,7 @@ def _expected(
 ) -> Collection[MirrorPath]:
     """The paths in a run's folder that are accounted for."""
     kept = (row for row in known.values() if row.may_stand and row.state is not State.PRUNING)
-    return {row.path for row in kept if row.path is not None} | set(place.layout.manifests(run))
+    return {row.path for row in kept if row.path is not None} | set(place.layout.beside(run))
 
 
 def _strangers(

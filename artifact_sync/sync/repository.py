@@ -514,7 +514,9 @@ def _missing(
     context: PassContext, files: Sequence[ExpectedFile]
 ) -> tuple[set[RunKey], set[RunKey]]:
     """Runs with a missing file, and runs without manifests. Blocking."""
-    manifests = {run: context.layout.manifests(run) for run in {file.run for file in files}}
+    signs = context.mirror.signer is not None and context.mirror.signer.signs
+    expected = context.layout.beside if signs else context.layout.manifests
+    manifests = {run: expected(run) for run in {file.run for file in files}}
     paths = [file.path for file in files if file.path is not None]
     sizes = context.mirror.sizes([*paths, *chain.from_iterable(manifests.values())])
     damaged = {it.run for it in files if it.path is None or sizes.get(it.path) != it.size}

@@ -71,6 +71,8 @@ class RunSync:
         """Upstream has forgotten the run."""
         self._was_complete = False
         """Its manifests stand, and stay whatever becomes of the files that they name."""
+        self._unsigned = False
+        """``SHA256SUMS`` could not be signed; the next pass tries again."""
         self._lacks_new = False
         """Something selected never was here and cannot be had: the run is complete no more."""
         self._failures: list[str] = []
@@ -258,12 +260,16 @@ class RunSync:
         if self._lacks_new and self._was_complete:
             await ledger.mark_complete(run.key, complete=False)
             await self.context.offload(
-                self.context.mirror.remove, self.context.layout.manifests(run.key)
+                self.context.mirror.remove, self.context.layout.beside(run.key)
             )
         elif self._was_complete or (self._complete and kept):
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
         await ledger.end_run(run.key, len(self._failures), next(iter(self._failures), ""))
+        if self._unsigned:
+            await ledger.unsettle(run.key)
+            await ledger.look_again(run.key, now)
+            return
         if self._recorded:
             return  # whether the run needs more is for the next pass to say
         if self._open:
@@ -273,7 +279,12 @@ class RunSync:
             await ledger.settle(run.key, self.rules.fingerprint, kept)
 
     async def _write_manifest(self, run: Run) -> None:
-        files = await write_manifests(self.context, run.key, self.context.origin)
+        files, why = await write_manifests(self.context, run.key, self.context.origin)
+        if why:
+            self._unsigned = True
+            repo, slug = run.key
+            message = f"SHA256SUMS is not signed: mirror.sign_command {why}"
+            self._fail(Failure(str(repo), Reason.UNSIGNED, message, slug))
         if self._complete:
             ended = run.finished_at if self._first else None
             self.context.observer.notify(RunCompleted(run.key, files, ended))

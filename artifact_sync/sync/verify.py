@@ -62,6 +62,10 @@ class Finding:
     """Whether the ledger knows of a file that is ok; a crash may have come between."""
 
 
+_LONGEST_SIGNATURE = 1024 * 1024
+"""Bytes; nothing longer is read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Auditor:
     """Looks a mirror through."""
@@ -210,7 +214,7 @@ class Auditor:
         ``sound``: every file on record is there, also where a crash has left it to be recorded.
         """
         folder = self.layout.run_folder(run.key)
-        recorded = {it.path for it in rows if it.may_stand} | set(self.layout.manifests(run.key))
+        recorded = {it.path for it in rows if it.may_stand} | set(self.layout.beside(run.key))
         there = await self.offload(lambda: list(self.mirror.files(folder)))
         extras = [it for it in there if it not in recorded]
         checked = run.complete or _should_be_complete(rows, sound=sound)
@@ -251,7 +255,23 @@ class Auditor:
             wrong = Condition.MISSING if older else Condition.CHANGED
             condition = Condition.OK if right else wrong
             found.append(Finding(condition, path, len(content), run=run))
-        return found
+        return found + await self.offload(self._signature, run)
+
+    def _signature(self, run: RunKey) -> list[Finding]:
+        """What is wrong with the signature of a run's ``SHA256SUMS``. Blocking."""
+        signer, path = self.mirror.signer, self.layout.signature(run)
+        content = self.mirror.read(self.layout.manifests(run)[0]) if signer is not None else None
+        if signer is None or content is None:
+            return []
+        found = self.mirror.find(path)
+        if found is None or found.kind != "file":
+            return [Finding(Condition.MISSING, path, run=run)]
+        if found.size > _LONGEST_SIGNATURE:
+            return [Finding(Condition.CHANGED, path, found.size, run=run, detail="too long")]
+        why = signer.check(content, self.mirror.read(path) or b"")
+        condition = Condition.CHANGED if why else Condition.OK
+        detail = f"mirror.verify_command {why}" if why else ""
+        return [Finding(condition, path, found.size, run=run, detail=detail)]
 
     async def _is_being_forgotten(self, run: RunKey, rows: Iterable[ArtifactRow]) -> bool:
         """Whether something of a run is about to be forgotten or removed, as after a crash."""

@@ -299,7 +299,9 @@ class DamageInspector:
 
     async def _find_manifests(self, run: RunKey) -> None:
         """Report missing manifests of a complete run."""
-        mirror, paths = self._auditor.mirror, self._auditor.layout.manifests(run)
+        mirror, layout = self._auditor.mirror, self._auditor.layout
+        signs = mirror.signer is not None and mirror.signer.signs
+        paths: tuple[MirrorPath, ...] = (layout.beside if signs else layout.manifests)(run)
         found = await self._auditor.offload(lambda: [mirror.find(path) for path in paths])
         gone = [it is None or it.kind != "file" for it in found]
         bad = [Finding(Condition.MISSING, path, run=run) for path in compress(paths, gone)]
@@ -307,7 +309,7 @@ class DamageInspector:
 
     async def _read_manifests(self, run: RunKey, path: str) -> None:
         """Compare a complete run's manifest at this path with the ledger."""
-        if path not in self._auditor.layout.manifests(run):
+        if path not in self._auditor.layout.beside(run):
             return
         rows = await self._auditor.ledger.artifacts(run)
         for finding in await self._auditor.manifests(run, rows.values()):

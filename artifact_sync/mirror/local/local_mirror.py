@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.model import DisplacedFile, StagedContent
+    from artifact_sync.domain.ports import ManifestSigner
     from artifact_sync.domain.settings import Durability
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
@@ -59,10 +60,12 @@ class LocalMirror:
         *,
         durability: Durability = "full",
         looked_at: bool = False,
+        signer: ManifestSigner | None = None,
         opener: Callable[[Path], Folder] = open_folder,
         now: Callable[[], datetime] = _utc,
     ) -> None:
         self.root = root.absolute()
+        self.signer = signer
         self.staging = (self.root / OWN_FOLDER if looked_at else prepare(self.root)) / STAGING
         """The folder for staged files: on the mirror's own file system, the owner's alone."""
         with disk_errors(str(self.root), self.root):
