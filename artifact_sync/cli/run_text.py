@@ -84,10 +84,10 @@ def _parts(run: RunDocument) -> Iterator[tuple[tuple[str, ...], _Part]]:
 def _here(shown: ShownRun) -> Iterator[tuple[str, str]]:
     """What the mirror has of it."""
     run, since = shown.document, shown.row.gone_since
-    missing = len(run.missing or ())
-    files = counted(len(run.artifacts) - missing, "file")
-    amount = size(sum(it.size or 0 for it in run.artifacts))
-    left = f", {missing:,} lost" if missing else ""
+    lost = {it.path for it in run.missing or ()}
+    files = counted(len(run.artifacts) - len(lost), "file")
+    amount = size(sum(it.size or 0 for it in run.artifacts if it.path not in lost))
+    left = f", {len(lost):,} lost" if lost else ""
     whole = "complete" if shown.complete else "not complete"
     absent = f", {counted(len(run.not_mirrored), 'artifact')} not" if run.not_mirrored else ""
     yield "mirror", f"{whole}: {files} here ({amount}){left}{absent}"

@@ -138,3 +138,13 @@ def test_the_record_follows_the_service_and_stays_when_it_forgets(tmp_path: Path
         assert shown["gone_since"]
         assert user.files() == files
         assert user.run("verify", "--root", user.root).code == 0
+
+
+def test_a_lost_file_is_not_among_the_bytes_that_are_here(owner: User) -> None:
+    (app,) = (owner.root / ROCKET / "1").rglob("app")
+    app.unlink()
+    assert owner.run("verify", "--root", owner.root).code == 1
+    assert "0 files here (0 B), 1 lost" in owner.run("show", ROCKET, "1", "--root", owner.root).out
+    app.write_text("app")
+    assert owner.run("verify", "--root", owner.root).code == 0
+    assert "1 file here (3 B)" in owner.run("show", ROCKET, "1", "--root", owner.root).out
