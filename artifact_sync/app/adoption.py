@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from threading import Event
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.locations import has_ledger, root_of
@@ -65,10 +66,12 @@ class Adoption:
     report: Report = field(default_factory=Report)
     """What has ended it early."""
     _touched: set[RepoName] = field(default_factory=set)
+    _stop: Event = field(default_factory=Event)
 
     async def look(self) -> AsyncGenerator[Fit]:
         """Adopt what fits; tell all that was found."""
-        async with aclosing(self.store.adopter(dry_run=self.dry_run).look(self.repos)) as fits:
+        adopter = self.store.adopter(dry_run=self.dry_run, stop=self._stop.is_set)
+        async with aclosing(adopter.look(self.repos)) as fits:
             async for fit in fits:
                 self.counts[fit.fitness] += 1
                 if fit.run is not None:
@@ -77,6 +80,10 @@ class Adoption:
         for repo in sorted(self._touched) if not self.dry_run else ():
             store = self.store
             await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
+
+    def stop(self) -> None:
+        """Leave the file that is being hashed; the work is cancelled then."""
+        self._stop.set()
 
     @property
     def exit_code(self) -> ExitCode:

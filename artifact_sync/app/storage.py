@@ -30,7 +30,7 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload, Threads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.ports import (
@@ -85,13 +85,13 @@ class Storage(Struct, frozen=True):
 
         return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload)
 
-    def adopter(self, *, dry_run: bool) -> RunAdopter:
+    def adopter(self, *, dry_run: bool, stop: Callable[[], bool] = lambda: False) -> RunAdopter:
         """What makes a lost ledger again from the files."""
         from artifact_sync.sync.adopt_runs import RunAdopter  # noqa: PLC0415 - as above
 
         at = self.clock.now()
         facts = (self.mirror, self.ledger, self.layout, self.lock, self.offload)
-        return RunAdopter(*facts, at, dry_run)
+        return RunAdopter(*facts, at, stop, dry_run)
 
 
 @asynccontextmanager

@@ -91,14 +91,18 @@ def ends_at_second(grace: float) -> Callable[[], None]:
 
 
 async def until_stopped(
-    whole: Coroutine[None, None, None], begun: Sequence[Reporting], messages: StopMessages
+    whole: Coroutine[None, None, None],
+    begun: Sequence[Reporting],
+    messages: StopMessages,
+    leave: Callable[[], None] = lambda: None,
 ) -> Report:
     """Run a pass to its report, also when it fails or is stopped.
 
-    ``begun`` holds the pass once it has begun. Raises what kept it from beginning.
+    ``begun`` holds the pass once it has begun. ``leave`` is called when it is stopped, before it is
+    cancelled. Raises what kept it from beginning.
     """
     work = asyncio.ensure_future(whole)
-    with _stopping(work, messages.at_once) as stopped:
+    with _stopping(work, messages.at_once, leave) as stopped:
         await asyncio.wait([work])
     error = None if work.cancelled() else work.exception()
     interrupted = work.cancelled() or (stopped.is_set() and error is not None)
@@ -114,7 +118,9 @@ async def until_stopped(
 
 
 @contextmanager
-def _stopping(work: asyncio.Future[None], message: str) -> Iterator[asyncio.Event]:
+def _stopping(
+    work: asyncio.Future[None], message: str, leave: Callable[[], None]
+) -> Iterator[asyncio.Event]:
     """Cancel the work at the first signal; a second one ends the process.
 
     The event is set when one has come. Signals that come together count as one.
@@ -128,6 +134,7 @@ def _stopping(work: asyncio.Future[None], message: str) -> Iterator[asyncio.Even
         for number in filter(_heeded, STOP_SIGNALS):
             signal.signal(number, signal.SIG_DFL)
         _log.warning(message)
+        leave()
         work.cancel()
 
     restore = on_signals(dict.fromkeys(STOP_SIGNALS, stop))

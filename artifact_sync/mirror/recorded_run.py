@@ -35,6 +35,8 @@ LARGEST = 64 * 2**20
 _LARGEST_ENTRY = 2**16
 """Characters of what is told of one artifact."""
 _LARGEST_RECORD = 16 * 2**20
+_LONGEST_WORD = 1000
+"""Characters of a name or a status."""
 _LARGEST_SIZE = 2**63 - 1
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -191,6 +193,9 @@ def _entries(text: str) -> Iterator[tuple[Any, int]]:
 
 def _run(members: Mapping[str, Any], text: str) -> RecordedRun:
     _check_format(members)
+    for name in ("org", "repo", "run", "status", "event", "source"):
+        if len(_text(members, name, "")) > _LONGEST_WORD:
+            _wrong(name, "is too long")
     org, repo, number = (_text(members, name) for name in ("org", "repo", "run"))
     try:
         key = RunKey(RepoName.parse(f"{org}/{repo}"), number)

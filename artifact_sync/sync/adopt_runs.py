@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +22,7 @@ from artifact_sync.sync.adopt import adopt, as_adopted
 from artifact_sync.sync.manifests import refresh_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run, RunKey
@@ -104,6 +105,8 @@ class RunAdopter:
     lock: RepositoryLock
     offload: Offload
     at: datetime
+    stop: Callable[[], bool]
+    """Whether a file that is being hashed is to be left: the work has been cancelled."""
     dry_run: bool = False
 
     async def look(self, repos: Sequence[RepoName] = ()) -> AsyncGenerator[Fit]:
@@ -224,11 +227,14 @@ class RunAdopter:
             path = self.layout.manifests(key)[1]
             return _Looked([Fit(Fitness.UNFIT, path, key, reason=Reason.UNFIT, why=why)])
         rows = await self.ledger.artifacts(key)
+        rules = await self.ledger.forget_rules(key.repo)
         taken = {self.layout.collision_key(it.path): it.key for it in rows.values() if it.path}
         fits, work = list(claims.faults), []
         for claim in claims.rows:
             owner = taken.get(self.layout.collision_key(claim.path or ""), claim.key)
-            if owner == claim.key:
+            if rules.forgets(claim.key) and claim.key not in rows:
+                fits.append(Fit(Fitness.KNOWN, claim.path or MirrorPath(""), key))
+            elif owner == claim.key:
                 work.append(claim)
             else:
                 fits.append(_clash(claim, "the ledger has another artifact there"))
@@ -248,7 +254,10 @@ class RunAdopter:
             raise ValueError("a file without a path")
         if known is not None and (known.state in REMOVED or await self._stands(known, path)):
             return Fit(Fitness.KNOWN, path, known.key.run_key, known, known)
-        return judged(claim, known, await self.offload(self.mirror.digest, path), self.at)
+        found = await self.offload(self.mirror.digest, path, self.stop)
+        if self.stop():
+            raise CancelledError
+        return judged(claim, known, found, self.at)
 
     async def _stands(self, known: ArtifactRow, path: MirrorPath) -> bool:
         """Whether nobody has touched a file since it was last found as recorded."""
@@ -279,7 +288,7 @@ class RunAdopter:
         """Write the manifests anew, where they are not as the ledger has the run now."""
         key = claims.run.key
         known, rows = await self.ledger.run(key), (await self.ledger.artifacts(key)).values()
-        is_told = all(fit.row is not None for fit in fits)
+        is_told = all(fit.row is not None or fit.fitness is Fitness.KNOWN for fit in fits)
         lost = any(row.lost_since is not None for row in rows)
         if known is None or (is_told and not lost and await self.offload(self._say, key, rows)):
             return
@@ -321,7 +330,7 @@ def judged(
 
 def _clash(claim: ArtifactRow, why: str) -> Fit:
     path, run = claim.path or MirrorPath(""), claim.key.run_key
-    return Fit(Fitness.UNFIT, path, run, reason=Reason.COLLISION, why=f"{claim.key}: {why}")
+    return Fit(Fitness.UNFIT, path, run, reason=Reason.COLLISION, why=why)
 
 
 def _manifests(folder: MirrorPath) -> frozenset[str]:
@@ -350,8 +359,8 @@ def _claims(mirror: WatchedMirror, layout: Layout, folder: MirrorPath) -> _Claim
         raise DamagedDocument(str(error)) from None
     if place != folder:
         raise _MisplacedDocument(
-            f"it is of {key}, whose folder is {place} by mirror.layout: set mirror.layout as this"
-            " mirror was laid out, or move the folder there"
+            f"it is of {quoted(str(key))}, whose folder is {place} by mirror.layout:"
+            " set mirror.layout as this mirror was laid out, or move the folder there"
         )
     reading = _Reading(layout, path, about.run)
     for each in about.files():

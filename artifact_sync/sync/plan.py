@@ -281,7 +281,7 @@ class _Taken:
         Another's archive or folder is avoided.
         """
         path = self._layout.place(key)
-        if row is not None and row.path is not None and _joined(row.path) == _joined(path):
+        if row is not None and row.path is not None and self._keeps(row, row.path, path):
             return row.path
         name = self._layout.collision_key(path)
         folders = _parents(name)
@@ -291,6 +291,12 @@ class _Taken:
             if folder in self._files and _is_archive(self._files[folder]):
                 return self._layout.apart(path, depth)
         return path
+
+    def _keeps(self, row: ArtifactRow, path: MirrorPath, usual: MirrorPath) -> bool:
+        """Whether an artifact keeps its path, which another layout may have given it."""
+        if _joined(path) == _joined(usual):
+            return True
+        return row.on_record and path.startswith(f"{self._layout.run_folder(row.key.run_key)}/")
 
     def claim(self, path: MirrorPath, key: ArtifactKey) -> MirrorPath:
         name = self._layout.collision_key(path)

@@ -1414,3 +1414,57 @@ def test_what_was_told_is_read_where_the_ledger_may_only_be_read(url):
             assert await ledger.record(run) == told()
 
     asyncio.run(main())
+
+
+def found(which, state=State.MIRRORED, **facts):
+    """An artifact as a manifest tells of it."""
+    facts = {"path": MirrorPath(f"org/repo/7/{which.local_path}"), "size": 5, **facts}
+    facts = {"sha256": "a" * 64, "strength": Strength.DIGEST, "evidence": ("etag:md5",), **facts}
+    return ArtifactRow(which, state, version="v1", mirrored_at=NOW, **facts)
+
+
+def test_a_run_is_adopted_whole_with_what_its_manifest_tells(play):
+    async def story(ledger):
+        run = Run(RunKey(REPO, "7"), "success", "push", NOW, LATER)
+        here = found(key(local_path="a"), verified_at=LATER)
+        lost = found(key(local_path="b"), State.LOST, lost_since=NOW)
+        await ledger.adopt_run(run, [here, lost], LATER)
+        rows = await ledger.artifacts(run.key)
+        since = {"first_seen": LATER, "created_at": NOW, "verified_at": LATER}
+        assert rows[here.key] == replace(here, **since)
+        assert rows[lost.key] == replace(lost, **{**since, "verified_at": NOW})
+        known = await ledger.run(run.key)
+        assert (known.status, known.event, known.complete) == ("success", "push", True)
+        assert (known.settled_for, known.creation.at, known.noted) == ("", NOW, False)
+        totals = await ledger.totals(REPO)
+        assert (totals.states[State.MIRRORED], totals.states[State.LOST]) == (1, 1)
+        assert (totals.bytes, totals.last_mirrored) == (5, NOW)
+
+    play(story)
+
+
+def test_adopting_changes_nothing_of_what_the_ledger_knows(play):
+    async def story(ledger):
+        run = Run(RunKey(REPO, "7"), "failed", "push", NOW, LATER)
+        kept, let_go, wanted = (key(local_path=name) for name in "abc")
+        await ledger.note_run(run, NOW)
+        await ledger.record_mirrored(mirrored(kept, 7))
+        await ledger.record_states([(let_go, State.WANTED, "")], NOW)
+        await ledger.forget_artifacts([let_go])
+        await ledger.record_failure(wanted, State.GONE, failure(wanted), NOW)
+        before = await ledger.artifacts(run.key)
+        told = Run(run.key, "success", "manual", LATER)
+        await ledger.adopt_run(told, [found(it) for it in (kept, let_go, wanted)], LATER)
+        after = await ledger.artifacts(run.key)
+        assert after[kept] == before[kept]
+        assert after[let_go] == before[let_go]
+        row = after[wanted]
+        assert (row.state, row.sha256, row.attempts) == (State.MIRRORED, "a" * 64, 0)
+        assert (row.upstream, row.reason, row.message) == (Upstream.GONE, "", "")
+        known = await ledger.run(run.key)
+        assert (known.status, known.event, known.complete) == ("failed", "push", True)
+        assert (await ledger.totals(REPO)).states == {
+            **dict.fromkeys(State, 0), State.MIRRORED: 2, State.FORGOTTEN: 1,
+        }  # fmt: skip
+
+    play(story)

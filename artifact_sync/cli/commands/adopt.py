@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from artifact_sync.sync.adopt_runs import Fit
 
 
+_STOPPING = "stopping; whole runs are adopted so far (once more: stop at once)"
+
+
 @click.command(
     epilog="""\b
 Examples:
@@ -101,7 +104,11 @@ async def _adopt(config: Config, names: list[str], display: _Display, *, dry_run
                 async for fit in fits:
                     display.show(fit, config)
 
-    report = await until_stopped(whole(), begun, StopMessages())
+    def leave() -> None:
+        for adoption in begun:
+            adoption.stop()
+
+    report = await until_stopped(whole(), begun, StopMessages(_STOPPING), leave)
     outcome = _Outcome(report.exit_code, None, report.failures)
     if begun:
         outcome = _Outcome(begun[0].exit_code, begun[0].counts, report.failures)

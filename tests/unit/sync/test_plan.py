@@ -93,6 +93,25 @@ def test_what_is_mirrored_and_stands_is_kept() -> None:
     assert step.action is Action.KEEP
 
 
+def test_a_file_that_another_layout_placed_in_the_run_stays_there() -> None:
+    path = MirrorPath("org/repo/7/elsewhere/a.txt")
+    known = row(A, State.MIRRORED, path=path, sha256="5" * 64)
+    (step,) = planned(A, rows=(known,), standing={path: 5})
+    assert (step.action, step.path) == (Action.KEEP, path)
+    other = artifact("b.txt")
+    assert [it.path for it in planned(A, other, rows=(known,), standing={path: 5})] == [
+        path,
+        LAYOUT.place(other.key),
+    ]
+
+
+def test_a_file_that_is_recorded_outside_of_its_run_comes_to_its_place() -> None:
+    path = MirrorPath("org/repo/8/a.txt")
+    known = row(A, State.MIRRORED, path=path, sha256="5" * 64)
+    (step,) = planned(A, rows=(known,), standing={path: 5})
+    assert (step.action, step.path) == (Action.DOWNLOAD, PLACE)
+
+
 @pytest.mark.parametrize(
     ("standing", "why"), [({}, "missing from the mirror"), ({PLACE: 4}, "changed in the mirror")]
 )
