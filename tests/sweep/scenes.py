@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import sqlite3
 from contextlib import closing
@@ -178,6 +179,20 @@ class ForgetFiles(Forget):
     command = ("forget", ROCKET, "2", "dist", "--delete", "--yes", "--json")
 
 
+class Adoption(Scene):
+    """The ledger is lost with all that is the program's own, and with a manifest and a link."""
+
+    name = "adopt"
+    command = ("adopt",)
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        del simulator
+        assert user.run("sync", "--config", user.config).code == 0
+        shutil.rmtree(user.root / ".artifact-sync")
+        (user.root / ROCKET / "1" / "SHA256SUMS").unlink()
+        (user.root / ROCKET / "latest").unlink()
+
+
 class DaemonPass(NewRun):
     """The daemon's first pass, and what becomes of it when somebody asks for another one."""
 
@@ -201,5 +216,5 @@ def _is_ready(daemon: Daemon) -> bool:
     return f'"{READY}' in daemon.log.read_text("utf-8")
 
 
-_ALL = (Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, Forget, ForgetFiles, DaemonPass)
+_ALL = (Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, Forget, ForgetFiles, Adoption, DaemonPass)
 SCENES = {it.name: it for it in _ALL}
