@@ -283,7 +283,7 @@ class RunSync:
         if why:
             self._unsigned = True
             repo, slug = run.key
-            message = f"SHA256SUMS is not signed: mirror.sign_command {why}"
+            message = f"SHA256SUMS of {run.key} is not signed: mirror.sign_command {why}"
             self._fail(Failure(str(repo), Reason.UNSIGNED, message, slug))
         if self._complete:
             ended = run.finished_at if self._first else None
