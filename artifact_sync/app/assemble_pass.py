@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import cache
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from artifact_sync.app.storage import open_storage
 from artifact_sync.runtime.once import Once
 from artifact_sync.sync.context import ArrivedBytes, Drain, PassContext
 from artifact_sync.sync.sync_pass import Pass
+from artifact_sync.sync.urgency import LookSlots
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -37,7 +37,7 @@ class PassShare(Struct, frozen=True):
     """Limits that passes at the same time share."""
 
     lock: RepositoryLock
-    runs_at_once: asyncio.Semaphore
+    runs_at_once: LookSlots
     """Bounds the memory that trees of runs take."""
     limits: Callable[[], TransferLimits]
     drain: Drain = field(default_factory=Drain)
@@ -76,7 +76,7 @@ async def passes_over(
         return limits_of(config, store, staged)
 
     async with open_network(config, token, observer) as network:
-        share = PassShare(store.lock, asyncio.Semaphore(_RUNS_AT_ONCE), cache(limits))
+        share = PassShare(store.lock, LookSlots(_RUNS_AT_ONCE), cache(limits))
         yield lambda request: Pass(pass_context(store, network, observer, share), request)
 
 
@@ -105,5 +105,6 @@ def pass_context(
         offload=store.offload,
         runs_at_once=share.runs_at_once,
         drain=share.drain,
+        retention=network.config.source.retention,
         transfer=Once(transfer),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +17,7 @@ from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.context import Drain
 from artifact_sync.sync.organisation import repositories
 from artifact_sync.sync.sync_pass import Pass
+from artifact_sync.sync.urgency import LookSlots
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.slots import Share, Slots
@@ -98,7 +98,7 @@ class LiveEngine:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
             # one semaphore a pass, so that a pass that takes for ever holds up no other
-            runs = asyncio.Semaphore(_RUNS_AT_ONCE)
+            runs = LookSlots(_RUNS_AT_ONCE)
             slots = Share(self._slots, self._share)
             limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
             share = PassShare(lock, runs, lambda: limits, self.drain)

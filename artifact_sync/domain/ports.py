@@ -440,11 +440,14 @@ class RunLedger(Protocol):
     def runs(self, repo: RepoName) -> AsyncGenerator[RunRow]:
         """List the runs of a repository, newest number first, in bounded batches."""
 
-    def unsettled(self, scope: RunScope) -> AsyncGenerator[RunRow]:
+    def unsettled(
+        self, scope: RunScope, vanished: datetime | None = None
+    ) -> AsyncGenerator[RunRow]:
         """List runs that are not settled for a selection.
 
-        Only those created at or after ``since`` or at an unknown time. Newest number first, in
-        bounded batches; runs may be settled meanwhile.
+        Only those created at or after ``since`` or at an unknown time, in the order in which they
+        vanish: oldest first, then undated ones; last what was created at ``vanished`` or earlier,
+        newest first. In bounded batches; runs may be settled meanwhile.
         """
 
     async def lose_run(self, key: RunKey, at: datetime) -> None:

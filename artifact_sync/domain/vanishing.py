@@ -30,6 +30,21 @@ class CreationWindow(Struct, frozen=True):
         return cls(_ago(now, retention), _ago(now, retention - within))
 
 
+Urgency = tuple[int, float]
+"""The smaller, the sooner a run is to be looked at."""
+
+
+def urgency(created_at: datetime | None, vanished: datetime) -> Urgency:
+    """What vanishes first comes first; then undated runs; last what has vanished, newest first.
+
+    ``vanished``: what was created then, or earlier, is believed to have vanished.
+    """
+    if created_at is None:
+        return (1, 0.0)
+    age = created_at.timestamp()
+    return (0, age) if created_at > vanished else (2, -age)
+
+
 class Endangered(Struct, frozen=True):
     """Counts of a repository's artifacts that may be, or are, lost for good."""
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
+    from artifact_sync.sync.urgency import LookSlots
     from artifact_sync.transfer.context import TransferContext
 
 
@@ -116,9 +117,11 @@ class PassContext(Struct, frozen=True):
     clock: Clock
     observer: ArrivedBytes
     offload: Offload
-    runs_at_once: asyncio.Semaphore
+    runs_at_once: LookSlots
     """Bounds the memory that trees of runs take: a run can have thousands of artifacts."""
     drain: Drain
     """Closed when the process is about to stop: nothing new is begun."""
+    retention: float
+    """Seconds after a run's creation at which its artifacts vanish."""
     transfer: Callable[[], Awaitable[TransferContext]]
     """Made on the first call: most passes download nothing, and what does is slow to import."""

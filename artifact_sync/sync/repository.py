@@ -21,6 +21,7 @@ from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, R
 from artifact_sync.domain.forget_rules import ForgetRules
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, Run, RunKey, State
 from artifact_sync.domain.report import Report, report_of, report_of_put_off
+from artifact_sync.domain.vanishing import CreationWindow, urgency
 from artifact_sync.sync.adopt import adopt, put_back
 from artifact_sync.sync.context import leased
 from artifact_sync.sync.discover import Listing, discover, known_digest
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from artifact_sync.sync.context import PassContext
     from artifact_sync.sync.rules import Rules
     from artifact_sync.sync.run import RunSync
+    from artifact_sync.sync.urgency import RepoTurn
 
 _RECENT = 2000
 """Files of the newest runs whose sizes every pass looks at; ``verify`` reads all files."""
@@ -68,6 +70,8 @@ class RepoSync:
         self.options = options
         self.report = report
         self._trouble: Exception | None = None
+        self.turn: RepoTurn | None = None
+        """Its turn among the repositories of a pass; None: it is the only one."""
         self._recorded = True
         """The ledger gets a record of the pass."""
         self._listed = False
@@ -288,13 +292,16 @@ class RepoSync:
         self.report.add(report_of_put_off(row, wanted))
 
     async def _look_at_unsettled(self) -> None:
-        rows = self.context.ledger.unsettled(self._scope)
+        vanished = CreationWindow.of(self._began, self.context.retention, 0.0).after
+        if self.turn is not None and await self.context.ledger.next_look(self._scope) is not None:
+            await self.turn.to_look(self.context.drain)
+        rows = self.context.ledger.unsettled(self._scope, vanished)
         async with aclosing(rows), asyncio.TaskGroup() as group:
             async for row in rows:
                 if self.context.drain.closed:
                     break  # raising would break off the looks of this group that are under way
                 if await self._needs_look(row):
-                    await self.context.runs_at_once.acquire()
+                    await self.context.runs_at_once.acquire(urgency(row.created_at, vanished))
                     look = group.create_task(self._look(row.key, row))
                     look.add_done_callback(lambda _: self.context.runs_at_once.release())
         self._check_open()

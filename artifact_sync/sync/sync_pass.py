@@ -15,6 +15,7 @@ from artifact_sync.domain.report import Report
 from artifact_sync.sync.organisation import repositories
 from artifact_sync.sync.repository import RepoSync
 from artifact_sync.sync.rules import Rules
+from artifact_sync.sync.urgency import Listings, RepoTurn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -41,6 +42,7 @@ class Pass:
         self._context = context
         self._request = request
         self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
+        self._listings = Listings()
         self._reports: list[Report] = []
         self._troubles: dict[RepoName, Exception] = {}
         self._unfit: dict[str, list[frozenset[tuple[str, str]]]] = {}
@@ -59,7 +61,9 @@ class Pass:
         """Run to the end. Errors of a repository are in the result only."""
         async with asyncio.TaskGroup() as group:
             async for repo, settings in self._repositories():
-                group.create_task(self._repository(repo, settings))
+                turn = RepoTurn(self._slots, self._listings)
+                group.create_task(self._repository(repo, settings, turn))
+            self._listings.came()
         for name, unfit in self._unfit.items():
             for key, glob in sorted(frozenset.intersection(*unfit)):
                 text = f"{key}: {glob!r} has fitted nothing in any repository of {name} so far"
@@ -92,12 +96,13 @@ class Pass:
         self._reports.append(Report(failures=[failure]))
         self._context.observer.notify(Failed(failure))
 
-    async def _repository(self, repo: RepoName, settings: RepoSettings) -> None:
+    async def _repository(self, repo: RepoName, settings: RepoSettings, turn: RepoTurn) -> None:
         report = Report()
         self._reports.append(report)
         rules = Rules.of(settings, self._context.layout.template)
-        async with self._slots:
+        async with turn:
             sync = RepoSync(self._context, repo, rules, self._request.mode, report)
+            sync.turn = turn
             trouble = await sync.run(self._request)
         if sync.unfit is not None and RepoName.parse(settings.name).is_star:
             self._unfit.setdefault(settings.name, []).append(sync.unfit)

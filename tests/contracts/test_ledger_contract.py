@@ -311,14 +311,14 @@ def test_a_run_that_was_never_listed_is_noted_by_its_answer(play):
     play(story)
 
 
-def test_unsettled_runs_come_newest_first_and_those_without_a_number_last(play):
+def test_unsettled_runs_of_one_moment_come_by_number_and_those_without_one_first(play):
     async def story(ledger):
         await ledger.note_runs([a_run(n) for n in ("9", "nightly", "10", "2", "11")], NOW)
         await ledger.note_runs([a_run(99, repo=OTHER)], NOW)
         await ledger.settle(RunKey(REPO, "10"), "s", 0)
         await ledger.settle(RunKey(REPO, "2"), "old", 0)
-        assert await slugs(ledger.unsettled(RunScope(REPO, "s"))) == ["11", "9", "2", "nightly"]
-        assert await slugs(ledger.unsettled(RunScope(REPO, "old"))) == ["11", "10", "9", "nightly"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s"))) == ["nightly", "2", "9", "11"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "old"))) == ["nightly", "9", "10", "11"]
 
     play(story)
 
@@ -339,7 +339,7 @@ def test_unsettled_runs_from_before_are_left_out_but_not_those_of_unknown_age(pl
     async def story(ledger):
         old, unknown = a_run(1, created_at=NOW - timedelta(seconds=1)), a_run(2, created_at=None)
         await ledger.note_runs([old, unknown, a_run(3)], NOW)
-        assert await slugs(ledger.unsettled(RunScope(REPO, "s", NOW))) == ["3", "2"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s", NOW))) == ["2", "3"]
 
     play(story)
 
@@ -354,8 +354,23 @@ def test_runs_may_be_settled_while_the_unsettled_ones_are_read(play):
         async for row in ledger.unsettled(RunScope(REPO, "s")):
             seen.append(int(row.key.run))
             await ledger.settle(row.key, "s", 1)
-        assert seen == numbers[::-1]
+        assert seen == numbers
         assert await ledger.settled_totals(RunScope(REPO, "s")) == (650, 650)
+
+    play(story)
+
+
+def test_unsettled_runs_come_in_the_order_in_which_they_vanish(play):
+    async def story(ledger):
+        hours = {str(n): NOW + timedelta(hours=(n * 7) % 500 - 250) for n in range(500)}
+        await ledger.note_runs([a_run(n, created_at=at) for n, at in hours.items()], NOW)
+        await ledger.note_runs([a_run(n, created_at=None) for n in (501, 502)], NOW)
+        for run in list(hours)[::3]:
+            await ledger.settle(RunKey(REPO, run), "old", 1)
+        there = sorted((it for it in hours if hours[it] > NOW), key=hours.get)
+        vanished = sorted((it for it in hours if hours[it] <= NOW), key=hours.get, reverse=True)
+        found = await slugs(ledger.unsettled(RunScope(REPO, "s"), NOW))
+        assert found == [*there, "502", "501", *vanished]
 
     play(story)
 
@@ -811,10 +826,10 @@ def test_runs_of_which_something_is_remembered_are_due(play):
         await ledger.begin_forgetting(ForgetRule(ForgetScope(REPO)))
         await ledger.forget_artifacts([key("7")])
         await ledger.remember(ForgetScope(REPO))
-        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["9", "7"]
+        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["7", "9"]
         await ledger.remember(ForgetScope(REPO, "8"))
         await ledger.remember(ForgetScope(OTHER, "8"))
-        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["9", "8", "7"]
+        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["7", "8", "9"]
 
     play(story)
 
@@ -1241,7 +1256,7 @@ def test_reading_only_changes_nothing_whatever_is_called(url):
     async def rehearse(ledger):
         number = await ledger.begin_pass(REPO, LATER)
         await ledger.note_runs([a_run(7, updated_at=LATER), a_run(8)], LATER)
-        assert await slugs(ledger.unsettled(RunScope(REPO, "s"))) == ["8", "7"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s"))) == ["7", "8"]
         await ledger.settle(RunKey(REPO, "8"), "s", 0)
         await ledger.note_run(a_run(9, repo=OTHER), LATER)
         await ledger.raise_horizon(OTHER, Horizon(9))

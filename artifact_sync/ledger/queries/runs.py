@@ -252,21 +252,49 @@ def selected(connection: Connection, scope: RunScope) -> dict[str, Any]:
     return {"repo_id": repo_id, "selection": scope.selection, "since": since}
 
 
+class UnsettledPlace(NamedTuple):
+    """Where a reading of unsettled runs has come to."""
+
+    at: datetime
+    number: int = _LAST
+    id: int = _LAST
+    part: int = 0
+    """Of ``_PARTS``."""
+
+
+_PARTS = ("unsettled_there", "unsettled_undated", "unsettled_vanished")
+"""In the order in which they are read."""
+_CREATED = 5
+"""Where a run's creation stands in ``run_columns``."""
+
+
 def unsettled(
-    connection: Connection, after: Place | None, scope: RunScope
-) -> tuple[Sequence[RunRow], Place | None]:
-    """Read a batch of unsettled runs, newest first; the cursor, or None.
+    connection: Connection,
+    after: UnsettledPlace | None,
+    scope: RunScope,
+    vanished: datetime | None = None,
+) -> tuple[Sequence[RunRow], UnsettledPlace | None]:
+    """Read a batch of unsettled runs, by when they vanish; the cursor, or None.
 
     The index is read only where it holds other selections than this one, so that the cost does not
     grow with the runs that are settled.
     """
-    place = (after or Place())._asdict()
+    start = UnsettledPlace(vanished or EVER)
+    place = after or start
     found: list[Row] = []
     for which in _unsettled_scopes(connection, scope):
-        found += connection.rows("unsettled", **which, **place, limit=READ_RUNS)
-    found.sort(key=lambda row: row[-2:], reverse=True)
-    last = Place(*found[READ_RUNS - 1][-2:]) if len(found) >= READ_RUNS else None
-    return [_run(row) for row in found[:READ_RUNS]], last
+        cursor: dict[str, Any] = {"number": place.number, "id": place.id, "limit": READ_RUNS}
+        cursor |= {"at": place.at} if _PARTS[place.part] != "unsettled_undated" else {}
+        found += connection.rows(_PARTS[place.part], **which, **cursor)
+    found.sort(key=lambda row: (row[_CREATED] or EVER, *row[-2:]), reverse=place.part > 0)
+    found = found[:READ_RUNS]
+    following: UnsettledPlace | None = None
+    if len(found) == READ_RUNS:
+        last = found[-1]
+        following = UnsettledPlace(last[_CREATED] or start.at, last[-2], last[-1], place.part)
+    elif place.part + 1 < len(_PARTS):
+        following = start._replace(part=place.part + 1)
+    return [_run(row) for row in found], following
 
 
 def _unsettled_scopes(connection: Connection, scope: RunScope) -> Iterator[dict[str, Any]]:

@@ -105,10 +105,22 @@ ORDER BY runs.number DESC, runs.id DESC LIMIT :limit;
 
 -- name: unsettled
 SELECT {run_columns}, runs.number, runs.id FROM {runs_of_repositories}
-WHERE
-  runs.repo_id = :repo_id AND runs.settled_for = :selection
-  AND (runs.number, runs.id) < (:number, :id) AND {since}
+WHERE runs.repo_id = :repo_id AND runs.settled_for = :selection AND {since};
+
+-- name: unsettled_there
+{unsettled}
+AND (runs.created_at, runs.number, runs.id) > (:at, :number, :id)
+ORDER BY runs.created_at, runs.number, runs.id LIMIT :limit;
+
+-- name: unsettled_undated
+{unsettled}
+AND runs.created_at IS NULL AND (runs.number, runs.id) < (:number, :id)
 ORDER BY runs.number DESC, runs.id DESC LIMIT :limit;
+
+-- name: unsettled_vanished
+{unsettled}
+AND (runs.created_at, runs.number, runs.id) < (:at, :number, :id)
+ORDER BY runs.created_at DESC, runs.number DESC, runs.id DESC LIMIT :limit;
 
 -- Two steps through the distinct values of settled_for, each one step in an index.
 -- name: first_selection

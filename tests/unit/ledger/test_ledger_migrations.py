@@ -61,7 +61,7 @@ async def is_all_there(ledger):
     assert await ledger.list_digest(REPO) == ("abc", LATER)
     assert await ledger.settled_totals(RunScope(REPO, "s")) == (2, 2)
     assert await ledger.newest_complete(REPO) == (RunKey(REPO, "7"), RunKey(REPO, "7"))
-    assert [row.key.run async for row in ledger.unsettled(RunScope(REPO, "s"))] == ["9", "nightly"]
+    assert [row.key.run async for row in ledger.unsettled(RunScope(REPO, "s"))] == ["nightly", "9"]
     seventh = await ledger.run(RunKey(REPO, "7"))
     assert (seventh.created_at, seventh.finished_at, seventh.complete) == (NOW, LATER, True)
     first, odd = (await ledger.artifacts(RunKey(REPO, "7"))).values()
