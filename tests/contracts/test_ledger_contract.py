@@ -339,7 +339,7 @@ def test_unsettled_runs_from_before_are_left_out_but_not_those_of_unknown_age(pl
     async def story(ledger):
         old, unknown = a_run(1, created_at=NOW - timedelta(seconds=1)), a_run(2, created_at=None)
         await ledger.note_runs([old, unknown, a_run(3)], NOW)
-        assert await slugs(ledger.unsettled(RunScope(REPO, "s", NOW))) == ["2", "3"]
+        assert await slugs(ledger.unsettled(RunScope(REPO, "s", NOW))) == ["3", "2"]
 
     play(story)
 
@@ -826,10 +826,10 @@ def test_runs_of_which_something_is_remembered_are_due(play):
         await ledger.begin_forgetting(ForgetRule(ForgetScope(REPO)))
         await ledger.forget_artifacts([key("7")])
         await ledger.remember(ForgetScope(REPO))
-        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["7", "9"]
+        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["9", "7"]
         await ledger.remember(ForgetScope(REPO, "8"))
         await ledger.remember(ForgetScope(OTHER, "8"))
-        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["7", "8", "9"]
+        assert await slugs_of_runs(ledger.unsettled(RunScope(REPO, "s"))) == ["9", "8", "7"]
 
     play(story)
 
