@@ -294,7 +294,7 @@ class RepoSync:
     async def _look_at_unsettled(self) -> None:
         vanished = CreationWindow.of(self._began, self.context.retention, 0.0).after
         if self.turn is not None and await self.context.ledger.next_look(self._scope) is not None:
-            await self.turn.to_look(self.context.drain)
+            await self.turn.to_look(lambda: self.context.drain.closed)
         rows = self.context.ledger.unsettled(self._scope, vanished)
         async with aclosing(rows), asyncio.TaskGroup() as group:
             async for row in rows:

@@ -9,8 +9,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from artifact_sync.domain.vanishing import Urgency
-    from artifact_sync.sync.context import Drain
 
 _LONGEST = 60.0
 """Seconds that looks wait for the lists of other repositories, of which one may never come."""
@@ -69,11 +70,11 @@ class Listings:
         if not self._open:
             self._over.set()
 
-    async def wait(self, drain: Drain) -> None:
+    async def wait(self, stopped: Callable[[], bool]) -> None:
         """Wait for all of them; not for ever, nor when the process is about to stop."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST):
-                while not self._over.is_set() and not drain.closed:
+                while not self._over.is_set() and not stopped():
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._over.wait(), _GLANCE)
 
@@ -104,7 +105,7 @@ class RepoTurn:
             self._slots.release()
             self._listings.came()
 
-    async def to_look(self, drain: Drain) -> None:
+    async def to_look(self, stopped: Callable[[], bool]) -> None:
         """Wait until runs may be looked at."""
         self.listed()
-        await self._listings.wait(drain)
+        await self._listings.wait(stopped)
