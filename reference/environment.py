@@ -25,6 +25,7 @@ READ: Mapping[str, str] = {
         f"Set by systemd: the folder of the credentials `{CREDENTIAL}` and `webhook-secret`."
     ),
     "HOME": "The folder that `~` stands for. Unset, empty or relative: the account's home.",
+    "PATH": "Where `config check` looks for the program of a hook, and the hook's own.",
     "TZ": "The machine's time zone, for `cron` and `download.limit` without `daemon.time_zone`.",
     "SSL_CERT_FILE": "Certificates (PEM) to trust, where `source.ca_bundle` is not set.",
     "SSL_CERT_DIR": (

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
-from typing import TYPE_CHECKING, Any
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+from daemon_user import DaemonUser
 from user import TOKEN, User, organisation
 
 from artifact_sync.simulator import running_in_thread
@@ -165,3 +171,62 @@ def test_the_check_of_a_configuration_names_what_cannot_be_called(user: HookUser
     assert 'url = "https://hooks.example.org/…"' in shown
     assert "pw" not in shown
     assert "T0" not in shown
+
+
+class _Address(BaseHTTPRequestHandler):
+    """Answers with the statuses in turn, then with 204."""
+
+    got: ClassVar[list[tuple[str, dict[str, str], bytes]]]
+    statuses: ClassVar[list[int]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.got.append((self.path, dict(self.headers), body))
+        status = self.statuses.pop(0) if self.statuses else 204
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[tuple[str, type[_Address]]]:
+    """Where to post, with a password and a key; and what came."""
+    answers = type("Answers", (_Address,), {"got": [], "statuses": [302, 500]})
+    with HTTPServer(("127.0.0.1", 0), answers) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://u:hidden-pw@127.0.0.1:{server.server_port}/hidden-T0/x?k=hidden-key", answers
+        server.shutdown()
+        thread.join()
+
+
+def test_a_daemon_posts_signed_events_until_they_are_taken(
+    tmp_path: Path, address: tuple[str, type[_Address]]
+) -> None:
+    url, answers = address
+    with running_in_thread(organisation()) as service:
+        user = DaemonUser(tmp_path, service)
+        secret = tmp_path / "secret"
+        user.put(secret, "s3cret-of-ours\n")
+        hook = f'[[hook]]\non = ["run.complete"]\nurl = "{url}"\nsecret_file = "{secret}"\n'
+        user.configure(ROCKET, text=hook)
+        with user.daemon() as daemon:
+            deadline = time.monotonic() + 60
+            while len({body for _, _, body in answers.got}) < 3 or len(answers.got) < 5:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            log = daemon.log.read_text()
+    for path, headers, body in answers.got:
+        assert path == "/hidden-T0/x?k=hidden-key"
+        digest = hmac.new(b"s3cret-of-ours", body, hashlib.sha256).hexdigest()
+        assert headers["X-Artifact-Sync-Signature"] == f"sha256={digest}"
+        assert headers["X-Artifact-Sync-Delivery"] == json.loads(body)["id"]
+        assert TOKEN not in str(headers)
+    assert "answered with a redirect (302), which is not followed" in log
+    assert "127.0.0.1 answered 500" in log
+    for hidden in ("hidden", "s3cret-of-ours"):
+        assert hidden not in log

@@ -76,6 +76,8 @@ def test_an_example_is_understood_by_the_program(line: str) -> None:
 def _unfinished(context: click.Context) -> Iterator[str]:
     """Parse the words behind a group as its command's; what is left over."""
     command, words = context.command, [*context._protected_args, *context.args]
+    if isinstance(command, click.Group) and command.invoke_without_command and not words:
+        return
     if not isinstance(command, click.Group):
         yield from words
         return
