@@ -7,27 +7,25 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 from daemon_user import DaemonUser, run_complete
 from msgspec.structs import replace
+from switched import Switched
 from user import PAGE, contents, organisation, run_of_four
 
 from artifact_sync.simulator import (
     Cube,
     Repo,
     Running,
-    Scenario,
     ScenarioApi,
     ScenarioArtifact,
     ScenarioRun,
-    Simulator,
+    running_in_thread,
 )
-from artifact_sync.simulator import running_in_thread as running
 from artifact_sync.simulator.faults import Slow, StatusFault
 
 if TYPE_CHECKING:
@@ -59,24 +57,6 @@ def is_complete(user: DaemonUser, repo: str, run: str) -> bool:
 def settled(daemon: Daemon) -> None:
     """The organisation's four complete runs are here."""
     daemon.wait_for(lambda: len(daemon.user.runs()) == 4)
-
-
-class Switched:
-    """A service that can be switched off and on again, at the same ports."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        self.simulator = Simulator(scenario)
-        self.stack = ExitStack()
-        self.running = self.stack.enter_context(running(self.simulator))
-        urls = self.running.base_url, self.running.files_url
-        self.ports = [urlsplit(url).port or 0 for url in urls]
-
-    def off(self) -> None:
-        self.stack.close()
-
-    def on(self) -> None:
-        api, files = self.ports
-        self.stack.enter_context(running(self.simulator, api_port=api, files_port=files))
 
 
 @pytest.fixture
@@ -163,7 +143,7 @@ def test_a_token_that_is_revoked_is_replaced_in_its_file_without_a_restart(
 
 def test_one_repository_that_is_refused_does_not_hold_up_the_others(tmp_path: Path) -> None:
     secret = Repo("acme/secret", forbidden=True, runs=(run_of_four("1"),))
-    with running(organisation(repos=(*organisation().repos, secret))) as service:
+    with running_in_thread(organisation(repos=(*organisation().repos, secret))) as service:
         user = DaemonUser(tmp_path, service)
         user.configure(ROCKET, "acme/secret", WEBSITE)
         with user.daemon() as daemon:
