@@ -53,7 +53,7 @@ class LookSlots:
 
 
 class Listings:
-    """The lists that a pass reads; no run is looked at before they are there."""
+    """The lists that a pass reads, before any run is looked at."""
 
     def __init__(self) -> None:
         self._open = 1
@@ -71,7 +71,7 @@ class Listings:
             self._over.set()
 
     async def wait(self, stopped: Callable[[], bool]) -> None:
-        """Wait for all of them; not for ever, nor when the process is about to stop."""
+        """Wait for all of them, bounded; end early when the process stops."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_LONGEST):
                 while not self._over.is_set() and not stopped():
@@ -80,7 +80,7 @@ class Listings:
 
 
 class RepoTurn:
-    """A repository's share in a pass: few are listed at once, and all of them wait to look."""
+    """Turn of a repository in a pass: to list, then to look."""
 
     def __init__(self, slots: asyncio.Semaphore, listings: Listings) -> None:
         self._slots = slots
