@@ -54,6 +54,7 @@ _SHARED = frozenset(
     {
         Reason.UNREACHABLE,
         Reason.CREDENTIALS,
+        Reason.PERMISSION,
         Reason.THROTTLED,
         Reason.TIMEOUT,
         Reason.CUT,

@@ -51,6 +51,8 @@ class Reason(StrEnum):
     """Another process holds the mirror, or works on the repository."""
     CREDENTIALS = "credentials"
     """The service refuses the token: it is missing, wrong or expired, or it lacks a right."""
+    PERMISSION = "permission"
+    """The service refuses the logs of cubes to the token, and nothing else."""
     NOT_FOUND = "not_found"
     """The service knows no such thing, or the token may not see it."""
     UNREACHABLE = "unreachable"

@@ -35,6 +35,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "can't be used (…): give a folder of openssl rehash",
         "source.ca_bundle: … is not a file",
     ),
+    "artifacts#no-logs": ("no permission to read the logs of cubes",),
     "service#no-token": (
         "the service wants a token and none was given",
         "there is no token: set source.token_file or SOURCECRAFT_TOKEN",
@@ -394,6 +395,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.USAGE: "configuration#value",
     Reason.BUSY: "disk#in-use",
     Reason.CREDENTIALS: "service#token-refused",
+    Reason.PERMISSION: "artifacts#no-logs",
     Reason.NOT_FOUND: "service#not-found",
     Reason.UNREACHABLE: "service#no-answer",
     Reason.BAD_ANSWER: "service#bad-answer",

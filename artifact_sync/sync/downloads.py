@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from artifact_sync.domain.errors import DiskError, Interrupted, Reason, Unreachable
+from artifact_sync.domain.errors import (
+    CredentialsRefused,
+    DiskError,
+    Interrupted,
+    Reason,
+    Unreachable,
+)
 from artifact_sync.domain.events import Downloaded, Failed
 from artifact_sync.domain.model import (
     Action,
@@ -26,6 +32,7 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.domain.report import lost_failure
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.completeness import holds_back
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.transfer.checksum_file import claim_in, subject_of
 from artifact_sync.transfer.context import WantedArtifact
@@ -61,8 +68,10 @@ class DownloadOutcome(Struct):
     """Files that were to be kept and had to be fetched again."""
     left: int = 0
     """What was not even begun, because the process is about to stop."""
+    lacks_any: bool = False
+    """Something has failed without which the run is not complete."""
     lacks_new: bool = False
-    """Something that never was here has failed."""
+    """It never was here."""
     failures: list[Failure] = field(default_factory=list)
     put_off: int = 0
     """Logs that may still grow."""
@@ -191,6 +200,9 @@ class Downloads:
                 await self._note_absent(step, now)
         except LogUnfinished:
             await self._put_off(step, now)
+        except CredentialsRefused as error:  # of the log alone: the run was answered
+            message = f"no permission to read the logs of cubes: {error}"
+            await self._failed(key, Reason.PERMISSION, message)
         except Unreachable as error:
             if error.status is None:
                 raise
@@ -255,7 +267,9 @@ class Downloads:
         if state is State.GONE and row is not None and self._is_lost(row):
             state = State.LOST
             told = lost_failure(replace(row, lost_since=row.lost_since or now), message)
-        self.outcome.lacks_new = self.outcome.lacks_new or row is None or not row.sha256
+        if holds_back(key, row):
+            self.outcome.lacks_any = True
+            self.outcome.lacks_new = self.outcome.lacks_new or row is None or not row.sha256
         self.outcome.failures.append(told)
         self._context.observer.notify(Failed(told, key))
         try:

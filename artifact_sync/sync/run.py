@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, FetchBegan, Noticed, RunCompleted, RunPlanned
 from artifact_sync.domain.link_expiry import link_of
-from artifact_sync.domain.model import AT_REST, Action, Failure, State
+from artifact_sync.domain.model import Action, Failure, State
 from artifact_sync.domain.report import lost_failure
 from artifact_sync.runtime.units import counted
 from artifact_sync.sync import plan as planning
 from artifact_sync.sync.adopt import as_adopted, put_back
 from artifact_sync.sync.collect import RunSelection, collect
+from artifact_sync.sync.completeness import holds_back, is_lacking
 from artifact_sync.sync.downloads import Downloads
 from artifact_sync.sync.manifests import write_manifests
 from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look_time
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import (
         ArtifactKey,
-        ArtifactRow,
         MirrorPath,
         Plan,
         Run,
@@ -62,7 +62,9 @@ class RunSync:
         self._open = False
         """Something may still come or change: the run is not settled."""
         self._complete = True
-        """Everything selected is present, but what was refused: the run gets its manifest."""
+        """Everything that ``holds_back`` a run is present: it gets its manifests."""
+        self._to_retry = False
+        """Something has failed that a later pass may mend."""
         self._first = False
         """Something of the run comes for the first time: it is not merely mended."""
         self._recorded = False
@@ -115,7 +117,7 @@ class RunSync:
         if self._recorded and self._was_complete:
             collected = replace(collected, problems=())  # no part of it was ever missed
         elif self._recorded:
-            self._complete = not any(map(_is_lacking, rows.values()))
+            self._complete = not any(map(is_lacking, rows.values()))
         paths = [row.path for row in rows.values() if row.path is not None]
         standing = await self.context.offload(self.context.mirror.sizes, paths)
         rows = await self._adopted(rows, standing)
@@ -154,10 +156,11 @@ class RunSync:
         apart = count[Action.LATER] + count[Action.SKIP] + count[Action.EXPIRE]
         self.report.found += sum(count.values()) - apart
         self.report.lost += count[Action.LOSE]
-        over = count[Action.GIVE_UP] + count[Action.LOSE]
-        self.report.final += count[Action.REFUSE] + over
-        self._complete = self._complete and not (plan.problems or over)
-        self._lacks_new = bool(count[Action.GIVE_UP])
+        given_up = list(plan.having(Action.GIVE_UP))
+        self.report.final += count[Action.REFUSE] + len(given_up) + count[Action.LOSE]
+        self._lacks_new = any(holds_back(it.artifact.key, it.row) for it in given_up)
+        lacks = plan.problems or count[Action.LOSE] or self._lacks_new
+        self._complete = self._complete and not lacks
         self._open = bool(plan.problems or count[Action.LATER])
         now = self.context.clock.now()
         for step in plan.having(Action.REFUSE, Action.GIVE_UP, Action.LOSE):
@@ -242,7 +245,8 @@ class RunSync:
         self.report.kept -= outcome.distrusted
         self.report.failures.extend(outcome.failures)
         self._failures.extend(failure.message for failure in outcome.failures)
-        self._complete = self._complete and not outcome.failures
+        self._complete = self._complete and not outcome.lacks_any
+        self._to_retry = bool(outcome.failures)
         self._lacks_new = self._lacks_new or outcome.lacks_new
         self._open = self._open or bool(outcome.failures or outcome.put_off)
         self.report.pending += outcome.put_off
@@ -273,7 +277,7 @@ class RunSync:
         if self._recorded:
             return  # whether the run needs more is for the next pass to say
         if self._open:
-            most = LAST_LOOK if self._complete else LAST_RETRY
+            most = LAST_LOOK if self._complete and not self._to_retry else LAST_RETRY
             await ledger.look_again(run.key, next_look_time(looks, now, most))
         else:
             await ledger.settle(run.key, self.rules.fingerprint, kept)
@@ -286,7 +290,7 @@ class RunSync:
             message = f"SHA256SUMS of {run.key} is not signed: mirror.sign_command {why}"
             self._fail(Failure(str(repo), Reason.UNSIGNED, message, slug))
         if self._complete:
-            ended = run.finished_at if self._first else None
+            ended = run.finished_at if self._first and not self._was_complete else None
             self.context.observer.notify(RunCompleted(run.key, files, ended))
 
 
@@ -296,9 +300,3 @@ def _final_failure(step: Step, now: datetime) -> Failure:
         since = step.row.lost_since or now
         return lost_failure(replace(step.row, lost_since=since), step.why)
     return Failure.of(step.artifact.key, step.reason or Reason.INTERNAL, step.why)
-
-
-def _is_lacking(row: ArtifactRow) -> bool:
-    """Whether an artifact without a record keeps its run incomplete."""
-    at_rest = {State.PENDING, State.REFUSED} | AT_REST
-    return not row.on_record and row.state not in at_rest

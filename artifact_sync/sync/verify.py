@@ -20,6 +20,7 @@ from artifact_sync.mirror import manifest
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt
+from artifact_sync.sync.completeness import holds_back
 from artifact_sync.sync.manifests import refresh_manifests
 
 if TYPE_CHECKING:
@@ -334,7 +335,8 @@ def _should_be_complete(rows: Iterable[ArtifactRow], *, sound: bool) -> bool:
     here = {State.MIRRORED, State.PENDING, State.REFUSED} | AT_REST
     listed = list(rows)
     is_any = any(row.on_record for row in listed)
-    return is_any and all(row.state in here or (sound and row.on_record) for row in listed)
+    lacking = (it for it in listed if it.state not in here and holds_back(it.key, it))
+    return is_any and all(sound and row.on_record for row in lacking)
 
 
 def compared(row: ArtifactRow, path: MirrorPath, found: tuple[int, str] | None) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from user import TOKEN, User, wait_until
 
 from artifact_sync.simulator import running_in_thread
-from artifact_sync.simulator.faults import Stall, StatusFault
+from artifact_sync.simulator.faults import Stall, StatusFault, Truncate
 from artifact_sync.simulator.logs import log_text
 from artifact_sync.simulator.scenario import (
     Cube,
@@ -154,22 +155,77 @@ def test_a_cube_without_a_log_is_told_once_and_fails_nothing(tmp_path: Path) -> 
 
 
 def test_a_log_that_cannot_be_had_fails_nothing_else(tmp_path: Path) -> None:
-    cubes = (Cube("bad", log="x\n", artifacts=PAGE), Cube("good", log="y\n", artifacts=PAGE))
+    reasons = {
+        "bad": "bad_answer",
+        "busy": "throttled",
+        "garbled": "bad_answer",
+        "refused": "permission",
+    }
+    cubes = [Cube(it, log="x\n", artifacts=PAGE) for it in (*reasons, "good")]
     with serving(tmp_path, *cubes) as (user, running):
         user.environ["ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS"] = "1"
-        running.simulator.add_fault(StatusFault(on="api", endpoint="logs", cube="bad", status=400))
+        for cube, status in {"bad": 400, "busy": 500, "refused": 403}.items():
+            fault = StatusFault(on="api", endpoint="logs", cube=cube, status=status)
+            running.simulator.add_fault(fault)
+        running.simulator.add_fault(Truncate(on="api", endpoint="logs", cube="garbled"))
+        code, report, _ = sync(user)
+        assert code == 1
+        assert {it["cube"]: it["reason"] for it in report["failures"]} == reasons
+        assert {it["local_path"] for it in report["failures"]} == {""}
+        had = {f"{TASK}/{it}/app.bin" for it in (*reasons, "good")} | {f"{TASK}/good.log"}
+        assert set(user.files()) == had
+        assert told(user) == (had, reasons)
+        config = tmp_path / "mirror.toml"
+        assert user.run("verify", "--config", config).code == 0
+        code, report, _ = sync(user)
+        assert (code, report["failed"], told(user)) == (1, 4, (had, reasons))
+        running.simulator.clear_faults()
+        assert user.run("sync", "--config", config, REPO, "--run", "1").code == 0
+        assert told(user) == (had | {f"{TASK}/{it}.log" for it in reasons}, {})
+        assert sync(user)[0] == 0
+        assert user.run("verify", "--config", config).code == 0
+
+
+def told(user: User) -> tuple[set[str], dict[str, str]]:
+    """What the manifests of the newest complete run name, and why they name no more."""
+    folder = user.root / REPO / "latest"
+    assert user.runs() == {f"{REPO}/1"}
+    named = {line.split("  ")[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
+    about = json.loads((folder / "run.json").read_text())
+    assert {it["path"] for it in about["artifacts"]} == named
+    absent = {it["cube"]: it["reason"] for it in about["not_mirrored"]}
+    return {f"{REPO}/1/{it}" for it in named}, absent
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_of_logs_alone_is_no_refusal_of_the_token(tmp_path: Path, status: int) -> None:
+    with serving(tmp_path, Cube(log="x\n", artifacts=PAGE)) as (user, running):
+        configure(user, logs="false")
+        assert sync(user)[0] == 0
+        before = told(user)
+        configure(user)
+        running.simulator.add_fault(StatusFault(on="api", endpoint="logs", status=status))
         code, report, _ = sync(user)
         (failure,) = report["failures"]
-        assert (code, failure["cube"], failure["local_path"]) == (1, "bad", "")
-        assert failure["reason"] == "bad_answer"
-        assert set(user.files()) == {
-            f"{TASK}/{it}" for it in ("bad/app.bin", "good/app.bin", "good.log")
-        }
-        assert sync(user)[0] == 1
+        assert (code, failure["reason"], report["kept"]) == (1, "permission", 1)
+        assert failure["message"].startswith("no permission to read the logs of cubes: page 1 of")
+        assert told(user) == (before[0], {"build": "permission"})
         running.simulator.clear_faults()
-        assert user.run("sync", "--config", tmp_path / "mirror.toml", REPO, "--run", "1").code == 0
-        assert sync(user)[0] == 0
-        assert user.runs() == {f"{REPO}/1"}
+        done = user.run("sync", "--config", tmp_path / "mirror.toml", REPO, "--run", "1")
+        assert done.code == 0
+        assert told(user) == ({*before[0], f"{TASK}/build.log"}, {})
+
+
+def test_a_log_that_never_came_of_a_forgotten_run_takes_no_manifests_away(tmp_path: Path) -> None:
+    with serving(tmp_path, Cube(log="x\n", artifacts=PAGE)) as (user, running):
+        running.simulator.add_fault(StatusFault(on="api", endpoint="logs", status=403))
+        assert sync(user)[0] == 1
+        before = told(user)
+        running.simulator.remove_run(REPO, "1")
+        done = user.run("sync", "--config", tmp_path / "mirror.toml", REPO, "--run", "1", "--json")
+        (failure,) = done.answer["failures"]
+        assert (done.code, failure["reason"]) == (1, "gone")
+        assert told(user) == (before[0], {"build": "gone"})
 
 
 def test_a_busy_service_is_waited_for_in_the_midst_of_a_log(tmp_path: Path) -> None:

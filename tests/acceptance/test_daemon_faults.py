@@ -156,6 +156,18 @@ def test_one_repository_that_is_refused_does_not_hold_up_the_others(tmp_path: Pa
             assert daemon.end() == 0
 
 
+def test_logs_that_are_refused_hold_up_no_run(owner: DaemonUser, own_service: Running) -> None:
+    own_service.simulator.add_fault(StatusFault(on="api", endpoint="logs", status=401))
+    owner.configure(text=f'[[repo]]\nname = "{ROCKET}"\nlogs = true')
+    with owner.daemon() as daemon:
+        daemon.wait_for_line("no permission to read the logs of cubes")
+        daemon.wait_for(lambda: len(owner.runs()) == 3)
+        own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+        daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
+        assert not daemon.said("the service refuses the token")
+        assert daemon.end() == 0
+
+
 def test_what_is_not_there_yet_comes_when_it_is(owner: DaemonUser, own_service: Running) -> None:
     simulator = own_service.simulator
     owner.configure(ROCKET, WEBSITE, daemon__interval="1h")

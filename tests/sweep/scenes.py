@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from user import ARCHIVE, DAY, PAGE, REPORT, SIDECAR, TOKEN, Done, wait_until
 
 from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
+from artifact_sync.simulator.faults import StatusFault
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,6 +154,19 @@ class Logs(Scene):
         user.configure(text=wanted, **no_web, daemon__interval="1h", daemon__grace="5s")
 
 
+class LateLogs(Logs):
+    """The logs of a complete run could not be had, and now they can: its manifests follow."""
+
+    name = "late-logs"
+    command = ("sync", ROCKET, "--run", "2", "--json", "--no-progress")
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        super().arrange(user, simulator)
+        simulator.add_fault(StatusFault(on="api", endpoint="logs", run="2", status=403))
+        assert user.run("sync", "--config", user.config).code == 1
+        simulator.clear_faults()
+
+
 class Forget(Scene):
     """The newest run is let go with its files; somebody else's file is in its folder."""
 
@@ -216,5 +230,8 @@ def _is_ready(daemon: Daemon) -> bool:
     return f'"{READY}' in daemon.log.read_text("utf-8")
 
 
-_ALL = (Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, Forget, ForgetFiles, Adoption, DaemonPass)
+_ALL = (
+    *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Forget, ForgetFiles),
+    *(Adoption, DaemonPass),
+)
 SCENES = {it.name: it for it in _ALL}

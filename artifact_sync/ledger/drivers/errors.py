@@ -97,4 +97,4 @@ def _system(error: OSError, place: Location) -> DiskError:
 
 def no_space(place: Location) -> NoSpace:
     """There is no room for it."""
-    return NoSpace(f"no space left for the ledger {place.name}: make room and sync again")
+    return NoSpace(f"no space left for the ledger {place.name}: make room and run it again")

@@ -135,7 +135,7 @@ def of_statement(error: psycopg.Error, place: Location) -> ArtifactSyncError:
     if state.startswith(("22", "23", "42")):
         return ArtifactSyncError(f"the ledger {place.name} refused a statement ({name}): report it")
     return LedgerUnreachable(
-        f"the ledger {place.name} was lost ({name}): look at its server, and sync again"
+        f"the ledger {place.name} was lost ({name}): look at its server, and run it again"
     )
 
 
