@@ -50,8 +50,19 @@ class Command(Struct, frozen=True):
     """Seconds."""
 
 
-def run_command(command: Command, content: bytes, stop: Callable[[], bool] = lambda: False) -> str:
-    """Run a program; return why it failed, or an empty text.
+class CommandResult(Struct, frozen=True):
+    """How a program has ended."""
+
+    code: int | None
+    """What it has ended with; None: it was not started, or did not end by itself."""
+    why: str = ""
+    """Why it failed, with the last of what it said; empty: it did not."""
+
+
+def run_command(
+    command: Command, content: bytes, stop: Callable[[], bool] = lambda: False
+) -> CommandResult:
+    """Run a program; tell how it has ended.
 
     ``content``: its stdin. ``stop`` is asked now and then; once it is true the program is ended
     like one that takes too long. What it writes is read and thrown away but for its end.
@@ -72,7 +83,7 @@ def run_command(command: Command, content: bytes, stop: Callable[[], bool] = lam
                 bufsize=0,
             )
     except (OSError, ValueError) as error:
-        return f"cannot be started: {_why(error)}"
+        return CommandResult(None, f"cannot be started: {_why(error)}")
     with process:
         return _Running(process, command.timeout, stop).finish()
 
@@ -94,8 +105,8 @@ class _Running:
             os.set_blocking(self._pipe.fileno(), False)
             self._selector.register(self._pipe, selectors.EVENT_READ)
 
-    def finish(self) -> str:
-        """Wait for the end, or bring it about; why it has failed."""
+    def finish(self) -> CommandResult:
+        """Wait for the end, or bring it about."""
         try:
             problem = self._wait(time.monotonic() + self._timeout)
             self._read()  # what was written last
@@ -104,10 +115,12 @@ class _Running:
             self._selector.close()
             self._process.wait()
         code = self._process.returncode
+        by_itself = not problem and code >= 0
         if not problem and code:
-            problem = f"ended with {code}" if code > 0 else f"was killed by signal {-code}"
+            problem = f"ended with {code}" if by_itself else f"was killed by signal {-code}"
         said = _last_lines(self._output) if problem else ""
-        return f"{problem}: {said}" if said else problem
+        why = f"{problem}: {said}" if said else problem
+        return CommandResult(code if by_itself else None, why)
 
     def _wait(self, deadline: float) -> str:
         while not self._has_ended():

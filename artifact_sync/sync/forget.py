@@ -15,7 +15,7 @@ from msgspec import Struct
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Remembered
 from artifact_sync.domain.model import REMOVED, RunKey, State, Upstream
-from artifact_sync.sync.manifests import refresh_manifests, write_manifests
+from artifact_sync.sync.manifests import refresh_manifests, write_or_unsettle
 from artifact_sync.sync.remove import finish_removals, point_away, remove, withdraw
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class MirrorKeeper(Struct, frozen=True):
             if row.complete:
                 await refresh_manifests(self, run, self.origin)
             elif whole:
-                await write_manifests(self, run, self.origin)
+                await write_or_unsettle(self, run, self.origin)
                 await self.ledger.mark_complete(run, complete=True)
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_LONGEST_SIGNATURE = 1024 * 1024
+"""Bytes; nothing longer is read."""
+
 
 class ManifestPlace(Protocol):
     """What manifests are written with, and where."""
@@ -56,16 +59,19 @@ async def write_manifests(
     run: RunKey,
     origin: str,
     changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
+    *,
+    mends: bool = False,
 ) -> Written:
     """Write both manifests of a run from the ledger, signed where that is wanted.
 
     ``origin``: the service's host. ``changed``: what the ledger is about to say of artifacts.
+    ``mends``: a signature that is wrong is made anew, too.
     """
     known = await place.ledger.run(run)
     if known is None:
         return Written(0, "")
     manifest = await manifest_of(known, place.ledger, place.layout, origin, changed)
-    return Written(len(manifest), await _replace(place, run, manifest))
+    return Written(len(manifest), await _replace(place, run, manifest, mends=mends))
 
 
 async def manifest_of(
@@ -101,17 +107,31 @@ async def refresh_manifests(
     told = await place.offload(_host, place.mirror, place.layout.manifests(run)[1])
     if not (host := told or origin):
         return
-    _, why = await write_manifests(place, run, host, changed)
+    await write_or_unsettle(place, run, host, changed)
+
+
+async def write_or_unsettle(
+    place: ManifestPlace,
+    run: RunKey,
+    origin: str,
+    changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
+) -> None:
+    """Write a run's manifests; what cannot be signed now is left to the next pass."""
+    _, why = await write_manifests(place, run, origin, changed)
     if why:
         _log.warning("a manifest is not signed", run=str(run), why=why)
         await place.ledger.unsettle(run)
 
 
-async def _replace(place: ManifestPlace, run: RunKey, manifest: Manifest) -> str:
+async def _replace(place: ManifestPlace, run: RunKey, manifest: Manifest, *, mends: bool) -> str:
     """Put both manifests into place; why they are not signed, or an empty text."""
     sums, about = place.layout.manifests(run)
-    signature = place.layout.signature(run)
-    why = await place.offload(_replace_sums, place.mirror, sums, signature, manifest.sums())
+    signature, content = place.layout.signature(run), manifest.sums()
+    if await place.offload(place.mirror.read, sums) != content:
+        why = await place.offload(_replace_sums, place.mirror, sums, signature, content)
+    else:
+        sign = _mend_signature if mends else _add_signature
+        why = await place.offload(sign, place.mirror, signature, content)
     await place.offload(_replace_one, place.mirror, about, manifest.about())
     return why
 
@@ -123,16 +143,40 @@ def _replace_sums(
 
     The old signature goes first: a reader may find none, and never one of another content.
     """
-    changed = mirror.read(path) != content
-    if not changed and (mirror.signer is None or has_signature(mirror, signature)):
-        return ""
     signed, why = _signed(mirror.signer, content)
-    if changed:
-        mirror.remove([signature])
-        mirror.replace(content, path)
+    mirror.remove([signature])
+    mirror.replace(content, path)
     if signed is not None:
         mirror.replace(signed, signature)
     return why
+
+
+def _add_signature(mirror: ArtifactStore, signature: MirrorPath, content: bytes) -> str:
+    """Sign a ``SHA256SUMS`` that has no signature; why that cannot be."""
+    if has_signature(mirror, signature):
+        return ""
+    signed, why = _signed(mirror.signer, content)
+    if signed is not None:
+        mirror.replace(signed, signature)
+    return why
+
+
+def _mend_signature(mirror: ArtifactStore, signature: MirrorPath, content: bytes) -> str:
+    """Replace a signature that is missing or wrong by one that is right; why that cannot be.
+
+    The old one stays where there is no better one: the program that judges may itself be wrong.
+    """
+    if not has_signature(mirror, signature):
+        return _add_signature(mirror, signature, content)
+    if mirror.signer is None or not wrong_signature(mirror, signature, content):
+        return ""
+    signed, why = _signed(mirror.signer, content)
+    if signed is None:
+        return why
+    if why := mirror.signer.check(content, signed):
+        return f"has made a signature that is wrong, says mirror.verify_command, which {why}"
+    mirror.replace(signed, signature)
+    return ""
 
 
 def _signed(signer: ManifestSigner | None, content: bytes) -> tuple[bytes | None, str]:
@@ -151,6 +195,16 @@ def has_signature(mirror: ArtifactStore, signature: MirrorPath) -> bool:
         return True
     found = mirror.find(signature)
     return found is not None and found.kind == "file"
+
+
+def wrong_signature(mirror: ArtifactStore, signature: MirrorPath, content: bytes) -> str:
+    """Why a signature that stands is wrong; empty: nothing says so. Blocking. ``UsageError``."""
+    found = mirror.find(signature)
+    if found is not None and found.size > _LONGEST_SIGNATURE:
+        return "too long"
+    signed = mirror.read(signature) or b""
+    why = mirror.signer.check(content, signed) if mirror.signer is not None else ""
+    return f"mirror.verify_command {why}" if why else ""
 
 
 def _replace_one(mirror: ArtifactStore, path: MirrorPath, content: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import aclosing, suppress
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -28,6 +28,7 @@ from artifact_sync.sync.discover import Listing, discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.filters import FilterFit
 from artifact_sync.sync.latest import point_latest
+from artifact_sync.sync.manifests import has_signature
 from artifact_sync.sync.reselect import reselected
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
@@ -209,12 +210,13 @@ class RepoSync:
         """Unsettle runs whose recent files or manifests are missing. ``DiskError``."""
         context, ledger = self.context, self.context.ledger
         recent = await ledger.recent(self.repo, _RECENT)
-        damaged, bare = await context.offload(_missing, context, recent)
-        for run in damaged | bare:
+        missing = await context.offload(_missing, context, recent)
+        for run in missing.damaged | missing.bare | missing.unsigned:
             row = await ledger.run(run)
-            if run in damaged or (row is not None and row.complete):
+            put_off = run not in missing.bare and row is not None and not row.settled_for
+            if run in missing.damaged or (row is not None and row.complete and not put_off):
                 await ledger.unsettle(run)
-            if run in damaged and not self.options.dry_run:
+            if run in missing.damaged and not self.options.dry_run:
                 await self._note_lost(run)
 
     async def _note_lost(self, run: RunKey) -> None:
@@ -290,6 +292,13 @@ class RepoSync:
         rows = await self.context.ledger.artifacts(row.key)
         wanted = (it for key, it in rows.items() if self.rules.wants(key))
         self.report.add(report_of_put_off(row, wanted))
+        signature = self.context.layout.signature(row.key)
+        if row.complete and not await self.context.offload(
+            has_signature, self.context.mirror, signature
+        ):
+            message = f"SHA256SUMS of {row.key} is not signed: the next try is at {row.next_look}"
+            failure = Failure(str(self.repo), Reason.UNSIGNED, message, row.key.run)
+            self.report.failures.append(failure)
 
     async def _look_at_unsettled(self) -> None:
         vanished = CreationWindow.of(self._began, self.context.retention, 0.0).after
@@ -517,15 +526,29 @@ def _first(error: Exception) -> Exception:
     return error
 
 
-def _missing(
-    context: PassContext, files: Sequence[ExpectedFile]
-) -> tuple[set[RunKey], set[RunKey]]:
-    """Runs with a missing file, and runs without manifests. Blocking."""
-    signs = context.mirror.signer is not None and context.mirror.signer.signs
-    expected = context.layout.beside if signs else context.layout.manifests
-    manifests = {run: expected(run) for run in {file.run for file in files}}
+class _Missing(NamedTuple):
+    """Runs that something is missing of."""
+
+    damaged: set[RunKey]
+    """Files."""
+    bare: set[RunKey]
+    """Manifests."""
+    unsigned: set[RunKey]
+    """The signature."""
+
+
+def _missing(context: PassContext, files: Sequence[ExpectedFile]) -> _Missing:
+    """Find what is missing. Blocking."""
+    layout, signer = context.layout, context.mirror.signer
+    runs = {file.run for file in files}
+    manifests = {run: layout.manifests(run) for run in runs}
+    signs = signer is not None and signer.signs
+    signatures = {run: layout.signature(run) for run in runs} if signs else {}
     paths = [file.path for file in files if file.path is not None]
-    sizes = context.mirror.sizes([*paths, *chain.from_iterable(manifests.values())])
-    damaged = {it.run for it in files if it.path is None or sizes.get(it.path) != it.size}
-    bare = {run for run, them in manifests.items() if not all(it in sizes for it in them)}
-    return damaged, bare
+    beside = chain(chain.from_iterable(manifests.values()), signatures.values())
+    sizes = context.mirror.sizes([*paths, *beside])
+    return _Missing(
+        {it.run for it in files if it.path is None or sizes.get(it.path) != it.size},
+        {run for run, them in manifests.items() if not all(it in sizes for it in them)},
+        {run for run, it in signatures.items() if it not in sizes},
+    )

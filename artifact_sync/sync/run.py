@@ -74,7 +74,7 @@ class RunSync:
         self._was_complete = False
         """Its manifests stand, and stay whatever becomes of the files that they name."""
         self._unsigned = False
-        """``SHA256SUMS`` could not be signed; the next pass tries again."""
+        """``SHA256SUMS`` could not be signed; it is tried again later."""
         self._lacks_new = False
         """Something selected never was here and cannot be had: the run is complete no more."""
         self._failures: list[str] = []
@@ -271,8 +271,7 @@ class RunSync:
             await ledger.mark_complete(run.key, complete=True)
         await ledger.end_run(run.key, len(self._failures), next(iter(self._failures), ""))
         if self._unsigned:
-            await ledger.unsettle(run.key)
-            await ledger.look_again(run.key, now)
+            await ledger.look_again(run.key, next_look_time(looks, now, LAST_RETRY))
             return
         if self._recorded:
             return  # whether the run needs more is for the next pass to say
@@ -283,7 +282,8 @@ class RunSync:
             await ledger.settle(run.key, self.rules.fingerprint, kept)
 
     async def _write_manifest(self, run: Run) -> None:
-        files, why = await write_manifests(self.context, run.key, self.context.origin)
+        context, mends = self.context, self.options.recorded
+        files, why = await write_manifests(context, run.key, context.origin, mends=mends)
         if why:
             self._unsigned = True
             repo, slug = run.key

@@ -21,7 +21,7 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt
 from artifact_sync.sync.completeness import holds_back
-from artifact_sync.sync.manifests import refresh_manifests
+from artifact_sync.sync.manifests import refresh_manifests, wrong_signature
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
@@ -61,10 +61,6 @@ class Finding:
     detail: str = ""
     recorded: bool = True
     """Whether the ledger knows of a file that is ok; a crash may have come between."""
-
-
-_LONGEST_SIGNATURE = 1024 * 1024
-"""Bytes; nothing longer is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +134,9 @@ class Auditor:
             for it in wanted
         ]
         await self.ledger.note_artifacts(notes, at)
-        for path in (it.path for it in still if it.condition is Condition.CHANGED):
+        changed = {it.path for it in still if it.condition is Condition.CHANGED}
+        changed.discard(self.layout.signature(run))  # it is replaced when there is a right one
+        for path in sorted(changed):
             place = await self.offload(self._displace, path)
             if place is not None:
                 _log.warning("a changed file was moved out of the way", path=path, moved_to=place)
@@ -267,12 +265,9 @@ class Auditor:
         found = self.mirror.find(path)
         if found is None or found.kind != "file":
             return [Finding(Condition.MISSING, path, run=run)]
-        if found.size > _LONGEST_SIGNATURE:
-            return [Finding(Condition.CHANGED, path, found.size, run=run, detail="too long")]
-        why = signer.check(content, self.mirror.read(path) or b"")
+        why = wrong_signature(self.mirror, path, content)
         condition = Condition.CHANGED if why else Condition.OK
-        detail = f"mirror.verify_command {why}" if why else ""
-        return [Finding(condition, path, found.size, run=run, detail=detail)]
+        return [Finding(condition, path, found.size, run=run, detail=why)]
 
     async def _is_being_forgotten(self, run: RunKey, rows: Iterable[ArtifactRow]) -> bool:
         """Whether something of a run is about to be forgotten or removed, as after a crash."""

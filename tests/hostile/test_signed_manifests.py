@@ -2,59 +2,65 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
+import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from keeper import ALL_WELL, Keeper, forget_repository
+from keeper import ALL_WELL, APP, LOG, Keeper, forget_repository
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
+    from trial import Trial
+
 SIGN = """
-import hashlib, os, sys
-path = sys.argv[1]
-assert os.path.basename(path) == "SHA256SUMS"
-content = open(path, "rb").read()
-assert content == sys.stdin.buffer.read()
-assert not any("TOKEN" in key or key.startswith("ARTIFACT_SYNC") for key in os.environ)
-open(path + ".sig", "w").write(hashlib.sha256(b"key" + content).hexdigest())
+test "${1##*/}" = SHA256SUMS && test -z "$(env | grep -e TOKEN -e ARTIFACT_SYNC)" &&
+test "$(cat)" = "$(cat "$1")" && (printf key; cat "$1") | sha256sum > "$1.sig"
 """
 CHECK = """
-import hashlib, sys
-path = sys.argv[1]
-right = hashlib.sha256(b"key" + open(path, "rb").read()).hexdigest()
-sys.exit("no signature of it" if open(path + ".sig").read() != right else 0)
+test "$( (printf key; cat "$1") | sha256sum)" = "$(cat "$1.sig")" ||
+{ echo no signature of it; exit 1; }
 """
+NO_KEY = "echo no key; exit 1"
 
 
-def python(code: str) -> list[str]:
-    return [sys.executable, "-c", code]
+def signing(trial: Trial, sign: str = SIGN, check: str = CHECK) -> None:
+    """Have manifests signed and checked by these scripts of the shell."""
+    for name, script in (("SIGN", sign), ("VERIFY", check)):
+        path = trial.guarded.parent / f"{name}.sh"
+        path.write_text(script)
+        trial.env[f"MIRROR__{name}_COMMAND"] = f"sh,{path}"
 
 
-def signing(keeper: Keeper, sign: Sequence[str] = (), check: Sequence[str] = ()) -> None:
-    """Have manifests signed and checked by these commands; by code in Python, behind ``-c``."""
-    for name, words in (("SIGN", sign), ("VERIFY", check)):
-        argv = list(words)
-        if "-c" in argv:
-            script = keeper.trial.guarded.parent / f"{name}.py"
-            script.write_text(argv[-1])
-            argv[-2:] = [str(script)]
-        keeper.trial.env.pop(f"MIRROR__{name}_COMMAND", None)
-        if argv:
-            keeper.trial.env[f"MIRROR__{name}_COMMAND"] = ",".join(argv)
+@pytest.fixture
+def signed(trial: Trial) -> Keeper:
+    """A complete mirror of two runs, which is signed."""
+    for run in ("1", "2"):
+        trial.service.run({"app.bin": APP + run.encode(), "build.log": LOG + run.encode()}, run)
+    signing(trial)
+    keeper = Keeper(trial)
+    assert keeper.sync()[0] == 0
+    return keeper
 
 
 def signature(keeper: Keeper, run: str = "1") -> Path:
     return keeper.trial.root / "org/repo" / run / "SHA256SUMS.sig"
 
 
+def spoil(keeper: Keeper) -> str:
+    """Another run's signature in the place of the first one's; what it is."""
+    signature(keeper).write_text(signature(keeper, "2").read_text())
+    return signature(keeper).read_text()
+
+
+def displaced(keeper: Keeper) -> list[Path]:
+    return list((keeper.trial.root / ".artifact-sync").glob("displaced/**/SHA256SUMS*"))
+
+
 def test_a_mirror_is_signed_by_the_pass_that_finds_a_program_for_it(keeper: Keeper) -> None:
     assert not signature(keeper).exists()
-    signing(keeper, python(SIGN), python(CHECK))
+    signing(keeper.trial)
     assert keeper.run("verify")[0] == 1
     code, report, _ = keeper.sync()
     assert (code, report["downloaded"]) == (0, 0)
@@ -66,58 +72,69 @@ def test_a_mirror_is_signed_by_the_pass_that_finds_a_program_for_it(keeper: Keep
     assert len(keeper.trial.service.api.requests) == asked + 1  # nothing new
 
 
-def test_a_signature_that_is_taken_away_is_missing_until_the_next_pass(keeper: Keeper) -> None:
-    signing(keeper, python(SIGN), python(CHECK))
-    keeper.sync()
-    forget_repository(keeper.trial.service)
-    keeper.sync()
-    signature(keeper).unlink()
-    code, found, _ = keeper.run("verify")
+def test_a_signature_that_is_taken_away_is_missing_until_the_next_pass(signed: Keeper) -> None:
+    forget_repository(signed.trial.service)
+    signed.sync()
+    signature(signed).unlink()
+    code, found, _ = signed.run("verify")
     assert (code, found["missing"]) == (1, ["org/repo/1/SHA256SUMS.sig"])
-    assert keeper.sync()[0] == 0
-    assert keeper.story() == ALL_WELL
+    assert signed.sync()[0] == 0
+    assert signed.run("verify")[0] == 0
 
 
-def test_a_wrong_signature_is_changed_and_a_repair_signs_anew(keeper: Keeper) -> None:
-    signing(keeper, python(SIGN), python(CHECK))
-    keeper.sync()
-    signature(keeper).write_text(signature(keeper, "2").read_text())
-    code, found, _ = keeper.run("verify")
+def test_a_wrong_signature_is_changed_and_a_repair_signs_anew(signed: Keeper) -> None:
+    spoil(signed)
+    code, found, _ = signed.run("verify")
     assert (code, found["changed"]) == (5, ["org/repo/1/SHA256SUMS.sig"])
-    assert keeper.run("verify", "--repair")[0] == 0
-    assert keeper.story() == ALL_WELL
+    assert signed.run("verify", "--repair")[0] == 0
+    assert signed.run("verify")[0] == 0
+    assert displaced(signed) == []
 
 
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [
-        ("import sys; sys.exit('no key')", "ended with 1: no key"),
-        ("pass", "left no SHA256SUMS.sig"),
-        ("import sys; open(sys.argv[1] + '.sig', 'w')", "is empty"),
-        ("import sys; open(sys.argv[1] + '.sig', 'w').write('x' * 2**21)", "is too long"),
-    ],
-)
-def test_a_run_that_cannot_be_signed_is_told_in_every_pass_and_stays_complete(
-    keeper: Keeper, code: str, says: str
+@pytest.mark.parametrize(("sign", "check"), [(NO_KEY, CHECK), (SIGN, NO_KEY), (SIGN, "kill -9 $$")])
+def test_a_repair_takes_no_signature_away_that_it_cannot_replace(
+    signed: Keeper, sign: str, check: str
 ) -> None:
-    signing(keeper, python(code))
+    before = spoil(signed), signature(signed, "2").read_text()
+    signing(signed.trial, sign, check)
+    if "kill" in check:
+        code, words = signed.fail("verify", "--repair")
+        assert (code, "mirror.verify_command was killed by signal 9" in words) == (2, True)
+    else:
+        code, told, _ = signed.run("verify", "--repair")
+        assert (code, {it["reason"] for it in told["failures"]}) == (5, {"unsigned"})
+        assert "no key" in told["failures"][0]["message"]
+    assert (signature(signed).read_text(), signature(signed, "2").read_text()) == before
+    assert displaced(signed) == []
+
+
+def test_a_changed_manifest_is_displaced_and_signed_anew(signed: Keeper) -> None:
+    spoil(signed)
+    signature(signed).with_name("SHA256SUMS").write_text("")
+    assert signed.run("verify", "--repair")[0] == 0
+    assert signed.run("verify")[0] == 0
+    assert len(displaced(signed)) == 1
+
+
+def test_a_run_that_cannot_be_signed_is_told_and_stays_complete(keeper: Keeper) -> None:
+    signing(keeper.trial, NO_KEY)
     for _ in range(2):
         exit_code, report, _ = keeper.sync()
-        assert (exit_code, report["downloaded"]) == (1, 0)
+        assert (exit_code, report["downloaded"], len(report["failures"])) == (1, 0, 2)
         assert {it["reason"] for it in report["failures"]} == {"unsigned"}
-        assert len(report["failures"]) == 2
-        assert says in report["failures"][0]["message"]
-        assert keeper.bad_sums("1") == 0
-    signing(keeper, python(SIGN))
+        assert "ended with 1: no key" in report["failures"][0]["message"]
+    assert keeper.bad_sums("1") == 0
+    signing(keeper.trial)
     assert keeper.story() == ALL_WELL
 
 
 def test_a_program_that_is_not_there_fails_the_run_and_no_verification(keeper: Keeper) -> None:
-    signing(keeper, ["no-such-program"])
+    keeper.trial.env["MIRROR__SIGN_COMMAND"] = "no-such-program"
     code, report, _ = keeper.sync()
     assert (code, {it["reason"] for it in report["failures"]}) == (1, {"unsigned"})
     assert "there is no program 'no-such-program'" in report["failures"][0]["message"]
-    signing(keeper, python(SIGN), ["no-such-program"])
+    signing(keeper.trial)
+    keeper.trial.env["MIRROR__VERIFY_COMMAND"] = "no-such-program"
     assert keeper.sync()[0] == 0
     code, words = keeper.fail("verify")
     assert code == 2
@@ -125,66 +142,33 @@ def test_a_program_that_is_not_there_fails_the_run_and_no_verification(keeper: K
     assert signature(keeper).exists()
 
 
-def test_a_manifest_that_changes_is_signed_anew(keeper: Keeper) -> None:
-    signing(keeper, python(SIGN), python(CHECK))
-    keeper.sync()
-    before = signature(keeper).read_text()
-    assert keeper.run("forget", "org/repo", "1", "app.bin", "--delete", "--yes")[0] == 0
-    assert signature(keeper).read_text() != before
-    assert keeper.run("verify")[0] == 0
-    assert keeper.run("forget", "org/repo", "1", "--delete", "--yes")[0] == 0
-    assert not signature(keeper).parent.exists()
+def test_a_manifest_that_changes_is_signed_anew(signed: Keeper) -> None:
+    before = signature(signed).read_text()
+    assert signed.run("forget", "org/repo", "1", "app.bin", "--delete", "--yes")[0] == 0
+    assert signature(signed).read_text() != before
+    assert signed.run("verify")[0] == 0
+    assert signed.run("forget", "org/repo", "1", "--delete", "--yes")[0] == 0
+    assert not signature(signed).parent.exists()
 
 
-def test_forgetting_goes_on_where_nothing_can_be_signed(keeper: Keeper) -> None:
-    signing(keeper, python(SIGN), python(CHECK))
-    keeper.sync()
-    signing(keeper, python("import sys; sys.exit(3)"), python(CHECK))
-    assert keeper.run("forget", "org/repo", "1", "app.bin", "--delete", "--yes")[0] == 0
-    assert not signature(keeper).exists()  # and none of another content
-    assert keeper.run("verify")[0] == 1
-    signing(keeper, python(SIGN), python(CHECK))
-    assert keeper.sync()[0] == 0
-    assert keeper.run("verify")[0] == 0
+@pytest.mark.parametrize("what", [["app.bin", "--delete"], []], ids=["a file", "the run"])
+def test_forgetting_and_remembering_go_on_where_nothing_can_be_signed(
+    signed: Keeper, what: list[str]
+) -> None:
+    signing(signed.trial, NO_KEY)
+    assert signed.run("forget", "org/repo", "1", *what, "--yes")[0] == 0
+    assert not signature(signed).exists()  # and none of another content
+    if not what:
+        assert signed.run("remember", "org/repo", "1")[0] == 0
+    assert unsettled(signed) == ["1"]
+    assert signed.run("verify")[0] == 1
+    signing(signed.trial)
+    assert signed.sync()[0] == 0
+    assert signed.run("verify")[0] == 0
 
 
-def _ssh_keygen(folder: Path) -> tuple[list[str], list[str]]:
-    key = folder / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    signers = folder / "allowed_signers"
-    signers.write_text("mirror " + key.with_suffix(".pub").read_text())
-    sign = ["ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", "file", "{file}"]
-    check = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", "mirror", "-n", "file"]
-    return sign, [*check, "-s", "{file}.sig"]
-
-
-def _gpg(folder: Path) -> tuple[list[str], list[str]]:
-    home = folder / "gnupg"
-    home.mkdir(mode=0o700)
-    gpg = ["gpg", "--homedir", str(home), "--batch", "--quiet"]
-    make = ["--passphrase", "", "--quick-generate-key", "mirror", "ed25519", "sign"]
-    subprocess.run([*gpg, *make], check=True, capture_output=True)
-    sign = [*gpg, "--yes", "--detach-sign", "--output", "{file}.sig", "{file}"]
-    return sign, [*gpg, "--verify", "{file}.sig", "{file}"]
-
-
-def _minisign(folder: Path) -> tuple[list[str], list[str]]:
-    public, secret = str(folder / "key.pub"), str(folder / "key.sec")
-    subprocess.run(["minisign", "-G", "-W", "-p", public, "-s", secret], check=True)
-    sign = ["minisign", "-S", "-s", secret, "-x", "{file}.sig", "-m", "{file}"]
-    return sign, ["minisign", "-V", "-q", "-p", public, "-x", "{file}.sig", "-m", "{file}"]
-
-
-@pytest.mark.servers
-@pytest.mark.parametrize("kit", [_ssh_keygen, _gpg, _minisign], ids=lambda it: it.__name__[1:])
-def test_the_recipes_work(keeper: Keeper, tmp_path: Path, kit: object) -> None:
-    assert callable(kit)
-    if shutil.which(kit.__name__[1:].replace("_", "-")) is None:
-        pytest.skip("not installed here")
-    folder = tmp_path / "keys"
-    folder.mkdir()
-    signing(keeper, *kit(folder))
-    assert keeper.sync()[0] == 0
-    assert keeper.run("verify")[0] == 0
-    shutil.copyfile(signature(keeper, "2"), signature(keeper))
-    assert keeper.run("verify")[0] == 5
+def unsettled(keeper: Keeper) -> list[str]:
+    """The runs that the next pass looks at."""
+    with closing(sqlite3.connect(keeper.trial.root / ".artifact-sync/ledger.sqlite")) as ledger:
+        found = ledger.execute("SELECT run FROM runs WHERE settled_for = '' ORDER BY run")
+        return [run for (run,) in found]

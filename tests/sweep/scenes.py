@@ -57,8 +57,13 @@ class Owner(DaemonUser):
         super().__init__(folder, service)
         self.watched = folder / "watched"
         self.root = self.watched / "mirror"
+        self.set_up()
+
+    def set_up(self, text: str = "", **settings: object) -> None:
+        """Write the configuration with the one repository, unless a text names it."""
         no_web = {"web__listen": None, "web__secret_files": None}
-        self.configure(ROCKET, **no_web, daemon__interval="1h", daemon__grace="5s")
+        usual = {**no_web, "daemon__interval": "1h", "daemon__grace": "5s"}
+        self.configure(*(() if text else (ROCKET,)), text=text, **usual, **settings)
 
 
 class Scene:
@@ -71,6 +76,9 @@ class Scene:
 
     def arrange(self, user: Owner, simulator: Simulator) -> None:
         """Bring mirror and service into the state from which the program is to begin."""
+
+    def configure(self, user: Owner) -> None:
+        """Write what it is struck with into the user's configuration."""
 
     def act(self, user: Owner, environ: dict[str, str]) -> Done:
         """What is struck. After an error all is over, after SIGKILL nothing runs any more."""
@@ -149,9 +157,23 @@ class Logs(Scene):
         for cube in simulator.run(ROCKET, "2").cubes:
             size = STAGED if cube.key.cube == "build" else 100
             cube.spec = replace(cube.spec, log_size=size, log_page=STAGED // 2)
-        no_web = {"web__listen": None, "web__secret_files": None}
-        wanted = f'[[repo]]\nname = "{ROCKET}"\nlogs = true'
-        user.configure(text=wanted, **no_web, daemon__interval="1h", daemon__grace="5s")
+
+    def configure(self, user: Owner) -> None:
+        user.set_up(text=f'[[repo]]\nname = "{ROCKET}"\nlogs = true')
+
+
+class Signed(LeftAnew):
+    """The manifests are signed, and one of them changes."""
+
+    name = "signed"
+    signer = '(printf key; cat "$1") | sha256sum > "$1.sig"'
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        self.configure(user)
+        super().arrange(user, simulator)
+
+    def configure(self, user: Owner) -> None:
+        user.set_up(mirror__sign_command=["sh", "-c", self.signer, "sh"])
 
 
 class LateLogs(Logs):
@@ -162,6 +184,7 @@ class LateLogs(Logs):
 
     def arrange(self, user: Owner, simulator: Simulator) -> None:
         super().arrange(user, simulator)
+        self.configure(user)
         simulator.add_fault(StatusFault(on="api", endpoint="logs", run="2", status=403))
         assert user.run("sync", "--config", user.config).code == 1
         simulator.clear_faults()
@@ -231,7 +254,7 @@ def _is_ready(daemon: Daemon) -> bool:
 
 
 _ALL = (
-    *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Forget, ForgetFiles),
-    *(Adoption, DaemonPass),
+    *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Signed),
+    *(Forget, ForgetFiles, Adoption, DaemonPass),
 )
 SCENES = {it.name: it for it in _ALL}

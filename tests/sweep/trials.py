@@ -104,9 +104,15 @@ class Trials:
         folder.mkdir()
         return Owner(folder, self._service)
 
+    def _struck(self, name: str) -> Owner:
+        """A user who is configured as what is struck asks for."""
+        user = self._owner(name)
+        self.scene.configure(user)
+        return user
+
     def _copy(self, name: str) -> tuple[Owner, Path]:
         """A user whose mirror is as it was before the deed, and a place for the log of calls."""
-        user = self._owner(name)
+        user = self._struck(name)
         shutil.copytree(self._before, user.watched, symlinks=True)
         return user, user.folder / "calls"
 
@@ -165,7 +171,7 @@ class Trials:
         return self._cut(made, PowerCut(len(made), deed.seed), judge, name)
 
     def _cut(self, made: Sequence[Call], deed: PowerCut, judge: Judge, name: str) -> Owner:
-        user = self._owner(name)
+        user = self._struck(name)
         disk = Disk(self._before)
         disk.replay(made)
         disk.leave(user.watched, deed.chance())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OWN = ".artifact-sync"
 COMPLETE = 0
+SIGNATURE = "/SHA256SUMS.sig"
 _HELD_AGAINST = re.compile(rb'\s*"ledger:sha-256",|"strength": "[a-z]+",')
 """Evidence of a file that was fetched again; one that a crash left in its place is taken back."""
 _CHECKSUM_FILE = re.compile(rb'\s*"sidecar:sha-256",')
@@ -123,6 +124,7 @@ class Judge:
         self._look_at_names(now)
         self._look_at_rows(now)
         self._look_at_sums(now)
+        self._look_at_signatures(now)
         self._look_for_what_was_destroyed(now)
 
     def after_strike(self, now: State, done: Done, strike: Strike | None) -> None:
@@ -141,6 +143,8 @@ class Judge:
 
     def _look_at_names(self, now: State) -> None:
         for path, found in now.names.items():
+            if path.endswith(SIGNATURE):
+                continue  # of a manifest that is mixed, too
             allowed = [it.names[path] for it in (self.before, self.right) if path in it.names]
             known = _at_rest(found) if path.endswith("/run.json") else found
             if _is_mixed(path, known, allowed) or _leads_to_a_complete_run(path, found[1], now):
@@ -170,6 +174,15 @@ class Judge:
                 was_right = known and hashlib.sha256(known[1]).hexdigest() == sha256
                 if was_right and f"{folder}/{file}" not in now.names:
                     self.faults.append(f"{path} vouches for {file}, which is not there")
+
+    def _look_at_signatures(self, now: State) -> None:
+        """No signature stands beside a manifest of another content."""
+        for path, (_, signature) in now.names.items():
+            _, content = now.names.get(path.removesuffix(".sig"), (0, b""))
+            if path.endswith(SIGNATURE) and content:
+                right = hashlib.sha256(b"key" + content).hexdigest().encode()
+                if signature.split()[:1] != [right]:
+                    self.faults.append(f"{path} is of another content")
 
     def _look_for_what_was_destroyed(self, now: State) -> None:
         kept = {content for _, content in now.names.values()}

@@ -22,6 +22,8 @@ from artifact_sync.mirror.manifest import SIGNATURE, SUMS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from artifact_sync.runtime.command import CommandResult
+
 FILE = "{file}"
 
 LONGEST = 1024 * 1024
@@ -30,7 +32,6 @@ LONGEST = 1024 * 1024
 _SECONDS = 60.0
 _OURS = ("ARTIFACT_SYNC_", "SOURCECRAFT_")
 _SECRETS = frozenset({"CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"})
-_WRONG = "ended with "
 
 
 class CommandSigner(Struct, frozen=True):
@@ -50,32 +51,35 @@ class CommandSigner(Struct, frozen=True):
     def sign(self, content: bytes) -> bytes:
         """The signature of a ``SHA256SUMS``. ``Unsigned``."""
         with _private(content) as path:
-            if why := self._run(self.sign_command, path, content):
+            if why := self._run(self.sign_command, path, content).why:
                 raise Unsigned(why)
             return _signature(path.with_name(SIGNATURE))
 
     def check(self, content: bytes, signature: bytes) -> str:
-        """Why a signature is wrong; empty: it is right, or nothing checks it. ``UsageError``."""
+        """Why a signature is wrong; empty: it is right, or nothing checks it.
+
+        Only a program that has ended by itself has judged it. ``UsageError`` where none has.
+        """
         if not self.verify_command:
             return ""
         with _private(content) as path:
             path.with_name(SIGNATURE).write_bytes(signature)
-            why = self._run(self.verify_command, path, content)
-        if why and not why.startswith(_WRONG):
-            raise UsageError(f"mirror.verify_command {why}: no signature can be checked")
-        return why
+            result = self._run(self.verify_command, path, content)
+        if result.code is None:
+            raise UsageError(f"mirror.verify_command {result.why}: no signature can be checked")
+        return result.why
 
-    def _run(self, words: Sequence[str], path: Path, content: bytes) -> str:
-        from artifact_sync.runtime.command import Command, run_command  # noqa: PLC0415 - seldom needed
+    def _run(self, words: Sequence[str], path: Path, content: bytes) -> CommandResult:
+        from artifact_sync.runtime import command  # noqa: PLC0415 - seldom needed
 
         environ = {key: it for key, it in self.environ.items() if not _is_ours(key)}
         argv = arguments(words, str(path))
         program = shutil.which(argv[0])
         if program is None:
-            return f"cannot be started: there is no program {argv[0]!r}"
-        return run_command(
-            Command([program, *argv[1:]], environ, path.parent, self.seconds), content
-        )
+            why = f"cannot be started: there is no program {argv[0]!r}"
+            return command.CommandResult(None, why)
+        to_run = command.Command([program, *argv[1:]], environ, path.parent, self.seconds)
+        return command.run_command(to_run, content)
 
 
 def arguments(words: Sequence[str], path: str) -> list[str]:

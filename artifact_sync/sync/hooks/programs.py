@@ -43,7 +43,7 @@ class Program(Struct, frozen=True):
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self.threads, run_command, command, body(said), stop.is_set)
         try:
-            return await asyncio.shield(running)
+            return (await asyncio.shield(running)).why
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([running])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from artifact_sync.runtime.command import Command, run_command
+from artifact_sync.runtime.command import Command, CommandResult, run_command
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def run(tmp_path):
         command = Command(
             ["/bin/sh", "-c", script], {"PATH": os.environ["PATH"]}, tmp_path, timeout
         )
-        return run_command(command, content, stop)
+        return run_command(command, content, stop).why
 
     return call
 
@@ -55,9 +55,20 @@ def test_a_failure_has_its_code_and_the_last_lines_of_what_it_said(run):
     assert run("kill -9 $$") == "was killed by signal 9"
 
 
+def test_only_one_that_ends_by_itself_has_a_code(tmp_path):
+    def code(script, timeout=30.0):
+        command = Command(["/bin/sh", "-c", script], {}, tmp_path, timeout)
+        return run_command(command, b"").code
+
+    assert [code("exit 0"), code("exit 3"), code("kill -9 $$")] == [0, 3, None]
+    assert code("trap 'exit 4' TERM; while :; do :; done", timeout=0.2) is None
+
+
 def test_what_is_not_there_or_cannot_be_run_is_told(tmp_path):
     def call(program):
-        return run_command(Command([program], {}, tmp_path, 5.0), b"")
+        result = run_command(Command([program], {}, tmp_path, 5.0), b"")
+        assert result.code is None
+        return result.why
 
     assert call(str(tmp_path / "absent")) == "cannot be started: No such file or directory"
     plain = tmp_path / "plain"
@@ -102,7 +113,7 @@ def test_a_daemon_that_keeps_its_output_open_holds_nobody_up(tmp_path):
     )
     began = time.monotonic()
     command = Command([sys.executable, str(script)], {}, tmp_path, 50.0)
-    assert run_command(command, b"") == ""
+    assert run_command(command, b"") == CommandResult(0)
     assert time.monotonic() - began < 40
     os.kill(int((tmp_path / "daemon").read_text()), 9)
 
