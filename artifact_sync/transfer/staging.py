@@ -188,6 +188,8 @@ class StagedFile:
         self._restart_log()
         if vouched is not None and vouched.size == self.offset:
             self._vouch(vouched.strength, vouched.evidence)
+            if "length" in vouched.evidence:  # of a log it is known at the end alone
+                self.resume(msgspec.structs.replace(self.identity, total=vouched.size))
 
     @_staging_errors
     def begin(self, identity: Identity) -> None:
