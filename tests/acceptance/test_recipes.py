@@ -30,6 +30,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from real_servers import PlainNginx, free_port, program
 from user import TOKEN, User, contents, wait_until
 
+from artifact_sync.mirror.local.signer import CommandSigner
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -46,6 +48,7 @@ FILES = REPOSITORY / "docs" / "recipes" / "files"
 ANYBODY = 54_321
 """A uid without an account."""
 EXECUTED = "tested by test_recipes.py"
+_SIGNED = Page("docs/recipes/signed.md")
 
 
 def blocks_of(page: str, mark: str = EXECUTED) -> list[str]:
@@ -515,3 +518,51 @@ def test_cron_has_something_to_mail_only_when_something_is_wrong(
         assert holder.stdout.read(1) == b"x"  # it holds the lock
         assert mailed("acme/webpage") == (0, "")
         holder.stdin.close()
+
+
+# signed.md
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.mark.servers
+def test_signatures_are_made_and_a_wrong_one_is_shown(
+    tmp_path: Path, keys: Path, service: Running
+) -> None:
+    program("ssh-keygen")
+    make, settings, shown = blocks_of("signed")
+    typed(with_places(make, {"/etc/artifact-sync": keys}), tmp_path)
+    user = User(tmp_path, service)
+    for name, words in tomllib.loads(settings)["mirror"].items():
+        argv = ",".join(words).replace("/etc/artifact-sync", str(keys))
+        user.environ[f"ARTIFACT_SYNC_MIRROR__{name.upper()}"] = argv
+    assert user.sync("acme/*").code == 0
+    assert user.run("verify", "--root", user.root).code == 0
+    spoilt = user.root / "acme/website/1/SHA256SUMS.sig"
+    spoilt.write_bytes((user.root / "acme/rocket/1/SHA256SUMS.sig").read_bytes())
+    done = user.run("verify", "--root", user.root)
+    assert done.code == 5
+    assert done.out.splitlines() == shown.splitlines()[1:]
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("name", ["gpg", "minisign"])
+def test_other_programs_sign_and_check_as_the_table_says(name: str, keys: Path) -> None:
+    program(name)
+    (line,) = re.findall(rf"^\| {name} \| `(.*)` \| `(.*)` \|$", _SIGNED.text, re.MULTILINE)
+    make = {
+        "gpg": ["gpg --batch --passphrase '' --quick-generate-key mirror ed25519 sign"],
+        "minisign": ["minisign -G -W -p KEY.pub -s KEY.sec"],
+    }
+    environ = {"PATH": os.environ["PATH"], "GNUPGHOME": str(keys)}
+    words = [it.replace("KEY.", f"{keys}/KEY.") for it in (*make[name], *line)]
+    subprocess.run(shlex.split(words[0]), env=environ, check=True, capture_output=True)
+    signer = CommandSigner(shlex.split(words[1]), shlex.split(words[2]), environ)
+    signature = signer.sign(b"sums")
+    assert signer.check(b"sums", signature) == ""
+    assert signer.check(b"others", signature).startswith("ended with ")
