@@ -116,7 +116,7 @@ async def write_or_unsettle(
     origin: str,
     changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
 ) -> None:
-    """Write a run's manifests; what cannot be signed now is left to the next pass."""
+    """Write a run's manifests; leave what cannot be signed to the next pass."""
     _, why = await write_manifests(place, run, origin, changed)
     if why:
         _log.warning("a manifest is not signed", run=str(run), why=why)
