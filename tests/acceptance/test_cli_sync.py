@@ -211,7 +211,7 @@ def test_the_plan_of_a_dry_run_in_json_is_what_the_pass_then_fetches(user: User)
     assert user.sync(ROCKET).code == 0
     paths = [it["path"] for it in plan]
     assert sorted(paths) == sorted(user.files())
-    assert list(plan[0]) == [*FAILURE_KEYS[:6], "path", "size", "why"]
+    assert list(plan[0]) == [*FAILURE_KEYS[:6], "kind", "path", "size", "why"]
     assert {(it["size"], it["why"]) for it in plan} == {(None, "new")}
     (user.root / paths[0]).unlink()
     size = len(user.files()[paths[1]])
