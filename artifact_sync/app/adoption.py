@@ -45,6 +45,8 @@ async def opened_adoption(
             store = await stack.enter_async_context(opening)
         except MirrorBusy as busy:
             raise MirrorBusy(busy.root, busy.owner, askable=False) from None
+        if not rehearse:
+            await store.staged()  # it clears what a crash left
         yield Adoption(store, repos, dry_run=rehearse)
 
 

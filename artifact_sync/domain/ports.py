@@ -478,8 +478,8 @@ class RunLedger(Protocol):
     async def adopt_run(self, run: Run, rows: Sequence[ArtifactRow], at: datetime) -> None:
         """Record a run whose manifest stands, and its files, in one commit.
 
-        The rows are MIRRORED or LOST. Whatever is known of the run, and of a file that was here or
-        was removed, counts more.
+        The rows are MIRRORED or LOST, or have no file. Whatever is known of the run, and of a file
+        that was here or was removed, counts more; what has no file is recorded where it is unknown.
         """
 
     async def newest_complete(self, repo: RepoName) -> tuple[RunKey | None, RunKey | None]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 from msgspec import Struct
 
+from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
@@ -22,6 +24,7 @@ from artifact_sync.domain.model import (
     RunKey,
     State,
     Strength,
+    Upstream,
 )
 from artifact_sync.domain.run_record import RunRecord
 
@@ -37,7 +40,9 @@ _LARGEST_ENTRY = 2**16
 _LARGEST_RECORD = 16 * 2**20
 _LONGEST_WORD = 1000
 """Characters of a name or a status."""
+_LONGEST_MESSAGE = 4000
 _LARGEST_SIZE = 2**63 - 1
+_REASONS = frozenset(it.value for it in Reason)
 _SPACE = re.compile(r"[ \t\n\r]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -68,13 +73,20 @@ class RecordedRun(Struct, frozen=True):
 
     def files(self) -> Iterator[RecordedFile | str]:
         """Each file of the run, or what is wrong with its entry."""
-        for entry, size in _entries(self.text):
+        for entry, size in _entries(self.text, "artifacts"):
             try:
                 if size > _LARGEST_ENTRY:
                     _wrong("an artifact", "is told of in too many words")
                 yield _file(entry, self)
             except _Fault as fault:
                 yield str(fault)
+
+    def absent(self) -> Iterator[ArtifactRow]:
+        """Each artifact without a file, as the ledger may hold it. What nobody knows is left."""
+        for entry, size in _entries(self.text, "not_mirrored"):
+            with suppress(_Fault):
+                if size <= _LARGEST_ENTRY and (row := _absent(entry, self.run)) is not None:
+                    yield row
 
 
 class _Fault(ValueError):
@@ -157,13 +169,13 @@ def _names(scanner: _Scanner) -> Iterator[Any]:
 
 
 def _members(text: str) -> dict[str, Any]:
-    """The document's members but for its artifacts, which are gone through once."""
+    """The document's members but for lists of artifacts, which are gone through once."""
     scanner, members = _Scanner(text), dict[str, Any]()
     for name in _names(scanner):
         if not isinstance(name, str) or name in members:
             _wrong("a member's name", "is none, or stands twice")
         members[name] = None
-        if name == "artifacts":
+        if name == "artifacts" or (name == "not_mirrored" and scanner.skip() == "["):
             for _ in _artifacts(scanner):
                 pass
         else:
@@ -181,11 +193,13 @@ def _artifacts(scanner: _Scanner) -> Iterator[tuple[Any, int]]:
         yield entry, scanner.at - begin
 
 
-def _entries(text: str) -> Iterator[tuple[Any, int]]:
-    """What is told of each artifact, and in how many characters."""
+def _entries(text: str, of: str) -> Iterator[tuple[Any, int]]:
+    """What a list tells of each artifact, and in how many characters."""
     scanner = _Scanner(text)
     for name in _names(scanner):
-        if name == "artifacts":
+        if name == of:
+            if scanner.skip() != "[":
+                return
             yield from _artifacts(scanner)
             return
         scanner.value()
@@ -240,13 +254,46 @@ def _lost(members: Mapping[str, Any]) -> dict[str, datetime | None]:
     return {_text(it, "path"): _moment(it, "since") for it in listed or ()}
 
 
+def _key(entry: Any, run: RunKey) -> ArtifactKey:
+    names = (_text(entry, name) for name in ("workflow", "task", "cube", "local_path"))
+    return ArtifactKey(*run.repo, run.run, *names)
+
+
+_FAILURES = frozenset({State.FAILED, State.GONE, State.REFUSED})
+_ABSENT = {
+    it.value: it for it in (State.WANTED, State.PENDING, State.EXPIRED, State.UNWANTED, *_FAILURES)
+} | {
+    State.FORGOTTEN.value: State.FORGOTTEN,
+    State.PRUNING.value: State.FORGOTTEN,  # as `forget --delete` writes it
+    State.PRUNED.value: State.PRUNED,
+}
+"""By the word in ``not_mirrored``: the state in a ledger that knows nothing else."""
+
+
+def _absent(entry: Any, run: Run) -> ArtifactRow | None:
+    """What is told of an artifact without a file; None: nothing that a ledger holds."""
+    state = _ABSENT.get(_text(entry, "state"))
+    reason = _text(entry, "reason", "")
+    reason = reason if reason in _REASONS else ""
+    if state is None or (state in _FAILURES and not reason):
+        return None
+    is_gone = state in {State.EXPIRED, State.GONE}
+    return ArtifactRow(
+        _key(entry, run.key),
+        state,
+        reason=reason,
+        message=_text(entry, "message", "")[:_LONGEST_MESSAGE] if reason else "",
+        wanted=state not in {State.UNWANTED, State.FORGOTTEN},
+        upstream=Upstream.GONE if is_gone else Upstream.UNKNOWN,
+        created_at=run.created_at,
+    )
+
+
 def _file(entry: Any, about: RecordedRun) -> RecordedFile:
     told = _text(entry, "path")
-    names = (_text(entry, name) for name in ("workflow", "task", "cube", "local_path"))
-    (org, repo), number = about.run.key
     is_lost = told in about.lost
     row = ArtifactRow(
-        ArtifactKey(org, repo, number, *names),
+        _key(entry, about.run.key),
         State.LOST if is_lost else State.MIRRORED,
         size=_size(entry),
         sha256=_sha256(entry),

@@ -85,6 +85,8 @@ class _Claims(Struct, frozen=True):
     source: str
     rows: Sequence[ArtifactRow]
     faults: Sequence[Fit]
+    absent: Sequence[ArtifactRow]
+    """Artifacts without a file, such as what was let go."""
 
 
 class _Looked(Struct, frozen=True):
@@ -243,7 +245,8 @@ class RunAdopter:
         ) as looks:
             fits += [fit async for fit in looks]
         if not self.dry_run and any(fit.row is not None for fit in fits):
-            await self._record(claims, fits)
+            absent = [it for it in claims.absent if it.key not in rows]
+            await self._record(claims, fits, absent)
         named = {str(it.path) for it in (*claims.rows, *rows.values()) if it.path is not None}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
 
@@ -268,12 +271,14 @@ class RunAdopter:
         is_whole = found is not None and found.kind == "file" and found.size == known.size
         return is_whole and found is not None and found.changed < since.timestamp()
 
-    async def _record(self, claims: _Claims, fits: Sequence[Fit]) -> None:
+    async def _record(
+        self, claims: _Claims, fits: Sequence[Fit], absent: Sequence[ArtifactRow]
+    ) -> None:
         """Record what was found of a run: first in the ledger, then in its manifests."""
         key, ledger = claims.run.key, self.ledger
         pairs = [(fit, fit.row) for fit in fits if fit.row is not None]
         new = [row for fit, row in pairs if not (fit.known and fit.known.sha256)]
-        await ledger.adopt_run(claims.run, new, self.at)
+        await ledger.adopt_run(claims.run, [*new, *absent], self.at)
         verified = [row for fit, row in pairs if fit.known and fit.fitness is Fitness.KNOWN]
         await ledger.note_verified([row for row in verified if row.verified_at == self.at], self.at)
         back = [fit.known for fit, _ in pairs if fit.known and fit.fitness is Fitness.ADOPTED]
@@ -365,7 +370,8 @@ def _claims(mirror: WatchedMirror, layout: Layout, folder: MirrorPath) -> _Claim
     reading = _Reading(layout, path, about.run)
     for each in about.files():
         reading.take(each)
-    return _Claims(about.run, about.source, reading.rows, reading.faults)
+    absent = list(filter(reading.is_new, about.absent()))
+    return _Claims(about.run, about.source, reading.rows, reading.faults, absent)
 
 
 class _Reading:
@@ -398,6 +404,12 @@ class _Reading:
         self._places.add(place)
         self._keys.add(told.row.key)
         self.rows.append(replace(told.row, path=path, created_at=self._created_at))
+
+    def is_new(self, row: ArtifactRow) -> bool:
+        """Whether nothing was told of an artifact before."""
+        is_new = row.key not in self._keys
+        self._keys.add(row.key)
+        return is_new
 
     def _fault(self, reason: Reason, why: str) -> None:
         if len(self.faults) >= _MOST_FAULTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from typing import TYPE_CHECKING
 
@@ -172,6 +173,25 @@ def test_it_adds_what_a_ledger_lacks_and_leaves_what_that_has(user: User) -> Non
     assert counts(adopt(user)) == (0, 8, 8, 0, 0)
     assert [row for row in listed(user) if row in before] == before
     assert user.sync(ROCKET, WEBSITE, "--json").counts == (16, 0, 16, 0)
+
+
+def test_what_was_let_go_and_left_out_stays_so(user: User, service: Running) -> None:
+    """The service still lists the files, and nobody asks for them."""
+    assert user.run("forget", ROCKET, "2", PAGE, "--delete", "--yes", "--root", user.root).code == 0
+    before = {row["local_path"]: row for row in lose_ledger(user) if row["run"] == "2"}
+    assert before[PAGE]["state"] == "forgotten"
+    assert counts(adopt(user)) == (0, 15, 0, 0, 0)
+    rows = user.run("ls", "--all", "--root", user.root, "--json").answer["artifacts"]
+    (row,) = (it for it in rows if it["state"] == "forgotten")
+    names = ("repo", "run", "local_path", "wanted")
+    assert [row[it] for it in names] == [before[PAGE][it] for it in names]
+    service.simulator.requests.clear()
+    assert user.sync(ROCKET, WEBSITE, "--json").counts == (15, 0, 15, 0)
+    assert [seen for seen in service.simulator.requests if seen.kind == "file"] == []
+    about = json.loads((user.root / ROCKET / "2/run.json").read_bytes())
+    assert [it["state"] for it in about["not_mirrored"]] == ["forgotten"]
+    assert user.run("remember", ROCKET, "2", "--root", user.root).code == 0
+    assert user.sync(ROCKET, "--json").counts == (12, 1, 11, 0)
 
 
 def test_files_that_nobody_recorded_are_told_and_left_alone(user: User) -> None:

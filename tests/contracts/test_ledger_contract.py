@@ -1483,3 +1483,27 @@ def test_adopting_changes_nothing_of_what_the_ledger_knows(play):
         }  # fmt: skip
 
     play(story)
+
+
+def test_of_what_has_no_file_only_the_unknown_is_adopted(play):
+    async def story(ledger):
+        run = Run(RunKey(REPO, "7"), "success", "push", NOW, LATER)
+        known, let_go, failed, expired = (key(local_path=name) for name in "abcd")
+        await ledger.record_states([(known, State.WANTED, "v0")], NOW)
+        why = {"reason": "bad_response", "message": "HTTP 500"}
+        rows = [
+            ArtifactRow(known, State.FORGOTTEN, wanted=False),
+            ArtifactRow(let_go, State.FORGOTTEN, wanted=False),
+            ArtifactRow(failed, State.FAILED, **why),
+            ArtifactRow(expired, State.EXPIRED, upstream=Upstream.GONE),
+        ]
+        await ledger.adopt_run(run, rows, LATER)
+        after = await ledger.artifacts(run.key)
+        assert (after[known].state, after[known].version) == (State.WANTED, "v0")
+        told = {"first_seen": LATER, "created_at": NOW}
+        assert after[let_go] == replace(rows[1], **told)
+        assert after[failed] == replace(rows[2], **told)
+        assert after[expired] == replace(rows[3], gone_since=LATER, **told)
+        assert (await ledger.totals(REPO)).bytes == 0
+
+    play(story)

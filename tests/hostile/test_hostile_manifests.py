@@ -300,6 +300,47 @@ def test_members_that_nobody_knows_are_passed_over(place: Place) -> None:
     assert place.rows.keys() == {f"{RUN}/{GOOD}"}
 
 
+def absent(state: Any, name: str = "gone.txt", **told: Any) -> dict[str, Any]:
+    who = {"workflow": "ci", "task": "build", "cube": "build", "local_path": name}
+    return {**who, "state": state, "reason": "", "message": "", **told}
+
+
+KEPT = [
+    ("forgotten", {}, State.FORGOTTEN), ("pruned", {}, State.PRUNED), ("wanted", {}, State.WANTED),
+    ("pruning", {}, State.FORGOTTEN), ("expired", {}, State.EXPIRED), ("pending", {}, State.PENDING),
+    ("unwanted", {"reason": "who knows"}, State.UNWANTED), ("gone", {"reason": "gone"}, State.GONE),
+    ("failed", {"reason": "cut", "message": "x" * 9000}, State.FAILED),
+    ("refused", {"reason": "unsafe_path"}, State.REFUSED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("word", "told", "state"), KEPT)
+def test_what_has_no_file_is_recorded_as_it_was(
+    place: Place, word: str, told: dict[str, Any], state: State
+) -> None:
+    place.adopt(document(entry(GOOD), format=2, not_mirrored=[absent(word, **told)]), times=2)
+    row = place.rows["None"]
+    assert (row.state, row.key.local_path, row.sha256) == (state, "gone.txt", "")
+    assert row.reason in {"", told.get("reason")}
+    assert len(row.message) <= 4000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        absent("mirrored"), absent("lost"), absent("unavailable"), absent(""), absent(None),
+        absent("failed"), absent("failed", reason="who knows"), absent("forgotten", "good.txt"),
+        absent("forgotten", None), absent("forgotten", cube=7), absent("forgotten", "x" * 70_000),
+        absent("forgotten", reason=[]), None, 7, [], {},
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_of_what_has_no_file_is_passed_over(place: Place, wrong: Any) -> None:
+    fits = place.adopt(document(entry(GOOD), format=2, not_mirrored=[wrong]))
+    assert [fit.fitness for fit in fits if fit.row] == [Fitness.ADOPTED]
+    assert place.rows.keys() == {f"{RUN}/{GOOD}"}
+    assert len(place.adopt(document(entry(GOOD), format=2, not_mirrored=wrong))) == 2
+
+
 def test_memory_does_not_grow_with_the_runs(tmp_path: Path) -> None:
     peaks = []
     for count in (5, 25):

@@ -71,11 +71,26 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
 
 
 def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
-    """Record a run's files as these rows have them; what is on record stays."""
-    keys = [row.key for row in rows]
-    held = {it[1] for _, it in _rows(tx, keys) if it[4] or State(it[2]) in REMOVED}
-    changes = {row.key: _found(row) for row in rows if _digest(row.key) not in held}
+    """Record artifacts of a run as these rows have them; what is on record stays."""
+    known = {it[1]: it for _, it in _rows(tx, [row.key for row in rows])}
+    held = {digest for digest, it in known.items() if it[4] or State(it[2]) in REMOVED}
+    changes = {
+        row.key: _found(row) if row.sha256 else _absent(row, at)
+        for row in rows
+        if _digest(row.key) not in (held if row.sha256 else known)
+    }
     _write(tx, "set_taken_over", changes, dict.fromkeys(changes, at))
+
+
+def _absent(row: ArtifactRow, at: datetime) -> dict[str, Any]:
+    return {
+        "state": row.state.value,
+        "reason": row.reason,
+        "message": row.message,
+        "is_wanted": row.wanted,
+        "upstream": row.upstream.value,
+        "gone_since": at if row.upstream is Upstream.GONE else None,
+    }
 
 
 def _found(row: ArtifactRow) -> dict[str, Any]:
