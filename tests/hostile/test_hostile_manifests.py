@@ -306,12 +306,17 @@ def absent(state: Any, name: str = "gone.txt", **told: Any) -> dict[str, Any]:
 
 
 KEPT = [
-    ("forgotten", {}, State.FORGOTTEN), ("pruned", {}, State.PRUNED), ("wanted", {}, State.WANTED),
-    ("pruning", {}, State.FORGOTTEN), ("expired", {}, State.EXPIRED), ("pending", {}, State.PENDING),
-    ("unwanted", {"reason": "who knows"}, State.UNWANTED), ("gone", {"reason": "gone"}, State.GONE),
+    ("forgotten", {}, State.FORGOTTEN),
+    ("pruned", {}, State.PRUNED),
+    ("wanted", {}, State.WANTED),
+    ("pruning", {}, State.FORGOTTEN),
+    ("expired", {}, State.EXPIRED),
+    ("pending", {}, State.PENDING),
+    ("unwanted", {"reason": "who knows"}, State.UNWANTED),
+    ("gone", {"reason": "gone"}, State.GONE),
     ("failed", {"reason": "cut", "message": "x" * 9000}, State.FAILED),
     ("refused", {"reason": "unsafe_path"}, State.REFUSED),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("word", "told", "state"), KEPT)
