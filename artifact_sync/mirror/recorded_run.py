@@ -82,7 +82,7 @@ class RecordedRun(Struct, frozen=True):
                 yield str(fault)
 
     def absent(self) -> Iterator[ArtifactRow]:
-        """Each artifact without a file, as the ledger may hold it. What nobody knows is left."""
+        """Each artifact without a file, as the ledger may hold it."""
         for entry, size in _entries(self.text, "not_mirrored"):
             with suppress(_Fault):
                 if size <= _LARGEST_ENTRY and (row := _absent(entry, self.run)) is not None:

@@ -71,7 +71,7 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
 
 
 def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
-    """Record artifacts of a run as these rows have them; what is on record stays."""
+    """Record a run's artifacts as these rows have them; recorded ones stay."""
     known = {it[1]: it for _, it in _rows(tx, [row.key for row in rows])}
     held = {digest for digest, it in known.items() if it[4] or State(it[2]) in REMOVED}
     changes = {
