@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -13,6 +13,7 @@ from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
 from artifact_sync.runtime.once import Once
 from artifact_sync.sync.context import ArrivedBytes, Drain, PassContext
+from artifact_sync.sync.keep_displaced import DisplacedKeeper
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
 
@@ -40,6 +41,7 @@ class PassShare(Struct, frozen=True):
     runs_at_once: LookSlots
     """Bounds the memory that trees of runs take."""
     limits: Callable[[], TransferLimits]
+    keeper: DisplacedKeeper
     drain: Drain = field(default_factory=Drain)
 
 
@@ -76,8 +78,14 @@ async def passes_over(
         return limits_of(config, store, staged)
 
     async with open_network(config, token, observer) as network:
-        share = PassShare(store.lock, LookSlots(_RUNS_AT_ONCE), cache(limits))
+        keeper = keeper_of(store)
+        share = PassShare(store.lock, LookSlots(_RUNS_AT_ONCE), cache(limits), keeper)
         yield lambda request: Pass(pass_context(store, network, observer, share), request)
+
+
+def keeper_of(store: Storage) -> DisplacedKeeper:
+    """What empties ``displaced/`` of an opened mirror."""
+    return DisplacedKeeper(store.mirror, store.offload, store.clock)
 
 
 def pass_context(
@@ -106,5 +114,6 @@ def pass_context(
         runs_at_once=share.runs_at_once,
         drain=share.drain,
         retention=network.config.source.retention,
+        tidy=partial(share.keeper.empty, network.config.keep.displaced, network.comparison),
         transfer=Once(transfer),
     )

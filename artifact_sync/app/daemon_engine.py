@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.assemble_pass import PassShare, pass_context
+from artifact_sync.app.assemble_pass import PassShare, keeper_of, pass_context
 from artifact_sync.app.assemble_transfers import TransferLimits, zone_of
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
@@ -89,6 +89,7 @@ class LiveEngine:
         self._limiter = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
         self._slots = Slots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
+        self._keeper = keeper_of(store)
         self._connection: _Connection | None = None
 
     @asynccontextmanager
@@ -101,7 +102,7 @@ class LiveEngine:
             runs = LookSlots(_RUNS_AT_ONCE)
             slots = Share(self._slots, self._share)
             limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
-            share = PassShare(lock, runs, lambda: limits, self.drain)
+            share = PassShare(lock, runs, lambda: limits, self._keeper, self.drain)
             yield Pass(pass_context(self._store, network, observer, share), request)
 
     @property

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import Fetcher, Source
     from artifact_sync.domain.settings import Config
+    from artifact_sync.runtime.clock import ClockComparison
 
 
 class Network(Struct, frozen=True):
@@ -42,6 +43,8 @@ class Network(Struct, frozen=True):
     source: Source
     fetcher: Once[Fetcher]
     """Made when the first link is opened: most passes open none."""
+    comparison: ClockComparison
+    """What the service's clock says of ours."""
 
     @property
     def origin(self) -> str:
@@ -79,7 +82,7 @@ async def open_network(
         trust = await tls() if at_once else trust_nobody()
         api = await stack.enter_async_context(api_client(settings, trust))
         fetcher = partial(_link_fetcher, settings, tls, observer, stack)
-        yield Network(config, SourceCraft(api, context), Once(fetcher))
+        yield Network(config, SourceCraft(api, context), Once(fetcher), context.comparison)
 
 
 def network_warnings(config: Config) -> list[str]:

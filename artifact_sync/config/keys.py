@@ -179,6 +179,10 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
             settings.LedgerSettings,
             {"url": value_types.scoped_text(urls.database_url, name="URL")},
         ),
+        "keep": Section(
+            settings.KeepSettings,
+            {"displaced": value_types.duration()},
+        ),
         "download": Section(
             settings.DownloadSettings,
             {

@@ -74,6 +74,13 @@ class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of SQLite or PostgreSQL; None: SQLite in ``.artifact-sync/`` under the mirror's root."""
 
 
+class KeepSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[keep]``: how long what nobody needs any more stays."""
+
+    displaced: float | None = None
+    """Seconds after which what was displaced is removed for good; None: never."""
+
+
 class DownloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[download]``: how files are fetched."""
 
@@ -165,6 +172,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     source: SourceSettings = SourceSettings()
     mirror: MirrorSettings = MirrorSettings()
     ledger: LedgerSettings = LedgerSettings()
+    keep: KeepSettings = KeepSettings()
     download: DownloadSettings = DownloadSettings()
     daemon: DaemonSettings = DaemonSettings()
     web: WebSettings = WebSettings()

@@ -1,10 +1,13 @@
-"""The system clock, as ``ports.Clock``."""
+"""The system clock, as ``ports.Clock``, and what another clock says of it."""
 
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
+
+_AGREEING = 86_400.0
+"""Seconds by which two clocks that agree may differ."""
 
 
 class SystemClock:
@@ -21,3 +24,21 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """Wait on the event loop."""
         await asyncio.sleep(seconds)
+
+
+class ClockComparison:
+    """What a remote clock has last said of ours."""
+
+    def __init__(self) -> None:
+        self._ahead: timedelta | None = None
+
+    def note(self, ours: datetime, theirs: datetime | None) -> None:
+        """Take both clocks at the same moment; None: the remote one said nothing."""
+        if theirs is not None:
+            self._ahead = ours - theirs
+
+    def agreed(self, ours: datetime) -> datetime | None:
+        """The earlier of both clocks now; None where they differ by a day, or none is known."""
+        if self._ahead is None or abs(self._ahead.total_seconds()) > _AGREEING:
+            return None
+        return ours - max(self._ahead, timedelta())

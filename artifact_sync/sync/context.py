@@ -123,5 +123,7 @@ class PassContext(Struct, frozen=True):
     """Closed when the process is about to stop: nothing new is begun."""
     retention: float
     """Seconds after a run's creation at which its artifacts vanish."""
+    tidy: Callable[[], Awaitable[None]]
+    """Removes at the end of a pass what is kept no longer."""
     transfer: Callable[[], Awaitable[TransferContext]]
     """Made on the first call: most passes download nothing, and what does is slow to import."""

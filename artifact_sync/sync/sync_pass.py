@@ -68,6 +68,8 @@ class Pass:
             for key, glob in sorted(frozenset.intersection(*unfit)):
                 text = f"{key}: {glob!r} has fitted nothing in any repository of {name} so far"
                 self._context.observer.notify(Noticed(text, RepoName.parse(name)))
+        if not self._request.mode.dry_run and not self._context.drain.closed:
+            await self._context.tidy()
         return PassResult(self.report, self._troubles)
 
     async def _repositories(self) -> AsyncGenerator[tuple[RepoName, RepoSettings]]:

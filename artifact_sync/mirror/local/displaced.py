@@ -18,6 +18,7 @@ from artifact_sync.mirror.local.tree import InTheWay, is_path, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.tree import Parts, Tree
@@ -120,15 +121,21 @@ class DisplacedFiles:
         self._tree.remove_empty([tuple(above)], tuple(above[: len(_TOP) + 1]))
         return True
 
-    def discard(self, files: Iterable[DisplacedFile]) -> None:
-        """See ``Displacement.discard``. Raises ``OSError``."""
+    def discard(
+        self, files: Iterable[DisplacedFile], naming: Callable[[str], AbstractContextManager[None]]
+    ) -> None:
+        """See ``Displacement.discard``. ``naming``: makes errors that name a path."""
         for stamp, its in groupby(files, lambda it: it.place.partition("/")[0]):
             paths = [_TOP + tuple(it.place.split("/")) for it in its]
             for path in paths:
-                with self._tree.entered(path[:-1]) as folder, suppress(FileNotFoundError):
-                    if folder is not None:
-                        folder.remove(path[-1])
+                with naming("/".join(path)):
+                    self._remove(path)
             self._tree.remove_empty({path[:-1] for path in paths}, (*_TOP, stamp))
+
+    def _remove(self, path: Parts) -> None:
+        with self._tree.entered(path[:-1]) as folder, suppress(FileNotFoundError):
+            if folder is not None:
+                folder.remove(path[-1])
 
 
 def _moment(stamp: str) -> datetime | None:

@@ -181,7 +181,7 @@ class LocalMirror:
 
     def discard(self, files: Iterable[DisplacedFile]) -> None:
         with self._errors(f"{OWN_FOLDER}/{DISPLACED}"):
-            self._displaced.discard(files)
+            self._displaced.discard(files, self._errors)
 
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
         parts = split(link)

@@ -24,6 +24,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.events import Retrying
 from artifact_sync.domain.model import Redacted
 from artifact_sync.runtime.backoff import RetryPolicy, delay, http_date, parse_retry_after
+from artifact_sync.runtime.clock import ClockComparison
 from artifact_sync.source.api.decode import parse, sendable
 from artifact_sync.source.api.rate_limit import EvenRate, RetryAfterHolds
 from artifact_sync.source.api.refusals import HOLD_ALL, refusal_error
@@ -75,6 +76,8 @@ class ApiContext(Redacted, frozen=True):
     deadline: float | None = None
     """Seconds from the sending of a request to the last byte of its answer, however steadily that
     drips. None: ten times the client's timeout for a byte, and two minutes at least."""
+    comparison: ClockComparison = field(default_factory=ClockComparison)
+    """Is told the ``Date`` of each answer."""
     token: str = ""
     """The client's token: tells a missing from a refused one, and is kept out of messages."""
 
@@ -243,11 +246,13 @@ class ApiClient:
     async def _answer(self, request: httpx.Request, question: Question[Meaning]) -> _Arrival:
         response = await self._client.send(request, stream=True)
         try:
-            monotonic = self._context.clock.monotonic()
+            received, monotonic = self._context.clock.now(), self._context.clock.monotonic()
             if not response.is_success:
                 raise await self._refusal(response, question.what)
             body = await self._body(response, question)
-            return _Arrival(body, monotonic, http_date(response.headers.get("date", "")))
+            date = http_date(response.headers.get("date", ""))
+            self._context.comparison.note(received, date)
+            return _Arrival(body, monotonic, date)
         finally:
             await response.aclose()
 

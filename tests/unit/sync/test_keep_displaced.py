@@ -1,0 +1,71 @@
+"""What is displaced goes by the rule, and never because a clock is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from artifact_sync.mirror.local.local_mirror import LocalMirror
+from artifact_sync.runtime.clock import ClockComparison
+from artifact_sync.runtime.threads import Offload
+from artifact_sync.sync.keep_displaced import DisplacedKeeper
+from tests.daemon_kit import FakeClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+DAY = 86_400.0
+
+
+def displaced(root: Path, days: float) -> Path:
+    """A file that was displaced so many days ago."""
+    stamp = f"{NOW - timedelta(days=days):%Y%m%dT%H%M%SZ}"
+    file = root / ".artifact-sync/displaced" / stamp / "acme/rocket/1/old.bin"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"old")
+    return file
+
+
+def empty(root: Path, ours: datetime, theirs: datetime | None, keep: float | None) -> None:
+    """What a pass does at its end, where the two clocks show this."""
+    clock, comparison = FakeClock(), ClockComparison()
+    clock.wall = ours
+    comparison.note(ours, theirs)
+
+    async def main() -> None:
+        with ThreadPoolExecutor(1) as threads:
+            keeper = DisplacedKeeper(LocalMirror(root), Offload(threads), clock)
+            await keeper.empty(keep, comparison)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("off", [timedelta(), timedelta(hours=20), timedelta(hours=-20)])
+def test_what_is_older_than_the_rule_says_goes(tmp_path: Path, off: timedelta) -> None:
+    old, young = displaced(tmp_path, 40), displaced(tmp_path, 20)
+    empty(tmp_path, NOW + off, NOW, 30 * DAY)
+    assert (old.exists(), young.exists()) == (False, True)
+    assert not old.parents[3].exists()
+
+
+@pytest.mark.parametrize(
+    ("off", "keep"),
+    [
+        (timedelta(days=365), 30 * DAY),
+        (timedelta(days=-365), 30 * DAY),
+        (None, 30 * DAY),
+        (timedelta(), None),
+    ],
+)
+def test_nothing_goes_by_a_clock_that_nobody_confirms_or_without_a_rule(
+    tmp_path: Path, off: timedelta | None, keep: float | None
+) -> None:
+    """A kind: a clock that is wrong by a year must remove nothing."""
+    old = displaced(tmp_path, 40)
+    empty(tmp_path, NOW + (off or timedelta()), NOW if off is not None else None, keep)
+    assert old.exists()
