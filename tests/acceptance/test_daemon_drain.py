@@ -39,9 +39,9 @@ def run_with(slug: str, name: str, size: int) -> ScenarioRun:
 
 @pytest.fixture
 def several(tmp_path: Path) -> Iterator[tuple[DaemonUser, Running]]:
-    """Six runs of a file each; that of the newest comes much sooner than the others."""
-    slow = [run_with(str(n), "slow.bin", 12 * MIB) for n in range(1, RUNS)]
-    runs = (*slow, run_with(str(RUNS), "soon.bin", 4 * MIB))
+    """Six runs of a file each; that of the oldest comes much sooner than the others."""
+    slow = [run_with(str(n), "slow.bin", 12 * MIB) for n in range(2, RUNS + 1)]
+    runs = (run_with("1", "soon.bin", 4 * MIB), *slow)
     with running(
         Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(Repo(ROCKET, runs=runs),))
     ) as service:
@@ -66,7 +66,7 @@ def test_a_file_in_flight_finishes_though_one_of_another_run_has_finished_before
         assert service.simulator.requests.api == asked
         (line,) = daemon.said("stopping; files in flight may finish")
         assert 1 < line["files"] < RUNS
-        newest = range(RUNS, RUNS - line["files"], -1)
-        assert user.runs() == {f"{ROCKET}/{n}" for n in newest}
+        oldest = range(1, 1 + line["files"])  # they vanish first
+        assert user.runs() == {f"{ROCKET}/{n}" for n in oldest}
         assert parts(user) == 0
         assert daemon.alarms == []

@@ -217,7 +217,7 @@ def make_old(ledger: Path) -> None:
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
         for table in ("forget_rules", "run_records"):
             old.execute(f"DROP TABLE {table}")
-        for index in ("ix_artifacts_unwell", "ix_runs_expired"):
+        for index in ("ix_artifacts_unwell", "ix_runs_expired", "ix_runs_missed"):
             old.execute(f"DROP INDEX {index}")
         added = {
             "artifacts": ("is_wanted", "verified_at", "lost_since", "upstream", "gone_since"),
