@@ -165,14 +165,15 @@ class Judge:
                 self.faults.append(f"the ledger says mirrored of {path}, where there is {what}")
 
     def _look_at_sums(self, now: State) -> None:
-        """No manifest vouches for a file that the program has just removed."""
+        """No manifest vouches for a file that the program has just removed for good."""
         for path, (_, content) in now.names.items():
             folder, _, name = path.rpartition("/")
             for line in content.splitlines() if name == "SHA256SUMS" else ():
                 sha256, _, file = line.decode().partition("  ")
-                known = self.before.names.get(f"{folder}/{file}")
+                place = f"{folder}/{file}"
+                known = self.before.names.get(place)
                 was_right = known and hashlib.sha256(known[1]).hexdigest() == sha256
-                if was_right and f"{folder}/{file}" not in now.names:
+                if was_right and place not in now.names and place not in self.right.names:
                     self.faults.append(f"{path} vouches for {file}, which is not there")
 
     def _look_at_signatures(self, now: State) -> None:
