@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,8 @@ class EndangeredArtifacts:
         self.counts = await engine.ledger.endangered(window)
         repos = [it.repo for it in self.counts]
         arguments = (engine.mirror, engine.layout, repos)
-        self.displaced = await engine.offload(displaced_bytes, *arguments)
+        with suppress(ArtifactSyncError):  # the mirror's disk is away: the last sizes stay
+            self.displaced = await engine.offload(displaced_bytes, *arguments)
         return self.counts
 
     @property

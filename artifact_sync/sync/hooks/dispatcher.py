@@ -80,11 +80,12 @@ class Dispatcher:
             await self._try(hook, delivery, hook.timeout)
 
     async def run(self) -> None:
-        """Deliver for ever. ``DiskError`` of the ledger."""
+        """Deliver for ever, also with no hooks. ``DiskError`` of the ledger."""
         await self.drop_removed()
         async with asyncio.TaskGroup() as group:
             for hook in self._hooks:
                 group.create_task(self._serve_for_ever(hook))
+            group.create_task(asyncio.Event().wait())
 
     async def drop_removed(self) -> None:
         """Drop what waits for hooks that are not configured any more, and say so."""

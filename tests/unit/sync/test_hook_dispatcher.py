@@ -218,3 +218,16 @@ def test_a_program_is_given_no_secret_of_ours_and_no_text_that_ends_early(said):
     assert found["ARTIFACT_SYNC_HOOK_MESSAGE"] == "a�b?"
     assert found["ARTIFACT_SYNC_HOOK_FINISHED_AT"] == ""
     assert found["ARTIFACT_SYNC_HOOK_ROOT"] == "/mirror"
+
+
+def test_without_hooks_it_waits_instead_of_beginning_again():
+    """A kind: endless work that ends is begun again at once, and keeps a core busy."""
+
+    async def story(ledger, clock):
+        telling = asyncio.ensure_future(dispatcher(ledger, clock).run())
+        done, _ = await asyncio.wait([telling], timeout=0.3)
+        telling.cancel()
+        await asyncio.wait([telling])
+        assert done == set()
+
+    play(story)
