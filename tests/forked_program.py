@@ -54,9 +54,14 @@ class ForkedProgram:
     def __call__(self, call: Call) -> tuple[int, str, str]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(call) + "\n")
-        self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
+        try:
+            self._process.stdin.write(json.dumps(call) + "\n")
+            self._process.stdin.flush()
+            code = int(self._process.stdout.readline())
+        except BaseException:  # as a timeout of the test: the answer would be taken for the next
+            forked_program.cache_clear()
+            self.end()
+            raise
         out, err = (Path(call["folder"], it).read_text(encoding="utf-8") for it in _SAID)
         return code, out, err
 

@@ -66,6 +66,7 @@ class Story:
     report: dict[str, Any]
     states: dict[Named, str]
     """Of every artifact that is known, wanted or not."""
+    wanted: set[Named]
     words: str
     """stderr of ``sync``."""
 
@@ -138,7 +139,9 @@ class Keeping:
         code, report, words = self.run("sync", *self.selected, "--no-progress", *arguments)
         verified, found, _ = self.run("verify")
         rows = self.listed()
-        story = Story(code, verified, report, {n: it["state"] for n, it in rows.items()}, words)
+        states = {name: it["state"] for name, it in rows.items()}
+        wanted = {name for name, it in rows.items() if it["wanted"]}
+        story = Story(code, verified, report, states, wanted, words)
         self._check_files(rows)
         self._check_pass(story)
         self._check_verify(story, found)
@@ -170,7 +173,7 @@ class Keeping:
             assert report["lost"] == len(story.named("lost")), (report, story.states)
             assert report["expired"] == len(story.named("expired")), (report, story.states)
             kept = report["kept"] + report["downloaded"]
-            assert kept == len(story.named("mirrored")), (report, story.states)
+            assert kept == len(story.named("mirrored") & story.wanted), (report, story.states)
 
     def _check_verify(self, story: Story, found: dict[str, Any]) -> None:
         lost = {str(self.place(it).relative_to(self.root)) for it in story.named("lost")}

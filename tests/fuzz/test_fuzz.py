@@ -9,7 +9,9 @@ import time
 import fuzz_inputs
 import fuzz_passes
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from keeping_machine import KeepingMachine
 
 MINUTES = float(os.environ.get("FUZZ_MINUTES") or 30)
 TARGETS = {
@@ -46,3 +48,22 @@ def test_garbled_input_ends_in_words_for_minutes(name: str) -> None:
         target()
         count += 100
     sys.stdout.write(f"{name}: {count} examples\n")
+
+
+ANYTHING = {"stateful_step_count": 12, **USUAL}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="calls fork")
+def test_whatever_befalls_mirror_and_origin_all_commands_tell_one_story() -> None:
+    phases = [Phase.generate]  # to make an example smaller takes minutes
+    sample = settings(max_examples=5, derandomize=True, phases=phases, **ANYTHING)
+    run_state_machine_as_test(KeepingMachine, settings=sample)
+
+
+@pytest.mark.fuzz
+@pytest.mark.timeout(MINUTES * 60 + 300)
+def test_whatever_befalls_mirror_and_origin_for_minutes() -> None:
+    many = settings(max_examples=20, database=None, **ANYTHING)
+    end = time.monotonic() + MINUTES * 60 / len(TARGETS)
+    while time.monotonic() < end:
+        run_state_machine_as_test(KeepingMachine, settings=many)
