@@ -76,6 +76,7 @@ class Service:
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.repos: dict[str, list[Run]] = {}
+        self.api_headers = {"Content-Type": "application/json"}
         self.api_behaviour: dict[str, Behaviour] = {}
         """By the raw path of the request; ``*`` is for all that have none of their own."""
         self.page_size = 100
@@ -161,7 +162,7 @@ class Service:
             _error(wire, 404, "NotFound", "no such thing")
             return
         content = json.dumps(answer).encode()
-        visit = Visit(request, wire, number, content, {"Content-Type": "application/json"})
+        visit = Visit(request, wire, number, content, self.api_headers)
         (behaviour or honest)(visit)
 
     def _look_up(self, request: Request) -> Json | None:

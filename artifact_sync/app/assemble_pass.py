@@ -78,12 +78,12 @@ async def passes_over(
         return limits_of(config, store, staged)
 
     async with open_network(config, token, observer) as network:
-        keeper = keeper_of(store)
+        keeper = displaced_keeper(store)
         share = PassShare(store.lock, LookSlots(_RUNS_AT_ONCE), cache(limits), keeper)
         yield lambda request: Pass(pass_context(store, network, observer, share), request)
 
 
-def keeper_of(store: Storage) -> DisplacedKeeper:
+def displaced_keeper(store: Storage) -> DisplacedKeeper:
     """What empties ``displaced/`` of an opened mirror."""
     return DisplacedKeeper(store.mirror, store.offload, store.clock)
 

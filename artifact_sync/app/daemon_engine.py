@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.assemble_pass import PassShare, keeper_of, pass_context
+from artifact_sync.app.assemble_pass import PassShare, displaced_keeper, pass_context
 from artifact_sync.app.assemble_transfers import TransferLimits, zone_of
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
@@ -89,7 +89,7 @@ class LiveEngine:
         self._limiter = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
         self._slots = Slots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
-        self._keeper = keeper_of(store)
+        self._keeper = displaced_keeper(store)
         self._connection: _Connection | None = None
 
     @asynccontextmanager

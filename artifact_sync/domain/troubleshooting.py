@@ -238,6 +238,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "mirror.root: … is not a folder",
     ),
     "disk#file-names": ("this system's encoding of file names",),
+    "disk#displaced-stays": ("displaced files could not be removed",),
     "disk#displaced": (
         "see artifact-sync displaced list",
         "left, something stands in its place",

@@ -38,7 +38,7 @@ class ClockComparison:
             self._ahead = ours - theirs
 
     def agreed(self, ours: datetime) -> datetime | None:
-        """The earlier of both clocks; None: they differ by a day, or one is unknown."""
+        """The earlier of both clocks; None: not known to agree."""
         if self._ahead is None or abs(self._ahead.total_seconds()) > _AGREEING:
             return None
         return ours - max(self._ahead, timedelta())

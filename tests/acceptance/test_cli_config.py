@@ -243,7 +243,12 @@ def test_no_sentence_of_the_help_is_cut(home: Home, width: str) -> None:
 
 def test_commands_complete_without_being_imported(home: Home) -> None:
     done = home.run(_ARTIFACT_SYNC_COMPLETE="bash_complete", COMP_WORDS="x s", COMP_CWORD="1")
-    assert done.stdout.splitlines() == ["plain,sync", "plain,status", "plain,show", "plain,simulate"]
+    assert done.stdout.splitlines() == [
+        "plain,sync",
+        "plain,status",
+        "plain,show",
+        "plain,simulate",
+    ]
 
 
 @posix

@@ -7,9 +7,9 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from user import ARCHIVE, User, contents, organisation
+from user import ARCHIVE, DAY, User, contents, organisation
 
-from artifact_sync.simulator import running_in_thread
+from artifact_sync.simulator import Simulator, running_in_thread
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +120,25 @@ def test_it_works_beside_whoever_holds_the_mirror(user: User) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert len(displaced(user, "list")["displaced"]) == 1
         assert displaced(user, "empty", "--older-than", "1d")["removed"] == []
+
+
+@pytest.mark.parametrize("ahead", [0.0, 365 * DAY, -365 * DAY])
+def test_a_pass_empties_by_a_rule_and_a_clock_that_the_service_confirms(
+    user: User, ahead: float
+) -> None:
+    """The service's clock is right, or a year off: then ours may be the wrong one."""
+    old = user.root / ".artifact-sync/displaced/20200101T000000Z/acme/rocket/1/x"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"12")
+    simulator = Simulator(organisation())
+    simulator.advance(ahead)
+    with running_in_thread(simulator) as service:
+        url = {"ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url}
+        assert user.sync(ROCKET, **url).code == 0
+        assert old.exists()
+        done = user.sync(ROCKET, **url, ARTIFACT_SYNC_KEEP__DISPLACED="30d")
+    assert done.code == 0
+    assert old.exists() == bool(ahead)
+    assert ("files=1 size=2 B" in done.err) == (not ahead)
+    (young,) = displaced(user, "list")["displaced"][bool(ahead) :]
+    assert young["size"] == len(b"changed")

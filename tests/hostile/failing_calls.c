@@ -54,6 +54,12 @@ int flock(int fd, int how) {
     return strikes_fd("flock", fd) ? -1 : ((int (*)(int, int))REAL("flock"))(fd, how);
 }
 
+int unlinkat(int fd, const char *name, int flags) { /* by the folder's path */
+    if (strikes_fd("unlinkat", fd))
+        return -1;
+    return ((int (*)(int, const char *, int))REAL("unlinkat"))(fd, name, flags);
+}
+
 ssize_t write(int fd, const void *data, size_t size) {
     if (strikes_fd("write", fd))
         return -1;

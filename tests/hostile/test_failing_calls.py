@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -199,3 +200,24 @@ def test_a_ledger_of_which_sqlite_hides_what_is_wrong_blames_no_rights(
     assert outcome.exit_code == 6
     told = outcome.stderr + str(outcome.failures)
     assert "cannot be opened: check the disk and its quota, and who may write to it" in told
+
+
+# Guards against: a sync that fails since something that nobody needs cannot be removed.
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO], ids=errno.errorcode.get)
+def test_displaced_files_that_cannot_be_removed_are_a_warning_that_names_one(
+    trial: Trial, tmp_path: Path, code: int
+) -> None:
+    trial.service.file(SMALL)
+    assert trial.sync().exit_code == 0
+    old = trial.root / ".artifact-sync/displaced/20200101T000000Z/org/repo/1/old.bin"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"old")
+    trial.service.api_headers["Date"] = formatdate(usegmt=True)
+    trial.env["KEEP__DISPLACED"] = "30d"
+    trial.plain_env = failing(tmp_path, "unlinkat", code, "displaced/2020")
+    outcome = trial.sync()
+    assert (outcome.exit_code, old.exists()) == (0, True)
+    assert "displaced files could not be removed" in outcome.stderr
+    assert "20200101T000000Z/org/repo/1/old.bin" in outcome.stderr
+    trial.plain_env = {}
+    assert (trial.sync().exit_code, old.exists()) == (0, False)
