@@ -58,7 +58,7 @@ async def open_pass(
         staged = set[str]() if request.mode.dry_run else await store.staged()
         begin = passes_over(store, config, observer, token, staged)
         yield (await stack.enter_async_context(begin))(request)
-        if config.hook and not request.mode.dry_run:
+        if not request.mode.dry_run:
             await deliver_at_end(config, store.ledger, store.layout, store.clock)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from artifact_sync.app.holder import daemon_of
+from artifact_sync.app.hooks import deliver_at_end
 from artifact_sync.app.locations import has_ledger
 from artifact_sync.app.selection import check_globs, checked_names, known_repositories
 from artifact_sync.app.storage import open_storage
@@ -100,6 +101,9 @@ class Forgetting(Struct, frozen=True):
             await keeper_of(self.store, self.config, observer).forget(
                 ForgetRule(scope, deletes=delete)
             )
+            if delete and self.config.hook:
+                store = self.store
+                await deliver_at_end(self.config, store.ledger, store.layout, store.clock)
 
     async def remember(self, scope: ForgetScope, observer: Observer) -> None:
         """Take back what was let go."""

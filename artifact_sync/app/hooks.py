@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 
 from artifact_sync.domain.hooks import Subscriptions, hook_name, subscribers
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.hooks.removed import drop_removed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Mapping
     from contextlib import AsyncExitStack
     from pathlib import Path
 
-    from artifact_sync.domain.hooks import Delivery
     from artifact_sync.domain.ports import Clock, Ledger
     from artifact_sync.domain.settings import Config, HookSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.source.hook_client import HookClient
     from artifact_sync.sync.hooks.addresses import Post
-    from artifact_sync.sync.hooks.dispatcher import Dispatcher, Hook
+    from artifact_sync.sync.hooks.dispatcher import Dispatcher, Hook, Send
 
 _log = get_logger(__name__)
 
@@ -41,12 +41,18 @@ def subscribe(config: Config, ledger: Ledger, clock: Clock) -> None:
 
 
 async def deliver_at_end(config: Config, ledger: Ledger, layout: Layout, clock: Clock) -> None:
-    """Deliver what is due, for 10 s at most; the rest waits."""
-    async with dispatcher(config, ledger, layout, clock) as it:
-        try:
-            await it.deliver(_AT_THE_END)
-        except Exception as error:  # noqa: BLE001 - the pass is over, and well or not by itself
-            _log.warning("hooks could not be told, which waits for the next time", why=str(error))
+    """Deliver what is due, for 10 s at most; the rest waits.
+
+    With no hooks, what waits for them is dropped: one query.
+    """
+    try:
+        if config.hook:
+            async with dispatcher(config, ledger, layout, clock) as it:
+                await it.deliver(_AT_THE_END)
+        else:
+            await drop_removed(ledger, ())
+    except Exception as error:  # noqa: BLE001 - the pass is over, and well or not by itself
+        _log.warning("hooks could not be told, which waits for the next time", why=str(error))
 
 
 @asynccontextmanager
@@ -83,7 +89,7 @@ class _Build:
         send = self._address(settings) if settings.url is not None else self._program(settings)
         return Hook(hook_name(settings), label_of(settings), settings.timeout, send)
 
-    def _program(self, settings: HookSettings) -> Callable[[Delivery, float], Awaitable[str]]:
+    def _program(self, settings: HookSettings) -> Send:
         from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
         from artifact_sync.runtime.threads import Threads  # noqa: PLC0415 - likewise
         from artifact_sync.sync.hooks.programs import Program  # noqa: PLC0415 - likewise
@@ -92,7 +98,7 @@ class _Build:
         argv = settings.command or ()
         return Program(argv, self._environ, root_of(self._config), self._layout, threads).send
 
-    def _address(self, settings: HookSettings) -> Callable[[Delivery, float], Awaitable[str]]:
+    def _address(self, settings: HookSettings) -> Send:
         from artifact_sync.sync.hooks.addresses import Address  # noqa: PLC0415 - likewise
 
         if self._post is None:

@@ -57,6 +57,15 @@ class Delivery(Struct, frozen=True):
     last_error: str = ""
 
 
+class DeliveryResult(Struct, frozen=True):
+    """What has come of one try of a delivery."""
+
+    why: str = ""
+    """Why it has failed; empty: it was made."""
+    retry_after: float | None = None
+    """Seconds for which the hook asks to be left alone."""
+
+
 def hook_name(settings: HookSettings) -> str:
     """The hook's own name, else one made from what it calls."""
     from hashlib import sha256  # noqa: PLC0415 - only with hooks

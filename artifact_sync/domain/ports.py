@@ -700,6 +700,9 @@ class OutboxLedger(Protocol):
     ) -> None:
         """Record a failed try, and when the next one is due; None: never."""
 
+    async def put_off_hook(self, hook: str, until: datetime) -> None:
+        """Let nothing that waits for a hook be due before a moment."""
+
     async def try_again(self, ids: Sequence[str], now: datetime) -> None:
         """Have deliveries tried as if they were new. Unknown ones are ignored."""
 

@@ -22,7 +22,7 @@ from artifact_sync.ledger.queries.transaction import NOBODY
 from artifact_sync.ledger.writer_thread import WriterThread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -224,9 +224,11 @@ class AsyncLedger:
     next_try = _reads(outbox.next_try)
     deliveries = _pages(outbox.deliveries)
     put_off = _writes(outbox.put_off)
+    put_off_hook = _writes(outbox.put_off_hook)
     try_again = _writes_some(outbox.try_again)
     drop_deliveries = _writes_some(outbox.delete_deliveries)
-    drop_other_hooks = _writes(outbox.drop_others)
+    _waiting_hooks = _reads(outbox.waiting_hooks)
+    _drop_other_hooks = _writes(outbox.drop_others)
     _end_run = _writes(outbox.end_run)
     _post_expiring = _writes(outbox.post_expiring)
 
@@ -234,6 +236,12 @@ class AsyncLedger:
         """See ``ports.OutboxLedger``; nothing is done where nobody listens."""
         if self._subscriptions.hooks:
             await self._end_run(key, failed, message)
+
+    async def drop_other_hooks(self, hooks: Collection[str]) -> Mapping[str, int]:
+        """See ``ports.OutboxLedger``; nothing is written where nothing is dropped."""
+        if set(await self._waiting_hooks()) <= set(hooks):
+            return {}
+        return await self._drop_other_hooks(hooks)
 
     async def post_expiring(self, scope: RunScope) -> None:
         """See ``ports.OutboxLedger``; nothing is done where nobody listens."""

@@ -233,6 +233,21 @@ def test_a_delivery_is_put_off_given_up_and_tried_again(play):
     play(story)
 
 
+def test_all_that_waits_for_a_hook_is_put_off_and_nothing_comes_sooner(play):
+    async def story(ledger, _):
+        await ledger.mark_complete(RUN, complete=True)
+        mail, chat = await waiting(ledger)
+        await ledger.put_off_hook("mail", NOW + timedelta(hours=1))
+        await ledger.put_off_hook("mail", NOW + timedelta(minutes=1))
+        assert await ledger.next_try("mail") == NOW + timedelta(hours=1)
+        assert (await ledger.due_delivery("chat", NOW)).id == chat.id
+        await ledger.put_off(mail.id, NOW, None, "given up")
+        await ledger.put_off_hook("mail", NOW + timedelta(hours=2))
+        assert await ledger.next_try("mail") is None
+
+    play(story)
+
+
 def test_what_waits_for_hooks_that_are_gone_is_dropped(play):
     async def story(ledger, _):
         await ledger.mark_complete(RUN, complete=True)

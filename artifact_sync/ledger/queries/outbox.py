@@ -115,6 +115,11 @@ def put_off(
     )
 
 
+def put_off_hook(tx: Transaction, hook: str, until: datetime) -> None:
+    """Nothing that waits for a hook is due before a moment."""
+    tx.connection.write("put_off_hook", hook=hook, until=until)
+
+
 def try_again(tx: Transaction, ids: Sequence[str], now: datetime) -> None:
     """These are due now, as if they were new."""
     tx.connection.write_many("try_again", [{"delivery": it, "now": now} for it in ids])
@@ -125,9 +130,14 @@ def delete_deliveries(tx: Transaction, ids: Sequence[str]) -> None:
     tx.connection.write_many("drop_delivery", [{"delivery": it} for it in ids])
 
 
+def waiting_hooks(connection: Connection) -> Mapping[str, int]:
+    """Count what is in the outbox, by hook."""
+    return dict(connection.rows("hooks_in_outbox"))
+
+
 def drop_others(tx: Transaction, hooks: Collection[str]) -> Mapping[str, int]:
     """Forget what waits for hooks that are not these; how much, by hook."""
-    found: dict[str, int] = dict(tx.connection.rows("hooks_in_outbox"))
+    found = waiting_hooks(tx.connection)
     gone = {hook: count for hook, count in found.items() if hook not in hooks}
     for hook in gone:
         tx.connection.write("drop_hook", hook=hook)

@@ -26,6 +26,9 @@ SET
   last_error = :last_error
 WHERE delivery = :delivery;
 
+-- name: put_off_hook
+UPDATE outbox SET next_try = :until WHERE hook = :hook AND next_try < :until;
+
 -- name: try_again
 UPDATE outbox SET tries = 0, first_try = NULL, next_try = :now WHERE delivery = :delivery;
 

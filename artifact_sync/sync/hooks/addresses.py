@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.hooks import DeliveryResult
 from artifact_sync.sync.hooks.message import body, headers, members
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.hooks import Delivery
     from artifact_sync.mirror.layout import Layout
 
-    Post = Callable[[str, Mapping[str, str], bytes, float], Awaitable[str]]
-    """Posts a body with headers to a URL, within so many seconds; why it has failed."""
+    Post = Callable[[str, Mapping[str, str], bytes, float], Awaitable[DeliveryResult]]
+    """Posts a body with headers to a URL, within so many seconds."""
 
 
 class Address(Struct, frozen=True):
@@ -28,12 +29,12 @@ class Address(Struct, frozen=True):
     layout: Layout
     post: Post
 
-    async def send(self, delivery: Delivery, within: float) -> str:
-        """Make one delivery; why it has failed, or an empty text."""
+    async def send(self, delivery: Delivery, within: float) -> DeliveryResult:
+        """Make one delivery; what has come of it."""
         said = members(delivery, self.layout)
         content = body(said)
         try:
             secret = await self.read_secret()
         except ConfigError as error:
-            return str(error)
+            return DeliveryResult(str(error))
         return await self.post(self.url, headers(said, content, secret), content, within)

@@ -6,25 +6,31 @@ import asyncio
 import math
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from artifact_sync.runtime.backoff import RetryPolicy, delay
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.hooks.removed import drop_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
     from datetime import datetime
     from random import Random
 
-    from artifact_sync.domain.hooks import Delivery
+    from artifact_sync.domain.hooks import Delivery, DeliveryResult
     from artifact_sync.domain.ports import Clock, OutboxLedger
+
+    Send = Callable[[Delivery, float], Awaitable[DeliveryResult]]
 
 _log = get_logger(__name__)
 
-_BACKOFF = RetryPolicy(attempts=sys.maxsize, base=1.0, cap=3600.0)
-"""After a second, then after up to twice as long each time, at most an hour."""
+_LONGEST = 3600.0
+"""Seconds between two tries at most, also where the hook asks for more."""
+
+_BACKOFF = RetryPolicy(attempts=sys.maxsize, base=1.0, cap=_LONGEST, patience=_LONGEST)
+"""After a second, then after up to twice as long each time."""
 
 _GIVEN_UP = timedelta(days=7)
 """For how long a delivery is tried; ..."""
@@ -44,9 +50,8 @@ class Hook(Struct, frozen=True):
     label: str
     """Names it in messages, without a secret."""
     timeout: float
-    send: Callable[[Delivery, float], Awaitable[str]]
-    """Makes one delivery within so many seconds; why it has failed, or an empty text. Raises
-    nothing but ``CancelledError``."""
+    send: Send
+    """Makes one delivery within so many seconds. Raises nothing but ``CancelledError``."""
 
 
 class Dispatcher:
@@ -62,37 +67,23 @@ class Dispatcher:
 
     async def deliver(self, within: float = math.inf) -> None:
         """Try everything that is due, for so many seconds. ``DiskError`` of the ledger."""
-        await self.drop_removed()
+        await drop_removed(self._ledger, [hook.name for hook in self._hooks])
         deadline = self._clock.monotonic() + within
-        async with asyncio.TaskGroup() as group:
-            for hook in self._hooks:
-                group.create_task(self._serve(hook, deadline))
+        await _together(self._serve(hook, deadline) for hook in self._hooks)
 
     async def tell(self, deliveries: Sequence[Delivery]) -> None:
         """Try these, due or not, for as long as their hooks may take."""
-        async with asyncio.TaskGroup() as group:
-            for hook in self._hooks:
-                some = [it for it in deliveries if it.hook == hook.name]
-                group.create_task(self._each(hook, some))
+        await _together(self._each(hook, deliveries) for hook in self._hooks)
 
     async def _each(self, hook: Hook, deliveries: Sequence[Delivery]) -> None:
-        for delivery in deliveries:
+        for delivery in (it for it in deliveries if it.hook == hook.name):
             await self._try(hook, delivery, hook.timeout)
 
     async def run(self) -> None:
         """Deliver for ever, also with no hooks. ``DiskError`` of the ledger."""
-        await self.drop_removed()
-        async with asyncio.TaskGroup() as group:
-            for hook in self._hooks:
-                group.create_task(self._serve_for_ever(hook))
-            group.create_task(asyncio.Event().wait())
-
-    async def drop_removed(self) -> None:
-        """Drop what waits for hooks that are not configured any more, and say so."""
-        gone = await self._ledger.drop_other_hooks([hook.name for hook in self._hooks])
-        for name, count in gone.items():
-            message = "deliveries were dropped: their hook is not in the configuration any more"
-            _log.warning(message, hook=name, deliveries=count)
+        await drop_removed(self._ledger, [hook.name for hook in self._hooks])
+        for_ever = [self._serve_for_ever(hook) for hook in self._hooks]
+        await _together([*for_ever, asyncio.Event().wait()])
 
     async def _serve_for_ever(self, hook: Hook) -> None:
         while True:
@@ -114,15 +105,18 @@ class Dispatcher:
 
     async def _try(self, hook: Hook, delivery: Delivery, within: float) -> None:
         at, began = self._clock.now(), self._clock.monotonic()
-        problem = await hook.send(delivery, within)
+        result = await hook.send(delivery, within)
+        problem = result.why
         if not problem:
             await self._ledger.drop_deliveries([delivery.id])
             _log.debug("a hook was told", **_facts(hook, delivery))
             return
         if within < hook.timeout and self._clock.monotonic() - began >= within:
             problem = f"{problem} ({_CUT_SHORT})"
-        again = _next_try(delivery, at, self._clock.now(), self._rng)
+        again = _next_try(delivery, at, self._clock.now(), result.retry_after, self._rng)
         await self._ledger.put_off(delivery.id, at, again, problem)
+        if again is not None and result.retry_after:
+            await self._ledger.put_off_hook(hook.name, again)
         facts = {**_facts(hook, delivery), "why": problem}
         if again is None:
             _log.error("a hook could not be told, and is not tried again", **facts)
@@ -132,13 +126,26 @@ class Dispatcher:
             _log.debug("a hook could not be told again", tries=delivery.tries + 1, **facts)
 
 
+async def _together(works: Iterable[Coroutine[Any, Any, object]]) -> None:
+    """Do all at the same time; raise the first error, which cancels the others."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for work in works:
+                group.create_task(work)
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
 def _facts(hook: Hook, delivery: Delivery) -> dict[str, str]:
     return {"hook": hook.label, "of": delivery.event.value, "delivery": delivery.id}
 
 
-def _next_try(delivery: Delivery, at: datetime, now: datetime, rng: Random) -> datetime | None:
+def _next_try(
+    delivery: Delivery, at: datetime, now: datetime, retry_after: float | None, rng: Random
+) -> datetime | None:
     """When to try again after a failure; None: it was tried for long enough."""
     first, tries = delivery.first_try or at, delivery.tries + 1
     if now - first > _GIVEN_UP and tries >= _FEWEST_TRIES:
         return None
-    return now + timedelta(seconds=delay(_BACKOFF, tries, None, rng) or 0.0)
+    asked = None if retry_after is None else min(retry_after, _LONGEST)
+    return now + timedelta(seconds=delay(_BACKOFF, tries, asked, rng) or 0.0)

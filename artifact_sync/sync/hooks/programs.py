@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from artifact_sync.domain.hooks import DeliveryResult
 from artifact_sync.sync.hooks.message import body, environment, members
 
 if TYPE_CHECKING:
@@ -30,8 +31,8 @@ class Program(Struct, frozen=True):
     threads: Executor
     """For programs alone: one may take long."""
 
-    async def send(self, delivery: Delivery, within: float) -> str:
-        """Make one delivery; why it has failed, or an empty text.
+    async def send(self, delivery: Delivery, within: float) -> DeliveryResult:
+        """Make one delivery; what has come of it.
 
         Cancelled, it ends the program before it returns.
         """
@@ -43,7 +44,7 @@ class Program(Struct, frozen=True):
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self.threads, run_command, command, body(said), stop.is_set)
         try:
-            return (await asyncio.shield(running)).why
+            return DeliveryResult((await asyncio.shield(running)).why)
         except asyncio.CancelledError:
             stop.set()
             await asyncio.wait([running])

@@ -7,11 +7,14 @@ import hashlib
 import hmac
 import json
 import random
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from artifact_sync.domain.hooks import HookEvent, Subscriptions
+from artifact_sync.domain.errors import DiskError
+from artifact_sync.domain.hooks import DeliveryResult, HookEvent, Subscriptions
 from artifact_sync.domain.model import RepoName, Run, RunKey
 from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.ledger import open_ledger
@@ -52,13 +55,13 @@ class Receiver:
         self.clock.passed += min(self.takes, within)
         problem = self.problems[0] if self.problems else ""
         self.problems = self.problems[1:] or self.problems
-        return "" if self.takes > within and not problem else problem
+        return problem if isinstance(problem, DeliveryResult) else DeliveryResult(problem)
 
 
-def play(story, runs=1, names=("a",)):
+def play(story, runs=1, names=("a",), url="sqlite://"):
     async def main():
         clock = FakeClock()
-        async with await open_ledger("sqlite://", durability="fast") as ledger:
+        async with await open_ledger(url, durability="fast") as ledger:
             hooks = {HookEvent.RUN_COMPLETE: tuple(names)}
             ledger.subscribe(Subscriptions(hooks, clock.now, 0.0))
             for number in range(1, runs + 1):
@@ -173,6 +176,52 @@ def test_a_daemon_tries_again_and_hears_of_what_is_new():
         assert [run for run, *_ in receiver.told] == ["1", "1", "1", "9"]
 
     play(story)
+
+
+def test_a_hook_with_too_much_to_do_is_left_alone_for_as_long_as_it_asks():
+    async def story(ledger, clock):
+        receiver = Receiver(clock, DeliveryResult("busy", 1800.0), DeliveryResult("busy", 1e9), "")
+        it = dispatcher(ledger, clock, receiver)
+        await it.deliver()
+        assert [run for run, *_ in receiver.told] == ["1"]
+        clock.passed += 1799.0
+        await it.deliver()
+        assert len(receiver.told) == 1
+        clock.passed += 2.0  # a second of jitter
+        await it.deliver()
+        assert len(receiver.told) == 2
+        clock.passed += 3601.0  # not for longer than an hour
+        await it.deliver()
+        assert sorted(run for run, *_ in receiver.told[2:]) == ["1", "2", "3"]
+        assert await left(ledger) == []
+
+    play(story, runs=3)
+
+
+def test_a_ledger_that_is_locked_loses_nothing_that_is_to_be_told(tmp_path):
+    file = tmp_path / "ledger.sqlite"
+
+    async def story(ledger, clock):
+        (waiting,) = await left(ledger)
+        told = []
+        with closing(sqlite3.connect(file, isolation_level=None)) as other:
+
+            async def send(delivery, _):
+                told.append(delivery.id)
+                if len(told) == 1:
+                    other.execute("BEGIN IMMEDIATE")
+                return DeliveryResult()
+
+            it = Dispatcher(ledger, [Hook("a", "a", 60.0, send)], clock, random.Random(1))  # noqa: S311 - jitter
+            with pytest.raises(DiskError, match="is locked by another process"):
+                await it.deliver()
+            assert await left(ledger) == [waiting]
+            other.execute("ROLLBACK")
+            await it.deliver()
+        assert told == [waiting.id] * 2
+        assert await left(ledger) == []
+
+    play(story, url=f"sqlite:///{file}?timeout=0.1")
 
 
 def test_hooks_that_are_gone_are_told_nothing():
