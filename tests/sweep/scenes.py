@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -83,6 +84,11 @@ class Scene:
     def act(self, user: Owner, environ: dict[str, str]) -> Done:
         """What is struck. After an error all is over, after SIGKILL nothing runs any more."""
         return user.run(*self.command, "--config", user.config, **environ)
+
+    def faults(self, user: Owner) -> list[str]:
+        """What else is wrong after a strike and the next pass."""
+        del user
+        return []
 
     def go_on(self, user: Owner, environ: dict[str, str] | None = None) -> Done:
         """The next pass, which nothing disturbs."""
@@ -176,6 +182,26 @@ class Signed(LeftAnew):
         user.set_up(mirror__sign_command=["sh", "-c", self.signer, "sh"])
 
 
+class Told(Scene):
+    """A hook is told of each run that is complete: once or again, and of none never."""
+
+    name = "told"
+
+    def configure(self, user: Owner) -> None:
+        command = ["/bin/sh", "-c", f"cat >> {user.folder / 'told'}"]
+        hook = f'[[hook]]\non = ["run.complete"]\ncommand = {json.dumps(command)}\n'
+        user.set_up(text=f'[[repo]]\nname = "{ROCKET}"\n{hook}')
+
+    def faults(self, user: Owner) -> list[str]:
+        path = user.folder / "told"
+        ids: dict[str, set[str]] = {}
+        for line in path.read_text().splitlines() if path.exists() else ():
+            it = json.loads(line)
+            ids.setdefault(it["run"], set()).add(it["id"])
+        missing = [f"the hook was never told of run {run}" for run in {"1", "2"} - ids.keys()]
+        return missing + [f"run {run} has ids {some}" for run, some in ids.items() if len(some) > 1]
+
+
 class LateLogs(Logs):
     """The logs of a complete run could not be had, and now they can: its manifests follow."""
 
@@ -254,7 +280,7 @@ def _is_ready(daemon: Daemon) -> bool:
 
 
 _ALL = (
-    *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Signed),
+    *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Signed, Told),
     *(Forget, ForgetFiles, Adoption, DaemonPass),
 )
 SCENES = {it.name: it for it in _ALL}

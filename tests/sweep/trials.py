@@ -147,6 +147,7 @@ class Trials:
                 user = self._lose(deed, judge, name)
             done = self.scene.go_on(user)
             judge.after_next_pass(State.of(user.root), done)
+            judge.faults += self.scene.faults(user) if isinstance(deed, Strike) else []
         except (AssertionError, sqlite3.Error) as error:
             judge.faults.append(f"{type(error).__name__}: {error}")
         shutil.rmtree(self._folder / name)
