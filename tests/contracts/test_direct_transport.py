@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 import ssl
 import sys
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -239,3 +241,25 @@ def test_a_cancellation_at_any_moment_leaves_no_connection_open() -> None:
     finally:
         sys.unraisablehook = hook
     assert forgotten == []
+
+
+def test_a_connection_that_comes_too_late_is_given_up() -> None:
+    """A kind: what is left to itself so that it can be closed must not go on for minutes."""
+
+    async def main() -> set[asyncio.Task[None]]:
+        transport = DirectTransport(trust_nobody(), 4, 30.0)
+        timeout = httpx.Timeout(5.0, connect=0.1, pool=None)
+        async with httpx.AsyncClient(transport=transport, timeout=timeout) as client:
+            with pytest.raises(httpx.ConnectTimeout):
+                await client.get(f"http://127.0.0.1:{port}")
+            for _ in range(5):
+                await asyncio.sleep(0)  # what was cancelled ends
+            return asyncio.all_tasks() - {asyncio.current_task()}
+
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
+        port = full.getsockname()[1]
+        for _ in range(4):  # nobody accepts, so that there is room for one of them
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0)
+            waiting.connect_ex(("127.0.0.1", port))
+        assert asyncio.run(main()) == set()

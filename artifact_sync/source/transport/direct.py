@@ -87,18 +87,19 @@ class DirectTransport(httpx.AsyncBaseTransport):
 
     async def _open(self, request: httpx.Request) -> _Connection:
         url, seconds = request.url, request.extensions["timeout"]["connect"]
-        encrypted = url.scheme == "https"
-        context = self._tls if encrypted else None
         with _errors(httpx.ConnectTimeout, httpx.ConnectError):
-            async with asyncio.timeout(seconds):
-                opening = asyncio.open_connection(
-                    *_address(url),
-                    ssl=context,
-                    server_hostname=url.host if encrypted else None,
-                    happy_eyeballs_delay=_NEXT_ADDRESS,
-                )
-                reader, writer = await self._opened(opening)
+            reader, writer = await self._opened(self._streams(url, seconds))
         return _Connection(_origin(url), reader, writer)
+
+    async def _streams(self, url: httpx.URL, seconds: float | None) -> _Streams:
+        encrypted = url.scheme == "https"
+        async with asyncio.timeout(seconds):  # also where nobody waits any more
+            return await asyncio.open_connection(
+                *_address(url),
+                ssl=self._tls if encrypted else None,
+                server_hostname=url.host if encrypted else None,
+                happy_eyeballs_delay=_NEXT_ADDRESS,
+            )
 
     async def _opened(self, opening: Coroutine[None, None, _Streams]) -> _Streams:
         """Open a connection; close it when nobody waits for it any more.

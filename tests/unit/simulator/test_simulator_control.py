@@ -142,7 +142,7 @@ def test_it_starts_again_with_the_same_bytes_and_dates() -> None:
 def test_it_serves_many_at_once_on_the_callers_event_loop() -> None:
     async def main() -> set[int]:
         simulator = small("success")
-        async with simulator.serve() as running, httpx.AsyncClient() as client:
+        async with simulator.serve() as running, httpx.AsyncClient(timeout=60) as client:
             assert running.base_url != running.files_url
             assert running.token == "demo-token"
             links = [simulator.link("a/b", "1", "x") for _ in range(150)]
