@@ -16,7 +16,7 @@ from artifact_sync.app.web_listener import WebListener
 from artifact_sync.config import api_token
 from artifact_sync.config.secret_file import credential
 from artifact_sync.daemon.api import DaemonApi, status_line
-from artifact_sync.daemon.background import restarting, running_beside
+from artifact_sync.daemon.background import restarting
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.daemon.heartbeat import Heartbeat
@@ -30,6 +30,7 @@ from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import running_beside
 from artifact_sync.web import webhook_secrets
 from artifact_sync.web.context import WebContext
 from artifact_sync.web.metrics import Gauges, Metrics

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.hooks import dispatcher, subscribe
-from artifact_sync.daemon.background import first_of
+from artifact_sync.runtime.tasks import first_of
 
 if TYPE_CHECKING:
     from artifact_sync.domain.ports import Clock, Ledger

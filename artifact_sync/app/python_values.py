@@ -31,6 +31,8 @@ class SyncOptions(TypedDict, total=False):
 
     since: str | timedelta
     """Only runs created within this time: ``"7d"``, or a ``timedelta``."""
+    expiring: str | timedelta
+    """Only runs whose artifacts vanish within this time, by ``source.retention``."""
     run: int | str | Sequence[int | str]
     """Only these runs, which are looked at again whatever is known of them."""
     include: Globs
@@ -132,11 +134,12 @@ def overrides_of(repos: tuple[str, ...], options: SyncOptions) -> Overrides:
     return Overrides(
         repos=repos,
         runs=tuple(map(str, runs)),
-        since=_seconds(options.get("since")),
+        since=_seconds("since", options.get("since")),
         include=one_or_more(options.get("include")),
         exclude=one_or_more(options.get("exclude")),
         workflow=one_or_more(options.get("workflow")),
         dry_run=options.get("dry_run", False),
+        expiring=_seconds("expiring", options.get("expiring")),
     )
 
 
@@ -147,16 +150,16 @@ def one_or_more(value: object) -> tuple[Any, ...]:
     return tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
 
 
-def _seconds(since: str | timedelta | None) -> float | None:
+def _seconds(option: str, time: str | timedelta | None) -> float | None:
     """A duration; ``UsageError`` when it is none."""
-    if since is None:
+    if time is None:
         return None
     try:
-        seconds = since.total_seconds() if isinstance(since, timedelta) else parse_duration(since)
+        seconds = time.total_seconds() if isinstance(time, timedelta) else parse_duration(time)
     except ValueError as error:
-        raise UsageError(f"since: {error}, got {since!r}") from None
+        raise UsageError(f"{option}: {error}, got {time!r}") from None
     if seconds <= 0:
-        raise UsageError("since: expected more than nothing")
+        raise UsageError(f"{option}: expected more than nothing")
     return seconds
 
 

@@ -36,6 +36,7 @@ class Overrides(Struct, frozen=True):
     root: Path | None = None
     jobs: int | None = None
     dry_run: bool = False
+    expiring: float | None = None
 
 
 def with_overrides(config: Config, overrides: Overrides) -> Config:
@@ -71,7 +72,9 @@ def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str])
             "no repository: name one (artifact-sync sync ORG/REPO --root DIR), or add a [[repo]] to"
             " the configuration (artifact-sync config init writes one to begin with)"
         )
-    options = PassOptions(dry_run=overrides.dry_run, insist=bool(runs))
+    if runs and overrides.expiring is not None:
+        raise UsageError("--expiring and a run exclude each other: a named run is always synced")
+    options = PassOptions(overrides.dry_run, insist=bool(runs), expiring=overrides.expiring)
     return PassRequest(tuple(_narrowed(it, overrides) for it in repos), runs, options)
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import explained
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from artifact_sync.domain.ports import Clock
 
@@ -45,28 +43,3 @@ async def restarting(
             return
         await clock.sleep(min(delay, most))
         delay = min(2 * delay, _LONGEST)
-
-
-async def first_of(*works: Coroutine[Any, Any, object]) -> None:
-    """Wait until one of these is done, cancel the others, and raise its error."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
-
-
-@asynccontextmanager
-async def running_beside(*works: Awaitable[None]) -> AsyncGenerator[None]:
-    """Run these beside the block, then cancel what is still running."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,7 +6,6 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.pass_log import log_notice
 from artifact_sync.daemon.repositories import unchanged_since
 from artifact_sync.daemon.running_passes import RunningPasses, finished, verdict_of
@@ -15,6 +14,7 @@ from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import first_of
 from artifact_sync.sync.failures import explained
 from artifact_sync.sync.rules import Rules
 from artifact_sync.sync.verify import Auditor

@@ -568,6 +568,8 @@ class RunScope(NamedTuple):
     """The fingerprint of what decides which of their artifacts are wanted."""
     since: datetime | None = None
     """Created at or after this, or at an unknown time; None: all."""
+    until: datetime | None = None
+    """Created at or before this, or at an unknown time; None: all."""
 
 
 class Horizon(Struct, frozen=True):

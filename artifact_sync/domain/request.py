@@ -23,6 +23,8 @@ class PassOptions(Struct, frozen=True):
     """The user waits: no outstanding run is put off until it is due."""
     look: bool = True
     """See whether the newest files stand in the mirror; needless where they are watched."""
+    expiring: float | None = None
+    """Seconds: only runs whose artifacts vanish within them, or may have vanished; None: all."""
 
 
 class Unchanged(Struct, frozen=True):

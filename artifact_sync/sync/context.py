@@ -36,15 +36,24 @@ class Drain:
     """Lets downloads in flight finish, and none begin once it is closed, for good."""
 
     def __init__(self) -> None:
-        self.closed = False
+        self._closed = asyncio.Event()
         self.inside = 0
         """Downloads that are running, or being recorded."""
         self._empty = asyncio.Event()
         self._empty.set()
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing may go in any more."""
+        return self._closed.is_set()
+
     def close(self) -> None:
         """Let nothing in any more; what is inside goes on."""
-        self.closed = True
+        self._closed.set()
+
+    async def closing(self) -> None:
+        """Wait until it is closed."""
+        await self._closed.wait()
 
     def enter(self) -> bool:
         """Go in, if the gate is open still."""

@@ -34,6 +34,7 @@ from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
+    from datetime import datetime
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import ExpectedFile, RunRow
@@ -78,11 +79,19 @@ class RepoSync:
         self._listed = False
         """The list was read: what it shows was seen now."""
         self._began = context.clock.now()
-        self._scope = rules.scope(repo, self._began)
+        self._scope = rules.scope(repo, self._began)._replace(until=self._until)
         self._filters: FilterFit | None = None
         self._let_go = ForgetRules()
         self.unfit: frozenset[tuple[str, str]] | None = None
         """Of ``org/*``: the filters that fit nothing here; None: nothing was met."""
+
+    @property
+    def _until(self) -> datetime | None:
+        """What was created later is not asked for; None: everything is."""
+        if self.options.expiring is None:
+            return None
+        window = CreationWindow.of(self._began, self.context.retention, self.options.expiring)
+        return window.until
 
     async def run(self, request: PassRequest) -> Exception | None:
         """Carry out a request; the error, if the repository could not be read.
@@ -303,16 +312,18 @@ class RepoSync:
     async def _look_at_unsettled(self) -> None:
         vanished = CreationWindow.of(self._began, self.context.retention, 0.0).after
         if self.turn is not None and await self.context.ledger.next_look(self._scope) is not None:
-            await self.turn.to_look(lambda: self.context.drain.closed)
+            await self.turn.to_look()
+        slots = self.context.runs_at_once
         rows = self.context.ledger.unsettled(self._scope, vanished)
         async with aclosing(rows), asyncio.TaskGroup() as group:
-            async for row in rows:
-                if self.context.drain.closed:
-                    break  # raising would break off the looks of this group that are under way
-                if await self._needs_look(row):
-                    await self.context.runs_at_once.acquire(urgency(row.created_at, vanished))
-                    look = group.create_task(self._look(row.key, row))
-                    look.add_done_callback(lambda _: self.context.runs_at_once.release())
+            with slots.queue() as slot:
+                async for row in rows:
+                    if self.context.drain.closed:
+                        break  # raising would break off the looks of this group under way
+                    if await self._needs_look(row):
+                        await slot(urgency(row.created_at, vanished))
+                        look = group.create_task(self._look(row.key, row))
+                        look.add_done_callback(lambda _: slots.release())
         self._check_open()
 
     async def _needs_look(self, row: RunRow) -> bool:

@@ -60,6 +60,7 @@ class Pass:
     async def run(self) -> PassResult:
         """Run to the end. Errors of a repository are in the result only."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._listings.watch(self._context.drain.closing()))
             async for repo, settings in self._repositories():
                 turn = RepoTurn(self._slots, self._listings)
                 group.create_task(self._repository(repo, settings, turn))

@@ -3,39 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import contextmanager
 from heapq import heappop, heappush
 from itertools import count
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from artifact_sync.runtime.tasks import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
 
     from artifact_sync.domain.vanishing import Urgency
 
 _LONGEST = 60.0
 """Seconds that looks wait for the lists of other repositories, of which one may never come."""
-_GLANCE = 0.5
-"""Seconds between two glances at whether the process is about to stop."""
 
 
 class LookSlots:
-    """Bounds the runs under way; whoever waits for the most urgent run is next."""
+    """Bounds the runs under way; the most urgent run of all queues is next.
+
+    The queues are merged: a slot is given while each of them has named its most urgent run.
+    """
 
     def __init__(self, most: int) -> None:
         self._free = most
+        self._undecided = 0
+        """Queues of which the next run is not known yet."""
         self._waiting: list[tuple[Urgency, int, asyncio.Future[None]]] = []
         self._turns = count()
 
-    async def acquire(self, urgency: Urgency) -> None:
-        """Wait for a slot and take it. Cancellable."""
+    @contextmanager
+    def queue(self) -> Generator[Callable[[Urgency], Awaitable[None]]]:
+        """Open a queue for the block: what it gives waits for a run's slot, one at a time."""
+        self._undecided += 1
+        try:
+            yield self._acquire
+        finally:
+            self._undecided -= 1
+            self._admit()
+
+    async def _acquire(self, urgency: Urgency) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heappush(self._waiting, (urgency, next(self._turns), turn))
+        self._undecided -= 1
         self._admit()
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if turn.cancelled():
+                self._undecided += 1
+            else:
                 self.release()  # it was ours already
             raise
 
@@ -45,10 +62,11 @@ class LookSlots:
         self._admit()
 
     def _admit(self) -> None:
-        while self._waiting and self._free > 0:
+        while self._waiting and self._free > 0 and not self._undecided:
             _, _, turn = heappop(self._waiting)
             if not turn.done():
                 self._free -= 1
+                self._undecided += 1  # its queue has yet to name the next one
                 turn.set_result(None)
 
 
@@ -70,13 +88,18 @@ class Listings:
         if not self._open:
             self._over.set()
 
-    async def wait(self, stopped: Callable[[], bool]) -> None:
-        """Wait for all of them, bounded; end early when the process stops."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST):
-                while not self._over.is_set() and not stopped():
-                    with suppress(TimeoutError):
-                        await asyncio.wait_for(self._over.wait(), _GLANCE)
+    def end(self) -> None:
+        """Nobody waits for a list any more."""
+        self._over.set()
+
+    async def wait(self) -> None:
+        """Wait for all of them; whoever waits goes on at the same moment."""
+        await self._over.wait()
+
+    async def watch(self, stopped: Coroutine[Any, Any, object]) -> None:
+        """End early when the process stops, or when a list does not come for a minute."""
+        await first_of(self._over.wait(), stopped, asyncio.sleep(_LONGEST))
+        self.end()
 
 
 class RepoTurn:
@@ -105,7 +128,7 @@ class RepoTurn:
             self._slots.release()
             self._listings.came()
 
-    async def to_look(self, stopped: Callable[[], bool]) -> None:
+    async def to_look(self) -> None:
         """Wait until runs may be looked at."""
         self.listed()
-        await self._listings.wait(stopped)
+        await self._listings.wait()

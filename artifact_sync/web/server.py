@@ -19,9 +19,9 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.server import ServerState
 
 from artifact_sync.config.urls import listen_address
-from artifact_sync.daemon.background import running_beside
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import running_beside
 from artifact_sync.web.context import WebLimits
 from artifact_sync.web.deadlines import with_deadlines
 from artifact_sync.web.log_throttle import LogThrottle

@@ -86,7 +86,12 @@ requests = st.builds(
     PassRequest,
     st.lists(settings, min_size=1, max_size=3).map(tuple),
     st.lists(words, max_size=3).map(tuple),
-    st.builds(PassOptions, insist=st.booleans(), eager=st.booleans()),
+    st.builds(
+        PassOptions,
+        insist=st.booleans(),
+        eager=st.booleans(),
+        expiring=st.none() | st.floats(1, 1e9),
+    ),
 )
 
 

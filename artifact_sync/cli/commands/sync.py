@@ -30,6 +30,7 @@ Examples:
   artifact-sync sync
   artifact-sync sync acme/rocket --root ./mirror --since 7d
   artifact-sync sync acme/rocket --run 41 --run 42 --include '*.tar.gz'
+  artifact-sync sync --expiring 3d
   artifact-sync sync --dry-run
   artifact-sync sync --json > result.json
 
@@ -48,6 +49,12 @@ would download something ends with 1.""",
 )
 @click.option(
     "--since", callback=duration_option, metavar="7d", help="Only runs created within this time."
+)
+@click.option(
+    "--expiring",
+    callback=duration_option,
+    metavar="3d",
+    help="Only runs whose artifacts vanish within this time, by source.retention.",
 )
 @click.option(
     "--include",

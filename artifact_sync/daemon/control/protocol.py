@@ -60,7 +60,12 @@ class Garbled(ValueError):
 
 
 class SyncRequest(
-    msgspec.Struct, frozen=True, tag_field="do", tag="sync", forbid_unknown_fields=True
+    msgspec.Struct,
+    frozen=True,
+    tag_field="do",
+    tag="sync",
+    forbid_unknown_fields=True,
+    omit_defaults=True,  # what is not asked for is no obstacle to a daemon of an older version
 ):
     """Asks for a pass."""
 
@@ -71,11 +76,13 @@ class SyncRequest(
     runs: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
     insist: bool = False
     eager: bool = True
+    expiring: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
     @property
     def pass_request(self) -> PassRequest:
         """The request for the pass."""
-        return PassRequest(self.repos, self.runs, PassOptions(insist=self.insist, eager=self.eager))
+        mode = PassOptions(insist=self.insist, eager=self.eager, expiring=self.expiring)
+        return PassRequest(self.repos, self.runs, mode)
 
 
 class RepairRequest(
@@ -206,7 +213,8 @@ def sync_request(request: PassRequest, base_url: str) -> bytes:
     mode, repos, runs = request.mode, request.repos, request.runs
     if mode.dry_run or mode.recorded:
         raise ValueError("a dry run or a repair is not for the daemon")
-    return _request_line(SyncRequest(VERSION, base_url, repos, runs, mode.insist, mode.eager))
+    wishes = (mode.insist, mode.eager, mode.expiring)
+    return _request_line(SyncRequest(VERSION, base_url, repos, runs, *wishes))
 
 
 def repair_request(repo: RepoName, runs: Sequence[str], base_url: str) -> bytes:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from artifact_sync.config import repository
-from artifact_sync.daemon.background import running_beside
 from artifact_sync.daemon.control.address import BoundSocket, is_supported, peer
 from artifact_sync.daemon.control.protocol import (
     LONGEST_ANSWER,
@@ -48,6 +47,7 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import CONTROL_SOCKET
 from artifact_sync.domain.status import StatusAnswer
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import running_beside
 from artifact_sync.sync.failures import reasons_of
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.schedule.turns import Why
 from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

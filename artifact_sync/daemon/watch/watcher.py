@@ -8,7 +8,6 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from artifact_sync.daemon.background import first_of
 from artifact_sync.daemon.watch.filesystem import (
     FLOOD,
     TreeWatcher,
@@ -24,6 +23,7 @@ from artifact_sync.daemon.watch.repair import DamageRepair
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import first_of
 from artifact_sync.runtime.threads import Offload
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from artifact_sync.ledger.queries.transaction import (
     find_run,
     identity,
 )
-from artifact_sync.ledger.sql.encoding import EVER, read_moment, stored_moment
+from artifact_sync.ledger.sql.encoding import EVER, NEVER, read_moment, stored_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -248,8 +248,9 @@ def newest(
 def selected(connection: Connection, scope: RunScope) -> dict[str, Any]:
     """What statements about a scope are given."""
     since = scope.since if scope.since is not None else EVER
+    until = scope.until if scope.until is not None else NEVER
     repo_id = find_repo(connection, scope.repo)
-    return {"repo_id": repo_id, "selection": scope.selection, "since": since}
+    return {"repo_id": repo_id, "selection": scope.selection, "since": since, "until": until}
 
 
 class UnsettledPlace(NamedTuple):

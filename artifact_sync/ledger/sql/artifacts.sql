@@ -208,7 +208,7 @@ WHERE
 SELECT {artifact_columns} FROM {artifacts_of_runs}
 WHERE
   {unwell} AND runs.repo_id + 0 = :repo_id AND runs.settled_for = :selection
-  AND runs.kept IS NOT NULL AND {since}
+  AND runs.kept IS NOT NULL AND {in_time}
 ORDER BY runs.number DESC, runs.id DESC, artifacts.id;
 
 -- name: newest_error

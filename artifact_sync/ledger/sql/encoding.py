@@ -29,6 +29,8 @@ _LAST = datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)
 
 EVER = _FIRST
 """At or after this is every time."""
+NEVER = _LAST
+"""At or before this is every time."""
 
 
 def stored_text(text: str) -> str:

@@ -9,8 +9,8 @@ runs.gone_since;
 -- name: runs_of_repositories
 runs JOIN repositories ON repositories.id = runs.repo_id;
 
--- name: since
-(runs.created_at IS NULL OR runs.created_at >= :since);
+-- name: in_time
+(runs.created_at IS NULL OR (runs.created_at >= :since AND runs.created_at <= :until));
 
 -- name: run_id
 SELECT runs.id FROM {runs_of_repositories}
@@ -105,7 +105,7 @@ ORDER BY runs.number DESC, runs.id DESC LIMIT :limit;
 
 -- name: unsettled
 SELECT {run_columns}, runs.number, runs.id FROM {runs_of_repositories}
-WHERE runs.repo_id = :repo_id AND runs.settled_for = :selection AND {since};
+WHERE runs.repo_id = :repo_id AND runs.settled_for = :selection AND {in_time};
 
 -- name: unsettled_there
 {unsettled}
@@ -132,17 +132,17 @@ WHERE repo_id = :repo_id AND settled_for > :selection;
 
 -- name: next_look
 SELECT count(*), count(next_look), min(next_look) AS next_look FROM runs
-WHERE repo_id = :repo_id AND settled_for = :selection AND {since};
+WHERE repo_id = :repo_id AND settled_for = :selection AND {in_time};
 
 -- name: settled_totals
 SELECT count(*), coalesce(sum(kept), 0) FROM runs
-WHERE repo_id = :repo_id AND settled_for = :selection AND kept IS NOT NULL AND {since};
+WHERE repo_id = :repo_id AND settled_for = :selection AND kept IS NOT NULL AND {in_time};
 
 -- name: expired
 SELECT coalesce(sum(expired), 0) AS expired FROM runs
 WHERE
   repo_id = :repo_id AND expired > 0 AND settled_for = :selection AND kept IS NOT NULL
-  AND {since};
+  AND {in_time};
 
 -- name: settle
 UPDATE runs SET settled_for = :selection, kept = :kept, next_look = NULL WHERE id = :id;

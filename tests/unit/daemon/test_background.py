@@ -6,7 +6,8 @@ import pytest
 import structlog
 from daemon_kit import FakeClock, settle
 
-from artifact_sync.daemon.background import first_of, restarting, running_beside
+from artifact_sync.daemon.background import restarting
+from artifact_sync.runtime.tasks import first_of, running_beside
 
 
 def test_what_fails_is_begun_again_ever_later() -> None:

@@ -63,9 +63,7 @@ def test_a_request_is_a_line_with_the_settings_of_its_repositories() -> None:
     assert line.endswith(b"}\n")
     said = json.loads(line)
     (repo,) = said.pop("repos")
-    assert said == {
-        "do": "sync", "v": 1, "base_url": "https://h", "runs": ["7"], "insist": True, "eager": True,
-    }  # fmt: skip
+    assert said == {"do": "sync", "v": 1, "base_url": "https://h", "runs": ["7"], "insist": True}
     assert (repo["name"], repo["include"], repo["since"]) == ("acme/rocket", ["*.tar"], 86400.0)
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from daemon_kit import FakeEngine, settle
 
-from artifact_sync.daemon.background import running_beside
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.progress import PassProgress
@@ -16,6 +15,7 @@ from artifact_sync.daemon.scheduler import Scheduler
 from artifact_sync.domain.events import BytesArrived
 from artifact_sync.domain.model import ArtifactKey
 from artifact_sync.domain.settings import Config
+from artifact_sync.runtime.tasks import running_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable

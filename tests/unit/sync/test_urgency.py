@@ -20,39 +20,45 @@ def test_what_is_there_comes_before_what_nobody_knows_and_what_has_vanished() ->
     assert sorted([*moments, None], key=lambda at: urgency(at, NOW)) == ordered
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=20), st.integers(1, 3))
-def test_slots_go_to_the_most_urgent_that_wait(ages: list[int], most: int) -> None:
+@given(
+    st.lists(st.lists(st.integers(0, 9), max_size=8).map(sorted), min_size=1, max_size=4),
+    st.integers(1, 3),
+)
+def test_slots_go_to_the_most_urgent_of_all_queues(queues: list[list[int]], most: int) -> None:
     async def story() -> list[float]:
         slots, taken = LookSlots(most), list[float]()
 
-        async def look(age: float) -> None:
-            await slots.acquire((0, age))
-            taken.append(age)
+        async def repository(ages: list[int]) -> None:
+            with slots.queue() as slot:
+                for age in ages:
+                    await asyncio.sleep(0)  # a ledger takes a while to name the next one
+                    await slot((0, age))
+                    taken.append(age)
+                    asyncio.get_running_loop().call_soon(slots.release)
 
-        for _ in range(most):
-            await slots.acquire((0, -1.0))
         async with asyncio.TaskGroup() as group:
-            for age in ages:
-                group.create_task(look(age))
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            for _ in ages:
-                slots.release()
+            for ages in queues:
+                group.create_task(repository(ages))
         return taken
 
-    assert asyncio.run(story()) == sorted(ages)
+    assert asyncio.run(story()) == sorted(age for ages in queues for age in ages)
 
 
 def test_a_waiter_that_is_cancelled_takes_no_slot() -> None:
     async def story() -> None:
         slots = LookSlots(1)
-        await slots.acquire((0, 1.0))
-        waiting = asyncio.ensure_future(slots.acquire((0, 0.0)))
+
+        async def wait(age: float) -> None:
+            with slots.queue() as slot:
+                await slot((0, age))
+
+        await wait(1.0)
+        waiting = asyncio.ensure_future(wait(0.0))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         slots.release()
-        await asyncio.wait_for(slots.acquire((0, 2.0)), 5)
+        await asyncio.wait_for(wait(2.0), 5)
 
     asyncio.run(story())
 
@@ -64,7 +70,7 @@ def test_nobody_looks_before_the_last_list_is_there_and_few_are_read_at_once() -
         async def repository(name: str, turn: RepoTurn) -> None:
             async with turn:
                 seen.append(f"list {name}")
-                await turn.to_look(lambda: False)
+                await turn.to_look()
                 seen.append(f"look {name}")
 
         async with asyncio.TaskGroup() as group:
@@ -80,6 +86,10 @@ def test_nobody_looks_before_the_last_list_is_there_and_few_are_read_at_once() -
 
 def test_who_stops_waits_for_no_list() -> None:
     async def story() -> None:
-        await asyncio.wait_for(Listings().wait(lambda: True), 5)
+        listings, stopped = Listings(), asyncio.Event()
+        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+            group.create_task(listings.watch(stopped.wait()))
+            group.create_task(listings.wait())
+            stopped.set()
 
     asyncio.run(story())
