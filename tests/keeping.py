@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from forked_program import forked_program
+from forked_program import call_program
 from user import SECRETS, TOKEN
 
 from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
@@ -106,13 +106,7 @@ class Keeping:
 
     def run(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
         """Exit code, the object on stdout, and stderr."""
-        code, out, err = forked_program()(
-            {
-                "folder": str(self.folder),
-                "arguments": [*arguments, "--json"],
-                "environ": self.environ,
-            }
-        )
+        code, out, err = call_program([*arguments, "--json"], self.folder, self.environ)
         assert "Traceback" not in err, err
         assert not SECRETS.search(out + err), (out, err)
         answer = json.loads(out) if out else {"exit_code": code}

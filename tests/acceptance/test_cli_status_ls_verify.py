@@ -169,7 +169,8 @@ def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
     where = {"repo": ROCKET, "run": "2", "workflow": "ci", "task": "build", "cube": "build"}
     assert len(archive.pop("sha256")) == len(sums.split()[0])
     assert archive == where | {
-        "local_path": ARCHIVE, "state": "mirrored", "path": place(ARCHIVE, "2"), "size": 40_000,
+        "local_path": ARCHIVE, "kind": "artifact", "state": "mirrored",
+        "path": place(ARCHIVE, "2"), "size": 40_000,
         "strength": "digest", "evidence": ["sidecar:sha-256", "etag:md5", "length"],
         "attempts": 0, "reason": None, "message": None,
         "wanted": True, "here": True, "upstream": "listed", "lost_since": None,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forked_program import Said, call_program
 from hostile_service import SECRETS, TOKEN, Service
 
 if TYPE_CHECKING:
@@ -104,9 +105,11 @@ class Trial:
         }
 
     def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "artifact_sync", *self.arguments(*arguments)]
+
+    def arguments(self, *arguments: str) -> list[str]:
         repos = [] if any("/" in a and not a.startswith("-") for a in arguments) else ["org/repo"]
-        program = [sys.executable, "-m", "artifact_sync", "sync"]
-        return [*program, *repos, "--root", str(self.root), "--json", "--no-progress", *arguments]
+        return ["sync", *repos, "--root", str(self.root), "--json", "--no-progress", *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it and don't wait: for tests that kill it. ``finish`` afterwards."""
@@ -139,23 +142,16 @@ class Trial:
 
     def sync(self, *arguments: str, timeout: float = 60) -> Outcome:
         """Run the program to its end."""
-        return self._conclude(self.command(*arguments), timeout)
+        return self._conclude(
+            call_program(self.arguments(*arguments), REPOSITORY, self.environment(), timeout)
+        )
 
     def verify(self) -> dict[str, Any]:
         """What ``verify --json`` says."""
-        command = [
-            sys.executable,
-            "-m",
-            "artifact_sync",
-            "verify",
-            "--root",
-            str(self.root),
-            "--json",
-        ]
-        process = subprocess.run(
-            command, cwd=REPOSITORY, env=self.environment(), capture_output=True, check=False
-        )
-        return json.loads(process.stdout)
+        arguments = ["verify", "--root", str(self.root), "--json"]
+        said = call_program(arguments, REPOSITORY, self.environment())
+        verified: dict[str, Any] = json.loads(said.out)
+        return verified
 
     def measured(self, *arguments: str, timeout: float = 110) -> tuple[Outcome, int]:
         """``sync`` with all of certifi's authorities, and the most memory that the program held, in
@@ -163,23 +159,22 @@ class Trial:
         peak = self.guarded.parent / "peak"
         wrapper = [sys.executable, "-S", "-c", _MEASURED, str(peak)]
         command = [*wrapper, *self.command(*arguments)]
-        outcome = self._conclude(command, timeout, SSL_CERT_FILE="")
-        return outcome, int(peak.read_text()) * (1 if sys.platform == "darwin" else 1024)
-
-    def _conclude(self, command: list[str], timeout: float, **environ: str) -> Outcome:
         process = subprocess.run(
             command,
             cwd=REPOSITORY,
-            env=self.environment() | environ,
+            env=self.environment() | {"SSL_CERT_FILE": ""},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=timeout,
             check=False,
         )
-        stdout = process.stdout.decode()
-        stderr = process.stderr.decode()
-        outcome = self.outcome(process.returncode, stdout, stderr)
-        self._check(outcome, stdout)
+        said = Said(process.returncode, process.stdout.decode(), process.stderr.decode())
+        outcome = self._conclude(said)
+        return outcome, int(peak.read_text()) * (1 if sys.platform == "darwin" else 1024)
+
+    def _conclude(self, said: Said) -> Outcome:
+        outcome = self.outcome(*said)
+        self._check(outcome, said.out)
         return outcome
 
     def outcome(self, exit_code: int, stdout: str, stderr: str) -> Outcome:
