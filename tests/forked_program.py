@@ -151,7 +151,7 @@ def _become(
     places: Sequence[str], arguments: Sequence[str], folder: str, environ: Mapping[str, str]
 ) -> None:
     """Be the program until its end."""
-    from artifact_sync.__main__ import main  # noqa: PLC0415 - imported before the fork
+    from artifact_sync import __main__  # noqa: PLC0415 - imported before the fork
 
     code = 1
     try:
@@ -161,8 +161,8 @@ def _become(
         for number, place in enumerate((os.devnull, *places)):
             flags = os.O_RDWR | (os.O_CREAT | os.O_TRUNC if number else 0)
             os.dup2(os.open(place, flags, 0o600), number)
-        sys.argv[1:] = arguments
-        code = main()
+        sys.argv = [__main__.__file__, *arguments]
+        code = __main__.main()
     except BaseException:  # noqa: BLE001 - as where nobody catches it
         traceback.print_exc()
     finally:
