@@ -177,10 +177,10 @@ def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
     }  # fmt: skip
     del report["first_seen"]
     assert report == where | {
-        "local_path": REPORT, "state": "gone", "path": None, "size": None, "sha256": None,
-        "strength": None, "evidence": [], "attempts": 1, "mirrored_at": None, "reason": "gone",
-        "message": GONE, "wanted": True, "here": False, "upstream": "gone", "verified_at": None,
-        "vanishes_at": None, "lost_since": None,
+        "local_path": REPORT, "kind": "artifact", "state": "gone", "path": None, "size": None,
+        "sha256": None, "strength": None, "evidence": [], "attempts": 1, "mirrored_at": None,
+        "reason": "gone", "message": GONE, "wanted": True, "here": False, "upstream": "gone",
+        "verified_at": None, "vanishes_at": None, "lost_since": None,
     }  # fmt: skip
 
 

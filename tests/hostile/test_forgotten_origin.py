@@ -213,11 +213,12 @@ def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twi
 
 
 def make_old(ledger: Path) -> None:
-    """Take from a ledger what its last migration has added."""
+    """Take from a ledger what its migrations from 0004 on have added."""
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
-        for table in ("forget_rules", "run_records"):
+        for table in ("forget_rules", "run_records", "outbox", "told"):
             old.execute(f"DROP TABLE {table}")
-        for index in ("ix_artifacts_unwell", "ix_runs_expired", "ix_runs_missed"):
+        runs = ("expired", "missed", "outstanding", "settled_created")
+        for index in ("ix_artifacts_unwell", *(f"ix_runs_{name}" for name in runs)):
             old.execute(f"DROP INDEX {index}")
         added = {
             "artifacts": ("is_wanted", "verified_at", "lost_since", "upstream", "gone_since"),
@@ -231,4 +232,5 @@ def make_old(ledger: Path) -> None:
             "CREATE INDEX ix_artifacts_unwell ON artifacts (run_id)"
             " WHERE state IN ('failed', 'gone', 'refused')"
         )
+        old.execute("CREATE INDEX ix_runs_settled ON runs (repo_id, settled_for, number)")
         old.execute("UPDATE artifact_sync_version SET version_num = '0003'")
