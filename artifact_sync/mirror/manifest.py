@@ -14,6 +14,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from artifact_sync.domain.model import State
 from artifact_sync.mirror.run_document import (
@@ -109,21 +110,25 @@ class Manifest:
         """``run.json``."""
         self._files.sort()
         never = [(name, _rendered(it, 4)) for name, it in self._unavailable.items()]
-        absent = sorted(self._absent + never)
-        text = _rendered(self._document())
-        for name, entries in (
-            (b"artifacts", [entry for _, _, entry in self._files]),
-            (b"not_mirrored", [entry for _, entry in absent]),
-        ):
-            before, empty, behind = text.partition(b'\n  "' + name + b'": []')
-            listed = b"[\n    " + b",\n    ".join(entries) + b"\n  ]" if entries else b"[]"
-            text = b"".join([before, empty.removesuffix(b"[]"), listed, behind])
-        return text + b"\n"
+        files = (entry for _, _, entry in self._files)
+        absent = (entry for _, entry in sorted(self._absent + never))
+        cubes = (cube.artifacts for _, _, cube in cubes_of(self._record))
+        text, pieces, at = _rendered(self._document()), list[bytes](), 0
+        for empty in _EMPTY_LIST.finditer(text):  # in the order of the keys
+            indent = len(empty["indent"])
+            entries = files if empty["name"] == b"artifacts" else absent
+            if indent > len(_TOP):
+                entries = (_on_one_line(it) for it in next(cubes))
+            pieces += [text[at : empty.end() - len(b"[]")], *_listed(entries, indent)]
+            at = empty.end()
+        return b"".join([*pieces, text[at:], b"\n"])
 
     def _document(self) -> RunDocument:
         """All but what there may be many of."""
         run, record = self._run, self._record
         told = {name: getattr(record, name) for name in record.__struct_fields__} if record else {}
+        if record is not None:
+            told["workflows"] = [_without_artifacts(it) for it in record.workflows]
         return RunDocument(
             format=FORMAT,
             tool=TOOL,
@@ -139,6 +144,31 @@ class Manifest:
             missing=sorted(self._missing, key=lambda it: it.path) or msgspec.UNSET,
             **told,
         )
+
+
+_TOP = "  "
+"""The indent of the document's own members."""
+_EMPTY_LIST = re.compile(rb'\n(?P<indent> +)"(?P<name>artifacts|not_mirrored)": \[\]')
+"""What there may be many of; no text has a line break as it stands in JSON."""
+
+
+def _listed(entries: Iterable[bytes], indent: int) -> Iterator[bytes]:
+    """The pieces of a list of rendered entries."""
+    inner, first = b"\n" + b" " * (indent + 2), True
+    for entry in entries:
+        yield b"[" if first else b","
+        yield inner
+        yield entry
+        first = False
+    yield b"[]" if first else b"\n" + b" " * indent + b"]"
+
+
+def _without_artifacts(workflow: WorkflowRecord) -> WorkflowRecord:
+    tasks = [
+        replace(task, cubes=[replace(cube, artifacts=[]) for cube in task.cubes])
+        for task in workflow.tasks
+    ]
+    return replace(workflow, tasks=tasks)
 
 
 _Name = tuple[str, ...]
@@ -192,10 +222,21 @@ def _absent(row: ArtifactRow, unavailable: AbsentArtifact | None) -> AbsentArtif
 
 def _rendered(value: msgspec.Struct, indent: int = 0) -> bytes:
     """An object as ``json.dumps`` indents it, which takes ten times as long in Python."""
-    plain = _JSON.encode(msgspec.to_builtins(value)).encode("utf-8", "surrogatepass")
-    text = msgspec.json.format(plain, indent=2).decode("utf-8", "surrogatepass")
-    text = text.replace("\n", "\n" + " " * indent)
-    return text.encode("utf-8", "backslashreplace")  # a lone surrogate becomes JSON's \udXXX
+    text = msgspec.json.format(_plain(value), indent=2).decode("utf-8", "surrogatepass")
+    return _escaped(text.replace("\n", "\n" + " " * indent))
+
+
+def _on_one_line(value: msgspec.Struct) -> bytes:
+    return _escaped(_plain(value).decode("utf-8", "surrogatepass"))
+
+
+def _plain(value: msgspec.Struct) -> bytes:
+    return _JSON.encode(msgspec.to_builtins(value)).encode("utf-8", "surrogatepass")
+
+
+def _escaped(text: str) -> bytes:
+    """UTF-8, in which a lone surrogate is escaped as JSON does it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:

@@ -464,8 +464,9 @@ class RepoSync:
         another = row is not None and row.creation.is_another(run.creation)
         if another and not self.options.dry_run:
             await self._displace_run(run)
-        # a dry run's ledger takes runs, but nothing that there may be much of
-        await ledger.note_run(replace(run, record=None) if self.options.dry_run else run, now)
+        told, run = run, replace(run, record=None)  # there may be much on record
+        await ledger.note_run(run if self.options.dry_run else told, now)
+        del told
         if not run.finished:
             await self._not_finished(run, looks)
             return
