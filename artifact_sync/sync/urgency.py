@@ -34,7 +34,7 @@ class LookSlots:
 
     @contextmanager
     def queue(self) -> Generator[Callable[[Urgency], Awaitable[None]]]:
-        """Open a queue for the block: what it gives waits for a run's slot, one at a time."""
+        """Open a queue for the block, and give what waits for a slot."""
         self._undecided += 1
         try:
             yield self._acquire
@@ -97,7 +97,7 @@ class Listings:
         await self._over.wait()
 
     async def watch(self, stopped: Coroutine[Any, Any, object]) -> None:
-        """End early when the process stops, or when a list does not come for a minute."""
+        """End early when the process stops, or a list takes too long."""
         await first_of(self._over.wait(), stopped, asyncio.sleep(_LONGEST))
         self.end()
 
