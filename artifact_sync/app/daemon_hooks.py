@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Clock, Ledger
     from artifact_sync.domain.settings import Config
     from artifact_sync.mirror.layout import Layout
+    from artifact_sync.sync.hooks.dispatcher import Dispatcher
+
+_FINISH = 10.0
+"""Seconds that a delivery under way has when hooks change: one broken off is made again."""
 
 
 class DaemonHooks:
@@ -33,9 +37,15 @@ class DaemonHooks:
             self._changed.set()
 
     async def run(self) -> None:
-        """Tell hooks for ever. ``DiskError`` of the ledger."""
+        """Tell hooks for ever."""
         while True:
             self._changed.clear()
             config = self._config
             async with dispatcher(config, self._ledger, self._layout, self._clock) as it:
-                await first_of(it.run(), self._changed.wait())
+                await first_of(it.run(), self._replace(it))
+
+    async def _replace(self, it: Dispatcher) -> None:
+        """Let a dispatcher finish once the hooks have changed, but not for long."""
+        await self._changed.wait()
+        it.leave()
+        await self._clock.sleep(_FINISH)

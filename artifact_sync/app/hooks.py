@@ -50,7 +50,7 @@ async def deliver_at_end(config: Config, ledger: Ledger, layout: Layout, clock: 
             async with dispatcher(config, ledger, layout, clock) as it:
                 await it.deliver(_AT_THE_END)
         else:
-            await drop_removed(ledger, ())
+            await drop_removed(ledger)
     except Exception as error:  # noqa: BLE001 - the pass is over, and well or not by itself
         _log.warning("hooks could not be told, which waits for the next time", why=str(error))
 

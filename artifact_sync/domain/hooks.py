@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -37,6 +38,11 @@ class Subscriptions(Struct, frozen=True):
     now: Callable[[], datetime]
     retention: float
     """Seconds after a run's creation at which its artifacts vanish."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every hook that hears of something."""
+        return frozenset(chain.from_iterable(self.hooks.values()))
 
 
 class Delivery(Struct, frozen=True):

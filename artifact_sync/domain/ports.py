@@ -709,8 +709,8 @@ class OutboxLedger(Protocol):
     async def drop_deliveries(self, ids: Sequence[str]) -> None:
         """Delete deliveries: made, or wanted no more. Unknown ones are ignored."""
 
-    async def drop_other_hooks(self, hooks: Collection[str]) -> Mapping[str, int]:
-        """Delete what waits for hooks that are not these; return how much, by hook."""
+    async def drop_unsubscribed(self) -> Mapping[str, int]:
+        """Delete what waits for hooks that are not subscribed now; return how much, by hook."""
 
 
 class Ledger(

@@ -22,7 +22,7 @@ from artifact_sync.ledger.queries.transaction import NOBODY
 from artifact_sync.ledger.writer_thread import WriterThread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
     from pathlib import Path
     from typing import Self
 
@@ -228,7 +228,7 @@ class AsyncLedger:
     try_again = _writes_some(outbox.try_again)
     drop_deliveries = _writes_some(outbox.delete_deliveries)
     _waiting_hooks = _reads(outbox.waiting_hooks)
-    _drop_other_hooks = _writes(outbox.drop_others)
+    _drop_unsubscribed = _writes(outbox.drop_unsubscribed)
     _end_run = _writes(outbox.end_run)
     _post_expiring = _writes(outbox.post_expiring)
 
@@ -237,11 +237,11 @@ class AsyncLedger:
         if self._subscriptions.hooks:
             await self._end_run(key, failed, message)
 
-    async def drop_other_hooks(self, hooks: Collection[str]) -> Mapping[str, int]:
+    async def drop_unsubscribed(self) -> Mapping[str, int]:
         """See ``ports.OutboxLedger``; nothing is written where nothing is dropped."""
-        if set(await self._waiting_hooks()) <= set(hooks):
+        if set(await self._waiting_hooks()) <= self._subscriptions.names:
             return {}
-        return await self._drop_other_hooks(hooks)
+        return await self._drop_unsubscribed()
 
     async def post_expiring(self, scope: RunScope) -> None:
         """See ``ports.OutboxLedger``; nothing is done where nobody listens."""

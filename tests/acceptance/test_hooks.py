@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from daemon_user import DaemonUser
+from daemon_user import DaemonUser, run_complete
 from user import TOKEN, User, organisation, run_of_four
 
 from artifact_sync.simulator import running_in_thread
@@ -291,13 +291,14 @@ def _count(answers: type[_Address], delivery: str) -> int:
 
 
 def test_a_daemon_goes_by_hooks_that_are_added_changed_and_removed(tmp_path: Path) -> None:
+    """Also in the midst of a delivery, which is made to its end, and not again."""
     with running_in_thread(organisation()) as service:
         user = DaemonUser(tmp_path, service)
 
         def configure(**scripts: str) -> None:
             hooks = ""
             for name, file in scripts.items():
-                command = ["/bin/sh", "-c", f"cat >> {tmp_path / file}"]
+                command = ["/bin/sh", "-c", f"cat >> {tmp_path / file}; sleep 0.3"]
                 hooks += f'[[hook]]\nname = "{name}"\non = ["run.complete"]\n'
                 hooks += f"command = {json.dumps(command)}\n"
             user.configure(ROCKET, text=hooks)
@@ -305,19 +306,20 @@ def test_a_daemon_goes_by_hooks_that_are_added_changed_and_removed(tmp_path: Pat
         def told(file: str) -> list[str]:
             path = tmp_path / file
             lines = path.read_text().splitlines() if path.exists() else []
-            return sorted({json.loads(line)["run"] for line in lines})
+            return [json.loads(line)["run"] for line in lines]
 
-        configure()
+        configure(a="one")
         with user.daemon() as daemon:
-            daemon.wait_for_line("mirrored")
-            for number, changes, hooks, expected in (
-                (1, 1, {"a": "one"}, {"one": ["11"]}),
-                (2, 3, {"a": "two", "b": "three"}, {"one": ["11"], "two": ["12"], "three": ["12"]}),
-                (3, 4, {"b": "three"}, {"two": ["12"], "three": ["12", "13"]}),
+            daemon.wait_for(lambda: sorted(told("one")) == ["1", "2", "3"])
+            for run, changes, hooks, expected in (
+                ("12", 2, {"a": "two", "b": "three"}, {"two": ["12"], "three": ["12"]}),
+                ("13", 3, {"b": "three"}, {"two": ["12"], "three": ["12", "13"]}),
             ):
                 configure(**hooks)
                 daemon.send(signal.SIGHUP)
                 daemon.wait_for_line("the configuration has changed", changes)
-                service.simulator.add_run(ROCKET, run_of_four(f"1{number}", days=0))
+                service.simulator.add_run(ROCKET, run_of_four(run, days=0))
+                assert daemon.post_hook(run_complete(ROCKET, run, run)) == 202
                 daemon.wait_for(lambda now=expected: {it: told(it) for it in now} == now)
             assert daemon.end() == 0
+        assert sorted(told("one")) == ["1", "2", "3"]

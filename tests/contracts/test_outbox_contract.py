@@ -251,8 +251,11 @@ def test_all_that_waits_for_a_hook_is_put_off_and_nothing_comes_sooner(play):
 def test_what_waits_for_hooks_that_are_gone_is_dropped(play):
     async def story(ledger, _):
         await ledger.mark_complete(RUN, complete=True)
-        assert await ledger.drop_other_hooks(["mail"]) == {"chat": 1}
-        assert await ledger.drop_other_hooks(["mail"]) == {}
+        assert await ledger.drop_unsubscribed() == {}
+        mail = {HookEvent.PRUNED: ("mail",)}
+        ledger.subscribe(Subscriptions(mail, lambda: NOW, DAY.total_seconds()))
+        assert await ledger.drop_unsubscribed() == {"chat": 1}
+        assert await ledger.drop_unsubscribed() == {}
         assert await events(ledger) == [("run.complete", "mail")]
 
     play(story)

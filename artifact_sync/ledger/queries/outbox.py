@@ -14,7 +14,7 @@ from artifact_sync.ledger.queries.transaction import find_repo, find_run
 from artifact_sync.ledger.sql.encoding import EVER
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from artifact_sync.domain.model import ArtifactRow, RunKey, RunScope
     from artifact_sync.ledger.queries.transaction import Transaction
@@ -135,9 +135,9 @@ def waiting_hooks(connection: Connection) -> Mapping[str, int]:
     return dict(connection.rows("hooks_in_outbox"))
 
 
-def drop_others(tx: Transaction, hooks: Collection[str]) -> Mapping[str, int]:
-    """Forget what waits for hooks that are not these; how much, by hook."""
-    found = waiting_hooks(tx.connection)
+def drop_unsubscribed(tx: Transaction) -> Mapping[str, int]:
+    """Forget what waits for hooks that are not subscribed; how much, by hook."""
+    found, hooks = waiting_hooks(tx.connection), tx.subscriptions.names
     gone = {hook: count for hook, count in found.items() if hook not in hooks}
     for hook in gone:
         tx.connection.write("drop_hook", hook=hook)

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from artifact_sync.domain.ports import OutboxLedger
 
 _log = get_logger(__name__)
 
 
-async def drop_removed(ledger: OutboxLedger, hooks: Collection[str]) -> None:
-    """Drop what waits for hooks but these, and say so. ``DiskError`` of the ledger."""
-    gone = await ledger.drop_other_hooks(hooks)
+async def drop_removed(ledger: OutboxLedger) -> None:
+    """Drop what waits for hooks that are gone, and say so. ``DiskError`` of the ledger."""
+    gone = await ledger.drop_unsubscribed()
     for name, count in gone.items():
         message = "deliveries were dropped: their hook is not in the configuration any more"
         _log.warning(message, hook=name, deliveries=count)

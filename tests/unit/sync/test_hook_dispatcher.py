@@ -92,8 +92,8 @@ def test_what_is_told_is_gone_and_told_no_more():
     async def story(ledger, clock):
         receiver = Receiver(clock)
         it = dispatcher(ledger, clock, receiver)
-        await it.deliver()
-        await it.deliver()
+        await it.deliver(1.0)
+        await it.deliver(1.0)
         assert [run for run, *_ in receiver.told] == ["1", "2"]
         assert await left(ledger) == []
 
@@ -106,7 +106,7 @@ def test_what_fails_is_tried_ever_later_for_a_week_and_then_given_up():
         it = dispatcher(ledger, clock, receiver)
         delays = []
         while True:
-            await it.deliver()
+            await it.deliver(1.0)
             (delivery,) = await left(ledger)
             if delivery.next_try is None:
                 break
@@ -127,11 +127,11 @@ def test_one_that_was_tried_seldom_is_not_given_up_for_its_age():
     async def story(ledger, clock):
         it = dispatcher(ledger, clock, Receiver(clock, "no"))
         for _ in range(4):
-            await it.deliver()
+            await it.deliver(1.0)
             clock.passed += 30 * 86_400
         (delivery,) = await left(ledger)
         assert delivery.next_try is not None
-        await it.deliver()
+        await it.deliver(1.0)
         (delivery,) = await left(ledger)
         assert delivery.next_try is None
 
@@ -141,7 +141,7 @@ def test_one_that_was_tried_seldom_is_not_given_up_for_its_age():
 def test_each_is_tried_once_in_a_round_and_one_failure_holds_up_no_other():
     async def story(ledger, clock):
         receiver = Receiver(clock, "no", "")
-        await dispatcher(ledger, clock, receiver).deliver()
+        await dispatcher(ledger, clock, receiver).deliver(1.0)
         assert [run for run, *_ in receiver.told] == ["1", "2", "3"]
         assert [it.facts["run"] for it in await left(ledger)] == ["1"]
 
@@ -182,52 +182,107 @@ def test_a_hook_with_too_much_to_do_is_left_alone_for_as_long_as_it_asks():
     async def story(ledger, clock):
         receiver = Receiver(clock, DeliveryResult("busy", 1800.0), DeliveryResult("busy", 1e9), "")
         it = dispatcher(ledger, clock, receiver)
-        await it.deliver()
+        await it.deliver(1.0)
         assert [run for run, *_ in receiver.told] == ["1"]
         clock.passed += 1799.0
-        await it.deliver()
+        await it.deliver(1.0)
         assert len(receiver.told) == 1
         clock.passed += 2.0  # a second of jitter
-        await it.deliver()
+        await it.deliver(1.0)
         assert len(receiver.told) == 2
         clock.passed += 3601.0  # not for longer than an hour
-        await it.deliver()
+        await it.deliver(1.0)
         assert sorted(run for run, *_ in receiver.told[2:]) == ["1", "2", "3"]
         assert await left(ledger) == []
 
     play(story, runs=3)
 
 
-def test_a_ledger_that_is_locked_loses_nothing_that_is_to_be_told(tmp_path):
+@pytest.fixture
+def locked(tmp_path):
+    """Plays a story in which the first delivery is made, and the ledger is locked then."""
     file = tmp_path / "ledger.sqlite"
 
-    async def story(ledger, clock):
+    def run(story):
+        async def main(ledger, clock):
+            with closing(sqlite3.connect(file, isolation_level=None)) as other:
+                told = []
+
+                async def send(delivery, _):
+                    told.append(delivery.id)
+                    if len(told) == 1:
+                        other.execute("BEGIN IMMEDIATE")
+                    return DeliveryResult()
+
+                it = Dispatcher(ledger, [Hook("a", "a", 60.0, send)], clock, random.Random(1))  # noqa: S311 - jitter
+                await story(ledger, it, other, told)
+
+        play(main, url=f"sqlite:///{file}?timeout=0.05")
+
+    return run
+
+
+def test_a_ledger_that_is_locked_loses_nothing_that_is_to_be_told(locked):
+    async def story(ledger, it, other, told):
         (waiting,) = await left(ledger)
-        told = []
-        with closing(sqlite3.connect(file, isolation_level=None)) as other:
-
-            async def send(delivery, _):
-                told.append(delivery.id)
-                if len(told) == 1:
-                    other.execute("BEGIN IMMEDIATE")
-                return DeliveryResult()
-
-            it = Dispatcher(ledger, [Hook("a", "a", 60.0, send)], clock, random.Random(1))  # noqa: S311 - jitter
-            with pytest.raises(DiskError, match="is locked by another process"):
-                await it.deliver()
-            assert await left(ledger) == [waiting]
-            other.execute("ROLLBACK")
-            await it.deliver()
+        with pytest.raises(DiskError, match="is locked by another process"):
+            await it.deliver(1.0)
+        assert await left(ledger) == [waiting]
+        other.execute("ROLLBACK")
+        await it.deliver(1.0)
         assert told == [waiting.id] * 2
         assert await left(ledger) == []
 
-    play(story, url=f"sqlite:///{file}?timeout=0.1")
+    locked(story)
+
+
+def test_a_daemon_waits_for_a_ledger_that_is_locked_and_tells_once(locked, caplog):
+    caplog.set_level("INFO")
+
+    async def story(ledger, it, other, told):
+        (waiting,) = await left(ledger)
+        running = asyncio.ensure_future(it.run())
+        while "hooks wait for the ledger" not in caplog.text:
+            assert await left(ledger) == [waiting]
+        other.execute("ROLLBACK")
+        await emptied(ledger)
+        it.leave()
+        await running
+        assert told == [waiting.id]
+        assert [it.levelname for it in caplog.records] == ["INFO"]
+
+    locked(story)
+
+
+def test_one_that_leaves_makes_the_delivery_under_way_and_no_other():
+    async def story(ledger, clock):
+        began, goes_on = asyncio.Event(), asyncio.Event()
+        told = []
+
+        async def send(delivery, _):
+            told.append(delivery.facts["run"])
+            began.set()
+            await goes_on.wait()
+            return DeliveryResult()
+
+        it = Dispatcher(ledger, [Hook("a", "a", 60.0, send)], clock, random.Random(1))  # noqa: S311 - jitter
+        running = asyncio.ensure_future(it.run())
+        await began.wait()
+        it.leave()
+        goes_on.set()
+        await running
+        assert told == ["1"]
+        assert [it.facts["run"] for it in await left(ledger)] == ["2"]
+
+    play(story, runs=2)
 
 
 def test_hooks_that_are_gone_are_told_nothing():
     async def story(ledger, clock):
+        hooks = {HookEvent.RUN_COMPLETE: ("a",)}
+        ledger.subscribe(Subscriptions(hooks, clock.now, 0.0))
         receiver = Receiver(clock)
-        await dispatcher(ledger, clock, receiver).deliver()
+        await dispatcher(ledger, clock, receiver).deliver(1.0)
         assert len(receiver.told) == 1
         assert await left(ledger) == []
 
