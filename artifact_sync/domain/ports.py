@@ -710,7 +710,7 @@ class OutboxLedger(Protocol):
         """Delete deliveries: made, or wanted no more. Unknown ones are ignored."""
 
     async def drop_unsubscribed(self) -> Mapping[str, int]:
-        """Delete what waits for hooks that are not subscribed now; return how much, by hook."""
+        """Delete what waits for hooks not subscribed; return how much, by hook."""
 
 
 class Ledger(

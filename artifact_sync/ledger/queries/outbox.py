@@ -136,7 +136,7 @@ def waiting_hooks(connection: Connection) -> Mapping[str, int]:
 
 
 def drop_unsubscribed(tx: Transaction) -> Mapping[str, int]:
-    """Forget what waits for hooks that are not subscribed; how much, by hook."""
+    """Forget what waits for hooks not subscribed; how much, by hook."""
     found, hooks = waiting_hooks(tx.connection), tx.subscriptions.names
     gone = {hook: count for hook, count in found.items() if hook not in hooks}
     for hook in gone:

@@ -13,7 +13,7 @@ _log = get_logger(__name__)
 
 
 async def drop_removed(ledger: OutboxLedger) -> None:
-    """Drop what waits for hooks that are gone, and say so. ``DiskError`` of the ledger."""
+    """Drop what waits for removed hooks, and say so. ``DiskError``."""
     gone = await ledger.drop_unsubscribed()
     for name, count in gone.items():
         message = "deliveries were dropped: their hook is not in the configuration any more"
