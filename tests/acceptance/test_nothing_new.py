@@ -77,8 +77,8 @@ def imported(words: str) -> set[str]:
 
 def settled(user: User, running: Running, *arguments: str) -> Pass:
     """The last of some passes, of which the first mirrors all and the next has nothing new."""
-    first = Pass(user, running, *arguments)
-    assert first.answer["complete"], first.answer
+    first = user.sync(*(arguments or (WEBSITE,)), "--json").answer
+    assert first["complete"], first
     quick = Pass(user, running, *arguments)
     return quick if quick.quick else Pass(user, running, *arguments)
 

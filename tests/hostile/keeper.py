@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from forked_program import call_program
 from trial import REPOSITORY
 
 if TYPE_CHECKING:
+    from forked_program import Said
     from hostile_service import Service
     from trial import Trial
 
@@ -26,28 +27,19 @@ class Keeper:
 
     def run(self, command: str, *arguments: str) -> tuple[int, dict[str, Any], str]:
         """Exit code, the object on stdout, and stderr."""
-        done = self._done(command, *arguments)
-        return done.returncode, json.loads(done.stdout), done.stderr
+        said = self._said(command, *arguments)
+        return said.code, json.loads(said.out), said.err
 
-    def _done(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "artifact_sync", command, *arguments),
-                *("--root", str(self.trial.root), "--json"),
-            ],
-            cwd=REPOSITORY,
-            env=self.trial.environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+    def _said(self, command: str, *arguments: str) -> Said:
+        call = [command, *arguments, "--root", str(self.trial.root), "--json"]
+        said = call_program(call, REPOSITORY, self.trial.environment())
+        assert "Traceback" not in said.err, said.err
+        return said
 
     def fail(self, command: str, *arguments: str) -> tuple[int, str]:
         """Exit code and stderr of what is refused."""
-        done = self._done(command, *arguments)
-        return done.returncode, done.stderr
+        said = self._said(command, *arguments)
+        return said.code, said.err
 
     def sync(self, *arguments: str) -> tuple[int, dict[str, Any], str]:
         return self.run("sync", "org/repo", "--no-progress", *arguments)
