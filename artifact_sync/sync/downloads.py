@@ -278,8 +278,8 @@ class Downloads:
             _log.warning("a failure could not be recorded", artifact=str(key), why=str(error))
 
     def _is_lost(self, row: ArtifactRow) -> bool:
-        """Whether its file was here and is missing or changed."""
-        return row.on_record and (row.lost_since is not None or row.key in self._lost)
+        """Whether its file was here and is missing or changed, wanted then or not."""
+        return bool(row.sha256) and (row.lost_since is not None or row.key in self._lost)
 
 
 _STILL = timedelta(minutes=10)

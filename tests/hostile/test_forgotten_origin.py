@@ -106,15 +106,21 @@ def test_a_file_that_is_lost_comes_again_when_its_run_is_back(keeper: Keeper) ->
     assert keeper.listed()["1/app.bin"]["upstream"] == "listed"
 
 
-def test_a_lost_file_that_the_rules_leave_out_is_no_failure(keeper: Keeper) -> None:
-    forget_run(keeper.trial.service)
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_a_lost_file_that_the_rules_leave_out_is_no_failure(
+    keeper: Keeper, *, is_listed: bool
+) -> None:
+    if is_listed:
+        keeper.trial.service.repos["org/repo"][0].files[0][1].behaviour = missing
+    else:
+        forget_run(keeper.trial.service)
     keeper.trial.place().unlink()
     assert keeper.sync()[0] == 1
     assert keeper.sync("--exclude", "app.bin")[0] == 0
     assert (keeper.run("verify")[0], keeper.bad_sums("1")) == (0, 0)
     assert keeper.states("--all")["1/app.bin"] == "unwanted"
-    assert keeper.sync()[0] == 1
-    assert keeper.listed()["1/app.bin"]["state"] == "lost"
+    code, report, _ = keeper.sync()
+    assert (code, report["lost"], keeper.listed()["1/app.bin"]["state"]) == (1, 1, "lost")
 
 
 def test_what_is_wanted_too_late_has_expired_and_is_told_once(trial: Trial) -> None:
