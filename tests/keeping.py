@@ -161,13 +161,13 @@ class Keeping:
             if it["local_path"] is not None
         }
         assert (story.sync == 0) is (not report["failures"]) is report["complete"]
+        assert failed == story.named(*_FAILED), (report, story.states)
         if len(failed) == report["failed"]:  # everything could be read
-            assert failed == story.named(*_FAILED), (report, story.states)
             assert story.sync in {0, 1}, report
-            assert report["lost"] == len(story.named("lost")), (report, story.states)
-            assert report["expired"] == len(story.named("expired")), (report, story.states)
-            kept = report["kept"] + report["downloaded"]
-            assert kept == len(story.named("mirrored") & story.wanted), (report, story.states)
+        assert report["lost"] == len(story.named("lost")), (report, story.states)
+        assert report["expired"] == len(story.named("expired")), (report, story.states)
+        kept = report["kept"] + report["downloaded"]
+        assert kept == len(story.named("mirrored") & story.wanted), (report, story.states)
 
     def _check_verify(self, story: Story, found: dict[str, Any]) -> None:
         lost = {str(self.place(it).relative_to(self.root)) for it in story.named("lost")}

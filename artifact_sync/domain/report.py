@@ -21,7 +21,7 @@ from artifact_sync.domain.errors import (
     UsageError,
     exit_code,
 )
-from artifact_sync.domain.model import AT_REST, Failure, State
+from artifact_sync.domain.model import AT_REST, Failure, State, Upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -165,9 +165,23 @@ def lost_failure(row: ArtifactRow, why: str = "") -> Failure:
     since = (
         f"{row.lost_since:%Y-%m-%d %H:%M} UTC" if row.lost_since is not None else "an earlier pass"
     )
-    why = why or row.message or "the service has it no more"
+    gone = row.upstream is Upstream.GONE
+    unknown = (
+        "the service has it no more" if gone else "the service has not been asked for it since"
+    )
+    why = why or row.message or unknown
     text = f"lost since {since} (SHA-256 {row.sha256}): it was here, and {why}"
     return Failure.of(row.key, Reason.LOST, text)
+
+
+def report_of_unasked(rows: Iterable[ArtifactRow]) -> Report:
+    """Report a finished run that the service could not be asked for.
+
+    What is outstanding is no failure of its own.
+    """
+    report = report_of(row for row in rows if row.state is not State.WANTED)
+    report.runs = 1
+    return report
 
 
 def report_of_put_off(run: RunRow, rows: Iterable[ArtifactRow]) -> Report:

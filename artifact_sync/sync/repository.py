@@ -15,12 +15,18 @@ from artifact_sync.domain.errors import (
     Interrupted,
     NotFound,
     Reason,
+    ServiceError,
     UnusableEntries,
 )
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.forget_rules import ForgetRules
 from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, Run, RunKey, State
-from artifact_sync.domain.report import Report, report_of, report_of_put_off
+from artifact_sync.domain.report import (
+    Report,
+    report_of,
+    report_of_put_off,
+    report_of_unasked,
+)
 from artifact_sync.domain.vanishing import CreationWindow, urgency
 from artifact_sync.sync.adopt import adopt, put_back
 from artifact_sync.sync.context import leased
@@ -28,7 +34,7 @@ from artifact_sync.sync.discover import Listing, discover, known_digest
 from artifact_sync.sync.failures import reasons_of
 from artifact_sync.sync.filters import FilterFit
 from artifact_sync.sync.latest import point_latest
-from artifact_sync.sync.manifests import has_signature
+from artifact_sync.sync.manifests import has_signature, refresh_manifests
 from artifact_sync.sync.reselect import reselected
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.events import Event
-    from artifact_sync.domain.model import ExpectedFile, RunRow
+    from artifact_sync.domain.model import ArtifactRow, ExpectedFile, RunRow
     from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
     from artifact_sync.sync.context import PassContext
     from artifact_sync.sync.rules import Rules
@@ -74,6 +80,8 @@ class RepoSync:
         self._trouble: Exception | None = None
         self.turn: RepoTurn | None = None
         """Its turn among the repositories of a pass; None: it is the only one."""
+        self.is_listed = True
+        """Whether its organisation's list was read, if it was needed; else nothing is asked."""
         self._recorded = True
         """The ledger gets a record of the pass."""
         self._listed = False
@@ -107,6 +115,8 @@ class RepoSync:
             await self._guard(self._finish_forgetting())
             if request.runs:
                 await self._named(request.runs)
+            elif not self.is_listed:
+                await self._guard(self._recall())
             else:
                 await self._all(request.announced, request.unchanged)
             self._notify(RepoEnded(self.repo, self.report))
@@ -194,10 +204,15 @@ class RepoSync:
     def _notify(self, event: Event) -> None:
         self.context.observer.notify(event)
 
+    async def _recall(self) -> None:
+        """Tell what is known, without a request and without a record of the pass."""
+        self.unfit = frozenset()  # nobody can say that a filter fits nothing
+        await self._look_at_files()
+        await self._count_settled()
+        await self._count_unsettled()
+
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
-        if self.options.look:
-            await self._adopt_put_back()
-            await self._unsettle_damaged()
+        await self._look_at_files()
         listed = await self._list(known)
         if not self._recorded:
             return
@@ -206,6 +221,13 @@ class RepoSync:
             await self._look_at_unsettled()
             await self._look_at_announced(announced)
             await self._point_latest()
+        else:
+            await self._count_unsettled()
+
+    async def _look_at_files(self) -> None:
+        if self.options.look:
+            await self._adopt_put_back()
+            await self._unsettle_damaged()
 
     async def _adopt_put_back(self) -> None:
         """Take back files that were lost and stand again as recorded. ``DiskError``."""
@@ -296,16 +318,35 @@ class RepoSync:
         self.report.add(Report(runs=runs, found=kept, kept=kept, expired=expired))
         self.report.add(report_of(unwell))
 
+    async def _count_unsettled(self) -> None:
+        """Count what is known of the other runs, of which nobody can be asked."""
+        async with aclosing(self.context.ledger.unsettled(self._scope)) as rows:
+            async for row in rows:
+                if not self._let_go.forgets_run(row.key):
+                    await self._count_unasked(row)
+
+    async def _count_unasked(self, row: RunRow) -> None:
+        self.report.pending += row.status in UNFINISHED
+        if row.status in FINISHED and await self._may_count(row) and not await self._is_met(row):
+            rows = await self._wanted(row)
+            self.report.add(report_of_unasked(rows))
+            if any(it.state is State.LOST for it in rows) and not self.options.dry_run:
+                await refresh_manifests(self.context, row.key, self.context.origin)
+            await self._judge_signature(row, "the service must answer first")
+
     async def _count_put_off(self, row: RunRow) -> None:
         """Count a finished run whose next look is not due yet."""
+        self.report.add(report_of_put_off(row, await self._wanted(row)))
+        await self._judge_signature(row, f"the next try is at {row.next_look}")
+
+    async def _wanted(self, row: RunRow) -> Sequence[ArtifactRow]:
         rows = await self.context.ledger.artifacts(row.key)
-        wanted = (it for key, it in rows.items() if self.rules.wants(key))
-        self.report.add(report_of_put_off(row, wanted))
-        signature = self.context.layout.signature(row.key)
-        if row.complete and not await self.context.offload(
-            has_signature, self.context.mirror, signature
-        ):
-            message = f"SHA256SUMS of {row.key} is not signed: the next try is at {row.next_look}"
+        return [it for key, it in rows.items() if self.rules.wants(key)]
+
+    async def _judge_signature(self, row: RunRow, then: str) -> None:
+        mirror, signature = self.context.mirror, self.context.layout.signature(row.key)
+        if row.complete and not await self.context.offload(has_signature, mirror, signature):
+            message = f"SHA256SUMS of {row.key} is not signed: {then}"
             failure = Failure(str(self.repo), Reason.UNSIGNED, message, row.key.run)
             self.report.failures.append(failure)
 
@@ -345,8 +386,7 @@ class RepoSync:
         return False
 
     async def _needs_finished(self, row: RunRow) -> bool:
-        wanted = self.rules.may_want_run(row.status, row.event)
-        wanted = wanted or await self._is_requested(row.key)
+        wanted = await self._may_count(row)
         if not wanted:
             await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
         elif await self._is_met(row):
@@ -354,6 +394,10 @@ class RepoSync:
         elif not self._is_due(row):
             await self._count_put_off(row)
         return wanted and self._is_due(row)
+
+    async def _may_count(self, row: RunRow) -> bool:
+        wanted = self.rules.may_want_run(row.status, row.event)
+        return wanted or await self._is_requested(row.key)
 
     async def _is_met(self, row: RunRow) -> bool:
         """Whether a settled run holds all that other rules want: then they are noted."""
@@ -452,8 +496,8 @@ class RepoSync:
     async def _look_at(self, key: RunKey, row: RunRow | None) -> None:
         """Get a run; when it is finished and wanted, mirror it."""
         ledger, now = self.context.ledger, self.context.clock.now()
-        run = await self.context.source.run(key)
         row = row or await ledger.run(key)
+        run = await self._ask(key, row)
         looks = row.looks if row is not None else 0
         if not run.status:
             await self._no_status(key, row)
@@ -482,6 +526,15 @@ class RepoSync:
             await sync.carry_out(run, looks, fresh=another, recorded=recorded)
         if not wanted:  # also what the user has insisted on counts in no later pass
             await ledger.settle(key, self.rules.fingerprint, None)
+
+    async def _ask(self, key: RunKey, row: RunRow | None) -> Run:
+        """Get a run; where it cannot be had, what is known of it counts."""
+        try:
+            return await self.context.source.run(key)
+        except ServiceError as error:
+            if row is not None and not isinstance(error, NotFound):
+                await self._count_unasked(row)
+            raise
 
     async def _displace_run(self, run: Run) -> None:
         from artifact_sync.sync.displace_run import displace_run  # noqa: PLC0415 - hardly ever

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError, ServiceError
 from artifact_sync.domain.events import Failed, Noticed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
@@ -18,7 +18,7 @@ from artifact_sync.sync.rules import Rules
 from artifact_sync.sync.urgency import Listings, RepoTurn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import RepoSettings
@@ -33,6 +33,14 @@ class PassResult(Struct, frozen=True):
     report: Report
     troubles: Mapping[RepoName, Exception] = {}
     """Why repositories could not be looked at; a run's own failure is none."""
+
+
+class _Selected(NamedTuple):
+    """A repository of a pass."""
+
+    repo: RepoName
+    settings: RepoSettings
+    is_listed: bool = True
 
 
 class Pass:
@@ -61,9 +69,9 @@ class Pass:
         """Run to the end. Errors of a repository are in the result only."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listings.watch(self._context.drain.closing()))
-            async for repo, settings in self._repositories():
+            async for repo in self._repositories():
                 turn = RepoTurn(self._slots, self._listings)
-                group.create_task(self._repository(repo, settings, turn))
+                group.create_task(self._repository(repo, turn))
             self._listings.came()
         for name, unfit in self._unfit.items():
             for key, glob in sorted(frozenset.intersection(*unfit)):
@@ -73,41 +81,50 @@ class Pass:
             await self._context.tidy()
         return PassResult(self.report, self._troubles)
 
-    async def _repositories(self) -> AsyncGenerator[tuple[RepoName, RepoSettings]]:
+    async def _repositories(self) -> AsyncGenerator[_Selected]:
         """Every repository once; an entry of its own precedes ``org/*``."""
         entries = {RepoName.parse(it.name): it for it in self._request.repos}
         named = {repo: settings for repo, settings in entries.items() if not repo.is_star}
         for repo, settings in named.items():
-            yield repo, settings
+            yield _Selected(repo, settings)
         for star in [repo for repo in entries if repo.is_star]:
-            async for repo in self._of_organisation(star.org):
+            async for repo, is_listed in self._of_organisation(star.org):
                 if repo not in named:
                     named[repo] = entries[star]
-                    yield repo, entries[star]
+                    yield _Selected(repo, entries[star], is_listed)
 
-    async def _of_organisation(self, org: str) -> AsyncGenerator[RepoName]:
+    async def _of_organisation(self, org: str) -> AsyncGenerator[tuple[RepoName, bool]]:
+        """The repositories of an organisation, and whether they were listed.
+
+        Where the list cannot be read, those that are mirrored.
+        """
         context = self._context
         every = repositories(context.source, context.ledger, context.observer, org)
+        kept: Sequence[RepoName] = ()
         try:
             async with aclosing(every) as found:
                 async for repo in found:
-                    yield repo
+                    yield repo, True
         except ArtifactSyncError as error:
             self._fail(Failure(str(RepoName.star(org)), error.reason, str(error)))
+            if isinstance(error, ServiceError):
+                kept = await context.ledger.kept_repositories(org)
+        for repo in kept:
+            yield repo, False
 
     def _fail(self, failure: Failure) -> None:
         self._reports.append(Report(failures=[failure]))
         self._context.observer.notify(Failed(failure))
 
-    async def _repository(self, repo: RepoName, settings: RepoSettings, turn: RepoTurn) -> None:
-        report = Report()
+    async def _repository(self, selected: _Selected, turn: RepoTurn) -> None:
+        report, settings = Report(), selected.settings
         self._reports.append(report)
         rules = Rules.of(settings, self._context.layout.template)
         async with turn:
-            sync = RepoSync(self._context, repo, rules, self._request.mode, report)
-            sync.turn = turn
+            sync = RepoSync(self._context, selected.repo, rules, self._request.mode, report)
+            sync.turn, sync.is_listed = turn, selected.is_listed
             trouble = await sync.run(self._request)
         if sync.unfit is not None and RepoName.parse(settings.name).is_star:
             self._unfit.setdefault(settings.name, []).append(sync.unfit)
         if trouble is not None:
-            self._troubles[repo] = trouble
+            self._troubles[selected.repo] = trouble

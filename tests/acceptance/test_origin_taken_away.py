@@ -126,7 +126,9 @@ def test_a_week_without_an_answer_costs_nothing(
     keeping.unlink([LOST])
     for day in (0, 3, 8):
         report = passed(timedelta(days=day))
-        assert (report.exit_code, report.expired, report.downloaded) == (4, 0, 0), report
+        assert (report.exit_code, report.expired, report.downloaded) == (1, 0, 0), report
+        assert {it.reason for it in report.failures} == {"unreachable", "lost", "throttled"}
+        assert (report.kept, report.lost, report.found) == (7, 1, 10), report
     assert keeping.run("verify")[0] == 1
     assert keeping.states() == (
         dict.fromkeys(ALL, "mirrored") | dict.fromkeys(NEW, "failed") | {LOST: "lost"}
@@ -139,6 +141,31 @@ def test_a_week_without_an_answer_costs_nothing(
     assert (report.exit_code, report.downloaded) == (0, 3), report
     story = keeping.story()
     assert (story.codes, story.named("mirrored")) == (WELL, ALL | NEW)
+
+
+NOT_READ = [
+    ("repos", 401, "credentials", Named(ROCKET, "1", APP)),
+    ("runs", 503, "unreachable", Named(ROCKET, "2", LOG)),
+    ("run", 503, "unreachable", Named(TOOL, "1", APP)),
+    ("*", 503, "unreachable", Named(TOOL, "2", LOG)),
+]
+"""An endpoint that fails, how, and a file that is lost then."""
+
+
+def test_what_is_lost_is_told_though_the_service_cannot_be_asked(
+    keeping: Keeping, simulator: Simulator
+) -> None:
+    lost = set()
+    for endpoint, status, reason, file in NOT_READ:
+        simulator.add_fault(StatusFault(on="api", endpoint=endpoint, status=status))
+        keeping.unlink([file])
+        lost.add(file)
+        story = keeping.story()
+        assert (story.codes, story.named("lost")) == ((1, 1), lost)
+        assert {it["reason"] for it in story.report["failures"]} == {"lost", reason}
+        simulator.clear_faults()
+    story = keeping.story()
+    assert (story.codes, story.named("mirrored")) == (WELL, ALL)
 
 
 def take_files(simulator: Simulator) -> None:
