@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.hooks import DeliveryResult, HookEvent, Subscriptions
@@ -236,22 +237,21 @@ def test_a_ledger_that_is_locked_loses_nothing_that_is_to_be_told(locked):
     locked(story)
 
 
-def test_a_daemon_waits_for_a_ledger_that_is_locked_and_tells_once(locked, caplog):
-    caplog.set_level("INFO")
-
+def test_a_daemon_waits_for_a_ledger_that_is_locked_and_tells_once(locked):
     async def story(ledger, it, other, told):
         (waiting,) = await left(ledger)
         running = asyncio.ensure_future(it.run())
-        while "hooks wait for the ledger" not in caplog.text:
+        while not [it for it in logs if it["event"] == "hooks wait for the ledger"]:
             assert await left(ledger) == [waiting]
         other.execute("ROLLBACK")
         await emptied(ledger)
         it.leave()
         await running
         assert told == [waiting.id]
-        assert [it.levelname for it in caplog.records] == ["INFO"]
+        assert [it["log_level"] for it in logs if it["log_level"] != "debug"] == ["info"]
 
-    locked(story)
+    with capture_logs() as logs:
+        locked(story)
 
 
 def test_one_that_leaves_makes_the_delivery_under_way_and_no_other():
