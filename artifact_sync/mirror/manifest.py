@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
 from artifact_sync.domain.model import State
+from artifact_sync.mirror.large_json import LargeObject
 from artifact_sync.mirror.run_document import (
     FORMAT,
     TOOL,
@@ -28,7 +30,7 @@ from artifact_sync.mirror.run_document import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactRow, MirrorPath, Run, RunRow
@@ -256,24 +258,40 @@ def run_json_says(
     format tells nothing of the record.
     """
     listed = list(rows)
-    paths = dict(_mirrored(listed, folder))
-    expected = [msgspec.to_builtins(_entry(paths[path], path)) for path in sorted(paths)]
     try:
-        told = json.loads(content)
+        told = LargeObject(content, {"artifacts"})
     except (ValueError, RecursionError):
         return False
     refused = msgspec.to_builtins(_all_refused(listed))
-    if not isinstance(told, dict) or told.get("refused", []) != refused:
-        return False
+    paths = dict(_mirrored(listed, folder))
+    return (
+        told.members.get("refused", []) == refused
+        and _calls_missing_what_is(told.members, paths)
+        and _tells_record(told.members, record)
+        and _lists(told, paths)
+    )
+
+
+def _calls_missing_what_is(told: Mapping[str, Any], paths: Mapping[str, ArtifactRow]) -> bool:
     lost = [_missing(row, path) for path, row in paths.items() if row.lost_since is not None]
     missing, said = msgspec.to_builtins(lost), told.get("missing", [])
-    if not isinstance(said, list) or not all(it in missing for it in said):
-        return False
-    if told.get("format") == FORMAT and record is not None:
-        on_record = msgspec.to_builtins(record)
-        if any(told.get(name, value) != value for name, value in on_record.items()):
-            return False
-    return bool(told.get("artifacts") == expected)
+    return isinstance(said, list) and all(it in missing for it in said)
+
+
+def _tells_record(told: Mapping[str, Any], record: RunRecord | None) -> bool:
+    if told.get("format") != FORMAT or record is None:
+        return True
+    on_record = msgspec.to_builtins(record)
+    return all(told.get(name, value) == value for name, value in on_record.items())
+
+
+def _lists(told: LargeObject, paths: Mapping[str, ArtifactRow]) -> bool:
+    """Whether it lists these files, by path."""
+    expected = (msgspec.to_builtins(_entry(paths[path], path)) for path in sorted(paths))
+    entries = (entry for entry, _ in told.entries("artifacts"))
+    return "artifacts" in told.lists and all(
+        entry == it for entry, it in zip_longest(entries, expected)
+    )
 
 
 def may_be_older(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
@@ -288,9 +306,9 @@ def may_be_older(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath
 def _names_in_run_json(content: bytes) -> set[str]:
     """The paths that a ``run.json`` of ours names; where it is none, one that nobody has."""
     try:
-        told = json.loads(content)
-        if told["tool"] == TOOL:
-            return {it["path"] for it in told["artifacts"]}
+        told = LargeObject(content, {"artifacts", "not_mirrored"})
+        if told.members["tool"] == TOOL:
+            return {entry["path"] for entry, _ in told.entries("artifacts")}
     except (ValueError, RecursionError, KeyError, TypeError):
         pass
     return {""}

@@ -6,8 +6,8 @@ can be read. What has a wrong type is an error, and is not guessed.
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -27,6 +27,7 @@ from artifact_sync.domain.model import (
     Upstream,
 )
 from artifact_sync.domain.run_record import RunRecord
+from artifact_sync.mirror.large_json import LargeObject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,8 +43,9 @@ _LONGEST_WORD = 1000
 """Characters of a name or a status."""
 _LONGEST_MESSAGE = 4000
 _LARGEST_SIZE = 2**63 - 1
+_LISTS = frozenset({"artifacts", "not_mirrored"})
+"""Members that tell of each artifact, and may be long."""
 _REASONS = frozenset(it.value for it in Reason)
-_SPACE = re.compile(r"[ \t\n\r]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -66,14 +68,14 @@ class RecordedRun(Struct, frozen=True):
     run: Run
     source: str
     """The host of the service."""
-    text: str
-    """The whole document."""
+    document: LargeObject
+    """The whole of it."""
     lost: Mapping[str, datetime | None]
     """By path: what is missing, and since when."""
 
     def files(self) -> Iterator[RecordedFile | str]:
         """Each file of the run, or what is wrong with its entry."""
-        for entry, size in _entries(self.text, "artifacts"):
+        for entry, size in self.document.entries("artifacts"):
             try:
                 if size > _LARGEST_ENTRY:
                     _wrong("an artifact", "is told of in too many words")
@@ -83,7 +85,7 @@ class RecordedRun(Struct, frozen=True):
 
     def absent(self) -> Iterator[ArtifactRow]:
         """Each artifact without a file, as the ledger may hold it."""
-        for entry, size in _entries(self.text, "not_mirrored"):
+        for entry, size in self.document.entries("not_mirrored"):
             with suppress(_Fault):
                 if size <= _LARGEST_ENTRY and (row := _absent(entry, self.run)) is not None:
                     yield row
@@ -100,8 +102,7 @@ def _wrong(what: str, why: str) -> NoReturn:
 def read_run(content: bytes) -> RecordedRun:
     """Read a ``run.json``, as far as it tells of the run. ``DamagedDocument``."""
     try:
-        text = content.decode("utf-8")
-        return _run(_members(text), text)
+        return _run(LargeObject(content, _LISTS))
     except RecursionError:
         why = "it is nested too deeply"
     except UnicodeDecodeError:
@@ -109,104 +110,15 @@ def read_run(content: bytes) -> RecordedRun:
     except _Fault as fault:
         why = str(fault)
     except ValueError:
-        why = "it is no JSON"
+        why = "it is no JSON object, or has a name twice"
     raise DamagedDocument(why)
 
 
-def _no_number(_: str) -> NoReturn:
-    _wrong("a number", "is none that JSON has")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_number)
-
-
-class _Scanner:
-    """Goes through a JSON text, a value at a time."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.at = 0
-
-    def skip(self) -> str:
-        """The next character that is no space; empty: there is none."""
-        space = _SPACE.match(self.text, self.at)
-        self.at = space.end() if space is not None else self.at
-        return self.text[self.at : self.at + 1]
-
-    def takes(self, char: str) -> bool:
-        """Whether this character comes next; it is then behind us."""
-        found = self.skip() == char
-        self.at += found
-        return found
-
-    def expect(self, char: str) -> None:
-        if not self.takes(char):
-            raise ValueError(char)
-
-    def value(self) -> Any:
-        self.skip()
-        value, self.at = _DECODER.raw_decode(self.text, self.at)
-        return value
-
-    def each(self, close: str) -> Iterator[None]:
-        """Stand before each item up to a closing bracket."""
-        if self.takes(close):
-            return
-        while True:
-            yield
-            if self.takes(close):
-                return
-            self.expect(",")
-
-
-def _names(scanner: _Scanner) -> Iterator[Any]:
-    """Stand before the value of each member of an object."""
-    scanner.expect("{")
-    for _ in scanner.each("}"):
-        name = scanner.value()
-        scanner.expect(":")
-        yield name
-
-
-def _members(text: str) -> dict[str, Any]:
-    """The document's members but for lists of artifacts, which are gone through once."""
-    scanner, members = _Scanner(text), dict[str, Any]()
-    for name in _names(scanner):
-        if not isinstance(name, str) or name in members:
-            _wrong("a member's name", "is none, or stands twice")
-        members[name] = None
-        if name == "artifacts" or (name == "not_mirrored" and scanner.skip() == "["):
-            for _ in _artifacts(scanner):
-                pass
-        else:
-            members[name] = scanner.value()
-    if scanner.skip():
-        raise ValueError
-    return members
-
-
-def _artifacts(scanner: _Scanner) -> Iterator[tuple[Any, int]]:
-    scanner.expect("[")
-    for _ in scanner.each("]"):
-        begin = scanner.at
-        entry = scanner.value()
-        yield entry, scanner.at - begin
-
-
-def _entries(text: str, of: str) -> Iterator[tuple[Any, int]]:
-    """What a list tells of each artifact, and in how many characters."""
-    scanner = _Scanner(text)
-    for name in _names(scanner):
-        if name == of:
-            if scanner.skip() != "[":
-                return
-            yield from _artifacts(scanner)
-            return
-        scanner.value()
-
-
-def _run(members: Mapping[str, Any], text: str) -> RecordedRun:
+def _run(document: LargeObject) -> RecordedRun:
+    members = document.members
     _check_format(members)
+    if "artifacts" not in document.lists:
+        _wrong("artifacts", "is no list")
     for name in ("org", "repo", "run", "status", "event", "source"):
         if len(_text(members, name, "")) > _LONGEST_WORD:
             _wrong(name, "is too long")
@@ -223,7 +135,7 @@ def _run(members: Mapping[str, Any], text: str) -> RecordedRun:
         _moment(members, "finished_at"),
         record=_record(members),
     )
-    return RecordedRun(run, _text(members, "source", ""), text, _lost(members))
+    return RecordedRun(run, _text(members, "source", ""), document, _lost(members))
 
 
 def _record(members: Mapping[str, Any]) -> RunRecord | None:
@@ -255,8 +167,8 @@ def _lost(members: Mapping[str, Any]) -> dict[str, datetime | None]:
 
 
 def _key(entry: Any, run: RunKey) -> ArtifactKey:
-    names = (_text(entry, name) for name in ("workflow", "task", "cube", "local_path"))
-    return ArtifactKey(*run.repo, run.run, *names)
+    workflow, task, cube = (sys.intern(_text(entry, it)) for it in ("workflow", "task", "cube"))
+    return ArtifactKey(*run.repo, run.run, workflow, task, cube, _text(entry, "local_path"))
 
 
 _FAILURES = frozenset({State.FAILED, State.GONE, State.REFUSED})
@@ -301,9 +213,10 @@ def _file(entry: Any, about: RecordedRun) -> RecordedFile:
         evidence=_evidence(entry),
         version=_text(entry, "version", ""),
         etag=_text(entry, "etag", ""),
-        content_encoding=_text(entry, "content_encoding", ""),
+        content_encoding=sys.intern(_text(entry, "content_encoding", "")),
         mirrored_at=_moment(entry, "mirrored_at"),
         lost_since=about.lost.get(told),
+        created_at=about.run.created_at,
     )
     return RecordedFile(told, row)
 
@@ -342,7 +255,7 @@ def _evidence(entry: Any) -> tuple[str, ...]:
     value = _member(entry, "evidence") or []
     if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
         _wrong("evidence", "is no list of texts")
-    return tuple(value)
+    return tuple(map(sys.intern, value))
 
 
 def _moment(thing: Any, name: str) -> datetime | None:

@@ -22,7 +22,7 @@ from artifact_sync.sync.adopt import adopt, as_adopted
 from artifact_sync.sync.manifests import refresh_manifests
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run, RunKey
@@ -247,6 +247,8 @@ class RunAdopter:
         if not self.dry_run and any(fit.row is not None for fit in fits):
             absent = [it for it in claims.absent if it.key not in rows]
             await self._record(claims, fits, absent)
+            now = {it.key: it for it in (*rows.values(), *absent, *filter(None, (f.row for f in fits)))}
+            await self._mend_manifests(claims, fits, now.values())
         named = {str(it.path) for it in (*claims.rows, *rows.values()) if it.path is not None}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
 
@@ -287,15 +289,15 @@ class RunAdopter:
         if lost:
             await ledger.note_lost(lost, self.at)
             await ledger.unsettle(key)
-        await self._mend_manifests(claims, fits)
 
-    async def _mend_manifests(self, claims: _Claims, fits: Sequence[Fit]) -> None:
-        """Write the manifests anew, where they are not as the ledger has the run now."""
+    async def _mend_manifests(
+        self, claims: _Claims, fits: Sequence[Fit], rows: Collection[ArtifactRow]
+    ) -> None:
+        """Write the manifests anew, where they are not as the ledger has the run now: ``rows``."""
         key = claims.run.key
-        known, rows = await self.ledger.run(key), (await self.ledger.artifacts(key)).values()
         is_told = all(fit.row is not None or fit.fitness is Fitness.KNOWN for fit in fits)
         lost = any(row.lost_since is not None for row in rows)
-        if known is None or (is_told and not lost and await self.offload(self._say, key, rows)):
+        if is_told and not lost and await self.offload(self._say, key, rows):
             return
         if not is_told:  # what it says of these is kept
             await self.offload(self.mirror.displace, self.layout.manifests(key)[1])
@@ -319,7 +321,7 @@ def judged(
     record = old or claim
     path, run = record.path or MirrorPath(""), record.key.run_key
     if found == (record.size, record.sha256):
-        row = replace(as_adopted(record), verified_at=at)
+        row = record if record.verified_at == at else replace(as_adopted(record), verified_at=at)
         fitness = Fitness.KNOWN if old is not None and old.here else Fitness.ADOPTED
         return Fit(fitness, path, run, row, known)
     since = record.lost_since or at

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.ledger.queries import runs
 from artifact_sync.ledger.queries.artifact_writes import take_over
+from artifact_sync.ledger.queries.transaction import chunks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,8 @@ def adopt_run(tx: Transaction, run: Run, rows: Sequence[ArtifactRow], at: dateti
     known = runs.run(tx.connection, run.key)
     if known is None or not known.status:
         runs.note_run(tx, run, at)
-    take_over(tx, rows, at)
+    for some in chunks(rows):
+        take_over(tx, some, at)
     if rows:
         runs.unsettle(tx, run.key)
     runs.mark_complete(tx, run.key, complete=True)
