@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+_PART = 2**18
+"""Bytes that are decoded at a time, or more where a value is larger."""
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -24,7 +26,7 @@ class LargeObject:
     """
 
     def __init__(self, content: bytes, lists: Collection[str]) -> None:
-        self._text = content.decode("latin-1")  # a byte for each character; see ``_Scanner.value``
+        self._content = content
         self.members: dict[str, Any] = {}
         """All that is kept."""
         self.lists: dict[str, int] = {}
@@ -34,10 +36,10 @@ class LargeObject:
     def entries(self, name: str) -> Iterator[tuple[Any, int]]:
         """Each entry of a list, and of how many bytes it is; nothing where there is none."""
         if name in self.lists:
-            yield from _entries(_Scanner(self._text, self.lists[name]))
+            yield from _entries(_Scanner(self._content, self.lists[name]))
 
     def _read(self, lists: Collection[str]) -> None:
-        scanner = _Scanner(self._text)
+        scanner = _Scanner(self._content)
         scanner.expect("{")
         for _ in scanner.each("}"):
             name = scanner.value()
@@ -70,17 +72,34 @@ _DECODER = json.JSONDecoder(parse_constant=_no_number)
 
 
 class _Scanner:
-    """Goes through a JSON text, a value at a time."""
+    """Goes through a JSON text, a value at a time, and decodes a part of it at a time.
 
-    def __init__(self, text: str, at: int = 0) -> None:
-        self._text = text
+    A byte is first taken for a character, of which only those of ASCII have a meaning to JSON.
+    """
+
+    def __init__(self, content: bytes, at: int = 0) -> None:
+        self._content = content
+        self._from = at
+        self._part = ""
         self.at = at
 
     def skip(self) -> str:
         """The next character that is no space; empty: there is none."""
-        space = _SPACE.match(self._text, self.at)
-        self.at = space.end() if space is not None else self.at
-        return self._text[self.at : self.at + 1]
+        while True:
+            space = _SPACE.match(self._part, self.at - self._from)
+            self.at = self._from + space.end() if space is not None else self.at
+            found = self._part[self.at - self._from : self.at - self._from + 1]
+            if found or self._is_last:
+                return found
+            self._decode(_PART)
+
+    def _decode(self, size: int) -> None:
+        self._from = self.at
+        self._part = self._content[self.at : self.at + size].decode("latin-1")
+
+    @property
+    def _is_last(self) -> bool:
+        return self._from + len(self._part) >= len(self._content)
 
     def takes(self, char: str) -> bool:
         """Whether this character comes next; it is then behind us."""
@@ -94,12 +113,28 @@ class _Scanner:
             raise ValueError(char)
 
     def value(self) -> Any:
-        """The value that comes next; of UTF-8, whose bytes the text has as characters."""
+        """The value that comes next."""
         self.skip()
-        begin = self.at
-        value, self.at = _DECODER.raw_decode(self._text, begin)
-        piece = self._text[begin : self.at]
+        size = _PART
+        while (found := self._value()) is None:
+            size *= 2
+            self._decode(size)
+        value, length = found
+        begin = self.at - self._from
+        piece = self._part[begin : begin + length]
+        self.at += length
         return value if piece.isascii() else _DECODER.decode(piece.encode("latin-1").decode())
+
+    def _value(self) -> tuple[Any, int] | None:
+        """A value and its length; None: it may go on behind this part."""
+        begin = self.at - self._from
+        try:
+            value, end = _DECODER.raw_decode(self._part, begin)
+        except ValueError:
+            if self._is_last:
+                raise
+            return None
+        return (value, end - begin) if end < len(self._part) or self._is_last else None
 
     def each(self, close: str) -> Iterator[None]:
         """Stand before each item up to a closing bracket."""

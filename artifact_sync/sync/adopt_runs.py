@@ -84,6 +84,7 @@ class _Claims(Struct, frozen=True):
     run: Run
     source: str
     rows: Sequence[ArtifactRow]
+    """As the ledger has those that are found so."""
     faults: Sequence[Fit]
     absent: Sequence[ArtifactRow]
     """Artifacts without a file, such as what was let go."""
@@ -139,7 +140,7 @@ class RunAdopter:
 
     async def _is_claimed(self, folder: MirrorPath, repos: Sequence[RepoName]) -> bool:
         with suppress(DamagedDocument):
-            claims = await self.offload(_claims, self.mirror, self.layout, folder)
+            claims = await self.offload(_claims, self.mirror, self.layout, folder, self.at)
             return bool(claims and claims.rows and _is_asked(claims.run.key.repo, repos))
         return False
 
@@ -178,7 +179,7 @@ class RunAdopter:
     async def _folder(self, folder: MirrorPath, repos: Sequence[RepoName]) -> _Looked:
         """Adopt the run in a folder, if all is as it should be with its manifest."""
         try:
-            claims = await self.offload(_claims, self.mirror, self.layout, folder)
+            claims = await self.offload(_claims, self.mirror, self.layout, folder, self.at)
         except DamagedDocument as error:
             path = MirrorPath(f"{folder}/{RUN}")
             return _Looked([Fit(Fitness.UNFIT, path, reason=Reason.UNFIT, why=str(error))])
@@ -196,7 +197,7 @@ class RunAdopter:
         if name != RUN or above == folder:
             return None
         try:
-            await self.offload(_claims, self.mirror, self.layout, MirrorPath(above))
+            await self.offload(_claims, self.mirror, self.layout, MirrorPath(above), self.at)
         except _MisplacedDocument as error:
             return Fit(Fitness.UNFIT, path, reason=Reason.UNFIT, why=str(error))
         except DamagedDocument:
@@ -247,7 +248,9 @@ class RunAdopter:
         if not self.dry_run and any(fit.row is not None for fit in fits):
             absent = [it for it in claims.absent if it.key not in rows]
             await self._record(claims, fits, absent)
-            now = {it.key: it for it in (*rows.values(), *absent, *filter(None, (f.row for f in fits)))}
+            now = {
+                it.key: it for it in (*rows.values(), *absent, *filter(None, (f.row for f in fits)))
+            }
             await self._mend_manifests(claims, fits, now.values())
         named = {str(it.path) for it in (*claims.rows, *rows.values()) if it.path is not None}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
@@ -307,10 +310,12 @@ class RunAdopter:
         """Whether a run's manifests tell of these files. Blocking."""
         named = [row for row in rows if row.on_record or row.state is State.REFUSED]
         folder = self.layout.run_folder(run)
-        sums, about = (self.mirror.read(path) for path in self.layout.manifests(run))
-        if sums is None or about is None:
+        sums, about = self.layout.manifests(run)
+        content = self.mirror.read(sums)
+        if content is None or not sums_say(content, named, folder):
             return False
-        return sums_say(sums, named, folder) and run_json_says(about, named, folder)
+        content = self.mirror.read(about)  # in the place of the other one: both can be large
+        return content is not None and run_json_says(content, named, folder)
 
 
 def judged(
@@ -321,11 +326,12 @@ def judged(
     record = old or claim
     path, run = record.path or MirrorPath(""), record.key.run_key
     if found == (record.size, record.sha256):
-        row = record if record.verified_at == at else replace(as_adopted(record), verified_at=at)
+        is_so = record.here and record.verified_at == at  # one of many, which is not copied
+        row = record if is_so else replace(as_adopted(record), verified_at=at)
         fitness = Fitness.KNOWN if old is not None and old.here else Fitness.ADOPTED
         return Fit(fitness, path, run, row, known)
-    since = record.lost_since or at
-    row = replace(record, state=State.LOST, lost_since=since)
+    since, verified_at = record.lost_since or at, old.verified_at if old is not None else None
+    row = replace(record, state=State.LOST, lost_since=since, verified_at=verified_at)
     if found is None:
         why = "it is missing"
         return Fit(Fitness.UNFIT, path, run, row, known, Reason.MISSING, why)
@@ -348,8 +354,13 @@ def _is_asked(repo: RepoName, repos: Sequence[RepoName]) -> bool:
     return not repos or repo in repos or RepoName.star(repo.org) in repos
 
 
-def _claims(mirror: WatchedMirror, layout: Layout, folder: MirrorPath) -> _Claims | None:
-    """Read a run's manifest; None: there is none. ``DamagedDocument``. Blocking."""
+def _claims(
+    mirror: WatchedMirror, layout: Layout, folder: MirrorPath, at: datetime
+) -> _Claims | None:
+    """Read a run's manifest; None: there is none. ``DamagedDocument``. Blocking.
+
+    ``at``: when its files are looked at.
+    """
     path = MirrorPath(f"{folder}/{RUN}")
     found = mirror.find(path)
     if found is None:
@@ -369,7 +380,7 @@ def _claims(mirror: WatchedMirror, layout: Layout, folder: MirrorPath) -> _Claim
             f"it is of {quoted(str(key))}, whose folder is {place} by mirror.layout:"
             " set mirror.layout as this mirror was laid out, or move the folder there"
         )
-    reading = _Reading(layout, path, about.run)
+    reading = _Reading(layout, path, about.run, at)
     for each in about.files():
         reading.take(each)
     absent = list(filter(reading.is_new, about.absent()))
@@ -379,11 +390,11 @@ def _claims(mirror: WatchedMirror, layout: Layout, folder: MirrorPath) -> _Claim
 class _Reading:
     """Gathers what a manifest says of files; no two may have one name, or one place."""
 
-    def __init__(self, layout: Layout, manifest: MirrorPath, run: Run) -> None:
+    def __init__(self, layout: Layout, manifest: MirrorPath, run: Run, at: datetime) -> None:
         self._layout = layout
         self._manifest = manifest
         self._run = run.key
-        self._created_at = run.created_at
+        self._at = at
         self._places: set[str] = set()
         self._keys: set[ArtifactKey] = set()
         self.rows: list[ArtifactRow] = []
@@ -405,7 +416,7 @@ class _Reading:
             return
         self._places.add(place)
         self._keys.add(told.row.key)
-        self.rows.append(replace(told.row, path=path, created_at=self._created_at))
+        self.rows.append(replace(told.row, path=path, verified_at=self._at))
 
     def is_new(self, row: ArtifactRow) -> bool:
         """Whether nothing was told of an artifact before."""

@@ -346,20 +346,21 @@ def test_what_makes_no_sense_of_what_has_no_file_is_passed_over(place: Place, wr
     assert len(place.adopt(document(entry(GOOD), format=2, not_mirrored=wrong))) == 2
 
 
-def test_memory_does_not_grow_with_the_runs(tmp_path: Path) -> None:
+def test_memory_does_not_grow_with_the_runs_and_little_with_their_files(tmp_path: Path) -> None:
     peaks = []
-    for count in (5, 25):
-        place = Place(tmp_path / str(count))
-        for number in range(100, 100 + count):
-            for each in range(100):
+    for runs, files in ((2, 100), (10, 100), (1, 1000)):
+        place = Place(tmp_path / f"{runs}")
+        for number in range(100, 100 + runs):
+            for each in range(files):
                 place.write(f"../{number}/ci/build/build/{each}", CONTENT)
-            entries = [entry(f"ci/build/build/{each}") for each in range(100)]
+            entries = [entry(f"ci/build/build/{each}") for each in range(files)]
             about = json.dumps(document(*entries, run=str(number))).encode()
             place.write(f"../{number}/run.json", about)
         peaks.append(asyncio.run(place.measured()))
-    (few, some), (many, more) = peaks
-    assert (few, many) == (501, 2501)
-    assert more < some * 2.5  # garbage of some runs may wait for its collection
+    (few, some), (many, more), (one, large) = peaks
+    assert (few, many, one) == (201, 1001, 1001)
+    assert more < some * 1.25  # garbage of some runs may wait for its collection
+    assert large < some + 1000 * 1000
 
 
 @settings(max_examples=200, deadline=None)

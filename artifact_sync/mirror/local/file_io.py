@@ -58,6 +58,12 @@ def blocks(fd: int) -> Iterator[bytes]:
         yield block
 
 
+def content_of(fd: int) -> bytes:
+    """All of a file, which is in the memory once."""
+    with os.fdopen(fd, "rb", buffering=0, closefd=False) as file:
+        return file.read()
+
+
 def digest(
     folder: Folder | None, name: str, stop: Callable[[], bool] | None = None
 ) -> tuple[int, str] | None:

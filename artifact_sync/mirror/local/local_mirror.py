@@ -17,7 +17,7 @@ from artifact_sync.domain.errors import UnsafePath
 from artifact_sync.domain.model import Found, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.displaced import DisplacedFiles
-from artifact_sync.mirror.local.file_io import blocks, digest, is_file, is_link, reading, umask
+from artifact_sync.mirror.local.file_io import content_of, digest, is_file, is_link, reading, umask
 from artifact_sync.mirror.local.folder import is_folder, open_folder
 from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import DISPLACED, STAGING, prepare
@@ -113,7 +113,7 @@ class LocalMirror:
 
     def read(self, path: MirrorPath) -> bytes | None:
         with self._folder_of(path) as (folder, name), reading(folder, name) as fd:
-            return b"".join(blocks(fd)) if fd is not None else None
+            return content_of(fd) if fd is not None else None
 
     def replace(self, content: bytes, path: MirrorPath) -> None:
         parts = split(path)
