@@ -34,7 +34,7 @@ class LargeObject:
         self._read(lists)
 
     def entries(self, name: str) -> Iterator[tuple[Any, int]]:
-        """Each entry of a list, and of how many bytes it is; nothing where there is none."""
+        """Each entry of a list, and how many bytes it has."""
         if name in self.lists:
             yield from _entries(_Scanner(self._content, self.lists[name]))
 
