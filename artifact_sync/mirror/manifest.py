@@ -101,7 +101,8 @@ class Manifest:
         name = row.key[3:]
         unavailable = self._unavailable.pop(name, None)
         if not found:
-            self._absent.append((name, _rendered(_absent(row, unavailable), 4)))
+            told = _absent(row, unavailable, self._folder)
+            self._absent.append((name, _rendered(told, 4)))
 
     def sums(self) -> bytes:
         """``SHA256SUMS``."""
@@ -199,7 +200,11 @@ def _unavailable(record: RunRecord | None) -> dict[_Name, AbsentArtifact]:
                 told = dict(zip(("workflow", "task", "cube", "local_path"), name, strict=True))
                 message = f"the service lists it without a file: {it.status}"
                 found[name] = AbsentArtifact(
-                    **told, state="unavailable", reason=it.status, message=message
+                    **told,
+                    state="unavailable",
+                    reason=it.status,
+                    message=message,
+                    file=msgspec.UNSET,
                 )
     return found
 
@@ -212,14 +217,28 @@ def cubes_of(record: RunRecord | None) -> Iterator[tuple[WorkflowRecord, TaskRec
                 yield workflow, task, cube
 
 
-def _absent(row: ArtifactRow, unavailable: AbsentArtifact | None) -> AbsentArtifact:
+def _absent(
+    row: ArtifactRow, unavailable: AbsentArtifact | None, folder: MirrorPath
+) -> AbsentArtifact:
     """Why an artifact has no file on record."""
     if unavailable is not None and row.state in {State.UNWANTED, State.EXPIRED}:
         return unavailable
     message = row.message or _WHY.get(row.state, "")
     if row.key.is_log and row.state is State.EXPIRED:
         message = "the service has no log of the cube"
-    return AbsentArtifact(**row.key.in_run, state=row.state, reason=row.reason, message=message)
+    return AbsentArtifact(
+        **row.key.in_run,
+        state=row.state,
+        reason=row.reason,
+        message=message,
+        file=_let_go(row, folder) or msgspec.UNSET,
+    )
+
+
+def _let_go(row: ArtifactRow, folder: MirrorPath) -> RunArtifact | None:
+    """The file that was let go and stands; None: there is none."""
+    stands = row.state is State.FORGOTTEN and row.may_stand and bool(row.sha256)
+    return _entry(row, relative_path(row.path, folder)) if stands and row.path else None
 
 
 def _rendered(value: msgspec.Struct, indent: int = 0) -> bytes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 NEWEST_FORMAT = 2
-LARGEST = 64 * 2**20
+LARGEST = 256 * 2**20
 """Bytes of a ``run.json`` that is read; one of a hundred thousand artifacts is smaller."""
 
 _LARGEST_ENTRY = 2**16
@@ -59,7 +60,10 @@ class RecordedFile(Struct, frozen=True):
     told: str
     """Its path, relative to the run's folder, which nobody has checked."""
     row: ArtifactRow
-    """As the ledger may hold it, but for its path: MIRRORED, or LOST with ``lost_since``."""
+    """As the ledger may hold it, but for its path: MIRRORED, or LOST with ``lost_since``.
+
+    FORGOTTEN, where what was let go may stand.
+    """
 
 
 class RecordedRun(Struct, frozen=True):
@@ -83,12 +87,12 @@ class RecordedRun(Struct, frozen=True):
             except _Fault as fault:
                 yield str(fault)
 
-    def absent(self) -> Iterator[ArtifactRow]:
-        """Each artifact without a file, as the ledger may hold it."""
+    def absent(self) -> Iterator[RecordedFile | ArtifactRow]:
+        """Each artifact without a file on record, as the ledger may hold it."""
         for entry, size in self.document.entries("not_mirrored"):
             with suppress(_Fault):
                 if size <= _LARGEST_ENTRY and (row := _absent(entry, self.run)) is not None:
-                    yield row
+                    yield _let_go(entry, row, self) or row
 
 
 class _Fault(ValueError):
@@ -199,6 +203,17 @@ def _absent(entry: Any, run: Run) -> ArtifactRow | None:
         upstream=Upstream.GONE if is_gone else Upstream.UNKNOWN,
         created_at=run.created_at,
     )
+
+
+def _let_go(entry: Any, row: ArtifactRow, about: RecordedRun) -> RecordedFile | None:
+    """What is told of a file that was let go and stands; None: nothing that makes sense."""
+    if row.state is State.FORGOTTEN and (told := entry.get("file")) is not None:
+        with suppress(_Fault):
+            file = _file(told, about)
+            if file.row.key == row.key:
+                let_go = replace(file.row, state=row.state, wanted=False, lost_since=None)
+                return RecordedFile(file.told, let_go)
+    return None
 
 
 def _file(entry: Any, about: RecordedRun) -> RecordedFile:

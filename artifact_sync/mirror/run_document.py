@@ -69,6 +69,8 @@ class AbsentArtifact(NameInRun, frozen=True, kw_only=True):
     """A word: of its last failure, else the service's status or nothing."""
     message: str
     """Why it is not here, for people."""
+    file: RunArtifact | UnsetType = UNSET
+    """The file that stands all the same, of what was let go. Left out where there is none."""
 
 
 class MissingArtifact(NameInRun, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Reason, UnsafePath
-from artifact_sync.domain.model import REMOVED, Failure, MirrorPath, RepoName, State
+from artifact_sync.domain.model import REMOVED, ArtifactRow, Failure, MirrorPath, RepoName, State
 from artifact_sync.mirror.manifest import RUN, SUMS, run_json_says, sums_say
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run, RunKey
+    from artifact_sync.domain.model import ArtifactKey, Run, RunKey
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.mirror.recorded_run import RecordedFile
@@ -87,7 +87,7 @@ class _Claims(Struct, frozen=True):
     """As the ledger has those that are found so."""
     faults: Sequence[Fit]
     absent: Sequence[ArtifactRow]
-    """Artifacts without a file, such as what was let go."""
+    """Artifacts without a file on record; one that was let go may stand at its path."""
 
 
 class _Looked(Struct, frozen=True):
@@ -246,13 +246,16 @@ class RunAdopter:
         ) as looks:
             fits += [fit async for fit in looks]
         if not self.dry_run and any(fit.row is not None for fit in fits):
-            absent = [it for it in claims.absent if it.key not in rows]
+            rest = (self._let_go(it) for it in claims.absent if it.key not in rows)
+            async with aclosing(in_order(rest, _AHEAD)) as looked:
+                absent = [row async for row in looked]
             await self._record(claims, fits, absent)
             now = {
                 it.key: it for it in (*rows.values(), *absent, *filter(None, (f.row for f in fits)))
             }
             await self._mend_manifests(claims, fits, now.values())
-        named = {str(it.path) for it in (*claims.rows, *rows.values()) if it.path is not None}
+        all_known = (*claims.rows, *claims.absent, *rows.values())
+        named = {str(it.path) for it in all_known if it.path is not None}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
 
     async def _file(self, claim: ArtifactRow, known: ArtifactRow | None) -> Fit:
@@ -266,6 +269,15 @@ class RunAdopter:
         if self.stop():
             raise CancelledError
         return judged(claim, known, found, self.at)
+
+    async def _let_go(self, row: ArtifactRow) -> ArtifactRow:
+        """What was let go; with its file, if that stands as it was."""
+        if row.path is None:
+            return row
+        found = await self.offload(self.mirror.digest, row.path, self.stop)
+        if self.stop():
+            raise CancelledError
+        return row if found == (row.size, row.sha256) else _without_file(row)
 
     async def _stands(self, known: ArtifactRow, path: MirrorPath) -> bool:
         """Whether nobody has touched a file since it was last found as recorded."""
@@ -341,6 +353,19 @@ def judged(
     return Fit(Fitness.UNFIT, path, run, row, known, Reason.INTEGRITY, why)
 
 
+def _without_file(row: ArtifactRow) -> ArtifactRow:
+    """What is left of an artifact whose file is not what it was."""
+    return ArtifactRow(
+        row.key,
+        row.state,
+        reason=row.reason,
+        message=row.message,
+        wanted=row.wanted,
+        upstream=row.upstream,
+        created_at=row.created_at,
+    )
+
+
 def _clash(claim: ArtifactRow, why: str) -> Fit:
     path, run = claim.path or MirrorPath(""), claim.key.run_key
     return Fit(Fitness.UNFIT, path, run, reason=Reason.COLLISION, why=why)
@@ -383,8 +408,10 @@ def _claims(
     reading = _Reading(layout, path, about.run, at)
     for each in about.files():
         reading.take(each)
-    absent = list(filter(reading.is_new, about.absent()))
-    return _Claims(about.run, about.source, reading.rows, reading.faults, absent)
+    absent = map(reading.take_absent, about.absent())
+    return _Claims(
+        about.run, about.source, reading.rows, reading.faults, [it for it in absent if it]
+    )
 
 
 class _Reading:
@@ -418,11 +445,27 @@ class _Reading:
         self._keys.add(told.row.key)
         self.rows.append(replace(told.row, path=path, verified_at=self._at))
 
-    def is_new(self, row: ArtifactRow) -> bool:
-        """Whether nothing was told of an artifact before."""
-        is_new = row.key not in self._keys
+    def take_absent(self, told: RecordedFile | ArtifactRow) -> ArtifactRow | None:
+        """Take what is told of an artifact without a file on record.
+
+        None: it was told of before.
+        """
+        row = told if isinstance(told, ArtifactRow) else told.row
+        if row.key in self._keys:
+            return None
         self._keys.add(row.key)
-        return is_new
+        path = None if isinstance(told, ArtifactRow) else self._free_place(told)
+        return replace(row, path=path, verified_at=self._at) if path else _without_file(row)
+
+    def _free_place(self, told: RecordedFile) -> MirrorPath | None:
+        try:
+            path = self._layout.recorded_place(told.row.key, told.told)
+        except UnsafePath:
+            return None
+        place = self._layout.collision_key(path)
+        is_free = place not in self._places
+        self._places.add(place)
+        return path if is_free else None
 
     def _fault(self, reason: Reason, why: str) -> None:
         if len(self.faults) >= _MOST_FAULTS:

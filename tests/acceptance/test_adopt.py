@@ -194,6 +194,26 @@ def test_what_was_let_go_and_left_out_stays_so(user: User, service: Running) -> 
     assert user.sync(ROCKET, "--json").counts == (12, 1, 11, 0)
 
 
+def test_a_file_that_was_let_go_and_stands_is_remembered_without_upstream(
+    user: User, service: Running
+) -> None:
+    where = ("--root", user.root)
+    assert user.run("forget", ROCKET, "2", PAGE, *where).code == 0
+    assert user.run("forget", ROCKET, "1", PAGE, *where).code == 0
+    before = lose_ledger(user)
+    for run in "123":
+        service.simulator.remove_run(ROCKET, run)
+    place(user, "1", PAGE).write_bytes(b"spoilt")  # nobody cares, and nobody counts on it
+    assert counts(adopt(user, ROCKET)) == (0, 10, 0, 0, 0)
+    assert [row["local_path"] for row in listed(user) if row["state"] == "forgotten"] == [PAGE] * 2
+    assert user.run("remember", ROCKET, *where).code == 0
+    assert user.sync(ROCKET, "--json").counts == (11, 0, 11, 0)
+    (page,) = (row for row in listed(user) if (row["run"], row["local_path"]) == ("2", PAGE))
+    (old,) = (row for row in before if (row["run"], row["local_path"]) == ("2", PAGE))
+    facts = ("path", "size", "sha256", "strength", "evidence", "mirrored_at")
+    assert (page["state"], [page[it] for it in facts]) == ("mirrored", [old[it] for it in facts])
+
+
 def test_files_that_nobody_recorded_are_told_and_left_alone(user: User) -> None:
     lose_ledger(user)
     extras = [f"{ROCKET}/1/ci/notes.txt", f"{ROCKET}/README", "notes.txt"]

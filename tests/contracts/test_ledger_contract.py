@@ -1493,7 +1493,7 @@ def test_of_what_has_no_file_only_the_unknown_is_adopted(play):
         why = {"reason": "bad_response", "message": "HTTP 500"}
         rows = [
             ArtifactRow(known, State.FORGOTTEN, wanted=False),
-            ArtifactRow(let_go, State.FORGOTTEN, wanted=False),
+            found(let_go, State.FORGOTTEN, wanted=False),  # its file stands
             ArtifactRow(failed, State.FAILED, **why),
             ArtifactRow(expired, State.EXPIRED, upstream=Upstream.GONE),
         ]
@@ -1501,7 +1501,7 @@ def test_of_what_has_no_file_only_the_unknown_is_adopted(play):
         after = await ledger.artifacts(run.key)
         assert (after[known].state, after[known].version) == (State.WANTED, "v0")
         told = {"first_seen": LATER, "created_at": NOW}
-        assert after[let_go] == replace(rows[1], **told)
+        assert after[let_go] == replace(rows[1], verified_at=NOW, **told)
         assert after[failed] == replace(rows[2], **told)
         assert after[expired] == replace(rows[3], gone_since=LATER, **told)
         assert (await ledger.totals(REPO)).bytes == 0

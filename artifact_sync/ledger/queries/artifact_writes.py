@@ -77,7 +77,7 @@ def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> Non
     changes = {
         row.key: _found(row) if row.sha256 else _absent(row, at)
         for row in rows
-        if _digest(row.key) not in (held if row.sha256 else known)
+        if _digest(row.key) not in (held if row.on_record else known)
     }
     _write(tx, "set_taken_over", changes, dict.fromkeys(changes, at))
 
@@ -107,6 +107,7 @@ def _found(row: ArtifactRow) -> dict[str, Any]:
         "mirrored_at": row.mirrored_at,
         "verified_at": row.verified_at,
         "lost_since": row.lost_since,
+        **({} if row.wanted else {"is_wanted": False}),  # such a row is new
     }
 
 
