@@ -23,7 +23,7 @@ from artifact_sync.cli.json_objects import (
     UnfitEntry,
     VerifyAnswer,
 )
-from artifact_sync.cli.run_answer import ShowAnswer
+from artifact_sync.cli.run_answer import ShowAnswer, ShownDocument
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
     ArtifactKey,
@@ -56,7 +56,6 @@ from artifact_sync.domain.run_record import (
 from artifact_sync.domain.settings import SourceSettings
 from artifact_sync.domain.status import DaemonState, PassState, RepoState, RepoStatus, StatusAnswer
 from artifact_sync.mirror.manifest import Manifest
-from artifact_sync.mirror.run_document import RunDocument
 
 _BEGUN = datetime(2026, 11, 23, 21, 40, tzinfo=UTC)
 _ENDED = datetime(2026, 11, 23, 21, 46, 7, tzinfo=UTC)
@@ -218,7 +217,9 @@ def hooks() -> Any:
         next_try=again,
         last_error="deploy.example.org answered 503",
     )
-    return _builtins(HooksAnswer(complete=True, exit_code=0, waiting=[entry], failed=[]))
+    return _builtins(
+        HooksAnswer(complete=True, exit_code=0, failures=[], waiting=[entry], failed=[])
+    )
 
 
 def displaced() -> Any:
@@ -226,7 +227,7 @@ def displaced() -> Any:
     path = MirrorPath(f"{_FOLDER}/ci/build/build/dist/app.tar.gz")
     file = DisplacedFile(f"20261123T214607Z/{path}", path, _ENDED, _SIZE)
     entries = [DisplacedEntry.of(file)]
-    return _builtins(DisplacedAnswer(complete=True, exit_code=0, displaced=entries))
+    return _builtins(DisplacedAnswer(complete=True, exit_code=0, failures=[], displaced=entries))
 
 
 def config_check() -> Any:
@@ -237,8 +238,9 @@ def config_check() -> Any:
 
 def show() -> Any:
     """An example of ``show --json``."""
-    run = msgspec.convert(run_document(), RunDocument)
-    return _builtins(ShowAnswer(complete=True, exit_code=0, gone_since=None, run=run))
+    run = msgspec.convert({**run_document(), "mirror_complete": True}, ShownDocument)
+    answer = ShowAnswer(complete=True, exit_code=0, failures=[], gone_since=None, run=run)
+    return _builtins(answer)
 
 
 def run_document() -> Any:

@@ -85,14 +85,15 @@ OBJECTS = (
     JsonObject(
         "displaced",
         "displaced --json",
-        "One line on stdout, of `displaced list`, `displaced restore` and `displaced empty`.",
+        "One line on stdout, of `displaced list`, `displaced restore` and `displaced empty`, also "
+        "of a mistake.",
         DisplacedAnswer,
         examples.displaced,
     ),
     JsonObject(
         "hooks",
         "hooks --json",
-        "One line on stdout, of `hooks`, `hooks retry` and `hooks drop`.",
+        "One line on stdout, of `hooks`, `hooks retry` and `hooks drop`, also of a mistake.",
         HooksAnswer,
         examples.hooks,
     ),
@@ -113,7 +114,7 @@ OBJECTS = (
     JsonObject(
         "show",
         "show --json",
-        "One line on stdout. `run` is the object of `run.json`, see there.",
+        "One line on stdout, also of a mistake. `run` has the members of `run.json`, see there.",
         ShowAnswer,
         examples.show,
     ),

@@ -7,19 +7,26 @@ never replaces anything, and a pass makes folders of its own time for what it di
 from __future__ import annotations
 
 import os
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.locations import is_begun, mounted_root_of, nothing_mirrored, root_of
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.own_folder import DISPLACED
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.model import DisplacedFile, RepoName
     from artifact_sync.domain.ports import Displacement
     from artifact_sync.domain.settings import Config
+
+
+_FOLDER = f"{OWN_FOLDER}/{DISPLACED}/"
+_NAMED = 10
+"""Places of one file that a message names."""
 
 
 def displacement_of(config: Config) -> Displacement:
@@ -30,6 +37,28 @@ def displacement_of(config: Config) -> Displacement:
     from artifact_sync.mirror.local.local_mirror import LocalMirror  # noqa: PLC0415 - keeps status quick
 
     return LocalMirror(root, durability=config.mirror.durability)
+
+
+def displaced_as_named(displacement: Displacement, path: str) -> Sequence[DisplacedFile]:
+    """The displaced files that are meant by a path. Blocking.
+
+    It is that of a file or folder below ``displaced/``, or the path that a single file had in the
+    mirror. ``UsageError`` where it is neither.
+    """
+    named = path.removeprefix(_FOLDER).strip("/")
+    found = list(displacement.displaced(named)) if named else []
+    if found:
+        return found
+    had = list(islice((it for it in displacement.displaced() if it.path == named), _NAMED + 1))
+    if not had:
+        raise UsageError(f"{printable(path)} is not in {_FOLDER}: see artifact-sync displaced list")
+    if len(had) > 1:
+        places = ", ".join(printable(it.place) for it in had[:_NAMED])
+        more = ", …" if len(had) > _NAMED else ""
+        raise UsageError(
+            f"{printable(path)} was displaced more than once: name one of {places}{more}"
+        )
+    return had
 
 
 def displaced_sizes(config: Config, repos: Iterable[RepoName]) -> Mapping[RepoName, int]:

@@ -16,6 +16,7 @@ from artifact_sync.app.storage import open_storage
 from artifact_sync.config.keys import pasted_run
 from artifact_sync.domain.errors import MirrorBusy, UsageError
 from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
+from artifact_sync.domain.globs import plain_path
 from artifact_sync.domain.model import RepoName, RunKey, State
 from artifact_sync.runtime.text import printable
 from artifact_sync.sync.forget import MirrorKeeper, has_file, runs_in
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config
 
 
+_NAMED = 5
+"""Paths of a run that a message names."""
+
+
 def scope_of(repo: str, run: str | None, glob: str | None) -> ForgetScope:
     """What a user names. ``UsageError`` for what cannot be meant.
 
@@ -37,7 +42,7 @@ def scope_of(repo: str, run: str | None, glob: str | None) -> ForgetScope:
     """
     page = pasted_run(repo)
     if page is not None and run not in {None, page}:
-        raise UsageError(f"this is the address of run {page}: give ORG/REPO, RUN and GLOB")
+        raise UsageError(f"this is the address of run {page}: give ORG/REPO instead")
     run = page if run is None else run
     if "" in (run, glob):
         raise UsageError("an empty RUN or GLOB names nothing: leave it out for everything")
@@ -65,7 +70,21 @@ class Forgetting(Struct, frozen=True):
             raise UsageError(f"{scope.repo} has no run {printable(scope.run)}: {hint}")
         if scope.glob and not await _is_any(self._rows(scope)):
             run = f"run {printable(scope.run)} of {scope.repo}"
-            raise UsageError(f"no artifact of {run} fits {printable(scope.glob)}: {hint}")
+            there = await self._paths(ForgetScope(scope.repo, scope.run))
+            raise UsageError(
+                f"no artifact of {run} fits {printable(scope.glob)}; there is {there}: {hint}"
+            )
+
+    async def _paths(self, scope: ForgetScope) -> str:
+        """Some paths as a glob is held against them, for a message."""
+        found: dict[str, None] = {}
+        async with aclosing(self._rows(scope)) as rows:
+            async for row in rows:
+                found[plain_path(row.key.name)] = None
+                if len(found) > _NAMED:
+                    break
+        named = [printable(path) for path in found if path][:_NAMED]
+        return ", ".join(named) + ", …" * (len(found) > _NAMED) or "none"
 
     async def check_forgotten(self, scope: ForgetScope) -> None:
         """``UsageError`` where nothing of a scope was forgotten."""

@@ -60,10 +60,15 @@ def _answer(error: BaseException, session: Session) -> int:
     if any(isinstance(leaf, (KeyboardInterrupt, click.Abort)) for leaf in leaves):
         _say("artifact-sync: interrupted", session)
         return ExitCode.INTERRUPTED
-    if isinstance(error, OSError) and error.errno in _OUTPUT:
+    if isinstance(error, OSError) and is_lost_output(error):
         return _lost_output(error, session)
     ours = [leaf for leaf in leaves if isinstance(leaf, ArtifactSyncError)]
     return _known(ours, session) if len(ours) == len(leaves) else _bug(error, session)
+
+
+def is_lost_output(error: BaseException) -> bool:
+    """Whether stdout could not take what was to be printed."""
+    return isinstance(error, OSError) and error.errno in _OUTPUT
 
 
 @contextlib.contextmanager

@@ -318,6 +318,8 @@ class ForgetAnswer(Struct, frozen=True, kw_only=True):
     """Whether all was done that was asked for."""
     exit_code: int
     """The program's."""
+    failures: list[FailureEntry]
+    """What has kept it from that."""
     forgotten: list[ListedArtifact]
     """What is forgotten now of what was named, as in ``ls``. What may come later is not in it."""
     removed: list[ListedArtifact] | UnsetType = UNSET
@@ -334,6 +336,8 @@ class RememberAnswer(Struct, frozen=True, kw_only=True):
     """Whether all was done that was asked for."""
     exit_code: int
     """The program's."""
+    failures: list[FailureEntry]
+    """What has kept it from that."""
     remembered: list[ListedArtifact]
     """What was forgotten and is not any more, as in ``ls``. The next ``sync`` looks at it."""
 
@@ -364,12 +368,15 @@ class DisplacedAnswer(Struct, frozen=True, kw_only=True):
     """Whether all was done that was asked for."""
     exit_code: int
     """The program's."""
+    failures: list[FailureEntry]
+    """What has kept it from that."""
     displaced: list[DisplacedEntry] | UnsetType = UNSET
     """What was in the way, the oldest first. Of ``list``."""
     restored: list[DisplacedEntry] | UnsetType = UNSET
     """What is back in its place. Of ``restore``."""
     left: list[DisplacedEntry] | UnsetType = UNSET
-    """What stays displaced, since something stands in its place. Of ``restore``."""
+    """What stays displaced: since something stands in its place (``restore``), or since the system
+    refuses to remove it (``empty``)."""
     removed: list[DisplacedEntry] | UnsetType = UNSET
     """What was removed for good. Of ``empty``."""
 
@@ -420,6 +427,8 @@ class HooksAnswer(Struct, frozen=True, kw_only=True):
     """Whether all was done that was asked for."""
     exit_code: int
     """The program's."""
+    failures: list[FailureEntry]
+    """What has kept it from that."""
     waiting: list[DeliveryEntry]
     """What is tried again, the oldest first. Of ``retry``: of what was asked for."""
     failed: list[DeliveryEntry]

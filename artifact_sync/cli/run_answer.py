@@ -9,17 +9,27 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from artifact_sync.cli.json_objects import FailureEntry
 from artifact_sync.mirror.run_document import RunDocument
+
+
+class ShownDocument(RunDocument, frozen=True, kw_only=True):
+    """A run: the members of its ``run.json``, and what the mirror has of it."""
+
+    mirror_complete: bool
+    """Whether all that was selected of the run is here."""
 
 
 class ShowAnswer(Struct, frozen=True, kw_only=True):
     """The object of ``show --json``."""
 
     complete: bool
-    """Whether all that was selected of the run is here."""
+    """Whether the run was shown: ``mirror_complete`` says whether all of it is here."""
     exit_code: int
     """The program's."""
+    failures: list[FailureEntry]
+    """What has kept it from being shown."""
     gone_since: str | None
     """When the service was first found to have forgotten the run; null: it has not. ISO 8601."""
-    run: RunDocument
-    """What its ``run.json`` says, or would say if the run were complete."""
+    run: ShownDocument | None
+    """What its ``run.json`` says, or would say if the run were complete. Null: it was not shown."""

@@ -11,14 +11,14 @@ from msgspec import UNSET, Struct, field
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.failed_answer import failure_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import PlannedEntry, SyncAnswer, as_line, planned_entries
 from artifact_sync.cli.progress_lines import ProgressLines
 from artifact_sync.cli.report_text import plan_lines, summary
 from artifact_sync.cli.session import Verbosity, begin_work, session, token
-from artifact_sync.domain.errors import ArtifactSyncError, Interrupted, MirrorBusy, Reason
+from artifact_sync.domain.errors import MirrorBusy
 from artifact_sync.domain.events import RunPlanned
-from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
 from artifact_sync.runtime.event_loop import run_plainly, run_quickly
 
@@ -60,7 +60,7 @@ def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: Pas
     except (Exception, KeyboardInterrupt) as error:
         if display.as_json:  # a program that reads the object must not find nothing
             with suppress(OSError):
-                _print(Report(failures=[failure_to_begin(error)]), display)
+                _print(Report(failures=[failure_of(error)]), display)
         raise
     with result_of(report.exit_code):
         _print(report, display)
@@ -126,15 +126,6 @@ def pass_observer(config: Config, display: PassDisplay) -> Iterator[Observer]:
         yield shown
     finally:
         shown.close()
-
-
-def failure_to_begin(error: BaseException) -> Failure:
-    """What kept a command from beginning, as an entry of its report."""
-    if isinstance(error, KeyboardInterrupt):
-        error = Interrupted("stopped before it was done")
-    if isinstance(error, ArtifactSyncError):
-        return Failure("", error.reason, str(error))
-    return Failure("", Reason.INTERNAL, f"a bug in artifact-sync: {type(error).__name__}")
 
 
 def _print(report: Report, display: PassDisplay) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
-    from artifact_sync.domain.errors import ArtifactSyncError
+    from artifact_sync.domain.errors import ArtifactSyncError, DiskError
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetRules, ForgetScope
     from artifact_sync.domain.hooks import Delivery, Subscriptions
     from artifact_sync.domain.model import (
@@ -275,8 +275,11 @@ class Displacement(Protocol):
         False where something stands there, or the file is gone. Durable and atomic.
         """
 
-    def discard(self, files: Iterable[DisplacedFile]) -> None:
-        """Remove displaced files for good, and the folders that they leave empty."""
+    def discard(self, files: Iterable[DisplacedFile]) -> Mapping[DisplacedFile, DiskError]:
+        """Remove displaced files for good, and the folders that they leave empty.
+
+        One that cannot be removed holds back no other: it is returned, with why.
+        """
 
 
 class LatestPointer(Protocol):

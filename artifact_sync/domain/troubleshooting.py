@@ -87,10 +87,6 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "artifacts#lost": ("lost since … (SHA-256 …): it was here, and",),
     "artifacts#nothing-to-forget": (
-        "an empty RUN or GLOB names nothing",
-        "stands for several repositories: name one of them",
-        "has no run",
-        "this is the address of run",
         "no artifact of … fits",
         "nothing of … was forgotten",
     ),
@@ -199,6 +195,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "nothing is mirrored in … yet",
         "nothing of … is mirrored; what is",
     ),
+    "ledger#no-such-run": (
+        "an empty RUN or GLOB names nothing",
+        "stands for several repositories: name one of them",
+        "has no run",
+        "this is the address of run",
+        "name a run of",
+    ),
     "ledger#not-recorded": ("a failure could not be recorded",),
     "configuration#extra": (
         "pip install 'artifact-sync[web]'",
@@ -241,6 +244,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "disk#displaced-stays": ("displaced files could not be removed",),
     "disk#displaced": (
         "see artifact-sync displaced list",
+        "was displaced more than once",
         "left, something stands in its place",
     ),
     "disk#lock-removed": ("the mirror's lock was removed; it is made again",),

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from itertools import accumulate, islice, takewhile
+from itertools import accumulate, dropwhile, islice, takewhile
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import UnsafePath
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from artifact_sync.domain.errors import DiskError
     from artifact_sync.domain.model import DisplacedFile, RepoName
     from artifact_sync.domain.ports import Displacement
     from artifact_sync.mirror.layout import Layout
@@ -40,12 +41,24 @@ def displaced_bytes(
     return sizes
 
 
-def empty_displaced(displacement: Displacement, before: datetime) -> Iterator[DisplacedFile]:
-    """Remove what was displaced by then; yield it. Blocking. ``DiskError``."""
+def empty_displaced(
+    displacement: Displacement, before: datetime
+) -> Iterator[tuple[DisplacedFile, DiskError | None]]:
+    """Remove what was displaced by then; yield each file, and why it stays, if it does.
+
+    Blocking. ``DiskError`` where they cannot be listed.
+    """
+    seen = ""
     while True:
         old = takewhile(lambda file: file.at <= before, displacement.displaced())
-        batch = list(islice(old, _BATCH))
-        displacement.discard(batch)
-        yield from batch
+        batch = list(islice(dropwhile(_not_behind(seen), old), _BATCH))
+        staying = displacement.discard(batch)
+        yield from ((file, staying.get(file)) for file in batch)
         if len(batch) < _BATCH:
             return
+        seen = batch[-1].place
+
+
+def _not_behind(place: str) -> Callable[[DisplacedFile], bool]:
+    """Whether a file is listed by a place already: what stays is not tried for ever."""
+    return lambda file: file.place <= place

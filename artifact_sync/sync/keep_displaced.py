@@ -52,12 +52,17 @@ class DisplacedKeeper:
             _log.warning("displaced files could not be removed", why=str(error))
 
     def _remove(self, now: datetime, keep: float) -> None:
-        files, size = 0, 0
+        files, size, left, why = 0, 0, 0, ""
         try:
             before = now - timedelta(seconds=keep)
         except OverflowError:  # before the beginning of the calendar
             return
-        for file in empty_displaced(self._displacement, before):
-            files, size = files + 1, size + file.size
+        for file, error in empty_displaced(self._displacement, before):
+            if error is not None:
+                left, why = left + 1, why or str(error)
+            else:
+                files, size = files + 1, size + file.size
         if files:
             _log.info("removed what was displaced long ago", files=files, size=size_in_words(size))
+        if left:
+            _log.warning("displaced files could not be removed", files=left, why=why)

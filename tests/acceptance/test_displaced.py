@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +15,7 @@ from user import ARCHIVE, DAY, User, contents, organisation
 from artifact_sync.simulator import Simulator, running_in_thread
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ROCKET = "acme/rocket"
@@ -63,15 +67,30 @@ def test_restore_replaces_nothing_and_says_so(user: User) -> None:
     assert archive(user).read_bytes() == good
 
 
-def test_restore_takes_what_the_list_prints_or_the_path_in_the_mirror(user: User) -> None:
+@pytest.mark.parametrize("name", ["place", ".artifact-sync/displaced/", "path"])
+def test_restore_takes_what_the_list_prints_or_the_path_in_the_mirror(
+    user: User, name: str
+) -> None:
     (file,) = displaced(user, "list")["displaced"]
     where = archive(user)
     where.unlink()
-    done = user.run("displaced", "restore", f".artifact-sync/displaced/{file['place']}",
-                    "--root", user.root)  # fmt: skip
+    named = file.get(name) or name + file["place"]
+    done = user.run("displaced", "restore", named, "--root", user.root)
     assert done.code == 0, done.err
     assert where.read_bytes() == b"changed"
     assert displaced(user, "list")["displaced"] == []
+
+
+def test_a_path_that_was_displaced_twice_is_named_with_its_places(user: User) -> None:
+    (file,) = displaced(user, "list")["displaced"]
+    again = f"20200101T000000Z/{file['path']}"
+    place = user.root / ".artifact-sync/displaced" / again
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"older")
+    done = user.run("displaced", "restore", file["path"], "--root", user.root)
+    assert (done.code, done.out) == (2, "")
+    assert f"was displaced more than once: name one of {again}, {file['place']}\n" in done.err
+    assert "see docs: troubleshooting/disk#displaced\n" in done.err
 
 
 def test_empty_removes_what_is_old_enough_and_nothing_else(user: User) -> None:
@@ -142,3 +161,42 @@ def test_a_pass_empties_by_a_rule_and_a_clock_that_the_service_confirms(
     assert ("files=1 size=2 B" in done.err) == (not ahead)
     (young,) = displaced(user, "list")["displaced"][bool(ahead) :]
     assert young["size"] == len(b"changed")
+
+
+@pytest.mark.root
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts, as Linux does")
+def test_one_that_cannot_be_removed_holds_back_no_other(user: User) -> None:
+    attic = user.root / ".artifact-sync/displaced"
+    files = [attic / f"20200101T00000{number}Z/acme/x" for number in range(3)]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"12")
+    with mounted(files[0]), running_in_thread(organisation()) as service:
+        environ = {"ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url}
+        done = user.sync(ROCKET, **environ, ARTIFACT_SYNC_KEEP__DISPLACED="30d")
+        assert done.code == 0
+        assert "displaced files could not be removed" in done.err
+        assert "files=1 size=2 B" not in done.err
+        assert [it.exists() for it in files] == [True, False, False]
+        files[2].parent.mkdir(parents=True)
+        files[2].write_bytes(b"12")
+        done = user.run("displaced", "empty", "--older-than", "1d", "--root", user.root, "--json")
+        answer = done.answer
+        assert (done.code, answer["exit_code"], answer["complete"]) == (6, 6, False)
+        assert [it["place"] for it in answer["left"]] == [str(files[0].relative_to(attic))]
+        assert [it["place"] for it in answer["removed"]] == [str(files[2].relative_to(attic))]
+        (failure,) = answer["failures"]
+        assert failure["message"].endswith(
+            "something is mounted there, or it is in use: unmount it"
+        )
+    assert displaced(user, "empty", "--older-than", "1d")["left"] == []
+
+
+@contextmanager
+def mounted(file: Path) -> Iterator[None]:
+    """A file that the system does not remove, whoever asks."""
+    command = ["mount", "--bind", str(file), str(file)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    yield
+    subprocess.run(["umount", str(file)], check=True)

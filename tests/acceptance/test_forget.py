@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from user import ARCHIVE, PAGE, REPORT, User, contents, organisation, wait_until
+from user import ARCHIVE, PAGE, REPORT, SIDECAR, User, contents, organisation, wait_until
 
 from artifact_sync.simulator import running_in_thread
 from artifact_sync.simulator.faults import Stall
@@ -139,7 +139,7 @@ def test_where_nobody_can_be_asked_it_wants_yes(user: User) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
-@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"\n", 1), (b"n\n", 1)])
+@pytest.mark.parametrize(("answer", "code"), [(b"y\n", 0), (b"\n", 1), (b"n\n", 1), (b"\x04", 1)])
 def test_on_a_terminal_it_asks_with_the_number_of_files(
     user: User, answer: bytes, code: int
 ) -> None:
@@ -156,6 +156,35 @@ def test_on_a_terminal_it_asks_with_the_number_of_files(
     assert b"Remove 4 files (" in words
     assert b"[y/N]" in words
     assert (f"{ROCKET}/1" in user.runs()) == bool(code)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
+def test_who_leaves_at_the_question_reads_it_on_a_line_of_its_own(user: User) -> None:
+    ours, theirs = pty.openpty()
+    command = user.command("forget", ROCKET, "1", "--delete", "--root", user.root)
+    with subprocess.Popen(
+        command, env=user.environ, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        words = b""
+        while not words.endswith(b"[y/N]: "):
+            words += process.stderr.read(1)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=60)[1] == b"\nartifact-sync: interrupted\n"
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 130
+    assert user.runs() == RUNS
+
+
+def test_a_glob_that_fits_nothing_is_told_what_is_there(user: User) -> None:
+    done = user.run("forget", ROCKET, "1", "*/nothing.gz", "--root", user.root, "--json")
+    (failure,) = done.answer["failures"]
+    paths = [ARCHIVE, SIDECAR, REPORT, PAGE]
+    there = ", ".join(path.removeprefix("./") for path in paths)
+    assert f"fits */nothing.gz; there is {there}: artifact-sync ls" in failure["message"]
+    assert done.code == 2
+    assert f"{failure['message']}\nsee docs: troubleshooting/artifacts#nothing-" in done.err
 
 
 @contextmanager

@@ -100,7 +100,30 @@ def test_a_run_that_is_shown(owner: User) -> None:
     for repo, complete in ((SITE, False), ("acme/rocket", True)):
         done = owner.run("show", repo, "1", "--root", owner.root, "--json")
         check(done.answer, "show")
-        assert (done.code, done.answer["complete"]) == (0, complete)
+        assert (done.code, done.answer["complete"]) == (0, True)
+        assert done.answer["run"]["mirror_complete"] == complete
+
+
+@pytest.mark.parametrize(
+    ("command", "schema"),
+    [
+        ("show acme/nowhere 1", "show"),
+        ("displaced restore nowhere", "displaced"),
+        ("hooks drop nothing", "hooks"),
+        ("adopt nowhere", "adopt"),
+        ("forget nowhere", ""),
+        ("remember acme/rocket", ""),
+    ],
+)
+def test_a_mistake_has_an_object(owner: User, command: str, schema: str) -> None:
+    done = owner.run(*command.split(), "--root", owner.root, "--json")
+    told = done.answer
+    assert (done.code, told["complete"], told["exit_code"]) == (2, False, 2)
+    (failure,) = told["failures"]
+    assert (failure["reason"], failure["repo"]) == ("usage", None)
+    assert failure["message"].splitlines()[0] in done.err
+    if schema:
+        check(told, schema)
 
 
 def test_the_manifests(owner: User) -> None:

@@ -104,18 +104,30 @@ def test_the_object_is_that_of_run_json(owner: User) -> None:
     assert done.answer == {
         "complete": True,
         "exit_code": 0,
+        "failures": [],
         "gone_since": None,
-        "run": document(owner),
+        "run": {**document(owner), "mirror_complete": True},
     }
     done = owner.run("show", ROCKET, "latest-success", "--root", owner.root, "--json")
     assert done.answer["run"]["run"] == "1"
 
 
-@pytest.mark.parametrize(("repo", "run"), [(ROCKET, "3"), ("acme/nothing", "1"), (ROCKET, "")])
-def test_a_run_that_is_not_known_is_a_mistake(owner: User, repo: str, run: str) -> None:
-    done = owner.run("show", repo, run, "--root", owner.root)
+@pytest.mark.parametrize(
+    ("named", "section"),
+    [
+        ((ROCKET, "3"), "ledger#no-such-run"),
+        (("acme/nothing", "1"), "ledger#none-yet"),
+        ((ROCKET, ""), "ledger#no-such-run"),
+        ((ROCKET,), "ledger#no-such-run"),
+        ((f"https://sourcecraft.dev/{ROCKET}/cicd/runs/1", "2"), "ledger#no-such-run"),
+    ],
+)
+def test_a_run_that_is_not_known_is_a_mistake(
+    owner: User, named: tuple[str, ...], section: str
+) -> None:
+    done = owner.run("show", *named, "--root", owner.root)
     assert (done.code, done.out) == (2, "")
-    assert done.err
+    assert done.err.endswith(f"see docs: troubleshooting/{section}\n")
 
 
 def test_the_record_follows_the_service_and_stays_when_it_forgets(tmp_path: Path) -> None:
@@ -133,8 +145,9 @@ def test_the_record_follows_the_service_and_stays_when_it_forgets(tmp_path: Path
         simulator.remove_run(ROCKET, "2")
         assert user.sync(ROCKET, "--run", "2").code == 0
         assert document(user) == told
-        shown = user.run("show", ROCKET, "2", "--root", user.root, "--json").answer
-        assert (shown["run"], shown["complete"]) == (told, True)
+        page = f"https://sourcecraft.dev/{ROCKET}/cicd/runs/2"
+        shown = user.run("show", page, "--root", user.root, "--json").answer
+        assert shown["run"] == {**told, "mirror_complete": True}
         assert shown["gone_since"]
         assert user.files() == files
         assert user.run("verify", "--root", user.root).code == 0

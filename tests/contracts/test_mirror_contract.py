@@ -20,7 +20,7 @@ import pytest
 from memory_store import MemoryStore
 from publishing import publish_bytes, publish_content
 
-from artifact_sync.domain.errors import DiskError, MirrorGone, UnsafePath
+from artifact_sync.domain.errors import DiskError, MirrorGone, Reason, UnsafePath
 from artifact_sync.domain.model import MirrorPath, StagedContent
 from artifact_sync.domain.ports import Displacement, FreeSpace, LatestPointer, OwnWrites
 from artifact_sync.mirror.local.folder import Folder, PathFolder
@@ -314,6 +314,22 @@ def test_what_is_discarded_is_gone_with_its_folders_and_nothing_else_is(bench):
     bench.mirror.discard([two])
     assert [it.name for it in (bench.root / ".artifact-sync/displaced").iterdir()] == ["notes"]
     assert stranger.read_bytes() == b"!"
+
+
+@needs(Displacement)
+def test_what_cannot_be_discarded_holds_back_no_other(bench):
+    for path in ("a/one", "b/two", "c/three"):
+        bench.publish(b"1", path)
+        bench.mirror.displace(MirrorPath(path))
+    files = list(bench.mirror.displaced())
+    stuck = bench.root / ".artifact-sync/displaced" / files[1].place
+    stuck.unlink()
+    stuck.mkdir()  # no file any more, as where the system refuses it
+    (stuck / "in it").touch()
+    staying = bench.mirror.discard(files)
+    assert list(staying) == [files[1]]
+    assert staying[files[1]].reason is Reason.DISK
+    assert [it.path for it in bench.mirror.displaced()] == ["b/two/in it"]
 
 
 def test_publishing_again_after_a_crash_that_came_after_it_is_fine(bench):

@@ -11,12 +11,12 @@ from msgspec import Struct
 from artifact_sync.app.adoption import opened_adoption
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.failed_answer import failure_of
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import FailureEntry, ListedArtifact, UnfitEntry
 from artifact_sync.cli.json_stream import StreamedObject
 from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import failure_line
-from artifact_sync.cli.run_pass import failure_to_begin
 from artifact_sync.cli.session import begin_work, configuration, session
 from artifact_sync.domain.errors import ExitCode, Reason, exit_code
 from artifact_sync.runtime.event_loop import run_plainly
@@ -73,7 +73,7 @@ def command(
             work = _adopt(config, checked_names(repos), display, dry_run=dry_run)
             return run_plainly(work)
         except (Exception, KeyboardInterrupt) as error:
-            failure = failure_to_begin(error)
+            failure = failure_of(error)
             with suppress(OSError):  # a program that reads the object must not find nothing
                 if as_json:
                     display.end(_Outcome(exit_code([failure.reason]), failures=(failure,)))

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.app.displaced import displacement_of
+from artifact_sync.app.displaced import displaced_as_named, displacement_of
 from artifact_sync.app.selection import Overrides, with_overrides
 from artifact_sync.cli.command_group import CommandGroup
 from artifact_sync.cli.errors import result_of
-from artifact_sync.cli.json_objects import DisplacedAnswer, DisplacedEntry, as_line
-from artifact_sync.cli.options import as_json, common, duration_option, root
-from artifact_sync.cli.report_text import age
-from artifact_sync.cli.session import configuration
-from artifact_sync.domain.errors import ExitCode, UsageError
+from artifact_sync.cli.failed_answer import as_json_also_failed, failure_of
+from artifact_sync.cli.json_objects import DisplacedAnswer, DisplacedEntry, FailureEntry, as_line
+from artifact_sync.cli.options import common, duration_option, root
+from artifact_sync.cli.report_text import age, failure_line
+from artifact_sync.cli.session import configuration, session
+from artifact_sync.domain.errors import DiskError, ExitCode, exit_code
 from artifact_sync.domain.model import DisplacedFile
-from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from artifact_sync.domain.model import Failure
     from artifact_sync.domain.ports import Displacement
-
-_FOLDER = f"{OWN_FOLDER}/displaced/"
 
 
 @click.group(
@@ -47,7 +46,7 @@ def command() -> None:
 
 @command.command("list")
 @root
-@as_json
+@as_json_also_failed(DisplacedAnswer)
 @common
 def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) -> int:
     """List what was displaced, the oldest first.
@@ -56,7 +55,7 @@ def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) 
     """
     files = list(_displacement(config_file, root).displaced())
     if as_json:
-        return _print(DisplacedAnswer(complete=True, exit_code=0, displaced=_entries(files)))
+        return _print(_answer(ExitCode.COMPLETE, displaced=files))
     for file in files:
         click.echo(_line(file))
     if not files:
@@ -67,26 +66,23 @@ def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) 
 @command.command()
 @click.argument("path")
 @root
-@as_json
+@as_json_also_failed(DisplacedAnswer)
 @common
 def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: bool) -> int:
     """Move a file, or all in a folder, back to where it was.
 
-    PATH is as the list has it. What stands there now stays: then the exit code is 1. The next
-    sync or verify takes a file as mirrored again if it is the one on record.
+    PATH is as the list has it, or the path that one file had in the mirror. What stands there now
+    stays: then the exit code is 1. The next sync or verify takes a file as mirrored again if it is
+    the one on record.
     """
     displacement = _displacement(config_file, root)
-    below = path.removeprefix(_FOLDER).strip("/")
-    files = list(displacement.displaced(below)) if below else []
-    if not files:
-        raise UsageError(f"{printable(path)} is not in {_FOLDER}: see artifact-sync displaced list")
+    files = displaced_as_named(displacement, path)
     restored, left = list[DisplacedFile](), list[DisplacedFile]()
     for file in files:
         (restored if displacement.put_back(file) else left).append(file)
     code = ExitCode.INCOMPLETE if left else ExitCode.COMPLETE
     if as_json:
-        told = {"restored": _entries(restored), "left": _entries(left)}
-        return _print(DisplacedAnswer(complete=not left, exit_code=int(code), **told))
+        return _print(_answer(code, restored=restored, left=left))
     lines = [f"restored {printable(file.path)}" for file in restored]
     lines += [f"left, something stands in its place: {printable(file.path)}" for file in left]
     with result_of(code):
@@ -103,17 +99,29 @@ def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: 
     help="Only what was displaced so long ago: 30d, 12h.",
 )
 @root
-@as_json
+@as_json_also_failed(DisplacedAnswer)
 @common
 def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_json: bool) -> int:
     """Remove for good what was displaced long ago."""
     displacement = _displacement(config_file, root)
     before = datetime.now(UTC) - timedelta(seconds=older_than)
-    files = list(empty_displaced(displacement, before))
+    removed, left = list[DisplacedFile](), dict[DisplacedFile, DiskError]()
+    for file, error in empty_displaced(displacement, before):
+        if error is None:
+            removed.append(file)
+        else:
+            left[file] = error
+    failures = [failure_of(error) for error in left.values()]
+    code = exit_code(failure.reason for failure in failures)
     if as_json:
-        return _print(DisplacedAnswer(complete=True, exit_code=0, removed=_entries(files)))
-    click.echo(f"removed {counted(len(files), 'file')} ({size(sum(it.size for it in files))})")
-    return ExitCode.COMPLETE
+        return _print(_answer(code, *failures, removed=removed, left=left))
+    session().explain((failure.message, failure.reason) for failure in failures)
+    amount = size(sum(file.size for file in removed))
+    lines = [f"  {failure_line(failure)}" for failure in failures]
+    lines.append(f"removed {counted(len(removed), 'file')} ({amount})")
+    with result_of(code):
+        click.echo("\n".join(lines))
+    return code
 
 
 def _displacement(config_file: Path | None, root: Path | None) -> Displacement:
@@ -125,12 +133,19 @@ def _line(file: DisplacedFile) -> str:
     return f"{size(file.size):>10} {since:>8}  {printable(file.place)}"
 
 
+def _answer(
+    code: ExitCode, *failures: Failure, **lists: Iterable[DisplacedFile]
+) -> DisplacedAnswer:
+    return DisplacedAnswer(
+        complete=code is ExitCode.COMPLETE,
+        exit_code=int(code),
+        failures=[FailureEntry.of(failure) for failure in failures],
+        **{name: [DisplacedEntry.of(file) for file in files] for name, files in lists.items()},
+    )
+
+
 def _print(answer: DisplacedAnswer) -> int:
     """Print the one object of a command; return the exit code."""
     with result_of(answer.exit_code):
         click.echo(as_line(answer))
     return answer.exit_code
-
-
-def _entries(files: Iterable[DisplacedFile]) -> list[DisplacedEntry]:
-    return [DisplacedEntry.of(file) for file in files]

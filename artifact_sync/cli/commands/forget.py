@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from artifact_sync.cli.errors import result_of
-from artifact_sync.cli.json_objects import ListedArtifact, as_line
-from artifact_sync.cli.options import as_json, common, root, scope
+from artifact_sync.cli.failed_answer import as_json_also_failed
+from artifact_sync.cli.json_objects import ForgetAnswer, ListedArtifact, as_line
+from artifact_sync.cli.options import common, root, scope
 from artifact_sync.cli.session import configuration
 from artifact_sync.cli.spool import json_pieces, spooled
 from artifact_sync.domain.errors import ExitCode, UsageError
@@ -46,7 +48,7 @@ refuses, 7 the mirror is in use.""",
 @click.option("--delete", is_flag=True, help="Remove the files from the mirror, too.")
 @click.option("--yes", is_flag=True, help="Do not ask before files are removed.")
 @root
-@as_json
+@as_json_also_failed(partial(ForgetAnswer, forgotten=[]))
 @common
 def command(
     *,
@@ -83,7 +85,13 @@ def _agreed(config: Config, named: ForgetScope) -> bool:
         raise UsageError("--delete removes files for good: say --yes, as nobody can be asked here")
     count, amount = event_loop.run_plainly(files_in(config, named))
     what = f"{counted(count, 'file')} ({size(amount)}) of {printable(str(named))}"
-    return click.confirm(f"Remove {what} from the mirror for good?", err=True)
+    try:
+        return click.confirm(f"Remove {what} from the mirror for good?", err=True)
+    except click.Abort as leaving:  # Ctrl-C, or Ctrl-D, which is a no
+        click.echo(err=True)
+        if isinstance(leaving.__context__, EOFError):
+            return False
+        raise
 
 
 async def _forget(config: Config, named: ForgetScope, *, delete: bool, as_json: bool) -> int:
@@ -127,7 +135,7 @@ def _print_json(_: ForgetScope, forgotten: SpooledList, told: _Removed | None) -
     lists = {"forgotten": forgotten}
     if told is not None:
         lists |= {"removed": told.files, "left": told.left}
-    click.echo('{"complete": true, "exit_code": 0', nl=False)
+    click.echo('{"complete": true, "exit_code": 0, "failures": []', nl=False)
     for name, values in lists.items():
         click.echo(f', "{name}": ', nl=False)
         for piece in json_pieces(values):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from artifact_sync.cli.command_group import CommandGroup
 from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.failed_answer import as_json_also_failed
 from artifact_sync.cli.json_objects import DeliveryEntry, HooksAnswer, as_line
-from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.options import common, root
 from artifact_sync.cli.report_text import age
 from artifact_sync.cli.session import configuration, configuration_beside_daemon, session
 from artifact_sync.domain.errors import ExitCode
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 _log = get_logger(__name__)
 
+_FAILED = partial(HooksAnswer, waiting=[], failed=[])
+
 
 @click.group(
     cls=CommandGroup,
@@ -36,7 +40,7 @@ _log = get_logger(__name__)
     "  artifact-sync hooks retry\n  artifact-sync hooks drop 648f345c4267f46dc4acc38489ff911a",
 )
 @root
-@as_json
+@as_json_also_failed(_FAILED)
 @common
 @click.pass_context
 def command(
@@ -65,7 +69,7 @@ def command(
 @command.command()
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @root
-@as_json
+@as_json_also_failed(_FAILED)
 @common
 def retry(
     *, ids: tuple[str, ...], config_file: Path | None, root: Path | None, as_json: bool
@@ -95,7 +99,7 @@ def retry(
 @command.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @root
-@as_json
+@as_json_also_failed(_FAILED)
 @common
 def drop(
     *, ids: tuple[str, ...], config_file: Path | None, root: Path | None, as_json: bool
@@ -121,6 +125,7 @@ def _answer(found: Iterable[Delivery], code: ExitCode, **did: Iterable[Delivery]
     return HooksAnswer(
         complete=code is ExitCode.COMPLETE,
         exit_code=int(code),
+        failures=[],
         waiting=[it for it in entries if it.next_try is not None],
         failed=[it for it in entries if it.next_try is None],
         **{name: [DeliveryEntry.of(it) for it in some] for name, some in did.items()},

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
 from artifact_sync.cli.errors import result_of
-from artifact_sync.cli.json_objects import ListedArtifact, as_line
-from artifact_sync.cli.options import as_json, common, root, scope
+from artifact_sync.cli.failed_answer import as_json_also_failed
+from artifact_sync.cli.json_objects import ListedArtifact, RememberAnswer, as_line
+from artifact_sync.cli.options import common, root, scope
 from artifact_sync.cli.session import configuration
 from artifact_sync.cli.spool import json_pieces, spooled
 from artifact_sync.domain.errors import ExitCode
@@ -41,7 +43,7 @@ Exit codes: 0 it is remembered, 2 nothing of it was forgotten, 6 the disk refuse
 )
 @scope
 @root
-@as_json
+@as_json_also_failed(partial(RememberAnswer, remembered=[]))
 @common
 def command(
     *,
@@ -93,7 +95,7 @@ class _Back:
 
 
 def _print_json(_: ForgetScope, remembered: SpooledList) -> None:
-    click.echo('{"complete": true, "exit_code": 0, "remembered": ', nl=False)
+    click.echo('{"complete": true, "exit_code": 0, "failures": [], "remembered": ', nl=False)
     for piece in json_pieces(remembered):
         click.echo(piece, nl=False)
     click.echo("}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count, groupby
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.errors import DiskError
+from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import DisplacedFile, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.folder import is_folder
@@ -17,11 +17,14 @@ from artifact_sync.mirror.local.own_folder import DISPLACED
 from artifact_sync.mirror.local.tree import InTheWay, is_path, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.tree import Parts, Tree
+
+    _Naming = Callable[[str], AbstractContextManager[None]]
+    _Staying = Mapping[DisplacedFile, DiskError]
 
 _TOP = (OWN_FOLDER, DISPLACED)
 _STAMP = "%Y%m%dT%H%M%SZ"
@@ -121,21 +124,37 @@ class DisplacedFiles:
         self._tree.remove_empty([tuple(above)], tuple(above[: len(_TOP) + 1]))
         return True
 
-    def discard(
-        self, files: Iterable[DisplacedFile], naming: Callable[[str], AbstractContextManager[None]]
-    ) -> None:
+    def discard(self, files: Iterable[DisplacedFile], naming: _Naming) -> _Staying:
         """See ``Displacement.discard``. ``naming``: makes errors that name a path."""
+        staying: dict[DisplacedFile, DiskError] = {}
         for stamp, its in groupby(files, lambda it: it.place.partition("/")[0]):
-            paths = [_TOP + tuple(it.place.split("/")) for it in its]
-            for path in paths:
-                with naming("/".join(path)):
-                    self._remove(path)
-            self._tree.remove_empty({path[:-1] for path in paths}, (*_TOP, stamp))
+            some = list(its)
+            for file in some:
+                with _kept(staying, file), naming("/".join(_parts(file))):
+                    self._remove(_parts(file))
+            with _kept(staying, some[-1]), naming("/".join((*_TOP, stamp))):
+                self._tree.remove_empty({_parts(it)[:-1] for it in some}, (*_TOP, stamp))
+        return staying
 
     def _remove(self, path: Parts) -> None:
         with self._tree.entered(path[:-1]) as folder, suppress(FileNotFoundError):
             if folder is not None:
                 folder.remove(path[-1])
+
+
+def _parts(file: DisplacedFile) -> Parts:
+    return _TOP + tuple(file.place.split("/"))
+
+
+@contextmanager
+def _kept(staying: dict[DisplacedFile, DiskError], file: DisplacedFile) -> Iterator[None]:
+    """Keep the first error about a file; one of the whole mirror is raised."""
+    try:
+        yield
+    except MirrorGone:
+        raise
+    except DiskError as error:
+        staying.setdefault(file, error)
 
 
 def _moment(stamp: str) -> datetime | None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from artifact_sync.domain.errors import ArtifactSyncError
+    from artifact_sync.domain.errors import ArtifactSyncError, DiskError
     from artifact_sync.domain.model import DisplacedFile, StagedContent
     from artifact_sync.domain.ports import ManifestSigner
     from artifact_sync.domain.settings import Durability
@@ -179,9 +179,9 @@ class LocalMirror:
         with self._errors(file.path):
             return self._displaced.put_back(file)
 
-    def discard(self, files: Iterable[DisplacedFile]) -> None:
+    def discard(self, files: Iterable[DisplacedFile]) -> Mapping[DisplacedFile, DiskError]:
         with self._errors(f"{OWN_FOLDER}/{DISPLACED}"):
-            self._displaced.discard(files, self._errors)
+            return self._displaced.discard(files, self._errors)
 
     def point(self, link: MirrorPath, target: MirrorPath) -> None:
         parts = split(link)
