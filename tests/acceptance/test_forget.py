@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from artifact_sync.simulator.faults import Stall
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from artifact_sync.simulator import Running
 
@@ -158,7 +158,7 @@ def test_on_a_terminal_it_asks_with_the_number_of_files(
     assert (f"{ROCKET}/1" in user.runs()) == bool(code)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo terminals")
+@pytest.mark.skipif(sys.platform != "linux", reason="looks in /proc")
 def test_who_leaves_at_the_question_reads_it_on_a_line_of_its_own(user: User) -> None:
     ours, theirs = pty.openpty()
     command = user.command("forget", ROCKET, "1", "--delete", "--root", user.root)
@@ -169,6 +169,8 @@ def test_who_leaves_at_the_question_reads_it_on_a_line_of_its_own(user: User) ->
         words = b""
         while not words.endswith(b"[y/N]: "):
             words += process.stderr.read(1)
+        stat = Path("/proc", str(process.pid), "stat")
+        wait_until(lambda: ") S " in stat.read_text())  # it waits for the answer
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=60)[1] == b"\nartifact-sync: interrupted\n"
     os.close(ours)
