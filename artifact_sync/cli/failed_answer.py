@@ -1,4 +1,4 @@
-"""The JSON object of a command that could not do what it was asked for."""
+"""The JSON object of a command that has failed."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def displaced_bytes(
 def empty_displaced(
     displacement: Displacement, before: datetime
 ) -> Iterator[tuple[DisplacedFile, DiskError | None]]:
-    """Remove what was displaced by then; yield each file, and why it stays, if it does.
+    """Remove what was displaced by then; yield each file, and any error.
 
     Blocking. ``DiskError`` where they cannot be listed.
     """
