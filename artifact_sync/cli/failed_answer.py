@@ -55,7 +55,7 @@ def _object_of_error(failed: Callable[..., Struct]) -> Iterator[None]:
         yield
     except (Exception, KeyboardInterrupt) as error:
         if not is_lost_output(error):
-            failure = failure_of(error)
+            failure = failure_to_begin(error)
             code = int(exit_code([failure.reason]))
             failures = [FailureEntry.of(failure)]
             answer = failed(complete=False, exit_code=code, failures=failures)
@@ -64,7 +64,7 @@ def _object_of_error(failed: Callable[..., Struct]) -> Iterator[None]:
         raise
 
 
-def failure_of(error: BaseException) -> Failure:
+def failure_to_begin(error: BaseException) -> Failure:
     """What has kept a command from its work, as an entry of its report."""
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         error = Interrupted("stopped before it was done")

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, field
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.locations import is_begun
 from artifact_sync.cli.errors import result_of
-from artifact_sync.cli.failed_answer import failure_of
+from artifact_sync.cli.failed_answer import failure_to_begin
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import PlannedEntry, SyncAnswer, as_line, planned_entries
 from artifact_sync.cli.progress_lines import ProgressLines
@@ -60,7 +60,7 @@ def pass_command(prepare: Callable[[], tuple[Config, PassRequest]], display: Pas
     except (Exception, KeyboardInterrupt) as error:
         if display.as_json:  # a program that reads the object must not find nothing
             with suppress(OSError):
-                _print(Report(failures=[failure_of(error)]), display)
+                _print(Report(failures=[failure_to_begin(error)]), display)
         raise
     with result_of(report.exit_code):
         _print(report, display)

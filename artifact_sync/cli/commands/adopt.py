@@ -11,7 +11,7 @@ from msgspec import Struct
 from artifact_sync.app.adoption import opened_adoption
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.cli.errors import result_of
-from artifact_sync.cli.failed_answer import failure_of
+from artifact_sync.cli.failed_answer import failure_to_begin
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import FailureEntry, ListedArtifact, UnfitEntry
 from artifact_sync.cli.json_stream import StreamedObject
@@ -73,7 +73,7 @@ def command(
             work = _adopt(config, checked_names(repos), display, dry_run=dry_run)
             return run_plainly(work)
         except (Exception, KeyboardInterrupt) as error:
-            failure = failure_of(error)
+            failure = failure_to_begin(error)
             with suppress(OSError):  # a program that reads the object must not find nothing
                 if as_json:
                     display.end(_Outcome(exit_code([failure.reason]), failures=(failure,)))

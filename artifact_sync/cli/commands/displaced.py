@@ -11,7 +11,7 @@ from artifact_sync.app.displaced import displaced_as_named, displacement_of
 from artifact_sync.app.selection import Overrides, with_overrides
 from artifact_sync.cli.command_group import CommandGroup
 from artifact_sync.cli.errors import result_of
-from artifact_sync.cli.failed_answer import as_json_also_failed, failure_of
+from artifact_sync.cli.failed_answer import as_json_also_failed, failure_to_begin
 from artifact_sync.cli.json_objects import DisplacedAnswer, DisplacedEntry, FailureEntry, as_line
 from artifact_sync.cli.options import common, duration_option, root
 from artifact_sync.cli.report_text import age, failure_line
@@ -111,7 +111,7 @@ def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_
             removed.append(file)
         else:
             left[file] = error
-    failures = [failure_of(error) for error in left.values()]
+    failures = [failure_to_begin(error) for error in left.values()]
     code = exit_code(failure.reason for failure in failures)
     if as_json:
         return _print(_answer(code, *failures, removed=removed, left=left))
