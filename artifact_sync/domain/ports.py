@@ -653,7 +653,10 @@ class TotalsLedger(Protocol):
         """List the known repositories, sorted."""
 
     async def kept_repositories(self, org: str) -> Sequence[RepoName]:
-        """List those of an organisation of which files are here or lost, sorted."""
+        """List those of an organisation of which more is known than failures, sorted.
+
+        Files are here, lost, removed or let go, or no rule wanted them in time.
+        """
 
     async def totals(self, repo: RepoName) -> Totals:
         """Counts of a repository, for ``status``."""

@@ -1,4 +1,4 @@
-"""The repositories of an organisation: those listed, and those mirrored before."""
+"""The repositories of an organisation: those listed, and those known before."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def repositories(
 ) -> AsyncGenerator[RepoName]:
     """Every repository that ``org/*`` stands for. ``ServiceError``.
 
-    A mirrored one that is listed no more, as one renamed or removed upstream, stays selected: what
+    A known one that is listed no more, as one renamed or removed upstream, stays selected: what
     is here of it is judged in each pass. That of an organisation that is gone, too.
     """
     listed = set()

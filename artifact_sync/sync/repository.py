@@ -20,7 +20,16 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.forget_rules import ForgetRules
-from artifact_sync.domain.model import FINISHED, UNFINISHED, Failure, RepoName, Run, RunKey, State
+from artifact_sync.domain.model import (
+    FINISHED,
+    REMOVED,
+    UNFINISHED,
+    Failure,
+    RepoName,
+    Run,
+    RunKey,
+    State,
+)
 from artifact_sync.domain.report import (
     Report,
     report_of,
@@ -54,8 +63,8 @@ _RECENT = 2000
 """Files of the newest runs whose sizes every pass looks at; ``verify`` reads all files."""
 
 
-_KEPT = (State.MIRRORED, State.LOST, State.FORGOTTEN)
-"""States of what makes a repository one that was mirrored."""
+_KEPT = (State.MIRRORED, State.LOST, State.EXPIRED, State.UNWANTED, *REMOVED)
+"""States that make a repository one that is known, and no typing error. As in the ledger."""
 
 _LAST_TRIES = 5
 """Looks at a run that is gone, or at a list with a garbled slug, before it is no failure."""
@@ -296,7 +305,7 @@ class RepoSync:
         return isinstance(error, UnusableEntries) and await self._is_old_news(error)
 
     async def _is_forgotten(self) -> bool:
-        """Whether the repository was mirrored and is gone upstream: what is here stays."""
+        """Whether the repository is known and is gone upstream: what is here stays."""
         ledger = self.context.ledger
         states = (await ledger.totals(self.repo)).states
         if not any(states.get(state) for state in _KEPT):

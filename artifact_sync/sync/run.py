@@ -75,6 +75,8 @@ class RunSync:
         """Its manifests stand, and stay whatever becomes of the files that they name."""
         self._unsigned = False
         """``SHA256SUMS`` could not be signed; it is tried again later."""
+        self._stands = False
+        """Files of it stand as recorded, whether the rules still want them or not."""
         self._lacks_new = False
         """Something selected never was here and cannot be had: the run is complete no more."""
         self._failures: list[str] = []
@@ -131,7 +133,9 @@ class RunSync:
             self._forgotten,
             self._let_go,
         )
-        return planning.make(run, collected, planning.KnownArtifacts(rows, standing), terms)
+        here = planning.KnownArtifacts(rows, standing)
+        self._stands = any(planning.is_here(row, here) for row in rows.values())
+        return planning.make(run, collected, here, terms)
 
     async def _adopted(self, rows: Rows, standing: Mapping[MirrorPath, int]) -> Rows:
         """The rows, of which those are mirrored again whose files were put back."""
@@ -266,7 +270,7 @@ class RunSync:
             await self.context.offload(
                 self.context.mirror.remove, self.context.layout.beside(run.key)
             )
-        elif self._was_complete or (self._complete and kept):
+        elif self._was_complete or (self._complete and (kept or self._stands)):
             await self._write_manifest(run)
             await ledger.mark_complete(run.key, complete=True)
         await ledger.end_run(run.key, len(self._failures), next(iter(self._failures), ""))

@@ -1049,14 +1049,18 @@ def test_what_vanishes_within_a_time_is_outstanding_and_still_there(play):
     play(story)
 
 
-def test_kept_repositories_are_those_of_an_organisation_with_files_here_or_lost(play):
+def test_kept_repositories_are_those_of_which_more_is_known_than_failures(play):
     async def story(ledger):
-        lost, here, gone = (RepoName("acme", name) for name in ("lost", "here", "gone"))
-        for repo in (lost, here, RepoName("other", "here")):
+        names = ("lost", "here", "pruning", "unwanted", "gone")
+        lost, here, pruning, unwanted, gone = (RepoName("acme", name) for name in names)
+        for repo in (lost, here, pruning, RepoName("other", "here")):
             await ledger.record_mirrored(mirrored(key("1", repo=repo), 42))
         await ledger.note_runs([a_run(1, repo=gone)], NOW)
+        await ledger.record_failure(key("1", repo=gone), State.GONE, failure(key()), NOW)
+        await ledger.note_artifacts([ArtifactNote(key("1", repo=unwanted), State.UNWANTED)], NOW)
+        await ledger.pruning([key("1", repo=pruning)])
         await ledger.note_lost((await ledger.artifacts(RunKey(lost, "1"))).values(), NOW)
-        assert await ledger.kept_repositories("acme") == [here, lost]
+        assert await ledger.kept_repositories("acme") == [here, lost, pruning, unwanted]
         assert await ledger.kept_repositories("nobody") == []
 
     play(story)

@@ -170,6 +170,8 @@ def test_what_was_wanted_in_time_and_never_came_is_a_failure_of_a_forgotten_run(
         code, report, _ = keeper.sync()
         assert (code, [it["reason"] for it in report["failures"]]) == (1, ["gone"])
     assert keeper.states()["1/build.log"] == "gone"
+    assert keeper.sync("--exclude", "*")[0] == 0  # what stands has its manifests all the same
+    assert (keeper.run("verify")[0], keeper.bad_sums("1")) == (0, 0)
     assert keeper.sync("--exclude", "build.log")[0] == 0
 
 
@@ -179,6 +181,8 @@ def test_an_organisation_that_is_gone_leaves_its_repositories_well(keeper: Keepe
     code, report, words = keeper.run("sync", "org/*", "--no-progress")
     assert (code, report["kept"]) == (0, 4)
     assert "org is not there any more" in words
+    assert keeper.run("forget", "org/repo")[0] == 0
+    assert keeper.run("sync", "org/*", "--no-progress")[0] == 0
 
 
 def test_a_repository_that_its_organisation_lists_no_more_stays_selected(keeper: Keeper) -> None:

@@ -48,7 +48,7 @@ def all_repositories(connection: Connection) -> Sequence[RepoName]:
 
 
 def kept_repositories(connection: Connection, org: str) -> Sequence[RepoName]:
-    """Those of an organisation of which files are here or lost, sorted."""
+    """Those of an organisation of which more is known than failures, sorted."""
     return sorted(RepoName(*row) for row in connection.rows("kept_repositories", org=org))
 
 

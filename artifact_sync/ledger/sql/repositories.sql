@@ -43,7 +43,9 @@ SELECT org, repo FROM repositories
 WHERE
   org = :org AND EXISTS (
     SELECT 1 FROM runs
-    WHERE runs.repo_id = repositories.id AND (runs.mirrored > 0 OR runs.lost > 0)
+    WHERE
+      runs.repo_id = repositories.id
+      AND mirrored + lost + expired + forgotten + unwanted + pruning + pruned > 0
   );
 
 -- name: horizon
