@@ -77,7 +77,7 @@ async def passes_over(
 
         return limits_of(config, store, staged)
 
-    async with open_network(config, token, observer) as network:
+    async with open_network(config, token, observer, comparison=store.comparison) as network:
         keeper = displaced_keeper(store)
         share = PassShare(store.lock, LookSlots(_RUNS_AT_ONCE), cache(limits), keeper)
         yield lambda request: Pass(pass_context(store, network, observer, share), request)

@@ -158,7 +158,8 @@ class LiveEngine:
 
     async def _connect(self, config: Config, token: Token | None) -> None:
         async with AsyncExitStack() as opening:
-            connecting = open_network(config, token, self._observer, self.threads)
+            comparison = self._store.comparison
+            connecting = open_network(config, token, self._observer, self.threads, comparison)
             network = await opening.enter_async_context(connecting)
             connection = _Connection(network, opening.pop_all())
         await self._replace(connection)

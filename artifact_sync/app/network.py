@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.clock import ClockComparison, SystemClock
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.once import Once
 from artifact_sync.runtime.threads import AbandonableThreads
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import Fetcher, Source
     from artifact_sync.domain.settings import Config
-    from artifact_sync.runtime.clock import ClockComparison
 
 
 class Network(Struct, frozen=True):
@@ -63,8 +62,13 @@ async def open_network(
     token: Token | None,
     observer: Observer,
     threads: AbandonableThreads | None = None,
+    comparison: ClockComparison | None = None,
 ) -> AsyncGenerator[Network]:
-    """Connect the network. ``ConfigError`` for unusable settings."""
+    """Connect the network. ``ConfigError`` for unusable settings.
+
+    ``comparison``: is told what the service's clock says of ours.
+    """
+    comparison = comparison or ClockComparison()
     hush_http_loggers()
     secret = token.value if token is not None else ""
     source, download = config.source, config.download
@@ -74,7 +78,15 @@ async def open_network(
     tls = TlsContext(source.ca_bundle, threads or AbandonableThreads())
     retry = RetryPolicy(download.attempts)
     jitter = random.Random()  # noqa: S311 - no secret depends on it
-    context = ApiContext(SystemClock(), jitter, observer, source.rate_limit, retry, token=secret)
+    context = ApiContext(
+        SystemClock(),
+        jitter,
+        observer,
+        source.rate_limit,
+        retry,
+        comparison=comparison,
+        token=secret,
+    )
     async with AsyncExitStack() as stack:
         for notice in settings.proxies.notices:
             get_logger(__name__).warning(notice)
@@ -82,7 +94,7 @@ async def open_network(
         trust = await tls() if at_once else trust_nobody()
         api = await stack.enter_async_context(api_client(settings, trust))
         fetcher = partial(_link_fetcher, settings, tls, observer, stack)
-        yield Network(config, SourceCraft(api, context), Once(fetcher), context.comparison)
+        yield Network(config, SourceCraft(api, context), Once(fetcher), comparison)
 
 
 def network_warnings(config: Config) -> list[str]:

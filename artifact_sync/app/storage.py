@@ -25,7 +25,7 @@ from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import LocalRepositoryLock
-from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.clock import ClockComparison, SystemClock
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.threads import Offload, Threads
 
@@ -65,6 +65,8 @@ class Storage(Struct, frozen=True):
     lock: RepositoryLock
     offload: Offload
     clock: Clock
+    comparison: ClockComparison
+    """What the service's clock says of ours: told by the network, heard by the mirror."""
 
     async def staged(self) -> set[str]:
         """Names of the staged files, after removing those that are of no more use."""
@@ -120,12 +122,14 @@ async def _opened(
     if rehearse and not (adopting or (root / OWN_FOLDER).is_dir()):
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
     durability = config.mirror.durability
+    clock, comparison = SystemClock(), ClockComparison()
     mirror = await offload(
         LocalMirror,
         root,
         durability=durability,
         looked_at=looked_at,
         signer=_signer(config.mirror),
+        now=lambda: comparison.latest(clock.now()),
     )
     if command is not None and not adopting and await offload(is_ledger_lost, config):
         _log.warning(
@@ -142,10 +146,10 @@ async def _opened(
     ledger = await open_ledger(url, durability=durability, read_only=rehearse and not empty)
     stack.push_async_callback(ledger.aclose)
     if config.hook and not (rehearse or adopting):  # what is adopted is no news
-        subscribe(config, ledger, SystemClock())
+        subscribe(config, ledger, clock)
     await (check_ids if rehearse else bind_ids)(config, ledger, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
-    return Storage(mirror, ledger, layout, lock, offload, SystemClock())
+    return Storage(mirror, ledger, layout, lock, offload, clock, comparison)
 
 
 def _signer(settings: MirrorSettings) -> ManifestSigner | None:

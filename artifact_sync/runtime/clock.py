@@ -42,3 +42,11 @@ class ClockComparison:
         if self._ahead is None or abs(self._ahead.total_seconds()) > _AGREEING:
             return None
         return ours - max(self._ahead, timedelta())
+
+    def latest(self, ours: datetime) -> datetime:
+        """The later of both clocks, as far as they are known."""
+        ahead = timedelta() if self._ahead is None else min(self._ahead, timedelta())
+        try:
+            return ours - ahead
+        except OverflowError:  # theirs is at the end of the calendar
+            return ours

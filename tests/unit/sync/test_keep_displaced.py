@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from artifact_sync.domain.model import MirrorPath
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.runtime.clock import ClockComparison
 from artifact_sync.runtime.threads import Offload
@@ -69,3 +70,17 @@ def test_nothing_goes_by_a_clock_that_nobody_confirms_or_without_a_rule(
     old = displaced(tmp_path, 40)
     empty(tmp_path, NOW + (off or timedelta()), NOW if off is not None else None, keep)
     assert old.exists()
+
+
+@pytest.mark.parametrize("theirs", [NOW, None, datetime.max.replace(tzinfo=UTC)])
+def test_what_is_displaced_bears_the_later_time_of_both_clocks(
+    tmp_path: Path, theirs: datetime | None
+) -> None:
+    """A clock that is behind by a year must make nothing old, nor may a service end the pass."""
+    ours, comparison = NOW - timedelta(days=365), ClockComparison()
+    comparison.note(ours, theirs)
+    mirror = LocalMirror(tmp_path, now=lambda: comparison.latest(ours + timedelta(seconds=1)))
+    (tmp_path / "old.bin").write_bytes(b"old")
+    assert mirror.displace(MirrorPath("old.bin")) is not None
+    (file,) = mirror.displaced()
+    assert file.at.year == (NOW if theirs == NOW else ours).year
