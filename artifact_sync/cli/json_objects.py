@@ -8,13 +8,13 @@ A field's docstring is its description in the JSON Schema of docs/reference/.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.errors import Reason
-from artifact_sync.domain.model import Action, State, Strength, Upstream
+from artifact_sync.domain.model import Action, Strength, Upstream
 from artifact_sync.domain.vanishing import vanishing_time
 
 if TYPE_CHECKING:
@@ -33,6 +33,19 @@ if TYPE_CHECKING:
 
 
 Kind = Literal["artifact", "log"]
+
+ToldState = Literal[
+    "mirrored",
+    "wanted",
+    "pending",
+    "failed",
+    "lost",
+    "gone",
+    "expired",
+    "refused",
+    "forgotten",
+    "unwanted",
+]
 
 
 class FailureEntry(Struct, frozen=True, kw_only=True):
@@ -176,8 +189,8 @@ def planned_entries(plan: Plan) -> list[PlannedEntry]:
 class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
     """An artifact in the ledger: an entry of ``artifacts``."""
 
-    state: State
-    """What the ledger holds of it."""
+    state: ToldState
+    """What the ledger holds of it. ``unwanted`` with ``ls --all`` only."""
     path: str | None
     """Where it is, or would be, relative to the mirror's root; null: nowhere."""
     size: int | None
@@ -201,7 +214,8 @@ class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
     wanted: bool
     """Whether the rules of the last look selected it."""
     here: bool
-    """Whether its file has the recorded size and SHA-256, as far as is known."""
+    """Whether its file has the recorded size and SHA-256, as far as is known. False for what is
+    forgotten: its file may stand, and nobody looks at it."""
     upstream: Upstream
     """What the service last said of it."""
     verified_at: str | None
@@ -218,7 +232,7 @@ class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
         """Make the entry of a row of the ledger; ``retention`` in seconds."""
         return cls(
             **_name(row.key),
-            state=row.state,
+            state=cast("ToldState", row.state.told.value),
             path=row.path,
             size=row.size,
             sha256=row.sha256 or None,

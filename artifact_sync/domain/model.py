@@ -330,6 +330,11 @@ class State(StrEnum):
     PRUNED = "pruned"
     """Removed from the mirror by its owner's rules. Not wanted, and no failure."""
 
+    @property
+    def told(self) -> State:
+        """The state as people and programs read it: what is removed, or about to be, is let go."""
+        return State.FORGOTTEN if self in {State.PRUNING, State.PRUNED} else self
+
 
 REMOVED = frozenset({State.PRUNING, State.PRUNED, State.FORGOTTEN})
 """States of what the mirror has given away on purpose."""

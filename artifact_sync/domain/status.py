@@ -9,14 +9,25 @@ import msgspec
 from artifact_sync.domain.model import State
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from artifact_sync.domain.model import Totals
 
 
 _ALWAYS = (
-    *(State.WANTED, State.PENDING, State.MIRRORED),
-    *(State.FAILED, State.GONE, State.REFUSED),
+    *(State.MIRRORED, State.WANTED, State.PENDING, State.FAILED, State.LOST),
+    *(State.GONE, State.EXPIRED, State.REFUSED, State.FORGOTTEN),
 )
 """States that are told also where there is nothing in them."""
+
+
+def _told(states: Mapping[State, int]) -> dict[str, int]:
+    """Counts by state, as ``ls`` has it; ``unwanted`` where there is any."""
+    counts = {str(state): 0 for state in _ALWAYS}
+    for state, count in states.items():
+        if count:
+            counts[state.told] = counts.get(state.told, 0) + count
+    return counts
 
 
 class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +42,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int = 0
     """Of its files in the mirror."""
     states: dict[str, int] = {}
-    """Artifacts by state, as ``ls`` has it."""
+    """Artifacts by state, as ``ls`` has it; ``unwanted`` is left out where there is none."""
     newest_run: str = ""
     """Empty: none."""
     last_mirrored: str | None = None
@@ -68,7 +79,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             runs=totals.runs,
             settled=totals.settled,
             bytes=totals.bytes,
-            states={str(it): n for it, n in totals.states.items() if n or it in _ALWAYS},
+            states=_told(totals.states),
             newest_run=totals.newest_run,
             last_mirrored=mirrored,
             last_pass=ended,

@@ -183,8 +183,6 @@ _WHY = {
     State.EXPIRED: "the service had forgotten it before it was wanted",
     State.UNWANTED: "the rules leave it out",
     State.FORGOTTEN: "let go by the owner of the mirror",
-    State.PRUNING: "removed by the rules of the mirror",
-    State.PRUNED: "removed by the rules of the mirror",
 }
 _WITHOUT_FILE = frozenset({"failed", "missing"})
 """The service's words for what will never have a file."""
@@ -223,12 +221,13 @@ def _absent(
     """Why an artifact has no file on record."""
     if unavailable is not None and row.state in {State.UNWANTED, State.EXPIRED}:
         return unavailable
-    message = row.message or _WHY.get(row.state, "")
+    state = row.state.told
+    message = row.message or _WHY.get(state, "")
     if row.key.is_log and row.state is State.EXPIRED:
         message = "the service has no log of the cube"
     return AbsentArtifact(
         **row.key.in_run,
-        state=row.state,
+        state=state,
         reason=row.reason,
         message=message,
         file=_let_go(row, folder) or msgspec.UNSET,

@@ -97,7 +97,8 @@ def test_status_as_json(poor: User) -> None:
     assert rocket == {
         "repo": ROCKET, "runs": 4, "settled": 2, "bytes": sum(map(len, poor.files().values())),
         "states": {
-            "wanted": 0, "pending": 0, "mirrored": 11, "failed": 0, "gone": 1, "refused": 0,
+            "mirrored": 11, "wanted": 0, "pending": 0, "failed": 0, "lost": 0, "gone": 1,
+            "expired": 0, "refused": 0, "forgotten": 0,
         },
         "newest_run": "4", "last_complete": None, "last_error": GONE,
         "vanishing": 0, "expired": 0, "lost": 0, "displaced_bytes": 0,
@@ -114,7 +115,7 @@ def test_ls_is_a_line_an_artifact_with_the_last_error_of_what_is_not_there(poor:
     assert [(it[0], it[3], it[-1].split("ago  ")[-1]) for it in columns] == [
         ("mirrored", "digest", place(ARCHIVE, "2")),
         ("mirrored", "checksum", place(SIDECAR, "2")),
-        ("gone", columns[2][3], f"{place(REPORT, '2')}  ({GONE})"),
+        ("gone", columns[2][3], f"{place(REPORT, '2')}  (vanished unmirrored; {GONE})"),
         ("mirrored", "checksum", place(PAGE, "2")),
     ]
     assert "39.1 KiB" in lines[0]

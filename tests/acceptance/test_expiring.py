@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from keeping import ORG, Keeping, Named, small_organisation, small_run
+from forked_program import call_program
+from keeping import APP, ORG, Keeping, Named, small_organisation, small_run
 from user import TOKEN
 
 from artifact_sync.simulator import (
@@ -18,6 +19,7 @@ from artifact_sync.simulator import (
     ScenarioRun,
     running_in_thread,
 )
+from artifact_sync.simulator.faults import StatusFault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +70,14 @@ def test_what_vanishes_later_is_no_failure_of_what_vanishes_soon(keeping: Keepin
     assert (code, report["failures"]) == (0, [])
     code, report, _ = keeping.run("sync", f"{ORG}/rocket", "--expiring", "14d")
     assert (code, report["lost"]) == (1, 1)
+
+
+def test_ls_marks_what_vanishes_within_two_days_and_has_not_come(keeping: Keeping) -> None:
+    keeping.service.simulator.add_fault(StatusFault(run="[34]", path=APP, status=500))
+    assert keeping.run("sync", f"{ORG}/rocket", "--run", "3", "--run", "4")[0] != 0
+    _, out, _ = call_program(["ls"], keeping.folder, keeping.environ)
+    marked = {"/3/" in it: "  (vanishes in 1d; " in it for it in out.splitlines() if APP in it}
+    assert marked == {True: True, False: False}
 
 
 def test_a_named_run_and_a_time_exclude_each_other(keeping: Keeping) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import shutil
@@ -87,6 +88,8 @@ def test_a_file_goes_with_its_lines_and_its_empty_folders(user: User) -> None:
     assert not (user.root / ROCKET / "1/docs").exists()
     sums = (user.root / ROCKET / "1/SHA256SUMS").read_text()
     about = (user.root / ROCKET / "1/run.json").read_text()
+    (absent,) = json.loads(about)["not_mirrored"]
+    assert (absent["local_path"], absent["state"]) == (PAGE, "forgotten")
     assert ("index.html" in sums, '"sha256"' in about.partition("index.html")[2]) == (False, False)
     check_one_story(user)
     assert user.runs() == RUNS

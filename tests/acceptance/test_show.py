@@ -151,6 +151,13 @@ def test_the_record_follows_the_service_and_stays_when_it_forgets(tmp_path: Path
         assert shown["gone_since"]
         assert user.files() == files
         assert user.run("verify", "--root", user.root).code == 0
+        next((user.root / ROCKET / "2").rglob("app")).unlink()
+        found = user.run("verify", "--root", user.root)
+        assert found.out.splitlines()[-1] == (
+            "1 file is gone upstream, too: to be put back from a backup, or let go with"
+            " artifact-sync forget"
+        )
+        assert (found.code, found.err) == (1, "see docs: troubleshooting/artifacts#lost\n")
 
 
 def test_a_lost_file_is_not_among_the_bytes_that_are_here(owner: User) -> None:
@@ -158,6 +165,8 @@ def test_a_lost_file_is_not_among_the_bytes_that_are_here(owner: User) -> None:
     app.unlink()
     assert owner.run("verify", "--root", owner.root).code == 1
     assert "0 files here (0 B), 1 lost" in owner.run("show", ROCKET, "1", "--root", owner.root).out
+    listed = owner.run("ls", "--run", "1", "--root", owner.root).out
+    assert f"/app  (lost since {datetime.now(UTC):%Y-%m-%d}" in listed
     app.write_text("app")
     assert owner.run("verify", "--root", owner.root).code == 0
     assert "1 file here (3 B)" in owner.run("show", ROCKET, "1", "--root", owner.root).out

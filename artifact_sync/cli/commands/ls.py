@@ -10,14 +10,16 @@ import click
 from artifact_sync.cli.json_objects import ListedArtifact, as_line
 from artifact_sync.cli.ledger_completion import complete_runs
 from artifact_sync.cli.options import as_json, common, repositories, root
-from artifact_sync.cli.report_text import age
+from artifact_sync.cli.report_text import age, span
 from artifact_sync.cli.session import configuration_beside_daemon
 from artifact_sync.domain.model import State
+from artifact_sync.domain.vanishing import SOON, vanishing_time
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from artifact_sync.domain.model import ArtifactRow
@@ -48,6 +50,7 @@ def command(
 ) -> None:
     """List artifacts: state, size, evidence, age, path, last error.
 
+    It marks what vanishes within two days, has vanished unmirrored, or is lost, and since when.
     Looks at the ledger only: verify looks at the files. Works beside a running sync.
     """
     from artifact_sync.app.selection import checked_names  # noqa: PLC0415 - keeps --help quick
@@ -75,7 +78,7 @@ async def _list(
                     continue
                 if first and not as_json:
                     click.echo(_columns("STATE", "SIZE", "EVIDENCE", "AGE") + "PATH")
-                line = _json(row, config, first=first) if as_json else _line(row)
+                line = _json(row, config, first=first) if as_json else _line(row, config)
                 click.echo(line, nl=not as_json)
                 first = False
         if as_json:
@@ -90,12 +93,27 @@ def _json(row: ArtifactRow, config: Config, *, first: bool) -> str:
     return ("" if first else ", ") + as_line(entry)
 
 
-def _line(row: ArtifactRow) -> str:
+def _line(row: ArtifactRow, config: Config) -> str:
+    now = datetime.now(UTC)
     amount = size(row.size) if row.size is not None else "-"
-    since = age(row.mirrored_at or row.first_seen, datetime.now(UTC))
-    facts = _columns(row.state, amount, row.strength if row.sha256 else "-", since)
-    error = f"  ({printable(row.message)})" if row.message else ""
-    return facts + printable(row.path or str(row.key)) + error
+    since = age(row.mirrored_at or row.first_seen, now)
+    facts = _columns(row.state.told, amount, row.strength if row.sha256 else "-", since)
+    words = [*_endangered(row, config.source.retention, now), row.message]
+    remark = "; ".join(printable(it) for it in words if it)
+    return facts + printable(row.path or str(row.key)) + (f"  ({remark})" if remark else "")
+
+
+def _endangered(row: ArtifactRow, retention: float, now: datetime) -> Iterator[str]:
+    """Tell of a file that is lost, has vanished upstream, or will so within two days."""
+    if row.state is State.LOST and row.lost_since is not None:
+        yield f"lost since {row.lost_since:%Y-%m-%d}"
+    elif row.state in {State.GONE, State.EXPIRED}:
+        yield "vanished unmirrored"
+    elif row.state in {State.WANTED, State.PENDING, State.FAILED}:
+        vanishes = vanishing_time(row.created_at, retention)
+        left = (vanishes - now).total_seconds() if vanishes is not None else 0
+        if 0 < left <= SOON:
+            yield f"vanishes in {span(left)}"
 
 
 def _columns(state: str, amount: str, strength: str, since: str) -> str:

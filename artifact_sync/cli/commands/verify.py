@@ -19,11 +19,13 @@ from artifact_sync.cli.report_text import failure_line
 from artifact_sync.cli.run_pass import PassDisplay, pass_observer
 from artifact_sync.cli.session import begin_work, configuration, session, token
 from artifact_sync.domain.errors import Reason, UsageError
+from artifact_sync.domain.model import Upstream
 from artifact_sync.runtime.event_loop import run_quickly
 from artifact_sync.runtime.text import printable
 from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from artifact_sync.app.examination import Examination
@@ -110,10 +112,22 @@ def _words(examination: Examination, *, repair: bool) -> str:
     counts += [f"{len(examination.paths(condition)):,} {condition}" for condition in _TOLD]
     counts += [f"{len(examination.repaired):,} repaired"] if repair else []
     lines.append(", ".join(counts))
-    if examination.left and not repair:
-        lines.append("artifact-sync verify --repair fetches damaged files again")
-        session().explain([(lines[-1], Reason.MISSING)])
+    if not repair:
+        advice = list(_advice(examination.left))
+        session().explain(advice)
+        lines += [line for line, _ in advice]
     return session().mask("\n".join(lines))
+
+
+def _advice(damage: Sequence[Finding]) -> Iterator[tuple[str, Reason]]:
+    """What helps: a repair where the service may have the files, else their owner."""
+    lost = sum(it.row is not None and it.row.upstream is Upstream.GONE for it in damage)
+    if lost < len(damage):
+        yield "artifact-sync verify --repair fetches damaged files again", Reason.MISSING
+    if lost:
+        which = "1 file is" if lost == 1 else f"{lost:,} files are"
+        what = "put back from a backup, or let go with artifact-sync forget"
+        yield f"{which} gone upstream, too: to be {what}", Reason.LOST
 
 
 def _json(examination: Examination, *, repair: bool) -> str:
