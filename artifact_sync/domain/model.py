@@ -332,7 +332,7 @@ class State(StrEnum):
 
     @property
     def told(self) -> State:
-        """The state as people and programs read it: what is removed, or about to be, is let go."""
+        """The state as it is told: what is being removed is forgotten."""
         return State.FORGOTTEN if self in {State.PRUNING, State.PRUNED} else self
 
 
