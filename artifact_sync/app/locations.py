@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -45,7 +46,7 @@ def mounted_root_of(config: Config) -> Path:
 
 def nothing_mirrored(config: Config) -> str:
     """What people are told where nothing is mirrored, or the ledger is lost."""
-    if is_ledger_lost(config):
+    if not has_ledger(config) and has_runs(config):
         return (
             f"there are runs of a mirror in {config.mirror.root}, and no ledger:"
             " artifact-sync adopt makes it again from the files"
@@ -78,10 +79,13 @@ def has_ledger(config: Config) -> bool:
         return place.exists()
 
 
-def is_ledger_lost(config: Config) -> bool:
-    """Whether there are runs of a mirror at the root, and no ledger."""
-    if has_ledger(config):
-        return False
+def origin_of(config: Config) -> str:
+    """The host of the service, and its port if one is given."""
+    return urlsplit(config.source.base_url).netloc
+
+
+def has_runs(config: Config) -> bool:
+    """Whether there are runs of a mirror at the root, whatever the ledger says."""
     from artifact_sync.mirror.layout import Layout  # noqa: PLC0415 - hardly ever needed
 
     documents = root_of(config).glob(Layout(config.mirror.layout).run_documents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from artifact_sync.app.locations import (
     check_ids,
     check_layout,
     has_ledger,
-    is_ledger_lost,
+    has_runs,
     ledger_url,
     mounted_root_of,
 )
@@ -87,13 +87,15 @@ class Storage(Struct, frozen=True):
 
         return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload)
 
-    def adopter(self, *, dry_run: bool, stop: Callable[[], bool] = lambda: False) -> RunAdopter:
-        """What makes a lost ledger again from the files."""
-        from artifact_sync.sync.adopt_runs import RunAdopter  # noqa: PLC0415 - as above
+    def adopter(
+        self, origin: str, *, dry_run: bool, stop: Callable[[], bool] = lambda: False
+    ) -> RunAdopter:
+        """What makes a lost ledger again from the files, which are of this service."""
+        from artifact_sync.sync.adopt_runs import RunAdopter, host_of  # noqa: PLC0415 - as above
 
         at = self.clock.now()
         facts = (self.mirror, self.ledger, self.layout, self.lock, self.offload)
-        return RunAdopter(*facts, at, stop, dry_run)
+        return RunAdopter(*facts, at, stop, dry_run, host_of(origin))
 
 
 @asynccontextmanager
@@ -131,12 +133,6 @@ async def _opened(
         signer=_signer(config.mirror),
         now=lambda: comparison.latest(clock.now()),
     )
-    if command is not None and not adopting and await offload(is_ledger_lost, config):
-        _log.warning(
-            "there are runs of a mirror here, and no ledger: what the service still has is fetched"
-            " again (artifact-sync adopt makes the ledger from the files instead)",
-            root=str(root),
-        )
     if command is not None:
         stack.enter_context(mirror.locked(command))
     url = ledger_url(config)
@@ -145,11 +141,25 @@ async def _opened(
     empty = url == "sqlite://"
     ledger = await open_ledger(url, durability=durability, read_only=rehearse and not empty)
     stack.push_async_callback(ledger.aclose)
+    if not (rehearse or adopting or await _knows_runs(ledger)) and await offload(has_runs, config):
+        _log.warning(
+            "there are runs of a mirror here, and no ledger: what the service still has is fetched"
+            " again (artifact-sync adopt makes the ledger from the files instead)",
+            root=str(root),
+        )
     if config.hook and not (rehearse or adopting):  # what is adopted is no news
         subscribe(config, ledger, clock)
     await (check_ids if rehearse else bind_ids)(config, ledger, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(mirror, ledger, layout, lock, offload, clock, comparison)
+
+
+async def _knows_runs(ledger: Ledger) -> bool:
+    for repo in await ledger.repositories():
+        async with aclosing(ledger.runs(repo)) as runs:
+            async for _ in runs:
+                return True
+    return False
 
 
 def _signer(settings: MirrorSettings) -> ManifestSigner | None:

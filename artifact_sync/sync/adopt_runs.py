@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactKey, Run, RunKey
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.mirror.recorded_run import RecordedFile
+    from artifact_sync.mirror.recorded_run import RecordedFile, RecordedRun
     from artifact_sync.runtime.threads import Offload
 
 _AHEAD = 64
@@ -111,6 +112,8 @@ class RunAdopter:
     stop: Callable[[], bool]
     """Whether a file that is being hashed is to be left: the work has been cancelled."""
     dry_run: bool = False
+    host: str = ""
+    """The service's; what was mirrored from another one is unfit. Empty: any will do."""
 
     async def look(self, repos: Sequence[RepoName] = ()) -> AsyncGenerator[Fit]:
         """Adopt what fits, run by run, and tell all that was found.
@@ -140,7 +143,7 @@ class RunAdopter:
 
     async def _is_claimed(self, folder: MirrorPath, repos: Sequence[RepoName]) -> bool:
         with suppress(DamagedDocument):
-            claims = await self.offload(_claims, self.mirror, self.layout, folder, self.at)
+            claims = await self.offload(self._claims, folder)
             return bool(claims and claims.rows and _is_asked(claims.run.key.repo, repos))
         return False
 
@@ -179,7 +182,7 @@ class RunAdopter:
     async def _folder(self, folder: MirrorPath, repos: Sequence[RepoName]) -> _Looked:
         """Adopt the run in a folder, if all is as it should be with its manifest."""
         try:
-            claims = await self.offload(_claims, self.mirror, self.layout, folder, self.at)
+            claims = await self.offload(self._claims, folder)
         except DamagedDocument as error:
             path = MirrorPath(f"{folder}/{RUN}")
             return _Looked([Fit(Fitness.UNFIT, path, reason=Reason.UNFIT, why=str(error))])
@@ -197,7 +200,7 @@ class RunAdopter:
         if name != RUN or above == folder:
             return None
         try:
-            await self.offload(_claims, self.mirror, self.layout, MirrorPath(above), self.at)
+            await self.offload(self._claims, MirrorPath(above))
         except _MisplacedDocument as error:
             return Fit(Fitness.UNFIT, path, reason=Reason.UNFIT, why=str(error))
         except DamagedDocument:
@@ -221,6 +224,39 @@ class RunAdopter:
         fit = Fit(Fitness.UNFIT, folder, key, reason=Reason.MISSING, why=why)
         named = frozenset(str(row.path) for row in known) | _manifests(folder)
         return _Looked([fit] if why else [], named if run is not None else None)
+
+    def _claims(self, folder: MirrorPath) -> _Claims | None:
+        """Read what a run's manifest says; None: there is none. ``DamagedDocument``. Blocking."""
+        path = MirrorPath(f"{folder}/{RUN}")
+        content = _content(self.mirror, path)
+        if content is None:
+            return None
+        about = read_run(content)
+        del content  # it may be large, and the rows are, too
+        self._check_place(about, folder)
+        reading = _Reading(self.layout, path, about.run, self.at)
+        for each in about.files():
+            reading.take(each)
+        absent = [row for row in map(reading.take_absent, about.absent()) if row is not None]
+        return _Claims(about.run, about.source, reading.rows, reading.faults, absent)
+
+    def _check_place(self, about: RecordedRun, folder: MirrorPath) -> None:
+        """Refuse what belongs elsewhere. ``DamagedDocument``."""
+        key = about.run.key
+        try:
+            place = self.layout.run_folder(key)
+        except UnsafePath as error:
+            raise DamagedDocument(str(error)) from None
+        if place != folder:
+            raise _MisplacedDocument(
+                f"it is of {quoted(str(key))}, whose folder is {place} by mirror.layout:"
+                " set mirror.layout as this mirror was laid out, or move the folder there"
+            )
+        if self.host and about.source and host_of(about.source) != self.host:
+            raise DamagedDocument(
+                f"it was mirrored from {quoted(about.source)}, and source.base_url is of"
+                f" {self.host}: adopt it with the source.base_url of that service"
+            )
 
     async def _run(self, claims: _Claims) -> _Looked:
         key = claims.run.key
@@ -379,14 +415,16 @@ def _is_asked(repo: RepoName, repos: Sequence[RepoName]) -> bool:
     return not repos or repo in repos or RepoName.star(repo.org) in repos
 
 
-def _claims(
-    mirror: WatchedMirror, layout: Layout, folder: MirrorPath, at: datetime
-) -> _Claims | None:
-    """Read a run's manifest; None: there is none. ``DamagedDocument``. Blocking.
+def host_of(origin: str) -> str:
+    """The name in ``host:port``, in lower case; empty where it is none."""
+    try:
+        return urlsplit(f"//{origin}").hostname or ""
+    except ValueError:
+        return ""
 
-    ``at``: when its files are looked at.
-    """
-    path = MirrorPath(f"{folder}/{RUN}")
+
+def _content(mirror: WatchedMirror, path: MirrorPath) -> bytes | None:
+    """A manifest, if it is one that can be read. ``DamagedDocument``. Blocking."""
     found = mirror.find(path)
     if found is None:
         return None
@@ -394,24 +432,7 @@ def _claims(
         raise DamagedDocument("it is no regular file")
     if found.size > LARGEST:
         raise DamagedDocument(f"it has {found.size:,} bytes, and {LARGEST:,} are the most")
-    about = read_run(mirror.read(path) or b"")
-    key = about.run.key
-    try:
-        place = layout.run_folder(key)
-    except UnsafePath as error:
-        raise DamagedDocument(str(error)) from None
-    if place != folder:
-        raise _MisplacedDocument(
-            f"it is of {quoted(str(key))}, whose folder is {place} by mirror.layout:"
-            " set mirror.layout as this mirror was laid out, or move the folder there"
-        )
-    reading = _Reading(layout, path, about.run, at)
-    for each in about.files():
-        reading.take(each)
-    absent = map(reading.take_absent, about.absent())
-    return _Claims(
-        about.run, about.source, reading.rows, reading.faults, [it for it in absent if it]
-    )
+    return mirror.read(path) or b""
 
 
 class _Reading:

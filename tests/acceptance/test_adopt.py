@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -167,12 +169,25 @@ def test_it_adds_what_a_ledger_lacks_and_leaves_what_that_has(user: User) -> Non
     """As where a sync was quicker: it began a new ledger, and old runs are not in it."""
     lose_ledger(user)
     hint = user.sync(ROCKET, "--since", "5d")
-    assert "there are runs of a mirror here, and no ledger" in hint.err
+    assert hint.err.count(HINT) == 1
+    assert HINT not in user.sync(WEBSITE, "--since", "1s").err  # it knows some runs now
     before = listed(user)
     assert {row["run"] for row in before} == {"2", "3"}
     assert counts(adopt(user)) == (0, 8, 8, 0, 0)
     assert [row for row in listed(user) if row in before] == before
     assert user.sync(ROCKET, WEBSITE, "--json").counts == (16, 0, 16, 0)
+
+
+def test_a_ledger_that_knows_no_run_is_told_of_adopt_each_time(user: User) -> None:
+    """As where the first sync has failed, or ``ledger.url`` leads to an empty database."""
+    lose_ledger(user)
+    for _ in range(2):
+        hint = user.sync("acme/typo")
+        assert (hint.code, hint.err.count(HINT)) == (1, 1)
+    assert counts(adopt(user)) == (0, 16, 0, 0, 0)
+
+
+HINT = "there are runs of a mirror here, and no ledger"
 
 
 def test_what_was_let_go_and_left_out_stays_so(user: User, service: Running) -> None:
@@ -248,6 +263,39 @@ def test_where_nothing_fits_nothing_is_made(user: User) -> None:
 
 
 OTHER_LAYOUT = "{org}/{repo}/runs/{run}/{workflow}/{task}/{cube}/{local_path}"
+
+
+def test_what_is_of_another_mirror_is_told_and_adopted_under_no_name(user: User) -> None:
+    lose_ledger(user)
+    shutil.copytree(user.root / ROCKET, user.root / "acme/copy", symlinks=True)
+    (user.root / WEBSITE).rename(user.root / "website")
+    foreign = user.root / ROCKET / "2/run.json"
+    foreign.write_bytes(foreign.read_bytes().replace(b'"127.0.0.1', b'"ci.example'))
+    answer = adopt(user)
+    assert counts(answer)[:3] == (1, 8, 0)
+    why = {it["path"]: it["message"] for it in answer["unfit"]}
+    elsewhere = [f"acme/copy/{run}/run.json" for run in "13"] + ["website/1/run.json"]
+    assert all("whose folder is acme/" in why[path] for path in elsewhere)
+    assert "it was mirrored from 'ci.example" in why[f"{ROCKET}/2/run.json"]
+    assert {(row["repo"], row["run"]) for row in listed(user)} == {(ROCKET, "1"), (ROCKET, "3")}
+    assert b'"ci.example' in foreign.read_bytes()
+
+
+def test_broken_off_it_has_adopted_whole_runs_and_goes_on(user: User) -> None:
+    before = lose_ledger(user)
+    (user.root / ROCKET / "1/ci/first.txt").write_bytes(b"mine")  # told when its run is adopted
+    page = place(user, "2", PAGE)
+    saved = page.read_bytes()
+    os.truncate(page, 2**40)  # a hole, which takes hours
+    with user.started("adopt", "--root", user.root) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"extra    {ROCKET}/1/ci/first.txt\n"
+        done = user.finish(process, signal.SIGINT)
+    assert (done.code, "stopped before it was done" in done.out) == (130, True)
+    first = [row for row in before if (row["repo"], row["run"]) == (ROCKET, "1")]
+    assert [row["path"] for row in listed(user)] == [row["path"] for row in first]
+    page.write_bytes(saved)
+    assert counts(adopt(user))[:3] == (0, 16 - len(first), len(first))
 
 
 def test_without_a_folder_there_is_nothing_to_adopt(user: User) -> None:
