@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import has_ledger, origin_of, root_of
+from artifact_sync.app.locations import has_ledger, service_host, root_of
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, UsageError, exit_code
 from artifact_sync.domain.model import RepoName
@@ -47,13 +47,13 @@ async def opened_adoption(
             raise MirrorBusy(busy.root, busy.owner, askable=False) from None
         if not rehearse:
             await store.staged()  # it clears what a crash left
-        yield Adoption(store, origin_of(config), repos, dry_run=rehearse)
+        yield Adoption(store, service_host(config), repos, dry_run=rehearse)
 
 
 async def _fits_at_all(config: Config, repos: Sequence[RepoName]) -> bool:
     """Whether anything can be adopted: else the root is not that of a mirror of this layout."""
     async with open_storage(config, rehearse=True, adopting=True) as store:
-        return await store.adopter(origin_of(config), dry_run=True).has_any(repos)
+        return await store.adopter(service_host(config), dry_run=True).has_any(repos)
 
 
 @dataclass(slots=True)

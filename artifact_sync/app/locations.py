@@ -79,7 +79,7 @@ def has_ledger(config: Config) -> bool:
         return place.exists()
 
 
-def origin_of(config: Config) -> str:
+def service_host(config: Config) -> str:
     """The host of the service, and its port if one is given."""
     return urlsplit(config.source.base_url).netloc
 
