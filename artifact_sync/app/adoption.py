@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import has_ledger, service_host, root_of
+from artifact_sync.app.locations import has_ledger, root_of, service_host
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, UsageError, exit_code
 from artifact_sync.domain.model import RepoName
