@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
-from artifact_sync.domain.errors import ArtifactSyncError, ServiceError
+from artifact_sync.domain.errors import ArtifactSyncError, DiskError, ServiceError
 from artifact_sync.domain.events import Failed, Noticed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
@@ -108,7 +108,8 @@ class Pass:
         except ArtifactSyncError as error:
             self._fail(Failure(str(RepoName.star(org)), error.reason, str(error)))
             if isinstance(error, ServiceError):
-                kept = await context.ledger.kept_repositories(org)
+                with suppress(DiskError):  # the failure above says that something is amiss
+                    kept = await context.ledger.kept_repositories(org)
         for repo in kept:
             yield repo, False
 

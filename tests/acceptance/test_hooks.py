@@ -127,7 +127,7 @@ def test_what_waits_is_listed_told_now_and_dropped(user: HookUser) -> None:
     assert user.call("hooks", "retry").code == 0
     assert [it["id"] for it in user.told] == [first, third]
     done = user.call("hooks", "drop", first, "--json")
-    assert (done.code, done.out) == (2, "")  # as everywhere, for what is asked for wrongly
+    assert (done.code, done.answer["failures"][0]["reason"]) == (2, "usage")
 
 
 def test_what_waits_for_a_hook_that_was_removed_is_dropped_and_told(user: HookUser) -> None:
