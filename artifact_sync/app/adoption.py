@@ -14,6 +14,7 @@ from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, UsageError
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.sync.adopt_runs import Fitness
+from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.latest import point_latest
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ async def opened_adoption(
 async def _fits_at_all(config: Config, repos: Sequence[RepoName]) -> bool:
     """Whether anything can be adopted: else the root is not that of a mirror of this layout."""
     async with open_storage(config, rehearse=True, adopting=True) as store:
-        return await store.adopter(service_host(config), dry_run=True).has_any(repos)
+        return await store.adopter(service_host(config), HashProgress(), dry_run=True).has_any(
+            repos
+        )
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Adoption:
     """Empty: all that there are."""
     dry_run: bool
     counts: Counter[Fitness] = field(default_factory=Counter)
+    progress: HashProgress = field(default_factory=HashProgress)
     report: Report = field(default_factory=Report)
     """What has ended it early."""
     _touched: set[RepoName] = field(default_factory=set)
@@ -74,7 +78,9 @@ class Adoption:
 
     async def look(self) -> AsyncGenerator[Fit]:
         """Adopt what fits; tell all that was found."""
-        adopter = self.store.adopter(self.origin, dry_run=self.dry_run, stop=self._stop.is_set)
+        adopter = self.store.adopter(
+            self.origin, self.progress, dry_run=self.dry_run, stop=self._stop.is_set
+        )
         async with aclosing(adopter.look(self.repos)) as fits:
             async for fit in fits:
                 self.counts[fit.fitness] += 1

@@ -15,6 +15,7 @@ from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage, repair_pass, runs_of
 
@@ -71,6 +72,8 @@ class Examination:
     noting: bool = field(default=True, init=False)
     """Whether the ledger can be told what is found."""
     _unnoted: list[Finding] = field(default_factory=list, init=False)
+    progress: HashProgress = field(default_factory=HashProgress, init=False)
+    """Of ``look``."""
     ok: int = field(default=0, init=False)
     found: list[Finding] = field(default_factory=list, init=False)
     """Everything that is not ok."""
@@ -86,7 +89,8 @@ class Examination:
         repos = await self._scope()
         if self.writable:
             await self._finish_forgetting(repos)
-        async with aclosing(self.store.auditor.look(repos)) as findings:
+        auditor = self.store.auditor_telling(self.progress)
+        async with aclosing(auditor.look(repos)) as findings:
             async for finding in findings:
                 await self._note(finding)
                 if finding.condition is Condition.OK:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     )
     from artifact_sync.domain.settings import Config, MirrorSettings
     from artifact_sync.sync.adopt_runs import RunAdopter
+    from artifact_sync.sync.hash_progress import HashProgress
     from artifact_sync.sync.verify import Auditor
 
 _log = get_logger(__name__)
@@ -83,19 +84,28 @@ class Storage(Struct, frozen=True):
     @property
     def auditor(self) -> Auditor:
         """The auditor, which compares mirror and ledger."""
+        return self.auditor_telling(None)
+
+    def auditor_telling(self, progress: HashProgress | None) -> Auditor:
+        """The auditor, which counts in ``progress`` what it hashes."""
         from artifact_sync.sync.verify import Auditor  # noqa: PLC0415 - a pass needs none
 
-        return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload)
+        return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload, progress)
 
     def adopter(
-        self, origin: str, *, dry_run: bool, stop: Callable[[], bool] = lambda: False
+        self,
+        origin: str,
+        progress: HashProgress,
+        *,
+        dry_run: bool,
+        stop: Callable[[], bool] = lambda: False,
     ) -> RunAdopter:
         """What makes a lost ledger again from the files, which are of this service."""
         from artifact_sync.sync.adopt_runs import RunAdopter, host_of  # noqa: PLC0415 - as above
 
         at = self.clock.now()
         facts = (self.mirror, self.ledger, self.layout, self.lock, self.offload)
-        return RunAdopter(*facts, at, stop, dry_run, host_of(origin))
+        return RunAdopter(*facts, at, stop, dry_run, host_of(origin), progress)
 
 
 @asynccontextmanager

@@ -178,7 +178,7 @@ def _whole(amounts: Amounts, columns: int, now: float) -> str:
     share = f"{amounts.share * 100:3.0f}%"
     parts = {
         "files": f"{amounts.done:,}/{counted(amounts.planned, 'file')}",
-        "bytes": _bytes(amounts.received, amounts.total, more="+" * bool(amounts.unknown)),
+        "bytes": part_of_size(amounts.received, amounts.total, more="+" * bool(amounts.unknown)),
         "rate": f"{size(rate)}/s",
         "time": f"ETA {tqdm.format_interval(left / rate)}" if rate > 0 and left > 0 else "",
         "failed": f"{amounts.failed:,} failed" if amounts.failed else "",
@@ -189,7 +189,7 @@ def _whole(amounts: Amounts, columns: int, now: float) -> str:
             parts.pop(least, None)
     facts = ", ".join(parts.values())
     room = columns - len(share) - len(facts) - 1
-    bar = _bar(amounts.share, room) if room >= _NARROWEST_BAR else ""
+    bar = share_bar(amounts.share, room) if room >= _NARROWEST_BAR else ""
     return shortened(f"{share}{bar} {facts}", columns)
 
 
@@ -198,8 +198,8 @@ def _file(key: ArtifactKey, file: FileProgress, columns: int) -> str:
     share = min(file.received / file.total, 1.0) if file.total else None
     facts = "    " if share is None else f"{share * 100:3.0f}%"
     if columns >= 70:  # noqa: PLR2004 - half of a usual terminal for the name
-        facts += _bar(share or 0.0, max(columns // 8, _NARROWEST_BAR))
-        facts += f"{_bytes(file.received, file.total or 0):>19}"
+        facts += share_bar(share or 0.0, max(columns // 8, _NARROWEST_BAR))
+        facts += f"{part_of_size(file.received, file.total or 0):>19}"
     room = min(max(columns - len(facts) - 1, 0), _WIDEST_NAME)
     name = f"{label(key, room - 1)}:"
     return f"{name}{' ' * (room - disp_len(name))} {facts}"[:columns]
@@ -226,12 +226,13 @@ def shortened(text: str, columns: int) -> str:
     return f"{head}…{tail}"[: max(columns, 0)]
 
 
-def _bar(share: float, columns: int) -> str:
+def share_bar(share: float, columns: int) -> str:
+    """A bar of at most so many columns."""
     inner = min(columns, _WIDEST_BAR) - 2
     return tqdm.format_meter(share, 1.0, 0, ascii="-#", bar_format=f"|{{bar:{inner}}}|")
 
 
-def _bytes(received: int, total: int, more: str = "") -> str:
+def part_of_size(received: int, total: int, more: str = "") -> str:
     """Format ``1.2 of 4.5 MiB`` in the total's unit; ``more`` follows an incomplete total."""
     if not total:
         return size(received)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt, as_adopted
+from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.manifests import refresh_manifests
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ class RunAdopter:
     dry_run: bool = False
     host: str = ""
     """The service's; what was mirrored from another one is unfit. Empty: any will do."""
+    progress: HashProgress = field(default_factory=HashProgress)
 
     async def look(self, repos: Sequence[RepoName] = ()) -> AsyncGenerator[Fit]:
         """Adopt what fits, run by run, and tell all that was found.
@@ -277,8 +279,9 @@ class RunAdopter:
                 work.append(claim)
             else:
                 fits.append(_clash(claim, "the ledger has another artifact there"))
+        self.progress.expect(len(work), sum(it.size or 0 for it in work))
         async with aclosing(
-            in_order((self._file(it, rows.get(it.key)) for it in work), _AHEAD)
+            in_order((self._looked_at(it, rows.get(it.key)) for it in work), _AHEAD)
         ) as looks:
             fits += [fit async for fit in looks]
         if not self.dry_run and any(fit.row is not None for fit in fits):
@@ -293,6 +296,11 @@ class RunAdopter:
         all_known = (*claims.rows, *claims.absent, *rows.values())
         named = {str(it.path) for it in all_known if it.path is not None}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
+
+    async def _looked_at(self, claim: ArtifactRow, known: ArtifactRow | None) -> Fit:
+        fit = await self._file(claim, known)
+        self.progress.count(claim.size)
+        return fit
 
     async def _file(self, claim: ArtifactRow, known: ArtifactRow | None) -> Fit:
         on_record = known if known is not None and known.sha256 else claim

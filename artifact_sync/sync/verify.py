@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
+    from artifact_sync.sync.hash_progress import HashProgress
 
 _log = get_logger(__name__)
 
@@ -72,13 +73,23 @@ class Auditor:
     layout: Layout
     lock: RepositoryLock
     offload: Offload
+    progress: HashProgress | None = None
+    """Counts what is hashed, for whoever watches."""
 
     async def look(self, repos: Sequence[RepoName]) -> AsyncGenerator[Finding]:
         """Every finding about these repositories, run by run."""
+        if self.progress is not None:
+            await self._expect(self.progress, repos)
         for repo in repos:
             async with aclosing(self._repository(repo)) as findings:
                 async for finding in findings:
                     yield finding
+
+    async def _expect(self, progress: HashProgress, repos: Sequence[RepoName]) -> None:
+        for repo in repos:
+            totals = await self.ledger.totals(repo)
+            files = totals.states[State.MIRRORED] + totals.states[State.LOST]
+            progress.expect(files, totals.bytes)
 
     async def look_at(self, runs: Iterable[RunKey]) -> AsyncGenerator[Finding]:
         """Every finding about these runs."""
@@ -205,7 +216,10 @@ class Auditor:
     async def _file(self, row: ArtifactRow) -> Finding:
         if row.path is None:
             raise ValueError("a mirrored artifact without a path")
-        return compared(row, row.path, await self.offload(self.mirror.digest, row.path))
+        found = await self.offload(self.mirror.digest, row.path)
+        if self.progress is not None:
+            self.progress.count(row.size)
+        return compared(row, row.path, found)
 
     async def _beside(self, run: RunRow, rows: list[ArtifactRow], *, sound: bool) -> list[Finding]:
         """The run's manifests, and files in its folder that nobody recorded.

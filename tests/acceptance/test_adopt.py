@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
+import struct
+import subprocess
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
-from user import PAGE, REPORT, User, organisation
+from user import PAGE, REPORT, Done, User, organisation
 
 from artifact_sync.domain.errors import DAEMON
 from artifact_sync.mirror.local.local_mirror import LocalMirror
@@ -281,21 +286,49 @@ def test_what_is_of_another_mirror_is_told_and_adopted_under_no_name(user: User)
     assert b'"ci.example' in foreign.read_bytes()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX")
 def test_broken_off_it_has_adopted_whole_runs_and_goes_on(user: User) -> None:
     before = lose_ledger(user)
     (user.root / ROCKET / "1/ci/first.txt").write_bytes(b"mine")  # told when its run is adopted
     page = place(user, "2", PAGE)
     saved = page.read_bytes()
     os.truncate(page, 2**40)  # a hole, which takes hours
-    with user.started("adopt", "--root", user.root) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == f"extra    {ROCKET}/1/ci/first.txt\n"
-        done = user.finish(process, signal.SIGINT)
+    done, shown = stopped_on_a_terminal(user, f"extra    {ROCKET}/1/ci/first.txt\n")
     assert (done.code, "stopped before it was done" in done.out) == (130, True)
+    assert re.search(r"\d+%\|.*\| \d/8 files hashed, .* of .*B", shown)
     first = [row for row in before if (row["repo"], row["run"]) == (ROCKET, "1")]
     assert [row["path"] for row in listed(user)] == [row["path"] for row in first]
     page.write_bytes(saved)
     assert counts(adopt(user))[:3] == (0, 16 - len(first), len(first))
+
+
+def stopped_on_a_terminal(user: User, line: str) -> tuple[Done, str]:
+    """``adopt``, stopped behind a line when it shows progress; what the terminal was sent."""
+    import fcntl  # noqa: PLC0415 - no such modules on Windows
+    import pty  # noqa: PLC0415
+    import termios  # noqa: PLC0415
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+    command = user.command("adopt", "--root", user.root)
+    with subprocess.Popen(
+        command, cwd=user.folder, env=user.environ, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=theirs, text=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        assert process.stdout is not None
+        assert process.stdout.readline() == line
+        shown = b""
+        while b"hashed" not in shown:
+            shown += os.read(ours, 65536)
+        process.send_signal(signal.SIGINT)
+        with suppress(OSError):  # the other end is closed
+            while some := os.read(ours, 65536):
+                shown += some
+        out = process.stdout.read()
+    os.close(ours)
+    user.check_words(out + shown.decode())
+    return Done(process.returncode, out, ""), shown.decode()
 
 
 def test_without_a_folder_there_is_nothing_to_adopt(user: User) -> None:

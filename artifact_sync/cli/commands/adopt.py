@@ -12,6 +12,7 @@ from artifact_sync.app.adoption import opened_adoption
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.failed_answer import failure_to_begin
+from artifact_sync.cli.hash_bar import hash_bar
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import FailureEntry, ListedArtifact, UnfitEntry
 from artifact_sync.cli.json_stream import StreamedObject
@@ -24,7 +25,7 @@ from artifact_sync.runtime.text import printable
 from artifact_sync.sync.adopt_runs import Fitness
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from artifact_sync.app.adoption import Adoption
@@ -100,9 +101,10 @@ async def _adopt(config: Config, names: list[str], display: _Display, *, dry_run
     async def whole() -> None:
         async with opened_adoption(config, names, dry_run=dry_run) as adoption:
             begun.append(adoption)
-            async with aclosing(adoption.look()) as fits:
-                async for fit in fits:
-                    display.show(fit, config)
+            with hash_bar(adoption.progress, shown=display.bar) as clear:
+                async with aclosing(adoption.look()) as fits:
+                    async for fit in fits:
+                        display.show(fit, config, clear)
 
     def leave() -> None:
         for adoption in begun:
@@ -118,8 +120,11 @@ async def _adopt(config: Config, names: list[str], display: _Display, *, dry_run
 
 
 class _Display(Protocol):
-    def show(self, fit: Fit, config: Config) -> None:
-        """Tell of one; the work goes on without a reader."""
+    bar: bool
+    """Whether there may be a line of progress between."""
+
+    def show(self, fit: Fit, config: Config, clear: Callable[[], None]) -> None:
+        """Tell of one; the work goes on without a reader. ``clear`` makes room for it."""
 
     def end(self, outcome: _Outcome) -> None:
         """Tell what came of it. ``OSError``."""
@@ -128,9 +133,12 @@ class _Display(Protocol):
 class _Lines:
     """A line for each that does not fit or is extra, and the counts."""
 
-    def show(self, fit: Fit, _: Config) -> None:
+    bar = True
+
+    def show(self, fit: Fit, _: Config, clear: Callable[[], None]) -> None:
         """Print a line."""
         if fit.fitness in {Fitness.UNFIT, Fitness.EXTRA}:
+            clear()
             detail = f" ({fit.why})" if fit.why else ""
             with suppress(OSError):
                 click.echo(printable(f"{fit.fitness:<8} {fit.path or '.'}{detail}"))
@@ -148,10 +156,12 @@ class _Lines:
 class _Object:
     """One object; its lists are written as they come."""
 
+    bar = False
+
     def __init__(self, lists: StreamedObject) -> None:
         self._lists = lists
 
-    def show(self, fit: Fit, config: Config) -> None:
+    def show(self, fit: Fit, config: Config, _: Callable[[], None]) -> None:
         """Add it to its list; what the ledger has already is only counted."""
         if fit.fitness is Fitness.EXTRA:
             self._lists.add(fit.fitness, fit.path)

@@ -12,6 +12,7 @@ from artifact_sync.app.examination import opened_examination
 from artifact_sync.app.locations import has_ledger, nothing_mirrored
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.hash_bar import hash_bar
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import FailureEntry, VerifyAnswer, as_line
 from artifact_sync.cli.options import as_json, common, repositories, root
@@ -77,10 +78,12 @@ async def _verify(
 ) -> int:
     """Tell findings as they come, repair if so wished, tell the counts."""
     async with opened_examination(config, tuple(names), repair=repair) as examination:
-        async for finding in examination.look():
-            if not as_json:
-                with suppress(OSError):  # a repair goes on without a reader
-                    click.echo(_line(finding))
+        with hash_bar(examination.progress, shown=not as_json) as clear:
+            async for finding in examination.look():
+                if not as_json:
+                    clear()
+                    with suppress(OSError):  # a repair goes on without a reader
+                        click.echo(_line(finding))
         if repair:
             await _repair(examination, config, known, as_json=as_json)
     told = (_json if as_json else _words)(examination, repair=repair)

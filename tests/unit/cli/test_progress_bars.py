@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tqdm.utils import disp_len
 
+from artifact_sync.cli.hash_bar import hash_line
 from artifact_sync.cli.progress_bars import Amounts, label, progress_lines, shortened
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, Downloaded, Failed, FetchBegan
@@ -21,6 +22,7 @@ from artifact_sync.domain.model import (
     RunKey,
     Strength,
 )
+from artifact_sync.sync.hash_progress import HashProgress
 
 if TYPE_CHECKING:
     from artifact_sync.domain.events import Event
@@ -129,3 +131,16 @@ def test_a_file_that_has_failed_is_counted_apart() -> None:
 
 def test_one_file_is_not_files() -> None:
     assert "0/1 file, " in lines(99, FetchBegan(RUN, 1))[0]
+
+
+@pytest.mark.parametrize("columns", [200, 80, 40, 12, 0])
+def test_hashing_has_a_line_of_files_and_bytes(columns: int) -> None:
+    progress = HashProgress()
+    assert disp_len(hash_line(progress, columns)) <= columns
+    progress.expect(1500, 8 * MIB)
+    progress.count(2 * MIB)
+    line = hash_line(progress, columns)
+    assert disp_len(line) <= columns
+    if columns > 50:
+        assert line.startswith(" 25%|##")
+        assert line.endswith(" 1/1,500 files hashed, 2.0 of 8.0 MiB")
