@@ -54,9 +54,8 @@ async def opened_adoption(
 async def _fits_at_all(config: Config, repos: Sequence[RepoName]) -> bool:
     """Whether anything can be adopted: else the root is not that of a mirror of this layout."""
     async with open_storage(config, rehearse=True, adopting=True) as store:
-        return await store.adopter(service_host(config), HashProgress(), dry_run=True).has_any(
-            repos
-        )
+        adopter = store.adopter(service_host(config), HashProgress(), dry_run=True)
+        return await adopter.has_any(repos)
 
 
 @dataclass(slots=True)

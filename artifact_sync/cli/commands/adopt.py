@@ -124,7 +124,7 @@ class _Display(Protocol):
     """Whether there may be a line of progress between."""
 
     def show(self, fit: Fit, config: Config, clear: Callable[[], None]) -> None:
-        """Tell of one; the work goes on without a reader. ``clear`` makes room for it."""
+        """Tell of one, also without a reader; ``clear`` makes room."""
 
     def end(self, outcome: _Outcome) -> None:
         """Tell what came of it. ``OSError``."""
