@@ -458,6 +458,8 @@ class Plan(Struct, frozen=True):
     """What the ledger does not hold yet of these and all other artifacts of the run."""
     noted: bool = True
     """Whether the ledger then holds every artifact that the answer lists."""
+    unfinished: bool = False
+    """Whether something may still come, so that the run is to be looked at again."""
 
     def having(self, *actions: Action) -> Iterator[Step]:
         """The steps with one of these actions, in order."""

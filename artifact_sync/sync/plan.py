@@ -12,7 +12,8 @@ gone for long, and nobody insists                      GIVE_UP
 anything else                                          DOWNLOAD
 =====================================================  =========
 
-What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP.
+What is ``registered`` is LATER, until it has been so for ``PATIENCE``; then it is SKIP. What was
+here before, as of a run that was restarted, is KEEP while its file stands, and LOSE else.
 
 The archive of a folder (``./public/``) and that folder (``./public/site.zip``) can both stand: the
 slash of whichever came second is encoded (``public%2F``, or ``public%2Fsite.zip``). So can the log
@@ -101,7 +102,8 @@ def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms
         terms,
     )
     pending = [
-        _waiting(artifact, known.rows.get(artifact.key), terms) for artifact in collected.pending
+        _waiting(artifact, known.rows.get(artifact.key), known, terms)
+        for artifact in collected.pending
     ]
     listed = {it.key for it in (*collected.selected, *collected.pending, *collected.rest)}
     unlisted = [
@@ -121,7 +123,8 @@ def make(run: Run, collected: Collected, known: KnownArtifacts, terms: PlanTerms
         told += [_note_of_unwanted(row, known, terms) for row in left if not terms.wants(row.key)]
     news = tuple(note for note in told if note is not None and _is_news(note, known))
     steps = (*selected, *pending, *vanished)
-    return Plan(run, steps, collected.problems, tuple(strays), news, collected.whole)
+    unfinished = any(step.action is not Action.SKIP for step in pending)
+    return Plan(run, steps, collected.problems, tuple(strays), news, collected.whole, unfinished)
 
 
 _NEVER_THERE = frozenset({State.PENDING, State.REFUSED})
@@ -387,7 +390,14 @@ def _with_line(step: Step, standing: AbstractSet[str], terms: PlanTerms) -> Step
     )
 
 
-def _waiting(artifact: Artifact, row: ArtifactRow | None, terms: PlanTerms) -> Step:
+def _waiting(
+    artifact: Artifact, row: ArtifactRow | None, known: KnownArtifacts, terms: PlanTerms
+) -> Step:
+    if row is not None and row.sha256 and row.state not in REMOVED:
+        if is_here(row, known):
+            return Step(Action.KEEP, artifact, row.path, "mirrored", row=row)
+        why = "the service has no file of it now"
+        return Step(Action.LOSE, artifact, row.path, why, Reason.LOST, row)
     since = row.first_seen if row is not None and row.state is State.PENDING else None
     if since is not None and terms.now - since > PATIENCE:
         return Step(Action.SKIP, artifact, None, f"still {artifact.status}: not coming", row=row)

@@ -165,7 +165,7 @@ class RunSync:
         self._lacks_new = any(holds_back(it.artifact.key, it.row) for it in given_up)
         lacks = plan.problems or count[Action.LOSE] or self._lacks_new
         self._complete = self._complete and not lacks
-        self._open = bool(plan.problems or count[Action.LATER])
+        self._open = bool(plan.problems or plan.unfinished)
         now = self.context.clock.now()
         for step in plan.having(Action.REFUSE, Action.GIVE_UP, Action.LOSE):
             self._fail(_final_failure(step, now))

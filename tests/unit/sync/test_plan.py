@@ -201,6 +201,18 @@ def test_what_is_registered_is_looked_at_again_for_three_days() -> None:
     assert actions(planned(pending=(waiting,), rows=(stale,))) == [Action.SKIP]
 
 
+@pytest.mark.parametrize("state", [State.MIRRORED, State.LOST, State.FAILED])
+def test_what_is_registered_anew_is_kept_or_lost_and_looked_at_again(state: State) -> None:
+    waiting = artifact("late.txt", status="registered")
+    known = row(waiting, state, sha256="00", path=LAYOUT.place(waiting.key))
+    plan = plan_of(pending=(waiting,), rows=(known,))
+    assert [(it.action, it.reason) for it in plan.steps] == [(Action.LOSE, Reason.LOST)]
+    assert plan.unfinished
+    here = row(waiting, State.MIRRORED, sha256="00")
+    plan = plan_of(pending=(waiting,), rows=(here,), standing={LAYOUT.place(waiting.key): 5})
+    assert (actions(list(plan.steps)), plan.unfinished) == ([Action.KEEP], True)
+
+
 def test_what_was_registered_and_has_come_is_downloaded() -> None:
     assert actions(planned(A, rows=(row(A, State.PENDING),))) == [Action.DOWNLOAD]
 
