@@ -335,7 +335,9 @@ class RepoSync:
                     await self._count_unasked(row)
 
     async def _count_unasked(self, row: RunRow) -> None:
-        self.report.pending += row.status in UNFINISHED
+        if row.status in UNFINISHED:
+            self.report.pending += 1
+            await self._count_lost(row.key)
         if row.status in FINISHED and await self._may_count(row) and not await self._is_met(row):
             rows = await self._wanted(row)
             self.report.add(report_of_unasked(rows))
@@ -347,6 +349,14 @@ class RepoSync:
         """Count a finished run whose next look is not due yet."""
         self.report.add(report_of_put_off(row, await self._wanted(row)))
         await self._judge_signature(row, f"the next try is at {row.next_look}")
+
+    async def _count_lost(self, key: RunKey) -> None:
+        """Count what is lost of a run that has not finished, as one that was restarted."""
+        rows = (await self.context.ledger.artifacts(key)).values()
+        lost = [it for it in rows if it.state is State.LOST and self.rules.wants(it.key)]
+        self.report.add(report_of(lost))
+        if lost and not self.options.dry_run:
+            await refresh_manifests(self.context, key, self.context.origin)
 
     async def _wanted(self, row: RunRow) -> Sequence[ArtifactRow]:
         rows = await self.context.ledger.artifacts(row.key)
@@ -387,8 +397,11 @@ class RepoSync:
         if row.status in FINISHED:
             return await self._needs_finished(row)
         self._notice_unknown(row.status, row.key)
+        if not seen_now and self._is_due(row):
+            return True
+        await self._count_lost(row.key)
         if not seen_now:
-            return self._is_due(row)
+            return False
         self.report.pending += 1
         if is_due(row.next_look, self._began):  # the listing was the look
             await self.context.ledger.look_again(row.key, next_look_time(row.looks, self._began))
@@ -569,6 +582,7 @@ class RepoSync:
             self._fail(run.key.run, Reason.UNFINISHED, message)
         else:
             self.report.pending += 1
+            await self._count_lost(run.key)
 
     async def _point_latest(self) -> None:
         latest, offload = self.context.latest, self.context.offload

@@ -106,6 +106,16 @@ def test_a_file_that_is_lost_comes_again_when_its_run_is_back(keeper: Keeper) ->
     assert keeper.listed()["1/app.bin"]["upstream"] == "listed"
 
 
+def test_a_lost_file_of_a_run_that_was_restarted_is_told_until_it_comes(keeper: Keeper) -> None:
+    run = keeper.trial.service.repos["org/repo"][0]
+    run.status, run.updated_at = "processing", "2026-11-25T10:00:00Z"
+    keeper.trial.place().unlink()
+    code, report, _ = keeper.sync()
+    assert (code, report["lost"], keeper.states()["1/app.bin"]) == (1, 1, "lost")
+    run.status, run.updated_at = "success", "2026-11-25T11:00:00Z"
+    assert keeper.sync()[0] == 0
+
+
 @pytest.mark.parametrize("is_listed", [False, True])
 def test_a_lost_file_that_the_rules_leave_out_is_no_failure(
     keeper: Keeper, *, is_listed: bool
