@@ -206,6 +206,9 @@ class RepoSync:
                     break
 
     async def _record(self) -> None:
+        """Record the pass; one over a part of the runs cannot be a complete one."""
+        if self.options.expiring is not None:
+            return
         ledger = self.context.ledger
         number = await ledger.begin_pass(self.repo, self._began)
         await ledger.end_pass(number, self.report, self.context.clock.now())

@@ -53,6 +53,8 @@ def test_only_what_vanishes_within_the_time_is_fetched_and_the_rest_by_the_next_
     code, report, _ = keeping.run("sync", f"{ORG}/rocket", "--expiring", "3d")
     assert (code, report["runs"], report["downloaded"]) == (0, 3, 6)
     assert runs_here(keeping) == {"1", "2", "3"}
+    (status,) = keeping.run("status")[1]["repositories"]
+    assert status["last_complete"] is None
     code, report, _ = keeping.run("sync", f"{ORG}/rocket", "--expiring", "3d")
     assert (code, report["runs"], report["kept"], report["downloaded"]) == (0, 3, 6, 0)
     code, report, _ = keeping.run("sync", f"{ORG}/rocket")
