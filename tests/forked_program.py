@@ -48,6 +48,7 @@ _IMPORTED = (
 
 _READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "TERM", "TZ")
 """How variables begin that a process has to be started with."""
+PROGRAM = (sys.executable, "-m", "artifact_sync")
 UTF8 = {"PYTHONUTF8": "1"}
 """What the process that forks was started with."""
 
@@ -68,7 +69,7 @@ def call_program(
     if at_start == UTF8 and hasattr(os, "fork"):
         return _forked_program().call(arguments, folder, environ, timeout)
     done = subprocess.run(
-        [sys.executable, "-m", "artifact_sync", *arguments],
+        [*PROGRAM, *arguments],
         cwd=folder,
         env=dict(environ),
         stdin=subprocess.DEVNULL,

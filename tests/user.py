@@ -9,13 +9,12 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forked_program import call_program
+from forked_program import PROGRAM, call_program
 
 from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
 from artifact_sync.simulator.content import content_chunks
@@ -66,6 +65,7 @@ class User:
     def __init__(self, folder: Path, service: Running | str) -> None:
         self.folder = folder
         self.root = folder / "mirror"
+        self.program: tuple[str, ...] = PROGRAM
         url = service if isinstance(service, str) else service.base_url
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -79,10 +79,13 @@ class User:
         }
 
     def command(self, *arguments: object) -> list[str]:
-        return [sys.executable, "-m", "artifact_sync", *map(str, arguments)]
+        return [*self.program, *map(str, arguments)]
 
     def run(self, *arguments: object, **environ: str) -> Done:
         """Run a command to its end, in the user's folder."""
+        if self.program != PROGRAM:
+            with self.started(*arguments, **environ) as process:
+                return self.finish(process)
         said = call_program([*map(str, arguments)], self.folder, self.environ | environ)
         self.check_words(said.out + said.err)
         return Done(*said)
