@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from functools import cache
 from importlib import import_module
@@ -67,7 +68,7 @@ def call_program(
     """Call the program in a folder, with this environment alone, and wait for its end."""
     at_start = {name: value for name, value in environ.items() if name.startswith(_READ_AT_START)}
     if at_start == UTF8 and hasattr(os, "fork"):
-        return _forked_program().call(arguments, folder, environ, timeout)
+        return _forked_program(threading.get_ident()).call(arguments, folder, environ, timeout)
     done = subprocess.run(
         [*PROGRAM, *arguments],
         cwd=folder,
@@ -107,7 +108,7 @@ class _ForkedProgram:
             self._process.stdin.flush()
             code = int(self._answer(timeout))
         except BaseException:  # as a timeout of the test: the answer would be taken for the next
-            _forked_program.cache_clear()
+            _forked_program.cache_clear()  # those of other threads end with the process
             self.end()
             raise
         return Said(code, *(place.read_text(encoding="utf-8") for place in self._places))
@@ -128,8 +129,8 @@ class _ForkedProgram:
 
 
 @cache
-def _forked_program() -> _ForkedProgram:
-    """One for all tests of a process."""
+def _forked_program(thread: int) -> _ForkedProgram:  # noqa: ARG001 - each has its own
+    """One for all tests of a thread, which waits for its answers."""
     program = _ForkedProgram()
     atexit.register(program.end)
     return program
