@@ -65,7 +65,7 @@ class User:
     def __init__(self, folder: Path, service: Running | str) -> None:
         self.folder = folder
         self.root = folder / "mirror"
-        self.program: tuple[str, ...] = PROGRAM
+        self.launcher: tuple[str, ...] = PROGRAM
         url = service if isinstance(service, str) else service.base_url
         self.environ = {
             "PATH": os.environ["PATH"],
@@ -79,11 +79,11 @@ class User:
         }
 
     def command(self, *arguments: object) -> list[str]:
-        return [*self.program, *map(str, arguments)]
+        return [*self.launcher, *map(str, arguments)]
 
     def run(self, *arguments: object, **environ: str) -> Done:
         """Run a command to its end, in the user's folder."""
-        if self.program != PROGRAM:
+        if self.launcher != PROGRAM:
             with self.started(*arguments, **environ) as process:
                 return self.finish(process)
         said = call_program([*map(str, arguments)], self.folder, self.environ | environ)

@@ -133,7 +133,7 @@ def image(packages: Packages) -> Image:
 
 def smoke(user: User, python: Path) -> str:
     """First steps with another program than the checkout's; what the pass said."""
-    user.program = (str(python), "-m", "artifact_sync")
+    user.launcher = (str(python), "-m", "artifact_sync")
     assert user.run("--version").out.strip().endswith(VERSION)
     done = user.sync("acme/rocket")
     assert done.code == 0, done.err
