@@ -146,7 +146,9 @@ class Judge:
             if path.endswith(SIGNATURE):
                 continue  # of a manifest that is mixed, too
             allowed = [it.names[path] for it in (self.before, self.right) if path in it.names]
-            known = _at_rest(found) if path.endswith("/run.json") else found
+            known = found
+            if path.endswith("/run.json"):
+                known, allowed = _at_rest(found), [_at_rest(it) for it in allowed]
             if _is_mixed(path, known, allowed) or _leads_to_a_complete_run(path, found[1], now):
                 continue
             if known not in allowed:
@@ -243,8 +245,18 @@ def _parts(manifest: bytes) -> set[bytes]:
 
 
 def _at_rest(manifest: tuple[int, bytes]) -> tuple[int, bytes]:
-    """A ``run.json`` without what it tells of files that are missing for a while."""
-    return manifest[0], _MISSING.sub(b"", manifest[1])
+    """A ``run.json`` without what it tells of files that are missing for a while, and of logs that
+    could not be had: they hold no manifest back."""
+    return manifest[0], _NOT_MIRRORED.sub(_without_failed_logs, _MISSING.sub(b"", manifest[1]))
+
+
+_NOT_MIRRORED = re.compile(rb'(\n  "not_mirrored": )\[\n(.*?)\n  \]', re.DOTALL)
+
+
+def _without_failed_logs(found: re.Match[bytes]) -> bytes:
+    entries = re.split(rb",\n(?=    \{)", found[2])
+    left = [it for it in entries if b'"local_path": ""' not in it or b'"state": "failed"' not in it]
+    return found[1] + (b"[\n" + b",\n".join(left) + b"\n  ]" if left else b"[]")
 
 
 def _leads_to_a_complete_run(path: str, target: bytes, now: State) -> bool:
