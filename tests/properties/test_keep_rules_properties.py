@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from artifact_sync.sync.keep_rules import DatedRun, KeepRules, reasons_to_keep
+from artifact_sync.domain.keep_rules import DatedRun, KeepRules, reasons_to_keep
 
 _DATES = st.datetimes(datetime(2019, 12, 20), datetime(2021, 1, 10), timezones=st.just(UTC))  # noqa: DTZ001
 _COUNTS = st.none() | st.integers(0, 6)
