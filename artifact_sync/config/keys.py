@@ -20,7 +20,7 @@ from artifact_sync.runtime.units import format_duration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from artifact_sync.config.value_types import ValueType
+    from artifact_sync.config.value_types import ExpansionScope, ValueType
 
 SHORTEST_INTERVAL = 1.0
 LONGEST_INTERVAL = 366 * 86_400.0
@@ -149,6 +149,59 @@ _INTERVAL = value_types.duration(
 _HOOK_URL = replace(value_types.text(urls.hook_url, "URL", format="uri"), show=urls.hidden)
 _TIME_ZONE = value_types.text(_time_zone, "IANA time zone")
 
+_COUNT = value_types.integer(1, 1_000_000)
+
+REPO_KEEP = Section(
+    settings.RepoKeepSettings,
+    {
+        "last": _COUNT,
+        "last_success": _COUNT,
+        "hourly": _COUNT,
+        "daily": _COUNT,
+        "weekly": _COUNT,
+        "monthly": _COUNT,
+        "yearly": _COUNT,
+        "within": value_types.duration(),
+        "max_size": value_types.byte_size(1),
+        "max_share": value_types.share(),
+        "schedule": value_types.text(_cron, "cron expression"),
+    },
+)
+"""The value of ``keep`` in ``[[repo]]``."""
+
+
+def _repo_keep(value: Mapping[str, object], scope: ExpansionScope) -> settings.RepoKeepSettings:
+    """Read ``keep`` of a repository. Each argument of ``ValueError`` is a problem."""
+    values, problems = {}, []
+    for key, content in value.items():
+        kind = REPO_KEEP.keys.get(key)
+        try:
+            if kind is None:
+                raise ValueError(_no_keep_key(key))
+            values[key] = kind.read(content, scope)
+        except ValueError as error:
+            problems += [f"{key}: {problem}" for problem in error.args]
+    if problems:
+        raise ValueError(*problems)
+    return settings.RepoKeepSettings(**values)
+
+
+def _no_keep_key(key: str) -> str:
+    if key in SECTIONS["keep"].keys:
+        return "is one for the whole mirror: it belongs to [keep]"
+    hint = value_types.did_you_mean(key, REPO_KEEP.keys)
+    return f"unknown key; {hint or 'known: ' + ', '.join(REPO_KEEP.keys)}"
+
+
+def _keep_table(keep: settings.RepoKeepSettings) -> dict[str, object]:
+    """What is set of ``keep``, as TOML has it."""
+    defaults = REPO_KEEP.defaults
+    held = {key: getattr(keep, key) for key in REPO_KEEP.keys}
+    return {
+        key: REPO_KEEP.keys[key].write(it) for key, it in held.items() if it != defaults[key]
+    }
+
+
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "source": Section(
@@ -181,7 +234,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         ),
         "keep": Section(
             settings.KeepSettings,
-            {"displaced": value_types.duration()},
+            {**REPO_KEEP.keys, "displaced": value_types.duration()},
         ),
         "download": Section(
             settings.DownloadSettings,
@@ -231,6 +284,7 @@ REPO = Section(
         "interval": _INTERVAL,
         "cron": value_types.text(_cron, "cron expression"),
         "time_zone": _TIME_ZONE,
+        "keep": value_types.table(_repo_keep, _keep_table, REPO_KEEP.keys),
     },
 )
 """The table that may occur many times, ``[[repo]]``."""

@@ -56,6 +56,8 @@ def _value(value: object) -> str:
     """A value as TOML spells it, dollar signs doubled."""
     if isinstance(value, list):
         return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_value(it)}' for key, it in value.items())} }}"
     if isinstance(value, str):
         return json.dumps(value.replace("$", "$$"), ensure_ascii=not value.isprintable())
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -27,6 +27,7 @@ _TRUTH = MappingProxyType(
 _DOLLAR = r"\$(?:\$|\{([^}]*)\})"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _BARE = r"[A-Za-z0-9_-]{1,60}"
+_SHARE = r"(?:100(?:\.0+)?|[0-9]{1,2}(?:\.[0-9]{1,3})?)\s*%"
 _LIKE_A_CREDENTIAL = r"pv1_|eyJ[A-Za-z0-9_-]*\."
 
 
@@ -48,6 +49,17 @@ def as_truth(text: str) -> object:
 def as_list(text: str) -> object:
     """Split a variable's text at commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def as_table(text: str) -> object:
+    """Take a variable's text as an inline table, with or without its braces; or as it is."""
+    import tomllib  # noqa: PLC0415 - hardly ever
+
+    inner = text.strip().removeprefix("{").removesuffix("}")
+    try:
+        return tomllib.loads(f"table = {{{inner}}}")["table"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
 
 
 def as_it_is(value: Any) -> object:
@@ -252,6 +264,39 @@ def rate() -> ValueType:
     bounds = {"exclusiveMinimum": 0, "maximum": _MOST_PER_SECOND}
     name = f"number above 0, at most {_MOST_PER_SECOND:,.0f}"
     return ValueType(read, {"type": "number", **bounds}, as_number, name=name)
+
+
+def share() -> ValueType:
+    """A share, such as ``"25%"``."""
+
+    def check(text: str) -> float:
+        if not re.fullmatch(_SHARE, text.strip()):
+            raise ValueError(f'expected a share from "0%" to "100%", got {toml_text(text)}')
+        return float(text.strip()[:-1]) / 100
+
+    return scoped_text(
+        lambda value, _: check(value),
+        lambda it: f"{round(it * 100, 3):g}%",
+        "share, such as `25%`",
+        pattern=rf"^\s*({_SHARE})\s*$|\$\{{",
+    )
+
+
+def table(
+    check: Callable[[Mapping[str, object], ExpansionScope], Any],
+    write: Callable[[Any], object],
+    keys: Mapping[str, ValueType],
+) -> ValueType:
+    """An inline table of some keys."""
+
+    def read(value: object, scope: ExpansionScope) -> Any:
+        if not isinstance(value, dict):
+            raise expected("a table such as { last = 20 }", value)
+        return check(value, scope)
+
+    properties = {key: kind.schema for key, kind in keys.items()}
+    schema = {"type": "object", "additionalProperties": False, "properties": properties}
+    return ValueType(read, schema, as_table, write, f"table: {', '.join(keys)}")
 
 
 def duration(check: Callable[[float], None] = above_zero, **bounds: object) -> ValueType:

@@ -74,9 +74,41 @@ class LedgerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of SQLite or PostgreSQL; None: SQLite in ``.artifact-sync/`` under the mirror's root."""
 
 
-class KeepSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``[keep]``: how long what nobody needs any more stays."""
+class RepoKeepSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``keep`` of a repository: which runs stay, in the place of all of ``[keep]``."""
 
+    last: int | None = None
+    """The newest runs stay, so many. None, as for the others: this rule keeps nothing."""
+    last_success: int | None = None
+    """The newest runs that succeeded stay, so many."""
+    hourly: int | None = None
+    """The newest run of each hour (UTC) stays, of so many hours with a run."""
+    daily: int | None = None
+    """The newest run of each day (UTC) stays, of so many days with a run."""
+    weekly: int | None = None
+    """The newest run of each week stays, of so many; a week begins on Monday."""
+    monthly: int | None = None
+    """The newest run of each month stays, of so many months with a run."""
+    yearly: int | None = None
+    """The newest run of each year stays, of so many years with a run."""
+    within: float | None = None
+    """Seconds before the repository's newest run: what was created since stays."""
+    max_size: int | None = None
+    """Bytes that a repository's files may take; beyond, the oldest runs go. None: no bound."""
+    max_share: float = 0.25
+    """Of a repository's runs, the share that may go at a time without ``prune --yes``."""
+    schedule: str | None = None
+    """When the daemon prunes, as a cron expression; None: after passes that brought something."""
+
+
+class KeepSettings(RepoKeepSettings, frozen=True, kw_only=True):
+    """``[keep]``: which runs stay, and how long what nobody needs any more.
+
+    A run stays if any rule keeps it. Without any, all stay.
+    """
+
+    max_size: int | None = None
+    """Bytes that the files of all repositories may take; beyond, the oldest runs go."""
     displaced: float | None = None
     """Seconds after which what was displaced is removed for good; None: never."""
 
@@ -121,6 +153,8 @@ class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
     """When the daemon looks, as a cron expression; not together with ``interval``."""
     time_zone: str | None = None
     """The IANA time zone of ``cron``; None: ``daemon.time_zone``."""
+    keep: RepoKeepSettings | None = None
+    """Which of its runs stay, in the place of all of ``[keep]``; None: ``[keep]`` says."""
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
