@@ -18,14 +18,16 @@ from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from artifact_sync.app.assemble_transfers import TransferLimits
     from artifact_sync.app.network import Network
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import RepositoryLock
+    from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
     from artifact_sync.transfer.context import TransferContext
@@ -43,6 +45,8 @@ class PassShare(Struct, frozen=True):
     limits: Callable[[], TransferLimits]
     keeper: DisplacedKeeper
     drain: Drain = field(default_factory=Drain)
+    prune: Callable[[Mapping[RepoName, Report]], Awaitable[None]] = lambda _: _prune_nothing(_)
+    """Prunes by the rules of ``[keep]``, after a pass over these repositories."""
 
 
 @asynccontextmanager
@@ -88,6 +92,15 @@ def displaced_keeper(store: Storage) -> DisplacedKeeper:
     return DisplacedKeeper(store.mirror, store.offload, store.clock)
 
 
+async def _tidy(network: Network, share: PassShare, reports: Mapping[RepoName, Report]) -> None:
+    await share.keeper.empty(network.config.keep.displaced, network.comparison)
+    await share.prune(reports)
+
+
+async def _prune_nothing(_: Mapping[RepoName, Report]) -> None:
+    """Whoever syncs by hand prunes by hand."""
+
+
 def pass_context(
     store: Storage, network: Network, observer: Observer, share: PassShare
 ) -> PassContext:
@@ -114,6 +127,7 @@ def pass_context(
         runs_at_once=share.runs_at_once,
         drain=share.drain,
         retention=network.config.source.retention,
-        tidy=partial(share.keeper.empty, network.config.keep.displaced, network.comparison),
+        tidy=partial(_tidy, network, share),
+        clock_is_wrong=lambda: network.comparison.differs,
         transfer=Once(transfer),
     )

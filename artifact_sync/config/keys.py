@@ -174,11 +174,11 @@ def _repo_keep(value: Mapping[str, object], scope: ExpansionScope) -> settings.R
     """Read ``keep`` of a repository. Each argument of ``ValueError`` is a problem."""
     values, problems = {}, []
     for key, content in value.items():
-        kind = REPO_KEEP.keys.get(key)
+        if key not in REPO_KEEP.keys:
+            problems.append(f"{key}: {_no_keep_key(key)}")
+            continue
         try:
-            if kind is None:
-                raise ValueError(_no_keep_key(key))
-            values[key] = kind.read(content, scope)
+            values[key] = REPO_KEEP.keys[key].read(content, scope)
         except ValueError as error:
             problems += [f"{key}: {problem}" for problem in error.args]
     if problems:
@@ -197,9 +197,7 @@ def _keep_table(keep: settings.RepoKeepSettings) -> dict[str, object]:
     """What is set of ``keep``, as TOML has it."""
     defaults = REPO_KEEP.defaults
     held = {key: getattr(keep, key) for key in REPO_KEEP.keys}
-    return {
-        key: REPO_KEEP.keys[key].write(it) for key, it in held.items() if it != defaults[key]
-    }
+    return {key: REPO_KEEP.keys[key].write(it) for key, it in held.items() if it != defaults[key]}
 
 
 SECTIONS: Mapping[str, Section] = MappingProxyType(

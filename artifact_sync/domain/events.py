@@ -133,6 +133,14 @@ class FilesRemoved(_Event, frozen=True):
     """What stays in the run's folder, since nobody recorded it."""
 
 
+class PruneRefused(_Event, frozen=True):
+    """What was to be pruned stays."""
+
+    run: RunKey
+    """Without a number: the repository as a whole."""
+    why: str
+
+
 class Remembered(_Event, frozen=True):
     """What was let go of a run is taken back."""
 
@@ -163,6 +171,7 @@ Event = (
     | Failed
     | RunCompleted
     | FilesRemoved
+    | PruneRefused
     | Remembered
     | Noticed
 )

@@ -72,7 +72,7 @@ def reasons_to_keep(runs: Sequence[DatedRun], rules: KeepRules) -> dict[str, lis
 def _kept(runs: Sequence[DatedRun], rules: KeepRules) -> Iterator[tuple[str, str]]:
     """Runs that stay, each with a reason, rule by rule."""
     if rules.keeps_all:
-        yield from ((run.run, "no rule") for run in runs)
+        yield from ((run.run, "no rule is set") for run in runs)
         return
     succeeded = [run for run in runs if run.succeeded]
     yield from ((run.run, "last") for run in runs[: rules.last or 0])

@@ -565,6 +565,8 @@ class RunRow(Struct, frozen=True):
     """The ledger holds every artifact that its last answer listed, wanted or not."""
     gone_since: datetime | None = None
     """When upstream was first found to have forgotten it; None: it has not."""
+    pruned_at: datetime | None = None
+    """When it was pruned: nothing of it is fetched again. None: it was not."""
 
 
 class RunScope(NamedTuple):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.errors import ArtifactSyncError, DiskError
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetRules, ForgetScope
     from artifact_sync.domain.hooks import Delivery, Subscriptions
+    from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactNote,
@@ -630,6 +631,42 @@ class ForgetLedger(Protocol):
         """
 
 
+class KeepingLedger(Protocol):
+    """What decides which runs stay."""
+
+    async def kept_runs(self, repo: RepoName) -> Sequence[KeptRun]:
+        """List the runs of which files are on record, in some order."""
+
+    async def prune_run(self, key: RunKey, at: datetime) -> None:
+        """Record that all files of a run are about to be removed: PRUNING, in one commit.
+
+        Must be committed before the first file is removed. Once ``pruned`` was told the last of
+        them, nothing is known of the run's artifacts but its ``pruned_at``. That ends with
+        ``begin_anew``.
+        """
+
+    async def pin(self, it: Pin) -> None:
+        """Pin a run, or give its pin another reason."""
+
+    async def unpin(self, key: RunKey) -> None:
+        """Take a pin away. Fine where there is none."""
+
+    async def pins(self, repo: RepoName | None = None) -> Sequence[Pin]:
+        """List pins by repository, the newest run first."""
+
+    async def note_listing(self, repo: RepoName, verdict: ListingVerdict) -> None:
+        """Record what the last reading of a list came to."""
+
+    async def listing_verdict(self, repo: RepoName) -> ListingVerdict | None:
+        """What the last reading of a list came to; None: nobody has read it."""
+
+    async def unlisted(self, repo: RepoName, since: datetime, at: datetime) -> str | None:
+        """A run that the listing of a moment left out, and that was seen ``since`` another one.
+
+        Of those with numbers that the listing went down to, which are not known to be gone.
+        """
+
+
 class PassLedger(Protocol):
     """Passes over repositories."""
 
@@ -725,6 +762,7 @@ class Ledger(
     RunLedger,
     ArtifactLedger,
     ForgetLedger,
+    KeepingLedger,
     PassLedger,
     TotalsLedger,
     OutboxLedger,

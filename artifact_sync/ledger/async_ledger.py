@@ -12,6 +12,7 @@ from artifact_sync.ledger.queries import (
     adoption,
     artifact_reads,
     artifact_writes,
+    keeping,
     outbox,
     run_records,
 )
@@ -219,6 +220,15 @@ class AsyncLedger:
         for each in await self.repositories() if repo is None else [repo]:
             async for row in self._listing(each, run):
                 yield row
+
+    kept_runs = _reads(keeping.kept_runs)
+    prune_run = _writes(keeping.prune_run)
+    pin = _writes(keeping.pin)
+    unpin = _writes(keeping.unpin)
+    pins = _reads(keeping.pins)
+    note_listing = _writes(keeping.note_listing)
+    listing_verdict = _reads(keeping.listing_verdict)
+    unlisted = _reads(keeping.unlisted)
 
     due_delivery = _reads(outbox.due)
     next_try = _reads(outbox.next_try)

@@ -37,9 +37,14 @@ class ClockComparison:
         if theirs is not None:
             self._ahead = ours - theirs
 
+    @property
+    def differs(self) -> bool:
+        """Whether both clocks are known not to agree."""
+        return self._ahead is not None and abs(self._ahead.total_seconds()) > _AGREEING
+
     def agreed(self, ours: datetime) -> datetime | None:
         """The earlier of both clocks; None: not known to agree."""
-        if self._ahead is None or abs(self._ahead.total_seconds()) > _AGREEING:
+        if self._ahead is None or self.differs:
             return None
         return ours - max(self._ahead, timedelta())
 

@@ -13,7 +13,7 @@ from artifact_sync.domain.errors import LeaseLost
 from artifact_sync.domain.events import BytesArrived
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import RepoName
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         RepositoryLock,
         Source,
     )
+    from artifact_sync.domain.report import Report
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
     from artifact_sync.sync.urgency import LookSlots
@@ -132,7 +133,9 @@ class PassContext(Struct, frozen=True):
     """Closed when the process is about to stop: nothing new is begun."""
     retention: float
     """Seconds after a run's creation at which its artifacts vanish."""
-    tidy: Callable[[], Awaitable[None]]
-    """Removes at the end of a pass what is kept no longer."""
+    tidy: Callable[[Mapping[RepoName, Report]], Awaitable[None]]
+    """Removes at the end of a pass over repositories what is kept no longer."""
+    clock_is_wrong: Callable[[], bool]
+    """Whether the service's clock has said something else than this machine's."""
     transfer: Callable[[], Awaitable[TransferContext]]
     """Made on the first call: most passes download nothing, and what does is slow to import."""

@@ -61,6 +61,13 @@ async def remove(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) 
     await _carry_out(place, run, rows)
 
 
+async def remove_run(place: RemovalPlace, run: RunKey) -> None:
+    """Remove all recorded files of a run; a tombstone stays of it."""
+    await place.ledger.prune_run(run, place.clock.now())
+    known = await place.ledger.artifacts(run)
+    await _carry_out(place, run, [it for it in known.values() if it.state is State.PRUNING])
+
+
 async def finish_removals(place: RemovalPlace, repo: RepoName) -> None:
     """Finish what was broken off. Cheap where there is nothing."""
     by_run: dict[RunKey, list[ArtifactRow]] = {}
@@ -86,9 +93,9 @@ async def _carry_out(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRo
     paths = [row.path for row in ours if row.path is not None]
     await place.offload(place.mirror.remove, paths, folder)
     left = await place.offload(_strangers, place.mirror, folder, _expected(place, run, known))
-    await _conclude(place, run, [row.key for row in rows])
+    forgotten = await _conclude(place, run, [row.key for row in rows])
     await place.ledger.recount(run)
-    _tell(place, run, ours, left)
+    _tell(place, run, [_removed(place, row, forgotten) for row in ours], left)
 
 
 async def withdraw(
@@ -148,19 +155,31 @@ def _strangers(
     return [path for path in mirror.files(folder) if path not in expected]
 
 
-async def _conclude(place: RemovalPlace, run: RunKey, keys: Sequence[ArtifactKey]) -> None:
-    """Tell the ledger that the files are gone: of what is let go, and of what was pruned."""
+async def _conclude(
+    place: RemovalPlace, run: RunKey, keys: Sequence[ArtifactKey]
+) -> Collection[ArtifactKey]:
+    """Tell the ledger that the files are gone: of what is let go, and of what was pruned.
+
+    What is let go.
+    """
     rules = await place.ledger.forget_rules(run.repo)
     forgotten = [key for key in keys if rules.forgets(key)]
     await place.ledger.end_removal(forgotten, place.clock.now())
     await place.ledger.pruned([key for key in keys if not rules.forgets(key)])
+    return frozenset(forgotten)
+
+
+def _removed(
+    place: RemovalPlace, row: ArtifactRow, forgotten: Collection[ArtifactKey]
+) -> ArtifactRow:
+    """What is told of an artifact whose file is gone."""
+    state = State.FORGOTTEN if row.key in forgotten else State.PRUNED
+    return replace(row, state=state, wanted=False, lost_since=place.clock.now())
 
 
 def _tell(
     place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow], left: Sequence[MirrorPath]
 ) -> None:
-    now = place.clock.now()
-    gone = [replace(row, state=State.FORGOTTEN, wanted=False, lost_since=now) for row in rows]
-    for begin in range(0, max(len(gone), len(left)), _TOLD):
-        some = tuple(gone[begin : begin + _TOLD]), tuple(left[begin : begin + _TOLD])
+    for begin in range(0, max(len(rows), len(left)), _TOLD):
+        some = tuple(rows[begin : begin + _TOLD]), tuple(left[begin : begin + _TOLD])
         place.observer.notify(FilesRemoved(run, *some))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
+from datetime import timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +21,7 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.events import Failed, Noticed, RepoBegan, RepoEnded, RepoListed
 from artifact_sync.domain.forget_rules import ForgetRules
+from artifact_sync.domain.keeping import ListingVerdict
 from artifact_sync.domain.model import (
     FINISHED,
     REMOVED,
@@ -65,6 +67,9 @@ _RECENT = 2000
 
 _KEPT = (State.MIRRORED, State.LOST, State.EXPIRED, State.UNWANTED, *REMOVED)
 """States that make a repository one that is known, and no typing error. As in the ledger."""
+
+_JUST_LISTED = timedelta(days=1)
+"""What was listed within so long and is not any more makes a list one that is not to be trusted."""
 
 _LAST_TRIES = 5
 """Looks at a run that is gone, or at a list with a garbled slug, before it is no failure."""
@@ -271,6 +276,16 @@ class RepoSync:
         lost = [it for it in rows if it.path is None or standing.get(it.path) != it.size]
         await context.ledger.note_lost(lost, context.clock.now())
 
+    async def _judge_listing(self, flaw: str) -> None:
+        """Note what the listing came to, for whoever prunes by it."""
+        ledger, at = self.context.ledger, self._began
+        if not flaw and (left_out := await ledger.unlisted(self.repo, at - _JUST_LISTED, at)):
+            flaw = f"it lacks run {left_out}, which it had a while ago"
+        if not flaw and self.context.clock_is_wrong():
+            flaw = "this machine's clock and the service's differ"
+        if not self.options.dry_run:
+            await ledger.note_listing(self.repo, ListingVerdict(at, flaw))
+
     async def _list(self, known: Unchanged | None) -> bool:
         ledger = self.context.ledger
         if self._let_go.forgets_repository:
@@ -284,6 +299,7 @@ class RepoSync:
             pages = self.context.source.runs(self.repo, digest)
             listing = await discover(pages, ledger, self.repo, self._scope.since, self._began)
         except ArtifactSyncError as error:
+            await self._judge_listing(str(error))
             if await self._is_harmless(error):
                 self._listed = True
                 self._notify(RepoListed(self.repo))
@@ -292,6 +308,8 @@ class RepoSync:
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
         self._listed = listing is not Listing.UNCHANGED
+        if self._listed:
+            await self._judge_listing("it is empty, and was not" if listing is Listing.VOID else "")
         if listing is Listing.VOID:
             hint = "what is mirrored stays; if it has runs, look at the token and at the service"
             self._notify(Noticed(f"the list of runs of {self.repo} is empty, and was not: {hint}"))
@@ -391,7 +409,8 @@ class RepoSync:
 
     async def _needs_look(self, row: RunRow) -> bool:
         """Whether to ask for the run. What a listing leaves out decides nothing."""
-        if self._let_go.forgets_run(row.key):
+        pruned = row.pruned_at is not None and row.status
+        if pruned or self._let_go.forgets_run(row.key):
             await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
             return False
         seen_now = row.seen_at == self._began  # as ``discover`` notes it; a clock may be set back
@@ -531,6 +550,9 @@ class RepoSync:
             created = run.created_at or row.created_at
             run = replace(run, event=run.event or row.event, created_at=created)
         another = row is not None and row.creation.is_another(run.creation)
+        if row is not None and row.pruned_at is not None and not another:
+            await self._stays_pruned(row)
+            return
         if another and not self.options.dry_run:
             await self._displace_run(run)
         told, run = run, replace(run, record=None)  # there may be much on record
@@ -560,6 +582,13 @@ class RepoSync:
             if row is not None and not isinstance(error, NotFound):
                 await self._count_unasked(row)
             raise
+
+    async def _stays_pruned(self, row: RunRow) -> None:
+        if self.options.insist:
+            when = f"{row.pruned_at:%Y-%m-%d}" if row.pruned_at else ""
+            hint = f"artifact-sync remember {self.repo} {row.key.run} takes that back"
+            self._notify(Noticed(f"{row.key} was pruned on {when}: {hint}"))
+        await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
 
     async def _displace_run(self, run: Run) -> None:
         from artifact_sync.sync.displace_run import displace_run  # noqa: PLC0415 - hardly ever

@@ -52,6 +52,7 @@ class Pass:
         self._slots = asyncio.Semaphore(_REPOS_AT_ONCE)
         self._listings = Listings()
         self._reports: list[Report] = []
+        self._by_repo: dict[RepoName, Report] = {}
         self._troubles: dict[RepoName, Exception] = {}
         self._unfit: dict[str, list[frozenset[tuple[str, str]]]] = {}
         """Of each ``org/*``, the filters that fit nothing in one of its repositories."""
@@ -78,7 +79,7 @@ class Pass:
                 text = f"{key}: {glob!r} has fitted nothing in any repository of {name} so far"
                 self._context.observer.notify(Noticed(text, RepoName.parse(name)))
         if not self._request.mode.dry_run and not self._context.drain.closed:
-            await self._context.tidy()
+            await self._context.tidy(self._by_repo)
         return PassResult(self.report, self._troubles)
 
     async def _repositories(self) -> AsyncGenerator[_Selected]:
@@ -120,6 +121,7 @@ class Pass:
     async def _repository(self, selected: _Selected, turn: RepoTurn) -> None:
         report, settings = Report(), selected.settings
         self._reports.append(report)
+        self._by_repo[repo] = report
         rules = Rules.of(settings, self._context.layout.template)
         async with turn:
             sync = RepoSync(self._context, selected.repo, rules, self._request.mode, report)

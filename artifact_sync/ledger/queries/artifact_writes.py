@@ -166,9 +166,32 @@ def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 
 def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
-    """Their files are removed; keys that nobody knows are fine."""
+    """Their files are removed; keys that nobody knows are fine.
+
+    Of a run that was pruned as a whole nothing stays but its tombstone.
+    """
     post_removed(tx, keys)
     _restate(tx, keys, {"state": State.PRUNED.value})
+    for run in _by_run(keys):
+        run_id = find_run(tx.connection, run)
+        if run_id is not None and tx.connection.value("is_buried", run_id=run_id):
+            forget_artifacts_of(tx, run_id)
+
+
+def forget_artifacts_of(tx: Transaction, run_id: int) -> None:
+    """Nothing is known of a run's artifacts any more."""
+    for state, size in tx.connection.rows("states_of_run", run_id=run_id):
+        tx.tally(run_id).leave(State(state), size or 0)
+    for name in ("forget_of_run", "forget_record", "forget_told_of_run"):
+        tx.connection.write(name, run_id=run_id)
+
+
+def restate_found(tx: Transaction, run_id: int, rows: Sequence[Row], state: State) -> None:
+    """Another state for these rows of ``known_artifacts``; all else stays."""
+    change = {"state": state.value}
+    for row in rows:
+        _count(tx.tally(run_id), row, change)
+    tx.connection.write_many("set_state", [{"id": row[0], **change} for row in rows])
 
 
 def forget_artifacts(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:

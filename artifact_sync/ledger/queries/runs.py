@@ -6,7 +6,8 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from artifact_sync.domain.model import Creation, Horizon, RepoName, RunKey, RunRow, State
+from artifact_sync.domain.model import Creation, Horizon, RepoName, RunKey, RunRow
+from artifact_sync.ledger.queries.artifact_writes import forget_artifacts_of
 from artifact_sync.ledger.queries.posting import post_complete
 from artifact_sync.ledger.queries.run_records import put_record
 from artifact_sync.ledger.queries.transaction import (
@@ -213,11 +214,7 @@ def forget_run(tx: Transaction, key: RunKey) -> None:
 def begin_anew(tx: Transaction, run: Run, at: datetime) -> None:
     """Another run has this number now; nothing is known of its artifacts."""
     run_id = tx.run_id(run.key)
-    for state, size in tx.connection.rows("states_of_run", run_id=run_id):
-        tx.tally(run_id).leave(State(state), size or 0)
-    tx.connection.write("forget_of_run", run_id=run_id)
-    tx.connection.write("forget_record", run_id=run_id)
-    tx.connection.write("forget_told_of_run", run_id=run_id)
+    forget_artifacts_of(tx, run_id)
     tx.connection.write("begin_anew", id=run_id)
     note_run(tx, run, at)
 
@@ -231,7 +228,7 @@ def run(connection: Connection, key: RunKey) -> RunRow | None:
 def _run(row: Row) -> RunRow:
     """A row of ``run_columns``, and what may stand behind them."""
     org, repo, run = row[:3]
-    rest: list[Any] = [*row[3:14], Creation(*row[14:16]), *row[16:18]]
+    rest: list[Any] = [*row[3:14], Creation(*row[14:16]), *row[16:19]]
     return RunRow(RunKey(RepoName(org, repo), run), *rest)
 
 

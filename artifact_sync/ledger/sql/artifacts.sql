@@ -222,3 +222,18 @@ WHERE
   artifacts.run_id IN (SELECT id FROM runs WHERE repo_id = :repo_id AND pruning > 0)
   AND artifacts.state = 'pruning'
 ORDER BY artifacts.id;
+
+-- name: files_on_record
+SELECT id, digest, state, size, sha256, is_wanted FROM artifacts
+WHERE
+  run_id = :run_id AND sha256 <> '' AND path IS NOT NULL
+  AND state NOT IN ('pruning', 'pruned', 'forgotten');
+
+-- Whether all files of a run are removed that was pruned as a whole.
+-- name: is_buried
+SELECT count(*) FROM runs
+WHERE
+  id = :run_id AND pruned_at IS NOT NULL
+  AND NOT EXISTS (
+    SELECT 1 FROM artifacts WHERE artifacts.run_id = runs.id AND artifacts.state = 'pruning'
+  );

@@ -4,7 +4,7 @@
 repositories.org, repositories.repo, runs.run, runs.status, runs.event, runs.created_at,
 runs.finished_at, runs.fingerprint, runs.settled_for, runs.first_seen, runs.seen_at,
 runs.next_look, runs.looks, runs.complete, runs.creation_at, runs.creation_id, runs.noted,
-runs.gone_since;
+runs.gone_since, runs.pruned_at;
 
 -- name: runs_of_repositories
 runs JOIN repositories ON repositories.id = runs.repo_id;
@@ -95,7 +95,8 @@ DELETE FROM run_records WHERE run_id = :run_id;
 UPDATE runs
 SET
   complete = FALSE, settled_for = '', kept = NULL, looks = 0, next_look = NULL,
-  first_seen = NULL, last_mirrored = NULL, creation_at = '', creation_id = '', noted = FALSE
+  first_seen = NULL, last_mirrored = NULL, creation_at = '', creation_id = '', noted = FALSE,
+  pruned_at = NULL
 WHERE id = :id;
 
 -- name: newest_runs
@@ -196,3 +197,41 @@ SET
   bytes = bytes + :bytes,
   last_mirrored = coalesce(:last_mirrored, last_mirrored)
 WHERE id = :id;
+
+-- name: kept_run_columns
+runs.run, runs.number, coalesce(nullif(runs.creation_at, ''), runs.created_at) AS created_at,
+runs.status, runs.bytes,
+CASE WHEN runs.gone_since IS NULL THEN runs.wanted + runs.pending + runs.failed ELSE 0 END;
+
+-- name: kept_runs
+SELECT {kept_run_columns}, CASE WHEN pins.run_id IS NULL THEN 0 ELSE 1 END
+FROM runs LEFT JOIN pins ON pins.run_id = runs.id
+WHERE runs.repo_id = :repo_id AND runs.mirrored + runs.lost > 0;
+
+-- name: kept_runs_without_pins
+SELECT {kept_run_columns}, 0 FROM runs
+WHERE runs.repo_id = :repo_id AND runs.mirrored + runs.lost > 0;
+
+-- name: prune_run
+UPDATE runs SET pruned_at = :at, kept = NULL WHERE id = :id;
+
+-- name: pin
+INSERT INTO pins (run_id, reason, pinned_at) VALUES (:run_id, :reason, :pinned_at)
+ON CONFLICT (run_id) DO UPDATE SET reason = excluded.reason, pinned_at = excluded.pinned_at;
+
+-- name: unpin
+DELETE FROM pins WHERE run_id = :run_id;
+
+-- name: pins
+SELECT repositories.org, repositories.repo, runs.run, pins.reason, pins.pinned_at
+FROM pins
+JOIN runs ON runs.id = pins.run_id
+JOIN repositories ON repositories.id = runs.repo_id
+ORDER BY repositories.org, repositories.repo, runs.number DESC, runs.id DESC;
+
+-- name: unlisted_run
+SELECT run FROM runs
+WHERE
+  repo_id = :repo_id AND seen_at >= :since AND seen_at < :at AND gone_since IS NULL
+  AND number >= (SELECT min(number) FROM runs WHERE repo_id = :repo_id AND seen_at = :at)
+ORDER BY number DESC LIMIT 1;

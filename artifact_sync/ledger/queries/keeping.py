@@ -1,0 +1,85 @@
+"""Reads and writes what decides which runs stay: counts, pins, tombstones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
+from artifact_sync.domain.model import RepoName, RunKey, State
+from artifact_sync.ledger.queries.artifact_writes import restate_found
+from artifact_sync.ledger.queries.transaction import find_repo, find_run
+from artifact_sync.ledger.sql.encoding import read_moment, stored_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from artifact_sync.ledger.queries.transaction import Transaction
+    from artifact_sync.ledger.sql.connection import Connection
+
+
+def kept_runs(connection: Connection, repo: RepoName) -> Sequence[KeptRun]:
+    """The runs of which files are on record, in some order."""
+    name = "kept_runs" if _has_pins(connection) else "kept_runs_without_pins"
+    found = connection.rows(name, repo_id=find_repo(connection, repo))
+    return [KeptRun._make((*row[:-1], bool(row[-1]))) for row in found]
+
+
+def _has_pins(connection: Connection) -> bool:
+    """Whether the ledger is not an older one, which may only be read."""
+    return connection.has_table("pins")
+
+
+def prune_run(tx: Transaction, key: RunKey, at: datetime) -> None:
+    """All files of a run are about to be removed; a tombstone stays of it."""
+    run_id = find_run(tx.connection, key)
+    if run_id is not None:
+        found = tx.connection.rows("files_on_record", run_id=run_id)
+        restate_found(tx, run_id, found, State.PRUNING)
+        tx.connection.write("prune_run", id=run_id, at=at)
+
+
+def pin(tx: Transaction, it: Pin) -> None:
+    """Pin a run, or give a pin another reason."""
+    values = {"run_id": tx.run_id(it.run), "reason": it.reason, "pinned_at": it.pinned_at}
+    tx.connection.write("pin", **values)
+
+
+def unpin(tx: Transaction, key: RunKey) -> None:
+    """Take a pin away, if there is one."""
+    tx.connection.write("unpin", run_id=find_run(tx.connection, key))
+
+
+def pins(connection: Connection, repo: RepoName | None = None) -> Sequence[Pin]:
+    """Every pin, by repository, the newest run first."""
+    if not _has_pins(connection):
+        return []
+    found = connection.rows("pins")
+    every = (Pin(RunKey(RepoName(org, name), run), *rest) for org, name, run, *rest in found)
+    return [it for it in every if repo in {None, it.run.repo}]
+
+
+def note_listing(tx: Transaction, repo: RepoName, verdict: ListingVerdict) -> None:
+    """Note what the last reading of a list came to."""
+    value = f"{stored_moment(verdict.at)} {verdict.flaw}"
+    tx.connection.write("put_meta", key=f"listing/{tx.repo_id(repo)}", value=value)
+
+
+def listing_verdict(connection: Connection, repo: RepoName) -> ListingVerdict | None:
+    """What the last reading of a list came to; None: nobody has read it."""
+    value: str | None = connection.value("meta", key=f"listing/{find_repo(connection, repo)}")
+    if value is None:
+        return None
+    at, _, flaw = value.partition(" ")
+    return ListingVerdict(read_moment(at), flaw)
+
+
+def unlisted(connection: Connection, repo: RepoName, since: datetime, at: datetime) -> str | None:
+    """A run that a listing has left out at a moment, and that was listed since another one.
+
+    Of those with the numbers that the listing went down to, as long as they are not known to be
+    gone.
+    """
+    repo_id = find_repo(connection, repo)
+    found: str | None = connection.value("unlisted_run", repo_id=repo_id, since=since, at=at)
+    return found

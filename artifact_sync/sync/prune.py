@@ -1,0 +1,95 @@
+"""Prune runs by the rules of ``[keep]``, and tell what stays after all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.events import PruneRefused
+from artifact_sync.domain.model import RepoName, RunKey
+from artifact_sync.sync.forget import finish_forgetting
+from artifact_sync.sync.prune_plan import (
+    PruneTerms,
+    RepoFacts,
+    RepoPlan,
+    plan_repository,
+    shrink,
+    why_changed,
+    why_not,
+)
+from artifact_sync.sync.remove import remove_run
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from artifact_sync.domain.ports import Ledger
+    from artifact_sync.domain.settings import Config, RepoKeepSettings
+    from artifact_sync.sync.forget import MirrorKeeper
+    from artifact_sync.sync.prune_plan import PlannedRun
+
+
+def keep_of(config: Config, repo: RepoName) -> RepoKeepSettings:
+    """What is kept of a repository: its own ``keep``, its organisation's, or ``[keep]``."""
+    entries = {it.name: it for it in config.repo}
+    entry = entries.get(str(repo)) or entries.get(str(RepoName.star(repo.org)))
+    if entry is not None and entry.keep is not None:
+        return entry.keep
+    import msgspec  # noqa: PLC0415 - seldom needed
+
+    return msgspec.structs.replace(config.keep, max_size=None)  # that is of the whole mirror
+
+
+async def facts_of(ledger: Ledger, repo: RepoName) -> RepoFacts:
+    """What the ledger knows of a repository, for a plan."""
+    latest, success = await ledger.newest_complete(repo)
+    return RepoFacts(
+        repo=repo,
+        runs=await ledger.kept_runs(repo),
+        latest=latest.run if latest is not None else None,
+        latest_success=success.run if success is not None else None,
+        listing=await ledger.listing_verdict(repo),
+    )
+
+
+async def plan_mirror(
+    ledger: Ledger, config: Config, terms: PruneTerms, named: Collection[RepoName] = ()
+) -> list[RepoPlan]:
+    """Plan these repositories, or all of them, under the bounds on their size.
+
+    The bound on the whole mirror concerns all of them, and takes from those that are named.
+    """
+    plans = []
+    for repo in await ledger.repositories():
+        if config.keep.max_size is not None or not named or repo in named:
+            facts = await facts_of(ledger, repo)
+            plan = plan_repository(facts, keep_of(config, repo), terms)
+            if named and repo not in named:
+                plan.may_go = 0
+            plans.append(plan)
+    if config.keep.max_size is not None:
+        shrink(plans, config.keep.max_size, "all files")
+    return [it for it in plans if not named or it.repo in named]
+
+
+async def prune(
+    keeper: MirrorKeeper, repo: RepoName, runs: Sequence[PlannedRun], *, max_share: float
+) -> None:
+    """Prune runs of a repository as planned, the oldest first. ``DiskError``.
+
+    What has changed since stays, and is told. Nothing is pruned against a brake; ``max_share``: of
+    the repository's runs, how many may go.
+    """
+    async with keeper.lock.hold(repo):
+        await finish_forgetting(keeper, repo)
+        facts = await facts_of(keeper.ledger, repo)
+        why = why_not(facts, keeper.clock.now())
+        if not why and len(runs) > max(int(max_share * len(facts.runs) + 1e-9), 1):
+            why = f"{len(runs)} of its {len(facts.runs)} runs would go, more than keep.max_share"
+        if why:
+            keeper.observer.notify(PruneRefused(RunKey(repo, ""), why))
+            return
+        for run in runs:
+            key = RunKey(repo, run.run)
+            if changed := why_changed(run, facts):
+                keeper.observer.notify(PruneRefused(key, changed))
+            else:
+                await remove_run(keeper, key)
