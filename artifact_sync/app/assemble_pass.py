@@ -36,6 +36,10 @@ _RUNS_AT_ONCE = 4
 """Runs of a pass: each may have thousands of artifacts in memory."""
 
 
+async def _prune_nothing(_: Mapping[RepoName, Report]) -> None:
+    """Whoever syncs by hand prunes by hand."""
+
+
 class PassShare(Struct, frozen=True):
     """Limits that passes at the same time share."""
 
@@ -45,7 +49,7 @@ class PassShare(Struct, frozen=True):
     limits: Callable[[], TransferLimits]
     keeper: DisplacedKeeper
     drain: Drain = field(default_factory=Drain)
-    prune: Callable[[Mapping[RepoName, Report]], Awaitable[None]] = lambda _: _prune_nothing(_)
+    prune: Callable[[Mapping[RepoName, Report]], Awaitable[None]] = _prune_nothing
     """Prunes by the rules of ``[keep]``, after a pass over these repositories."""
 
 
@@ -95,10 +99,6 @@ def displaced_keeper(store: Storage) -> DisplacedKeeper:
 async def _tidy(network: Network, share: PassShare, reports: Mapping[RepoName, Report]) -> None:
     await share.keeper.empty(network.config.keep.displaced, network.comparison)
     await share.prune(reports)
-
-
-async def _prune_nothing(_: Mapping[RepoName, Report]) -> None:
-    """Whoever syncs by hand prunes by hand."""
 
 
 def pass_context(

@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "Hash the mirror's files again and compare them with the ledger.",
         "forget": "Let go of artifacts, runs or a repository: no failures any more.",
         "remember": "Take back what was forgotten.",
+        "prune": "Remove the runs that no rule keeps; or say which would go, and why.",
         "adopt": "Make a lost ledger again from the files of a mirror.",
         "displaced": "List, put back and remove files that were in the way.",
         "hooks": "What hooks are still to be told; tell it now, or drop it.",

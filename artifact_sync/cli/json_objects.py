@@ -8,18 +8,17 @@ A field's docstring is its description in the JSON Schema of docs/reference/.
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.errors import Reason
-from artifact_sync.domain.model import Action, Strength, Upstream
+from artifact_sync.domain.model import Action, RepoName, Strength, Upstream
 from artifact_sync.domain.vanishing import vanishing_time
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from artifact_sync.domain.hooks import Delivery
     from artifact_sync.domain.model import (
         ArtifactKey,
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
         Step,
     )
     from artifact_sync.domain.report import Report
+    from artifact_sync.sync.prune_plan import PlannedRun, RepoPlan
 
 
 Kind = Literal["artifact", "log"]
@@ -354,6 +354,80 @@ class RememberAnswer(Struct, frozen=True, kw_only=True):
     """What has kept it from that."""
     remembered: list[ListedArtifact]
     """What was forgotten and is not any more, as in ``ls``. The next ``sync`` looks at it."""
+
+
+class PruneEntry(Struct, frozen=True, kw_only=True):
+    """A run, and what becomes of it."""
+
+    repo: str
+    """``org/repo``."""
+    run: str
+    """Its number, as text."""
+    created_at: str | None
+    """When it was created; ISO 8601. Null: not known."""
+    action: Literal["keep", "prune"]
+    """Whether it stays or goes; of a ``prune`` that is over, whether it stayed or went."""
+    why: list[str]
+    """Why it stays: each rule that keeps it, with its period (``daily 2026-11-28``), ``pin``,
+    ``latest``, ``latest-success``, ``in flight``, ``undated``, ``no rule is set``, or ``refused``.
+    Why it goes: ``no rule keeps it`` or ``max_size``."""
+    bytes: int
+    """Of its files that are here, or were."""
+
+    @classmethod
+    def of(cls, repo: RepoName, planned: PlannedRun) -> PruneEntry:
+        """Make the entry of a planned run."""
+        return cls(
+            repo=str(repo),
+            run=planned.run,
+            created_at=_moment(planned.created_at),
+            action=planned.action,
+            why=planned.why,
+            bytes=planned.bytes,
+        )
+
+
+class RefusedPrune(Struct, frozen=True, kw_only=True):
+    """What stays although the rules would have it go."""
+
+    repo: str
+    """``org/repo``."""
+    why: str
+    """A sentence for people. Its wording may change."""
+
+
+class PruneAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``prune --json``, and of a plan in a file."""
+
+    mirror: str
+    """The mirror's id, which a plan holds for."""
+    made_at: str
+    """When it was planned; ISO 8601. A plan holds for seven days."""
+    complete: bool
+    """Whether all goes, or is gone, that the rules would have go."""
+    exit_code: int
+    """The program's."""
+    runs: list[PruneEntry]
+    """Every run of which files are here, by repository, the newest first."""
+    freed_bytes: int
+    """Of the files that went, or are to go."""
+    refused: list[RefusedPrune]
+    """What stays although the rules would have it go."""
+    left: list[str] = []
+    """Files in the folders of pruned runs that nobody recorded: they stay. Paths are relative to
+    the mirror's root."""
+
+    def plans(self) -> list[RepoPlan]:
+        """The plan of each repository. ``ValueError`` for what is none."""
+        from artifact_sync.sync.prune_plan import PlannedRun, RepoPlan  # noqa: PLC0415 - seldom needed
+
+        found: dict[str, RepoPlan] = {}
+        for it in self.runs:
+            at = datetime.fromisoformat(it.created_at) if it.created_at is not None else None
+            run = PlannedRun(it.run, at, it.action, it.why, it.bytes)
+            plan = found.setdefault(it.repo, RepoPlan(RepoName.parse(it.repo), [], []))
+            plan.runs.append(run)
+        return list(found.values())
 
 
 class DisplacedEntry(Struct, frozen=True, kw_only=True):

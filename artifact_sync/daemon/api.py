@@ -29,6 +29,7 @@ from artifact_sync.domain.status import (
 from artifact_sync.runtime.units import counted, size_in_words
 from artifact_sync.sync.forget import MirrorKeeper
 from artifact_sync.sync.latest import point_latest
+from artifact_sync.sync.prune import keep_of, prune
 from artifact_sync.sync.verify import DAMAGE, repair_pass, runs_of
 from artifact_sync.version import VERSION
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.request import PassRequest
+    from artifact_sync.sync.prune_plan import PlannedRun
 
 _LEDGER_TIMEOUT = 5.0
 """Seconds after which a ledger that does not answer makes the daemon not ready."""
@@ -208,6 +210,15 @@ class DaemonApi:
         """Take back what was let go, and have a pass look at it."""
         await self._keeper(observer).remember(scope)
         self._look_again(scope.repo)
+        return Report()
+
+    async def prune(
+        self, repo: RepoName, runs: Sequence[PlannedRun], observer: Observer, *, agreed: bool
+    ) -> Report:
+        """Prune runs of a repository as planned, behind a pass over it."""
+        share = 1.0 if agreed else keep_of(self.context.engine.config, repo).max_share
+        await prune(self._keeper(observer), repo, runs, max_share=share)
+        self.scheduler.forget_unchanged()
         return Report()
 
     def _look_again(self, repo: RepoName) -> None:

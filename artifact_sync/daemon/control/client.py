@@ -19,6 +19,7 @@ from artifact_sync.daemon.control.protocol import (
     Result,
     Status,
     forget_request,
+    prune_requests,
     read_answer,
     remember_request,
     repair_request,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import Failure, RepoName
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
+    from artifact_sync.sync.prune_plan import RepoPlan
 
 _LOG = "its log tells more"
 _HINT = f"{_LOG}; run the command again"
@@ -138,6 +140,13 @@ class DaemonClient:
         """Have the daemon let go of a scope; as ``sync``."""
         request = forget_request(scope, base_url, delete=delete)
         await self._report(request, observer, lambda _: None)
+
+    async def prune(
+        self, plan: RepoPlan, base_url: str, observer: Observer, *, agreed: bool
+    ) -> None:
+        """Have the daemon prune what is to go by a plan; as ``sync``."""
+        for request in prune_requests(plan, base_url, agreed=agreed):
+            await self._report(request, observer, lambda _: None)
 
     async def remember(self, scope: ForgetScope, base_url: str, observer: Observer) -> None:
         """Have the daemon take back what was let go; as ``sync``."""

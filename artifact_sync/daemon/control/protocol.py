@@ -21,6 +21,7 @@ from artifact_sync.domain.events import (
     FilesRemoved,
     LinkRenewed,
     Noticed,
+    PruneRefused,
     Remembered,
     RepoBegan,
     Retrying,
@@ -30,6 +31,7 @@ from artifact_sync.domain.model import Failure  # noqa: TC001 - msgspec reads th
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - likewise
+from artifact_sync.sync.prune_plan import PlannedRun  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.forget_rules import ForgetScope
     from artifact_sync.domain.model import RepoName
+    from artifact_sync.sync.prune_plan import RepoPlan
 
 VERSION: Literal[1] = 1
 """Of the protocol. ``v``, ``is``, ``error``, ``reason``, ``message`` never change their meaning."""
@@ -47,6 +50,10 @@ LONGEST_ANSWER = 16 * 1024 * 1024
 
 _BATCH = 500
 """Failures in one line."""
+
+
+_RUNS = 2000
+"""Planned runs in one request."""
 
 
 class DaemonBusy(ArtifactSyncError):
@@ -121,6 +128,19 @@ class RememberRequest(
     glob: str = ""
 
 
+class PruneRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="prune", forbid_unknown_fields=True
+):
+    """Asks to prune runs of a repository as they were planned."""
+
+    v: Literal[1]
+    base_url: str
+    repo: str
+    runs: tuple[PlannedRun, ...]
+    agreed: bool = False
+    """The user has said ``--yes``: any share of the runs may go."""
+
+
 class StatusRequest(
     msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True
 ):
@@ -129,7 +149,7 @@ class StatusRequest(
     v: Literal[1] = 1
 
 
-Work = SyncRequest | RepairRequest | ForgetRequest | RememberRequest
+Work = SyncRequest | RepairRequest | ForgetRequest | RememberRequest | PruneRequest
 """What ends in a report."""
 
 Request = Work | StatusRequest
@@ -198,6 +218,7 @@ SentEvent = (
     | Failed
     | RunCompleted
     | FilesRemoved
+    | PruneRefused
     | Remembered
     | Noticed
 )
@@ -230,6 +251,14 @@ def forget_request(scope: ForgetScope, base_url: str, *, delete: bool) -> bytes:
 def remember_request(scope: ForgetScope, base_url: str) -> bytes:
     """Encode a request to take back what was let go. ``UsageError`` for its length."""
     return _request_line(RememberRequest(VERSION, base_url, *_texts(scope)))
+
+
+def prune_requests(plan: RepoPlan, base_url: str, *, agreed: bool) -> Iterator[bytes]:
+    """Encode the requests to prune what is to go by a plan."""
+    going = [msgspec.structs.replace(it, why=[]) for it in plan.going]
+    for begin in range(0, len(going), _RUNS):
+        some = tuple(going[begin : begin + _RUNS])
+        yield _request_line(PruneRequest(VERSION, base_url, str(plan.repo), some, agreed))
 
 
 def _texts(scope: ForgetScope) -> tuple[str, str, str]:

@@ -25,6 +25,7 @@ from artifact_sync.daemon.control.protocol import (
     Error,
     ForgetRequest,
     Garbled,
+    PruneRequest,
     RepairRequest,
     Status,
     StatusRequest,
@@ -408,6 +409,8 @@ class ControlServer:
         repo = RepoName.parse(request.repo)
         if isinstance(request, RepairRequest):
             return await self._daemon.repair(repo, request.runs, observer)
+        if isinstance(request, PruneRequest):
+            return await self._daemon.prune(repo, request.runs, observer, agreed=request.agreed)
         scope = ForgetScope(repo, request.run, request.glob)
         if isinstance(request, ForgetRequest):
             return await self._daemon.forget(ForgetRule(scope, deletes=request.delete), observer)

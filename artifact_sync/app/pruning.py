@@ -1,0 +1,78 @@
+"""Opens a mirror to prune its runs by the rules of ``[keep]``."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from artifact_sync.app.forgetting import keeper_of
+from artifact_sync.app.holder import daemon_of
+from artifact_sync.app.hooks import deliver_at_end
+from artifact_sync.app.selection import known_repositories
+from artifact_sync.app.storage import open_storage
+from artifact_sync.domain.errors import MirrorBusy
+from artifact_sync.sync.prune import keep_of, plan_mirror, prune
+from artifact_sync.sync.prune_plan import PruneTerms
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from artifact_sync.app.storage import Storage
+    from artifact_sync.daemon.control.client import DaemonClient
+    from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.sync.prune_plan import RepoPlan
+
+
+class Pruning(Struct, frozen=True):
+    """Plans what goes from one mirror, and has it go."""
+
+    store: Storage
+    config: Config
+    daemon: DaemonClient | None = None
+    """What does it, where a daemon holds the mirror."""
+
+    async def mirror(self) -> str:
+        """The mirror's id; empty: it has none yet."""
+        return await self.store.ledger.mirror() or ""
+
+    async def plan(self, names: Sequence[str], *, agreed: bool) -> list[RepoPlan]:
+        """Plan these repositories, or all. ``UsageError`` for a name that nobody knows."""
+        ledger = self.store.ledger
+        repos = known_repositories(names, await ledger.repositories()) if names else []
+        terms = PruneTerms(self.store.clock.now(), agreed)
+        return await plan_mirror(ledger, self.config, terms, repos)
+
+    async def carry_out(
+        self, plans: Sequence[RepoPlan], observer: Observer, *, agreed: bool
+    ) -> None:
+        """Have go what is to go. ``DiskError``: the next pass finishes it."""
+        for plan in plans:
+            if plan.going and self.daemon is not None:
+                base_url = self.config.source.base_url
+                await self.daemon.prune(plan, base_url, observer, agreed=agreed)
+            elif plan.going:
+                share = 1.0 if agreed else keep_of(self.config, plan.repo).max_share
+                keeper = keeper_of(self.store, self.config, observer)
+                await prune(keeper, plan.repo, plan.going, max_share=share)
+        if self.daemon is None and self.config.hook:
+            store = self.store
+            await deliver_at_end(self.config, store.ledger, store.layout, store.clock)
+
+
+@asynccontextmanager
+async def opened_pruning(config: Config, *, rehearse: bool) -> AsyncGenerator[Pruning]:
+    """Open a mirror, locked; or a daemon's, that is asked. ``rehearse``: to plan only.
+
+    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
+    """
+    daemon = None
+    async with AsyncExitStack() as stack:
+        try:
+            store = await stack.enter_async_context(open_storage(config, rehearse=rehearse))
+        except MirrorBusy as busy:
+            daemon = await daemon_of(busy)
+            store = await stack.enter_async_context(open_storage(config, rehearse=True))
+        yield Pruning(store, config, daemon)
