@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.keeping import PlannedRun
 from artifact_sync.domain.model import Action, RepoName, Strength, Upstream
 from artifact_sync.domain.vanishing import vanishing_time
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
         Step,
     )
     from artifact_sync.domain.report import Report
-    from artifact_sync.sync.prune_plan import PlannedRun, RepoPlan
+    from artifact_sync.sync.prune_plan import RepoPlan
 
 
 Kind = Literal["artifact", "log"]
@@ -419,7 +420,7 @@ class PruneAnswer(Struct, frozen=True, kw_only=True):
 
     def plans(self) -> list[RepoPlan]:
         """The plan of each repository. ``ValueError`` for what is none."""
-        from artifact_sync.sync.prune_plan import PlannedRun, RepoPlan  # noqa: PLC0415 - seldom needed
+        from artifact_sync.sync.prune_plan import RepoPlan  # noqa: PLC0415 - seldom needed
 
         found: dict[str, RepoPlan] = {}
         for it in self.runs:

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
+    from artifact_sync.domain.keeping import PlannedRun
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.request import PassRequest
-    from artifact_sync.sync.prune_plan import PlannedRun
 
 _LEDGER_TIMEOUT = 5.0
 """Seconds after which a ledger that does not answer makes the daemon not ready."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 # Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
 # ruff: noqa: TC001, TC003
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -41,3 +41,13 @@ class ListingVerdict(Struct, frozen=True):
     at: datetime
     flaw: str
     """Why nothing follows from it; empty: it was complete and plausible."""
+
+
+class PlannedRun(Struct):
+    """A run, what becomes of it, and why."""
+
+    run: str
+    created_at: datetime | None
+    action: Literal["keep", "prune"]
+    why: list[str]
+    bytes: int

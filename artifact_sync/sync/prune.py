@@ -21,10 +21,10 @@ from artifact_sync.sync.remove import remove_run
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from artifact_sync.domain.keeping import PlannedRun
     from artifact_sync.domain.ports import Ledger
     from artifact_sync.domain.settings import Config, RepoKeepSettings
     from artifact_sync.sync.forget import MirrorKeeper
-    from artifact_sync.sync.prune_plan import PlannedRun
 
 
 def keep_of(config: Config, repo: RepoName) -> RepoKeepSettings:

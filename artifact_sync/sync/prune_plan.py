@@ -9,11 +9,12 @@ runs of a repository, and say why.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
 from artifact_sync.domain.keep_rules import DatedRun, KeepRules, reasons_to_keep
+from artifact_sync.domain.keeping import PlannedRun
 from artifact_sync.runtime.units import counted, size_in_words
 
 if TYPE_CHECKING:
@@ -34,16 +35,6 @@ NO_RULE = "no rule keeps it"
 MAX_SIZE = "max_size"
 _FAST = frozenset({"last_success", "pin", "latest", "latest-success", "in flight", "undated"})
 """Reasons that also hold a run when there is too much."""
-
-
-class PlannedRun(Struct):
-    """A run, what becomes of it, and why."""
-
-    run: str
-    created_at: datetime | None
-    action: Literal["keep", "prune"]
-    why: list[str]
-    bytes: int
 
 
 class RepoFacts(Struct, frozen=True, kw_only=True):

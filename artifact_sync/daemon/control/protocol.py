@@ -27,11 +27,11 @@ from artifact_sync.domain.events import (
     Retrying,
     RunCompleted,
 )
+from artifact_sync.domain.keeping import PlannedRun  # noqa: TC001 - likewise
 from artifact_sync.domain.model import Failure  # noqa: TC001 - msgspec reads the annotations
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - likewise
-from artifact_sync.sync.prune_plan import PlannedRun  # noqa: TC001 - likewise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -1,0 +1,130 @@
+"""``prune`` removes what no rule keeps, says why, and nothing of it comes back."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from keeping import ORG, Keeping, small_organisation, small_run
+
+from artifact_sync.simulator import Repo, Scenario, running_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="calls fork")
+
+ROCKET = f"{ORG}/rocket"
+DAY = 86_400.0
+AGES = dict(zip("12345678", (9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0), strict=True))
+
+
+class Ruled(Keeping):
+    """A mirror with rules."""
+
+    rules = 'last = 6, max_share = "25%"'
+
+    @property
+    def environ(self) -> dict[str, str]:
+        rules = (rule.partition(" = ") for rule in self.rules.split(", "))
+        keep = {f"ARTIFACT_SYNC_KEEP__{k.upper()}": v.strip('"') for k, _, v in rules}
+        return {**super().environ, **keep}
+
+    def prune(self, *arguments: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+        """Exit code, what becomes of each run, and the answer."""
+        code, answer, _ = self.run("prune", *arguments)
+        return code, {it["run"]: it["action"] for it in answer.get("runs", ())}, answer
+
+    def folders(self) -> set[str]:
+        return {it.name for it in (self.root / ROCKET).iterdir() if not it.is_symlink()}
+
+
+@pytest.fixture
+def keeping(tmp_path: Path) -> Iterator[Ruled]:
+    runs = tuple(small_run(slug, age=age * DAY) for slug, age in AGES.items())
+    scenario = Scenario(api=small_organisation().api, repos=(Repo(ROCKET, runs=runs),))
+    with running_in_thread(scenario) as service:
+        ruled = Ruled(tmp_path, service)
+        assert ruled.run("sync", ROCKET)[0] == 0
+        yield ruled
+
+
+def test_what_no_rule_keeps_goes_and_does_not_come_back(keeping: Ruled) -> None:
+    code, actions, answer = keeping.prune("--dry-run")
+    assert (code, keeping.folders()) == (0, set(AGES))
+    assert {run for run, action in actions.items() if action == "prune"} == {"1", "2"}
+    assert answer["runs"][0]["why"] == ["last", "latest", "latest-success"]
+    code, actions, pruned = keeping.prune()
+    assert (code, pruned["complete"], pruned["refused"]) == (0, True, [])
+    assert pruned["freed_bytes"] == answer["freed_bytes"] > 10_000
+    assert (keeping.folders(), pruned["left"]) == (set(AGES) - {"1", "2"}, [])
+    story = keeping.story()
+    assert story.codes == (0, 0)
+    assert (story.report["downloaded"], story.report["kept"]) == (0, 12)
+    assert {name.run for name in story.states} == set(AGES) - {"1", "2"}
+    code, actions, answer = keeping.prune()
+    assert (code, set(actions), answer["freed_bytes"]) == (0, set(AGES) - {"1", "2"}, 0)
+    code, report, words = keeping.run("sync", ROCKET, "--run", "1")
+    assert (code, report["downloaded"]) == (0, 0)
+    assert "was pruned on" in words
+    assert "1" not in keeping.folders()
+
+
+def test_more_than_a_share_goes_only_when_the_user_says_so(keeping: Ruled) -> None:
+    keeping.rules = "last = 3"
+    code, actions, answer = keeping.prune()
+    assert (code, set(actions.values()), answer["complete"]) == (1, {"keep"}, False)
+    assert "5 of its 8 runs" in answer["refused"][0]["why"]
+    assert keeping.folders() == set(AGES)
+    assert keeping.prune("--yes")[0] == 0
+    assert keeping.folders() == {"6", "7", "8"}
+
+
+@pytest.mark.parametrize("cut", ["8", "5", "12345678"])
+def test_nothing_goes_while_the_list_of_runs_is_cut(keeping: Ruled, cut: str) -> None:
+    for run in cut:
+        keeping.service.simulator.remove_run(ROCKET, run)
+    keeping.run("sync", ROCKET)
+    code, _, answer = keeping.prune("--yes")
+    assert (code, keeping.folders()) == (1, set(AGES))
+    assert "not to be trusted" in answer["refused"][0]["why"]
+
+
+def test_a_plan_is_carried_out_later_but_for_what_has_changed(keeping: Ruled) -> None:
+    file = keeping.folder / "plan.json"
+    code, _, answer = keeping.prune("--plan", str(file))
+    assert (code, keeping.folders(), json.loads(file.read_bytes())) == (0, set(AGES), answer)
+    assert keeping.run("pin", ROCKET, "1", "--reason", "the one we sold")[0] == 0
+    code, actions, answer = keeping.prune("--apply", str(file))
+    assert (code, actions["1"], actions["2"]) == (1, "keep", "prune")
+    assert "run 1: held since the plan was made: pin" in answer["refused"][0]["why"]
+    assert keeping.folders() == set(AGES) - {"2"}
+
+
+@pytest.mark.parametrize(
+    "change", [{"mirror": "another"}, {"made_at": "2020-01-01T00:00:00+00:00"}, {"runs": 5}]
+)
+def test_a_plan_of_another_mirror_or_an_old_one_is_refused(
+    keeping: Ruled, change: dict[str, Any]
+) -> None:
+    file = keeping.folder / "plan.json"
+    _, _, answer = keeping.prune("--plan", str(file))
+    file.write_text(json.dumps({**answer, **change}))
+    assert keeping.prune("--apply", str(file))[0] == 2
+    assert keeping.folders() == set(AGES)
+
+
+def test_a_stranger_in_a_runs_folder_stays_and_is_told(keeping: Ruled) -> None:
+    stranger = keeping.root / ROCKET / "1/notes.txt"
+    stranger.write_text("mine")
+    changed = keeping.root / ROCKET / "2/ci/build/build/app.bin"
+    os.truncate(changed, 3)
+    code, _, answer = keeping.prune()
+    assert code == 0
+    assert set(answer["left"]) == {str(it.relative_to(keeping.root)) for it in (stranger, changed)}
+    assert stranger.read_text() == "mine"
+    assert [it.name for it in (keeping.root / ROCKET / "1").iterdir()] == ["notes.txt"]
