@@ -91,9 +91,14 @@ class Forgetting(Struct, frozen=True):
         await self.check(scope)
         rules = (await self.store.ledger.forget_rules(scope.repo)).rules
         known = any(it.scope.covers(scope) or scope.covers(it.scope) for it in rules)
+        known = known or await self._is_pruned(scope)
         if not (known or await _is_any(self.forgotten(scope))):
             hint = f"artifact-sync ls {scope.repo} lists what is"
             raise UsageError(f"nothing of {printable(str(scope))} was forgotten: {hint}")
+
+    async def _is_pruned(self, scope: ForgetScope) -> bool:
+        run = await self.store.ledger.run(RunKey(scope.repo, scope.run)) if scope.run else None
+        return run is not None and run.pruned_at is not None and not scope.glob
 
     async def files(self, scope: ForgetScope) -> tuple[int, int]:
         """How many files of a scope may be removed, and their bytes."""

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from artifact_sync.domain.errors import Reason
-from artifact_sync.domain.keeping import PlannedRun
+from artifact_sync.domain.keeping import Pin, PlannedRun
 from artifact_sync.domain.model import Action, RepoName, Strength, Upstream
 from artifact_sync.domain.vanishing import vanishing_time
 
@@ -429,6 +429,36 @@ class PruneAnswer(Struct, frozen=True, kw_only=True):
             plan = found.setdefault(it.repo, RepoPlan(RepoName.parse(it.repo), [], []))
             plan.runs.append(run)
         return list(found.values())
+
+
+class PinEntry(Struct, frozen=True, kw_only=True):
+    """A run that is never pruned."""
+
+    repo: str
+    """``org/repo``."""
+    run: str
+    """Its number, as text."""
+    reason: str
+    """Why, in its owner's words; empty: nothing was said."""
+    pinned_at: str
+    """ISO 8601."""
+
+    @classmethod
+    def of(cls, it: Pin) -> PinEntry:
+        """Make the entry of a pin."""
+        at = it.pinned_at.isoformat()
+        return cls(repo=str(it.run.repo), run=it.run.run, reason=it.reason, pinned_at=at)
+
+
+class PinsAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``pins --json``, and of ``pin`` and ``unpin``."""
+
+    complete: bool
+    """Whether all was done that was asked for."""
+    exit_code: int
+    """The program's."""
+    pins: list[PinEntry]
+    """By repository, the newest run first. Of ``unpin``: what was taken away."""
 
 
 class DisplacedEntry(Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ import msgspec
 from artifact_sync.daemon.health import ledger_trouble
 from artifact_sync.daemon.schedule.turns import Why
 from artifact_sync.domain.errors import Interrupted
+from artifact_sync.domain.keeping import Pin
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.status import (
@@ -29,6 +30,7 @@ from artifact_sync.domain.status import (
 from artifact_sync.runtime.units import counted, size_in_words
 from artifact_sync.sync.forget import MirrorKeeper
 from artifact_sync.sync.latest import point_latest
+from artifact_sync.sync.pin import pin_run, unpin_run
 from artifact_sync.sync.prune import keep_of, prune
 from artifact_sync.sync.verify import DAMAGE, repair_pass, runs_of
 from artifact_sync.version import VERSION
@@ -219,6 +221,19 @@ class DaemonApi:
         share = 1.0 if agreed else keep_of(self.context.engine.config, repo).max_share
         await prune(self._keeper(observer), repo, runs, max_share=share)
         self.scheduler.forget_unchanged()
+        return Report()
+
+    async def pin(self, run: RunKey, reason: str, observer: Observer) -> Report:
+        """Pin a run, behind a pass over its repository."""
+        now = self.context.engine.clock.now()
+        await pin_run(self._keeper(observer), Pin(run, reason, now))
+        self._look_again(run.repo)
+        return Report()
+
+    async def unpin(self, run: RunKey, observer: Observer) -> Report:
+        """Take the pin of a run away, behind a pass over its repository."""
+        await unpin_run(self._keeper(observer), run)
+        self._look_again(run.repo)
         return Report()
 
     def _look_again(self, repo: RepoName) -> None:

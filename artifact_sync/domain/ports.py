@@ -646,10 +646,16 @@ class KeepingLedger(Protocol):
         """
 
     async def pin(self, it: Pin) -> None:
-        """Pin a run, or give its pin another reason."""
+        """Pin a run, or give its pin another reason.
+
+        A complete run is due at once: its ``run.json`` is to follow.
+        """
 
     async def unpin(self, key: RunKey) -> None:
-        """Take a pin away. Fine where there is none."""
+        """Take a pin away; as ``pin``. Fine where there is none."""
+
+    async def pinned(self, key: RunKey) -> Pin | None:
+        """The pin of a run; None: it has none."""
 
     async def pins(self, repo: RepoName | None = None) -> Sequence[Pin]:
         """List pins by repository, the newest run first."""

@@ -226,6 +226,7 @@ class AsyncLedger:
     pin = _writes(keeping.pin)
     unpin = _writes(keeping.unpin)
     pins = _reads(keeping.pins)
+    pinned = _reads(keeping.pinned)
     note_listing = _writes(keeping.note_listing)
     listing_verdict = _reads(keeping.listing_verdict)
     unlisted = _reads(keeping.unlisted)

@@ -27,12 +27,14 @@ from artifact_sync.mirror.run_document import (
     RefusedArtifact,
     RunArtifact,
     RunDocument,
+    RunPin,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
+    from artifact_sync.domain.keeping import Pin
     from artifact_sync.domain.model import ArtifactRow, MirrorPath, Run, RunRow
     from artifact_sync.domain.run_record import (
         CubeRecord,
@@ -69,12 +71,18 @@ def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
 class Manifest:
     """Builds both manifests of a run, an artifact at a time, in any order.
 
-    ``record``: what the service told of the run; None: it was not kept.
+    ``record``: what the service told of the run; None: it was not kept. ``pin``: None: it has none.
     """
 
     def __init__(
-        self, run: Run | RunRow, folder: MirrorPath, host: str, record: RunRecord | None = None
+        self,
+        run: Run | RunRow,
+        folder: MirrorPath,
+        host: str,
+        record: RunRecord | None = None,
+        pin: Pin | None = None,
     ) -> None:
+        self._pin = pin
         self._run = run
         self._folder = folder
         self._host = host
@@ -145,8 +153,15 @@ class Manifest:
             artifacts=[],
             refused=_all_refused(self._refused) or msgspec.UNSET,
             missing=sorted(self._missing, key=lambda it: it.path) or msgspec.UNSET,
+            pin=_pin_of(self._pin),
             **told,
         )
+
+
+def _pin_of(pin: Pin | None) -> RunPin | msgspec.UnsetType:
+    if pin is None:
+        return msgspec.UNSET
+    return RunPin(reason=pin.reason, pinned_at=_date(pin.pinned_at) or "")
 
 
 _TOP = "  "

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.keeping import Pin
 from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
@@ -76,6 +77,7 @@ class RecordedRun(Struct, frozen=True):
     """The whole of it."""
     lost: Mapping[str, datetime | None]
     """By path: what is missing, and since when."""
+    pin: Pin | None = None
 
     def files(self) -> Iterator[RecordedFile | str]:
         """Each file of the run, or what is wrong with its entry."""
@@ -140,6 +142,16 @@ def _run(document: LargeObject) -> RecordedRun:
         record=_record(members),
     )
     return RecordedRun(run, _text(members, "source", ""), document, _lost(members))
+    return RecordedRun(run, _text(members, "source", ""), text, _lost(members), _pin(members, key))
+
+
+def _pin(members: Mapping[str, Any], run: RunKey) -> Pin | None:
+    """The run's pin, however it came to be; None: there is none."""
+    told = members.get("pin")
+    if told is None:
+        return None
+    reason, at = _text(told, "reason", "")[:_LONGEST_MESSAGE], _moment(told, "pinned_at")
+    return Pin(run, reason, at or datetime.now(UTC))
 
 
 def _record(members: Mapping[str, Any]) -> RunRecord | None:

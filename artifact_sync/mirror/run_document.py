@@ -84,6 +84,15 @@ class MissingArtifact(NameInRun, frozen=True, kw_only=True):
     """When it was first found so; RFC 3339 in UTC."""
 
 
+class RunPin(Struct, frozen=True, kw_only=True):
+    """A pin: the run is never pruned."""
+
+    reason: str
+    """Why, in its owner's words; empty: nothing was said."""
+    pinned_at: str
+    """RFC 3339 in UTC."""
+
+
 class RunDocument(Struct, frozen=True, kw_only=True):
     """The object in ``run.json``.
 
@@ -132,3 +141,5 @@ class RunDocument(Struct, frozen=True, kw_only=True):
     """What was selected and has no safe place. Left out where there is none."""
     missing: list[MissingArtifact] | UnsetType = UNSET
     """Those of ``artifacts`` whose file is missing or changed. Left out where there is none."""
+    pin: RunPin | UnsetType = UNSET
+    """Left out where the run is not pinned."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, Run, RunKey
+    from artifact_sync.domain.keeping import Pin
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run, RunKey
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.mirror.recorded_run import RecordedFile, RecordedRun
@@ -90,6 +92,8 @@ class _Claims(Struct, frozen=True):
     faults: Sequence[Fit]
     absent: Sequence[ArtifactRow]
     """Artifacts without a file on record; one that was let go may stand at its path."""
+    """Artifacts without a file, such as what was let go."""
+    pin: Pin | None = None
 
 
 class _Looked(Struct, frozen=True):
@@ -267,6 +271,9 @@ class RunAdopter:
             why = "the ledger knows another run of this number, created at another time"
             path = self.layout.manifests(key)[1]
             return _Looked([Fit(Fitness.UNFIT, path, key, reason=Reason.UNFIT, why=why)])
+        if known is not None and known.pruned_at is not None:  # it stays so, as what is let go does
+            fits = [Fit(Fitness.KNOWN, it.path or MirrorPath(""), key) for it in claims.rows]
+            return _Looked(fits)
         rows = await self.ledger.artifacts(key)
         rules = await self.ledger.forget_rules(key.repo)
         taken = {self.layout.collision_key(it.path): it.key for it in rows.values() if it.path}
@@ -340,6 +347,8 @@ class RunAdopter:
         pairs = [(fit, fit.row) for fit in fits if fit.row is not None]
         new = [row for fit, row in pairs if not (fit.known and fit.known.sha256)]
         await ledger.adopt_run(claims.run, [*new, *absent], self.at)
+        if claims.pin is not None and await ledger.pinned(key) is None:
+            await ledger.pin(claims.pin)
         verified = [row for fit, row in pairs if fit.known and fit.fitness is Fitness.KNOWN]
         await ledger.note_verified([row for row in verified if row.verified_at == self.at], self.at)
         back = [fit.known for fit, _ in pairs if fit.known and fit.fitness is Fitness.ADOPTED]
@@ -441,6 +450,22 @@ def _content(mirror: WatchedMirror, path: MirrorPath) -> bytes | None:
     if found.size > LARGEST:
         raise DamagedDocument(f"it has {found.size:,} bytes, and {LARGEST:,} are the most")
     return mirror.read(path) or b""
+    about = read_run(mirror.read(path) or b"")
+    key = about.run.key
+    try:
+        place = layout.run_folder(key)
+    except UnsafePath as error:
+        raise DamagedDocument(str(error)) from None
+    if place != folder:
+        raise _MisplacedDocument(
+            f"it is of {quoted(str(key))}, whose folder is {place} by mirror.layout:"
+            " set mirror.layout as this mirror was laid out, or move the folder there"
+        )
+    reading = _Reading(layout, path, about.run)
+    for each in about.files():
+        reading.take(each)
+    absent = list(filter(reading.is_new, about.absent()))
+    return _Claims(about.run, about.source, reading.rows, reading.faults, absent, about.pin)
 
 
 class _Reading:

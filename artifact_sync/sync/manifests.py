@@ -83,7 +83,8 @@ async def manifest_of(
 ) -> Manifest:
     """Gather from the ledger what the manifests of a run say."""
     record = await ledger.record(run.key)
-    manifest = Manifest(run, layout.run_folder(run.key), origin, record)
+    pin = await ledger.pinned(run.key)
+    manifest = Manifest(run, layout.run_folder(run.key), origin, record, pin)
     async with aclosing(ledger.each_artifact(run.key)) as rows:
         async for row in rows:
             manifest.add((changed or {}).get(row.key, row))

@@ -128,3 +128,38 @@ def test_a_stranger_in_a_runs_folder_stays_and_is_told(keeping: Ruled) -> None:
     assert set(answer["left"]) == {str(it.relative_to(keeping.root)) for it in (stranger, changed)}
     assert stranger.read_text() == "mine"
     assert [it.name for it in (keeping.root / ROCKET / "1").iterdir()] == ["notes.txt"]
+
+
+def test_a_pinned_run_stays_says_so_and_goes_when_the_pin_is_taken_away(keeping: Ruled) -> None:
+    about = keeping.root / ROCKET / "1/run.json"
+    assert "pin" not in json.loads(about.read_bytes())
+    assert keeping.run("pin", ROCKET, "1", "--reason", "the one we sold")[0] == 0
+    assert json.loads(about.read_bytes())["pin"]["reason"] == "the one we sold"
+    code, answer, _ = keeping.run("pins")
+    assert (code, [(it["repo"], it["run"]) for it in answer["pins"]]) == (0, [(ROCKET, "1")])
+    assert keeping.story().codes == (0, 0)
+    code, actions, answer = keeping.prune()
+    assert (code, actions["1"], actions["2"]) == (0, "keep", "prune")
+    assert answer["runs"][-1]["why"] == ["pin"]
+    assert keeping.run("unpin", ROCKET, "1")[0] == 0
+    assert "pin" not in json.loads(about.read_bytes())
+    assert keeping.prune()[0] == 0
+    assert keeping.folders() == set(AGES) - {"1", "2"}
+    assert keeping.run("pin", ROCKET, "1")[0] == keeping.run("unpin", ROCKET, "3")[0] == 2
+    assert keeping.run("pin", ROCKET, "99")[0] == 2
+
+
+def test_a_pin_outlives_its_ledger(keeping: Ruled) -> None:
+    assert keeping.run("pin", ROCKET, "1", "--reason", "sold")[0] == 0
+    for file in (keeping.root / ".artifact-sync").glob("ledger.sqlite*"):
+        file.unlink()
+    assert keeping.run("adopt")[0] == 0
+    assert keeping.run("pins")[1]["pins"][0]["reason"] == "sold"
+
+
+def test_what_was_pruned_comes_back_when_it_is_remembered(keeping: Ruled) -> None:
+    assert keeping.prune()[0] == 0
+    assert keeping.run("remember", ROCKET, "2")[0] == 0
+    code, report, _ = keeping.run("sync", ROCKET)
+    assert (code, report["downloaded"]) == (0, 2)
+    assert "2" in keeping.folders()

@@ -19,12 +19,14 @@ from artifact_sync.daemon.control.protocol import (
     Result,
     Status,
     forget_request,
+    pin_request,
     prune_requests,
     read_answer,
     remember_request,
     repair_request,
     status_request,
     sync_request,
+    unpin_request,
 )
 from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.domain.errors import (
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.errors import MirrorBusy
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.forget_rules import ForgetScope
-    from artifact_sync.domain.model import Failure, RepoName
+    from artifact_sync.domain.model import Failure, RepoName, RunKey
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.sync.prune_plan import RepoPlan
@@ -147,6 +149,14 @@ class DaemonClient:
         """Have the daemon prune what is to go by a plan; as ``sync``."""
         for request in prune_requests(plan, base_url, agreed=agreed):
             await self._report(request, observer, lambda _: None)
+
+    async def pin(self, run: RunKey, reason: str, base_url: str, observer: Observer) -> None:
+        """Have the daemon pin a run; as ``sync``."""
+        await self._report(pin_request(run, reason, base_url), observer, lambda _: None)
+
+    async def unpin(self, run: RunKey, base_url: str, observer: Observer) -> None:
+        """Have the daemon take a pin away; as ``sync``."""
+        await self._report(unpin_request(run, base_url), observer, lambda _: None)
 
     async def remember(self, scope: ForgetScope, base_url: str, observer: Observer) -> None:
         """Have the daemon take back what was let go; as ``sync``."""

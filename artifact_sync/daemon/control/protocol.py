@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.forget_rules import ForgetScope
-    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.model import RepoName, RunKey
     from artifact_sync.sync.prune_plan import RepoPlan
 
 VERSION: Literal[1] = 1
@@ -141,6 +141,29 @@ class PruneRequest(
     """The user has said ``--yes``: any share of the runs may go."""
 
 
+class PinRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="pin", forbid_unknown_fields=True
+):
+    """Asks to pin a run."""
+
+    v: Literal[1]
+    base_url: str
+    repo: str
+    run: str
+    reason: str = ""
+
+
+class UnpinRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="unpin", forbid_unknown_fields=True
+):
+    """Asks to take the pin of a run away."""
+
+    v: Literal[1]
+    base_url: str
+    repo: str
+    run: str
+
+
 class StatusRequest(
     msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True
 ):
@@ -149,7 +172,15 @@ class StatusRequest(
     v: Literal[1] = 1
 
 
-Work = SyncRequest | RepairRequest | ForgetRequest | RememberRequest | PruneRequest
+Work = (
+    SyncRequest
+    | RepairRequest
+    | ForgetRequest
+    | RememberRequest
+    | PruneRequest
+    | PinRequest
+    | UnpinRequest
+)
 """What ends in a report."""
 
 Request = Work | StatusRequest
@@ -259,6 +290,16 @@ def prune_requests(plan: RepoPlan, base_url: str, *, agreed: bool) -> Iterator[b
     for begin in range(0, len(going), _RUNS):
         some = tuple(going[begin : begin + _RUNS])
         yield _request_line(PruneRequest(VERSION, base_url, str(plan.repo), some, agreed))
+
+
+def pin_request(run: RunKey, reason: str, base_url: str) -> bytes:
+    """Encode a request to pin a run. ``UsageError`` for its length."""
+    return _request_line(PinRequest(VERSION, base_url, str(run.repo), run.run, reason))
+
+
+def unpin_request(run: RunKey, base_url: str) -> bytes:
+    """Encode a request to take a pin away. ``UsageError`` for its length."""
+    return _request_line(UnpinRequest(VERSION, base_url, str(run.repo), run.run))
 
 
 def _texts(scope: ForgetScope) -> tuple[str, str, str]:

@@ -25,11 +25,14 @@ from artifact_sync.daemon.control.protocol import (
     Error,
     ForgetRequest,
     Garbled,
+    PinRequest,
     PruneRequest,
+    RememberRequest,
     RepairRequest,
     Status,
     StatusRequest,
     SyncRequest,
+    UnpinRequest,
     event_line,
     line_of,
     read_request,
@@ -44,7 +47,7 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.events import BytesArrived, DownloadBegan, RepoEnded, RunPlanned
 from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
-from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.domain.settings import CONTROL_SOCKET
 from artifact_sync.domain.status import StatusAnswer
 from artifact_sync.runtime.logs import get_logger
@@ -409,12 +412,28 @@ class ControlServer:
         repo = RepoName.parse(request.repo)
         if isinstance(request, RepairRequest):
             return await self._daemon.repair(repo, request.runs, observer)
-        if isinstance(request, PruneRequest):
-            return await self._daemon.prune(repo, request.runs, observer, agreed=request.agreed)
-        scope = ForgetScope(repo, request.run, request.glob)
+        if isinstance(request, ForgetRequest | RememberRequest):
+            return await self._let_go(
+                request, ForgetScope(repo, request.run, request.glob), observer
+            )
+        return await self._keep(request, repo, observer)
+
+    async def _let_go(
+        self, request: ForgetRequest | RememberRequest, scope: ForgetScope, observer: Outbox
+    ) -> Report:
         if isinstance(request, ForgetRequest):
             return await self._daemon.forget(ForgetRule(scope, deletes=request.delete), observer)
         return await self._daemon.remember(scope, observer)
+
+    async def _keep(
+        self, request: PruneRequest | PinRequest | UnpinRequest, repo: RepoName, observer: Outbox
+    ) -> Report:
+        if isinstance(request, PruneRequest):
+            return await self._daemon.prune(repo, request.runs, observer, agreed=request.agreed)
+        run = RunKey(repo, request.run)
+        if isinstance(request, PinRequest):
+            return await self._daemon.pin(run, request.reason, observer)
+        return await self._daemon.unpin(run, observer)
 
     def _check(self, request: Work) -> None:
         """``UsageError`` for names that the command line would refuse, or for another service."""

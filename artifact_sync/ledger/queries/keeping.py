@@ -40,14 +40,25 @@ def prune_run(tx: Transaction, key: RunKey, at: datetime) -> None:
 
 
 def pin(tx: Transaction, it: Pin) -> None:
-    """Pin a run, or give a pin another reason."""
-    values = {"run_id": tx.run_id(it.run), "reason": it.reason, "pinned_at": it.pinned_at}
-    tx.connection.write("pin", **values)
+    """Pin a run, or give a pin another reason. Its ``run.json`` is to follow."""
+    run_id = tx.run_id(it.run)
+    tx.connection.write("pin", run_id=run_id, reason=it.reason, pinned_at=it.pinned_at)
+    tx.connection.write("unsettle_complete", id=run_id)
 
 
 def unpin(tx: Transaction, key: RunKey) -> None:
-    """Take a pin away, if there is one."""
-    tx.connection.write("unpin", run_id=find_run(tx.connection, key))
+    """Take a pin away, if there is one. Its ``run.json`` is to follow."""
+    run_id = find_run(tx.connection, key)
+    tx.connection.write("unpin", run_id=run_id)
+    tx.connection.write("unsettle_complete", id=run_id)
+
+
+def pinned(connection: Connection, key: RunKey) -> Pin | None:
+    """The pin of a run, if there is one."""
+    if not _has_pins(connection):
+        return None
+    row = connection.row("pinned", run_id=find_run(connection, key))
+    return None if row is None else Pin(key, *row)
 
 
 def pins(connection: Connection, repo: RepoName | None = None) -> Sequence[Pin]:

@@ -222,6 +222,16 @@ ON CONFLICT (run_id) DO UPDATE SET reason = excluded.reason, pinned_at = exclude
 -- name: unpin
 DELETE FROM pins WHERE run_id = :run_id;
 
+-- name: pinned
+SELECT reason, pinned_at FROM pins WHERE run_id = :run_id;
+
+-- name: unsettle_complete
+UPDATE runs SET settled_for = '', kept = NULL, next_look = NULL WHERE id = :id AND complete = TRUE;
+
+-- name: unprune
+UPDATE runs SET pruned_at = NULL, settled_for = '', kept = NULL, next_look = NULL
+WHERE repo_id = :repo_id AND run = :run AND pruned_at IS NOT NULL;
+
 -- name: pins
 SELECT repositories.org, repositories.repo, runs.run, pins.reason, pins.pinned_at
 FROM pins

@@ -1,0 +1,54 @@
+"""``artifact-sync unpin``: take the pin of a run away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from artifact_sync.cli.errors import result_of
+from artifact_sync.cli.json_objects import PinEntry, PinsAnswer, as_line
+from artifact_sync.cli.ledger_completion import complete_repositories, complete_runs
+from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.session import configuration
+from artifact_sync.domain.errors import ExitCode
+from artifact_sync.domain.model import RunKey
+from artifact_sync.runtime import event_loop
+from artifact_sync.runtime.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  artifact-sync unpin acme/rocket 42
+
+\b
+Exit codes: 0 done, 2 it is not pinned, 6 the disk refuses, 7 the mirror is in use.""",
+)
+@click.argument("repo", metavar="ORG/REPO", shell_complete=complete_repositories)
+@click.argument("run", metavar="RUN", shell_complete=complete_runs)
+@root
+@as_json
+@common
+def command(
+    *, config_file: Path | None, repo: str, run: str, root: Path | None, as_json: bool
+) -> int:
+    """Take the pin of a run away.
+
+    The rules of [keep] are for it again. A daemon that holds the mirror does it.
+    """
+    from artifact_sync.app.forgetting import scope_of  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.pinning import unpin  # noqa: PLC0415 - likewise
+    from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - likewise
+
+    config = with_overrides(configuration(config_file), Overrides(root=root))
+    scope = scope_of(repo, run, None)
+    gone = event_loop.run_plainly(unpin(config, RunKey(scope.repo, scope.run)))
+    answer = PinsAnswer(complete=True, exit_code=0, pins=[PinEntry.of(gone)])
+    words = f"not pinned any more: {printable(str(gone.run))}"
+    with result_of(ExitCode.COMPLETE):
+        click.echo(as_line(answer) if as_json else words)
+    return ExitCode.COMPLETE
