@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from artifact_sync.app.assemble_pass import PassShare, displaced_keeper, pass_context
 from artifact_sync.app.assemble_transfers import TransferLimits, zone_of
+from artifact_sync.app.forgetting import keeper_of
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DAEMON, DiskError, MirrorGone
@@ -16,6 +20,7 @@ from artifact_sync.mirror.local.own_folder import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.context import Drain
 from artifact_sync.sync.organisation import repositories
+from artifact_sync.sync.prune_after import PassPruner
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
@@ -23,13 +28,14 @@ from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.slots import Share, Slots
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from artifact_sync.app.network import Network
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import RepositoryLock, WatchedMirror
+    from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
 
@@ -90,6 +96,7 @@ class LiveEngine:
         self._slots = Slots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
         self._keeper = displaced_keeper(store)
+        self._pruner = PassPruner(store.clock, lambda: zone_of(self.config.daemon))
         self._connection: _Connection | None = None
 
     @asynccontextmanager
@@ -102,8 +109,19 @@ class LiveEngine:
             runs = LookSlots(_RUNS_AT_ONCE)
             slots = Share(self._slots, self._share)
             limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
-            share = PassShare(lock, runs, lambda: limits, self._keeper, self.drain)
+            prune = partial(self._prune, network, lock)
+            share = PassShare(lock, runs, lambda: limits, self._keeper, self.drain, prune)
             yield Pass(pass_context(self._store, network, observer, share), request)
+
+    async def _prune(
+        self, network: Network, lock: RepositoryLock, reports: Mapping[RepoName, Report]
+    ) -> None:
+        """Prune after a pass, unless this machine's clock is known to be wrong."""
+        if network.comparison.differs:
+            return
+        store = msgspec.structs.replace(self._store, lock=lock)
+        make = partial(keeper_of, store, self.config)
+        await self._pruner.after(self.config, make, reports)
 
     @property
     def _share(self) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
 from artifact_sync.domain.model import RepoName, RunKey, State
 from artifact_sync.ledger.queries.artifact_writes import restate_found
+from artifact_sync.ledger.queries.runs import forget_list_digest
 from artifact_sync.ledger.queries.transaction import find_repo, find_run
 from artifact_sync.ledger.sql.encoding import read_moment, stored_moment
 
@@ -37,6 +38,7 @@ def prune_run(tx: Transaction, key: RunKey, at: datetime) -> None:
         found = tx.connection.rows("files_on_record", run_id=run_id)
         restate_found(tx, run_id, found, State.PRUNING)
         tx.connection.write("prune_run", id=run_id, at=at)
+        forget_list_digest(tx, tx.repo_id(key.repo))
 
 
 def pin(tx: Transaction, it: Pin) -> None:

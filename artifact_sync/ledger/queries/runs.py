@@ -85,7 +85,7 @@ def note_list_digest(tx: Transaction, repo: RepoName, digest: str, at: datetime)
     tx.connection.write("put_meta", key=_digest_key(tx.repo_id(repo)), value=value)
 
 
-def _forget_list_digest(tx: Transaction, repo_id: int) -> None:
+def forget_list_digest(tx: Transaction, repo_id: int) -> None:
     """What is known of the list is not what it said any more."""
     tx.connection.write("drop_meta", key=_digest_key(repo_id))
 
@@ -133,7 +133,7 @@ def _note(tx: Transaction, repo_id: int, found: Mapping[str, Run], at: datetime)
             words.append({"id": run_id, "status": run.status})
     new = [_new(repo_id, run, at) for slug, run in found.items() if slug not in known]
     if new or words or changed:
-        _forget_list_digest(tx, repo_id)
+        forget_list_digest(tx, repo_id)
     steps = ("make_run", "see_run", "set_status", "return_run", "change_run")
     for name, rows in zip(steps, (new, seen, words, back, changed), strict=True):
         if rows:
@@ -177,7 +177,7 @@ def _told(run: Run, at: datetime) -> dict[str, Any]:
 def lose_run(tx: Transaction, key: RunKey, at: datetime) -> None:
     """Upstream has forgotten a run. The list is read anew, until it is back."""
     tx.connection.write("lose_run", id=find_run(tx.connection, key), at=at)
-    _forget_list_digest(tx, tx.repo_id(key.repo))
+    forget_list_digest(tx, tx.repo_id(key.repo))
 
 
 def lose_repository(tx: Transaction, repo: RepoName, at: datetime) -> None:
@@ -185,7 +185,7 @@ def lose_repository(tx: Transaction, repo: RepoName, at: datetime) -> None:
     repo_id = find_repo(tx.connection, repo)
     if repo_id is not None:
         tx.connection.write("lose_repository", id=repo_id, at=at)
-        _forget_list_digest(tx, repo_id)
+        forget_list_digest(tx, repo_id)
 
 
 def note_run(tx: Transaction, run: Run, at: datetime) -> None:
@@ -194,7 +194,7 @@ def note_run(tx: Transaction, run: Run, at: datetime) -> None:
     status, *creation = tx.connection.row("known_run", id=run_id) or ("",)
     if status != run.status:
         # the next listing may say otherwise again
-        _forget_list_digest(tx, tx.repo_id(run.key.repo))
+        forget_list_digest(tx, tx.repo_id(run.key.repo))
     known = _creation(Creation(*creation).completed(run.creation))
     tx.connection.write("note_run", id=run_id, **_told(run, at), **known)
     if run.record is not None:
@@ -208,7 +208,7 @@ def forget_run(tx: Transaction, key: RunKey) -> None:
         tx.connection.write("forget_of_run", run_id=run_id)
         tx.connection.write("forget_record", run_id=run_id)
         tx.connection.write("forget_run", id=run_id)
-        _forget_list_digest(tx, tx.repo_id(key.repo))
+        forget_list_digest(tx, tx.repo_id(key.repo))
 
 
 def begin_anew(tx: Transaction, run: Run, at: datetime) -> None:
