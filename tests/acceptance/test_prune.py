@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from daemon_user import DaemonUser
 from keeping import ORG, Keeping, small_organisation, small_run
 
 from artifact_sync.simulator import Repo, Scenario, running_in_thread
@@ -43,14 +45,24 @@ class Ruled(Keeping):
         return {it.name for it in (self.root / ROCKET).iterdir() if not it.is_symlink()}
 
 
-@pytest.fixture
-def keeping(tmp_path: Path) -> Iterator[Ruled]:
+def eight_runs() -> Scenario:
     runs = tuple(small_run(slug, age=age * DAY) for slug, age in AGES.items())
-    scenario = Scenario(api=small_organisation().api, repos=(Repo(ROCKET, runs=runs),))
-    with running_in_thread(scenario) as service:
-        ruled = Ruled(tmp_path, service)
+    return Scenario(api=small_organisation().api, repos=(Repo(ROCKET, runs=runs),))
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ruled]:
+    """A complete mirror, and its service."""
+    with running_in_thread(eight_runs()) as service:
+        ruled = Ruled(tmp_path_factory.mktemp("home"), service)
         assert ruled.run("sync", ROCKET)[0] == 0
         yield ruled
+
+
+@pytest.fixture
+def keeping(mirrored: Ruled, tmp_path: Path) -> Ruled:
+    shutil.copytree(mirrored.root, tmp_path / "mirror", symlinks=True)
+    return Ruled(tmp_path, mirrored.service)
 
 
 def test_what_no_rule_keeps_goes_and_does_not_come_back(keeping: Ruled) -> None:
@@ -86,9 +98,11 @@ def test_more_than_a_share_goes_only_when_the_user_says_so(keeping: Ruled) -> No
 
 @pytest.mark.parametrize("cut", ["8", "5", "12345678"])
 def test_nothing_goes_while_the_list_of_runs_is_cut(keeping: Ruled, cut: str) -> None:
-    for run in cut:
-        keeping.service.simulator.remove_run(ROCKET, run)
-    keeping.run("sync", ROCKET)
+    with running_in_thread(eight_runs()) as service:
+        for run in cut:
+            service.simulator.remove_run(ROCKET, run)
+        keeping.service = service
+        keeping.run("sync", ROCKET)
     code, _, answer = keeping.prune("--yes")
     assert (code, keeping.folders()) == (1, set(AGES))
     assert "not to be trusted" in answer["refused"][0]["why"]
@@ -163,3 +177,25 @@ def test_what_was_pruned_comes_back_when_it_is_remembered(keeping: Ruled) -> Non
     code, report, _ = keeping.run("sync", ROCKET)
     assert (code, report["downloaded"]) == (0, 2)
     assert "2" in keeping.folders()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
+def test_the_daemon_prunes_after_a_pass_that_brought_something_and_when_asked(
+    tmp_path: Path,
+) -> None:
+    with running_in_thread(eight_runs()) as service:
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET, keep__last=6)
+        with user.daemon() as daemon:
+            daemon.wait_for_line("pruned")
+            daemon.wait_for(lambda: not (user.root / ROCKET / "2").exists())
+            pinned = user.run("pin", ROCKET, "3", "--config", user.config, "--json")
+            assert (pinned.code, "holds the mirror" in pinned.err) == (0, True), pinned.err
+            environ = {"ARTIFACT_SYNC_KEEP__LAST": "5"}
+            done = user.run("prune", "--config", user.config, "--json", **environ)
+            assert (done.code, done.answer["freed_bytes"]) == (0, 0)
+            assert user.run("unpin", ROCKET, "3", "--config", user.config).code == 0
+            done = user.run("prune", "--config", user.config, "--json", **environ)
+            assert (done.code, done.answer["freed_bytes"] > 0) == (0, True), done.out
+            assert user.runs() == {f"{ROCKET}/{run}" for run in "45678"}
+        assert user.run("verify", "--config", user.config).code == 0
