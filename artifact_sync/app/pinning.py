@@ -24,7 +24,7 @@ LONGEST_REASON = 1000
 """Characters."""
 
 
-async def pin(config: Config, run: RunKey, reason: str) -> Pin:
+async def put_pin(config: Config, run: RunKey, reason: str) -> Pin:
     """Pin a run. ``UsageError`` for one that nothing is mirrored of."""
     check_begun(config)
     async with opened_forgetting(config) as opened:
@@ -37,7 +37,7 @@ async def pin(config: Config, run: RunKey, reason: str) -> Pin:
         return made
 
 
-async def unpin(config: Config, run: RunKey) -> Pin:
+async def take_pin(config: Config, run: RunKey) -> Pin:
     """Take a pin away; the one that there was. ``UsageError`` where there was none."""
     check_begun(config)
     async with opened_forgetting(config) as opened:
@@ -52,7 +52,7 @@ async def unpin(config: Config, run: RunKey) -> Pin:
         return found
 
 
-async def pins(config: Config, names: Sequence[str]) -> Sequence[Pin]:
+async def read_pins(config: Config, names: Sequence[str]) -> Sequence[Pin]:
     """List pins. ``UsageError`` for a repository that nobody knows."""
     check_begun(config)
     async with open_storage(config, rehearse=True) as store:

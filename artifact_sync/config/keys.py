@@ -282,7 +282,7 @@ REPO = Section(
         "interval": _INTERVAL,
         "cron": value_types.text(_cron, "cron expression"),
         "time_zone": _TIME_ZONE,
-        "keep": value_types.table(_repo_keep, _keep_table, REPO_KEEP.keys),
+        "keep": value_types.inline_table(_repo_keep, _keep_table, REPO_KEEP.keys),
     },
 )
 """The table that may occur many times, ``[[repo]]``."""

@@ -52,7 +52,7 @@ def as_list(text: str) -> object:
 
 
 def as_table(text: str) -> object:
-    """Take a variable's text as an inline table, with or without its braces; or as it is."""
+    """Take a variable's text as an inline table; braces may be left out."""
     import tomllib  # noqa: PLC0415 - hardly ever
 
     inner = text.strip().removeprefix("{").removesuffix("}")
@@ -282,7 +282,7 @@ def share() -> ValueType:
     )
 
 
-def table(
+def inline_table(
     check: Callable[[Mapping[str, object], ExpansionScope], Any],
     write: Callable[[Any], object],
     keys: Mapping[str, ValueType],

@@ -1,4 +1,4 @@
-"""Values of what stays in a mirror: runs as rules see them, pins, the last listing."""
+"""Values about which runs stay: counts, pins, plans, the last listing."""
 
 from __future__ import annotations
 

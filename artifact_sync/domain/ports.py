@@ -638,9 +638,9 @@ class KeepingLedger(Protocol):
         """List the runs of which files are on record, in some order."""
 
     async def prune_run(self, key: RunKey, at: datetime) -> None:
-        """Record that all files of a run are about to be removed: PRUNING, in one commit.
+        """Record that all files of a run are about to be removed: PRUNING.
 
-        Must be committed before the first file is removed. Once ``pruned`` was told the last of
+        In one commit, which comes before the first file is removed. Once ``pruned`` was told the last of
         them, nothing is known of the run's artifacts but its ``pruned_at``. That ends with
         ``begin_anew``.
         """
@@ -667,9 +667,9 @@ class KeepingLedger(Protocol):
         """What the last reading of a list came to; None: nobody has read it."""
 
     async def unlisted(self, repo: RepoName, since: datetime, at: datetime) -> str | None:
-        """A run that the listing of a moment left out, and that was seen ``since`` another one.
+        """A run that a listing left out, and that was seen ``since`` a moment.
 
-        Of those with numbers that the listing went down to, which are not known to be gone.
+        ``at``: when the listing was read. Of those with numbers that the listing went down to, which are not known to be gone.
         """
 
 

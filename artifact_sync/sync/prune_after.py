@@ -40,7 +40,7 @@ class PruneSchedule:
     def due(
         self, repo: RepoName, keep: RepoKeepSettings, report: Report, zone: Callable[[], tzinfo]
     ) -> bool:
-        """Whether a pass is to be followed by pruning; a time of the schedule is so once."""
+        """Whether to prune after a pass; each time of the schedule counts once."""
         if keep.schedule is None:
             return report.downloaded > 0
         from artifact_sync.domain.cron import Cron  # noqa: PLC0415 - slow to import
@@ -66,7 +66,7 @@ class PassPruner:
     async def after(
         self, config: Config, make_keeper: MakeKeeper, reports: Mapping[RepoName, Report]
     ) -> None:
-        """Prune what is due after a pass. An error is a warning only: the next pass goes on."""
+        """Prune what is due after a pass. An error is a warning only."""
         due = [repo for repo, report in reports.items() if self._is_due(config, repo, report)]
         if not due:
             return

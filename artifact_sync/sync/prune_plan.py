@@ -1,4 +1,4 @@
-"""Plan which runs of a mirror stay, which go, and what speaks against it. Pure.
+"""Plan which runs of a mirror stay, and which go. Pure.
 
 Rules decide first (``keep_rules``). What is pinned, in flight, or a target of ``latest`` or
 ``latest-success`` stays besides. A bound on the size then has the oldest go, whatever the rules
@@ -205,7 +205,7 @@ def _why_not_so_many(plan: RepoPlan, most: int, keep: RepoKeepSettings) -> str:
 
 
 def why_changed(run: PlannedRun, facts: RepoFacts) -> str:
-    """Why a run that was to go stays after all; empty: it is as it was planned."""
+    """Why a run stays that was to go; empty: it may go."""
     known = next((it for it in facts.runs if it.run == run.run), None)
     if known is None:
         return "it is not here any more"

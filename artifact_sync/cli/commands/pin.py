@@ -48,14 +48,14 @@ def command(
     Another reason replaces the first. A daemon that holds the mirror does it.
     """
     from artifact_sync.app.forgetting import scope_of  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.app.pinning import LONGEST_REASON, pin  # noqa: PLC0415 - likewise
+    from artifact_sync.app.pinning import LONGEST_REASON, put_pin  # noqa: PLC0415 - likewise
     from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - likewise
 
     config = with_overrides(configuration(config_file), Overrides(root=root))
     if len(reason) > LONGEST_REASON:
         raise UsageError(f"--reason is longer than {LONGEST_REASON:,} characters: say it in fewer")
     scope = scope_of(repo, run, None)
-    made = event_loop.run_plainly(pin(config, RunKey(scope.repo, scope.run), reason))
+    made = event_loop.run_plainly(put_pin(config, RunKey(scope.repo, scope.run), reason))
     answer = PinsAnswer(complete=True, exit_code=0, pins=[PinEntry.of(made)])
     with result_of(ExitCode.COMPLETE):
         click.echo(as_line(answer) if as_json else f"pinned: {printable(str(made.run))}")

@@ -31,11 +31,11 @@ def command(
 
     Works beside a running sync.
     """
-    from artifact_sync.app.pinning import pins  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.pinning import read_pins  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.selection import checked_names  # noqa: PLC0415 - likewise
 
     config = configuration_beside_daemon(config_file, root)
-    found = event_loop.run_plainly(pins(config, checked_names(repos)))
+    found = event_loop.run_plainly(read_pins(config, checked_names(repos)))
     if as_json:
         entries = [PinEntry.of(it) for it in found]
         click.echo(as_line(PinsAnswer(complete=True, exit_code=0, pins=entries)))

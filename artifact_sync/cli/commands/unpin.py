@@ -41,12 +41,12 @@ def command(
     The rules of [keep] are for it again. A daemon that holds the mirror does it.
     """
     from artifact_sync.app.forgetting import scope_of  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.app.pinning import unpin  # noqa: PLC0415 - likewise
+    from artifact_sync.app.pinning import take_pin  # noqa: PLC0415 - likewise
     from artifact_sync.app.selection import Overrides, with_overrides  # noqa: PLC0415 - likewise
 
     config = with_overrides(configuration(config_file), Overrides(root=root))
     scope = scope_of(repo, run, None)
-    gone = event_loop.run_plainly(unpin(config, RunKey(scope.repo, scope.run)))
+    gone = event_loop.run_plainly(take_pin(config, RunKey(scope.repo, scope.run)))
     answer = PinsAnswer(complete=True, exit_code=0, pins=[PinEntry.of(gone)])
     words = f"not pinned any more: {printable(str(gone.run))}"
     with result_of(ExitCode.COMPLETE):

@@ -32,7 +32,7 @@ def _has_pins(connection: Connection) -> bool:
 
 
 def prune_run(tx: Transaction, key: RunKey, at: datetime) -> None:
-    """All files of a run are about to be removed; a tombstone stays of it."""
+    """All files of a run are about to be removed: a tombstone."""
     run_id = find_run(tx.connection, key)
     if run_id is not None:
         found = tx.connection.rows("files_on_record", run_id=run_id)
@@ -88,7 +88,7 @@ def listing_verdict(connection: Connection, repo: RepoName) -> ListingVerdict | 
 
 
 def unlisted(connection: Connection, repo: RepoName, since: datetime, at: datetime) -> str | None:
-    """A run that a listing has left out at a moment, and that was listed since another one.
+    """A run that a listing left out, and that was listed shortly before.
 
     Of those with the numbers that the listing went down to, as long as they are not known to be
     gone.

@@ -12,7 +12,7 @@ import pytest
 from artifact_sync import config
 from artifact_sync.config.keys import ALL, SECTIONS
 from artifact_sync.config.render import as_toml, json_schema
-from artifact_sync.domain.settings import Config, HookSettings, RepoSettings
+from artifact_sync.domain.settings import Config, HookSettings, RepoKeepSettings, RepoSettings
 from artifact_sync.mirror.layout import layout_problems
 
 EXAMPLE = Path(__file__).parents[3] / "config.example.toml"
@@ -61,7 +61,10 @@ def test_the_example_is_right_in_its_commented_keys_too(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(uncommented(), encoding="utf-8")
     loaded = config.load(path, {"HOME": "/home/ann"}, layout_problems).config
-    assert loaded.repo == (RepoSettings(name="org/repo", since=2_592_000.0, interval=300.0),)
+    keep = RepoKeepSettings(last=20, last_success=5, max_size=20 * 2**30)
+    assert loaded.repo == (
+        RepoSettings(name="org/repo", since=2_592_000.0, interval=300.0, keep=keep),
+    )
     command = ("/usr/local/bin/tell-me", "--briefly")
     assert loaded.hook == (HookSettings(on=("run.complete",), name="tell-me", command=command),)
     path.write_text(with_alternatives(), encoding="utf-8")
