@@ -50,13 +50,13 @@ class Pruning(Struct, frozen=True):
     ) -> None:
         """Have go what is to go. ``DiskError``: the next pass finishes it."""
         for plan in plans:
-            if plan.going and self.daemon is not None:
-                base_url = self.config.source.base_url
-                await self.daemon.prune(plan, base_url, observer, agreed=agreed)
-            elif plan.going:
+            if self.daemon is None:
                 share = 1.0 if agreed else keep_of(self.config, plan.repo).max_share
                 keeper = keeper_of(self.store, self.config, observer)
                 await prune(keeper, plan.repo, plan.going, max_share=share)
+            elif plan.going:
+                base_url = self.config.source.base_url
+                await self.daemon.prune(plan, base_url, observer, agreed=agreed)
         if self.daemon is None and self.config.hook:
             store = self.store
             await deliver_at_end(self.config, store.ledger, store.layout, store.clock)

@@ -640,9 +640,9 @@ class KeepingLedger(Protocol):
     async def prune_run(self, key: RunKey, at: datetime) -> None:
         """Record that all files of a run are about to be removed: PRUNING.
 
-        In one commit, which comes before the first file is removed. Once ``pruned`` was told the last of
-        them, nothing is known of the run's artifacts but its ``pruned_at``. That ends with
-        ``begin_anew``.
+        In one commit, which comes before the first file is removed. Once ``pruned`` was told of the
+        last of them, nothing is known of the run's artifacts but its ``pruned_at``, until another
+        run has its number (``begin_anew``) or it is taken back (``remember``).
         """
 
     async def pin(self, it: Pin) -> None:
@@ -669,7 +669,8 @@ class KeepingLedger(Protocol):
     async def unlisted(self, repo: RepoName, since: datetime, at: datetime) -> str | None:
         """A run that a listing left out, and that was seen ``since`` a moment.
 
-        ``at``: when the listing was read. Of those with numbers that the listing went down to, which are not known to be gone.
+        ``at``: when the listing was read. Of those with numbers that the listing went down to, and
+        that are not known to be gone.
         """
 
 

@@ -75,11 +75,13 @@ async def prune(
 ) -> None:
     """Prune runs of a repository as planned, the oldest first. ``DiskError``.
 
-    What has changed since stays, and is told. Nothing is pruned against a brake; ``max_share``: of
-    the repository's runs, how many may go.
+    What was broken off before is finished. What has changed since stays, and is told. Nothing is
+    pruned against a brake; ``max_share``: of the repository's runs, how many may go.
     """
     async with keeper.lock.hold(repo):
         await finish_forgetting(keeper, repo)
+        if not runs:
+            return
         facts = await facts_of(keeper.ledger, repo)
         why = why_not(facts, keeper.clock.now())
         if not why and len(runs) > max(int(max_share * len(facts.runs) + 1e-9), 1):

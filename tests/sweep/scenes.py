@@ -242,6 +242,26 @@ class ForgetFiles(Forget):
     command = ("forget", ROCKET, "2", "dist", "--delete", "--yes", "--json")
 
 
+class Prune(Scene):
+    """Two of three runs are kept by no rule; somebody else's file is in the folder of one."""
+
+    name = "prune"
+    command = ("prune", "--json")
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        simulator.add_run(ROCKET, _run("3", "success", days=0.5))
+        assert user.run("sync", "--config", user.config).code == 0
+        (user.root / ROCKET / "2" / "notes.txt").write_bytes(b"a stranger's")
+
+    def configure(self, user: Owner) -> None:
+        user.set_up(keep__last=1, keep__max_share="100%")
+
+    def go_on(self, user: Owner, environ: dict[str, str] | None = None) -> Done:
+        """A pass finishes what was begun. What was not even begun is asked for again."""
+        done = user.run("sync", "--json", "--no-progress", "--config", user.config, **environ or {})
+        return super().go_on(user, environ) if done.code == 0 else done
+
+
 class Adoption(Scene):
     """The ledger is lost with all that is the program's own, and with a manifest and a link."""
 
@@ -281,6 +301,6 @@ def _is_ready(daemon: Daemon) -> bool:
 
 _ALL = (
     *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Signed, Told),
-    *(Forget, ForgetFiles, Adoption, DaemonPass),
+    *(Forget, ForgetFiles, Prune, Adoption, DaemonPass),
 )
 SCENES = {it.name: it for it in _ALL}

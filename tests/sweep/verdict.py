@@ -104,7 +104,8 @@ def _ledger(own: Path) -> dict[str, list[dict[str, Any]]]:
 def _facts(tables: Mapping[str, list[dict[str, Any]]]) -> Iterator[tuple[object, ...]]:
     for table, rows in tables.items():
         for row in rows:
-            row["lost_since"] = row.get("lost_since") is not None
+            for moment in ("lost_since", "pruned_at"):
+                row[moment] = row.get(moment) is not None
             row["evidence"] = str(row.get("evidence")).replace('"ledger:sha-256",', "")
             said = (f"{key} = {it}" for key, it in row.items() if key not in _VOLATILE)
             yield (table, *said)
