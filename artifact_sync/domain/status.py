@@ -39,6 +39,8 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Runs in the ledger."""
     settled: int = 0
     """Runs for which nothing is left to do."""
+    pruned_runs: int = 0
+    """Runs that the rules of ``[keep]`` have had go. ``runs`` leaves them out."""
     bytes: int = 0
     """Of its files in the mirror."""
     states: dict[str, int] = {}
@@ -78,6 +80,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             repo=str(totals.repo),
             runs=totals.runs,
             settled=totals.settled,
+            pruned_runs=totals.pruned_runs,
             bytes=totals.bytes,
             states=_told(totals.states),
             newest_run=totals.newest_run,

@@ -84,8 +84,9 @@ SELECT
     SELECT newest.run FROM runs AS newest WHERE newest.repo_id = repositories.id
     ORDER BY newest.number DESC, newest.id DESC LIMIT 1
   ) AS run,
-  count(runs.id) AS runs,
-  sum(CASE WHEN runs.settled_for <> '' THEN 1 ELSE 0 END) AS settled,
+  sum(CASE WHEN runs.id IS NOT NULL AND runs.pruned_at IS NULL THEN 1 ELSE 0 END) AS runs,
+  sum(CASE WHEN runs.pruned_at IS NOT NULL THEN 1 ELSE 0 END) AS pruned_runs,
+  sum(CASE WHEN runs.settled_for <> '' AND runs.pruned_at IS NULL THEN 1 ELSE 0 END) AS settled,
   sum(runs.bytes) AS bytes,
   max(runs.last_mirrored) AS last_mirrored,
   sum(runs.wanted), sum(runs.pending), sum(runs.mirrored), sum(runs.failed),
