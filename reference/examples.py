@@ -18,7 +18,11 @@ from artifact_sync.cli.json_objects import (
     HooksAnswer,
     ListAnswer,
     ListedArtifact,
+    PinEntry,
+    PinsAnswer,
     PlannedEntry,
+    PruneAnswer,
+    PruneEntry,
     SyncAnswer,
     UnfitEntry,
     VerifyAnswer,
@@ -220,6 +224,43 @@ def hooks() -> Any:
     return _builtins(
         HooksAnswer(complete=True, exit_code=0, failures=[], waiting=[entry], failed=[])
     )
+
+
+def prune() -> Any:
+    """An example of ``prune --json``."""
+    whys = (
+        ("40", "keep", ["last", "daily 2026-11-23", "latest"]),
+        ("39", "prune", ["no rule keeps it"]),
+    )
+    runs = [
+        PruneEntry(
+            repo=str(_REPO),
+            run=run,
+            created_at=_BEGUN.isoformat(),
+            action="keep" if action == "keep" else "prune",
+            why=why,
+            bytes=_SIZE,
+        )
+        for run, action, why in whys
+    ]
+    answer = PruneAnswer(
+        mirror="648f345c4267f46dc4acc38489ff911a",
+        made_at=_ENDED.isoformat(),
+        complete=True,
+        exit_code=0,
+        runs=runs,
+        freed_bytes=_SIZE,
+        refused=[],
+    )
+    return _builtins(answer)
+
+
+def pins() -> Any:
+    """An example of ``pins --json``."""
+    entry = PinEntry(
+        repo=str(_REPO), run="40", reason="released as 1.0", pinned_at=_ENDED.isoformat()
+    )
+    return _builtins(PinsAnswer(complete=True, exit_code=0, pins=[entry]))
 
 
 def displaced() -> Any:

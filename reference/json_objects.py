@@ -13,6 +13,8 @@ from artifact_sync.cli.json_objects import (
     DisplacedAnswer,
     HooksAnswer,
     ListAnswer,
+    PinsAnswer,
+    PruneAnswer,
     SyncAnswer,
     VerifyAnswer,
 )
@@ -81,6 +83,20 @@ OBJECTS = (
         "One line on stdout, also where it could not begin.",
         AdoptAnswer,
         examples.adopt,
+    ),
+    JsonObject(
+        "prune",
+        "prune --json",
+        "One line on stdout; `--plan FILE` writes the same to a file, which `--apply` reads.",
+        PruneAnswer,
+        examples.prune,
+    ),
+    JsonObject(
+        "pins",
+        "pins --json",
+        "One line on stdout, also of `pin` and `unpin`.",
+        PinsAnswer,
+        examples.pins,
     ),
     JsonObject(
         "displaced",

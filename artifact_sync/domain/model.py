@@ -624,8 +624,6 @@ class Totals(Struct, frozen=True):
     repo: RepoName
     runs: int = 0
     settled: int = 0
-    pruned_runs: int = 0
-    """Runs of which nothing is here, nor is to be; the other counts leave them out."""
     bytes: int = 0
     states: Mapping[State, int] = msgspec.field(default_factory=dict)
     newest_run: str = ""
@@ -637,6 +635,8 @@ class Totals(Struct, frozen=True):
     last_error: str = ""
     unfit: tuple[str, ...] = ()
     """A sentence for each filter that has fitted nothing so far."""
+    pruned_runs: int = 0
+    """Runs of which nothing is here, nor is to be; the other counts leave them out."""
 
 
 class FileState(NamedTuple):
