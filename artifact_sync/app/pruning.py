@@ -13,7 +13,7 @@ from artifact_sync.app.hooks import deliver_at_end
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import MirrorBusy
-from artifact_sync.sync.prune import keep_of, plan_mirror, prune
+from artifact_sync.sync.prune import compact, keep_of, plan_mirror, prune
 from artifact_sync.sync.prune_plan import PruneTerms
 
 if TYPE_CHECKING:
@@ -57,9 +57,11 @@ class Pruning(Struct, frozen=True):
             elif plan.going:
                 base_url = self.config.source.base_url
                 await self.daemon.prune(plan, base_url, observer, agreed=agreed)
-        if self.daemon is None and self.config.hook:
+        if self.daemon is None:
             store = self.store
-            await deliver_at_end(self.config, store.ledger, store.layout, store.clock)
+            await compact(store.ledger)
+            if self.config.hook:
+                await deliver_at_end(self.config, store.ledger, store.layout, store.clock)
 
 
 @asynccontextmanager

@@ -91,6 +91,10 @@ def _here(shown: ShownRun) -> Iterator[tuple[str, str]]:
     whole = "complete" if shown.complete else "not complete"
     absent = f", {counted(len(run.not_mirrored), 'artifact')} not" if run.not_mirrored else ""
     yield "mirror", f"{whole}: {files} here ({amount}){left}{absent}"
+    if shown.row.pruned_at is not None:
+        yield "pruned", f"{shown.row.pruned_at:%Y-%m-%d}, by the rules of [keep]"
+    if run.pin:
+        yield "pinned", f"{run.pin.pinned_at[:10]} {printable(run.pin.reason)}".rstrip()
     if since is not None:
         yield "upstream", f"forgotten since {since:%Y-%m-%d}"
     if run.workflows is None:

@@ -272,6 +272,10 @@ class AsyncLedger:
         """See ``ports.Ledger``."""
         await self.layout()
 
+    async def compact(self) -> None:
+        """See ``ports.Ledger``."""
+        await self._worker.use(lambda store: store.compact())
+
     async def size(self) -> int | None:
         """See ``ports.Ledger``."""
         if self._file is None:

@@ -96,6 +96,11 @@ class WriterThread:
         found: _T = await self._ask(_Use, lambda store: store.read(work))
         return found
 
+    async def use(self, work: Callable[[Store], _T]) -> _T:
+        """Do something else with the store, after everything asked for before."""
+        done: _T = await self._ask(_Use, work)
+        return done
+
     async def stop(self) -> None:
         """Carry out what is queued, and close the store."""
         await asyncio.shield(self._ask_to_stop())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.events import PruneRefused
 from artifact_sync.domain.model import RepoName, RunKey
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.forget import finish_forgetting
 from artifact_sync.sync.prune_plan import (
     PruneTerms,
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from artifact_sync.domain.ports import Ledger
     from artifact_sync.domain.settings import Config, RepoKeepSettings
     from artifact_sync.sync.forget import MirrorKeeper
+
+
+_log = get_logger(__name__)
 
 
 def keep_of(config: Config, repo: RepoName) -> RepoKeepSettings:
@@ -68,6 +73,14 @@ async def plan_mirror(
     if config.keep.max_size is not None:
         shrink(plans, config.keep.max_size, "all files")
     return [it for it in plans if not named or it.repo in named]
+
+
+async def compact(ledger: Ledger) -> None:
+    """Have the ledger take less room after pruning; whatever hinders it can wait."""
+    try:
+        await ledger.compact()
+    except ArtifactSyncError as error:
+        _log.debug("the ledger could not be made smaller", why=str(error))
 
 
 async def prune(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError, Reason
 from artifact_sync.domain.events import FilesRemoved, PruneRefused
 from artifact_sync.domain.keep_rules import KeepRules
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.units import size_in_words
-from artifact_sync.sync.prune import keep_of, plan_mirror, prune
+from artifact_sync.sync.prune import compact, keep_of, plan_mirror, prune
 from artifact_sync.sync.prune_plan import MAX_SIZE, PruneTerms, rules_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,12 @@ class PruneSchedule:
     def due(
         self, repo: RepoName, keep: RepoKeepSettings, report: Report, zone: Callable[[], tzinfo]
     ) -> bool:
-        """Whether to prune after a pass; each time of the schedule counts once."""
+        """Whether to prune after a pass; each time of the schedule counts once.
+
+        After one that lacked room, in any case.
+        """
+        if any(it.reason is Reason.NO_SPACE for it in report.failures):
+            return True
         if keep.schedule is None:
             return report.downloaded > 0
         from artifact_sync.domain.cron import Cron  # noqa: PLC0415 - slow to import
@@ -72,11 +77,14 @@ class PassPruner:
             return
         keeper = make_keeper(_PruneLog())
         try:
-            for plan in await self._plans(config, keeper, due):
+            plans = await self._plans(config, keeper, due)
+            for plan in plans:
                 self._tell(plan)
                 if plan.going:
                     share = keep_of(config, plan.repo).max_share
                     await prune(keeper, plan.repo, plan.going, max_share=share)
+            if any(plan.going for plan in plans):
+                await compact(keeper.ledger)
         except ArtifactSyncError as error:
             _log.warning("runs could not be pruned", why=str(error))
 

@@ -84,6 +84,9 @@ def test_what_no_rule_keeps_goes_and_does_not_come_back(keeping: Ruled) -> None:
     assert (code, report["downloaded"]) == (0, 0)
     assert "was pruned on" in words
     assert "1" not in keeping.folders()
+    _, shown, _ = keeping.run("show", ROCKET, "1")
+    assert (shown["complete"], shown["pruned_at"] is None) == (False, False)
+    assert keeping.run("status")[1]["repositories"][0]["pruned_runs"] == 2
 
 
 def test_more_than_a_share_goes_only_when_the_user_says_so(keeping: Ruled) -> None:

@@ -161,3 +161,19 @@ def test_a_listing_is_judged_by_what_it_left_out(play):
         assert await ledger.listing_verdict(REPO) == verdict
 
     play(story)
+
+
+def test_a_ledger_takes_less_room_when_much_of_it_is_gone(tmp_path):
+    async def main():
+        async with await open_ledger(tmp_path / "ledger.sqlite", durability="fast") as ledger:
+            run = a_run(1)
+            await ledger.note_run(run, NOW)
+            told = [(key(run, f"{n} {'x' * 2000}"), State.WANTED, "") for n in range(3000)]
+            await ledger.record_states(told, NOW)
+            await ledger.compact()
+            assert await ledger.size() > 10_000_000
+            await ledger.forget_run(run.key)
+            await ledger.compact()
+            assert await ledger.size() < 1_000_000
+
+    asyncio.run(main())

@@ -14,15 +14,18 @@ from artifact_sync.cli.report_text import age, span
 from artifact_sync.cli.session import configuration_beside_daemon
 from artifact_sync.domain.model import State
 from artifact_sync.domain.vanishing import SOON, vanishing_time
+from artifact_sync.domain.model import RunKey, State
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from artifact_sync.domain.model import ArtifactRow
+    from artifact_sync.domain.model import ArtifactRow, RepoName
+    from artifact_sync.domain.ports import Ledger
     from artifact_sync.domain.settings import Config
 
 
@@ -85,7 +88,15 @@ async def _list(
             click.echo("]}")
         elif first:
             which = f" of run {printable(run)}" if run else ""
-            click.echo(f"nothing to list: the ledger has no artifact{which}", err=True)
+            why = await _why_pruned(store.ledger, repos, run) if run else ""
+            click.echo(f"nothing to list: the ledger has no artifact{which}{why}", err=True)
+
+
+async def _why_pruned(ledger: Ledger, repos: Sequence[RepoName], run: str) -> str:
+    """That a run was pruned; empty: it was not."""
+    rows = [await ledger.run(RunKey(repo, run)) for repo in repos]
+    pruned = (row.pruned_at for row in rows if row is not None and row.pruned_at is not None)
+    return next((f": it was pruned on {at:%Y-%m-%d}" for at in pruned), "")
 
 
 def _json(row: ArtifactRow, config: Config, *, first: bool) -> str:

@@ -68,12 +68,14 @@ def _text(shown: ShownRun) -> str:
 def _object(shown: ShownRun) -> str:
     from artifact_sync.cli.json_objects import as_line  # noqa: PLC0415 - keeps --help quick
 
-    since = shown.row.gone_since
+    since, pruned = shown.row.gone_since, shown.row.pruned_at
     answer = ShowAnswer(
         complete=True,
         exit_code=int(ExitCode.COMPLETE),
         failures=[],
         gone_since=since.isoformat() if since is not None else None,
         run=ShownDocument(**asdict(shown.document), mirror_complete=shown.complete),
+        pruned_at=pruned.isoformat() if pruned is not None else None,
+        run=shown.document,
     )
     return as_line(answer)

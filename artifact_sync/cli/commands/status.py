@@ -174,6 +174,8 @@ def endangered_lines(it: RepoStatus) -> Iterator[str]:
         yield f"{it.repo}: {counted(missed, 'file')} vanished upstream before {were} mirrored"
     if it.lost:
         yield f"{it.repo}: {counted(it.lost, 'file')} lost: artifact-sync ls names them"
+    if it.pruned_runs:
+        yield f"{it.repo}: {counted(it.pruned_runs, 'run')} pruned by the rules of [keep]"
     if it.displaced_bytes:
         what = "were in the way: artifact-sync displaced list names them"
         yield f"{it.repo}: {size(it.displaced_bytes)} of files {what}"

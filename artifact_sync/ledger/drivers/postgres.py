@@ -140,6 +140,9 @@ class PostgresStore:
         """Read from one state of the ledger; see ``Store``."""
         return self._rehearsed(work) if self._rehearsing else self._repeated(self._reading, work)
 
+    def compact(self) -> None:
+        """Do nothing: the server does it by itself; see ``Store``."""
+
     def close(self) -> None:
         """Close the connection; see ``Store``."""
         if self._raw is not None:

@@ -30,6 +30,9 @@ class Store(Protocol):
     def read(self, work: Callable[[Connection], _T]) -> _T:
         """Read from one state of the ledger. The work may be called again."""
 
+    def compact(self) -> None:
+        """Give room back to the system that deleted rows have left, where that pays."""
+
     def close(self) -> None:
         """Close the connection."""
 
