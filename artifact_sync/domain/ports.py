@@ -789,7 +789,7 @@ class Ledger(
         """Bytes on disk; None when it is no file of this machine."""
 
     async def compact(self) -> None:
-        """Give room back that deleted rows have left, where that pays; may take a while."""
+        """Give room back that deleted rows have left, where that pays."""
 
     async def aclose(self) -> None:
         """Commit what is queued and close. May be called twice."""
