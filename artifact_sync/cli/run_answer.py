@@ -35,5 +35,3 @@ class ShowAnswer(Struct, frozen=True, kw_only=True):
     """What its ``run.json`` says, or would say if the run were complete. Null: it was not shown."""
     pruned_at: str | None = None
     """When the rules of ``[keep]`` had the run go; null: it did not go. ISO 8601."""
-    run: RunDocument
-    """What its ``run.json`` says, or would say if the run were complete."""

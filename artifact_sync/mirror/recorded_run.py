@@ -141,8 +141,8 @@ def _run(document: LargeObject) -> RecordedRun:
         _moment(members, "finished_at"),
         record=_record(members),
     )
-    return RecordedRun(run, _text(members, "source", ""), document, _lost(members))
-    return RecordedRun(run, _text(members, "source", ""), text, _lost(members), _pin(members, key))
+    pin = _pin(members, key)
+    return RecordedRun(run, _text(members, "source", ""), document, _lost(members), pin)
 
 
 def _pin(members: Mapping[str, Any], run: RunKey) -> Pin | None:

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactKey, Run, RunKey
     from artifact_sync.domain.keeping import Pin
-    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Run, RunKey
+    from artifact_sync.domain.model import ArtifactKey, Run, RunKey
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.mirror.recorded_run import RecordedFile, RecordedRun
@@ -92,7 +91,6 @@ class _Claims(Struct, frozen=True):
     faults: Sequence[Fit]
     absent: Sequence[ArtifactRow]
     """Artifacts without a file on record; one that was let go may stand at its path."""
-    """Artifacts without a file, such as what was let go."""
     pin: Pin | None = None
 
 
@@ -244,7 +242,7 @@ class RunAdopter:
         for each in about.files():
             reading.take(each)
         absent = [row for row in map(reading.take_absent, about.absent()) if row is not None]
-        return _Claims(about.run, about.source, reading.rows, reading.faults, absent)
+        return _Claims(about.run, about.source, reading.rows, reading.faults, absent, about.pin)
 
     def _check_place(self, about: RecordedRun, folder: MirrorPath) -> None:
         """Refuse what belongs elsewhere. ``DamagedDocument``."""
@@ -450,22 +448,6 @@ def _content(mirror: WatchedMirror, path: MirrorPath) -> bytes | None:
     if found.size > LARGEST:
         raise DamagedDocument(f"it has {found.size:,} bytes, and {LARGEST:,} are the most")
     return mirror.read(path) or b""
-    about = read_run(mirror.read(path) or b"")
-    key = about.run.key
-    try:
-        place = layout.run_folder(key)
-    except UnsafePath as error:
-        raise DamagedDocument(str(error)) from None
-    if place != folder:
-        raise _MisplacedDocument(
-            f"it is of {quoted(str(key))}, whose folder is {place} by mirror.layout:"
-            " set mirror.layout as this mirror was laid out, or move the folder there"
-        )
-    reading = _Reading(layout, path, about.run)
-    for each in about.files():
-        reading.take(each)
-    absent = list(filter(reading.is_new, about.absent()))
-    return _Claims(about.run, about.source, reading.rows, reading.faults, absent, about.pin)
 
 
 class _Reading:

@@ -121,7 +121,7 @@ class Pass:
     async def _repository(self, selected: _Selected, turn: RepoTurn) -> None:
         report, settings = Report(), selected.settings
         self._reports.append(report)
-        self._by_repo[repo] = report
+        self._by_repo[selected.repo] = report
         rules = Rules.of(settings, self._context.layout.template)
         async with turn:
             sync = RepoSync(self._context, selected.repo, rules, self._request.mode, report)

@@ -12,16 +12,14 @@ from artifact_sync.cli.ledger_completion import complete_runs
 from artifact_sync.cli.options import as_json, common, repositories, root
 from artifact_sync.cli.report_text import age, span
 from artifact_sync.cli.session import configuration_beside_daemon
-from artifact_sync.domain.model import State
-from artifact_sync.domain.vanishing import SOON, vanishing_time
 from artifact_sync.domain.model import RunKey, State
+from artifact_sync.domain.vanishing import SOON, vanishing_time
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from artifact_sync.domain.model import ArtifactRow, RepoName

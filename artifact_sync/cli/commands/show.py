@@ -76,6 +76,5 @@ def _object(shown: ShownRun) -> str:
         gone_since=since.isoformat() if since is not None else None,
         run=ShownDocument(**asdict(shown.document), mirror_complete=shown.complete),
         pruned_at=pruned.isoformat() if pruned is not None else None,
-        run=shown.document,
     )
     return as_line(answer)
