@@ -85,7 +85,7 @@ def test_what_no_rule_keeps_goes_and_does_not_come_back(keeping: Ruled) -> None:
     assert "was pruned on" in words
     assert "1" not in keeping.folders()
     _, shown, _ = keeping.run("show", ROCKET, "1")
-    assert (shown["complete"], shown["pruned_at"] is None) == (False, False)
+    assert (shown["run"]["mirror_complete"], shown["pruned_at"] is None) == (False, False)
     assert keeping.run("status")[1]["repositories"][0]["pruned_runs"] == 2
 
 

@@ -106,6 +106,7 @@ def test_the_object_is_that_of_run_json(owner: User) -> None:
         "exit_code": 0,
         "failures": [],
         "gone_since": None,
+        "pruned_at": None,
         "run": {**document(owner), "mirror_complete": True},
     }
     done = owner.run("show", ROCKET, "latest-success", "--root", owner.root, "--json")
