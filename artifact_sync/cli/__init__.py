@@ -37,7 +37,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "verify": "Hash the mirror's files again and compare them with the ledger.",
         "forget": "Let go of artifacts, runs or a repository: no failures any more.",
         "remember": "Take back what was forgotten.",
-        "prune": "Remove the runs that no rule keeps; or say which would go, and why.",
+        "prune": "Remove the runs that no rule keeps, and say why.",
         "pin": "Never prune a run.",
         "unpin": "Take the pin of a run away.",
         "pins": "The runs that are never pruned, and why.",

@@ -93,6 +93,8 @@ def _newest_of_each(
     dated: Sequence[tuple[str, datetime]], form: str, count: int
 ) -> list[tuple[str, str]]:
     """The first run of each period; where there are fewer periods, the last run besides."""
+    if not count:
+        return []
     first: dict[str, str] = {}
     for run, at in dated:
         first.setdefault(at.strftime(form), run)

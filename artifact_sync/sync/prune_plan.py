@@ -33,6 +33,8 @@ _CLOCKS_DIFFER = timedelta(days=1)
 
 NO_RULE = "no rule keeps it"
 MAX_SIZE = "max_size"
+_NOT_KEPT = [NO_RULE]
+"""Of all those runs: a mirror may have a hundred thousand."""
 _FAST = frozenset({"last_success", "pin", "latest", "latest-success", "in flight", "undated"})
 """Reasons that also hold a run when there is too much."""
 
@@ -160,6 +162,7 @@ def _by_rules(facts: RepoFacts, keep: RepoKeepSettings) -> list[PlannedRun]:
     runs = _newest_first(facts.runs)
     dated = [DatedRun(it.run, it.created_at, it.status == "success") for it in runs]
     reasons = reasons_to_keep(dated, rules_of(keep))
+    del dated
     for run in runs:
         reasons[run.run] += _held_by(run, facts)
     return [
@@ -167,7 +170,7 @@ def _by_rules(facts: RepoFacts, keep: RepoKeepSettings) -> list[PlannedRun]:
             it.run,
             it.created_at,
             "keep" if reasons[it.run] else "prune",
-            reasons[it.run] or [NO_RULE],
+            reasons[it.run] or _NOT_KEPT,
             it.bytes,
         )
         for it in runs
@@ -176,13 +179,11 @@ def _by_rules(facts: RepoFacts, keep: RepoKeepSettings) -> list[PlannedRun]:
 
 def _held_by(run: KeptRun, facts: RepoFacts) -> list[str]:
     """What holds a run besides the rules."""
-    held = {
-        "pin": run.pinned,
-        "latest": run.run == facts.latest,
-        "latest-success": run.run == facts.latest_success,
-        "in flight": bool(run.outstanding),
-    }
-    return [why for why, holds in held.items() if holds]
+    held = ["pin"] if run.pinned else []
+    held += ["latest"] if run.run == facts.latest else []
+    held += ["latest-success"] if run.run == facts.latest_success else []
+    held += ["in flight"] if run.outstanding else []
+    return held
 
 
 def why_not(facts: RepoFacts, now: datetime) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,7 +24,7 @@ from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from artifact_sync.app.pruning import Pruning
     from artifact_sync.domain.events import Event
@@ -35,6 +36,8 @@ _log = get_logger(__name__)
 _PLAN_HOLDS = timedelta(days=7)
 _CLOCKS_DIFFER = timedelta(days=1)
 _LARGEST_PLAN = 1 << 30
+_LINES = 1000
+"""That are printed at a time."""
 
 
 class _PlanOptions(NamedTuple):
@@ -126,12 +129,16 @@ def command(
     config = with_overrides(configuration(config_file), Overrides(root=root))
     work = _Work(config, checked_names(repos), plan)
     check_begun(config)
-    answer = event_loop.run_plainly(work.run())
+    found = list[PruneAnswer]()  # asyncio renders what a coroutine returns, however large
+    event_loop.run_plainly(work.run(found.append))
+    [answer] = found
     if plan.file is not None:
         _write(plan.file, answer)
     with result_of(answer.exit_code):
         if as_json:
-            click.echo(as_line(answer))
+            for piece in _pieces(answer):
+                click.echo(piece, nl=False)
+            click.echo()
         else:
             _print(answer, rehearsed=plan.rehearse)
     return answer.exit_code
@@ -146,7 +153,7 @@ class _Work:
         self.options = options
         self.told = _Told()
 
-    async def run(self) -> PruneAnswer:
+    async def run(self, take: Callable[[PruneAnswer], None]) -> None:
         """Plan, or read a plan, and carry it out where that is asked for."""
         from artifact_sync.app.pruning import opened_pruning  # noqa: PLC0415 - keeps --help quick
 
@@ -159,7 +166,7 @@ class _Work:
                 plans = planned.plans()
             else:
                 raise UsageError(f"{printable(str(file))} is a plan of another mirror: make one")
-            return await self._carried_out(pruning, plans)
+            take(await self._carried_out(pruning, plans))
 
     async def _carried_out(self, pruning: Pruning, plans: Sequence[RepoPlan]) -> PruneAnswer:
         made_at = datetime.now(UTC)
@@ -243,19 +250,38 @@ def _read(file: Path) -> PruneAnswer:
     return plan
 
 
+def _pieces(answer: PruneAnswer) -> Iterator[str]:
+    """The answer as JSON on one line, some runs at a time: there may be a hundred thousand."""
+    from msgspec.structs import replace  # noqa: PLC0415 - keeps --help quick
+
+    head, runs, tail = as_line(replace(answer, runs=[])).partition('"runs": [')
+    yield head + runs
+    entries = iter(answer.runs)
+    between = ""
+    while some := [as_line(it) for it in islice(entries, _LINES)]:
+        yield between + ", ".join(some)
+        between = ", "
+    yield tail
+
+
 def _write(file: Path, answer: PruneAnswer) -> None:
     try:
-        file.write_text(as_line(answer) + "\n", "ascii")
+        with file.open("w", encoding="ascii") as plan:
+            plan.writelines((*_pieces(answer), "\n"))
     except OSError as error:
         raise UsageError(f"{printable(str(file))} cannot be written: {error.strerror}") from None
 
 
+def _line(it: PruneEntry) -> str:
+    day = (it.created_at or "")[:10] or "undated"
+    which, why = printable(f"{it.repo} {it.run}"), ", ".join(it.why)
+    return f"{it.action:5} {which}  {day}  {size(it.bytes)}  {why}"
+
+
 def _print(answer: PruneAnswer, *, rehearsed: bool) -> None:
-    for it in answer.runs:
-        if rehearsed or it.action == "prune":
-            day = (it.created_at or "")[:10] or "undated"
-            which, why = printable(f"{it.repo} {it.run}"), ", ".join(it.why)
-            click.echo(f"{it.action:5} {which}  {day}  {size(it.bytes)}  {why}")
+    told = (it for it in answer.runs if rehearsed or it.action == "prune")
+    while lines := [_line(it) for it in islice(told, _LINES)]:
+        click.echo("\n".join(lines))
     gone = sum(it.action == "prune" for it in answer.runs)
     does = "would be pruned" if rehearsed else "pruned"
     stay = f"{len(answer.runs) - gone:,} stay"
