@@ -310,6 +310,10 @@ class RepoSync:
         self._listed = listing is not Listing.UNCHANGED
         if self._listed:
             await self._judge_listing("it is empty, and was not" if listing is Listing.VOID else "")
+        elif known is None:
+            verdict = await ledger.listing_verdict(self.repo)
+            if verdict is None or not verdict.flaw:  # it is as it was when it was read
+                await self._judge_listing("")
         if listing is Listing.VOID:
             hint = "what is mirrored stays; if it has runs, look at the token and at the service"
             self._notify(Noticed(f"the list of runs of {self.repo} is empty, and was not: {hint}"))

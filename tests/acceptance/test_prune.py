@@ -147,6 +147,21 @@ def test_a_stranger_in_a_runs_folder_stays_and_is_told(keeping: Ruled) -> None:
     assert [it.name for it in (keeping.root / ROCKET / "1").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize(("bound", "code", "left"), [(18_000, 0, "678"), (6_000, 1, "8")])
+def test_beyond_a_size_the_oldest_go_whatever_the_rules_say(
+    keeping: Ruled, bound: int, code: int, left: str
+) -> None:
+    keeping.rules = f"last = 6, last_success = 1, max_size = {bound}"
+    assert keeping.run("pin", ROCKET, "6")[0] == 0 if code else True
+    ended, _, answer = keeping.prune("--yes")
+    assert (ended, bool(answer["refused"])) == (code, bool(code))
+    assert keeping.folders() == set(left) | ({"6"} if code else set())
+    assert {tuple(it["why"]) for it in answer["runs"] if it["action"] == "prune"} == {
+        ("max_size",),
+        ("no rule keeps it",),
+    }
+
+
 def test_a_pinned_run_stays_says_so_and_goes_when_the_pin_is_taken_away(keeping: Ruled) -> None:
     about = keeping.root / ROCKET / "1/run.json"
     assert "pin" not in json.loads(about.read_bytes())

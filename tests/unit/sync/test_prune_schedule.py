@@ -1,0 +1,66 @@
+"""When the daemon prunes after a pass."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.model import Failure, RepoName
+from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import Config, KeepSettings, RepoKeepSettings, RepoSettings
+from artifact_sync.sync.prune import keep_of
+from artifact_sync.sync.prune_after import PruneSchedule
+
+REPO = RepoName("acme", "rocket")
+
+
+class StillClock:
+    """A clock that is set."""
+
+    def __init__(self) -> None:
+        self.at = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    async def sleep(self, seconds: float) -> None:
+        raise NotImplementedError(seconds)
+
+
+def is_due(schedule: PruneSchedule, keep: RepoKeepSettings, report: Report) -> bool:
+    return schedule.due(REPO, keep, report, lambda: UTC)
+
+
+def test_without_a_schedule_it_is_after_what_brought_something_or_lacked_room() -> None:
+    schedule, keep = PruneSchedule(StillClock()), RepoKeepSettings(last=1)
+    full = Failure(str(REPO), Reason.NO_SPACE, "the disk is full")
+    assert not is_due(schedule, keep, Report(kept=5))
+    assert is_due(schedule, keep, Report(downloaded=1))
+    assert is_due(schedule, keep, Report(failures=[full]))
+
+
+def test_a_time_of_the_schedule_counts_once_and_a_clock_that_goes_back_waits() -> None:
+    clock = StillClock()
+    schedule, keep = PruneSchedule(clock), RepoKeepSettings(last=1, schedule="0 * * * *")
+    brought = Report(downloaded=1)
+    assert not is_due(schedule, keep, brought)
+    clock.at += timedelta(minutes=31)
+    assert [is_due(schedule, keep, brought) for _ in range(2)] == [True, False]
+    clock.at -= timedelta(days=365)
+    assert not is_due(schedule, keep, brought)
+    clock.at += timedelta(days=365, hours=1)
+    assert is_due(schedule, keep, brought)
+
+
+def test_what_is_said_of_a_repository_stands_in_the_place_of_all_of_keep() -> None:
+    own = RepoKeepSettings(last=2)
+    config = Config(
+        keep=KeepSettings(daily=3, max_size=5, max_share=0.5),
+        repo=(RepoSettings(name="acme/rocket", keep=own), RepoSettings(name="acme/*")),
+    )
+    assert keep_of(config, REPO) == own
+    other = keep_of(config, RepoName("acme", "other"))
+    assert (other.daily, other.max_size, other.max_share) == (3, None, 0.5)
