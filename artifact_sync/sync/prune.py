@@ -8,11 +8,12 @@ from artifact_sync.domain.errors import ArtifactSyncError
 from artifact_sync.domain.events import PruneRefused
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.logs import get_logger
-from artifact_sync.sync.forget import finish_forgetting
+from artifact_sync.runtime.units import counted
 from artifact_sync.sync.prune_plan import (
     PruneTerms,
     RepoFacts,
     RepoPlan,
+    most_to_go,
     plan_repository,
     shrink,
     why_changed,
@@ -21,7 +22,7 @@ from artifact_sync.sync.prune_plan import (
 from artifact_sync.sync.remove import remove_run
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from artifact_sync.domain.keeping import PlannedRun
     from artifact_sync.domain.ports import Ledger
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 
 _log = get_logger(__name__)
+
+_AT_ONCE = 200
+"""Runs that are pruned while nobody else may work on their repository."""
 
 
 def keep_of(config: Config, repo: RepoName) -> RepoKeepSettings:
@@ -89,22 +93,35 @@ async def prune(
     """Prune runs of a repository as planned, the oldest first. ``DiskError``.
 
     What was broken off before is finished. What has changed since stays, and is told. Nothing is
-    pruned against a brake; ``max_share``: of the repository's runs, how many may go.
+    pruned against a brake; ``max_share``: of the repository's runs, how many may go. A pass that
+    waits for the repository has its turn now and then.
     """
-    async with keeper.lock.hold(repo):
-        await finish_forgetting(keeper, repo)
-        if not runs:
-            return
-        facts = await facts_of(keeper.ledger, repo)
-        why = why_not(facts, keeper.clock.now())
-        if not why and len(runs) > max(int(max_share * len(facts.runs) + 1e-9), 1):
-            why = f"{len(runs)} of its {len(facts.runs)} runs would go, more than keep.max_share"
-        if why:
-            keeper.observer.notify(PruneRefused(RunKey(repo, ""), why))
-            return
-        for run in runs:
-            key = RunKey(repo, run.run)
-            if changed := why_changed(run, facts):
-                keeper.observer.notify(PruneRefused(key, changed))
-            else:
-                await remove_run(keeper, key)
+    await keeper.finish(repo)
+    all_of_it = RunKey(repo, "")
+    if runs and (why := await _why_not_so_many(keeper.ledger, repo, len(runs), max_share)):
+        keeper.observer.notify(PruneRefused(all_of_it, why))
+        return
+    for begin in range(0, len(runs), _AT_ONCE):
+        async with keeper.lock.hold(repo):
+            facts = await facts_of(keeper.ledger, repo)
+            if why := why_not(facts, keeper.clock.now()):
+                keeper.observer.notify(PruneRefused(all_of_it, why))
+                return
+            await _prune_some(keeper, facts, runs[begin : begin + _AT_ONCE])
+
+
+async def _why_not_so_many(ledger: Ledger, repo: RepoName, going: int, max_share: float) -> str:
+    known = len(await ledger.kept_runs(repo))
+    if going <= most_to_go(known, max_share):
+        return ""
+    return f"{going} of its {counted(known, 'run')} would go, more than keep.max_share"
+
+
+async def _prune_some(keeper: MirrorKeeper, facts: RepoFacts, runs: Iterable[PlannedRun]) -> None:
+    known = {it.run: it for it in facts.runs}
+    for run in runs:
+        key = RunKey(facts.repo, run.run)
+        if changed := why_changed(run, known.get(run.run), facts):
+            keeper.observer.notify(PruneRefused(key, changed))
+        else:
+            await remove_run(keeper, key)

@@ -117,7 +117,8 @@ def shrink(plans: Sequence[RepoPlan], bound: int, what: str) -> None:
     if too_much > 0:
         why = f"{what} take {size_in_words(too_much)} more than keep.max_size"
         for plan in plans:
-            plan.refused.append(f"{why}: {_why_still_too_much(plan)}")
+            if any(it.action == "keep" for it in plan.runs):
+                plan.refused.append(f"{why}: {_why_still_too_much(plan)}")
 
 
 def _why_still_too_much(plan: RepoPlan) -> str:
@@ -205,9 +206,13 @@ def _why_not_so_many(plan: RepoPlan, most: int, keep: RepoKeepSettings) -> str:
     )
 
 
-def why_changed(run: PlannedRun, facts: RepoFacts) -> str:
+def most_to_go(runs: int, max_share: float) -> int:
+    """How many of a repository's runs may go at a time; one always may."""
+    return max(int(max_share * runs + _ROUNDING), 1)
+
+
+def why_changed(run: PlannedRun, known: KeptRun | None, facts: RepoFacts) -> str:
     """Why a run stays that was to go; empty: it may go."""
-    known = next((it for it in facts.runs if it.run == run.run), None)
     if known is None:
         return "it is not here any more"
     if run.created_at != known.created_at:

@@ -76,7 +76,7 @@ def reference(facts: RepoFacts, keep: RepoKeepSettings) -> set[str]:
     return kept | {it for it in (facts.latest, facts.latest_success) if it is not None}
 
 
-@given(_repositories(), _KEEP, st.builds(PruneTerms, st.just(NOW), st.booleans()))
+@given(_repositories(), _KEEP, st.booleans().map(lambda agreed: PruneTerms(NOW, agreed)))
 def test_what_goes_is_what_the_rules_say_within_the_brakes(
     facts: RepoFacts, keep: RepoKeepSettings, terms: PruneTerms
 ) -> None:
@@ -103,7 +103,8 @@ def test_what_goes_is_what_the_rules_say_within_the_brakes(
     for run in plan.runs:
         if run.action == "prune":
             assert not HELD.intersection(run.why)
-            assert why_changed(run, facts) == ""
+            known = next(it for it in facts.runs if it.run == run.run)
+            assert why_changed(run, known, facts) == ""
 
 
 @given(_repositories(), st.integers(0, 300))
@@ -115,7 +116,7 @@ def test_the_oldest_go_and_no_more_than_must(facts: RepoFacts, bound: int) -> No
     shrink([plan], bound, "all files")
     kept = sum(it.bytes for it in plan.runs if it.action == "keep")
     loose = [it for it in plan.runs if it.action == "keep" and not HELD.intersection(it.why)]
-    assert bool(plan.refused) == (kept > bound)
+    assert bool(plan.refused) == (kept > bound and bool(kept))
     assert kept <= bound or loose == []
     if plan.going:
         assert kept + plan.going[-1].bytes > bound
