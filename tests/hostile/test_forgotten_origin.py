@@ -235,14 +235,22 @@ def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twi
 def make_old(ledger: Path) -> None:
     """Take from a ledger what its migrations from 0004 on have added."""
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
-        for table in ("forget_rules", "run_records", "outbox", "told"):
+        for table in ("forget_rules", "run_records", "outbox", "told", "pins"):
             old.execute(f"DROP TABLE {table}")
         runs = ("expired", "missed", "outstanding", "settled_created")
         for index in ("ix_artifacts_unwell", *(f"ix_runs_{name}" for name in runs)):
             old.execute(f"DROP INDEX {index}")
         added = {
             "artifacts": ("is_wanted", "verified_at", "lost_since", "upstream", "gone_since"),
-            "runs": ("lost", "expired", "forgotten", "unwanted", "noted", "gone_since"),
+            "runs": (
+                "lost",
+                "expired",
+                "forgotten",
+                "unwanted",
+                "noted",
+                "gone_since",
+                "pruned_at",
+            ),
             "repositories": ("gone_since",),
         }
         for table, columns in added.items():
