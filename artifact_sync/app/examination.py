@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.assemble_pass import passes_over
 from artifact_sync.app.forgetting import keeper_of
-from artifact_sync.app.holder import daemon_of
+from artifact_sync.app.holder import opened_or_held
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.daemon.progress import EventFanout
-from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, MirrorBusy, exit_code
+from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, exit_code
 from artifact_sync.domain.report import Report
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.hash_progress import HashProgress
@@ -47,13 +47,8 @@ async def opened_examination(
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
-    daemon = None
-    async with AsyncExitStack() as stack:
-        try:
-            store = await stack.enter_async_context(open_storage(config, rehearse=not repair))
-        except MirrorBusy as busy:
-            daemon = await daemon_of(busy, "repairs it")
-            store = await stack.enter_async_context(open_storage(config, rehearse=True))
+    opening = opened_or_held(config, rehearse=not repair, does="repairs it")
+    async with opening as (store, daemon):
         yield Examination(store, names, config, daemon, writable=repair and daemon is None)
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from artifact_sync.app.holder import daemon_of
+from artifact_sync.app.holder import opened_or_held
 from artifact_sync.app.hooks import deliver_at_end
-from artifact_sync.app.locations import has_ledger
+from artifact_sync.app.locations import has_ledger, service_host
 from artifact_sync.app.selection import check_globs, checked_names, known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.config.keys import pasted_run
-from artifact_sync.domain.errors import MirrorBusy, UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
 from artifact_sync.domain.globs import plain_path
 from artifact_sync.domain.model import RepoName, RunKey, State
@@ -153,7 +152,7 @@ def keeper_of(store: Storage, config: Config, observer: Observer) -> MirrorKeepe
         layout=store.layout,
         offload=store.offload,
         clock=store.clock,
-        origin=urlsplit(config.source.base_url).netloc,
+        origin=service_host(config),
         observer=observer,
     )
 
@@ -187,11 +186,5 @@ async def opened_forgetting(config: Config) -> AsyncGenerator[Forgetting]:
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
-    daemon = None
-    async with AsyncExitStack() as stack:
-        try:
-            store = await stack.enter_async_context(open_storage(config, rehearse=False))
-        except MirrorBusy as busy:
-            daemon = await daemon_of(busy)
-            store = await stack.enter_async_context(open_storage(config, rehearse=True))
+    async with opened_or_held(config) as (store, daemon):
         yield Forgetting(store, config, daemon)

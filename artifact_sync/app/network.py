@@ -6,10 +6,10 @@ import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from artifact_sync.app.locations import service_host
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import ClockComparison, SystemClock
 from artifact_sync.runtime.logs import get_logger
@@ -48,7 +48,7 @@ class Network(Struct, frozen=True):
     @property
     def origin(self) -> str:
         """The service's host, for ``run.json``."""
-        return urlsplit(self.config.source.base_url).netloc
+        return service_host(self.config)
 
     @property
     def encrypted(self) -> bool:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from artifact_sync.app.forgetting import keeper_of
-from artifact_sync.app.holder import daemon_of
+from artifact_sync.app.holder import opened_or_held
 from artifact_sync.app.hooks import deliver_at_end
 from artifact_sync.app.selection import known_repositories
-from artifact_sync.app.storage import open_storage
-from artifact_sync.domain.errors import MirrorBusy
 from artifact_sync.sync.prune import compact, keep_of, plan_mirror, prune
 from artifact_sync.sync.prune_plan import PruneTerms
 
@@ -70,11 +68,5 @@ async def opened_pruning(config: Config, *, rehearse: bool) -> AsyncGenerator[Pr
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
-    daemon = None
-    async with AsyncExitStack() as stack:
-        try:
-            store = await stack.enter_async_context(open_storage(config, rehearse=rehearse))
-        except MirrorBusy as busy:
-            daemon = await daemon_of(busy)
-            store = await stack.enter_async_context(open_storage(config, rehearse=True))
+    async with opened_or_held(config, rehearse=rehearse) as (store, daemon):
         yield Pruning(store, config, daemon)

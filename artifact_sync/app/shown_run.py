@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from artifact_sync.app.locations import service_host
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import UsageError
@@ -46,8 +46,7 @@ async def shown_run(config: Config, repo: RepoName, name: str) -> ShownRun:
     async with open_storage(config, rehearse=True) as store:
         known_repositories([str(repo)], await store.ledger.repositories())
         row = await _row(store.ledger, repo, name)
-        origin = urlsplit(config.source.base_url).netloc
-        manifest = await manifest_of(row, store.ledger, store.layout, origin)
+        manifest = await manifest_of(row, store.ledger, store.layout, service_host(config))
     told = json.loads(manifest.about())  # it has lone surrogates, which msgspec does not read
     return ShownRun(row, msgspec.convert(told, RunDocument))
 

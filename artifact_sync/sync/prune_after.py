@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ArtifactSyncError, Reason
 from artifact_sync.domain.events import FilesRemoved, PruneRefused
-from artifact_sync.domain.keep_rules import KeepRules
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.units import size_in_words
 from artifact_sync.sync.prune import compact, keep_of, plan_mirror, prune
@@ -90,7 +89,7 @@ class PassPruner:
 
     def _is_due(self, config: Config, repo: RepoName, report: Report) -> bool:
         keep = keep_of(config, repo)
-        ruled = rules_of(keep) != KeepRules() or keep.max_size is not None
+        ruled = not rules_of(keep).keeps_all or keep.max_size is not None
         ruled = ruled or config.keep.max_size is not None
         return ruled and self._schedule.due(repo, keep, report, self._zone)
 

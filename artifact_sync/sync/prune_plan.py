@@ -134,16 +134,7 @@ def _age(run: PlannedRun) -> tuple[float, int]:
 
 def rules_of(keep: RepoKeepSettings) -> KeepRules:
     """The rules alone."""
-    return KeepRules(
-        last=keep.last,
-        last_success=keep.last_success,
-        hourly=keep.hourly,
-        daily=keep.daily,
-        weekly=keep.weekly,
-        monthly=keep.monthly,
-        yearly=keep.yearly,
-        within=keep.within,
-    )
+    return KeepRules(**{name: getattr(keep, name) for name in KeepRules.__struct_fields__})
 
 
 class _Order(NamedTuple):
