@@ -14,6 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from hostile_server import Request, Wire
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
@@ -205,6 +207,21 @@ def stall(*, after: int | None = None, seconds: float = 60) -> Behaviour:
             visit.wire.body(visit.content[:after])
         visit.wire.wait(seconds)
         visit.wire.end()
+
+    return behave
+
+
+def held(after: int, release: Event) -> Behaviour:
+    """Honest, but what comes after so many bytes comes one at a time until ``release``."""
+
+    def behave(visit: Visit) -> None:
+        visit.wire.head(200, full_headers(visit).items())
+        visit.wire.body(visit.content[:after])
+        sent = after
+        while not release.wait(0.02):
+            visit.wire.body(visit.content[sent : sent + 1])
+            sent += 1
+        visit.wire.body(visit.content[sent:])
 
     return behave
 

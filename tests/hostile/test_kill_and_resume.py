@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 import time
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import pytest
-from behaviours import honest, paced, stall
+from behaviours import held, honest, paced, stall
 from hostile_service import File
 from trial import Trial, noise
 
@@ -40,6 +41,15 @@ def wait_until(happens: Callable[[], bool]) -> None:
 
 def has_staged(trial: Trial, count: int) -> bool:
     return trial.staged() >= count
+
+
+def rests(trial: Trial, count: int) -> bool:
+    """Whether so much of the only staged file is written, and its checkpoint, too."""
+    for sidecar in (trial.root / ".artifact-sync").rglob("*.json"):
+        *_, last = sidecar.read_bytes().splitlines()
+        written = sidecar.with_suffix(".part").stat().st_size
+        return last.endswith(b"}") and json.loads(last).get("offset") == written >= count
+    return False
 
 
 def sizes(trial: Trial) -> list[int]:
@@ -227,13 +237,14 @@ def test_a_second_pass_is_refused_whatever_is_removed_beneath_the_first(
 def test_staged_bytes_that_somebody_spoils_meanwhile_are_fetched_anew(
     trial: Trial, spoil: Callable[[Path, Path], None]
 ) -> None:
-    content = big()[: 8 * MIB]
-    file = trial.service.file(content, paced(PACE / 8))
+    content, spoilt = big()[: 8 * MIB], threading.Event()
+    file = trial.service.file(content, held(4 * MIB, spoilt))
     process = trial.start()
-    wait_until(lambda: trial.staged() >= 2 * MIB)
+    wait_until(lambda: rests(trial, 15 * MIB // 4))  # no byte is written while it is spoilt
     (part,) = (trial.root / ".artifact-sync").rglob("*.part")
     spoil(part, part.with_suffix(".json"))
     file.behaviour = honest
+    spoilt.set()
     trial.finish(process)
     assert process.returncode == 0
     assert trial.has(content)
