@@ -77,7 +77,7 @@ class PruneTerms(Struct, frozen=True):
 
     def most(self, runs: int, keep: RepoKeepSettings) -> int:
         """How many of a repository's runs may go at a time."""
-        return runs if self.agreed else int(keep.max_share * runs + _ROUNDING)
+        return runs if self.agreed else most_to_go(runs, keep.max_share)
 
 
 _ROUNDING = 1e-9
@@ -95,7 +95,7 @@ def plan_repository(facts: RepoFacts, keep: RepoKeepSettings, terms: PruneTerms)
         plan.refused.append(why)
         for run in plan.going:
             run.action, run.why = "keep", ["refused"]
-    plan.may_go = 0 if why_not(facts, terms.now) else max(most, 1) - len(plan.going)
+    plan.may_go = 0 if why_not(facts, terms.now) else most - len(plan.going)
     if keep.max_size is not None:
         shrink([plan], keep.max_size, f"the files of {facts.repo}")
     return plan
@@ -198,8 +198,11 @@ def _why_not_so_many(plan: RepoPlan, most: int, keep: RepoKeepSettings) -> str:
 
 
 def most_to_go(runs: int, max_share: float) -> int:
-    """How many of a repository's runs may go at a time; one always may."""
-    return max(int(max_share * runs + _ROUNDING), 1)
+    """How many of a repository's runs may go at a time.
+
+    One always may, but for a share of 0%: by ``last = 2`` one of three goes whenever one comes.
+    """
+    return max(int(max_share * runs + _ROUNDING), 1) if max_share else 0
 
 
 def why_changed(run: PlannedRun, known: KeptRun | None, facts: RepoFacts) -> str:
