@@ -384,6 +384,19 @@ class Mirrored(Struct, frozen=True):
     content_encoding: str = ""
     """As the server labelled the bytes, which are kept as they came: ``gzip`` says still packed."""
     fetched_at: datetime | None = None
+    is_new: bool = True
+    """Whether the file was put there now; else only its record is new."""
+    shares: int | None = None
+    """The ``SameFile`` whose blocks it shares."""
+
+
+class SameFile(NamedTuple):
+    """A mirrored file, found by its SHA-256."""
+
+    number: int
+    """The ledger's own."""
+    path: MirrorPath
+    size: int
 
 
 class Failure(Struct, frozen=True):
@@ -637,6 +650,8 @@ class Totals(Struct, frozen=True):
     """A sentence for each filter that has fitted nothing so far."""
     pruned_runs: int = 0
     """Runs of which nothing is here, nor is to be; the other counts leave them out."""
+    shared_bytes: int = 0
+    """Of ``bytes``, what takes no room: of files that lie in the blocks of another file."""
 
 
 class FileState(NamedTuple):

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         RunPage,
         RunRow,
         RunScope,
+        SameFile,
         StagedContent,
         State,
         Totals,
@@ -574,6 +575,13 @@ class ArtifactLedger(Protocol):
         """List artifacts in PRUNING, left by a crash before ``pruned``.
 
         Removing their files once more and calling ``pruned`` finishes it.
+        """
+
+    async def same_bytes(self, sha256: str) -> Sequence[SameFile]:
+        """List a few mirrored files of a SHA-256, those that came last first.
+
+        ``Mirrored.shares`` names the one whose blocks a file shares. Where that is here no more,
+        one of those that shared with it is counted in its place.
         """
 
     async def recent(self, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:

@@ -15,6 +15,7 @@ from artifact_sync.ledger.queries import (
     keeping,
     outbox,
     run_records,
+    sharing,
 )
 from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
@@ -200,6 +201,7 @@ class AsyncLedger:
     pruning = _writes_some(artifact_writes.begin_pruning)
     pruned = _writes_some(artifact_writes.end_pruning)
     being_pruned = _reads(artifact_reads.being_pruned)
+    same_bytes = _reads(sharing.same_bytes)
     recent = _reads(artifact_reads.recent)
     mirrored = _pages(artifact_reads.mirrored)
     at = _pages(artifact_reads.at)

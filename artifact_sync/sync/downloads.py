@@ -322,4 +322,5 @@ def vouched_by(row: ArtifactRow, claim: Claim) -> Mirrored:
         row.etag,
         row.content_encoding,
         row.mirrored_at,
+        is_new=False,
     )

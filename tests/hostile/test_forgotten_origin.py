@@ -238,10 +238,22 @@ def make_old(ledger: Path) -> None:
         for table in ("forget_rules", "run_records", "outbox", "told", "pins"):
             old.execute(f"DROP TABLE {table}")
         runs = ("expired", "missed", "outstanding", "settled_created")
-        for index in ("ix_artifacts_unwell", *(f"ix_runs_{name}" for name in runs)):
+        for index in (
+            "ix_artifacts_unwell",
+            "ix_artifacts_sha256",
+            "ix_artifacts_shares",
+            *(f"ix_runs_{name}" for name in runs),
+        ):
             old.execute(f"DROP INDEX {index}")
         added = {
-            "artifacts": ("is_wanted", "verified_at", "lost_since", "upstream", "gone_since"),
+            "artifacts": (
+                "is_wanted",
+                "verified_at",
+                "lost_since",
+                "upstream",
+                "gone_since",
+                "shares",
+            ),
             "runs": (
                 "lost",
                 "expired",
@@ -250,6 +262,7 @@ def make_old(ledger: Path) -> None:
                 "noted",
                 "gone_since",
                 "pruned_at",
+                "shared_bytes",
             ),
             "repositories": ("gone_since",),
         }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from artifact_sync.domain.hooks import HookEvent
 from artifact_sync.domain.model import REMOVED, State, Strength, Upstream
 from artifact_sync.ledger.queries.posting import post_pruned
+from artifact_sync.ledger.queries.sharing import leave_blocks, share_blocks
 from artifact_sync.ledger.queries.transaction import chunks, find_run
 
 if TYPE_CHECKING:
@@ -50,8 +51,13 @@ _FRESH = {
 
 def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
     """These files are durable under their names. Of one key the last counts."""
-    changes = {file.key: _mirrored(file) for file in files}
-    _write(tx, "set_mirrored", changes, {file.key: file.fetched_at for file in files})
+    last = {file.key: file for file in files}
+    changes = {key: _mirrored(file) for key, file in last.items()}
+    _write(tx, "set_mirrored", changes, {key: file.fetched_at for key, file in last.items()})
+    for file in last.values():
+        if file.shares is not None:
+            for row in _rows(tx, [file.key]):
+                share_blocks(tx, row, file.shares)
 
 
 def _mirrored(file: Mirrored) -> dict[str, Any]:
@@ -67,12 +73,13 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
         "content_encoding": file.content_encoding,
         "mirrored_at": file.fetched_at,
         "upstream": Upstream.LISTED.value,
+        "is_new": file.is_new,
     }
 
 
 def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     """Record a run's artifacts as these rows have them; recorded ones stay."""
-    known = {it[1]: it for _, it in _rows(tx, [row.key for row in rows])}
+    known = {it[1]: it for it in _rows(tx, [row.key for row in rows])}
     held = {digest for digest, it in known.items() if it[4] or State(it[2]) in REMOVED}
     changes = {
         row.key: _found(row) if row.sha256 else _absent(row, at)
@@ -153,11 +160,16 @@ def record_failure(
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Drop rows; keys that nobody knows are fine."""
-    ids = []
-    for tally, row in _rows(tx, keys):
-        tally.leave(State(row[2]), row[3] or 0)
-        ids.append({"id": row[0]})
-    tx.connection.write_many("forget", ids)
+    rows = list(_rows(tx, keys))
+    _forget(tx, rows)
+    tx.connection.write_many("forget", [{"id": row[0]} for row in rows])
+
+
+def _forget(tx: Transaction, rows: Sequence[Row]) -> None:
+    """These rows are about to be dropped."""
+    leave_blocks(tx, rows)
+    for row in rows:
+        tx.tally(row[7]).leave(State(row[2]), row[3] or 0)
 
 
 def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
@@ -180,18 +192,19 @@ def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def forget_artifacts_of(tx: Transaction, run_id: int) -> None:
     """Nothing is known of a run's artifacts any more."""
-    for state, size in tx.connection.rows("states_of_run", run_id=run_id):
-        tx.tally(run_id).leave(State(state), size or 0)
+    _forget(tx, tx.connection.rows("rows_of_run", run_id=run_id))
     for name in ("forget_of_run", "forget_record", "forget_told_of_run"):
         tx.connection.write(name, run_id=run_id)
 
 
-def restate_found(tx: Transaction, run_id: int, rows: Sequence[Row], state: State) -> None:
-    """Another state for these rows of ``known_artifacts``; all else stays."""
-    change = {"state": state.value}
+def restate_found(
+    tx: Transaction, rows: Sequence[Row], change: Mapping[str, Any], update: str = "set_state"
+) -> None:
+    """Another state, in which no file is here, for these rows of ``known_artifacts``."""
+    leave_blocks(tx, rows)
     for row in rows:
-        _count(tx.tally(run_id), row, change)
-    tx.connection.write_many("set_state", [{"id": row[0], **change} for row in rows])
+        _count(tx.tally(row[7]), row, change)
+    tx.connection.write_many(update, [{"id": row[0], **change} for row in rows])
 
 
 def forget_artifacts(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
@@ -229,25 +242,22 @@ def post_removed(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def note_verified(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     """These files were found as recorded; others have been recorded since."""
-    ids = [{"id": row[0], "at": at} for _, row in _still(tx, rows, {State.MIRRORED})]
+    ids = [{"id": row[0], "at": at} for row in _still(tx, rows, {State.MIRRORED})]
     tx.connection.write_many("set_verified", ids)
 
 
 def note_lost(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     """These files were found missing or changed; others have been recorded since."""
     change = {"state": State.LOST.value, "at": at}
-    ids = []
-    for tally, row in _still(tx, rows, {State.MIRRORED}):
-        _count(tally, row, change)
-        ids.append({"id": row[0], **change})
-    tx.connection.write_many("set_lost", ids)
+    restate_found(tx, list(_still(tx, rows, {State.MIRRORED})), change, "set_lost")
 
 
 def note_adopted(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     """These files are as recorded again; others have been recorded since."""
     change = {"state": State.MIRRORED.value, "at": at}
     ids = []
-    for tally, row in _still(tx, rows, _MISSED):
+    for row in _still(tx, rows, _MISSED):
+        tally = tx.tally(row[7])
         _count(tally, row, change)
         tally.kept += bool(row[5])
         ids.append({"id": row[0], **change})
@@ -260,7 +270,7 @@ _MISSED = frozenset({State.WANTED, State.FAILED, State.GONE, State.LOST, State.U
 
 def _still(
     tx: Transaction, rows: Sequence[ArtifactRow], states: AbstractSet[State]
-) -> Iterator[tuple[Tally, Row]]:
+) -> Iterator[Row]:
     """The ledger's rows that still record the same content, in one of these states."""
     known = {row.key: row for row in rows}
     for run, some in _by_run(known).items():
@@ -268,7 +278,7 @@ def _still(
         if run_id is not None:
             for row in _known(tx, run_id, list(some)):
                 if State(row[2]) in states and row[4] == known[some[row[1]]].sha256:
-                    yield tx.tally(run_id), row
+                    yield row
 
 
 def _restate(
@@ -279,21 +289,16 @@ def _restate(
     only: State | None = None,
 ) -> None:
     """Another state for those of the artifacts that are known; all else stays."""
-    ids = []
-    for tally, row in _rows(tx, keys):
-        if only is None or State(row[2]) is only:
-            _count(tally, row, change)
-            ids.append({"id": row[0], **change})
-    tx.connection.write_many(update, ids)
+    known = (row for row in _rows(tx, keys) if only is None or State(row[2]) is only)
+    restate_found(tx, list(known), change, update)
 
 
-def _rows(tx: Transaction, keys: Sequence[ArtifactKey]) -> Iterator[tuple[Tally, Row]]:
-    """The rows that there are of these artifacts, with what counts their runs."""
+def _rows(tx: Transaction, keys: Sequence[ArtifactKey]) -> Iterator[Row]:
+    """The rows that there are of these artifacts."""
     for run, some in _by_run(keys).items():
         run_id = find_run(tx.connection, run)
         if run_id is not None:
-            for row in _known(tx, run_id, list(some)):
-                yield tx.tally(run_id), row
+            yield from _known(tx, run_id, list(some))
 
 
 def _write(
@@ -303,7 +308,7 @@ def _write(
     first_seen: Mapping[ArtifactKey, datetime | None],
 ) -> None:
     """Update these artifacts or insert them; ``first_seen`` is only for those that are new."""
-    inserts, updates = [], []
+    inserts, updates, leaving = [], [], []
     for run, keys in _by_run(changes).items():
         run_id = tx.run_id(run)
         tally = tx.tally(run_id)
@@ -314,13 +319,19 @@ def _write(
             _count(tally, old, change)
             if old is not None:
                 updates.append({"id": old[0], **change})
+                leaving += [old] if change.get("is_new") or not _is_here(change) else []
             else:
                 who = {"run_id": run_id, "digest": digest, **key.in_run}
                 inserts.append({**_FRESH, **who, "first_seen": first_seen[key], **change})
+    leave_blocks(tx, leaving)
     if inserts:
         tx.connection.write_many("make_artifact", inserts)
     if updates:
         tx.connection.write_many(update, updates)
+
+
+def _is_here(change: Mapping[str, Any]) -> bool:
+    return bool(change["state"] == State.MIRRORED.value)
 
 
 def _unless_forgotten(change: Mapping[str, Any], old: Row | None) -> Mapping[str, Any]:
@@ -347,7 +358,7 @@ def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, Artif
 
 
 def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[Row]:
-    """Those artifacts of a run that there are: id, digest, state, size, SHA-256, wanted."""
+    """Those artifacts of a run that there are, as ``leave_blocks`` takes them."""
     for some in chunks(digests):
         yield from tx.connection.rows("known_artifacts", run_id=run_id, these=some)
 

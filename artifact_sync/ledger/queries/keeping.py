@@ -36,7 +36,7 @@ def prune_run(tx: Transaction, key: RunKey, at: datetime) -> None:
     run_id = find_run(tx.connection, key)
     if run_id is not None:
         found = tx.connection.rows("files_on_record", run_id=run_id)
-        restate_found(tx, run_id, found, State.PRUNING)
+        restate_found(tx, found, {"state": State.PRUNING.value})
         tx.connection.write("prune_run", id=run_id, at=at)
         forget_list_digest(tx, tx.repo_id(key.repo))
 

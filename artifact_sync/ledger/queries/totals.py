@@ -107,7 +107,7 @@ def endangered(connection: Connection, window: CreationWindow) -> Sequence[Endan
 
 def _told(connection: Connection, row: Row) -> Totals:
     repo_id, org, repo, last_pass, last_complete, error, newest, *counts = row
-    runs, pruned_runs, settled, size, newest_file, *by_state = counts
+    runs, pruned_runs, settled, size, shared, newest_file, *by_state = counts
     states = {state: int(count or 0) for state, count in zip(State, by_state, strict=True)}
     unwell = sum(states[it] for it in (State.FAILED, State.GONE, State.REFUSED, State.LOST))
     if unwell and not error:
@@ -118,6 +118,7 @@ def _told(connection: Connection, row: Row) -> Totals:
         settled=int(settled or 0),
         pruned_runs=int(pruned_runs or 0),
         bytes=int(size or 0),
+        shared_bytes=int(shared or 0),
         states=states,
         newest_run=newest or "",
         last_mirrored=newest_file,

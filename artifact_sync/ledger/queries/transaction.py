@@ -89,7 +89,7 @@ class Tally:
     """Changes in what a run's row counts."""
 
     def __init__(self) -> None:
-        self._by = dict.fromkeys((*_COUNTS, "bytes"), 0)
+        self._by = dict.fromkeys((*_COUNTS, "bytes", "shared_bytes"), 0)
         self._mirrored_at: datetime | None = None
         self.kept = 0
         """Selected files that were put back."""
@@ -106,6 +106,10 @@ class Tally:
         self._by[state.value] += by
         if state is State.MIRRORED:
             self._by["bytes"] += by * size
+
+    def share(self, size: int) -> None:
+        """Count bytes that lie on the disk once for another file, too; below zero: no more."""
+        self._by["shared_bytes"] += size
 
     def mirrored(self, at: datetime | None) -> None:
         """An artifact was mirrored then."""

@@ -22,7 +22,7 @@ JOIN repositories ON repositories.id = runs.repo_id;
 state IN ('failed', 'gone', 'refused', 'lost');
 
 -- name: known_artifacts
-SELECT id, digest, state, size, sha256, is_wanted FROM artifacts
+SELECT id, digest, state, size, sha256, is_wanted, shares, run_id FROM artifacts
 WHERE run_id = :run_id AND digest IN (:these);
 
 -- name: make_artifact
@@ -107,8 +107,9 @@ UPDATE artifacts SET attempts = attempts + 1 WHERE run_id = :run_id AND digest =
 -- name: forget
 DELETE FROM artifacts WHERE id = :id;
 
--- name: states_of_run
-SELECT state, size FROM artifacts WHERE run_id = :run_id;
+-- name: rows_of_run
+SELECT id, digest, state, size, sha256, is_wanted, shares, run_id FROM artifacts
+WHERE run_id = :run_id;
 
 -- name: forget_of_run
 DELETE FROM artifacts WHERE run_id = :run_id;
@@ -224,7 +225,7 @@ WHERE
 ORDER BY artifacts.id;
 
 -- name: files_on_record
-SELECT id, digest, state, size, sha256, is_wanted FROM artifacts
+SELECT id, digest, state, size, sha256, is_wanted, shares, run_id FROM artifacts
 WHERE
   run_id = :run_id AND sha256 <> '' AND path IS NOT NULL
   AND state NOT IN ('pruning', 'pruned', 'forgotten');
@@ -237,3 +238,31 @@ WHERE
   AND NOT EXISTS (
     SELECT 1 FROM artifacts WHERE artifacts.run_id = runs.id AND artifacts.state = 'pruning'
   );
+
+-- Those that came last come first: of so many, the first may have no room for another link.
+-- SQLite uses the partial indexes only for the words that they were made with.
+-- name: same_bytes
+SELECT id, path, size FROM artifacts
+WHERE sha256 = :sha256 AND sha256 <> '' AND state = 'mirrored' AND path IS NOT NULL
+ORDER BY id DESC LIMIT :limit;
+
+-- name: any_share
+SELECT 1 AS one FROM artifacts WHERE shares IS NOT NULL LIMIT 1;
+
+-- name: sharers
+SELECT shares, id, run_id, size FROM artifacts
+WHERE shares IS NOT NULL AND shares IN (:these)
+ORDER BY shares, id;
+
+-- name: share_blocks
+UPDATE artifacts SET shares = :owner WHERE id = :id;
+
+-- name: share_alone
+UPDATE artifacts SET shares = NULL WHERE id = :id;
+
+-- name: hand_on_shares
+UPDATE artifacts SET shares = :heir WHERE shares IS NOT NULL AND shares = :id;
+
+-- name: whose_blocks
+SELECT sha256, coalesce(shares, id) AS owner FROM artifacts
+WHERE id = :id AND state = 'mirrored';

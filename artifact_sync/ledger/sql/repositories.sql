@@ -88,6 +88,7 @@ SELECT
   sum(CASE WHEN runs.pruned_at IS NOT NULL THEN 1 ELSE 0 END) AS pruned_runs,
   sum(CASE WHEN runs.settled_for <> '' AND runs.pruned_at IS NULL THEN 1 ELSE 0 END) AS settled,
   sum(runs.bytes) AS bytes,
+  sum(runs.shared_bytes) AS shared_bytes,
   max(runs.last_mirrored) AS last_mirrored,
   sum(runs.wanted), sum(runs.pending), sum(runs.mirrored), sum(runs.failed),
   sum(runs.gone), sum(runs.refused), sum(runs.lost), sum(runs.expired), sum(runs.forgotten),

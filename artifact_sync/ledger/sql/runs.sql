@@ -194,7 +194,7 @@ SET
   failed = failed + :failed, gone = gone + :gone, refused = refused + :refused,
   lost = lost + :lost, expired = expired + :expired, forgotten = forgotten + :forgotten,
   unwanted = unwanted + :unwanted, pruning = pruning + :pruning, pruned = pruned + :pruned,
-  bytes = bytes + :bytes,
+  bytes = bytes + :bytes, shared_bytes = shared_bytes + :shared_bytes,
   last_mirrored = coalesce(:last_mirrored, last_mirrored)
 WHERE id = :id;
 
