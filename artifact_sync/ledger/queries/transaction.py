@@ -108,7 +108,7 @@ class Tally:
             self._by["bytes"] += by * size
 
     def share(self, size: int) -> None:
-        """Count bytes that lie on the disk once for another file, too; below zero: no more."""
+        """Count bytes in the blocks of another file; below zero: no more."""
         self._by["shared_bytes"] += size
 
     def mirrored(self, at: datetime | None) -> None:
