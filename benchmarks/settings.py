@@ -62,10 +62,10 @@ SMOKE = Sizes(
     big=Files(1, 8 * MIB),
     slow=Files(32, 4 * KIB),
     latency=0.02,
-    known=200,
-    huge=2_000,
-    curve_known=(200, 2_000),
-    curve_new=(20, 60),
+    known=50,
+    huge=500,
+    curve_known=(50, 500),
+    curve_new=(10, 30),
     verify=Files(4, MIB),
 )
 

@@ -37,12 +37,12 @@ GROUPS = {
     "3 plain": DOWNLOADERS,
     "3 TLS": DOWNLOADERS,
     "4": {
-        "artifact-sync sync, 200 known",
-        "artifact-sync sync, 2,000 known",
+        "artifact-sync sync, 50 known",
+        "artifact-sync sync, 500 known",
         "python -c 'import httpx, click, msgspec'",
     },
-    "5 known": {"artifact-sync sync, 200 known", "artifact-sync sync, 2,000 known"},
-    "5 new": {"artifact-sync sync, 20 new", "artifact-sync sync, 60 new"},
+    "5 known": {"artifact-sync sync, 50 known", "artifact-sync sync, 500 known"},
+    "5 new": {"artifact-sync sync, 10 new", "artifact-sync sync, 30 new"},
     "6": DOWNLOADERS - {"wget + sha256sum"},
     "7": {
         "python -c pass",

@@ -43,6 +43,8 @@ class Settings:
     own_entry: bool = False
     """Whether a repository of the organisation has an entry of its own."""
     log_format: str = "text"
+    further: str = ""
+    """Tables that no other story has."""
 
 
 @dataclass
@@ -71,7 +73,9 @@ class Life:
 class Program:
     """``artifact-sync`` in a folder of its own: a daemon, and other commands beside it."""
 
-    def __init__(self, folder: Path, base_url: str, token: str, watch: str) -> None:
+    def __init__(
+        self, folder: Path, base_url: str, token: str, settings: Settings
+    ) -> None:
         self.folder = folder
         self.root = folder / "mirror"
         self.own = self.root / ".artifact-sync"
@@ -79,7 +83,7 @@ class Program:
         self.config = folder / "config.toml"
         self.base_url = base_url
         self.port = free_port()
-        self.settings = Settings(watch=watch)
+        self.settings = settings
         self.secrets = [b"whsec-soak-0123456789"]
         self.tokens = [token]
         """All that ever were, the newest last."""
@@ -87,7 +91,7 @@ class Program:
         self.process: subprocess.Popen[bytes] | None = None
         self.write_token(token)
         self.write_secrets()
-        self.configure(self.settings)
+        self.configure(settings)
 
     # files
 
@@ -122,6 +126,7 @@ limit = "{settings.limit}"
 interval = "{settings.interval}"
 grace = "4s"
 log_format = "{settings.log_format}"
+{settings.further}
 [web]
 {listen}secret_files = ["{self.folder / "hook-secret"}"]
 body_limit = "{settings.body_limit}"

@@ -16,7 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import pytest
-from soak_daemon import COMPLETE, Life, Program, wait_for
+from soak_daemon import COMPLETE, Life, Program, Settings, wait_for
 from soak_story import Story
 from soak_witness import Witness
 from soak_world import World, scenario
@@ -60,7 +60,7 @@ def telling(folder: Path, seed: str) -> Iterator[Story]:
     sys.stdout.write(f"\nthe story with the seed {seed}, mirror.watch = {WATCH}\n")
     rng = random.Random(seed)  # noqa: S311 - a story, not a secret
     with running_in_thread(scenario(TOKEN)) as service:
-        program = Program(folder, service.base_url, TOKEN, WATCH)
+        program = Program(folder, service.base_url, TOKEN, Settings(watch=WATCH))
         world = World(service.simulator, rng)
         story = Story(program, world, Witness(program, world), rng)
         try:
