@@ -554,6 +554,14 @@ def test_connections_leave_most_descriptors_to_the_mirror(
     tell(tmp_path, story, kind=kind, limits=WebLimits(grace=60.0))
 
 
+@pytest.fixture(autouse=True)
+def quick_collections() -> Iterator[None]:
+    """Collections look at what a test makes, and not at all that the process has imported."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture
 def few_descriptors() -> Iterator[int]:
     resource = pytest.importorskip("resource")

@@ -73,9 +73,7 @@ class Life:
 class Program:
     """``artifact-sync`` in a folder of its own: a daemon, and other commands beside it."""
 
-    def __init__(
-        self, folder: Path, base_url: str, token: str, settings: Settings
-    ) -> None:
+    def __init__(self, folder: Path, base_url: str, token: str, settings: Settings) -> None:
         self.folder = folder
         self.root = folder / "mirror"
         self.own = self.root / ".artifact-sync"
