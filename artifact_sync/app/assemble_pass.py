@@ -11,9 +11,12 @@ from msgspec import Struct, field
 from artifact_sync.app.hooks import deliver_at_end
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
+from artifact_sync.domain.events import Noticed
 from artifact_sync.runtime.once import Once
+from artifact_sync.runtime.units import size_in_words
 from artifact_sync.sync.context import ArrivedBytes, Drain, PassContext
 from artifact_sync.sync.keep_displaced import DisplacedKeeper
+from artifact_sync.sync.room import Room
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
 
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import RepoName
-    from artifact_sync.domain.ports import RepositoryLock
+    from artifact_sync.domain.ports import Ledger, RepositoryLock
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config
@@ -40,6 +43,23 @@ async def _prune_nothing(_: Mapping[RepoName, Report]) -> None:
     """Whoever syncs by hand prunes by hand."""
 
 
+async def _tell_size(
+    config: Config, ledger: Ledger, observer: Observer, reports: Mapping[RepoName, Report]
+) -> None:
+    """Tell where there is more than ``max_size`` allows: whoever syncs by hand prunes by hand."""
+    if config.keep.max_size is None and not any(it.keep and it.keep.max_size for it in config.repo):
+        return
+    from artifact_sync.sync.prune import keep_of  # noqa: PLC0415 - seldom needed
+
+    bounds = [(repo, keep_of(config, repo).max_size) for repo in reports]
+    for repo, bound in (*bounds, (None, config.keep.max_size)):
+        if bound is not None and (used := await ledger.bytes_on_record(repo)) > bound:
+            what = f"the files of {repo}" if repo is not None else "all files"
+            more = size_in_words(used - bound)
+            hint = "artifact-sync prune has the oldest runs go"
+            observer.notify(Noticed(f"{what} take {more} more than keep.max_size: {hint}"))
+
+
 class PassShare(Struct, frozen=True):
     """Limits that passes at the same time share."""
 
@@ -49,6 +69,7 @@ class PassShare(Struct, frozen=True):
     limits: Callable[[], TransferLimits]
     keeper: DisplacedKeeper
     drain: Drain = field(default_factory=Drain)
+    room: Room = field(default_factory=Room)
     prune: Callable[[Mapping[RepoName, Report]], Awaitable[None]] = _prune_nothing
     """Prunes by the rules of ``[keep]``, after a pass over these repositories."""
 
@@ -87,7 +108,9 @@ async def passes_over(
 
     async with open_network(config, token, observer, comparison=store.comparison) as network:
         keeper = displaced_keeper(store)
-        share = PassShare(store.lock, LookSlots(_RUNS_AT_ONCE), cache(limits), keeper)
+        tell = partial(_tell_size, config, store.ledger, observer)
+        runs = LookSlots(_RUNS_AT_ONCE)
+        share = PassShare(store.lock, runs, cache(limits), keeper, prune=tell)
         yield lambda request: Pass(pass_context(store, network, observer, share), request)
 
 
@@ -110,7 +133,7 @@ def pass_context(
     async def transfer() -> TransferContext:
         from artifact_sync.app.assemble_transfers import transfer_context  # noqa: PLC0415 - slow to import
 
-        return await transfer_context(store, network, tally, share.limits())
+        return await transfer_context(store, network, tally, share.limits(), share.room)
 
     return PassContext(
         source=network.source,
@@ -127,6 +150,7 @@ def pass_context(
         runs_at_once=share.runs_at_once,
         drain=share.drain,
         retention=network.config.source.retention,
+        room=share.room,
         tidy=partial(_tidy, network, share),
         clock_is_wrong=lambda: network.comparison.differs,
         transfer=Once(transfer),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.storage import Storage
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.settings import Config, DaemonSettings
+    from artifact_sync.sync.room import Room
     from artifact_sync.transfer.context import Published, SmallFile
 
 
@@ -44,7 +45,7 @@ def limits_of(config: Config, store: Storage, staged: set[str]) -> TransferLimit
 
 
 async def transfer_context(
-    store: Storage, network: Network, observer: Observer, limits: TransferLimits
+    store: Storage, network: Network, observer: Observer, limits: TransferLimits, room: Room
 ) -> TransferContext:
     """Assemble the context of a pass's downloads. ``ConfigError``."""
     config = network.config
@@ -66,6 +67,7 @@ async def transfer_context(
         ranges=limits.ranges,
         retry=RetryPolicy(config.download.attempts),
         bandwidth=limits.bandwidth,
+        admit=room.admit,
     )
 
 

@@ -19,8 +19,10 @@ from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.local.own_folder import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.context import Drain
+from artifact_sync.sync.make_room import RoomMaker
 from artifact_sync.sync.organisation import repositories
-from artifact_sync.sync.prune_after import PassPruner
+from artifact_sync.sync.prune_after import PassPruner, PruneLog
+from artifact_sync.sync.room import Room
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
@@ -96,6 +98,7 @@ class LiveEngine:
         self._slots = Slots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
         self._keeper = displaced_keeper(store)
+        self._room = Room(self._remover)
         self._pruner = PassPruner(store.clock, lambda: zone_of(self.config.daemon))
         self._connection: _Connection | None = None
 
@@ -106,11 +109,13 @@ class LiveEngine:
         """A pass; see ``Engine``."""
         async with self._connected() as network:
             # one semaphore a pass, so that a pass that takes for ever holds up no other
-            runs = LookSlots(_RUNS_AT_ONCE)
+            bounded = any(self._room.bounds(it) for it in _names(request))
+            runs = LookSlots(1 if bounded else _RUNS_AT_ONCE)  # the newest first
             slots = Share(self._slots, self._share)
             limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
             prune = partial(self._prune, network, lock)
-            share = PassShare(lock, runs, lambda: limits, self._keeper, self.drain, prune)
+            room = self._room
+            share = PassShare(lock, runs, lambda: limits, self._keeper, self.drain, room, prune)
             yield Pass(pass_context(self._store, network, observer, share), request)
 
     async def _prune(
@@ -122,6 +127,10 @@ class LiveEngine:
         store = msgspec.structs.replace(self._store, lock=lock)
         make = partial(keeper_of, store, self.config)
         await self._pruner.after(self.config, make, reports)
+
+    def _remover(self, room: Room) -> RoomMaker:
+        keeper = keeper_of(self._store, self.config, PruneLog())
+        return RoomMaker(room, self.config, keeper)
 
     @property
     def _share(self) -> int:
@@ -200,6 +209,10 @@ class LiveEngine:
             yield connection.network
         finally:
             await connection.leave()
+
+
+def _names(request: PassRequest) -> list[RepoName]:
+    return [RepoName.parse(it.name) for it in request.repos]
 
 
 def _value(token: Token | None) -> str | None:

@@ -96,7 +96,9 @@ class Forgetting(Struct, frozen=True):
             raise UsageError(f"nothing of {printable(str(scope))} was forgotten: {hint}")
 
     async def _is_pruned(self, scope: ForgetScope) -> bool:
-        run = await self.store.ledger.run(RunKey(scope.repo, scope.run)) if scope.run else None
+        if not scope.run:
+            return (await self.store.ledger.totals(scope.repo)).pruned_runs > 0
+        run = await self.store.ledger.run(RunKey(scope.repo, scope.run))
         return run is not None and run.pruned_at is not None and not scope.glob
 
     async def files(self, scope: ForgetScope) -> tuple[int, int]:

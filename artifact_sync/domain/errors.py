@@ -93,6 +93,8 @@ class Reason(StrEnum):
     """The mirror's file system fails, or refuses."""
     NO_SPACE = "no_space"
     """The file system is full, over quota, or below ``mirror.min_free``."""
+    MAX_SIZE = "max_size"
+    """``keep.max_size`` leaves the daemon no room for it, and nothing more may be pruned."""
     INTERRUPTED = "interrupted"
     """It was stopped by a signal, or because the daemon was."""
     LIMIT = "limit"
@@ -421,6 +423,16 @@ class NoSpace(DiskError):
     """The file system is full, over quota, or below ``mirror.min_free``."""
 
     reason = Reason.NO_SPACE
+
+
+class BeyondMaxSize(ArtifactSyncError):
+    """There is no room within ``keep.max_size``, and nothing more may go for it."""
+
+    reason = Reason.MAX_SIZE
+
+
+class GivesWay(BeyondMaxSize):
+    """Nothing more of a run is fetched: what ``keep.max_size`` has room for is newer."""
 
 
 class Incomplete(ArtifactSyncError):

@@ -23,7 +23,7 @@ class KeptRun(NamedTuple):
     bytes: int
     """Of its files that are here."""
     outstanding: int
-    """Its artifacts that are wanted and not here, and that upstream may still have."""
+    """Its artifacts that are on their way, and that upstream may still have; no failed ones."""
     pinned: bool
 
 

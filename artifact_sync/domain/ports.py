@@ -645,12 +645,16 @@ class KeepingLedger(Protocol):
     async def kept_runs(self, repo: RepoName) -> Sequence[KeptRun]:
         """List the runs of which files are on record, in some order."""
 
+    async def bytes_on_record(self, repo: RepoName | None) -> int:
+        """Sum up the files that are here, of a repository or (None) of all."""
+
     async def prune_run(self, key: RunKey, at: datetime) -> None:
         """Record that all files of a run are about to be removed: PRUNING.
 
         In one commit, which comes before the first file is removed. Once ``pruned`` was told of the
-        last of them, nothing is known of the run's artifacts but its ``pruned_at``, until another
-        run has its number (``begin_anew``) or it is taken back (``remember``).
+        last of them, or at once where there is none, nothing is known of the run's artifacts but
+        its ``pruned_at``, until another run has its number (``begin_anew``) or it is taken back
+        (``remember``).
         """
 
     async def pin(self, it: Pin) -> None:

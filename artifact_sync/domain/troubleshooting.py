@@ -104,7 +104,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "its list of runs was last read at",
         "its newest run lies in the future",
     ),
-    "pruning#too-much": ("more than keep.max_size",),
+    "pruning#too-much": ("more than keep.max_size", "keep.max_size has no room"),
     "pruning#failed": ("runs could not be pruned",),
     "pruning#strangers": ("left in the folder of a pruned run: nobody recorded it",),
     "pruning#plan": (
@@ -446,6 +446,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.COLLISION: "artifacts#collision",
     Reason.DISK: "disk#refused",
     Reason.NO_SPACE: "disk#no-space",
+    Reason.MAX_SIZE: "pruning#too-much",
     Reason.LIMIT: "limits#memory",
     Reason.INTERNAL: "limits#bug",
 }

@@ -224,6 +224,7 @@ class AsyncLedger:
                 yield row
 
     kept_runs = _reads(keeping.kept_runs)
+    bytes_on_record = _reads(keeping.bytes_on_record)
     prune_run = _writes(keeping.prune_run)
     pin = _writes(keeping.pin)
     unpin = _writes(keeping.unpin)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.report import Report
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
+    from artifact_sync.sync.room import Room
     from artifact_sync.sync.urgency import LookSlots
     from artifact_sync.transfer.context import TransferContext
 
@@ -133,6 +134,8 @@ class PassContext(Struct, frozen=True):
     """Closed when the process is about to stop: nothing new is begun."""
     retention: float
     """Seconds after a run's creation at which its artifacts vanish."""
+    room: Room
+    """Has runs go where there is none."""
     tidy: Callable[[Mapping[RepoName, Report]], Awaitable[None]]
     """Removes at the end of a pass over repositories what is kept no longer."""
     clock_is_wrong: Callable[[], bool]

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from artifact_sync.domain.errors import (
     CredentialsRefused,
     DiskError,
+    GivesWay,
     Interrupted,
+    NoSpace,
     Reason,
     Unreachable,
 )
@@ -79,6 +81,8 @@ class DownloadOutcome(Struct):
     """Logs that the service has not, and that never were here."""
     newly_absent: list[ArtifactKey] = field(default_factory=list)
     """Those of which this was not known."""
+    gives_way: str = ""
+    """Why nothing more of the run is fetched, and it goes; empty: it does not."""
 
 
 class Downloads:
@@ -179,7 +183,10 @@ class Downloads:
     async def _one(self, step: Step) -> None:
         key = step.artifact.key
         try:
-            await (self._carry_out_log if key.is_log else self._carry_out)(step)
+            if not self.outcome.gives_way:
+                await (self._carry_out_log if key.is_log else self._carry_out)(step)
+        except GivesWay as error:
+            self.outcome.gives_way = str(error)
         except Exception as error:  # noqa: BLE001 - one bad artifact never stops the others
             for reason, message in reasons_of(error, artifact=str(key)):
                 await self._failed(key, reason, message)
@@ -236,6 +243,7 @@ class Downloads:
             else:
                 self.outcome.left += 1
         finally:
+            self._context.room.refused(step.artifact.key)  # unless it is on record
             if entered:
                 drain.leave()
 
@@ -245,6 +253,15 @@ class Downloads:
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
         wanted = WantedArtifact(step.artifact, step.path, claims, recorded_of(step, claim))
+        while True:
+            freed = self._context.room.freed
+            try:
+                return await self._fetch_once(wanted, step, hold)
+            except NoSpace:
+                if not await self._context.room.make_free(freed):
+                    raise
+
+    async def _fetch_once(self, wanted: WantedArtifact, step: Step, hold: SlotLease) -> Fetched:
         if step.artifact.key.is_log:
             now = self._context.clock.now()
             log = WantedLog(wanted, may_grow(step.row, self._ended, now))
@@ -253,6 +270,7 @@ class Downloads:
 
     async def _record(self, fetched: Fetched) -> None:
         await self._context.ledger.record_mirrored(fetched.mirrored)
+        self._context.room.recorded(fetched.mirrored.key, fetched.mirrored.size)
         if fetched.mirrored.key in self._vouching:
             self._recorded[fetched.mirrored.key] = fetched.mirrored
         await forget_staged(self._transfer, fetched.staged)

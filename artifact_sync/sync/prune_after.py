@@ -74,7 +74,7 @@ class PassPruner:
         due = [repo for repo, report in reports.items() if self._is_due(config, repo, report)]
         if not due:
             return
-        keeper = make_keeper(_PruneLog())
+        keeper = make_keeper(PruneLog())
         try:
             plans = await self._plans(config, keeper, due)
             for plan in plans:
@@ -113,7 +113,7 @@ class PassPruner:
         self._refused[plan.repo] = why
 
 
-class _PruneLog:
+class PruneLog:
     """An observer that logs what was pruned."""
 
     def notify(self, event: Event) -> None:

@@ -33,10 +33,20 @@ _CLOCKS_DIFFER = timedelta(days=1)
 
 NO_RULE = "no rule keeps it"
 MAX_SIZE = "max_size"
+IN_FLIGHT = "in flight"
+HOLD_THE_REST = "last_success, pins, latest and what is in flight hold the rest"
+NOT_AT_A_TIME = "no more of them may go at a time"
 _NOT_KEPT = [NO_RULE]
 """Of all those runs: a mirror may have a hundred thousand."""
-_FAST = frozenset({"last_success", "pin", "latest", "latest-success", "in flight", "undated"})
+_FAST = frozenset({"last_success", "pin", "latest", "latest-success", IN_FLIGHT, "undated"})
 """Reasons that also hold a run when there is too much."""
+
+
+class RunAge(NamedTuple):
+    """When a run was made."""
+
+    made: float
+    number: int
 
 
 class RepoFacts(Struct, frozen=True, kw_only=True):
@@ -101,15 +111,14 @@ def plan_repository(facts: RepoFacts, keep: RepoKeepSettings, terms: PruneTerms)
     return plan
 
 
-def shrink(plans: Sequence[RepoPlan], bound: int, what: str) -> None:
+def shrink(plans: Sequence[RepoPlan], bound: int, what: str, before: RunAge | None = None) -> None:
     """Have the oldest runs go until their files are within a bound.
 
-    Of a repository no more than may go at a time; the next time goes on with it.
+    Of a repository no more than may go at a time; the next time goes on with it. ``before``: only
+    runs that are older go.
     """
-    staying = [(run, plan) for plan in plans for run in plan.runs if run.action == "keep"]
-    too_much = sum(run.bytes for run, _ in staying) - bound
-    loose = [it for it in staying if not _FAST.intersection(it[0].why)]
-    for run, plan in sorted(loose, key=lambda it: _age(it[0])):
+    too_much = bytes_kept(plans) - bound
+    for run, plan in loose_runs(plans, before):
         if too_much > 0 and plan.may_go > 0:
             run.action, run.why = "prune", [MAX_SIZE]
             too_much -= run.bytes
@@ -121,15 +130,35 @@ def shrink(plans: Sequence[RepoPlan], bound: int, what: str) -> None:
                 plan.refused.append(f"{why}: {_why_still_too_much(plan)}")
 
 
+def bytes_kept(plans: Iterable[RepoPlan]) -> int:
+    """Bytes of the files of all runs that stay."""
+    return sum(run.bytes for plan in plans for run in plan.runs if run.action == "keep")
+
+
+def loose_runs(
+    plans: Iterable[RepoPlan], before: RunAge | None = None
+) -> list[tuple[PlannedRun, RepoPlan]]:
+    """The runs that stay and that a bound may have go, the oldest first."""
+    found = [
+        (age_of(run.run, run.created_at), run, plan)
+        for plan in plans
+        for run in plan.runs
+        if run.action == "keep" and not _FAST.intersection(run.why)
+    ]
+    found.sort(key=lambda it: it[0])
+    return [(run, plan) for age, run, plan in found if before is None or age < before]
+
+
 def _why_still_too_much(plan: RepoPlan) -> str:
     if any(it.action == "keep" and not _FAST.intersection(it.why) for it in plan.runs):
-        return "no more of them may go at a time"
-    return "last_success, pins, latest and what is in flight hold the rest"
+        return NOT_AT_A_TIME
+    return HOLD_THE_REST
 
 
-def _age(run: PlannedRun) -> tuple[float, int]:
-    made = run.created_at.timestamp() if run.created_at is not None else 0.0
-    return made, int(run.run) if run.run.isdecimal() else -1
+def age_of(run: str, created_at: datetime | None) -> RunAge:
+    """Tell runs by their age: the smaller, the older."""
+    made = created_at.timestamp() if created_at is not None else 0.0
+    return RunAge(made, int(run) if run.isdecimal() else -1)
 
 
 def rules_of(keep: RepoKeepSettings) -> KeepRules:
@@ -137,15 +166,10 @@ def rules_of(keep: RepoKeepSettings) -> KeepRules:
     return KeepRules(**{name: getattr(keep, name) for name in KeepRules.__struct_fields__})
 
 
-class _Order(NamedTuple):
-    made: float
-    number: int
-
-
 def _newest_first(runs: Iterable[KeptRun]) -> list[KeptRun]:
-    def order(it: KeptRun) -> _Order:
+    def order(it: KeptRun) -> RunAge:
         made = it.created_at.timestamp() if it.created_at is not None else float("inf")
-        return _Order(made, it.number)
+        return RunAge(made, it.number)
 
     return sorted(runs, key=order, reverse=True)
 
@@ -174,7 +198,7 @@ def _held_by(run: KeptRun, facts: RepoFacts) -> list[str]:
     held = ["pin"] if run.pinned else []
     held += ["latest"] if run.run == facts.latest else []
     held += ["latest-success"] if run.run == facts.latest_success else []
-    held += ["in flight"] if run.outstanding else []
+    held += [IN_FLIGHT] if run.outstanding else []
     return held
 
 

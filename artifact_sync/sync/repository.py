@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -39,6 +39,7 @@ from artifact_sync.domain.report import (
     report_of_unasked,
 )
 from artifact_sync.domain.vanishing import CreationWindow, urgency
+from artifact_sync.runtime.units import counted
 from artifact_sync.sync.adopt import adopt, put_back
 from artifact_sync.sync.context import leased
 from artifact_sync.sync.discover import Listing, discover, known_digest
@@ -51,7 +52,6 @@ from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
-    from datetime import datetime
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import ArtifactRow, ExpectedFile, RunRow
@@ -104,6 +104,10 @@ class RepoSync:
         self._scope = rules.scope(repo, self._began)._replace(until=self._until)
         self._filters: FilterFit | None = None
         self._let_go = ForgetRules()
+        self._is_bounded = bool(context.room.bounds(repo))
+        self._has_no_room: datetime | None = None
+        """When the newest run was created that ``max_size`` had no room for."""
+        self._passed_over = 0
         self.unfit: frozenset[tuple[str, str]] | None = None
         """Of ``org/*``: the filters that fit nothing here; None: nothing was met."""
 
@@ -127,12 +131,13 @@ class RepoSync:
         async with leased(self.context.lock, self.repo):
             self._notify(RepoBegan(self.repo))
             await self._guard(self._finish_forgetting())
-            if request.runs:
-                await self._named(request.runs)
-            elif not self.is_listed:
-                await self._guard(self._recall())
-            else:
-                await self._all(request.announced, request.unchanged)
+            async with self.context.room.shared(self.repo):
+                if request.runs:
+                    await self._named(request.runs)
+                elif not self.is_listed:
+                    await self._guard(self._recall())
+                else:
+                    await self._all(request.announced, request.unchanged)
             self._notify(RepoEnded(self.repo, self.report))
 
     async def _finish_forgetting(self) -> None:
@@ -158,9 +163,16 @@ class RepoSync:
                 await self._guard(self._judge_filters())
         finally:
             self.report.bytes = self.context.observer.of(self.repo)
+            self._count_gone()
             if self._recorded:
                 await self._guard(asyncio.shield(self._record()))
                 await self._guard(self.context.ledger.post_expiring(self._scope))
+
+    def _count_gone(self) -> None:
+        """Count no more what has gone meanwhile to make room."""
+        runs, files = self.context.room.take_gone(self.repo)
+        kept = min(files, self.report.kept)
+        self.report.add(Report(runs=-runs, found=-files, kept=-kept, downloaded=kept - files))
 
     async def _named(self, runs: Sequence[str]) -> None:
         """Look at these runs, whatever is known of them."""
@@ -396,6 +408,8 @@ class RepoSync:
 
     async def _look_at_unsettled(self) -> None:
         vanished = CreationWindow.of(self._began, self.context.retention, 0.0).after
+        if self._is_bounded:  # the newest first: those are what stays
+            vanished = datetime.max.replace(tzinfo=UTC)
         if self.turn is not None and await self.context.ledger.next_look(self._scope) is not None:
             await self.turn.to_look()
         slots = self.context.runs_at_once
@@ -405,11 +419,18 @@ class RepoSync:
                 async for row in rows:
                     if self.context.drain.closed:
                         break  # raising would break off the looks of this group under way
-                    if await self._needs_look(row):
+                    async with self.context.room.held(row.key):
+                        needs_look = await self._needs_look(row)
+                    if needs_look:
                         await slot(urgency(row.created_at, vanished))
                         look = group.create_task(self._look(row.key, row))
                         look.add_done_callback(lambda _: slots.release())
         self._check_open()
+        if self._passed_over:
+            which = counted(self._passed_over, "older run")
+            does = "is" if self._passed_over == 1 else "are"
+            message = f"{which} of {self.repo} {does} not mirrored: keep.max_size has no room"
+            self._notify(Noticed(message))
 
     async def _needs_look(self, row: RunRow) -> bool:
         """Whether to ask for the run. What a listing leaves out decides nothing."""
@@ -437,11 +458,23 @@ class RepoSync:
         wanted = await self._may_count(row)
         if not wanted:
             await self.context.ledger.settle(row.key, self.rules.fingerprint, None)
-        elif await self._is_met(row):
+        elif await self._is_met(row) or await self._is_passed_over(row):
             return False
         elif not self._is_due(row):
             await self._count_put_off(row)
         return wanted and self._is_due(row)
+
+    async def _is_passed_over(self, row: RunRow) -> bool:
+        """Whether ``max_size`` had no room for a newer run: then a tombstone is left of this."""
+        created, ledger = row.creation.at or row.created_at, self.context.ledger
+        if self._has_no_room is None or created is None or not created < self._has_no_room:
+            return False
+        if await ledger.artifacts(row.key) or not await self.context.room.passes_over(row):
+            return False
+        await ledger.prune_run(row.key, self.context.clock.now())
+        await ledger.settle(row.key, self.rules.fingerprint, None)
+        self._passed_over += 1
+        return True
 
     async def _may_count(self, row: RunRow) -> bool:
         wanted = self.rules.may_want_run(row.status, row.event)
@@ -480,7 +513,8 @@ class RepoSync:
             new = row is None or row.status not in FINISHED
             if new and not self._let_go.forgets_run(key):
                 with suppress(NotFound):
-                    await self._look_at(key, row)
+                    async with self.context.room.held(key):
+                        await self._look_at(key, row)
 
     def _check_open(self) -> None:
         if self.context.drain.closed:
@@ -495,7 +529,10 @@ class RepoSync:
         """Look at a run; one that cannot be looked at is put off."""
         try:
             self._check_open()
-            await self._look_at(key, row)
+            async with self.context.room.held(key):
+                if row is not None and self._is_bounded:  # it may have gone meanwhile
+                    row = await self.context.ledger.run(key)
+                await self._look_at(key, row)
         except Exception as error:  # noqa: BLE001 - one bad run never stops the others
             if isinstance(error, NotFound) and await self._is_over(key, row):
                 return
@@ -575,8 +612,13 @@ class RepoSync:
             sync = self._run_sync()
             recorded = not another and (self.options.recorded or not selected)
             await sync.carry_out(run, looks, fresh=another, recorded=recorded)
+            self._note_room(run, sync)
         if not wanted:  # also what the user has insisted on counts in no later pass
             await ledger.settle(key, self.rules.fingerprint, None)
+
+    def _note_room(self, run: Run, sync: RunSync) -> None:
+        if sync.gave_way and run.created_at is not None:
+            self._has_no_room = max(run.created_at, self._has_no_room or run.created_at)
 
     async def _ask(self, key: RunKey, row: RunRow | None) -> Run:
         """Get a run; where it cannot be had, what is known of it counts."""
@@ -624,7 +666,8 @@ class RepoSync:
         latest, offload = self.context.latest, self.context.offload
         if latest is not None and not self.options.dry_run:
             ledger, layout = self.context.ledger, self.context.layout
-            await point_latest(ledger, latest, layout, offload, self.repo)
+            async with self.context.room.latest(self.repo):
+                await point_latest(ledger, latest, layout, offload, self.repo)
 
     async def _guard(self, work: Awaitable[None], run: str | None = None) -> None:
         """Turn an error of this run or repository into an entry of the report."""

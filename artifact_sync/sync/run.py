@@ -12,7 +12,7 @@ from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Failed, FetchBegan, Noticed, RunCompleted, RunPlanned
 from artifact_sync.domain.link_expiry import link_of
 from artifact_sync.domain.model import Action, Failure, State
-from artifact_sync.domain.report import lost_failure
+from artifact_sync.domain.report import Report, lost_failure
 from artifact_sync.runtime.units import counted
 from artifact_sync.sync import plan as planning
 from artifact_sync.sync.adopt import as_adopted, put_back
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
         Run,
         Step,
     )
-    from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassOptions
     from artifact_sync.sync.collect import Collected, Rows
     from artifact_sync.sync.context import PassContext
@@ -57,7 +56,7 @@ class RunSync:
         self.context = context
         self.rules = rules
         self.options = options
-        self.report = report
+        self._total = report
         self._let_go = let_go
         self._open = False
         """Something may still come or change: the run is not settled."""
@@ -79,6 +78,10 @@ class RunSync:
         """Files of it stand as recorded, whether the rules still want them or not."""
         self._lacks_new = False
         """Something selected never was here and cannot be had: the run is complete no more."""
+        self.report = Report()
+        """Of this run alone; added to the pass's at the end."""
+        self.gave_way = False
+        """``max_size`` has room for newer runs only: this one has gone, and counts for nothing."""
         self._failures: list[str] = []
         """What is told of them to hooks."""
 
@@ -100,15 +103,19 @@ class RunSync:
         await self._plan_and_do(run, await self.context.ledger.artifacts(run.key), 0)
 
     async def _plan_and_do(self, run: Run, rows: Rows, looks: int) -> None:
-        plan = await self._plan(run, rows)
-        self.context.observer.notify(RunPlanned(plan))
-        self._count(plan)
-        if not self.options.dry_run:
-            await self._note(plan)
-            kept = sum(1 for _ in plan.having(Action.KEEP))
-            kept += 0 if self._forgotten else await self._fetch(plan)
-            del rows, plan  # a run can have thousands of artifacts
-            await self._conclude(run, kept, looks)
+        try:
+            plan = await self._plan(run, rows)
+            self.context.observer.notify(RunPlanned(plan))
+            self._count(plan)
+            if not self.options.dry_run:
+                await self._note(plan)
+                kept = sum(1 for _ in plan.having(Action.KEEP))
+                kept += 0 if self._forgotten else await self._fetch(plan)
+                del rows, plan  # a run can have thousands of artifacts
+                await (self._conclude(run, kept, looks) if not self.gave_way else self._go(run))
+        finally:
+            if not self.gave_way:
+                self._total.add(self.report)
 
     async def _plan(self, run: Run, rows: Rows) -> Plan:
         selection = RunSelection(self.rules, rows, recorded=self._recorded, let_go=self._let_go)
@@ -242,8 +249,20 @@ class RunSync:
             self._take(fetching)
         return fetching.outcome.downloaded - fetching.outcome.distrusted
 
+    async def _go(self, run: Run) -> None:
+        """Have the run go, of which no more is fetched: a tombstone stays."""
+        from artifact_sync.sync.remove import remove_run  # noqa: PLC0415 - seldom needed
+
+        async with self.context.room.latest(run.key.repo):
+            await remove_run(self.context, run.key)
+        await self.context.ledger.settle(run.key, self.rules.fingerprint, None)
+
     def _take(self, fetching: Downloads) -> None:
         outcome = fetching.outcome
+        if outcome.gives_way:
+            self.gave_way = True
+            run = next(iter(fetching.downloads)).artifact.key.run_key
+            self.context.observer.notify(Noticed(f"{run} is not mirrored: {outcome.gives_way}"))
         self.report.lost += sum(it.reason is Reason.LOST for it in outcome.failures)
         self.report.downloaded += outcome.downloaded
         self.report.kept -= outcome.distrusted

@@ -12,11 +12,11 @@ from artifact_sync.transfer.evidence import Vouched
 from artifact_sync.transfer.parallel import RangePolicy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from pathlib import Path
 
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.model import Artifact, MirrorPath
+    from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath
     from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher, Source
     from artifact_sync.runtime.threads import Batches, Offload
     from artifact_sync.transfer.bandwidth import BandwidthLimiter
@@ -89,6 +89,10 @@ class SmallFile(Struct, frozen=True):
     """What an earlier try may have left: it is thrown away."""
 
 
+async def _admit_all(_key: ArtifactKey, _size: int) -> None:
+    """Where nothing bounds the mirror."""
+
+
 class TransferContext(Struct, frozen=True):
     """What downloads share: adapters, limits and policies."""
 
@@ -121,6 +125,8 @@ class TransferContext(Struct, frozen=True):
     """For the jitter between tries."""
     bandwidth: BandwidthLimiter | None = None
     """None: as many bytes a second as come."""
+    admit: Callable[[ArtifactKey, int], Awaitable[None]] = _admit_all
+    """Is asked as soon as it is known how large a file is, before it is published; raises."""
 
     @property
     def unlimited(self) -> bool:

@@ -91,6 +91,8 @@ async def recovered(
     """What an earlier process left complete; None: there is something to fetch."""
     if not context.space.known(0):  # before a request is made for what there is no room for
         await context.offload(context.space.look)
+    if staged.recoverable:
+        await context.admit(wanted.artifact.key, await context.offload(staged.size))
     if staged.recoverable and (found := await context.offload(_recover, context, wanted, staged)):
         return fetched_file(context, wanted, found, staged)
     return None
@@ -187,6 +189,8 @@ class _Transfer:
                 await receiver.receive(opened.chunks)
         if receiver.small:
             self._lease.give()  # the disk is not what slots are for
+        if body.total is None:
+            await self._context.admit(self._key, receiver.size)
         published = await receiver.publish()
         return fetched_file(self._context, self._wanted, published, staged, body.identity)
 
@@ -195,6 +199,8 @@ class _Transfer:
         if opened.status not in {OK, PARTIAL}:
             raise await refusal(opened, self._context.clock.now())
         body = accept(opened, self._staged.identity, offset, link.host)
+        if body.total is not None:
+            await self._context.admit(self._key, body.total)
         self._context.observer.notify(DownloadBegan(self._key, body.total, body.offset))
         return body
 

@@ -185,6 +185,7 @@ class _LogTransfer:
             self._staged.write(*pages, mark=self._place.mark)
 
     async def _publish(self, identity: Identity) -> Published:
+        await self._context.admit(self._key, self._size)
         if self._size <= BLOCK:
             self._lease.give()  # the disk is not what slots are for
             file = SmallFile(self._gathered, identity, self._wanted, self._staged)

@@ -174,6 +174,11 @@ class BodyReceiver:
         """Whether all of the file is in memory, and nothing of it staged."""
         return not self._is_staged
 
+    @property
+    def size(self) -> int:
+        """Bytes of the body that are here."""
+        return self._body.offset + self._arrived
+
     async def publish(self) -> Published:
         """Judge the received file and publish it. ``IntegrityFailure``, ``DiskError``."""
         if not self.small:

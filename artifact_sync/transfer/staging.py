@@ -151,6 +151,13 @@ class StagedFile:
         """Whether its bytes are of this very body."""
         return self.state is StagedState.PARTIAL and self.identity is identity
 
+    def size(self) -> int:
+        """Bytes that an earlier owner has left. Blocking."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
     @_staging_errors
     def recover(self) -> None:
         """Take over what an earlier process staged, as far as checkpoints vouch."""

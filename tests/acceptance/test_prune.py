@@ -217,3 +217,27 @@ def test_the_daemon_prunes_after_a_pass_that_brought_something_and_when_asked(
             assert (done.code, done.answer["freed_bytes"] > 0) == (0, True), done.out
             assert user.runs() == {f"{ROCKET}/{run}" for run in "45678"}
         assert user.run("verify", "--config", user.config).code == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
+def test_a_daemon_has_the_oldest_go_before_there_is_too_much(tmp_path: Path) -> None:
+    with running_in_thread(eight_runs()) as service:
+        user = DaemonUser(tmp_path, service)
+        user.configure(ROCKET, keep__max_size=18_000)
+        with user.daemon() as daemon:
+            daemon.wait_for(lambda: user.runs() == {f"{ROCKET}/{run}" for run in "678"})
+            daemon.wait_for_line("3 older runs of acme/rocket are not mirrored")
+            assert {line["run"] for line in daemon.said("pruned")} <= {f"{ROCKET} run 5"}
+            user.config.write_text(user.config.read_text().replace("18000", "17000"))
+            service.simulator.add_run(ROCKET, small_run("9", age=0.0))
+            daemon.wait_for(lambda: user.runs() == {f"{ROCKET}/{run}" for run in "789"})
+            [status] = user.status()["repositories"]
+            assert (status["pruned_runs"], status["states"]["mirrored"]) == (6, 6)
+            assert status["states"]["failed"] == 0
+        planned = user.run("prune", "--dry-run", "--config", user.config, "--json")
+        assert (planned.code, planned.answer["freed_bytes"]) == (0, 0)
+        told = user.run(
+            "sync", "--config", user.config, "--json", ARTIFACT_SYNC_KEEP__MAX_SIZE="9000"
+        )
+        assert (told.code, "more than keep.max_size: artifact-sync prune" in told.err) == (0, True)
+        assert user.run("verify", "--config", user.config).code == 0

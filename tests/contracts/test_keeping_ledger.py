@@ -77,6 +77,8 @@ def test_runs_of_which_files_are_on_record_are_counted(play):
             "2": KeptRun("2", 2, NOW, "success", 10, 1, pinned=False),
         }
         assert await ledger.kept_runs(RepoName("acme", "none")) == []
+        assert await ledger.bytes_on_record(REPO) == await ledger.bytes_on_record(None) == 20
+        assert await ledger.bytes_on_record(RepoName("acme", "none")) == 0
 
     play(story)
 
@@ -105,6 +107,24 @@ def test_of_a_pruned_run_nothing_stays_but_that_it_was(play):
         await ledger.remember(ForgetScope(REPO, "1"))
         row = await ledger.run(run.key)
         assert (row.pruned_at, row.settled_for) == (None, "")
+
+    play(story)
+
+
+def test_a_run_without_files_is_pruned_at_once_and_all_are_remembered(play):
+    async def story(ledger):
+        run, other = a_run(1), a_run(2)
+        await mirror(ledger, other)
+        await ledger.note_run(run, NOW)
+        await ledger.record_states([(key(run, "late"), State.WANTED, "")], NOW)
+        await ledger.prune_run(run.key, NOW)
+        assert await ledger.artifacts(run.key) == {}
+        assert (await ledger.totals(REPO)).states[State.WANTED] == 0
+        await ledger.prune_run(other.key, NOW)
+        await ledger.remember(ForgetScope(REPO, "1", "app"))
+        assert (await ledger.totals(REPO)).pruned_runs == 2
+        await ledger.remember(ForgetScope(REPO))
+        assert (await ledger.totals(REPO)).pruned_runs == 0
 
     play(story)
 

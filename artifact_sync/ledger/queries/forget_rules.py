@@ -39,8 +39,10 @@ def remember(tx: Transaction, scope: ForgetScope) -> None:
     known = _rules(tx.connection, scope.repo)
     _replace(tx, known, ForgetRules(list(known.values())).remembering(scope))
     repo_id = find_repo(tx.connection, scope.repo)
-    if scope.run and not scope.glob:
-        tx.connection.write("unprune", repo_id=repo_id, run=scope.run)
+    if not scope.glob:
+        tx.connection.write(
+            "unprune" if scope.run else "unprune_all", repo_id=repo_id, run=scope.run
+        )
     statement = "unsettle_named" if scope.run else "unsettle_left_out"
     tx.connection.write(statement, repo_id=repo_id, run=scope.run)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
 from artifact_sync.domain.model import RepoName, RunKey, State
-from artifact_sync.ledger.queries.artifact_writes import restate_found
+from artifact_sync.ledger.queries.artifact_writes import forget_artifacts_of, restate_found
 from artifact_sync.ledger.queries.runs import forget_list_digest
 from artifact_sync.ledger.queries.transaction import find_repo, find_run
 from artifact_sync.ledger.sql.encoding import read_moment, stored_moment
@@ -38,7 +38,16 @@ def prune_run(tx: Transaction, key: RunKey, at: datetime) -> None:
         found = tx.connection.rows("files_on_record", run_id=run_id)
         restate_found(tx, found, {"state": State.PRUNING.value})
         tx.connection.write("prune_run", id=run_id, at=at)
+        if tx.connection.value("is_buried", run_id=run_id):  # nothing is to be removed
+            forget_artifacts_of(tx, run_id)
         forget_list_digest(tx, tx.repo_id(key.repo))
+
+
+def bytes_on_record(connection: Connection, repo: RepoName | None) -> int:
+    """Bytes of the files that are here."""
+    if repo is None:
+        return int(connection.value("all_bytes") or 0)
+    return int(connection.value("bytes_of_repository", repo_id=find_repo(connection, repo)) or 0)
 
 
 def pin(tx: Transaction, it: Pin) -> None:

@@ -201,7 +201,7 @@ WHERE id = :id;
 -- name: kept_run_columns
 runs.run, runs.number, coalesce(nullif(runs.creation_at, ''), runs.created_at) AS created_at,
 runs.status, runs.bytes,
-CASE WHEN runs.gone_since IS NULL THEN runs.wanted + runs.pending + runs.failed ELSE 0 END;
+CASE WHEN runs.gone_since IS NULL THEN runs.wanted + runs.pending ELSE 0 END;
 
 -- name: kept_runs
 SELECT {kept_run_columns}, CASE WHEN pins.run_id IS NULL THEN 0 ELSE 1 END
@@ -211,6 +211,12 @@ WHERE runs.repo_id = :repo_id AND runs.mirrored + runs.lost > 0;
 -- name: kept_runs_without_pins
 SELECT {kept_run_columns}, 0 FROM runs
 WHERE runs.repo_id = :repo_id AND runs.mirrored + runs.lost > 0;
+
+-- name: all_bytes
+SELECT sum(bytes) AS bytes FROM runs;
+
+-- name: bytes_of_repository
+SELECT sum(bytes) AS bytes FROM runs WHERE repo_id = :repo_id;
 
 -- name: prune_run
 UPDATE runs SET pruned_at = :at, kept = NULL WHERE id = :id;
@@ -231,6 +237,10 @@ UPDATE runs SET settled_for = '', kept = NULL, next_look = NULL WHERE id = :id A
 -- name: unprune
 UPDATE runs SET pruned_at = NULL, settled_for = '', kept = NULL, next_look = NULL
 WHERE repo_id = :repo_id AND run = :run AND pruned_at IS NOT NULL;
+
+-- name: unprune_all
+UPDATE runs SET pruned_at = NULL, settled_for = '', kept = NULL, next_look = NULL
+WHERE repo_id = :repo_id AND pruned_at IS NOT NULL;
 
 -- name: pins
 SELECT repositories.org, repositories.repo, runs.run, pins.reason, pins.pinned_at
