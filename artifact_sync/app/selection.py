@@ -58,7 +58,7 @@ def with_overrides(config: Config, overrides: Overrides) -> Config:
 
 def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str]) -> PassRequest:
     """Build the request for a pass. ``UsageError`` when it selects nothing."""
-    runs = overrides.runs or _pasted_runs(overrides.repos)
+    runs = overrides.runs or pasted_runs(overrides.repos)
     if "" in (*overrides.include, *overrides.exclude, *overrides.workflow, *runs):
         raise UsageError("an empty include, exclude, workflow or run selects nothing: leave it out")
     check_globs(overrides.include, overrides.exclude, overrides.workflow)
@@ -78,7 +78,7 @@ def request_of(config: Config, overrides: Overrides, environ: Mapping[str, str])
     return PassRequest(tuple(_narrowed(it, overrides) for it in repos), runs, options)
 
 
-def _pasted_runs(repos: Sequence[str]) -> tuple[str, ...]:
+def pasted_runs(repos: Sequence[str]) -> tuple[str, ...]:
     """The run of whose page the address was pasted. ``UsageError`` beside other repositories."""
     runs = tuple(run for it in repos if (run := pasted_run(it)) is not None)
     if runs and len(repos) > 1:

@@ -12,6 +12,7 @@ from artifact_sync.app.locations import service_host
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.listing import NEWEST
 from artifact_sync.domain.model import RunKey, RunRow
 from artifact_sync.mirror.run_document import RunDocument
 from artifact_sync.runtime.text import printable
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import Ledger
     from artifact_sync.domain.settings import Config
-
-_NAMES = ("latest", "latest-success")
-"""Names for the newest complete runs, as the mirror has them."""
 
 
 class ShownRun(Struct, frozen=True):
@@ -53,8 +51,8 @@ async def shown_run(config: Config, repo: RepoName, name: str) -> ShownRun:
 
 async def _row(ledger: Ledger, repo: RepoName, name: str) -> RunRow:
     row = await ledger.run(RunKey(repo, name))
-    if row is None and name in _NAMES:
-        key = (await ledger.newest_complete(repo))[_NAMES.index(name)]
+    if row is None and name in NEWEST:
+        key = (await ledger.newest_complete(repo))[NEWEST.index(name)]
         row = await ledger.run(key) if key is not None else None
     if row is None:
         hint = f"artifact-sync ls {repo} lists what is known"

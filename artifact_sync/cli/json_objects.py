@@ -227,6 +227,11 @@ class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
     lost_since: str | None
     """When its file was first found missing or changed; ISO 8601. Null: it is here, or never
     was."""
+    version: str | None
+    """What the service called this version of it, mostly a time: another one when it is left anew.
+    Null: not told."""
+    run_created_at: str | None
+    """When its run was created; ISO 8601. Null: not known."""
 
     @classmethod
     def of(cls, row: ArtifactRow, retention: float) -> ListedArtifact:
@@ -250,6 +255,8 @@ class ListedArtifact(ArtifactName, frozen=True, kw_only=True):
             verified_at=_moment(row.verified_at),
             vanishes_at=_moment(_vanishes_at(row, retention)),
             lost_since=_moment(row.lost_since),
+            version=row.version or None,
+            run_created_at=_moment(row.created_at),
         )
 
 
@@ -257,7 +264,7 @@ class ListAnswer(Struct, frozen=True, kw_only=True):
     """The object of ``ls --json``."""
 
     artifacts: list[ListedArtifact]
-    """By repository; of each, newest runs first."""
+    """By repository; of each, newest runs first. With ``--sort`` in that order."""
 
 
 class VerifyAnswer(Struct, frozen=True, kw_only=True):

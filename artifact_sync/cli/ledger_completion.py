@@ -42,6 +42,15 @@ def complete_runs(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     return _items(list(slugs), incomplete)
 
 
+def complete_named_runs(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete a run by its number, or as ``latest``."""
+    from artifact_sync.domain.listing import NEWEST  # noqa: PLC0415 - only here
+
+    return complete_runs(ctx, param, incomplete) + _items(NEWEST, incomplete)
+
+
 def _one(ctx: click.Context) -> tuple[str, ...]:
     """The repository of a command that takes one."""
     name = ctx.params.get("repo")

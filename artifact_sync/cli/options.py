@@ -14,6 +14,7 @@ from artifact_sync.runtime.logs import configure_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,3 +152,18 @@ def duration_option(_: click.Context, __: click.Parameter, value: str | None) ->
         msg = "expected more than nothing"
         raise click.BadParameter(msg)
     return seconds
+
+
+def moment_option(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
+    """Parse an option's moment: ``7d`` ago, or a date."""
+    if value is None:
+        return None
+    from datetime import UTC, datetime  # noqa: PLC0415 - keeps --help quick
+
+    from artifact_sync.runtime.units import parse_moment  # noqa: PLC0415 - likewise
+
+    try:
+        return parse_moment(value, datetime.now(UTC))
+    except ValueError as error:
+        msg = f"{error}, got {value!r}"
+        raise click.BadParameter(msg) from None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetRules, ForgetScope
     from artifact_sync.domain.hooks import Delivery, Subscriptions
     from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
+    from artifact_sync.domain.listing import ArtifactFilter, FailedTry
     from artifact_sync.domain.model import (
         ArtifactKey,
         ArtifactNote,
@@ -608,6 +609,20 @@ class ArtifactLedger(Protocol):
         self, repo: RepoName | None = None, run: str | None = None
     ) -> AsyncGenerator[ArtifactRow]:
         """List artifacts of every state, newest run first, in bounded batches."""
+
+    def select(
+        self, repos: Sequence[RepoName], wanted: ArtifactFilter
+    ) -> AsyncGenerator[ArtifactRow]:
+        """List the artifacts of repositories that a filter fits, in bounded batches.
+
+        Where an order, runs or a SHA-256 are asked for, it holds eight bytes for each.
+        """
+
+    async def at_path(self, path: str) -> Sequence[ArtifactRow]:
+        """List the artifacts of any state that have this very path, or had it."""
+
+    async def failed_tries(self, key: ArtifactKey) -> Sequence[FailedTry]:
+        """The last failed tries of an artifact, at most twenty, the oldest first."""
 
     async def unwell(self, scope: RunScope) -> Sequence[ArtifactRow]:
         """List artifacts FAILED, GONE, REFUSED or LOST in settled runs of a selection.

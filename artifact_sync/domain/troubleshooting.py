@@ -341,6 +341,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "configuration#fits-nothing": ("has fitted no … so far", "has fitted nothing"),
     "configuration#init": ("is there already; --force replaces it", "cannot be written"),
+    "finding#state": ("no artifact is ever …: there is …", "a SHA-256 is 64 characters of"),
     "configuration#value": ("the configuration is not valid",),
     "daemon#lost": (
         "the daemon ended before it had answered",

@@ -15,6 +15,7 @@ from artifact_sync.ledger.queries import (
     keeping,
     outbox,
     run_records,
+    selection,
     sharing,
 )
 from artifact_sync.ledger.queries import forget_rules as rules
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from artifact_sync.domain.hooks import Subscriptions
+    from artifact_sync.domain.listing import ArtifactFilter
     from artifact_sync.domain.model import ArtifactRow, Mirrored, RepoName, RunKey, RunScope
     from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.queries.transaction import Transaction
@@ -38,6 +40,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
 _Place = TypeVar("_Place")
+_AT_A_TIME = 500
+"""Artifacts that are read at a time."""
 
 
 def _reads(
@@ -221,6 +225,26 @@ class AsyncLedger:
         """See ``ports.Ledger``."""
         for each in await self.repositories() if repo is None else [repo]:
             async for row in self._listing(each, run):
+                yield row
+
+    at_path = _reads(selection.at_path)
+    failed_tries = _reads(selection.failed_tries)
+    _fitting = _pages(selection.fitting)
+    _sorted_ids = _reads(selection.sorted_ids)
+    _of_ids = _reads(selection.of_ids)
+
+    async def select(
+        self, repos: Sequence[RepoName], wanted: ArtifactFilter
+    ) -> AsyncGenerator[ArtifactRow]:
+        """See ``ports.Ledger``."""
+        if wanted.is_plain:
+            for repo in repos:
+                async for row in self._fitting(repo, wanted):
+                    yield row
+            return
+        ids = await self._sorted_ids(repos, wanted)
+        for start in range(0, len(ids), _AT_A_TIME):
+            for row in await self._of_ids(ids[start : start + _AT_A_TIME]):
                 yield row
 
     kept_runs = _reads(keeping.kept_runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ LONGEST = 36_525 * 86_400
 
 LARGEST = 2**63 - 1
 """Bytes: what a file system and a database can count."""
+
+_NO_MOMENT = "expected a duration such as 7d, or a date such as 2026-11-20"
 
 _DURATION_PART = r"([0-9.]+)\s*(ms|milli|[smhdw])"
 _SIZE_PARTS = r"([0-9.]+)\s*([a-z]*)"
@@ -61,6 +64,24 @@ def parse_duration(text: str) -> float:
     if seconds > LONGEST:
         raise ValueError("a duration of more than a hundred years")
     return float(seconds)
+
+
+def parse_moment(text: str, now: datetime) -> datetime:
+    """Parse ``7d`` (before ``now``), ``2026-11-20`` or ``2026-11-20T09:30+03:00``; else UTC.
+
+    ``ValueError`` says what was expected.
+    """
+    cleaned = text.strip().removesuffix(" ago")
+    if re.match(r"\d{4}-", cleaned):
+        try:
+            told = datetime.fromisoformat(cleaned)
+            return told if told.tzinfo is not None else told.replace(tzinfo=UTC)
+        except ValueError:
+            raise ValueError(_NO_MOMENT) from None
+    try:
+        return now - timedelta(seconds=parse_duration(cleaned))
+    except ValueError:
+        raise ValueError(_NO_MOMENT) from None
 
 
 def parse_size(text: str) -> int:

@@ -151,7 +151,9 @@ def test_repositories_and_runs_are_completed_from_the_ledger(owner: User) -> Non
     assert completed(owner, f"{begin} ") == ["acme/docs", ROCKET, WEBSITE]
     assert completed(owner, f"{begin} acme/r") == [ROCKET]
     assert completed(owner, f"{begin} {ROCKET} acme/") == ["acme/docs", WEBSITE]
-    assert completed(owner, f"{begin} {ROCKET} --run ") == ["4", "3", "2", "1"]
+    named = ["4", "3", "2", "1", "latest", "latest-success"]
+    assert completed(owner, f"{begin} {ROCKET} --run ") == named
+    assert completed(owner, f"{begin} --state e") == ["expired"]
     assert completed(owner, f"artifact-sync sync --root {owner.root} acme/w") == [WEBSITE]
     assert completed(owner, "artifact-sync ls --root /nowhere acme/") == []
     broken = owner.folder / "broken.toml"
@@ -164,7 +166,7 @@ def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
     archive, _, report, _ = listed.answer["artifacts"]
     vanishes = datetime.fromisoformat(archive.pop("vanishes_at"))
     assert (vanishes - datetime.now(UTC)).days in {10, 11}  # it is three days old
-    for name in ("first_seen", "mirrored_at", "verified_at"):
+    for name in ("first_seen", "mirrored_at", "verified_at", "run_created_at", "version"):
         assert datetime.fromisoformat(archive.pop(name)).tzinfo is not None
     sums = (poor.root / ROCKET / "1/SHA256SUMS").read_text()
     where = {"repo": ROCKET, "run": "2", "workflow": "ci", "task": "build", "cube": "build"}
@@ -176,7 +178,8 @@ def test_ls_as_json_holds_what_the_ledger_knows_of_each(poor: User) -> None:
         "attempts": 0, "reason": None, "message": None,
         "wanted": True, "here": True, "upstream": "listed", "lost_since": None,
     }  # fmt: skip
-    del report["first_seen"]
+    for name in ("first_seen", "run_created_at", "version"):
+        del report[name]
     assert report == where | {
         "local_path": REPORT, "kind": "artifact", "state": "gone", "path": None, "size": None,
         "sha256": None, "strength": None, "evidence": [], "attempts": 1, "mirrored_at": None,

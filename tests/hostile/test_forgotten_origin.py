@@ -235,16 +235,13 @@ def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twi
 def make_old(ledger: Path) -> None:
     """Take from a ledger what its migrations from 0004 on have added."""
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
-        for table in ("forget_rules", "run_records", "outbox", "told", "pins"):
+        for table in ("forget_rules", "run_records", "outbox", "told", "pins", "tries"):
             old.execute(f"DROP TABLE {table}")
         runs = ("expired", "missed", "outstanding", "settled_created")
-        for index in (
-            "ix_artifacts_unwell",
-            "ix_artifacts_sha256",
-            "ix_artifacts_shares",
-            *(f"ix_runs_{name}" for name in runs),
-        ):
-            old.execute(f"DROP INDEX {index}")
+        artifacts = ("unwell", "sha256", "shares", "workflow", "local_path")
+        names = (*(f"artifacts_{name}" for name in artifacts), *(f"runs_{name}" for name in runs))
+        for name in names:
+            old.execute(f"DROP INDEX ix_{name}")
         added = {
             "artifacts": (
                 "is_wanted",

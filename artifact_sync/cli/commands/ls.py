@@ -3,39 +3,93 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from artifact_sync.cli.json_objects import ListedArtifact, as_line
-from artifact_sync.cli.ledger_completion import complete_runs
-from artifact_sync.cli.options import as_json, common, repositories, root
-from artifact_sync.cli.report_text import age, span
+from artifact_sync.cli.artifact_text import artifact_line, detail_lines, heading
+from artifact_sync.cli.ledger_completion import complete_named_runs
+from artifact_sync.cli.options import as_json, common, moment_option, repositories, root
 from artifact_sync.cli.session import configuration_beside_daemon
+from artifact_sync.domain.listing import SortKey
 from artifact_sync.domain.model import RunKey, State
-from artifact_sync.domain.vanishing import SOON, vanishing_time
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
-from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from artifact_sync.domain.model import ArtifactRow, RepoName
+    from artifact_sync.app.listing import ListingTerms
+    from artifact_sync.domain.model import ArtifactRow
     from artifact_sync.domain.ports import Ledger
     from artifact_sync.domain.settings import Config
+
+
+class _States(click.ParamType[str]):
+    """A state as it is told; which there are, ``ListingTerms`` checks."""
+
+    name = "state"
+
+    def shell_complete(
+        self, _: click.Context, __: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        """Complete a state."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only for completion
+
+        told = (it.value for it in State if it.told is it)
+        return [CompletionItem(it) for it in told if it.startswith(incomplete)]
 
 
 @click.command(
     epilog="""\b
 Examples:
   artifact-sync ls acme/rocket --root ./mirror
-  artifact-sync ls acme/rocket --run 42
+  artifact-sync ls acme/rocket --run latest-success --include '*.tar.gz'
+  artifact-sync ls --state failed --state lost
+  artifact-sync ls --sha256 9f86d081
+  artifact-sync ls --since 7d --sort size | head
   artifact-sync ls --json | jq -r '.artifacts[] | select(.state != "mirrored") | .local_path'""",
 )
 @repositories
-@click.option("--run", metavar="N", shell_complete=complete_runs, help="Only this run.")
+@click.option(
+    "--run",
+    "runs",
+    metavar="N",
+    multiple=True,
+    shell_complete=complete_named_runs,
+    help="Only this run: a number, latest or latest-success. Repeatable.",
+)
+@click.option("--workflow", metavar="GLOB", multiple=True, help="Only these workflows. Repeatable.")
+@click.option(
+    "--include",
+    metavar="GLOB",
+    multiple=True,
+    help="Only these paths in CI, by globs as in the configuration. Repeatable.",
+)
+@click.option(
+    "--state",
+    "states",
+    metavar="STATE",
+    multiple=True,
+    type=_States(),
+    help="Only what is mirrored, wanted, failed, … (the first column). Repeatable.",
+)
+@click.option("--sha256", metavar="HEX", help="Only files with this SHA-256, or its first digits.")
+@click.option(
+    "--since",
+    callback=moment_option,
+    metavar="7d",
+    help="Only runs created within this time, or since a date (2026-11-20).",
+)
+@click.option(
+    "--sort",
+    type=click.Choice([it.value for it in SortKey]),
+    metavar="KEY",
+    help="By path, size, age, run, state, verified: the largest, newest, worst, oldest first.",
+)
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@click.option("--long", "in_full", is_flag=True, help="Also SHA-256, evidence, version, times.")
 @click.option("--all", "everything", is_flag=True, help="Also what the rules leave out.")
 @root
 @as_json
@@ -44,86 +98,85 @@ def command(
     *,
     config_file: Path | None,
     repos: tuple[str, ...],
-    run: str | None,
-    everything: bool,
     root: Path | None,
     as_json: bool,
+    in_full: bool,
+    **said: Any,
 ) -> None:
     """List artifacts: state, size, evidence, age, path, last error.
 
     It marks what vanishes within two days, has vanished unmirrored, or is lost, and since when.
-    Looks at the ledger only: verify looks at the files. Works beside a running sync.
+    Looks at the ledger only: verify looks at the files. Works beside a running sync. Of options
+    that are given together all must fit; of one that is repeated, one.
     """
-    from artifact_sync.app.selection import checked_names  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.listing import ListingTerms  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.selection import checked_names, pasted_runs  # noqa: PLC0415 - likewise
 
     config = configuration_beside_daemon(config_file, root)
-    listing = _list(config, checked_names(repos), run, everything=everything, as_json=as_json)
+    said["runs"] = said["runs"] or pasted_runs(repos)
+    said["sort"] = SortKey(said["sort"]) if said["sort"] else None
+    said["sha256"] = said["sha256"].strip().lower() if said["sha256"] is not None else None
+    terms = ListingTerms(names=checked_names(repos), **said)
+    terms.check()
+    listing = _as_json(config, terms) if as_json else _as_text(config, terms, in_full=in_full)
     event_loop.run_plainly(listing)
 
 
-async def _list(
-    config: Config, names: list[str], run: str | None, *, everything: bool, as_json: bool
-) -> None:
-    """Print rows as they are read: a ledger may be larger than memory."""
-    from artifact_sync.app.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
+async def _as_json(config: Config, terms: ListingTerms) -> None:
+    """Print objects as rows are read: a ledger may be larger than memory."""
+    from artifact_sync.app.listing import listed  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.storage import open_storage  # noqa: PLC0415 - likewise
+    from artifact_sync.cli.json_objects import ListedArtifact, as_line  # noqa: PLC0415 - likewise
 
     async with open_storage(config, rehearse=True) as store:
-        repos = known_repositories(names, await store.ledger.repositories())
-        if as_json:
-            click.echo('{"artifacts": [', nl=False)
-        first = True
-        for repo in repos:
-            async for row in store.ledger.listing(repo, run):
-                if row.state is State.UNWANTED and not everything:
-                    continue
-                if first and not as_json:
-                    click.echo(_columns("STATE", "SIZE", "EVIDENCE", "AGE") + "PATH")
-                line = _json(row, config, first=first) if as_json else _line(row, config)
-                click.echo(line, nl=not as_json)
-                first = False
-        if as_json:
-            click.echo("]}")
-        elif first:
-            which = f" of run {printable(run)}" if run else ""
-            why = await _why_pruned(store.ledger, repos, run) if run else ""
-            click.echo(f"nothing to list: the ledger has no artifact{which}{why}", err=True)
+        before = '{"artifacts": ['
+        async for row in listed(store.ledger, terms):
+            entry = as_line(ListedArtifact.of(row, config.source.retention))
+            click.echo(before + entry, nl=False)
+            before = ", "
+        click.echo("]}" if before == ", " else f"{before}]}}")
 
 
-async def _why_pruned(ledger: Ledger, repos: Sequence[RepoName], run: str) -> str:
+async def _as_text(config: Config, terms: ListingTerms, *, in_full: bool) -> None:
+    """Print lines as rows are read."""
+    from artifact_sync.app.listing import listed  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.storage import open_storage  # noqa: PLC0415 - likewise
+
+    first = True
+    async with open_storage(config, rehearse=True) as store:
+        async for row in listed(store.ledger, terms):
+            if first:
+                click.echo(heading())
+            click.echo("\n".join(_lines(row, config, in_full=in_full)))
+            first = False
+        if first:
+            click.echo(await _nothing(store.ledger, terms), err=True)
+
+
+def _lines(row: ArtifactRow, config: Config, *, in_full: bool) -> list[str]:
+    now, retention = datetime.now(UTC), config.source.retention
+    line = artifact_line(row, retention, now)
+    return [line, *detail_lines(row, retention, now)] if in_full else [line]
+
+
+async def _nothing(ledger: Ledger, terms: ListingTerms) -> str:
+    """What is said where nothing fits."""
+    from artifact_sync.app.listing import ListingTerms  # noqa: PLC0415 - keeps --help quick
+
+    which = f" of run {printable(', '.join(terms.runs))}" if terms.runs else ""
+    plain = ListingTerms(names=terms.names, runs=terms.runs, everything=terms.everything)
+    if terms != plain:
+        return f"nothing to list: no artifact{which} fits all of these options"
+    why = await _why_pruned(ledger, terms) if terms.runs else ""
+    return f"nothing to list: the ledger has no artifact{which}{why}"
+
+
+async def _why_pruned(ledger: Ledger, terms: ListingTerms) -> str:
     """That a run was pruned; empty: it was not."""
-    rows = [await ledger.run(RunKey(repo, run)) for repo in repos]
+    from artifact_sync.app.selection import known_repositories  # noqa: PLC0415 - keeps --help quick
+
+    repos = known_repositories(terms.names, await ledger.repositories())
+    keys: Sequence[RunKey] = [RunKey(repo, run) for repo in repos for run in terms.runs]
+    rows = [await ledger.run(key) for key in keys]
     pruned = (row.pruned_at for row in rows if row is not None and row.pruned_at is not None)
     return next((f": it was pruned on {at:%Y-%m-%d}" for at in pruned), "")
-
-
-def _json(row: ArtifactRow, config: Config, *, first: bool) -> str:
-    entry = ListedArtifact.of(row, config.source.retention)
-    return ("" if first else ", ") + as_line(entry)
-
-
-def _line(row: ArtifactRow, config: Config) -> str:
-    now = datetime.now(UTC)
-    amount = size(row.size) if row.size is not None else "-"
-    since = age(row.mirrored_at or row.first_seen, now)
-    facts = _columns(row.state.told, amount, row.strength if row.sha256 else "-", since)
-    words = [*_endangered(row, config.source.retention, now), row.message]
-    remark = "; ".join(printable(it) for it in words if it)
-    return facts + printable(row.path or str(row.key)) + (f"  ({remark})" if remark else "")
-
-
-def _endangered(row: ArtifactRow, retention: float, now: datetime) -> Iterator[str]:
-    """Tell of a file that is lost, has vanished upstream, or will so within two days."""
-    if row.state is State.LOST and row.lost_since is not None:
-        yield f"lost since {row.lost_since:%Y-%m-%d}"
-    elif row.state in {State.GONE, State.EXPIRED}:
-        yield "vanished unmirrored"
-    elif row.state in {State.WANTED, State.PENDING, State.FAILED}:
-        vanishes = vanishing_time(row.created_at, retention)
-        left = (vanishes - now).total_seconds() if vanishes is not None else 0
-        if 0 < left <= SOON:
-            yield f"vanishes in {span(left)}"
-
-
-def _columns(state: str, amount: str, strength: str, since: str) -> str:
-    return f"{state:<9} {amount:>10} {strength:<8} {since:>8}  "

@@ -32,7 +32,7 @@ from artifact_sync.ledger.sql.connection import Connection
 from artifact_sync.ledger.sql.encoding import stored
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from typing import Self
 
     from artifact_sync.ledger.drivers.location import Location, OpenTerms
@@ -65,6 +65,8 @@ _SHORTEST, _LONGEST = 0.1, 2.0
 """Seconds between the tries."""
 _PAUSE = 5.0
 """Seconds in which a server that was given up is not asked again, so that no queue takes long."""
+_STREAMED = 10_000
+"""Rows that a server sends at a time where they are many."""
 _REPEATS = 5
 """Of a transaction that another one got into the way of."""
 
@@ -97,6 +99,12 @@ class PostgresConnection(Connection):
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names = bound(name, self.MARK)
         return sql.replace("IN (%s)", "= ANY(%s)"), stored([values[it] for it in names])
+
+    def _stream(self, name: str, values: Mapping[str, Any]) -> Iterator[Row]:
+        with self.raw.cursor(name="stream") as cursor:
+            cursor.itersize = _STREAMED
+            cursor.execute(*self._filled(name, values))
+            yield from cursor
 
 
 class PostgresStore:

@@ -104,8 +104,17 @@ def listing(
     """A batch of one repository's artifacts, newest run first, whole runs at a time."""
     which = {"repo_id": find_repo(connection, repo), **(after or Place())._asdict()}
     statement = "holding_runs" if run is None else "holding_run"
-    some = connection.rows(statement, **which, run=run, limit=_READ)
-    first = _as_many(some, _READ)
+    return of_runs_at(connection, connection.rows(statement, **which, run=run, limit=_READ))
+
+
+def of_runs_at(
+    connection: Connection, runs: Sequence[Row]
+) -> tuple[Sequence[ArtifactRow], Place | None]:
+    """The artifacts of the first of these runs, a batch; the cursor, or None.
+
+    Of each run: number, id, how many artifacts.
+    """
+    first = _as_many(runs, _READ)
     rows = _of_runs(connection, [row[1] for row in first])
     return [artifact_of(row) for row in rows], Place(*first[-1][:2]) if first else None
 

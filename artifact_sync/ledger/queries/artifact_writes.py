@@ -47,6 +47,8 @@ _FRESH = {
     "lost_since": None,
 }
 """What an artifact's row holds when nothing but its key is known."""
+_TRIES_KEPT = 20
+"""Failed tries of each artifact that are known: a pass is made every minute or so."""
 
 
 def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
@@ -84,7 +86,7 @@ def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> Non
     changes = {
         row.key: _found(row) if row.sha256 else _absent(row, at)
         for row in rows
-        if _digest(row.key) not in (held if row.on_record else known)
+        if key_digest(row.key) not in (held if row.on_record else known)
     }
     _write(tx, "set_taken_over", changes, dict.fromkeys(changes, at))
 
@@ -155,7 +157,11 @@ def record_failure(
         _write(tx, "set_gone", {key: {**change, **gone, "lost_since": lost_since}}, {key: at})
     else:
         _write(tx, "set_failure", {key: change}, {key: at})
-    tx.connection.write("count_attempt", run_id=tx.run_id(key.run_key), digest=_digest(key))
+    which = {"run_id": tx.run_id(key.run_key), "digest": key_digest(key)}
+    tx.connection.write("count_attempt", **which)
+    told = {"reason": failure.reason.value, "message": failure.message}
+    tx.connection.write("note_try", **which, **told, tried_at=at)
+    tx.connection.write("forget_old_tries", **which, kept=_TRIES_KEPT)
 
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
@@ -163,6 +169,8 @@ def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     rows = list(_rows(tx, keys))
     _forget(tx, rows)
     tx.connection.write_many("forget", [{"id": row[0]} for row in rows])
+    tries = [{"run_id": row[7], "digest": row[1]} for row in rows]
+    tx.connection.write_many("forget_tries", tries)
 
 
 def _forget(tx: Transaction, rows: Sequence[Row]) -> None:
@@ -193,7 +201,7 @@ def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 def forget_artifacts_of(tx: Transaction, run_id: int) -> None:
     """Nothing is known of a run's artifacts any more."""
     _forget(tx, tx.connection.rows("rows_of_run", run_id=run_id))
-    for name in ("forget_of_run", "forget_record", "forget_told_of_run"):
+    for name in ("forget_of_run", "forget_record", "forget_told_of_run", "forget_tries_of_run"):
         tx.connection.write(name, run_id=run_id)
 
 
@@ -353,7 +361,7 @@ def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, Artif
     """The keys by run and, within it, by digest."""
     runs: dict[tuple[str, ...], dict[bytes, ArtifactKey]] = {}
     for key in keys:
-        runs.setdefault(key[:3], {})[_digest(key)] = key
+        runs.setdefault(key[:3], {})[key_digest(key)] = key
     return {next(iter(some.values())).run_key: some for some in runs.values()}
 
 
@@ -363,7 +371,10 @@ def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[R
         yield from tx.connection.rows("known_artifacts", run_id=run_id, these=some)
 
 
-def _digest(key: ArtifactKey) -> bytes:
-    """Of what tells an artifact from the others of its run; lengths keep the parts apart."""
+def key_digest(key: ArtifactKey) -> bytes:
+    """A digest of what tells an artifact from the others of its run.
+
+    The lengths keep the parts apart.
+    """
     parts = [part.encode("utf-8", "surrogatepass") for part in key[3:]]
     return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()

@@ -111,6 +111,28 @@ DELETE FROM artifacts WHERE id = :id;
 SELECT id, digest, state, size, sha256, is_wanted, shares, run_id FROM artifacts
 WHERE run_id = :run_id;
 
+-- name: note_try
+INSERT INTO tries (run_id, digest, tried_at, reason, message)
+VALUES (:run_id, :digest, :tried_at, :reason, :message);
+
+-- name: forget_old_tries
+DELETE FROM tries
+WHERE run_id = :run_id AND digest = :digest AND id <= (
+  SELECT old.id FROM tries AS old WHERE old.run_id = :run_id AND old.digest = :digest
+  ORDER BY old.id DESC LIMIT 1 OFFSET :kept
+);
+
+-- name: tries
+SELECT tried_at, reason, message FROM tries
+WHERE run_id = :run_id AND digest = :digest
+ORDER BY id;
+
+-- name: forget_tries
+DELETE FROM tries WHERE run_id = :run_id AND digest = :digest;
+
+-- name: forget_tries_of_run
+DELETE FROM tries WHERE run_id = :run_id;
+
 -- name: forget_of_run
 DELETE FROM artifacts WHERE run_id = :run_id;
 
@@ -128,6 +150,63 @@ ORDER BY artifacts.digest LIMIT :limit;
 SELECT {artifact_columns}, artifacts.run_id, artifacts.id FROM {artifacts_of_runs}
 WHERE artifacts.run_id IN (:these);
 
+-- name: of_ids
+SELECT {artifact_columns}, artifacts.id FROM {artifacts_of_runs}
+WHERE artifacts.id IN (:these);
+
+-- Those in a state that counts.
+-- name: chosen_ones
+SELECT artifacts.id FROM {artifacts_of_runs}
+WHERE {in_time} AND 1 = CASE artifacts.state
+  WHEN 'wanted' THEN :wanted WHEN 'pending' THEN :pending WHEN 'mirrored' THEN :mirrored
+  WHEN 'failed' THEN :failed WHEN 'gone' THEN :gone WHEN 'refused' THEN :refused
+  WHEN 'lost' THEN :lost WHEN 'expired' THEN :expired WHEN 'forgotten' THEN :forgotten
+  WHEN 'unwanted' THEN :unwanted WHEN 'pruning' THEN :pruning WHEN 'pruned' THEN :pruned
+END;
+
+-- Numbers and texts stand apart, since PostgreSQL sorts no mixture.
+-- name: in_order
+ORDER BY
+  CASE :sort
+    WHEN 'path' THEN CASE WHEN artifacts.path IS NULL THEN 1 ELSE 0 END
+    WHEN 'size' THEN coalesce(artifacts.size, -1)
+    WHEN 'state' THEN CASE
+      WHEN artifacts.state IN ('failed', 'gone', 'refused', 'lost') THEN 0
+      WHEN artifacts.state IN ('wanted', 'pending') THEN 1
+      WHEN artifacts.state = 'mirrored' THEN 2
+      ELSE 3
+    END
+    ELSE 0
+  END,
+  CASE :sort
+    WHEN 'path' THEN coalesce(artifacts.path, '')
+    WHEN 'age' THEN coalesce(artifacts.mirrored_at, artifacts.first_seen, '')
+    WHEN 'run' THEN coalesce(runs.created_at, '')
+    WHEN 'state' THEN artifacts.state
+    WHEN 'verified' THEN coalesce(artifacts.verified_at, artifacts.mirrored_at, '')
+    ELSE repositories.org
+  END,
+  CASE WHEN :sort = 'listed' THEN repositories.repo ELSE '' END,
+  CASE WHEN :sort = 'listed' THEN -runs.number ELSE runs.number END,
+  CASE WHEN :sort = 'listed' THEN -runs.id ELSE runs.id END,
+  artifacts.id;
+
+-- name: sorted_of_repositories
+{chosen_ones} AND runs.repo_id + 0 IN (:these) {in_order};
+
+-- name: sorted_of_runs
+{chosen_ones} AND runs.id IN (:these) {in_order};
+
+-- name: by_sha256
+{chosen_ones} AND artifacts.sha256 <> ''
+AND artifacts.sha256 >= :low AND artifacts.sha256 < :high;
+
+-- name: hashed_of_repositories
+{by_sha256} AND runs.repo_id + 0 IN (:these) {in_order};
+
+-- name: hashed_of_runs
+{by_sha256} AND runs.id + 0 IN (:these) {in_order};
+
 -- name: holds
 wanted + pending + mirrored + failed + gone + refused + lost + expired + forgotten + unwanted
 + pruning + pruned;
@@ -135,6 +214,17 @@ wanted + pending + mirrored + failed + gone + refused + lost + expired + forgott
 -- name: holding_runs
 SELECT number, id, {holds} FROM runs
 WHERE repo_id = :repo_id AND 0 < {holds} AND (number, id) < (:number, :id)
+ORDER BY number DESC, id DESC LIMIT :limit;
+
+-- By the states that count (1, the others 0).
+-- name: chosen
+wanted * :wanted + pending * :pending + mirrored * :mirrored + failed * :failed + gone * :gone
++ refused * :refused + lost * :lost + expired * :expired + forgotten * :forgotten
++ unwanted * :unwanted + pruning * :pruning + pruned * :pruned;
+
+-- name: choosing_runs
+SELECT number, id, {holds} FROM runs
+WHERE repo_id = :repo_id AND 0 < {chosen} AND {in_time} AND (number, id) < (:number, :id)
 ORDER BY number DESC, id DESC LIMIT :limit;
 
 -- name: holding_run
@@ -190,6 +280,11 @@ AND artifacts.run_id IN (SELECT runs.id FROM runs WHERE runs.run = :run)
 AND artifacts.path >= :place AND artifacts.path < :end
 AND (artifacts.path = :place OR artifacts.path >= :below)
 {by_path};
+
+-- name: at_path
+SELECT {artifact_columns} FROM {artifacts_of_runs}
+WHERE artifacts.path = :path
+ORDER BY artifacts.id;
 
 -- name: missing_ones
 SELECT {artifact_columns} FROM {artifacts_of_runs}

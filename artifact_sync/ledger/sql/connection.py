@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from array import array
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.ledger.sql import bound
 from artifact_sync.ledger.sql.encoding import read, reader, stored
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from artifact_sync.ledger.sql.encoding import Reader
 
@@ -53,6 +54,10 @@ class Connection(ABC):
         found = self.row(name, **values)
         return None if found is None else found[0]
 
+    def ids(self, name: str, **values: Any) -> array[int]:
+        """Read the first column of all rows, a whole number: eight bytes each."""
+        return array("q", (row[0] for row in self._stream(name, values)))
+
     def write(self, name: str, **values: Any) -> None:
         """Execute a change."""
         self._execute(name, values)
@@ -77,6 +82,10 @@ class Connection(ABC):
     @abstractmethod
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """A statement and its values, of which one may be a list, as the driver takes them."""
+
+    def _stream(self, name: str, values: Mapping[str, Any]) -> Iterator[Row]:
+        """Rows as they are stored, which are not in memory all at once."""
+        yield from self._execute(name, values)
 
     def _execute(self, name: str, values: Mapping[str, Any]) -> Any:
         return self.raw.execute(*self._filled(name, values))

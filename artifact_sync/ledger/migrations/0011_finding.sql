@@ -1,0 +1,21 @@
+-- What workflows and paths take is summed up without a look at every artifact.
+
+CREATE INDEX ix_artifacts_workflow ON artifacts (workflow, run_id, size)
+WHERE state = 'mirrored';
+
+CREATE INDEX ix_artifacts_local_path ON artifacts (local_path, run_id, size)
+WHERE state = 'mirrored';
+
+-- The last failed tries of each artifact: `digest` is the artifact's.
+CREATE TABLE tries (
+  id {id} NOT NULL,
+  run_id {ref} NOT NULL,
+  digest {bytes} NOT NULL,
+  tried_at VARCHAR(27) NOT NULL,
+  reason TEXT NOT NULL,
+  message {text} NOT NULL,
+  CONSTRAINT pk_tries PRIMARY KEY (id),
+  CONSTRAINT fk_tries_run_id FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
+);
+
+CREATE INDEX ix_tries_artifact ON tries (run_id, digest, id);

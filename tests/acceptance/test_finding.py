@@ -1,0 +1,98 @@
+"""``ls`` with filters, ``du``, ``path`` and ``why``: where a file is, and what becomes of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from user import ARCHIVE, PAGE, REPORT, Done, User, organisation
+
+from artifact_sync.simulator import running_in_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROCKET, WEBSITE = "acme/rocket", "acme/website"
+TWO_TRIES = {"ARTIFACT_SYNC_DOWNLOAD__ATTEMPTS": "2"}
+
+pytestmark = pytest.mark.xdist_group("finding")  # a mirror for all
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
+    """Somebody whose mirror lacks one file, which is gone upstream."""
+    with running_in_thread(organisation()) as running:
+        running.simulator.remove_file(ROCKET, "2", REPORT)
+        user = User(tmp_path_factory.mktemp("owner"), running)
+        assert user.sync("acme/*", **TWO_TRIES).code == 1
+        yield user
+
+
+def asked(owner: User, command: str, *arguments: str) -> Done:
+    return owner.run(command, *arguments, "--root", owner.root)
+
+
+def listed(owner: User, *arguments: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = asked(owner, "ls", "--json", *arguments).answer["artifacts"]
+    return rows
+
+
+def names(owner: User, *arguments: str) -> list[str]:
+    rows = listed(owner, *arguments)
+    return [f"{it['repo'][5]}{it['run']} {it['local_path']}" for it in rows]
+
+
+def test_ls_is_narrowed_by_what_all_of_its_options_say(owner: User) -> None:
+    assert names(owner, ROCKET, WEBSITE, "--include", "*.tar.gz") == [
+        f"r3 {ARCHIVE}", f"r2 {ARCHIVE}", f"r1 {ARCHIVE}", f"w1 {ARCHIVE}",
+    ]  # fmt: skip
+    latest = names(owner, "--run", "latest-success", "--include", "*.tar.gz")
+    assert latest == [f"r1 {ARCHIVE}", f"w1 {ARCHIVE}"]  # run 2 of the rocket lacks a file
+    assert names(owner, "--run", "1", "--run", "2", "--workflow", "d*", ROCKET) == [
+        f"r2 {PAGE}", f"r1 {PAGE}",
+    ]  # fmt: skip
+    assert names(owner, "--state", "gone", "--state", "lost") == [f"r2 {REPORT}"]
+    assert names(owner, ROCKET, "--since", "3d", "--include", "report/") == [f"r3 {REPORT}"]
+    (archive, *_) = listed(owner, ROCKET, "--run", "1", "--include", "/dist/*.gz")
+    same = listed(owner, "--sha256", archive["sha256"][:20].upper())
+    assert archive["sha256"] in {it["sha256"] for it in same}
+    assert all(it["sha256"] == archive["sha256"] for it in same)
+    sizes = [it["size"] for it in listed(owner, "--sort", "size", "--state", "mirrored")]
+    assert sizes == sorted(sizes, reverse=True)
+    paths = [it["path"] for it in listed(owner, "--sort", "path", "--state", "mirrored")]
+    assert paths == sorted(paths)
+
+
+def test_ls_in_full_has_a_line_for_each_fact(owner: User) -> None:
+    _, line, *facts = asked(owner, "ls", ROCKET, "--run", "1", "--long").out.splitlines()[:12]
+    assert line.startswith("mirrored ")
+    told = dict(it.split(maxsplit=1) for it in facts if it.startswith("  "))
+    assert len(told["sha256"]) == 64
+    assert {"evidence", "version", "mirrored", "verified"} <= told.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--state", "well"), "no artifact is ever well: there is wanted, pending, mirrored, "),
+        (("--sha256", ""), "a SHA-256 is 64 characters of 0-9 and a-f, or the first of them; got"),
+        (("--sha256", "xyz"), "or the first of them; got xyz"),
+        (("--since", "soon"), "expected a duration such as 7d, or a date such as 2026-11-20"),
+        (("--include", ""), "an empty include, exclude, workflow or run selects nothing"),
+        (("--include", "[a"), "has a [ that is never closed"),
+    ],
+)
+def test_ls_says_what_it_cannot_be_asked_for(
+    owner: User, arguments: tuple[str, ...], words: str
+) -> None:
+    done = asked(owner, "ls", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+
+
+def test_ls_says_where_nothing_fits(owner: User) -> None:
+    done = asked(owner, "ls", ROCKET, "--include", "nothing")
+    assert (done.code, done.out) == (0, "")
+    assert done.err == "nothing to list: no artifact fits all of these options\n"
+    assert json.loads(asked(owner, "ls", "--json", "--sha256", "0" * 64).out) == {"artifacts": []}
