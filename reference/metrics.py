@@ -64,7 +64,8 @@ def _sample() -> Snapshot:
     metrics.unfit[repo] = 0
     state = DaemonState(pid=1, version="", since="", free=0, repositories=(RepoState(repo=repo),))
     endangered = (Endangered(RepoName.parse(repo)),)
-    gauges = Gauges(lambda: {repo: 0.0}, lambda: 0, lambda: endangered)
+    ages = {repo: 0.0}
+    gauges = Gauges(lambda: ages, lambda: 0, lambda: endangered, verification_ages=lambda: ages)
     return snapshot(metrics, gauges, state)
 
 

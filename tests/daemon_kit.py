@@ -22,7 +22,7 @@ from artifact_sync.sync.context import Drain
 from artifact_sync.sync.sync_pass import PassResult
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import DisplacedFile
@@ -130,6 +130,9 @@ class FakeLedger:
 
     async def endangered(self, _: CreationWindow) -> Sequence[Endangered]:
         return self.in_danger
+
+    async def oldest_verifications(self) -> Mapping[RepoName, datetime]:
+        return {}
 
     async def ping(self) -> None:
         if self.trouble is not None:

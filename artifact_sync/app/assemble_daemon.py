@@ -25,6 +25,8 @@ from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.reload import Reloader, file_changes
 from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.scheduler import Scheduler
+from artifact_sync.daemon.scrub.scrubber import Scrubber
+from artifact_sync.daemon.watch.repair import DamageRepair
 from artifact_sync.daemon.watch.watcher import WatchSwitch
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
@@ -93,6 +95,8 @@ class DaemonService:
         self._process = process
         self._watch = WatchSwitch(engine, root_of(engine.config))
         self._scheduler = Scheduler(context, (PassLog(), metrics), self._watch.must_look)
+        repair, auditor = DamageRepair(engine, self._scheduler), self._scheduler.auditor
+        self._scrub = Scrubber(auditor, engine.clock, repair, lambda: engine.config.verify)
         self._reloader = Reloader(self, process.supervisor, engine.clock, engine.config)
         self._status = DaemonApi(
             context,
@@ -100,6 +104,7 @@ class DaemonService:
             engine.clock.now(),
             lambda: self._reloader.state,
             lambda: self._watch.state,
+            lambda: self._scrub.state,
         )
         parts = (engine.ledger, engine.layout, engine.clock, engine.config)
         self._hooks = DaemonHooks(*parts)
@@ -118,6 +123,7 @@ class DaemonService:
                 lambda: context.health.ledger_size,
                 lambda: context.endangered.counts,
                 lambda: context.endangered.displaced,
+                lambda: context.endangered.verification_ages,
             ),
             threads=engine.threads,
         )
@@ -170,6 +176,7 @@ class DaemonService:
         yield restarting("the watch over the configuration", self._watch_files, clock)
         watch = partial(self._watch.run, self._scheduler)
         yield restarting("the watch over the mirror", watch, clock)
+        yield restarting("reading the mirror again", self._scrub.run, clock)
         yield restarting("telling hooks", self._hooks.run, clock)
         yield self._announce_ready()
 
@@ -215,6 +222,7 @@ class DaemonService:
         if any(key in _REACHING for key in changes.live):
             self._scheduler.look_again()
         self._watch.config_changed()
+        self._scrub.config_changed()
 
     async def refresh_token(self) -> None:
         """Read the token again. ``ConfigError``."""

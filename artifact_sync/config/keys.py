@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SHORTEST_INTERVAL = 1.0
 LONGEST_INTERVAL = 366 * 86_400.0
 
+LONGEST_EVERY = 10 * LONGEST_INTERVAL
+"""Ten years: who wants less has no need of it."""
+
 LONGEST_TIMEOUT = 3600.0
 _HOOK_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}"
 
@@ -115,6 +118,12 @@ def _check_interval(seconds: float) -> None:
         raise ValueError("expected an interval of at least 1s, to be polite to the service")
     if seconds > LONGEST_INTERVAL:
         raise ValueError(f"expected an interval of at most {format_duration(LONGEST_INTERVAL)}")
+
+
+def _check_every(seconds: float) -> None:
+    if not SHORTEST_INTERVAL <= seconds <= LONGEST_EVERY:
+        longest = format_duration(LONGEST_EVERY)
+        raise ValueError(f'expected a duration from 1s to {longest}, or "off"')
 
 
 def _check_timeout(seconds: float) -> None:
@@ -233,6 +242,17 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         "keep": Section(
             settings.KeepSettings,
             {**REPO_KEEP.keys, "displaced": value_types.duration()},
+        ),
+        "verify": Section(
+            settings.VerifySettings,
+            {
+                "every": value_types.or_off(
+                    value_types.duration(
+                        _check_every, minimum=SHORTEST_INTERVAL, maximum=LONGEST_EVERY
+                    )
+                ),
+                "rate": value_types.or_off(value_types.byte_size(bandwidth_limit.LEAST)),
+            },
         ),
         "download": Section(
             settings.DownloadSettings,

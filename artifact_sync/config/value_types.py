@@ -24,6 +24,7 @@ _MOST_PER_SECOND = 1e6
 _TRUTH = MappingProxyType(
     {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 )
+_OFF = "off"
 _DOLLAR = r"\$(?:\$|\{([^}]*)\})"
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _BARE = r"[A-Za-z0-9_-]{1,60}"
@@ -330,6 +331,20 @@ def byte_size(low: int = 0, high: int = units.LARGEST) -> ValueType:
     number = {"type": "integer", "minimum": low, "maximum": high}
     schema = either(number, units.SIZE)
     return ValueType(read, schema, write=units.format_size, name="size")
+
+
+def or_off(one: ValueType) -> ValueType:
+    """A number above zero, or ``"off"``, which is 0."""
+
+    def read(value: object, scope: ExpansionScope) -> Any:
+        is_off = isinstance(value, str) and scope.expand(value).strip().lower() == _OFF
+        return 0 if is_off else one.read(value, scope)
+
+    def write(value: Any) -> object:
+        return one.write(value) if value else _OFF
+
+    schema = {"anyOf": [one.schema, {"type": "string", "pattern": r"^\s*[oO][fF][fF]\s*$"}]}
+    return ValueType(read, schema, one.parse, write, f"{one.name}, or `off`")
 
 
 def many(one: ValueType) -> ValueType:

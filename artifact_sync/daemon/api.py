@@ -23,6 +23,7 @@ from artifact_sync.domain.status import (
     DaemonState,
     RepoState,
     RepoStatus,
+    ScrubState,
     ServiceState,
     StatusAnswer,
     WatchState,
@@ -62,6 +63,7 @@ class DaemonApi:
     """When the daemon was started."""
     config: Callable[[], ConfigState] = ConfigState
     watch: Callable[[], WatchState] = WatchState
+    scrub: Callable[[], ScrubState] = ScrubState
 
     def wake(self, repo: RepoName, run: str | None = None) -> bool:
         """Have a pass over a repository soon, where ``run`` has ended. False: not watched.
@@ -89,6 +91,7 @@ class DaemonApi:
             free=context.health.free,
             trouble=context.health.troubles,
             watch=self.watch(),
+            scrub=self.scrub(),
             repositories=tuple(map(self._repository, agenda.states(moment))),
         )
 

@@ -14,6 +14,7 @@ from artifact_sync.sync.displaced_files import displaced_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.domain.model import RepoName
@@ -34,6 +35,8 @@ class EndangeredArtifacts:
         """Of every repository in the ledger."""
         self.displaced: Mapping[RepoName, int] = {}
         """Displaced bytes, by repository."""
+        self.verified: Mapping[RepoName, datetime] = {}
+        """When what is mirrored was verified longest ago, by repository."""
 
     async def refresh(self) -> None:
         """Count, unless that was done lately.
@@ -54,11 +57,22 @@ class EndangeredArtifacts:
         retention = engine.config.source.retention
         window = CreationWindow.of(engine.clock.now(), retention, SOON)
         self.counts = await engine.ledger.endangered(window)
+        self.verified = await engine.ledger.oldest_verifications()
         repos = [it.repo for it in self.counts]
         arguments = (engine.mirror, engine.layout, repos)
         with suppress(ArtifactSyncError):  # the mirror's disk is away: the last sizes stay
             self.displaced = await engine.offload(displaced_bytes, *arguments)
         return self.counts
+
+    @property
+    def verification_ages(self) -> Mapping[str, float]:
+        """Seconds since what is mirrored was verified longest ago, by ``org/repo``.
+
+        What was verified in the future, by a wrong clock, counts as just verified.
+        """
+        now = self._engine.clock.now()
+        ages = {str(repo): (now - at).total_seconds() for repo, at in self.verified.items()}
+        return {repo: max(age, 0.0) for repo, age in ages.items()}
 
     @property
     def troubles(self) -> Iterator[str]:

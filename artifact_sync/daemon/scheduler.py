@@ -175,6 +175,10 @@ class Scheduler:
             self._agenda.wake(repo, why, moment, eager=True)
         self._wake_up.set()
 
+    def looks_after(self, repo: RepoName) -> bool:
+        """Whether there are passes over a repository."""
+        return repo in self._context.repositories.entries
+
     def is_busy(self, repo: RepoName) -> bool:
         """Whether a pass is over a repository, or waits for it."""
         return repo in self._passes.busy

@@ -652,6 +652,8 @@ class Totals(Struct, frozen=True):
     """Runs of which nothing is here, nor is to be; the other counts leave them out."""
     shared_bytes: int = 0
     """Of ``bytes``, what takes no room: of files that lie in the blocks of another file."""
+    oldest_verified: datetime | None = None
+    """When what is mirrored was verified longest ago; None: nothing is mirrored."""
 
 
 class FileState(NamedTuple):

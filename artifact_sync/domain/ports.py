@@ -525,6 +525,30 @@ class ArtifactLedger(Protocol):
         Whatever has been recorded of an artifact since the row was read counts more.
         """
 
+    async def begin_reading(self, rows: Sequence[ArtifactRow], at: datetime) -> None:
+        """Record that files are being read, which takes long. As ``note_verified``.
+
+        They are ``broken_off`` until they are verified or mirrored again.
+        """
+
+    def least_verified(
+        self,
+        before: datetime,
+        *,
+        since: datetime | None = None,
+        repos: Collection[RepoName] = (),
+        unread: bool = False,
+    ) -> AsyncGenerator[ArtifactRow]:
+        """List mirrored artifacts verified at or after ``since`` and before a moment.
+
+        What was verified longest ago comes first; what was never verified counts as verified when
+        it was mirrored. ``repos``: of these only, else of all; ``unread``, of all only: without
+        what is ``broken_off``. In bounded batches; artifacts may be verified meanwhile.
+        """
+
+    async def broken_off(self) -> Sequence[ArtifactRow]:
+        """Some mirrored artifacts whose reading was not ended, the one begun longest ago first."""
+
     async def note_lost(self, rows: Sequence[ArtifactRow], at: datetime) -> None:
         """Record that mirrored files were found missing or changed: LOST. As ``note_verified``."""
 
@@ -737,6 +761,12 @@ class TotalsLedger(Protocol):
 
     async def endangered(self, window: CreationWindow) -> Sequence[Endangered]:
         """Count what vanishes, or has vanished, of every repository; sorted. Cheap."""
+
+    async def oldest_verifications(self) -> Mapping[RepoName, datetime]:
+        """When what is mirrored of each repository was verified longest ago. Cheap.
+
+        Without those of which nothing is mirrored.
+        """
 
 
 class OutboxLedger(Protocol):

@@ -113,6 +113,15 @@ class KeepSettings(RepoKeepSettings, frozen=True, kw_only=True):
     """Seconds after which what was displaced is removed for good; None: never."""
 
 
+class VerifySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[verify]``: how the daemon reads the mirror again, in search of damage."""
+
+    every: float = 30 * 86_400.0
+    """Seconds within which every file is read again; 0: the daemon reads nothing again."""
+    rate: int = 20 * 1024 * 1024
+    """Bytes a second that it reads; 0: as many as come."""
+
+
 class DownloadSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[download]``: how files are fetched."""
 
@@ -207,6 +216,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     mirror: MirrorSettings = MirrorSettings()
     ledger: LedgerSettings = LedgerSettings()
     keep: KeepSettings = KeepSettings()
+    verify: VerifySettings = VerifySettings()
     download: DownloadSettings = DownloadSettings()
     daemon: DaemonSettings = DaemonSettings()
     web: WebSettings = WebSettings()

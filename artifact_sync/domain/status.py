@@ -49,6 +49,8 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Empty: none."""
     last_mirrored: str | None = None
     """When a file was last added to the mirror."""
+    oldest_verified: str | None = None
+    """When what is mirrored of it was verified longest ago; mirrored counts as verified."""
     last_pass: str | None = None
     """When a pass over it last ended."""
     last_complete: str | None = None
@@ -74,8 +76,9 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def of(cls, totals: Totals, vanishing: int = 0, displaced_bytes: int = 0) -> RepoStatus:
         """Make the entry from the ledger's counts."""
-        moments = (totals.last_mirrored, totals.last_pass, totals.last_complete)
-        mirrored, ended, complete = (it.isoformat() if it is not None else None for it in moments)
+        oldest, ends = totals.oldest_verified, (totals.last_pass, totals.last_complete)
+        moments = (totals.last_mirrored, oldest, *ends)
+        mirrored, verified, ended, complete = (it.isoformat() if it else None for it in moments)
         return cls(
             repo=str(totals.repo),
             runs=totals.runs,
@@ -85,6 +88,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             states=_told(totals.states),
             newest_run=totals.newest_run,
             last_mirrored=mirrored,
+            oldest_verified=verified,
             last_pass=ended,
             last_complete=complete,
             last_error=totals.last_error,
@@ -178,6 +182,25 @@ class WatchState(msgspec.Struct, frozen=True, kw_only=True):
     """Damaged files that were put right since the start."""
 
 
+class ScrubState(msgspec.Struct, frozen=True, kw_only=True):
+    """State of the scrub, which reads the mirror again."""
+
+    every: float = 0.0
+    """``verify.every`` in seconds; 0: nothing is read again."""
+    rate: int | None = None
+    """``verify.rate``: bytes a second; None: as many as come."""
+    files: int = 0
+    """Files read again since the start."""
+    bytes: int = 0
+    """Bytes read for that."""
+    damaged: int = 0
+    """Files found missing or changed since the start."""
+    unreadable: int = 0
+    """Files that the disk does not give out now."""
+    why: str = ""
+    """Why nothing is read for the time being; empty: nothing hinders it."""
+
+
 class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     """State of the daemon: ``daemon`` in the JSON of ``status``."""
 
@@ -209,6 +232,8 @@ class DaemonState(msgspec.Struct, frozen=True, kw_only=True):
     """Problems of the whole daemon: no space, the root is gone, …"""
     watch: WatchState = WatchState()
     """The watch over the mirror's files."""
+    scrub: ScrubState = ScrubState()
+    """The scrub, which reads the mirror again."""
     repositories: tuple[RepoState, ...] = ()
     """Those on its schedule."""
 

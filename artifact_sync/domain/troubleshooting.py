@@ -291,6 +291,10 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "a look has failed",
         "has failed and is begun again",
     ),
+    "disk#unreadable": (
+        "a file of the mirror cannot be read",
+        "the mirror is not verified for the time being",
+    ),
     "disk#refused": (
         "mount it read-write",
         "give this user the right to it",

@@ -191,6 +191,9 @@ class AsyncLedger:
     record_states = _writes_some(artifact_writes.record_states)
     note_artifacts = _writes_some(artifact_writes.note_artifacts)
     note_verified = _writes_some(artifact_writes.note_verified)
+    begin_reading = _writes_some(artifact_writes.begin_reading)
+    least_verified = _pages(artifact_reads.least_verified)
+    broken_off = _reads(artifact_reads.broken_off)
     note_lost = _writes_some(artifact_writes.note_lost)
     adopt = _writes_some(artifact_writes.note_adopted)
     record_failure = _writes(artifact_writes.record_failure)
@@ -294,6 +297,7 @@ class AsyncLedger:
     totals = _reads(counts.totals)
     all_totals = _reads(counts.all_totals)
     endangered = _reads(counts.endangered)
+    oldest_verifications = _reads(counts.oldest_verifications)
 
     async def ping(self) -> None:
         """See ``ports.Ledger``."""

@@ -84,6 +84,8 @@ class Gauges:
     """What vanishes and has vanished, by repository."""
     displaced: Callable[[], Mapping[RepoName, int]] = dict
     """Displaced bytes, by repository."""
+    verification_ages: Callable[[], Mapping[str, float]] = dict
+    """Seconds since what is mirrored was verified longest ago, by repository (``org/repo``)."""
 
 
 class Labels:

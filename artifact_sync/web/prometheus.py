@@ -52,6 +52,8 @@ class Snapshot:
     """The label of every repository in ``state``, ``last_complete`` and ``endangered``."""
     endangered: Sequence[Endangered]
     displaced: Mapping[RepoName, int]
+    verified: Sequence[tuple[str, float]]
+    """Labels of repositories, and seconds since the oldest verification."""
 
     def collect(self) -> Iterator[Metric]:
         """The metric families; called by the library."""
@@ -61,6 +63,7 @@ class Snapshot:
         for name, (labels, text) in COUNTERS.items():
             yield _counter(name, text, self.counts[name], labels)
         yield from self._watch()
+        yield from self._scrub()
         yield self._lag()
         for name, text, value in self._gauges():
             if value is not None:
@@ -74,6 +77,16 @@ class Snapshot:
         yield _counter("watch_damaged_files", text, {(): watch.damaged})
         text = "Damaged files of the mirror that were put right."
         yield _counter("watch_restored_files", text, {(): watch.restored})
+
+    def _scrub(self) -> Iterator[Metric]:
+        scrub, text = self.state.scrub, "Mirrored files that were read again."
+        yield _counter("scrubbed_files", text, {(): scrub.files})
+        text = "Bytes that were read for that."
+        yield _counter("scrubbed_bytes", text, {(): scrub.bytes})
+        text = "Mirrored files that were found missing or changed when they were read again."
+        yield _counter("scrub_damaged_files", text, {(): scrub.damaged})
+        text = "Mirrored files that the disk does not give out now."
+        yield _gauge("scrub_unreadable_files", text, [((), scrub.unreadable)])
 
     def _lag(self) -> Metric:
         bounds = [*(str(it) for it in LAGS), "+Inf"]
@@ -112,6 +125,8 @@ class Snapshot:
         text = "Seconds since a pass over a repository was complete."
         ages = [(self.labels[repo], age) for repo, age in self.last_complete.items()]
         yield "last_complete_pass_age_seconds", text, ages
+        text = "Seconds since what is mirrored of a repository was verified longest ago."
+        yield "oldest_verification_age_seconds", text, self.verified
 
     def _vanishing(self) -> Iterator[Metric]:
         """What vanishes, has vanished, is lost and was displaced: sums by label."""
@@ -139,6 +154,8 @@ def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
     endangered, displaced = tuple(gauges.endangered()), gauges.displaced()
     names = {it.repo for it in state.repositories} | last_complete.keys()
     names |= {str(it.repo) for it in endangered}
+    ages = gauges.verification_ages()
+    names |= ages.keys()
     labels = {name: metrics.labels.of(name) for name in sorted(names)}
     counts = {name: dict(series) for name, series in metrics.counts.items()}
     lags = tuple(metrics.lags)
@@ -155,6 +172,7 @@ def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
         labels=labels,
         endangered=endangered,
         displaced=displaced,
+        verified=[(labels[repo], age) for repo, age in ages.items()],
     )
 
 

@@ -80,7 +80,8 @@ def test_status_is_a_line_a_repository_and_its_last_error(poor: User) -> None:
     head, docs, rocket, missed, error = done.out.splitlines()
     size = sum(map(len, poor.files().values()))
     assert (done.code, done.err) == (0, "")
-    assert head == ("REPOSITORY   RUNS  FILES       SIZE  OUTSTANDING  LAST PASS  LAST COMPLETE")
+    columns = "REPOSITORY   RUNS  FILES       SIZE  OUTSTANDING  VERIFIED  LAST PASS  LAST COMPLETE"
+    assert head == columns
     assert docs.split()[:5] == ["acme/docs", "0", "0", "0", "B"]
     assert docs.split()[-1] == "ago"
     assert rocket.split()[:6] == [ROCKET, "4", "11", f"{size / 1024:.1f}", "KiB", "1"]
@@ -92,7 +93,7 @@ def test_status_is_a_line_a_repository_and_its_last_error(poor: User) -> None:
 def test_status_as_json(poor: User) -> None:
     done = poor.run("status", "--root", poor.root, "--json")
     docs, rocket = done.answer["repositories"]
-    for name in ("last_pass", "last_mirrored"):
+    for name in ("last_pass", "last_mirrored", "oldest_verified"):
         assert datetime.fromisoformat(rocket.pop(name)).tzinfo is not None
     assert rocket == {
         "repo": ROCKET, "runs": 4, "settled": 2, "bytes": sum(map(len, poor.files().values())),

@@ -37,6 +37,7 @@ from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
+DAY = timedelta(days=1)
 REPO = RepoName("acme", "widgets")
 OTHER = RepoName("acme", "gadgets")
 
@@ -987,6 +988,7 @@ def test_totals_count_runs_states_and_bytes(play):
             | {State.MIRRORED: 2, State.FAILED: 1},
             newest_run="10",
             last_mirrored=LATER,
+            oldest_verified=NOW,
             last_error="cut short",
         )
 
@@ -1509,5 +1511,61 @@ def test_of_what_has_no_file_only_the_unknown_is_adopted(play):
         assert after[failed] == replace(rows[2], **told)
         assert after[expired] == replace(rows[3], gone_since=LATER, **told)
         assert (await ledger.totals(REPO)).bytes == 0
+
+    play(story)
+
+
+def test_what_was_verified_longest_ago_comes_first(play):
+    """Mirrored counts as verified; what is here no more is in no one's way."""
+
+    async def story(ledger):
+        files = {it: mirrored(key(local_path=it), fetched_at=NOW) for it in "abc"}
+        files["d"] = mirrored(key(run="8", local_path="d", repo=OTHER), fetched_at=LATER)
+        for file in files.values():
+            await ledger.record_mirrored(file)
+
+        async def told(before=LATER + DAY, **more):
+            return [it.key.local_path async for it in ledger.least_verified(before, **more)]
+
+        rows = {it.key.local_path: it async for it in ledger.listing()}
+        assert (await told(), await told(LATER)) == (["a", "b", "c", "d"], ["a", "b", "c"])
+        await ledger.note_verified([rows["a"]], LATER)
+        await ledger.note_verified([replace(rows["b"], sha256="cd" * 32)], LATER)
+        assert (await told(), await told(since=LATER)) == (["b", "c", "a", "d"], ["a", "d"])
+        assert await told(repos=[OTHER]) == ["d"]
+        assert (await ledger.totals(REPO)).oldest_verified == NOW
+        await ledger.note_verified([rows["b"]], LATER + DAY)
+        await ledger.note_lost([rows["c"]], NOW)
+        assert await told(LATER + 2 * DAY) == ["a", "d", "b"]
+        assert (await ledger.totals(REPO)).oldest_verified == LATER
+        await ledger.record_mirrored(replace(files["a"], fetched_at=LATER + DAY))
+        assert (await ledger.totals(REPO)).oldest_verified == LATER + DAY
+        assert [it.oldest_verified for it in await ledger.all_totals()] == [LATER, LATER + DAY]
+        oldest = {REPO: LATER + DAY, OTHER: LATER}
+        await ledger.note_runs([a_run(1, repo=RepoName("acme", "nothing"))], NOW)
+        assert await ledger.oldest_verifications() == oldest
+        assert (await ledger.totals(RepoName("acme", "nothing"))).oldest_verified is None
+
+    play(story)
+
+
+def test_a_reading_that_was_broken_off_is_known_until_the_file_is_verified(play):
+    async def story(ledger):
+        for each in "abc":
+            await ledger.record_mirrored(mirrored(key(local_path=each)))
+        rows = [it async for it in ledger.listing()]
+
+        async def told():
+            return [it.key.local_path for it in await ledger.broken_off()]
+
+        assert await told() == []
+        await ledger.begin_reading(rows[:1], LATER)
+        await ledger.begin_reading(rows[1:], NOW)
+        assert await told() == ["b", "c", "a"]
+        await ledger.begin_reading([rows[1]], LATER + DAY)
+        assert await told() == ["c", "a", "b"]
+        await ledger.note_verified(rows[:1], LATER)
+        await ledger.record_mirrored(mirrored(rows[1].key))
+        assert await told() == ["c"]
 
     play(story)

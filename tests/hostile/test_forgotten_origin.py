@@ -237,8 +237,8 @@ def make_old(ledger: Path) -> None:
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
         for table in ("forget_rules", "run_records", "outbox", "told", "pins", "tries"):
             old.execute(f"DROP TABLE {table}")
-        runs = ("expired", "missed", "outstanding", "settled_created")
-        artifacts = ("unwell", "sha256", "shares", "workflow", "local_path")
+        runs = ("expired", "missed", "outstanding", "settled_created", "verified")
+        artifacts = ("unwell", "sha256", "shares", "verified", "reading", "workflow", "local_path")
         names = (*(f"artifacts_{name}" for name in artifacts), *(f"runs_{name}" for name in runs))
         for name in names:
             old.execute(f"DROP INDEX ix_{name}")
@@ -250,6 +250,7 @@ def make_old(ledger: Path) -> None:
                 "upstream",
                 "gone_since",
                 "shares",
+                "reading_since",
             ),
             "runs": (
                 "lost",
@@ -260,6 +261,7 @@ def make_old(ledger: Path) -> None:
                 "gone_since",
                 "pruned_at",
                 "shared_bytes",
+                "oldest_verified",
             ),
             "repositories": ("gone_since",),
         }

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         ConfigState,
         PassState,
         RepoState,
+        ScrubState,
         ServiceState,
         WatchState,
     )
@@ -137,7 +138,8 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
 def _rows(
     repos: list[RepoStatus], daemon: DaemonState | None, now: datetime
 ) -> list[tuple[str, ...]]:
-    head = ("REPOSITORY", "RUNS", "FILES", "SIZE", "OUTSTANDING", "LAST PASS", "LAST COMPLETE")
+    counts, ages = ("RUNS", "FILES", "SIZE", "OUTSTANDING"), ("LAST PASS", "LAST COMPLETE")
+    head = ("REPOSITORY", *counts, "VERIFIED", *ages)
     ordered = sorted(repos, key=lambda it: it.repo)
     rows = [head, *(_row(it, now) for it in ordered)]
     if daemon is None:
@@ -149,10 +151,11 @@ def _rows(
 
 def _row(it: RepoStatus, now: datetime) -> tuple[str, ...]:
     if it.is_star:  # on a daemon's schedule: the organisation's list is looked at
-        return (printable(it.repo), *["-"] * 6)
+        return (printable(it.repo), *["-"] * 7)
     at_rest = {State.MIRRORED, *AT_REST}
     outstanding = sum(n for state, n in it.states.items() if state not in at_rest)
-    ages = (datetime.fromisoformat(at) if at else None for at in (it.last_pass, it.last_complete))
+    moments = (it.oldest_verified, it.last_pass, it.last_complete)
+    ages = (datetime.fromisoformat(at) if at else None for at in moments)
     return (
         printable(it.repo),
         f"{it.runs:,}",
@@ -186,6 +189,7 @@ def live_lines(state: DaemonState, now: datetime) -> list[str]:
     lines = [_headline(state, now), *map(_pass, state.passes), *_traffic(state)]
     lines += [f"trouble: {trouble}" for trouble in state.trouble]
     lines += [*_service(state.service, now), *_config(state.config), *_watch(state.watch)]
+    lines += _scrub(state.scrub)
     return [printable(line) for line in lines]
 
 
@@ -252,6 +256,15 @@ def _watch(state: WatchState) -> Iterator[str]:
     elif state.mode != "off":
         why = f": {state.why}" if state.why else ""
         yield f"the watch over the mirror does not work, and each pass looks instead{why}"
+
+
+def _scrub(state: ScrubState) -> Iterator[str]:
+    if state.why:
+        yield f"the mirror is not verified for the time being: {state.why}"
+    if state.damaged:
+        yield f"verifying the mirror: {counted(state.damaged, 'file')} damaged"
+    if state.unreadable:
+        yield f"verifying the mirror: {counted(state.unreadable, 'file')} unreadable, see the log"
 
 
 def _repeatedly(state: RepoState) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.model import MirrorPath, RepoName
-    from artifact_sync.sync.verify import Auditor, Finding
+    from artifact_sync.sync.verify import Finding
 
 _log = get_logger(__name__)
 
@@ -55,7 +55,7 @@ class RestoreBackoff:
 
 
 class DamageRepair:
-    """Logs damage that a watch finds and, with ``restore``, has it fetched again.
+    """Logs damage that watch or scrub find and, if it ``restores``, has it fetched again.
 
     ``repair_began`` is called with the files of which a repair begins.
     """
@@ -64,13 +64,14 @@ class DamageRepair:
         self,
         engine: Engine,
         scheduler: Scheduler,
-        auditor: Auditor,
-        repair_began: Callable[[Sequence[MirrorPath]], None],
+        repair_began: Callable[[Sequence[MirrorPath]], None] = lambda _: None,
+        restores: Callable[[], bool] = lambda: True,
     ) -> None:
         self._engine = engine
         self._scheduler = scheduler
-        self._auditor = auditor
+        self._auditor = scheduler.auditor
         self._repair_began = repair_began
+        self._restores = restores
         self._backoff = RestoreBackoff()
         self._waiting: dict[MirrorPath, Finding] = {}
         """Damage that is to be restored after a delay."""
@@ -85,7 +86,7 @@ class DamageRepair:
 
     def damaged(self, findings: Sequence[Finding]) -> None:
         """Log damage, a line a run, and schedule its repair if that is configured."""
-        restoring = self._restoring
+        restoring = self._restores()
         new = {it.path: it for it in findings if it.path not in self._waiting}
         _log_damage(list(new.values()), restoring=restoring)
         self._waiting |= {it.path: it for it in findings if restoring or it.path in self._waiting}
@@ -104,10 +105,6 @@ class DamageRepair:
         self.may_have_missed()
         self._scheduler.look_again(frozenset({repo}), Why.RESTORE)
 
-    @property
-    def _restoring(self) -> bool:
-        return self._engine.config.mirror.watch == "restore"
-
     def _restore_later(self, damaged: Iterable[MirrorPath]) -> None:
         now = self._engine.clock.monotonic()
         by_delay: dict[float, list[MirrorPath]] = {}
@@ -121,7 +118,7 @@ class DamageRepair:
         stopping = self._scheduler.stopping
         if delay:
             await first_of(self._engine.clock.sleep(delay), stopping.wait())
-        wanted = self._restoring and not stopping.is_set()
+        wanted = self._restores() and not stopping.is_set()
         by_repo: dict[RepoName, list[Finding]] = {}
         for finding in [self._waiting.pop(path) for path in paths]:
             if finding.run is not None and wanted:
@@ -132,8 +129,10 @@ class DamageRepair:
             self._scheduler.look_again(frozenset({repo}), Why.RESTORE)
 
     async def _request(self, repo: RepoName, damage: Sequence[Finding]) -> None:
+        """Request damage, or call it lost where no pass would come for it."""
+        work = self._auditor.request if self._scheduler.looks_after(repo) else self._auditor.note
         try:
-            await self._auditor.request(damage, self._engine.clock.now())
+            await work(damage, self._engine.clock.now())
         except ArtifactSyncError as error:  # the pass will say more, if it finds the same
             _log.warning("damage could not be requested again", repo=str(repo), why=str(error))
 

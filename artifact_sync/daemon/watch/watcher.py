@@ -254,12 +254,15 @@ class WatchSwitch:
     async def run(self, scheduler: Scheduler) -> None:
         """Watch whenever it is configured, until cancelled. Repairs go through the scheduler."""
         engine, auditor = self._engine, scheduler.auditor
-        repair = DamageRepair(engine, scheduler, auditor, self._repair_began)
+        repair = DamageRepair(engine, scheduler, self._repair_began, self._restores)
         while True:
             wanted = engine.config.mirror.watch != "off"
             watch = MirrorWatch(auditor, engine.clock, self._root, repair) if wanted else None
             self._watch = watch
             await first_of(self._until_switched(), *([watch.run()] if watch is not None else []))
+
+    def _restores(self) -> bool:
+        return self._engine.config.mirror.watch == "restore"
 
     def _repair_began(self, paths: Sequence[MirrorPath]) -> None:
         if self._watch is not None:

@@ -16,9 +16,11 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.ledger.queries.runs import READ_RUNS, Place, selected
 from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
+from artifact_sync.ledger.sql.encoding import stored_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime
 
     from artifact_sync.domain.model import RepoName, RunScope
     from artifact_sync.ledger.sql.connection import Connection, Row
@@ -43,6 +45,13 @@ class At(NamedTuple):
     """Where a reading by path has come to; at first, before all."""
 
     path: str = ""
+    id: int = 0
+
+
+class Verified(NamedTuple):
+    """Where a reading by verification has come to; at first, before all. As it is stored."""
+
+    verified: str = ""
     id: int = 0
 
 
@@ -96,6 +105,32 @@ def _by_path(
     found = connection.rows(statement, **values, **(after or At())._asdict(), limit=_READ)
     last = At(*found[-1][-2:]) if len(found) == _READ else None
     return [artifact_of(row) for row in found], last
+
+
+def least_verified(
+    connection: Connection,
+    after: Verified | None,
+    before: datetime,
+    *,
+    since: datetime | None = None,
+    repos: Collection[RepoName] = (),
+    unread: bool = False,
+) -> tuple[Sequence[ArtifactRow], Verified | None]:
+    """Read a batch of mirrored artifacts by their verification; the cursor, or None."""
+    place = after or Verified(stored_moment(since) if since is not None else "")
+    which = {**place._asdict(), "before": before, "limit": _READ}
+    if repos:
+        ids = [find_repo(connection, repo) for repo in repos]
+        found = connection.rows("least_verified_of", **which, these=ids)
+    else:
+        found = connection.rows("least_verified_unread" if unread else "least_verified", **which)
+    last = Verified(*found[-1][-2:]) if len(found) == _READ else None
+    return [artifact_of(row) for row in found], last
+
+
+def broken_off(connection: Connection) -> Sequence[ArtifactRow]:
+    """Some mirrored artifacts of which a reading was broken off; first the earliest."""
+    return [artifact_of(row) for row in connection.rows("broken_off", limit=_READ)]
 
 
 def listing(

@@ -250,8 +250,17 @@ def post_removed(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def note_verified(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     """These files were found as recorded; others have been recorded since."""
-    ids = [{"id": row[0], "at": at} for row in _still(tx, rows, {State.MIRRORED})]
+    ids = []
+    for row in _still(tx, rows, {State.MIRRORED}):
+        tx.tally(row[7]).aged = True
+        ids.append({"id": row[0], "at": at})
     tx.connection.write_many("set_verified", ids)
+
+
+def begin_reading(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
+    """The reading of these files has begun; others have been recorded since."""
+    ids = [{"id": row[0], "at": at} for row in _still(tx, rows, {State.MIRRORED})]
+    tx.connection.write_many("set_reading", ids)
 
 
 def note_lost(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
@@ -353,8 +362,14 @@ def _count(tally: Tally, old: Row | None, change: Mapping[str, Any]) -> None:
     if old is not None:
         held = old[3] or 0
         tally.leave(State(old[2]), held)
-    tally.enter(State(change["state"]), change.get("size", held))
-    tally.mirrored(change.get("mirrored_at"))
+    state, mirrored_at = State(change["state"]), change.get("mirrored_at")
+    tally.enter(state, change.get("size", held))
+    tally.mirrored(mirrored_at)
+    if state is not State.MIRRORED:
+        return
+    verified = change.get("verified_at") or mirrored_at
+    tally.verified(verified)
+    tally.aged = tally.aged or verified is None  # its file was here before
 
 
 def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, ArtifactKey]]:

@@ -15,7 +15,7 @@ from artifact_sync.ledger.queries.runs import selected
 from artifact_sync.ledger.queries.transaction import find_repo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
@@ -105,9 +105,15 @@ def endangered(connection: Connection, window: CreationWindow) -> Sequence[Endan
     return sorted(told, key=lambda it: it.repo)
 
 
+def oldest_verifications(connection: Connection) -> Mapping[RepoName, datetime]:
+    """When what is mirrored of each repository was verified longest ago."""
+    found = connection.rows("oldest_verifications")
+    return {RepoName(org, repo): at for org, repo, at in found if at is not None}
+
+
 def _told(connection: Connection, row: Row) -> Totals:
     repo_id, org, repo, last_pass, last_complete, error, newest, *counts = row
-    runs, pruned_runs, settled, size, shared, newest_file, *by_state = counts
+    runs, pruned_runs, settled, size, shared, newest_file, oldest, *by_state = counts
     states = {state: int(count or 0) for state, count in zip(State, by_state, strict=True)}
     unwell = sum(states[it] for it in (State.FAILED, State.GONE, State.REFUSED, State.LOST))
     if unwell and not error:
@@ -122,6 +128,7 @@ def _told(connection: Connection, row: Row) -> Totals:
         states=states,
         newest_run=newest or "",
         last_mirrored=newest_file,
+        oldest_verified=oldest,
         last_pass=last_pass,
         last_complete=last_complete,
         last_error=error or "",

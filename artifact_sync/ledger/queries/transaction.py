@@ -82,6 +82,9 @@ class Transaction:
         ]
         if kept:
             self.connection.write_many("count_kept", kept)
+        aged = [{"id": run_id} for run_id, tally in self._tallies.items() if tally.aged]
+        if aged:
+            self.connection.write_many("find_oldest_verified", aged)
         self._tallies.clear()
 
 
@@ -91,8 +94,11 @@ class Tally:
     def __init__(self) -> None:
         self._by = dict.fromkeys((*_COUNTS, "bytes", "shared_bytes"), 0)
         self._mirrored_at: datetime | None = None
+        self._verified: datetime | None = None
         self.kept = 0
         """Selected files that were put back."""
+        self.aged = False
+        """Whether which file was verified longest ago must be looked up."""
 
     def enter(self, state: State, size: int) -> None:
         """Count an artifact's new state, and its bytes if it is mirrored."""
@@ -106,6 +112,7 @@ class Tally:
         self._by[state.value] += by
         if state is State.MIRRORED:
             self._by["bytes"] += by * size
+            self.aged = self.aged or by < 0
 
     def share(self, size: int) -> None:
         """Count bytes in the blocks of another file; below zero: no more."""
@@ -115,9 +122,14 @@ class Tally:
         """An artifact was mirrored then."""
         self._mirrored_at = at or self._mirrored_at
 
+    def verified(self, at: datetime | None) -> None:
+        """A file that is mirrored now was verified then."""
+        self._verified = min(filter(None, (at, self._verified)), default=None)
+
     def values(self, run_id: int) -> dict[str, Any]:
         """The parameters of the update."""
-        return {"id": run_id, "last_mirrored": self._mirrored_at, **self._by}
+        times = {"last_mirrored": self._mirrored_at, "verified": self._verified}
+        return {"id": run_id, **times, **self._by}
 
 
 def carry_out(connection: Connection, works: Sequence[Callable[[Transaction], Any]]) -> list[Any]:

@@ -42,7 +42,7 @@ SET
   state = :state, path = :path, size = :size, sha256 = :sha256, strength = :strength,
   evidence = :evidence, version = :version, etag = :etag, content_encoding = :content_encoding,
   mirrored_at = :mirrored_at, attempts = 0, reason = '', message = '', verified_at = NULL,
-  lost_since = NULL, upstream = 'listed', gone_since = NULL
+  reading_since = NULL, lost_since = NULL, upstream = 'listed', gone_since = NULL
 WHERE id = :id;
 
 -- Of what was never here. Whether it is wanted, and listed, stays as it is known.
@@ -78,7 +78,10 @@ SET
 WHERE id = :id;
 
 -- name: set_verified
-UPDATE artifacts SET verified_at = :at WHERE id = :id;
+UPDATE artifacts SET verified_at = :at, reading_since = NULL WHERE id = :id;
+
+-- name: set_reading
+UPDATE artifacts SET reading_since = :at WHERE id = :id;
 
 -- name: set_lost
 UPDATE artifacts SET state = :state, lost_since = coalesce(lost_since, :at) WHERE id = :id;
@@ -86,7 +89,8 @@ UPDATE artifacts SET state = :state, lost_since = coalesce(lost_since, :at) WHER
 -- name: set_adopted
 UPDATE artifacts
 SET
-  state = :state, verified_at = :at, lost_since = NULL, attempts = 0, reason = '', message = ''
+  state = :state, verified_at = :at, reading_since = NULL, lost_since = NULL, attempts = 0,
+  reason = '', message = ''
 WHERE id = :id;
 
 -- name: set_forgotten
@@ -285,6 +289,39 @@ AND (artifacts.path = :place OR artifacts.path >= :below)
 SELECT {artifact_columns} FROM {artifacts_of_runs}
 WHERE artifacts.path = :path
 ORDER BY artifacts.id;
+
+-- A word that is before every time stands for never. The index is of these very words.
+-- name: verified_when
+coalesce(artifacts.verified_at, artifacts.mirrored_at, '');
+
+-- SQLite takes no pair of an expression for the bound of an index.
+-- name: verified_between
+SELECT {artifact_columns}, {verified_when} AS verified_when, artifacts.id
+FROM {artifacts_of_runs}
+WHERE
+  state = 'mirrored' AND {verified_when} >= :verified AND {verified_when} < :before
+  AND ({verified_when}, artifacts.id) > (:verified, :id);
+
+-- name: by_verification
+ORDER BY {verified_when}, artifacts.id LIMIT :limit;
+
+-- name: least_verified
+{verified_between}
+{by_verification};
+
+-- The sum keeps the database from sorting the whole repository for every batch.
+-- name: least_verified_of
+{verified_between} AND runs.repo_id + 0 IN (:these)
+{by_verification};
+
+-- name: least_verified_unread
+{verified_between} AND artifacts.reading_since IS NULL
+{by_verification};
+
+-- name: broken_off
+SELECT {artifact_columns} FROM {artifacts_of_runs}
+WHERE state = 'mirrored' AND artifacts.reading_since IS NOT NULL
+ORDER BY artifacts.reading_since, artifacts.id LIMIT :limit;
 
 -- name: missing_ones
 SELECT {artifact_columns} FROM {artifacts_of_runs}

@@ -101,7 +101,7 @@ _TEXTS = """value org repo last_error run status event fingerprint settled_for w
 local_path path version etag content_encoding message creation_id glob hook facts reason"""
 _MOMENTS = """horizon_since last_pass last_complete created_at finished_at next_look first_seen
 seen_at last_mirrored mirrored_at verified_at lost_since gone_since happened_at first_try
-next_try since pruned_at pinned_at tried_at"""
+next_try since pruned_at pinned_at tried_at oldest_verified"""
 _READ: Mapping[str, _Convert] = MappingProxyType(
     {
         **dict.fromkeys(_TEXTS.split(), read_text),

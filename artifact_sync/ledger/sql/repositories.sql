@@ -89,7 +89,7 @@ SELECT
   sum(CASE WHEN runs.settled_for <> '' AND runs.pruned_at IS NULL THEN 1 ELSE 0 END) AS settled,
   sum(runs.bytes) AS bytes,
   sum(runs.shared_bytes) AS shared_bytes,
-  max(runs.last_mirrored) AS last_mirrored,
+  max(runs.last_mirrored) AS last_mirrored, min(runs.oldest_verified) AS oldest_verified,
   sum(runs.wanted), sum(runs.pending), sum(runs.mirrored), sum(runs.failed),
   sum(runs.gone), sum(runs.refused), sum(runs.lost), sum(runs.expired), sum(runs.forgotten),
   sum(runs.unwanted), sum(runs.pruning), sum(runs.pruned)
@@ -123,6 +123,15 @@ SELECT
    WHERE runs.repo_id = repositories.id AND gone + lost > 0) AS gone,
   (SELECT coalesce(sum(lost), 0) FROM runs
    WHERE runs.repo_id = repositories.id AND gone + lost > 0) AS lost
+FROM repositories;
+
+-- name: oldest_verifications
+SELECT
+  org, repo,
+  (
+    SELECT min(oldest_verified) FROM runs
+    WHERE runs.repo_id = repositories.id AND oldest_verified IS NOT NULL
+  ) AS oldest_verified
 FROM repositories;
 
 -- name: begin_pass

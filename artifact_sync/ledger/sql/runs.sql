@@ -195,7 +195,18 @@ SET
   lost = lost + :lost, expired = expired + :expired, forgotten = forgotten + :forgotten,
   unwanted = unwanted + :unwanted, pruning = pruning + :pruning, pruned = pruned + :pruned,
   bytes = bytes + :bytes, shared_bytes = shared_bytes + :shared_bytes,
-  last_mirrored = coalesce(:last_mirrored, last_mirrored)
+  last_mirrored = coalesce(:last_mirrored, last_mirrored),
+  oldest_verified = CASE
+    WHEN oldest_verified IS NULL OR oldest_verified > :verified
+    THEN coalesce(:verified, oldest_verified) ELSE oldest_verified
+  END
+WHERE id = :id;
+
+-- name: find_oldest_verified
+UPDATE runs SET oldest_verified = (
+  SELECT min(coalesce(artifacts.verified_at, artifacts.mirrored_at)) FROM artifacts
+  WHERE artifacts.run_id = runs.id AND artifacts.state = 'mirrored'
+)
 WHERE id = :id;
 
 -- name: kept_run_columns

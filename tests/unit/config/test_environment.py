@@ -42,7 +42,9 @@ def refused(file: Path | None, environ: dict[str, str]) -> tuple[str, ...]:
 def test_every_key_has_an_override() -> None:
     keys = {
         (section, key)
-        for section in ("source", "mirror", "ledger", "keep", "download", "daemon", "web")
+        for section in (
+            *("source", "mirror", "ledger", "keep", "verify", "download", "daemon", "web"),
+        )
         for key in getattr(Config(), section).__struct_fields__
     } | {("repo", key) for key in RepoSettings.__struct_fields__}
     assert set(KNOWN.values()) == keys

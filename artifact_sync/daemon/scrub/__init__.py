@@ -1,0 +1,1 @@
+"""Reads the mirror again within bounds, and has what is damaged mended."""
