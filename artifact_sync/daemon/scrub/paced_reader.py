@@ -1,4 +1,4 @@
-"""Hashes one file at a time, no faster than a rate, on a thread of its own."""
+"""Hashes one file at a time by a token bucket, on its own thread."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PacedReader:
             self._limiter.change(timetable_of({0: rate or None}), UTC)
 
     async def digest(self, path: MirrorPath, size: int) -> tuple[int, str] | None:
-        """Size and SHA-256 of a file of about this size; None: there is none. ``DiskError``.
+        """Hash a file of about this size; None: there is none. ``DiskError``.
 
         Cancelling it ends the reading, but for a block that the disk may hang in.
         """
@@ -80,7 +80,7 @@ class _Reading:
         self._stopping.set()
 
     def must_stop(self) -> bool:
-        """Wait until the next block may be read; whether none is to be. On the thread."""
+        """Wait for the next block's turn; whether to stop instead. On the thread."""
         if not self._stopped.is_set() and self._left > 0:
             asyncio.run_coroutine_threadsafe(self._pay_or_stop(), self._loop).result()
         return self._stopped.is_set()

@@ -21,7 +21,7 @@ _EVER = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class DueWindow(NamedTuple):
-    """What is due: verified before a moment, or after another, where a clock was wrong."""
+    """What is due: verified before a moment, or after another by a wrong clock."""
 
     before: datetime
     after: datetime

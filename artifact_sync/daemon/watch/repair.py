@@ -55,7 +55,7 @@ class RestoreBackoff:
 
 
 class DamageRepair:
-    """Logs damage that watch or scrub find and, if it ``restores``, has it fetched again.
+    """Logs damage that was found and, if it ``restores``, has it fetched again.
 
     ``repair_began`` is called with the files of which a repair begins.
     """

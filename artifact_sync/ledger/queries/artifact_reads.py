@@ -49,7 +49,7 @@ class At(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """Where a reading by verification has come to; at first, before all. As it is stored."""
+    """Where a reading by verification has come to, as stored; at first, before all."""
 
     verified: str = ""
     id: int = 0
