@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.app.selection import check_globs, known_repositories
-from artifact_sync.domain.errors import UsageError
+from artifact_sync.app.selection import check_globs, checked_names, known_repositories
+from artifact_sync.config.keys import pasted_run
+from artifact_sync.domain.errors import NothingFits, UsageError
 from artifact_sync.domain.globs import path_regex, plain_path, slug_regex
 from artifact_sync.domain.listing import NEWEST, ArtifactFilter, SortKey
 from artifact_sync.domain.model import RunKey, State
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactRow, RepoName
     from artifact_sync.domain.ports import Ledger
 
+_NAMED = 5
+"""Names that a message has."""
 _TOLD_STATES = tuple(it.value for it in State if it.told is it)
 
 
@@ -119,3 +122,73 @@ class NameFilter:
             return True
         path = "/" + plain_path(row.key.name)
         return any(it.match(path) for it in self._include)
+
+
+def files_named(where: str, globs: Sequence[str]) -> ListingTerms:
+    """The mirrored files that ``ORG/REPO[@RUN]`` and globs stand for. ``UsageError``.
+
+    The address of a run's page means that run; without a run it is all of them.
+    """
+    name, at, run = where.rpartition("@")
+    if not at:
+        name, run = where, pasted_run(where) or ""
+    if at and not run:
+        raise UsageError(
+            f"{printable(where)} ends with @ and names no run: leave the @ out for all of them"
+        )
+    terms = ListingTerms(
+        names=checked_names([name]),
+        runs=(run,) if run else (),
+        include=tuple(globs),
+        states=(State.MIRRORED.value,),
+    )
+    terms.check()
+    return terms
+
+
+async def named_files(ledger: Ledger, terms: ListingTerms) -> AsyncGenerator[ArtifactRow]:
+    """List the files that ``files_named`` stands for. ``NothingFits`` where there is none."""
+    try:
+        known_repositories(terms.names, await ledger.repositories())
+    except UsageError as error:
+        raise NothingFits(str(error)) from None
+    found = False
+    async with aclosing(listed(ledger, terms)) as rows:
+        async for row in rows:
+            found = True
+            yield row
+    if not found:
+        raise NothingFits(await _why_nothing(ledger, terms))
+
+
+async def _why_nothing(ledger: Ledger, terms: ListingTerms) -> str:
+    """What was looked for in vain, and what there is."""
+    (repo,), hint = terms.names, f"artifact-sync ls {terms.names[0]} lists what is known"
+    repos = known_repositories(terms.names, await ledger.repositories())
+    for run in terms.runs:
+        keys = await named_runs(ledger, repos, terms.runs)
+        rows = [await ledger.run(key) for key in keys]
+        known = [row for row in rows if row is not None]
+        if not known and run in NEWEST:
+            if run == NEWEST[0]:
+                return f"{repo} has no complete run so far: {hint}"
+            return f"{repo} has no complete run that succeeded so far: {hint}"
+        if not known:
+            return f"{repo} has no run {printable(run)}: {hint}"
+        if (at := known[0].pruned_at) is not None:
+            return f"run {printable(run)} of {repo} was pruned on {at:%Y-%m-%d}: {hint}"
+    where = f"{repo}@{printable(terms.runs[0])}" if terms.runs else repo
+    fits = f" fits {printable(' or '.join(terms.include))}" if terms.include else ""
+    return f"no mirrored file of {where}{fits}; there is {await _names(ledger, terms)}: {hint}"
+
+
+async def _names(ledger: Ledger, terms: ListingTerms) -> str:
+    """Some names as globs are held against them, for a message."""
+    found: dict[str, None] = {}
+    anything = ListingTerms(names=terms.names, runs=terms.runs, states=terms.states)
+    async with aclosing(listed(ledger, anything)) as rows:
+        async for row in rows:
+            found[printable(plain_path(row.key.name))] = None
+            if len(found) > _NAMED:
+                break
+    return ", ".join([*found][:_NAMED]) + ", …" * (len(found) > _NAMED) or "none"

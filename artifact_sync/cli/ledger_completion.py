@@ -51,6 +51,18 @@ def complete_named_runs(
     return complete_runs(ctx, param, incomplete) + _items(NEWEST, incomplete)
 
 
+def complete_places(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete a repository and, behind ``@``, a run of it."""
+    repo, at, run = incomplete.partition("@")
+    if not at:
+        return complete_repositories(ctx, param, incomplete)
+    ctx.params["repo"] = repo
+    found = complete_named_runs(ctx, param, run)
+    return _items([f"{repo}@{it.value}" for it in found], incomplete)
+
+
 def _one(ctx: click.Context) -> tuple[str, ...]:
     """The repository of a command that takes one."""
     name = ctx.params.get("repo")

@@ -89,6 +89,8 @@ class Reason(StrEnum):
     """The artifact's name has no safe place in a mirror."""
     COLLISION = "collision"
     """On some system two artifacts of the run would be one file."""
+    NOTHING_FITS = "nothing_fits"
+    """No mirrored file is what was asked for."""
     DISK = "disk"
     """The mirror's file system fails, or refuses."""
     NO_SPACE = "no_space"
@@ -158,6 +160,12 @@ class UsageError(ArtifactSyncError):
     """Wrong arguments, or something that cannot be done as asked."""
 
     reason = Reason.USAGE
+
+
+class NothingFits(ArtifactSyncError):
+    """No mirrored file is what a command was asked for."""
+
+    reason = Reason.NOTHING_FITS
 
 
 class ConfigError(UsageError):

@@ -345,6 +345,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "configuration#fits-nothing": ("has fitted no … so far", "has fitted nothing"),
     "configuration#init": ("is there already; --force replaces it", "cannot be written"),
+    "finding#nothing-fits": (
+        "no mirrored file of",
+        "has no complete run so far",
+        "has no complete run that succeeded so far",
+        "ends with @ and names no run",
+    ),
+    "finding#lines": ("a path would be taken for several lines",),
     "finding#state": ("no artifact is ever …: there is …", "a SHA-256 is 64 characters of"),
     "configuration#value": ("the configuration is not valid",),
     "daemon#lost": (
@@ -449,6 +456,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.UNFIT: "ledger#unfit",
     Reason.UNSAFE_PATH: "artifacts#unsafe-path",
     Reason.COLLISION: "artifacts#collision",
+    Reason.NOTHING_FITS: "finding#nothing-fits",
     Reason.DISK: "disk#refused",
     Reason.NO_SPACE: "disk#no-space",
     Reason.MAX_SIZE: "pruning#too-much",

@@ -96,3 +96,55 @@ def test_ls_says_where_nothing_fits(owner: User) -> None:
     assert (done.code, done.out) == (0, "")
     assert done.err == "nothing to list: no artifact fits all of these options\n"
     assert json.loads(asked(owner, "ls", "--json", "--sha256", "0" * 64).out) == {"artifacts": []}
+
+
+def test_path_prints_where_the_files_are_and_nothing_else(owner: User) -> None:
+    root = owner.root
+    done = asked(owner, "path", f"{ROCKET}@latest-success", "*.tar.gz")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == f"{root}/{ROCKET}/1/ci/build/build/dist/app.tar.gz\n"
+    latest = asked(owner, "path", f"{ROCKET}@latest", "*.gz", "junit.xml").out.splitlines()
+    assert {it.split("/")[-1] for it in latest} == {"app.tar.gz", "junit.xml"}
+    assert {it.removeprefix(f"{root}/{ROCKET}/")[0] for it in latest} == {"3"}
+    every = asked(owner, "path", "-0", ROCKET).out
+    assert every.endswith("\0")
+    listed = {it["path"] for it in listed_here(owner, ROCKET)}
+    assert {it.removeprefix(f"{root}/") for it in every.split("\0")[:-1]} == listed
+    page = asked(owner, "path", f"https://sourcecraft.dev/{ROCKET}/cicd/runs/2", "index.html")
+    assert page.out == f"{root}/{ROCKET}/2/docs/site/pages/site/index.html\n"
+
+
+def listed_here(owner: User, *arguments: str) -> list[dict[str, Any]]:
+    return listed(owner, *arguments, "--state", "mirrored")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ((f"{ROCKET}@2", "junit.xml"), 1, f"no mirrored file of {ROCKET}@2 fits junit.xml; there"),
+        ((f"{ROCKET}@77",), 1, f"{ROCKET} has no run 77: "),
+        (("acme/docs@latest",), 1, "acme/docs has no complete run so far: "),
+        (("acme/docs@latest-success",), 1, "acme/docs has no complete run that succeeded so far"),
+        (("acme/rockt",), 1, "nothing of acme/rockt is mirrored; what is: acme/docs, "),
+        ((f"{ROCKET}@",), 2, "ends with @ and names no run: leave the @ out"),
+        (("acme",), 2, "expected ORG/REPO"),
+    ],
+)
+def test_path_says_on_stderr_why_there_is_none(
+    owner: User, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    done = asked(owner, "path", *arguments)
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
+
+
+def test_path_forges_no_lines(owner: User) -> None:
+    """Guards against: a folder's name that a script takes for the end of one path."""
+    elsewhere = owner.folder / "two\nlines"
+    elsewhere.symlink_to(owner.root)
+    done = owner.run("path", ROCKET, "--root", elsewhere)
+    assert (done.code, done.out) == (2, "")
+    assert "a path would be taken for several lines: " in done.err
+    assert r"two\x0alines" in done.err or r"two\nlines" in done.err
+    paths = owner.run("path", ROCKET, "-0", "--root", elsewhere).out.split("\0")
+    assert all(it.startswith(f"{elsewhere}/") for it in paths[:-1])
