@@ -34,7 +34,6 @@ _FORGES_LINES = "[\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]"
     epilog="""\b
 Examples:
   artifact-sync path acme/rocket@latest-success '*.tar.gz'
-  tar -tzf "$(artifact-sync path acme/rocket@latest-success dist/app.tar.gz)"
   artifact-sync path -0 acme/rocket@42 | xargs -0 sha256sum
 
 \b
