@@ -20,6 +20,8 @@ from artifact_sync.domain.model import Action, RepoName, Strength, Upstream
 from artifact_sync.domain.vanishing import vanishing_time
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from artifact_sync.domain.hooks import Delivery
     from artifact_sync.domain.model import (
         ArtifactKey,
@@ -383,10 +385,10 @@ class PruneEntry(Struct, frozen=True, kw_only=True):
     """Of its files that are here, or were."""
 
     @classmethod
-    def of(cls, repo: RepoName, planned: PlannedRun) -> PruneEntry:
+    def of(cls, repo: str, planned: PlannedRun) -> PruneEntry:
         """Make the entry of a planned run."""
         return cls(
-            repo=str(repo),
+            repo=repo,
             run=planned.run,
             created_at=_moment(planned.created_at),
             action=planned.action,
@@ -565,7 +567,7 @@ class HooksAnswer(Struct, frozen=True, kw_only=True):
     """What is not told any more. Of ``drop``."""
 
 
-def as_line(value: Struct) -> str:
+def as_line(value: Struct | Sequence[Struct]) -> str:
     """Encode a value as JSON on one line, in ASCII."""
     return json.dumps(msgspec.to_builtins(value))
 

@@ -59,21 +59,21 @@ class DatedRun(NamedTuple):
 
 
 def reasons_to_keep(runs: Sequence[DatedRun], rules: KeepRules) -> dict[str, list[str]]:
-    """Why each run stays, by its number; an empty list: no rule keeps it.
+    """Why each run stays, by its number; none that no rule keeps.
 
     ``runs``: newest first. One whose creation nobody told belongs to no period, and stays.
     """
-    reasons: dict[str, list[str]] = {run.run: [] for run in runs}
+    if rules.keeps_all:
+        shared = ["no rule is set"]
+        return {run.run: shared for run in runs}
+    reasons: dict[str, list[str]] = {}
     for run, why in _kept(runs, rules):
-        reasons[run].append(why)
+        reasons.setdefault(run, []).append(why)
     return reasons
 
 
 def _kept(runs: Sequence[DatedRun], rules: KeepRules) -> Iterator[tuple[str, str]]:
     """Runs that stay, each with a reason, rule by rule."""
-    if rules.keeps_all:
-        yield from ((run.run, "no rule is set") for run in runs)
-        return
     succeeded = [run for run in runs if run.succeeded]
     yield from ((run.run, "last") for run in runs[: rules.last or 0])
     yield from ((run.run, "last_success") for run in succeeded[: rules.last_success or 0])
@@ -97,8 +97,10 @@ def _newest_of_each(
         return []
     first: dict[str, str] = {}
     for run, at in dated:
+        if len(first) == count:
+            break
         first.setdefault(at.strftime(form), run)
-    kept = [(run, period) for period, run in first.items()][:count]
+    kept = [(run, period) for period, run in first.items()]
     if len(kept) < count and dated and (oldest := dated[-1][0]) not in dict(kept):
         kept.append((oldest, "oldest"))
     return kept

@@ -129,7 +129,7 @@ class RoomMaker(Struct, frozen=True):
         runs = [this, *(it for it in runs if it.run != this.run)]
         runs.sort(key=lambda it: age_of(it.run, it.created_at), reverse=True)
         rules = rules_of(keep_of(self.config, row.key.repo))
-        if "last_success" in reasons_to_keep(runs, rules)[this.run]:
+        if "last_success" in reasons_to_keep(runs, rules).get(this.run, ()):
             return True
         newer = {it.run for it in runs[: runs.index(this)]}
         if facts.latest not in newer:

@@ -9,7 +9,8 @@ runs of a repository, and say why.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from heapq import merge
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -18,7 +19,7 @@ from artifact_sync.domain.keeping import PlannedRun
 from artifact_sync.runtime.units import counted, size_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.keeping import KeptRun, ListingVerdict
@@ -119,7 +120,9 @@ def shrink(plans: Sequence[RepoPlan], bound: int, what: str, before: RunAge | No
     """
     too_much = bytes_kept(plans) - bound
     for run, plan in loose_runs(plans, before):
-        if too_much > 0 and plan.may_go > 0:
+        if too_much <= 0:
+            break
+        if plan.may_go > 0:
             run.action, run.why = "prune", [MAX_SIZE]
             too_much -= run.bytes
             plan.may_go -= 1
@@ -137,16 +140,21 @@ def bytes_kept(plans: Iterable[RepoPlan]) -> int:
 
 def loose_runs(
     plans: Iterable[RepoPlan], before: RunAge | None = None
-) -> list[tuple[PlannedRun, RepoPlan]]:
+) -> Iterator[tuple[PlannedRun, RepoPlan]]:
     """The runs that stay and that a bound may have go, the oldest first."""
-    found = [
-        (age_of(run.run, run.created_at), run, plan)
-        for plan in plans
-        for run in plan.runs
-        if run.action == "keep" and not _FAST.intersection(run.why)
-    ]
-    found.sort(key=lambda it: it[0])
-    return [(run, plan) for age, run, plan in found if before is None or age < before]
+    each = [_loose_of(plan) for plan in plans]
+    for run, plan in merge(*each, key=lambda it: age_of(it[0].run, it[0].created_at)):
+        if before is not None and not age_of(run.run, run.created_at) < before:
+            return
+        yield run, plan
+
+
+def _loose_of(plan: RepoPlan) -> Iterator[tuple[PlannedRun, RepoPlan]]:
+    undated = [run for run in plan.runs if run.created_at is None]  # by ``age_of`` the oldest
+    dated = (run for run in reversed(plan.runs) if run.created_at is not None)
+    for run in (*reversed(undated), *dated) if undated else dated:
+        if run.action == "keep" and not _FAST.intersection(run.why):
+            yield run, plan
 
 
 def _why_still_too_much(plan: RepoPlan) -> str:
@@ -179,18 +187,13 @@ def _by_rules(facts: RepoFacts, keep: RepoKeepSettings) -> list[PlannedRun]:
     dated = [DatedRun(it.run, it.created_at, it.status == "success") for it in runs]
     reasons = reasons_to_keep(dated, rules_of(keep))
     del dated
-    for run in runs:
-        reasons[run.run] += _held_by(run, facts)
-    return [
-        PlannedRun(
-            it.run,
-            it.created_at,
-            "keep" if reasons[it.run] else "prune",
-            reasons[it.run] or _NOT_KEPT,
-            it.bytes,
-        )
-        for it in runs
-    ]
+    planned = []
+    for it in runs:
+        why, held = reasons.pop(it.run, _NOT_KEPT), _held_by(it, facts)
+        action: Literal["keep", "prune"] = "prune" if why is _NOT_KEPT and not held else "keep"
+        why = (held if why is _NOT_KEPT else [*why, *held]) if held else why
+        planned.append(PlannedRun(it.run, it.created_at, action, why, it.bytes))
+    return planned
 
 
 def _held_by(run: KeptRun, facts: RepoFacts) -> list[str]:

@@ -129,19 +129,19 @@ def command(
     config = with_overrides(configuration(config_file), Overrides(root=root))
     work = _Work(config, checked_names(repos), plan)
     check_begun(config)
-    found = list[PruneAnswer]()  # asyncio renders what a coroutine returns, however large
+    found = list[_Outcome]()  # asyncio renders what a coroutine returns, however large
     event_loop.run_plainly(work.run(found.append))
-    [answer] = found
+    [outcome] = found
     if plan.file is not None:
-        _write(plan.file, answer)
-    with result_of(answer.exit_code):
+        _write(plan.file, outcome)
+    with result_of(outcome.answer.exit_code):
         if as_json:
-            for piece in _pieces(answer):
+            for piece in _pieces(outcome):
                 click.echo(piece, nl=False)
             click.echo()
         else:
-            _print(answer, rehearsed=plan.rehearse)
-    return answer.exit_code
+            _print(outcome, rehearsed=plan.rehearse)
+    return outcome.answer.exit_code
 
 
 class _Work:
@@ -153,7 +153,7 @@ class _Work:
         self.options = options
         self.told = _Told()
 
-    async def run(self, take: Callable[[PruneAnswer], None]) -> None:
+    async def run(self, take: Callable[[_Outcome], None]) -> None:
         """Plan, or read a plan, and carry it out where that is asked for."""
         from artifact_sync.app.pruning import opened_pruning  # noqa: PLC0415 - keeps --help quick
 
@@ -168,28 +168,41 @@ class _Work:
                 raise UsageError(f"{printable(str(file))} is a plan of another mirror: make one")
             take(await self._carried_out(pruning, plans))
 
-    async def _carried_out(self, pruning: Pruning, plans: Sequence[RepoPlan]) -> PruneAnswer:
+    async def _carried_out(self, pruning: Pruning, plans: Sequence[RepoPlan]) -> _Outcome:
         made_at = datetime.now(UTC)
         if not self.options.rehearse:
             await pruning.carry_out(plans, self.told, agreed=self.options.yes)
         refused = [
             RefusedPrune(repo=str(plan.repo), why=why) for plan in plans for why in plan.refused
         ]
-        entries = [
-            self.told.entry(PruneEntry.of(plan.repo, it)) for plan in plans for it in plan.runs
-        ]
-        planned = sum(it.bytes for it in entries if it.action == "prune")
+        planned = sum(it.bytes for plan in plans for it in plan.runs if it.action == "prune")
         refused += self.told.refused
-        return PruneAnswer(
+        answer = PruneAnswer(
             mirror=await pruning.mirror(),
             made_at=made_at.isoformat(),
             complete=not refused,
             exit_code=int(ExitCode.INCOMPLETE if refused else ExitCode.COMPLETE),
-            runs=entries,
+            runs=[],
             freed_bytes=planned if self.options.rehearse else self.told.bytes,
             refused=refused,
             left=self.told.left,
         )
+        return _Outcome(answer, plans, self.told)
+
+
+class _Outcome(NamedTuple):
+    """What is answered; the runs are made when they are printed: there may be 100,000."""
+
+    answer: PruneAnswer
+    plans: Sequence[RepoPlan]
+    told: _Told
+
+    def entries(self) -> Iterator[PruneEntry]:
+        """Every run, and what becomes or became of it."""
+        for plan in self.plans:
+            repo = str(plan.repo)
+            for run in plan.runs:
+                yield self.told.entry(PruneEntry.of(repo, run))
 
 
 class _Told:
@@ -216,8 +229,9 @@ class _Told:
 
     def entry(self, planned: PruneEntry) -> PruneEntry:
         """What became of a run."""
-        stays = (planned.repo, planned.run) in self._stay or (planned.repo, "") in self._stay
-        if planned.action == "prune" and stays:
+        if planned.action == "keep" or not self._stay:
+            return planned
+        if (planned.repo, planned.run) in self._stay or (planned.repo, "") in self._stay:
             return PruneEntry(
                 repo=planned.repo,
                 run=planned.run,
@@ -250,24 +264,23 @@ def _read(file: Path) -> PruneAnswer:
     return plan
 
 
-def _pieces(answer: PruneAnswer) -> Iterator[str]:
-    """The answer as JSON on one line, some runs at a time: there may be a hundred thousand."""
-    from msgspec.structs import replace  # noqa: PLC0415 - keeps --help quick
-
-    head, runs, tail = as_line(replace(answer, runs=[])).partition('"runs": [')
+def _pieces(outcome: _Outcome) -> Iterator[str]:
+    """The answer as JSON on one line, some runs at a time."""
+    head, runs, tail = as_line(outcome.answer).partition('"runs": [')
     yield head + runs
-    entries = iter(answer.runs)
+    entries = outcome.entries()
     between = ""
-    while some := [as_line(it) for it in islice(entries, _LINES)]:
-        yield between + ", ".join(some)
+    while some := list(islice(entries, _LINES)):
+        yield between + as_line(some)[1:-1]
         between = ", "
     yield tail
 
 
-def _write(file: Path, answer: PruneAnswer) -> None:
+def _write(file: Path, outcome: _Outcome) -> None:
     try:
         with file.open("w", encoding="ascii") as plan:
-            plan.writelines((*_pieces(answer), "\n"))
+            plan.writelines(_pieces(outcome))
+            plan.write("\n")
     except OSError as error:
         raise UsageError(f"{printable(str(file))} cannot be written: {error.strerror}") from None
 
@@ -278,14 +291,20 @@ def _line(it: PruneEntry) -> str:
     return f"{it.action:5} {which}  {day}  {size(it.bytes)}  {why}"
 
 
-def _print(answer: PruneAnswer, *, rehearsed: bool) -> None:
-    told = (it for it in answer.runs if rehearsed or it.action == "prune")
-    while lines := [_line(it) for it in islice(told, _LINES)]:
-        click.echo("\n".join(lines))
-    gone = sum(it.action == "prune" for it in answer.runs)
+def _print(outcome: _Outcome, *, rehearsed: bool) -> None:
+    answer, every, gone = outcome.answer, 0, 0
+    lines = list[str]()
+    for it in outcome.entries():
+        every, gone = every + 1, gone + (it.action == "prune")
+        if rehearsed or it.action == "prune":
+            lines.append(_line(it))
+        if len(lines) == _LINES:
+            click.echo("\n".join(lines))
+            lines.clear()
     does = "would be pruned" if rehearsed else "pruned"
-    stay = f"{len(answer.runs) - gone:,} stay"
-    click.echo(f"{counted(gone, 'run')} {does} ({size(answer.freed_bytes)}), {stay}")
+    stay = f"{every - gone:,} stay"
+    lines.append(f"{counted(gone, 'run')} {does} ({size(answer.freed_bytes)}), {stay}")
+    click.echo("\n".join(lines))
     for path in answer.left:
         click.echo(f"left, nobody recorded it: {printable(path)}")
     for refused in answer.refused:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
@@ -23,7 +24,11 @@ def kept_runs(connection: Connection, repo: RepoName) -> Sequence[KeptRun]:
     """The runs of which files are on record, in some order."""
     name = "kept_runs" if _has_pins(connection) else "kept_runs_without_pins"
     found = connection.rows(name, repo_id=find_repo(connection, repo))
-    return [KeptRun._make((*row[:-1], bool(row[-1]))) for row in found]
+    kept = []
+    while found:  # there may be 100,000: each row is let go at once
+        run, number, made, status, size, outstanding, pin = found.pop()
+        kept.append(KeptRun(run, number, made, intern(status), size, outstanding, bool(pin)))
+    return kept
 
 
 def _has_pins(connection: Connection) -> bool:
