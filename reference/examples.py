@@ -156,7 +156,7 @@ def status() -> Any:
     totals = Totals(
         _REPO, 4, 3, _SIZE, {State.MIRRORED: 15, State.GONE: 1}, "40", _ENDED, _ENDED, None,
         _FAILURE.message, ("workflows: nigthly has fitted nothing so far",),
-        oldest_verified=_BEGUN,
+        oldest_verified=_BEGUN, shared_bytes=_SIZE // 2,
     )  # fmt: skip
     daemon = DaemonState(
         pid=4711,

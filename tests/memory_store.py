@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError, UnsafePath
-from artifact_sync.domain.model import Found, MirrorPath
+from artifact_sync.domain.model import Found, MirrorPath, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -59,10 +59,14 @@ class MemoryStore:
 
     def publish(
         self, files: Sequence[tuple[StagedContent, MirrorPath]]
-    ) -> Sequence[str | ArtifactSyncError | None]:
+    ) -> Sequence[Placed | ArtifactSyncError | None]:
         return [self._published(content, path) for content, path in files]
 
-    def _published(self, staged: StagedContent, path: MirrorPath) -> str | ArtifactSyncError | None:
+    def _published(
+        self, staged: StagedContent, path: MirrorPath
+    ) -> Placed | ArtifactSyncError | None:
+        if staged.data is None:
+            return None
         try:
             key, there = _checked(path), self.read(path)
             same = there is not None and hashlib.sha256(there).hexdigest() == staged.sha256
@@ -72,7 +76,7 @@ class MemoryStore:
             return error
         if isinstance(staged.data, Path):
             staged.data.unlink(missing_ok=True)
-        return moved
+        return Placed(moved)
 
     def _put(self, key: str, content: bytes) -> str | None:
         with self._lock:

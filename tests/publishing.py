@@ -23,4 +23,5 @@ def publish_content(mirror: ArtifactStore, content: StagedContent, path: MirrorP
     (outcome,) = mirror.publish([(content, path)])
     if isinstance(outcome, Exception):
         raise outcome
-    return outcome
+    assert outcome is not None
+    return outcome.displaced

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.threads import Batches
@@ -14,6 +14,7 @@ from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.links import Links
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.receive import SmallFiles
+from artifact_sync.transfer.same_bytes import SameBytes, Turns
 from artifact_sync.transfer.slots import Slots
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.network import Network
     from artifact_sync.app.storage import Storage
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.settings import Config, DaemonSettings
+    from artifact_sync.domain.settings import Config, DaemonSettings, MirrorSettings
     from artifact_sync.sync.room import Room
     from artifact_sync.transfer.context import Published, SmallFile
 
@@ -34,6 +35,7 @@ class TransferLimits(Struct, frozen=True):
     staged_names: set[str]
     ranges: RangePolicy
     bandwidth: BandwidthLimiter | None
+    turns: Turns = field(default_factory=Turns)
 
 
 def limits_of(config: Config, store: Storage, staged: set[str]) -> TransferLimits:
@@ -68,7 +70,17 @@ async def transfer_context(
         retry=RetryPolicy(config.download.attempts),
         bandwidth=limits.bandwidth,
         admit=room.admit,
+        same_bytes=_same_bytes(store, config.mirror, limits),
     )
+
+
+def _same_bytes(
+    store: Storage, settings: MirrorSettings, limits: TransferLimits
+) -> SameBytes | None:
+    if settings.dedupe == "off":
+        return None
+    before_download = settings.dedupe_before_download
+    return SameBytes(store.ledger.same_bytes, before_download, limits.turns)
 
 
 def _batches(store: Storage, config: Config, space: DiskSpace) -> Batches[SmallFile, Published]:

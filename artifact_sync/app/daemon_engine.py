@@ -27,6 +27,7 @@ from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
 from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
+from artifact_sync.transfer.same_bytes import Turns
 from artifact_sync.transfer.slots import Share, Slots
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class LiveEngine:
         self._limiter = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
         self._slots = Slots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
+        self._turns = Turns()
         self._keeper = displaced_keeper(store)
         self._room = Room(self._remover)
         self._pruner = PassPruner(store.clock, lambda: zone_of(self.config.daemon))
@@ -112,7 +114,9 @@ class LiveEngine:
             bounded = any(self._room.bounds(it) for it in _names(request))
             runs = LookSlots(1 if bounded else _RUNS_AT_ONCE)  # the newest first
             slots = Share(self._slots, self._share)
-            limits = TransferLimits(slots, self._staged_names, self._ranges, self._limiter)
+            limits = TransferLimits(
+                slots, self._staged_names, self._ranges, self._limiter, self._turns
+            )
             prune = partial(self._prune, network, lock)
             room = self._room
             share = PassShare(lock, runs, lambda: limits, self._keeper, self.drain, room, prune)

@@ -143,6 +143,7 @@ async def _opened(
         signer=_signer(config.mirror),
         now=lambda: comparison.latest(clock.now()),
     )
+    mirror.dedupe(config.mirror.dedupe)
     if command is not None:
         stack.enter_context(mirror.locked(command))
     url = ledger_url(config)

@@ -26,6 +26,7 @@ RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "layout",
             "durability",
             "must_be_mounted",
+            "dedupe",
             "sign_command",
             "verify_command",
         ),

@@ -231,6 +231,8 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "durability": value_types.choice(("full", "fast")),
                 "watch": value_types.choice(("off", "report", "restore")),
                 "must_be_mounted": value_types.truth(),
+                "dedupe": value_types.choice(("off", "reflink", "hardlink")),
+                "dedupe_before_download": value_types.truth(),
                 "sign_command": value_types.many(value_types.text(_argument)),
                 "verify_command": value_types.many(value_types.text(_argument)),
             },

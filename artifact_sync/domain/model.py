@@ -676,10 +676,24 @@ class StagedContent(Struct, frozen=True):
     size: int
     sha256: str
     """Lower-case hex."""
-    data: Path | bytes | memoryview
-    """A file of this machine, or the bytes themselves. Only small ones are held in memory."""
+    data: Path | bytes | memoryview | None
+    """A file of this machine, or the bytes themselves. Only small ones are held in memory.
+
+    None: nothing came, and one of the ``same`` is to do.
+    """
     written: FileState | None = None
     """The file as it was left by whoever hashed it; any other is hashed again."""
+    same: Sequence[SameFile] = ()
+    """Mirrored files that are said to have these bytes, whose blocks it may share."""
+
+
+class Placed(NamedTuple):
+    """What came of publishing a file."""
+
+    displaced: str | None = None
+    """Where what was in the way has moved: a place below ``.artifact-sync/displaced/``."""
+    shares: SameFile | None = None
+    """The file whose blocks it shares."""
 
 
 class Found(Struct, frozen=True):

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         LogPage,
         Mirrored,
         MirrorPath,
+        Placed,
         RepoName,
         Run,
         RunKey,
@@ -210,15 +211,14 @@ class ArtifactStore(Protocol):
 
     def publish(
         self, files: Sequence[tuple[StagedContent, MirrorPath]]
-    ) -> Sequence[str | ArtifactSyncError | None]:
+    ) -> Sequence[Placed | ArtifactSyncError | None]:
         """Publish complete files, each durably and atomically.
 
-        The outcomes in order: None; the place under ``.artifact-sync/displaced/`` to which a
-        foreign file in the way was moved; or an error, which concerns that file only. A file of the
-        same content is not foreign. With ``durability = "full"`` file and name survive a power cut
-        when this returns. A staged file is gone afterwards, and stays after an error. One that is
-        gone was published before a crash if its content exists at the path. Files of one folder are
-        cheapest beside each other.
+        The outcomes in order; an error concerns that file only. None: it has no data of its own,
+        and none of the ``same`` files would do. A file of the same content is not foreign. With
+        ``durability = "full"`` file and name survive a power cut when this returns. A staged file
+        is gone afterwards, and stays after an error. One that is gone was published before a crash
+        if its content exists at the path. Files of one folder are cheapest beside each other.
         """
 
     def read(self, path: MirrorPath) -> bytes | None:

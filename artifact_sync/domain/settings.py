@@ -20,6 +20,7 @@ CONTROL_SOCKET = "daemon.sock"
 
 Durability = Literal["full", "fast"]
 Watch = Literal["off", "report", "restore"]
+Dedupe = Literal["off", "reflink", "hardlink"]
 LogFormat = Literal["auto", "text", "json", "journal"]
 
 Timetable = tuple[tuple[int, int | None], ...]
@@ -61,6 +62,10 @@ class MirrorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What the daemon does about a mirrored file that somebody deletes or changes."""
     must_be_mounted: bool = False
     """Refuse a root that lies on the file system of ``/``: the mirror's own is not mounted."""
+    dedupe: Dedupe = "off"
+    """How a file whose bytes are here already shares their blocks."""
+    dedupe_before_download: bool = False
+    """Whether what is known to be here already, by its SHA-256, is shared without a download."""
     sign_command: tuple[str, ...] = ()
     """Program and arguments that sign a ``SHA256SUMS``; empty: nothing is signed."""
     verify_command: tuple[str, ...] = ()

@@ -43,6 +43,8 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
     """Runs that the rules of ``[keep]`` have had go. ``runs`` leaves them out."""
     bytes: int = 0
     """Of its files in the mirror."""
+    shared_bytes: int = 0
+    """Of these, what takes no room: of files that lie in the blocks of another file."""
     states: dict[str, int] = {}
     """Artifacts by state, as ``ls`` has it; ``unwanted`` is left out where there is none."""
     newest_run: str = ""
@@ -85,6 +87,7 @@ class RepoStatus(msgspec.Struct, frozen=True, kw_only=True):
             settled=totals.settled,
             pruned_runs=totals.pruned_runs,
             bytes=totals.bytes,
+            shared_bytes=totals.shared_bytes,
             states=_told(totals.states),
             newest_run=totals.newest_run,
             last_mirrored=mirrored,

@@ -59,6 +59,8 @@ class Endangered(Struct, frozen=True):
     """Wanted in time, and vanished before they came."""
     lost: int = 0
     """Were here, are not any more, and upstream has forgotten them, or did not give them again."""
+    shared_bytes: int = 0
+    """Nothing that is lost: bytes that its files save, in the blocks of others."""
 
 
 def vanishing_time(created_at: datetime | None, retention: float) -> datetime | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -41,10 +42,12 @@ from artifact_sync.transfer.context import WantedArtifact
 from artifact_sync.transfer.download import fetch, forget_staged
 from artifact_sync.transfer.evidence import Recorded
 from artifact_sync.transfer.log import LogAbsent, LogUnfinished, WantedLog, fetch_log
+from artifact_sync.transfer.same_bytes import ContentTurn
 from artifact_sync.transfer.slots import SlotLease
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Plan, Step
@@ -234,30 +237,39 @@ class Downloads:
         await hold.take()
         entered = drain.enter()
         try:
-            try:
-                fetched = await self._fetch(step, hold) if entered else None
-            finally:
-                hold.give()
-            if fetched is not None:
-                await self._record(fetched)
-            else:
-                self.outcome.left += 1
+            with self._turn() as turn:
+                try:
+                    fetched = await self._fetch(step, hold, turn) if entered else None
+                finally:
+                    hold.give()
+                if fetched is not None:
+                    await self._record(fetched)
+                else:
+                    self.outcome.left += 1
         finally:
             self._context.room.refused(step.artifact.key)  # unless it is on record
             if entered:
                 drain.leave()
 
-    async def _fetch(self, step: Step, hold: SlotLease) -> Fetched:
+    def _turn(self) -> AbstractContextManager[ContentTurn | None]:
+        """A download's turn at files of the same bytes, until it is recorded."""
+        same_bytes = self._transfer.same_bytes
+        return ContentTurn(same_bytes) if same_bytes is not None else nullcontext()
+
+    async def _fetch(self, step: Step, hold: SlotLease, turn: ContentTurn | None) -> Fetched:
         if step.path is None:
             raise ValueError("a plan with a download and no place for it")
         claim = self._claims.get(step.artifact.key)
         claims = (claim,) if claim is not None else ()
-        wanted = WantedArtifact(step.artifact, step.path, claims, recorded_of(step, claim))
+        recorded = recorded_of(step, claim)
+        wanted = WantedArtifact(step.artifact, step.path, claims, recorded, turn)
         while True:
             freed = self._context.room.freed
             try:
                 return await self._fetch_once(wanted, step, hold)
             except NoSpace:
+                if turn is not None:
+                    turn.end()  # what is pruned may be of these bytes
                 if not await self._context.room.make_free(freed):
                     raise
 

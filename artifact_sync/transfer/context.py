@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct, field
 
 from artifact_sync.runtime.backoff import RetryPolicy
-from artifact_sync.transfer.evidence import Vouched
 from artifact_sync.transfer.parallel import RangePolicy
 
 if TYPE_CHECKING:
@@ -16,18 +15,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath
+    from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Placed, SameFile
     from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher, Source
     from artifact_sync.runtime.threads import Batches, Offload
     from artifact_sync.transfer.bandwidth import BandwidthLimiter
     from artifact_sync.transfer.disk_space import DiskSpace
-    from artifact_sync.transfer.evidence import Claim, Identity, Recorded
+    from artifact_sync.transfer.evidence import Claim, Identity, Recorded, Vouched
     from artifact_sync.transfer.links import Links
+    from artifact_sync.transfer.same_bytes import ContentTurn, SameBytes
     from artifact_sync.transfer.slots import Slots
     from artifact_sync.transfer.staging import StagedFile
 
-Published = tuple[Vouched, str | None]
-"""What vouches for a file that is in its place, and where a stranger in the way has moved."""
+
+class Published(NamedTuple):
+    """A file that is in its place."""
+
+    vouched: Vouched
+    displaced: str | None
+    """Where a stranger in the way has moved."""
+    shares: SameFile | None = None
+    """The file whose blocks it shares."""
+
+    @classmethod
+    def of(cls, vouched: Vouched, placed: Placed) -> Published:
+        """What came of publishing."""
+        return cls(vouched, placed.displaced, placed.shares)
 
 
 BLOCK = 256 * 1024
@@ -71,6 +83,14 @@ class WantedArtifact(Struct, frozen=True):
     """Known of its bytes beforehand, from a checksum file."""
     recorded: Recorded | None = None
     """What the ledger holds of the same version; None: nothing, or of another version."""
+    turn: ContentTurn | None = None
+    """Its turn at files of the same bytes; None: it shares nothing."""
+
+    async def same_files(self, sha256: str, size: int) -> Sequence[SameFile]:
+        """Mirrored files of its bytes, whose blocks it may share."""
+        if self.turn is None or not size:
+            return ()
+        return await self.turn.files(sha256, self.path)
 
     @property
     def sha256s(self) -> frozenset[str]:
@@ -87,6 +107,8 @@ class SmallFile(Struct, frozen=True):
     wanted: WantedArtifact
     staged: StagedFile
     """What an earlier try may have left: it is thrown away."""
+    same: Sequence[SameFile] = ()
+    """Mirrored files of the same bytes."""
 
 
 async def _admit_all(_key: ArtifactKey, _size: int) -> None:
@@ -127,6 +149,8 @@ class TransferContext(Struct, frozen=True):
     """None: as many bytes a second as come."""
     admit: Callable[[ArtifactKey, int], Awaitable[None]] = _admit_all
     """Is asked as soon as it is known how large a file is, before it is published; raises."""
+    same_bytes: SameBytes | None = None
+    """Finds files whose blocks are shared; None: none are."""
 
     @property
     def unlimited(self) -> bool:

@@ -15,20 +15,22 @@ from artifact_sync.domain.errors import (
     Verdict,
 )
 from artifact_sync.domain.events import DownloadBegan, Retrying
-from artifact_sync.domain.model import Mirrored
+from artifact_sync.domain.model import Mirrored, Placed
 from artifact_sync.runtime.backoff import RetryPolicy, delay
+from artifact_sync.transfer.context import Published
+from artifact_sync.transfer.evidence import Identity, Vouched, here_already
 from artifact_sync.transfer.parallel import FileAccess, ParallelBody
 from artifact_sync.transfer.receive import BodyReceiver, publish_staged
 from artifact_sync.transfer.response import OK, PARTIAL, accept, refusal
 from artifact_sync.transfer.staging import StagedFile, StagedState, name_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from random import Random
 
     from artifact_sync.domain.model import Link
     from artifact_sync.domain.ports import Opened
-    from artifact_sync.transfer.context import Published, TransferContext, WantedArtifact
-    from artifact_sync.transfer.evidence import Identity
+    from artifact_sync.transfer.context import TransferContext, WantedArtifact
     from artifact_sync.transfer.response import AcceptedBody
     from artifact_sync.transfer.slots import SlotLease
 
@@ -93,28 +95,57 @@ async def recovered(
         await context.offload(context.space.look)
     if staged.recoverable:
         await context.admit(wanted.artifact.key, await context.offload(staged.size))
-    if staged.recoverable and (found := await context.offload(_recover, context, wanted, staged)):
+    if staged.recoverable and (found := await _recover(context, wanted, staged)):
         return fetched_file(context, wanted, found, staged)
     return None
 
 
-def _recover(
+async def _recover(
     context: TransferContext, wanted: WantedArtifact, staged: StagedFile
 ) -> Published | None:
     """Finish what an earlier process left complete but not recorded."""
-    mirror = context.mirror
-    staged.recover()
+    await context.offload(staged.recover)
     if staged.complete:
         with suppress(IntegrityFailure):
-            return publish_staged(mirror, wanted, staged)
-        staged.discard()
+            return await publish_staged(context, wanted, staged)
+        await context.offload(staged.discard)
     elif staged.state is StagedState.PUBLISHED and (vouched := staged.vouched) is not None:
         if wanted.sha256s <= {vouched.sha256}:
-            (outcome,) = mirror.publish([(vouched.content(staged.path), wanted.path)])
-            if not isinstance(outcome, Exception):
-                return vouched, outcome
-        staged.discard()
+            published = await _publish(context, wanted, vouched, staged.path)
+            if published is not None:
+                return published
+        await context.offload(staged.discard)
     return None
+
+
+async def _publish(
+    context: TransferContext, wanted: WantedArtifact, vouched: Vouched, data: Path | None
+) -> Published | None:
+    """Publish what may be in its place, or in another one, already; None: it is in neither."""
+    same = await wanted.same_files(vouched.sha256, vouched.size)
+    content = vouched.content(data, same=same)
+    (outcome,) = await context.offload(context.mirror.publish, [(content, wanted.path)])
+    return Published.of(vouched, outcome) if isinstance(outcome, Placed) else None
+
+
+async def _from_mirror(
+    context: TransferContext, wanted: WantedArtifact, identity: Identity
+) -> Published | None:
+    """Publish a file in the blocks of one that is here already, as claims say.
+
+    None: they say no SHA-256, or nothing of it is here. The bytes are read and hashed.
+    """
+    said = [it for it in (*identity.claims, *wanted.claims) if it.algorithm == "sha-256"]
+    values = {it.value for it in said} | wanted.sha256s
+    if wanted.turn is None or not wanted.turn.before_download or not said or len(values) != 1:
+        return None
+    (sha256,) = values
+    same = await wanted.turn.files(sha256, wanted.path)
+    if not same or identity.total not in {None, same[0].size}:
+        return None
+    await context.admit(wanted.artifact.key, same[0].size)
+    judgement = here_already(said, identity, wanted.recorded)
+    return await _publish(context, wanted, Vouched(same[0].size, sha256, *judgement), None)
 
 
 def fetched_file(
@@ -128,7 +159,7 @@ def fetched_file(
 
     ``identity``: of the answer, where nothing of it is staged.
     """
-    vouched, displaced = published
+    vouched, displaced, shares = published
     identity = identity or staged.identity
     mirrored = Mirrored(
         wanted.artifact.key,
@@ -141,6 +172,7 @@ def fetched_file(
         identity.etag,
         identity.content_encoding,
         context.clock.now(),
+        shares=shares.number if shares is not None else None,
     )
     return Fetched(mirrored, displaced, staged)
 
@@ -162,6 +194,8 @@ class _Transfer:
         context = self._context
         if (found := await recovered(context, self._wanted, self._staged)) is not None:
             return found
+        if (shared := await self._shared(Identity())) is not None:
+            return shared
         link = await context.links.get(self._key)
         while True:
             try:
@@ -182,6 +216,8 @@ class _Transfer:
             asked = self._context.fetcher.open(link, offset, validator)
             opened = await answer.enter_async_context(asked)
             body = await self._accepted(opened, offset, link)
+            if not body.offset and (shared := await self._shared(body.identity)) is not None:
+                return shared
             receiver = BodyReceiver(self._context, self._wanted, staged, body)
             if self._may_be_parallel(opened, body, link):
                 await self._receive_parallel(receiver, opened, body, link, answer)
@@ -193,6 +229,18 @@ class _Transfer:
             await self._context.admit(self._key, receiver.size)
         published = await receiver.publish()
         return fetched_file(self._context, self._wanted, published, staged, body.identity)
+
+    async def _shared(self, identity: Identity) -> Fetched | None:
+        """Take its bytes from the mirror itself, if that is wanted and they are there."""
+        published = await _from_mirror(self._context, self._wanted, identity)
+        if published is None:
+            self._end_turn()  # it may be long until the bytes are here
+            return None
+        return fetched_file(self._context, self._wanted, published, self._staged, identity)
+
+    def _end_turn(self) -> None:
+        if self._wanted.turn is not None:
+            self._wanted.turn.end()
 
     async def _accepted(self, opened: Opened, offset: int, link: Link) -> AcceptedBody:
         """Validate an answer's status and headers. ``DownloadError``."""
@@ -233,6 +281,7 @@ class _Transfer:
     async def _prepare_next(self, error: DownloadError, link: Link) -> Link:
         """Wait as long as is right after this failure, and have a link; or raise the failure."""
         context = self._context
+        self._end_turn()
         if isinstance(error, RangeMismatch | IntegrityFailure):
             await context.offload(self._staged.discard)
         seconds = self._budget.after(error, self._staged.offset)

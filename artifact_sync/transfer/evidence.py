@@ -16,9 +16,10 @@ from artifact_sync.domain.errors import IntegrityFailure
 from artifact_sync.domain.model import FileState, StagedContent, Strength, Validator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from artifact_sync.domain.model import SameFile
     from artifact_sync.domain.ports import Chunk
 
 Judgement = tuple[Strength, tuple[str, ...]]
@@ -54,6 +55,8 @@ _ALGORITHM_OF_FIELD = {"content-md5": "md5", **_AMAZON}
 """Fields that can hold only one kind of checksum."""
 
 _LEDGER = "ledger"
+_HERE = "mirror"
+"""Begins the name of evidence that no download has: another file of the mirror was read."""
 _SHOWN = 16
 _RANK = {strength: rank for rank, strength in enumerate(Strength)}
 
@@ -191,9 +194,14 @@ class Vouched(Struct, frozen=True):
     strength: Strength
     evidence: tuple[str, ...]
 
-    def content(self, data: Path | Chunk, written: FileState | None = None) -> StagedContent:
+    def content(
+        self,
+        data: Path | Chunk | None,
+        written: FileState | None = None,
+        same: Sequence[SameFile] = (),
+    ) -> StagedContent:
         """The bytes that were judged, to be published."""
-        return StagedContent(self.size, self.sha256, data, written)
+        return StagedContent(self.size, self.sha256, data, written, same)
 
 
 class Recorded(Struct, frozen=True):
@@ -263,6 +271,17 @@ def judge_file(
     if recorded is not None:
         claims = (*claims, Claim(f"{_LEDGER}:sha-256", "sha-256", recorded.sha256))
     judgement = judge((*identity.claims, *claims), hashes, length_known=identity.total is not None)
+    return judgement if recorded is None else recorded.joined(*judgement)
+
+
+def here_already(
+    claims: Iterable[Claim], identity: Identity, recorded: Recorded | None
+) -> Judgement:
+    """Judge a file of the mirror that was hashed, and has the SHA-256 that these claims say."""
+    names = [*(it.name for it in claims), f"{_HERE}:sha-256"]
+    if identity.total is not None:
+        names.append("length")
+    judgement = Strength.DIGEST, tuple(dict.fromkeys(names))
     return judgement if recorded is None else recorded.joined(*judgement)
 
 

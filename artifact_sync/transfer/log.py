@@ -24,7 +24,7 @@ from artifact_sync.transfer.download import (
     staged_file,
 )
 from artifact_sync.transfer.evidence import Identity
-from artifact_sync.transfer.receive import publish_staged
+from artifact_sync.transfer.receive import publish_small, publish_staged
 from artifact_sync.transfer.staging import StagedState
 
 if TYPE_CHECKING:
@@ -189,8 +189,6 @@ class _LogTransfer:
         if self._size <= BLOCK:
             self._lease.give()  # the disk is not what slots are for
             file = SmallFile(self._gathered, identity, self._wanted, self._staged)
-            return await self._context.small_files(file)
+            return await publish_small(self._context, file)
         self._staged.resume(identity)
-        return await self._context.offload(
-            publish_staged, self._context.mirror, self._wanted, self._staged
-        )
+        return await publish_staged(self._context, self._wanted, self._staged)

@@ -6,11 +6,13 @@ more than one stays in memory.
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
@@ -20,7 +22,8 @@ from artifact_sync.domain.errors import (
     RangeMismatch,
 )
 from artifact_sync.domain.events import BytesArrived
-from artifact_sync.transfer.context import BLOCK, SmallFile
+from artifact_sync.domain.model import Placed
+from artifact_sync.transfer.context import BLOCK, Published, SmallFile
 from artifact_sync.transfer.error_page import failure_of_store_error, store_error
 from artifact_sync.transfer.evidence import Hashes, Vouched, judge_file
 
@@ -28,9 +31,9 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Sequence
 
-    from artifact_sync.domain.model import MirrorPath, StagedContent
+    from artifact_sync.domain.model import MirrorPath, SameFile, StagedContent
     from artifact_sync.domain.ports import ArtifactStore, Chunk
-    from artifact_sync.transfer.context import Published, TransferContext, WantedArtifact
+    from artifact_sync.transfer.context import TransferContext, WantedArtifact
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.response import AcceptedBody
     from artifact_sync.transfer.staging import StagedFile
@@ -182,14 +185,11 @@ class BodyReceiver:
     async def publish(self) -> Published:
         """Judge the received file and publish it. ``IntegrityFailure``, ``DiskError``."""
         if not self.small:
-            return await self._context.offload(self._publish_staged)
+            if rest := self._taken():
+                await self._context.offload(self._write, rest)
+            return await publish_staged(self._context, self._wanted, self._staged)
         file = SmallFile(self._taken(), self._body.identity, self._wanted, self._staged)
-        return await self._context.small_files(file)
-
-    def _publish_staged(self) -> Published:
-        if rest := self._taken():
-            self._write(rest)
-        return publish_staged(self._context.mirror, self._wanted, self._staged)
+        return await publish_small(self._context, file)
 
     def _write(self, chunks: list[Chunk]) -> None:
         with self._context.space.taken(sum(map(len, chunks))):
@@ -198,16 +198,53 @@ class BodyReceiver:
             self._staged.write(*chunks)
 
 
-def publish_staged(mirror: ArtifactStore, wanted: WantedArtifact, staged: StagedFile) -> Published:
+async def publish_staged(
+    context: TransferContext, wanted: WantedArtifact, staged: StagedFile
+) -> Published:
     """Judge a staged file that is complete and publish it. ``IntegrityFailure``, ``DiskError``."""
+    if wanted.turn is None:  # all in one hop
+        return await context.offload(
+            lambda: _publish_judged(context.mirror, wanted, staged, _judge(wanted, staged))
+        )
+    vouched = await context.offload(_judge, wanted, staged)
+    same = await wanted.same_files(vouched.sha256, vouched.size)
+    return await context.offload(_publish_judged, context.mirror, wanted, staged, vouched, same)
+
+
+def _judge(wanted: WantedArtifact, staged: StagedFile) -> Vouched:
     judgement = judge_file(staged.identity, wanted.claims, wanted.recorded, staged.hashes)
-    vouched = staged.vouch(*judgement)
-    (outcome,) = mirror.publish([(staged.content, wanted.path)])
-    if isinstance(outcome, Exception):
+    return staged.vouch(*judgement)
+
+
+def _publish_judged(
+    mirror: ArtifactStore,
+    wanted: WantedArtifact,
+    staged: StagedFile,
+    vouched: Vouched,
+    same: Sequence[SameFile] = (),
+) -> Published:
+    (outcome,) = mirror.publish([(staged.content(same), wanted.path)])
+    if not isinstance(outcome, Placed):
         staged.unpublished()
-        raise outcome
+        raise outcome or ValueError("a staged file without data")
     staged.published()
-    return vouched, outcome
+    return Published.of(vouched, outcome)
+
+
+async def publish_small(context: TransferContext, file: SmallFile) -> Published:
+    """Judge a small file and publish it, among others. ``IntegrityFailure``, ``DiskError``."""
+    if file.wanted.turn is not None:
+        sha256 = await context.offload(_sha256, file.chunks)
+        same = await file.wanted.same_files(sha256, sum(map(len, file.chunks)))
+        file = replace(file, same=same)
+    return await context.small_files(file)
+
+
+def _sha256(chunks: Sequence[Chunk]) -> str:
+    digest = hashlib.sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 class _Sound(NamedTuple):
@@ -217,9 +254,11 @@ class _Sound(NamedTuple):
     content: StagedContent
     path: MirrorPath
 
-    def published(self, outcome: str | Exception | None) -> Published | Exception:
+    def published(self, outcome: Placed | Exception | None) -> Published | Exception:
         """What became of it."""
-        return outcome if isinstance(outcome, Exception) else (self.vouched, outcome)
+        if isinstance(outcome, Placed):
+            return Published.of(self.vouched, outcome)
+        return outcome or ValueError("a small file without data")
 
 
 class SmallFiles(Struct, frozen=True):
@@ -247,4 +286,4 @@ class SmallFiles(Struct, frozen=True):
         except ArtifactSyncError as error:
             return error
         vouched = Vouched(len(content), hashes.sha256, *judgement)
-        return _Sound(vouched, vouched.content(content), wanted.path)
+        return _Sound(vouched, vouched.content(content, same=file.same), wanted.path)

@@ -140,6 +140,9 @@ class Snapshot:
         text = "Artifacts whose files were here and are missing, and that did not come again."
         lost = _sums((label, it.lost) for label, it in counts)
         yield _gauge("lost_artifacts", text, lost.items(), ("repo",))
+        text = "Bytes that files of a repository save, since they share the blocks of others."
+        saved = _sums((label, it.shared_bytes) for label, it in counts)
+        yield _gauge("shared_bytes", text, saved.items(), ("repo",))
         text = "Bytes of a repository's files that were moved out of the way."
         places = (
             (self.labels[str(it.repo)], self.displaced.get(it.repo, 0)) for it in self.endangered

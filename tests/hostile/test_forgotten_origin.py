@@ -237,7 +237,7 @@ def make_old(ledger: Path) -> None:
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
         for table in ("forget_rules", "run_records", "outbox", "told", "pins", "tries"):
             old.execute(f"DROP TABLE {table}")
-        runs = ("expired", "missed", "outstanding", "settled_created", "verified")
+        runs = ("expired", "missed", "outstanding", "settled_created", "verified", "sharing")
         artifacts = ("unwell", "sha256", "shares", "verified", "reading", "workflow", "local_path")
         names = (*(f"artifacts_{name}" for name in artifacts), *(f"runs_{name}" for name in runs))
         for name in names:

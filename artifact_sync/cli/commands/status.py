@@ -179,6 +179,8 @@ def endangered_lines(it: RepoStatus) -> Iterator[str]:
         yield f"{it.repo}: {counted(it.lost, 'file')} lost: artifact-sync ls names them"
     if it.pruned_runs:
         yield f"{it.repo}: {counted(it.pruned_runs, 'run')} pruned by the rules of [keep]"
+    if it.shared_bytes:
+        yield f"{it.repo}: {size(it.shared_bytes)} saved by files that share the same bytes"
     if it.displaced_bytes:
         what = "were in the way: artifact-sync displaced list names them"
         yield f"{it.repo}: {size(it.displaced_bytes)} of files {what}"

@@ -9,4 +9,7 @@ ALTER TABLE runs ADD COLUMN shared_bytes BIGINT NOT NULL DEFAULT 0;
 
 CREATE INDEX ix_artifacts_sha256 ON artifacts (sha256, id) WHERE sha256 <> '';
 
+-- What is saved is counted without a look at every run.
+CREATE INDEX ix_runs_sharing ON runs (repo_id, shared_bytes) WHERE shared_bytes > 0;
+
 CREATE INDEX ix_artifacts_shares ON artifacts (shares, id) WHERE shares IS NOT NULL;

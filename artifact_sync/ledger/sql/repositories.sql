@@ -122,7 +122,9 @@ SELECT
   (SELECT coalesce(sum(gone), 0) FROM runs
    WHERE runs.repo_id = repositories.id AND gone + lost > 0) AS gone,
   (SELECT coalesce(sum(lost), 0) FROM runs
-   WHERE runs.repo_id = repositories.id AND gone + lost > 0) AS lost
+   WHERE runs.repo_id = repositories.id AND gone + lost > 0) AS lost,
+  (SELECT coalesce(sum(shared_bytes), 0) FROM runs
+   WHERE runs.repo_id = repositories.id AND shared_bytes > 0) AS shared_bytes
 FROM repositories;
 
 -- name: oldest_verifications

@@ -21,7 +21,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_CALLS = (os.open, os.stat, os.mkdir, os.rename, os.symlink, os.readlink, os.unlink, os.rmdir)
+_CALLS = (
+    os.open,
+    os.stat,
+    os.mkdir,
+    os.rename,
+    os.link,
+    os.symlink,
+    os.readlink,
+    os.unlink,
+    os.rmdir,
+)
 BY_DESCRIPTOR = (
     all(call in os.supports_dir_fd for call in _CALLS)
     and os.scandir in os.supports_fd
@@ -91,6 +101,10 @@ class Folder:
             _rename_new(source_name, source.fd, name, self.fd)
         else:
             os.rename(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd)
+
+    def link(self, name: str, source: Self, source_name: str) -> None:
+        """Give a file of another folder a name in this one, too, which is free: a hard link."""
+        os.link(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd, follow_symlinks=False)
 
     def point(self, name: str, target: str) -> None:
         """Make a symbolic link to a folder."""
@@ -171,6 +185,9 @@ class PathFolder(Folder):
             raise FileExistsError(name)
         move = os.rename if fresh else os.replace  # on Windows ``rename`` never overwrites
         move(source.path / source_name, target)
+
+    def link(self, name: str, source: Self, source_name: str) -> None:
+        os.link(source.path / source_name, self.path / name)
 
     def point(self, name: str, target: str) -> None:
         (self.path / name).symlink_to(target.replace("/", os.sep), target_is_directory=True)

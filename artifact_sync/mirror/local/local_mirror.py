@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.errors import ArtifactSyncError, DiskError
-    from artifact_sync.domain.model import DisplacedFile, StagedContent
+    from artifact_sync.domain.model import DisplacedFile, Placed, StagedContent
     from artifact_sync.domain.ports import ManifestSigner
-    from artifact_sync.domain.settings import Durability
+    from artifact_sync.domain.settings import Dedupe, Durability
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.tree import Parts
@@ -77,6 +77,10 @@ class LocalMirror:
             self._tree, self._displaced, self._recent, self._errors, 0o644 & ~umask()
         )
 
+    def dedupe(self, how: Dedupe) -> None:
+        """Have what is published from now on share the blocks of files of the same bytes."""
+        self._publisher.dedupe(how)
+
     @contextmanager
     def locked(self, command: str) -> Iterator[None]:
         """Keep other processes out meanwhile. ``MirrorBusy``, ``DiskError``."""
@@ -108,7 +112,7 @@ class LocalMirror:
 
     def publish(
         self, files: Sequence[tuple[StagedContent, MirrorPath]]
-    ) -> Sequence[str | ArtifactSyncError | None]:
+    ) -> Sequence[Placed | ArtifactSyncError | None]:
         return self._publisher.publish(files)
 
     def read(self, path: MirrorPath) -> bytes | None:

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError
-from artifact_sync.domain.model import FileState
+from artifact_sync.domain.model import FileState, Placed
 from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.local.block_sharing import BlockSharing, SharedFile
 from artifact_sync.mirror.local.file_io import (
     create,
     digest,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from artifact_sync.domain.model import MirrorPath, StagedContent
+    from artifact_sync.domain.settings import Dedupe
     from artifact_sync.mirror.local.displaced import DisplacedFiles
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
@@ -75,15 +77,30 @@ class Staged(NamedTuple):
 
 
 class _File(Struct, eq=False):
-    """One file on its way; ``moved`` and ``error`` are its outcome."""
+    """One file on its way."""
 
     content: StagedContent
     path: str
     parts: Parts = ()
     staged: Staged | None = None
     """None: not yet staged, or in its place."""
+    shared: SharedFile | None = None
+    """What is staged in the blocks of another file, in the place of what came."""
+    is_copied: bool = False
+    """Its place was on another file system than staging, so that it shares nothing."""
     moved: str | None = None
     error: ArtifactSyncError | None = None
+
+    @property
+    def outcome(self) -> Placed | ArtifactSyncError | None:
+        """What came of it."""
+        if self.error is not None:
+            return self.error
+        if self.content.data is None and self.shared is None:
+            return None
+        if self.shared is None or self.is_copied:
+            return Placed(self.moved)
+        return Placed(self.moved, self.shared.same)
 
     @property
     def is_waiting(self) -> bool:
@@ -112,10 +129,15 @@ class Publisher:
         self._recent = recent
         self._errors = errors
         self._mode = mode
+        self._sharing = BlockSharing(tree, "off", mode)
+
+    def dedupe(self, how: Dedupe) -> None:
+        """Have files share the blocks of others from now on."""
+        self._sharing = BlockSharing(self._tree, how, self._mode)
 
     def publish(
         self, contents: Sequence[tuple[StagedContent, MirrorPath]]
-    ) -> Sequence[str | ArtifactSyncError | None]:
+    ) -> Sequence[Placed | ArtifactSyncError | None]:
         """``ArtifactStore.publish``."""
         files = [_File(content, path) for content, path in contents]
         for it in files:
@@ -124,19 +146,41 @@ class Publisher:
         sound = [it for it in files if it.error is None]
         for above, members in groupby(sound, lambda it: it.parts[:-1]):
             self._publish_in(above, list(members))
-        return [it.moved if it.error is None else it.error for it in files]
+        return [it.outcome for it in files]
 
     def _publish_in(self, above: Parts, files: Sequence[_File]) -> None:
         with self._guarded(*files), ExitStack() as closing:
             staging = closing.enter_context(self._tree.existing(_STAGING))
+            self._sharing.check(staging)
             for it in files:
                 closing.callback(it.discard)
                 with self._guarded(it):
-                    self._stage(it, staging, closing)
+                    self._share(it, staging, closing)
+                    if it.staged is None:
+                        self._stage(it, staging, closing)
             self._place(above, [it for it in files if it.is_waiting])
             for it in files:
                 with self._guarded(it):
                     self._settle_file(it)
+                    self._end_sharing(it)
+
+    def _share(self, it: _File, staging: Folder, closing: ExitStack) -> None:
+        """Stage it in the blocks of another file, if there is one of the same bytes."""
+        it.shared = self._sharing.stage(it.content, staging)
+        if it.shared is not None:
+            # over another link to the same file a rename does nothing, so that this one stays
+            closing.callback(_remove, staging, it.shared.name)
+            it.staged = Staged(staging, it.shared.name, it.content, it.shared.state)
+
+    def _end_sharing(self, it: _File) -> None:
+        """See whether it does share, and remove what came of a file that does."""
+        if it.shared is None or it.staged is not None or it.error is not None:
+            return
+        with self._tree.entered(it.parts[:-1]) as folder:
+            found = folder.look(it.parts[-1]) if folder is not None else None
+        it.is_copied = found is None or FileState.of(found)[:2] != it.shared.state[:2]
+        if isinstance(it.content.data, Path):
+            it.content.data.unlink(missing_ok=True)
 
     def _stage(self, it: _File, staging: Folder, closing: ExitStack) -> None:
         data = it.content.data
@@ -144,7 +188,7 @@ class Publisher:
             source = closing.enter_context(self._tree.opener(data.parent))
             if source.look(data.name) is not None or not self._holds(it):
                 it.staged = self._stage_file(it.content, source, data.name)
-        else:
+        elif data is not None:
             name = temporary_name()
             it.staged = Staged(staging, name)  # to be discarded, however little of it there is
             state = finish(create(staging, name, [data], self._mode), durable=self._tree.durable)

@@ -173,7 +173,7 @@ def test_the_daemons_state_is_shown_as_it_is_at_the_scrape() -> None:
 
 def test_what_vanishes_is_lost_and_was_displaced_is_told_by_repository() -> None:
     app, site = RepoName("acme", "app"), RepoName("acme", "site")
-    counts = (Endangered(app, 3, 1, 4, 5, 6), Endangered(site))
+    counts = (Endangered(app, 3, 1, 4, 5, 6, 8), Endangered(site))
     gauges = Gauges(endangered=lambda: counts, displaced=lambda: {app: 7})
     found = scrape(Metrics(FakeClock()), gauges=gauges)
     names = {
@@ -181,6 +181,7 @@ def test_what_vanishes_is_lost_and_was_displaced_is_told_by_repository() -> None
         "expired_artifacts_total": 4,
         "lost_artifacts": 6,
         "displaced_bytes": 7,
+        "shared_bytes": 8,
     }
     for name, value in names.items():
         told = [found[f'artifact_sync_{name}{{repo="{repo}"}}'] for repo in (app, site)]
