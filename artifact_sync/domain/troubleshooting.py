@@ -164,6 +164,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "a mirrored file is fetched again",
         "files were taken or changed in the mirror",
         "damage could not be requested again",
+        "a mirrored file shares nothing: it is damaged",
     ),
     "artifacts#made-anew": ("is another one than what was mirrored, its repository was made anew",),
     "downloads#plain-http": ("files come over plain http, where others may read them",),
@@ -273,7 +274,11 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "left, something stands in its place",
     ),
     "disk#lock-removed": ("the mirror's lock was removed; it is made again",),
-    "disk#no-symbolic-links": ("no symbolic links here: latest and latest-success are left out",),
+    "disk#no-symbolic-links": (
+        "no symbolic links here: latest and latest-success are left out",
+        "this file system has no reflinks",
+        "this file system has no hard links",
+    ),
     "limits#open-files": (
         "raise the limit on open files",
         "HTTP clients have to wait",

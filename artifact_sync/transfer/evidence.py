@@ -277,7 +277,7 @@ def judge_file(
 def here_already(
     claims: Iterable[Claim], identity: Identity, recorded: Recorded | None
 ) -> Judgement:
-    """Judge a file of the mirror that was hashed, and has the SHA-256 that these claims say."""
+    """Judge a mirrored file that has the SHA-256 that these claims say."""
     names = [*(it.name for it in claims), f"{_HERE}:sha-256"]
     if identity.total is not None:
         names.append("length")

@@ -223,7 +223,7 @@ def _publish_judged(
     vouched: Vouched,
     same: Sequence[SameFile] = (),
 ) -> Published:
-    (outcome,) = mirror.publish([(staged.content(same), wanted.path)])
+    (outcome,) = mirror.publish([(replace(staged.content, same=same), wanted.path)])
     if not isinstance(outcome, Placed):
         staged.unpublished()
         raise outcome or ValueError("a staged file without data")

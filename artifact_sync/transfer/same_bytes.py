@@ -1,4 +1,4 @@
-"""Finds mirrored files of the bytes that a download brings, whose blocks it may share.
+"""Finds mirrored files of the bytes that a download brings.
 
 Downloads of the same bytes take turns: one is published and recorded before the next one is, so
 that this finds it.
@@ -46,7 +46,7 @@ class ContentTurn:
         return self._same_bytes.before_download
 
     async def files(self, sha256: str, path: MirrorPath) -> Sequence[SameFile]:
-        """Wait for the turn; mirrored files of these bytes, but the one at the path itself."""
+        """Wait for the turn; other mirrored files of these bytes than the path's."""
         if self._lock is None or sha256 != self._sha256:
             self.end()
             lock = self._same_bytes.turns.setdefault(sha256, asyncio.Lock())

@@ -30,10 +30,10 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.transfer.evidence import Hashes, Identity, Vouched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from artifact_sync.domain.model import RunKey, SameFile
+    from artifact_sync.domain.model import RunKey
     from artifact_sync.domain.ports import Chunk
 
 _BLOCK = 1 << 20
@@ -133,14 +133,12 @@ class StagedFile:
             return self.offset == self.identity.total
         return self.state is StagedState.VOUCHED
 
-    def content(self, same: Sequence[SameFile] = ()) -> StagedContent:
-        """The vouched file, to be published. ``ValueError`` in any other state.
-
-        ``same``: mirrored files whose blocks it may share.
-        """
+    @property
+    def content(self) -> StagedContent:
+        """The vouched file, to be published. ``ValueError`` in any other state."""
         if self.state is not StagedState.VOUCHED or self.vouched is None:
             raise ValueError("publish of a staged file that nothing vouches for")
-        return self.vouched.content(self.path, self._written, same)
+        return self.vouched.content(self.path, self._written)
 
     def note(self, names: set[str]) -> None:
         """Keep its name in a set while it may be on disk."""

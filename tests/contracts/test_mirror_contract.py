@@ -21,7 +21,7 @@ from memory_store import MemoryStore
 from publishing import publish_bytes, publish_content
 
 from artifact_sync.domain.errors import DiskError, MirrorGone, Reason, UnsafePath
-from artifact_sync.domain.model import MirrorPath, StagedContent
+from artifact_sync.domain.model import MirrorPath, Placed, SameFile, StagedContent
 from artifact_sync.domain.ports import Displacement, FreeSpace, LatestPointer, OwnWrites
 from artifact_sync.mirror.local.folder import Folder, PathFolder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
@@ -555,11 +555,26 @@ def test_files_and_bytes_are_published_together_each_with_its_own_outcome(bench)
         (StagedContent(4, sha256(b"four"), b"four"), MirrorPath("a/4")),
     ]
     one, two, three, four = bench.mirror.publish(files)
-    assert (one, four) == (None, None)
+    assert (one, four) == (Placed(), Placed())
     assert isinstance(two, UnsafePath)
     assert isinstance(three, DiskError)
     assert list(bench.mirror.files(MirrorPath(""))) == ["a/1", "a/4"]
     assert list(bench.staging.iterdir()) == []
+
+
+def test_files_of_the_same_bytes_may_be_named_and_nothing_depends_on_it(bench):
+    bench.publish(b"hello", "a/1")
+    same = [SameFile(7, MirrorPath("a/1"), 5), SameFile(8, MirrorPath("gone"), 5)]
+    bench.mirror.publish(
+        [
+            (StagedContent(5, sha256(b"hello"), b"hello", same=same), MirrorPath("a/2")),
+            (StagedContent(5, sha256(b"other"), b"other", same=same), MirrorPath("a/3")),
+        ]
+    )
+    assert [bench.content(f"a/{it}") for it in "123"] == [b"hello", b"hello", b"other"]
+    nothing = StagedContent(5, sha256(b"none!"), None, same=same)
+    assert list(bench.mirror.publish([(nothing, MirrorPath("a/4"))])) == [None]
+    assert bench.content("a/4") is None
 
 
 RUN = MirrorPath("acme/shop/42")

@@ -41,12 +41,6 @@ _READ = os.O_RDONLY if BY_DESCRIPTOR else os.O_RDWR  # Windows syncs only what i
 _REFUSED = frozenset({errno.EPERM, errno.ENOTTY, errno.EXDEV})
 """Of what a file system says that cannot do it: vfat, one that knows no such call, a union."""
 
-_CANNOT = {
-    "reflink": "mirror.dedupe: this file system has no reflinks (btrfs and XFS have):"
-    " files are kept as they came",
-    "hardlink": "mirror.dedupe: this file system has no hard links: files are kept as they came",
-}
-
 
 class SharedFile(NamedTuple):
     """A complete file in staging, in the blocks of a mirrored one."""
@@ -67,17 +61,14 @@ class BlockSharing:
         """Whether the file system can; None: it was not tried yet."""
 
     def check(self, staging: Folder) -> None:
-        """Try it out, once; where the file system cannot, the log has a word of it."""
+        """Try it out, once; a no is logged."""
         if self._how != "off" and self._offered is None:
             self._offered = is_offered(staging, self._how)
             if not self._offered:
-                _log.warning(_CANNOT[self._how])
+                _log.warning(cannot(self._how))
 
     def stage(self, content: StagedContent, staging: Folder) -> SharedFile | None:
-        """Stage a file in the blocks of one of those that are said to be the same.
-
-        None where none of them is, or can be shared.
-        """
+        """Stage a file in the blocks of a ``same`` one; None: none would do."""
         if not self._offered or not content.size:
             return None
         shared = (self._shared(content, same, staging) for same in content.same)
@@ -126,6 +117,16 @@ class BlockSharing:
             _tell(same, "it is not what was recorded")
             return None
         return finish(fd, durable=self._tree.durable)
+
+
+def cannot(how: Dedupe) -> str:
+    """What is said where the file system cannot share blocks so."""
+    if how == "hardlink":
+        return "mirror.dedupe: this file system has no hard links: files are kept as they came"
+    return (
+        "mirror.dedupe: this file system has no reflinks (btrfs and XFS have): files are kept as"
+        " they came"
+    )
 
 
 def is_offered(folder: Folder, how: Dedupe) -> bool:

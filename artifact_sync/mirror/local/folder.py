@@ -103,7 +103,7 @@ class Folder:
             os.rename(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd)
 
     def link(self, name: str, source: Self, source_name: str) -> None:
-        """Give a file of another folder a name in this one, too, which is free: a hard link."""
+        """Make a hard link, under a free name, to a file of another folder."""
         os.link(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd, follow_symlinks=False)
 
     def point(self, name: str, target: str) -> None:

@@ -78,7 +78,7 @@ class LocalMirror:
         )
 
     def dedupe(self, how: Dedupe) -> None:
-        """Have what is published from now on share the blocks of files of the same bytes."""
+        """Have files share the blocks of others from now on."""
         self._publisher.dedupe(how)
 
     @contextmanager
