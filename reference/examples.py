@@ -25,6 +25,8 @@ from artifact_sync.cli.json_objects import (
     PruneEntry,
     SyncAnswer,
     UnfitEntry,
+    UsageAnswer,
+    UsageEntry,
     VerifyAnswer,
 )
 from artifact_sync.cli.run_answer import ShowAnswer, ShownDocument
@@ -254,6 +256,16 @@ def prune() -> Any:
         refused=[],
     )
     return _builtins(answer)
+
+
+def du() -> Any:
+    """An example of ``du --json``."""
+    part = UsageEntry(name="acme/rocket", bytes=8_388_608, files=15, runs=3)
+    return _builtins(
+        UsageAnswer(
+            bytes=8_388_608, shared_bytes=0, displaced_bytes=4_096, staging_bytes=0, parts=[part]
+        )
+    )
 
 
 def pins() -> Any:

@@ -16,6 +16,7 @@ from artifact_sync.cli.json_objects import (
     PinsAnswer,
     PruneAnswer,
     SyncAnswer,
+    UsageAnswer,
     VerifyAnswer,
 )
 from artifact_sync.cli.run_answer import ShowAnswer
@@ -83,6 +84,13 @@ OBJECTS = (
         "One line on stdout, also where it could not begin.",
         AdoptAnswer,
         examples.adopt,
+    ),
+    JsonObject(
+        "du",
+        "du --json",
+        "One line on stdout.",
+        UsageAnswer,
+        examples.du,
     ),
     JsonObject(
         "prune",

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "daemon": "Keep the mirrors current until it is stopped.",
         "status": "What the ledger holds, a line a repository.",
         "ls": "The artifacts in the ledger: state, size, evidence, last error.",
+        "du": "What the mirrored files take, by repository, run, workflow or path.",
         "path": "Where mirrored files are: an absolute path a line, for scripts.",
         "show": "One run: who, why, how long, what failed, what is here.",
         "verify": "Hash the mirror's files again and compare them with the ledger.",

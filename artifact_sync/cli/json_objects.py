@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Step,
     )
     from artifact_sync.domain.report import Report
+    from artifact_sync.domain.usage import UsagePart
     from artifact_sync.sync.prune_plan import RepoPlan
 
 
@@ -468,6 +469,40 @@ class PinsAnswer(Struct, frozen=True, kw_only=True):
     """The program's."""
     pins: list[PinEntry]
     """By repository, the newest run first. Of ``unpin``: what was taken away."""
+
+
+class UsageEntry(Struct, frozen=True, kw_only=True):
+    """What the mirrored files of one repository, run, workflow or path take."""
+
+    name: str
+    """``org/repo``; ``org/repo@run``, as ``path`` takes it; a workflow's slug; or a path in CI,
+    without ``./``."""
+    bytes: int
+    """Of its files in the mirror."""
+    files: int
+    """Files in the mirror."""
+    runs: int
+    """Runs that have one of these files."""
+
+    @classmethod
+    def of(cls, part: UsagePart) -> UsageEntry:
+        """Make the entry of a part."""
+        return cls(**part._asdict())
+
+
+class UsageAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``du --json``."""
+
+    bytes: int
+    """Of the mirrored files, as ``status`` has them: without ``SHA256SUMS`` and ``run.json``."""
+    shared_bytes: int
+    """Of these, what lies on the disk only once for several files: their blocks are shared."""
+    displaced_bytes: int
+    """Besides, of files in ``.artifact-sync/displaced/``."""
+    staging_bytes: int
+    """Besides, of downloads that are under way, or were broken off."""
+    parts: list[UsageEntry]
+    """The largest first."""
 
 
 class DisplacedEntry(Struct, frozen=True, kw_only=True):

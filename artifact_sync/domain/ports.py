@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     )
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.run_record import RunRecord
+    from artifact_sync.domain.usage import UsageBy, UsagePart
     from artifact_sync.domain.vanishing import CreationWindow, Endangered
 
 
@@ -767,6 +768,12 @@ class TotalsLedger(Protocol):
 
         Without those of which nothing is mirrored.
         """
+
+    def used(self, repos: Sequence[RepoName], by: UsageBy) -> AsyncGenerator[UsagePart]:
+        """Sum up what mirrored files take, the largest part first, in bounded batches."""
+
+    async def bytes_in_shared_blocks(self, repos: Sequence[RepoName]) -> int:
+        """What files of repositories would take more if they shared no blocks."""
 
 
 class OutboxLedger(Protocol):

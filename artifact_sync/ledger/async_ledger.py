@@ -17,6 +17,7 @@ from artifact_sync.ledger.queries import (
     run_records,
     selection,
     sharing,
+    usage,
 )
 from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
@@ -230,6 +231,8 @@ class AsyncLedger:
             async for row in self._listing(each, run):
                 yield row
 
+    used = _pages(usage.used)
+    bytes_in_shared_blocks = _reads(usage.bytes_in_shared_blocks)
     at_path = _reads(selection.at_path)
     failed_tries = _reads(selection.failed_tries)
     _fitting = _pages(selection.fitting)

@@ -25,15 +25,22 @@ _BATCH = 10_000
 
 
 def displaced_bytes(
-    displacement: Displacement, layout: Layout, repos: Iterable[RepoName]
+    displacement: Displacement,
+    layout: Layout,
+    repos: Iterable[RepoName],
+    *,
+    most: int | None = _COUNTED,
 ) -> Mapping[RepoName, int]:
-    """Bytes displaced from each repository's folder. Blocking. ``DiskError``."""
+    """Bytes displaced from each repository's folder. Blocking. ``DiskError``.
+
+    ``most``: files that are looked at, the oldest; None: all.
+    """
     folders: dict[str, RepoName] = {}
     for repo in repos:
         with suppress(UnsafePath):
             folders[layout.repo_folder(repo)] = repo
     sizes: Counter[RepoName] = Counter()
-    for file in islice(displacement.displaced(), _COUNTED):
+    for file in islice(displacement.displaced(), most):
         above = accumulate(file.path.split("/"), lambda path, name: f"{path}/{name}")
         owner = next((folders[path] for path in above if path in folders), None)
         if owner is not None:

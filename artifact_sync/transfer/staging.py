@@ -30,10 +30,10 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.transfer.evidence import Hashes, Identity, Vouched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
-    from artifact_sync.domain.model import RunKey
+    from artifact_sync.domain.model import RepoName, RunKey
     from artifact_sync.domain.ports import Chunk
 
 _BLOCK = 1 << 20
@@ -369,6 +369,24 @@ def published_keys(folder: Path, names: Iterable[str]) -> dict[str, ArtifactKey]
     alone = [name for name in names if not (folder / f"{name}.part").exists()]
     keys = {name: _key_in(folder / f"{name}.json") for name in alone}
     return {name: key for name, key in keys.items() if key is not None}
+
+
+def staged_bytes(folder: Path, repos: Collection[RepoName] | None = None) -> int:
+    """Bytes of the files of these repositories' downloads; None: of all of them."""
+    size = 0
+    with os.scandir(folder) as found:
+        for it in found:
+            with suppress(OSError):  # it is done meanwhile
+                if it.is_file(follow_symlinks=False) and (
+                    repos is None or _is_of(folder / it.name, repos)
+                ):
+                    size += it.stat(follow_symlinks=False).st_size
+    return size
+
+
+def _is_of(path: Path, repos: Collection[RepoName]) -> bool:
+    key = _key_in(path.with_suffix(".json"))
+    return key is not None and key.run_key.repo in repos
 
 
 def drop_staged(folder: Path, run: RunKey) -> None:

@@ -148,3 +148,61 @@ def test_path_forges_no_lines(owner: User) -> None:
     assert r"two\x0alines" in done.err or r"two\nlines" in done.err
     paths = owner.run("path", ROCKET, "-0", "--root", elsewhere).out.split("\0")
     assert all(it.startswith(f"{elsewhere}/") for it in paths[:-1])
+
+
+def parts(owner: User, *arguments: str) -> tuple[dict[str, Any], dict[str, tuple[int, int, int]]]:
+    """The answer of ``du`` without its parts, and these by name."""
+    answer = asked(owner, "du", "--json", *arguments).answer
+    found = answer.pop("parts")
+    sizes = [it["bytes"] for it in found]
+    assert sizes == sorted(sizes, reverse=True)
+    assert answer["bytes"] == sum(sizes)
+    return answer, {it["name"]: (it["bytes"], it["files"], it["runs"]) for it in found}
+
+
+def test_du_tells_the_story_of_ls_status_and_the_disk(owner: User) -> None:
+    folder = owner.root / ".artifact-sync"
+    displaced = folder / "displaced/20261101T000000Z" / ROCKET / "1/old"
+    displaced.parent.mkdir(parents=True, exist_ok=True)
+    displaced.write_bytes(b"x" * 100)
+    strange = folder / "displaced/20261101T000000Z/elsewhere"
+    strange.write_bytes(b"x" * 11)
+    listed = listed_here(owner)
+    told = {it["repo"]: it for it in asked(owner, "status", "--json").answer["repositories"]}
+    total = sum(map(len, owner.files().values()))
+    beside = {"shared_bytes": 0, "staging_bytes": owner.staged()}
+    everything = {"bytes": total, "displaced_bytes": 111, **beside}
+    for by, key in (("repo", "repo"), ("workflow", "workflow"), ("path", "local_path")):
+        answer, found = parts(owner, "--by", by)
+        assert answer == everything
+        sums: dict[str, tuple[int, int, set[tuple[str, str]]]] = {}
+        for it in listed:
+            name = it[key].removeprefix("./") if by == "path" else it[key]
+            size, files, runs = sums.get(name, (0, 0, set()))
+            sums[name] = (size + it["size"], files + 1, runs | {(it["repo"], it["run"])})
+        assert found == {name: (size, n, len(runs)) for name, (size, n, runs) in sums.items()}
+    answer, found = parts(owner, ROCKET, "--by", "run")
+    assert set(found) == {f"{ROCKET}@{run}" for run in "123"}
+    rocket = {"bytes": told[ROCKET]["bytes"], "displaced_bytes": 100, **beside}
+    assert answer == rocket
+    for by in ("workflow", "path"):
+        assert parts(owner, ROCKET, "--by", by)[0] == rocket
+    assert parts(owner, "acme")[1] == parts(owner)[1]
+    displaced.unlink()
+    strange.unlink()
+
+
+def test_du_is_a_table_with_the_largest_first(owner: User) -> None:
+    done = asked(owner, "du")
+    head, rocket, website, every = done.out.splitlines()
+    assert (done.code, done.err) == (0, "")
+    assert head.split() == ["SIZE", "FILES", "RUNS", "REPO"]
+    assert rocket.split()[2:] == ["11", "3", ROCKET]
+    assert website.split()[2:] == ["4", "1", WEBSITE]
+    assert every.split()[2:] == ["15", "in", "all"]
+    refused = asked(owner, "du", "acne")
+    assert (refused.code, refused.out) == (2, "")
+    assert "nothing of acne/* is mirrored; what is: acme/docs" in refused.err
+    nothing = owner.run("du", "--root", owner.folder / "nowhere", "--json")
+    sums = dict.fromkeys(("bytes", "shared_bytes", "displaced_bytes", "staging_bytes"), 0)
+    assert (nothing.code, nothing.answer) == (0, {**sums, "parts": []})

@@ -20,6 +20,7 @@ from artifact_sync.domain.model import (
     State,
     Strength,
 )
+from artifact_sync.domain.usage import UsageBy, UsagePart
 from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
@@ -146,5 +147,27 @@ def test_the_last_failed_tries_are_kept_and_go_with_the_artifact(play):
         await ledger.forget_run(which.run_key)
         await ledger.note_run(Run(which.run_key, "success"), NOW)
         assert await ledger.failed_tries(which) == []
+
+    play(story)
+
+
+def test_what_files_take_is_summed_up_by_what_they_belong_to(play):
+    async def story(ledger):
+        async def used(by, repos=REPOS):
+            return [it async for it in ledger.used(repos, by)]
+
+        assert await used(UsageBy.REPO) == [
+            UsagePart("acme/rocket", 40, 2, 2), UsagePart("acme/website", 20, 1, 1),
+        ]  # fmt: skip
+        assert await used(UsageBy.RUN) == [
+            UsagePart("acme/rocket@2", 30, 1, 1), UsagePart("acme/website@1", 20, 1, 1),
+            UsagePart("acme/rocket@1", 10, 1, 1),
+        ]  # fmt: skip
+        assert await used(UsageBy.WORKFLOW) == [UsagePart("ci", 60, 3, 3)]
+        assert await used(UsageBy.WORKFLOW, [ROCKET]) == [UsagePart("ci", 40, 2, 2)]
+        assert [it.name for it in await used(UsageBy.PATH)] == ["a", "c", "b"]
+        assert await used(UsageBy.PATH, [WEBSITE]) == [UsagePart("c", 20, 1, 1)]
+        assert await used(UsageBy.PATH, []) == await used(UsageBy.REPO, []) == []
+        assert await ledger.bytes_in_shared_blocks(REPOS) == 0
 
     play(story)
