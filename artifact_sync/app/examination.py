@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.assemble_pass import passes_over
@@ -11,23 +12,27 @@ from artifact_sync.app.forgetting import keeper_of
 from artifact_sync.app.holder import opened_or_held
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
+from artifact_sync.daemon.control.client import DaemonClient
 from artifact_sync.daemon.progress import EventFanout
-from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, exit_code
+from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, MirrorBusy, exit_code
 from artifact_sync.domain.report import Report
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.domain.verification import NO_BOUNDS
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage, repair_pass, runs_of
+from artifact_sync.sync.verify_oldest import BoundedAudit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
-    from artifact_sync.daemon.control.client import DaemonClient
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import MirrorPath, RepoName
     from artifact_sync.domain.settings import Config
+    from artifact_sync.domain.verification import VerifyBounds
     from artifact_sync.sync.sync_pass import Pass
     from artifact_sync.sync.verify import Finding
 
@@ -36,12 +41,19 @@ _log = get_logger(__name__)
 _NOTED_AT_ONCE = 5_000
 """Findings that the ledger is told together."""
 
+_NOTED_EVERY = 10.0
+"""Seconds after which it is told in any case, so that who is broken off has done something."""
+
 
 @asynccontextmanager
 async def opened_examination(
-    config: Config, names: tuple[str, ...], *, repair: bool
+    config: Config,
+    names: tuple[str, ...],
+    *,
+    repair: bool,
+    bounds: VerifyBounds = NO_BOUNDS,
 ) -> AsyncGenerator[Examination]:
-    """Open a mirror to verify it.
+    """Open a mirror to verify it, or what was verified longest ago within bounds.
 
     To repair it, it is locked, or a daemon's that is asked.
 
@@ -49,7 +61,8 @@ async def opened_examination(
     """
     opening = opened_or_held(config, rehearse=not repair, does="repairs it")
     async with opening as (store, daemon):
-        yield Examination(store, names, config, daemon, writable=repair and daemon is None)
+        writable = repair and daemon is None
+        yield Examination(store, names, config, daemon, bounds, writable=writable)
 
 
 @dataclass(slots=True)
@@ -62,11 +75,20 @@ class Examination:
     config: Config
     daemon: DaemonClient | None = None
     """What repairs it, where a daemon holds the mirror."""
+    bounds: VerifyBounds = NO_BOUNDS
+    """Within them only what was verified longest ago is looked at."""
     writable: bool = False
     """The mirror is locked, and ``store`` may be written to."""
     noting: bool = field(default=True, init=False)
     """Whether the ledger can be told what is found."""
     _unnoted: list[Finding] = field(default_factory=list, init=False)
+    _noted_at: float = field(default=-inf, init=False)
+    files: int = field(default=0, init=False)
+    """Files of artifacts that were looked at."""
+    size: int = field(default=0, init=False)
+    """Bytes that were read of them."""
+    of_files: int = field(default=0, init=False)
+    """How many of them there are; with bounds only."""
     progress: HashProgress = field(default_factory=HashProgress, init=False)
     """Of ``look``."""
     ok: int = field(default=0, init=False)
@@ -80,12 +102,12 @@ class Examination:
     """What the repair's passes have done so far."""
 
     async def look(self) -> AsyncGenerator[Finding]:
-        """Hash every file; what is not ok, as it is found."""
+        """Hash every file, or within bounds; what is not ok, as it is found."""
         repos = await self._scope()
+        self._noted_at = self.store.clock.monotonic()
         if self.writable:
             await self._finish_forgetting(repos)
-        auditor = self.store.auditor_telling(self.progress)
-        async with aclosing(auditor.look(repos)) as findings:
+        async with aclosing(self._findings(repos)) as findings:
             async for finding in findings:
                 await self._note(finding)
                 if finding.condition is Condition.OK:
@@ -95,11 +117,24 @@ class Examination:
                 else:
                     self.found.append(finding)
                     yield finding
-        for finding in await self.store.auditor.outside(repos) if not self.names else ():
+        everywhere = not (self.names or self.bounds)
+        for finding in await self.store.auditor.outside(repos) if everywhere else ():
             self.found.append(finding)
             yield finding
         await self._flush()
         self.left = self.damage
+
+    async def _findings(self, repos: Sequence[RepoName]) -> AsyncGenerator[Finding]:
+        auditor = self.store.auditor_telling(self.progress)
+        if not self.bounds:
+            findings = auditor.look(repos)
+        else:
+            audit = BoundedAudit(auditor, self.store.clock, self.bounds)
+            self.of_files = await audit.count(repos)
+            findings = audit.look(repos, everywhere=not self.names)
+        async with aclosing(findings):
+            async for finding in findings:
+                yield finding
 
     async def _finish_forgetting(self, repos: Sequence[RepoName]) -> None:
         """Finish what was let go and broken off: it is no damage."""
@@ -110,23 +145,39 @@ class Examination:
     async def _note(self, finding: Finding) -> None:
         if finding.row is not None:
             self._unnoted.append(finding)
-        if len(self._unnoted) >= _NOTED_AT_ONCE:
+            self.files += 1
+            self.size += finding.size
+        since = self.store.clock.monotonic() - self._noted_at
+        if len(self._unnoted) >= _NOTED_AT_ONCE or since >= _NOTED_EVERY:
             await self._flush()
 
     async def _flush(self) -> None:
-        """Tell the ledger, unless another process holds the mirror: then that one finds it, too."""
+        """Tell the ledger, or who holds the mirror."""
         findings, self._unnoted = self._unnoted, []
-        if not (findings and self.noting) or self.daemon is not None:
+        self._noted_at = self.store.clock.monotonic()
+        if not (findings and self.noting):
             return
         if self.writable:  # what is lost is requested by the repair
             await self.store.auditor.note(findings, self.store.clock.now(), lost=False)
             return
         try:
-            async with open_storage(self.config, rehearse=False) as store:
-                await store.auditor.note(findings, store.clock.now())
+            await self._tell(findings)
         except ArtifactSyncError as error:
             self.noting = False
             _log.debug("the ledger is not told what was found", why=str(error))
+
+    async def _tell(self, findings: Sequence[Finding]) -> None:
+        """Note findings, or have the daemon note what was right. ``ArtifactSyncError``."""
+        daemon = self.daemon
+        if daemon is None:
+            try:
+                async with open_storage(self.config, rehearse=False) as store:
+                    await store.auditor.note(findings, store.clock.now())
+            except MirrorBusy as busy:
+                daemon = DaemonClient(busy.root / OWN_FOLDER)
+        if daemon is not None:
+            right = [it.row for it in findings if it.row and it.condition is Condition.OK]
+            await daemon.note_verified([row for row in right if row.here])
 
     async def repair(self, config: Config, observer: Observer, token: Token | None) -> None:
         """Repair what can be repaired, the links ``latest`` included. ``DiskError``."""
@@ -177,4 +228,5 @@ class Examination:
     @property
     def exit_code(self) -> ExitCode:
         """The exit code: 0 when all is as recorded, or was repaired."""
-        return exit_code(reasons_of_damage(self.left, self.report.failures))
+        unread = [it for it in self.found if it.condition is Condition.UNREADABLE]
+        return exit_code(reasons_of_damage([*self.left, *unread], self.report.failures))

@@ -25,6 +25,8 @@ from artifact_sync.app.python_values import (
     MirroredRun,
     SyncOptions,
     Verification,
+    VerifyOptions,
+    bounds_of,
     mirrored_artifact,
     mirrored_run,
     one_or_more,
@@ -51,6 +53,9 @@ from artifact_sync.sync.failures import failures_of
 from artifact_sync.sync.rules import Rules
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+    from artifact_sync.app.examination import Examination
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import RepoName
@@ -145,17 +150,22 @@ class Mirror:
         async with session.turn:
             return await _observed(self._on_event, begin)
 
-    async def verify(self, *repos: str, repair: bool = False) -> Verification:
+    async def verify(
+        self, *repos: str, repair: bool = False, **bounds: Unpack[VerifyOptions]
+    ) -> Verification:
         """Hash the files of some repositories, or all, and compare the ledger.
 
         ``repair``: fetch what is missing or changed again, by the same pass. Without it, no token
-        and no lock is needed. ``UsageError``: nothing of that is mirrored.
+        and no lock is needed. ``bounds``: look only at what was verified longest ago, and not at
+        manifests nor for files that nobody recorded. ``UsageError``: nothing of that is mirrored.
         """
+        within = bounds_of(bounds)
         session, names = self._entered(), tuple(checked_names(repos))
         if not await asyncio.to_thread(has_ledger, self._config):
             raise UsageError(nothing_mirrored(self._config))
         token = self._token() if repair else None
-        begin = partial(_verification, self._config, names, token, repair=repair)
+        opened = opened_examination(self._config, names, repair=repair, bounds=within)
+        begin = partial(_verification, opened, self._config, token, repair=repair)
         async with session.turn:
             return await _observed(self._on_event, begin)
 
@@ -313,10 +323,15 @@ async def _delegated(
 
 
 async def _verification(
-    config: Config, names: tuple[str, ...], token: Token | None, observer: Observer, *, repair: bool
+    opened: AbstractAsyncContextManager[Examination],
+    config: Config,
+    token: Token | None,
+    observer: Observer,
+    *,
+    repair: bool,
 ) -> Verification:
     """Verify a mirror, and repair it if so wished: by the daemon that holds it, if one does."""
-    async with opened_examination(config, names, repair=repair) as examination:
+    async with opened as examination:
         async for _ in examination.look():
             pass
         if repair:

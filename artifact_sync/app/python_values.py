@@ -15,6 +15,7 @@ from artifact_sync.app.selection import Overrides
 from artifact_sync.domain.errors import ExitCode, UsageError
 from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import pass_error
+from artifact_sync.domain.verification import VerifyBounds
 from artifact_sync.runtime.units import parse_duration
 from artifact_sync.sync.verify import Condition
 
@@ -43,6 +44,19 @@ class SyncOptions(TypedDict, total=False):
     """Only these workflows: globs."""
     dry_run: bool
     """Plan, but change nothing. The report counts what is ``planned``."""
+
+
+class VerifyOptions(TypedDict, total=False):
+    """What ends a verification before everything is verified; whatever comes first."""
+
+    oldest: float
+    """Only this share of the files, of 1: those that were verified longest ago."""
+    max_bytes: int
+    """Stop before more than this is read; one file is read in any case."""
+    max_time: str | timedelta
+    """Stop after this time: ``"1h"``, or a ``timedelta``."""
+    older_than: str | timedelta
+    """Only what was verified so long ago: ``"30d"``, or a ``timedelta``."""
 
 
 class MirroredRun(Struct, frozen=True):
@@ -103,6 +117,10 @@ class Verification(Struct, frozen=True):
     """Why others could not be repaired."""
     exit_code: ExitCode
     """0, when everything is as recorded or was repaired."""
+    unreadable: tuple[Path, ...] = ()
+    """The disk does not give them out."""
+    files: int = 0
+    """How many files of artifacts were looked at."""
 
     @property
     def complete(self) -> bool:
@@ -117,6 +135,8 @@ class Verification(Struct, frozen=True):
     def _sentence(self) -> str:
         left = [it for it in (*self.missing, *self.changed) if it not in self.repaired]
         said = [failure.message for failure in self.failures[:1]]
+        if self.unreadable:
+            said.insert(0, f"unreadable: {len(self.unreadable):,}, the first: {self.unreadable[0]}")
         if left:
             said.insert(0, f"missing or changed: {len(left):,}, the first: {left[0]}")
         return "; ".join(said)
@@ -163,6 +183,25 @@ def _seconds(option: str, time: str | timedelta | None) -> float | None:
     return seconds
 
 
+def bounds_of(options: VerifyOptions) -> VerifyBounds:
+    """The bounds of a verification. ``UsageError``."""
+    unknown = options.keys() - VerifyOptions.__annotations__.keys()
+    if unknown:
+        msg = f"no such option: {', '.join(sorted(unknown))}"
+        raise TypeError(msg)
+    share, most = options.get("oldest"), options.get("max_bytes")
+    if share is not None and not 0 < share <= 1:
+        raise UsageError(f"oldest: expected a share above 0 and at most 1, got {share!r}")
+    if most is not None and most <= 0:
+        raise UsageError("max_bytes: expected more than nothing")
+    return VerifyBounds(
+        share=share,
+        max_bytes=most,
+        max_time=_seconds("max_time", options.get("max_time")),
+        older_than=_seconds("older_than", options.get("older_than")),
+    )
+
+
 def mirrored_run(row: RunRow) -> MirroredRun:
     """What a row says of a run."""
     return MirroredRun(
@@ -206,7 +245,9 @@ def verification_of(examination: Examination, root: Path) -> Verification:
         missing=absolute(examination.paths(Condition.MISSING)),
         changed=absolute(examination.paths(Condition.CHANGED)),
         extra=absolute(examination.paths(Condition.EXTRA)),
+        unreadable=absolute(examination.paths(Condition.UNREADABLE)),
         repaired=absolute(examination.repaired),
         failures=tuple(examination.report.failures),
         exit_code=examination.exit_code,
+        files=examination.files,
     )

@@ -283,6 +283,15 @@ class VerifyAnswer(Struct, frozen=True, kw_only=True):
     """Files that had other bytes than recorded, repaired or not."""
     extra: list[str]
     """Files that nobody recorded; no fault."""
+    unreadable: list[str] = []
+    """Files that the disk does not give out."""
+    whole: bool = True
+    """Whether everything was looked at. Else bounds were given: then manifests were not, nor what
+    nobody recorded."""
+    files: int = 0
+    """Files of artifacts that were looked at."""
+    bytes: int = 0
+    """Bytes that were read of them."""
     repaired: list[str]
     """Files that were damaged and are as recorded again."""
     failures: list[FailureEntry] | UnsetType = UNSET

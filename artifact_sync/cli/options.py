@@ -154,6 +154,39 @@ def duration_option(_: click.Context, __: click.Parameter, value: str | None) ->
     return seconds
 
 
+def size_option(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    """Parse an option's size, ``10GiB``, to bytes above zero."""
+    if value is None:
+        return None
+    from artifact_sync.runtime.units import parse_size  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        size = parse_size(value)
+    except ValueError as error:
+        msg = f"{error}, got {value!r}"
+        raise click.BadParameter(msg) from None
+    if not size:
+        msg = "expected more than nothing"
+        raise click.BadParameter(msg)
+    return size
+
+
+def share_option(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    """Parse an option's share, ``10%``, of more than nothing."""
+    if value is None:
+        return None
+    from artifact_sync.config.value_types import parse_share  # noqa: PLC0415 - keeps --help quick
+
+    try:
+        share = parse_share(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not share:
+        msg = "expected more than nothing"
+        raise click.BadParameter(msg)
+    return share
+
+
 def moment_option(_: click.Context, __: click.Parameter, value: str | None) -> datetime | None:
     """Parse an option's moment: ``7d`` ago, or a date."""
     if value is None:

@@ -267,16 +267,17 @@ def rate() -> ValueType:
     return ValueType(read, {"type": "number", **bounds}, as_number, name=name)
 
 
+def parse_share(text: str) -> float:
+    """Parse ``25%``. ``ValueError`` says what was expected."""
+    if not re.fullmatch(_SHARE, text.strip()):
+        raise ValueError(f'expected a share from "0%" to "100%", got {toml_text(text)}')
+    return float(text.strip()[:-1]) / 100
+
+
 def share() -> ValueType:
     """A share, such as ``"25%"``."""
-
-    def check(text: str) -> float:
-        if not re.fullmatch(_SHARE, text.strip()):
-            raise ValueError(f'expected a share from "0%" to "100%", got {toml_text(text)}')
-        return float(text.strip()[:-1]) / 100
-
     return scoped_text(
-        lambda value, _: check(value),
+        lambda value, _: parse_share(value),
         lambda it: f"{round(it * 100, 3):g}%",
         "share, such as `25%`",
         pattern=rf"^\s*({_SHARE})\s*$|\$\{{",

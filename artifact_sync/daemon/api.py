@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.keeping import PlannedRun
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.request import PassRequest
+    from artifact_sync.domain.verification import VerifiedFile
 
 _LEDGER_TIMEOUT = 5.0
 """Seconds after which a ledger that does not answer makes the daemon not ready."""
@@ -204,6 +205,13 @@ class DaemonApi:
             report = await self.carry_out(repair_pass(repo, damaged), observer)
         await point_latest(engine.ledger, engine.mirror, engine.layout, engine.offload, repo)
         return report
+
+    async def note_verified(self, repo: RepoName, files: Sequence[VerifiedFile]) -> Report:
+        """Note files of a repository that a command has found as recorded."""
+        engine = self.context.engine
+        rows = [it.row(repo) for it in files]
+        await engine.ledger.note_verified(rows, engine.clock.now())
+        return Report()
 
     async def forget(self, rule: ForgetRule, observer: Observer) -> Report:
         """Let go of what a rule says, behind a pass over its repository."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.errors import Reason
+from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.domain.model import AT_REST, ArtifactNote, Failure, MirrorPath, State
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings
@@ -45,6 +45,8 @@ class Condition(StrEnum):
     OK = "ok"
     MISSING = "missing"
     CHANGED = "changed"
+    UNREADABLE = "unreadable"
+    """The disk does not give it out. Nobody knows what it is."""
     EXTRA = "extra"
     """Nobody recorded it."""
 
@@ -211,15 +213,21 @@ class Auditor:
             yield finding
 
     def _files(self, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
-        return in_order((self._file(row) for row in rows if row.on_record), _AHEAD)
+        return in_order((self.file(row) for row in rows if row.on_record), _AHEAD)
 
-    async def _file(self, row: ArtifactRow) -> Finding:
-        if row.path is None:
+    async def file(self, row: ArtifactRow, stop: Callable[[], bool] | None = None) -> Finding:
+        """Read a file on record. ``stop`` breaks that off: then it seems to be missing."""
+        path = row.path
+        if path is None:
             raise ValueError("a mirrored artifact without a path")
-        found = await self.offload(self.mirror.digest, row.path)
+        try:
+            found = await self.offload(self.mirror.digest, path, stop)
+        except DiskError as error:
+            await self.offload(self.mirror.check)
+            return Finding(Condition.UNREADABLE, path, 0, row, row.key.run_key, str(error))
         if self.progress is not None:
             self.progress.count(row.size)
-        return compared(row, row.path, found)
+        return compared(row, path, found)
 
     async def _beside(self, run: RunRow, rows: list[ArtifactRow], *, sound: bool) -> list[Finding]:
         """The run's manifests, and files in its folder that nobody recorded.
@@ -291,8 +299,12 @@ class Auditor:
         return any(rule.scope.run in {"", run.run} for rule in rules.unfinished)
 
 
-_REASONS = {Condition.MISSING: Reason.MISSING, Condition.CHANGED: Reason.INTEGRITY}
-DAMAGE = frozenset(_REASONS)
+_REASONS = {
+    Condition.MISSING: Reason.MISSING,
+    Condition.CHANGED: Reason.INTEGRITY,
+    Condition.UNREADABLE: Reason.DISK,
+}
+DAMAGE = frozenset({Condition.MISSING, Condition.CHANGED})
 """What a repair is for."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -61,10 +60,20 @@ def test_what_nobody_has_verified_for_long_is_read_again_and_mended(user: Daemon
         metrics = daemon.get("/metrics")[1].decode()
         assert "artifact_sync_scrub_damaged_files_total 2.0" in metrics
         assert 'artifact_sync_oldest_verification_age_seconds{repo="acme/rocket"}' in metrics
+        known = last_verified(user)
+        found = user.run("verify", "--config", user.config, "--oldest", "25%", "--json").answer
+        assert (found["exit_code"], found["files"]) == (0, 3)
+        now = last_verified(user)
+        assert sum(now[path] > known[path] for path in known) == 3  # the daemon has noted it
     displaced = user.root / ".artifact-sync" / "displaced"
     assert len([it for it in displaced.rglob("*") if it.is_file()]) == 2
-    found = json.loads(user.run("verify", "--config", user.config, "--json").out)
+    found = user.run("verify", "--config", user.config, "--json").answer
     assert (found["exit_code"], found["ok"] >= len(before)) == (0, True)
+
+
+def last_verified(user: DaemonUser) -> dict[str, str]:
+    rows = user.run("ls", "--config", user.config, "--json").answer["artifacts"]
+    return {row["path"]: row["verified_at"] for row in rows}
 
 
 def oldest(user: DaemonUser) -> str:

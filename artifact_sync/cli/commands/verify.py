@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec import UNSET
@@ -15,18 +16,29 @@ from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.hash_bar import hash_bar
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import FailureEntry, VerifyAnswer, as_line
-from artifact_sync.cli.options import as_json, common, repositories, root
+from artifact_sync.cli.options import (
+    as_json,
+    common,
+    duration_option,
+    repositories,
+    root,
+    share_option,
+    size_option,
+)
 from artifact_sync.cli.report_text import failure_line
 from artifact_sync.cli.run_pass import PassDisplay, pass_observer
 from artifact_sync.cli.session import begin_work, configuration, session, token
 from artifact_sync.domain.errors import Reason, UsageError
 from artifact_sync.domain.model import Upstream
+from artifact_sync.domain.verification import VerifyBounds
 from artifact_sync.runtime.event_loop import run_quickly
 from artifact_sync.runtime.text import printable
+from artifact_sync.runtime.units import counted, size_in_words
 from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from artifact_sync.app.examination import Examination
@@ -37,11 +49,42 @@ if TYPE_CHECKING:
 _TOLD = (Condition.MISSING, Condition.CHANGED, Condition.EXTRA)
 
 
+def _bounds(function: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that verify a part → ``bounds: VerifyBounds``."""
+
+    @functools.wraps(function)
+    def with_bounds(
+        *,
+        oldest: float | None,
+        max_bytes: int | None,
+        max_time: float | None,
+        older_than: float | None,
+        **rest: Any,
+    ) -> int:
+        bounds = VerifyBounds(
+            share=oldest, max_bytes=max_bytes, max_time=max_time, older_than=older_than
+        )
+        return function(bounds=bounds, **rest)
+
+    options = (
+        ("--oldest", "SHARE", share_option, "Only so many of the files: 10%."),
+        ("--max-bytes", "SIZE", size_option, "Stop before more than this is read: 10GiB."),
+        ("--max-time", "TIME", duration_option, "Stop after this time: 1h."),
+        ("--older-than", "TIME", duration_option, "Only what was verified so long ago: 30d."),
+    )
+    for name, metavar, callback, text in reversed(options):
+        option = click.option(name, metavar=metavar, callback=callback, help=text)
+        with_bounds = option(with_bounds)
+    return with_bounds
+
+
 @click.command(
     epilog="""\b
 Examples:
   artifact-sync verify --root ./mirror
   artifact-sync verify acme/rocket --repair
+  artifact-sync verify --oldest 10%
+  artifact-sync verify --older-than 30d --max-time 1h
 
 \b
 Exit codes: 0 all is as recorded, 5 files were changed or what came for them is
@@ -50,6 +93,7 @@ nobody recorded are told, but are no fault.""",
 )
 @repositories
 @click.option("--repair", is_flag=True, help="Fetch damaged files again, where they still are.")
+@_bounds
 @root
 @as_json
 @common
@@ -58,26 +102,37 @@ def command(
     config_file: Path | None,
     repos: tuple[str, ...],
     repair: bool,
+    bounds: VerifyBounds,
     root: Path | None,
     as_json: bool,
 ) -> int:
     """Hash every mirrored file again: ok, missing, changed; and files that nobody recorded.
 
     --repair moves a changed file to .artifact-sync/displaced/ and fetches it again.
+
+    --oldest, --max-bytes, --max-time and --older-than bound it, also together: what was
+    verified longest ago comes first, and the next call goes on. At least one file is read.
+    Then neither manifests are looked at, nor files that nobody recorded.
     """
     config = with_overrides(configuration(config_file), Overrides(root=root))
     if not has_ledger(config):  # nothing to verify must not read as verified
         raise UsageError(nothing_mirrored(config))
     names = checked_names(repos)
     known = token(config.source) if repair else None
-    return run_quickly(_verify(config, names, known, repair=repair, as_json=as_json))
+    opened = opened_examination(config, tuple(names), repair=repair, bounds=bounds)
+    return run_quickly(_verify(opened, config, known, repair=repair, as_json=as_json))
 
 
 async def _verify(
-    config: Config, names: list[str], known: Token | None, *, repair: bool, as_json: bool
+    opened: AbstractAsyncContextManager[Examination],
+    config: Config,
+    known: Token | None,
+    *,
+    repair: bool,
+    as_json: bool,
 ) -> int:
     """Tell findings as they come, repair if so wished, tell the counts."""
-    async with opened_examination(config, tuple(names), repair=repair) as examination:
+    async with opened as examination:
         with hash_bar(examination.progress, shown=not as_json) as clear:
             async for finding in examination.look():
                 if not as_json:
@@ -109,17 +164,34 @@ def _line(finding: Finding) -> str:
 
 def _words(examination: Examination, *, repair: bool) -> str:
     failures = examination.report.failures
+    unread = [it.detail for it in examination.found if it.condition is Condition.UNREADABLE]
     session().explain((failure.message, failure.reason) for failure in failures)
+    session().explain((detail, Reason.DISK) for detail in unread)
     lines = [f"  {failure_line(failure)}" for failure in failures]
     counts = [f"{examination.ok:,} ok"]
-    counts += [f"{len(examination.paths(condition)):,} {condition}" for condition in _TOLD]
+    counts += [
+        f"{len(examination.paths(condition)):,} {condition}" for condition in _told(examination)
+    ]
     counts += [f"{len(examination.repaired):,} repaired"] if repair else []
     lines.append(", ".join(counts))
+    if examination.bounds:
+        looked_at, size = f"{examination.files:,}", size_in_words(examination.size)
+        of = counted(examination.of_files, "file")
+        lines.append(f"looked at {looked_at} of {of} ({size}), what was verified longest ago")
     if not repair:
         advice = list(_advice(examination.left))
         session().explain(advice)
         lines += [line for line, _ in advice]
     return session().mask("\n".join(lines))
+
+
+def _told(examination: Examination) -> Iterator[Condition]:
+    """What is counted: not what was not looked for."""
+    for condition in _TOLD:
+        if not (examination.bounds and condition is Condition.EXTRA):
+            yield condition
+    if examination.paths(Condition.UNREADABLE):
+        yield Condition.UNREADABLE
 
 
 def _advice(damage: Sequence[Finding]) -> Iterator[tuple[str, Reason]]:
@@ -142,6 +214,10 @@ def _json(examination: Examination, *, repair: bool) -> str:
         missing=missing,
         changed=changed,
         extra=extra,
+        unreadable=list(map(str, examination.paths(Condition.UNREADABLE))),
+        whole=not examination.bounds,
+        files=examination.files,
+        bytes=examination.size,
         repaired=list(map(str, examination.repaired)),
         failures=failures if repair else UNSET,
     )

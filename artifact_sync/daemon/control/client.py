@@ -27,6 +27,7 @@ from artifact_sync.daemon.control.protocol import (
     status_request,
     sync_request,
     unpin_request,
+    verified_requests,
 )
 from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.domain.errors import (
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.errors import MirrorBusy
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.forget_rules import ForgetScope
-    from artifact_sync.domain.model import Failure, RepoName, RunKey
+    from artifact_sync.domain.model import ArtifactRow, Failure, RepoName, RunKey
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.sync.prune_plan import RepoPlan
@@ -157,6 +158,11 @@ class DaemonClient:
     async def unpin(self, run: RunKey, base_url: str, observer: Observer) -> None:
         """Have the daemon take a pin away; as ``sync``."""
         await self._report(unpin_request(run, base_url), observer, lambda _: None)
+
+    async def note_verified(self, rows: Sequence[ArtifactRow]) -> None:
+        """Have the daemon note that files were found as these rows tell; as ``sync``."""
+        for request in verified_requests(rows):
+            await self._report(request, EventFanout([]), lambda _: None)
 
     async def remember(self, scope: ForgetScope, base_url: str, observer: Observer) -> None:
         """Have the daemon take back what was let go; as ``sync``."""

@@ -7,6 +7,7 @@ one is ``result``, ``status`` or ``error``. Plans, links and the token are never
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
@@ -32,13 +33,14 @@ from artifact_sync.domain.model import Failure  # noqa: TC001 - msgspec reads th
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.request import PassOptions, PassRequest
 from artifact_sync.domain.settings import RepoSettings  # noqa: TC001 - likewise
+from artifact_sync.domain.verification import VerifiedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.forget_rules import ForgetScope
-    from artifact_sync.domain.model import RepoName, RunKey
+    from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey
     from artifact_sync.sync.prune_plan import RepoPlan
 
 VERSION: Literal[1] = 1
@@ -54,6 +56,9 @@ _BATCH = 500
 
 _RUNS = 2000
 """Planned runs in one request."""
+
+_FILES = 200
+"""Verified files in one request; their names may be long."""
 
 
 class DaemonBusy(ArtifactSyncError):
@@ -164,6 +169,16 @@ class UnpinRequest(
     run: str
 
 
+class VerifiedRequest(
+    msgspec.Struct, frozen=True, tag_field="do", tag="verified", forbid_unknown_fields=True
+):
+    """Asks to note files of a repository that were found as recorded."""
+
+    v: Literal[1]
+    repo: str
+    files: tuple[VerifiedFile, ...]
+
+
 class StatusRequest(
     msgspec.Struct, frozen=True, tag_field="do", tag="status", forbid_unknown_fields=True
 ):
@@ -180,6 +195,7 @@ Work = (
     | PruneRequest
     | PinRequest
     | UnpinRequest
+    | VerifiedRequest
 )
 """What ends in a report."""
 
@@ -300,6 +316,17 @@ def pin_request(run: RunKey, reason: str, base_url: str) -> bytes:
 def unpin_request(run: RunKey, base_url: str) -> bytes:
     """Encode a request to take a pin away. ``UsageError`` for its length."""
     return _request_line(UnpinRequest(VERSION, base_url, str(run.repo), run.run))
+
+
+def verified_requests(rows: Iterable[ArtifactRow]) -> Iterator[bytes]:
+    """Encode the requests to note files that were found as recorded. ``UsageError``."""
+    of_repo: defaultdict[RepoName, list[VerifiedFile]] = defaultdict(list)
+    for row in rows:
+        of_repo[row.key.run_key.repo].append(VerifiedFile.of(row))
+    for repo, files in of_repo.items():
+        for begin in range(0, len(files), _FILES):
+            some = tuple(files[begin : begin + _FILES])
+            yield _request_line(VerifiedRequest(VERSION, str(repo), some))
 
 
 def _texts(scope: ForgetScope) -> tuple[str, str, str]:

@@ -33,6 +33,7 @@ from artifact_sync.daemon.control.protocol import (
     StatusRequest,
     SyncRequest,
     UnpinRequest,
+    VerifiedRequest,
     event_line,
     line_of,
     read_request,
@@ -410,6 +411,8 @@ class ControlServer:
         if isinstance(request, SyncRequest):
             return await self._daemon.carry_out(request.pass_request, observer)
         repo = RepoName.parse(request.repo)
+        if isinstance(request, VerifiedRequest):
+            return await self._daemon.note_verified(repo, request.files)
         if isinstance(request, RepairRequest):
             return await self._daemon.repair(repo, request.runs, observer)
         if isinstance(request, ForgetRequest | RememberRequest):
@@ -442,6 +445,8 @@ class ControlServer:
                 repository(settings.name, {})
         else:
             repository(request.repo, {})
+        if isinstance(request, VerifiedRequest):
+            return  # the files are this mirror's, wherever they came from
         base_url = self._base_url()
         if request.base_url.rstrip("/") != base_url.rstrip("/"):
             raise UsageError(

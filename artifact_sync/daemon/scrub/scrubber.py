@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from artifact_sync.daemon.scrub.paced_reader import PacedReader
 from artifact_sync.daemon.scrub.timing import due_window, pause
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError, MirrorGone
 from artifact_sync.domain.status import ScrubState
+from artifact_sync.domain.verification import FOR_EVER
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.tasks import first_of
 from artifact_sync.sync.verify import Condition, compared
@@ -18,10 +18,10 @@ from artifact_sync.sync.verify import Condition, compared
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
 
-    from artifact_sync.daemon.scrub.timing import DueWindow
     from artifact_sync.domain.model import ArtifactRow, MirrorPath, RepoName
     from artifact_sync.domain.ports import Clock
     from artifact_sync.domain.settings import VerifySettings
+    from artifact_sync.domain.verification import DueWindow
     from artifact_sync.sync.verify import Auditor, Finding
 
 _log = get_logger(__name__)
@@ -52,8 +52,6 @@ _IN_A_ROW = 3
 
 _REMEMBERED = 10_000
 """Unreadable files at most."""
-
-_FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
 class DamageListener(Protocol):
@@ -167,7 +165,7 @@ class Scrubber:
         """What is due; last, what was begun and broken off."""
         ledger = self._auditor.ledger
         overdue = ledger.least_verified(window.before, unread=True)
-        ahead = ledger.least_verified(_FOR_EVER, since=window.after, unread=True)
+        ahead = ledger.least_verified(FOR_EVER, since=window.after, unread=True)
         for span in (overdue, ahead):
             async with aclosing(span) as rows:
                 async for row in rows:

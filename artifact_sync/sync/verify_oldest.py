@@ -1,0 +1,86 @@
+"""Compares what was verified longest ago with the ledger, within bounds."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.model import State
+from artifact_sync.domain.verification import FOR_EVER, DueWindow, ReadingBudget
+from artifact_sync.runtime.read_ahead import in_order_of
+from artifact_sync.sync.verify import Condition
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from artifact_sync.domain.model import ArtifactRow, RepoName
+    from artifact_sync.domain.ports import Clock
+    from artifact_sync.domain.verification import VerifyBounds
+    from artifact_sync.sync.verify import Auditor, Finding
+
+_AHEAD = 64
+"""Files that are waiting to be hashed; bounds the memory."""
+
+
+@dataclass(slots=True)
+class BoundedAudit:
+    """Looks at files within bounds; not at manifests, nor for files that nobody recorded.
+
+    What is known to be missing comes first, and counts for no bound but the time.
+    """
+
+    auditor: Auditor
+    clock: Clock
+    bounds: VerifyBounds
+
+    async def count(self, repos: Sequence[RepoName]) -> int:
+        """How many files these repositories have."""
+        totals = [await self.auditor.ledger.totals(repo) for repo in repos]
+        return sum(it.states.get(State.MIRRORED, 0) for it in totals)
+
+    async def look(self, repos: Sequence[RepoName], *, everywhere: bool) -> AsyncGenerator[Finding]:
+        """Every finding about these repositories, which may be all; the oldest first."""
+        budget = ReadingBudget(self.bounds, await self.count(repos), self.clock.monotonic())
+        missing = [it for repo in repos for it in await self.auditor.ledger.missing(repo)]
+        for row in missing:
+            if row.on_record and not budget.is_late(self.clock.monotonic()):
+                yield await self.auditor.file(row)
+        rows = self._rows(() if everywhere else repos, budget)
+        look = partial(self._file, budget)
+        async with aclosing(in_order_of(rows, look, _AHEAD)) as findings:
+            async for finding in findings:
+                if finding is None:
+                    return
+                yield finding
+
+    async def _rows(
+        self, repos: Sequence[RepoName], budget: ReadingBudget
+    ) -> AsyncGenerator[tuple[ArtifactRow, bool]]:
+        """What is looked at, and whether it is the first, which is read whatever it takes."""
+        window, ledger = self._window, self.auditor.ledger
+        oldest = ledger.least_verified(window.before, repos=repos)
+        ahead = ledger.least_verified(FOR_EVER, since=window.after, repos=repos)
+        first = True
+        for span in (oldest, ahead):
+            async with aclosing(span) as rows:
+                async for row in rows:
+                    if not budget.take(row.size or 0, self.clock.monotonic()):
+                        return
+                    yield row, first
+                    first = False
+
+    @property
+    def _window(self) -> DueWindow:
+        return DueWindow.of(self.clock.now(), self.bounds.older_than or 0.0)
+
+    async def _file(self, budget: ReadingBudget, which: tuple[ArtifactRow, bool]) -> Finding | None:
+        """What a file was found to be; None: the time was over before that."""
+        row, is_first = which
+
+        def is_late() -> bool:
+            return not is_first and budget.is_late(self.clock.monotonic())
+
+        finding = await self.auditor.file(row, is_late)
+        return None if is_late() and finding.condition is not Condition.OK else finding
