@@ -193,7 +193,7 @@ def bounds_of(options: VerifyOptions) -> VerifyBounds:
     if share is not None and not 0 < share <= 1:
         raise UsageError(f"oldest: expected a share above 0 and at most 1, got {share!r}")
     if most is not None and most <= 0:
-        raise UsageError("max_bytes: expected more than nothing")
+        raise UsageError(f"max_bytes: expected more than nothing, got {most!r}")
     return VerifyBounds(
         share=share,
         max_bytes=most,

@@ -248,7 +248,8 @@ def test_missing_files_alone_are_exit_code_1_and_so_are_both(owner: User) -> Non
     assert both.code == 1
     assert both.answer == {
         "exit_code": 1, "ok": 22, "missing": [place(REPORT)],
-        "changed": [place(REPORT, "1", WEBSITE)], "extra": [], "repaired": [],
+        "changed": [place(REPORT, "1", WEBSITE)], "extra": [], "repaired": [], "unreadable": [],
+        "whole": True, "files": 16, "bytes": both.answer["bytes"],
     }  # fmt: skip
 
 

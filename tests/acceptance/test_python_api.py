@@ -211,6 +211,7 @@ def test_damage_is_found_and_repaired(user: User, monkeypatch: pytest.MonkeyPatc
         repaired=(),
         failures=(),
         exit_code=ExitCode.INCOMPLETE,
+        files=16,
     )
     with pytest.raises(Incomplete, match="missing or changed: 2, the first: /") as raised:
         found.raise_for_failures()

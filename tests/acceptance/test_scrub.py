@@ -56,6 +56,7 @@ def test_what_nobody_has_verified_for_long_is_read_again_and_mended(user: Daemon
         assert daemon.ask()["scrub"]["damaged"] == 2
         said = [it["files"] for it in daemon.said("files were taken or changed in the mirror")]
         assert sum(said) == 2
+        daemon.wait_for(lambda: states(user)["mirrored"] == 12)
         daemon.wait_for(lambda: not oldest(user).startswith("2020"))
         metrics = daemon.get("/metrics")[1].decode()
         assert "artifact_sync_scrub_damaged_files_total 2.0" in metrics
@@ -74,6 +75,12 @@ def test_what_nobody_has_verified_for_long_is_read_again_and_mended(user: Daemon
 def last_verified(user: DaemonUser) -> dict[str, str]:
     rows = user.run("ls", "--config", user.config, "--json").answer["artifacts"]
     return {row["path"]: row["verified_at"] for row in rows}
+
+
+def states(user: DaemonUser) -> dict[str, int]:
+    (status,) = user.status()["repositories"]
+    found: dict[str, int] = status["states"]
+    return found
 
 
 def oldest(user: DaemonUser) -> str:
