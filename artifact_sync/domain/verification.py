@@ -73,13 +73,13 @@ class VerifiedFile(Struct, frozen=True, array_like=True):
         return cls(*row.key[2:], row.sha256)
 
     def row(self, repo: RepoName) -> ArtifactRow:
-        """As much of its row as tells which file it is, and of which content."""
+        """As much of its row as tells the file and its content."""
         key = ArtifactKey(*repo, self.run, self.workflow, self.task, self.cube, self.local_path)
         return ArtifactRow(key, State.MIRRORED, sha256=self.sha256)
 
 
 class ReadingBudget:
-    """How much more may be read. At least one file may, however large and slow it is."""
+    """How much more may be read. At least one file may, however large."""
 
     def __init__(self, bounds: VerifyBounds, files: int, began: float) -> None:
         """``files``: how many there are. ``began``: on a monotonic clock."""

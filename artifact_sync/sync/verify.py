@@ -216,7 +216,10 @@ class Auditor:
         return in_order((self.file(row) for row in rows if row.on_record), _AHEAD)
 
     async def file(self, row: ArtifactRow, stop: Callable[[], bool] | None = None) -> Finding:
-        """Read a file on record. ``stop`` breaks that off: then it seems to be missing."""
+        """Read a file on record.
+
+        ``stop`` breaks that off: then the file seems to be missing.
+        """
         path = row.path
         if path is None:
             raise ValueError("a mirrored artifact without a path")
