@@ -442,7 +442,8 @@ class PruneAnswer(Struct, frozen=True, kw_only=True):
         from artifact_sync.sync.prune_plan import RepoPlan  # noqa: PLC0415 - seldom needed
 
         found: dict[str, RepoPlan] = {}
-        for it in self.runs:
+        once = {(it.repo, it.run): it for it in self.runs}
+        for it in once.values():
             at = datetime.fromisoformat(it.created_at) if it.created_at is not None else None
             run = PlannedRun(it.run, at, it.action, it.why, it.bytes)
             plan = found.setdefault(it.repo, RepoPlan(RepoName.parse(it.repo), [], []))
