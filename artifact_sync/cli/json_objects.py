@@ -8,7 +8,7 @@ A field's docstring is its description in the JSON Schema of docs/reference/.
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
@@ -411,7 +411,7 @@ class RefusedPrune(Struct, frozen=True, kw_only=True):
     """What stays although the rules would have it go."""
 
     repo: str
-    """``org/repo``."""
+    """``org/repo``; empty: the command as a whole."""
     why: str
     """A sentence for people. Its wording may change."""
 
@@ -437,12 +437,29 @@ class PruneAnswer(Struct, frozen=True, kw_only=True):
     """Files in the folders of pruned runs that nobody recorded: they stay. Paths are relative to
     the mirror's root."""
 
+    @classmethod
+    def of_failures(
+        cls, *, complete: bool, exit_code: int, failures: Sequence[FailureEntry]
+    ) -> PruneAnswer:
+        """Make the answer of a command that was broken off, or could not begin."""
+        return cls(
+            mirror="",
+            made_at=datetime.now(UTC).isoformat(),
+            complete=complete,
+            exit_code=exit_code,
+            runs=[],
+            freed_bytes=0,
+            refused=[RefusedPrune(repo=it.repo or "", why=it.message) for it in failures],
+        )
+
     def plans(self) -> list[RepoPlan]:
         """The plan of each repository. ``ValueError`` for what is none."""
         from artifact_sync.sync.prune_plan import RepoPlan  # noqa: PLC0415 - seldom needed
 
         found: dict[str, RepoPlan] = {}
         once = {(it.repo, it.run): it for it in self.runs}
+        if any(not run for _, run in once):
+            raise ValueError("a run without a number")
         for it in once.values():
             at = datetime.fromisoformat(it.created_at) if it.created_at is not None else None
             run = PlannedRun(it.run, at, it.action, it.why, it.bytes)

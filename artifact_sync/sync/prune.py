@@ -98,7 +98,7 @@ async def prune(
     """
     await keeper.finish(repo)
     all_of_it = RunKey(repo, "")
-    if runs and (why := await _why_not_so_many(keeper.ledger, repo, len(runs), max_share)):
+    if runs and (why := await _why_not_so_many(keeper.ledger, repo, runs, max_share)):
         keeper.observer.notify(PruneRefused(all_of_it, why))
         return
     for begin in range(0, len(runs), _AT_ONCE):
@@ -110,11 +110,14 @@ async def prune(
             await _prune_some(keeper, facts, runs[begin : begin + _AT_ONCE])
 
 
-async def _why_not_so_many(ledger: Ledger, repo: RepoName, going: int, max_share: float) -> str:
-    known = len(await ledger.kept_runs(repo))
-    if going <= most_to_go(known, max_share):
+async def _why_not_so_many(
+    ledger: Ledger, repo: RepoName, runs: Sequence[PlannedRun], max_share: float
+) -> str:
+    known = {it.run for it in await ledger.kept_runs(repo)}
+    going = sum(it.run in known for it in runs)
+    if going <= most_to_go(len(known), max_share):
         return ""
-    return f"{going} of its {counted(known, 'run')} would go, more than keep.max_share"
+    return f"{going} of its {counted(len(known), 'run')} would go, more than keep.max_share"
 
 
 async def _prune_some(keeper: MirrorKeeper, facts: RepoFacts, runs: Iterable[PlannedRun]) -> None:

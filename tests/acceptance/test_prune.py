@@ -128,7 +128,14 @@ def test_a_plan_is_carried_out_later_but_for_what_has_changed(keeping: Ruled) ->
 
 
 @pytest.mark.parametrize(
-    "change", [{"mirror": "another"}, {"made_at": "2020-01-01T00:00:00+00:00"}, {"runs": 5}]
+    "change",
+    [
+        {"mirror": "another"},
+        {"made_at": "2020-01-01T00:00:00+00:00"},
+        {"made_at": "2020-01-01T00:00:00"},
+        {"runs": 5},
+        {"runs": [{"repo": "../..", "run": "1"}]},
+    ],
 )
 def test_a_plan_of_another_mirror_or_an_old_one_is_refused(
     keeping: Ruled, change: dict[str, Any]
@@ -136,7 +143,9 @@ def test_a_plan_of_another_mirror_or_an_old_one_is_refused(
     file = keeping.folder / "plan.json"
     _, _, answer = keeping.prune("--plan", str(file))
     file.write_text(json.dumps({**answer, **change}))
-    assert keeping.prune("--apply", str(file))[0] == 2
+    code, _, answer = keeping.prune("--apply", str(file))
+    assert (code, answer["complete"], answer["runs"]) == (2, False, [])
+    assert "plan" in answer["refused"][0]["why"]
     assert keeping.folders() == set(AGES)
 
 
@@ -247,3 +256,52 @@ def test_a_daemon_has_the_oldest_go_before_there_is_too_much(tmp_path: Path) -> 
         )
         assert (told.code, "more than keep.max_size: artifact-sync prune" in told.err) == (0, True)
         assert user.run("verify", "--config", user.config).code == 0
+
+
+HOSTILE = {"created_at": None, "action": "prune", "why": [], "bytes": -5}
+
+
+def test_a_plan_that_was_tampered_with_removes_nothing_but_runs(keeping: Ruled) -> None:
+    file = keeping.folder / "plan.json"
+    _, _, answer = keeping.prune("--plan", str(file))
+    (keeping.root / "outside").mkdir()
+    names = ("../..", "..", "1/../2", "/", "\0", "99")
+    runs = [{**HOSTILE, "repo": repo, "run": run} for repo in (ROCKET, "acme/..") for run in names]
+    every = [{**it, "action": "prune"} for it in answer["runs"] if it["run"] in {"8", "3"}]
+    file.write_text(json.dumps({**answer, "runs": [*runs, *every, *every]}))
+    code, _, answer = keeping.prune("--apply", str(file), "--yes")
+    assert (code, keeping.folders()) == (1, set(AGES) - {"3"})
+    assert (keeping.root / "outside").is_dir()
+    held = [it["why"] for it in answer["refused"] if it["why"].startswith("run 8: ")]
+    assert held == ["run 8: held since the plan was made: latest, latest-success"]
+    assert len(answer["refused"]) == len(names) + 2
+
+
+def test_a_plan_has_the_words_that_programs_read(keeping: Ruled) -> None:
+    keeping.rules = "last = 1, daily = 2, weekly = 1, within = 36h, last_success = 1, yearly = 3"
+    assert keeping.run("pin", ROCKET, "4")[0] == 0
+    code, _, answer = keeping.prune("--dry-run", "--yes")
+    assert (code, list(answer)) == (
+        0,
+        ["mirror", "made_at", "complete", "exit_code", "runs", "freed_bytes", "refused", "left"],
+    )
+    assert list(answer["runs"][0]) == ["repo", "run", "created_at", "action", "why", "bytes"]
+    why = {it["run"]: it["why"] for it in answer["runs"]}
+    day, before = (
+        next(it["created_at"][:10] for it in answer["runs"] if it["run"] == run) for run in "87"
+    )
+    assert set(why["8"]) >= {"last", "last_success", "within", "latest", "latest-success"}
+    assert (f"daily {day}" in why["8"], why["7"][0]) == (True, f"daily {before}")
+    assert (why["4"], why["3"], why["1"]) == (["pin"], ["no rule keeps it"], ["yearly oldest"])
+    freed = sum(it["bytes"] for it in answer["runs"] if it["action"] == "prune")
+    assert answer["freed_bytes"] == freed > 0
+
+
+def test_by_two_of_three_runs_one_goes_whenever_one_comes(keeping: Ruled) -> None:
+    keeping.rules = "last = 3"
+    assert keeping.prune("--yes")[0] == 0
+    keeping.rules = "last = 2, max_share = 0%"
+    assert keeping.prune()[0] == 1
+    keeping.rules = "last = 2"
+    assert keeping.prune()[0] == 0
+    assert keeping.folders() == {"7", "8"}
