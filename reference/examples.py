@@ -30,6 +30,7 @@ from artifact_sync.cli.json_objects import (
     VerifyAnswer,
 )
 from artifact_sync.cli.run_answer import ShowAnswer, ShownDocument
+from artifact_sync.cli.why_answer import WhyAnswer, WhyKept, WhyRule, WhyRun, WhyTry
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import (
     ArtifactKey,
@@ -264,6 +265,35 @@ def du() -> Any:
     return _builtins(
         UsageAnswer(
             bytes=8_388_608, shared_bytes=0, displaced_bytes=4_096, staging_bytes=0, parts=[part]
+        )
+    )
+
+
+def why() -> Any:
+    """An example of ``why --json``."""
+    return _builtins(
+        WhyAnswer(
+            complete=True,
+            exit_code=0,
+            failures=[],
+            artifact=ListedArtifact.of(_ROW, SourceSettings().retention),
+            rule=WhyRule(wanted=True, entry="acme/*", key="include", value="*.tar.gz"),
+            tries=[
+                WhyTry(
+                    at=_ENDED.isoformat(), ok=False, reason="cut", message="the file ended early"
+                ),
+                WhyTry(at=_ENDED.isoformat(), ok=True, reason=None, message=None),
+            ],
+            run=WhyRun(
+                status="success",
+                created_at=_ENDED.isoformat(),
+                complete=True,
+                gone_since=None,
+                next_look=None,
+                pinned=None,
+            ),
+            kept=WhyKept(action="keep", why=["last", "latest"], refused=[]),
+            next="nothing: it is here, and stays while its run does",
         )
     )
 

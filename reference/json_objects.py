@@ -20,6 +20,7 @@ from artifact_sync.cli.json_objects import (
     VerifyAnswer,
 )
 from artifact_sync.cli.run_answer import ShowAnswer
+from artifact_sync.cli.why_answer import WhyAnswer
 from artifact_sync.config.render import json_schema
 from artifact_sync.domain.status import StatusAnswer
 from artifact_sync.mirror.run_document import RunDocument
@@ -84,6 +85,13 @@ OBJECTS = (
         "One line on stdout, also where it could not begin.",
         AdoptAnswer,
         examples.adopt,
+    ),
+    JsonObject(
+        "why",
+        "why --json",
+        "One line on stdout, also of a mistake.",
+        WhyAnswer,
+        examples.why,
     ),
     JsonObject(
         "du",

@@ -57,21 +57,29 @@ def detail_lines(row: ArtifactRow, retention: float, now: datetime) -> Iterator[
 
 
 def _details(row: ArtifactRow, retention: float, now: datetime) -> Iterator[tuple[str, str]]:
-    yield "sha256", row.sha256
     yield "evidence", ", ".join(row.evidence)
-    yield "version", row.version
-    yield "etag", row.etag
-    yield "encoding", row.content_encoding
     yield "run from", told_time(row.created_at)
     yield "listed", told_time(row.first_seen)
     yield "mirrored", told_time(row.mirrored_at)
+    yield "attempts", f"{row.attempts} failed" if row.attempts else ""
+    yield from fact_words(row, retention, now)
+
+
+def fact_words(row: ArtifactRow, retention: float, now: datetime) -> Iterator[tuple[str, str]]:
+    """What is known of the bytes and of the service, by word; empty: nothing."""
+    yield "sha256", row.sha256
+    yield "version", row.version
+    yield "etag", row.etag
+    yield "encoding", row.content_encoding
     yield "verified", told_time(row.verified_at)
     yield "lost", told_time(row.lost_since)
-    yield "attempts", f"{row.attempts} failed" if row.attempts else ""
     if row.upstream is Upstream.GONE:
         yield "upstream", f"gone since {told_time(row.gone_since)}" if row.gone_since else "gone"
-    elif (vanishes := vanishing_time(row.created_at, retention)) is not None and vanishes > now:
-        yield "vanishes", told_time(vanishes)
+        return
+    vanishes = vanishing_time(row.created_at, retention)
+    ahead = vanishes is not None and vanishes > now
+    until = f", until about {told_time(vanishes)}" if ahead else ""
+    yield "upstream", f"{row.upstream}{until}"
 
 
 def told_time(moment: datetime | None) -> str:

@@ -356,6 +356,12 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "has no complete run that succeeded so far",
         "ends with @ and names no run",
     ),
+    "finding#unknown": (
+        "no artifact is known at",
+        "and nothing of it is known any more",
+        "is a folder: name a file of it, such as",
+        "is a manifest, no artifact",
+    ),
     "finding#lines": ("a path would be taken for several lines",),
     "finding#state": ("no artifact is ever …: there is …", "a SHA-256 is 64 characters of"),
     "configuration#value": ("the configuration is not valid",),

@@ -356,11 +356,16 @@ def _mirrored(
     return Step(Action.KEEP, artifact, place, "mirrored", row=row)
 
 
-def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: PlanTerms) -> Step:
+def is_given_up(row: ArtifactRow, now: datetime) -> bool:
+    """Whether a file has been gone for too long to be tried again."""
     since = row.first_seen if row.state is State.GONE else row.lost_since
-    old = since is not None and terms.now - since > PATIENCE
+    old = since is not None and now - since > PATIENCE
     was_gone = row.state is State.GONE or (row.state is State.LOST and _is_gone(row))
-    if was_gone and old and row.attempts >= _LAST_TRIES and not terms.insist:
+    return was_gone and old and row.attempts >= _LAST_TRIES
+
+
+def _failed(artifact: Artifact, row: ArtifactRow, place: MirrorPath, terms: PlanTerms) -> Step:
+    if is_given_up(row, terms.now) and not terms.insist:
         lost = row.state is State.LOST
         action, reason = (Action.LOSE, Reason.LOST) if lost else (Action.GIVE_UP, Reason.GONE)
         return Step(action, artifact, place, row.message, reason, row)

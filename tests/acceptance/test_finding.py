@@ -206,3 +206,91 @@ def test_du_is_a_table_with_the_largest_first(owner: User) -> None:
     nothing = owner.run("du", "--root", owner.folder / "nowhere", "--json")
     sums = dict.fromkeys(("bytes", "shared_bytes", "displaced_bytes", "staging_bytes"), 0)
     assert (nothing.code, nothing.answer) == (0, {**sums, "parts": []})
+
+
+def why(owner: User, path: object, **environ: str) -> dict[str, Any]:
+    return owner.run("why", path, "--json", "--root", owner.root, **environ).answer
+
+
+def test_why_tells_of_a_file_by_any_name_of_it(owner: User) -> None:
+    (archive,) = listed(owner, ROCKET, "--run", "3", "--include", "*.tar.gz")
+    path = archive["path"]
+    told = why(owner, path)
+    assert (told["complete"], told["failures"], told["artifact"]) == (True, [], archive)
+    assert told["rule"] == {"wanted": True, "entry": None, "key": None, "value": None}
+    assert [(it["ok"], it["at"]) for it in told["tries"]] == [(True, archive["mirrored_at"])]
+    assert (told["run"]["status"], told["run"]["complete"]) == ("failed", True)
+    assert told["kept"]["action"] == "keep"
+    assert told["next"] == "nothing: it is here, and stays while its run does"
+    latest = path.replace("/3/", "/latest/")
+    key = f"{ROCKET}/3/ci/build/build/{ARCHIVE}"
+    for name in (owner.root / path, f"mirror/{path}", f"mirror/{latest}", latest, key):
+        assert why(owner, name) == told
+
+
+def test_why_tells_each_try_of_what_has_failed_and_what_comes_next(owner: User) -> None:
+    (report,) = listed(owner, "--state", "gone")
+    assert report["path"] is None
+    key = f"{ROCKET}/2/ci/build/build/{REPORT}"
+    before = why(owner, key)["tries"]
+    assert owner.sync(ROCKET, **TWO_TRIES).code == 1
+    told = why(owner, key)
+    assert [it["reason"] for it in told["tries"]] == ["gone"] * (len(before) + 1)
+    assert told["artifact"]["attempts"] == len(told["tries"]) >= 2
+    assert "tries again" in told["next"]
+    words = asked(owner, "why", key).out
+    assert words.startswith(f"gone: {REPORT} of {ROCKET} run 2, ci/build/build\n")
+    assert words.count("the file's server answered 404 (NoSuchKey) [gone]") == len(told["tries"])
+
+
+def test_why_names_the_rule_that_decides(owner: User) -> None:
+    config = owner.folder / "rules.toml"
+    config.write_text(
+        f"""[mirror]
+root = "{owner.root}"
+[keep]
+last = 1
+[[repo]]
+name = "acme/*"
+include = ["*.gz", "*.html"]
+exclude = ["site/"]
+"""
+    )
+
+    def rule(path: str) -> dict[str, Any]:
+        told = owner.run("why", path, "--json", "--config", config).answer
+        assert told["rule"].pop("entry") == "acme/*"
+        return told
+
+    of_run = f"{ROCKET}/1/"
+    archive = rule(f"{of_run}ci/build/build/dist/app.tar.gz")
+    assert archive["rule"] == {"wanted": True, "key": "include", "value": "*.gz"}
+    assert archive["kept"]["action"] == "keep"
+    page = rule(f"{of_run}docs/site/pages/{PAGE}")
+    assert page["rule"] == {"wanted": False, "key": "exclude", "value": "site/"}
+    assert page["next"] == "nothing: it is here, and stays, though no rule wants it now"
+    report = rule(f"{of_run}ci/build/build/{REPORT}")
+    assert report["rule"] == {"wanted": False, "key": "include", "value": REPORT}
+    assert asked(owner, "pin", ROCKET, "1", "--reason", "sold").code == 0
+    pinned = why(owner, archive["artifact"]["path"])
+    assert pinned["run"]["pinned"] == "sold"
+    assert {"no rule is set", "pin"} <= set(pinned["kept"]["why"])
+    assert asked(owner, "unpin", ROCKET, "1").code == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (f"{ROCKET}/1/ci", f"{ROCKET}/1/ci is a folder: name a file of it, such as {ROCKET}/1/ci/"),
+        (f"{ROCKET}/1/run.json", "is a manifest, no artifact: artifact-sync show acme/rocket 1"),
+        (f"{ROCKET}/1/x", f"no artifact is known at {ROCKET}/1/x: artifact-sync ls {ROCKET} --run"),
+        ("x\n\x1b", r"no artifact is known at x\n\x1b: artifact-sync ls --all --include GLOB"),
+        ("", "no artifact is known at"),
+    ],
+)
+def test_why_says_what_it_knows_nothing_of(owner: User, path: str, words: str) -> None:
+    done = asked(owner, "why", path)
+    assert (done.code, done.out) == (2, "")
+    assert words in done.err
+    told = why(owner, path)
+    assert (told["complete"], told["artifact"], told["exit_code"]) == (False, None, 2)
