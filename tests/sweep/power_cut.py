@@ -106,7 +106,13 @@ class Disk:
     def _bind(self, call: Call) -> None:
         self._name((call.path, _Thing()))  # nobody answers at a socket after a power cut
 
+    def _link(self, call: Call) -> None:
+        self._name((call.other, self._find(call.path)))
+
     def _rename(self, call: Call) -> None:
+        above, _, name = call.other.rpartition("/")
+        if self._find(above or ".").entries.get(name) is self._find(call.path):
+            return  # of two names of one file nothing becomes of either
         self._name((call.path, None), (call.other, self._find(call.path)))
 
     def _unlink(self, call: Call) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
@@ -262,6 +263,48 @@ class Prune(Scene):
         return super().go_on(user, environ) if done.code == 0 else done
 
 
+class Dedupe(Scene):
+    """A run comes whose files have the bytes of another one's, of which one is damaged."""
+
+    name = "dedupe"
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        archive = b"the same in each run" * (STAGED // 20)
+        for run in ("1", "2"):
+            simulator.set_content(ROCKET, run, ARCHIVE, archive)
+            simulator.set_content(ROCKET, run, PAGE, b"the same page")
+            simulator.set_content(ROCKET, run, REPORT, b"the same report")
+        self.configure(user)
+        assert user.run("sync", ROCKET, "--run", "1", "--config", user.config).code == 0
+        (user.root / place("1", REPORT)).write_bytes(b"The same report")
+
+    def configure(self, user: Owner) -> None:
+        user.set_up(mirror__dedupe="hardlink")
+
+    def faults(self, user: Owner) -> list[str]:
+        """What the ledger says of shared blocks is so."""
+        with closing(sqlite3.connect(user.root / ".artifact-sync/ledger.sqlite")) as ledger:
+            said = dict(ledger.execute("SELECT path, shares IS NOT NULL FROM artifacts"))
+        shared = {
+            path: os.path.samefile(user.root / path, user.root / place("1", name))
+            for name in (ARCHIVE, PAGE, REPORT)
+            if said.get(path := place("2", name)) is not None
+        }
+        wrong = [path for path, it in shared.items() if it != said[path]]
+        if not any(shared.values()):
+            wrong.append("nothing at all")
+        return [f"the ledger is wrong about what is shared: {path}" for path in wrong]
+
+
+class DedupeBefore(Dedupe):
+    """What a checksum file says is here is not downloaded."""
+
+    name = "dedupe-before"
+
+    def configure(self, user: Owner) -> None:
+        user.set_up(mirror__dedupe="hardlink", mirror__dedupe_before_download=True)
+
+
 class Adoption(Scene):
     """The ledger is lost with all that is the program's own, and with a manifest and a link."""
 
@@ -301,6 +344,6 @@ def _is_ready(daemon: Daemon) -> bool:
 
 _ALL = (
     *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Signed, Told),
-    *(Forget, ForgetFiles, Prune, Adoption, DaemonPass),
+    *(Forget, ForgetFiles, Prune, Dedupe, DedupeBefore, Adoption, DaemonPass),
 )
 SCENES = {it.name: it for it in _ALL}

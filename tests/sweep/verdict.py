@@ -35,7 +35,7 @@ _MISSING = re.compile(rb'  "missing": \[.*?\n  \],\n', re.DOTALL)
 _TABLES = {"artifacts", "runs", "repositories", "forget_rules"}
 _VOLATILE = {"id", "run_id", "repo_id", "mirrored_at", "first_seen", "seen_at", "last_mirrored"}
 _VOLATILE |= {"looks", "next_look", "last_pass", "last_complete", "attempts", "digest"}
-_VOLATILE |= {"verified_at", "gone_since", "strength"}
+_VOLATILE |= {"verified_at", "oldest_verified", "gone_since", "strength", "shares", "shared_bytes"}
 
 
 @dataclass(frozen=True)
