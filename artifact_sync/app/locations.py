@@ -16,10 +16,11 @@ from artifact_sync.ledger import location
 from artifact_sync.mirror.local.own_folder import ID, check_mounted, new_id, read_id, write_id
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from artifact_sync.domain.ports import ArtifactLedger, Ledger
-    from artifact_sync.domain.settings import Config
+    from artifact_sync.domain.settings import Config, MirrorSettings
     from artifact_sync.runtime.threads import Offload
 
 LEDGER = "ledger.sqlite"
@@ -42,6 +43,18 @@ def mounted_root_of(config: Config) -> Path:
     if config.mirror.must_be_mounted:
         check_mounted(root)
     return root
+
+
+def sharing_warnings(settings: MirrorSettings) -> Iterator[str]:
+    """What keeps files of the same bytes from sharing their blocks. Blocking."""
+    if settings.dedupe == "off":
+        if settings.dedupe_before_download:
+            yield "mirror.dedupe_before_download does nothing while mirror.dedupe is off"
+        return
+    from artifact_sync.mirror.local.block_sharing import cannot, is_refused  # noqa: PLC0415 - seldom
+
+    if settings.root is not None and is_refused(settings.root.absolute(), settings.dedupe):
+        yield cannot(settings.dedupe)
 
 
 def nothing_mirrored(config: Config) -> str:

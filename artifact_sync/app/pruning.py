@@ -11,6 +11,7 @@ from artifact_sync.app.forgetting import keeper_of
 from artifact_sync.app.holder import opened_or_held
 from artifact_sync.app.hooks import deliver_at_end
 from artifact_sync.app.selection import known_repositories
+from artifact_sync.domain.model import RunKey
 from artifact_sync.sync.prune import compact, keep_of, plan_mirror, prune
 from artifact_sync.sync.prune_plan import PruneTerms
 
@@ -42,6 +43,11 @@ class Pruning(Struct, frozen=True):
         repos = known_repositories(names, await ledger.repositories()) if names else []
         terms = PruneTerms(self.store.clock.now(), agreed)
         return await plan_mirror(ledger, self.config, terms, repos)
+
+    async def shared_beyond(self, plans: Sequence[RepoPlan]) -> int:
+        """Bytes of what is to go that other files share."""
+        going = [RunKey(plan.repo, run.run) for plan in plans for run in plan.going]
+        return await self.store.ledger.shared_beyond_runs(going)
 
     async def carry_out(
         self, plans: Sequence[RepoPlan], observer: Observer, *, agreed: bool

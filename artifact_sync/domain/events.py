@@ -131,6 +131,13 @@ class FilesRemoved(_Event, frozen=True):
     """Whose files they were."""
     left: tuple[MirrorPath, ...] = ()
     """What stays in the run's folder, since nobody recorded it."""
+    kept_bytes: int = 0
+    """Bytes of these files that are not free, since other files share their blocks."""
+
+    @property
+    def freed_bytes(self) -> int:
+        """Bytes that are free now."""
+        return max(sum(row.size or 0 for row in self.rows) - self.kept_bytes, 0)
 
 
 class PruneRefused(_Event, frozen=True):

@@ -610,6 +610,18 @@ class ArtifactLedger(Protocol):
         one of those that shared with it is counted in its place.
         """
 
+    async def sharing(self, key: ArtifactKey) -> Sequence[ArtifactRow]:
+        """List the other artifacts whose files share their blocks with this one's."""
+
+    async def shared_beyond(self, keys: Sequence[ArtifactKey]) -> int:
+        """Count the bytes of mirrored files that are not freed when these are removed.
+
+        Others share their blocks, or several of them the same ones.
+        """
+
+    async def shared_beyond_runs(self, runs: Collection[RunKey]) -> int:
+        """Count the same for all files of these runs. Takes seconds where millions share."""
+
     async def recent(self, repo: RepoName, limit: int) -> Sequence[ExpectedFile]:
         """Up to ``limit`` mirrored artifacts of the newest runs, newest first."""
 

@@ -16,11 +16,11 @@ from artifact_sync.ledger.queries import (
     outbox,
     run_records,
     selection,
-    sharing,
     usage,
 )
 from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
+from artifact_sync.ledger.queries import sharing as blocks
 from artifact_sync.ledger.queries import totals as counts
 from artifact_sync.ledger.queries.transaction import NOBODY
 from artifact_sync.ledger.writer_thread import WriterThread
@@ -209,7 +209,10 @@ class AsyncLedger:
     pruning = _writes_some(artifact_writes.begin_pruning)
     pruned = _writes_some(artifact_writes.end_pruning)
     being_pruned = _reads(artifact_reads.being_pruned)
-    same_bytes = _reads(sharing.same_bytes)
+    same_bytes = _reads(blocks.same_bytes)
+    sharing = _reads(artifact_reads.sharing)
+    shared_beyond = _reads(blocks.shared_beyond)
+    shared_beyond_runs = _reads(blocks.shared_beyond_runs)
     recent = _reads(artifact_reads.recent)
     mirrored = _pages(artifact_reads.mirrored)
     at = _pages(artifact_reads.at)

@@ -119,7 +119,7 @@ class PruneLog:
     def notify(self, event: Event) -> None:
         """Log an event."""
         if isinstance(event, FilesRemoved):
-            freed = size_in_words(sum(row.size or 0 for row in event.rows))
+            freed = size_in_words(event.freed_bytes)
             _log.info("pruned", run=str(event.run), files=len(event.rows), size=freed)
             for path in event.left:
                 _log.warning("left in the folder of a pruned run: nobody recorded it", path=path)

@@ -57,15 +57,19 @@ async def remove(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) 
 
     A file that is not the recorded one is somebody's, and stays.
     """
-    await place.ledger.pruning([row.key for row in rows])
-    await _carry_out(place, run, rows)
+    keys = [row.key for row in rows]
+    kept = await place.ledger.shared_beyond(keys)
+    await place.ledger.pruning(keys)
+    await _carry_out(place, run, rows, kept)
 
 
 async def remove_run(place: RemovalPlace, run: RunKey) -> None:
     """Remove all recorded files of a run; a tombstone stays of it."""
+    kept = await place.ledger.shared_beyond(list(await place.ledger.artifacts(run)))
     await place.ledger.prune_run(run, place.clock.now())
     known = await place.ledger.artifacts(run)
-    await _carry_out(place, run, [it for it in known.values() if it.state is State.PRUNING])
+    going = [it for it in known.values() if it.state is State.PRUNING]
+    await _carry_out(place, run, going, kept)
 
 
 async def finish_removals(place: RemovalPlace, repo: RepoName) -> None:
@@ -85,7 +89,10 @@ async def point_away(place: RemovalPlace, repo: RepoName) -> None:
         await point_latest(place.ledger, place.latest, place.layout, place.offload, repo)
 
 
-async def _carry_out(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) -> None:
+async def _carry_out(
+    place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow], kept: int = 0
+) -> None:
+    """Remove files that the ledger calls PRUNING. ``kept``: bytes of them that others share."""
     known = await place.ledger.artifacts(run)
     await withdraw(place, run, known)
     ours = await _recorded(place, rows)
@@ -95,7 +102,10 @@ async def _carry_out(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRo
     left = await place.offload(_strangers, place.mirror, folder, _expected(place, run, known))
     forgotten = await _conclude(place, run, [row.key for row in rows])
     await place.ledger.recount(run)
-    _tell(place, run, [_removed(place, row, forgotten) for row in ours], left)
+    told = FilesRemoved(
+        run, tuple(_removed(place, row, forgotten) for row in ours), tuple(left), kept
+    )
+    _tell(place, told)
 
 
 async def withdraw(
@@ -177,9 +187,11 @@ def _removed(
     return replace(row, state=state, wanted=False, lost_since=place.clock.now())
 
 
-def _tell(
-    place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow], left: Sequence[MirrorPath]
-) -> None:
-    for begin in range(0, max(len(rows), len(left)), _TOLD):
-        some = tuple(rows[begin : begin + _TOLD]), tuple(left[begin : begin + _TOLD])
-        place.observer.notify(FilesRemoved(run, *some))
+def _tell(place: RemovalPlace, told: FilesRemoved) -> None:
+    """Tell the observer, some files at a time."""
+    kept = told.kept_bytes
+    for begin in range(0, max(len(told.rows), len(told.left)), _TOLD):
+        rows, left = told.rows[begin : begin + _TOLD], told.left[begin : begin + _TOLD]
+        some = FilesRemoved(told.run, rows, left, kept)
+        kept = max(kept - sum(row.size or 0 for row in rows), 0)
+        place.observer.notify(some)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from artifact_sync.domain.model import ArtifactRow, RepoName, RunKey, RunRow
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, RepoName, RunKey, RunRow
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
@@ -82,10 +82,23 @@ class Auditor:
         """Every finding about these repositories, run by run."""
         if self.progress is not None:
             await self._expect(self.progress, repos)
+        sharing: dict[ArtifactKey, ArtifactRow] = {}
         for repo in repos:
             async with aclosing(self._repository(repo)) as findings:
                 async for finding in findings:
+                    sharing |= {row.key: row for row in await self.sharing(finding)}
                     yield finding
+        elsewhere = [it for it in sharing.values() if it.key.run_key.repo not in repos]
+        async with aclosing(in_order(map(self._file, elsewhere), _AHEAD)) as others:
+            async for finding in others:
+                if finding.condition is not Condition.OK:
+                    yield finding
+
+    async def sharing(self, finding: Finding) -> Sequence[ArtifactRow]:
+        """What may be a name of the same damaged file: a hard link."""
+        if finding.condition is not Condition.CHANGED or finding.row is None:
+            return []
+        return await self.ledger.sharing(finding.row.key)
 
     async def _expect(self, progress: HashProgress, repos: Sequence[RepoName]) -> None:
         for repo in repos:

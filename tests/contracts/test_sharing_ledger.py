@@ -97,6 +97,39 @@ def test_bytes_saved_are_all_but_those_of_one_file_of_each_blocks(play):
     play(story)
 
 
+def test_all_that_share_the_blocks_of_one_are_found_by_any_of_them(play):
+    async def story(ledger):
+        await share(ledger, (HERE, "a"), (HERE, "b"), (THERE, "c"))
+        await ledger.record_mirrored(a_file(THERE, "alone"))
+        names = {}
+        for repo, name in ((HERE, "a"), (HERE, "b"), (THERE, "c"), (THERE, "alone"), (HERE, "?")):
+            found = await ledger.sharing(a_file(repo, name).key)
+            names[name] = "".join(it.key.local_path for it in found)
+        assert names == {"a": "bc", "b": "ac", "c": "ab", "alone": "", "?": ""}
+
+    play(story)
+
+
+def test_what_others_share_is_not_freed(play):
+    async def story(ledger):
+        here, there = RunKey(HERE, "1"), RunKey(THERE, "1")
+        assert await ledger.shared_beyond_runs([here]) == 0
+        await share(ledger, (HERE, "a"), (HERE, "b"), (THERE, "c"))
+        await share(ledger, (HERE, "x"), (HERE, "y"), sha256="cd" * 32)
+        await ledger.record_mirrored(a_file(THERE, "alone", sha256="ef" * 32))
+
+        def of(repo, names):
+            return ledger.shared_beyond([a_file(repo, it).key for it in names])
+
+        assert [await of(HERE, it) for it in ("a", "ab", "x", "xy", "abxy")] == [10, 20, 10, 10, 30]
+        assert [await of(THERE, it) for it in (["c"], ["alone"], ["c", "alone"])] == [10, 0, 10]
+        assert await ledger.shared_beyond_runs([here]) == 30
+        assert await ledger.shared_beyond_runs([there]) == 10
+        assert await ledger.shared_beyond_runs([here, there]) == 30
+
+    play(story)
+
+
 def test_a_file_put_there_anew_shares_nothing_that_it_does_not_name(play):
     async def story(ledger):
         await share(ledger, (HERE, "a"), (HERE, "b"), (HERE, "c"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -286,7 +285,7 @@ class Dedupe(Scene):
         with closing(sqlite3.connect(user.root / ".artifact-sync/ledger.sqlite")) as ledger:
             said = dict(ledger.execute("SELECT path, shares IS NOT NULL FROM artifacts"))
         shared = {
-            path: os.path.samefile(user.root / path, user.root / place("1", name))
+            path: (user.root / path).samefile(user.root / place("1", name))
             for name in (ARCHIVE, PAGE, REPORT)
             if said.get(path := place("2", name)) is not None
         }

@@ -135,6 +135,10 @@ def _examined(config_file: Path | None) -> _Finding:
             finding.warnings.append("there is no token: set source.token_file or SOURCECRAFT_TOKEN")
     except ConfigError as error:
         finding.problems += error.problems
+    if effective.mirror.dedupe != "off" or effective.mirror.dedupe_before_download:
+        from artifact_sync.app.locations import sharing_warnings  # noqa: PLC0415 - likewise
+
+        finding.warnings += sharing_warnings(effective.mirror)
     if effective.hook:
         from artifact_sync.app.outbox import hook_findings  # noqa: PLC0415 - likewise
 

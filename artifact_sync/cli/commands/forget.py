@@ -124,7 +124,7 @@ class _Removed:
         if isinstance(event, FilesRemoved):
             for row in event.rows:
                 self.files.add(as_line(ListedArtifact.of(row, self._retention)))
-                self.bytes += row.size or 0
+            self.bytes += event.freed_bytes
             for path in event.left:
                 self.left.add_text(path)
         elif isinstance(event, Noticed):

@@ -176,7 +176,10 @@ class _Work:
         refused = [
             RefusedPrune(repo=str(plan.repo), why=why) for plan in plans for why in plan.refused
         ]
-        planned = sum(it.bytes for plan in plans for it in plan.runs if it.action == "prune")
+        freed = self.told.bytes
+        if self.options.rehearse:
+            freed = sum(it.bytes for plan in plans for it in plan.going)
+            freed -= await pruning.shared_beyond(plans)
         refused += self.told.refused
         answer = PruneAnswer(
             mirror=await pruning.mirror(),
@@ -184,7 +187,7 @@ class _Work:
             complete=not refused,
             exit_code=int(ExitCode.INCOMPLETE if refused else ExitCode.COMPLETE),
             runs=[],
-            freed_bytes=planned if self.options.rehearse else self.told.bytes,
+            freed_bytes=max(freed, 0),
             refused=refused,
             left=self.told.left,
         )
@@ -218,7 +221,8 @@ class _Told:
     def notify(self, event: Event) -> None:
         """Keep an event."""
         if isinstance(event, FilesRemoved):
-            self.bytes += sum(row.size or 0 for row in event.rows if row.state is State.PRUNED)
+            pruned = sum(row.size or 0 for row in event.rows if row.state is State.PRUNED)
+            self.bytes += max(pruned - event.kept_bytes, 0)
             self.left += event.left
         elif isinstance(event, PruneRefused):
             repo, run = str(event.run.repo), event.run.run

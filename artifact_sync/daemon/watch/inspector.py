@@ -329,7 +329,15 @@ class DamageInspector:
                 elif row is not None and rows.get(row.key) != row:
                     self.touch(finding.path, deep=False)  # a pass has run in the meantime
                 elif row is not None or (known is not None and known.complete):
+                    await self._touch_others(finding)
                     self._report(finding)
+
+    async def _touch_others(self, finding: Finding) -> None:
+        """Have the other names of a damaged file inspected, which the system tells nothing of."""
+        if self._reported.get(finding.path) is not finding.condition:
+            for row in await self._auditor.sharing(finding):
+                if row.path is not None:
+                    self.touch(row.path, deep=False)
 
     def _report(self, finding: Finding) -> None:
         known = self._reported.pop(finding.path, None)

@@ -14,6 +14,7 @@ from artifact_sync.domain.model import (
     Strength,
     Upstream,
 )
+from artifact_sync.ledger.queries.keys import key_digest
 from artifact_sync.ledger.queries.runs import READ_RUNS, Place, selected
 from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
 from artifact_sync.ledger.sql.encoding import stored_moment
@@ -205,6 +206,16 @@ def missing_at(
 ) -> tuple[Sequence[ArtifactRow], At | None]:
     """Read a batch of artifacts at or below a path without their file."""
     return _by_path(connection, "missing_at", _at(path), after)
+
+
+def sharing(connection: Connection, key: ArtifactKey) -> Sequence[ArtifactRow]:
+    """The other artifacts whose files share their blocks with this one's."""
+    run_id = find_run(connection, key.run_key)
+    own = connection.row("own_blocks", run_id=run_id, digest=key_digest(key))
+    if own is None:
+        return []
+    found = connection.rows("sharing_ones", id=own[0], owner=own[1])
+    return [artifact_of(row) for row in found]
 
 
 def being_pruned(connection: Connection, repo: RepoName) -> Sequence[ArtifactRow]:

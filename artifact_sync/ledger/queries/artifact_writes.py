@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.domain.hooks import HookEvent
 from artifact_sync.domain.model import REMOVED, State, Strength, Upstream
+from artifact_sync.ledger.queries.keys import by_run, key_digest, known_rows, rows_of_run
 from artifact_sync.ledger.queries.posting import post_pruned
 from artifact_sync.ledger.queries.sharing import leave_blocks, share_blocks
-from artifact_sync.ledger.queries.transaction import chunks, find_run
+from artifact_sync.ledger.queries.transaction import find_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from datetime import datetime
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         ArtifactRow,
         Failure,
         Mirrored,
-        RunKey,
     )
     from artifact_sync.ledger.queries.transaction import Tally, Transaction
     from artifact_sync.ledger.sql.connection import Row
@@ -58,7 +57,7 @@ def record_mirrored(tx: Transaction, files: Sequence[Mirrored]) -> None:
     _write(tx, "set_mirrored", changes, {key: file.fetched_at for key, file in last.items()})
     for file in last.values():
         if file.shares is not None:
-            for row in _rows(tx, [file.key]):
+            for row in known_rows(tx.connection, [file.key]):
                 share_blocks(tx, row, file.shares)
 
 
@@ -81,7 +80,7 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
 
 def take_over(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
     """Record a run's artifacts as these rows have them; recorded ones stay."""
-    known = {it[1]: it for it in _rows(tx, [row.key for row in rows])}
+    known = {it[1]: it for it in known_rows(tx.connection, [row.key for row in rows])}
     held = {digest for digest, it in known.items() if it[4] or State(it[2]) in REMOVED}
     changes = {
         row.key: _found(row) if row.sha256 else _absent(row, at)
@@ -166,7 +165,7 @@ def record_failure(
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Drop rows; keys that nobody knows are fine."""
-    rows = list(_rows(tx, keys))
+    rows = list(known_rows(tx.connection, keys))
     _forget(tx, rows)
     tx.connection.write_many("forget", [{"id": row[0]} for row in rows])
     tries = [{"run_id": row[7], "digest": row[1]} for row in rows]
@@ -192,7 +191,7 @@ def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """
     post_removed(tx, keys)
     _restate(tx, keys, {"state": State.PRUNED.value})
-    for run in _by_run(keys):
+    for run in by_run(keys):
         run_id = find_run(tx.connection, run)
         if run_id is not None and tx.connection.value("is_buried", run_id=run_id):
             forget_artifacts_of(tx, run_id)
@@ -240,9 +239,9 @@ def post_removed(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Post that files of these artifacts were removed, by run."""
     if HookEvent.PRUNED not in tx.subscriptions.hooks:
         return
-    for run, some in _by_run(keys).items():
+    for run, some in by_run(keys).items():
         run_id = find_run(tx.connection, run)
-        rows = [] if run_id is None else list(_known(tx, run_id, list(some)))
+        rows = [] if run_id is None else list(rows_of_run(tx.connection, run_id, list(some)))
         sizes = [row[3] or 0 for row in rows if row[2] == State.PRUNING]
         if run_id is not None and sizes:
             post_pruned(tx, run_id, len(sizes), sum(sizes))
@@ -290,10 +289,10 @@ def _still(
 ) -> Iterator[Row]:
     """The ledger's rows that still record the same content, in one of these states."""
     known = {row.key: row for row in rows}
-    for run, some in _by_run(known).items():
+    for run, some in by_run(known).items():
         run_id = find_run(tx.connection, run)
         if run_id is not None:
-            for row in _known(tx, run_id, list(some)):
+            for row in rows_of_run(tx.connection, run_id, list(some)):
                 if State(row[2]) in states and row[4] == known[some[row[1]]].sha256:
                     yield row
 
@@ -306,16 +305,10 @@ def _restate(
     only: State | None = None,
 ) -> None:
     """Another state for those of the artifacts that are known; all else stays."""
-    known = (row for row in _rows(tx, keys) if only is None or State(row[2]) is only)
+    known = (
+        row for row in known_rows(tx.connection, keys) if only is None or State(row[2]) is only
+    )
     restate_found(tx, list(known), change, update)
-
-
-def _rows(tx: Transaction, keys: Sequence[ArtifactKey]) -> Iterator[Row]:
-    """The rows that there are of these artifacts."""
-    for run, some in _by_run(keys).items():
-        run_id = find_run(tx.connection, run)
-        if run_id is not None:
-            yield from _known(tx, run_id, list(some))
 
 
 def _write(
@@ -326,10 +319,10 @@ def _write(
 ) -> None:
     """Update these artifacts or insert them; ``first_seen`` is only for those that are new."""
     inserts, updates, leaving = [], [], []
-    for run, keys in _by_run(changes).items():
+    for run, keys in by_run(changes).items():
         run_id = tx.run_id(run)
         tally = tx.tally(run_id)
-        known = {row[1]: row for row in _known(tx, run_id, list(keys))}
+        known = {row[1]: row for row in rows_of_run(tx.connection, run_id, list(keys))}
         for digest, key in keys.items():
             old = known.get(digest)
             change = _unless_forgotten(changes[key], old)
@@ -370,26 +363,3 @@ def _count(tally: Tally, old: Row | None, change: Mapping[str, Any]) -> None:
     verified = change.get("verified_at") or mirrored_at
     tally.verified(verified)
     tally.aged = tally.aged or verified is None  # its file was here before
-
-
-def _by_run(keys: Iterable[ArtifactKey]) -> Mapping[RunKey, Mapping[bytes, ArtifactKey]]:
-    """The keys by run and, within it, by digest."""
-    runs: dict[tuple[str, ...], dict[bytes, ArtifactKey]] = {}
-    for key in keys:
-        runs.setdefault(key[:3], {})[key_digest(key)] = key
-    return {next(iter(some.values())).run_key: some for some in runs.values()}
-
-
-def _known(tx: Transaction, run_id: int, digests: Sequence[bytes]) -> Iterator[Row]:
-    """Those artifacts of a run that there are, as ``leave_blocks`` takes them."""
-    for some in chunks(digests):
-        yield from tx.connection.rows("known_artifacts", run_id=run_id, these=some)
-
-
-def key_digest(key: ArtifactKey) -> bytes:
-    """A digest of what tells an artifact from the others of its run.
-
-    The lengths keep the parts apart.
-    """
-    parts = [part.encode("utf-8", "surrogatepass") for part in key[3:]]
-    return hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from artifact_sync.domain.listing import FailedTry
 from artifact_sync.domain.model import State
 from artifact_sync.ledger.queries.artifact_reads import artifact_of, of_runs_at
-from artifact_sync.ledger.queries.artifact_writes import key_digest
+from artifact_sync.ledger.queries.keys import key_digest
 from artifact_sync.ledger.queries.runs import Place
 from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
 from artifact_sync.ledger.sql.encoding import EVER, NEVER

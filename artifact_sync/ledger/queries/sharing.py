@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.model import SameFile, State
-from artifact_sync.ledger.queries.transaction import chunks
+from artifact_sync.ledger.queries.keys import known_rows
+from artifact_sync.ledger.queries.transaction import chunks, find_repo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
+    from artifact_sync.domain.model import ArtifactKey, RepoName, RunKey
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection, Row
 
 _FEW = 8
 """Files that are offered: any of them may be damaged, or have no room for another link."""
+_READ = 5_000
+"""Pairs that are read at a time."""
 
 
 def same_bytes(connection: Connection, sha256: str) -> Sequence[SameFile]:
@@ -53,3 +60,60 @@ def leave_blocks(tx: Transaction, rows: Iterable[Row]) -> None:
         tx.connection.write_many("share_alone", [{"id": it} for it in heirs.values()])
         moves = [{"id": owner, "heir": heir} for owner, heir in heirs.items()]
         tx.connection.write_many("hand_on_shares", moves)
+
+
+def shared_beyond(connection: Connection, keys: Sequence[ArtifactKey]) -> int:
+    """Bytes of these files that are not freed with them."""
+    if not connection.value("any_share"):
+        return 0
+    members: defaultdict[int, list[int]] = defaultdict(list)
+    for row in known_rows(connection, keys):
+        if row[2] == State.MIRRORED.value:
+            members[row[6] or row[0]].append(row[3] or 0)
+    sharers = {
+        owner: count
+        for some in chunks(list(members))
+        for owner, count in connection.rows("count_sharers", these=some)
+    }
+    return sum(_stays(sizes, 1 + sharers.get(owner, 0)) for owner, sizes in members.items())
+
+
+def _stays(sizes: Sequence[int], of: int) -> int:
+    """What is not freed when so many go of all that share some blocks."""
+    return sum(sizes[1:] if len(sizes) == of else sizes)
+
+
+def shared_beyond_runs(connection: Connection, runs: Collection[RunKey]) -> int:
+    """Bytes of all files of these runs that are not freed with them."""
+    if not runs or not connection.value("any_share"):
+        return 0
+    going = _run_ids(connection, runs)
+    total = 0
+    for _, group in groupby(_sharing_pairs(connection), key=itemgetter(0)):
+        pairs = list(group)
+        held_by = [pairs[0][4], *(pair[2] for pair in pairs)]
+        total += _stays([pairs[0][3] or 0] * sum(it in going for it in held_by), len(held_by))
+    return total
+
+
+def _run_ids(connection: Connection, runs: Collection[RunKey]) -> set[int]:
+    of_repo: defaultdict[RepoName, set[str]] = defaultdict(set)
+    for key in runs:
+        of_repo[key.repo].add(key.run)
+    return {
+        run_id
+        for repo, names in of_repo.items()
+        for run, run_id in connection.rows("numbers_of_runs", repo_id=find_repo(connection, repo))
+        if run in names
+    }
+
+
+def _sharing_pairs(connection: Connection) -> Iterator[Row]:
+    """Every file that shares blocks, with the one that counts for them, by that one."""
+    owner, number = 0, 0
+    while True:
+        found = connection.rows("sharing_pairs", owner=owner, id=number, limit=_READ)
+        yield from found
+        if len(found) < _READ:
+            return
+        owner, number = found[-1][:2]

@@ -398,3 +398,27 @@ UPDATE artifacts SET shares = :heir WHERE shares IS NOT NULL AND shares = :id;
 -- name: whose_blocks
 SELECT sha256, coalesce(shares, id) AS owner FROM artifacts
 WHERE id = :id AND state = 'mirrored';
+
+-- name: own_blocks
+SELECT id, coalesce(shares, id) AS owner FROM artifacts WHERE run_id = :run_id AND digest = :digest;
+
+-- name: sharing_ones
+SELECT {artifact_columns} FROM {artifacts_of_runs}
+WHERE
+  artifacts.id IN (
+    SELECT id FROM artifacts WHERE shares IS NOT NULL AND shares = :owner
+    UNION ALL SELECT id FROM artifacts WHERE id = :owner AND state = 'mirrored'
+  )
+  AND artifacts.id <> :id
+ORDER BY artifacts.id;
+
+-- name: count_sharers
+SELECT shares, count(*) FROM artifacts
+WHERE shares IS NOT NULL AND shares IN (:these)
+GROUP BY shares;
+
+-- name: sharing_pairs
+SELECT sharers.shares, sharers.id, sharers.run_id, sharers.size, owners.run_id AS owner_run
+FROM artifacts AS sharers JOIN artifacts AS owners ON owners.id = sharers.shares
+WHERE sharers.shares IS NOT NULL AND (sharers.shares, sharers.id) > (:owner, :id)
+ORDER BY sharers.shares, sharers.id LIMIT :limit;

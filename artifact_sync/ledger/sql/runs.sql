@@ -266,3 +266,6 @@ WHERE
   repo_id = :repo_id AND seen_at >= :since AND seen_at < :at AND gone_since IS NULL
   AND number >= (SELECT min(number) FROM runs WHERE repo_id = :repo_id AND seen_at = :at)
 ORDER BY number DESC LIMIT 1;
+
+-- name: numbers_of_runs
+SELECT run, id FROM runs WHERE repo_id = :repo_id;

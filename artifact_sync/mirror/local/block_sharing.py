@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from artifact_sync.domain.disk_errors import is_not_offered
 from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import (
     create,
     digest_of,
@@ -22,11 +23,14 @@ from artifact_sync.mirror.local.file_io import (
     set_mode,
     temporary_name,
 )
-from artifact_sync.mirror.local.folder import BY_DESCRIPTOR
+from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, open_folder
+from artifact_sync.mirror.local.own_folder import STAGING
 from artifact_sync.mirror.local.tree import split
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from artifact_sync.domain.model import FileState, SameFile, StagedContent
     from artifact_sync.domain.settings import Dedupe
     from artifact_sync.mirror.local.folder import Folder
@@ -127,6 +131,34 @@ def cannot(how: Dedupe) -> str:
         "mirror.dedupe: this file system has no reflinks (btrfs and XFS have): files are kept as"
         " they came"
     )
+
+
+def is_refused(root: Path, how: Dedupe) -> bool:
+    """Whether a mirror's file system is known not to offer it. Leaves nothing behind."""
+    with suppress(OSError, ImportError):
+        staging = root / OWN_FOLDER / STAGING
+        if staging.is_dir():
+            with open_folder(staging) as folder:
+                return not is_offered(folder, how)
+        if how == "reflink":
+            return not _clones_unnamed(next(it for it in (root, *root.parents) if it.is_dir()))
+    return False
+
+
+def _clones_unnamed(folder: Path) -> bool:
+    """Whether files without a name can be cloned in a folder. ``OSError`` where there are none."""
+    import fcntl  # noqa: PLC0415 - no such module on Windows
+
+    flags = os.O_RDWR | getattr(os, "O_TMPFILE", os.O_EXCL)
+    with open(os.open(folder, flags, 0o600), "w+b") as source:  # noqa: PTH123 - it has no name
+        source.write(b"tried out")
+        source.flush()
+        with open(os.open(folder, flags, 0o600), "w+b") as target:  # noqa: PTH123 - likewise
+            try:
+                fcntl.ioctl(target, _FICLONE, source.fileno())
+            except OSError as error:
+                return not is_not_offered(error) and error.errno not in _REFUSED
+    return True
 
 
 def is_offered(folder: Folder, how: Dedupe) -> bool:
