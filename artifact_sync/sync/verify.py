@@ -89,7 +89,7 @@ class Auditor:
                     sharing |= {row.key: row for row in await self.sharing(finding)}
                     yield finding
         elsewhere = [it for it in sharing.values() if it.key.run_key.repo not in repos]
-        async with aclosing(in_order(map(self._file, elsewhere), _AHEAD)) as others:
+        async with aclosing(in_order(map(self.file, elsewhere), _AHEAD)) as others:
             async for finding in others:
                 if finding.condition is not Condition.OK:
                     yield finding
