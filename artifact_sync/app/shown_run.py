@@ -29,6 +29,8 @@ class ShownRun(Struct, frozen=True):
 
     row: RunRow
     document: RunDocument
+    let_go: bool = False
+    """Whether all of it was forgotten on purpose."""
 
     @property
     def complete(self) -> bool:
@@ -44,9 +46,10 @@ async def shown_run(config: Config, repo: RepoName, name: str) -> ShownRun:
     async with open_storage(config, rehearse=True) as store:
         known_repositories([str(repo)], await store.ledger.repositories())
         row = await _row(store.ledger, repo, name)
+        let_go = (await store.ledger.forget_rules(repo)).forgets_run(row.key)
         manifest = await manifest_of(row, store.ledger, store.layout, service_host(config))
     told = json.loads(manifest.about())  # it has lone surrogates, which msgspec does not read
-    return ShownRun(row, msgspec.convert(told, RunDocument))
+    return ShownRun(row, msgspec.convert(told, RunDocument), let_go)
 
 
 async def _row(ledger: Ledger, repo: RepoName, name: str) -> RunRow:

@@ -93,6 +93,9 @@ def _here(shown: ShownRun) -> Iterator[tuple[str, str]]:
     yield "mirror", f"{whole}: {files} here ({amount}){left}{absent}"
     if shown.row.pruned_at is not None:
         yield "pruned", f"{shown.row.pruned_at:%Y-%m-%d}, by the rules of [keep]"
+    if shown.let_go:
+        run_name = printable(f"{shown.row.key.repo} {shown.row.key.run}")
+        yield "let go", f"on purpose: artifact-sync remember {run_name} takes that back"
     if run.pin:
         yield "pinned", f"{run.pin.pinned_at[:10]} {printable(run.pin.reason)}".rstrip()
     if since is not None:

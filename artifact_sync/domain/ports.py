@@ -697,6 +697,12 @@ class KeepingLedger(Protocol):
     async def kept_runs(self, repo: RepoName) -> Sequence[KeptRun]:
         """List the runs of which files are on record, in some order."""
 
+    async def removed_runs(self, repo: RepoName) -> Sequence[RunKey]:
+        """List the runs of which all artifacts are FORGOTTEN, and no file is here."""
+
+    async def bury(self, key: RunKey) -> None:
+        """Drop what is known of the artifacts of one of ``removed_runs``; others stay."""
+
     async def bytes_on_record(self, repo: RepoName | None) -> int:
         """Sum up the files that are here, of a repository or (None) of all."""
 

@@ -257,6 +257,8 @@ class AsyncLedger:
                 yield row
 
     kept_runs = _reads(keeping.kept_runs)
+    removed_runs = _reads(keeping.removed_runs)
+    bury = _writes(keeping.bury)
     bytes_on_record = _reads(keeping.bytes_on_record)
     prune_run = _writes(keeping.prune_run)
     pin = _writes(keeping.pin)

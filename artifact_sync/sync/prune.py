@@ -80,8 +80,16 @@ async def plan_mirror(
 
 
 async def compact(ledger: Ledger) -> None:
-    """Have the ledger take less room after pruning; whatever hinders it can wait."""
+    """Have the ledger take less room after pruning; whatever hinders it can wait.
+
+    Of runs that were forgotten, and whose files are removed, no more stays than of pruned ones.
+    """
     try:
+        for repo in await ledger.repositories():
+            rules = await ledger.forget_rules(repo)
+            removed = await ledger.removed_runs(repo) if rules.rules else ()
+            for run in filter(rules.forgets_run, removed):
+                await ledger.bury(run)
         await ledger.compact()
     except ArtifactSyncError as error:
         _log.debug("the ledger could not be made smaller", why=str(error))

@@ -94,6 +94,19 @@ def test_what_no_rule_keeps_goes_and_does_not_come_back(keeping: Ruled) -> None:
     assert keeping.run("status")[1]["repositories"][0]["pruned_runs"] == 2
 
 
+def test_of_what_was_forgotten_no_more_stays_than_of_what_was_pruned(keeping: Ruled) -> None:
+    assert keeping.run("forget", ROCKET, "4", "--delete", "--yes")[0] == 0
+    assert {it["state"] for it in keeping.listed().values() if it["run"] == "4"} == {"forgotten"}
+    assert keeping.prune()[0] == 0
+    story = keeping.story()
+    assert (story.codes, {name.run for name in story.states}) == ((0, 0), set("235678"))
+    assert keeping.prune("--dry-run")[1].keys() == set("235678")
+    assert keeping.run("remember", ROCKET, "4")[0] == 0
+    story = keeping.story()
+    assert (story.codes, story.report["downloaded"]) == ((0, 0), 2)
+    assert {name.run for name in story.states} == set("2345678")
+
+
 def test_more_than_a_share_goes_only_when_the_user_says_so(keeping: Ruled) -> None:
     keeping.rules = "last = 3"
     code, actions, answer = keeping.prune()

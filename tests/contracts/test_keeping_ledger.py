@@ -129,6 +129,24 @@ def test_a_run_without_files_is_pruned_at_once_and_all_are_remembered(play):
     play(story)
 
 
+def test_of_a_forgotten_run_nothing_stays_once_its_files_are_removed(play):
+    async def story(ledger):
+        run, other = a_run(1), a_run(2)
+        await mirror(ledger, run, other)
+        await ledger.forget_artifacts([key(run), key(other)])
+        assert await ledger.removed_runs(REPO) == []
+        await ledger.end_removal([key(run)], NOW)
+        assert await ledger.removed_runs(REPO) == [run.key]
+        await ledger.bury(run.key)
+        await ledger.bury(other.key)
+        assert (await ledger.artifacts(run.key), await ledger.removed_runs(REPO)) == ({}, [])
+        assert (await ledger.totals(REPO)).states[State.FORGOTTEN] == 1
+        await ledger.remember(ForgetScope(REPO))
+        assert (await ledger.run(run.key)).settled_for == ""
+
+    play(story)
+
+
 def test_another_run_of_the_number_was_not_pruned(play):
     async def story(ledger):
         run = a_run(1)

@@ -55,6 +55,21 @@ def bytes_on_record(connection: Connection, repo: RepoName | None) -> int:
     return int(connection.value("bytes_of_repository", repo_id=find_repo(connection, repo)) or 0)
 
 
+def removed_runs(connection: Connection, repo: RepoName) -> Sequence[RunKey]:
+    """The runs of which all is forgotten, and no file is here."""
+    found = connection.rows("removed_runs", repo_id=find_repo(connection, repo))
+    return [RunKey(repo, run) for (run,) in found]
+
+
+def bury(tx: Transaction, key: RunKey) -> None:
+    """Nothing is known of a run's artifacts any more, if it is still one of ``removed_runs``."""
+    repo_id = find_repo(tx.connection, key.repo)
+    run_id = tx.connection.value("removed_run", repo_id=repo_id, run=key.run)
+    if run_id is not None:
+        forget_artifacts_of(tx, run_id)
+        tx.connection.write("count_nothing", id=run_id)
+
+
 def pin(tx: Transaction, it: Pin) -> None:
     """Pin a run, or give a pin another reason. Its ``run.json`` is to follow."""
     run_id = tx.run_id(it.run)

@@ -229,6 +229,26 @@ SELECT sum(bytes) AS bytes FROM runs;
 -- name: bytes_of_repository
 SELECT sum(bytes) AS bytes FROM runs WHERE repo_id = :repo_id;
 
+-- A run of which all is forgotten and no file is here. Where one stands, its hash is needed.
+-- name: is_removed
+runs.forgotten > 0
+AND runs.wanted + runs.pending + runs.mirrored + runs.failed + runs.gone + runs.refused + runs.lost
++ runs.expired + runs.unwanted + runs.pruning + runs.pruned = 0
+AND NOT EXISTS (
+  SELECT 1 FROM artifacts
+  WHERE artifacts.run_id = runs.id AND artifacts.sha256 <> '' AND artifacts.path IS NOT NULL
+  AND artifacts.lost_since IS NULL
+);
+
+-- name: removed_runs
+SELECT run FROM runs WHERE repo_id = :repo_id AND {is_removed} ORDER BY id;
+
+-- name: removed_run
+SELECT id FROM runs WHERE repo_id = :repo_id AND run = :run AND {is_removed};
+
+-- name: count_nothing
+UPDATE runs SET kept = NULL WHERE id = :id;
+
 -- name: prune_run
 UPDATE runs SET pruned_at = :at, kept = NULL WHERE id = :id;
 
