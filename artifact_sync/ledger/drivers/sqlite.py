@@ -107,7 +107,20 @@ class SqliteStore:
             size, pages, free = (raw.execute(f"PRAGMA {it}").fetchone()[0] for it in names)
             if free * size >= _WORTH_COMPACTING and free * 4 >= pages and not self._rehearsing:
                 raw.execute("VACUUM")
-                raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()  # it went into the log
+                self._end_log()
+
+    def _end_log(self) -> None:
+        """Bring the log, into which all of the file went, back into it.
+
+        Not while somebody reads, who would be waited for: then a later commit does.
+        """
+        raw = self._connection.raw
+        (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
+        raw.execute("PRAGMA busy_timeout = 0").close()
+        try:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {patience}").close()
 
     def close(self) -> None:
         """Close the connection; see ``Store``."""

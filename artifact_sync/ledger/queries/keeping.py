@@ -62,7 +62,7 @@ def removed_runs(connection: Connection, repo: RepoName) -> Sequence[RunKey]:
 
 
 def bury(tx: Transaction, key: RunKey) -> None:
-    """Nothing is known of a run's artifacts any more, if it is still one of ``removed_runs``."""
+    """Drop a run's artifacts, if it is still one of ``removed_runs``."""
     repo_id = find_repo(tx.connection, key.repo)
     run_id = tx.connection.value("removed_run", repo_id=repo_id, run=key.run)
     if run_id is not None:
