@@ -8,12 +8,14 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.archive_format import archive_format
 from artifact_sync.domain.errors import ArtifactSyncError, DiskError, UnsafePath
 from artifact_sync.domain.model import Found, MirrorPath, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from artifact_sync.domain.archives import UnpackedEntry
     from artifact_sync.domain.model import StagedContent
 
 _OWN = ".artifact-sync"
@@ -96,12 +98,24 @@ class MemoryStore:
     def replace(self, content: bytes, path: MirrorPath) -> None:
         self.objects[_checked(path)] = (content, time.time())
 
-    def remove(self, paths: Sequence[MirrorPath], folder: MirrorPath | None = None) -> None:
+    def remove(
+        self,
+        paths: Sequence[MirrorPath],
+        folder: MirrorPath | None = None,
+        empty: Sequence[MirrorPath] = (),
+    ) -> None:
+        del empty  # there are no folders
         keys = [_checked(path) for path in paths]
         if folder is not None and not all(it.startswith(f"{folder}/") for it in keys):
             raise UnsafePath(f"not all in {folder}")
         for key in keys:
             self.objects.pop(key, None)
+
+    def archive_format(self, path: MirrorPath) -> str:
+        content = self.read(path)
+        if content is None:
+            return ""
+        return archive_format(lambda at, count: content[at : at + count], len(content))
 
     def digest(
         self, path: MirrorPath, stop: Callable[[], bool] | None = None
@@ -113,6 +127,12 @@ class MemoryStore:
             if stop is not None and stop():
                 return None
         return len(content), hashlib.sha256(content).hexdigest()
+
+    def stands(self, path: MirrorPath, entry: UnpackedEntry) -> bool:
+        return entry.is_file and self.digest(path) == (entry.size, entry.sha256)
+
+    def remove_links(self, paths: Sequence[MirrorPath]) -> None:
+        """There are none."""
 
     def files(
         self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()

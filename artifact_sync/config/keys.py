@@ -266,6 +266,14 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
                 "limit": bandwidth_limit.limit(),
             },
         ),
+        "extract": Section(
+            settings.ExtractSettings,
+            {
+                "max_entries": value_types.integer(1, 10_000_000),
+                "max_bytes": value_types.byte_size(1),
+                "max_ratio": value_types.integer(1, 1_000_000),
+            },
+        ),
         "daemon": Section(
             settings.DaemonSettings,
             {
@@ -301,6 +309,7 @@ REPO = Section(
         "events": value_types.many(value_types.choice(EVENTS)),
         "since": value_types.duration(),
         "logs": value_types.truth(),
+        "extract": _GLOBS,
         "interval": _INTERVAL,
         "cron": value_types.text(_cron, "cron expression"),
         "time_zone": _TIME_ZONE,

@@ -91,6 +91,8 @@ class Reason(StrEnum):
     """On some system two artifacts of the run would be one file."""
     NOTHING_FITS = "nothing_fits"
     """No mirrored file is what was asked for."""
+    UNSAFE_ARCHIVE = "unsafe_archive"
+    """An archive that is to be unpacked is damaged, or could do harm. It is here itself."""
     DISK = "disk"
     """The mirror's file system fails, or refuses."""
     NO_SPACE = "no_space"
@@ -401,6 +403,12 @@ class Collision(UnsafePath):
     """Two remote names that would be one file on some file system."""
 
     reason = Reason.COLLISION
+
+
+class UnsafeArchive(ArtifactSyncError):
+    """An archive that is damaged, or that holds what must not be unpacked."""
+
+    reason = Reason.UNSAFE_ARCHIVE
 
 
 class DiskError(ArtifactSyncError):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, NewType
 import msgspec
 from msgspec import Struct
 
+from artifact_sync.domain.archives import UNPACKED, Extraction, ExtractionState
 from artifact_sync.domain.errors import Reason
 
 if TYPE_CHECKING:
@@ -388,6 +389,8 @@ class Mirrored(Struct, frozen=True):
     """Whether the file was put there now; else only its record is new."""
     shares: int | None = None
     """The ``SameFile`` whose blocks it shares."""
+    archive: str = ""
+    """What kind of archive it is, by its content; empty: nobody has looked."""
 
 
 class SameFile(NamedTuple):
@@ -508,6 +511,18 @@ class ArtifactRow(Struct, frozen=True):
     gone_since: datetime | None = None
     created_at: datetime | None = None
     """When its run was created."""
+    archive: str = ""
+    """What kind of archive its file is, by its content; empty: nobody has looked."""
+    extraction: Extraction | None = None
+    """What has become of unpacking it; None: nobody has tried."""
+
+    @property
+    def unpacked(self) -> MirrorPath | None:
+        """The folder to which its file is unpacked; None: it is not."""
+        it = self.extraction
+        if self.path is None or it is None or it.state is not ExtractionState.HERE:
+            return None
+        return MirrorPath(self.path + UNPACKED) if it.sha256 == self.sha256 else None
 
     @property
     def here(self) -> bool:
@@ -531,6 +546,14 @@ class ArtifactRow(Struct, frozen=True):
     def is_requested(self) -> bool:
         """Whether a mirrored file is wanted again, whatever the rules say."""
         return self.state is State.WANTED and self.on_record
+
+
+class ArchiveFile(NamedTuple):
+    """An archive of the mirror, and what its bytes must be."""
+
+    path: MirrorPath
+    size: int | None
+    sha256: str
 
 
 class ArtifactNote(NamedTuple):

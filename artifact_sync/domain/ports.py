@@ -24,12 +24,19 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from datetime import datetime
 
+    from artifact_sync.domain.archives import (
+        Extraction,
+        ExtractLimits,
+        Unpacked,
+        UnpackedEntry,
+    )
     from artifact_sync.domain.errors import ArtifactSyncError, DiskError
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetRules, ForgetScope
     from artifact_sync.domain.hooks import Delivery, Subscriptions
     from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
     from artifact_sync.domain.listing import ArtifactFilter, FailedTry
     from artifact_sync.domain.model import (
+        ArchiveFile,
         ArtifactKey,
         ArtifactNote,
         ArtifactRow,
@@ -228,13 +235,22 @@ class ArtifactStore(Protocol):
     def replace(self, content: bytes, path: MirrorPath) -> None:
         """Write a manifest durably and atomically. No file is displaced."""
 
-    def remove(self, paths: Sequence[MirrorPath], folder: MirrorPath | None = None) -> None:
+    def remove(
+        self,
+        paths: Sequence[MirrorPath],
+        folder: MirrorPath | None = None,
+        empty: Sequence[MirrorPath] = (),
+    ) -> None:
         """Remove files durably. The order among them is not promised.
 
         With ``folder``, which holds them all, also the folders that this leaves empty, that one
-        included. Whatever is no regular file stays, and so does a folder with anything in it. Fine
-        for what is not there; after an error or a crash the same call finishes the work.
+        included, and those of ``empty`` that are. Whatever is no regular file stays, and so does a
+        folder with anything in it. Fine for what is not there; after an error or a crash the same
+        call finishes the work.
         """
+
+    def archive_format(self, path: MirrorPath) -> str:
+        """What kind of archive a file is; empty: there is no file."""
 
     def digest(
         self, path: MirrorPath, stop: Callable[[], bool] | None = None
@@ -243,6 +259,12 @@ class ArtifactStore(Protocol):
 
         ``stop`` is called between blocks; once it returns True, the answer is None, too.
         """
+
+    def stands(self, path: MirrorPath, entry: UnpackedEntry) -> bool:
+        """Whether a file, a link or a folder is as it was unpacked."""
+
+    def remove_links(self, paths: Sequence[MirrorPath]) -> None:
+        """Remove symbolic links durably; whatever else is there stays."""
 
     def files(
         self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()
@@ -286,6 +308,37 @@ class Displacement(Protocol):
         """
 
 
+class Unpacking(Protocol):
+    """Ability of a mirror: unpacks its archives.
+
+    Blocking; raises as ``ArtifactStore``.
+    """
+
+    def check_packed(self, path: MirrorPath, name: str) -> None:
+        """Raise ``UnsafeArchive`` where nobody can tell what a packed file holds."""
+
+    def unpack(
+        self, file: ArchiveFile, limits: ExtractLimits, stop: Callable[[], None], *, keep: bool
+    ) -> Unpacked | None:
+        """Unpack an archive into staging; without ``keep`` it is only read.
+
+        None: the file is not the one on record. ``UnsafeArchive``, with nothing left of it in
+        staging. ``stop`` is called often, and may raise.
+        """
+
+    def place_unpacked(self, unpacked: Unpacked, folder: MirrorPath) -> str | None:
+        """Give what was unpacked its name, atomically and durably.
+
+        Whatever is in the way is displaced; its new place.
+        """
+
+    def drop_unpacked(self, unpacked: Unpacked) -> None:
+        """Remove what was unpacked, and has no place."""
+
+    def holds(self, folder: MirrorPath, entries: Sequence[UnpackedEntry]) -> bool:
+        """Whether a folder holds exactly these, each as it was unpacked."""
+
+
 class LatestPointer(Protocol):
     """Ability of a mirror: names for the newest runs.
 
@@ -326,7 +379,9 @@ class OwnWrites(Protocol):
         """
 
 
-class WatchedMirror(ArtifactStore, Displacement, LatestPointer, FreeSpace, OwnWrites, Protocol):
+class WatchedMirror(
+    ArtifactStore, Displacement, LatestPointer, Unpacking, FreeSpace, OwnWrites, Protocol
+):
     """A mirror that a daemon can watch and repair."""
 
 
@@ -669,6 +724,42 @@ class ArtifactLedger(Protocol):
         """
 
 
+class ExtractionLedger(Protocol):
+    """What was unpacked of archives."""
+
+    async def note_archives(self, formats: Sequence[tuple[ArtifactKey, str]]) -> None:
+        """Note what kind of archive files are. Unknown keys are ignored."""
+
+    async def unpacked(self, key: ArtifactKey) -> Sequence[UnpackedEntry]:
+        """List what an archive has been unpacked to, by path."""
+
+    async def begin_extraction(
+        self, key: ArtifactKey, extraction: Extraction, entries: Sequence[UnpackedEntry]
+    ) -> None:
+        """Record that a folder is about to get its name, in one commit: PUBLISHING.
+
+        In the place of whatever was known of an extraction. Must be committed before the rename.
+        """
+
+    async def end_extraction(self, key: ArtifactKey) -> None:
+        """Record that the folder has its name: HERE. Its bytes count from now on."""
+
+    async def fail_extraction(self, key: ArtifactKey, extraction: Extraction) -> None:
+        """Record that nothing of an archive is unpacked: REFUSED or FAILED."""
+
+    async def drop_extraction(self, key: ArtifactKey) -> None:
+        """Forget all that is known of an extraction."""
+
+    async def unfinished_extractions(self, repo: RepoName) -> Sequence[ArtifactRow]:
+        """List the archives, here or lost, whose extraction is not HERE."""
+
+    async def extract_terms(self, repo: RepoName) -> str:
+        """The rules and limits by which all archives were looked at; empty: none were."""
+
+    async def note_extract_terms(self, repo: RepoName, terms: str) -> None:
+        """Note by which rules and limits all archives have been looked at."""
+
+
 class ForgetLedger(Protocol):
     """What was let go by the mirror's owner."""
 
@@ -850,6 +941,7 @@ class Ledger(
     DiscoveryLedger,
     RunLedger,
     ArtifactLedger,
+    ExtractionLedger,
     ForgetLedger,
     KeepingLedger,
     PassLedger,

@@ -161,6 +161,8 @@ class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds: only runs created within the last so many. None: all."""
     logs: bool = False
     """Whether the logs of cubes are wanted, too."""
+    extract: tuple[str, ...] = ()
+    """Globs over ``local_path``: archives that are unpacked beside themselves; empty: none."""
     interval: float | None = None
     """Seconds between the daemon's looks; None: ``daemon.interval``, or ``cron``."""
     cron: str | None = None
@@ -169,6 +171,17 @@ class RepoSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The IANA time zone of ``cron``; None: ``daemon.time_zone``."""
     keep: RepoKeepSettings | None = None
     """Which of its runs stay, in the place of all of ``[keep]``; None: ``[keep]`` says."""
+
+
+class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``[extract]``: how much may come of one archive that is unpacked."""
+
+    max_entries: int = 100_000
+    """Files, folders and links in it."""
+    max_bytes: int = 10 * 2**30
+    """Bytes of all its files together."""
+    max_ratio: int = 200
+    """Bytes that come out for each that it has itself."""
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -223,6 +236,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     keep: KeepSettings = KeepSettings()
     verify: VerifySettings = VerifySettings()
     download: DownloadSettings = DownloadSettings()
+    extract: ExtractSettings = ExtractSettings()
     daemon: DaemonSettings = DaemonSettings()
     web: WebSettings = WebSettings()
     repo: tuple[RepoSettings, ...] = ()

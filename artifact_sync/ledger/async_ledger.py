@@ -10,6 +10,7 @@ from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.store import open_store
 from artifact_sync.ledger.queries import (
     adoption,
+    archives,
     artifact_reads,
     artifact_writes,
     keeping,
@@ -255,6 +256,16 @@ class AsyncLedger:
         for start in range(0, len(ids), _AT_A_TIME):
             for row in await self._of_ids(ids[start : start + _AT_A_TIME]):
                 yield row
+
+    note_archives = _writes_some(archives.note_archives)
+    unpacked = _reads(archives.unpacked_entries)
+    begin_extraction = _writes(archives.begin_extraction)
+    end_extraction = _writes(archives.end_extraction)
+    fail_extraction = _writes(archives.fail_extraction)
+    drop_extraction = _writes(archives.drop_extraction)
+    unfinished_extractions = _reads(archives.unfinished_extractions)
+    extract_terms = _reads(archives.extract_terms)
+    note_extract_terms = _writes(archives.note_extract_terms)
 
     kept_runs = _reads(keeping.kept_runs)
     removed_runs = _reads(keeping.removed_runs)

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from datetime import UTC
 from itertools import zip_longest
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.structs import replace
 
-from artifact_sync.domain.model import State
+from artifact_sync.domain.archives import NO_ARCHIVE, UNPACKED, UnpackedEntry
+from artifact_sync.domain.model import ArtifactKey, State
 from artifact_sync.mirror.large_json import LargeObject
 from artifact_sync.mirror.run_document import (
     FORMAT,
@@ -28,10 +31,11 @@ from artifact_sync.mirror.run_document import (
     RunArtifact,
     RunDocument,
     RunPin,
+    UnpackedFolder,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from artifact_sync.domain.keeping import Pin
@@ -46,6 +50,8 @@ if TYPE_CHECKING:
 SUMS = "SHA256SUMS"
 SIGNATURE = "SHA256SUMS.sig"
 RUN = "run.json"
+
+NOTHING_UNPACKED: Mapping[ArtifactKey, Sequence[UnpackedEntry]] = MappingProxyType({})
 
 _SUM = re.compile(rb"\\?[0-9a-f]{64}  .+")
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True)
@@ -62,10 +68,27 @@ def _line(path: str, sha256: str) -> bytes:
     return mark + sha256.encode("ascii") + b"  " + escaped + b"\n"
 
 
-def sums_of(rows: Iterable[ArtifactRow], folder: MirrorPath) -> bytes:
-    """``SHA256SUMS`` of the mirrored ones among a run's artifacts."""
-    named = sorted((path, row.sha256) for path, row in _mirrored(rows, folder))
-    return b"".join(_line(*it) for it in named)
+UnpackedEntries = Mapping[ArtifactKey, Sequence[UnpackedEntry]]
+"""What archives were unpacked to."""
+
+
+def sums_of(
+    rows: Iterable[ArtifactRow], folder: MirrorPath, unpacked: UnpackedEntries = NOTHING_UNPACKED
+) -> bytes:
+    """``SHA256SUMS`` of a run's mirrored artifacts, and of what was unpacked of them."""
+    named: list[tuple[str, str]] = []
+    for path, row in _mirrored(rows, folder):
+        named.append((path, row.sha256))
+        named += _unpacked(row, path, unpacked.get(row.key, ()))
+    return b"".join(_line(*it) for it in sorted(named))
+
+
+def _unpacked(
+    row: ArtifactRow, path: str, entries: Iterable[UnpackedEntry]
+) -> Iterator[tuple[str, str]]:
+    """Path and SHA-256 of the files of an archive's folder, and of links that lead to them."""
+    if row.unpacked is not None:
+        yield from ((f"{path}{UNPACKED}/{it.path}", it.sha256) for it in entries if it.sha256)
 
 
 class Manifest:
@@ -89,6 +112,8 @@ class Manifest:
         self._record = record
         self._files: list[tuple[str, bytes, bytes]] = []
         """Path, line and entry of each file on record."""
+        self._unpacked: list[tuple[str, bytes]] = []
+        """Path and line of each file that was unpacked."""
         self._absent: list[tuple[_Name, bytes]] = []
         self._refused: list[ArtifactRow] = []
         self._missing: list[MissingArtifact] = []
@@ -97,13 +122,14 @@ class Manifest:
     def __len__(self) -> int:
         return len(self._files)
 
-    def add(self, row: ArtifactRow) -> None:
-        """Add an artifact, whatever its state."""
+    def add(self, row: ArtifactRow, unpacked: Iterable[UnpackedEntry] = ()) -> None:
+        """Add an artifact, whatever its state, and what was unpacked of it."""
         if row.state is State.REFUSED:
             self._refused.append(row)
         found = list(_mirrored([row], self._folder))
         for path, _ in found:
             self._files.append((path, _line(path, row.sha256), _rendered(_entry(row, path), 4)))
+            self._unpacked += [(it[0], _line(*it)) for it in _unpacked(row, path, unpacked)]
             if row.lost_since is not None:
                 self._missing.append(_missing(row, path))
         name = row.key[3:]
@@ -114,8 +140,8 @@ class Manifest:
 
     def sums(self) -> bytes:
         """``SHA256SUMS``."""
-        self._files.sort()
-        return b"".join(line for _, line, _ in self._files)
+        lines = [*((path, line) for path, line, _ in self._files), *self._unpacked]
+        return b"".join(line for _, line in sorted(lines))
 
     def about(self) -> bytes:
         """``run.json``."""
@@ -274,9 +300,14 @@ def _escaped(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-def sums_say(content: bytes, rows: Iterable[ArtifactRow], folder: MirrorPath) -> bool:
-    """Whether a ``SHA256SUMS`` is that of these artifacts."""
-    return content == sums_of(rows, folder)
+def sums_say(
+    content: bytes,
+    rows: Iterable[ArtifactRow],
+    folder: MirrorPath,
+    unpacked: UnpackedEntries = NOTHING_UNPACKED,
+) -> bool:
+    """Whether a ``SHA256SUMS`` is that of these artifacts and their folders."""
+    return content == sums_of(rows, folder, unpacked)
 
 
 def run_json_says(
@@ -359,7 +390,15 @@ def _entry(row: ArtifactRow, path: str) -> RunArtifact:
         content_encoding=row.content_encoding,
         version=row.version,
         mirrored_at=_date(row.mirrored_at),
+        archive=row.archive if row.archive not in {"", NO_ARCHIVE} else msgspec.UNSET,
+        unpacked=_folder(row, path),
     )
+
+
+def _folder(row: ArtifactRow, path: str) -> UnpackedFolder | msgspec.UnsetType:
+    if row.unpacked is None or (it := row.extraction) is None:
+        return msgspec.UNSET
+    return UnpackedFolder(path=path + UNPACKED, files=it.files, bytes=it.bytes)
 
 
 def _missing(row: ArtifactRow, path: str) -> MissingArtifact:

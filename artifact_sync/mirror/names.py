@@ -136,6 +136,14 @@ def file_component(name: str) -> str:
     return encoded
 
 
+def check_component(name: str) -> None:
+    """Raise ``UnsafePath`` for a name that some system has no file of."""
+    if fault := _fault(name):
+        raise UnsafePath(f"{quoted(name)} {fault}")
+    if utf8_size(name) > LONGEST:
+        raise UnsafePath(f"{quoted(name)} is longer than {LONGEST} bytes")
+
+
 def _fault(name: str) -> str:
     """What keeps a name from being a file's on every system; empty: nothing."""
     if name == "..":

@@ -30,6 +30,17 @@ class NameInRun(Struct, frozen=True, kw_only=True):
     """The artifact's path as the CI file has it; empty: the cube's log."""
 
 
+class UnpackedFolder(Struct, frozen=True, kw_only=True):
+    """What was unpacked of an archive. Its files stand in ``SHA256SUMS``."""
+
+    path: str
+    """Of the folder, relative to the run's folder."""
+    files: int
+    """Regular files in it."""
+    bytes: int
+    """Of these together."""
+
+
 class RunArtifact(NameInRun, frozen=True, kw_only=True):
     """A file of the run: an entry of ``artifacts``."""
 
@@ -49,6 +60,13 @@ class RunArtifact(NameInRun, frozen=True, kw_only=True):
     """As the server labelled the bytes, which are kept as they came; empty: it did not."""
     version: str
     """The service's name for these bytes; empty: it gave none."""
+    archive: str | UnsetType = UNSET
+    """What it is by its content: ``zip``, ``tar``, ``tar+gzip``, ``gzip`` of anything else.
+
+    Left out where it is no archive, or nobody has looked.
+    """
+    unpacked: UnpackedFolder | UnsetType = UNSET
+    """The folder to which it is unpacked; left out where it is not."""
     mirrored_at: str | None
     """When the file was added to the mirror; RFC 3339 in UTC. Null: not known."""
 

@@ -15,16 +15,19 @@ from artifact_sync.domain.events import BytesArrived
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
+    from artifact_sync.domain.archives import ExtractLimits
     from artifact_sync.domain.events import Event, Observer
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.ports import (
         ArtifactStore,
         Clock,
         Displacement,
+        FreeSpace,
         LatestPointer,
         Ledger,
         RepositoryLock,
         Source,
+        Unpacking,
     )
     from artifact_sync.domain.report import Report
     from artifact_sync.mirror.layout import Layout
@@ -121,6 +124,8 @@ class PassContext(Struct, frozen=True):
     latest: LatestPointer | None
     """None: the mirror has no names for the newest runs."""
     displacement: Displacement
+    unpacking: Unpacking
+    free_space: FreeSpace
     lock: RepositoryLock
     layout: Layout
     origin: str
@@ -132,6 +137,10 @@ class PassContext(Struct, frozen=True):
     """Bounds the memory that trees of runs take: a run can have thousands of artifacts."""
     drain: Drain
     """Closed when the process is about to stop: nothing new is begun."""
+    extract_limits: ExtractLimits
+    """How much may come of an archive."""
+    min_free: int
+    """Bytes that must stay free on the mirror's file system."""
     retention: float
     """Seconds after a run's creation at which its artifacts vanish."""
     room: Room

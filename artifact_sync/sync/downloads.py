@@ -353,4 +353,5 @@ def vouched_by(row: ArtifactRow, claim: Claim) -> Mirrored:
         row.content_encoding,
         row.mirrored_at,
         is_new=False,
+        archive=row.archive,
     )

@@ -11,8 +11,9 @@ from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from artifact_sync.domain.archives import UnpackedEntry
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RunKey, RunRow
     from artifact_sync.domain.ports import ArtifactStore, Ledger, ManifestSigner
     from artifact_sync.mirror.layout import Layout
@@ -86,9 +87,17 @@ async def manifest_of(
     pin = await ledger.pinned(run.key)
     manifest = Manifest(run, layout.run_folder(run.key), origin, record, pin)
     async with aclosing(ledger.each_artifact(run.key)) as rows:
-        async for row in rows:
-            manifest.add((changed or {}).get(row.key, row))
+        async for known in rows:
+            row = (changed or {}).get(known.key, known)
+            manifest.add(row, await ledger.unpacked(row.key) if row.unpacked else ())
     return manifest
+
+
+async def unpacked_of(
+    ledger: Ledger, rows: Iterable[ArtifactRow]
+) -> Mapping[ArtifactKey, Sequence[UnpackedEntry]]:
+    """What the archives among these artifacts are unpacked to."""
+    return {row.key: await ledger.unpacked(row.key) for row in rows if row.unpacked is not None}
 
 
 async def refresh_manifests(

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec.structs import replace
 
+from artifact_sync.domain.archives import UNPACKED
 from artifact_sync.domain.events import FilesRemoved
-from artifact_sync.domain.model import State
+from artifact_sync.domain.model import MirrorPath, State
 from artifact_sync.mirror.manifest import may_be_older
 from artifact_sync.sync.latest import point_latest
 from artifact_sync.sync.manifests import ManifestPlace, refresh_manifests
@@ -21,8 +22,9 @@ from artifact_sync.sync.manifests import ManifestPlace, refresh_manifests
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from artifact_sync.domain.archives import UnpackedEntry
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RepoName, RunKey
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, RepoName, RunKey
     from artifact_sync.domain.ports import ArtifactStore, Clock, LatestPointer
 
 _AT_ONCE = 16
@@ -98,8 +100,10 @@ async def _carry_out(
     ours = await _recorded(place, rows)
     folder = place.layout.run_folder(run)
     paths = [row.path for row in ours if row.path is not None]
-    await place.offload(place.mirror.remove, paths, folder)
-    left = await place.offload(_strangers, place.mirror, folder, _expected(place, run, known))
+    empty = [path for row in rows for path in await _remove_unpacked(place, row)]
+    await place.offload(place.mirror.remove, paths, folder, empty)
+    expected = _expected(place, run, known) | await _standing(place, known)
+    left = await place.offload(_strangers, place.mirror, folder, expected)
     forgotten = await _conclude(place, run, [row.key for row in rows])
     await place.ledger.recount(run)
     told = FilesRemoved(
@@ -152,10 +156,48 @@ async def _recorded(place: RemovalPlace, rows: Sequence[ArtifactRow]) -> list[Ar
 
 def _expected(
     place: RemovalPlace, run: RunKey, known: Mapping[ArtifactKey, ArtifactRow]
-) -> Collection[MirrorPath]:
+) -> set[MirrorPath]:
     """The paths in a run's folder that are accounted for."""
     kept = (row for row in known.values() if row.may_stand and row.state is not State.PRUNING)
     return {row.path for row in kept if row.path is not None} | set(place.layout.beside(run))
+
+
+async def _remove_unpacked(place: RemovalPlace, row: ArtifactRow) -> Sequence[MirrorPath]:
+    """Remove what stands as it was unpacked of an archive.
+
+    The folders that this has emptied or that were empty; whoever removes the archive removes them.
+    """
+    entries = await place.ledger.unpacked(row.key) if row.extraction is not None else ()
+    every = [(MirrorPath(_path_of(row, it)), it) for it in entries]
+    for begin in range(0, len(every), _AT_ONCE):
+        some = every[begin : begin + _AT_ONCE]
+        looks = (place.offload(place.mirror.stands, *it) for it in some)
+        found = await asyncio.gather(*looks)
+        ours = [it for it, stands in zip(some, found, strict=True) if stands]
+        links = [path for path, it in ours if it.target is not None]
+        await place.offload(place.mirror.remove_links, links)
+        files = [path for path, it in ours if it.is_file]
+        await place.offload(place.mirror.remove, files)
+    above = {path.rpartition("/")[0] for path, it in every if it.target is not None or it.sha256}
+    empty = {path for path, it in every if it.target is None and not it.sha256}
+    return [MirrorPath(it) for it in sorted(above | empty)]
+
+
+def _path_of(row: ArtifactRow, entry: UnpackedEntry) -> str:
+    return f"{row.path}{UNPACKED}/{entry.path}".removesuffix("/")
+
+
+async def _standing(
+    place: RemovalPlace, known: Mapping[ArtifactKey, ArtifactRow]
+) -> set[MirrorPath]:
+    """What may stand in the folders of archives that stay."""
+    kept = (it for it in known.values() if it.may_stand and it.state is not State.PRUNING)
+    return {
+        MirrorPath(_path_of(row, it))
+        for row in kept
+        if row.extraction is not None
+        for it in await place.ledger.unpacked(row.key)
+    }
 
 
 def _strangers(

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactRow, ExpectedFile, RunRow
     from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
     from artifact_sync.sync.context import PassContext
+    from artifact_sync.sync.extract import Extractor
     from artifact_sync.sync.rules import Rules
     from artifact_sync.sync.run import RunSync
     from artifact_sync.sync.urgency import RepoTurn
@@ -108,6 +109,7 @@ class RepoSync:
         self._has_no_room: datetime | None = None
         """When the newest run was created that ``max_size`` had no room for."""
         self._passed_over = 0
+        self._unpacks: Extractor | None = None
         self.unfit: frozenset[tuple[str, str]] | None = None
         """Of ``org/*``: the filters that fit nothing here; None: nothing was met."""
 
@@ -181,6 +183,7 @@ class RepoSync:
                 self._notice_let_go(run)
             else:
                 await self._look(RunKey(self.repo, run), None)
+                await self._guard(self._extract_named(RunKey(self.repo, run)), run)
         await self._guard(self._point_latest())
         if self._trouble is None:
             await self._guard(self._judge_filters())
@@ -243,6 +246,7 @@ class RepoSync:
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
         await self._look_at_files()
         listed = await self._list(known)
+        await self._guard(self._extract())
         if not self._recorded:
             return
         await self._count_settled()
@@ -252,6 +256,31 @@ class RepoSync:
             await self._point_latest()
         else:
             await self._count_unsettled()
+        await self._guard(self._tell_unpacked())
+
+    async def _extract(self) -> None:
+        """Unpack what is left to be unpacked, also where the service does not answer."""
+        if (extractor := await self._extractor()) is not None:
+            await extractor.of_repository(self.repo)
+
+    async def _extract_named(self, run: RunKey) -> None:
+        if (extractor := await self._extractor()) is not None:
+            await extractor.of_named(run)
+            await extractor.tell(self.repo, self.report, run)
+
+    async def _tell_unpacked(self) -> None:
+        if (extractor := await self._extractor()) is not None:
+            await extractor.tell(self.repo, self.report)
+
+    async def _extractor(self) -> Extractor | None:
+        """What unpacks archives; None: nothing is to be unpacked, nor was left so."""
+        if self._unpacks is None and not self.options.dry_run:
+            ledger = self.context.ledger
+            if self.rules.extract or await ledger.unfinished_extractions(self.repo):
+                from artifact_sync.sync.extract import Extractor  # noqa: PLC0415 - most passes need none
+
+                self._unpacks = Extractor(self.context, self.rules)
+        return self._unpacks
 
     async def _look_at_files(self) -> None:
         if self.options.look:

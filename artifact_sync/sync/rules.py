@@ -32,6 +32,7 @@ class Rules(Struct, frozen=True):
     workflows: tuple[re.Pattern[str], ...]
     include: tuple[re.Pattern[str], ...]
     exclude: tuple[re.Pattern[str], ...]
+    extract: tuple[re.Pattern[str], ...]
     settings: RepoSettings
     """What they were compiled from."""
     run_statuses: frozenset[str]
@@ -50,6 +51,7 @@ class Rules(Struct, frozen=True):
             workflows=tuple(re.compile(slug_regex(glob)) for glob in settings.workflows),
             include=tuple(re.compile(path_regex(glob)) for glob in settings.include),
             exclude=tuple(re.compile(path_regex(glob)) for glob in settings.exclude),
+            extract=tuple(re.compile(path_regex(glob)) for glob in settings.extract),
             settings=settings,
             run_statuses=frozenset(settings.run_statuses),
             events=frozenset(settings.events),
@@ -86,6 +88,11 @@ class Rules(Struct, frozen=True):
         path = "/" + plain_path(key.local_path)
         included = not self.include or _matches(self.include, path)
         return included and not _matches(self.exclude, path)
+
+    def extracts(self, key: ArtifactKey) -> bool:
+        """Whether an artifact is unpacked if it is an archive. As ``wants`` has globs."""
+        plain = "/" + plain_path(key.local_path)
+        return not key.is_log and _matches(self.extract, plain)
 
     @property
     def lists_logs(self) -> bool:

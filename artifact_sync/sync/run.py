@@ -111,7 +111,10 @@ class RunSync:
                 await self._note(plan)
                 kept = sum(1 for _ in plan.having(Action.KEEP))
                 kept += 0 if self._forgotten else await self._fetch(plan)
+                has_unpacked = any(row.extraction is not None for row in rows.values())
                 del rows, plan  # a run can have thousands of artifacts
+                if (self.rules.extract or has_unpacked) and not self.gave_way:
+                    await self._extract(run)
                 await (self._conclude(run, kept, looks) if not self.gave_way else self._go(run))
         finally:
             if not self.gave_way:
@@ -256,6 +259,14 @@ class RunSync:
         async with self.context.room.latest(run.key.repo):
             await remove_run(self.context, run.key)
         await self.context.ledger.settle(run.key, self.rules.fingerprint, None)
+
+    async def _extract(self, run: Run) -> None:
+        """Unpack archives, whose folders the manifests then name. The pass tells what failed."""
+        from artifact_sync.sync.extract import Extractor  # noqa: PLC0415 - few runs need it
+
+        for failure in await Extractor(self.context, self.rules).of_run(run.key):
+            self._fail(failure)
+            self._open = self._to_retry = True
 
     def _take(self, fetching: Downloads) -> None:
         outcome = fetching.outcome

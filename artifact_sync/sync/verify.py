@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from artifact_sync.domain.archives import UNPACKED, ExtractionState
 from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.domain.model import AT_REST, ArtifactNote, Failure, MirrorPath, State
 from artifact_sync.domain.request import PassOptions, PassRequest
@@ -21,12 +22,13 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt
 from artifact_sync.sync.completeness import holds_back
-from artifact_sync.sync.manifests import refresh_manifests, wrong_signature
+from artifact_sync.sync.manifests import refresh_manifests, unpacked_of, wrong_signature
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from artifact_sync.domain.archives import UnpackedEntry
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, RepoName, RunKey, RunRow
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
@@ -62,6 +64,8 @@ class Finding:
     """The artifact; None for a manifest and for a file that nobody recorded."""
     run: RunKey | None = None
     detail: str = ""
+    entry: UnpackedEntry | None = None
+    """What it was unpacked as, of an archive; None: it was not."""
     recorded: bool = True
     """Whether the ledger knows of a file that is ok; a crash may have come between."""
 
@@ -126,6 +130,8 @@ class Auditor:
         row, run = finding.row, finding.run
         if run is None:
             return False
+        if finding.entry is not None:
+            return await self.offload(self.mirror.stands, finding.path, finding.entry)
         rows = await self.ledger.artifacts(run)
         if row is None:
             checked = await self.manifests(run, rows.values())
@@ -222,8 +228,32 @@ class Auditor:
             async for finding in findings:
                 sound = sound and finding.condition is Condition.OK
                 yield finding
+        async with aclosing(self._unpacked(rows)) as findings:
+            async for finding in findings:
+                yield finding
         for finding in await self._beside(run, rows, sound=sound):
             yield finding
+
+    async def _unpacked(self, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
+        """Compare what was unpacked of archives with what was in them."""
+        for row in rows:
+            folder = row.unpacked if row.on_record else None
+            if folder is not None:
+                entries = await self.ledger.unpacked(row.key)
+                looks = (self._entry(row, folder, it) for it in entries)
+                async with aclosing(in_order(looks, _AHEAD)) as findings:
+                    async for finding in findings:
+                        yield finding
+
+    async def _entry(self, row: ArtifactRow, folder: MirrorPath, it: UnpackedEntry) -> Finding:
+        path, run = MirrorPath(f"{folder}/{it.path}" if it.path else folder), row.key.run_key
+        if await self.offload(self.mirror.stands, path, it):
+            return Finding(Condition.OK, path, it.size, run=run, entry=it)
+        found = await self.offload(self.mirror.find, path)
+        condition = Condition.MISSING if found is None else Condition.CHANGED
+        size = found.size if found is not None else 0
+        detail = f"it is not as it was in {row.key.name}" if found is not None else ""
+        return Finding(condition, path, size, run=run, detail=detail, entry=it)
 
     def _files(self, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
         return in_order((self.file(row) for row in rows if row.on_record), _AHEAD)
@@ -252,6 +282,7 @@ class Auditor:
         """
         folder = self.layout.run_folder(run.key)
         recorded = {it.path for it in rows if it.may_stand} | set(self.layout.beside(run.key))
+        recorded |= {path for it in rows async for path in self._standing(it)}
         there = await self.offload(lambda: list(self.mirror.files(folder)))
         extras = [it for it in there if it not in recorded]
         checked = run.complete or _should_be_complete(rows, sound=sound)
@@ -259,6 +290,12 @@ class Auditor:
         manifests = await self.manifests(run.key, rows) if checked else []
         manifests = [replace(it, recorded=run.complete) for it in manifests]
         return manifests + [Finding(Condition.EXTRA, path, run=run.key) for path in extras]
+
+    async def _standing(self, row: ArtifactRow) -> AsyncGenerator[MirrorPath]:
+        """The paths that are accounted for in the folder of an archive."""
+        if row.may_stand and row.path is not None and row.extraction is not None:
+            for it in await self.ledger.unpacked(row.key):
+                yield MirrorPath(f"{row.path}{UNPACKED}/{it.path}")
 
     async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
         """Compare a complete run's manifests with the ledger.
@@ -273,8 +310,10 @@ class Auditor:
         before = named + [it for it in rows if it.state in {State.PRUNING, State.FORGOTTEN}]
         stale = known is not None and not known.settled_for
         record = await self.ledger.record(run)
+        unpacked = await unpacked_of(self.ledger, named)
+        stale = stale or any(_is_moving(it) for it in rows)
         checks: tuple[Callable[[bytes, Iterable[ArtifactRow], MirrorPath], bool], ...] = (
-            manifest.sums_say,
+            partial(manifest.sums_say, unpacked=unpacked),
             partial(manifest.run_json_says, record=record),
         )
         for path, says in zip(self.layout.manifests(run), checks, strict=True):
@@ -313,6 +352,12 @@ class Auditor:
             return True
         rules = await self.ledger.forget_rules(run.repo)
         return any(rule.scope.run in {"", run.run} for rule in rules.unfinished)
+
+
+def _is_moving(row: ArtifactRow) -> bool:
+    """Whether an archive's folder may have its name, and the ledger may not say so yet."""
+    it = row.extraction
+    return it is not None and it.state is ExtractionState.PUBLISHING
 
 
 _REASONS = {

@@ -173,6 +173,7 @@ def fetched_file(
         identity.content_encoding,
         context.clock.now(),
         shares=shares.number if shares is not None else None,
+        archive=vouched.archive,
     )
     return Fetched(mirrored, displaced, staged)
 

@@ -193,6 +193,8 @@ class Vouched(Struct, frozen=True):
     sha256: str
     strength: Strength
     evidence: tuple[str, ...]
+    archive: str = ""
+    """What kind of archive it is; empty: nobody has looked."""
 
     def content(
         self,

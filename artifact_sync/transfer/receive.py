@@ -7,6 +7,7 @@ more than one stays in memory.
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
+from artifact_sync.domain.archive_format import archive_format
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
     Cut,
@@ -30,6 +32,7 @@ from artifact_sync.transfer.evidence import Hashes, Vouched, judge_file
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from artifact_sync.domain.model import MirrorPath, SameFile, StagedContent
     from artifact_sync.domain.ports import ArtifactStore, Chunk
@@ -213,7 +216,8 @@ async def publish_staged(
 
 def _judge(wanted: WantedArtifact, staged: StagedFile) -> Vouched:
     judgement = judge_file(staged.identity, wanted.claims, wanted.recorded, staged.hashes)
-    return staged.vouch(*judgement)
+    archive = format_of_file(staged.path)
+    return replace(staged.vouch(*judgement), archive=archive)
 
 
 def _publish_judged(
@@ -245,6 +249,21 @@ def _sha256(chunks: Sequence[Chunk]) -> str:
     for chunk in chunks:
         digest.update(chunk)
     return digest.hexdigest()
+
+
+def format_of_file(path: Path) -> str:
+    """What kind of archive a staged file is; empty: it cannot be read now."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+
+            def read(at: int, count: int) -> bytes:
+                file.seek(at)
+                return file.read(count)
+
+            return archive_format(read, size)
+    except OSError:
+        return ""  # what is wrong with it is told by whoever publishes it
 
 
 class _Sound(NamedTuple):
@@ -285,5 +304,7 @@ class SmallFiles(Struct, frozen=True):
             file.staged.discard()
         except ArtifactSyncError as error:
             return error
-        vouched = Vouched(len(content), hashes.sha256, *judgement)
+        size = len(content)
+        archive = archive_format(lambda at, count: bytes(content[at : at + count]), size)
+        vouched = Vouched(size, hashes.sha256, *judgement, archive)
         return _Sound(vouched, vouched.content(content, same=file.same), wanted.path)

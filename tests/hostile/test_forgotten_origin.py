@@ -235,10 +235,11 @@ def test_a_ledger_of_the_version_before_is_taken_over_and_nothing_is_fetched_twi
 def make_old(ledger: Path) -> None:
     """Take from a ledger what its migrations from 0004 on have added."""
     with closing(sqlite3.connect(ledger, isolation_level=None)) as old:
-        for table in ("forget_rules", "run_records", "outbox", "told", "pins", "tries"):
+        for table in ("forget_rules", "run_records", "outbox", "told", "pins", "tries", "unpacked"):
             old.execute(f"DROP TABLE {table}")
         runs = ("expired", "missed", "outstanding", "settled_created", "verified", "sharing")
         artifacts = ("unwell", "sha256", "shares", "verified", "reading", "workflow", "local_path")
+        artifacts += ("unextracted",)
         names = (*(f"artifacts_{name}" for name in artifacts), *(f"runs_{name}" for name in runs))
         for name in names:
             old.execute(f"DROP INDEX ix_{name}")
@@ -251,6 +252,14 @@ def make_old(ledger: Path) -> None:
                 "gone_since",
                 "shares",
                 "reading_since",
+                "archive",
+                "extraction",
+                "extracted_of",
+                "extracted_by",
+                "extracted_files",
+                "extracted_bytes",
+                "extraction_reason",
+                "extraction_error",
             ),
             "runs": (
                 "lost",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate, chain, islice, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from artifact_sync.domain.archives import Extraction, ExtractionState
 from artifact_sync.domain.model import (
     ArtifactKey,
     ArtifactRow,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _STATES = {state.value: state for state in State}
 _STRENGTHS = {strength.value: strength for strength in Strength}
 _UPSTREAM = {word.value: word for word in Upstream}
+_EXTRACTIONS = {state.value: state for state in ExtractionState}
 _READ = 500
 """Artifacts that are read at a time."""
 
@@ -37,9 +39,16 @@ def artifact_of(row: Row) -> ArtifactRow:
     """The artifact of a row of ``artifact_columns``, whatever stands behind them."""
     path, size, sha256, strength, *rest = row[8:24]
     key, state = ArtifactKey(*row[:7]), _STATES[row[7]]
-    upstream, *since = row[24:27]
+    upstream, *since = row[24:28]
     facts = (path, size, sha256, _STRENGTHS[strength], *rest, _UPSTREAM[upstream], *since)
-    return ArtifactRow(key, state, *facts)
+    extraction = [it] if (it := _extraction(row[28:35])) is not None else []
+    return ArtifactRow(key, state, *facts, *extraction)
+
+
+def _extraction(columns: Row) -> Extraction | None:
+    """What has become of unpacking it; None: nobody has tried."""
+    word, *facts = columns
+    return Extraction(_EXTRACTIONS[word], *facts) if word else None
 
 
 class At(NamedTuple):

@@ -44,6 +44,7 @@ _FRESH = {
     "gone_since": None,
     "verified_at": None,
     "lost_since": None,
+    "archive": "",
 }
 """What an artifact's row holds when nothing but its key is known."""
 _TRIES_KEPT = 20
@@ -73,6 +74,7 @@ def _mirrored(file: Mirrored) -> dict[str, Any]:
         "etag": file.etag,
         "content_encoding": file.content_encoding,
         "mirrored_at": file.fetched_at,
+        "archive": file.archive,
         "upstream": Upstream.LISTED.value,
         "is_new": file.is_new,
     }
@@ -114,6 +116,7 @@ def _found(row: ArtifactRow) -> dict[str, Any]:
         "content_encoding": row.content_encoding,
         "mirrored_at": row.mirrored_at,
         "verified_at": row.verified_at,
+        "archive": row.archive,
         "lost_since": row.lost_since,
         **({} if row.wanted else {"is_wanted": False}),  # such a row is new
     }
@@ -165,6 +168,7 @@ def record_failure(
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Drop rows; keys that nobody knows are fine."""
+    _forget_unpacked(tx, keys)
     rows = list(known_rows(tx.connection, keys))
     _forget(tx, rows)
     tx.connection.write_many("forget", [{"id": row[0]} for row in rows])
@@ -176,7 +180,7 @@ def _forget(tx: Transaction, rows: Sequence[Row]) -> None:
     """These rows are about to be dropped."""
     leave_blocks(tx, rows)
     for row in rows:
-        tx.tally(row[7]).leave(State(row[2]), row[3] or 0)
+        tx.tally(row[7]).leave(State(row[2]), (row[3] or 0) + row[8])
 
 
 def begin_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
@@ -191,6 +195,7 @@ def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """
     post_removed(tx, keys)
     _restate(tx, keys, {"state": State.PRUNED.value})
+    _drop_extractions(tx, keys)
     for run in by_run(keys):
         run_id = find_run(tx.connection, run)
         if run_id is not None and tx.connection.value("is_buried", run_id=run_id):
@@ -200,7 +205,8 @@ def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 def forget_artifacts_of(tx: Transaction, run_id: int) -> None:
     """Nothing is known of a run's artifacts any more."""
     _forget(tx, tx.connection.rows("rows_of_run", run_id=run_id))
-    for name in ("forget_of_run", "forget_record", "forget_told_of_run", "forget_tries_of_run"):
+    names = ("of_run", "unpacked_of_run", "record", "told_of_run", "tries_of_run")
+    for name in (f"forget_{it}" for it in names):
         tx.connection.write(name, run_id=run_id)
 
 
@@ -223,6 +229,7 @@ def end_removal(tx: Transaction, keys: Sequence[ArtifactKey], at: datetime) -> N
     """Their files are removed, and they are let go. Unknown keys are fine."""
     post_removed(tx, keys)
     _restate(tx, keys, {"state": State.FORGOTTEN.value, "at": at}, "set_removed")
+    _drop_extractions(tx, keys)
 
 
 def remember_artifacts(tx: Transaction, states: Sequence[tuple[ArtifactKey, State]]) -> None:
@@ -242,9 +249,32 @@ def post_removed(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     for run, some in by_run(keys).items():
         run_id = find_run(tx.connection, run)
         rows = [] if run_id is None else list(rows_of_run(tx.connection, run_id, list(some)))
-        sizes = [row[3] or 0 for row in rows if row[2] == State.PRUNING]
+        sizes = [(row[3] or 0) + row[8] for row in rows if row[2] == State.PRUNING]
         if run_id is not None and sizes:
             post_pruned(tx, run_id, len(sizes), sum(sizes))
+
+
+def _drop_extractions(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    """Their folders are removed with them, and count no more."""
+    _forget_unpacked(tx, keys)
+    ids = [{"id": row[0]} for row in known_rows(tx.connection, keys)]
+    tx.connection.write_many("clear_extraction", ids)
+
+
+def _forget_unpacked(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
+    for run, some in by_run(keys).items():
+        run_id = find_run(tx.connection, run)
+        places = [{"run_id": run_id, "digest": digest} for digest in some]
+        tx.connection.write_many("forget_unpacked", places if run_id is not None else [])
+
+
+def known_ids(tx: Transaction, keys: Sequence[ArtifactKey]) -> Iterator[tuple[ArtifactKey, int]]:
+    """The rows that there are of these artifacts."""
+    for run, some in by_run(keys).items():
+        run_id = find_run(tx.connection, run)
+        if run_id is not None:
+            for row in rows_of_run(tx.connection, run_id, list(some)):
+                yield some[row[1]], row[0]
 
 
 def note_verified(tx: Transaction, rows: Sequence[ArtifactRow], at: datetime) -> None:
@@ -351,12 +381,12 @@ def _unless_forgotten(change: Mapping[str, Any], old: Row | None) -> Mapping[str
 
 
 def _count(tally: Tally, old: Row | None, change: Mapping[str, Any]) -> None:
-    held = 0
+    held = unpacked = 0
     if old is not None:
-        held = old[3] or 0
-        tally.leave(State(old[2]), held)
+        held, unpacked = old[3] or 0, old[8]
+        tally.leave(State(old[2]), held + unpacked)
     state, mirrored_at = State(change["state"]), change.get("mirrored_at")
-    tally.enter(state, change.get("size", held))
+    tally.enter(state, change.get("size", held) + unpacked)
     tally.mirrored(mirrored_at)
     if state is not State.MIRRORED:
         return

@@ -118,6 +118,10 @@ class Tally:
         """Count bytes in the blocks of another file; below zero: no more."""
         self._by["shared_bytes"] += size
 
+    def grow(self, size: int) -> None:
+        """Count bytes that were unpacked beside mirrored files, or that are no more."""
+        self._by["bytes"] += size
+
     def mirrored(self, at: datetime | None) -> None:
         """An artifact was mirrored then."""
         self._mirrored_at = at or self._mirrored_at

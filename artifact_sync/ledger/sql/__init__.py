@@ -10,7 +10,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-_FILES = ("repositories", "runs", "artifacts", "outbox", "usage")
+_FILES = ("repositories", "runs", "artifacts", "archives", "outbox", "usage")
 _VALUE = r":(\w+)"
 
 

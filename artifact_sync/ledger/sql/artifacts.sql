@@ -10,7 +10,9 @@ coalesce(artifacts.verified_at, artifacts.mirrored_at) AS verified_at, artifacts
 CASE WHEN coalesce(runs.gone_since, repositories.gone_since) IS NULL
   THEN artifacts.upstream ELSE 'gone' END AS upstream,
 coalesce(artifacts.gone_since, runs.gone_since, repositories.gone_since) AS gone_since,
-runs.created_at;
+runs.created_at, artifacts.archive, artifacts.extraction, artifacts.extracted_of,
+artifacts.extracted_by, artifacts.extracted_files, artifacts.extracted_bytes,
+artifacts.extraction_reason, artifacts.extraction_error;
 
 -- name: artifacts_of_runs
 artifacts
@@ -22,18 +24,18 @@ JOIN repositories ON repositories.id = runs.repo_id;
 state IN ('failed', 'gone', 'refused', 'lost');
 
 -- name: known_artifacts
-SELECT id, digest, state, size, sha256, is_wanted, shares, run_id FROM artifacts
+SELECT id, digest, state, size, sha256, is_wanted, shares, run_id, extracted_bytes FROM artifacts
 WHERE run_id = :run_id AND digest IN (:these);
 
 -- name: make_artifact
 INSERT INTO artifacts (
   run_id, digest, workflow, task, cube, local_path, state, path, size, sha256, strength, evidence,
   version, etag, content_encoding, attempts, reason, message, first_seen, mirrored_at,
-  is_wanted, upstream, gone_since, verified_at, lost_since
+  is_wanted, upstream, gone_since, verified_at, lost_since, archive
 ) VALUES (
   :run_id, :digest, :workflow, :task, :cube, :local_path, :state, :path, :size, :sha256,
   :strength, :evidence, :version, :etag, :content_encoding, 0, :reason, :message, :first_seen,
-  :mirrored_at, :is_wanted, :upstream, :gone_since, :verified_at, :lost_since
+  :mirrored_at, :is_wanted, :upstream, :gone_since, :verified_at, :lost_since, :archive
 );
 
 -- name: set_mirrored
@@ -42,7 +44,7 @@ SET
   state = :state, path = :path, size = :size, sha256 = :sha256, strength = :strength,
   evidence = :evidence, version = :version, etag = :etag, content_encoding = :content_encoding,
   mirrored_at = :mirrored_at, attempts = 0, reason = '', message = '', verified_at = NULL,
-  reading_since = NULL, lost_since = NULL, upstream = 'listed', gone_since = NULL
+  archive = :archive, reading_since = NULL, lost_since = NULL, upstream = 'listed', gone_since = NULL
 WHERE id = :id;
 
 -- Of what was never here. Whether it is wanted, and listed, stays as it is known.
@@ -52,7 +54,7 @@ SET
   state = :state, path = :path, size = :size, sha256 = :sha256, strength = :strength,
   evidence = :evidence, version = :version, etag = :etag, content_encoding = :content_encoding,
   mirrored_at = :mirrored_at, attempts = 0, reason = '', message = '',
-  verified_at = :verified_at, lost_since = :lost_since
+  verified_at = :verified_at, lost_since = :lost_since, archive = :archive
 WHERE id = :id;
 
 -- name: set_version
@@ -112,7 +114,7 @@ UPDATE artifacts SET attempts = attempts + 1 WHERE run_id = :run_id AND digest =
 DELETE FROM artifacts WHERE id = :id;
 
 -- name: rows_of_run
-SELECT id, digest, state, size, sha256, is_wanted, shares, run_id FROM artifacts
+SELECT id, digest, state, size, sha256, is_wanted, shares, run_id, extracted_bytes FROM artifacts
 WHERE run_id = :run_id;
 
 -- name: note_try
@@ -357,7 +359,7 @@ WHERE
 ORDER BY artifacts.id;
 
 -- name: files_on_record
-SELECT id, digest, state, size, sha256, is_wanted, shares, run_id FROM artifacts
+SELECT id, digest, state, size, sha256, is_wanted, shares, run_id, extracted_bytes FROM artifacts
 WHERE
   run_id = :run_id AND sha256 <> '' AND path IS NOT NULL
   AND state NOT IN ('pruning', 'pruned', 'forgotten');

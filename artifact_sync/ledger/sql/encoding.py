@@ -98,7 +98,8 @@ _CONVERSIONS: Mapping[type, _Convert] = MappingProxyType(
 )
 _STORE = _CONVERSIONS.get
 _TEXTS = """value org repo last_error run status event fingerprint settled_for workflow task cube
-local_path path version etag content_encoding message creation_id glob hook facts reason"""
+local_path path version etag content_encoding message creation_id glob hook facts reason entry
+target extraction_error"""
 _MOMENTS = """horizon_since last_pass last_complete created_at finished_at next_look first_seen
 seen_at last_mirrored mirrored_at verified_at lost_since gone_since happened_at first_try
 next_try since pruned_at pinned_at tried_at oldest_verified"""

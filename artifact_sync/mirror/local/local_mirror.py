@@ -12,12 +12,21 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
+from artifact_sync.domain.archives import Unpacked
 from artifact_sync.domain.disk_errors import disk_errors, is_not_offered
 from artifact_sync.domain.errors import UnsafePath
 from artifact_sync.domain.model import Found, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.displaced import DisplacedFiles
-from artifact_sync.mirror.local.file_io import content_of, digest, is_file, is_link, reading, umask
+from artifact_sync.mirror.local.file_io import (
+    content_of,
+    digest,
+    is_file,
+    is_link,
+    reading,
+    temporary_name,
+    umask,
+)
 from artifact_sync.mirror.local.folder import is_folder, open_folder
 from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import DISPLACED, STAGING, prepare
@@ -32,13 +41,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from artifact_sync.domain.archives import ExtractLimits, UnpackedEntry
     from artifact_sync.domain.errors import ArtifactSyncError, DiskError
-    from artifact_sync.domain.model import DisplacedFile, Placed, StagedContent
+    from artifact_sync.domain.model import ArchiveFile, DisplacedFile, Placed, StagedContent
     from artifact_sync.domain.ports import ManifestSigner
     from artifact_sync.domain.settings import Dedupe, Durability
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.tree import Parts
+    from artifact_sync.mirror.local.unpacked import OpenArchive
 
 _log = get_logger(__name__)
 
@@ -124,10 +135,15 @@ class LocalMirror:
         with self._errors(path):
             self._publisher.write(content, parts, is_file)
 
-    def remove(self, paths: Sequence[MirrorPath], folder: MirrorPath | None = None) -> None:
+    def remove(
+        self,
+        paths: Sequence[MirrorPath],
+        folder: MirrorPath | None = None,
+        empty: Sequence[MirrorPath] = (),
+    ) -> None:
         files = [split(path) for path in paths]
         top = split(folder) if folder is not None else None
-        for parts in files if top is not None else ():
+        for parts in [*files, *map(split, empty)] if top is not None else ():
             if parts[: len(top or ())] != top or parts == top:
                 raise UnsafePath(f"{quoted('/'.join(parts))} is not in {quoted(str(folder))}")
         for above, members in groupby(files, lambda parts: parts[:-1]):
@@ -136,7 +152,8 @@ class LocalMirror:
                 self._unlink(above, names, is_file, durable=top is None)
         if top is not None:
             with self._errors("/".join(top)):
-                self._tree.remove_empty({parts[:-1] for parts in files}, top)
+                folders = {*(parts[:-1] for parts in files), *map(split, empty)}
+                self._tree.remove_empty(folders, top)
 
     def _unlink(
         self, above: Parts, names: Iterable[str], ours: Replaceable, *, durable: bool = True
@@ -224,6 +241,86 @@ class LocalMirror:
         *above, name = split(link)
         with self._errors(link):
             self._unlink(tuple(above), [name], is_link)
+
+    def archive_format(self, path: MirrorPath) -> str:
+        from artifact_sync.domain.archive_format import archive_format  # noqa: PLC0415 - hardly ever
+
+        with self._archive(path) as archive:
+            return archive_format(archive.read_at, archive.size) if archive is not None else ""
+
+    def check_packed(self, path: MirrorPath, name: str) -> None:
+        from artifact_sync.mirror.archives.unpack import check_packed  # noqa: PLC0415 - hardly ever
+
+        with self._archive(path) as archive:
+            if archive is not None:
+                check_packed(archive, name)
+
+    def unpack(
+        self, file: ArchiveFile, limits: ExtractLimits, stop: Callable[[], None], *, keep: bool
+    ) -> Unpacked | None:
+        with self._archive(file.path) as archive:
+            if archive is None or not archive.is_as_recorded(file.size, file.sha256):
+                return None
+            if not keep:
+                from artifact_sync.mirror.archives.unpack import Hashing, unpack  # noqa: PLC0415 - hardly ever
+
+                return Unpacked("", unpack(archive, limits, Hashing(), stop))
+            return self._unpacked(archive, limits, stop)
+
+    def _unpacked(
+        self, archive: OpenArchive, limits: ExtractLimits, stop: Callable[[], None]
+    ) -> Unpacked:
+        from artifact_sync.mirror.local.unpacked import TREE, remove_tree, write_tree  # noqa: PLC0415 - likewise
+
+        name, mask = temporary_name() + TREE, umask()
+        modes, durable = (0o644 & ~mask, 0o755 & ~mask), self._tree.durable
+        with self._tree.existing((OWN_FOLDER, STAGING)) as staging:
+            try:
+                staging.make(name, 0o755)
+                with staging.enter(name) as top:
+                    found = write_tree(archive, top, limits, stop, modes=modes, durable=durable)
+            except BaseException:
+                with suppress(OSError):
+                    remove_tree(staging, name)
+                raise
+        return Unpacked(name, found)
+
+    @contextmanager
+    def _archive(self, path: MirrorPath) -> Iterator[OpenArchive | None]:
+        from artifact_sync.mirror.local.unpacked import opened_archive  # noqa: PLC0415 - hardly ever
+
+        with self._folder_of(path) as (folder, name), opened_archive(folder, name) as archive:
+            yield archive
+
+    def place_unpacked(self, unpacked: Unpacked, folder: MirrorPath) -> str | None:
+        with self._errors(folder):
+            return self._publisher.place_folder(unpacked.name, split(folder))
+
+    def drop_unpacked(self, unpacked: Unpacked) -> None:
+        from artifact_sync.mirror.local.unpacked import remove_tree  # noqa: PLC0415 - hardly ever
+
+        with (
+            self._errors(f"{OWN_FOLDER}/{STAGING}"),
+            self._tree.existing((OWN_FOLDER, STAGING)) as staging,
+        ):
+            if unpacked.name:
+                remove_tree(staging, unpacked.name)
+
+    def holds(self, folder: MirrorPath, entries: Sequence[UnpackedEntry]) -> bool:
+        from artifact_sync.mirror.local.unpacked import holds  # noqa: PLC0415 - hardly ever
+
+        with self._errors(folder), self._tree.entered(split(folder)) as below:
+            return holds(below, entries)
+
+    def stands(self, path: MirrorPath, entry: UnpackedEntry) -> bool:
+        from artifact_sync.mirror.local.unpacked import stands  # noqa: PLC0415 - hardly ever
+
+        with self._folder_of(path) as (folder, name):
+            return stands(folder, name, entry)
+
+    def remove_links(self, paths: Sequence[MirrorPath]) -> None:
+        for path in paths:
+            self.unpoint(path)
 
     def free(self) -> int | None:
         self.check()

@@ -247,6 +247,14 @@ class Publisher:
             it.moved = self._settle(it.staged, it.parts, replaceable)
             it.staged = None
 
+    def place_folder(self, name: str, parts: Parts) -> str | None:
+        """Move a complete folder from staging to its place, by one rename.
+
+        Whatever is in the way is displaced; its new place.
+        """
+        with self._tree.existing(_STAGING) as staging:
+            return self._settle(Staged(staging, name), parts, lambda *_: False)
+
     def replace(
         self, make: Callable[[Folder, str], object], parts: Parts, replaceable: Replaceable
     ) -> None:

@@ -43,7 +43,8 @@ def test_every_key_has_an_override() -> None:
     keys = {
         (section, key)
         for section in (
-            *("source", "mirror", "ledger", "keep", "verify", "download", "daemon", "web"),
+            *("source", "mirror", "ledger", "keep", "verify", "download", "extract"),
+            *("daemon", "web"),
         )
         for key in getattr(Config(), section).__struct_fields__
     } | {("repo", key) for key in RepoSettings.__struct_fields__}
