@@ -281,6 +281,11 @@ class Downloads:
         return await fetch(self._transfer, wanted, hold)
 
     async def _record(self, fetched: Fetched) -> None:
+        mirrored = fetched.mirrored
+        if not (mirrored.archive or mirrored.key.is_log):  # as after a crash
+            look = self._context.mirror.archive_format
+            archive = await self._context.offload(look, mirrored.path)
+            fetched = replace(fetched, mirrored=replace(mirrored, archive=archive))
         await self._context.ledger.record_mirrored(fetched.mirrored)
         self._context.room.recorded(fetched.mirrored.key, fetched.mirrored.size)
         if fetched.mirrored.key in self._vouching:
