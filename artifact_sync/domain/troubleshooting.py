@@ -122,7 +122,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "artifacts#gone": ("the file's server answered 404", "the file's server answered 410"),
     "artifacts#collision": ("it would be one file or folder with",),
-    "artifacts#unsafe-archive": ("it is not unpacked: …",),
+    "archives#unsafe-archive": ("it is not unpacked: …",),
     "artifacts#unsafe-path": (
         "leads out of its folder",
         "is absolute: change it in the CI file",
@@ -469,7 +469,7 @@ OF_REASON: Final[Mapping[Reason, str]] = {
     Reason.UNSAFE_PATH: "artifacts#unsafe-path",
     Reason.COLLISION: "artifacts#collision",
     Reason.NOTHING_FITS: "finding#nothing-fits",
-    Reason.UNSAFE_ARCHIVE: "artifacts#unsafe-archive",
+    Reason.UNSAFE_ARCHIVE: "archives#unsafe-archive",
     Reason.DISK: "disk#refused",
     Reason.NO_SPACE: "disk#no-space",
     Reason.MAX_SIZE: "pruning#too-much",
