@@ -221,8 +221,7 @@ def test_a_ledger_takes_less_room_when_much_of_it_is_gone(tmp_path):
                 await ledger.compact()
                 assert time.monotonic() - began < 5  # a reader is not waited for
                 assert reader.execute("SELECT count(*) FROM runs").fetchone() == (0,)
-            for number in (1, 2):
-                await ledger.note_run(a_run(number), NOW)
+            await ledger.compact()
             assert await ledger.size() < 1_000_000
 
     asyncio.run(main())

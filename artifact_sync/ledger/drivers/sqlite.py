@@ -105,14 +105,16 @@ class SqliteStore:
         with translated(self._place):
             names = ("page_size", "page_count", "freelist_count")
             size, pages, free = (raw.execute(f"PRAGMA {it}").fetchone()[0] for it in names)
-            if free * size >= _WORTH_COMPACTING and free * 4 >= pages and not self._rehearsing:
+            if self._rehearsing:
+                return
+            if free * size >= _WORTH_COMPACTING and free * 4 >= pages:
                 raw.execute("VACUUM")
-                self._end_log()
+            self._end_log()
 
     def _end_log(self) -> None:
-        """Bring the log, into which all of the file went, back into it.
+        """Bring the log, into which all of the file may have gone, back into it.
 
-        Not while somebody reads, who would be waited for: then a later commit does.
+        Not while somebody reads, who would be waited for: then the next time does.
         """
         raw = self._connection.raw
         (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
