@@ -60,6 +60,12 @@ int unlinkat(int fd, const char *name, int flags) { /* by the folder's path */
     return ((int (*)(int, const char *, int))REAL("unlinkat"))(fd, name, flags);
 }
 
+ssize_t read(int fd, void *data, size_t size) {
+    if (strikes_fd("read", fd))
+        return -1;
+    return ((ssize_t (*)(int, void *, size_t))REAL("read"))(fd, data, size);
+}
+
 ssize_t write(int fd, const void *data, size_t size) {
     if (strikes_fd("write", fd))
         return -1;

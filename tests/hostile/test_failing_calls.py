@@ -221,3 +221,16 @@ def test_displaced_files_that_cannot_be_removed_are_a_warning_that_names_one(
     assert "20200101T000000Z/org/repo/1/old.bin" in outcome.stderr
     trial.plain_env = {}
     assert (trial.sync().exit_code, old.exists()) == (0, False)
+
+
+# Guards against: one bad sector that keeps all else from being verified, or has a file moved away.
+def test_a_file_that_the_disk_does_not_give_out_is_unreadable_and_the_others_are_verified(
+    trial: Trial, tmp_path: Path
+) -> None:
+    trial.service.run({"app.bin": SMALL, "other.bin": b"another"})
+    assert trial.sync().exit_code == 0
+    trial.plain_env = failing(tmp_path, "read", errno.EIO, "app.bin")
+    found = trial.verify("--oldest", "100%", "--repair")
+    assert (found["exit_code"], found["files"], len(found["unreadable"])) == (6, 2, 1)
+    assert (found["missing"], found["changed"], found["repaired"]) == ([], [], [])
+    assert trial.has(SMALL)

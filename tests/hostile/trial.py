@@ -146,9 +146,9 @@ class Trial:
             call_program(self.arguments(*arguments), REPOSITORY, self.environment(), timeout)
         )
 
-    def verify(self) -> dict[str, Any]:
+    def verify(self, *options: str) -> dict[str, Any]:
         """What ``verify --json`` says."""
-        arguments = ["verify", "--root", str(self.root), "--json"]
+        arguments = ["verify", "--root", str(self.root), "--json", *options]
         said = call_program(arguments, REPOSITORY, self.environment())
         verified: dict[str, Any] = json.loads(said.out)
         return verified

@@ -44,8 +44,11 @@ _PATIENCE, _LOOK = 5.0, 0.25
 _MOST_BUSY = 20_000
 """Files of repositories with a pass that are gone by in one round."""
 
-_TROUBLE = 300.0
-"""Seconds to wait after disk or ledger have failed; also before a bad file is tried again."""
+_TROUBLE = 60.0
+"""Seconds to wait after disk or ledger have failed."""
+
+_BAD_FILE = 300.0
+"""Seconds until a file that cannot be read is tried again."""
 
 _IN_A_ROW = 3
 """Files that cannot be read one after the other: then it is the disk."""
@@ -242,7 +245,7 @@ class Scrubber:
         if path not in self._unreadable:
             facts = {"repo": str(row.key.run_key.repo), "run": row.key.run, "path": path}
             _log.error("a file of the mirror cannot be read", why=str(error), **facts)
-        self._unreadable[path] = self._clock.monotonic() + _TROUBLE
+        self._unreadable[path] = self._clock.monotonic() + _BAD_FILE
         if len(self._unreadable) > _REMEMBERED:
             del self._unreadable[next(iter(self._unreadable))]
         await self._auditor.ledger.begin_reading([row], self._clock.now())
