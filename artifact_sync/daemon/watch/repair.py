@@ -11,7 +11,7 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.tasks import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.scheduler import Scheduler
@@ -88,10 +88,19 @@ class DamageRepair:
         """Log damage, a line a run, and schedule its repair if that is configured."""
         restoring = self._restores()
         new = {it.path: it for it in findings if it.path not in self._waiting}
-        _log_damage(list(new.values()), restoring=restoring)
+        for is_restored, some in self._by_repair(new.values()).items():
+            _log_damage(some, restoring=restoring and is_restored)
         self._waiting |= {it.path: it for it in findings if restoring or it.path in self._waiting}
         if restoring:
             self._restore_later(new)
+
+    def _by_repair(self, findings: Iterable[Finding]) -> Mapping[bool, list[Finding]]:
+        """Findings by whether a pass over their repository can fetch them."""
+        found: dict[bool, list[Finding]] = {}
+        for it in findings:
+            watched = it.run is not None and self._scheduler.looks_after(it.run.repo)
+            found.setdefault(watched, []).append(it)
+        return found
 
     async def put_back(self, finding: Finding) -> None:
         """Adopt a lost file that stands again as recorded; a pass tells the rest."""
