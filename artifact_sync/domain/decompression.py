@@ -138,7 +138,7 @@ def _zstd() -> tuple[Any, type[Exception]]:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
     except ImportError:
         try:
-            from backports import zstd  # noqa: PLC0415 - likewise
+            from backports import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
         except ImportError:
             raise NoDecompressor("install backports.zstd (pip install backports.zstd)") from None
     return zstd.ZstdDecompressor(), zstd.ZstdError
