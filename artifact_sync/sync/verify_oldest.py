@@ -15,7 +15,7 @@ from artifact_sync.sync.verify import Condition
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
-    from artifact_sync.domain.model import ArtifactRow, RepoName
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, RepoName
     from artifact_sync.domain.ports import Clock
     from artifact_sync.domain.verification import VerifyBounds
     from artifact_sync.sync.verify import Auditor, Finding
@@ -49,11 +49,25 @@ class BoundedAudit:
                 yield await self.auditor.file(row)
         rows = self._rows(() if everywhere else repos, budget)
         look = partial(self._file, budget)
+        told: set[ArtifactKey] = set()
         async with aclosing(in_order_of(rows, look, _AHEAD)) as findings:
             async for finding in findings:
                 if finding is None:
                     return
+                if finding.row is not None and finding.row.key in told:
+                    continue
+                others = await self._others(finding, told)
                 yield finding
+                for row in others:
+                    yield await self.auditor.file(row)
+
+    async def _others(self, finding: Finding, told: set[ArtifactKey]) -> Sequence[ArtifactRow]:
+        """Further names of a damaged file, which are looked at besides; each is told once."""
+        sharing = await self.auditor.sharing(finding)
+        others = [it for it in sharing if it.key not in told]
+        if finding.row is not None and sharing:
+            told |= {finding.row.key, *(it.key for it in others)}
+        return others
 
     async def _rows(
         self, repos: Sequence[RepoName], budget: ReadingBudget

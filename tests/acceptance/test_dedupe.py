@@ -170,3 +170,15 @@ def test_verify_of_one_repository_tells_the_names_in_another(tmp_path: Path) -> 
         code, found, _ = sharing.run("verify", TWO, "--repair")
         assert (code, len(found["changed"])) == (0, 3)
         assert len({*sharing.inodes(BIG, *RUNS)}) == 1
+
+
+def test_a_bounded_verification_tells_all_names_of_what_it_finds(tmp_path: Path) -> None:
+    with serving(tmp_path) as sharing:
+        assert sharing.run("sync", *sharing.selected)[0] == 0
+        sharing.file(TWO, "1", BIG).write_bytes(b"edited in place")
+        sharing.file(TWO, "1", SMALL).write_bytes(b"edited in place")
+        _, found, _ = sharing.run("verify", "--max-bytes", "1")
+        (name,) = {path.rpartition("/")[2] for path in found["changed"]}
+        assert sorted(found["changed"]) == sorted(
+            str(sharing.file(*run, name).relative_to(sharing.root)) for run in RUNS
+        )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
-from publishing import publish_bytes
+from publishing import publish_bytes, publish_content
 from structlog.testing import capture_logs
 
 from artifact_sync.daemon.watch.filesystem import TreeWatcher
@@ -28,6 +28,7 @@ from artifact_sync.domain.model import (
     RepoName,
     Run,
     RunKey,
+    StagedContent,
     State,
     Strength,
 )
@@ -76,7 +77,13 @@ class Bench:
         self.missed += 1
 
     async def file(
-        self, content=b"built", name="app.tar", run=RUN, size=None, write=publish_bytes
+        self,
+        content=b"built",
+        name="app.tar",
+        run=RUN,
+        size=None,
+        write=publish_bytes,
+        shares=None,
     ) -> MirrorPath:
         """Publish and record a file, as a pass does."""
         key = ArtifactKey(*run.repo, run.run, "build", "compile", "linux", name)
@@ -84,7 +91,7 @@ class Bench:
         await asyncio.to_thread(write, self.mirror, content, path)
         sha256, now = hashlib.sha256(content).hexdigest(), datetime.now(UTC)
         size = len(content) if size is None else size
-        row = Mirrored(key, path, size, sha256, Strength.DIGEST, (), fetched_at=now)
+        row = Mirrored(key, path, size, sha256, Strength.DIGEST, (), fetched_at=now, shares=shares)
         await self.ledger.record_mirrored(row)
         return path
 
@@ -191,6 +198,30 @@ def test_a_file_that_somebody_changes_is_noticed_even_at_the_same_size(tmp_path,
         await bench.nothing_but((Condition.CHANGED, PATH))
 
     play(tmp_path / "mirror", one_file, story)
+
+
+def test_a_change_through_one_of_several_hard_links_is_noticed_of_all(tmp_path):
+    other = RunKey(RepoName("acme", "site"), "7")
+
+    async def prepare(bench):
+        bench.mirror.dedupe("hardlink")
+        await bench.file()
+        (same,) = await bench.ledger.same_bytes(hashlib.sha256(b"built").hexdigest())
+
+        def link(mirror, content, path):
+            staged = StagedContent(5, hashlib.sha256(content).hexdigest(), content, same=[same])
+            publish_content(mirror, staged, path)
+
+        path = await bench.file(run=other, write=link, shares=same.number)
+        assert (bench.root / path).stat().st_nlink == 2
+
+    async def story(bench, _):
+        with (bench.root / PATH).open("r+b") as file:
+            file.write(b"BUILT")
+        there = PATH.replace("shop/42", "site/7")
+        await bench.nothing_but((Condition.CHANGED, PATH), (Condition.CHANGED, there))
+
+    play(tmp_path / "mirror", prepare, story)
 
 
 def test_a_folder_in_the_place_of_a_file_is_damage(tmp_path):

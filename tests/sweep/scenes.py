@@ -295,15 +295,6 @@ class Dedupe(Scene):
         return [f"the ledger is wrong about what is shared: {path}" for path in wrong]
 
 
-class DedupeBefore(Dedupe):
-    """What a checksum file says is here is not downloaded."""
-
-    name = "dedupe-before"
-
-    def configure(self, user: Owner) -> None:
-        user.set_up(mirror__dedupe="hardlink", mirror__dedupe_before_download=True)
-
-
 class Adoption(Scene):
     """The ledger is lost with all that is the program's own, and with a manifest and a link."""
 
@@ -343,6 +334,6 @@ def _is_ready(daemon: Daemon) -> bool:
 
 _ALL = (
     *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Signed, Told),
-    *(Forget, ForgetFiles, Prune, Dedupe, DedupeBefore, Adoption, DaemonPass),
+    *(Forget, ForgetFiles, Prune, Dedupe, Adoption, DaemonPass),
 )
 SCENES = {it.name: it for it in _ALL}

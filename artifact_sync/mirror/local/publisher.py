@@ -180,7 +180,9 @@ class Publisher:
             found = folder.look(it.parts[-1]) if folder is not None else None
         it.is_copied = found is None or FileState.of(found)[:2] != it.shared.state[:2]
         if isinstance(it.content.data, Path):
-            it.content.data.unlink(missing_ok=True)
+            with self._tree.opener(it.content.data.parent) as staging:
+                _remove(staging, it.content.data.name)
+                self._tree.sync(staging)  # or a power cut brings back what nobody comes for
 
     def _stage(self, it: _File, staging: Folder, closing: ExitStack) -> None:
         data = it.content.data
