@@ -13,7 +13,7 @@ from artifact_sync.runtime.units import size_in_words
 from artifact_sync.sync.prune import facts_of, keep_of
 from artifact_sync.sync.prune_plan import (
     HOLD_THE_REST,
-    IN_FLIGHT,
+    NEWEST,
     NOT_AT_A_TIME,
     PruneTerms,
     age_of,
@@ -81,7 +81,7 @@ class RoomMaker(Struct, frozen=True):
             if room.exceeds(bound) or room.freed == freed:
                 break
         why = why_not(facts, self.keeper.clock.now())
-        if not (stays or why or suffices or _awaits(plans, before)):
+        if not (stays or why or suffices or await self._awaits(bound, before)):
             raise GivesWay(f"{bound} would take more than keep.max_size: newer runs have the room")
         why = why or (NOT_AT_A_TIME if suffices else HOLD_THE_REST)
         size = size_in_words(bound.bytes)
@@ -97,9 +97,15 @@ class RoomMaker(Struct, frozen=True):
         terms, ledger = PruneTerms(self.keeper.clock.now()), self.ledger
         facts = [await facts_of(ledger, repo) for repo in repos]
         plans = [plan_repository(it, keep_of(self.config, it.repo), terms) for it in facts]
-        for plan, it in zip(plans, facts, strict=True):
-            _hold_newest(plan, it.latest)
+        for plan in plans:
+            _hold_newest(plan)
         return plans
+
+    async def _awaits(self, bound: Bound, before: RunAge | None) -> bool:
+        """Whether an older run is still coming, which may have to go for this one."""
+        rows = [await self.ledger.run(run) for run in self.room.coming_runs(bound)]
+        ages = [age_of(row.key.run, _created(row)) for row in rows if row is not None]
+        return before is not None and any(age < before for age in ages)
 
     async def _have_go(
         self, plans: Sequence[RepoPlan], bound: Bound, before: RunAge | None
@@ -161,29 +167,16 @@ class RoomMaker(Struct, frozen=True):
                 self.room.gone(repo, sum(it.wanted and it.here for it in rows.values()))
 
 
-def _hold_newest(plan: RepoPlan, latest: str | None) -> None:
-    """Keep what is newer than ``latest``, which may become it; else the newest run."""
-    for run in plan.runs:
-        if run.run == latest:
-            break
-        run.action, run.why = "keep", [*run.why, IN_FLIGHT]
-        if latest is None:
-            break
+def _hold_newest(plan: RepoPlan) -> None:
+    """Keep the newest run, which may become ``latest``."""
+    for run in plan.runs[:1]:
+        run.action, run.why = "keep", [*run.why, NEWEST]
 
 
 def _by_age(plans: Sequence[RepoPlan]) -> list[tuple[RepoPlan, PlannedRun]]:
     """The runs that are to go, the oldest first."""
     going = [(plan, run) for plan in plans for run in plan.going]
     return sorted(going, key=lambda it: age_of(it[1].run, it[1].created_at))
-
-
-def _awaits(plans: Sequence[RepoPlan], before: RunAge | None) -> bool:
-    """Whether an older run is still coming, which may have to go for this one."""
-    return any(
-        IN_FLIGHT in run.why and before is not None and age_of(run.run, run.created_at) < before
-        for plan in plans
-        for run in plan.runs
-    )
 
 
 def _created(row: RunRow) -> datetime | None:

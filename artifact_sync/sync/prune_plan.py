@@ -35,11 +35,12 @@ _CLOCKS_DIFFER = timedelta(days=1)
 NO_RULE = "no rule keeps it"
 MAX_SIZE = "max_size"
 IN_FLIGHT = "in flight"
-HOLD_THE_REST = "last_success, pins, latest and what is in flight hold the rest"
+NEWEST = "newest"
+HOLD_THE_REST = "last_success, pins, latest and the newest runs hold the rest"
 NOT_AT_A_TIME = "no more of them may go at a time"
 _NOT_KEPT = [NO_RULE]
 """Of all those runs: a mirror may have a hundred thousand."""
-_FAST = frozenset({"last_success", "pin", "latest", "latest-success", IN_FLIGHT, "undated"})
+_FAST = frozenset({"last_success", "pin", "latest", "latest-success", NEWEST, "undated"})
 """Reasons that also hold a run when there is too much."""
 
 
@@ -239,6 +240,8 @@ def why_changed(run: PlannedRun, known: KeptRun | None, facts: RepoFacts) -> str
     if run.created_at != known.created_at:
         return "another run has its number"
     held = _held_by(known, facts)
+    if run.why == [MAX_SIZE] and IN_FLIGHT in held:
+        held.remove(IN_FLIGHT)  # what is yet to come of it may never come
     return f"held since the plan was made: {', '.join(held)}" if held else ""
 
 

@@ -174,6 +174,10 @@ class Room:
         """Whether there was too much when it was last counted, whatever is coming."""
         return self._used.get(bound.repo, 0) > bound.bytes
 
+    def coming_runs(self, bound: Bound) -> set[RunKey]:
+        """The runs of what counts for a bound and is not on record yet."""
+        return {key.run_key for key in self._coming if bound.holds(key.run_key.repo)}
+
     def coming(self, bound: Bound) -> int:
         """Bytes that count for a bound and are not on record yet."""
         return sum(it for key, it in self._coming.items() if bound.holds(key.run_key.repo))

@@ -23,7 +23,7 @@ from artifact_sync.sync.prune_plan import (
 
 NOW = datetime(2021, 1, 11, tzinfo=UTC)
 REPO = RepoName("acme", "rocket")
-HELD = {"last_success", "pin", "latest", "latest-success", "in flight", "undated"}
+HELD = {"last_success", "pin", "latest", "latest-success", "undated"}
 
 _DATES = st.datetimes(datetime(2020, 11, 1), datetime(2021, 1, 10), timezones=st.just(UTC))  # noqa: DTZ001
 _COUNTS = st.none() | st.integers(1, 4)
