@@ -384,6 +384,9 @@ class WatchedMirror(
 ):
     """A mirror that a daemon can watch and repair."""
 
+    def uncache(self, path: MirrorPath) -> None:
+        """Have a file be read from the disk next time, where the system can."""
+
 
 class Lease(Protocol):
     """The right to work on a repository, until it is released or lost."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from artifact_sync.domain.model import MirrorPath
-    from artifact_sync.domain.ports import ArtifactStore, Clock
+    from artifact_sync.domain.ports import Clock, WatchedMirror
 
 _BLOCK = 1 << 20
 """Bytes that are paid for together; the mirror reads as many at a time."""
@@ -28,7 +28,7 @@ _PATIENCE = 1.0
 class PacedReader:
     """Hashes files at a rate, which may change meanwhile. On one event loop."""
 
-    def __init__(self, mirror: ArtifactStore, clock: Clock) -> None:
+    def __init__(self, mirror: WatchedMirror, clock: Clock) -> None:
         self._mirror = mirror
         self._limiter = BandwidthLimiter((), clock, UTC)
         self._offload = Offload(Threads(1, "scrub"))
@@ -49,7 +49,7 @@ class PacedReader:
         """
         reading = _Reading(self, size)
         await reading.pay()
-        work = self._offload.start(self._mirror.digest, path, reading.must_stop)
+        work = self._offload.start(self._hash, path, reading.must_stop)
         try:
             await asyncio.wait([work])
         except asyncio.CancelledError:
@@ -57,6 +57,14 @@ class PacedReader:
             await asyncio.wait([work], timeout=_PATIENCE)
             raise
         return work.result()
+
+    def _hash(self, path: MirrorPath, stop: Callable[[], bool]) -> tuple[int, str] | None:
+        """Hash a file as it is on the disk, and leave the memory to files that are in use."""
+        self._mirror.uncache(path)
+        try:
+            return self._mirror.digest(path, stop)
+        finally:
+            self._mirror.uncache(path)
 
     async def pay(self, count: int) -> None:
         """Wait until so many bytes may be read."""

@@ -83,6 +83,12 @@ def digest_of(fd: int, stop: Callable[[], bool] | None = None) -> tuple[int, str
     return size, sha256.hexdigest()
 
 
+def drop_cached(fd: int) -> None:
+    """Drop what the system holds of a file in memory, where it offers that."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def create(folder: Folder, name: str, content: Iterable[Chunk], mode: int) -> int:
     """Write a new file of this mode, less the umask; its descriptor."""
     fd = folder.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Literal
 
 from artifact_sync.domain.archives import Unpacked
 from artifact_sync.domain.disk_errors import disk_errors, is_not_offered
-from artifact_sync.domain.errors import UnsafePath
+from artifact_sync.domain.errors import DiskError, UnsafePath
 from artifact_sync.domain.model import Found, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.displaced import DisplacedFiles
 from artifact_sync.mirror.local.file_io import (
     content_of,
     digest,
+    drop_cached,
     is_file,
     is_link,
     reading,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.archives import ExtractLimits, UnpackedEntry
-    from artifact_sync.domain.errors import ArtifactSyncError, DiskError
+    from artifact_sync.domain.errors import ArtifactSyncError
     from artifact_sync.domain.model import ArchiveFile, DisplacedFile, Placed, StagedContent
     from artifact_sync.domain.ports import ManifestSigner
     from artifact_sync.domain.settings import Dedupe, Durability
@@ -176,6 +177,15 @@ class LocalMirror:
     ) -> tuple[int, str] | None:
         with self._folder_of(path) as (folder, name):
             return digest(folder, name, stop)
+
+    def uncache(self, path: MirrorPath) -> None:
+        with (
+            suppress(DiskError),
+            self._folder_of(path) as (folder, name),
+            reading(folder, name) as fd,
+        ):
+            if fd is not None:
+                drop_cached(fd)
 
     def files(
         self, below: MirrorPath, *, skip: Collection[MirrorPath] = ()

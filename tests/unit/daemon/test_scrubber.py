@@ -307,3 +307,20 @@ def test_what_was_verified_by_a_clock_that_was_a_year_ahead_is_verified_again(tm
         assert bench.mirror.read == ["ahead"]
 
     play(tmp_path / "mirror", story)
+
+
+def test_a_file_is_read_from_the_disk_where_the_system_can_say_so(tmp_path):
+    """Its bytes are the same, and what is no file, or is away, is no trouble."""
+
+    async def story(bench):
+        path = await bench.file("a", 40)
+        place = bench.layout.place(ArtifactKey(*SHOP, "1", "ci", "build", "all", "a"))
+        before = bench.mirror.digest(place)
+        bench.mirror.uncache(place)
+        assert bench.mirror.digest(place) == before
+        path.unlink()
+        bench.mirror.uncache(place)
+        path.mkdir()
+        bench.mirror.uncache(place)
+
+    play(tmp_path / "mirror", story)
