@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_COMMANDS = ("adopt", "displaced", "forget", "ls", "show", "status", "sync", "verify")
+_COMMANDS = (
+    *("adopt", "displaced", "du", "forget", "ls", "path", "show", "status", "sync", "verify"),
+    "why",
+)
 _IMPORTED = (
     "anyio._backends._asyncio",
     "platformdirs.unix",
@@ -29,7 +32,9 @@ _IMPORTED = (
     "artifact_sync.app.assemble_pass",
     "artifact_sync.app.assemble_transfers",
     "artifact_sync.app.examination",
+    "artifact_sync.app.explanation",
     "artifact_sync.app.forgetting",
+    "artifact_sync.app.listing",
     "artifact_sync.app.read_ledger",
     "artifact_sync.cli.logs.setup",
     "artifact_sync.cli.run_pass",

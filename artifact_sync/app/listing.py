@@ -39,6 +39,8 @@ class ListingTerms(Struct, frozen=True, kw_only=True):
     """Globs, of which one must fit the workflow."""
     include: Sequence[str] = ()
     """Globs, of which one must fit the path in CI, or the name of a log."""
+    exclude: Sequence[str] = ()
+    """Globs, of which none may; they go before ``include``."""
     states: Sequence[str] = ()
     """In one of these states, as they are told; none: in any but ``unwanted``."""
     since: datetime | None = None
@@ -51,11 +53,11 @@ class ListingTerms(Struct, frozen=True, kw_only=True):
 
     def check(self) -> None:
         """Check all that no ledger is needed for. ``UsageError``."""
-        if "" in (*self.runs, *self.workflow, *self.include):
+        if "" in (*self.runs, *self.workflow, *self.include, *self.exclude):
             raise UsageError(
                 "an empty include, exclude, workflow or run selects nothing: leave it out"
             )
-        check_globs(self.workflow, self.include)
+        check_globs(self.workflow, self.include, self.exclude)
         if self.sha256 is not None and not re.fullmatch(r"[0-9a-f]{1,64}", self.sha256):
             raise UsageError(
                 f"a SHA-256 is 64 characters of 0-9 and a-f, or the first of them; got"
@@ -87,8 +89,17 @@ class ListingTerms(Struct, frozen=True, kw_only=True):
 async def listed(ledger: Ledger, terms: ListingTerms) -> AsyncGenerator[ArtifactRow]:
     """List what fits, in bounded batches. ``UsageError`` for a repository that nobody knows."""
     repos = known_repositories(terms.names, await ledger.repositories())
+    async with aclosing(listed_of(ledger, repos, terms)) as rows:
+        async for row in rows:
+            yield row
+
+
+async def listed_of(
+    ledger: Ledger, repos: Sequence[RepoName], terms: ListingTerms
+) -> AsyncGenerator[ArtifactRow]:
+    """List what fits of these repositories, whatever ``terms.names`` says."""
     runs = await named_runs(ledger, repos, terms.runs) if terms.runs else None
-    fits = NameFilter(terms.workflow, terms.include)
+    fits = NameFilter(terms.workflow, terms.include, terms.exclude)
     async with aclosing(ledger.select(repos, terms.ledger_filter(runs))) as rows:
         async for row in rows:
             if fits(row):
@@ -110,18 +121,22 @@ async def named_runs(
 class NameFilter:
     """Holds globs against artifacts: one must fit the workflow, one the path."""
 
-    def __init__(self, workflow: Sequence[str], include: Sequence[str]) -> None:
+    def __init__(
+        self, workflow: Sequence[str], include: Sequence[str], exclude: Sequence[str] = ()
+    ) -> None:
         self._workflow = [re.compile(slug_regex(glob)) for glob in workflow]
         self._include = [re.compile(path_regex(glob)) for glob in include]
+        self._exclude = [re.compile(path_regex(glob)) for glob in exclude]
 
     def __call__(self, row: ArtifactRow) -> bool:
-        """Whether it fits. A log has the name of its cube, and ``.log``."""
+        """Whether it fits, and none of ``exclude`` does. A log is its cube's name and ``.log``."""
         if self._workflow and not any(it.match(row.key.workflow) for it in self._workflow):
             return False
-        if not self._include:
+        if not (self._include or self._exclude):
             return True
         path = "/" + plain_path(row.key.name)
-        return any(it.match(path) for it in self._include)
+        included = not self._include or any(it.match(path) for it in self._include)
+        return included and not any(it.match(path) for it in self._exclude)
 
 
 def files_named(where: str, globs: Sequence[str]) -> ListingTerms:

@@ -18,24 +18,24 @@ from msgspec.structs import replace
 
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.examination import opened_examination
+from artifact_sync.app.listing import listed_of
 from artifact_sync.app.locations import has_ledger, nothing_mirrored, root_of
 from artifact_sync.app.python_values import (
-    Globs,
+    ArtifactOptions,
     MirroredArtifact,
     MirroredRun,
     SyncOptions,
     Verification,
     VerifyOptions,
     bounds_of,
+    listing_terms_of,
     mirrored_artifact,
     mirrored_run,
-    one_or_more,
     overrides_of,
     verification_of,
 )
 from artifact_sync.app.selection import (
     Overrides,
-    check_globs,
     checked_names,
     request_of,
     with_overrides,
@@ -46,11 +46,9 @@ from artifact_sync.config.api_token import given_token, read_token
 from artifact_sync.config.urls import base_url as checked_base_url
 from artifact_sync.daemon.control.client import DaemonClient, NoDaemon
 from artifact_sync.domain.errors import MirrorBusy, UsageError
-from artifact_sync.domain.model import State
-from artifact_sync.domain.settings import OWN_FOLDER, RepoSettings
+from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.layout import layout_problems
 from artifact_sync.sync.failures import failures_of
-from artifact_sync.sync.rules import Rules
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -180,26 +178,17 @@ class Mirror:
                         yield mirrored_run(row)
 
     async def artifacts(
-        self,
-        repo: str | None = None,
-        *,
-        run: int | str | None = None,
-        include: Globs = (),
-        exclude: Globs = (),
+        self, repo: str | None = None, **options: Unpack[ArtifactOptions]
     ) -> AsyncGenerator[MirroredArtifact]:
         """List the files of a repository, or of all, newest run first.
 
-        Reads the ledger; ``verify`` looks at the files. ``include`` and ``exclude``: globs.
+        Reads the ledger; ``verify`` looks at the files.
         """
-        included, excluded = one_or_more(include), one_or_more(exclude)
-        check_globs(included, excluded)
-        rules = Rules.of(RepoSettings(name="*", include=included, exclude=excluded), "")
-        slug = str(run) if run is not None else None
+        terms = listing_terms_of(options)
         async for ledger, each in self._entered().repositories(repo):
-            async with aclosing(ledger.listing(each, slug)) as rows:
+            async with aclosing(listed_of(ledger, [each], terms)) as rows:
                 async for row in rows:
-                    if row.state is State.MIRRORED and rules.wants(row.key):
-                        yield mirrored_artifact(row, self._root)
+                    yield mirrored_artifact(row, self._root)
 
     def _entered(self) -> _Session:
         if self._session is None:

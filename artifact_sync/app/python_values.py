@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 # Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
-# ruff: noqa: TC001, TC003
+# ruff: noqa: TC003
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from msgspec import Struct
 
+from artifact_sync.app.listing import ListingTerms
 from artifact_sync.app.selection import Overrides
 from artifact_sync.domain.errors import ExitCode, UsageError
-from artifact_sync.domain.model import Failure
+from artifact_sync.domain.model import Failure, State
 from artifact_sync.domain.report import pass_error
 from artifact_sync.domain.verification import VerifyBounds
-from artifact_sync.runtime.units import parse_duration
+from artifact_sync.runtime.units import parse_duration, parse_moment
 from artifact_sync.sync.verify import Condition
 
 if TYPE_CHECKING:
@@ -57,6 +58,23 @@ class VerifyOptions(TypedDict, total=False):
     """Stop after this time: ``"1h"``, or a ``timedelta``."""
     older_than: str | timedelta
     """Only what was verified so long ago: ``"30d"``, or a ``timedelta``."""
+
+
+class ArtifactOptions(TypedDict, total=False):
+    """What files are to be like. All of it must fit."""
+
+    run: int | str | Sequence[int | str]
+    """Of this run, or these: a number, ``latest`` or ``latest-success``."""
+    include: Globs
+    """Only these paths: globs, as in the configuration. A log is named ``CUBE.log``."""
+    exclude: Globs
+    """Not these paths; goes before ``include``."""
+    workflow: Globs
+    """Only these workflows: globs."""
+    sha256: str
+    """Only files with this SHA-256, or with one that begins like this."""
+    since: str | timedelta | datetime
+    """Only of runs created within this time (``"7d"``), or since a date (``"2026-11-20"``)."""
 
 
 class MirroredRun(Struct, frozen=True):
@@ -161,6 +179,37 @@ def overrides_of(repos: tuple[str, ...], options: SyncOptions) -> Overrides:
         dry_run=options.get("dry_run", False),
         expiring=_seconds("expiring", options.get("expiring")),
     )
+
+
+def listing_terms_of(options: ArtifactOptions) -> ListingTerms:
+    """What files are asked for. ``UsageError``."""
+    unknown = options.keys() - ArtifactOptions.__annotations__.keys()
+    if unknown:
+        msg = f"no such option: {', '.join(sorted(unknown))}"
+        raise TypeError(msg)
+    terms = ListingTerms(
+        runs=tuple(map(str, one_or_more(options.get("run")))),
+        workflow=one_or_more(options.get("workflow")),
+        include=one_or_more(options.get("include")),
+        exclude=one_or_more(options.get("exclude")),
+        states=(State.MIRRORED.value,),
+        since=_moment(options.get("since")),
+        sha256=options["sha256"].lower() if options.get("sha256") is not None else None,
+    )
+    terms.check()
+    return terms
+
+
+def _moment(time: str | timedelta | datetime | None) -> datetime | None:
+    """A moment; ``UsageError`` when it is none."""
+    if isinstance(time, datetime):
+        return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
+    if isinstance(time, timedelta):
+        return datetime.now(UTC) - time
+    try:
+        return parse_moment(time, datetime.now(UTC)) if time is not None else None
+    except ValueError as error:
+        raise UsageError(f"since: {error}, got {time!r}") from None
 
 
 def one_or_more(value: object) -> tuple[Any, ...]:

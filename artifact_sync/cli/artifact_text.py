@@ -57,17 +57,17 @@ def detail_lines(row: ArtifactRow, retention: float, now: datetime) -> Iterator[
 
 
 def _details(row: ArtifactRow, retention: float, now: datetime) -> Iterator[tuple[str, str]]:
+    yield "sha256", row.sha256
     yield "evidence", ", ".join(row.evidence)
     yield "run from", told_time(row.created_at)
-    yield "listed", told_time(row.first_seen)
+    yield "seen", told_time(row.first_seen)
     yield "mirrored", told_time(row.mirrored_at)
     yield "attempts", f"{row.attempts} failed" if row.attempts else ""
     yield from fact_words(row, retention, now)
 
 
 def fact_words(row: ArtifactRow, retention: float, now: datetime) -> Iterator[tuple[str, str]]:
-    """What is known of the bytes and of the service, by word; empty: nothing."""
-    yield "sha256", row.sha256
+    """What is known of the version here and of the service, by word; empty: nothing."""
     yield "version", row.version
     yield "etag", row.etag
     yield "encoding", row.content_encoding

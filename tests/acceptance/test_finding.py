@@ -94,7 +94,7 @@ def test_ls_says_what_it_cannot_be_asked_for(
 def test_ls_says_where_nothing_fits(owner: User) -> None:
     done = asked(owner, "ls", ROCKET, "--include", "nothing")
     assert (done.code, done.out) == (0, "")
-    assert done.err == "nothing to list: no artifact fits all of these options\n"
+    assert done.err == "nothing to list: no artifact fits these options\n"
     assert json.loads(asked(owner, "ls", "--json", "--sha256", "0" * 64).out) == {"artifacts": []}
 
 

@@ -115,6 +115,19 @@ def test_artifacts_tell_what_is_there(root: Path, service: Running) -> None:
             ]
             assert len(await all_of(mirror, "acme/rocket", run="1", exclude=["dist", "*.xml"])) == 1
             assert await all_of(mirror, "acme/docs") == await all_of(mirror, "other/repo") == []
+            latest = await all_of(mirror, run=["latest-success"], workflow="docs")
+            assert {(it.repo, it.run) for it in latest} == {
+                ("acme/rocket", "2"),
+                ("acme/website", "1"),
+            }
+            same = await all_of(mirror, sha256=latest[0].sha256[:32].upper(), since="2020-01-01")
+            assert latest[0] in same
+            assert await all_of(mirror, since=timedelta(seconds=1)) == []
+            for wrong in ({"sha256": ""}, {"since": "soon"}, {"include": "["}):
+                with pytest.raises(UsageError):
+                    await all_of(mirror, **wrong)
+            with pytest.raises(TypeError, match="no such option: runs"):
+                await all_of(mirror, runs=1)
             return await all_of(mirror, "acme/rocket", run=2, include="*.tar.gz")
 
     (archive,) = asyncio.run(main())

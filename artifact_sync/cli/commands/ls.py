@@ -86,7 +86,7 @@ Examples:
     "--sort",
     type=click.Choice([it.value for it in SortKey]),
     metavar="KEY",
-    help="By path, size, age, run, state, verified: the largest, newest, worst, oldest first.",
+    help="By path, size (largest first), age, run (newest), state (failed), verified (oldest).",
 )
 @click.option("--reverse", is_flag=True, help="The other way round.")
 @click.option("--long", "in_full", is_flag=True, help="Also SHA-256, evidence, version, times.")
@@ -166,7 +166,7 @@ async def _nothing(ledger: Ledger, terms: ListingTerms) -> str:
     which = f" of run {printable(', '.join(terms.runs))}" if terms.runs else ""
     plain = ListingTerms(names=terms.names, runs=terms.runs, everything=terms.everything)
     if terms != plain:
-        return f"nothing to list: no artifact{which} fits all of these options"
+        return f"nothing to list: no artifact{which} fits these options"
     why = await _why_pruned(ledger, terms) if terms.runs else ""
     return f"nothing to list: the ledger has no artifact{which}{why}"
 

@@ -94,7 +94,7 @@ def _facts(found: Explanation, retention: float) -> Iterator[tuple[str, str]]:
     yield "rule", _rule(found)
     yield from _tries(found)
     words = fact_words(row, retention, datetime.now(UTC))
-    yield from ((word, text) for word, text in words if text)
+    yield from ((word, text) for word, text in (("sha256", row.sha256), *words) if text)
     yield "run", _run(found)
     if found.planned is not None:
         verb = "stays" if found.planned.action == "keep" else "goes"
@@ -107,7 +107,7 @@ def _facts(found: Explanation, retention: float) -> Iterator[tuple[str, str]]:
 def _rule(found: Explanation) -> str:
     rule = found.rule
     words = (_WANTED if rule.wanted else _LEFT_OUT)[rule.key].format(value=rule.value)
-    where = f"[[repo]] {found.entry}" if found.entry else "no [[repo]] has this repository"
+    where = f"[[repo]] {found.entry}" if found.entry else "no [[repo]] names it"
     if rule.wanted is not found.row.wanted and rule.key != "forget":
         was = "wanted" if found.row.wanted else "left out"
         where += f"; at the last look it was {was}"
