@@ -67,7 +67,7 @@ def _details(row: ArtifactRow, retention: float, now: datetime) -> Iterator[tupl
 
 
 def fact_words(row: ArtifactRow, retention: float, now: datetime) -> Iterator[tuple[str, str]]:
-    """What is known of the version here and of the service, by word; empty: nothing."""
+    """What is known of its version and of upstream, by word."""
     yield "version", row.version
     yield "etag", row.etag
     yield "encoding", row.content_encoding
