@@ -505,7 +505,7 @@ class UsageEntry(Struct, frozen=True, kw_only=True):
     """``org/repo``; ``org/repo@run``, as ``path`` takes it; a workflow's slug; or a path in CI,
     without ``./``."""
     bytes: int
-    """Of its files in the mirror."""
+    """Of its files in the mirror, and of what was unpacked of them."""
     files: int
     """Files in the mirror."""
     runs: int

@@ -205,9 +205,18 @@ def end_pruning(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 def forget_artifacts_of(tx: Transaction, run_id: int) -> None:
     """Nothing is known of a run's artifacts any more."""
     _forget(tx, tx.connection.rows("rows_of_run", run_id=run_id))
-    names = ("of_run", "unpacked_of_run", "record", "told_of_run", "tries_of_run")
-    for name in (f"forget_{it}" for it in names):
+    for name in _OF_RUN:
         tx.connection.write(name, run_id=run_id)
+
+
+_OF_RUN = (
+    "forget_of_run",
+    "forget_unpacked_of_run",
+    "forget_record",
+    "forget_told_of_run",
+    "forget_tries_of_run",
+)
+"""Statements that forget what is known of a run, but for its row."""
 
 
 def restate_found(

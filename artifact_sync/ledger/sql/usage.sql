@@ -51,7 +51,7 @@ SELECT local_path, bytes, files, runs FROM (
 {used_below_path};
 
 -- name: sums
-sum(size) AS bytes, count(*) AS files, count(DISTINCT run_id) AS runs;
+sum(size + extracted_bytes) AS bytes, count(*) AS files, count(DISTINCT run_id) AS runs;
 
 -- The sum keeps the database from going through the runs one by one.
 -- name: of_these
