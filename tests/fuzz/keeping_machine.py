@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from artifact_sync.simulator import Simulator, running_in_thread
 from artifact_sync.simulator.content import content_chunks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from keeping import Story
 
     from artifact_sync.simulator.content import StoredObject
@@ -28,6 +31,17 @@ NAMES = tuple(Named(repo, run, path) for repo in REPOS for run in RUNS for path 
 names = st.sampled_from(NAMES)
 runs = st.sampled_from([(repo, run) for repo in REPOS for run in RUNS])
 repos = st.sampled_from(REPOS)
+
+
+class Ruled(Keeping):
+    """A mirror with rules of what stays."""
+
+    rules: Mapping[str, int] = MappingProxyType({})
+
+    @property
+    def environ(self) -> dict[str, str]:
+        keep = {f"ARTIFACT_SYNC_KEEP__{key}": str(value) for key, value in self.rules.items()}
+        return {**super().environ, **keep}
 
 
 class Origin:
@@ -87,12 +101,14 @@ class KeepingMachine(RuleBasedStateMachine):
         self._stack = ExitStack()
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         service = self._stack.enter_context(running_in_thread(small_organisation("rocket", "tool")))
-        self.keeping = Keeping(folder, service, REPOS)
+        self.keeping = Ruled(folder, service, REPOS)
         self.origin = Origin(service.simulator)
         self.left_out: str | None = None
         self.forgotten: set[Named] = set()
         self.recorded: set[Named] = set()
         """What was here at the end of a pass, once."""
+        self.pruned: set[tuple[str, str]] = set()
+        self.pinned: set[tuple[str, str]] = set()
         self.sync()
 
     def teardown(self) -> None:
@@ -169,6 +185,54 @@ class KeepingMachine(RuleBasedStateMachine):
         assert self.keeping.run("remember", *name)[0] == 0
         self.forgotten.remove(name)
 
+    # -- what stays
+
+    @rule(which=runs)
+    def pin(self, which: tuple[str, str]) -> None:
+        known = which in {(it.repo, it.run) for it in self.keeping.states()}
+        if self.keeping.run("pin", *which)[0] == 0:
+            self.pinned.add(which)
+        else:
+            assert which in self.pruned or not known
+        assert self.pins() == self.pinned
+
+    @rule(which=runs)
+    def unpin(self, which: tuple[str, str]) -> None:
+        assert (self.keeping.run("unpin", *which)[0] == 0) is (which in self.pinned)
+        self.pinned.discard(which)
+
+    def pins(self) -> set[tuple[str, str]]:
+        return {(it["repo"], it["run"]) for it in self.keeping.run("pins")[1]["pins"]}
+
+    @rule(rules=st.sampled_from([{"LAST": 1}, {"LAST_SUCCESS": 2}, {"MAX_SIZE": 6000}, {}]))
+    def prune(self, rules: dict[str, int]) -> None:
+        """What goes is what was said to go, and nothing that is held."""
+        self.keeping.rules = rules
+        _, planned, _ = self.keeping.run("prune", "--dry-run")
+        code, done, _ = self.keeping.run("prune")
+        self.keeping.rules = {}
+        gone = {(it["repo"], it["run"]) for it in done["runs"] if it["action"] == "prune"}
+        assert gone == {
+            (it["repo"], it["run"]) for it in planned["runs"] if it["action"] == "prune"
+        }
+        assert not gone & (self.pinned | self.pruned)
+        assert code == (1 if done["refused"] else 0)
+        for name in [it for it in NAMES if (it.repo, it.run) in gone]:
+            assert name not in self.keeping.states()
+            self.recorded.discard(name)
+            self.forgotten.discard(name)
+        for repo in REPOS:
+            for link in (self.keeping.root / repo).glob("latest*"):
+                assert (link / "SHA256SUMS").is_file()
+        self.pruned |= gone
+
+    @precondition(lambda self: self.pruned)
+    @rule(data=st.data())
+    def remember_pruned(self, data: st.DataObject) -> None:
+        which = data.draw(st.sampled_from(sorted(self.pruned)))
+        assert self.keeping.run("remember", *which)[0] == 0
+        self.pruned.remove(which)
+
     # -- the ledger
 
     @rule()
@@ -182,6 +246,10 @@ class KeepingMachine(RuleBasedStateMachine):
         let_go = {name for name, state in known.items() if state == "forgotten"}
         assert let_go <= self.forgotten  # no more than that is in a manifest
         self.forgotten = let_go
+        self.pruned.clear()  # a lost ledger has no tombstones
+        pins = self.pins() if self.has_ledger else set()
+        assert pins <= self.pinned  # a pin of what was not complete stood in no run.json
+        self.pinned = pins
         self.recorded -= let_go  # nobody vouches for them: a manifest has no hash of theirs
 
     @property
@@ -212,7 +280,9 @@ class KeepingMachine(RuleBasedStateMachine):
 
     def _check(self, name: Named, state: str | None) -> None:
         is_whole = self._is_whole(name)
-        if name in self.forgotten:
+        if (name.repo, name.run) in self.pruned:
+            assert state is None, (name, state)
+        elif name in self.forgotten:
             assert state == "forgotten", (name, state)
         elif name.path == self.left_out:
             assert state in {"unwanted", "mirrored", None}, (name, state)
