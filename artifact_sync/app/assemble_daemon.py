@@ -22,6 +22,7 @@ from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.pass_log import PassLog
 from artifact_sync.daemon.progress import EventFanout, PassProgress
+from artifact_sync.daemon.prune_timer import PruneTimer
 from artifact_sync.daemon.reload import Reloader, file_changes
 from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.scheduler import Scheduler
@@ -177,6 +178,8 @@ class DaemonService:
         watch = partial(self._watch.run, self._scheduler)
         yield restarting("the watch over the mirror", watch, clock)
         yield restarting("reading the mirror again", self._scrub.run, clock)
+        pruning = PruneTimer(self._scheduler, self._engine.prune_by_schedule, clock)
+        yield restarting("pruning by its schedule", pruning.run, clock)
         yield restarting("telling hooks", self._hooks.run, clock)
         yield self._announce_ready()
 

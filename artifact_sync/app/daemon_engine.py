@@ -16,6 +16,7 @@ from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DAEMON, DiskError, MirrorGone
 from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.report import Report
 from artifact_sync.mirror.local.own_folder import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.context import Drain
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.ports import RepositoryLock, WatchedMirror
-    from artifact_sync.domain.report import Report
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import Config, SourceSettings
 
@@ -131,6 +131,18 @@ class LiveEngine:
         store = msgspec.structs.replace(self._store, lock=lock)
         make = partial(keeper_of, store, self.config)
         await self._pruner.after(self.config, make, reports)
+
+    async def prune_by_schedule(self, lock: RepositoryLock) -> bool:
+        """Prune what is due by ``keep.schedule``, as after a pass; whether anything has gone."""
+        scheduled = self.config.keep.schedule or any(
+            it.keep is not None and it.keep.schedule for it in self.config.repo
+        )
+        if not scheduled or self._store.comparison.differs:
+            return False
+        reports = {repo: Report() for repo in await self.ledger.repositories()}
+        store = msgspec.structs.replace(self._store, lock=lock)
+        make = partial(keeper_of, store, self.config)
+        return await self._pruner.after(self.config, make, reports)
 
     def _remover(self, room: Room) -> RoomMaker:
         keeper = keeper_of(self._store, self.config, PruneLog())

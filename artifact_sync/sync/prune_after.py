@@ -69,11 +69,11 @@ class PassPruner:
 
     async def after(
         self, config: Config, make_keeper: MakeKeeper, reports: Mapping[RepoName, Report]
-    ) -> None:
-        """Prune what is due after a pass. An error is a warning only."""
+    ) -> bool:
+        """Prune what is due after a pass; whether runs went. An error is a warning only."""
         due = [repo for repo, report in reports.items() if self._is_due(config, repo, report)]
         if not due:
-            return
+            return False
         keeper = make_keeper(PruneLog())
         try:
             plans = await self._plans(config, keeper, due)
@@ -86,6 +86,8 @@ class PassPruner:
                 await compact(keeper.ledger)
         except ArtifactSyncError as error:
             _log.warning("runs could not be pruned", why=str(error))
+            return True
+        return any(plan.going for plan in plans)
 
     def _is_due(self, config: Config, repo: RepoName, report: Report) -> bool:
         keep = keep_of(config, repo)

@@ -217,8 +217,8 @@ class KeepingMachine(RuleBasedStateMachine):
         }
         assert not gone & (self.pinned | self.pruned)
         assert code == (1 if done["refused"] else 0)
+        assert not gone & {(it.repo, it.run) for it in (self.keeping.states() if gone else ())}
         for name in [it for it in NAMES if (it.repo, it.run) in gone]:
-            assert name not in self.keeping.states()
             self.recorded.discard(name)
             self.forgotten.discard(name)
         for repo in REPOS:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
+import pytest
+
+from artifact_sync.daemon.prune_timer import PruneTimer
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import Config, KeepSettings, RepoKeepSettings, RepoSettings
+from artifact_sync.mirror.local.lock import LocalRepositoryLock
 from artifact_sync.sync.prune import keep_of
 from artifact_sync.sync.prune_after import PruneSchedule
+
+if TYPE_CHECKING:
+    from artifact_sync.domain.ports import RepositoryLock
 
 REPO = RepoName("acme", "rocket")
 
@@ -64,3 +74,36 @@ def test_what_is_said_of_a_repository_stands_in_the_place_of_all_of_keep() -> No
     assert keep_of(config, REPO) == own
     other = keep_of(config, RepoName("acme", "other"))
     assert (other.daily, other.max_size, other.max_share) == (3, None, 0.5)
+
+
+class TickingClock(StillClock):
+    """A clock whose sleepers are over at once, three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slept = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.slept += 1
+        if self.slept == 3:
+            raise InterruptedError
+
+
+def test_the_daemon_looks_at_the_clock_also_between_passes() -> None:
+    clock, lock, looks = TickingClock(), LocalRepositoryLock(), []
+    forgotten = list[int]()
+
+    async def prune(given: RepositoryLock) -> bool:
+        assert given is lock
+        looks.append(clock.at)
+        return len(looks) == 2
+
+    scheduler = SimpleNamespace(
+        auditor=SimpleNamespace(lock=lock), forget_unchanged=lambda: forgotten.append(len(looks))
+    )
+    timer = PruneTimer(scheduler, prune, clock)  # type: ignore[arg-type]
+    with pytest.raises(InterruptedError):
+        asyncio.run(timer.run())
+    assert (len(looks), forgotten) == (3, [2])
+    assert looks[2] - looks[0] < timedelta(minutes=1)
