@@ -70,7 +70,10 @@ class PassPruner:
     async def after(
         self, config: Config, make_keeper: MakeKeeper, reports: Mapping[RepoName, Report]
     ) -> bool:
-        """Prune what is due after a pass; whether runs went. An error is a warning only."""
+        """Prune what is due after a pass. An error is a warning only.
+
+        Whether runs may have gone.
+        """
         due = [repo for repo, report in reports.items() if self._is_due(config, repo, report)]
         if not due:
             return False
