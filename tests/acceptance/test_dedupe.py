@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +22,6 @@ from artifact_sync.simulator import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="calls fork")
 
@@ -182,3 +181,16 @@ def test_a_bounded_verification_tells_all_names_of_what_it_finds(tmp_path: Path)
         assert sorted(found["changed"]) == sorted(
             str(sharing.file(*run, name).relative_to(sharing.root)) for run in RUNS
         )
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="a tmpfs, which has no reflinks")
+def test_where_the_disk_has_no_reflinks_config_check_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path) as sharing:
+        settings = {"ROOT": "/dev/shm/artifact-sync-none/mirror", "DEDUPE": "reflink"}
+        sharing.more |= {f"ARTIFACT_SYNC_MIRROR__{name}": it for name, it in settings.items()}
+        _, said, _ = sharing.run("config", "check")
+        assert [it for it in said["warnings"] if "no reflinks" in it]
+        sharing.more |= {"ARTIFACT_SYNC_MIRROR__DEDUPE": "off", **BEFORE}
+        _, said, _ = sharing.run("config", "check")
+        assert [it for it in said["warnings"] if "does nothing while mirror.dedupe is off" in it]
+        assert not Path(settings["ROOT"]).parent.exists()

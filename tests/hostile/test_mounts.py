@@ -171,3 +171,18 @@ def test_a_file_system_that_does_not_tell_its_size_is_written_to(
     assert trial.sync().exit_code == 0
     assert trial.has(BIG)
     assert trial.has(SMALL, "notes.txt")
+
+
+@pytest.mark.parametrize("place", ["org/repo/1", "org"])
+def test_files_of_the_same_bytes_share_nothing_with_another_disk(
+    trial: Trial, mount: Mount, place: str
+) -> None:
+    """Neither across two disks, nor on one below the root, where staging is not."""
+    own_disk(mount, trial.root / place)
+    trial.env["MIRROR__DEDUPE"] = "hardlink"
+    for run in ("1", "2"):
+        trial.service.run({"app.bin": BIG}, run)
+    assert trial.sync().exit_code == 0
+    assert [trial.has(BIG, run=run) for run in ("1", "2")] == [True, True]
+    assert [trial.place(run=run).stat().st_nlink for run in ("1", "2")] == [1, 1]
+    assert trial.staged() == 0

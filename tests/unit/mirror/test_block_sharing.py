@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from artifact_sync.domain.model import MirrorPath, Placed, SameFile, StagedContent
+from artifact_sync.mirror.local.block_sharing import is_refused
 from artifact_sync.mirror.local.folder import Folder
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 
@@ -128,6 +129,24 @@ def test_where_one_has_no_room_for_a_link_another_does(tmp_path: Path) -> None:
     assert shares(publish(mirror, content(BYTES, "full", OLD), NEW)) == 2
 
 
+class Unreadable(Folder):
+    """A folder on a disk with a bad sector."""
+
+    def open(self, name: str, flags: int, mode: int = 0o600) -> int:
+        if name == "bad":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().open(name, flags, mode)
+
+
+def test_what_cannot_be_read_is_told_and_another_one_is_shared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mirror = sharing(tmp_path, Unreadable.at)
+    shutil.copy(tmp_path / OLD, tmp_path / "bad")
+    assert shares(publish(mirror, content(BYTES, "bad", OLD), NEW)) == 2
+    assert "a mirrored file shares nothing: it is damaged" in caplog.text
+
+
 @pytest.mark.parametrize(("kind", "words"), [(Unable, 1), (Full, 0)])
 def test_where_the_disk_refuses_files_are_kept_as_they_came(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Folder], words: int
@@ -161,7 +180,9 @@ def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.root
 def test_reflinks_share_blocks_and_stay_files_of_their_own(disk: Path) -> None:
+    assert not is_refused(disk / "mirror", "reflink")
     mirror = LocalMirror(disk / "mirror")
+    assert not is_refused(disk / "mirror", "reflink")
     mirror.dedupe("reflink")
     data = os.urandom(12 << 20)
     publish(mirror, content(data), OLD)
