@@ -1,7 +1,7 @@
 -- Files of the same bytes are found, and how many of them share their blocks is counted.
 --
 -- `shares` is the artifact whose blocks those of a mirrored file are. That one counts for all: where
--- it ceases to be here, the next of them does.
+-- it ceases to be here, another of them does.
 
 ALTER TABLE artifacts ADD COLUMN shares BIGINT;
 

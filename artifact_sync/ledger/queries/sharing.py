@@ -42,7 +42,7 @@ def share_blocks(tx: Transaction, row: Row, number: int) -> None:
 def leave_blocks(tx: Transaction, rows: Iterable[Row]) -> None:
     """These files, as ``known_artifacts`` tells them, are not here as they were.
 
-    Where others shared the blocks of one, the first of these counts for all of them from now on.
+    Where others shared the blocks of one, the last of these counts for all of them from now on.
     """
     leaving = {row[0]: row for row in rows if row[2] == State.MIRRORED.value}
     if not leaving or not tx.connection.value("any_share"):
@@ -52,13 +52,11 @@ def leave_blocks(tx: Transaction, rows: Iterable[Row]) -> None:
         tx.tally(row[7]).share(-(row[3] or 0))
     tx.connection.write_many("share_alone", [{"id": row[0]} for row in sharing])
     for some in chunks(list(leaving)):
-        heirs: dict[int, int] = {}
-        for owner, number, run_id, size in tx.connection.rows("sharers", these=some):
-            if owner not in heirs:
-                heirs[owner] = number
-                tx.tally(run_id).share(-(size or 0))
-        tx.connection.write_many("share_alone", [{"id": it} for it in heirs.values()])
-        moves = [{"id": owner, "heir": heir} for owner, heir in heirs.items()]
+        heirs = tx.connection.rows("heirs", these=some)
+        for _, _, run_id, size in heirs:
+            tx.tally(run_id).share(-(size or 0))
+        tx.connection.write_many("share_alone", [{"id": number} for _, number, *_ in heirs])
+        moves = [{"id": owner, "heir": number} for owner, number, *_ in heirs]
         tx.connection.write_many("hand_on_shares", moves)
 
 

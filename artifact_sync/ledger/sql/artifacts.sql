@@ -383,10 +383,14 @@ ORDER BY id DESC LIMIT :limit;
 -- name: any_share
 SELECT 1 AS one FROM artifacts WHERE shares IS NOT NULL LIMIT 1;
 
--- name: sharers
+-- Of those that share the blocks of one, the last: what came first is what is pruned first.
+-- name: heirs
 SELECT shares, id, run_id, size FROM artifacts
-WHERE shares IS NOT NULL AND shares IN (:these)
-ORDER BY shares, id;
+WHERE id IN (
+  SELECT max(id) FROM artifacts
+  WHERE shares IS NOT NULL AND shares IN (:these)
+  GROUP BY shares
+);
 
 -- name: share_blocks
 UPDATE artifacts SET shares = :owner WHERE id = :id;

@@ -26,7 +26,6 @@ _CALLS = (
     os.stat,
     os.mkdir,
     os.rename,
-    os.link,
     os.symlink,
     os.readlink,
     os.unlink,
@@ -104,6 +103,8 @@ class Folder:
 
     def link(self, name: str, source: Self, source_name: str) -> None:
         """Make a hard link, under a free name, to a file of another folder."""
+        if getattr(os, "link", None) not in os.supports_dir_fd:  # as on Android
+            raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP), name)
         os.link(source_name, name, src_dir_fd=source.fd, dst_dir_fd=self.fd, follow_symlinks=False)
 
     def point(self, name: str, target: str) -> None:
