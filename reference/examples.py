@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from artifact_sync.cli.get_answer import GetAnswer, GotFile
 from artifact_sync.cli.json_objects import (
     AdoptAnswer,
     CheckAnswer,
@@ -267,6 +268,20 @@ def du() -> Any:
             bytes=8_388_608, shared_bytes=0, displaced_bytes=4_096, staging_bytes=0, parts=[part]
         )
     )
+
+
+def get() -> Any:
+    """An example of ``get --json``."""
+    file = GotFile(
+        repo=str(_REPO),
+        run=_ROW.key.run,
+        local_path=_ROW.key.local_path,
+        path="/home/me/out/ci/build/build/dist/app.tar.gz",
+        action="copied",
+        size=_ROW.size,
+        sha256=_ROW.sha256,
+    )
+    return _builtins(GetAnswer(complete=True, exit_code=0, files=[file], failures=[]))
 
 
 def why() -> Any:

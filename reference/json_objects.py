@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from artifact_sync.cli.get_answer import GetAnswer
 from artifact_sync.cli.json_objects import (
     AdoptAnswer,
     CheckAnswer,
@@ -85,6 +86,13 @@ OBJECTS = (
         "One line on stdout, also where it could not begin.",
         AdoptAnswer,
         examples.adopt,
+    ),
+    JsonObject(
+        "get",
+        "get --json",
+        "One line on stdout, also of a mistake.",
+        GetAnswer,
+        examples.get,
     ),
     JsonObject(
         "why",

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "ls": "The artifacts in the ledger: state, size, evidence, last error.",
         "du": "What the mirrored files take, by repository, run, workflow or path.",
         "path": "Where mirrored files are: an absolute path a line, for scripts.",
+        "get": "Copy mirrored files to a folder, or unpack them there.",
         "why": "One artifact: the rule, every try, what vouches for it, what comes next.",
         "show": "One run: who, why, how long, what failed, what is here.",
         "verify": "Hash the mirror's files again and compare them with the ledger.",

@@ -91,6 +91,8 @@ class Reason(StrEnum):
     """On some system two artifacts of the run would be one file."""
     NOTHING_FITS = "nothing_fits"
     """No mirrored file is what was asked for."""
+    IN_THE_WAY = "in_the_way"
+    """Something else stands where a file is to be copied to."""
     UNSAFE_ARCHIVE = "unsafe_archive"
     """An archive that is to be unpacked is damaged, or could do harm. It is here itself."""
     DISK = "disk"
@@ -409,6 +411,12 @@ class UnsafeArchive(ArtifactSyncError):
     """An archive that is damaged, or that holds what must not be unpacked."""
 
     reason = Reason.UNSAFE_ARCHIVE
+
+
+class InTheirPlace(ArtifactSyncError):
+    """Something of somebody's stands where a file is to be copied to."""
+
+    reason = Reason.IN_THE_WAY
 
 
 class DiskError(ArtifactSyncError):

@@ -255,20 +255,20 @@ class LocalMirror:
     def archive_format(self, path: MirrorPath) -> str:
         from artifact_sync.domain.archive_format import archive_format  # noqa: PLC0415 - hardly ever
 
-        with self._archive(path) as archive:
+        with self.opened(path) as archive:
             return archive_format(archive.read_at, archive.size) if archive is not None else ""
 
     def check_packed(self, path: MirrorPath, name: str) -> None:
         from artifact_sync.mirror.archives.unpack import check_packed  # noqa: PLC0415 - hardly ever
 
-        with self._archive(path) as archive:
+        with self.opened(path) as archive:
             if archive is not None:
                 check_packed(archive, name)
 
     def unpack(
         self, file: ArchiveFile, limits: ExtractLimits, stop: Callable[[], None], *, keep: bool
     ) -> Unpacked | None:
-        with self._archive(file.path) as archive:
+        with self.opened(file.path) as archive:
             if archive is None or not archive.is_as_recorded(file.size, file.sha256):
                 return None
             if not keep:
@@ -296,7 +296,8 @@ class LocalMirror:
         return Unpacked(name, found)
 
     @contextmanager
-    def _archive(self, path: MirrorPath) -> Iterator[OpenArchive | None]:
+    def opened(self, path: MirrorPath) -> Iterator[OpenArchive | None]:
+        """A file of the mirror, open to be read; None: no regular file."""
         from artifact_sync.mirror.local.unpacked import opened_archive  # noqa: PLC0415 - hardly ever
 
         with self._folder_of(path) as (folder, name), opened_archive(folder, name) as archive:

@@ -29,21 +29,21 @@ class OpenArchive:
     """An archive that is open, to be read at any place."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
+        self.fd = fd
         self.size = os.fstat(fd).st_size
 
     def read_at(self, offset: int, count: int) -> bytes:
         """So many bytes, fewer only at the end."""
-        os.lseek(self._fd, offset, os.SEEK_SET)
+        os.lseek(self.fd, offset, os.SEEK_SET)
         found = b""
-        while len(found) < count and (piece := os.read(self._fd, count - len(found))):
+        while len(found) < count and (piece := os.read(self.fd, count - len(found))):
             found = found + piece if found else piece
         return found
 
     def is_as_recorded(self, size: int | None, sha256: str) -> bool:
         """Whether its bytes are those on record."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        return digest_of(self._fd) == (size, sha256)
+        os.lseek(self.fd, 0, os.SEEK_SET)
+        return digest_of(self.fd) == (size, sha256)
 
 
 @contextmanager
