@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,9 +33,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config, RepoSettings
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.explain import DecidingRule
-
-_ESCAPED = r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))"
-"""What ``printable`` makes of a character."""
 
 
 class Explanation(Struct, frozen=True):
@@ -137,7 +133,9 @@ class _Finder:
         plain = plain_path(path)
         async with aclosing(self._ledger.each_artifact(run)) as rows:
             async for row in rows:
-                if plain_path(str(row.key)) == plain or self._place(row) == path:
+                name = str(row.key)
+                printed = (printable(name), printable(row.path or ""))
+                if plain_path(name) == plain or self._place(row) == path or path in printed:
                     yield row
 
     def _place(self, row: ArtifactRow) -> str | None:
@@ -183,17 +181,13 @@ def _likely(row: ArtifactRow) -> tuple[bool, bool, float]:
 
 def _meant(told: str, root: Path) -> Iterator[str]:
     """The paths below the root that a user may mean, the likely ones first."""
-    texts = [told]
-    if "\\" in told:  # as it is printed where it has a character that no terminal should get
-        texts.append(re.sub(_ESCAPED, lambda it: chr(int(it[1] or it[2] or it[3], 16)), told))
-    for text in texts:
-        yield text.removeprefix("./")
-        with suppress(ValueError, OSError):
-            yield Path(os.path.abspath(text)).relative_to(root).as_posix()  # noqa: PTH100 - links stay
-        with suppress(ValueError, OSError):  # through latest, or a link to the mirror
-            yield Path(text).resolve().relative_to(root.resolve()).as_posix()
-        with suppress(ValueError, OSError):
-            yield (root / text).resolve().relative_to(root.resolve()).as_posix()
+    yield told.removeprefix("./")
+    with suppress(ValueError, OSError):
+        yield Path(os.path.abspath(told)).relative_to(root).as_posix()  # noqa: PTH100 - links stay
+    with suppress(ValueError, OSError):  # through latest, or a link to the mirror
+        yield Path(told).resolve().relative_to(root.resolve()).as_posix()
+    with suppress(ValueError, OSError):
+        yield (root / told).resolve().relative_to(root.resolve()).as_posix()
 
 
 def _run_in(path: str) -> RunKey | None:

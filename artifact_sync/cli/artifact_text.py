@@ -77,7 +77,8 @@ def fact_words(row: ArtifactRow, retention: float, now: datetime) -> Iterator[tu
         yield "upstream", f"gone since {told_time(row.gone_since)}" if row.gone_since else "gone"
         return
     vanishes = vanishing_time(row.created_at, retention)
-    ahead = vanishes is not None and vanishes > now
+    listed = row.upstream is Upstream.LISTED
+    ahead = listed and vanishes is not None and vanishes > now
     until = f", until about {told_time(vanishes)}" if ahead else ""
     yield "upstream", f"{row.upstream}{until}"
 
