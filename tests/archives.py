@@ -57,7 +57,8 @@ def zstd_of(data: bytes) -> bytes:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
     except ImportError:
         from backports import zstd  # noqa: PLC0415
-    packed: bytes = zstd.compress(data)
+    options = {zstd.CompressionParameter.checksum_flag: 1}
+    packed: bytes = zstd.compress(data, options=options)
     return packed
 
 

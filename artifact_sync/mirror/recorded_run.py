@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from artifact_sync.domain.archives import COMPRESSIONS, FOLDERS, Extraction, ExtractionState
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.keeping import Pin
 from artifact_sync.domain.model import (
@@ -47,6 +48,7 @@ _LONGEST_MESSAGE = 4000
 _LARGEST_SIZE = 2**63 - 1
 _LISTS = frozenset({"artifacts", "not_mirrored"})
 """Members that tell of each artifact, and may be long."""
+_ARCHIVES = FOLDERS | set(COMPRESSIONS)
 _REASONS = frozenset(it.value for it in Reason)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -244,8 +246,22 @@ def _file(entry: Any, about: RecordedRun) -> RecordedFile:
         mirrored_at=_moment(entry, "mirrored_at"),
         lost_since=about.lost.get(told),
         created_at=about.run.created_at,
+        archive=_archive(entry),
+        extraction=_extraction(entry),
     )
     return RecordedFile(told, row)
+
+
+def _archive(entry: Any) -> str:
+    value = _text(entry, "archive", "")
+    return value if value in _ARCHIVES else ""
+
+
+def _extraction(entry: Any) -> Extraction | None:
+    """Whether an archive was unpacked; what it was unpacked to is in the archive."""
+    if _member(entry, "unpacked") is None:
+        return None
+    return Extraction(ExtractionState.HERE, _sha256(entry))
 
 
 def _member(thing: Any, name: str) -> Any:

@@ -13,15 +13,24 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.domain.errors import Reason, UnsafePath
-from artifact_sync.domain.model import REMOVED, ArtifactRow, Failure, MirrorPath, RepoName, State
+from artifact_sync.domain.archives import ExtractLimits
+from artifact_sync.domain.errors import Interrupted, Reason, UnsafeArchive, UnsafePath
+from artifact_sync.domain.model import (
+    REMOVED,
+    ArchiveFile,
+    ArtifactRow,
+    Failure,
+    MirrorPath,
+    RepoName,
+    State,
+)
 from artifact_sync.mirror.manifest import RUN, SUMS, run_json_says, sums_say
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt, as_adopted
 from artifact_sync.sync.hash_progress import HashProgress
-from artifact_sync.sync.manifests import refresh_manifests
+from artifact_sync.sync.manifests import refresh_manifests, unpacked_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Sequence
@@ -31,11 +40,14 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArtifactKey, Run, RunKey
     from artifact_sync.domain.ports import Ledger, RepositoryLock, WatchedMirror
     from artifact_sync.mirror.layout import Layout
+    from artifact_sync.mirror.manifest import UnpackedEntries
     from artifact_sync.mirror.recorded_run import RecordedFile, RecordedRun
     from artifact_sync.runtime.threads import Offload
 
 _AHEAD = 64
 """Files that are waiting to be hashed."""
+_LIMITS = ExtractLimits(100_000, 10 * 2**30, 200)
+"""Of an archive that is read again to see what it was unpacked to."""
 _LISTED = 1000
 """Paths that are listed at a time."""
 _MOST_FAULTS = 1000
@@ -297,9 +309,14 @@ class RunAdopter:
             now = {
                 it.key: it for it in (*rows.values(), *absent, *filter(None, (f.row for f in fits)))
             }
-            await self._mend_manifests(claims, fits, now.values())
+            known_now = await self.ledger.artifacts(key)
+            current = [known_now.get(it.key, it) for it in now.values()]
+            await self._mend_manifests(claims, fits, current)
         all_known = (*claims.rows, *claims.absent, *rows.values())
         named = {str(it.path) for it in all_known if it.path is not None}
+        recorded = await self.ledger.artifacts(key)
+        for archive, entries in (await unpacked_of(self.ledger, recorded.values())).items():
+            named |= {f"{recorded[archive].unpacked}/{it.path}" for it in entries}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
 
     async def _looked_at(self, claim: ArtifactRow, known: ArtifactRow | None) -> Fit:
@@ -345,6 +362,8 @@ class RunAdopter:
         pairs = [(fit, fit.row) for fit in fits if fit.row is not None]
         new = [row for fit, row in pairs if not (fit.known and fit.known.sha256)]
         await ledger.adopt_run(claims.run, [*new, *absent], self.at)
+        for row in new:
+            await self._take_unpacked(row)
         if claims.pin is not None and await ledger.pinned(key) is None:
             await ledger.pin(claims.pin)
         verified = [row for fit, row in pairs if fit.known and fit.fitness is Fitness.KNOWN]
@@ -356,6 +375,26 @@ class RunAdopter:
             await ledger.note_lost(lost, self.at)
             await ledger.unsettle(key)
 
+    async def _take_unpacked(self, row: ArtifactRow) -> None:
+        """Record what an archive was unpacked to, as it is in the archive."""
+        if row.extraction is None or not row.here or row.path is None:
+            return
+        file = ArchiveFile(row.path, row.size, row.sha256)
+        try:
+            found = await self.offload(self.mirror.unpack, file, _LIMITS, self._go_on, keep=False)
+        except UnsafeArchive:
+            return
+        if found is not None:
+            files = [it for it in found.entries if it.is_file]
+            size = sum(it.size for it in files)
+            told = replace(row.extraction, terms=_LIMITS.terms, files=len(files), bytes=size)
+            await self.ledger.begin_extraction(row.key, told, found.entries)
+            await self.ledger.end_extraction(row.key)
+
+    def _go_on(self) -> None:
+        if self.stop():
+            raise Interrupted("stopped before it was done")
+
     async def _mend_manifests(
         self, claims: _Claims, fits: Sequence[Fit], rows: Collection[ArtifactRow]
     ) -> None:
@@ -363,19 +402,20 @@ class RunAdopter:
         key = claims.run.key
         is_told = all(fit.row is not None or fit.fitness is Fitness.KNOWN for fit in fits)
         lost = any(row.lost_since is not None for row in rows)
-        if is_told and not lost and await self.offload(self._say, key, rows):
+        unpacked = await unpacked_of(self.ledger, rows)
+        if is_told and not lost and await self.offload(self._say, key, rows, unpacked):
             return
         if not is_told:  # what it says of these is kept
             await self.offload(self.mirror.displace, self.layout.manifests(key)[1])
         await refresh_manifests(self, key, claims.source)
 
-    def _say(self, run: RunKey, rows: Iterable[ArtifactRow]) -> bool:
+    def _say(self, run: RunKey, rows: Iterable[ArtifactRow], unpacked: UnpackedEntries) -> bool:
         """Whether a run's manifests tell of these files. Blocking."""
         named = [row for row in rows if row.on_record or row.state is State.REFUSED]
         folder = self.layout.run_folder(run)
         sums, about = self.layout.manifests(run)
         content = self.mirror.read(sums)
-        if content is None or not sums_say(content, named, folder):
+        if content is None or not sums_say(content, named, folder, unpacked):
             return False
         content = self.mirror.read(about)  # in the place of the other one: both can be large
         return content is not None and run_json_says(content, named, folder)

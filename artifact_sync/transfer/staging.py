@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from contextlib import suppress
 from enum import Enum, auto
 from functools import cached_property
 from io import FileIO
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -343,9 +345,15 @@ def sweep(folder: Path, oldest: float) -> set[str]:
         with suppress(OSError):
             if _is_of_use(path) and time.time() - path.lstat().st_mtime <= oldest:
                 left.add(path.stem)
+            elif re.fullmatch(_UNPACKED, path.name) and not path.is_symlink():
+                rmtree(path)
             else:
                 path.unlink(missing_ok=True)
     return left
+
+
+_UNPACKED = r"[0-9a-f]{16}\.new\.d"
+"""The name of what was being unpacked when a process was killed."""
 
 
 def _is_of_use(path: Path) -> bool:

@@ -99,6 +99,16 @@ def test_every_format_is_unpacked_recorded_verified_repaired_and_removed(tmp_pat
         code, found, _ = user.run("verify")
         assert (code, found["extra"]) == (0, [])
 
+        shutil.rmtree(user.root / ".artifact-sync")
+        code, found, _ = user.run("adopt")
+        assert (code, found["extra"]) == (0, [])
+        left = user.root / ".artifact-sync/staging/0123456789abcdef.new.d"
+        (left / "half").mkdir(parents=True)  # as a kill leaves it
+        assert user.run("sync", ROCKET)[0] == 0
+        assert not left.exists()
+        assert user.run("verify")[0] == 0
+        assert folders <= user.named()
+
         (top / "site/index.html").unlink()
         (user.root / CUBE / "dist.tar+xz.d/run.sh").write_text("spoilt")
         (user.root / CUBE / "dist.zip.d/stranger").write_text("a stranger's")
