@@ -42,6 +42,11 @@ def entry(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
     return about
 
 
+def symlink(name: str, target: str) -> tarfile.TarInfo:
+    """A symbolic link in a tar."""
+    return entry(name, tarfile.SYMTYPE, target)
+
+
 def zip_of(files: Mapping[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A zip of these files."""
     out = io.BytesIO()

@@ -208,6 +208,8 @@ class Extractor:
         offload, unpacking, folder = self._context.offload, self._context.unpacking, _folder(row)
         try:
             extraction = await self._begin(row, found)
+            if row.extraction is not None:
+                await self._withdraw(row)
             moved = await offload(unpacking.place_unpacked, found, folder)
         except BaseException:
             await offload(unpacking.drop_unpacked, found)
@@ -236,8 +238,13 @@ class Extractor:
     async def _take_away(self, row: ArtifactRow) -> None:
         """Move away what was unpacked of an earlier file."""
         if row.extraction is not None and row.extraction.state in _THERE:
+            await self._withdraw(row)
             await self._displace(row)
         await self._ledger.drop_extraction(row.key)
+
+    async def _withdraw(self, row: ArtifactRow) -> None:
+        """Have no manifest vouch for what is about to be moved."""
+        await refresh_manifests(self._context, row.key.run_key, self._context.origin)
 
     async def _displace(self, row: ArtifactRow) -> None:
         folder = _folder(row)
@@ -263,7 +270,7 @@ class Extractor:
             self._untold.append(_failure(row, failed))
             return
         if is_there:
-            await refresh_manifests(self._context, row.key.run_key, self._context.origin)
+            await self._withdraw(row)
             await self._displace(row)
 
     async def _check_place(self, row: ArtifactRow) -> None:

@@ -10,7 +10,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 import pytest
-from archives import FILES, PACKERS, entry, tar_of, zip_of
+from archives import FILES, PACKERS, entry, symlink, tar_of, zip_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -50,10 +50,6 @@ def refused(data: bytes, limits: ExtractLimits = LIMITS) -> str:
 
 def tar(*members: tarfile.TarInfo) -> bytes:
     return tar_of({"dir/file": b"here"}, members)
-
-
-def symlink(name: str, target: str) -> tarfile.TarInfo:
-    return entry(name, tarfile.SYMTYPE, target)
 
 
 def odd_zip(name: str, content: bytes = b"x", mode: int = 0, **fields: int) -> bytes:
