@@ -9,6 +9,7 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, ClassVar
 
+from archives import FILES, symlink, tar_of, zip_of
 from daemon_user import READY, DaemonUser
 from msgspec.structs import replace
 from user import ARCHIVE, DAY, PAGE, REPORT, SIDECAR, TOKEN, Done, wait_until
@@ -202,6 +203,31 @@ class Told(Scene):
         return missing + [f"run {run} has ids {some}" for run, some in ids.items() if len(some) > 1]
 
 
+class Extract(Scene):
+    """Archives are unpacked: of a run that is here, one of them anew, and of a new one.
+
+    A stranger stands where one is to be unpacked.
+    """
+
+    name = "extract"
+    archive = tar_of({**FILES, "big.bin": b"big" * 100_000}, [symlink("link", "site/index.html")])
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        simulator.set_content(ROCKET, "1", REPORT, zip_of(FILES))
+        simulator.set_content(ROCKET, "1", PAGE, self.archive)
+        self.configure(user)
+        assert user.run("sync", ROCKET, "--run", "1", "--config", user.config).code == 0
+        simulator.set_content(ROCKET, "2", PAGE, self.archive)
+        simulator.set_content(ROCKET, "2", REPORT, zip_of(FILES))
+        simulator.set_content(ROCKET, "1", REPORT, zip_of({"other/file": b"other"}))
+        stranger = user.root / f"{place('2', PAGE)}.d"
+        stranger.parent.mkdir(parents=True)
+        stranger.write_bytes(b"a stranger")
+
+    def configure(self, user: Owner) -> None:
+        user.set_up(text=f'[[repo]]\nname = "{ROCKET}"\nextract = ["{REPORT}", "{PAGE}"]')
+
+
 class LateLogs(Logs):
     """The logs of a complete run could not be had, and now they can: its manifests follow."""
 
@@ -295,6 +321,18 @@ class Dedupe(Scene):
         return [f"the ledger is wrong about what is shared: {path}" for path in wrong]
 
 
+class PruneUnpacked(Prune):
+    """Of the runs that go, archives were unpacked."""
+
+    name = "prune-unpacked"
+
+    def arrange(self, user: Owner, simulator: Simulator) -> None:
+        simulator.set_content(ROCKET, "2", PAGE, Extract.archive)
+        text = f'[[repo]]\nname = "{ROCKET}"\nextract = ["{PAGE}"]'
+        user.set_up(text=text)
+        super().arrange(user, simulator)
+
+
 class Adoption(Scene):
     """The ledger is lost with all that is the program's own, and with a manifest and a link."""
 
@@ -335,5 +373,6 @@ def _is_ready(daemon: Daemon) -> bool:
 _ALL = (
     *(Scene, NewRun, LeftAnew, MadeAnew, Repair, Logs, LateLogs, Signed, Told),
     *(Forget, ForgetFiles, Prune, Dedupe, Adoption, DaemonPass),
+    *(Extract, PruneUnpacked),
 )
 SCENES = {it.name: it for it in _ALL}

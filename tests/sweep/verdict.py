@@ -30,6 +30,8 @@ _HELD_AGAINST = re.compile(rb'\s*"ledger:sha-256",|"strength": "[a-z]+",')
 """Evidence of a file that was fetched again; one that a crash left in its place is taken back."""
 _CHECKSUM_FILE = re.compile(rb'\s*"sidecar:sha-256",')
 """Evidence that the next pass adds, where the checksum file itself could not be published."""
+_UNPACKED = re.compile(rb'\n *"unpacked": \{[^}]*\},')
+"""An archive that the disk has refused to be unpacked; the run is complete without that."""
 _MOMENT = re.compile(rb'"mirrored_at": "[^"]*"')
 _MISSING = re.compile(rb'  "missing": \[.*?\n  \],\n', re.DOTALL)
 _TABLES = {"artifacts", "runs", "repositories", "forget_rules"}
@@ -248,7 +250,8 @@ def _parts(manifest: bytes) -> set[bytes]:
 def _at_rest(manifest: tuple[int, bytes]) -> tuple[int, bytes]:
     """A ``run.json`` without what it tells of files that are missing for a while, and of logs that
     could not be had: they hold no manifest back."""
-    return manifest[0], _NOT_MIRRORED.sub(_without_failed_logs, _MISSING.sub(b"", manifest[1]))
+    content = _UNPACKED.sub(b"", _MISSING.sub(b"", manifest[1]))
+    return manifest[0], _NOT_MIRRORED.sub(_without_failed_logs, content)
 
 
 _NOT_MIRRORED = re.compile(rb'(\n  "not_mirrored": )\[\n(.*?)\n  \]', re.DOTALL)
