@@ -51,7 +51,8 @@ def end_extraction(tx: Transaction, key: ArtifactKey) -> None:
     row = tx.connection.row("known_extraction", **place)
     if row is None or row[2] != ExtractionState.PUBLISHING:
         return
-    (_, size) = tx.connection.row("unpacked_bytes", **place) or (0, 0)
+    (_, found) = tx.connection.row("unpacked_bytes", **place) or (0, 0)
+    size = int(found)  # PostgreSQL sums up to a Decimal
     tx.connection.write("set_here", id=row[0], bytes=size)
     _count(tx, key, State(row[1]), size - row[3])
 
