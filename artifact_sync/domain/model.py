@@ -517,6 +517,12 @@ class ArtifactRow(Struct, frozen=True):
     """What has become of unpacking it; None: nobody has tried."""
 
     @property
+    def size_unpacked(self) -> int:
+        """Bytes of its file and of what was unpacked of it."""
+        more = self.extraction.bytes if self.extraction is not None and self.unpacked else 0
+        return (self.size or 0) + more
+
+    @property
     def unpacked(self) -> MirrorPath | None:
         """The folder to which its file is unpacked; None: it is not."""
         it = self.extraction

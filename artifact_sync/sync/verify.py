@@ -228,20 +228,22 @@ class Auditor:
             async for finding in findings:
                 sound = sound and finding.condition is Condition.OK
                 yield finding
-        async with aclosing(self._unpacked(rows)) as findings:
+        async with aclosing(self.unpacked(rows)) as findings:
             async for finding in findings:
                 yield finding
         for finding in await self._beside(run, rows, sound=sound):
             yield finding
 
-    async def _unpacked(self, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
-        """Compare what was unpacked of archives with what was in them."""
+    async def unpacked(
+        self, rows: Sequence[ArtifactRow], ahead: int = _AHEAD
+    ) -> AsyncGenerator[Finding]:
+        """Compare what was unpacked of archives with what was in them, so many files at once."""
         for row in rows:
             folder = row.unpacked if row.on_record else None
             if folder is not None:
                 entries = await self.ledger.unpacked(row.key)
                 looks = (self._entry(row, folder, it) for it in entries)
-                async with aclosing(in_order(looks, _AHEAD)) as findings:
+                async with aclosing(in_order(looks, ahead)) as findings:
                     async for finding in findings:
                         yield finding
 

@@ -58,6 +58,10 @@ class BoundedAudit:
                     continue
                 others = await self._others(finding, told)
                 yield finding
+                if finding.row is not None and finding.condition is Condition.OK:
+                    async with aclosing(self.auditor.unpacked([finding.row])) as entries:
+                        async for entry in entries:
+                            yield entry
                 for row in others:
                     yield await self.auditor.file(row)
 
@@ -80,7 +84,7 @@ class BoundedAudit:
         for span in (oldest, ahead):
             async with aclosing(span) as rows:
                 async for row in rows:
-                    if not budget.take(row.size or 0, self.clock.monotonic()):
+                    if not budget.take(row.size_unpacked, self.clock.monotonic()):
                         return
                     yield row, first
                     first = False

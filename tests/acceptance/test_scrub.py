@@ -7,10 +7,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+from archives import zip_of
 from daemon_user import DaemonUser
 from user import organisation
 
-from artifact_sync.simulator import running_in_thread
+from artifact_sync.simulator import Cube, Repo, ScenarioArtifact, ScenarioRun, running_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +71,27 @@ def test_what_nobody_has_verified_for_long_is_read_again_and_mended(user: Daemon
     assert len([it for it in displaced.rglob("*") if it.is_file()]) == 2
     found = user.run("verify", "--config", user.config, "--json").answer
     assert (found["exit_code"], found["ok"] >= len(before)) == (0, True)
+
+
+def test_what_was_unpacked_is_read_again_and_mended_with_its_archive(tmp_path: Path) -> None:
+    packed = ScenarioArtifact("./dist", data=zip_of({"a.txt": b"one", "b/c.txt": b"two"}))
+    run = ScenarioRun("1", "success", cubes=(Cube(artifacts=(packed,)),))
+    repos = (Repo(ROCKET, runs=(run,)),)
+    with running_in_thread(organisation(repos=repos)) as service:
+        user = DaemonUser(tmp_path, service)
+        user.configure(text=f'[[repo]]\nname = "{ROCKET}"\nextract = ["dist"]')
+        assert user.run("sync", "--config", user.config).code == 0
+        (rotten,) = user.root.glob(f"{ROCKET}/1/**/dist.d/b/c.txt")
+        rotten.write_bytes(b"TWO")  # of the same size
+        aged(user)
+        found = user.run("verify", "--config", user.config, "--oldest", "100%", "--json").answer
+        assert (found["exit_code"], len(found["changed"])) == (5, 1)
+        aged(user)
+        with user.daemon() as daemon:
+            daemon.wait_for(lambda: rotten.exists() and rotten.read_bytes() == b"two")
+            daemon.wait_for(lambda: daemon.ask()["scrub"]["damaged"] == 1)
+            daemon.wait_for(lambda: not oldest(user).startswith("2020"))
+        assert user.run("verify", "--config", user.config).code == 0
 
 
 def last_verified(user: DaemonUser) -> dict[str, str]:

@@ -196,17 +196,30 @@ class Scrubber:
         """Read a file, and remember what it was found to be."""
         try:
             finding = await self._look(row)
+            is_right = finding.condition is Condition.OK
+            bad = await self._damaged_entries(row) if is_right else [finding]
         except DiskError as error:
             await self._cannot_read(row, error, turn)
             return
         turn.failed = 0
         self._unreadable.pop(finding.path, None)
         self._files += 1
-        if finding.condition is Condition.OK:
+        if is_right:
             self._right.append(row)
-        elif await self._is_damage(row):
-            self._bad.append(finding)
-            self._damaged += 1
+        if bad and await self._is_damage(row):
+            self._bad += bad
+            self._damaged += len(bad)
+
+    async def _damaged_entries(self, row: ArtifactRow) -> list[Finding]:
+        """Read what was unpacked of an archive, a file at a time; what is not as it was."""
+        found = []
+        async with aclosing(self._auditor.unpacked([row], ahead=1)) as entries:
+            async for it in entries:
+                await self._reader.pay(it.size)
+                self._files += 1
+                if it.condition is not Condition.OK:
+                    found.append(it)
+        return found
 
     async def _look(self, row: ArtifactRow) -> Finding:
         auditor, path = self._auditor, row.path
@@ -217,7 +230,7 @@ class Scrubber:
             return compared(row, path, None)
         if found.size != row.size:
             return compared(row, path, (found.size, ""))
-        if self._takes_long(found.size):
+        if self._takes_long(row.size_unpacked):
             await self._record()
             await auditor.ledger.begin_reading([row], self._clock.now())
         return compared(row, path, await self._reader.digest(path, found.size))
