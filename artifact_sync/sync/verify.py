@@ -237,7 +237,10 @@ class Auditor:
     async def unpacked(
         self, rows: Sequence[ArtifactRow], ahead: int = _AHEAD
     ) -> AsyncGenerator[Finding]:
-        """Compare what was unpacked of archives with what was in them, so many files at once."""
+        """Compare what was unpacked of archives with what was in them.
+
+        ``ahead``: files that are read at once.
+        """
         for row in rows:
             folder = row.unpacked if row.on_record else None
             if folder is not None:

@@ -102,7 +102,8 @@ def test_status_as_json(poor: User) -> None:
             "expired": 0, "refused": 0, "forgotten": 0,
         },
         "newest_run": "4", "last_complete": None, "last_error": GONE,
-        "vanishing": 0, "expired": 0, "lost": 0, "displaced_bytes": 0, "pruned_runs": 0,
+        "vanishing": 0, "expired": 0, "lost": 0, "displaced_bytes": 0,
+        "shared_bytes": 0, "pruned_runs": 0,
     }  # fmt: skip
     assert (docs["repo"], docs["runs"], docs["last_error"]) == ("acme/docs", 0, "")
     assert docs["last_complete"] == docs["last_pass"]
