@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from io import BytesIO
 from itertools import zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,10 @@ def sums_of(
     for path, row in _mirrored(rows, folder):
         named.append((path, row.sha256))
         named += _unpacked(row, path, unpacked.get(row.key, ()))
-    return b"".join(_line(*it) for it in sorted(named))
+    named.sort()
+    out = BytesIO()  # a join would hold all lines beside it
+    out.writelines(_line(*it) for it in named)
+    return out.getvalue()
 
 
 def _unpacked(

@@ -184,9 +184,9 @@ class Extractor:
             if found is not None and await offload(unpacking.holds, folder, found.entries):
                 await self._conclude(row, await self._begin(row, found))
                 return
-        found = await self._read(row, keep=True)
-        if found is not None:
-            await self._place(row, found)
+        extraction = await self._write(row)
+        if extraction is not None:
+            await self._conclude(row, extraction)
 
     async def _is_folder(self, row: ArtifactRow) -> bool:
         """Whether a file is an archive of a folder. ``UnsafeArchive``: that cannot be told."""
@@ -203,7 +203,12 @@ class Extractor:
         stop = _Stop(self._context)
         return await self._context.offload(unpacking.unpack, file, limits, stop, keep=keep)
 
-    async def _place(self, row: ArtifactRow, found: Unpacked) -> None:
+    async def _write(self, row: ArtifactRow) -> Extraction | None:
+        """Unpack an archive into its place; no list of what was in it is held any longer."""
+        found = await self._read(row, keep=True)
+        return await self._place(row, found) if found is not None else None
+
+    async def _place(self, row: ArtifactRow, found: Unpacked) -> Extraction:
         """Give what was unpacked its name."""
         offload, unpacking, folder = self._context.offload, self._context.unpacking, _folder(row)
         try:
@@ -217,7 +222,7 @@ class Extractor:
         if moved is not None:
             why = "what stood in the place of an unpacked archive was moved"
             _log.warning(why, path=folder, moved_to=moved)
-        await self._conclude(row, extraction)
+        return extraction
 
     async def _begin(self, row: ArtifactRow, found: Unpacked) -> Extraction:
         files = [it for it in found.entries if it.is_file]

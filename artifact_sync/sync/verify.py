@@ -285,16 +285,19 @@ class Auditor:
 
         ``sound``: every file on record is there, also where a crash has left it to be recorded.
         """
-        folder = self.layout.run_folder(run.key)
-        recorded = {it.path for it in rows if it.may_stand} | set(self.layout.beside(run.key))
-        recorded |= {path for it in rows async for path in self._standing(it)}
-        there = await self.offload(lambda: list(self.mirror.files(folder)))
-        extras = [it for it in there if it not in recorded]
+        extras = await self._extras(run.key, rows)
         checked = run.complete or _should_be_complete(rows, sound=sound)
         checked = checked and any(row.on_record for row in rows)
         manifests = await self.manifests(run.key, rows) if checked else []
         manifests = [replace(it, recorded=run.complete) for it in manifests]
         return manifests + [Finding(Condition.EXTRA, path, run=run.key) for path in extras]
+
+    async def _extras(self, run: RunKey, rows: list[ArtifactRow]) -> list[MirrorPath]:
+        """What is in a run's folder that nobody recorded."""
+        recorded = {it.path for it in rows if it.may_stand} | set(self.layout.beside(run))
+        recorded |= {path for it in rows async for path in self._standing(it)}
+        files, folder = self.mirror.files, self.layout.run_folder(run)
+        return await self.offload(lambda: [it for it in files(folder) if it not in recorded])
 
     async def _standing(self, row: ArtifactRow) -> AsyncGenerator[MirrorPath]:
         """The paths that are accounted for in the folder of an archive."""

@@ -41,8 +41,10 @@ def begin_extraction(
     """A folder is about to get its name."""
     place = _place(tx.connection, key)
     _put(tx, key, _values(extraction, ExtractionState.PUBLISHING))
-    rows = [{**place, "entry": it.path, **it._asdict()} for it in entries]
-    tx.connection.write_many("put_unpacked", rows)
+    for begin in range(0, len(entries), _AT_ONCE):
+        some = entries[begin : begin + _AT_ONCE]
+        rows = [{**place, "entry": it.path, **it._asdict()} for it in some]
+        tx.connection.write_many("put_unpacked", rows)
 
 
 def end_extraction(tx: Transaction, key: ArtifactKey) -> None:
@@ -78,6 +80,8 @@ def _put(tx: Transaction, key: ArtifactKey, values: dict[str, Any]) -> None:
     tx.connection.write("set_extraction", **{**_NOTHING, "id": row[0], **values})
 
 
+_AT_ONCE = 1000
+"""Entries that are bound at a time; an archive may have many."""
 _LONGEST_MESSAGE = 300
 """Characters, of which one may be stored as six."""
 _NOTHING = {

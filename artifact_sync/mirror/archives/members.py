@@ -70,6 +70,8 @@ class Members:
             raise UnsafeArchive(f"{quoted(member.name)} is no name of a file")
         for depth in range(1, len(parts)):
             self._enter(parts[:depth], member.name)
+        if len(parts) > 1:  # many share the names of their folders in memory
+            parts = (*self._nodes[_key(parts[:-1])].path, parts[-1])
         if parts:
             self._put(_Node(parts, member.kind, member.target), member.name)
         return parts

@@ -158,5 +158,6 @@ class _Unpacking:
             yield UnpackedEntry("/".join(path))
 
     def _entries(self) -> Iterator[UnpackedEntry]:
-        for path, (size, sha256) in self._files.items():
+        while self._files:
+            path, (size, sha256) = self._files.popitem()
             yield UnpackedEntry("/".join(path), size, sha256)

@@ -76,10 +76,11 @@ def members_of_zip(
     """Each member, in the order in which they lie there. ``UnsafeArchive``."""
     directory = _directory(source)
     check_count(directory.entries, limits)
-    entries = sorted(_entries(source, directory), key=lambda it: it.offset)
+    entries = sorted(_entries(source, directory), key=lambda it: it.offset, reverse=True)
     at = 0
-    for number, entry in enumerate(entries):
-        end = entries[number + 1].offset if number + 1 < len(entries) else directory.offset
+    while entries:  # let go one by one: there may be many
+        entry = entries.pop()
+        end = entries[-1].offset if entries else directory.offset
         if entry.offset != at:
             raise entry.wrong("comes behind bytes that belong to no entry")
         begin = _check_local(source, entry, end)
