@@ -207,8 +207,8 @@ def test_show_masks_secrets_and_says_where_the_token_is(home: Home) -> None:
 def test_schema_is_one_json_object(home: Home) -> None:
     done = home.run("config", "schema")
     assert json.loads(done.stdout)["properties"].keys() == {
-        "source", "mirror", "ledger", "keep", "verify", "download", "extract", "daemon", "web", "repo",
-        "hook",
+        "source", "mirror", "ledger", "keep", "verify", "download", "extract", "daemon", "web",
+        "repo", "hook",
     }  # fmt: skip
 
 
