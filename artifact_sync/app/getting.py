@@ -9,9 +9,10 @@ from msgspec import Struct
 
 from artifact_sync.app.assemble_pass import extract_limits
 from artifact_sync.app.listing import files_named, named_files
+from artifact_sync.app.locations import root_of
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.archives import FOLDERS, UNPACKED
-from artifact_sync.domain.errors import ArtifactSyncError, DiskError
+from artifact_sync.domain.errors import ArtifactSyncError, DiskError, UsageError
 from artifact_sync.domain.listing import NEWEST
 from artifact_sync.domain.model import ArchiveFile, Failure
 from artifact_sync.mirror.local.delivery import OutsideFolder
@@ -90,6 +91,8 @@ class Getting(Struct, frozen=True):
 
 async def found_to_get(config: Config, terms: GetTerms) -> Getting:
     """Find what is to be copied, in the ledger. ``NothingFits``, ``UsageError``."""
+    if terms.target.resolve().is_relative_to(root_of(config).resolve()):
+        raise UsageError(f"{terms.target} is in the mirror: name a folder outside it with --to")
     wanted = files_named(terms.where, terms.globs)
     if not wanted.runs:
         wanted = files_named(f"{wanted.names[0]}@{NEWEST[0]}", terms.globs)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -9,6 +13,11 @@ import pytest
 from archives import FILES, tar_of, zip_of
 from test_extract import CUBE, ROCKET, Unpacking, organisation
 
+from artifact_sync.domain.archives import ExtractLimits
+from artifact_sync.domain.errors import NoSpace
+from artifact_sync.domain.model import ArchiveFile, MirrorPath
+from artifact_sync.mirror.local.delivery import OutsideFolder
+from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.simulator import running_in_thread as running
 
 if TYPE_CHECKING:
@@ -33,6 +42,10 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unpacking]:
 def files(folder: Path) -> dict[str, bytes]:
     found = (it for it in folder.rglob("*") if it.is_file() or it.is_symlink())
     return {it.relative_to(folder).as_posix(): it.read_bytes() for it in found}
+
+
+def staged(name: str, end: str) -> str:
+    return f".artifact-sync-{hashlib.sha256(name.encode()).hexdigest()[:16]}{end}"
 
 
 def test_files_are_copied_kept_and_never_replaced_without_a_word(
@@ -81,3 +94,53 @@ def test_archives_are_unpacked_and_what_is_unsafe_or_damaged_is_not_given_out(
     code, answer, _ = mirrored.run("get", ROCKET, "app.bin", "--to", str(tmp_path / "third"))
     assert (code, answer["failures"][0]["reason"]) == (5, "integrity")
     assert files(tmp_path / "third") == {}
+    (mirrored.root / CUBE / "app.bin").unlink()  # as a prune meanwhile
+    code, answer, _ = mirrored.run("get", ROCKET, "app.bin", "--to", str(tmp_path / "third"))
+    assert (code, "is missing from the mirror" in answer["failures"][0]["message"]) == (5, True)
+
+
+def test_what_a_kill_has_left_is_replaced_and_gone(mirrored: Unpacking, tmp_path: Path) -> None:
+    out = tmp_path / "out" / PLACE
+    mirrored.run("get", ROCKET, "dist.zip", "--to", str(tmp_path / "out"), "--extract")
+    (out / "dist.zip.d" / "run.sh").write_bytes(b"mine")
+    for end in (".d", ".old"):
+        (out / staged("dist.zip.d", end) / "half").mkdir(parents=True)
+    (out / staged("dist.zip", ".new")).write_bytes(b"half")
+    for more in ((), ("--extract", "--force")):
+        code, _, _ = mirrored.run("get", ROCKET, "dist.zip", "--to", str(tmp_path / "out"), *more)
+        assert code == 0
+    assert {it.name for it in out.iterdir()} == {"dist.zip", "dist.zip.d"}
+    assert (out / "dist.zip.d" / "run.sh").read_bytes() == FILES["run.sh"]
+
+
+def test_a_target_that_cannot_be_is_told_and_nothing_is_made(
+    mirrored: Unpacking, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to(mirrored.root)
+    for target, told in (("file/x", (1, "in_the_way")), ("link/x", (2, "usage"))):
+        code, answer, _ = mirrored.run("get", ROCKET, "dist.zip", "--to", str(tmp_path / target))
+        assert (code, answer["failures"][0]["reason"]) == told
+    assert not (mirrored.root / "x").exists()
+
+
+def test_a_full_disk_is_told_as_the_targets_and_no_interrupt_leaves_half(
+    mirrored: Unpacking, tmp_path: Path
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    content, limits = HELD["dist.zip"], ExtractLimits(100, 1 << 20, 100)
+    file = ArchiveFile(
+        MirrorPath(f"{CUBE}/dist.zip"), len(content), hashlib.sha256(content).hexdigest()
+    )
+    target = tmp_path / "out"
+    delivery = OutsideFolder(LocalMirror(mirrored.root, looked_at=True), target)
+    with pytest.raises(NoSpace, match=f"no space left in {re.escape(str(target))}"):
+        delivery.unpack(file, "a/b", limits, full)
+    with pytest.raises(KeyboardInterrupt):
+        delivery.unpack(file, "a/b", limits, interrupted)
+    assert list((target / "a").iterdir()) == []

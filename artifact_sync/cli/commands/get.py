@@ -37,7 +37,8 @@ Exit codes: 0 all is there, 1 nothing fits, or something is in the way or is ref
 @click.argument("where", metavar="ORG/REPO[@RUN]", shell_complete=complete_places)
 @click.argument("globs", metavar="[GLOB]...", nargs=-1)
 @click.option(
-    "--to", "target", metavar="DIR", required=True, help="Where to; made if missing.",
+    "--to", "target", metavar="DIR", required=True,
+    help="Where to, outside the mirror; made if missing.",
     type=click.Path(file_okay=False, path_type=Path),
 )  # fmt: skip
 @click.option("--extract", is_flag=True, help="Unpack archives into NAME.d/, and copy the others.")

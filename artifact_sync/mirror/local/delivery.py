@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.archives import ExtractLimits
-    from artifact_sync.domain.model import ArchiveFile
+    from artifact_sync.domain.model import ArchiveFile, MirrorPath
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.local_mirror import LocalMirror
     from artifact_sync.mirror.local.unpacked import OpenArchive
@@ -48,7 +48,7 @@ class OutsideFolder:
 
         ``IntegrityFailure``: it is not what was recorded. ``InTheirPlace``, ``DiskError``.
         """
-        with self._at(place) as (folder, name), self._mirror.opened(row.path) as source:
+        with self._open(row.path, place) as (source, folder, name):
             if folder.look(name) is not None and digest(folder, name) == (row.size, row.sha256):
                 return False
             self._check_free(folder, name, place)
@@ -64,19 +64,16 @@ class OutsideFolder:
                 raise
         return True
 
-    def _write(
-        self, folder: Folder, staged: str, source: OpenArchive | None, row: ArchiveFile
-    ) -> None:
-        if source is None:
-            raise IntegrityFailure(f"{quoted(row.path)} is missing from the mirror")
+    def _write(self, folder: Folder, staged: str, source: OpenArchive, row: ArchiveFile) -> None:
         size, sha256 = 0, hashlib.sha256()
 
         def hashed() -> Iterator[bytes]:
             nonlocal size
-            for block in blocks(source.fd):
-                size += len(block)
-                sha256.update(block)
-                yield block
+            with disk_errors(quoted(row.path)):
+                for block in blocks(source.fd):
+                    size += len(block)
+                    sha256.update(block)
+                    yield block
 
         fd = create(folder, staged, hashed(), self._modes[0])
         if (size, sha256.hexdigest()) != (row.size, row.sha256):
@@ -85,10 +82,7 @@ class OutsideFolder:
                 f"{quoted(row.path)} is not what was recorded, and was not copied: artifact-sync"
                 " verify --repair fetches it again"
             )
-        inode = finish(fd, durable=True).inode
-        found = folder.look(staged)
-        if found is None or found.st_ino != inode:
-            raise DiskError(f"somebody else writes {quoted(staged)}: run it again")
+        _check_ours(folder, staged, finish(fd, durable=True).inode)
 
     def unpack(
         self, row: ArchiveFile, place: str, limits: ExtractLimits, stop: Callable[[], None]
@@ -97,18 +91,21 @@ class OutsideFolder:
 
         Raises as ``copy``, and ``UnsafeArchive``.
         """
-        with self._at(place) as (folder, name), self._mirror.opened(row.path) as source:
-            if source is None or not source.is_as_recorded(row.size, row.sha256):
+        with self._open(row.path, place) as (source, folder, name):
+            if not source.is_as_recorded(row.size, row.sha256):
                 raise IntegrityFailure(
                     f"{quoted(row.path)} is not what was recorded, and was not unpacked:"
                     " artifact-sync verify --repair fetches it again"
                 )
-            staged = _staged(name, ".d")
-            remove_tree(folder, staged)
+            staged, old = _staged(name, ".d"), _staged(name, ".old")
+            remove_tree(folder, old)
+            _set_aside(folder, staged, old)  # what a crash has left
+            remove_tree(folder, old)
             try:
                 folder.make(staged, 0o755)
                 with folder.enter(staged) as top:
                     found = write_tree(source, top, limits, stop, modes=self._modes, durable=True)
+                    inode = top.itself().st_ino
                 there = folder.look(name)
                 if there is not None and is_folder(there):
                     with folder.enter(name) as below:
@@ -116,12 +113,15 @@ class OutsideFolder:
                             remove_tree(folder, staged)
                             return False
                 self._check_free(folder, name, place)
-                if there is not None:
-                    remove_tree(folder, name)
+                _check_ours(folder, staged, inode)
+                _set_aside(folder, name, old)
                 self._take(folder, name, staged, place)
+                remove_tree(folder, old)
             except BaseException:
                 with suppress(OSError):
                     remove_tree(folder, staged)
+                with suppress(OSError):  # not in the place of the new one
+                    folder.take(name, folder, old, fresh=True)
                 raise
         return True
 
@@ -141,18 +141,50 @@ class OutsideFolder:
         folder.sync()
 
     @contextmanager
+    def _open(self, path: MirrorPath, place: str) -> Iterator[tuple[OpenArchive, Folder, str]]:
+        """A file of the mirror, and where it is to go: see ``_at``."""
+        with self._mirror.opened(path) as source:
+            if source is None:
+                raise IntegrityFailure(
+                    f"{quoted(path)} is missing from the mirror: if its run was not removed just"
+                    " now, artifact-sync verify --repair fetches it again"
+                )
+            with self._at(place) as (folder, name):
+                yield source, folder, name
+
+    @contextmanager
     def _at(self, place: str) -> Iterator[tuple[Folder, str]]:
         """The open folder of a path below the target, made where it is missing, and the name."""
         *above, name = split(place)
         with disk_errors(quoted(str(self._target / place)), self._target):
-            self._target.mkdir(parents=True, exist_ok=True)
-            folder = open_folder(self._target)
+            folder = self._opened_target()
             for part in above:
                 with folder:
                     below = _entered(folder, part, place)
                 folder = below
             with folder:
                 yield folder, name
+
+    def _opened_target(self) -> Folder:
+        try:
+            self._target.mkdir(parents=True, exist_ok=True)
+            return open_folder(self._target)
+        except (FileExistsError, NotADirectoryError):
+            why = f"{quoted(str(self._target))}, or what it is in, is no folder: move it away"
+            raise InTheirPlace(why) from None
+
+
+def _check_ours(folder: Folder, staged: str, inode: int) -> None:
+    """Raise ``DiskError`` when another call has put its own under our temporary name."""
+    found = folder.look(staged)
+    if found is None or found.st_ino != inode:
+        raise DiskError(f"somebody else writes {quoted(staged)}: run it again")
+
+
+def _set_aside(folder: Folder, name: str, old: str) -> None:
+    """Rename what has a name, if anything, to be removed: none is ever half under it."""
+    if folder.look(name) is not None:
+        folder.take(old, folder, name, fresh=False)
 
 
 def _entered(folder: Folder, part: str, place: str) -> Folder:
