@@ -87,6 +87,9 @@ def odd_zip(name: str, content: bytes = b"x", mode: int = 0, **fields: int) -> b
         (tar(symlink("a", "b"), symlink("b", "a")), "circle"),
         (tar(symlink("a", "nothing")), "leads to nothing"),
         (tar(symlink("a", "dir/file/x")), "leads through a file"),
+        (tar(symlink("a", "dir/file/")), "leads through a file"),
+        (tar(symlink("a", "dir/file/.")), "leads through a file"),
+        (tar(symlink("a", "dir/file"), symlink("b", "a//")), "leads through a file"),
         (tar(symlink("a", "dir"), entry("a/b", tarfile.DIRTYPE)), "no folder"),
         (tar(entry("hard", tarfile.LNKTYPE, "../../etc/passwd")), "leads out"),
         (tar(entry("hard", tarfile.LNKTYPE, "later")), "no file before it"),
@@ -111,6 +114,14 @@ def test_links_that_stay_inside_are_made_and_told_with_what_they_lead_to() -> No
     }
     assert found["dir/up"].sha256 == found["dir/file"].sha256
     assert (found["d"].target, found["d"].sha256) == ("dir", "")
+
+
+def test_links_take_no_more_steps_together_than_can_be_followed() -> None:
+    long = "dir/../" * 145
+    chain = [symlink("0", long + "dir")]
+    chain += [symlink(f"{number}", f"{long}{number - 1}") for number in range(1, 39)]
+    chain += [symlink(f"all{number}", f"{long}38") for number in range(9)]
+    assert "more steps" in refused(tar(*chain))
 
 
 def test_bombs_are_stopped_on_the_bytes_that_come() -> None:

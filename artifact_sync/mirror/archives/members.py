@@ -24,6 +24,8 @@ _LONGEST_TARGET = 1024
 _DEEPEST = 64
 _MOST_HOPS = 40
 """Links that may be followed one after the other, as Linux has it."""
+_MOST_STEPS = 20
+"""Names that links may lead through, for each entry that there may be: seconds, not hours."""
 _DRIVE = r"[A-Za-z]:"
 
 Kind = Literal["file", "folder", "link", "copy"]
@@ -60,6 +62,8 @@ class Members:
         """By the folded path: two names that are one on some file system are refused."""
         self._count = 0
         self._implied = 0
+        self._steps = 0
+        """Of links, that were followed."""
 
     def add(self, member: Member) -> Parts:
         """Where a member goes, below the archive's folder; empty: it is that folder itself."""
@@ -135,9 +139,11 @@ class Members:
     def _resolved(self, link: _Node) -> Parts:
         """Follow a link as the system does, which must not lead out, or nowhere."""
         here, hops = list(link.path[:-1]), 1
-        left = _steps(link, link.target)
+        left = self._counted(link, link)
         while left:
             step = left.pop()
+            if step == ".":
+                continue
             if step == "..":
                 if not here:
                     raise _bad(link, "leads out of the archive's folder")
@@ -152,10 +158,18 @@ class Members:
                 if hops > _MOST_HOPS:
                     raise _bad(link, "leads round in a circle, or over too many others")
                 here.pop()
-                left += _steps(found, found.target)
+                left += self._counted(found, link)
             elif left and found.kind != "folder":
                 raise _bad(link, "leads through a file")
         return tuple(here)
+
+    def _counted(self, link: _Node, first: _Node) -> list[str]:
+        """The components of a link's target, of which all links together have not too many."""
+        steps = _steps(link, link.target)
+        self._steps += len(steps)
+        if self._steps > _MOST_STEPS * self._limits.entries:
+            raise _bad(first, "and those before it take more steps than are followed")
+        return steps
 
 
 def check_count(count: int, limits: ExtractLimits) -> None:
@@ -175,9 +189,9 @@ def _steps(link: _Node, target: str) -> list[str]:
         raise _bad(link, "leads out of the archive's folder")
     if not target or utf8_size(target) > _LONGEST_TARGET:
         raise _bad(link, "leads nowhere, or its target is too long")
-    steps = [step for step in target.split("/") if step not in {"", "."}]
+    steps = [step or "." for step in target.split("/")]  # "a/" is nothing where "a" is a file
     for step in steps:
-        if step != "..":
+        if step not in {".", ".."}:
             _check(step, target)
     return steps[::-1]
 
