@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -142,6 +143,18 @@ def test_entries_that_share_their_bytes_are_refused() -> None:
     second = data.rfind(b"PK\x01\x02")
     data[second + 42 : second + 46] = bytes(4)  # both begin at the first byte
     assert refused(bytes(data))
+
+
+def test_nothing_hides_between_the_ends_of_a_large_zip() -> None:
+    plain = zip_of(FILES)
+    at = len(plain) - 22
+    count, size, offset = struct.unpack("<HLL", plain[at + 10 : at + 20])
+    versions, parts = (45, 45), (0, 0)
+    record = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, *versions, *parts, count, count, size, offset)
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, at, 1)
+    assert len(unpacked(plain[:at] + record + locator + plain[at:])) == len(FILES)
+    hidden = plain[:at] + record + b"hidden" + locator + plain[at:]
+    assert "damaged" in refused(hidden)
 
 
 def test_a_local_header_that_says_something_else_is_refused() -> None:

@@ -107,7 +107,7 @@ def _directory(source: ArchiveSource) -> _Directory:
     found, end = _Directory(count, size, offset), at
     locator = source.read_at(at - _LOCATOR.size, _LOCATOR.size) if at >= _LOCATOR.size else b""
     if locator.startswith(b"PK\x06\x07"):
-        found, end = _directory_64(source, locator, found)
+        found, end = _directory_64(source, at - _LOCATOR.size, found)
     elif count == _SHORT or _LONG in {size, offset}:
         raise UnsafeArchive("the end of its directory is damaged")
     if found.offset + found.size != end or found.size < found.entries * _CENTRAL.size:
@@ -117,10 +117,9 @@ def _directory(source: ArchiveSource) -> _Directory:
     return found
 
 
-def _directory_64(
-    source: ArchiveSource, locator: bytes, short: _Directory
-) -> tuple[_Directory, int]:
-    _, disk, at, disks = _LOCATOR.unpack(locator)
+def _directory_64(source: ArchiveSource, place: int, short: _Directory) -> tuple[_Directory, int]:
+    """Where the directory is by zip64's end, whose locator is at ``place``, right behind it."""
+    _, disk, at, disks = _LOCATOR.unpack(source.read_at(place, _LOCATOR.size))
     record = source.read_at(at, _END_64.size)
     if disk or disks > 1 or len(record) < _END_64.size:
         raise UnsafeArchive("the end of its directory is damaged")
@@ -131,7 +130,7 @@ def _directory_64(
     for one, other in zip(short, long, strict=True):
         if one not in {other, _SHORT, _LONG}:
             raise UnsafeArchive("it has two ends, by which it would be two different archives")
-    if at + 12 + length + _LOCATOR.size + END_SIZE > source.size:
+    if at + 12 + length != place:
         raise UnsafeArchive("the end of its directory is damaged")
     return long, at
 
