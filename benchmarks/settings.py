@@ -62,9 +62,9 @@ SMOKE = Sizes(
     big=Files(1, 8 * MIB),
     slow=Files(32, 4 * KIB),
     latency=0.02,
-    known=50,
+    known=60,
     huge=500,
-    curve_known=(50, 500),
+    curve_known=(60, 500),
     curve_new=(10, 30),
     verify=Files(4, MIB),
 )

@@ -309,15 +309,19 @@ class RunAdopter:
             now = {
                 it.key: it for it in (*rows.values(), *absent, *filter(None, (f.row for f in fits)))
             }
-            known_now = await self.ledger.artifacts(key)
-            current = [known_now.get(it.key, it) for it in now.values()]
-            await self._mend_manifests(claims, fits, current)
+            now |= {it.key: it for it in await self._archives(key)}
+            await self._mend_manifests(claims, fits, now.values())
         all_known = (*claims.rows, *claims.absent, *rows.values())
         named = {str(it.path) for it in all_known if it.path is not None}
-        recorded = await self.ledger.artifacts(key)
-        for archive, entries in (await unpacked_of(self.ledger, recorded.values())).items():
-            named |= {f"{recorded[archive].unpacked}/{it.path}" for it in entries}
+        for archive in await self._archives(key):
+            entries = await self.ledger.unpacked(archive.key)
+            named |= {f"{archive.unpacked}/{it.path}" for it in entries}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
+
+    async def _archives(self, run: RunKey) -> list[ArtifactRow]:
+        """The archives of a run that are unpacked."""
+        async with aclosing(self.ledger.each_artifact(run)) as rows:
+            return [row async for row in rows if row.unpacked is not None]
 
     async def _looked_at(self, claim: ArtifactRow, known: ArtifactRow | None) -> Fit:
         fit = await self._file(claim, known)

@@ -37,11 +37,11 @@ GROUPS = {
     "3 plain": DOWNLOADERS,
     "3 TLS": DOWNLOADERS,
     "4": {
-        "artifact-sync sync, 50 known",
+        "artifact-sync sync, 60 known",
         "artifact-sync sync, 500 known",
         "python -c 'import httpx, click, msgspec'",
     },
-    "5 known": {"artifact-sync sync, 50 known", "artifact-sync sync, 500 known"},
+    "5 known": {"artifact-sync sync, 60 known", "artifact-sync sync, 500 known"},
     "5 new": {"artifact-sync sync, 10 new", "artifact-sync sync, 30 new"},
     "6": DOWNLOADERS - {"wget + sha256sum"},
     "7": {

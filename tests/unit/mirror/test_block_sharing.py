@@ -11,6 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from artifact_sync.domain.model import MirrorPath, Placed, SameFile, StagedContent
 from artifact_sync.mirror.local.block_sharing import is_refused
@@ -138,24 +139,24 @@ class Unreadable(Folder):
         return super().open(name, flags, mode)
 
 
-def test_what_cannot_be_read_is_told_and_another_one_is_shared(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_cannot_be_read_is_told_and_another_one_is_shared(tmp_path: Path) -> None:
     mirror = sharing(tmp_path, Unreadable.at)
     shutil.copy(tmp_path / OLD, tmp_path / "bad")
-    assert shares(publish(mirror, content(BYTES, "bad", OLD), NEW)) == 2
-    assert "a mirrored file shares nothing: it is damaged" in caplog.text
+    with capture_logs() as logs:
+        assert shares(publish(mirror, content(BYTES, "bad", OLD), NEW)) == 2
+    assert "a mirrored file shares nothing: it is damaged" in str(logs)
 
 
 @pytest.mark.parametrize(("kind", "words"), [(Unable, 1), (Full, 0)])
 def test_where_the_disk_refuses_files_are_kept_as_they_came(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: type[Folder], words: int
+    tmp_path: Path, kind: type[Folder], words: int
 ) -> None:
-    mirror = sharing(tmp_path, kind.at)
-    for path in (NEW, MirrorPath("third")):
-        assert shares(publish(mirror, content(BYTES, OLD), path)) is None
-        assert links(tmp_path, path) == 1
-    assert caplog.text.count("has no hard links") == words
+    with capture_logs() as logs:
+        mirror = sharing(tmp_path, kind.at)
+        for path in (NEW, MirrorPath("third")):
+            assert shares(publish(mirror, content(BYTES, OLD), path)) is None
+            assert links(tmp_path, path) == 1
+    assert str(logs).count("has no hard links") == words
 
 
 @pytest.fixture(params=["xfs", "btrfs"])
@@ -197,9 +198,7 @@ def test_reflinks_share_blocks_and_stay_files_of_their_own(disk: Path) -> None:
     assert shares(publish(mirror, content(data, OLD), MirrorPath("fourth"))) is None
 
 
-def test_without_reflinks_there_is_one_word_and_nothing_is_shared(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_without_reflinks_there_is_one_word_and_nothing_is_shared(tmp_path: Path) -> None:
     class Clones(Folder):
         """A folder in which no second file can be made by a clone."""
 
@@ -208,9 +207,10 @@ def test_without_reflinks_there_is_one_word_and_nothing_is_shared(
                 raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
             return super().open(name, flags, mode)
 
-    mirror = LocalMirror(tmp_path, opener=Clones.at)
-    mirror.dedupe("reflink")
-    publish(mirror, content(), OLD)
-    for path in (NEW, MirrorPath("third")):
-        assert shares(publish(mirror, content(BYTES, OLD), path)) is None
-    assert caplog.text.count("has no reflinks") == 1
+    with capture_logs() as logs:
+        mirror = LocalMirror(tmp_path, opener=Clones.at)
+        mirror.dedupe("reflink")
+        publish(mirror, content(), OLD)
+        for path in (NEW, MirrorPath("third")):
+            assert shares(publish(mirror, content(BYTES, OLD), path)) is None
+    assert str(logs).count("has no reflinks") == 1
