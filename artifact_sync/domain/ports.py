@@ -728,10 +728,10 @@ class ArtifactLedger(Protocol):
 
 
 class ExtractionLedger(Protocol):
-    """What was unpacked of archives."""
+    """What was unpacked of archives. Unknown keys are ignored."""
 
     async def note_archives(self, formats: Sequence[tuple[ArtifactKey, str]]) -> None:
-        """Note what kind of archive files are. Unknown keys are ignored."""
+        """Note what kind of archive files are."""
 
     async def unpacked(self, key: ArtifactKey) -> Sequence[UnpackedEntry]:
         """List what an archive has been unpacked to, by path."""

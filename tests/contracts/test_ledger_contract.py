@@ -1567,5 +1567,7 @@ def test_a_reading_that_was_broken_off_is_known_until_the_file_is_verified(play)
         await ledger.note_verified(rows[:1], LATER)
         await ledger.record_mirrored(mirrored(rows[1].key))
         assert await told() == ["c"]
+        unread = ledger.least_verified(LATER + 2 * DAY, unread=True)
+        assert {it.key.local_path async for it in unread} == {"a", "b"}
 
     play(story)

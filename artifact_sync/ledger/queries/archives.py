@@ -39,8 +39,9 @@ def begin_extraction(
     tx: Transaction, key: ArtifactKey, extraction: Extraction, entries: Sequence[UnpackedEntry]
 ) -> None:
     """A folder is about to get its name."""
+    if not _put(tx, key, _values(extraction, ExtractionState.PUBLISHING)):
+        return
     place = _place(tx.connection, key)
-    _put(tx, key, _values(extraction, ExtractionState.PUBLISHING))
     for begin in range(0, len(entries), _AT_ONCE):
         some = entries[begin : begin + _AT_ONCE]
         rows = [{**place, "entry": it.path, **it._asdict()} for it in some]
@@ -69,15 +70,16 @@ def drop_extraction(tx: Transaction, key: ArtifactKey) -> None:
     _put(tx, key, {"extraction": ""})
 
 
-def _put(tx: Transaction, key: ArtifactKey, values: dict[str, Any]) -> None:
-    """Give an artifact the facts of an extraction of which nothing counts as yet."""
+def _put(tx: Transaction, key: ArtifactKey, values: dict[str, Any]) -> bool:
+    """Give an artifact, if it is known, the facts of an extraction that counts nothing yet."""
     place = _place(tx.connection, key)
     row = tx.connection.row("known_extraction", **place)
     if row is None:
-        return
+        return False
     _count(tx, key, State(row[1]), -row[3])
     tx.connection.write("forget_unpacked", **place)
     tx.connection.write("set_extraction", **{**_NOTHING, "id": row[0], **values})
+    return True
 
 
 _AT_ONCE = 1000
