@@ -44,6 +44,14 @@ class Pruning(Struct, frozen=True):
         terms = PruneTerms(self.store.clock.now(), agreed)
         return await plan_mirror(ledger, self.config, terms, repos)
 
+    async def gone(self, plans: Sequence[RepoPlan]) -> set[RunKey]:
+        """Runs of a plan of which nothing is here any more."""
+        gone = set[RunKey]()
+        for plan in plans:
+            here = {it.run for it in await self.store.ledger.kept_runs(plan.repo)}
+            gone |= {RunKey(plan.repo, it.run) for it in plan.runs if it.run not in here}
+        return gone
+
     async def shared_beyond(self, plans: Sequence[RepoPlan]) -> int:
         """Bytes of what is to go that other files share."""
         going = [RunKey(plan.repo, run.run) for plan in plans for run in plan.going]

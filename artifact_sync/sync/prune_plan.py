@@ -37,7 +37,7 @@ MAX_SIZE = "max_size"
 IN_FLIGHT = "in flight"
 NEWEST = "newest"
 HOLD_THE_REST = "last_success, pins, latest and the newest runs hold the rest"
-NOT_AT_A_TIME = "no more of them may go at a time"
+NOT_AT_A_TIME = "no more than keep.max_share of a repository's runs may go at a time"
 _NOT_KEPT = [NO_RULE]
 """Of all those runs: a mirror may have a hundred thousand."""
 _FAST = frozenset({"last_success", "pin", "latest", "latest-success", NEWEST, "undated"})

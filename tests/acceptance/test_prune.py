@@ -138,6 +138,9 @@ def test_a_plan_is_carried_out_later_but_for_what_has_changed(keeping: Ruled) ->
     assert (code, actions["1"], actions["2"]) == (1, "keep", "prune")
     assert "run 1: held since the plan was made: pin" in answer["refused"][0]["why"]
     assert keeping.folders() == set(AGES) - {"2"}
+    code, actions, answer = keeping.prune("--apply", str(file))
+    assert (code, set(actions)) == (1, keeping.folders()), "what is gone does not stay"
+    assert answer["refused"][1]["why"] == "run 2: it is not here any more"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from artifact_sync.cli.options import common, repositories, root
 from artifact_sync.cli.session import configuration
 from artifact_sync.domain.errors import ExitCode, UsageError
 from artifact_sync.domain.events import FilesRemoved, Noticed, PruneRefused
-from artifact_sync.domain.model import State
+from artifact_sync.domain.model import RunKey, State
 from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.text import printable
@@ -165,6 +165,7 @@ class _Work:
                 plans = await pruning.plan(self.names, agreed=self.options.yes)
             elif planned.mirror == await pruning.mirror():
                 plans = planned.plans()
+                self.told.gone = await pruning.gone(plans)
             else:
                 raise UsageError(f"{printable(str(file))} is a plan of another mirror: make one")
             take(await self._carried_out(pruning, plans))
@@ -206,7 +207,8 @@ class _Outcome(NamedTuple):
         for plan in self.plans:
             repo = str(plan.repo)
             for run in plan.runs:
-                yield self.told.entry(PruneEntry.of(repo, run))
+                if RunKey(plan.repo, run.run) not in self.told.gone:
+                    yield self.told.entry(PruneEntry.of(repo, run))
 
 
 class _Told:
@@ -216,6 +218,8 @@ class _Told:
         self.bytes = 0
         self.refused: list[RefusedPrune] = []
         self.left: list[str] = []
+        self.gone: set[RunKey] = set()
+        """What was not here any more when its plan was carried out."""
         self._stay: dict[tuple[str, str], str] = {}
 
     def notify(self, event: Event) -> None:
