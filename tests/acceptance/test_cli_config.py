@@ -120,6 +120,17 @@ def test_what_init_wrote_is_what_is_read_and_is_fine(home: Home) -> None:
     assert home.run("config", "check", "-q").stderr == ""
 
 
+def test_check_warns_of_keep_that_does_nothing(home: Home) -> None:
+    own = 'keep = { last = 2, max_share = "0%" }'
+    repo = f'[[repo]]\nname = "a/b"\n{own}\n[[repo]]\nname = "a/c"\nkeep = {{ last = 2 }}\n'
+    path = home.write(f'[keep]\nschedule = "0 3 * * *"\n{repo}')
+    warned = json.loads(home.run("config", "check", "--config", path, "--json").stdout)["warnings"]
+    assert [it for it in warned if it.startswith("keep")] == [
+        "keep: schedule does nothing without a rule or max_size",
+        "keep of a/b: max_share is 0%, so nothing goes without prune --yes",
+    ]
+
+
 def test_the_option_goes_before_the_variable_the_users_file_and_the_sites(home: Home) -> None:
     places = {}
     for jobs, name in enumerate(

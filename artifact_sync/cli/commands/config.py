@@ -32,7 +32,7 @@ from artifact_sync.runtime.text import printable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from artifact_sync.domain.settings import Config
+    from artifact_sync.domain.settings import Config, RepoKeepSettings
 
 
 @click.group(
@@ -175,6 +175,23 @@ def _gaps(effective: Config) -> Iterator[str]:
         yield f"mirror.root: {root} is not a folder"
     if not effective.repo:
         yield "there is no [[repo]]: sync needs ORG/REPO"
+    for key, keep in (
+        ("keep", effective.keep),
+        *((f"keep of {it.name}", it.keep) for it in effective.repo),
+    ):
+        if keep is not None and (keep.schedule is not None or not keep.max_share):
+            yield from _idle_keep(key, keep, is_bound=effective.keep.max_size is not None)
+
+
+def _idle_keep(key: str, keep: RepoKeepSettings, *, is_bound: bool) -> Iterator[str]:
+    """What of ``keep`` does nothing by the rest of it. ``is_bound``: so is the whole mirror."""
+    from artifact_sync.sync.prune_plan import rules_of  # noqa: PLC0415 - seldom needed
+
+    if not is_bound and keep.max_size is None and rules_of(keep).keeps_all:
+        if keep.schedule is not None:
+            yield f"{key}: schedule does nothing without a rule or max_size"
+    elif not keep.max_share:
+        yield f"{key}: max_share is 0%, so nothing goes without prune --yes"
 
 
 @command.command()
