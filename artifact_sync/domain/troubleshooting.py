@@ -109,6 +109,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "pruning#strangers": ("left in the folder of a pruned run: nobody recorded it",),
     "pruning#plan": (
         "a plan holds for seven days",
+        "was made in the future: this machine's clock is wrong, or was",
         "is too large for a plan",
         "is no plan: prune --plan FILE writes one",
         "is a plan of another mirror: make one",

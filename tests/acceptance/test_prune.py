@@ -144,24 +144,25 @@ def test_a_plan_is_carried_out_later_but_for_what_has_changed(keeping: Ruled) ->
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "why"),
     [
-        {"mirror": "another"},
-        {"made_at": "2020-01-01T00:00:00+00:00"},
-        {"made_at": "2020-01-01T00:00:00"},
-        {"runs": 5},
-        {"runs": [{"repo": "../..", "run": "1"}]},
+        ({"mirror": "another"}, "is a plan of another mirror"),
+        ({"made_at": "2020-01-01T00:00:00+00:00"}, "a plan holds for seven days"),
+        ({"made_at": "2020-01-01T00:00:00"}, "a plan holds for seven days"),
+        ({"made_at": "2999-01-01T00:00:00+00:00"}, "was made in the future"),
+        ({"runs": 5}, "is no plan"),
+        ({"runs": [{"repo": "../..", "run": "1"}]}, "is no plan"),
     ],
 )
 def test_a_plan_of_another_mirror_or_an_old_one_is_refused(
-    keeping: Ruled, change: dict[str, Any]
+    keeping: Ruled, change: dict[str, Any], why: str
 ) -> None:
     file = keeping.folder / "plan.json"
     _, _, answer = keeping.prune("--plan", str(file))
     file.write_text(json.dumps({**answer, **change}))
     code, _, answer = keeping.prune("--apply", str(file))
     assert (code, answer["complete"], answer["runs"]) == (2, False, [])
-    assert "plan" in answer["refused"][0]["why"]
+    assert why in answer["refused"][0]["why"]
     assert keeping.folders() == set(AGES)
 
 

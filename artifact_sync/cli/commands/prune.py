@@ -268,7 +268,9 @@ def _read(file: Path) -> PruneAnswer:
     except (ValueError, RecursionError):
         raise UsageError(f"{shown} is no plan: prune --plan FILE writes one") from None
     old = datetime.now(UTC) - made_at if made_at.tzinfo is not None else _PLAN_HOLDS * 2
-    if not -_CLOCKS_DIFFER <= old <= _PLAN_HOLDS:
+    if old < -_CLOCKS_DIFFER:
+        raise UsageError(f"{shown} was made in the future: this machine's clock is wrong, or was")
+    if old > _PLAN_HOLDS:
         raise UsageError(f"{shown} was made at {plan.made_at}: a plan holds for seven days")
     return plan
 
