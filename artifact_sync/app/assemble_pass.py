@@ -16,7 +16,7 @@ from artifact_sync.domain.events import Noticed
 from artifact_sync.runtime.once import Once
 from artifact_sync.runtime.units import size_in_words
 from artifact_sync.sync.context import ArrivedBytes, Drain, PassContext
-from artifact_sync.sync.keep_displaced import DisplacedKeeper
+from artifact_sync.sync.keep_displaced import DisplacedKeeper, KeepDisplaced
 from artifact_sync.sync.room import Room
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
@@ -126,9 +126,23 @@ def displaced_keeper(store: Storage) -> DisplacedKeeper:
     return DisplacedKeeper(store.mirror, store.offload, store.clock)
 
 
-async def _tidy(network: Network, share: PassShare, reports: Mapping[RepoName, Report]) -> None:
-    await share.keeper.empty(network.config.keep.displaced, network.comparison)
+async def _tidy(
+    store: Storage, network: Network, share: PassShare, reports: Mapping[RepoName, Report]
+) -> None:
+    await share.keeper.empty(await _kept_displaced(store, network.config), network.comparison)
     await share.prune(reports)
+
+
+async def _kept_displaced(store: Storage, config: Config) -> KeepDisplaced:
+    every = config.keep.displaced
+    if not any(it.keep is not None and it.keep.displaced is not None for it in config.repo):
+        return KeepDisplaced(every)
+    from artifact_sync.sync.displaced_files import owners  # noqa: PLC0415 - seldom needed
+    from artifact_sync.sync.prune import keep_of  # noqa: PLC0415 - likewise
+
+    said = {repo: keep_of(config, repo).displaced for repo in await store.ledger.repositories()}
+    own = {repo: seconds for repo, seconds in said.items() if seconds is not None}
+    return KeepDisplaced(every, own, owners(store.layout, own))
 
 
 def pass_context(
@@ -162,7 +176,7 @@ def pass_context(
         min_free=network.config.mirror.min_free,
         retention=network.config.source.retention,
         room=share.room,
-        tidy=partial(_tidy, network, share),
+        tidy=partial(_tidy, store, network, share),
         clock_is_wrong=lambda: network.comparison.differs,
         transfer=Once(transfer),
     )

@@ -174,6 +174,7 @@ REPO_KEEP = Section(
         "max_size": value_types.byte_size(1),
         "max_share": value_types.share(),
         "schedule": value_types.text(_cron, "cron expression"),
+        "displaced": value_types.duration(),
     },
 )
 """The value of ``keep`` in ``[[repo]]``."""
@@ -196,8 +197,6 @@ def _repo_keep(value: Mapping[str, object], scope: ExpansionScope) -> settings.R
 
 
 def _no_keep_key(key: str) -> str:
-    if key in SECTIONS["keep"].keys:
-        return "is one for the whole mirror: it belongs to [keep]"
     hint = value_types.did_you_mean(key, REPO_KEEP.keys)
     return f"unknown key; {hint or 'known: ' + ', '.join(REPO_KEEP.keys)}"
 
@@ -243,7 +242,7 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         ),
         "keep": Section(
             settings.KeepSettings,
-            {**REPO_KEEP.keys, "displaced": value_types.duration()},
+            REPO_KEEP.keys,
         ),
         "verify": Section(
             settings.VerifySettings,

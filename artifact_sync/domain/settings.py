@@ -104,6 +104,8 @@ class RepoKeepSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a repository's runs, the share that may go at a time without ``prune --yes``."""
     schedule: str | None = None
     """When the daemon prunes, as a cron expression; None: after passes that brought something."""
+    displaced: float | None = None
+    """Seconds after which what was displaced is removed for good; None: as ``[keep]`` says."""
 
 
 class KeepSettings(RepoKeepSettings, frozen=True, kw_only=True):

@@ -35,30 +35,42 @@ def displaced_bytes(
 
     ``most``: files that are looked at, the oldest; None: all.
     """
-    folders: dict[str, RepoName] = {}
-    for repo in repos:
-        with suppress(UnsafePath):
-            folders[layout.repo_folder(repo)] = repo
+    owner_of = owners(layout, repos)
     sizes: Counter[RepoName] = Counter()
     for file in islice(displacement.displaced(), most):
-        above = accumulate(file.path.split("/"), lambda path, name: f"{path}/{name}")
-        owner = next((folders[path] for path in above if path in folders), None)
+        owner = owner_of(file)
         if owner is not None:
             sizes[owner] += file.size
     return sizes
 
 
+def owners(layout: Layout, repos: Iterable[RepoName]) -> Callable[[DisplacedFile], RepoName | None]:
+    """Return what tells from which repository's folder a file was displaced."""
+    folders: dict[str, RepoName] = {}
+    for repo in repos:
+        with suppress(UnsafePath):
+            folders[layout.repo_folder(repo)] = repo
+
+    def owner_of(file: DisplacedFile) -> RepoName | None:
+        above = accumulate(file.path.split("/"), lambda path, name: f"{path}/{name}")
+        return next((folders[path] for path in above if path in folders), None)
+
+    return owner_of
+
+
 def empty_displaced(
-    displacement: Displacement, before: datetime
+    displacement: Displacement,
+    before: datetime,
+    goes: Callable[[DisplacedFile], bool] = lambda _: True,
 ) -> Iterator[tuple[DisplacedFile, DiskError | None]]:
-    """Remove what was displaced by then; yield each file, and any error.
+    """Remove what was displaced by then and goes; yield each file, and any error.
 
     Blocking. ``DiskError`` where they cannot be listed.
     """
     seen = ""
     while True:
         old = takewhile(lambda file: file.at <= before, displacement.displaced())
-        batch = list(islice(dropwhile(_not_behind(seen), old), _BATCH))
+        batch = list(islice(filter(goes, dropwhile(_not_behind(seen), old)), _BATCH))
         staying = displacement.discard(batch)
         yield from ((file, staying.get(file)) for file in batch)
         if len(batch) < _BATCH:

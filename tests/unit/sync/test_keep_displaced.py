@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.domain.model import MirrorPath
+from artifact_sync.domain.model import MirrorPath, RepoName
+from artifact_sync.domain.settings import DEFAULT_LAYOUT
+from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.runtime.clock import ClockComparison
 from artifact_sync.runtime.threads import Offload
-from artifact_sync.sync.keep_displaced import DisplacedKeeper
+from artifact_sync.sync.displaced_files import owners
+from artifact_sync.sync.keep_displaced import DisplacedKeeper, KeepDisplaced
 from tests.daemon_kit import FakeClock
 
 if TYPE_CHECKING:
@@ -21,19 +24,27 @@ if TYPE_CHECKING:
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 DAY = 86_400.0
+LAYOUT = Layout(DEFAULT_LAYOUT)
 
 
-def displaced(root: Path, days: float) -> Path:
+def displaced(root: Path, days: float, repo: str = "rocket") -> Path:
     """A file that was displaced so many days ago."""
     stamp = f"{NOW - timedelta(days=days):%Y%m%dT%H%M%SZ}"
-    file = root / ".artifact-sync/displaced" / stamp / "acme/rocket/1/old.bin"
-    file.parent.mkdir(parents=True)
+    file = root / ".artifact-sync/displaced" / stamp / f"acme/{repo}/1/old.bin"
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(b"old")
     return file
 
 
-def empty(root: Path, ours: datetime, theirs: datetime | None, keep: float | None) -> None:
-    """What a pass does at its end, where the two clocks show this."""
+def empty(
+    root: Path,
+    ours: datetime,
+    theirs: datetime | None,
+    keep: float | None,
+    **days: float,
+) -> None:
+    """What a pass does at its end, where the two clocks show this; ``days``: of a repository."""
+    own = {RepoName("acme", repo): count * DAY for repo, count in days.items()}
     clock, comparison = FakeClock(), ClockComparison()
     clock.wall = ours
     comparison.note(ours, theirs)
@@ -41,7 +52,7 @@ def empty(root: Path, ours: datetime, theirs: datetime | None, keep: float | Non
     async def main() -> None:
         with ThreadPoolExecutor(1) as threads:
             keeper = DisplacedKeeper(LocalMirror(root), Offload(threads), clock)
-            await keeper.empty(keep, comparison)
+            await keeper.empty(KeepDisplaced(keep, own, owners(LAYOUT, own)), comparison)
 
     asyncio.run(main())
 
@@ -52,6 +63,19 @@ def test_what_is_older_than_the_rule_says_goes(tmp_path: Path, off: timedelta) -
     empty(tmp_path, NOW + off, NOW, 30 * DAY)
     assert (old.exists(), young.exists()) == (False, True)
     assert not old.parents[3].exists()
+
+
+@pytest.mark.parametrize(
+    ("keep", "gone"),
+    [(30, {"docs", "website"}), (None, {"docs"}), (10, {"docs", "site", "website"})],
+)
+def test_a_repository_may_have_a_rule_of_its_own(
+    tmp_path: Path, keep: float | None, gone: set[str]
+) -> None:
+    days = {"rocket": 40, "website": 40, "docs": 7, "site": 20}
+    files = {repo: displaced(tmp_path, count, repo) for repo, count in days.items()}
+    empty(tmp_path, NOW, NOW, keep and keep * DAY, rocket=90, docs=5)
+    assert {repo for repo, file in files.items() if not file.exists()} == gone
 
 
 @pytest.mark.parametrize(
