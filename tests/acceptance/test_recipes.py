@@ -296,6 +296,8 @@ def expressions() -> list[tuple[str, str]]:
 @of_daemon
 def test_dashboard_and_alerts_ask_for_metrics_that_there_are(behind: Behind) -> None:
     assert get(behind.daemon_port, "/api/status")[0] == 200  # which counts anew what vanishes
+    counted = "artifact_sync_expiring_artifacts"
+    wait_until(lambda: bool(metric_labels(behind.daemon_port)[counted]))  # the page is cached
     metrics = metric_labels(behind.daemon_port)
     for expression, shown in expressions():
         names = set(re.findall(r"\bartifact_sync_\w+", expression))
