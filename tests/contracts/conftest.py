@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 
 import pytest
+
+from artifact_sync.ledger import open_ledger
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +44,20 @@ def _no_proxies(monkeypatch):
     for scheme in ("http", "https", "all", "no"):
         monkeypatch.delenv(f"{scheme}_proxy", raising=False)
         monkeypatch.delenv(f"{scheme}_proxy".upper(), raising=False)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def with_ledger(request, tmp_path):
+    """Runs a story with a fresh ledger, on every database."""
+    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").schema()
+
+    def run(story):
+        async def main():
+            async with await open_ledger(url, durability="fast") as ledger:
+                await story(ledger)
+
+        asyncio.run(main())
+
+    return run

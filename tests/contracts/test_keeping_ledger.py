@@ -51,20 +51,9 @@ async def mirror(ledger, *runs, size=10):
         await ledger.mark_complete(run.key, complete=True)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def play(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").schema()
-
-    def run(story):
-        async def main():
-            async with await open_ledger(url, durability="fast") as ledger:
-                await story(ledger)
-
-        asyncio.run(main())
-
-    return run
+@pytest.fixture
+def play(with_ledger):
+    return with_ledger
 
 
 def test_runs_of_which_files_are_on_record_are_counted(play):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,7 +20,6 @@ from artifact_sync.domain.model import (
     State,
     Strength,
 )
-from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -37,25 +35,21 @@ class Time:
         self.now = NOW
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def play(request, tmp_path):
+@pytest.fixture
+def play(with_ledger):
     """Runs a story with a fresh ledger that posts for two hooks, and its clock."""
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").schema()
 
     def run(story, hooks=None):
         every = dict.fromkeys(HookEvent, ("mail",)) | {HookEvent.RUN_COMPLETE: ("mail", "chat")}
         time = Time()
 
-        async def main():
-            async with await open_ledger(url, durability="fast") as ledger:
-                asked = every if hooks is None else hooks
-                ledger.subscribe(Subscriptions(asked, lambda: time.now, 14 * DAY.total_seconds()))
-                await ledger.note_run(Run(RUN, "success", "push", NOW - 10 * DAY), NOW)
-                await story(ledger, time)
+        async def main(ledger):
+            asked = every if hooks is None else hooks
+            ledger.subscribe(Subscriptions(asked, lambda: time.now, 14 * DAY.total_seconds()))
+            await ledger.note_run(Run(RUN, "success", "push", NOW - 10 * DAY), NOW)
+            await story(ledger, time)
 
-        asyncio.run(main())
+        with_ledger(main)
 
     return run
 

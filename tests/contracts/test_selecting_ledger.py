@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -21,7 +20,6 @@ from artifact_sync.domain.model import (
     Strength,
 )
 from artifact_sync.domain.usage import UsageBy, UsagePart
-from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 250, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -33,20 +31,16 @@ def key(run: int, name: str, repo: RepoName = ROCKET) -> ArtifactKey:
     return ArtifactKey(*repo, str(run), "ci", "t", "c", name)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def play(request, tmp_path):
+@pytest.fixture
+def play(with_ledger):
     """Runs a story with the ledger of a mirror of five artifacts."""
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").schema()
 
     def run(story):
-        async def main():
-            async with await open_ledger(url, durability="fast") as ledger:
-                await fill(ledger)
-                await story(ledger)
+        async def main(ledger):
+            await fill(ledger)
+            await story(ledger)
 
-        asyncio.run(main())
+        with_ledger(main)
 
     return run
 

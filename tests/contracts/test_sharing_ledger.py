@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -17,7 +16,6 @@ from artifact_sync.domain.model import (
     State,
     Strength,
 )
-from artifact_sync.ledger import open_ledger
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 HERE, THERE = RepoName("acme", "here"), RepoName("acme", "there")
@@ -43,20 +41,17 @@ async def share(ledger, *names: tuple[RepoName, str], **more) -> None:
         await ledger.record_mirrored(a_file(repo, name, shares, **more))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def play(request, tmp_path):
-    url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").schema()
+@pytest.fixture
+def play(with_ledger):
+    """Runs a story with the ledger of a mirror of a run in each repository."""
 
     def run(story):
-        async def main():
-            async with await open_ledger(url, durability="fast") as ledger:
-                for repo in (HERE, THERE):
-                    await ledger.note_run(Run(RunKey(repo, "1"), "success", "push", NOW), NOW)
-                await story(ledger)
+        async def main(ledger):
+            for repo in (HERE, THERE):
+                await ledger.note_run(Run(RunKey(repo, "1"), "success", "push", NOW), NOW)
+            await story(ledger)
 
-        asyncio.run(main())
+        with_ledger(main)
 
     return run
 
