@@ -30,3 +30,11 @@ CREATE TABLE unpacked (
   CONSTRAINT pk_unpacked PRIMARY KEY (run_id, digest, entry),
   CONSTRAINT fk_unpacked_run_id FOREIGN KEY (run_id) REFERENCES runs (id) ON DELETE CASCADE
 );
+
+-- What workflows and paths take is summed up without a look at every artifact. What was unpacked of an
+-- archive counts with it.
+CREATE INDEX ix_artifacts_workflow ON artifacts (workflow, run_id, size, extracted_bytes)
+WHERE state = 'mirrored';
+
+CREATE INDEX ix_artifacts_local_path ON artifacts (local_path, run_id, size, extracted_bytes)
+WHERE state = 'mirrored';

@@ -168,12 +168,19 @@ def record_failure(
 
 def forget(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Drop rows; keys that nobody knows are fine."""
-    _forget_unpacked(tx, keys)
     rows = list(known_rows(tx.connection, keys))
     _forget(tx, rows)
-    tx.connection.write_many("forget", [{"id": row[0]} for row in rows])
-    tries = [{"run_id": row[7], "digest": row[1]} for row in rows]
-    tx.connection.write_many("forget_tries", tries)
+    tx.connection.write_many("forget", _ids(rows))
+    for name in ("forget_tries", "forget_unpacked"):
+        tx.connection.write_many(name, _places(rows))
+
+
+def _ids(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [{"id": row[0]} for row in rows]
+
+
+def _places(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    return [{"run_id": row[7], "digest": row[1]} for row in rows]
 
 
 def _forget(tx: Transaction, rows: Sequence[Row]) -> None:
@@ -265,16 +272,9 @@ def post_removed(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
 
 def _drop_extractions(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
     """Their folders are removed with them, and count no more."""
-    _forget_unpacked(tx, keys)
-    ids = [{"id": row[0]} for row in known_rows(tx.connection, keys)]
-    tx.connection.write_many("clear_extraction", ids)
-
-
-def _forget_unpacked(tx: Transaction, keys: Sequence[ArtifactKey]) -> None:
-    for run, some in by_run(keys).items():
-        run_id = find_run(tx.connection, run)
-        places = [{"run_id": run_id, "digest": digest} for digest in some]
-        tx.connection.write_many("forget_unpacked", places if run_id is not None else [])
+    rows = list(known_rows(tx.connection, keys))
+    tx.connection.write_many("forget_unpacked", _places(rows))
+    tx.connection.write_many("clear_extraction", _ids(rows))
 
 
 def known_ids(tx: Transaction, keys: Sequence[ArtifactKey]) -> Iterator[tuple[ArtifactKey, int]]:

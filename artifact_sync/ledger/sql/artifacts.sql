@@ -23,8 +23,12 @@ JOIN repositories ON repositories.id = runs.repo_id;
 -- name: unwell
 state IN ('failed', 'gone', 'refused', 'lost');
 
+-- What a change of an artifact's row needs to know of it.
+-- name: known
+SELECT id, digest, state, size, sha256, is_wanted, shares, run_id, extracted_bytes FROM artifacts;
+
 -- name: known_artifacts
-SELECT id, digest, state, size, sha256, is_wanted, shares, run_id, extracted_bytes FROM artifacts
+{known}
 WHERE run_id = :run_id AND digest IN (:these);
 
 -- name: make_artifact
@@ -114,7 +118,7 @@ UPDATE artifacts SET attempts = attempts + 1 WHERE run_id = :run_id AND digest =
 DELETE FROM artifacts WHERE id = :id;
 
 -- name: rows_of_run
-SELECT id, digest, state, size, sha256, is_wanted, shares, run_id, extracted_bytes FROM artifacts
+{known}
 WHERE run_id = :run_id;
 
 -- name: note_try
@@ -359,7 +363,7 @@ WHERE
 ORDER BY artifacts.id;
 
 -- name: files_on_record
-SELECT id, digest, state, size, sha256, is_wanted, shares, run_id, extracted_bytes FROM artifacts
+{known}
 WHERE
   run_id = :run_id AND sha256 <> '' AND path IS NOT NULL
   AND state NOT IN ('pruning', 'pruned', 'forgotten');

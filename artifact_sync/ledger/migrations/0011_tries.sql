@@ -1,11 +1,3 @@
--- What workflows and paths take is summed up without a look at every artifact.
-
-CREATE INDEX ix_artifacts_workflow ON artifacts (workflow, run_id, size)
-WHERE state = 'mirrored';
-
-CREATE INDEX ix_artifacts_local_path ON artifacts (local_path, run_id, size)
-WHERE state = 'mirrored';
-
 -- The last failed tries of each artifact: `digest` is the artifact's.
 CREATE TABLE tries (
   id {id} NOT NULL,
