@@ -282,7 +282,7 @@ class Downloads:
 
     async def _record(self, fetched: Fetched) -> None:
         mirrored = fetched.mirrored
-        if not (mirrored.archive or mirrored.key.is_log):  # as after a crash
+        if not mirrored.archive:  # as after a crash
             look = self._context.mirror.archive_format
             archive = await self._context.offload(look, mirrored.path)
             fetched = replace(fetched, mirrored=replace(mirrored, archive=archive))
