@@ -11,7 +11,6 @@ from msgspec import Struct, field
 from artifact_sync.app.hooks import deliver_at_end
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
-from artifact_sync.domain.archives import ExtractLimits
 from artifact_sync.domain.events import Noticed
 from artifact_sync.runtime.once import Once
 from artifact_sync.runtime.units import size_in_words
@@ -115,12 +114,6 @@ async def passes_over(
         yield lambda request: Pass(pass_context(store, network, observer, share), request)
 
 
-def extract_limits(config: Config) -> ExtractLimits:
-    """How much may come of one archive."""
-    it = config.extract
-    return ExtractLimits(it.max_entries, it.max_bytes, it.max_ratio)
-
-
 def displaced_keeper(store: Storage) -> DisplacedKeeper:
     """What empties ``displaced/`` of an opened mirror."""
     return DisplacedKeeper(store.mirror, store.offload, store.clock)
@@ -172,7 +165,7 @@ def pass_context(
         offload=store.offload,
         runs_at_once=share.runs_at_once,
         drain=share.drain,
-        extract_limits=extract_limits(network.config),
+        extract_limits=network.config.extract.limits,
         min_free=network.config.mirror.min_free,
         retention=network.config.source.retention,
         room=share.room,

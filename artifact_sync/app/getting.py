@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.app.assemble_pass import extract_limits
 from artifact_sync.app.listing import files_named, named_files
 from artifact_sync.app.locations import root_of
 from artifact_sync.app.storage import open_storage
@@ -84,7 +83,7 @@ class Getting(Struct, frozen=True):
         kind = row.archive or self.mirror.archive_format(row.path)
         if self.terms.extract and kind in FOLDERS:
             place += UNPACKED
-            new = delivery.unpack(file, place, extract_limits(self.config), lambda: None)
+            new = delivery.unpack(file, place, self.config.extract.limits, lambda: None)
             return Got(row, place, "unpacked" if new else "kept")
         return Got(row, place, "copied" if delivery.copy(file, place) else "kept")
 

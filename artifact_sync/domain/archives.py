@@ -68,6 +68,10 @@ class UnpackedEntry(NamedTuple):
         """Whether it is a regular file."""
         return self.target is None and bool(self.sha256)
 
+    def below(self, folder: str) -> str:
+        """Its path, where that of the archive's folder is this."""
+        return f"{folder}/{self.path}" if self.path else folder
+
 
 class Unpacked(NamedTuple):
     """What an archive held, and the name under which it waits in staging."""
@@ -75,6 +79,12 @@ class Unpacked(NamedTuple):
     name: str
     """Empty: nothing was written."""
     entries: Sequence[UnpackedEntry]
+
+    def extraction(self, sha256: str, limits: ExtractLimits) -> Extraction:
+        """What has become of an archive so far."""
+        files = [it for it in self.entries if it.is_file]
+        size = sum(it.size for it in files)
+        return Extraction(ExtractionState.PUBLISHING, sha256, limits.terms, len(files), size)
 
 
 class Extraction(Struct, frozen=True):

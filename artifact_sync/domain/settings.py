@@ -10,6 +10,8 @@ from typing import Literal
 
 import msgspec
 
+from artifact_sync.domain.archives import ExtractLimits
+
 DEFAULT_LAYOUT = "{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}"
 DEFAULT_BASE_URL = "https://api.sourcecraft.tech"
 
@@ -184,6 +186,11 @@ class ExtractSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of all its files together."""
     max_ratio: int = 200
     """Bytes that come out for each that it has itself."""
+
+    @property
+    def limits(self) -> ExtractLimits:
+        """The same as values."""
+        return ExtractLimits(self.max_entries, self.max_bytes, self.max_ratio)
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,7 +92,7 @@ def _unpacked(
 ) -> Iterator[tuple[str, str]]:
     """Path and SHA-256 of the files of an archive's folder, and of links that lead to them."""
     if row.unpacked is not None:
-        yield from ((f"{path}{UNPACKED}/{it.path}", it.sha256) for it in entries if it.sha256)
+        yield from ((it.below(path + UNPACKED), it.sha256) for it in entries if it.sha256)
 
 
 class Manifest:

@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from artifact_sync.domain.archives import ExtractLimits
 from artifact_sync.domain.errors import Interrupted, Reason, UnsafeArchive, UnsafePath
 from artifact_sync.domain.model import (
     REMOVED,
@@ -24,6 +23,7 @@ from artifact_sync.domain.model import (
     RepoName,
     State,
 )
+from artifact_sync.domain.settings import ExtractSettings
 from artifact_sync.mirror.manifest import RUN, SUMS, run_json_says, sums_say
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _AHEAD = 64
 """Files that are waiting to be hashed."""
-_LIMITS = ExtractLimits(100_000, 10 * 2**30, 200)
+_LIMITS = ExtractSettings().limits
 """Of an archive that is read again to see what it was unpacked to."""
 _LISTED = 1000
 """Paths that are listed at a time."""
@@ -315,7 +315,7 @@ class RunAdopter:
         named = {str(it.path) for it in all_known if it.path is not None}
         for archive in await self._archives(key):
             entries = await self.ledger.unpacked(archive.key)
-            named |= {f"{archive.unpacked}/{it.path}" for it in entries}
+            named |= {it.below(str(archive.unpacked)) for it in entries}
         return _Looked(fits, frozenset(named) | _manifests(self.layout.run_folder(key)))
 
     async def _archives(self, run: RunKey) -> list[ArtifactRow]:
@@ -389,10 +389,8 @@ class RunAdopter:
         except UnsafeArchive:
             return
         if found is not None:
-            files = [it for it in found.entries if it.is_file]
-            size = sum(it.size for it in files)
-            told = replace(row.extraction, terms=_LIMITS.terms, files=len(files), bytes=size)
-            await self.ledger.begin_extraction(row.key, told, found.entries)
+            extraction = found.extraction(row.sha256, _LIMITS)
+            await self.ledger.begin_extraction(row.key, extraction, found.entries)
             await self.ledger.end_extraction(row.key)
 
     def _go_on(self) -> None:

@@ -158,7 +158,7 @@ class Extractor:
         """Whether what was unpacked is there, by the sizes of its files."""
         folder, mirror = _folder(row), self._context.mirror
         sizes = {
-            MirrorPath(f"{folder}/{it.path}"): it.size
+            MirrorPath(it.below(folder)): it.size
             for it in await self._ledger.unpacked(row.key)
             if it.is_file
         }
@@ -225,11 +225,7 @@ class Extractor:
         return extraction
 
     async def _begin(self, row: ArtifactRow, found: Unpacked) -> Extraction:
-        files = [it for it in found.entries if it.is_file]
-        terms = self._context.extract_limits.terms
-        size = sum(it.size for it in files)
-        state = ExtractionState.PUBLISHING
-        extraction = Extraction(state, row.sha256, terms, len(files), size)
+        extraction = found.extraction(row.sha256, self._context.extract_limits)
         await self._ledger.begin_extraction(row.key, extraction, found.entries)
         return extraction
 

@@ -6,7 +6,9 @@ import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from artifact_sync.domain.archives import UNPACKED
 from artifact_sync.domain.errors import Unsigned
+from artifact_sync.domain.model import MirrorPath
 from artifact_sync.mirror.manifest import Manifest
 from artifact_sync.runtime.logs import get_logger
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from artifact_sync.domain.archives import UnpackedEntry
-    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, MirrorPath, RunKey, RunRow
+    from artifact_sync.domain.model import ArtifactKey, ArtifactRow, RunKey, RunRow
     from artifact_sync.domain.ports import ArtifactStore, Ledger, ManifestSigner
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.runtime.threads import Offload
@@ -98,6 +100,16 @@ async def unpacked_of(
 ) -> Mapping[ArtifactKey, Sequence[UnpackedEntry]]:
     """What the archives among these artifacts are unpacked to."""
     return {row.key: await ledger.unpacked(row.key) for row in rows if row.unpacked is not None}
+
+
+async def standing_unpacked(ledger: Ledger, rows: Iterable[ArtifactRow]) -> set[MirrorPath]:
+    """What may stand in the folders of the archives among these artifacts."""
+    return {
+        MirrorPath(it.below(row.path + UNPACKED))
+        for row in rows
+        if row.may_stand and row.path is not None and row.extraction is not None
+        for it in await ledger.unpacked(row.key)
+    }
 
 
 async def refresh_manifests(

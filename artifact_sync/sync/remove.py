@@ -17,12 +17,11 @@ from artifact_sync.domain.events import FilesRemoved
 from artifact_sync.domain.model import MirrorPath, State
 from artifact_sync.mirror.manifest import may_be_older
 from artifact_sync.sync.latest import point_latest
-from artifact_sync.sync.manifests import ManifestPlace, refresh_manifests
+from artifact_sync.sync.manifests import ManifestPlace, refresh_manifests, standing_unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from artifact_sync.domain.archives import UnpackedEntry
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import ArtifactKey, ArtifactRow, RepoName, RunKey
     from artifact_sync.domain.ports import ArtifactStore, Clock, LatestPointer
@@ -62,27 +61,23 @@ async def remove(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) 
     keys = [row.key for row in rows]
     kept = await place.ledger.shared_beyond(keys)
     await place.ledger.pruning(keys)
-    await _carry_out(place, run, rows, kept)
+    await _carry_out(place, run, kept)
 
 
 async def remove_run(place: RemovalPlace, run: RunKey) -> None:
     """Remove all recorded files of a run; a tombstone stays of it."""
     kept = await place.ledger.shared_beyond(list(await place.ledger.artifacts(run)))
     await place.ledger.prune_run(run, place.clock.now())
-    known = await place.ledger.artifacts(run)
-    going = [it for it in known.values() if it.state is State.PRUNING]
-    await _carry_out(place, run, going, kept)
+    await _carry_out(place, run, kept)
 
 
 async def finish_removals(place: RemovalPlace, repo: RepoName) -> None:
     """Finish what was broken off. Cheap where there is nothing."""
-    by_run: dict[RunKey, list[ArtifactRow]] = {}
-    for row in await place.ledger.being_pruned(repo):
-        by_run.setdefault(row.key.run_key, []).append(row)
-    if by_run:
+    runs = dict.fromkeys(row.key.run_key for row in await place.ledger.being_pruned(repo))
+    if runs:
         await point_away(place, repo)
-    for run, rows in by_run.items():
-        await _carry_out(place, run, rows)
+    for run in runs:
+        await _carry_out(place, run)
 
 
 async def point_away(place: RemovalPlace, repo: RepoName) -> None:
@@ -91,18 +86,20 @@ async def point_away(place: RemovalPlace, repo: RepoName) -> None:
         await point_latest(place.ledger, place.latest, place.layout, place.offload, repo)
 
 
-async def _carry_out(
-    place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow], kept: int = 0
-) -> None:
-    """Remove files that the ledger calls PRUNING. ``kept``: bytes of them that others share."""
+async def _carry_out(place: RemovalPlace, run: RunKey, kept: int = 0) -> None:
+    """Remove a run's files that are PRUNING. ``kept``: bytes of them that others share."""
     known = await place.ledger.artifacts(run)
+    rows = [it for it in known.values() if it.state is State.PRUNING]
     await withdraw(place, run, known)
     ours = await _recorded(place, rows)
     folder = place.layout.run_folder(run)
     paths = [row.path for row in ours if row.path is not None]
     empty = [path for row in rows for path in await _remove_unpacked(place, row)]
     await place.offload(place.mirror.remove, paths, folder, empty)
-    expected = _expected(place, run, known) | await _standing(place, known)
+    staying = [it for it in known.values() if it.state is not State.PRUNING]
+    expected = {it.path for it in staying if it.may_stand and it.path is not None}
+    expected |= set(place.layout.beside(run))
+    expected |= await standing_unpacked(place.ledger, staying)
     left = await place.offload(_strangers, place.mirror, folder, expected)
     forgotten = await _conclude(place, run, [row.key for row in rows])
     await place.ledger.recount(run)
@@ -154,21 +151,13 @@ async def _recorded(place: RemovalPlace, rows: Sequence[ArtifactRow]) -> list[Ar
     return ours
 
 
-def _expected(
-    place: RemovalPlace, run: RunKey, known: Mapping[ArtifactKey, ArtifactRow]
-) -> set[MirrorPath]:
-    """The paths in a run's folder that are accounted for."""
-    kept = (row for row in known.values() if row.may_stand and row.state is not State.PRUNING)
-    return {row.path for row in kept if row.path is not None} | set(place.layout.beside(run))
-
-
 async def _remove_unpacked(place: RemovalPlace, row: ArtifactRow) -> Sequence[MirrorPath]:
     """Remove what stands as it was unpacked of an archive.
 
     The folders that this has emptied or that were empty; whoever removes the archive removes them.
     """
     entries = await place.ledger.unpacked(row.key) if row.extraction is not None else ()
-    every = [(MirrorPath(_path_of(row, it)), it) for it in entries]
+    every = [(MirrorPath(it.below(f"{row.path}{UNPACKED}")), it) for it in entries]
     for begin in range(0, len(every), _AT_ONCE):
         some = every[begin : begin + _AT_ONCE]
         looks = (place.offload(place.mirror.stands, *it) for it in some)
@@ -181,23 +170,6 @@ async def _remove_unpacked(place: RemovalPlace, row: ArtifactRow) -> Sequence[Mi
     above = {path.rpartition("/")[0] for path, it in every if it.target is not None or it.sha256}
     empty = {path for path, it in every if it.target is None and not it.sha256}
     return [MirrorPath(it) for it in sorted(above | empty)]
-
-
-def _path_of(row: ArtifactRow, entry: UnpackedEntry) -> str:
-    return f"{row.path}{UNPACKED}/{entry.path}".removesuffix("/")
-
-
-async def _standing(
-    place: RemovalPlace, known: Mapping[ArtifactKey, ArtifactRow]
-) -> set[MirrorPath]:
-    """What may stand in the folders of archives that stay."""
-    kept = (it for it in known.values() if it.may_stand and it.state is not State.PRUNING)
-    return {
-        MirrorPath(_path_of(row, it))
-        for row in kept
-        if row.extraction is not None
-        for it in await place.ledger.unpacked(row.key)
-    }
 
 
 def _strangers(

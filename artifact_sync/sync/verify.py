@@ -12,7 +12,7 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.archives import UNPACKED, ExtractionState
+from artifact_sync.domain.archives import ExtractionState
 from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.domain.model import AT_REST, ArtifactNote, Failure, MirrorPath, State
 from artifact_sync.domain.request import PassOptions, PassRequest
@@ -22,7 +22,12 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt
 from artifact_sync.sync.completeness import holds_back
-from artifact_sync.sync.manifests import refresh_manifests, unpacked_of, wrong_signature
+from artifact_sync.sync.manifests import (
+    refresh_manifests,
+    standing_unpacked,
+    unpacked_of,
+    wrong_signature,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
@@ -251,7 +256,7 @@ class Auditor:
                         yield finding
 
     async def _entry(self, row: ArtifactRow, folder: MirrorPath, it: UnpackedEntry) -> Finding:
-        path, run = MirrorPath(f"{folder}/{it.path}" if it.path else folder), row.key.run_key
+        path, run = MirrorPath(it.below(folder)), row.key.run_key
         if await self.offload(self.mirror.stands, path, it):
             return Finding(Condition.OK, path, it.size, run=run, entry=it)
         found = await self.offload(self.mirror.find, path)
@@ -295,15 +300,9 @@ class Auditor:
     async def _extras(self, run: RunKey, rows: list[ArtifactRow]) -> list[MirrorPath]:
         """What is in a run's folder that nobody recorded."""
         recorded = {it.path for it in rows if it.may_stand} | set(self.layout.beside(run))
-        recorded |= {path for it in rows async for path in self._standing(it)}
+        recorded |= await standing_unpacked(self.ledger, rows)
         files, folder = self.mirror.files, self.layout.run_folder(run)
         return await self.offload(lambda: [it for it in files(folder) if it not in recorded])
-
-    async def _standing(self, row: ArtifactRow) -> AsyncGenerator[MirrorPath]:
-        """The paths that are accounted for in the folder of an archive."""
-        if row.may_stand and row.path is not None and row.extraction is not None:
-            for it in await self.ledger.unpacked(row.key):
-                yield MirrorPath(f"{row.path}{UNPACKED}/{it.path}")
 
     async def manifests(self, run: RunKey, rows: Iterable[ArtifactRow]) -> list[Finding]:
         """Compare a complete run's manifests with the ledger.
