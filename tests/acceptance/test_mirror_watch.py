@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 SHOP = RepoName("acme", "shop")
 RUN = RunKey(SHOP, "42")
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Bench:
@@ -374,26 +374,27 @@ def test_a_file_below_a_folder_that_the_system_calls_latest_is_found_all_the_sam
 
 
 def plainly(mirror, content, path):
-    """Ten thousand are not synced: nothing is cut off from power here."""
+    """Thousands are not synced: nothing is cut off from power here."""
     place = mirror.root / path
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(content)
 
 
-@pytest.mark.slow
-def test_ten_thousand_files_that_vanish_at_once_are_reported_in_few_batches(tmp_path):
+def test_thousands_of_files_that_vanish_at_once_are_reported_in_few_batches(tmp_path):
+    """No more than the system's queue holds (16,384 events), however late it is read."""
+
     async def prepare(bench):
-        for number in range(100):
+        for number in range(30):
             run = RunKey(SHOP, str(number))
             files = (bench.file(b"", f"{name}", run, write=plainly) for name in range(100))
             await asyncio.gather(*files)
 
     async def story(bench, watch):
         await asyncio.to_thread(shutil.rmtree, bench.root / "acme/shop")
-        await bench.until(lambda: watch.counts[0] >= 10_000)
+        await bench.until(lambda: watch.counts[0] >= 3000)
         assert max(map(len, bench.told)) <= 1000
         assert len(bench.told) < 60
-        assert len(set(bench.damage)) == len(bench.damage) == 10_000
+        assert len(set(bench.damage)) == len(bench.damage) == 3000
 
     play(tmp_path / "mirror", prepare, story)
 

@@ -251,6 +251,12 @@ name = "{ORGANISATION}/*"
         found: dict[str, Any] = json.loads(text)
         return found
 
+    def watches(self) -> bool:
+        """Whether it sees at once what is changed by hand."""
+        with suppress(OSError, http.client.HTTPException):
+            return bool(self.status()["daemon"]["watch"]["working"])
+        return False
+
     def known(self) -> set[str]:
         """Repositories that it looks after."""
         return {it["repo"] for it in self.status()["daemon"]["repositories"]}

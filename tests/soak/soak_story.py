@@ -397,6 +397,8 @@ class Story:
     def _write(self, path: str, data: bytes) -> None:
         self.witness.hand[path].add(hashlib.sha256(data).hexdigest())
         self.witness.hand_at[path] = time.monotonic()
+        if not self.program.watches():  # which begins some moments after the web answers
+            self.witness.unseen.add(path)
         file = self.program.root / path
         fresh = self.program.folder / "by-hand"
         fresh.write_bytes(data)

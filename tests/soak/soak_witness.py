@@ -42,7 +42,7 @@ class Witness:
     hand_at: dict[str, float] = field(default_factory=dict)
     """When that was, the last time."""
     unseen: set[str] = field(default_factory=set)
-    """Files that were changed so shortly before the daemon's end that it cannot have noticed."""
+    """Files that were changed while no watch had begun, or just before the daemon's end."""
     damaged: set[str] = field(default_factory=set)
     """Run folders of which something was deleted or changed by hand."""
     looks: int = 0
