@@ -49,15 +49,13 @@ async def _tell_size(
     """Tell where there is more than ``max_size`` allows: whoever syncs by hand prunes by hand."""
     if config.keep.max_size is None and not any(it.keep and it.keep.max_size for it in config.repo):
         return
-    from artifact_sync.sync.prune import keep_of  # noqa: PLC0415 - seldom needed
+    from artifact_sync.sync.make_room import size_bounds_of  # noqa: PLC0415 - seldom needed
 
-    bounds = [(repo, keep_of(config, repo).max_size) for repo in reports]
-    for repo, bound in (*bounds, (None, config.keep.max_size)):
-        if bound is not None and (used := await ledger.bytes_on_record(repo)) > bound:
-            what = f"the files of {repo}" if repo is not None else "all files"
-            more = size_in_words(used - bound)
+    for bound in size_bounds_of(config, reports):
+        if (used := await ledger.bytes_on_record(bound.repo)) > bound.bytes:
+            more = size_in_words(used - bound.bytes)
             hint = "artifact-sync prune has the oldest runs go"
-            observer.notify(Noticed(f"{what} take {more} more than keep.max_size: {hint}"))
+            observer.notify(Noticed(f"{bound} take {more} more than keep.max_size: {hint}"))
 
 
 class PassShare(Struct, frozen=True):

@@ -86,10 +86,9 @@ async def _explained(ledger: Ledger, config: Config, row: ArtifactRow) -> Explan
 
 def _settings_of(config: Config, repo: RepoName) -> tuple[RepoSettings, str]:
     """The rules that hold for a repository, and the name of their entry."""
-    entries = {it.name: it for it in config.repo}
-    for name in (str(repo), str(RepoName.star(repo.org))):
-        if name in entries:
-            return entries[name], name
+    entry = config.entry_of(repo)
+    if entry is not None:
+        return entry, entry.name
     return repository(str(repo), os.environ), ""
 
 

@@ -104,12 +104,9 @@ def _with_own_entries(name: str, config: Config) -> Iterator[str]:
 
 def _settings(name: str, config: Config, environ: Mapping[str, str]) -> RepoSettings:
     """A repository's own settings, else its organisation's, else the defaults."""
-    known = {settings.name: settings for settings in config.repo}
-    org = name.partition("/")[0]
-    found = known.get(name) or known.get(str(RepoName.star(org)))
-    if found is None:
-        return repository(name, environ)
-    return replace(found, name=name)
+    org, _, repo = name.partition("/")
+    found = config.entry_of(RepoName(org, repo))
+    return repository(name, environ) if found is None else replace(found, name=name)
 
 
 def _narrowed(settings: RepoSettings, overrides: Overrides) -> RepoSettings:

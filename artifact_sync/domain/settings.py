@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 
 from artifact_sync.domain.archives import ExtractLimits
+from artifact_sync.domain.model import RepoName
 
 DEFAULT_LAYOUT = "{org}/{repo}/{run}/{workflow}/{task}/{cube}/{local_path}"
 DEFAULT_BASE_URL = "https://api.sourcecraft.tech"
@@ -252,3 +253,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hook: tuple[HookSettings, ...] = ()
     path: Path | None = None
     """The file it was read from; None: there was none."""
+
+    def entry_of(self, repo: RepoName) -> RepoSettings | None:
+        """The ``[[repo]]`` of a repository, else its organisation's; None: neither."""
+        entries = {it.name: it for it in self.repo}
+        return entries.get(str(repo)) or entries.get(str(RepoName.star(repo.org)))

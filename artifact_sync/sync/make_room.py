@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from artifact_sync.sync.room import Room
 
 
+def size_bounds_of(config: Config, repos: Iterable[RepoName]) -> Sequence[Bound]:
+    """Each ``max_size`` that concerns repositories: their own, and the mirror's."""
+    own = ((repo, keep_of(config, repo).max_size) for repo in repos)
+    sizes = (*own, (None, config.keep.max_size))
+    return [Bound(whose, size) for whose, size in sizes if size is not None]
+
+
 class RoomMaker(Struct, frozen=True):
     """``room.RunRemover`` of a mirror."""
 
@@ -55,8 +62,7 @@ class RoomMaker(Struct, frozen=True):
 
     def bounds(self, repo: RepoName) -> Sequence[Bound]:
         """Each ``max_size`` that concerns a repository: its own, and the mirror's."""
-        sizes = ((repo, keep_of(self.config, repo).max_size), (None, self.config.keep.max_size))
-        return [Bound(whose, size) for whose, size in sizes if size is not None]
+        return size_bounds_of(self.config, (repo,))
 
     async def by_rules(self) -> None:
         """Have go what would go after a pass."""

@@ -38,8 +38,7 @@ _AT_ONCE = 200
 
 def keep_of(config: Config, repo: RepoName) -> RepoKeepSettings:
     """What is kept of a repository: its own ``keep``, its organisation's, or ``[keep]``."""
-    entries = {it.name: it for it in config.repo}
-    entry = entries.get(str(repo)) or entries.get(str(RepoName.star(repo.org)))
+    entry = config.entry_of(repo)
     if entry is not None and entry.keep is not None:
         return entry.keep
     import msgspec  # noqa: PLC0415 - seldom needed
