@@ -188,5 +188,5 @@ async def opened_forgetting(config: Config) -> AsyncGenerator[Forgetting]:
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
-    async with opened_or_held(config) as (store, daemon):
+    async with opened_or_held(config, frees=True) as (store, daemon):
         yield Forgetting(store, config, daemon)

@@ -22,17 +22,18 @@ _log = get_logger(__name__)
 
 @asynccontextmanager
 async def opened_or_held(
-    config: Config, *, rehearse: bool = False, does: str = "does it"
+    config: Config, *, rehearse: bool = False, does: str = "does it", frees: bool = False
 ) -> AsyncGenerator[tuple[Storage, DaemonClient | None]]:
     """Open a mirror, locked; or, to be read, one that a daemon holds.
 
-    ``does``: what the daemon does then, for the log. ``MirrorBusy``, ``DiskError``, ``UsageError``,
-    ``LedgerTooNew``.
+    ``does``: what the daemon does then, for the log. ``frees``: see ``open_storage``.
+    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
     daemon = None
     async with AsyncExitStack() as stack:
         try:
-            store = await stack.enter_async_context(open_storage(config, rehearse=rehearse))
+            opening = open_storage(config, rehearse=rehearse, frees=frees)
+            store = await stack.enter_async_context(opening)
         except MirrorBusy as busy:
             daemon = await _daemon_of(busy, does)
             store = await stack.enter_async_context(open_storage(config, rehearse=True))

@@ -82,5 +82,5 @@ async def opened_pruning(config: Config, *, rehearse: bool) -> AsyncGenerator[Pr
 
     ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
-    async with opened_or_held(config, rehearse=rehearse) as (store, daemon):
+    async with opened_or_held(config, rehearse=rehearse, frees=True) as (store, daemon):
         yield Pruning(store, config, daemon)

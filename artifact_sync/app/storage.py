@@ -110,21 +110,28 @@ class Storage(Struct, frozen=True):
 
 @asynccontextmanager
 async def open_storage(
-    config: Config, *, rehearse: bool, command: str = "artifact-sync", adopting: bool = False
+    config: Config,
+    *,
+    rehearse: bool,
+    command: str = "artifact-sync",
+    adopting: bool = False,
+    frees: bool = False,
 ) -> AsyncGenerator[Storage]:
     """Open a mirror and its ledger: locked, or to read.
 
     ``rehearse``: nothing of them is changed, also beside another process; where nothing is mirrored
     yet, both are empty. ``command``: what others are told who find the mirror locked. ``adopting``:
     the root's files may be of no mirror yet, or of another one while the ledger holds no file.
-    ``MirrorBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
+    ``frees``: to remove files, also from a full disk. ``MirrorBusy``,
+    ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
     async with AsyncExitStack() as stack:
-        yield await _opened(config, stack, None if rehearse else command, adopting=adopting)
+        name = None if rehearse else command
+        yield await _opened(config, stack, name, adopting=adopting, frees=frees)
 
 
 async def _opened(
-    config: Config, stack: AsyncExitStack, command: str | None, *, adopting: bool
+    config: Config, stack: AsyncExitStack, command: str | None, *, adopting: bool, frees: bool
 ) -> Storage:
     rehearse = command is None
     jobs = config.download.jobs + _THREADS_BESIDE_JOBS
@@ -145,7 +152,7 @@ async def _opened(
     )
     mirror.dedupe(config.mirror.dedupe)
     if command is not None:
-        stack.enter_context(mirror.locked(command))
+        stack.enter_context(mirror.locked(command, frees=frees))
     url = ledger_url(config)
     if rehearse and not has_ledger(config):
         url = "sqlite://"

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
 import pytest
 from behaviours import Visit, honest
+from forked_program import call_program
 from hostile_service import File, Service
-from trial import Trial, noise
+from trial import REPOSITORY, Trial, noise
 
 SMALL = b"built at night"
 
@@ -196,3 +198,24 @@ def test_the_second_of_two_processes_exits_7_and_names_the_first(trial: Trial) -
     assert first.returncode == 0
     assert trial.has(SMALL)
     assert trial.sync().exit_code == 0
+
+
+def fill(folder: Path) -> None:
+    """Take all that is free there."""
+    with suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+@pytest.mark.root
+def test_runs_can_go_from_a_disk_without_a_free_byte(small_disk: Trial) -> None:
+    for number in range(3):
+        small_disk.service.run({"app.bin": noise(number, 100_000)})
+    assert small_disk.sync().exit_code == 0
+    fill(small_disk.root)
+    small_disk.env |= {"KEEP__LAST": "1", "KEEP__MAX_SHARE": "100%"}
+    arguments = ["prune", "org/repo", "--root", str(small_disk.root), "--json"]
+    said = call_program(arguments, REPOSITORY, small_disk.environment(), 60)
+    assert said.code == 0, said
+    assert {it.name for it in small_disk.files()} == {"app.bin", "ballast"}
+    assert len(small_disk.files()) == 2

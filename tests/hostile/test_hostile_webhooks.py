@@ -458,15 +458,15 @@ def test_replays_wake_nobody_a_second_time(tmp_path: Path, kind: type[Connection
 
 
 @protocols
-def test_a_thousand_events_at_once_are_all_answered(
+def test_hundreds_of_events_at_once_are_all_answered(
     tmp_path: Path, kind: type[ConnectionDeadlines]
 ) -> None:
     async def story(trial: Trial) -> None:
-        events = [request(run_complete(str(it), event=str(it))) for it in range(1000)]
+        events = [request(run_complete(str(it), event=str(it))) for it in range(300)]
         statuses = await asyncio.gather(*(status_of(trial, it) for it in events))
-        assert statuses == [202] * 1000
-        assert sorted(trial.daemon.woken) == sorted(("acme/app", str(it)) for it in range(1000))
-        assert trial.counted("accepted") == 1000
+        assert statuses == [202] * 300
+        assert sorted(trial.daemon.woken) == sorted(("acme/app", str(it)) for it in range(300))
+        assert trial.counted("accepted") == 300
 
     tell(tmp_path, story, kind=kind)
 

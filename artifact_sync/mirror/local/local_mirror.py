@@ -33,6 +33,7 @@ from artifact_sync.mirror.local.lock import MirrorLock
 from artifact_sync.mirror.local.own_folder import DISPLACED, STAGING, prepare
 from artifact_sync.mirror.local.publisher import Publisher
 from artifact_sync.mirror.local.recent_writes import RecentWrites
+from artifact_sync.mirror.local.reserve import keep_reserve, spend_reserve
 from artifact_sync.mirror.local.tree import Tree, split
 from artifact_sync.mirror.names import quoted
 from artifact_sync.runtime.logs import get_logger
@@ -94,9 +95,13 @@ class LocalMirror:
         self._publisher.dedupe(how)
 
     @contextmanager
-    def locked(self, command: str) -> Iterator[None]:
-        """Keep other processes out meanwhile. ``MirrorBusy``, ``DiskError``."""
+    def locked(self, command: str, *, frees: bool = False) -> Iterator[None]:
+        """Keep other processes out meanwhile. ``MirrorBusy``, ``DiskError``.
+
+        ``frees``: to remove files, for which a full disk has some room in reserve.
+        """
         with MirrorLock(self.root, command) as self._lock:
+            (spend_reserve if frees else keep_reserve)(self.root / OWN_FOLDER)
             yield
 
     def check(self, folder: MirrorPath | None = None) -> None:

@@ -128,7 +128,7 @@ def test_sessions_that_are_ended_at_every_moment_lose_and_double_nothing(postgre
         query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         name = url.rpartition("/")[2]
         pauses = random.Random(7)  # noqa: S311 - some are short, some are enough on a busy machine
-        while not stopped.wait(pauses.expovariate(20)):
+        while not stopped.wait(pauses.expovariate(8)):
             postgres.ask(query.replace("%s", f"'{name}'"))
 
     async def story(ledger):
