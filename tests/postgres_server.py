@@ -149,6 +149,11 @@ class Postgres(Server):
             cursor = connection.execute(sql)
             return cursor.fetchall() if cursor.description else []
 
+    def cut(self) -> None:
+        """End every session but this one."""
+        self.ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                 " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")  # fmt: skip
+
     def database(self, options: str = "") -> str:
         """A new database's name."""
         name = f"test_{uuid.uuid4().hex}"

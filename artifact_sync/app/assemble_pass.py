@@ -104,7 +104,8 @@ async def passes_over(
 
         return limits_of(config, store, staged)
 
-    async with open_network(config, token, observer, comparison=store.comparison) as network:
+    known = (None, store.comparison, store.limits)
+    async with open_network(config, token, observer, *known) as network:
         keeper = displaced_keeper(store)
         tell = partial(_tell_size, config, store.ledger, observer)
         runs = LookSlots(_RUNS_AT_ONCE)

@@ -8,7 +8,6 @@ from msgspec import Struct, field
 
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.threads import Batches
-from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.context import TransferContext
 from artifact_sync.transfer.disk_space import DiskSpace
 from artifact_sync.transfer.links import Links
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.network import Network
     from artifact_sync.app.storage import Storage
     from artifact_sync.domain.events import Observer
+    from artifact_sync.domain.ports import BandwidthLimit
     from artifact_sync.domain.settings import Config, DaemonSettings, MirrorSettings
     from artifact_sync.sync.room import Room
     from artifact_sync.transfer.context import Published, SmallFile
@@ -34,14 +34,14 @@ class TransferLimits(Struct, frozen=True):
     slots: Slots
     staged_names: set[str]
     ranges: RangePolicy
-    bandwidth: BandwidthLimiter | None
+    bandwidth: BandwidthLimit | None
     turns: Turns = field(default_factory=Turns)
 
 
 def limits_of(config: Config, store: Storage, staged: set[str]) -> TransferLimits:
     """Make the limits of a process with one pass."""
     limit = config.download.limit
-    bandwidth = BandwidthLimiter(limit, store.clock, zone_of(config.daemon)) if limit else None
+    bandwidth = store.limits.bandwidth(limit, zone_of(config.daemon)) if limit else None
     slots, ranges = Slots(config.download.jobs), RangePolicy(config.download.ranges)
     return TransferLimits(slots, staged, ranges, bandwidth)
 

@@ -26,7 +26,6 @@ from artifact_sync.sync.prune_after import PassPruner, PruneLog
 from artifact_sync.sync.room import Room
 from artifact_sync.sync.sync_pass import Pass
 from artifact_sync.sync.urgency import LookSlots
-from artifact_sync.transfer.bandwidth import BandwidthLimiter
 from artifact_sync.transfer.parallel import RangePolicy
 from artifact_sync.transfer.same_bytes import Turns
 from artifact_sync.transfer.slots import Share, Slots
@@ -95,7 +94,8 @@ class LiveEngine:
         self._observer = observer
         self._read_token = read_token
         self._token: Token | None = None
-        self._limiter = BandwidthLimiter(config.download.limit, store.clock, zone_of(config.daemon))
+        zone = zone_of(config.daemon)
+        self._limiter = store.limits.bandwidth(config.download.limit, zone)
         self._slots = Slots(config.download.jobs)
         self._ranges = RangePolicy(config.download.ranges)
         self._turns = Turns()
@@ -201,8 +201,8 @@ class LiveEngine:
 
     async def _connect(self, config: Config, token: Token | None) -> None:
         async with AsyncExitStack() as opening:
-            comparison = self._store.comparison
-            connecting = open_network(config, token, self._observer, self.threads, comparison)
+            known = (self.threads, self._store.comparison, self._store.limits)
+            connecting = open_network(config, token, self._observer, *known)
             network = await opening.enter_async_context(connecting)
             connection = _Connection(network, opening.pop_all())
         await self._replace(connection)

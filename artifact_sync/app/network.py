@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.config.api_token import Token
     from artifact_sync.domain.events import Observer
-    from artifact_sync.domain.ports import Fetcher, Source
+    from artifact_sync.domain.ports import Fetcher, SharedLimits, Source
     from artifact_sync.domain.settings import Config
 
 
@@ -63,10 +63,12 @@ async def open_network(
     observer: Observer,
     threads: AbandonableThreads | None = None,
     comparison: ClockComparison | None = None,
+    limits: SharedLimits | None = None,
 ) -> AsyncGenerator[Network]:
     """Connect the network. ``ConfigError`` for unusable settings.
 
-    ``comparison``: is told what the service's clock says of ours.
+    ``comparison``: is told what the service's clock says of ours. ``limits``: those of the mirror;
+    None: there is none.
     """
     comparison = comparison or ClockComparison()
     hush_http_loggers()
@@ -85,6 +87,7 @@ async def open_network(
         source.rate_limit,
         retry,
         comparison=comparison,
+        turns=limits.requests(source.rate_limit) if limits is not None else None,
         token=secret,
     )
     async with AsyncExitStack() as stack:

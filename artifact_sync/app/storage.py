@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.app.hooks import subscribe
+from artifact_sync.app.limits import open_limits
 from artifact_sync.app.locations import (
     bind_ids,
     check_ids,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         ManifestSigner,
         MirrorClaims,
         RepositoryLock,
+        SharedLimits,
     )
     from artifact_sync.domain.settings import Config, MirrorSettings
     from artifact_sync.sync.adopt_runs import RunAdopter
@@ -68,6 +70,7 @@ class Storage(Struct, frozen=True):
     clock: Clock
     comparison: ClockComparison
     """What the service's clock says of ours: told by the network, heard by the mirror."""
+    limits: SharedLimits
 
     async def staged(self) -> set[str]:
         """Names of the staged files, after removing those that are of no more use."""
@@ -169,7 +172,8 @@ async def _opened(
         subscribe(config, ledger, clock)
     await (check_ids if rehearse else bind_ids)(config, ledger, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
-    return Storage(mirror, ledger, layout, lock, offload, clock, comparison)
+    limits = await open_limits(config, clock, stack, rehearse=rehearse)
+    return Storage(mirror, ledger, layout, lock, offload, clock, comparison, limits)
 
 
 async def _knows_runs(ledger: Ledger) -> bool:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         Sequence,
     )
     from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from artifact_sync.domain.archives import (
         Extraction,
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     )
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.run_record import RunRecord
+    from artifact_sync.domain.settings import Timetable
     from artifact_sync.domain.usage import UsageBy, UsagePart
     from artifact_sync.domain.vanishing import CreationWindow, Endangered
 
@@ -166,6 +167,51 @@ class Fetcher(Protocol):
         ``Stalled``, ``Cut``, ``BadResponse`` (not HTTP, oversized headers), ``RefusedResponse`` (a
         redirect that must not be followed) and ``LinkUnusable`` (not an http or https URL).
         """
+
+
+class RequestTurns(Protocol):
+    """When requests to the service may be sent. On one event loop."""
+
+    async def take(self) -> None:
+        """Wait for the next turn of ``source.rate_limit``. Cancellable.
+
+        ``LedgerUnreachable`` when nobody has said for long how many turns there are.
+        """
+
+    def hold(self, subject: str, seconds: float) -> None:
+        """Tell others that the service asked for a pause.
+
+        ``subject``: a repository or organisation; empty: all requests.
+        """
+
+    def held(self, subject: str) -> float:
+        """Seconds for which others were asked to wait with a subject, as far as is known."""
+
+
+class BandwidthLimit(Protocol):
+    """Limits the bytes of all downloads together. On one event loop."""
+
+    async def take(self, count: int) -> None:
+        """Wait until so many bytes may pass, first come, first served. Cancellable.
+
+        A cancelled wait has spent nothing. ``LedgerUnreachable`` as ``RequestTurns``.
+        """
+
+    def rate(self) -> int | None:
+        """The present limit in bytes a second; None: no limit. Thread-safe."""
+
+    def change(self, timetable: Timetable, zone: tzinfo) -> None:
+        """Use another timetable; those who wait already follow within a second."""
+
+
+class SharedLimits(Protocol):
+    """The limits that all processes on one mirror keep together."""
+
+    def requests(self, rate: float) -> RequestTurns:
+        """The turns of this process, of so many a second of all; 0: no limit."""
+
+    def bandwidth(self, timetable: Timetable, zone: tzinfo) -> BandwidthLimit:
+        """The limit of this process's downloads."""
 
 
 class ManifestSigner(Protocol):

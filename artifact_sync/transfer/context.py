@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.model import Artifact, ArtifactKey, MirrorPath, Placed, SameFile
-    from artifact_sync.domain.ports import ArtifactStore, Chunk, Clock, Fetcher, Source
+    from artifact_sync.domain.ports import (
+        ArtifactStore,
+        BandwidthLimit,
+        Chunk,
+        Clock,
+        Fetcher,
+        Source,
+    )
     from artifact_sync.runtime.threads import Batches, Offload
-    from artifact_sync.transfer.bandwidth import BandwidthLimiter
     from artifact_sync.transfer.disk_space import DiskSpace
     from artifact_sync.transfer.evidence import Claim, Identity, Recorded, Vouched
     from artifact_sync.transfer.links import Links
@@ -145,7 +151,7 @@ class TransferContext(Struct, frozen=True):
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     rng: Random = field(default_factory=Random)
     """For the jitter between tries."""
-    bandwidth: BandwidthLimiter | None = None
+    bandwidth: BandwidthLimit | None = None
     """None: as many bytes a second as come."""
     admit: Callable[[ArtifactKey, int], Awaitable[None]] = _admit_all
     """Is asked as soon as it is known how large a file is, before it is published; raises."""

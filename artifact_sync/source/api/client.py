@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from hashlib import sha256
-from math import inf
 from typing import TYPE_CHECKING, Generic, TypeVar
 from urllib.parse import quote
 
@@ -26,7 +25,7 @@ from artifact_sync.domain.model import Redacted
 from artifact_sync.runtime.backoff import RetryPolicy, delay, http_date, parse_retry_after
 from artifact_sync.runtime.clock import ClockComparison
 from artifact_sync.source.api.decode import parse, sendable
-from artifact_sync.source.api.rate_limit import EvenRate, RetryAfterHolds
+from artifact_sync.source.api.rate_limit import LocalTurns, RetryAfterHolds
 from artifact_sync.source.api.refusals import HOLD_ALL, refusal_error
 from artifact_sync.source.api.response_body import (
     BrokenCoding,
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from artifact_sync.domain.events import Event, Observer
-    from artifact_sync.domain.ports import Clock
+    from artifact_sync.domain.ports import Clock, RequestTurns
     from artifact_sync.source.api.response_body import Payload
 
 Meaning = TypeVar("Meaning")
@@ -78,6 +77,8 @@ class ApiContext(Redacted, frozen=True):
     drips. None: ten times the client's timeout for a byte, and two minutes at least."""
     comparison: ClockComparison = field(default_factory=ClockComparison)
     """Is told the ``Date`` of each answer."""
+    turns: RequestTurns | None = None
+    """Over all processes on the mirror; None: this one alone, by ``rate``."""
     token: str = ""
     """The client's token: tells a missing from a refused one, and is kept out of messages."""
 
@@ -160,7 +161,7 @@ class ApiClient:
     def __init__(self, client: httpx.AsyncClient, context: ApiContext) -> None:
         self._client = client
         self._context = context
-        self._rate = EvenRate(context.rate) if 0 < context.rate < inf else None
+        self._turns = context.turns or LocalTurns(context.rate)
         self._holds = RetryAfterHolds()
         self._deadline = _deadline(context, client.timeout)
 
@@ -181,6 +182,8 @@ class ApiClient:
         if error.status in HOLD_ALL and error.retry_after is not None:
             now = self._context.clock.monotonic()
             self._holds.add(question.subject, error.retry_after, now)
+            self._turns.hold("/".join(question.subject), self._holds.until(question.subject) - now)
+            self._turns.hold("", self._holds.for_all - now)
         wait = delay(question.retry, failures, error.retry_after, self._context.rng)
         if wait is None or error.verdict is not Verdict.TRANSIENT:
             raise error
@@ -189,19 +192,28 @@ class ApiClient:
 
     async def _wait_for_turn(self, question: Question[Meaning]) -> None:
         """Wait for the end of a ``Retry-After``, then for the rate limit."""
-        waited_for = None
-        while waited_for != (until := self._holds.until(question.subject)):
-            waited_for = until
-            rest = until - self._context.clock.monotonic()
+        await self._wait_for_holds(question)
+        await self._turns.take()
+        while await self._wait_for_holds(question):  # asked for while it waited for its turn
+            await self._turns.take()
+
+    async def _wait_for_holds(self, question: Question[Meaning]) -> bool:
+        """Wait as long as the service has asked us or others to; whether it had."""
+        waited = False
+        while (rest := self._rest(question)) > 0:
             if rest > question.retry.patience:
                 raise Unreachable(
                     f"{question.what}: the service asked not to be asked for another {rest:.0f} s",
                     retry_after=rest,
                 )
-            if rest > 0:
-                await self._context.clock.sleep(rest)
-        if self._rate is not None:
-            await asyncio.sleep(self._rate.take(asyncio.get_running_loop().time()))
+            await self._context.clock.sleep(rest)
+            waited = True
+        return waited
+
+    def _rest(self, question: Question[Meaning]) -> float:
+        """Seconds for which the service does not want to be asked this."""
+        own = self._holds.until(question.subject) - self._context.clock.monotonic()
+        return max(own, self._turns.held("/".join(question.subject)))
 
     async def _try(self, question: Question[Meaning]) -> Answer[Meaning]:
         try:

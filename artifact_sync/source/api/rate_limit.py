@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from math import inf
 
 from msgspec import Struct
@@ -31,6 +32,25 @@ class EvenRate:
         turn = max(now, self._next)
         self._next = turn + self._apart
         return turn - now
+
+
+class LocalTurns:
+    """``ports.RequestTurns`` of a process that shares its limit with no other."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = EvenRate(rate) if 0 < rate < inf else None
+
+    async def take(self) -> None:
+        """Wait for the next turn."""
+        if self._rate is not None:
+            await asyncio.sleep(self._rate.take(asyncio.get_running_loop().time()))
+
+    def hold(self, subject: str, seconds: float) -> None:
+        """Tell nobody: there are no others."""
+
+    def held(self, _: str) -> float:
+        """Nobody else asks."""
+        return 0.0
 
 
 class _Hold(Struct):
@@ -65,6 +85,11 @@ class RetryAfterHolds:
         lately = sorted(it.until for it in self._holds.values() if now - it.at <= _TOGETHER)
         both = lately[-2] if len(lately) > 1 else -inf
         self._for_all = max(self._for_all, both, min(until, window + _LONGEST_FOR_ONE))
+
+    @property
+    def for_all(self) -> float:
+        """The monotonic time before which nothing must be requested."""
+        return self._for_all
 
     def until(self, subject: Subject) -> float:
         """The monotonic time before which the subject must not be requested."""

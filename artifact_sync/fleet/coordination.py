@@ -1,0 +1,93 @@
+"""A connection to PostgreSQL for what processes agree on. On one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from artifact_sync.domain.errors import LedgerUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+_PATIENCE = 5.0
+"""Seconds for a statement, and for connecting."""
+_DEFAULTS: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "client_encoding": "utf8",
+    "application_name": "artifact-sync",
+}
+
+
+class Coordination:
+    """Executes statements, each in a transaction of its own unless they are in one.
+
+    Made anew when it is lost. Nothing is kept for the session, so a pooler may be in between.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._options = {**_DEFAULTS, **conninfo_to_dict(url)}
+        self._turn = asyncio.Lock()
+        self._raw: psycopg.AsyncConnection[Any] | None = None
+        self._holder: asyncio.Task[Any] | None = None
+        """Who has a transaction open."""
+
+    async def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute a statement; its rows, or one with the count of those changed."""
+        if self._holder is asyncio.current_task():
+            return await self._execute(sql, values)
+        async with self._turn:
+            return await self._execute(sql, values)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[None]:
+        """Have all that this task asks within the block done, or nothing."""
+        async with self._turn:
+            await self._execute("BEGIN", ())
+            self._holder = asyncio.current_task()
+            try:
+                yield
+                await self._execute("COMMIT", ())
+            except BaseException:
+                await self.aclose()
+                raise
+            finally:
+                self._holder = None
+
+    async def aclose(self) -> None:
+        """Close the connection. May be called twice; it is opened anew when it is used."""
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            with suppress(psycopg.Error, OSError):
+                await raw.close()
+
+    async def _execute(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                raw = self._raw if self._raw is not None else await self._connect()
+                cursor = await raw.execute(sql, values)
+                return await cursor.fetchall() if cursor.description else [(cursor.rowcount,)]
+        except (psycopg.Error, OSError, TimeoutError) as error:
+            await self.aclose()
+            raise LedgerUnreachable(_words(error)) from None
+        except BaseException:
+            await self.aclose()  # nobody knows what it is in the middle of
+            raise
+
+    async def _connect(self) -> psycopg.AsyncConnection[Any]:
+        connect = psycopg.AsyncConnection.connect
+        self._raw = await connect(**self._options, autocommit=True, prepare_threshold=None)
+        return self._raw
+
+
+def _words(error: Exception) -> str:
+    """Without the error's own text, which may quote the URL."""
+    kind = getattr(error, "sqlstate", None) or type(error).__name__
+    return f"the ledger's database does not answer what processes agree on ({kind})"

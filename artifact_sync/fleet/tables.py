@@ -1,0 +1,56 @@
+"""Tables for coordination, beside the ledger's, with a version of their own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.errors import LedgerTooNew
+
+if TYPE_CHECKING:
+    from artifact_sync.fleet.coordination import Coordination
+
+_LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
+"""The one under which the ledger itself is made."""
+
+_VERSIONS = (
+    (
+        (
+            "CREATE TABLE fleet_limits"
+            " (name TEXT PRIMARY KEY, version BIGINT NOT NULL, state TEXT NOT NULL)"
+        ),
+        (
+            "INSERT INTO fleet_limits"
+            " SELECT unnest(ARRAY['requests', 'download', 'quiet', 'outage']), 0, ''"
+        ),
+    ),
+)
+"""The statements that lead from each version to the next, the first one from none."""
+
+_MADE = "SELECT to_regclass('fleet_version') IS NOT NULL"
+
+
+async def exist(database: Coordination) -> bool:
+    """Whether they have been made, in this version or another."""
+    return bool((await database.ask(_MADE))[0][0])
+
+
+async def bring_up(database: Coordination) -> None:
+    """Make them, or bring them up to date. ``LedgerTooNew``, ``LedgerUnreachable``."""
+    if await exist(database) and await _version(database) == len(_VERSIONS):
+        return
+    async with database.transaction():
+        await database.ask(_LOCK)
+        version = await _version(database) if await exist(database) else 0
+        if version > len(_VERSIONS):
+            raise LedgerTooNew(str(version), str(len(_VERSIONS)))
+        if not version:
+            await database.ask("CREATE TABLE fleet_version (version BIGINT NOT NULL)")
+            await database.ask("INSERT INTO fleet_version VALUES (0)")
+        for statements in _VERSIONS[version:]:
+            for sql in statements:
+                await database.ask(sql)
+        await database.ask("UPDATE fleet_version SET version = %s", [len(_VERSIONS)])
+
+
+async def _version(database: Coordination) -> int:
+    return int((await database.ask("SELECT version FROM fleet_version"))[0][0])
