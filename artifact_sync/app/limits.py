@@ -37,7 +37,7 @@ class LocalLimits:
 async def open_limits(
     config: Config, clock: Clock, stack: AsyncExitStack, *, rehearse: bool
 ) -> SharedLimits:
-    """Open the limits of a mirror: in the ledger's database, where that is a server.
+    """Open the limits of a mirror: local ones, or in a ledger's server.
 
     ``rehearse``: nothing is made for them. ``LedgerTooNew``, ``LedgerUnreachable``.
     """

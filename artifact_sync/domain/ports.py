@@ -185,7 +185,10 @@ class RequestTurns(Protocol):
         """
 
     def held(self, subject: str) -> float:
-        """Seconds for which others were asked to wait with a subject, as far as is known."""
+        """Seconds for which others were asked to wait with a subject.
+
+        As far as is known, and at least 0.
+        """
 
 
 class BandwidthLimit(Protocol):
@@ -208,7 +211,7 @@ class SharedLimits(Protocol):
     """The limits that all processes on one mirror keep together."""
 
     def requests(self, rate: float) -> RequestTurns:
-        """The turns of this process, of so many a second of all; 0: no limit."""
+        """This process's turns, of so many a second of all; 0: no limit."""
 
     def bandwidth(self, timetable: Timetable, zone: tzinfo) -> BandwidthLimit:
         """The limit of this process's downloads."""

@@ -95,6 +95,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "was forgotten on purpose",
         "left, nobody recorded it",
     ),
+    "fleet#shared-limits": (
+        "the limits that all processes keep together cannot be had",
+        "a limit that all processes keep together could not be renewed",
+        "others could not be told that the service asked to wait",
+        "the ledger's database does not answer what processes agree on",
+        "the ledger's database has lost the table fleet_limits",
+    ),
     "pruning#refused": (
         "runs stay that the rules would have go",
         "more than keep.max_share",

@@ -62,7 +62,10 @@ class Coordination:
                 self._holder = None
 
     async def aclose(self) -> None:
-        """Close the connection. May be called twice; it is opened anew when it is used."""
+        """Close the connection.
+
+        May be called twice. Whoever asks opens it anew.
+        """
         raw, self._raw = self._raw, None
         if raw is not None:
             with suppress(psycopg.Error, OSError):

@@ -1,4 +1,4 @@
-"""Shares out a rate among processes, by leases that never add up to more. Pure.
+"""Shares out a rate by leases that never add up to more. Pure.
 
 Times are seconds of one clock, the server's. A process has its lease's ``rate`` until its end, and
 then for a while a fixed ``share``, which is kept for it in case it cannot renew.
@@ -45,7 +45,10 @@ class RateLease(Struct, frozen=True):
         return self.share if now < self.reserved else 0.0
 
     def claim(self, now: float) -> float:
-        """What it wants at a moment: who does not renew wants no more than its share."""
+        """What it wants at a moment.
+
+        Who does not renew wants no more than its share.
+        """
         return self.want if now < self.until else self.share
 
     def lesser(self, other: RateLease) -> RateLease:

@@ -1,4 +1,4 @@
-"""A token bucket that fills by leases of a limit, renewed while it is used."""
+"""Token bucket that fills by leases, renewed while it is used."""
 
 from __future__ import annotations
 
