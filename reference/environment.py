@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import artifact_sync
 from artifact_sync.config.api_token import CREDENTIAL
 from artifact_sync.daemon.systemd import VARIABLES
+from artifact_sync.mirror.objects.credentials import SYSTEMD_NAME
 from reference.key_table import keys
 from reference.markdown import code, table
 from reference.markdown import page as whole
@@ -22,8 +23,15 @@ READ: Mapping[str, str] = {
     "ARTIFACT_SYNC_CONFIG": "The configuration file, where `--config` names none.",
     "SOURCECRAFT_TOKEN": "The token, where `source.token_file` is not set.",
     "CREDENTIALS_DIRECTORY": (
-        f"Set by systemd: the folder of the credentials `{CREDENTIAL}` and `webhook-secret`."
+        f"Set by systemd: the folder of the credentials `{CREDENTIAL}`, `webhook-secret` and"
+        f" `{SYSTEMD_NAME}`."
     ),
+    "STATE_DIRECTORY": "Set by systemd: where the lock and downloads of an object mirror lie.",
+    "AWS_ACCESS_KEY_ID": "With `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`: keys of the store.",
+    "AWS_SHARED_CREDENTIALS_FILE": "A file with such keys, where those are not set.",
+    "AWS_PROFILE": "The part of such a file that counts; else `default`.",
+    "AWS_ENDPOINT_URL_S3": "The address of the object store, before `AWS_ENDPOINT_URL`.",
+    "AWS_ENDPOINT_URL": "The address of the object store, where `mirror.endpoint` is not set.",
     "HOME": "The folder that `~` stands for. Unset, empty or relative: the account's home.",
     "PATH": "Where `config check` looks for the program of a hook, and the hook's own.",
     "TZ": "The machine's time zone, for `cron` and `download.limit` without `daemon.time_zone`.",

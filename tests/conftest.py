@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from object_stores import ObjectServer
     from postgres_server import Postgres
 
 _OURS = ("ARTIFACT_SYNC_", "SOURCECRAFT_", "CREDENTIALS_DIRECTORY")
@@ -58,6 +59,36 @@ def postgres() -> Iterator[Postgres]:
     server = Server()
     yield server
     server.remove()
+
+
+@pytest.fixture(scope="session")
+def _object_servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], ObjectServer]]:
+    from object_stores import SERVERS  # noqa: PLC0415 - obstore is an extra
+
+    running: dict[str, ObjectServer] = {}
+
+    def server(kind: str) -> ObjectServer:
+        if kind not in running:
+            running[kind] = SERVERS[kind](tmp_path_factory.mktemp(kind))
+        return running[kind]
+
+    yield server
+    for it in running.values():
+        it.stop()
+
+
+@pytest.fixture
+def object_server(
+    _object_servers: Callable[[str], ObjectServer], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], ObjectServer]:
+    """Object stores by their kind, each started once; their keys are in the environment."""
+    from object_stores import KEYS  # noqa: PLC0415 - as above
+
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    return _object_servers
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

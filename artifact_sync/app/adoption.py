@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import has_ledger, root_of, service_host
+from artifact_sync.app.locations import has_ledger, refuse_in_store, root_of, service_host
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, UsageError, exit_code
 from artifact_sync.domain.model import RepoName
@@ -35,6 +35,7 @@ async def opened_adoption(
     ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
     repos = [RepoName.parse(name) for name in names]
+    refuse_in_store(config, "adopt")
     if not root_of(config).is_dir():
         raise UsageError(
             f"nothing is mirrored in {config.mirror.root} yet: there is no such folder"

@@ -57,7 +57,7 @@ async def transfer_context(
         await network.fetcher(),
         network.source,
         store.mirror,
-        store.mirror.staging,
+        store.staging,
         store.clock,
         observer,
         store.offload,

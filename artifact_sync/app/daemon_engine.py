@@ -17,7 +17,6 @@ from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import DAEMON, DiskError, MirrorGone
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
-from artifact_sync.mirror.local.own_folder import read_id
 from artifact_sync.runtime.threads import AbandonableThreads, Threads
 from artifact_sync.sync.context import Drain
 from artifact_sync.sync.make_room import RoomMaker
@@ -188,7 +187,7 @@ class LiveEngine:
             except MirrorGone:
                 # also with the same id: another file system, or a copy, is not the mirror whose
                 # lock and ledger this process holds
-                return bool(read_id(self._store.mirror.root))
+                return bool(self._store.id.read_id())
         return False
 
     def allowed(self) -> int | None:

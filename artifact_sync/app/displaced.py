@@ -10,10 +10,16 @@ import os
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import is_begun, mounted_root_of, nothing_mirrored, root_of
+from artifact_sync.app.locations import (
+    is_begun,
+    is_in_store,
+    mounted_root_of,
+    nothing_mirrored,
+    root_of,
+)
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.local.own_folder import DISPLACED
+from artifact_sync.mirror.paths import DISPLACED
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
@@ -32,6 +38,10 @@ _NAMED = 10
 def displacement_of(config: Config) -> Displacement:
     """The mirror's displaced files. ``UsageError`` where nothing is mirrored, ``DiskError``."""
     root = mounted_root_of(config)
+    if is_in_store(config):
+        from artifact_sync.app.mirrors import object_mirror  # noqa: PLC0415 - an extra
+
+        return object_mirror(config)
     if not is_begun(config):
         raise UsageError(nothing_mirrored(config))
     from artifact_sync.mirror.local.local_mirror import LocalMirror  # noqa: PLC0415 - keeps status quick
@@ -62,7 +72,10 @@ def displaced_as_named(displacement: Displacement, path: str) -> Sequence[Displa
 
 
 def displaced_sizes(config: Config, repos: Iterable[RepoName]) -> Mapping[RepoName, int]:
-    """Displaced bytes of each repository, where anything was displaced. Changes nothing."""
+    """Displaced bytes of each repository, where anything was displaced. Changes nothing.
+
+    An object store is not asked: that takes as long as what was displaced is much.
+    """
     folder = root_of(config) / OWN_FOLDER / DISPLACED
     try:
         if not any(os.scandir(folder)):

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from artifact_sync.domain.model import ArtifactRow
+    from artifact_sync.domain.ports import ArtifactStore
     from artifact_sync.domain.settings import Config
     from artifact_sync.mirror.layout import Layout
-    from artifact_sync.mirror.local.local_mirror import LocalMirror
+    from artifact_sync.mirror.local.delivery import OpensFiles
 
 
 class GetTerms(Struct, frozen=True):
@@ -54,7 +55,8 @@ class Getting(Struct, frozen=True):
 
     config: Config
     terms: GetTerms
-    mirror: LocalMirror
+    mirror: ArtifactStore
+    files_of: OpensFiles
     layout: Layout
     rows: Sequence[ArtifactRow]
 
@@ -63,7 +65,7 @@ class Getting(Struct, frozen=True):
 
         ``DiskError``: of the folder itself. Blocking.
         """
-        delivery = OutsideFolder(self.mirror, self.terms.target, force=self.terms.force)
+        delivery = OutsideFolder(self.files_of, self.terms.target, force=self.terms.force)
         for row in self.rows:
             if row.path is None:
                 continue
@@ -98,4 +100,4 @@ async def found_to_get(config: Config, terms: GetTerms) -> Getting:
     async with open_storage(config, rehearse=True) as store:
         async with aclosing(named_files(store.ledger, wanted)) as found:
             rows = [row async for row in found]
-        return Getting(config, terms, store.mirror, store.layout, rows)
+        return Getting(config, terms, store.mirror, store.files, store.layout, rows)

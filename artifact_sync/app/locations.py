@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -11,14 +12,15 @@ from msgspec import Struct
 
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.domain.settings import OWN_FOLDER, ObjectUrl
 from artifact_sync.ledger import location
-from artifact_sync.mirror.local.own_folder import ID, check_mounted, new_id, read_id, write_id
+from artifact_sync.mirror.local.own_folder import check_mounted, new_id
+from artifact_sync.mirror.paths import ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from artifact_sync.app.mirrors import MirrorId
     from artifact_sync.domain.ports import ArtifactLedger, Ledger
     from artifact_sync.domain.settings import Config, MirrorSettings
     from artifact_sync.runtime.threads import Offload
@@ -28,19 +30,55 @@ LEDGER = "ledger.sqlite"
 
 
 def root_of(config: Config) -> Path:
-    """The mirror's root. ``UsageError`` when none is set."""
+    """The mirror's root; of an object store, this machine's folder for it. ``UsageError``."""
     root = config.mirror.root
     if root is None:
         raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
+    if isinstance(root, ObjectUrl):
+        return _folder_beside(root, config)
     if os.path.lexists(root) and not root.is_dir():
         raise UsageError(f"{root} is no folder: give --root or mirror.root the folder of a mirror")
     return root
 
 
+def _folder_beside(url: ObjectUrl, config: Config) -> Path:
+    """Where this machine keeps the lock, the socket and what is staged of an object mirror.
+
+    Beside SQLite's file, so that all who use it meet at the lock.
+    """
+    file = location(ledger_url(config)).file
+    if file is not None:
+        return file.absolute().with_name(f"{file.name}.mirror")
+    if config.mirror.staging is not None:
+        return config.mirror.staging
+    if folder := os.environ.get("STATE_DIRECTORY"):
+        return Path(folder.partition(":")[0], _folder_name(url))
+    from platformdirs import user_state_path  # noqa: PLC0415 - seldom needed
+
+    return user_state_path("artifact-sync") / _folder_name(url)
+
+
+def _folder_name(url: ObjectUrl) -> str:
+    from hashlib import sha256  # noqa: PLC0415 - seldom needed
+
+    return f"mirror-{sha256(url.encode()).hexdigest()[:16]}"
+
+
+def is_in_store(config: Config) -> bool:
+    """Whether the mirror is in an object store."""
+    return isinstance(config.mirror.root, ObjectUrl)
+
+
+def refuse_in_store(config: Config, what: str) -> None:
+    """Raise ``UsageError`` for what an object store cannot do."""
+    if is_in_store(config):
+        raise UsageError(f"{what} needs a mirror in a folder, and this one is {config.mirror.root}")
+
+
 def mounted_root_of(config: Config) -> Path:
     """The mirror's root. ``DiskError`` where ``mirror.must_be_mounted`` is not met."""
     root = root_of(config)
-    if config.mirror.must_be_mounted:
+    if config.mirror.must_be_mounted and not is_in_store(config):
         check_mounted(root)
     return root
 
@@ -53,7 +91,8 @@ def sharing_warnings(settings: MirrorSettings) -> Iterator[str]:
         return
     from artifact_sync.mirror.local.block_sharing import cannot, is_refused  # noqa: PLC0415 - seldom
 
-    if settings.root is not None and is_refused(settings.root.absolute(), settings.dedupe):
+    root = settings.root
+    if isinstance(root, Path) and is_refused(root.absolute(), settings.dedupe):
         yield cannot(settings.dedupe)
 
 
@@ -71,12 +110,20 @@ def nothing_mirrored(config: Config) -> str:
 
 
 def is_begun(config: Config) -> bool:
-    """Whether the mirror exists already. ``UsageError`` when no root is set."""
+    """Whether the mirror exists already. ``UsageError`` when no root is set.
+
+    Of an object store, whether this machine has worked on it.
+    """
     return (root_of(config) / OWN_FOLDER).is_dir()
 
 
 def ledger_url(config: Config) -> str | Path:
-    """The URL or file for ``open_ledger``."""
+    """The URL or file for ``open_ledger``. ``UsageError``: an object store needs one elsewhere."""
+    if config.ledger.url is None and is_in_store(config):
+        raise UsageError(
+            "a mirror in an object store needs its ledger elsewhere: set ledger.url to"
+            " postgresql://HOST/DATABASE, or for one machine to sqlite:///FILE"
+        )
     return config.ledger.url or root_of(config) / OWN_FOLDER / LEDGER
 
 
@@ -101,6 +148,8 @@ def has_runs(config: Config) -> bool:
     """Whether there are runs of a mirror at the root, whatever the ledger says."""
     from artifact_sync.mirror.layout import Layout  # noqa: PLC0415 - hardly ever needed
 
+    if is_in_store(config):
+        return False
     documents = root_of(config).glob(Layout(config.mirror.layout).run_documents)
     with suppress(OSError):
         return next(documents, None) is not None
@@ -140,37 +189,37 @@ class MirrorIds(Struct, frozen=True):
         # an older version kept no ids: only a ledger inside is then known to be this mirror's
         return (self.here or "") if self.inside or not self.used else None
 
-    def check(self, root: Path) -> None:
+    def check(self, root: object) -> None:
         """Raise ``UsageError`` unless they belong together."""
         if self.agreed is None:
             raise _strangers(root, known=self.here is not None)
 
 
 async def check_ids(
-    config: Config, ledger: Ledger, offload: Offload, *, adopting: bool = False
+    config: Config, ledger: Ledger, place: MirrorId, offload: Offload, *, adopting: bool = False
 ) -> MirrorIds:
     """Check the ids without writing. ``UsageError``: they do not belong together."""
-    root, held, inside = root_of(config), await ledger.mirror(), is_inside(config)
+    held, inside = await ledger.mirror(), is_inside(config)
     unclear = adopting or (held is None and not inside)
     used = unclear and await _used(ledger)
-    ids = MirrorIds(held, await offload(read_id, root), inside, used, adopting)
-    ids.check(root)
+    ids = MirrorIds(held, await offload(place.read_id), inside, used, adopting)
+    ids.check(config.mirror.root)
     return ids
 
 
 async def bind_ids(
-    config: Config, ledger: Ledger, offload: Offload, *, adopting: bool = False
+    config: Config, ledger: Ledger, place: MirrorId, offload: Offload, *, adopting: bool = False
 ) -> None:
     """Write the id where it is missing. ``UsageError``, as above.
 
     The root's comes first: an id that only the ledger has would be that of a mirror not there.
     """
-    root, ids = root_of(config), await check_ids(config, ledger, offload, adopting=adopting)
+    ids = await check_ids(config, ledger, place, offload, adopting=adopting)
     mirror = ids.agreed or new_id()
     if ids.here != mirror:
-        await offload(write_id, root, mirror)
+        await offload(place.write_id, mirror)
     if await ledger.claim_mirror(mirror) != mirror:
-        raise _strangers(root, known=True)  # another process has been faster
+        raise _strangers(config.mirror.root, known=True)  # another process has been faster
 
 
 async def _used(ledger: ArtifactLedger) -> bool:
@@ -178,7 +227,7 @@ async def _used(ledger: ArtifactLedger) -> bool:
         return await anext(rows, None) is not None
 
 
-def _strangers(root: Path, *, known: bool) -> UsageError:
+def _strangers(root: object, *, known: bool) -> UsageError:
     what = (
         f"the ledger belongs to another mirror than the one at {root}"
         if known
@@ -187,5 +236,5 @@ def _strangers(root: Path, *, known: bool) -> UsageError:
     return UsageError(
         f"{what}: mount or set mirror.root to the ledger's mirror, or give this root a ledger of"
         f" its own (ledger.url). If it is the ledger's mirror, say so once by making"
-        f" {root / OWN_FOLDER / ID} an empty file"
+        f" {root}/{OWN_FOLDER}/{ID} an empty file"
     )

@@ -11,6 +11,7 @@ from artifact_sync.app.locations import (
     MirrorIds,
     check_layout,
     has_ledger,
+    is_in_store,
     is_inside,
     ledger_url,
     mounted_root_of,
@@ -75,6 +76,7 @@ def _check(store: Store, config: Config, root: Path) -> None:
     held, inside = store.read(totals.mirror), is_inside(config)
     unclear = held is None and not inside
     used = unclear and bool(store.read(lambda it: artifact_reads.mirrored(it, None))[0])
-    MirrorIds(held, read_id(root), inside, used).check(root)
+    here = held if is_in_store(config) else read_id(root)  # a store is not asked for a status
+    MirrorIds(held, here, inside, used).check(config.mirror.root)
     wanted = config.mirror.layout
     check_layout(store.read(totals.layout) or wanted, wanted)

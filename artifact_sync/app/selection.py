@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -19,9 +20,8 @@ from artifact_sync.domain.request import PassOptions, PassRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
-    from artifact_sync.domain.settings import Config, RepoSettings
+    from artifact_sync.domain.settings import Config, ObjectUrl, RepoSettings
 
 
 class Overrides(Struct, frozen=True):
@@ -33,7 +33,7 @@ class Overrides(Struct, frozen=True):
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     workflow: tuple[str, ...] = ()
-    root: Path | None = None
+    root: Path | ObjectUrl | None = None
     jobs: int | None = None
     dry_run: bool = False
     expiring: float | None = None
@@ -46,7 +46,8 @@ def with_overrides(config: Config, overrides: Overrides) -> Config:
         raise UsageError("no mirror: give --root DIR, or set mirror.root in the configuration")
     jobs = overrides.jobs or config.download.jobs
     try:
-        root = expand_home(root, os.environ).absolute()
+        if isinstance(root, Path):
+            root = expand_home(root, os.environ).absolute()
     except ValueError as error:
         raise UsageError(f"--root: {error}") from None
     return replace(

@@ -20,11 +20,11 @@ from artifact_sync.app.locations import (
     ledger_url,
     mounted_root_of,
 )
+from artifact_sync.app.mirrors import MirrorTerms, open_mirror
 from artifact_sync.domain.model import State
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.layout import Layout
-from artifact_sync.mirror.local.local_mirror import LocalMirror
 from artifact_sync.mirror.local.lock import LocalRepositoryLock
 from artifact_sync.runtime.clock import ClockComparison, SystemClock
 from artifact_sync.runtime.logs import get_logger
@@ -33,6 +33,7 @@ from artifact_sync.runtime.threads import Offload, Threads
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
+    from artifact_sync.app.mirrors import MirrorId
     from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.ports import (
         Clock,
@@ -41,8 +42,10 @@ if TYPE_CHECKING:
         MirrorClaims,
         RepositoryLock,
         SharedLimits,
+        WatchedMirror,
     )
     from artifact_sync.domain.settings import Config, MirrorSettings
+    from artifact_sync.mirror.local.delivery import OpensFiles
     from artifact_sync.sync.adopt_runs import RunAdopter
     from artifact_sync.sync.hash_progress import HashProgress
     from artifact_sync.sync.verify import Auditor
@@ -62,7 +65,11 @@ _PATIENCE = 10.0
 class Storage(Struct, frozen=True):
     """A mirror and its ledger."""
 
-    mirror: LocalMirror
+    mirror: WatchedMirror
+    staging: Path
+    """This machine's folder for what comes."""
+    id: MirrorId
+    files: OpensFiles
     ledger: Ledger
     layout: Layout
     lock: RepositoryLock
@@ -74,7 +81,7 @@ class Storage(Struct, frozen=True):
 
     async def staged(self) -> set[str]:
         """Names of the staged files, after removing those that are of no more use."""
-        folder = self.mirror.staging
+        folder = self.staging
         names = await self.offload(_staged, folder)
         for name, key in (await self.offload(_published, folder, names)).items():
             row = (await self.ledger.artifacts(key.run_key)).get(key)
@@ -145,17 +152,11 @@ async def _opened(
         root = Path(stack.enter_context(TemporaryDirectory(prefix="artifact-sync-")))
     durability = config.mirror.durability
     clock, comparison = SystemClock(), ClockComparison()
-    mirror = await offload(
-        LocalMirror,
-        root,
-        durability=durability,
-        looked_at=looked_at,
-        signer=_signer(config.mirror),
-        now=lambda: comparison.latest(clock.now()),
-    )
-    mirror.dedupe(config.mirror.dedupe)
+    signer = _signer(config.mirror)
+    terms = MirrorTerms(root, looked_at, signer, lambda: comparison.latest(clock.now()))
+    opened = await offload(open_mirror, config, terms)
     if command is not None:
-        stack.enter_context(mirror.locked(command, frees=frees))
+        stack.enter_context(opened.locked(command, frees))
     url = ledger_url(config)
     if rehearse and not has_ledger(config):
         url = "sqlite://"
@@ -170,10 +171,12 @@ async def _opened(
         )
     if config.hook and not (rehearse or adopting):  # what is adopted is no news
         subscribe(config, ledger, clock)
-    await (check_ids if rehearse else bind_ids)(config, ledger, offload, adopting=adopting)
+    bind = check_ids if rehearse else bind_ids
+    await bind(config, ledger, opened.id, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     limits = await open_limits(config, clock, stack, rehearse=rehearse)
-    return Storage(mirror, ledger, layout, lock, offload, clock, comparison, limits)
+    facts = opened.mirror, opened.staging, opened.id, opened.files
+    return Storage(*facts, ledger, layout, lock, offload, clock, comparison, limits)
 
 
 async def _knows_runs(ledger: Ledger) -> bool:

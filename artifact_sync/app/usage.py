@@ -50,11 +50,11 @@ class Usage(Struct, frozen=True):
         from artifact_sync.sync.displaced_files import displaced_bytes  # noqa: PLC0415 - as below
         from artifact_sync.transfer.staging import staged_bytes  # noqa: PLC0415 - slow to import
 
-        mirror = self.store.mirror
+        mirror, staging = self.store.mirror, self.store.staging
         if not self.named:
-            return sum(it.size for it in mirror.displaced()), staged_bytes(mirror.staging)
+            return sum(it.size for it in mirror.displaced()), staged_bytes(staging)
         displaced = displaced_bytes(mirror, self.store.layout, self.repos, most=None)
-        return sum(displaced.values()), staged_bytes(mirror.staging, set(self.repos))
+        return sum(displaced.values()), staged_bytes(staging, set(self.repos))
 
 
 def repository_names(names: Sequence[str]) -> list[str]:

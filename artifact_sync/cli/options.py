@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from artifact_sync.domain.settings import ObjectUrl
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -36,11 +38,20 @@ config_file = click.option(
 """``--config FILE`` → ``config_file: Path | None``, for ``configuration``."""
 
 
-def _root(_: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+def _root(_: click.Context, param: click.Parameter, value: str | None) -> Path | ObjectUrl | None:
     """A script's unset variable must not become the working directory."""
     if value == "":
         raise click.BadParameter("it is empty; name the mirror's folder", param=param)
-    return Path(value) if value is not None else None
+    if value is None:
+        return None
+    from artifact_sync.config.urls import is_object_url, object_url  # noqa: PLC0415 - keeps --help quick
+
+    if not is_object_url(value):
+        return Path(value)
+    try:
+        return object_url(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from None
 
 
 def root_option(help_text: str) -> Callable[[Callable[..., R]], Callable[..., R]]:

@@ -23,6 +23,9 @@ RESTART: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "mirror": (
             "root",
+            "endpoint",
+            "credentials_file",
+            "staging",
             "layout",
             "durability",
             "must_be_mounted",

@@ -19,6 +19,7 @@ from artifact_sync.runtime.units import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from artifact_sync.config.value_types import ExpansionScope, ValueType
 
@@ -208,6 +209,12 @@ def _keep_table(keep: settings.RepoKeepSettings) -> dict[str, object]:
     return {key: REPO_KEEP.keys[key].write(it) for key, it in held.items() if it != defaults[key]}
 
 
+def _root(value: str, scope: ExpansionScope) -> Path | settings.ObjectUrl:
+    if urls.is_object_url(value):
+        return urls.object_url(value)
+    return value_types.checked_path(value, scope)
+
+
 SECTIONS: Mapping[str, Section] = MappingProxyType(
     {
         "source": Section(
@@ -224,7 +231,10 @@ SECTIONS: Mapping[str, Section] = MappingProxyType(
         "mirror": Section(
             settings.MirrorSettings,
             {
-                "root": value_types.path(),
+                "root": value_types.scoped_text(_root, str, "path or URL"),
+                "endpoint": value_types.text(urls.endpoint, "URL", format="uri"),
+                "credentials_file": value_types.path(),
+                "staging": value_types.path(),
                 "layout": value_types.text(name="layout"),
                 "min_free": value_types.byte_size(),
                 "durability": value_types.choice(("full", "fast")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from artifact_sync.config.value_types import expected
+from artifact_sync.domain.settings import ObjectUrl
 
 if TYPE_CHECKING:
     from artifact_sync.config.value_types import ExpansionScope
@@ -23,6 +24,8 @@ _CONFIDENTIAL_OPTION = r"(?i)([?&](?:password|passwd|sslpassword|token)=)[^&#\s]
 _NAME = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _PORT = r"[0-9]{1,5}"
 _DRIVE = r"[A-Za-z]:[/\\]"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]+:/"
+OBJECT_SCHEMES = ("s3", "gs", "az", "memory")
 
 
 def base_url(text: str) -> str:
@@ -61,6 +64,38 @@ def hidden(text: object) -> str:
     port = f":{parts.port}" if parts.port else ""
     bare = str(text) == f"{parts.scheme}://{parts.hostname}{port}"
     return f"{parts.scheme}://{parts.hostname}{port}{'' if bare else '/…'}"
+
+
+def is_object_url(text: str) -> bool:
+    """Whether it is the URL of something, and no path."""
+    return re.match(_SCHEME, text) is not None
+
+
+def object_url(text: str) -> ObjectUrl:
+    """Check the address of a mirror in an object store.
+
+    It is not repeated in an error: it may hold keys.
+    """
+    parts = _split(text, OBJECT_SCHEMES)
+    if "@" in parts.netloc:
+        raise ValueError(
+            "credentials do not belong in it; they come from the environment ($AWS_ACCESS_KEY_ID,"
+            " …), mirror.credentials_file or systemd's credential store-credentials"
+        )
+    if parts.query or parts.fragment or text.endswith(("?", "#")):
+        raise ValueError("expected s3://BUCKET/PREFIX without ? and #")
+    path = parts.path.strip("/")
+    if any(it in {"", ".", ".."} for it in path.split("/")) and path:
+        raise ValueError("expected a prefix without //, . and ..")
+    return ObjectUrl(f"{parts.scheme}://{parts.netloc}/{path}".rstrip("/"))
+
+
+def endpoint(text: str) -> str:
+    """Check the address of an object store, which holds no credentials."""
+    parts = _split(text, ("http", "https"))
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("expected https://HOST:PORT without credentials, ? and #")
+    return text.rstrip("/")
 
 
 def proxy(text: str) -> str:

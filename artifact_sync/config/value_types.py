@@ -166,15 +166,14 @@ def scoped_text(
 
 def path() -> ValueType:
     """A path, made absolute."""
+    return scoped_text(checked_path, str, "path")
 
-    def check(value: str, scope: ExpansionScope) -> Path:
-        if re.match(_LIKE_A_CREDENTIAL, value):
-            raise ValueError(
-                "looks like a token; write the token into a file and name that file here"
-            )
-        return scope.path(value)
 
-    return scoped_text(check, str, "path")
+def checked_path(value: str, scope: ExpansionScope) -> Path:
+    """A path, absolute. ``ValueError`` for what looks like a token."""
+    if re.match(_LIKE_A_CREDENTIAL, value):
+        raise ValueError("looks like a token; write the token into a file and name that file here")
+    return scope.path(value)
 
 
 def command_line() -> ValueType:

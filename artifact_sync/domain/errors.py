@@ -437,6 +437,24 @@ class MirrorGone(DiskError):
         )
 
 
+class ObjectsGone(MirrorGone):
+    """The bucket, or the mirror in it, is gone or is another."""
+
+    def __init__(self, url: object) -> None:
+        DiskError.__init__(
+            self,
+            f"the mirror {url} is gone: its bucket or its .artifact-sync/id was removed,"
+            " or is another mirror's; nothing was changed: put the object back from a backup, or"
+            " set mirror.root to the mirror",
+        )
+
+
+class StoreUnreachable(DiskError):
+    """The object store does not answer, or asks to come again."""
+
+    reason = Reason.UNREACHABLE
+
+
 class LedgerUnreachable(DiskError):
     """The ledger's database server does not answer, or not in time."""
 

@@ -50,11 +50,23 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds after a run's creation at which its artifacts vanish: what others have observed."""
 
 
+class ObjectUrl(str):
+    """``s3://BUCKET/PREFIX``, or of ``gs``, ``az`` or ``memory``: checked, and without secrets."""
+
+    __slots__ = ()
+
+
 class MirrorSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``[mirror]``: where files go and how carefully."""
 
-    root: Path | None = None
-    """The mirror's folder."""
+    root: Path | ObjectUrl | None = None
+    """The mirror's folder, or its place in an object store."""
+    endpoint: str | None = None
+    """The address of the object store; None: the provider's, or as the environment says."""
+    credentials_file: Path | None = None
+    """The credentials of the object store, in a file of their own; None: of the environment."""
+    staging: Path | None = None
+    """This machine's folder for what comes, of a mirror in an object store; None: the user's."""
     layout: str = DEFAULT_LAYOUT
     """Where an artifact goes below the root. A mirror keeps the one that it was begun with."""
     min_free: int = 0

@@ -243,6 +243,27 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "configuration#extra": (
         "pip install 'artifact-sync[web]'",
         "pip install 'artifact-sync[postgres]'",
+        "pip install 'artifact-sync[s3]'",
+    ),
+    "store#refused": (
+        "refuses these credentials",
+        "the credentials of the object store cannot be read",
+        "has no keys of AWS",
+    ),
+    "store#unreachable": (
+        "does not answer as it should",
+        "refuses what was asked",
+        "is full or over quota",
+    ),
+    "store#gone": ("its bucket or its .artifact-sync/id was removed",),
+    "store#conditions": ("this object store ignores conditions",),
+    "store#settings": (
+        "needs its ledger elsewhere",
+        "needs a mirror in a folder, and this one is",
+        "cannot be opened: look at its address",
+        "nothing is unpacked in an object store",
+        "makes a key of more than … bytes",
+        "an object there has a key with // or /./",
     ),
     "disk#no-space": (
         "MiB are free in the mirror's file system, and",

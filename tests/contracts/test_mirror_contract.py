@@ -15,9 +15,11 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from memory_store import MemoryStore
+from object_stores import SERVERS, ObjectServer, on_its_server
 from publishing import publish_bytes, publish_content
 
 from artifact_sync.domain.errors import DiskError, MirrorGone, Reason, UnsafePath
@@ -65,6 +67,7 @@ class Root:
 
 
 LOCAL = {Displacement, LatestPointer, FreeSpace, OwnWrites, Folders, Root}
+OBJECTS = {Displacement, LatestPointer}
 
 
 def _disk(root: Path, **options) -> Bench:
@@ -87,25 +90,37 @@ def _memory(root: Path) -> Bench:
     return Bench(store, root)
 
 
+def _objects(server: ObjectServer, root: Path) -> Bench:
+    root.mkdir()
+    return Bench(server.mirror(f"mirrors/{uuid4().hex}"), root)
+
+
 ADAPTERS = {
     "disk": (partial(_disk, opener=Folder.at), LOCAL),
     "disk-fast": (partial(_disk, opener=Folder.at, durability="fast"), LOCAL),
     "disk-by-path": (partial(_disk, opener=PathFolder.at), LOCAL),
     "disk-divided": (partial(_disk, opener=Divided.at), LOCAL),
     "memory": (_memory, set()),
+    **{f"objects-{name}": (_objects, OBJECTS) for name in SERVERS},
 }
 """Every kind of store, and what it can do besides."""
 
 
-@pytest.fixture(params=ADAPTERS)
-def bench(request, tmp_path):
+def _param(name):
+    kind = name.removeprefix("objects-")
+    return on_its_server(kind) if kind != name else name
+
+
+@pytest.fixture(params=[*map(_param, ADAPTERS)])
+def bench(request, tmp_path, object_server):
     make, _ = ADAPTERS[request.param]
-    return make(tmp_path / "mirror")
+    _, _, kind = request.param.partition("objects-")
+    return (partial(make, object_server(kind)) if kind else make)(tmp_path / "mirror")
 
 
 def needs(*abilities):
     """The test is one of these abilities, for the adapters that have them."""
-    able = [name for name, (_, its) in ADAPTERS.items() if its.issuperset(abilities)]
+    able = [_param(name) for name, (_, its) in ADAPTERS.items() if its.issuperset(abilities)]
     return pytest.mark.parametrize("bench", able, indirect=True)
 
 
@@ -275,7 +290,7 @@ def test_what_was_displaced_is_listed_the_oldest_first_with_its_path_and_size(be
         assert not list(bench.mirror.displaced(nowhere))
 
 
-@needs(Displacement)
+@needs(Displacement, Folders)
 def test_a_folder_that_was_displaced_is_listed_and_put_back_file_by_file(bench):
     bench.publish(b"1", "run/a/one")
     bench.publish(b"2", "run/b/two")
@@ -299,7 +314,7 @@ def test_what_is_put_back_replaces_nothing(bench, taken):
     assert old in bench.mirror.displaced()
 
 
-@needs(Displacement)
+@needs(Displacement, Root)
 def test_what_is_discarded_is_gone_with_its_folders_and_nothing_else_is(bench):
     for content in (b"1", b"2"):
         bench.publish(content)
@@ -316,7 +331,7 @@ def test_what_is_discarded_is_gone_with_its_folders_and_nothing_else_is(bench):
     assert stranger.read_bytes() == b"!"
 
 
-@needs(Displacement)
+@needs(Displacement, Root)
 def test_what_cannot_be_discarded_holds_back_no_other(bench):
     for path in ("a/one", "b/two", "c/three"):
         bench.publish(b"1", path)

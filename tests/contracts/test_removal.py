@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 from memory_store import MemoryStore
+from object_stores import SERVERS, ObjectServer, on_its_server
 from publishing import publish_bytes
 
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, Run, State, Strength
@@ -72,11 +74,17 @@ async def check_tells_no_lie(ledger: Ledger, store: ArtifactStore) -> None:
     assert {row.path for row in rows.values() if row.state is State.MIRRORED} <= there.keys()
 
 
-@pytest.fixture(params=["disk", "memory"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], ArtifactStore]:
+@pytest.fixture(params=["disk", "memory", *map(on_its_server, SERVERS)])
+def opened(
+    request: pytest.FixtureRequest, tmp_path: Path, object_server: Callable[[str], ObjectServer]
+) -> Callable[[], ArtifactStore]:
     """Opens the same mirror again, as a new process does."""
-    memory = MemoryStore()
-    return lambda: LocalMirror(tmp_path / "mirror") if request.param == "disk" else memory
+    memory, prefix = MemoryStore(), f"removal/{uuid4().hex}"
+    kind = request.param
+    if kind.startswith("objects-"):
+        server = object_server(kind.removeprefix("objects-"))
+        return lambda: server.mirror(prefix)
+    return lambda: LocalMirror(tmp_path / "mirror") if kind == "disk" else memory
 
 
 @pytest.mark.parametrize("stop", range(6))

@@ -171,7 +171,7 @@ def _gaps(effective: Config) -> Iterator[str]:
     root = effective.mirror.root
     if root is None:
         yield "mirror.root is not set: sync needs --root"
-    elif root.exists() and not root.is_dir():
+    elif isinstance(root, Path) and root.exists() and not root.is_dir():
         yield f"mirror.root: {root} is not a folder"
     if not effective.repo:
         yield "there is no [[repo]]: sync needs ORG/REPO"

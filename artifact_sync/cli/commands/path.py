@@ -65,13 +65,15 @@ def command(
 
 async def _find(config: Config, terms: ListingTerms, found: IO[bytes], *, nul: bool) -> None:
     from artifact_sync.app.listing import named_files  # noqa: PLC0415 - keeps --help quick
-    from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
+    from artifact_sync.app.locations import is_in_store, root_of  # noqa: PLC0415 - likewise
     from artifact_sync.app.storage import open_storage  # noqa: PLC0415 - likewise
 
-    root, end = root_of(config), b"\0" if nul else b"\n"
+    url = f"{config.mirror.root}/" if is_in_store(config) else ""
+    root = root_of(config)
+    end = b"\0" if nul else b"\n"
     async with open_storage(config, rehearse=True) as store:
         async for row in named_files(store.ledger, terms):
-            path = str(root / (row.path or ""))
+            path = url + row.path if url and row.path else str(root / (row.path or ""))
             if not nul and re.search(_FORGES_LINES, path):
                 raise UsageError(
                     f"a path would be taken for several lines: {printable(path)}; say -0, and read"

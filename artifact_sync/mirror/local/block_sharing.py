@@ -25,7 +25,7 @@ from artifact_sync.mirror.local.file_io import (
 )
 from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, open_folder
 from artifact_sync.mirror.local.own_folder import STAGING
-from artifact_sync.mirror.local.tree import split
+from artifact_sync.mirror.paths import split
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:

@@ -5,28 +5,35 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from artifact_sync.domain.disk_errors import disk_errors, in_the_way
 from artifact_sync.domain.errors import DiskError, IntegrityFailure, InTheirPlace
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import blocks, create, digest, finish, umask
 from artifact_sync.mirror.local.folder import is_folder, open_folder
-from artifact_sync.mirror.local.tree import split
 from artifact_sync.mirror.local.unpacked import holds, remove_tree, write_tree
 from artifact_sync.mirror.names import quoted
+from artifact_sync.mirror.paths import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from artifact_sync.domain.archives import ExtractLimits
     from artifact_sync.domain.model import ArchiveFile, MirrorPath
     from artifact_sync.mirror.local.folder import Folder
-    from artifact_sync.mirror.local.local_mirror import LocalMirror
     from artifact_sync.mirror.local.unpacked import OpenArchive
 
     Parts = tuple[str, ...]
+
+
+class OpensFiles(Protocol):
+    """Opens files of a mirror."""
+
+    def opened(self, path: MirrorPath) -> AbstractContextManager[OpenArchive | None]:
+        """A file, open to be read; None: there is none. ``DiskError``."""
 
 
 class OutsideFolder:
@@ -37,7 +44,7 @@ class OutsideFolder:
     No symbolic link below the folder is followed.
     """
 
-    def __init__(self, mirror: LocalMirror, target: Path, *, force: bool = False) -> None:
+    def __init__(self, mirror: OpensFiles, target: Path, *, force: bool = False) -> None:
         self._mirror = mirror
         self._target = target
         self._force = force

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from itertools import count, groupby
 from typing import TYPE_CHECKING
 
@@ -13,21 +12,22 @@ from artifact_sync.domain.model import DisplacedFile, MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.folder import is_folder
 from artifact_sync.mirror.local.move import move
-from artifact_sync.mirror.local.own_folder import DISPLACED
-from artifact_sync.mirror.local.tree import InTheWay, is_path, split
+from artifact_sync.mirror.local.tree import InTheWay
+from artifact_sync.mirror.paths import DISPLACED, is_path, split, stamp, stamped_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
+    from datetime import datetime
 
     from artifact_sync.mirror.local.folder import Folder
-    from artifact_sync.mirror.local.tree import Parts, Tree
+    from artifact_sync.mirror.local.tree import Tree
+    from artifact_sync.mirror.paths import Parts
 
     _Naming = Callable[[str], AbstractContextManager[None]]
     _Staying = Mapping[DisplacedFile, DiskError]
 
 _TOP = (OWN_FOLDER, DISPLACED)
-_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class DisplacedFiles:
@@ -56,9 +56,9 @@ class DisplacedFiles:
                 return None  # moved away by somebody else meanwhile
 
     def _move(self, source: Folder, parts: Parts) -> str:
-        stamp = self._now().strftime(_STAMP)
+        now = self._now()
         for number in count(1):
-            place = (*_TOP, f"{stamp}-{number}" if number > 1 else stamp, *parts)
+            place = (*_TOP, stamp(now, number), *parts)
             if self._moved(source, place):
                 break
         self._tree.sync(source)
@@ -86,10 +86,10 @@ class DisplacedFiles:
         if parts and not is_path(parts):
             return
         for path in self._below(parts):
-            _, _, stamp, *rest = path.split("/")
-            at, found = _moment(stamp), self._look(path)
+            _, _, top, *rest = path.split("/")
+            at, found = stamped_at(top), self._look(path)
             if at is not None and rest and found is not None:
-                yield DisplacedFile("/".join((stamp, *rest)), MirrorPath("/".join(rest)), at, found)
+                yield DisplacedFile("/".join((top, *rest)), MirrorPath("/".join(rest)), at, found)
 
     def _below(self, parts: Parts) -> Iterator[str]:
         """Paths of all files below a folder, or of the file itself."""
@@ -127,13 +127,13 @@ class DisplacedFiles:
     def discard(self, files: Iterable[DisplacedFile], naming: _Naming) -> _Staying:
         """See ``Displacement.discard``. ``naming``: makes errors that name a path."""
         staying: dict[DisplacedFile, DiskError] = {}
-        for stamp, its in groupby(files, lambda it: it.place.partition("/")[0]):
+        for top, its in groupby(files, lambda it: it.place.partition("/")[0]):
             some = list(its)
             for file in some:
                 with _kept(staying, file), naming("/".join(_parts(file))):
                     self._remove(_parts(file))
-            with _kept(staying, some[-1]), naming("/".join((*_TOP, stamp))):
-                self._tree.remove_empty({_parts(it)[:-1] for it in some}, (*_TOP, stamp))
+            with _kept(staying, some[-1]), naming("/".join((*_TOP, top))):
+                self._tree.remove_empty({_parts(it)[:-1] for it in some}, (*_TOP, top))
         return staying
 
     def _remove(self, path: Parts) -> None:
@@ -155,10 +155,3 @@ def _kept(staying: dict[DisplacedFile, DiskError], file: DisplacedFile) -> Itera
         raise
     except DiskError as error:
         staying.setdefault(file, error)
-
-
-def _moment(stamp: str) -> datetime | None:
-    """The time in a folder's name; None for a folder that is not ours."""
-    with suppress(ValueError):
-        return datetime.strptime(stamp.partition("-")[0], _STAMP).replace(tzinfo=UTC)
-    return None

@@ -30,12 +30,13 @@ from artifact_sync.mirror.local.file_io import (
 )
 from artifact_sync.mirror.local.folder import is_folder, open_folder
 from artifact_sync.mirror.local.lock import MirrorLock
-from artifact_sync.mirror.local.own_folder import DISPLACED, STAGING, prepare
+from artifact_sync.mirror.local.own_folder import STAGING, prepare
 from artifact_sync.mirror.local.publisher import Publisher
 from artifact_sync.mirror.local.recent_writes import RecentWrites
 from artifact_sync.mirror.local.reserve import keep_reserve, spend_reserve
-from artifact_sync.mirror.local.tree import Tree, split
+from artifact_sync.mirror.local.tree import Tree
 from artifact_sync.mirror.names import quoted
+from artifact_sync.mirror.paths import DISPLACED, split
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Dedupe, Durability
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
-    from artifact_sync.mirror.local.tree import Parts
     from artifact_sync.mirror.local.unpacked import OpenArchive
+    from artifact_sync.mirror.paths import Parts
 
 _log = get_logger(__name__)
 

@@ -14,9 +14,9 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import create, finish, reading
 from artifact_sync.mirror.local.folder import open_folder
 from artifact_sync.mirror.local.tree import absent_is_none
+from artifact_sync.mirror.paths import DISPLACED, ID
 
 STAGING = "staging"
-DISPLACED = "displaced"
 LOCK = "lock"
 
 
@@ -76,7 +76,6 @@ def _check(folder: Path, owners: set[int]) -> None:
         )
 
 
-ID = "id"
 _NEW = "id.new"
 _LONGEST = 64
 _FORM = r"[0-9a-f]{32}"
@@ -122,3 +121,18 @@ def write_id(root: Path, mirror: str) -> None:
         finish(create(folder, _NEW, [f"{mirror}\n".encode()], 0o600), durable=True)
         folder.take(ID, folder, _NEW, fresh=False)
         folder.sync()
+
+
+class LocalId:
+    """The id of the mirror at a root."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def read_id(self) -> str | None:
+        """See ``read_id``."""
+        return read_id(self._root)
+
+    def write_id(self, mirror: str) -> None:
+        """See ``write_id``."""
+        write_id(self._root, mirror)

@@ -28,8 +28,9 @@ from artifact_sync.mirror.local.file_io import (
 )
 from artifact_sync.mirror.local.move import move
 from artifact_sync.mirror.local.own_folder import STAGING
-from artifact_sync.mirror.local.tree import InTheWay, split
+from artifact_sync.mirror.local.tree import InTheWay
 from artifact_sync.mirror.names import quoted
+from artifact_sync.mirror.paths import split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.recent_writes import RecentWrites
-    from artifact_sync.mirror.local.tree import Parts, Tree
+    from artifact_sync.mirror.local.tree import Tree
+    from artifact_sync.mirror.paths import Parts
 
     Errors = Callable[[str], AbstractContextManager[None]]
     """Makes the operating system's errors about a path ours."""

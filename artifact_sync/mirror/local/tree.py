@@ -9,9 +9,10 @@ from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.domain.disk_errors import in_the_way, is_absent, is_not_empty
-from artifact_sync.domain.errors import MirrorGone, UnsafePath
+from artifact_sync.domain.errors import MirrorGone
 from artifact_sync.domain.settings import OWN_FOLDER
-from artifact_sync.mirror.names import fold, quoted
+from artifact_sync.mirror.names import fold
+from artifact_sync.mirror.paths import is_path, split
 
 if TYPE_CHECKING:
     import os
@@ -20,12 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.mirror.local.folder import Folder
-
-Parts = tuple[str, ...]
-"""A path's components."""
+    from artifact_sync.mirror.paths import Parts
 
 _REMEMBERED = 4096
-_NO_NAMES = frozenset({"", ".", ".."})
 
 _Path = TypeVar("_Path", bound=str)
 
@@ -36,22 +34,6 @@ class InTheWay(Exception):
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         super().__init__("/".join(parts))
-
-
-def split(path: str) -> Parts:
-    """The components of a path for a file of the mirror. ``UnsafePath``.
-
-    The layout has checked it already, but the ledger that it comes from is a file, too.
-    """
-    parts = tuple(path.split("/"))
-    if fold(parts[0]) == OWN_FOLDER or not is_path(parts):
-        raise UnsafePath(f"{quoted(path)} is no path for a file of the mirror")
-    return parts
-
-
-def is_path(parts: Parts) -> bool:
-    """Whether these components lead down, and to something."""
-    return not any(part in _NO_NAMES or "\0" in part for part in parts)
 
 
 def _mark(found: os.stat_result | None) -> tuple[int, int] | None:
@@ -237,7 +219,7 @@ class Tree:
         top, branches = _Branch(), dict[str, _Branch]()
         for path in paths:
             above, _, name = path.rpartition("/")
-            if above not in branches or not above or name in _NO_NAMES or "\0" in name:
+            if above not in branches or not above or not is_path((name,)):
                 branches[above] = top.at(split(path)[:-1])
             branches[above].files.append((name, path))
         sizes: dict[_Path, int] = {}

@@ -18,7 +18,8 @@ from artifact_sync.domain.errors import DiskError, UsageError
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, Strength
 from artifact_sync.domain.settings import OWN_FOLDER, Config, LedgerSettings, MirrorSettings
 from artifact_sync.ledger import open_ledger
-from artifact_sync.mirror.local.own_folder import ID, new_id, prepare, read_id, write_id
+from artifact_sync.mirror.local.own_folder import new_id, prepare, read_id, write_id
+from artifact_sync.mirror.paths import ID
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

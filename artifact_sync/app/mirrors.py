@@ -1,0 +1,120 @@
+"""Opens a mirror of either kind: below a folder, or in an object store."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
+
+from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.settings import OWN_FOLDER, ObjectUrl
+from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.local.own_folder import STAGING, LocalId, prepare
+from artifact_sync.runtime.clock import SystemClock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from pathlib import Path
+
+    from artifact_sync.domain.ports import ManifestSigner, WatchedMirror
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.mirror.local.delivery import OpensFiles
+    from artifact_sync.mirror.objects.object_mirror import ObjectMirror
+
+
+_CLOCK = SystemClock()
+
+
+class MirrorId(Protocol):
+    """Where a mirror keeps its id. Blocking; ``DiskError``."""
+
+    def read_id(self) -> str | None:
+        """The id; None where there is none, empty where a user has emptied it."""
+
+    def write_id(self, mirror: str) -> None:
+        """Give the mirror its id."""
+
+
+class OpenedMirror(Struct, frozen=True):
+    """A mirror, and what of it is on this machine."""
+
+    mirror: WatchedMirror
+    staging: Path
+    id: MirrorId
+    files: OpensFiles
+    """Opens its files, to be copied."""
+    locked: Callable[[str, bool], AbstractContextManager[object]]
+    """Keeps other processes of this machine out; ``MirrorBusy``, ``DiskError``.
+
+    What they are told; whether it is to remove files.
+    """
+
+
+class MirrorTerms(Struct, frozen=True):
+    """How a mirror is opened."""
+
+    root: Path
+    """Its folder; of an object store, this machine's folder for it."""
+    looked_at: bool
+    """Nothing is made."""
+    signer: ManifestSigner | None
+    now: Callable[[], datetime]
+
+
+def open_mirror(config: Config, terms: MirrorTerms) -> OpenedMirror:
+    """Open a mirror. Blocking; ``DiskError``, ``UsageError``."""
+    url = config.mirror.root
+    if isinstance(url, ObjectUrl):
+        return _in_store(config, terms)
+    from artifact_sync.mirror.local.local_mirror import LocalMirror  # noqa: PLC0415 - or the other
+
+    mirror = LocalMirror(
+        terms.root,
+        durability=config.mirror.durability,
+        looked_at=terms.looked_at,
+        signer=terms.signer,
+        now=terms.now,
+    )
+    mirror.dedupe(config.mirror.dedupe)
+
+    def lock(command: str, frees: bool) -> AbstractContextManager[None]:  # noqa: FBT001 - a Callable
+        return mirror.locked(command, frees=frees)
+
+    return OpenedMirror(mirror, mirror.staging, LocalId(mirror.root), mirror, lock)
+
+
+def _in_store(config: Config, terms: MirrorTerms) -> OpenedMirror:
+    from artifact_sync.mirror.local.lock import MirrorLock  # noqa: PLC0415 - as above
+
+    mirror = object_mirror(config, terms.signer, terms.now)
+    from artifact_sync.mirror.objects.spool import Spool  # noqa: PLC0415 - likewise
+
+    own = terms.root / OWN_FOLDER if terms.looked_at else prepare(terms.root)
+    staging = own / STAGING
+    files = Spool(mirror, staging)
+    return OpenedMirror(
+        mirror, staging, mirror, files, lambda command, _: MirrorLock(terms.root, command)
+    )
+
+
+def object_mirror(
+    config: Config,
+    signer: ManifestSigner | None = None,
+    now: Callable[[], datetime] = _CLOCK.now,
+) -> ObjectMirror:
+    """The mirror in an object store. ``UsageError``, ``DiskError``."""
+    try:
+        from artifact_sync.mirror.objects.object_mirror import ObjectMirror  # noqa: PLC0415 - extra
+        from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket  # noqa: PLC0415 - likewise
+    except ImportError as error:
+        raise UsageError(
+            "a mirror in an object store needs a package that is not installed: pip install"
+            " 'artifact-sync[s3]'"
+        ) from error
+    settings = config.mirror
+    terms = StoreTerms(settings.endpoint, settings.credentials_file)
+    bucket, prefix = open_bucket(str(settings.root), terms, os.environ)
+    return ObjectMirror(bucket, prefix, Layout(settings.layout), signer=signer, now=now)

@@ -1,0 +1,97 @@
+"""Opens a store by its URL: endpoint, time limits, retries, credentials."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from artifact_sync.domain.errors import UsageError
+from artifact_sync.mirror.objects.bucket import Bucket
+from artifact_sync.version import USER_AGENT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+_MEMORY: dict[str, Any] = {}
+"""Stores of this process, by URL."""
+
+
+class StoreTerms(Struct, frozen=True):
+    """How a store is spoken to. Seconds."""
+
+    endpoint: str | None = None
+    """Another one than the provider's; None: as the environment says."""
+    credentials: Path | None = None
+    """The file of credentials; None: as the environment says."""
+    connect: float = 10.0
+    silence: float = 60.0
+    """Nothing is read for so long: a failure."""
+    patience: float = 40.0
+    """For how long a failing request is tried again."""
+
+
+def open_bucket(url: str, terms: StoreTerms, environ: Mapping[str, str]) -> tuple[Bucket, str]:
+    """Open a store; the bucket, and the prefix of the mirror in it. ``UsageError``.
+
+    Nothing is asked of it yet.
+    """
+    place = urlsplit(url)
+    path = place.path.strip("/")
+    if place.scheme == "memory":
+        return Bucket(_memory(place.netloc), url), path
+    return Bucket(_remote(place.scheme, place.netloc, terms, environ), url), path
+
+
+def _memory(name: str) -> Any:
+    from obstore.store import MemoryStore  # noqa: PLC0415 - for trials
+
+    return _MEMORY.setdefault(name, MemoryStore())
+
+
+def _remote(scheme: str, bucket: str, terms: StoreTerms, environ: Mapping[str, str]) -> Any:
+    from obstore.exceptions import BaseError  # noqa: PLC0415 - likewise
+    from obstore.store import from_url  # noqa: PLC0415 - likewise
+
+    from artifact_sync.mirror.objects.credentials import credential_options  # noqa: PLC0415 - likewise
+
+    options = dict(credential_options(scheme, terms.credentials, environ))
+    if terms.endpoint is not None:
+        options["endpoint"] = terms.endpoint
+    if scheme == "s3":
+        options["checksum_algorithm"] = "sha256"
+    try:
+        return from_url(
+            f"{scheme}://{bucket}",
+            client_options=_client(terms, environ),
+            retry_config={
+                "max_retries": 5,
+                "retry_timeout": timedelta(seconds=terms.patience),
+                "backoff": {
+                    "init_backoff": timedelta(milliseconds=200),
+                    "max_backoff": timedelta(seconds=5),
+                    "base": 2,
+                },
+            },
+            **options,
+        )
+    except (BaseError, ValueError):
+        raise UsageError(
+            f"mirror.root: {scheme}://{bucket} cannot be opened: look at its address, and at the"
+            " variables of the environment for it"
+        ) from None
+
+
+def _client(terms: StoreTerms, environ: Mapping[str, str]) -> Any:
+    named = (terms.endpoint, environ.get("AWS_ENDPOINT_URL_S3"), environ.get("AWS_ENDPOINT_URL"))
+    endpoint = next(filter(None, named), "")
+    return {
+        "user_agent": USER_AGENT,
+        "allow_http": endpoint.startswith("http://"),
+        "connect_timeout": timedelta(seconds=terms.connect),
+        "read_timeout": timedelta(seconds=terms.silence),
+        "timeout": timedelta(hours=1),
+    }

@@ -1,0 +1,33 @@
+"""Opens objects as files: all bytes come first, into a nameless one."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.mirror.local.unpacked import OpenArchive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from artifact_sync.domain.model import MirrorPath
+    from artifact_sync.mirror.objects.object_mirror import ObjectMirror
+
+
+class Spool:
+    """Files of an object mirror. ``folder``: where there is room for one."""
+
+    def __init__(self, mirror: ObjectMirror, folder: Path) -> None:
+        self._mirror = mirror
+        self._folder = folder
+
+    @contextmanager
+    def opened(self, path: MirrorPath) -> Iterator[OpenArchive | None]:
+        """A file of the mirror, open to be read; None: there is none. ``DiskError``."""
+        with disk_errors(str(self._folder)), TemporaryFile(dir=self._folder) as file:
+            there = self._mirror.write_into(file, path)
+            file.flush()
+            yield OpenArchive(file.fileno()) if there else None

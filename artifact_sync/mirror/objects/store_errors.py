@@ -1,0 +1,100 @@
+"""Translates the store's errors, none of whose text is shown: it may hold keys."""
+
+from __future__ import annotations
+
+import re
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    PermissionDeniedError,
+    PreconditionError,
+    UnauthenticatedError,
+)
+
+from artifact_sync.domain.errors import DiskError, NoSpace, ObjectsGone, StoreUnreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STATUS = re.compile(r"status code: ([0-9]{3})")
+_CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
+_FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "StorageFull", "InsufficientStorage"})
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"})
+_DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "IncompleteBody"})
+_LOST = frozenset({"NoSuchUpload", "InvalidPart"})
+"""Somebody has removed the parts of an upload."""
+_NO_SPACE = 507
+_ASKS_TO_WAIT = frozenset({408, 409, 425, 429})
+_FIRST_OF_SERVER = 500
+
+
+class Conflict(Exception):
+    """The object is not as the condition wants it."""
+
+
+class Passing(Exception):
+    """Trying again may help; else ``error`` is to be said."""
+
+    def __init__(self, error: DiskError) -> None:
+        self.error = error
+        super().__init__(str(error))
+
+
+@contextmanager
+def store_errors(url: str, what: str) -> Iterator[None]:
+    """Translate what a call raises.
+
+    ``Conflict``, ``Passing``, ``ObjectsGone``, ``NoSpace``, ``StoreUnreachable``, ``DiskError``;
+    ``FileNotFoundError`` stays for an absent object. ``what``: a noun, without secrets.
+    """
+    try:
+        yield
+    except (AlreadyExistsError, PreconditionError) as error:
+        raise Conflict from error
+    except FileNotFoundError as error:
+        code = _CODE.search(str(error))
+        if code is not None and code[1] in _LOST | {"NoSuchBucket"}:
+            raise _translated(error, url, what) from None
+        raise
+    except (BaseError, OSError, ValueError) as error:
+        raise _translated(error, url, what) from None
+
+
+def _translated(error: Exception, url: str, what: str) -> Exception:
+    text = str(error)
+    found, coded = _STATUS.search(text), _CODE.search(text)
+    status, code = int(found[1]) if found else 0, coded[1] if coded else ""
+    said = " ".join(filter(None, [str(status) if status else "", code]))
+    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or code in _EXPIRED:
+        return _denied(url, what, said, passing=code in _EXPIRED)
+    if code == "NoSuchBucket":
+        return ObjectsGone(url)
+    if isinstance(error, ValueError):
+        return DiskError(f"{what}: an object there has a key with // or /./: remove that object")
+    return _answered(status, code, said, f"{what}: the object store {url}")
+
+
+def _answered(status: int, code: str, said: str, store: str) -> Exception:
+    """What a status, 0 for none, and a code mean."""
+    if code in _FULL or status == _NO_SPACE:
+        return NoSpace(f"{store} is full or over quota ({said}): make room, and run it again")
+    is_refusal = 0 < status < _FIRST_OF_SERVER and status not in _ASKS_TO_WAIT
+    if is_refusal and code not in _DAMAGED | _LOST:
+        return DiskError(f"{store} refuses what was asked ({said})")
+    why = f" ({said})" if said else ""
+    error = StoreUnreachable(
+        f"{store} does not answer as it should{why}: look at it, and run it again"
+    )
+    return error if status >= _FIRST_OF_SERVER else Passing(error)
+
+
+def _denied(url: str, what: str, said: str, *, passing: bool) -> Exception:
+    words = f"({said})" if said else "(no usable credentials)"
+    error = DiskError(
+        f"{what}: the object store {url} refuses these credentials {words}: check them, and their"
+        " right to it"
+    )
+    return Passing(error) if passing else error

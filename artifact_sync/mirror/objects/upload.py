@@ -1,0 +1,181 @@
+"""Puts a file under its name, and copies away what is in the way."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.domain.errors import ArtifactSyncError, DiskError
+from artifact_sync.domain.model import Placed
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.names import quoted
+from artifact_sync.mirror.objects.bucket import PART
+from artifact_sync.mirror.objects.store_errors import Conflict
+from artifact_sync.mirror.paths import DISPLACED, stamp
+from artifact_sync.runtime.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from artifact_sync.domain.model import MirrorPath, StagedContent
+    from artifact_sync.mirror.objects.bucket import Bucket, Held
+    from artifact_sync.mirror.objects.keys import Keys
+
+_log = get_logger(__name__)
+
+_TRIES = 16
+"""How often something new may appear in our way before we take it for a fight."""
+_LARGEST_COPY = 5 << 30
+"""Bytes that S3 copies by one request."""
+
+
+class Uploader:
+    """Writes objects. ``now``: for the names of what is displaced."""
+
+    def __init__(self, bucket: Bucket, keys: Keys, now: Callable[[], datetime]) -> None:
+        self._bucket = bucket
+        self._keys = keys
+        self._now = now
+        self._lock = threading.Lock()
+        self._honours: bool | None = None
+
+    def publish(self, content: StagedContent, path: MirrorPath) -> Placed | None:
+        """One file of ``ArtifactStore.publish``; its errors are raised."""
+        key, data = self._keys.of(path), content.data
+        if data is None:
+            return None
+        if isinstance(data, Path) and not data.exists() and self._holds(key, content):
+            return Placed()  # before a crash
+        placed = Placed(self._write(key, content, path))
+        if isinstance(data, Path):
+            with disk_errors("staging"):
+                data.unlink(missing_ok=True)
+        return placed
+
+    def _write(self, key: str, content: StagedContent, path: MirrorPath) -> str | None:
+        moved = None
+        is_small = content.size <= PART
+        found = None if is_small and self.honours_conditions else self._bucket.head(key)
+        for _ in range(_TRIES):
+            if found is not None and self._holds(key, content):
+                return moved
+            if found is not None:
+                moved = self.displaced_copy(key, path, found) or moved
+            try:
+                self._put(key, content, found, is_small=is_small)
+            except Conflict:
+                found = self._bucket.head(key)
+                continue
+            return moved
+        words = "something else keeps appearing in its place: stop what writes there"
+        raise DiskError(f"{quoted(path)}: {words}")
+
+    def _put(self, key: str, content: StagedContent, over: Held | None, *, is_small: bool) -> None:
+        if not is_small:
+            self._bucket.upload(key, lambda: _checked(content), content.size, content.sha256)
+            return
+        whole = b"".join(_checked(content))
+        mode = (over or "create") if self.honours_conditions else "overwrite"
+        self._bucket.put(key, whole, content.sha256, mode)
+
+    def _holds(self, key: str, content: StagedContent) -> bool:
+        """Whether the object has these bytes, whatever is said of it."""
+        return digest_of_object(self._bucket, key) == (content.size, content.sha256)
+
+    def displaced_copy(self, key: str, path: MirrorPath, found: Held) -> str | None:
+        """Copy an object to ``displaced``; its new place, None: it is gone."""
+        with self._lock:
+            now = self._now()
+            for number in count(1):
+                place = f"{OWN_FOLDER}/{DISPLACED}/{stamp(now, number)}/{path}"
+                target = self._keys.checked(place)
+                if self._bucket.head(target) is None:
+                    break
+            try:
+                self._copy(key, target, found)
+            except FileNotFoundError:
+                return None
+        return place
+
+    def _copy(self, key: str, target: str, found: Held) -> None:
+        if found.size <= _LARGEST_COPY:
+            self._bucket.copy(key, target)
+        else:
+            blocks = self._bucket.blocks
+            self._bucket.upload(target, lambda: blocks(key), found.size, found.sha256)
+
+    @property
+    def honours_conditions(self) -> bool:
+        """Whether the store refuses to write where a condition is not met; asked once."""
+        with self._lock:
+            if self._honours is None:
+                self._honours = honours_conditions(self._bucket, self._keys)
+                if not self._honours:
+                    _log.warning(
+                        "this object store ignores conditions (If-None-Match): every file is looked"
+                        " for before it is written; let nothing else write to the mirror",
+                        store=self._bucket.url,
+                    )
+            return self._honours
+
+
+def honours_conditions(bucket: Bucket, keys: Keys) -> bool:
+    """Whether a second ``create`` of an object is refused."""
+    key = keys.own("probe")
+    bucket.put(key, b"", _sha256(b""))
+    try:
+        bucket.put(key, b"x", _sha256(b"x"), "create")
+    except Conflict:
+        return True
+    except ArtifactSyncError as error:
+        _log.debug("the store refuses conditions", error=str(error))
+    finally:
+        bucket.delete([key])
+    return False
+
+
+def digest_of_object(
+    bucket: Bucket, key: str, stop: Callable[[], bool] | None = None
+) -> tuple[int, str] | None:
+    """Hash an object; None: there is none, or ``stop`` says so."""
+    hashed, size = hashlib.sha256(), 0
+    try:
+        for block in bucket.blocks(key):
+            if stop is not None and stop():
+                return None
+            hashed.update(block)
+            size += len(block)
+    except FileNotFoundError:
+        return None
+    return size, hashed.hexdigest()
+
+
+def _checked(content: StagedContent) -> Iterator[bytes]:
+    """The bytes of a staged file. ``DiskError`` at the end where they are not those hashed."""
+    hashed = hashlib.sha256()
+    for block in _blocks(content.data):
+        hashed.update(block)
+        yield block
+    if hashed.hexdigest() != content.sha256:
+        raise DiskError(
+            "a staged file was changed by somebody else: let no other program write into the"
+            " folder of staged files, and run it again"
+        )
+
+
+def _blocks(data: Path | bytes | memoryview | None) -> Iterator[bytes]:
+    if not isinstance(data, Path):
+        yield bytes(data or b"")
+        return
+    with disk_errors("staging"), data.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

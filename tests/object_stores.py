@@ -1,0 +1,143 @@
+"""Object stores that the tests start: moto, ministack and rclone, each once for a session."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from artifact_sync.domain.settings import DEFAULT_LAYOUT
+from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.objects.object_mirror import ObjectMirror
+from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEYS = {
+    "AWS_ACCESS_KEY_ID": "mirrorkeymirrorkey12",
+    "AWS_SECRET_ACCESS_KEY": "mirrorsecretmirrorsecret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+BUCKET = "artifacts"
+_PATIENCE = 60.0
+_PROGRAMS = Path(sys.executable).parent
+
+
+@dataclass
+class ObjectServer:
+    """A store that runs, or memory."""
+
+    endpoint: str | None
+    process: subprocess.Popen[bytes] | None = None
+
+    def environ(self) -> Mapping[str, str]:
+        """What the program needs to find it."""
+        return {**KEYS, "AWS_ENDPOINT_URL": self.endpoint} if self.endpoint else {}
+
+    def url(self, prefix: str) -> str:
+        return f"s3://{BUCKET}/{prefix}" if self.endpoint else f"memory://{BUCKET}/{prefix}"
+
+    def mirror(self, prefix: str, **options) -> ObjectMirror:
+        terms = StoreTerms(self.endpoint, patience=5.0)
+        bucket, below = open_bucket(self.url(prefix), terms, os.environ)
+        return ObjectMirror(bucket, below, Layout(DEFAULT_LAYOUT), **options)
+
+    def objects(self, prefix: str) -> dict[str, bytes]:
+        """What is below a prefix, by the rest of its key."""
+        bucket, below = open_bucket(self.url(prefix), StoreTerms(self.endpoint), os.environ)
+        keys = [held.key for held in bucket.list(below)]
+        return {key[len(below) + 1 :]: bucket.read(key) or b"" for key in keys}
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return it.getsockname()[1]
+
+
+def memory(_: Path) -> ObjectServer:
+    return ObjectServer(None)
+
+
+def moto(_: Path) -> ObjectServer:
+    port = free_port()
+    argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    return _begun(argv, port, {})
+
+
+def ministack(folder: Path) -> ObjectServer:
+    port = free_port()
+    environ = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3"}
+    return _begun([str(_PROGRAMS / "ministack")], port, {**environ, "HOME": str(folder)})
+
+
+def rclone(folder: Path) -> ObjectServer:
+    port = free_port()
+    (folder / BUCKET).mkdir(parents=True)
+    key = f"{KEYS['AWS_ACCESS_KEY_ID']},{KEYS['AWS_SECRET_ACCESS_KEY']}"
+    argv = [str(_PROGRAMS / "rclone"), "serve", "s3", "--addr", f"127.0.0.1:{port}"]
+    return _begun([*argv, "--auth-key", key, "--vfs-cache-mode", "off", str(folder)], port, {})
+
+
+SERVERS = {"memory": memory, "moto": moto, "ministack": ministack, "rclone": rclone}
+"""Every kind of object store at hand."""
+
+
+def on_its_server(kind: str) -> object:
+    """A parameter whose tests go to the same worker: one server of a kind for all."""
+    name = f"objects-{kind}"
+    return pytest.param(name, marks=pytest.mark.xdist_group(name))
+
+
+def _begun(argv: list[str], port: int, environ: Mapping[str, str]) -> ObjectServer:
+    process = subprocess.Popen(
+        argv,
+        env={**os.environ, **environ},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    server = ObjectServer(f"http://127.0.0.1:{port}", process)
+    try:
+        _wait(port)
+        _make_bucket(server)
+    except BaseException:
+        server.stop()
+        raise
+    return server
+
+
+def _wait(port: int) -> None:
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _make_bucket(server: ObjectServer) -> None:
+    """Make the bucket, without a signature; rclone wants one, and has it as a folder."""
+    host = (server.endpoint or "").removeprefix("http://")
+    connection = HTTPConnection(host, timeout=_PATIENCE)
+    connection.request("PUT", f"/{BUCKET}")
+    connection.getresponse().read()
+    connection.close()
