@@ -51,7 +51,7 @@ def with_ledger(request, tmp_path):
     """Runs a story with a fresh ledger, on every database."""
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").schema()
+        url = request.getfixturevalue("postgres").ledger()
 
     def run(story):
         async def main():

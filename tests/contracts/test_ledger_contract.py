@@ -48,7 +48,7 @@ def url(request, tmp_path):
         return f"sqlite:///{tmp_path / 'ledger.sqlite'}"
     if request.param == "memory":
         return "sqlite://"
-    return request.getfixturevalue("postgres").schema()
+    return request.getfixturevalue("postgres").ledger()
 
 
 @pytest.fixture
