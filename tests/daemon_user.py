@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from forked_program import start_program
 from user import TOKEN, User
 
 if TYPE_CHECKING:
@@ -84,16 +85,15 @@ class DaemonUser(User):
         """
         self.logs += 1
         log = self.folder / f"daemon-{self.logs}.log"
-        command = self.command("daemon", "--config", self.config, "--log-format", "json")
+        command = ["daemon", "--config", str(self.config), "--log-format", "json"]
         with (
             log.open("wb") as stderr,
-            subprocess.Popen(
+            start_program(
                 [*command, *map(str, arguments)],
-                cwd=self.folder,
-                env=self.environ | environ,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=stderr,
+                self.folder,
+                self.environ | environ,
+                subprocess.DEVNULL,
+                stderr,
             ) as process,
         ):
             running = Daemon(self, process, log)
@@ -129,7 +129,7 @@ class Daemon:
     """A daemon that runs."""
 
     user: DaemonUser
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[str]
     log: Path
 
     @property

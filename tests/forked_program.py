@@ -7,21 +7,35 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _COMMANDS = (
-    *("adopt", "displaced", "du", "forget", "ls", "path", "show", "status", "sync", "verify"),
+    *(
+        "adopt",
+        "daemon",
+        "displaced",
+        "du",
+        "forget",
+        "ls",
+        "path",
+        "show",
+        "status",
+        "sync",
+        "verify",
+    ),
     "why",
 )
 _IMPORTED = (
@@ -29,6 +43,7 @@ _IMPORTED = (
     "platformdirs.unix",
     "artifact_sync.__main__",
     "artifact_sync.app.adoption",
+    "artifact_sync.app.assemble_daemon",
     "artifact_sync.app.assemble_pass",
     "artifact_sync.app.assemble_transfers",
     "artifact_sync.app.examination",
@@ -40,14 +55,25 @@ _IMPORTED = (
     "artifact_sync.cli.run_pass",
     "artifact_sync.cli.terminal",
     "artifact_sync.config.api_token",
+    "artifact_sync.config.difference",
+    "artifact_sync.daemon.systemd",
     "artifact_sync.ledger.async_ledger",
     "artifact_sync.ledger.drivers.errors",
     "artifact_sync.ledger.drivers.sqlite",
     "artifact_sync.source.api.decode_record",
     "artifact_sync.source.links.fetcher",
+    "artifact_sync.source.links.reqwest_backend",
+    "artifact_sync.source.links.timeouts",
+    "artifact_sync.sync.hooks.dispatcher",
     "artifact_sync.sync.run",
     "artifact_sync.sync.verify",
     "artifact_sync.transfer.download",
+    "artifact_sync.web.app",
+    "artifact_sync.web.server",
+    "encodings.idna",
+    "httpcore",
+    "structlog",
+    "uvicorn.protocols.http.httptools_impl",
     *(f"artifact_sync.cli.commands.{it}" for it in _COMMANDS),
 )
 """What else the calls would import, each anew."""
@@ -59,6 +85,12 @@ UTF8 = {"PYTHONUTF8": "1"}
 """What the process that forks was started with."""
 
 
+_LENGTH = 8
+"""Bytes before a call that say how long it is."""
+_DESCRIPTORS = 4
+"""Of a call that is not waited for: standard streams, and one that tells what becomes of it."""
+
+
 class Said(NamedTuple):
     """How a call ended."""
 
@@ -67,12 +99,17 @@ class Said(NamedTuple):
     err: str
 
 
+def can_fork(environ: Mapping[str, str]) -> bool:
+    """Whether a process that was started before the call can be the program in it."""
+    at_start = {name: value for name, value in environ.items() if name.startswith(_READ_AT_START)}
+    return at_start == UTF8 and hasattr(os, "fork")
+
+
 def call_program(
     arguments: Sequence[str], folder: Path, environ: Mapping[str, str], timeout: float = 60
 ) -> Said:
     """Call the program in a folder, with this environment alone, and wait for its end."""
-    at_start = {name: value for name, value in environ.items() if name.startswith(_READ_AT_START)}
-    if at_start == UTF8 and hasattr(os, "fork"):
+    if can_fork(environ):
         return _forked_program(threading.get_ident()).call(arguments, folder, environ, timeout)
     done = subprocess.run(
         [*PROGRAM, *arguments],
@@ -86,18 +123,122 @@ def call_program(
     return Said(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+def start_program(
+    arguments: Sequence[str],
+    folder: Path,
+    environ: Mapping[str, str],
+    stdout: int | IO[bytes] = subprocess.PIPE,
+    stderr: int | IO[bytes] = subprocess.PIPE,
+) -> subprocess.Popen[str]:
+    """Start the program, as ``Popen`` does, and go on at once."""
+    if can_fork(environ):
+        return _Forked(arguments, folder, environ, stdout, stderr)
+    return subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=folder,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+class _Forked(subprocess.Popen[str]):
+    """The program, forked by the process that has imported it; behaves as a child of ours."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str],
+        stdout: int | IO[bytes],
+        stderr: int | IO[bytes],
+    ) -> None:
+        self.args = [*PROGRAM, *arguments]
+        self.returncode: int | None = None  # type: ignore[assignment]
+        self.stdin = None
+        self._news, theirs = socket.socketpair()
+        self.stdout, out = _stream(stdout)
+        self.stderr, err = _stream(stderr)
+        given = [os.open(os.devnull, os.O_RDONLY), out, err, theirs.detach()]
+        try:
+            _forked_program(threading.get_ident()).start(arguments, folder, environ, given)
+        finally:
+            for descriptor in given:
+                os.close(descriptor)
+        self.pid = int(self._heard(60))
+
+    def _heard(self, timeout: float | None) -> bytes:
+        """What is told next: the process's number, and later on its exit code."""
+        self._news.settimeout(timeout)
+        told = b""
+        while not told.endswith(b"\n"):
+            more = self._news.recv(1)
+            assert more, "whoever forks the program has gone"
+            told += more
+        return told
+
+    def poll(self) -> int | None:
+        try:
+            return self.wait(0)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            try:
+                self.returncode = int(self._heard(timeout))
+            except (TimeoutError, BlockingIOError):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0.0) from None
+            self._news.close()  # from now on its number may be another's
+        return self.returncode
+
+    def communicate(self, input: str | None = None, timeout: float | None = None) -> Any:  # noqa: A002 - Popen's
+        """Read both streams to their ends."""
+        assert input is None
+        files = [self.stdout, self.stderr]
+        with ThreadPoolExecutor(len(files)) as readers:
+            reading = [readers.submit(it.read) if it and not it.closed else None for it in files]
+            try:
+                code = self.wait(timeout)
+                said = [it and it.result(timeout) for it in reading]
+            except BaseException:
+                self.kill()  # ends what is read, too
+                raise
+        assert code is not None
+        for file in files:
+            if file:
+                file.close()
+        return tuple(said)
+
+
+def _stream(wanted: int | IO[bytes]) -> tuple[IO[str] | None, int]:
+    """Our end of a stream, and a descriptor of the program's end."""
+    if wanted == subprocess.PIPE:
+        ours, theirs = os.pipe()
+        return os.fdopen(ours, encoding="utf-8"), theirs
+    if wanted == subprocess.DEVNULL:
+        return None, os.open(os.devnull, os.O_WRONLY)
+    assert not isinstance(wanted, int)
+    return None, os.dup(wanted.fileno())
+
+
 class _ForkedProgram:
     """A process that has imported the program, and forks for each call."""
 
     def __init__(self) -> None:
         self._said = tempfile.TemporaryDirectory()
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, *map(str, self._places)],
-            env=os.environ | UTF8,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        self._calls, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, *map(str, self._places)],
+                env=os.environ | UTF8,
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+            )
 
     @property
     def _places(self) -> list[Path]:
@@ -106,17 +247,26 @@ class _ForkedProgram:
     def call(
         self, arguments: Sequence[str], folder: Path, environ: Mapping[str, str], timeout: float
     ) -> Said:
-        assert self._process.stdin is not None
-        call = [list(arguments), str(folder), dict(environ)]
         try:
-            self._process.stdin.write(json.dumps(call).encode() + b"\n")
-            self._process.stdin.flush()
+            self.start(arguments, folder, environ, [])
             code = int(self._answer(timeout))
         except BaseException:  # as a timeout of the test: the answer would be taken for the next
             _forked_program.cache_clear()  # those of other threads end with the process
             self.end()
             raise
         return Said(code, *(place.read_text(encoding="utf-8") for place in self._places))
+
+    def start(
+        self,
+        arguments: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str],
+        descriptors: Sequence[int],
+    ) -> None:
+        """Have it forked; with descriptors it runs beside what is called next."""
+        call = json.dumps([list(arguments), str(folder), dict(environ)]).encode()
+        socket.send_fds(self._calls, [len(call).to_bytes(_LENGTH, "big")], descriptors)
+        self._calls.sendall(call)
 
     def _answer(self, timeout: float) -> bytes:
         assert self._process.stdout is not None
@@ -130,6 +280,7 @@ class _ForkedProgram:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
+        self._calls.close()
         self._said.cleanup()
 
 
@@ -141,35 +292,83 @@ def _forked_program(thread: int) -> _ForkedProgram:  # noqa: ARG001 - each has i
     return program
 
 
-def _serve(places: Sequence[str]) -> None:
-    """Fork for each call, and tell its exit code."""
+def _serve(places: Sequence[str]) -> int:
+    """Fork for each call, and tell its exit code. Returns in children that are to end in order."""
     for name in _IMPORTED:
         import_module(name)
-    for line in sys.stdin:
+    calls = socket.socket(fileno=sys.stdin.fileno())
+    while True:
+        length, descriptors, _, _ = socket.recv_fds(calls, _LENGTH, _DESCRIPTORS)
+        if not length:
+            return 0
+        call = json.loads(_received(calls, int.from_bytes(length, "big")))
+        if descriptors:
+            if not os.fork():
+                calls.detach()
+                return _keep(descriptors, *call)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            continue
         child = os.fork()
         if not child:
-            _become(places, *json.loads(line))
-        status = os.waitpid(child, 0)[1]
+            _become_for_a_while(places, *call)
+        status = _status(child)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 
 
-def _become(
+def _received(calls: socket.socket, length: int) -> bytes:
+    found = b""
+    while len(found) < length:
+        found += calls.recv(length - len(found))
+    return found
+
+
+def _status(child: int) -> int:
+    """How a child ends; keepers that have ended meanwhile are taken leave of."""
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == child:
+            return status
+
+
+def _keep(
+    descriptors: Sequence[int], arguments: Sequence[str], folder: str, environ: Mapping[str, str]
+) -> int:
+    """Fork the program, tell its number and its exit code, and keep the number until that is
+    heard: a signal must not reach another process. Returns in the program, at its end."""
+    *streams, news = descriptors
+    child = os.fork()
+    if not child:
+        _take(streams)
+        os.closerange(len(streams), os.sysconf("SC_OPEN_MAX"))
+        return _become(arguments, folder, environ)
+    for descriptor in (*range(3), *streams):
+        os.close(descriptor)
+    with socket.socket(fileno=news) as tell:
+        tell.sendall(f"{child}\n".encode())
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        assert ended is not None
+        killed = ended.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
+        tell.sendall(f"{-ended.si_status if killed else ended.si_status}\n".encode())
+        tell.recv(1)
+    os._exit(0)
+
+
+def _take(streams: Sequence[int]) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+
+
+def _become_for_a_while(
     places: Sequence[str], arguments: Sequence[str], folder: str, environ: Mapping[str, str]
 ) -> None:
-    """Be the program until its end."""
-    from artifact_sync import __main__  # noqa: PLC0415 - imported before the fork
-
+    """Be the program, and end without the interpreter's own end, which takes time."""
     code = 1
     try:
-        os.chdir(folder)
-        os.environ.clear()
-        os.environ.update(environ)
-        for number, place in enumerate((os.devnull, *places)):
-            flags = os.O_RDWR | (os.O_CREAT | os.O_TRUNC if number else 0)
-            os.dup2(os.open(place, flags, 0o600), number)
-        sys.argv = [__main__.__file__, *arguments]
-        code = __main__.main()
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
+        _take([os.open(os.devnull, os.O_RDWR), *(os.open(it, flags, 0o600) for it in places)])
+        code = _become(arguments, folder, environ)
     except BaseException:  # noqa: BLE001 - as where nobody catches it
         traceback.print_exc()
     finally:
@@ -178,5 +377,16 @@ def _become(
         os._exit(code)
 
 
+def _become(arguments: Sequence[str], folder: str, environ: Mapping[str, str]) -> int:
+    """Be the program until its end."""
+    from artifact_sync import __main__  # noqa: PLC0415 - imported before the fork
+
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.argv = [__main__.__file__, *arguments]
+    return __main__.main()
+
+
 if __name__ == "__main__":
-    _serve(sys.argv[1:])
+    sys.exit(_serve(sys.argv[1:]))

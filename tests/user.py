@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from forked_program import PROGRAM, call_program
+from forked_program import PROGRAM, call_program, start_program
 
 from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
 from artifact_sync.simulator.content import content_chunks
@@ -93,20 +93,25 @@ class User:
     @contextmanager
     def started(self, *arguments: object, **environ: str) -> Iterator[subprocess.Popen[str]]:
         """A command that runs, to be finished within the block; killed if it is not."""
-        with subprocess.Popen(
-            self.command(*arguments),
+        with self._process([*map(str, arguments)], self.environ | environ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+    def _process(self, arguments: list[str], environ: dict[str, str]) -> subprocess.Popen[str]:
+        if self.launcher == PROGRAM:
+            return start_program(arguments, self.folder, environ)
+        return subprocess.Popen(
+            [*self.launcher, *arguments],
             cwd=self.folder,
-            env=self.environ | environ,
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
+        )
 
     def finish(self, process: subprocess.Popen[str], number: signal.Signals | None = None) -> Done:
         """Send a signal, if one is given, wait for the end, and look at what was said."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forked_program import Said, call_program
+from forked_program import Said, call_program, start_program
 from hostile_service import SECRETS, TOKEN, Service
 
 if TYPE_CHECKING:
@@ -113,15 +113,7 @@ class Trial:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start it and don't wait: for tests that kill it. ``finish`` afterwards."""
-        process = subprocess.Popen(
-            self.command(*arguments),
-            cwd=REPOSITORY,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = start_program(self.arguments(*arguments), REPOSITORY, self.environment())
         self._started.append(process)
         return process
 
