@@ -151,7 +151,7 @@ class Daemon:
         """Warnings and worse."""
         return [line for line in self.lines if line["level"] in {"warning", "error", "critical"}]
 
-    def wait_for(self, happens: Callable[[], bool], bound: float = 15) -> float:
+    def wait_for(self, happens: Callable[[], bool], bound: float = 60) -> float:
         """Wait for something while the daemon runs; how long it took, in seconds."""
         began = time.monotonic()
         while not happens():
@@ -161,7 +161,7 @@ class Daemon:
             time.sleep(0.01)
         return time.monotonic() - began
 
-    def wait_for_line(self, begin: str, count: int = 1, bound: float = 15) -> dict[str, Any]:
+    def wait_for_line(self, begin: str, count: int = 1, bound: float = 60) -> dict[str, Any]:
         """Wait until it has logged a line that begins so; the latest of them."""
         self.wait_for(lambda: len(self.said(begin)) >= count, bound)
         return self.said(begin)[-1]
@@ -204,7 +204,7 @@ class Daemon:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def end(self, number: signal.Signals | None = signal.SIGTERM, bound: float = 20) -> int:
+    def end(self, number: signal.Signals | None = signal.SIGTERM, bound: float = 60) -> int:
         """Send a signal, if one is given, and wait for the end; its exit code."""
         if number is not None:
             self.send(number)

@@ -81,7 +81,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end
@@ -121,7 +121,7 @@ class Server:
     def end(self, how: signal.Signals) -> None:
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None
 
     def remove(self) -> None:
@@ -152,7 +152,7 @@ class Postgres(Server):
 
     def _is_up(self) -> bool:
         try:
-            psycopg.connect(self.url(), connect_timeout=2).close()
+            psycopg.connect(self.url(), connect_timeout=20).close()
         except psycopg.OperationalError:
             return False
         return True

@@ -186,7 +186,7 @@ def check_sums(folder: Path) -> None:
     assert {line.lstrip("\\").split("  ", 1)[1] for line in lines} == there
 
 
-def wait_until(happens: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(happens: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for what a running program is about to do."""
     end = time.monotonic() + seconds
     while not happens():

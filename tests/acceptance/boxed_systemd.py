@@ -64,7 +64,7 @@ class Box:
             text=True,
             encoding="utf-8",
             check=False,
-            **{"input": "", "timeout": 90, **options},
+            **{"input": "", "timeout": 150, **options},
         )
 
     def run(self, command: str, **options: Any) -> str:
@@ -159,7 +159,7 @@ def _copy(checkout: Path) -> None:
 
 
 def _booted(process: subprocess.Popen[bytes], console: Path) -> Box:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 150
     while time.monotonic() < end and process.poll() is None:
         first = _child_of(process.pid)
         if first is not None:

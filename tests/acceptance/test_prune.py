@@ -250,6 +250,12 @@ def test_the_daemon_prunes_after_a_pass_that_brought_something_and_when_asked(
         assert user.run("verify", "--config", user.config).code == 0
 
 
+def counted(user: DaemonUser) -> tuple[int, int]:
+    """How many runs were pruned, and how many artifacts are mirrored."""
+    [status] = user.status()["repositories"]
+    return status["pruned_runs"], status["states"]["mirrored"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
 def test_a_daemon_has_the_oldest_go_before_there_is_too_much(tmp_path: Path) -> None:
     with running_in_thread(eight_runs()) as service:
@@ -262,8 +268,9 @@ def test_a_daemon_has_the_oldest_go_before_there_is_too_much(tmp_path: Path) -> 
             user.config.write_text(user.config.read_text().replace("18000", "17000"))
             service.simulator.add_run(ROCKET, small_run("9", age=0.0))
             daemon.wait_for(lambda: folders_of(user.root) == set("789"))
+            daemon.wait_for((user.root / ROCKET / "9" / "SHA256SUMS").exists)
+            daemon.wait_for(lambda: counted(user) == (6, 6))
             [status] = user.status()["repositories"]
-            assert (status["pruned_runs"], status["states"]["mirrored"]) == (6, 6)
             assert status["states"]["failed"] == 0
         assert user.runs() == {f"{ROCKET}/{run}" for run in "789"}
         planned = user.run("prune", "--dry-run", "--config", user.config, "--json")

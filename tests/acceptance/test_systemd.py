@@ -98,7 +98,7 @@ class Installation:
 
     def wait_for_all(self, *repos: str, root: str = ROOT) -> None:
         """Until a mirror holds what the service does, byte for byte."""
-        wait_until(lambda: self.mirrored(root) == self.expected(*repos), seconds=20)
+        wait_until(lambda: self.mirrored(root) == self.expected(*repos))
 
     def staged(self) -> int:
         """Bytes that lie in staging."""

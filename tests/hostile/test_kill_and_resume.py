@@ -33,7 +33,7 @@ def big() -> bytes:
 
 def wait_until(happens: Callable[[], bool]) -> None:
     """Wait for something that a running program is about to do."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not happens():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.005)
