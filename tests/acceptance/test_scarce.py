@@ -28,7 +28,9 @@ pytestmark = [
     pytest.mark.skipif(getattr(os, "geteuid", int)() != 0, reason="needs root: it has no limit"),
     pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs util-linux"),
 ]
-NOBODY = ("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups")
+_OWN = 1_000_000 + os.getpid()
+"""A user who has nothing else: threads are counted by user, also those of a test beside this one."""
+NOBODY = ("setpriv", f"--reuid={_OWN}", f"--regid={_OWN}", "--clear-groups")
 MIB = 2**20
 LIMITS = ("the system gives no further thread or process", "the system gives no more memory")
 
@@ -88,6 +90,6 @@ def test_a_daemon_ends_at_once_or_when_it_is_told_to(
     with limited(user, [f"--nproc={threads}"], *daemon) as process:
         wait_until(lambda: (own / CONTROL_SOCKET).exists() or process.poll() is not None)
         process.terminate()
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     user.check_words(out + err)
     assert process.returncode == 0 or (process.returncode == 1 and LIMITS[0] in err)
