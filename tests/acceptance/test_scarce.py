@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("prlimit") is None, reason="needs util-linux"),
 ]
 _OWN = 1_000_000 + os.getpid()
-"""A user who has nothing else: threads are counted by user, also those of a test beside this one."""
+"""A user who has nothing else: threads are counted by user, also those of a test beside it."""
 NOBODY = ("setpriv", f"--reuid={_OWN}", f"--regid={_OWN}", "--clear-groups")
 MIB = 2**20
 LIMITS = ("the system gives no further thread or process", "the system gives no more memory")
@@ -92,4 +92,4 @@ def test_a_daemon_ends_at_once_or_when_it_is_told_to(
         process.terminate()
         out, err = process.communicate(timeout=60)
     user.check_words(out + err)
-    assert process.returncode == 0 or (process.returncode == 1 and LIMITS[0] in err)
+    assert process.returncode == 0 or (process.returncode == 1 and LIMITS[0] in err), err
