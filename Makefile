@@ -29,7 +29,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("artifact-sync needs Python 3.11 or newer, and this is " + sys.version.split()[0] + ": make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	@echo 'Installing into $(VENV) …'
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,web,postgres,s3,dev,docs,servers,stores]' --config-settings editable_mode=compat
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fast,web,postgres,fleet,s3,dev,docs,servers,stores]' --config-settings editable_mode=compat
 	@touch $@
 
 install: $(VENV)/.installed ## Install into .venv, with what the tests need

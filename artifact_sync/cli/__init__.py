@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
     {
         "sync": "Mirror the artifacts of finished runs, once.",
         "daemon": "Keep the mirrors current until it is stopped.",
+        "worker": "Keep the mirrors current together with other workers.",
         "status": "What the ledger holds, a line a repository.",
         "ls": "The artifacts in the ledger: state, size, evidence, last error.",
         "du": "What mirrored files take, by repository, run or path.",

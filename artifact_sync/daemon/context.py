@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.daemon.engine import Engine
     from artifact_sync.daemon.progress import PassProgress
+    from artifact_sync.daemon.schedule.turn_source import TurnSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class DaemonContext:
 
     engine: Engine
     progress: PassProgress
-    agenda: Agenda
+    agenda: TurnSource
     repositories: WatchedRepositories
     health: MirrorHealth
     endangered: EndangeredArtifacts

@@ -49,7 +49,9 @@ class UnchangedRepositories:
     mirror: the mirror's lock sees to it. What lasts is in the ledger; this spares reading it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = True) -> None:
+        self._alone = alone
+        """Whether nobody else changes the ledger, so that what is remembered holds."""
         self._known: dict[RepoName, _Known] = {}
 
     def request(
@@ -76,7 +78,7 @@ class UnchangedRepositories:
             known.looked_at = now
         if unchanged is None or unchanged != request.unchanged:
             known.recorded_at = now
-        known.unchanged = unchanged
+        known.unchanged = unchanged if self._alone else None
 
     def keep(self, repos: Collection[RepoName]) -> None:
         """Forget all other repositories."""
@@ -115,6 +117,15 @@ class WatchedRepositories:
         self._found[org] = listed
         self.entries = self._expanded()
         return set(listed) - set(known), set(known) - set(listed)
+
+    def settings_of(self, repo: RepoName) -> RepoSettings | None:
+        """The settings of a repository, also of one that another process has found."""
+        found, star = self.entries.get(repo), self._configured.get(RepoName.star(repo.org))
+        return found or (star and replace(star, name=str(repo)))
+
+    def listed(self, org: str) -> tuple[RepoName, ...] | None:
+        """The repositories found in an organisation; None: it was not listed."""
+        return self._found.get(org)
 
     def knows_organisation(self, org: str) -> bool:
         """Whether ``org/*`` is configured."""

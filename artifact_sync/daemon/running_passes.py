@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.daemon.schedule.turns import PassVerdict
-from artifact_sync.domain.errors import CredentialsRefused, Unreachable
+from artifact_sync.domain.errors import CredentialsRefused, LeaseLost, RepositoryBusy, Unreachable
 from artifact_sync.domain.model import FINISHED, RunKey
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ def verdict_of(trouble: Exception | None) -> PassVerdict:
     """
     if trouble is None:
         return PassVerdict.WELL
+    if isinstance(trouble, RepositoryBusy | LeaseLost):
+        return PassVerdict.BUSY
     if isinstance(trouble, Unreachable):
         return PassVerdict.UNREACHABLE
     if isinstance(trouble, CredentialsRefused) and trouble.status == HTTPStatus.UNAUTHORIZED:

@@ -128,6 +128,10 @@ class Scheduler:
         self._wake_up.set()
         return woken
 
+    def look(self) -> None:
+        """See at once whether something is due."""
+        self._wake_up.set()
+
     def configure(self, config: Config) -> None:
         """Watch the repositories of a configuration. The engine must have taken it already."""
         self._context.repositories.configure(config.repo)
@@ -256,7 +260,7 @@ class Scheduler:
                 self.look_again(frozenset(filter(self._context.lags.is_behind, repos)))
 
     async def _run_turn(self, turn: Turn) -> Ended:
-        settings = self._context.repositories.entries.get(turn.repo)
+        settings = self._context.repositories.settings_of(turn.repo)
         try:
             if settings is None:
                 return Ended(PassVerdict.WELL)  # it was taken away this moment

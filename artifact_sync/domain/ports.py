@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import (
         AsyncGenerator,
         AsyncIterator,
+        Awaitable,
         Callable,
         Collection,
         Iterable,
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
     from artifact_sync.domain.errors import ArtifactSyncError, DiskError
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetRules, ForgetScope
     from artifact_sync.domain.hooks import Delivery, Subscriptions
+    from artifact_sync.domain.jobs import (
+        BoardNews,
+        Job,
+        PastTurn,
+        QueueLengths,
+        TurnEnd,
+        Wake,
+        WorkerSeen,
+        WorkerSign,
+    )
     from artifact_sync.domain.keeping import KeptRun, ListingVerdict, Pin
     from artifact_sync.domain.listing import ArtifactFilter, FailedTry
     from artifact_sync.domain.model import (
@@ -461,6 +472,77 @@ class RepositoryLock(Protocol):
         ``RepositoryBusy`` instead. Released on every way out of the block. A waiter may be
         cancelled. Not reentrant: a holder that asks again waits for ever.
         """
+
+
+class JobQueue(Protocol):
+    """Jobs of all workers on one mirror. ``LedgerUnreachable`` from every call but ``work``."""
+
+    async def defer(self, jobs: Sequence[Job]) -> int:
+        """Put jobs into the queue, at once; how many were put.
+
+        Left out is what waits there already: a higher priority counts for it.
+        """
+
+    async def work(self, carry_out: Callable[[Job], Awaitable[bool]], slots: int) -> None:
+        """Carry out jobs, at most ``slots`` at a time, until it is cancelled.
+
+        Then no job begins any more, and those that have begun are waited for. ``carry_out``
+        returns False when a job has to be done later: it goes behind all others. What ends in an
+        error is gone. A server that is lost is waited for.
+        """
+
+    async def requeue_stalled(self) -> int:
+        """Put back the jobs of workers that have given no sign of life; how many."""
+
+    async def lengths(self) -> QueueLengths:
+        """Count the jobs."""
+
+
+class TurnBoard(Protocol):
+    """What planner and workers tell each other. ``LedgerUnreachable``."""
+
+    async def turns(self) -> Sequence[PastTurn]:
+        """The last turn of each repository."""
+
+    async def news(self, wakes_after: int) -> BoardNews:
+        """Turns that have ended and not been heard of, and wakes behind a number."""
+
+    async def plan(self, turns: Sequence[PastTurn], wakes: Sequence[int]) -> None:
+        """Note that turns begin, and forget the wakes that they serve."""
+
+    async def announce(self, turns: Sequence[PastTurn]) -> None:
+        """Note the runs announced for turns that workers have begun by themselves."""
+
+    async def begun_since(self, wakes: Sequence[int]) -> Sequence[PastTurn]:
+        """The turns that workers began when these wakes had come."""
+
+    async def lost(self) -> Sequence[str]:
+        """Repositories with a turn under way for which there is no job."""
+
+    async def forget(self, repos: Sequence[str]) -> None:
+        """Forget repositories that nobody looks after."""
+
+    async def wake(self, wakes: Sequence[Wake]) -> None:
+        """Tell the planner of wakes."""
+
+    async def started(self, repo: str) -> tuple[str, ...]:
+        """Note that a worker begins a turn; the runs announced since it was planned."""
+
+    async def ended(self, repo: str, end: TurnEnd) -> None:
+        """Note how a turn has ended."""
+
+
+class WorkerRegistry(Protocol):
+    """Who works on the mirror. ``LedgerUnreachable``."""
+
+    async def beat(self, sign: WorkerSign) -> None:
+        """Give a sign of life."""
+
+    async def leave(self) -> None:
+        """Take it back."""
+
+    async def workers(self) -> Sequence[WorkerSeen]:
+        """Those seen lately."""
 
 
 class MirrorClaims(Protocol):

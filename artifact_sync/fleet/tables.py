@@ -12,6 +12,24 @@ if TYPE_CHECKING:
 _LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
 """The one under which the ledger itself is made."""
 
+_TURNS = (
+    """CREATE TABLE fleet_turns (repo TEXT PRIMARY KEY, why TEXT NOT NULL DEFAULT '',
+    began_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), started_at TIMESTAMPTZ,
+    ended_at TIMESTAMPTZ, heard BOOLEAN NOT NULL DEFAULT TRUE,
+    announced TEXT[] NOT NULL DEFAULT '{}', failures INT NOT NULL DEFAULT 0,
+    verdict TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '',
+    finished TEXT[] NOT NULL DEFAULT '{}', again_at TIMESTAMPTZ, found TEXT[])""",
+    "CREATE INDEX fleet_turns_unheard ON fleet_turns (repo) WHERE NOT heard",
+    "CREATE INDEX fleet_turns_open ON fleet_turns (repo) WHERE ended_at IS NULL",
+    """CREATE TABLE fleet_wakes (id BIGSERIAL PRIMARY KEY, repo TEXT NOT NULL, why TEXT NOT NULL,
+    run TEXT, eager BOOLEAN NOT NULL, at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp())""",
+    "CREATE INDEX fleet_wakes_repo ON fleet_wakes (repo)",
+    """CREATE TABLE fleet_workers (id TEXT PRIMARY KEY, name TEXT NOT NULL, host TEXT NOT NULL,
+    pid BIGINT NOT NULL, repos TEXT[] NOT NULL, planner BOOLEAN NOT NULL,
+    seen_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp())""",
+)
+"""What planner and workers tell each other."""
+
 _VERSIONS = (
     (
         (
@@ -23,6 +41,7 @@ _VERSIONS = (
             " SELECT unnest(ARRAY['requests', 'download', 'quiet', 'outage']), 0, ''"
         ),
     ),
+    _TURNS,
 )
 """The statements that lead from each version to the next, the first one from none."""
 

@@ -10,10 +10,17 @@ from artifact_sync.daemon.schedule.repository import SERVICE, RepositorySchedule
 from artifact_sync.daemon.schedule.turns import Clocks, Due, PassVerdict, ScheduleState, Why
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from random import Random
 
-    from artifact_sync.daemon.schedule.turns import Ended, Moment, Notice, Rhythm, Turn
+    from artifact_sync.daemon.schedule.turns import (
+        EarlierTurn,
+        Ended,
+        Moment,
+        Notice,
+        Rhythm,
+        Turn,
+    )
     from artifact_sync.domain.model import RepoName
 
 _SLACK = 64
@@ -116,6 +123,22 @@ class Agenda:
                 entry.follow(rhythm, moment, self._rng)
                 if self._timed.at(repo) is not None:
                     self._place(entry, moment)
+
+    def restore(self, turns: Iterable[EarlierTurn], moment: Moment) -> None:
+        """Take up the turns that another process has left, where they are assigned.
+
+        What was lost is due at once. What was reported then is not reported again.
+        """
+        for it in sorted(turns, key=lambda it: -it.ended_ago):
+            entry = self._entries.get(it.repo)
+            if entry is None or entry.turn is not None:
+                continue
+            entry.take_up(it)
+            if not it.running and it.ended is None:
+                continue
+            self._begin(entry, moment.before(it.began_ago))
+            if it.ended is not None:
+                self.ended(it.repo, it.ended, moment.before(it.ended_ago))
 
     def wake(
         self,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from random import Random
 
-    from artifact_sync.daemon.schedule.turns import Ended, Moment, Notice, Rhythm
+    from artifact_sync.daemon.schedule.turns import EarlierTurn, Ended, Moment, Notice, Rhythm
     from artifact_sync.domain.model import RepoName
 
 PATIENCE = 900.0
@@ -159,6 +159,13 @@ class RepositorySchedule:
         self.eager |= eager
         if run is not None:
             self.announced.add(run)
+
+    def take_up(self, turn: EarlierTurn) -> None:
+        """Remember what another process knew before its turn ended."""
+        for run in turn.announced:
+            self.announced.add(run)
+        self.failures = self.setbacks = max(turn.failures - 1, 0)
+        self.reported = self.failures > 0
 
     def is_early(self, moment: Moment) -> bool:
         """Whether its cron time is still to come; then it is due then."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,8 @@ class PassVerdict(StrEnum):
     """The service does not answer."""
     REFUSED = "refused"
     """The service refuses the token, which concerns every repository."""
+    BUSY = "busy"
+    """Another process works on the repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,22 @@ class Ended:
     """The announced runs that are finished by the ledger."""
     again_at: datetime | None = None
     """When something outstanding is due, by the wall clock; None: nothing is outstanding."""
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierTurn:
+    """The last turn over a repository, as another process has left it."""
+
+    repo: RepoName
+    began_ago: float
+    """Seconds."""
+    announced: tuple[str, ...] = ()
+    failures: int = 0
+    """Failed turns in a row, with this one."""
+    running: bool = False
+    ended: Ended | None = None
+    """None: it is under way, or it was lost."""
+    ended_ago: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +169,10 @@ class Moment:
     """Seconds; never goes back, and may stop while the machine sleeps."""
     wall: datetime
     """In UTC; may jump either way."""
+
+    def before(self, seconds: float) -> Moment:
+        """So many seconds ago."""
+        return Moment(self.monotonic - seconds, self.wall - timedelta(seconds=seconds))
 
     def until(self, wall: datetime) -> float:
         """Seconds until a time of the wall clock; negative: it is past."""

@@ -1,0 +1,168 @@
+"""Assembles a worker: a service whose passes are jobs, and a planner that waits for its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import random
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from artifact_sync.app.daemon_engine import started
+from artifact_sync.app.locations import root_of
+from artifact_sync.app.service import Service
+from artifact_sync.daemon.background import restarting
+from artifact_sync.daemon.context import DaemonContext
+from artifact_sync.daemon.job_agenda import JobAgenda
+from artifact_sync.daemon.planner import Planner, PlannerPorts, PlannerTimers
+from artifact_sync.daemon.progress import EventFanout, PassProgress
+from artifact_sync.daemon.repositories import UnchangedRepositories, WatchedRepositories
+from artifact_sync.daemon.schedule.outage import Outage
+from artifact_sync.daemon.worker import (
+    SLOTS,
+    JobRunner,
+    PatientLock,
+    WakeTeller,
+    WorkerBeat,
+)
+from artifact_sync.domain.errors import MirrorGone, UsageError
+from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.runtime.tasks import running_beside
+from artifact_sync.web.metrics import Metrics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Iterator
+
+    from artifact_sync.app.daemon_engine import LiveEngine
+    from artifact_sync.app.service import ProcessContext
+    from artifact_sync.domain.ports import JobQueue, TurnBoard, WorkerRegistry
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.fleet.planner_lock import AdvisoryLock
+
+SIGN = 10.0
+"""Seconds between two signs of life of a worker's jobs."""
+
+
+class Fleet(Struct, frozen=True):
+    """What one worker shares with the others."""
+
+    queue: JobQueue
+    board: TurnBoard
+    registry: WorkerRegistry
+    lock: AdvisoryLock
+    timers: PlannerTimers
+
+
+def server_url(config: Config) -> str:
+    """The ledger's URL. ``UsageError`` where it is no server that many can share."""
+    url = config.ledger.url
+    if url is None or not url.startswith(("postgresql:", "postgres:")):
+        raise UsageError(
+            "workers share a ledger in PostgreSQL: set ledger.url to postgresql://…, or run"
+            " artifact-sync daemon, which needs no server"
+        )
+    return url
+
+
+@asynccontextmanager
+async def worker(
+    config: Config, process: ProcessContext, name: str | None, sign: float = SIGN
+) -> AsyncGenerator[WorkerService]:
+    """A worker. ``UsageError``, ``DiskError``, ``LedgerUnreachable``."""
+    url, clock = server_url(config), SystemClock()
+    progress, repositories = PassProgress(clock), WatchedRepositories(config.repo)
+    metrics = Metrics(clock, lambda: {str(repo) for repo in repositories.entries})
+    observer = EventFanout([progress, metrics])
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(started(config, observer, process.read_token))
+        fleet = await _fleet(url, engine, stack, sign)
+        engine.lock = PatientLock(engine.lock)
+        rng = random.Random()  # noqa: S311 - no secret depends on it
+        agenda, alone = JobAgenda(Outage(rng)), DaemonContext.of(engine, progress, repositories)
+        context = replace(alone, agenda=agenda, unchanged=UnchangedRepositories(alone=False))
+        service = WorkerService(engine, context, metrics, process)
+        service.join(fleet, agenda, name)
+        yield service
+
+
+async def _fleet(url: str, engine: LiveEngine, stack: AsyncExitStack, sign: float) -> Fleet:
+    try:
+        from artifact_sync.fleet import job_queue, tables  # noqa: PLC0415 - an extra
+        from artifact_sync.fleet.coordination import Coordination  # noqa: PLC0415 - likewise
+        from artifact_sync.fleet.planner_lock import AdvisoryLock  # noqa: PLC0415 - likewise
+        from artifact_sync.fleet.turn_board import PostgresTurnBoard  # noqa: PLC0415 - likewise
+        from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry  # noqa: PLC0415 - likewise
+    except ImportError:
+        raise UsageError("workers need Procrastinate: pip install 'artifact-sync[fleet]'") from None
+    mirror = await engine.ledger.mirror() or ""
+    database = Coordination(url)
+    stack.push_async_callback(database.aclose)
+    await tables.bring_up(database)
+    await job_queue.bring_up(database)
+    timers = job_queue.QueueTimers(sign, 1.5 * sign, sign / 2)
+    return Fleet(
+        await stack.enter_async_context(job_queue.opened(url, mirror, timers)),
+        PostgresTurnBoard(database, mirror),
+        PostgresWorkerRegistry(database, max(sign, 10.0)),
+        AdvisoryLock(url, f"{mirror}:planner", min(1.0, sign / 4)),
+        PlannerTimers(min(1.0, sign / 4), sign / 2),
+    )
+
+
+class WorkerService(Service):
+    """A worker with everything that runs beside its jobs. Made by ``worker``."""
+
+    def join(self, fleet: Fleet, agenda: JobAgenda, name: str | None) -> None:
+        """Work with others from now on."""
+        self._fleet = fleet
+        self._agenda = agenda
+        self._name = name or platform.node()
+        ports = PlannerPorts(
+            fleet.lock.hold, fleet.queue, fleet.board, self._engine.clock, fleet.timers
+        )
+        self._planner = Planner(ports, lambda: self._engine.config)
+        self._working: asyncio.Task[None] | None = None
+
+    def stop(self) -> None:
+        """Begin no job any more; see ``Service``."""
+        super().stop()
+        if self._working is not None:
+            self._working.cancel()
+
+    async def run(self) -> None:
+        """Work until ``stop``; see ``DaemonService``."""
+        stopping = self._scheduler.stopping
+        runner = JobRunner(self._agenda, self._fleet.board, self._context, stopping.is_set, {})
+        async with self._web.listening(), running_beside(*self._background()):
+            self._working = asyncio.create_task(self._fleet.queue.work(runner.carry_out, SLOTS))
+            self._scheduler.tried.set()
+            try:
+                await self._scheduler.run()
+            finally:
+                self._agenda.close()
+                self._working.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._working
+        if self._context.health.replaced:
+            raise MirrorGone(root_of(self._engine.config) / OWN_FOLDER)
+
+    def _background(self) -> Iterator[Awaitable[None]]:
+        clock, fleet = self._engine.clock, self._fleet
+        yield from self._beside()
+        yield restarting("planning", self._planner.run, clock, most=5.0)
+        teller = WakeTeller(self._agenda, fleet.board, fleet.queue, self._scheduler.look)
+        yield restarting("telling of webhooks", teller.run, clock, most=5.0)
+        beat = WorkerBeat(
+            fleet.registry,
+            self._context,
+            self._name,
+            platform.node(),
+            os.getpid(),
+            lambda: self._planner.planning is not None,
+        )
+        yield restarting("telling others of this worker", beat.run, clock, most=5.0)

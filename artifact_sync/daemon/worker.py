@@ -1,0 +1,159 @@
+"""Carries out the jobs of one worker, and tells the others of itself."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why
+from artifact_sync.domain.errors import RepositoryBusy
+from artifact_sync.domain.jobs import URGENT, Job, JobKind, TurnEnd, WorkerSign
+from artifact_sync.domain.model import RepoName
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+
+    from artifact_sync.daemon.context import DaemonContext
+    from artifact_sync.daemon.job_agenda import JobAgenda
+    from artifact_sync.daemon.schedule.turns import Ended
+    from artifact_sync.domain.ports import (
+        JobQueue,
+        Lease,
+        RepositoryLock,
+        TurnBoard,
+        WorkerRegistry,
+    )
+
+SLOTS = 12
+"""Jobs of one worker at the same time."""
+
+PATIENCE = 5.0
+"""Seconds for which a job waits for its repository or the mirror, before it goes back."""
+
+_BEAT = 2.0
+"""Seconds between two signs of life for those who ask for the status."""
+
+
+class PatientLock:
+    """A ``RepositoryLock`` that others may hold for ever: it is not waited for as long."""
+
+    def __init__(self, lock: RepositoryLock, seconds: float = PATIENCE) -> None:
+        self._lock = lock
+        self._seconds = seconds
+
+    @asynccontextmanager
+    async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:
+        """Hold a repository; ``RepositoryBusy`` also when it has been waited for."""
+        held = self._lock.hold(repo, wait=wait)
+        try:
+            async with asyncio.timeout(self._seconds):
+                lease = await held.__aenter__()
+        except TimeoutError:
+            raise RepositoryBusy(repo) from None
+        try:
+            yield lease
+        except BaseException as error:
+            if not await held.__aexit__(type(error), error, error.__traceback__):
+                raise
+        else:
+            await held.__aexit__(None, None, None)
+
+
+class JobRunner(Struct, frozen=True):
+    """Carries out jobs by the worker's agenda."""
+
+    agenda: JobAgenda
+    board: TurnBoard
+    context: DaemonContext
+    stopping: Callable[[], bool]
+    chores: Mapping[JobKind, Callable[[], Awaitable[None]]]
+    """What is done beside passes."""
+
+    async def carry_out(self, job: Job) -> bool:
+        """Carry out a job; False: it has to be done later."""
+        if job.kind is JobKind.PASS:
+            return await self._turn(job)
+        await self.chores[job.kind]()
+        return True
+
+    async def _turn(self, job: Job) -> bool:
+        repo = RepoName.parse(job.repo)
+        announced = await self.board.started(job.repo)
+        runs = tuple(dict.fromkeys((*job.announced, *announced)))
+        ended = await self.agenda.carry_out(Turn(repo, Why(job.why), job.eager, runs), PATIENCE)
+        if ended is None or ended.verdict is PassVerdict.BUSY or self.stopping():
+            return False
+        await self.board.ended(job.repo, self._told(repo, ended))
+        return True
+
+    def _told(self, repo: RepoName, ended: Ended) -> TurnEnd:
+        again = ended.again_at
+        seconds = None if again is None else max(self.context.moment.until(again), 0.0)
+        listed = self.context.repositories.listed(repo.org) if repo.is_star else None
+        found = None if listed is None else tuple(map(str, listed))
+        return TurnEnd(str(ended.verdict), ended.error, ended.finished, seconds, found)
+
+
+class WakeTeller(Struct, frozen=True):
+    """Puts what woke this worker into the queue, and tells the planner. ``run`` until cancelled."""
+
+    agenda: JobAgenda
+    board: TurnBoard
+    queue: JobQueue
+    wake_up: Callable[[], None]
+    """Has the worker look at its agenda."""
+
+    async def run(self) -> None:
+        """Tell of all wakes as they come."""
+        while True:
+            await self.agenda.changed.wait()
+            self.agenda.changed.clear()
+            self.wake_up()
+            await self._tell()
+
+    async def _tell(self) -> None:
+        wakes = list(self.agenda.wakes)
+        if not wakes:
+            return
+        try:
+            await self.board.wake(wakes)
+            # told before it is planned: a webhook does not wait for a planner
+            now = [it for it in wakes if it.repo and it.why == Why.WEBHOOK]
+            await self.queue.defer([_urgent(it.repo, it.run) for it in now])
+        except BaseException:
+            self.agenda.changed.set()
+            raise
+        for _ in wakes:
+            self.agenda.wakes.popleft()
+
+
+def _urgent(repo: str, run: str | None) -> Job:
+    runs = () if run is None else (run,)
+    return Job(JobKind.PASS, repo, str(Why.WEBHOOK), announced=runs, priority=URGENT)
+
+
+class WorkerBeat(Struct, frozen=True):
+    """Gives signs of life until cancelled."""
+
+    registry: WorkerRegistry
+    context: DaemonContext
+    name: str
+    host: str
+    pid: int
+    plans: Callable[[], bool]
+
+    async def run(self) -> None:
+        """Tell what this worker does, again and again."""
+        try:
+            while True:
+                await self.registry.beat(self._sign())
+                await self.context.engine.clock.sleep(_BEAT)
+        finally:
+            await self.registry.leave()
+
+    def _sign(self) -> WorkerSign:
+        repos = tuple(it.repo for it in self.context.progress.passes())
+        return WorkerSign(self.name, self.host, self.pid, repos, self.plans())

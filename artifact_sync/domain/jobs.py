@@ -1,0 +1,123 @@
+"""Values of the job queue: jobs, planned and ended turns, wakes, workers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+URGENT = 10
+"""Priority of what somebody waits for, such as a webhook."""
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    """A pass over one repository, or the list of one organisation."""
+    PRUNE = "prune"
+    """Prunes what is due by ``keep.schedule``."""
+    SCRUB = "scrub"
+    """Reads again what was verified longest ago."""
+    HOOKS = "hooks"
+    """Tells hooks what they wait for."""
+
+
+class Job(Struct, frozen=True):
+    """Work that any worker may carry out. Of one kind and repository, one runs and one waits."""
+
+    kind: JobKind
+    repo: str = ""
+    """Of a pass; ``org/*`` is the list of an organisation."""
+    why: str = ""
+    eager: bool = False
+    """Also check what was put off."""
+    announced: tuple[str, ...] = ()
+    """Runs that webhooks have announced."""
+    priority: int = 0
+
+
+class QueueLengths(Struct, frozen=True):
+    """How many jobs there are."""
+
+    waiting: int = 0
+    running: int = 0
+
+
+class TurnEnd(Struct, frozen=True):
+    """How a turn over a repository ended, as all processes see it."""
+
+    verdict: str
+    error: str = ""
+    finished: tuple[str, ...] = ()
+    """The announced runs that are finished."""
+    again_in: float | None = None
+    """Seconds until something outstanding is due; None: nothing is outstanding."""
+    found: tuple[str, ...] | None = None
+    """The repositories of an organisation; None: it was none."""
+
+
+class PastTurn(Struct, frozen=True):
+    """The last turn over a repository."""
+
+    repo: str
+    why: str
+    began_ago: float
+    """Seconds since it was planned, by the database's clock."""
+    announced: tuple[str, ...] = ()
+    failures: int = 0
+    """Failed turns in a row, with this one."""
+    ended_ago: float = 0.0
+    end: TurnEnd | None = None
+    """None: it is under way."""
+    found: tuple[str, ...] | None = None
+    """Of an organisation: the repositories that were found when it was last listed."""
+
+
+class Wake(Struct, frozen=True):
+    """Somebody wants a pass over a repository soon."""
+
+    repo: str
+    """Empty: over all."""
+    why: str
+    run: str | None = None
+    """The run that a webhook has announced."""
+    eager: bool = False
+    number: int = 0
+    """Given by the database, in the order of their coming."""
+
+
+class BoardNews(Struct, frozen=True):
+    """What has happened since the planner last looked."""
+
+    now: float
+    """The database's clock, in seconds since 1970."""
+    ended: tuple[PastTurn, ...] = ()
+    wakes: tuple[Wake, ...] = ()
+
+
+class WorkerSign(Struct, frozen=True):
+    """A sign of life of a worker."""
+
+    name: str
+    host: str
+    pid: int
+    repos: tuple[str, ...] = ()
+    """What it works on, the longest first."""
+    planner: bool = False
+    """Whether it plans."""
+
+
+class WorkerSeen(Struct, frozen=True):
+    """A worker that has been seen."""
+
+    name: str
+    host: str
+    pid: int
+    seen_at: str
+    """When, by the database's clock."""
+    repo: str | None = None
+    """The repository on which it has worked longest; None: on none."""
+    repos: tuple[str, ...] = ()
+    """All of them."""
+    planner: bool = False

@@ -1,0 +1,213 @@
+"""``ports.JobQueue`` by Procrastinate, in the ledger's database.
+
+Nothing is ever deferred into the future: such a job blocks ready ones of its lock. What has to be
+done later is a new job behind the others, so that each try has a number of its own, and a worker
+that wakes up late ends its own try only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import procrastinate
+import psycopg
+from msgspec import Struct
+from procrastinate import exceptions, manager
+from procrastinate.jobs import Status
+from procrastinate.schema import SchemaManager
+from procrastinate.types import JobToDefer
+from psycopg.conninfo import conninfo_to_dict
+
+from artifact_sync.domain.errors import LedgerUnreachable
+from artifact_sync.domain.jobs import Job, QueueLengths
+from artifact_sync.runtime.logs import get_logger
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+
+    from artifact_sync.fleet.coordination import Coordination
+
+_log = get_logger(__name__)
+
+_TASK = "artifact-sync"
+_AT_ONCE = 1000
+"""Jobs that one statement defers."""
+_TRIES = 5
+"""Of a statement that another process gets into the way of."""
+_FIRST, _LONGEST = 0.5, 10.0
+"""Seconds until a lost queue is tried again, at first and at most."""
+_CONNECTIONS = 4
+_LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
+"""The one under which the ledger itself is made."""
+_MADE = "SELECT to_regclass('procrastinate_workers') IS NOT NULL"
+_RAISE = (
+    "UPDATE procrastinate_jobs SET priority = it.priority"
+    " FROM unnest(%(jobs)s::procrastinate_job_to_defer_v1[]) AS it WHERE status = 'todo'"
+    " AND procrastinate_jobs.queueing_lock = it.queueing_lock"
+    " AND procrastinate_jobs.priority < it.priority"
+)
+_DEFER = (
+    "SELECT unnest(procrastinate_defer_jobs_v1((SELECT array_agg(it)"
+    " FROM unnest(%(jobs)s::procrastinate_job_to_defer_v1[]) AS it WHERE NOT EXISTS (SELECT"
+    " FROM procrastinate_jobs job WHERE job.status = 'todo'"
+    " AND job.queueing_lock = it.queueing_lock)))) AS id"
+)
+_LENGTHS = (
+    "SELECT status, count(*) AS count FROM procrastinate_jobs WHERE queue_name = %(queue)s"
+    " AND status IN ('todo', 'doing') GROUP BY status"
+)
+
+
+class QueueTimers(Struct, frozen=True):
+    """Seconds."""
+
+    heartbeat: float = 10.0
+    """Between two signs of life."""
+    stalled: float = 15.0
+    """Without a sign of life, after which others take a worker's jobs over."""
+    poll: float = 5.0
+    """Between two looks at the queue, where no notification comes."""
+
+
+async def bring_up(database: Coordination) -> None:
+    """Make the queue's tables where there are none."""
+    if (await database.ask(_MADE))[0][0]:
+        return
+    async with database.transaction():
+        await database.ask(_LOCK)
+        if not (await database.ask(_MADE))[0][0]:
+            await database.ask(SchemaManager.get_schema().replace("%", "%%"))
+
+
+class ProcrastinateQueue:
+    """The queue of one mirror. Made by ``opened``."""
+
+    def __init__(self, app: procrastinate.App, mirror: str, timers: QueueTimers) -> None:
+        self._app = app
+        self._mirror = mirror
+        self._timers = timers
+
+    async def defer(self, jobs: Sequence[Job]) -> int:
+        """Put jobs into the queue; see ``ports.JobQueue``."""
+        put = 0
+        for start in range(0, len(jobs), _AT_ONCE):
+            put += await self._defer([self._deferred(it) for it in jobs[start : start + _AT_ONCE]])
+        return put
+
+    async def work(self, carry_out: Callable[[Job], Awaitable[bool]], slots: int) -> None:
+        """Carry out jobs; see ``ports.JobQueue``."""
+
+        async def carry(**facts: Any) -> None:
+            job = msgspec.convert(facts, Job)
+            if not await carry_out(job):
+                await self.defer([job])
+
+        self._app.task(name=_TASK, queue=self._mirror)(carry)
+        delay = _FIRST
+        while True:
+            began = monotonic()
+            try:
+                await self._app.run_worker_async(
+                    queues=[self._mirror],
+                    concurrency=slots,
+                    install_signal_handlers=False,
+                    delete_jobs="always",
+                    update_heartbeat_interval=self._timers.heartbeat,
+                    stalled_worker_timeout=self._timers.stalled,
+                    fetch_job_polling_interval=self._timers.poll,
+                )
+                why = "its connection was lost"
+            except (exceptions.ProcrastinateException, psycopg.Error, OSError) as error:
+                why = _words(error)
+            delay = _FIRST if monotonic() - began > _LONGEST else min(2 * delay, _LONGEST)
+            _log.warning("the queue of jobs was lost and is tried again", in_s=delay, why=why)
+            await asyncio.sleep(delay)
+
+    async def requeue_stalled(self) -> int:
+        """Put jobs back; see ``ports.JobQueue``."""
+        jobs = self._app.job_manager
+        async with _told():
+            stalled = await jobs.get_stalled_jobs(
+                queue=self._mirror, seconds_since_heartbeat=self._timers.stalled
+            )
+            for it in (found := list(stalled)):
+                await self.defer([msgspec.convert(it.task_kwargs, Job)])
+                await jobs.finish_job(it, Status.ABORTED, delete_job=True)
+        return len(found)
+
+    async def lengths(self) -> QueueLengths:
+        """Count the jobs; see ``ports.JobQueue``."""
+        async with _told():
+            rows = await self._app.connector.execute_query_all_async(_LENGTHS, queue=self._mirror)
+        counts = {row["status"]: row["count"] for row in rows}
+        return QueueLengths(counts.get("todo", 0), counts.get("doing", 0))
+
+    async def _defer(self, jobs: list[JobToDefer]) -> int:
+        ask = self._app.connector.execute_query_all_async
+        async with _told():
+            if any(it.priority for it in jobs):
+                await self._app.connector.execute_query_async(_RAISE, jobs=jobs)
+            for _ in range(_TRIES):
+                try:
+                    return len(await ask(_DEFER, jobs=jobs))
+                except exceptions.UniqueViolation:  # somebody has just put one of them
+                    continue
+        return 0
+
+    def _deferred(self, job: Job) -> JobToDefer:
+        lock = f"{self._mirror}/{job.repo or ':' + job.kind}"
+        facts: dict[str, Any] = msgspec.to_builtins(job)
+        return JobToDefer(self._mirror, _TASK, job.priority, lock, lock, facts, None)
+
+
+class _Manager(manager.JobManager):
+    """Does not mind what others have taken over, or will: a job whose end cannot be noted."""
+
+    async def finish_job(self, *args: Any, **more: Any) -> None:
+        try:
+            await super().finish_job(*args, **more)
+        except (exceptions.ConnectorException, psycopg.Error) as error:
+            _log.debug("the end of a job could not be noted", why=_words(error))
+
+
+@asynccontextmanager
+async def opened(url: str, mirror: str, timers: QueueTimers) -> AsyncGenerator[ProcrastinateQueue]:
+    """Open the queue of a mirror. ``LedgerUnreachable``."""
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # we say ourselves what counts
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+    connector = procrastinate.PsycopgConnector(
+        kwargs={"connect_timeout": 5, "application_name": "artifact-sync", **conninfo_to_dict(url)},
+        min_size=1,
+        max_size=_CONNECTIONS,
+        timeout=5.0,
+    )
+    app = procrastinate.App(connector=connector)
+    app.job_manager = _Manager(connector)
+    async with _told():
+        await app.open_async()
+    try:
+        yield ProcrastinateQueue(app, mirror, timers)
+    finally:
+        await app.close_async()
+
+
+@asynccontextmanager
+async def _told() -> AsyncGenerator[None]:
+    """Errors in our words."""
+    try:
+        yield
+    except (exceptions.ProcrastinateException, psycopg.Error, OSError) as error:
+        raise LedgerUnreachable(
+            f"the queue of jobs in the ledger's database cannot be reached ({_words(error)})"
+        ) from None
+
+
+def _words(error: Exception) -> str:
+    """Without the error's own text, which may quote the URL."""
+    cause = error.__cause__ or error
+    return getattr(cause, "sqlstate", None) or type(cause).__name__
