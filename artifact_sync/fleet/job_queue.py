@@ -45,6 +45,13 @@ _CONNECTIONS = 4
 _LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
 """The one under which the ledger itself is made."""
 _MADE = "SELECT to_regclass('procrastinate_workers') IS NOT NULL"
+_BY_LOCK = (
+    "CREATE INDEX fleet_jobs_lock ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing')"
+)
+"""Each fetch looks for other jobs of a lock, for which Procrastinate's own index is not made."""
+_MANY = 500
+"""Jobs put at a time after which the table's statistics are made anew: without them a fetch looks
+at all jobs, and takes seconds where they are thousands."""
 _RAISE = (
     "UPDATE procrastinate_jobs SET priority = it.priority"
     " FROM unnest(%(jobs)s::procrastinate_job_to_defer_v1[]) AS it WHERE status = 'todo'"
@@ -82,6 +89,7 @@ async def bring_up(database: Coordination) -> None:
         await database.ask(_LOCK)
         if not (await database.ask(_MADE))[0][0]:
             await database.ask(SchemaManager.get_schema().replace("%", "%%"))
+            await database.ask(_BY_LOCK)
 
 
 class ProcrastinateQueue:
@@ -97,6 +105,9 @@ class ProcrastinateQueue:
         put = 0
         for start in range(0, len(jobs), _AT_ONCE):
             put += await self._defer([self._deferred(it) for it in jobs[start : start + _AT_ONCE]])
+        if put >= _MANY:
+            async with _told():
+                await self._app.connector.execute_query_async("ANALYZE procrastinate_jobs")
         return put
 
     async def work(self, carry_out: Callable[[Job], Awaitable[bool]], slots: int) -> None:
@@ -111,22 +122,29 @@ class ProcrastinateQueue:
         delay = _FIRST
         while True:
             began = monotonic()
-            try:
-                await self._app.run_worker_async(
-                    queues=[self._mirror],
-                    concurrency=slots,
-                    install_signal_handlers=False,
-                    delete_jobs="always",
-                    update_heartbeat_interval=self._timers.heartbeat,
-                    stalled_worker_timeout=self._timers.stalled,
-                    fetch_job_polling_interval=self._timers.poll,
-                )
-                why = "its connection was lost"
-            except (exceptions.ProcrastinateException, psycopg.Error, OSError) as error:
-                why = _words(error)
+            why = await self._work(slots)
             delay = _FIRST if monotonic() - began > _LONGEST else min(2 * delay, _LONGEST)
             _log.warning("the queue of jobs was lost and is tried again", in_s=delay, why=why)
             await asyncio.sleep(delay)
+
+    async def _work(self, slots: int) -> str:
+        """Work until the server is lost; why it was."""
+        try:
+            await self._app.run_worker_async(
+                queues=[self._mirror],
+                concurrency=slots,
+                install_signal_handlers=False,
+                delete_jobs="always",
+                update_heartbeat_interval=self._timers.heartbeat,
+                stalled_worker_timeout=self._timers.stalled,
+                fetch_job_polling_interval=self._timers.poll,
+            )
+        except (exceptions.ProcrastinateException, psycopg.Error, OSError) as error:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():  # a stop, of which this is the answer
+                raise asyncio.CancelledError from None
+            return _words(error)
+        return "its connection"
 
     async def requeue_stalled(self) -> int:
         """Put jobs back; see ``ports.JobQueue``."""
