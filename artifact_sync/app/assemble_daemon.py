@@ -1,4 +1,4 @@
-"""Assembles the daemon: a service with a watch, a control socket, and timers beside its passes."""
+"""Assembles the daemon: a service with a watch, a control socket, timers."""
 
 from __future__ import annotations
 

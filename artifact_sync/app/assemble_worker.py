@@ -1,4 +1,4 @@
-"""Assembles a worker: a service whose passes are jobs, and a planner that waits for its turn."""
+"""Assembles a worker: a service whose passes are jobs, and a planner."""
 
 from __future__ import annotations
 

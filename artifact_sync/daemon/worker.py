@@ -38,7 +38,7 @@ _BEAT = 2.0
 
 
 class PatientLock:
-    """A ``RepositoryLock`` that others may hold for ever: it is not waited for as long."""
+    """A ``RepositoryLock`` that is waited for some seconds, and no longer."""
 
     def __init__(self, lock: RepositoryLock, seconds: float = PATIENCE) -> None:
         self._lock = lock
@@ -98,7 +98,7 @@ class JobRunner(Struct, frozen=True):
 
 
 class WakeTeller(Struct, frozen=True):
-    """Puts what woke this worker into the queue, and tells the planner. ``run`` until cancelled."""
+    """Tells queue and planner of webhooks and other wakes. ``run`` until cancelled."""
 
     agenda: JobAgenda
     board: TurnBoard

@@ -24,7 +24,10 @@ class JobKind(StrEnum):
 
 
 class Job(Struct, frozen=True):
-    """Work that any worker may carry out. Of one kind and repository, one runs and one waits."""
+    """Work that any worker may carry out.
+
+    Of one kind and repository one runs and one waits, at most.
+    """
 
     kind: JobKind
     repo: str = ""

@@ -475,7 +475,10 @@ class RepositoryLock(Protocol):
 
 
 class JobQueue(Protocol):
-    """Jobs of all workers on one mirror. ``LedgerUnreachable`` from every call but ``work``."""
+    """Jobs of all workers on one mirror.
+
+    ``LedgerUnreachable`` from every call but ``work``.
+    """
 
     async def defer(self, jobs: Sequence[Job]) -> int:
         """Put jobs into the queue, at once; how many were put.
@@ -492,7 +495,7 @@ class JobQueue(Protocol):
         """
 
     async def requeue_stalled(self) -> int:
-        """Put back the jobs of workers that have given no sign of life; how many."""
+        """Put back the jobs of workers that are silent; how many."""
 
     async def lengths(self) -> QueueLengths:
         """Count the jobs."""

@@ -33,7 +33,7 @@ def passes(*repos, **more):
 
 
 @asynccontextmanager
-async def in_memory(url):
+async def in_memory(_):
     queue = MemoryQueue()
     yield queue, MemoryBoard(queue, time.time)
 
@@ -175,7 +175,8 @@ def test_a_stop_begins_nothing_and_waits_for_what_has_begun(fleet):
 
 def test_the_board_tells_a_planner_how_turns_have_ended_and_what_was_lost(fleet):
     async def story(queue, board):
-        await board.plan([PastTurn("acme/a", "cron", 0.0, ("7",)), PastTurn("acme/b", "cron", 0)], [])
+        a, b = PastTurn("acme/a", "cron", 0.0, ("7",)), PastTurn("acme/b", "cron", 0.0)
+        await board.plan([a, b], [])
         await queue.defer(passes("a"))
         assert await board.lost() == ["acme/b"]
         assert await board.started("acme/a") == ("7",)

@@ -36,7 +36,7 @@ sys.exit(3)
 
 STUCK = """
 import asyncio, threading
-from artifact_sync.cli.commands.daemon import _handle_signals, _Lifetime
+from artifact_sync.cli.serving import _handle_signals, _Lifetime
 
 async def main():
     _handle_signals(_Lifetime())
