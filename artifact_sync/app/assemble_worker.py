@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.app.daemon_engine import started
-from artifact_sync.app.locations import root_of
+from artifact_sync.app.locations import ledger_url, root_of
 from artifact_sync.app.service import Service
 from artifact_sync.daemon.background import restarting
 from artifact_sync.daemon.context import DaemonContext
@@ -31,6 +31,7 @@ from artifact_sync.daemon.worker import (
 )
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.ledger import location
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.tasks import running_beside
 from artifact_sync.web.metrics import Metrics
@@ -60,13 +61,13 @@ class Fleet(Struct, frozen=True):
 
 def server_url(config: Config) -> str:
     """The ledger's URL. ``UsageError`` where it is no server that many can share."""
-    url = config.ledger.url
-    if url is None or not url.startswith(("postgresql:", "postgres:")):
+    server = location(ledger_url(config)).server if config.ledger.url else ""
+    if not server:
         raise UsageError(
             "workers share a ledger in PostgreSQL: set ledger.url to postgresql://…, or run"
             " artifact-sync daemon, which needs no server"
         )
-    return url
+    return server
 
 
 @asynccontextmanager
@@ -103,10 +104,10 @@ async def _fleet(url: str, engine: LiveEngine, stack: AsyncExitStack, sign: floa
     database = Coordination(url)
     stack.push_async_callback(database.aclose)
     await tables.bring_up(database)
-    await job_queue.bring_up(database)
+    await job_queue.make_tables(database)
     timers = job_queue.QueueTimers(sign, 1.5 * sign, sign / 2)
     return Fleet(
-        await stack.enter_async_context(job_queue.opened(url, mirror, timers)),
+        await stack.enter_async_context(job_queue.open_queue(url, mirror, timers)),
         PostgresTurnBoard(database, mirror),
         PostgresWorkerRegistry(database, max(sign, 10.0)),
         AdvisoryLock(url, f"{mirror}:planner", min(1.0, sign / 4)),

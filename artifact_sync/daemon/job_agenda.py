@@ -108,7 +108,7 @@ class JobAgenda:
             turns.append(handed.turn)
         return turns
 
-    def answered(self, repo: RepoName, _moment: Moment) -> tuple[Notice, ...]:
+    def answered(self, _repo: RepoName, _moment: Moment) -> tuple[Notice, ...]:
         """Nothing: the planner judges."""
         return ()
 

@@ -80,22 +80,22 @@ class Planner:
         self._config = config
         self._chores = chores
         """Jobs that are due beside passes; one of a kind waits at most."""
-        self.planning: Plan | None = None
+        self.planning: FleetSchedule | None = None
         """What is planned; None: another process does it."""
 
     async def run(self) -> None:
-        """Plan as long as the lock is held."""
+        """FleetSchedule as long as the lock is held."""
         while True:
             async with self._ports.lock() as lease:
                 _log.info("this worker plans from now on")
-                self.planning = Plan(self._ports, self._config)
+                self.planning = FleetSchedule(self._ports, self._config)
                 try:
                     await first_of(lease.lost(), self._plan(self.planning))
                 finally:
                     self.planning = None
             _log.warning("the planner's lock was lost: another worker may plan now")
 
-    async def _plan(self, plan: Plan) -> None:
+    async def _plan(self, plan: FleetSchedule) -> None:
         clock, timers = self._ports.clock, self._ports.timers
         swept = clock.monotonic()
         await plan.take_up()
@@ -109,7 +109,7 @@ class Planner:
             await clock.sleep(min(max(plan.next_in(), _SHORTEST), timers.look))
 
 
-class Plan:
+class FleetSchedule:
     """One planner's schedule, which the board outlives."""
 
     def __init__(self, ports: PlannerPorts, config: Callable[[], Config]) -> None:

@@ -95,6 +95,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "was forgotten on purpose",
         "left, nobody recorded it",
     ),
+    "fleet#workers": ("workers share a ledger in PostgreSQL",),
+    "fleet#queue": (
+        "the queue of jobs was lost and is tried again",
+        "the queue of jobs in the ledger's database cannot be reached",
+        "the planner's lock was lost",
+    ),
+    "fleet#dead-worker": ("jobs of workers that do not answer go to others",),
     "fleet#shared-limits": (
         "the limits that all processes keep together cannot be had",
         "a limit that all processes keep together could not be renewed",
@@ -243,6 +250,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "configuration#extra": (
         "pip install 'artifact-sync[web]'",
         "pip install 'artifact-sync[postgres]'",
+        "pip install 'artifact-sync[fleet]'",
         "pip install 'artifact-sync[s3]'",
     ),
     "store#refused": (

@@ -81,7 +81,7 @@ class QueueTimers(Struct, frozen=True):
     """Between two looks at the queue, where no notification comes."""
 
 
-async def bring_up(database: Coordination) -> None:
+async def make_tables(database: Coordination) -> None:
     """Make the queue's tables where there are none."""
     if (await database.ask(_MADE))[0][0]:
         return
@@ -93,7 +93,7 @@ async def bring_up(database: Coordination) -> None:
 
 
 class ProcrastinateQueue:
-    """The queue of one mirror. Made by ``opened``."""
+    """The queue of one mirror. Made by ``open_queue``."""
 
     def __init__(self, app: procrastinate.App, mirror: str, timers: QueueTimers) -> None:
         self._app = app
@@ -194,7 +194,9 @@ class _Manager(manager.JobManager):
 
 
 @asynccontextmanager
-async def opened(url: str, mirror: str, timers: QueueTimers) -> AsyncGenerator[ProcrastinateQueue]:
+async def open_queue(
+    url: str, mirror: str, timers: QueueTimers
+) -> AsyncGenerator[ProcrastinateQueue]:
     """Open the queue of a mirror. ``LedgerUnreachable``."""
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # we say ourselves what counts
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)

@@ -42,8 +42,8 @@ async def in_memory(_):
 async def by_procrastinate(url, timers=TIMERS):
     database = Coordination(url)
     await tables.bring_up(database)
-    await job_queue.bring_up(database)
-    async with job_queue.opened(url, "mirror", timers) as queue:
+    await job_queue.make_tables(database)
+    async with job_queue.open_queue(url, "mirror", timers) as queue:
         yield queue, PostgresTurnBoard(database, "mirror")
     await database.aclose()
 
