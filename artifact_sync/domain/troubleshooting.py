@@ -95,13 +95,13 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "was forgotten on purpose",
         "left, nobody recorded it",
     ),
-    "fleet#workers": ("workers share a ledger in PostgreSQL",),
     "fleet#queue": (
-        "the queue of jobs was lost and is tried again",
+        "the queue of jobs was lost",
         "the queue of jobs in the ledger's database cannot be reached",
         "the planner's lock was lost",
+        "jobs of workers that do not answer go to others",
+        "workers share a ledger in PostgreSQL",
     ),
-    "fleet#dead-worker": ("jobs of workers that do not answer go to others",),
     "fleet#shared-limits": (
         "the limits that all processes keep together cannot be had",
         "a limit that all processes keep together could not be renewed",
