@@ -128,6 +128,11 @@ class MemoryStore:
                 return None
         return len(content), hashlib.sha256(content).hexdigest()
 
+    def vouched(
+        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+    ) -> tuple[int, str] | None:
+        return self.digest(path, stop)
+
     def stands(self, path: MirrorPath, entry: UnpackedEntry) -> bool:
         return entry.is_file and self.digest(path) == (entry.size, entry.sha256)
 

@@ -62,7 +62,8 @@ async def opened_examination(
     opening = opened_or_held(config, rehearse=not repair, does="repairs it")
     async with opening as (store, daemon):
         writable = repair and daemon is None
-        yield Examination(store, names, config, daemon, bounds, writable=writable)
+        noting = not bounds.quick
+        yield Examination(store, names, config, daemon, bounds, writable=writable, noting=noting)
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class Examination:
     """Within them only what was verified longest ago is looked at."""
     writable: bool = False
     """The mirror is locked, and ``store`` may be written to."""
-    noting: bool = field(default=True, init=False)
+    noting: bool = True
     """Whether the ledger can be told what is found."""
     _unnoted: list[Finding] = field(default_factory=list, init=False)
     _noted_at: float = field(default=-inf, init=False)
@@ -125,7 +126,7 @@ class Examination:
         self.left = self.damage
 
     async def _findings(self, repos: Sequence[RepoName]) -> AsyncGenerator[Finding]:
-        auditor = self.store.auditor_telling(self.progress)
+        auditor = self.store.auditor_telling(self.progress, quick=self.bounds.quick)
         if not self.bounds:
             findings = auditor.look(repos)
         else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
+from artifact_sync.app.store_settings import check_store
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER, ObjectUrl
 from artifact_sync.mirror.layout import Layout
@@ -68,6 +69,7 @@ def open_mirror(config: Config, terms: MirrorTerms) -> OpenedMirror:
     """Open a mirror. Blocking; ``DiskError``, ``UsageError``."""
     url = config.mirror.root
     if isinstance(url, ObjectUrl):
+        check_store(config)
         return _in_store(config, terms)
     from artifact_sync.mirror.local.local_mirror import LocalMirror  # noqa: PLC0415 - or the other
 

@@ -96,11 +96,15 @@ class Storage(Struct, frozen=True):
         """The auditor, which compares mirror and ledger."""
         return self.auditor_telling(None)
 
-    def auditor_telling(self, progress: HashProgress | None) -> Auditor:
-        """The auditor, which counts in ``progress`` what it hashes."""
+    def auditor_telling(self, progress: HashProgress | None, *, quick: bool = False) -> Auditor:
+        """The auditor, which counts in ``progress`` what it hashes.
+
+        ``quick``: it believes the store, where that vouches for a file.
+        """
         from artifact_sync.sync.verify import Auditor  # noqa: PLC0415 - a pass needs none
 
-        return Auditor(self.mirror, self.ledger, self.layout, self.lock, self.offload, progress)
+        facts = self.mirror, self.ledger, self.layout, self.lock, self.offload
+        return Auditor(*facts, progress, quick)
 
     def adopter(
         self,

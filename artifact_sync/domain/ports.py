@@ -320,6 +320,14 @@ class ArtifactStore(Protocol):
         ``stop`` is called between blocks; once it returns True, the answer is None, too.
         """
 
+    def vouched(
+        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+    ) -> tuple[int, str] | None:
+        """The same, without reading, where the store vouches for what came with the file.
+
+        Where nothing vouches for it, it is read.
+        """
+
     def stands(self, path: MirrorPath, entry: UnpackedEntry) -> bool:
         """Whether a file, a link or a folder is as it was unpacked."""
 

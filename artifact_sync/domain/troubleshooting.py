@@ -268,6 +268,11 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "store#settings": (
         "needs its ledger elsewhere",
         "needs a mirror in a folder, and this one is",
+        "--quick is for a mirror in an object store",
+        "an object store has no file system",
+        "mirror.durability does nothing in an object store",
+        "mirror.min_free does nothing: an object store",
+        "does nothing for a mirror in a folder",
         "cannot be opened: look at its address",
         "nothing is unpacked in an object store",
         "makes a key of more than … bytes",

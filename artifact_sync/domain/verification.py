@@ -7,6 +7,7 @@ from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.domain.model import ArtifactKey, ArtifactRow, State
 
@@ -48,9 +49,11 @@ class VerifyBounds(Struct, frozen=True, kw_only=True):
     """Seconds that it takes."""
     older_than: float | None = None
     """Seconds for which a file was not verified; others are left out."""
+    quick: bool = False
+    """Files are not read for which the store vouches. It is no bound."""
 
     def __bool__(self) -> bool:
-        return self != NO_BOUNDS
+        return replace(self, quick=False) != NO_BOUNDS
 
 
 NO_BOUNDS = VerifyBounds()

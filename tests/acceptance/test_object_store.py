@@ -71,3 +71,72 @@ def test_all_artifacts_come_into_the_store_and_nothing_twice(
     assert "acme/rocket" in store_user.run("status").out
     (first, *_) = store_user.run("path", "acme/rocket").out.splitlines()
     assert first.startswith(f"{store_user.url}/acme/rocket/")
+
+
+def test_what_a_stranger_has_changed_is_found_displaced_and_fetched_again(
+    store_user: StoreUser, service: Running
+) -> None:
+    assert store_user.run("sync", "acme/website").code == 0
+    whole = store_user.mirrored()
+    changed, *_ = whole
+    store_user.server.write(store_user.prefix, changed, b"a stranger's")
+    for how in ([], ["--quick"]):
+        done = store_user.run("verify", *how, "--json")
+        assert (done.code, done.answer["changed"]) == (5, [changed]), done.err
+    done = store_user.run("verify", "--repair")
+    assert done.code == 0, done.out + done.err
+    assert store_user.mirrored() == whole == contents(service.simulator, "acme/website")
+    (line,) = store_user.run("displaced", "list", "--json").answer["displaced"]
+    assert (line["path"], line["size"]) == (changed, 12)
+    assert b"a stranger's" in store_user.objects().values()
+    assert store_user.run("verify", "--quick").code == 0
+
+
+def test_files_are_found_copied_let_go_and_pruned(store_user: StoreUser, tmp_path: Path) -> None:
+    assert store_user.run("sync", "acme/rocket").code == 0
+    assert store_user.run("ls", "acme/rocket").code == 0
+    assert store_user.run("du").code == 0
+    out = tmp_path / "out"
+    assert store_user.run("get", "acme/rocket@1", "--to", out).code == 0
+    got = {it.relative_to(out).as_posix(): it.read_bytes() for it in out.rglob("*") if it.is_file()}
+    run = "acme/rocket/1/"
+    assert got == {
+        path.removeprefix(run): content
+        for path, content in store_user.mirrored().items()
+        if path.startswith(run)
+    }
+    assert store_user.run("forget", "acme/rocket", "3", "--delete", "--yes").code == 0
+    assert not [it for it in store_user.objects() if it.startswith("acme/rocket/3/")]
+    keep = {"ARTIFACT_SYNC_KEEP__LAST": "1"}
+    done = store_user.run("prune", "--yes", **keep)
+    assert done.code == 0, done.err
+    assert {it.split("/")[2] for it in store_user.mirrored()} == {"2"}
+    assert store_user.run("verify").code == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"LEDGER__URL": ""}, "needs its ledger elsewhere"),
+        ({"MIRROR__WATCH": "report"}, "no file system to be watched"),
+        ({"MIRROR__DEDUPE": "reflink"}, "whose blocks files could share"),
+        ({"MIRROR__MUST_BE_MOUNTED": "true"}, "to be mounted"),
+        ({"MIRROR__ROOT": "s3://key:secret-not-for-anybodys-eyes@bucket/x"}, "do not belong in it"),
+    ],
+)
+def test_what_makes_no_sense_there_is_said_before_anything_is_done(
+    store_user: StoreUser, settings: dict[str, str], words: str
+) -> None:
+    environ = {f"ARTIFACT_SYNC_{name}": value for name, value in settings.items()}
+    store_user.environ |= environ
+    store_user.environ = {name: it for name, it in store_user.environ.items() if it}
+    for command in (["config", "check"], ["sync", "acme/website"]):
+        done = store_user.run(*command)
+        assert (done.code, words in done.err) == (2, True), done.err
+    assert not store_user.objects()
+
+
+def test_what_needs_a_folder_says_so(store_user: StoreUser) -> None:
+    assert store_user.run("sync", "acme/website").code == 0
+    done = store_user.run("adopt")
+    assert (done.code, "needs a mirror in a folder" in done.err) == (2, True), done.err

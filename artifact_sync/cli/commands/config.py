@@ -128,8 +128,11 @@ def _examined(config_file: Path | None) -> _Finding:
     except ConfigError as error:
         return _Finding(error.path, problems=list(error.problems))
     from artifact_sync.app.network import network_warnings  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.store_settings import store_problems, store_warnings  # noqa: PLC0415 - likewise
 
     finding = _Finding(effective.path, warnings=list(_gaps(effective)))
+    finding.problems += store_problems(effective)
+    finding.warnings += store_warnings(effective)
     try:
         if token(effective.source) is None:
             finding.warnings.append("there is no token: set source.token_file or SOURCECRAFT_TOKEN")

@@ -10,7 +10,7 @@ import click
 from msgspec import UNSET
 
 from artifact_sync.app.examination import opened_examination
-from artifact_sync.app.locations import has_ledger, nothing_mirrored
+from artifact_sync.app.locations import has_ledger, is_in_store, nothing_mirrored
 from artifact_sync.app.selection import Overrides, checked_names, with_overrides
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.hash_bar import hash_bar
@@ -59,10 +59,15 @@ def _bounds(function: Callable[..., int]) -> Callable[..., int]:
         max_bytes: int | None,
         max_time: float | None,
         older_than: float | None,
+        quick: bool,
         **rest: Any,
     ) -> int:
         bounds = VerifyBounds(
-            share=oldest, max_bytes=max_bytes, max_time=max_time, older_than=older_than
+            share=oldest,
+            max_bytes=max_bytes,
+            max_time=max_time,
+            older_than=older_than,
+            quick=quick,
         )
         return function(bounds=bounds, **rest)
 
@@ -75,7 +80,8 @@ def _bounds(function: Callable[..., int]) -> Callable[..., int]:
     for name, metavar, callback, text in reversed(options):
         option = click.option(name, metavar=metavar, callback=callback, help=text)
         with_bounds = option(with_bounds)
-    return with_bounds
+    text = "Of an object store: believe the sums that it keeps."
+    return click.option("--quick", is_flag=True, help=text)(with_bounds)
 
 
 @click.command(
@@ -110,11 +116,16 @@ def command(
 
     --repair moves a changed file to .artifact-sync/displaced/ and fetches it again.
 
+    --quick, of a mirror in an object store, reads no file: it compares size and SHA-256 with what
+    the store keeps beside each. It counts as no verification in ls --json.
+
     --oldest, --max-bytes, --max-time and --older-than bound it, also together: what was
     verified longest ago comes first, and the next call goes on. At least one file is read.
     Then neither manifests are looked at, nor files that nobody recorded.
     """
     config = with_overrides(configuration(config_file), Overrides(root=root))
+    if bounds.quick and not is_in_store(config):
+        raise UsageError("--quick is for a mirror in an object store: a disk vouches for nothing")
     if not has_ledger(config):  # nothing to verify must not read as verified
         raise UsageError(nothing_mirrored(config))
     names = checked_names(repos)

@@ -184,6 +184,11 @@ class LocalMirror:
         with self._folder_of(path) as (folder, name):
             return digest(folder, name, stop)
 
+    def vouched(
+        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+    ) -> tuple[int, str] | None:
+        return self.digest(path, stop)  # no file system vouches for anything
+
     def uncache(self, path: MirrorPath) -> None:
         with (
             suppress(DiskError),

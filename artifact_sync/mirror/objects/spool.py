@@ -30,4 +30,5 @@ class Spool:
         with disk_errors(str(self._folder)), TemporaryFile(dir=self._folder) as file:
             there = self._mirror.write_into(file, path)
             file.flush()
+            file.seek(0)
             yield OpenArchive(file.fileno()) if there else None
