@@ -1,11 +1,11 @@
-"""Says what of a configuration has no meaning for a mirror in an object store, or in a folder."""
+"""Says what of a configuration has no meaning in an object store."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import is_in_store
 from artifact_sync.domain.errors import ConfigError
+from artifact_sync.domain.settings import ObjectUrl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ _NO_FILE_SYSTEM = "an object store has no file system"
 
 def store_problems(config: Config) -> Iterator[str]:
     """What an object store cannot do."""
-    if not is_in_store(config):
+    if not isinstance(config.mirror.root, ObjectUrl):
         return
     settings = config.mirror
     if config.ledger.url is None:
@@ -36,7 +36,7 @@ def store_problems(config: Config) -> Iterator[str]:
 def store_warnings(config: Config) -> Iterator[str]:
     """What is left out of account."""
     settings = config.mirror
-    if is_in_store(config):
+    if isinstance(config.mirror.root, ObjectUrl):
         if settings.min_free:
             yield "mirror.min_free does nothing: an object store does not tell what is free"
         if settings.durability != "full":
