@@ -19,6 +19,7 @@ from artifact_sync.cli.json_objects import (
     HooksAnswer,
     ListAnswer,
     ListedArtifact,
+    MoveAnswer,
     PinEntry,
     PinsAnswer,
     PlannedEntry,
@@ -191,6 +192,15 @@ def verify() -> Any:
             extra=["acme/rocket/notes.txt"],
             repaired=[f"{_FOLDER}/ci/build/build/dist/app.tar.gz"],
             failures=[FailureEntry.of(_FAILURE)],
+        )
+    )
+
+
+def move() -> Any:
+    """An example of ``move --json``."""
+    return _builtins(
+        MoveAnswer(
+            complete=True, exit_code=0, files=13, bytes=1_048_576, rows=41, config="new.toml"
         )
     )
 

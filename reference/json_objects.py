@@ -14,6 +14,7 @@ from artifact_sync.cli.json_objects import (
     DisplacedAnswer,
     HooksAnswer,
     ListAnswer,
+    MoveAnswer,
     PinsAnswer,
     PruneAnswer,
     SyncAnswer,
@@ -86,6 +87,13 @@ OBJECTS = (
         "One line on stdout, also where it could not begin.",
         AdoptAnswer,
         examples.adopt,
+    ),
+    JsonObject(
+        "move",
+        "move --json",
+        "One line on stdout, also of a mistake.",
+        MoveAnswer,
+        examples.move,
     ),
     JsonObject(
         "get",

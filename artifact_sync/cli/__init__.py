@@ -47,6 +47,7 @@ COMMANDS: Mapping[str, str] = MappingProxyType(
         "unpin": "Take the pin of a run away.",
         "pins": "The runs that are never pruned, and why.",
         "adopt": "Make a lost ledger again from the files of a mirror.",
+        "move": "Take a mirror to another folder, object store or database.",
         "displaced": "List, put back and remove files that were in the way.",
         "hooks": "What hooks are still to be told; tell it now, or drop it.",
         "config": "Write, check and show the configuration.",

@@ -298,6 +298,27 @@ class VerifyAnswer(Struct, frozen=True, kw_only=True):
     """What the repair could not do. With ``--repair`` only."""
 
 
+class MoveAnswer(Struct, frozen=True, kw_only=True):
+    """The object of ``move --json``. Paths are relative to the mirror's root."""
+
+    complete: bool
+    """Whether the mirror is there, whole."""
+    exit_code: int
+    """The program's."""
+    files: int = 0
+    """Files of artifacts that were looked at; those that are there already included."""
+    bytes: int = 0
+    """Bytes that this call has copied."""
+    rows: int = 0
+    """Rows of the ledger that were copied."""
+    damaged: list[str] = []
+    """Files that are not as recorded, for which the move is not ended."""
+    config: str = ""
+    """The configuration to be used from now on."""
+    failures: list[FailureEntry] = []
+    """What has ended it early, or is not taken where it was to go."""
+
+
 class UnfitEntry(FailureEntry, frozen=True, kw_only=True):
     """Something that ``adopt`` found and that does not fit, and why."""
 

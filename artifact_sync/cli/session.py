@@ -91,6 +91,17 @@ def configuration(config_file: Path | None) -> Config:
     return traced_configuration(config_file, session()).config
 
 
+def configuration_of_target(file: Path) -> Config:
+    """Load the configuration of another mirror, of which our environment says nothing."""
+    from artifact_sync import config  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
+
+    others = {name: it for name, it in os.environ.items() if not name.startswith(config.PREFIX)}
+    found = config.load(config.locate(file, others), others, layout_problems).config
+    session().mask.add(_password(found.ledger.url))
+    return found
+
+
 def configuration_beside_daemon(config_file: Path | None, root: Path | None) -> Config:
     """Load the configuration to look at a mirror, with ``--root`` over it.
 

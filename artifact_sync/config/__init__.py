@@ -13,6 +13,6 @@ Not here: what a setting means to a pass. ``app``, ``cli``, ``daemon`` and ``web
 from __future__ import annotations
 
 from artifact_sync.config.document import locate, named
-from artifact_sync.config.load import Loaded, load, load_what_is_right, repository
+from artifact_sync.config.load import PREFIX, Loaded, load, load_what_is_right, repository
 
-__all__ = ["Loaded", "load", "load_what_is_right", "locate", "named", "repository"]
+__all__ = ["PREFIX", "Loaded", "load", "load_what_is_right", "locate", "named", "repository"]

@@ -96,6 +96,12 @@ class PostgresConnection(Connection):
         made = self.raw.execute(f"{sql} RETURNING id", given).fetchone()
         return int(made[0]) if made is not None else 0
 
+    def count_on(self, table: str) -> None:
+        """Number new rows behind all others; see ``Connection``."""
+        sequence = f"pg_get_serial_sequence('{table}', 'id')"
+        highest = f"SELECT coalesce(max(id), 0) + 1 FROM {table}"
+        self.raw.execute(f"SELECT setval({sequence}, ({highest}), false)")
+
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names = bound(name, self.MARK)
         return sql.replace("IN (%s)", "= ANY(%s)"), stored([values[it] for it in names])

@@ -314,6 +314,19 @@ class LocalMirror:
         with self._folder_of(path) as (folder, name), opened_archive(folder, name) as archive:
             yield archive
 
+    @contextmanager
+    def opened_displaced(self, file: DisplacedFile) -> Iterator[OpenArchive | None]:
+        """A displaced file, open to be read; None: no regular file."""
+        from artifact_sync.mirror.local.unpacked import opened_archive  # noqa: PLC0415 - hardly ever
+
+        parts = (OWN_FOLDER, DISPLACED, *file.place.split("/"))
+        with (
+            self._errors(file.place),
+            self._tree.entered(parts[:-1]) as folder,
+            opened_archive(folder, parts[-1]) as archive,
+        ):
+            yield archive
+
     def place_unpacked(self, unpacked: Unpacked, folder: MirrorPath) -> str | None:
         with self._errors(folder):
             return self._publisher.place_folder(unpacked.name, split(folder))

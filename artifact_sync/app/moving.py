@@ -1,0 +1,221 @@
+"""Moves a mirror and its ledger to where another configuration says."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from artifact_sync.app.locations import (
+    has_ledger,
+    ledger_url,
+    mounted_root_of,
+    nothing_mirrored,
+    root_of,
+)
+from artifact_sync.app.storage import open_storage
+from artifact_sync.domain.archives import ExtractLimits
+from artifact_sync.domain.errors import ExitCode, Interrupted, MirrorBusy, UsageError, exit_code
+from artifact_sync.domain.model import MirrorPath
+from artifact_sync.domain.report import Report
+from artifact_sync.ledger import copying
+from artifact_sync.ledger.drivers.location import OpenTerms, location
+from artifact_sync.ledger.drivers.store import open_store
+from artifact_sync.ledger.queries import totals
+from artifact_sync.mirror.local.local_mirror import LocalMirror
+from artifact_sync.mirror.local.own_folder import read_id, write_id
+from artifact_sync.sync.hash_progress import HashProgress
+from artifact_sync.sync.move import MovedFrom, MovedTo, MoveJournal, Mover
+from artifact_sync.sync.verify import reasons_of_damage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from artifact_sync.app.storage import Storage
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.settings import Config
+    from artifact_sync.ledger.drivers.store import Store
+    from artifact_sync.sync.verify import Finding
+
+COMMAND = "artifact-sync move"
+_JOURNAL = "move.journal"
+_WITHOUT_LIMITS = ExtractLimits(10**12, 10**18, 10**12)
+"""What was unpacked once was within the limits then."""
+
+
+class _Target(Struct, frozen=True):
+    """Where a mirror goes, locked."""
+
+    config: Config
+    mirror: LocalMirror
+    clock: _Clock
+
+
+class _Clock:
+    """The time by which a mirror names what is displaced."""
+
+    def __init__(self) -> None:
+        self._at: datetime | None = None
+
+    def set(self, at: datetime) -> None:
+        """Stand still at a time."""
+        self._at = at
+
+    def now(self) -> datetime:
+        """That time, or the present one."""
+        return self._at or datetime.now(UTC)
+
+
+def _ledger(config: Config) -> closing[Store]:
+    """The ledger where the mirror goes, for the calling thread."""
+    return closing(open_store(ledger_url(config), OpenTerms(config.mirror.durability)))
+
+
+@asynccontextmanager
+async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
+    """Open a mirror and where it is to go, both locked; nobody works on them meanwhile.
+
+    ``MirrorBusy``, ``RepositoryBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
+    """
+    _check(config, to)
+    async with AsyncExitStack() as stack:
+        try:
+            opening = open_storage(config, rehearse=False, command=COMMAND)
+            store = await stack.enter_async_context(opening)
+        except MirrorBusy as busy:
+            raise MirrorBusy(busy.root, busy.owner, askable=False) from None
+        repos = await store.ledger.repositories()
+        for repo in repos:
+            await stack.enter_async_context(store.lock.hold(repo, wait=False))
+        mirror = await store.ledger.mirror()
+        if mirror is None:
+            raise UsageError(nothing_mirrored(config))
+        target = await store.offload(_opened, to, mirror, stack)
+        yield Moving(config, to, store, target, mirror, repos)
+
+
+def _check(config: Config, to: Config) -> None:
+    """Raise ``UsageError`` for what cannot be moved. Touches nothing."""
+    if not has_ledger(config):
+        raise UsageError(nothing_mirrored(config))
+    if to.mirror.layout != config.mirror.layout:
+        raise UsageError(
+            f"the mirror is laid out as {config.mirror.layout}, and mirror.layout where it is to go"
+            f" is {to.mirror.layout}: set it to the same"
+        )
+    here, there = root_of(config).resolve(), root_of(to).resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise UsageError(f"{root_of(to)} is the mirror itself, or within: name another mirror.root")
+    first, second = location(ledger_url(config)), location(ledger_url(to))
+    same_file = first.file is not None and first.file == second.file
+    if same_file or (first.server and first.server == second.server):
+        raise UsageError(
+            "the ledger where the mirror is to go is the one that it has: name another ledger.url"
+        )
+
+
+def _opened(to: Config, mirror: str, stack: AsyncExitStack) -> _Target:
+    """Open the target, locked, as a place for this mirror alone."""
+    root, clock = mounted_root_of(to), _Clock()
+    opened = LocalMirror(root, durability=to.mirror.durability, now=clock.now)
+    stack.enter_context(opened.locked(COMMAND))
+    with _ledger(to) as store:
+        _claim(opened, store, mirror, to)
+    return _Target(to, opened, clock)
+
+
+def _claim(target: LocalMirror, store: Store, mirror: str, to: Config) -> None:
+    """Note that this mirror is on its way there. ``UsageError`` where anything else is.
+
+    The ledger's note comes first: it fits no mirror, so that nobody works on half of one.
+    """
+    held, here = store.read(totals.mirror), read_id(target.root)
+    if copying.unfinished_move(held) == mirror and here in {mirror, None}:
+        write_id(target.root, mirror)
+        return
+    if held == mirror:
+        raise UsageError(f"the mirror was moved there already: use {to.path}, and remove this one")
+    anything = next(target.files(MirrorPath("")), None)
+    if held is not None or here is not None or anything or not copying.is_empty(store):
+        raise UsageError(
+            f"{target.root} or its ledger is not empty, and no unfinished move of this"
+            " mirror: name an empty folder and an empty database"
+        )
+    copying.begin_copy(store, mirror)
+    write_id(target.root, mirror)
+
+
+@dataclass(slots=True)
+class Moving:
+    """Moves one mirror. ``look`` does it, and tells of damage."""
+
+    config: Config
+    to: Config
+    store: Storage
+    target: _Target
+    mirror: str
+    """Its id."""
+    repos: Sequence[RepoName]
+    stage: Literal["files", "ledger", "done"] = "files"
+    rows: int = 0
+    """Rows of the ledger that were copied."""
+    damage: list[Finding] = field(default_factory=list)
+    progress: HashProgress = field(default_factory=HashProgress)
+    report: Report = field(default_factory=Report)
+    """What has ended it early."""
+    size: int = 0
+    """Bytes that this call has copied."""
+    _stop: Event = field(default_factory=Event)
+
+    async def look(self) -> AsyncGenerator[Finding]:
+        """Copy all; what is damaged, for which the move is not ended."""
+        store, journal = self.store, self.target.mirror.staging / _JOURNAL
+        done = await store.offload(MoveJournal, journal)
+        source = MovedFrom(store.mirror, store.mirror, store.ledger, store.layout)
+        to = MovedTo(
+            self.target.mirror, self.target.mirror.staging, self.target.clock.set, _WITHOUT_LIMITS
+        )
+        mover = Mover(source, to, store.offload, done, self.progress)
+        for repo in self.repos:
+            found = await store.ledger.totals(repo)
+            self.progress.expect(sum(found.states.values()), found.bytes)
+        await mover.displaced()
+        async with aclosing(mover.files(self.repos)) as findings:
+            async for finding in findings:
+                self.damage.append(finding)
+                yield finding
+        self.size = mover.size
+        self.report.failures += mover.failures
+        if not (self.damage or mover.failures):
+            await self._finish(done)
+
+    async def _finish(self, journal: MoveJournal) -> None:
+        """Copy the ledger; from its last commit on the mirror is there."""
+        self.stage = "ledger"
+        await self.store.offload(self._copy_ledger)
+        await self.store.offload(journal.remove)
+        self.stage = "done"
+
+    def _copy_ledger(self) -> None:
+        terms = OpenTerms(self.config.mirror.durability, create=False, read_only=True)
+        with closing(open_store(ledger_url(self.config), terms)) as source, _ledger(self.to) as to:
+            copying.copy_rows(source, to, self._told)
+            copying.end_copy(to, self.mirror)
+
+    def _told(self, rows: int) -> None:
+        self.rows += rows
+        if self._stop.is_set():
+            raise Interrupted("stopped before it was done")
+
+    def stop(self) -> None:
+        """Leave the rows that are being copied; the work is cancelled then."""
+        self._stop.set()
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """0 when all is there; else by what is damaged, or has ended it early."""
+        return exit_code(reasons_of_damage(self.damage, self.report.failures))
