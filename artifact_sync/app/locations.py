@@ -14,6 +14,7 @@ from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER, ObjectUrl
 from artifact_sync.ledger import location
+from artifact_sync.ledger.unfinished import unfinished_move
 from artifact_sync.mirror.local.own_folder import check_mounted, new_id
 from artifact_sync.mirror.paths import ID
 
@@ -191,6 +192,10 @@ class MirrorIds(Struct, frozen=True):
 
     def check(self, root: object) -> None:
         """Raise ``UsageError`` unless they belong together."""
+        if unfinished_move(self.held) is not None:
+            raise UsageError(
+                "a move to this mirror is not finished: run it again, with artifact-sync move"
+            )
         if self.agreed is None:
             raise _strangers(root, known=self.here is not None)
 

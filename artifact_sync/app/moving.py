@@ -12,11 +12,13 @@ from msgspec import Struct
 
 from artifact_sync.app.locations import (
     has_ledger,
+    is_in_store,
     ledger_url,
     mounted_root_of,
     nothing_mirrored,
     root_of,
 )
+from artifact_sync.app.mirrors import MirrorTerms, OpenedMirror, open_mirror
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.archives import ExtractLimits
 from artifact_sync.domain.errors import ExitCode, Interrupted, MirrorBusy, UsageError, exit_code
@@ -26,8 +28,7 @@ from artifact_sync.ledger import copying
 from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.store import open_store
 from artifact_sync.ledger.queries import totals
-from artifact_sync.mirror.local.local_mirror import LocalMirror
-from artifact_sync.mirror.local.own_folder import read_id, write_id
+from artifact_sync.ledger.unfinished import unfinished_move
 from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.move import MovedFrom, MovedTo, MoveJournal, Mover
 from artifact_sync.sync.verify import reasons_of_damage
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 COMMAND = "artifact-sync move"
 _JOURNAL = "move.journal"
+_KEEPS_ROOM = False
+"""It spends no room that is in reserve."""
 _WITHOUT_LIMITS = ExtractLimits(10**12, 10**18, 10**12)
 """What was unpacked once was within the limits then."""
 
@@ -51,7 +54,7 @@ class _Target(Struct, frozen=True):
     """Where a mirror goes, locked."""
 
     config: Config
-    mirror: LocalMirror
+    opened: OpenedMirror
     clock: _Clock
 
 
@@ -77,7 +80,7 @@ def _ledger(config: Config) -> closing[Store]:
 
 @asynccontextmanager
 async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
-    """Open a mirror and where it is to go, both locked; nobody works on them meanwhile.
+    """Open a mirror and where it is to go, both locked.
 
     ``MirrorBusy``, ``RepositoryBusy``, ``DiskError``, ``UsageError``, ``LedgerTooNew``.
     """
@@ -94,6 +97,7 @@ async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
         mirror = await store.ledger.mirror()
         if mirror is None:
             raise UsageError(nothing_mirrored(config))
+        await store.offload(_check_unpacked, config, to)
         target = await store.offload(_opened, to, mirror, stack)
         yield Moving(config, to, store, target, mirror, repos)
 
@@ -108,8 +112,12 @@ def _check(config: Config, to: Config) -> None:
             f" is {to.mirror.layout}: set it to the same"
         )
     here, there = root_of(config).resolve(), root_of(to).resolve()
-    if here == there or here in there.parents or there in here.parents:
-        raise UsageError(f"{root_of(to)} is the mirror itself, or within: name another mirror.root")
+    within = here in there.parents or there in here.parents
+    in_store = is_in_store(config) or is_in_store(to)
+    if config.mirror.root == to.mirror.root or here == there or (within and not in_store):
+        raise UsageError(
+            f"{to.mirror.root} is the mirror itself, or within: name another mirror.root"
+        )
     first, second = location(ledger_url(config)), location(ledger_url(to))
     same_file = first.file is not None and first.file == second.file
     if same_file or (first.server and first.server == second.server):
@@ -118,35 +126,45 @@ def _check(config: Config, to: Config) -> None:
         )
 
 
+def _check_unpacked(config: Config, to: Config) -> None:
+    with _ledger(config) as store:
+        if is_in_store(to) and copying.has_rows(store, "unpacked"):
+            raise UsageError(
+                "archives are unpacked in this mirror, and nothing can be in an object store: take"
+                " extract out of its configuration, and let a sync put away what was unpacked"
+            )
+
+
 def _opened(to: Config, mirror: str, stack: AsyncExitStack) -> _Target:
     """Open the target, locked, as a place for this mirror alone."""
     root, clock = mounted_root_of(to), _Clock()
-    opened = LocalMirror(root, durability=to.mirror.durability, now=clock.now)
-    stack.enter_context(opened.locked(COMMAND))
+    terms = MirrorTerms(root, looked_at=False, signer=None, now=clock.now)
+    opened = open_mirror(to, terms)
+    stack.enter_context(opened.locked(COMMAND, _KEEPS_ROOM))
     with _ledger(to) as store:
         _claim(opened, store, mirror, to)
     return _Target(to, opened, clock)
 
 
-def _claim(target: LocalMirror, store: Store, mirror: str, to: Config) -> None:
+def _claim(target: OpenedMirror, store: Store, mirror: str, to: Config) -> None:
     """Note that this mirror is on its way there. ``UsageError`` where anything else is.
 
     The ledger's note comes first: it fits no mirror, so that nobody works on half of one.
     """
-    held, here = store.read(totals.mirror), read_id(target.root)
-    if copying.unfinished_move(held) == mirror and here in {mirror, None}:
-        write_id(target.root, mirror)
+    held, here = store.read(totals.mirror), target.id.read_id()
+    if unfinished_move(held) == mirror and here in {mirror, None}:
+        target.id.write_id(mirror)
         return
     if held == mirror:
         raise UsageError(f"the mirror was moved there already: use {to.path}, and remove this one")
-    anything = next(target.files(MirrorPath("")), None)
+    anything = next(target.mirror.files(MirrorPath("")), None)
     if held is not None or here is not None or anything or not copying.is_empty(store):
         raise UsageError(
-            f"{target.root} or its ledger is not empty, and no unfinished move of this"
+            f"{to.mirror.root} or its ledger is not empty, and no unfinished move of this"
             " mirror: name an empty folder and an empty database"
         )
     copying.begin_copy(store, mirror)
-    write_id(target.root, mirror)
+    target.id.write_id(mirror)
 
 
 @dataclass(slots=True)
@@ -173,12 +191,12 @@ class Moving:
 
     async def look(self) -> AsyncGenerator[Finding]:
         """Copy all; what is damaged, for which the move is not ended."""
-        store, journal = self.store, self.target.mirror.staging / _JOURNAL
+        store, opened = self.store, self.target.opened
+        journal = opened.staging / _JOURNAL
         done = await store.offload(MoveJournal, journal)
-        source = MovedFrom(store.mirror, store.mirror, store.ledger, store.layout)
-        to = MovedTo(
-            self.target.mirror, self.target.mirror.staging, self.target.clock.set, _WITHOUT_LIMITS
-        )
+        source = MovedFrom(store.mirror, store.files, store.ledger, store.layout)
+        limits = None if is_in_store(self.to) else _WITHOUT_LIMITS
+        to = MovedTo(opened.mirror, opened.staging, self.target.clock.set, limits)
         mover = Mover(source, to, store.offload, done, self.progress)
         for repo in self.repos:
             found = await store.ledger.totals(repo)
@@ -217,5 +235,5 @@ class Moving:
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when all is there; else by what is damaged, or has ended it early."""
+        """0 when all is there; else by damage, or what has ended it."""
         return exit_code(reasons_of_damage(self.damage, self.report.failures))

@@ -102,6 +102,16 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "jobs of workers that do not answer go to others",
         "workers share a ledger in PostgreSQL",
     ),
+    "fleet#move": (
+        "no unfinished move of this mirror",
+        "the mirror was moved there already",
+        "a move to this mirror is not finished",
+        "is the mirror itself, or within",
+        "and mirror.layout where it is to go is",
+        "the ledger where the mirror is to go is the one that it has",
+        "archives are unpacked in this mirror, and nothing can be in an object store",
+        "damaged files are not moved",
+    ),
     "fleet#shared-limits": (
         "the limits that all processes keep together cannot be had",
         "a limit that all processes keep together could not be renewed",

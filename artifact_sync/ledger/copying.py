@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from artifact_sync.ledger import migrations
+from artifact_sync.ledger.unfinished import id_meanwhile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,6 @@ _AT_ONCE = 1_000
 _LARGE_AT_ONCE = 50
 """Of a table whose rows are kilobytes."""
 _MIRROR = "mirror"
-_UNFINISHED = "move of "
 _NO_TYPES = dict.fromkeys(("id", "ref", "text", "bytes"), "")
 _TABLE = r"CREATE TABLE (\w+) "
 _KEY = r"CONSTRAINT pk_\w+ PRIMARY KEY \(([\w, ]+)\)"
@@ -68,9 +68,9 @@ def _statements() -> Sequence[str]:
     return [text for version in versions for text in migrations.migration(version, _NO_TYPES)]
 
 
-def unfinished_move(held: str | None) -> str | None:
-    """The id of the mirror that is being moved to a ledger with this id; None: none is."""
-    return held.removeprefix(_UNFINISHED) if held and held.startswith(_UNFINISHED) else None
+def has_rows(store: Store, table: str) -> bool:
+    """Whether there is anything in a table."""
+    return store.read(lambda it: _first(it, table) is not None)
 
 
 def is_empty(store: Store) -> bool:
@@ -80,11 +80,11 @@ def is_empty(store: Store) -> bool:
 
 def begin_copy(target: Store, mirror: str) -> None:
     """Note in an empty ledger that this mirror is being moved to it."""
-    target.commit([partial(_put_id, value=f"{_UNFINISHED}{mirror}")])
+    target.commit([partial(_put_id, value=id_meanwhile(mirror))])
 
 
 def copy_rows(source: Store, target: Store, told: Callable[[int], None]) -> None:
-    """Put all rows of one ledger in the place of those of another; see ``begin_copy``.
+    """Put all rows of one ledger in the place of another's; see ``begin_copy``.
 
     ``told`` is called with the number of rows of each batch, and may raise.
     """
@@ -104,15 +104,6 @@ def copy_rows(source: Store, target: Store, told: Callable[[int], None]) -> None
 def end_copy(target: Store, mirror: str) -> None:
     """Make the copy the ledger of the mirror."""
     target.commit([_finish, partial(_put_id, value=mirror)])
-
-
-def counted_rows(store: Store) -> dict[str, int]:
-    """How many rows each table has."""
-
-    def count(connection: Connection, table: str) -> int:
-        return int(connection.raw.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
-
-    return store.read(lambda it: {table.name: count(it, table.name) for table in copied_tables()})
 
 
 def _first(connection: Connection, table: str) -> Any:

@@ -1,4 +1,4 @@
-"""Copies the files of a mirror to another one, each compared with the ledger on its way.
+"""Copies the files of a mirror to another one, each verified.
 
 Neither mirror may change meanwhile. What is broken off is done again by the next call, but for the
 runs in the journal.
@@ -290,6 +290,7 @@ def _mark(run: RunKey, rows: Sequence[ArtifactRow]) -> bytes:
 
 def _blocks(fd: int, path: str) -> Iterator[bytes]:
     with disk_errors(path):
+        os.lseek(fd, 0, os.SEEK_SET)
         while block := os.read(fd, _BLOCK):
             yield block
 

@@ -51,7 +51,7 @@ def rows(config: Path, ledger: str = "") -> dict[str, list[tuple[object, ...]]]:
     found = {}
     for table in copied_tables():
         cursor = raw.cursor()
-        cursor.execute("SELECT * FROM {} ORDER BY {}".format(table.name, ", ".join(table.key)))
+        cursor.execute(" ".join(["SELECT * FROM", table.name, "ORDER BY", ", ".join(table.key)]))
         names = sorted(column[0] for column in cursor.description or ())
         places = [[column[0] for column in cursor.description or ()].index(it) for it in names]
         found[table.name] = [

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from artifact_sync.domain.archives import ExtractLimits
-    from artifact_sync.domain.model import ArchiveFile, MirrorPath
+    from artifact_sync.domain.model import ArchiveFile, DisplacedFile, MirrorPath
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.unpacked import OpenArchive
 
@@ -34,6 +34,9 @@ class OpensFiles(Protocol):
 
     def opened(self, path: MirrorPath) -> AbstractContextManager[OpenArchive | None]:
         """A file, open to be read; None: there is none. ``DiskError``."""
+
+    def opened_displaced(self, file: DisplacedFile) -> AbstractContextManager[OpenArchive | None]:
+        """A displaced file, open to be read; None: there is none. ``DiskError``."""
 
 
 class OutsideFolder:

@@ -50,10 +50,10 @@ class DisplacedObjects:
         if self._bucket.head(key) is not None or self._is_blocked(key):
             return False
         try:
-            self._bucket.copy(self._key(file), key)
+            self._bucket.copy(self.key_of(file), key)
         except FileNotFoundError:
             return False
-        self._bucket.delete([self._key(file)])
+        self._bucket.delete([self.key_of(file)])
         return True
 
     def _is_blocked(self, key: str) -> bool:
@@ -68,12 +68,13 @@ class DisplacedObjects:
         """See ``Displacement.discard``."""
         its = list(files)
         try:
-            self._bucket.delete([self._key(it) for it in its])
+            self._bucket.delete([self.key_of(it) for it in its])
         except MirrorGone:
             raise
         except DiskError as error:
             return dict.fromkeys(its, error)
         return {}
 
-    def _key(self, file: DisplacedFile) -> str:
+    def key_of(self, file: DisplacedFile) -> str:
+        """Where its object is."""
         return self._keys.checked(f"{_TOP}/{file.place}")

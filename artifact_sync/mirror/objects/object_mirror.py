@@ -179,8 +179,15 @@ class ObjectMirror:
     def write_into(self, file: IO[bytes], path: MirrorPath) -> bool:
         """Copy a file's bytes; whether there is one."""
         self._check_lately()
+        return self._write_into(file, self._keys.of(path))
+
+    def write_displaced_into(self, file: IO[bytes], it: DisplacedFile) -> bool:
+        """Copy a displaced file's bytes; whether there is one."""
+        return self._write_into(file, self._displaced.key_of(it))
+
+    def _write_into(self, file: IO[bytes], key: str) -> bool:
         try:
-            for block in self._bucket.blocks(self._keys.of(path)):
+            for block in self._bucket.blocks(key):
                 file.write(block)
         except FileNotFoundError:
             return False

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from artifact_sync.domain.model import MirrorPath
+    from artifact_sync.domain.model import DisplacedFile, MirrorPath
     from artifact_sync.mirror.objects.object_mirror import ObjectMirror
 
 
@@ -31,4 +31,12 @@ class Spool:
             there = self._mirror.write_into(file, path)
             file.flush()
             file.seek(0)
+            yield OpenArchive(file.fileno()) if there else None
+
+    @contextmanager
+    def opened_displaced(self, it: DisplacedFile) -> Iterator[OpenArchive | None]:
+        """A displaced file, open to be read; None: there is none. ``DiskError``."""
+        with disk_errors(str(self._folder)), TemporaryFile(dir=self._folder) as file:
+            there = self._mirror.write_displaced_into(file, it)
+            file.flush()
             yield OpenArchive(file.fileno()) if there else None
