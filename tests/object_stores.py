@@ -9,11 +9,13 @@ import sys
 import time
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
 import pytest
+from object_proxy import Asked, ObjectProxy
 
 from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.mirror.layout import Layout
@@ -39,6 +41,10 @@ class ObjectServer:
 
     endpoint: str | None
     process: subprocess.Popen[bytes] | None = None
+    silence: float = 60.0
+    """Seconds after which the program gives an answer up."""
+    proxy: ObjectProxy | None = None
+    behind: ObjectServer | None = None
 
     def environ(self) -> Mapping[str, str]:
         """What the program needs to find it."""
@@ -48,7 +54,7 @@ class ObjectServer:
         return f"s3://{BUCKET}/{prefix}" if self.endpoint else f"memory://{BUCKET}/{prefix}"
 
     def mirror(self, prefix: str, **options) -> ObjectMirror:
-        terms = StoreTerms(self.endpoint, patience=5.0)
+        terms = StoreTerms(self.endpoint, silence=self.silence, patience=5.0, pause=0.01)
         bucket, below = open_bucket(self.url(prefix), terms, os.environ)
         return ObjectMirror(bucket, below, Layout(DEFAULT_LAYOUT), **options)
 
@@ -63,7 +69,14 @@ class ObjectServer:
         bucket, below = open_bucket(self.url(prefix), StoreTerms(self.endpoint), os.environ)
         obstore.put(bucket._store, f"{below}/{path}", content)
 
+    def remove(self, prefix: str, path: str) -> None:
+        bucket, below = open_bucket(self.url(prefix), StoreTerms(self.endpoint), os.environ)
+        bucket.delete([f"{below}/{path}"])
+
     def stop(self) -> None:
+        if self.proxy is not None and self.behind is not None:
+            self.proxy.stop()
+            self.behind.stop()
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -99,7 +112,36 @@ def rclone(folder: Path) -> ObjectServer:
     return _begun([*argv, "--auth-key", key, "--vfs-cache-mode", "off", str(folder)], port, {})
 
 
-SERVERS = {"memory": memory, "moto": moto, "ministack": ministack, "rclone": rclone}
+_HARM = (
+    *(None, "503", None, "cut", None, "429", None, "corrupt", None, "409", None, "lost"),
+    *(None, "500", None, "412"),
+)
+_STALLS_EVERY = 97
+
+
+def harmful(folder: Path) -> ObjectServer:
+    """Moto behind a proxy that spoils every other request, and now and then says nothing."""
+    behind, turn = moto(folder), count()
+
+    def harm(asked: Asked) -> str | None:
+        number = next(turn)
+        if number % _STALLS_EVERY == 0:
+            return "stall"
+        wanted = _HARM[number % len(_HARM)]
+        is_conditional = {"if-match", "if-none-match"} & asked.headers.keys()
+        return None if wanted in {"409", "412"} and not is_conditional else wanted
+
+    proxy = ObjectProxy(behind.endpoint or "", harm)
+    return ObjectServer(proxy.endpoint, silence=0.5, proxy=proxy, behind=behind)
+
+
+SERVERS = {
+    "memory": memory,
+    "moto": moto,
+    "ministack": ministack,
+    "rclone": rclone,
+    "harmful": harmful,
+}
 """Every kind of object store at hand."""
 
 

@@ -271,6 +271,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "store#unreachable": (
         "does not answer as it should",
         "refuses what was asked",
+        "the object was replaced while it was read",
         "is full or over quota",
     ),
     "store#gone": ("its bucket or its .artifact-sync/id was removed",),

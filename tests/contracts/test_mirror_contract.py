@@ -213,6 +213,7 @@ def test_no_place_is_looked_at_that_no_layout_makes(bench, path):
         bench.mirror.sizes([MirrorPath("a/b"), MirrorPath(path)])
 
 
+@needs(Folders)
 def test_looking_at_many_places_leaves_nothing_open(bench):
     for run in range(40):
         bench.publish(b"hello", f"acme/shop/{run}/x/y/a.bin")

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 from memory_store import MemoryStore
-from object_stores import SERVERS, ObjectServer, on_its_server
+from object_stores import ObjectServer, on_its_server
 from publishing import publish_bytes
 
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, Run, State, Strength
@@ -74,7 +74,7 @@ async def check_tells_no_lie(ledger: Ledger, store: ArtifactStore) -> None:
     assert {row.path for row in rows.values() if row.state is State.MIRRORED} <= there.keys()
 
 
-@pytest.fixture(params=["disk", "memory", *map(on_its_server, SERVERS)])
+@pytest.fixture(params=["disk", "memory", *map(on_its_server, ("moto", "rclone"))])
 def opened(
     request: pytest.FixtureRequest, tmp_path: Path, object_server: Callable[[str], ObjectServer]
 ) -> Callable[[], ArtifactStore]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
-from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import obstore
 from msgspec import Struct
 
 from artifact_sync.mirror.names import quoted
-from artifact_sync.mirror.objects.store_errors import Passing, store_errors
-from artifact_sync.runtime.backoff import RetryPolicy, delay
+from artifact_sync.mirror.objects.tries import Tries
+from artifact_sync.runtime.backoff import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +29,7 @@ _MOST_PARTS = 9_000
 _PARTS_AT_ONCE = 2
 _BLOCK = 1 << 20
 _PAGE = 1000
-_RETRIES = RetryPolicy(attempts=4, base=0.4, cap=5.0)
+RETRIES = RetryPolicy(attempts=4, base=0.4, cap=5.0)
 
 
 class Held(Struct, frozen=True):
@@ -56,10 +54,10 @@ class Held(Struct, frozen=True):
 class Bucket:
     """A store of keys. ``url``: for messages, without secrets."""
 
-    def __init__(self, store: ObjectStore, url: str) -> None:
+    def __init__(self, store: ObjectStore, url: str, retries: RetryPolicy = RETRIES) -> None:
         self._store: Any = store
+        self._retries = retries
         self.url = url
-        self._rng = Random()  # noqa: S311 - jitter
 
     def head(self, key: str) -> Held | None:
         """Look at an object; None: there is none."""
@@ -77,12 +75,22 @@ class Bucket:
             return None
 
     def blocks(self, key: str) -> Iterator[bytes]:
-        """The bytes of an object, piece by piece. ``FileNotFoundError``."""
-        opened = self._tried(key, lambda: obstore.get(self._store, key))
-        stream, end = opened.stream(_BLOCK), b""
-        while (block := self._once(key, lambda: next(stream, end))) != end:
-            for at in range(0, len(block), _BLOCK):
-                yield block[at : at + _BLOCK]
+        """The bytes of an object, piece by piece, of one version.
+
+        ``FileNotFoundError``; ``Conflict``: it was replaced meanwhile.
+        """
+        tries, sent = self._tries(key), 0
+        options: Any = {}
+        while True:
+            with tries:
+                opened = obstore.get(self._store, key, options=options)
+                options = {"if_match": opened.meta["e_tag"]}
+                for block in opened.stream(_BLOCK):
+                    for at in range(0, len(block), _BLOCK):
+                        yield block[at : at + _BLOCK]
+                    sent += len(block)
+                return
+            options["range"] = {"offset": sent}
 
     def part(self, key: str, at: int, count: int) -> bytes:
         """Some bytes of an object. ``FileNotFoundError``."""
@@ -131,30 +139,26 @@ class Bucket:
 
     def list(self, folder: str) -> Iterator[Held]:
         """All objects below a folder, ordered by key; empty: of the whole bucket."""
-        pages = obstore.list(self._store, folder or None, chunk_size=_PAGE)
-        while (page := self._once(folder, lambda: next(pages, None))) is not None:
-            yield from (_held(it, "") for it in page if not it["path"].endswith("/"))
-
-    def _once(self, key: str, call: Callable[[], T]) -> T:
-        try:
-            with store_errors(self.url, quoted(key)):
-                return call()
-        except Passing as passing:
-            raise passing.error from None
+        tries, last = self._tries(folder), None
+        while True:
+            with tries:
+                for page in obstore.list(
+                    self._store, folder or None, offset=last, chunk_size=_PAGE
+                ):
+                    for it in page:
+                        last = it["path"]
+                        yield _held(it, "")
+                return
 
     def _tried(self, key: str, call: Callable[[], T]) -> T:
         """Call, and again where the trouble may pass."""
-        failures = 0
+        tries = self._tries(key)
         while True:
-            try:
-                with store_errors(self.url, quoted(key)):
-                    return call()
-            except Passing as passing:
-                failures += 1
-                pause = delay(_RETRIES, failures, None, self._rng)
-                if pause is None:
-                    raise passing.error from None
-            time.sleep(pause)
+            with tries:
+                return call()
+
+    def _tries(self, key: str) -> Tries:
+        return Tries(self.url, quoted(key), self._retries)
 
 
 def _held(meta: Any, sha256: str) -> Held:

@@ -24,6 +24,7 @@ from artifact_sync.domain.model import Found, MirrorPath, Placed
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.objects.displaced_objects import DisplacedObjects
 from artifact_sync.mirror.objects.keys import Keys
+from artifact_sync.mirror.objects.store_errors import Conflict
 from artifact_sync.mirror.objects.upload import Uploader, digest_of_object
 from artifact_sync.mirror.paths import split
 
@@ -191,6 +192,8 @@ class ObjectMirror:
                 file.write(block)
         except FileNotFoundError:
             return False
+        except Conflict:
+            raise DiskError(f"{quoted(path)}: the object was replaced while it was read") from None
         return True
 
     def archive_format(self, path: MirrorPath) -> str:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.mirror.objects.bucket import Bucket
+from artifact_sync.mirror.objects.bucket import RETRIES, Bucket
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class StoreTerms(Struct, frozen=True):
     """Nothing is read for so long: a failure."""
     patience: float = 40.0
     """For how long a failing request is tried again."""
+    pause: float = 0.2
+    """Between two tries, at first."""
 
 
 def open_bucket(url: str, terms: StoreTerms, environ: Mapping[str, str]) -> tuple[Bucket, str]:
@@ -43,7 +46,8 @@ def open_bucket(url: str, terms: StoreTerms, environ: Mapping[str, str]) -> tupl
     path = place.path.strip("/")
     if place.scheme == "memory":
         return Bucket(_memory(place.netloc), url), path
-    return Bucket(_remote(place.scheme, place.netloc, terms, environ), url), path
+    store = _remote(place.scheme, place.netloc, terms, environ)
+    return Bucket(store, url, replace(RETRIES, base=2 * terms.pause)), path
 
 
 def _memory(name: str) -> Any:
@@ -71,7 +75,7 @@ def _remote(scheme: str, bucket: str, terms: StoreTerms, environ: Mapping[str, s
                 "max_retries": 5,
                 "retry_timeout": timedelta(seconds=terms.patience),
                 "backoff": {
-                    "init_backoff": timedelta(milliseconds=200),
+                    "init_backoff": timedelta(seconds=terms.pause),
                     "max_backoff": timedelta(seconds=5),
                     "base": 2,
                 },

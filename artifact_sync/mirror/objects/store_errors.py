@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from obstore.exceptions import (
     AlreadyExistsError,
@@ -15,9 +13,6 @@ from obstore.exceptions import (
 )
 
 from artifact_sync.domain.errors import DiskError, NoSpace, ObjectsGone, StoreUnreachable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _STATUS = re.compile(r"status code: ([0-9]{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
@@ -43,24 +38,21 @@ class Passing(Exception):
         super().__init__(str(error))
 
 
-@contextmanager
-def store_errors(url: str, what: str) -> Iterator[None]:
-    """Translate what a call raises.
+def translated(error: Exception, url: str, what: str) -> Exception:
+    """What an error of a call means; itself, where it is none of the store's.
 
     ``Conflict``, ``Passing``, ``ObjectsGone``, ``NoSpace``, ``StoreUnreachable``, ``DiskError``;
     ``FileNotFoundError`` stays for an absent object. ``what``: a noun, without secrets.
     """
-    try:
-        yield
-    except (AlreadyExistsError, PreconditionError) as error:
-        raise Conflict from error
-    except FileNotFoundError as error:
+    if isinstance(error, (AlreadyExistsError, PreconditionError)):
+        return Conflict()
+    if isinstance(error, FileNotFoundError):
         code = _CODE.search(str(error))
-        if code is not None and code[1] in _LOST | {"NoSuchBucket"}:
-            raise _translated(error, url, what) from None
-        raise
-    except (BaseError, OSError, ValueError) as error:
-        raise _translated(error, url, what) from None
+        is_absent = code is None or code[1] not in _LOST | {"NoSuchBucket"}
+        return error if is_absent else _translated(error, url, what)
+    if isinstance(error, (BaseError, OSError, ValueError)):
+        return _translated(error, url, what)
+    return error
 
 
 def _translated(error: Exception, url: str, what: str) -> Exception:

@@ -152,6 +152,8 @@ def digest_of_object(
             size += len(block)
     except FileNotFoundError:
         return None
+    except Conflict:
+        raise DiskError(f"{quoted(key)}: the object was replaced while it was read") from None
     return size, hashed.hexdigest()
 
 

@@ -1,0 +1,233 @@
+"""An object store that fails in the middle of things, seen through the adapter alone."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import obstore
+import pytest
+from object_proxy import ObjectProxy
+from object_stores import KEYS, ObjectServer
+from publishing import publish_bytes, publish_content
+
+from artifact_sync.domain.errors import (
+    DiskError,
+    ExitCode,
+    MirrorGone,
+    Reason,
+    StoreUnreachable,
+    UnsafePath,
+    UsageError,
+)
+from artifact_sync.domain.model import MirrorPath, StagedContent
+from artifact_sync.domain.settings import DEFAULT_LAYOUT
+from artifact_sync.mirror.layout import Layout
+from artifact_sync.mirror.objects.object_mirror import ObjectMirror
+from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("objects-moto")
+
+PATH = MirrorPath("acme/shop/42/build/compile/linux/app.tar")
+LARGE = 20 << 20
+
+
+@pytest.fixture
+def proxy(object_server: Callable[[str], ObjectServer]) -> Iterator[ObjectProxy]:
+    it = ObjectProxy(object_server("moto").endpoint or "")
+    yield it
+    it.stop()
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"harm/{uuid4().hex}"
+
+
+def mirror_at(endpoint: str | None, prefix: str, **options: float) -> ObjectMirror:
+    server = ObjectServer(endpoint, silence=0.5)
+    return server.mirror(prefix, **options)
+
+
+def staged(folder: Path, size: int) -> StagedContent:
+    file = folder / f"{size}.part"
+    file.write_bytes(bytes(range(256)) * (size // 256))
+    return StagedContent(size, hashlib.sha256(file.read_bytes()).hexdigest(), file)
+
+
+def test_a_large_file_goes_by_parts_each_with_its_sum(
+    proxy: ObjectProxy, prefix: str, tmp_path: Path
+) -> None:
+    mirror, content = mirror_at(proxy.endpoint, prefix), staged(tmp_path, LARGE)
+    publish_content(mirror, content, PATH)
+    parts = [it for it in proxy.asked if "partNumber=" in it.path]
+    assert [len(it.body) <= 8 << 20 for it in parts] == [True] * 3
+    assert proxy.unsummed == []
+    assert mirror.vouched(PATH) == mirror.digest(PATH) == (LARGE, content.sha256)
+
+
+@pytest.mark.parametrize("harm", ["corrupt", "lost", "503", "stall"])
+def test_a_part_that_is_spoilt_is_sent_again_or_nothing_is_there(
+    proxy: ObjectProxy, prefix: str, tmp_path: Path, harm: str
+) -> None:
+    mirror, content = mirror_at(proxy.endpoint, prefix), staged(tmp_path, LARGE)
+    left = [harm]
+    proxy.harm = lambda asked: left.pop() if left and "partNumber=2" in asked.path else None
+    publish_content(mirror, content, PATH)
+    assert mirror.digest(PATH) == (LARGE, content.sha256)
+
+
+def test_a_large_file_that_is_changed_while_it_goes_leaves_nothing_there(
+    proxy: ObjectProxy, prefix: str, tmp_path: Path
+) -> None:
+    mirror, content = mirror_at(proxy.endpoint, prefix), staged(tmp_path, LARGE)
+    content.data.write_bytes(bytes(LARGE))  # type: ignore[union-attr]
+    with pytest.raises(DiskError, match="changed by somebody else"):
+        publish_content(mirror, content, PATH)
+    assert mirror.find(PATH) is None
+    assert [it.method for it in proxy.asked if "uploadId" in it.path][-1] == "DELETE"
+
+
+def test_what_was_written_before_the_answer_was_lost_is_not_displaced(
+    proxy: ObjectProxy, prefix: str
+) -> None:
+    mirror = mirror_at(proxy.endpoint, prefix)
+    publish_bytes(mirror, b"first", MirrorPath("a/first"))  # the probe is over
+    left = ["lost"]
+    proxy.harm = lambda asked: left.pop() if left and asked.method == "PUT" else None
+    assert publish_bytes(mirror, b"whole", PATH) is None
+    assert mirror.read(PATH) == b"whole"
+    assert not list(mirror.displaced())
+
+
+def test_a_stranger_who_writes_between_look_and_write_is_not_overwritten(
+    proxy: ObjectProxy, prefix: str, object_server: Callable[[str], ObjectServer]
+) -> None:
+    mirror, server = mirror_at(proxy.endpoint, prefix), object_server("moto")
+    publish_bytes(mirror, b"old", PATH)
+    strangers = [b"second", b"first"]
+
+    def harm(asked: object) -> None:
+        if strangers and "if-match" in asked.headers:  # type: ignore[attr-defined]
+            server.write(prefix, PATH, strangers.pop())
+
+    proxy.harm = harm
+    publish_bytes(mirror, b"new", PATH)
+    assert mirror.read(PATH) == b"new"
+    kept = server.objects(f"{prefix}/.artifact-sync/displaced").values()
+    assert sorted(kept) == [b"first", b"old", b"second"]
+
+
+def test_a_store_that_is_away_or_refuses_says_so_without_its_keys(
+    proxy: ObjectProxy, prefix: str
+) -> None:
+    mirror = mirror_at(proxy.endpoint, prefix)
+    proxy.harm = lambda asked: "403" if asked.method == "PUT" else None
+    with pytest.raises(DiskError, match=r"refuses these credentials \(403 AccessDenied\)") as no:
+        publish_bytes(mirror, b"x", PATH)
+    assert (no.value.reason, no.value.exit_code) == (Reason.DISK, ExitCode.NO_SPACE)
+    proxy.harm = lambda _: "500"
+    with pytest.raises(StoreUnreachable, match=r"500 InternalError") as away:
+        mirror.read(PATH)
+    assert away.value.exit_code is ExitCode.UNREACHABLE
+    proxy.stop()
+    with pytest.raises(StoreUnreachable, match="does not answer as it should: look"):
+        mirror.read(PATH)
+
+
+def test_a_mirror_whose_id_is_gone_or_another_s_is_not_touched(
+    proxy: ObjectProxy, prefix: str, object_server: Callable[[str], ObjectServer]
+) -> None:
+    mirror, server = mirror_at(proxy.endpoint, prefix, trust=0.0), object_server("moto")
+    mirror.write_id("0" * 32)
+    publish_bytes(mirror, b"here", PATH)
+    before = server.objects(prefix)
+    server.write(prefix, ".artifact-sync/id", b"1" * 32)
+    verbs: list[Callable[[], object]] = [
+        mirror.check,
+        lambda: mirror.find(PATH),
+        lambda: mirror.sizes([PATH]),
+        lambda: publish_bytes(mirror, b"x", PATH),
+        lambda: mirror.replace(b"x", PATH),
+        lambda: mirror.remove([PATH]),
+        lambda: mirror.displace(PATH),
+        lambda: mirror.digest(PATH),
+        lambda: list(mirror.files(MirrorPath(""))),
+        lambda: mirror.point(MirrorPath("acme/shop/latest"), MirrorPath("acme/shop/42")),
+    ]
+    for verb in verbs:
+        with pytest.raises(MirrorGone, match="is another mirror's"):
+            verb()
+    server.remove(prefix, ".artifact-sync/id")
+    with pytest.raises(MirrorGone):
+        mirror.remove([PATH])
+    server.write(prefix, ".artifact-sync/id", b"0" * 32 + b"\n")
+    mirror.check()
+    assert server.objects(prefix) == before
+
+
+def test_a_key_has_1024_bytes_with_its_prefix_and_no_more(
+    object_server: Callable[[str], ObjectServer],
+) -> None:
+    mirror = object_server("memory").mirror("päfix")
+    room = 1024 - len("päfix/".encode())
+    longest = "ä" * ((room - 2) // 2) + "/" + "b" * (room - 1 - (room - 2) // 2 * 2)
+    assert len(longest.encode()) == room
+    publish_bytes(mirror, b"x", MirrorPath(longest))
+    assert mirror.read(MirrorPath(longest)) == b"x"
+    with pytest.raises(UnsafePath, match="more than 1,024 bytes"):
+        publish_bytes(mirror, b"x", MirrorPath(f"{longest}b"))
+
+
+def test_keys_that_expire_are_read_again_from_their_file(
+    proxy: ObjectProxy, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in KEYS:
+        monkeypatch.delenv(name)
+    file = tmp_path / "keys"
+    key = "oldkeyoldkeyoldkey12"
+
+    def renew(key: str) -> None:
+        text = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secretsecret{key}\n"
+        new = tmp_path / "new"
+        new.write_text(text)
+        new.replace(file)
+
+    renew(key)
+    terms = StoreTerms(proxy.endpoint, file, silence=1.0, pause=0.2)
+    bucket, below = open_bucket(f"s3://artifacts/{prefix}", terms, {})
+    mirror = ObjectMirror(bucket, below, Layout(DEFAULT_LAYOUT))
+    publish_bytes(mirror, b"one", PATH)
+
+    def harm(asked: object) -> str | None:
+        if key not in asked.headers["authorization"]:  # type: ignore[attr-defined]
+            return None
+        renew("newkeynewkeynewkey12")  # as whoever renews them does about now
+        return "expired"
+
+    proxy.harm = harm
+    publish_bytes(mirror, b"two", MirrorPath("a/b"))
+    assert mirror.read(MirrorPath("a/b")) == b"two"
+    assert "expired" in [what for what, _ in proxy.done]
+    file.write_text("[other]\n")
+    with pytest.raises(UsageError, match="has no keys of AWS"):
+        open_bucket(f"s3://artifacts/{prefix}", terms, {})
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a key is no path there")
+def test_a_stranger_s_odd_keys_are_listed_or_named(
+    object_server: Callable[[str], ObjectServer], prefix: str
+) -> None:
+    mirror = object_server("moto").mirror(prefix)
+    for path in ("o/r/1/a b%25+ü.bin", "o/r/1/x/..y", "o/r/1/\u2028"):
+        publish_bytes(mirror, path.encode(), MirrorPath(path))
+        assert mirror.read(MirrorPath(path)) == path.encode()
+    assert len(list(mirror.files(MirrorPath("o/r")))) == 3
+    obstore.delete(mirror._bucket._store, f"{prefix}/o/r/1/x/..y")
+    assert len(list(mirror.files(MirrorPath("o/r")))) == 2
