@@ -193,7 +193,7 @@ class ObjectMirror:
         except FileNotFoundError:
             return False
         except Conflict:
-            raise DiskError(f"{quoted(path)}: the object was replaced while it was read") from None
+            raise DiskError(f"{quoted(key)}: the object was replaced while it was read") from None
         return True
 
     def archive_format(self, path: MirrorPath) -> str:
