@@ -39,7 +39,7 @@ class Passing(Exception):
 
 
 def translated(error: Exception, url: str, what: str) -> Exception:
-    """What an error of a call means; itself, where it is none of the store's.
+    """Translate an error of a call; one that is not the store's stays.
 
     ``Conflict``, ``Passing``, ``ObjectsGone``, ``NoSpace``, ``StoreUnreachable``, ``DiskError``;
     ``FileNotFoundError`` stays for an absent object. ``what``: a noun, without secrets.
