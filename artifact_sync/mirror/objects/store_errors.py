@@ -38,7 +38,7 @@ class Passing(Exception):
         super().__init__(str(error))
 
 
-def translated(error: Exception, url: str, what: str) -> Exception:
+def store_error_of(error: Exception, url: str, what: str) -> Exception:
     """Translate an error of a call; one that is not the store's stays.
 
     ``Conflict``, ``Passing``, ``ObjectsGone``, ``NoSpace``, ``StoreUnreachable``, ``DiskError``;

@@ -6,7 +6,7 @@ import time
 from random import Random
 from typing import TYPE_CHECKING
 
-from artifact_sync.mirror.objects.store_errors import Passing, translated
+from artifact_sync.mirror.objects.store_errors import Passing, store_error_of
 from artifact_sync.runtime.backoff import delay
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _RNG = Random()  # noqa: S311 - jitter
 class Tries:
     """The tries of one call, each a ``with`` block; ``what``: a noun for messages.
 
-    A block ends quietly, after a pause, when another try may help; else as ``translated`` says.
+    A block ends quietly, after a pause, when another try may help; else as ``store_error_of`` says.
     """
 
     def __init__(self, url: str, what: str, policy: RetryPolicy) -> None:
@@ -34,7 +34,7 @@ class Tries:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if not isinstance(error, Exception):
             return False
-        told = translated(error, self._url, self._what)
+        told = store_error_of(error, self._url, self._what)
         if isinstance(told, Passing):
             self._wait(told.error)
             return True
