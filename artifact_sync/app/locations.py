@@ -212,6 +212,17 @@ async def check_ids(
     return ids
 
 
+async def expect_ids(
+    config: Config, ledger: Ledger, place: MirrorId, offload: Offload, *, adopting: bool = False
+) -> None:
+    """``check_ids``, but an object store is asked only by who looks at its files."""
+    held = await ledger.mirror()
+    if held is not None and is_in_store(config):
+        place.expect(held)
+    else:
+        await check_ids(config, ledger, place, offload, adopting=adopting)
+
+
 async def bind_ids(
     config: Config, ledger: Ledger, place: MirrorId, offload: Offload, *, adopting: bool = False
 ) -> None:

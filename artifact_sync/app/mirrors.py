@@ -38,6 +38,9 @@ class MirrorId(Protocol):
     def write_id(self, mirror: str) -> None:
         """Give the mirror its id."""
 
+    def expect(self, mirror: str) -> None:
+        """Take the mirror for the one with this id, until it is looked at."""
+
 
 class OpenedMirror(Struct, frozen=True):
     """A mirror, and what of it is on this machine."""

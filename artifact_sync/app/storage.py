@@ -13,8 +13,8 @@ from artifact_sync.app.hooks import subscribe
 from artifact_sync.app.limits import open_limits
 from artifact_sync.app.locations import (
     bind_ids,
-    check_ids,
     check_layout,
+    expect_ids,
     has_ledger,
     has_runs,
     ledger_url,
@@ -175,7 +175,7 @@ async def _opened(
         )
     if config.hook and not (rehearse or adopting):  # what is adopted is no news
         subscribe(config, ledger, clock)
-    bind = check_ids if rehearse else bind_ids
+    bind = expect_ids if rehearse else bind_ids
     await bind(config, ledger, opened.id, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     limits = await open_limits(config, clock, stack, rehearse=rehearse)

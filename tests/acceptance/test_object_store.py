@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from user import User, contents
+from object_proxy import ObjectProxy
+from user import TOKEN, User, contents, wait_until
+
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
+    running_in_thread,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from object_stores import ObjectServer
@@ -48,6 +60,13 @@ class StoreUser(User):
             for path, content in self.objects().items()
             if path.count("/") > 3 and not path.startswith(".artifact-sync/")
         }
+
+
+@pytest.fixture
+def proxy(object_server: Callable[[str], ObjectServer]) -> Iterator[ObjectProxy]:
+    it = ObjectProxy(object_server("moto").endpoint or "")
+    yield it
+    it.stop()
 
 
 @pytest.fixture
@@ -140,3 +159,66 @@ def test_what_needs_a_folder_says_so(store_user: StoreUser) -> None:
     assert store_user.run("sync", "acme/website").code == 0
     done = store_user.run("adopt")
     assert (done.code, "needs a mirror in a folder" in done.err) == (2, True), done.err
+
+
+def test_killed_in_the_midst_of_an_upload_the_next_pass_ends_it_without_a_download(
+    tmp_path: Path, object_server: Callable[[str], ObjectServer], proxy: ObjectProxy
+) -> None:
+    cube = Cube(artifacts=(ScenarioArtifact("small", text="a few bytes"), _LARGE))
+    repo = Repo("acme/heavy", runs=(ScenarioRun("1", cubes=(cube,)),))
+    scenario = Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(repo,))
+    with running_in_thread(scenario) as service:
+        user = StoreUser(tmp_path, service, object_server("moto"))
+        user.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
+        proxy.harm = lambda asked: "stall" if "partNumber=2" in asked.path else None
+        with user.started("sync", "acme/heavy") as process:
+            wait_until(lambda: "stall" in [what for what, _ in proxy.done])
+            assert user.finish(process, signal.SIGKILL).code == -signal.SIGKILL
+        there = user.objects()
+        assert "acme/heavy/1/SHA256SUMS" not in there
+        assert "large" not in {it.rpartition("/")[2] for it in there}
+        proxy.harm = lambda _: None
+        fetched = len([it for it in service.simulator.requests if it.kind == "file"])
+        done = user.run("sync", "acme/heavy", "--json")
+        assert done.code == 0, done.err
+        assert user.mirrored() == contents(service.simulator)
+        assert len([it for it in service.simulator.requests if it.kind == "file"]) == fetched
+        assert user.run("verify").code == 0
+
+
+_LARGE = ScenarioArtifact("large", size=20_000_000)
+
+
+def test_a_store_that_refuses_to_write_or_is_away_is_told_and_nothing_is_lost(
+    store_user: StoreUser, service: Running, proxy: ObjectProxy
+) -> None:
+    store_user.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
+    assert store_user.run("sync", "acme/rocket", "--run", "1").code == 0
+    proxy.harm = lambda asked: "403" if asked.method == "PUT" else None
+    done = store_user.run("sync", "acme/rocket")
+    assert (done.code, "refuses these credentials (403 AccessDenied)" in done.out) == (6, True), (
+        done.err
+    )
+    proxy.harm = lambda _: "400"
+    proxy.stop()
+    done = store_user.run("sync", "acme/rocket")
+    assert (done.code, "does not answer as it should" in done.err) == (4, True), done.err
+    for command in ("ls", "path"):  # the ledger alone is asked
+        assert store_user.run(command, "acme/rocket").code == 0
+    store_user.environ |= store_user.server.environ()
+    assert store_user.run("sync", "acme/rocket").code == 0
+    assert store_user.mirrored() == contents(service.simulator, "acme/rocket")
+    assert store_user.run("verify").code == 0
+
+
+def test_an_old_listing_does_no_harm(
+    store_user: StoreUser, service: Running, proxy: ObjectProxy
+) -> None:
+    store_user.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
+    proxy.harm = lambda asked: "old" if asked.is_listing else None
+    for _ in range(3):
+        done = store_user.run("sync", "acme/rocket", "--json")
+        assert done.code == 0, done.err
+    assert store_user.mirrored() == contents(service.simulator, "acme/rocket")
+    assert not [it for it in store_user.objects() if "displaced" in it]
+    assert not proxy.unsummed

@@ -136,3 +136,6 @@ class LocalId:
     def write_id(self, mirror: str) -> None:
         """See ``write_id``."""
         write_id(self._root, mirror)
+
+    def expect(self, mirror: str) -> None:
+        """Nothing: a file system is looked at."""

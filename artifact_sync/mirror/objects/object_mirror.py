@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import time
 from collections import defaultdict
@@ -68,8 +69,9 @@ class ObjectMirror:
         self._uploader = Uploader(bucket, self._keys, now)
         self._displaced = DisplacedObjects(bucket, self._keys)
         self._trust = trust
-        self._id = self.read_id()
-        self._seen = time.monotonic()
+        self._id: str | None = None
+        self._seen: float | None = None
+        """When the mirror was last seen to be the one with that id; None: not yet."""
 
     def read_id(self) -> str | None:
         """Read the mirror's id; None: there is none. ``DiskError``."""
@@ -88,14 +90,20 @@ class ObjectMirror:
         self._bucket.put(self._keys.id, content, hashlib.sha256(content).hexdigest())
         self._id, self._seen = mirror, time.monotonic()
 
+    def expect(self, mirror: str) -> None:
+        """Take the mirror for the one with this id, until it is looked at."""
+        self._id, self._seen = mirror, -math.inf
+
     def check(self, folder: MirrorPath | None = None) -> None:
         del folder
-        if self.read_id() != self._id:
+        found = self.read_id()
+        if self._seen is not None and found != self._id:
             raise ObjectsGone(self._bucket.url)
+        self._id = found
         self._seen = time.monotonic()
 
     def _check_lately(self) -> None:
-        if time.monotonic() - self._seen >= self._trust:
+        if self._seen is None or time.monotonic() - self._seen >= self._trust:
             self.check()
 
     def find(self, path: MirrorPath) -> Found | None:

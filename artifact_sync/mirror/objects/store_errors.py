@@ -14,6 +14,9 @@ from obstore.exceptions import (
 
 from artifact_sync.domain.errors import DiskError, NoSpace, ObjectsGone, StoreUnreachable
 
+_RETRIED = re.compile(r"after [1-9][0-9]* retries")
+"""It was tried again, for as long as is of use."""
+
 _STATUS = re.compile(r"status code: ([0-9]{3})")
 _CODE = re.compile(r"<Code>([A-Za-z0-9]{1,64})</Code>")
 _FULL = frozenset({"QuotaExceeded", "XMinioStorageFull", "StorageFull", "InsufficientStorage"})
@@ -66,7 +69,10 @@ def _translated(error: Exception, url: str, what: str) -> Exception:
         return ObjectsGone(url)
     if isinstance(error, ValueError):
         return DiskError(f"{what}: an object there has a key with // or /./: remove that object")
-    return _answered(status, code, said, f"{what}: the object store {url}")
+    told = _answered(status, code, said, f"{what}: the object store {url}")
+    if isinstance(told, Passing) and _RETRIED.search(text):
+        return told.error
+    return told
 
 
 def _answered(status: int, code: str, said: str, store: str) -> Exception:
