@@ -30,7 +30,7 @@ from artifact_sync.ledger.drivers.store import open_store
 from artifact_sync.ledger.queries import totals
 from artifact_sync.ledger.unfinished import unfinished_move
 from artifact_sync.sync.hash_progress import HashProgress
-from artifact_sync.sync.move import MovedFrom, MovedTo, MoveJournal, Mover
+from artifact_sync.sync.move import MovedFrom, MovedTo, MoveJournal, Mover, remove_left
 from artifact_sync.sync.verify import reasons_of_damage
 
 if TYPE_CHECKING:
@@ -216,6 +216,7 @@ class Moving:
         self.stage = "ledger"
         await self.store.offload(self._copy_ledger)
         await self.store.offload(journal.remove)
+        await self.store.offload(remove_left, self.target.opened.staging)
         self.stage = "done"
 
     def _copy_ledger(self) -> None:

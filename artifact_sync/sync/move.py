@@ -277,6 +277,13 @@ class Mover:
         self.size += content.size
 
 
+def remove_left(staging: Path) -> None:
+    """Remove what an earlier call that was killed has left in staging. ``DiskError``."""
+    with disk_errors("staging"):
+        for file in staging.glob("move-*.part"):
+            file.unlink(missing_ok=True)
+
+
 def _steps(rows: Sequence[ArtifactRow]) -> range:
     return range(0, len(rows), _BATCH)
 

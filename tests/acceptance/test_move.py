@@ -1,42 +1,67 @@
-"""``move`` as somebody at a shell sees it: to PostgreSQL and back, killed, and with damage."""
+"""``move`` as somebody at a shell sees it: to a store and PostgreSQL, back, killed, with damage."""
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import sys
+import tarfile
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import psycopg
 import pytest
-from user import User, organisation
+from archives import FILES, entry, tar_of
+from daemon_user import DaemonUser
+from user import TOKEN, User, wait_until
 
 from artifact_sync.ledger.copying import copied_tables
-from artifact_sync.simulator import Simulator, running_in_thread
+from artifact_sync.simulator import (
+    Cube,
+    Repo,
+    Scenario,
+    ScenarioApi,
+    ScenarioArtifact,
+    ScenarioRun,
+    running_in_thread,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
+    from object_stores import ObjectServer
     from postgres_server import Postgres
 
     from artifact_sync.simulator import Running
 
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="calls fork"),
+    pytest.mark.xdist_group("objects-moto"),
+]
+
 ROCKET = "acme/rocket"
 
 
-@pytest.fixture
-def service() -> Iterator[Running]:
-    with running_in_thread(Simulator(organisation())) as running:
-        yield running
-
-
 class Mover(User):
-    """Somebody with a configuration for each place of the mirror."""
+    """Somebody with a configuration for each place of the mirror. The first one is ``old``."""
 
-    def config(self, name: str, ledger: str = "") -> Path:
+    def __init__(self, folder: Path, service: Running) -> None:
+        super().__init__(folder, service)
+        self.root = folder / "old"
+        self.old = self.config("old")
+
+    def config(self, name: str, ledger: str = "", root: str = "", more: str = "") -> Path:
         file = self.folder / f"{name}.toml"
-        text = f'[mirror]\nroot = "{name}"\n'
+        text = f'{more}\n[mirror]\nroot = "{root or name}"\n'
         file.write_text(text + (f'[ledger]\nurl = "{ledger}"\n' if ledger else ""))
         return file
+
+    def move(self, source: Path, target: Path, *more: str):
+        return self.run("move", "--config", source, "--to", target, *more)
+
+    def at(self, config: Path, command: str, *more: object):
+        return self.run(command, *more, "--config", config)
 
 
 @pytest.fixture
@@ -45,26 +70,29 @@ def user(tmp_path: Path, service: Running) -> Mover:
 
 
 def rows(config: Path, ledger: str = "") -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table, by its primary key, the same on both databases."""
+    """Every row of every table, the same on both databases."""
     file = config.with_suffix("") / ".artifact-sync" / "ledger.sqlite"
     raw = psycopg.connect(ledger) if ledger else sqlite3.connect(file)
     found = {}
     for table in copied_tables():
         cursor = raw.cursor()
-        cursor.execute(" ".join(["SELECT * FROM", table.name, "ORDER BY", ", ".join(table.key)]))
-        names = sorted(column[0] for column in cursor.description or ())
-        places = [[column[0] for column in cursor.description or ()].index(it) for it in names]
-        found[table.name] = [
-            tuple(int(it) if isinstance(it := row[place], bool) else it for place in places)
+        cursor.execute(f"TABLE {table.name}" if ledger else f"SELECT * FROM {table.name}")  # noqa: S608 - ours
+        columns = [column[0] for column in cursor.description or ()]
+        found[table.name] = sorted(
+            (tuple((name, plain(it)) for name, it in sorted(zip(columns, row, strict=True))))
             for row in cursor.fetchall()
-        ]
+        )
     raw.close()
-    found["meta"] = sorted(found["meta"])
     return found
 
 
+def plain(value: object) -> str:
+    return repr(int(value) if isinstance(value, bool) else value)
+
+
 def tree(root: Path) -> dict[str, bytes | str]:
-    found = {}
+    """Every file and link but the program's own; also what was displaced."""
+    found: dict[str, bytes | str] = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root)
         if name.parts[0] == ".artifact-sync" and name.parts[1:2] != ("displaced",):
@@ -76,28 +104,145 @@ def tree(root: Path) -> dict[str, bytes | str]:
     return found
 
 
-def a_rich_mirror(user: Mover, config: Path) -> None:
-    """With pins, tombstones, rules, something displaced, and verdicts."""
-    assert user.run("sync", ROCKET, "--config", config).code == 0
-    user.run("verify", "--config", config)
+def make_it_rich(user: Mover) -> None:
+    """A pin, rules, something displaced, verdicts, times."""
+    assert user.at(user.old, "sync", ROCKET, "acme/website").code == 0
+    assert user.at(user.old, "pin", ROCKET, "3").code == 0
+    assert user.at(user.old, "forget", ROCKET, "2", "*.tar.gz", "--delete", "--yes").code == 0
+    next((user.root / ROCKET / "1/ci").rglob("*.tar.gz")).write_text("altered")
+    assert user.at(user.old, "verify", "--repair").code == 0
 
 
 @pytest.mark.servers
-def test_a_mirror_goes_to_postgresql_and_back_and_nothing_is_fetched_again(
-    user: Mover, service: Running, postgres: Postgres
+def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_fetched(
+    user: Mover,
+    service: Running,
+    postgres: Postgres,
+    object_server: Callable[[str], ObjectServer],
 ) -> None:
-    url = postgres.schema()
-    old, new, back = user.config("old"), user.config("new", url), user.config("back")
-    a_rich_mirror(user, old)
-    before = rows(old)
-    files = service.simulator.requests["file"]
-    for source, target in ((old, new), (new, back)):
-        done = user.run("move", "--config", source, "--to", target)
-        assert done.code == 0, done.err + done.out
-        assert rows(target, url if target is new else "") == before
-        assert f"next: have the service use {target}" in done.out.splitlines()[-1]
-    assert tree(user.folder / "back") == tree(user.folder / "old")
-    assert user.run("verify", "--config", new).code == 0
-    again = user.run("sync", ROCKET, "--config", new, "--json")
-    assert (again.code, again.answer["downloaded"]) == (0, 0), again.err
-    assert service.simulator.requests["file"] == files
+    server, prefix, url = object_server("moto"), f"moved/{uuid4().hex}", postgres.schema()
+    user.environ |= server.environ()
+    new = user.config("new", url, server.url(prefix))
+    back = user.config("back")
+    make_it_rich(user)
+    known, files = rows(user.old), tree(user.root)
+    assert any(name.startswith(".artifact-sync/displaced") for name in files)
+    assert all(known[name] for name in ("artifacts", "pins", "forget_rules", "run_records"))
+    fetched = service.simulator.requests["file"]
+    done = user.move(user.old, new)
+    assert done.code == 0, done.err + done.out
+    assert done.out.splitlines()[-1].startswith(f"next: have the service use {new}")
+    assert rows(new, url) == known
+    stored = server.objects(prefix)
+    assert {it for it in files if "latest" not in it} == {
+        it for it in stored if "latest" not in it and not it.endswith((".artifact-sync/id", "/id"))
+    }
+    done = user.move(new, back, "--json")
+    assert (done.code, done.answer["complete"]) == (0, True), done.err
+    assert done.answer["rows"] == sum(map(len, known.values()))
+    assert rows(back) == known
+    assert tree(user.folder / "back") == files
+    for config in (new, back):
+        assert user.at(config, "verify").code == 0
+        again = user.at(config, "sync", ROCKET, "--json")
+        assert (again.code, again.answer["downloaded"]) == (0, 0), again.err
+    assert service.simulator.requests["file"] == fetched
+    assert user.move(user.old, new).code == 2  # it is there already
+
+
+def many() -> Scenario:
+    cubes = (Cube(artifacts=(ScenarioArtifact("{n}.bin", size=70_000, count=40),)),)
+    runs = tuple(ScenarioRun(str(n), cubes=cubes) for n in range(1, 11))
+    return Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=(Repo(ROCKET, runs=runs),))
+
+
+def test_killed_in_the_middle_it_goes_on_and_until_then_nobody_takes_it_for_a_mirror(
+    tmp_path: Path,
+) -> None:
+    with running_in_thread(many()) as service:
+        user = Mover(tmp_path, service)
+        new = user.config("new")
+        assert user.at(user.old, "sync", ROCKET).code == 0
+        there = tmp_path / "new" / ROCKET
+        for number in (2, 5):
+            with user.started("move", "--config", user.old, "--to", new) as process:
+                wait_until(lambda number=number: len([*there.glob("*/SHA256SUMS")]) >= number)
+                user.finish(process, signal.SIGKILL)
+            refused = user.at(new, "sync", ROCKET)
+            assert (refused.code, "is not finished" in refused.err) == (2, True), refused.err
+        done = user.move(user.old, new, "--json")
+        assert done.code == 0, done.err
+        assert done.answer["bytes"] < done.answer["files"] * 70_000  # some were there
+        assert tree(tmp_path / "new") == tree(user.root)
+        assert rows(new) == rows(user.old)
+        assert user.at(new, "verify").code == 0
+        assert not list((tmp_path / "new/.artifact-sync/staging").glob("move*"))
+
+
+def test_what_is_damaged_is_told_and_not_taken_for_good(user: Mover) -> None:
+    new = user.config("new")
+    assert user.at(user.old, "sync", ROCKET).code == 0
+    changed, missing, *_ = sorted((user.root / ROCKET / "1/ci").rglob("*.*"))
+    changed.write_bytes(b"x" * changed.stat().st_size)
+    missing.unlink()
+    done = user.move(user.old, new, "--json")
+    assert (done.code, done.answer["complete"]) == (1, False)  # of both kinds
+    paths = sorted(str(it.relative_to(user.root)) for it in (changed, missing))
+    assert sorted(done.answer["damaged"]) == paths
+    assert not any((user.folder / "new" / it).exists() for it in paths)
+    assert user.at(new, "verify").code == 2
+    assert user.at(user.old, "verify", "--repair").code == 0
+    done = user.move(user.old, new)
+    assert done.code == 0, done.err + done.out
+    assert tree(user.folder / "new") == tree(user.root)
+    assert user.at(new, "verify").code == 0
+
+
+def test_what_was_unpacked_comes_along_but_not_into_a_store(tmp_path: Path) -> None:
+    whole = tar_of(FILES, [entry("site/latest.html", tarfile.SYMTYPE, "index.html")])
+    cubes = (Cube(artifacts=(ScenarioArtifact("./dist.tar", data=whole),)),)
+    repos = (Repo(ROCKET, runs=(ScenarioRun("1", cubes=cubes),)),)
+    with running_in_thread(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=repos)) as service:
+        user = Mover(tmp_path, service)
+        old = user.config("old", more=f'[[repo]]\nname = "{ROCKET}"\nextract = ["dist*"]\n')
+        new, store = user.config("new"), user.config("s", f"sqlite:///{tmp_path}/s", "s3://b/p")
+        assert user.at(old, "sync").code == 0
+        assert (user.root / ROCKET / "1/ci/build/build/dist.tar.d/site/latest.html").is_symlink()
+        assert user.move(old, new).code == 0
+        assert tree(tmp_path / "new") == tree(user.root)
+        assert rows(new) == rows(old)
+        assert user.at(new, "verify").code == 0
+        done = user.move(old, store)
+        assert (done.code, "archives are unpacked in this mirror" in done.err) == (2, True)
+
+
+def test_it_goes_nowhere_where_anything_is(user: Mover) -> None:
+    assert user.at(user.old, "sync", ROCKET).code == 0
+    full = user.config("full")
+    (user.folder / "full").mkdir()
+    (user.folder / "full" / "mine").write_text("")
+    layout = user.config("layout")
+    turned = "{org}/{repo}/{run}/{cube}/{workflow}/{task}/{local_path}"
+    layout.write_text(f'{layout.read_text()}layout = "{turned}"\n')
+    ledger = user.config("ledger", f"sqlite:///{user.root}/.artifact-sync/ledger.sqlite")
+    inside = user.config("inside", root="old/below")
+    for config, words in (
+        (full, "is not empty"),
+        (layout, "set it to the same"),
+        (ledger, "is the one that it has"),
+        (inside, "or within"),
+        (user.old, "is the mirror itself"),
+    ):
+        done = user.move(user.old, config)
+        assert (done.code, words in done.err) == (2, True), done.err
+
+
+def test_beside_a_daemon_it_says_whom_to_stop(tmp_path: Path, service: Running) -> None:
+    user = DaemonUser(tmp_path, service)
+    user.configure(ROCKET)
+    target = tmp_path / "new.toml"
+    target.write_text('[mirror]\nroot = "new"\n')
+    with user.daemon():
+        done = user.run("move", "--config", user.config, "--to", target)
+    assert (done.code, "stop it first" in done.err) == (7, True), done.err
+    assert not (tmp_path / "new" / ".artifact-sync" / "id").exists()
