@@ -83,6 +83,9 @@ _READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "TERM", "TZ")
 PROGRAM = (sys.executable, "-m", "artifact_sync")
 UTF8 = {"PYTHONUTF8": "1"}
 """What the process that forks was started with."""
+_PRELOADED = "LD_PRELOAD"
+"""What it may have been started with besides: each such library has a process of its own. What else
+such a library goes by is in the environment of a call, and is read when it is first needed."""
 
 
 _LENGTH = 8
@@ -102,6 +105,7 @@ class Said(NamedTuple):
 def can_fork(environ: Mapping[str, str]) -> bool:
     """Whether a process that was started before the call can be the program in it."""
     at_start = {name: value for name, value in environ.items() if name.startswith(_READ_AT_START)}
+    at_start.pop(_PRELOADED, None)
     return at_start == UTF8 and hasattr(os, "fork")
 
 
@@ -110,7 +114,7 @@ def call_program(
 ) -> Said:
     """Call the program in a folder, with this environment alone, and wait for its end."""
     if can_fork(environ):
-        return _forked_program(threading.get_ident()).call(arguments, folder, environ, timeout)
+        return _program_for(environ).call(arguments, folder, environ, timeout)
     done = subprocess.run(
         [*PROGRAM, *arguments],
         cwd=folder,
@@ -164,7 +168,7 @@ class _Forked(subprocess.Popen[str]):
         self.stderr, err = _stream(stderr)
         given = [os.open(os.devnull, os.O_RDONLY), out, err, theirs.detach()]
         try:
-            _forked_program(threading.get_ident()).start(arguments, folder, environ, given)
+            _program_for(environ).start(arguments, folder, environ, given)
         finally:
             for descriptor in given:
                 os.close(descriptor)
@@ -228,13 +232,13 @@ def _stream(wanted: int | IO[bytes]) -> tuple[IO[str] | None, int]:
 class _ForkedProgram:
     """A process that has imported the program, and forks for each call."""
 
-    def __init__(self) -> None:
+    def __init__(self, preloaded: str) -> None:
         self._said = tempfile.TemporaryDirectory()
         self._calls, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, __file__, *map(str, self._places)],
-                env=os.environ | UTF8,
+                env=os.environ | UTF8 | ({_PRELOADED: preloaded} if preloaded else {}),
                 stdin=theirs,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
@@ -265,8 +269,9 @@ class _ForkedProgram:
     ) -> None:
         """Have it forked; with descriptors it runs beside what is called next."""
         call = json.dumps([list(arguments), str(folder), dict(environ)]).encode()
-        socket.send_fds(self._calls, [len(call).to_bytes(_LENGTH, "big")], descriptors)
-        self._calls.sendall(call)
+        message = len(call).to_bytes(_LENGTH, "big") + call
+        sent = socket.send_fds(self._calls, [message], descriptors)
+        self._calls.sendall(message[sent:])
 
     def _answer(self, timeout: float) -> bytes:
         assert self._process.stdout is not None
@@ -284,10 +289,14 @@ class _ForkedProgram:
         self._said.cleanup()
 
 
+def _program_for(environ: Mapping[str, str]) -> _ForkedProgram:
+    return _forked_program(threading.get_ident(), environ.get(_PRELOADED, ""))
+
+
 @cache
-def _forked_program(thread: int) -> _ForkedProgram:  # noqa: ARG001 - each has its own
+def _forked_program(thread: int, preloaded: str) -> _ForkedProgram:  # noqa: ARG001 - each has its own
     """One for all tests of a thread, which waits for its answers."""
-    program = _ForkedProgram()
+    program = _ForkedProgram(preloaded)
     atexit.register(program.end)
     return program
 

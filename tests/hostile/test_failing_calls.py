@@ -7,14 +7,10 @@ import hashlib
 import json
 import os
 from email.utils import formatdate
-from typing import TYPE_CHECKING
 
 import pytest
 from failing_calls import failing
 from trial import Trial, noise
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BIG = noise(13, 3 << 20)
 SMALL = b"built at night"
@@ -30,10 +26,10 @@ def durable(trial: Trial) -> Trial:
 @pytest.mark.parametrize("name", [".part", "linux/compile"], ids=["file", "folder"])
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT], ids=errno.errorcode.get)
 def test_what_could_not_be_synced_is_thrown_away_and_fetched_anew(
-    durable: Trial, tmp_path: Path, name: str, code: int
+    durable: Trial, name: str, code: int
 ) -> None:
     file = durable.service.file(BIG)
-    durable.plain_env = failing(tmp_path, "fsync", code, name, times=1)
+    durable.plain_env = failing("fsync", code, name, times=1)
     outcome = durable.sync()
     assert outcome.exit_code == 6
     assert durable.has_nothing()
@@ -44,11 +40,9 @@ def test_what_could_not_be_synced_is_thrown_away_and_fetched_anew(
     assert [visit.header("range") for visit in file.visits] == [None, None]
 
 
-def test_a_small_file_that_could_not_be_synced_is_fetched_anew(
-    durable: Trial, tmp_path: Path
-) -> None:
+def test_a_small_file_that_could_not_be_synced_is_fetched_anew(durable: Trial) -> None:
     durable.service.file(SMALL)
-    durable.plain_env = failing(tmp_path, "fsync", errno.EIO, ".new", times=1)
+    durable.plain_env = failing("fsync", errno.EIO, ".new", times=1)
     assert durable.sync().exit_code == 6
     assert durable.has_nothing()
     durable.plain_env = {}
@@ -56,9 +50,9 @@ def test_a_small_file_that_could_not_be_synced_is_fetched_anew(
     assert durable.has(SMALL)
 
 
-def test_a_new_folder_that_could_not_be_synced_is_made_anew(durable: Trial, tmp_path: Path) -> None:
+def test_a_new_folder_that_could_not_be_synced_is_made_anew(durable: Trial) -> None:
     durable.service.file(SMALL)
-    durable.plain_env = failing(tmp_path, "fsync", errno.EIO, "mirror/org", times=1)
+    durable.plain_env = failing("fsync", errno.EIO, "mirror/org", times=1)
     assert durable.sync().exit_code == 6
     assert not (durable.root / "org" / "repo").exists()
     durable.plain_env = {}
@@ -69,10 +63,10 @@ def test_a_new_folder_that_could_not_be_synced_is_made_anew(durable: Trial, tmp_
 # Guards against: a mode that could not be set and is passed over.
 @pytest.mark.parametrize("code", [errno.EIO, errno.EPERM, errno.ENOSYS], ids=errno.errorcode.get)
 def test_a_mode_that_cannot_be_set_is_told_and_set_by_the_next_pass(
-    trial: Trial, tmp_path: Path, code: int
+    trial: Trial, code: int
 ) -> None:
     file = trial.service.file(BIG)
-    trial.plain_env = failing(tmp_path, "fchmod", code)
+    trial.plain_env = failing("fchmod", code)
     outcome = trial.sync()
     assert (outcome.exit_code, outcome.reasons) == (6, ["disk"])
     (failure,) = outcome.failures
@@ -88,10 +82,10 @@ def test_a_mode_that_cannot_be_set_is_told_and_set_by_the_next_pass(
 
 # Guards against: a file system that does not tell its size, taken for a full one.
 @pytest.mark.parametrize("code", [0, errno.ENOSYS, errno.EOPNOTSUPP])
-def test_free_space_that_is_not_told_is_not_known(trial: Trial, tmp_path: Path, code: int) -> None:
+def test_free_space_that_is_not_told_is_not_known(trial: Trial, code: int) -> None:
     trial.service.file(BIG)
     trial.env["MIRROR__MIN_FREE"] = "1GiB"
-    trial.plain_env = failing(tmp_path, "statvfs", code)
+    trial.plain_env = failing("statvfs", code)
     assert trial.sync().exit_code == 0
     assert trial.has(BIG)
 
@@ -100,11 +94,9 @@ def test_free_space_that_is_not_told_is_not_known(trial: Trial, tmp_path: Path, 
 @pytest.mark.parametrize(
     "code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP], ids=errno.errorcode.get
 )
-def test_a_file_system_without_locks_is_told_with_advice(
-    trial: Trial, tmp_path: Path, code: int
-) -> None:
+def test_a_file_system_without_locks_is_told_with_advice(trial: Trial, code: int) -> None:
     trial.service.file(SMALL)
-    trial.plain_env = failing(tmp_path, "flock", code)
+    trial.plain_env = failing("flock", code)
     outcome = trial.sync()
     assert outcome.exit_code == 6
     assert "offers no locks" in outcome.stderr + str(outcome.failures)
@@ -113,9 +105,9 @@ def test_a_file_system_without_locks_is_told_with_advice(
 
 # Guards against: a quota told as a full disk.
 @pytest.mark.parametrize("name", [".part", ".new", ".artifact-sync/"])
-def test_a_quota_is_called_a_quota(trial: Trial, tmp_path: Path, name: str) -> None:
+def test_a_quota_is_called_a_quota(trial: Trial, name: str) -> None:
     trial.service.run({"app.bin": BIG, "notes.txt": SMALL})
-    trial.plain_env = failing(tmp_path, "write", errno.EDQUOT, name)
+    trial.plain_env = failing("write", errno.EDQUOT, name)
     outcome = trial.sync()
     assert outcome.exit_code == 6
     assert "quota" in outcome.stderr + str(outcome.failures)
@@ -138,13 +130,13 @@ def test_a_quota_is_called_a_quota(trial: Trial, tmp_path: Path, name: str) -> N
 )
 @pytest.mark.parametrize("used_before", [False, True])
 def test_a_ledger_that_the_disk_refuses_is_told_in_true_words(
-    trial: Trial, tmp_path: Path, code: int, words: str, *, used_before: bool
+    trial: Trial, code: int, words: str, *, used_before: bool
 ) -> None:
     trial.service.file(SMALL)
     if used_before:
         assert trial.sync().exit_code == 0
         trial.service.run({"app.bin": BIG}, "2")
-    trial.plain_env = failing(tmp_path, "open", code, "ledger.sqlite")
+    trial.plain_env = failing("open", code, "ledger.sqlite")
     outcome = trial.sync()
     assert outcome.exit_code == 6
     told = outcome.stderr + str(outcome.failures)
@@ -155,15 +147,13 @@ def test_a_ledger_that_the_disk_refuses_is_told_in_true_words(
 
 # Guards against: a ledger that says "mirrored" of bytes that have been moved away already.
 @pytest.mark.parametrize("moment", range(6))
-def test_killed_while_a_file_is_replaced_row_and_file_agree(
-    durable: Trial, tmp_path: Path, moment: int
-) -> None:
+def test_killed_while_a_file_is_replaced_row_and_file_agree(durable: Trial, moment: int) -> None:
     file = durable.service.file(BIG)
     assert durable.sync().exit_code == 0
     file.content, file.updated_at = SMALL, "2026-11-21T10:04:00Z"
     durable.service.repos["org/repo"][0].updated_at = "2026-11-21T10:05:00Z"
     durable.also_right = {BIG}
-    durable.plain_env = failing(tmp_path, "fsync", "kill", "org/repo/1", first=moment)
+    durable.plain_env = failing("fsync", "kill", "org/repo/1", first=moment)
     process = durable.start()
     durable.finish(process)
     durable.plain_env = {}
@@ -174,12 +164,10 @@ def test_killed_while_a_file_is_replaced_row_and_file_agree(
 
 
 # Guards against: weaker evidence for good, because a checksum file came later than its subject.
-def test_a_checksum_file_that_comes_later_vouches_all_the_same(
-    trial: Trial, tmp_path: Path
-) -> None:
+def test_a_checksum_file_that_comes_later_vouches_all_the_same(trial: Trial) -> None:
     sums = f"{hashlib.sha256(BIG).hexdigest()}  app.bin\n".encode()
     trial.service.run({"app.bin": BIG, "app.bin.sha256": sums})
-    trial.plain_env = failing(tmp_path, "write", errno.EIO, "staging/", times=1)
+    trial.plain_env = failing("write", errno.EIO, "staging/", times=1)
     outcome = trial.sync()
     assert outcome.exit_code == 6
     assert [failure["local_path"] for failure in outcome.failures] == ["app.bin.sha256"]
@@ -191,11 +179,9 @@ def test_a_checksum_file_that_comes_later_vouches_all_the_same(
     assert "sidecar:sha-256" in app["evidence"]
 
 
-def test_a_ledger_of_which_sqlite_hides_what_is_wrong_blames_no_rights(
-    trial: Trial, tmp_path: Path
-) -> None:
+def test_a_ledger_of_which_sqlite_hides_what_is_wrong_blames_no_rights(trial: Trial) -> None:
     trial.service.file(SMALL)
-    trial.plain_env = failing(tmp_path, "open", errno.EIO, "ledger.sqlite", first=1)
+    trial.plain_env = failing("open", errno.EIO, "ledger.sqlite", first=1)
     outcome = trial.sync()
     assert outcome.exit_code == 6
     told = outcome.stderr + str(outcome.failures)
@@ -205,7 +191,7 @@ def test_a_ledger_of_which_sqlite_hides_what_is_wrong_blames_no_rights(
 # Guards against: a sync that fails since something that nobody needs cannot be removed.
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EIO], ids=errno.errorcode.get)
 def test_displaced_files_that_cannot_be_removed_are_a_warning_that_names_one(
-    trial: Trial, tmp_path: Path, code: int
+    trial: Trial, code: int
 ) -> None:
     trial.service.file(SMALL)
     assert trial.sync().exit_code == 0
@@ -214,7 +200,7 @@ def test_displaced_files_that_cannot_be_removed_are_a_warning_that_names_one(
     old.write_bytes(b"old")
     trial.service.api_headers["Date"] = formatdate(usegmt=True)
     trial.env["KEEP__DISPLACED"] = "30d"
-    trial.plain_env = failing(tmp_path, "unlinkat", code, "displaced/2020")
+    trial.plain_env = failing("unlinkat", code, "displaced/2020")
     outcome = trial.sync()
     assert (outcome.exit_code, old.exists()) == (0, True)
     assert "displaced files could not be removed" in outcome.stderr
@@ -225,11 +211,11 @@ def test_displaced_files_that_cannot_be_removed_are_a_warning_that_names_one(
 
 # Guards against: one bad sector that keeps all else from being verified, or has a file moved away.
 def test_a_file_that_the_disk_does_not_give_out_is_unreadable_and_the_others_are_verified(
-    trial: Trial, tmp_path: Path
+    trial: Trial,
 ) -> None:
     trial.service.run({"app.bin": SMALL, "other.bin": b"another"})
     assert trial.sync().exit_code == 0
-    trial.plain_env = failing(tmp_path, "read", errno.EIO, "app.bin")
+    trial.plain_env = failing("read", errno.EIO, "app.bin")
     found = trial.verify("--oldest", "100%", "--repair")
     assert (found["exit_code"], found["files"], len(found["unreadable"])) == (6, 2, 1)
     assert (found["missing"], found["changed"], found["repaired"]) == ([], [], [])

@@ -33,7 +33,7 @@ def test_a_disk_that_fails_is_told_and_the_next_pass_finishes_what_was_begun(
         lines = (f"{key} = {json.dumps(value)}" for key, value in hook.items())
         config = tmp_path / "hooks.toml"
         config.write_text("\n".join(["[[hook]]", *lines]))
-        fails = failing(tmp_path, "unlinkat", errno.EIO, f"{ROCKET}/1", times=1)
+        fails = failing("unlinkat", errno.EIO, f"{ROCKET}/1", times=1)
         command = [sys.executable, "-m", "artifact_sync", "prune", "--json", "--config", config]
         environ = keeping.environ | LAST | fails
         both = [

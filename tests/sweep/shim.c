@@ -51,15 +51,9 @@ static long count, aimed, strike_at;
 static const char *ending;
 static int deed, stays;
 
-__attribute__((constructor)) static void begin(void)
+static void set_up(const char *below, const char *log, const char *at, const char *what)
 {
-    const char *below = getenv("SWEEP_BELOW"), *log = getenv("SWEEP_LOG");
-    const char *at = getenv("SWEEP_AT"), *what = getenv("SWEEP_DEED");
-    if (below == NULL || log == NULL || strlen(below) >= sizeof root)
-        return;
     int fd = syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    journal = fcntl(fd, F_DUPFD_CLOEXEC, 900); /* out of the way of the program's own */
-    close(fd);
     strcpy(root, below);
     root_length = strlen(root);
     strike_at = at ? atol(at) : 0;
@@ -77,13 +71,32 @@ __attribute__((constructor)) static void begin(void)
         deed = SHORT;
     else
         deed = atoi(what);
+    journal = fcntl(fd, F_DUPFD_CLOEXEC, 900); /* out of the way of the program's own */
+    close(fd);
+}
+
+/* Whether calls are written down. The environment may be set after a fork. */
+static int is_begun(void)
+{
+    if (journal >= 0)
+        return 1;
+    const char *below = getenv("SWEEP_BELOW"), *log = getenv("SWEEP_LOG");
+    const char *at = getenv("SWEEP_AT"), *what = getenv("SWEEP_DEED");
+    static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
+    if (below == NULL || log == NULL || strlen(below) >= sizeof root)
+        return 0;
+    pthread_mutex_lock(&beginning);
+    if (journal < 0)
+        set_up(below, log, at, what);
+    pthread_mutex_unlock(&beginning);
+    return journal >= 0;
 }
 
 /* Paths */
 
 static int is_below(const char *path)
 {
-    return journal >= 0 && strncmp(path, root, root_length) == 0 &&
+    return is_begun() && strncmp(path, root, root_length) == 0 &&
            (path[root_length] == '/' || path[root_length] == '\0');
 }
 
@@ -92,7 +105,7 @@ static int opened_below(int fd, char *path)
 {
     static const char gone[] = " (deleted)";
     char link[64];
-    if (journal < 0)
+    if (!is_begun())
         return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
     ssize_t length = syscall(SYS_readlinkat, AT_FDCWD, link, path, PATH_MAX - 1);
@@ -108,7 +121,7 @@ static int opened_below(int fd, char *path)
 /* The path of a name in an open folder, which itself may be named by its descriptor. */
 static int named_below(int at, const char *name, char *path)
 {
-    if (journal < 0)
+    if (!is_begun())
         return 0;
     static const char descriptors[] = "/proc/self/fd/";
     if (strncmp(name, descriptors, sizeof descriptors - 1) == 0) {
