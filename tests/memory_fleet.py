@@ -79,6 +79,11 @@ class MemoryQueue:
         await self.defer(dead)
         return len(dead)
 
+    async def withdraw(self) -> Sequence[str]:
+        gone = [it for it in self.waiting if it.kind is JobKind.PASS]
+        self.waiting = [it for it in self.waiting if it not in gone]
+        return [it.repo for it in gone]
+
     async def lengths(self) -> QueueLengths:
         return QueueLengths(len(self.waiting), len(self.running) + len(self.dead))
 

@@ -20,6 +20,7 @@ from artifact_sync.daemon.schedule.turns import (
     EarlierTurn,
     Ended,
     Moment,
+    OutageBegan,
     OutageEnded,
     PassVerdict,
     Why,
@@ -125,6 +126,8 @@ class FleetSchedule:
         self._wakes: defaultdict[RepoName, list[int]] = defaultdict(list)
         """Heard of, and not served yet."""
         self._troubled: set[RepoName] = set()
+        self._is_cut_off = False
+        """Whether an outage has begun, and jobs still wait."""
 
     @property
     def moment(self) -> Moment:
@@ -163,6 +166,17 @@ class FleetSchedule:
         await self._hear_wakes(news.wakes)
         for past in news.ended:
             await self._end(past)
+        if self._is_cut_off:
+            await self._withdraw()
+
+    async def _withdraw(self) -> None:
+        """Take back what waits: the others need not find out that the service is down."""
+        outage = self.agenda.outage
+        for repo in map(RepoName.parse, await self._queue.withdraw()):
+            if outage.kind is not None:
+                self.agenda.ended(repo, Ended(outage.kind, outage.why), self.moment)
+                self._troubled.add(repo)
+        self._is_cut_off = False
 
     async def begin_due(self) -> None:
         """Put what is due into the queue."""
@@ -240,6 +254,7 @@ class FleetSchedule:
     def _report(self, notices: Iterable[Notice]) -> None:
         for notice in notices:
             log_notice(notice)
+            self._is_cut_off = self._is_cut_off or isinstance(notice, OutageBegan)
             if isinstance(notice, OutageEnded):
                 for repo in self._troubled:
                     self.agenda.wake(repo, Why.AGAIN, self.moment, eager=True)

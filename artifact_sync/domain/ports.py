@@ -505,6 +505,9 @@ class JobQueue(Protocol):
     async def requeue_stalled(self) -> int:
         """Put back the jobs of workers that are silent; how many."""
 
+    async def withdraw(self) -> Sequence[str]:
+        """Take back the passes that wait; their repositories. What runs, runs on."""
+
     async def lengths(self) -> QueueLengths:
         """Count the jobs."""
 

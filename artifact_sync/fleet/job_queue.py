@@ -24,7 +24,7 @@ from procrastinate.types import JobToDefer
 from psycopg.conninfo import conninfo_to_dict
 
 from artifact_sync.domain.errors import LedgerUnreachable
-from artifact_sync.domain.jobs import Job, QueueLengths
+from artifact_sync.domain.jobs import Job, JobKind, QueueLengths
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ _DEFER = (
     " FROM unnest(%(jobs)s::procrastinate_job_to_defer_v1[]) AS it WHERE NOT EXISTS (SELECT"
     " FROM procrastinate_jobs job WHERE job.status = 'todo'"
     " AND job.queueing_lock = it.queueing_lock)))) AS id"
+)
+_WITHDRAW = (
+    "DELETE FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'todo'"
+    " AND args ->> 'kind' = %(kind)s RETURNING args ->> 'repo' AS repo"
 )
 _LENGTHS = (
     "SELECT status, count(*) AS count FROM procrastinate_jobs WHERE queue_name = %(queue)s"
@@ -157,6 +161,13 @@ class ProcrastinateQueue:
                 await self.defer([msgspec.convert(it.task_kwargs, Job)])
                 await jobs.finish_job(it, Status.ABORTED, delete_job=True)
         return len(found)
+
+    async def withdraw(self) -> Sequence[str]:
+        """Take passes back; see ``ports.JobQueue``."""
+        ask = self._app.connector.execute_query_all_async
+        async with _told():
+            rows = await ask(_WITHDRAW, queue=self._mirror, kind=str(JobKind.PASS))
+        return [row["repo"] for row in rows]
 
     async def lengths(self) -> QueueLengths:
         """Count the jobs; see ``ports.JobQueue``."""

@@ -136,6 +136,22 @@ def test_what_somebody_waits_for_comes_first_also_when_it_waits_already(fleet):
     fleet(story)
 
 
+def test_passes_that_wait_are_taken_back_and_what_runs_runs_on(fleet):
+    async def story(queue, _):
+        await queue.defer(passes("a"))
+        work = Work(queue, slots=1)
+        await work.has(*passes("a"))
+        chore = Job(JobKind.PRUNE, "", "cron")
+        await queue.defer([*passes("b", "c"), chore])
+        assert sorted(await queue.withdraw()) == ["acme/b", "acme/c"]
+        assert await queue.withdraw() == []
+        work.leave.set()
+        await work.has(*passes("a"), chore)
+        await work.end()
+
+    fleet(story)
+
+
 def test_what_has_to_be_done_later_goes_behind_the_others_as_it_was(fleet):
     async def story(queue, _):
         job = Job(JobKind.PASS, "acme/a", "webhook", eager=True, announced=("7", "8"))
