@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 COMMAND = "artifact-sync move"
 _JOURNAL = "move.journal"
+_SEEN_LATELY = 20.0
+"""Seconds without a sign of life after which a worker counts as gone."""
 _KEEPS_ROOM = False
 """It spends no room that is in reserve."""
 _WITHOUT_LIMITS = ExtractLimits(10**12, 10**18, 10**12)
@@ -91,6 +93,7 @@ async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
             store = await stack.enter_async_context(opening)
         except MirrorBusy as busy:
             raise MirrorBusy(busy.root, busy.owner, askable=False) from None
+        await _check_workers(config)
         repos = await store.ledger.repositories()
         for repo in repos:
             await stack.enter_async_context(store.lock.hold(repo, wait=False))
@@ -124,6 +127,23 @@ def _check(config: Config, to: Config) -> None:
         raise UsageError(
             "the ledger where the mirror is to go is the one that it has: name another ledger.url"
         )
+
+
+async def _check_workers(config: Config) -> None:
+    """Raise ``MirrorBusy`` while a worker is there: it would write to the ledger meanwhile."""
+    server = location(ledger_url(config)).server
+    if not server:
+        return
+    from artifact_sync.fleet.coordination import Coordination  # noqa: PLC0415 - an extra
+    from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry  # noqa: PLC0415 - likewise
+
+    database = Coordination(server)
+    try:
+        for it in await PostgresWorkerRegistry(database, _SEEN_LATELY).workers():
+            worker = f"artifact-sync worker {it.name} on {it.host} (process {it.pid})"
+            raise MirrorBusy(root_of(config), worker)
+    finally:
+        await database.aclose()
 
 
 def _check_unpacked(config: Config, to: Config) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sqlite3
 import sys
 import tarfile
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -15,6 +17,10 @@ from archives import FILES, entry, tar_of
 from daemon_user import DaemonUser
 from user import TOKEN, User, wait_until
 
+from artifact_sync.domain.jobs import WorkerSign
+from artifact_sync.fleet import tables
+from artifact_sync.fleet.coordination import Coordination
+from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry
 from artifact_sync.ledger.copying import copied_tables
 from artifact_sync.simulator import (
     Cube,
@@ -27,7 +33,7 @@ from artifact_sync.simulator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from object_stores import ObjectServer
@@ -104,6 +110,19 @@ def tree(root: Path) -> dict[str, bytes | str]:
     return found
 
 
+@contextmanager
+def working(url: str) -> Iterator[None]:
+    """A worker is seen in this database within the block."""
+    with asyncio.Runner() as runner:
+        database = Coordination(url)
+        runner.run(tables.bring_up(database))
+        registry = PostgresWorkerRegistry(database, 60.0)
+        runner.run(registry.beat(WorkerSign("w1", "h1", 7, (), planner=False)))
+        yield
+        runner.run(registry.leave())
+        runner.run(database.aclose())
+
+
 def make_it_rich(user: Mover) -> None:
     """A pin, rules, something displaced, verdicts, times."""
     assert user.at(user.old, "sync", ROCKET, "acme/website").code == 0
@@ -137,6 +156,9 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
     assert {it for it in files if "latest" not in it} == {
         it for it in stored if "latest" not in it and not it.endswith((".artifact-sync/id", "/id"))
     }
+    with working(url):
+        refused = user.move(new, back)
+    assert (refused.code, "artifact-sync worker w1 on h1" in refused.err) == (7, True), refused.err
     done = user.move(new, back, "--json")
     assert (done.code, done.answer["complete"]) == (0, True), done.err
     assert done.answer["rows"] == sum(map(len, known.values()))
