@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from forked_program import UTF8, call_program
 
 from artifact_sync.cli import COMMANDS
 
@@ -246,9 +247,10 @@ def test_a_fresh_zsh_takes_the_script(home: Home) -> None:
 @pytest.mark.parametrize("width", ["40", "80"])
 def test_no_sentence_of_the_help_is_cut(home: Home, width: str) -> None:
     """Guards against: lines of help that end in an ellipsis."""
+    environ = home.environ | UTF8 | {"COLUMNS": width}
     names = ((), *((name,) for name in COMMANDS), *(("config", it) for it in ("init", "show")))
     for name in names:
-        told = home.run(*name, "--help", COLUMNS=width).stdout
+        told = call_program([*name, "--help"], home.folder, environ).out
         assert "Usage: artifact-sync" in told
         assert "..." not in told.replace("]...", "")
 

@@ -89,10 +89,10 @@ def test_the_order_of_times_is_the_order_of_their_texts(one, other):
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def fresh(request):
-    """Makes the URL of a new ledger."""
+    """Makes the URL of an empty ledger."""
     if request.param == "sqlite":
         return lambda: "sqlite://"
-    return request.getfixturevalue("postgres").schema
+    return request.getfixturevalue("postgres").ledger
 
 
 async def recorded(ledger, step):
