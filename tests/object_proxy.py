@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     Harm = Callable[["Asked"], str | None]
 
 _ERROR = "<?xml version='1.0'?><Error><Code>{}</Code><Message>no</Message></Error>"
+_RULE = (
+    b"<LifecycleConfiguration><Rule><Status>Enabled</Status><AbortIncompleteMultipartUpload>"
+    b"<DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>"
+    b"</LifecycleConfiguration>"
+)
 _OF_STATUS = {
     "403": "AccessDenied",
     "409": "ConditionalRequestConflict",
@@ -115,6 +120,9 @@ class ObjectProxy:
             return
         if harm in _OF_STATUS:
             _send(handler, int(harm), {}, _ERROR.format(_OF_STATUS[harm]).encode())
+            return
+        if harm == "rule":
+            _send(handler, 200, {}, _RULE)
             return
         if harm == "expired":
             _send(handler, 400, {}, _ERROR.format("ExpiredToken").encode())

@@ -15,7 +15,7 @@ from artifact_sync.mirror.local.own_folder import STAGING, LocalId, prepare
 from artifact_sync.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Config
     from artifact_sync.mirror.local.delivery import OpensFiles
     from artifact_sync.mirror.objects.object_mirror import ObjectMirror
+    from artifact_sync.mirror.objects.open_bucket import StoreTerms
 
 
 _CLOCK = SystemClock()
@@ -105,6 +106,32 @@ def _in_store(config: Config, terms: MirrorTerms) -> OpenedMirror:
     )
 
 
+def store_advice(config: Config) -> Iterator[str]:
+    """Try an object store out; what is to be known of it. ``UsageError``, ``DiskError``."""
+    if not object_mirror(config).try_out():
+        yield (
+            "this object store ignores conditions (If-None-Match): let nothing but artifact-sync"
+            " write below mirror.root"
+        )
+    from artifact_sync.mirror.objects.lifecycle import removes_abandoned_parts  # noqa: PLC0415 - extra
+
+    url = str(config.mirror.root)
+    removes = removes_abandoned_parts(url, store_terms(config), os.environ)
+    if not removes and url.startswith("s3:"):
+        known = "the bucket has no rule" if removes is False else "see that the bucket has a rule"
+        yield (
+            f"{known} that removes the parts of abandoned uploads: set a lifecycle rule with"
+            " AbortIncompleteMultipartUpload, DaysAfterInitiation 7"
+        )
+
+
+def store_terms(config: Config) -> StoreTerms:
+    """How the object store is spoken to."""
+    from artifact_sync.mirror.objects.open_bucket import StoreTerms  # noqa: PLC0415 - an extra
+
+    return StoreTerms(config.mirror.endpoint, config.mirror.credentials_file)
+
+
 def object_mirror(
     config: Config,
     signer: ManifestSigner | None = None,
@@ -113,13 +140,12 @@ def object_mirror(
     """The mirror in an object store. ``UsageError``, ``DiskError``."""
     try:
         from artifact_sync.mirror.objects.object_mirror import ObjectMirror  # noqa: PLC0415 - extra
-        from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket  # noqa: PLC0415 - likewise
+        from artifact_sync.mirror.objects.open_bucket import open_bucket  # noqa: PLC0415 - likewise
     except ImportError as error:
         raise UsageError(
             "a mirror in an object store needs a package that is not installed: pip install"
             " 'artifact-sync[s3]'"
         ) from error
     settings = config.mirror
-    terms = StoreTerms(settings.endpoint, settings.credentials_file)
-    bucket, prefix = open_bucket(str(settings.root), terms, os.environ)
+    bucket, prefix = open_bucket(str(settings.root), store_terms(config), os.environ)
     return ObjectMirror(bucket, prefix, Layout(settings.layout), signer=signer, now=now)

@@ -275,7 +275,10 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "is full or over quota",
     ),
     "store#gone": ("its bucket or its .artifact-sync/id was removed",),
-    "store#conditions": ("this object store ignores conditions",),
+    "store#conditions": (
+        "this object store ignores conditions",
+        "that removes the parts of abandoned uploads",
+    ),
     "store#settings": (
         "needs its ledger elsewhere",
         "needs a mirror in a folder, and this one is",

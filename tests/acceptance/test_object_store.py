@@ -222,3 +222,28 @@ def test_an_old_listing_does_no_harm(
     assert store_user.mirrored() == contents(service.simulator, "acme/rocket")
     assert not [it for it in store_user.objects() if "displaced" in it]
     assert not proxy.unsummed
+
+
+def test_a_store_is_tried_out_and_asked_for_its_rule(
+    store_user: StoreUser, proxy: ObjectProxy
+) -> None:
+    done = store_user.run("config", "check", "--online")
+    assert (done.code, "the bucket has no rule that removes the parts" in done.err) == (0, True)
+    assert not store_user.objects()
+    store_user.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
+    proxy.harm = lambda asked: "rule" if "lifecycle" in asked.path else None
+    done = store_user.run("config", "check", "--online")
+    assert (done.code, "abandoned uploads" in done.err) == (0, False), done.err
+    proxy.harm = lambda asked: "403" if asked.method == "PUT" else None
+    done = store_user.run("config", "check", "--online")
+    assert (done.code, "credentials (403 AccessDenied)" in done.err) == (6, True), done.err
+
+
+def test_a_store_that_ignores_conditions_is_told_once_and_used(
+    tmp_path: Path, service: Running, object_server: Callable[[str], ObjectServer]
+) -> None:
+    user = StoreUser(tmp_path, service, object_server("rclone"))
+    done = user.run("sync", "acme/rocket")
+    assert (done.code, done.err.count("this object store ignores conditions")) == (0, 1), done.err
+    assert user.mirrored() == contents(service.simulator, "acme/rocket")
+    assert user.run("verify", "--quick").code == 0

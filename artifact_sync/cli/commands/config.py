@@ -82,7 +82,9 @@ def _write(target: Path, content: bytes, *, force: bool) -> None:
 
 @command.command()
 @click.option(
-    "--online", is_flag=True, help="Ask the service, too, whether the filters fit anything."
+    "--online",
+    is_flag=True,
+    help="Ask the service, too, whether the filters fit; try an object store out.",
 )
 @as_json
 @common
@@ -90,6 +92,7 @@ def check(*, config_file: Path | None, online: bool, as_json: bool) -> int:
     """Report every problem of the configuration; exit code 2 if there is any."""
     finding = _examined(config_file)
     if online and not finding.problems:
+        finding.warnings += _tried(configuration(config_file))
         finding.warnings += _asked(configuration(config_file))
     if as_json:
         click.echo(finding.as_json())
@@ -157,6 +160,14 @@ def _examined(config_file: Path | None) -> _Finding:
     except ConfigError as error:
         finding.problems += error.problems
     return finding
+
+
+def _tried(effective: Config) -> list[str]:
+    """What is to be known of an object store. Raises what keeps it from being used."""
+    from artifact_sync.app.locations import is_in_store  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.app.mirrors import store_advice  # noqa: PLC0415 - likewise
+
+    return list(store_advice(effective)) if is_in_store(effective) else []
 
 
 def _asked(effective: Config) -> list[str]:

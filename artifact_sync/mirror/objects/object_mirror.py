@@ -26,8 +26,8 @@ from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.objects.displaced_objects import DisplacedObjects
 from artifact_sync.mirror.objects.keys import Keys
 from artifact_sync.mirror.objects.store_errors import Conflict
-from artifact_sync.mirror.objects.upload import Uploader, digest_of_object
-from artifact_sync.mirror.paths import split
+from artifact_sync.mirror.objects.upload import Uploader, digest_of_object, honours_conditions
+from artifact_sync.mirror.paths import DISPLACED, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -93,6 +93,12 @@ class ObjectMirror:
     def expect(self, mirror: str) -> None:
         """Take the mirror for the one with this id, until it is looked at."""
         self._id, self._seen = mirror, -math.inf
+
+    def try_out(self) -> bool:
+        """Read, write, list and remove; whether conditions are honoured. ``DiskError``."""
+        self.read_id()
+        next(self._bucket.list(self._keys.own(DISPLACED)), None)
+        return honours_conditions(self._bucket, self._keys)
 
     def check(self, folder: MirrorPath | None = None) -> None:
         del folder

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.disk_errors import disk_errors
-from artifact_sync.domain.errors import ArtifactSyncError, DiskError
+from artifact_sync.domain.errors import DiskError, StoreUnreachable
 from artifact_sync.domain.model import Placed
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.names import quoted
@@ -126,13 +127,15 @@ class Uploader:
 
 def honours_conditions(bucket: Bucket, keys: Keys) -> bool:
     """Whether a second ``create`` of an object is refused."""
-    key = keys.own("probe")
+    key = keys.own(f"probe-{os.urandom(8).hex()}")  # of this process alone
     bucket.put(key, b"", _sha256(b""))
     try:
         bucket.put(key, b"x", _sha256(b"x"), "create")
     except Conflict:
         return True
-    except ArtifactSyncError as error:
+    except StoreUnreachable:
+        raise
+    except DiskError as error:
         _log.debug("the store refuses conditions", error=str(error))
     finally:
         bucket.delete([key])
