@@ -27,7 +27,11 @@ READ: Mapping[str, str] = {
         f" `{SYSTEMD_NAME}`."
     ),
     "STATE_DIRECTORY": "Set by systemd: where the lock and downloads of an object mirror lie.",
-    "AWS_ACCESS_KEY_ID": "With `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`: keys of the store.",
+    "AWS_ACCESS_KEY_ID": "The key of the object store, for S3.",
+    "AWS_SECRET_ACCESS_KEY": "Its secret.",
+    "AWS_SESSION_TOKEN": "What belongs to a key that expires.",
+    "AWS_REGION": "The region of the bucket.",
+    "AWS_DEFAULT_REGION": "The same, where that is not set; else `us-east-1`.",
     "AWS_SHARED_CREDENTIALS_FILE": "A file with such keys, where those are not set.",
     "AWS_PROFILE": "The part of such a file that counts; else `default`.",
     "AWS_ENDPOINT_URL_S3": "The address of the object store, before `AWS_ENDPOINT_URL`.",

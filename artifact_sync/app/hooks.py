@@ -90,13 +90,15 @@ class _Build:
         return Hook(hook_name(settings), label_of(settings), settings.timeout, send)
 
     def _program(self, settings: HookSettings) -> Send:
-        from artifact_sync.app.locations import root_of  # noqa: PLC0415 - likewise
+        from artifact_sync.app.locations import is_in_store, root_of  # noqa: PLC0415 - likewise
         from artifact_sync.runtime.threads import Threads  # noqa: PLC0415 - likewise
         from artifact_sync.sync.hooks.programs import Program  # noqa: PLC0415 - likewise
 
         threads = self._stack.enter_context(Threads(1, "hook", patience=_PATIENCE))
         argv = settings.command or ()
-        return Program(argv, self._environ, root_of(self._config), self._layout, threads).send
+        root = root_of(self._config)
+        place = str(self._config.mirror.root if is_in_store(self._config) else root)
+        return Program(argv, self._environ, root, place, self._layout, threads).send
 
     def _address(self, settings: HookSettings) -> Send:
         from artifact_sync.sync.hooks.addresses import Address  # noqa: PLC0415 - likewise

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from artifact_sync.app.assemble_pass import open_pass
 from artifact_sync.app.examination import opened_examination
 from artifact_sync.app.listing import listed_of
-from artifact_sync.app.locations import has_ledger, nothing_mirrored, root_of
+from artifact_sync.app.locations import has_ledger, nothing_mirrored, refuse_in_store, root_of
 from artifact_sync.app.python_values import (
     ArtifactOptions,
     MirroredArtifact,
@@ -44,6 +44,7 @@ from artifact_sync.app.storage import open_storage
 from artifact_sync.config import load, locate, repository
 from artifact_sync.config.api_token import given_token, read_token
 from artifact_sync.config.urls import base_url as checked_base_url
+from artifact_sync.config.urls import is_object_url
 from artifact_sync.daemon.control.client import DaemonClient, NoDaemon
 from artifact_sync.domain.errors import MirrorBusy, UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
@@ -106,6 +107,7 @@ class Mirror:
         """
         file = Path(config) if config is not None else None
         self._config = _configured(file, root, base_url)
+        refuse_in_store(self._config, "the Python API")
         self._root = root_of(self._config)
         self._given_token = token
         self._on_event = on_event
@@ -336,6 +338,10 @@ def _configured(file: Path | None, root: str | Path | None, base_url: str | None
     config = load(file, os.environ, layout_problems).config
     if root == "":
         raise UsageError("root is empty: name the mirror's folder")
+    if is_object_url(str(root)):
+        raise UsageError(
+            "root: the Python API needs a mirror in a folder, and this one is an address"
+        )
     overrides = Overrides(root=Path(root) if root is not None else None)
     config = with_overrides(config, overrides)
     if base_url is None:

@@ -27,6 +27,9 @@ class Program(Struct, frozen=True):
     environ: Mapping[str, str]
     """Ours, of which the program gets little."""
     root: Path
+    """Where it runs."""
+    place: str
+    """The mirror's root as it is told: a folder, or an address."""
     layout: Layout
     threads: Executor
     """For programs alone: one may take long."""
@@ -39,7 +42,7 @@ class Program(Struct, frozen=True):
         from artifact_sync.runtime.command import Command, run_command  # noqa: PLC0415 - seldom needed
 
         said = members(delivery, self.layout)
-        facts = environment(said, self.environ, str(self.root))
+        facts = environment(said, self.environ, self.place)
         command, stop = Command(self.argv, facts, self.root, within), threading.Event()
         loop = asyncio.get_running_loop()
         running = loop.run_in_executor(self.threads, run_command, command, body(said), stop.is_set)
