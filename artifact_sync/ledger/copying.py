@@ -134,14 +134,11 @@ def _following(
 
 def _put(tx: Transaction, table: CopiedTable, columns: Sequence[str], rows: Sequence[Row]) -> None:
     flags = [place for place, name in enumerate(columns) if name in _flags()]
-    marks = ", ".join([tx.connection.MARK] * len(columns))
-    names = ", ".join(columns)
     values = [_with_flags(row, flags) for row in rows]
     if table.name == "meta":
         values = [row for row in values if row[columns.index("key")] != _MIRROR]
-    sql = f"INSERT INTO {table.name} ({names}) VALUES ({marks})"
     if values:
-        tx.connection.raw.cursor().executemany(sql, values)
+        tx.connection.put_rows(table.name, columns, values)
 
 
 def _with_flags(row: Row, flags: Sequence[int]) -> Row:

@@ -96,6 +96,12 @@ class PostgresConnection(Connection):
         made = self.raw.execute(f"{sql} RETURNING id", given).fetchone()
         return int(made[0]) if made is not None else 0
 
+    def put_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert rows, more quickly than one by one; see ``Connection``."""
+        with self.raw.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
     def count_on(self, table: str) -> None:
         """Number new rows behind all others; see ``Connection``."""
         sequence = f"pg_get_serial_sequence('{table}', 'id')"

@@ -75,6 +75,12 @@ class Connection(ABC):
         """Whether there is a table of this name."""
         return self.raw.execute(self.FIND_TABLE, [name]).fetchone() is not None
 
+    def put_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Insert rows whose values are as they are stored."""
+        names, marks = ", ".join(columns), ", ".join([self.MARK] * len(columns))
+        sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of ours
+        self.raw.cursor().executemany(sql, rows)
+
     def count_on(self, table: str) -> None:
         """Number new rows behind those that were put in with their numbers.
 
