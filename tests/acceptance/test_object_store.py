@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from object_stores import ObjectServer
+    from postgres_server import Postgres
 
     from artifact_sync.simulator import Running
 
@@ -247,3 +248,16 @@ def test_a_store_that_ignores_conditions_is_told_once_and_used(
     assert (done.code, done.err.count("this object store ignores conditions")) == (0, 1), done.err
     assert user.mirrored() == contents(service.simulator, "acme/rocket")
     assert user.run("verify", "--quick").code == 0
+
+
+def test_with_a_ledger_in_postgresql_what_is_staged_lies_where_it_is_said(
+    store_user: StoreUser, service: Running, postgres: Postgres, tmp_path: Path
+) -> None:
+    store_user.environ |= {
+        "ARTIFACT_SYNC_LEDGER__URL": postgres.schema(),
+        "ARTIFACT_SYNC_MIRROR__STAGING": str(tmp_path / "staged"),
+    }
+    assert store_user.run("sync", "acme/website").code == 0
+    assert store_user.mirrored() == contents(service.simulator, "acme/website")
+    assert (tmp_path / "staged" / ".artifact-sync" / "staging").is_dir()
+    assert store_user.run("verify").code == 0
