@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -190,8 +191,10 @@ class Postgres(Server):
         """The URL of an empty ledger. It is one for all tests: to make one takes ten times as long
         as to empty it."""
         if self._ledger is None:
-            self._ledger = self.schema()
-            asyncio.run(_make_ledger(self._ledger))
+            url = self.schema()
+            with ThreadPoolExecutor(1) as beside:  # an event loop may run here
+                beside.submit(asyncio.run, _make_ledger(url)).result()
+            self._ledger = url
         else:
             with psycopg.connect(self._ledger, autocommit=True) as connection:
                 ((statements,),) = connection.execute(_EMPTYING)
