@@ -30,6 +30,7 @@ from artifact_sync.daemon.worker import (
     WorkerBeat,
 )
 from artifact_sync.domain.errors import MirrorGone, UsageError
+from artifact_sync.domain.jobs import JobKind
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import location
 from artifact_sync.runtime.clock import SystemClock
@@ -137,8 +138,13 @@ class WorkerService(Service):
 
     async def run(self) -> None:
         """Work until ``stop``; see ``DaemonService``."""
-        stopping = self._scheduler.stopping
-        runner = JobRunner(self._agenda, self._fleet.board, self._context, stopping.is_set, {})
+        chores = {
+            JobKind.PRUNE: self._prune,
+            JobKind.SCRUB: self._scrub.look,
+            JobKind.HOOKS: self._hooks.tell,
+        }
+        board, agenda = self._fleet.board, self._agenda
+        runner = JobRunner(agenda, board, self._context, self._scheduler, chores)
         async with self._web.listening(), running_beside(*self._background()):
             self._working = asyncio.create_task(self._fleet.queue.work(runner.carry_out, SLOTS))
             self._scheduler.tried.set()
@@ -151,6 +157,9 @@ class WorkerService(Service):
                     await self._working
         if self._context.health.replaced:
             raise MirrorGone(root_of(self._engine.config) / OWN_FOLDER)
+
+    async def _prune(self) -> None:
+        await self._engine.prune_by_schedule(self._scheduler.auditor.lock)
 
     def _background(self) -> Iterator[Awaitable[None]]:
         clock, fleet = self._engine.clock, self._fleet

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.sync.hooks.dispatcher import Dispatcher
 
+_ONCE = 600.0
+"""Seconds that hooks have to be told what is due, before another process goes on."""
+
 _FINISH = 10.0
 """Seconds that a delivery under way has when hooks change: one broken off is made again."""
 
@@ -43,6 +46,12 @@ class DaemonHooks:
             config = self._config
             async with dispatcher(config, self._ledger, self._layout, self._clock) as it:
                 await first_of(it.run(), self._replace(it))
+
+    async def tell(self) -> None:
+        """Tell hooks what is due, once."""
+        config = self._config
+        async with dispatcher(config, self._ledger, self._layout, self._clock) as it:
+            await it.deliver(_ONCE)
 
     async def _replace(self, it: Dispatcher) -> None:
         """Let a dispatcher finish once the hooks have changed, but not for long."""

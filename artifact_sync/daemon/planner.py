@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from artifact_sync.daemon.chores import ChoreTimes
 from artifact_sync.daemon.pass_log import log_notice
 from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.schedule.agenda import Agenda
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from artifact_sync.daemon.schedule.turns import Notice, Turn
-    from artifact_sync.domain.jobs import Wake
+    from artifact_sync.domain.jobs import TurnEnd, Wake
     from artifact_sync.domain.ports import Clock, JobQueue, Lease, TurnBoard
     from artifact_sync.domain.settings import Config
 
@@ -45,7 +46,6 @@ _log = get_logger(__name__)
 _ROOM = 1_000_000
 """Turns at the same time: how many run is up to the workers."""
 _SHORTEST = 0.05
-_LOST = "the job over it was lost"
 
 
 class PlannerTimers(Struct, frozen=True):
@@ -75,12 +75,9 @@ class Planner:
         self,
         ports: PlannerPorts,
         config: Callable[[], Config],
-        chores: Callable[[], Sequence[Job]] = tuple,
     ) -> None:
         self._ports = ports
         self._config = config
-        self._chores = chores
-        """Jobs that are due beside passes; one of a kind waits at most."""
         self.planning: FleetSchedule | None = None
         """What is planned; None: another process does it."""
 
@@ -98,7 +95,7 @@ class Planner:
 
     async def _plan(self, plan: FleetSchedule) -> None:
         clock, timers = self._ports.clock, self._ports.timers
-        swept = clock.monotonic()
+        swept, chores = clock.monotonic(), ChoreTimes()
         await plan.take_up()
         while True:
             await plan.follow()
@@ -106,7 +103,7 @@ class Planner:
             if clock.monotonic() - swept >= timers.sweep:
                 swept = clock.monotonic()
                 await plan.sweep()
-                await self._ports.queue.defer(self._chores())
+            await self._ports.queue.defer(chores.due(self._config(), clock.monotonic()))
             await clock.sleep(min(max(plan.next_in(), _SHORTEST), timers.look))
 
 
@@ -197,8 +194,7 @@ class FleetSchedule:
         if count := await self._queue.requeue_stalled():
             _log.warning("jobs of workers that do not answer go to others", jobs=count)
         for repo in map(RepoName.parse, await self._board.lost()):
-            ended = Ended(PassVerdict.FAILED, _LOST)
-            self._report(self.agenda.ended(repo, ended, self.moment))
+            self.agenda.lost(repo, self.moment)
 
     def _assign(self) -> None:
         daemon, entries = self._followed.daemon, self._repositories.entries
@@ -241,7 +237,7 @@ class FleetSchedule:
             await self._found(repo.org, map(RepoName.parse, past.end.found))
         well = past.end.verdict == PassVerdict.WELL
         (self._troubled.discard if well else self._troubled.add)(repo)
-        self._report(self.agenda.ended(repo, self._ended(past), self.moment))
+        self._report(self.agenda.ended(repo, self._ended(past.end), self.moment))
 
     async def _found(self, org: str, listed: Iterable[RepoName]) -> None:
         added, gone = self._repositories.found(org, listed)
@@ -260,15 +256,12 @@ class FleetSchedule:
                     self.agenda.wake(repo, Why.AGAIN, self.moment, eager=True)
 
     def _earlier(self, past: PastTurn, lost: set[str]) -> EarlierTurn:
-        ended = None if past.end is None else self._ended(past)
+        ended = None if past.end is None else self._ended(past.end)
         running = ended is None and past.repo not in lost
         known = (_name(past), past.began_ago, past.announced, past.failures)
         return EarlierTurn(*known, running, ended, past.ended_ago)
 
-    def _ended(self, past: PastTurn) -> Ended:
-        end = past.end
-        if end is None:
-            return Ended(PassVerdict.FAILED, _LOST)
+    def _ended(self, end: TurnEnd) -> Ended:
         seconds, wall = end.again_in, self.moment.wall
         again_at = None if seconds is None else wall + timedelta(seconds=seconds)
         return Ended(PassVerdict(end.verdict), end.error, end.finished, again_at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -12,13 +12,16 @@ from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why
 from artifact_sync.domain.errors import RepositoryBusy
 from artifact_sync.domain.jobs import URGENT, Job, JobKind, TurnEnd, WorkerSign
 from artifact_sync.domain.model import RepoName
+from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.failures import explained
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 
     from artifact_sync.daemon.context import DaemonContext
     from artifact_sync.daemon.job_agenda import JobAgenda
     from artifact_sync.daemon.schedule.turns import Ended
+    from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.ports import (
         JobQueue,
         Lease,
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
         TurnBoard,
         WorkerRegistry,
     )
+
+_log = get_logger(__name__)
 
 SLOTS = 12
 """Jobs of one worker at the same time."""
@@ -68,15 +73,18 @@ class JobRunner(Struct, frozen=True):
     agenda: JobAgenda
     board: TurnBoard
     context: DaemonContext
-    stopping: Callable[[], bool]
-    chores: Mapping[JobKind, Callable[[], Awaitable[None]]]
+    scheduler: Scheduler
+    chores: Mapping[JobKind, Callable[[], Coroutine[Any, Any, None]]]
     """What is done beside passes."""
 
     async def carry_out(self, job: Job) -> bool:
         """Carry out a job; False: it has to be done later."""
         if job.kind is JobKind.PASS:
             return await self._turn(job)
-        await self.chores[job.kind]()
+        chore = self.scheduler.spawn(self.chores[job.kind]())
+        await asyncio.wait([chore])
+        if not chore.cancelled() and (error := chore.exception()) is not None:
+            _log.error("a look has failed", job=str(job.kind), **explained(error))
         return True
 
     async def _turn(self, job: Job) -> bool:
@@ -84,7 +92,7 @@ class JobRunner(Struct, frozen=True):
         announced = await self.board.started(job.repo)
         runs = tuple(dict.fromkeys((*job.announced, *announced)))
         ended = await self.agenda.carry_out(Turn(repo, Why(job.why), job.eager, runs), PATIENCE)
-        if ended is None or ended.verdict is PassVerdict.BUSY or self.stopping():
+        if ended is None or ended.verdict is PassVerdict.BUSY or self.scheduler.stopping.is_set():
             return False
         await self.board.ended(job.repo, self._told(repo, ended))
         return True

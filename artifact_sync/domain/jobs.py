@@ -44,7 +44,9 @@ class QueueLengths(Struct, frozen=True):
     """How many jobs there are."""
 
     waiting: int = 0
+    """Those that no worker has begun."""
     running: int = 0
+    """Those that a worker has begun, also one that has died since."""
 
 
 class TurnEnd(Struct, frozen=True):
@@ -124,3 +126,25 @@ class WorkerSeen(Struct, frozen=True):
     repos: tuple[str, ...] = ()
     """All of them."""
     planner: bool = False
+
+
+class LockSeen(Struct, frozen=True):
+    """A repository that some process holds."""
+
+    repo: str
+    session: int
+    """The process of the database server that holds the lock, as in ``pg_stat_activity``."""
+    host: str = ""
+    """From where that session was opened, as far as the server tells."""
+
+
+class FleetState(Struct, frozen=True):
+    """All workers, and what waits for them."""
+
+    workers: tuple[WorkerSeen, ...] = ()
+    """Those seen lately."""
+    queue: QueueLengths = QueueLengths()
+    planner: str | None = None
+    """The name of the worker that plans; None: none was seen to."""
+    locks: tuple[LockSeen, ...] = ()
+    """Repositories that are being worked on, by workers or commands."""

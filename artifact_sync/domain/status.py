@@ -6,6 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from artifact_sync.domain.jobs import (  # noqa: TC001 - msgspec reads the annotations
+    LockSeen,
+    QueueLengths,
+    WorkerSeen,
+)
 from artifact_sync.domain.model import State
 
 if TYPE_CHECKING:
@@ -248,5 +253,14 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the ledger holds of each repository."""
     daemon: DaemonState | None
     """What the daemon does; None: none is running, or it does not answer."""
+    workers: tuple[WorkerSeen, ...] | msgspec.UnsetType = msgspec.UNSET
+    """The workers on the mirror that were seen lately. This and what follows is left out unless the
+    ledger is in PostgreSQL."""
+    queue: QueueLengths | msgspec.UnsetType = msgspec.UNSET
+    """The jobs of all workers."""
+    planner: str | msgspec.UnsetType | None = msgspec.UNSET
+    """The name of the worker that plans passes; null: none was seen to."""
+    locks: tuple[LockSeen, ...] | msgspec.UnsetType = msgspec.UNSET
+    """Repositories that a worker or a command holds."""
     error: str | msgspec.UnsetType = msgspec.UNSET
     """Why the daemon cannot read its ledger. Left out where it can."""

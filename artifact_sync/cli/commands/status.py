@@ -14,6 +14,7 @@ from artifact_sync.cli.options import as_json, common_and_quick, repositories, r
 from artifact_sync.cli.report_text import age, span, table
 from artifact_sync.cli.session import begin_work, configuration_beside_daemon
 from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.jobs import FleetState
 from artifact_sync.domain.model import AT_REST, RepoName, State
 from artifact_sync.domain.settings import CONTROL_SOCKET, OWN_FOLDER
 from artifact_sync.domain.status import DaemonState, RepoStatus, StatusAnswer
@@ -108,8 +109,20 @@ def _of_ledger(config: Config) -> dict[str, Any]:
     from artifact_sync.app.read_ledger import read_status  # noqa: PLC0415 - keeps --help quick
 
     answer = StatusAnswer(repositories=read_status(config), daemon=None)
+    if (fleet := _fleet(config)) is not None:
+        answer = msgspec.structs.replace(answer, **msgspec.structs.asdict(fleet))
     found: dict[str, Any] = msgspec.to_builtins(answer)
     return found
+
+
+def _fleet(config: Config) -> FleetState | None:
+    """All workers; None where they could not share a ledger."""
+    if config.ledger.url is None or config.ledger.url.startswith("sqlite"):
+        return None
+    from artifact_sync.app.fleet_status import read_fleet  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.runtime.event_loop import run_plainly  # noqa: PLC0415 - slow, and seldom needed
+
+    return run_plainly(read_fleet(config))
 
 
 def _lines(found: dict[str, Any], config: Config) -> list[str]:
@@ -124,6 +137,8 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
         repos += [RepoStatus(repo=name) for name in names if name not in known]
         errors |= check_errors(daemon)
     lines = live_lines(daemon, now) if daemon is not None else []
+    if "workers" in found:
+        lines += fleet_lines(msgspec.convert(found, FleetState), now)
     if repos:
         lines += table(_rows(repos, daemon, now))
     else:
@@ -192,6 +207,22 @@ def live_lines(state: DaemonState, now: datetime) -> list[str]:
     lines += [f"trouble: {trouble}" for trouble in state.trouble]
     lines += [*_service(state.service, now), *_config(state.config), *_watch(state.watch)]
     lines += _scrub(state.scrub)
+    return [printable(line) for line in lines]
+
+
+def fleet_lines(fleet: FleetState, now: datetime) -> list[str]:
+    """Describe the workers on a mirror, and what waits for them."""
+    if not fleet.workers and not fleet.queue.waiting and not fleet.queue.running:
+        return []
+    queue = f"{counted(fleet.queue.waiting, 'job')} waiting, {fleet.queue.running:,} running"
+    plans = f"{fleet.planner} plans" if fleet.planner is not None else "nobody plans"
+    lines = [f"{counted(len(fleet.workers), 'worker')}, {queue}; {plans}"]
+    for it in fleet.workers:
+        works = ", ".join(it.repos) or "idle"
+        seen = _since(it.seen_at, now)
+        lines.append(f"worker {it.name} (process {it.pid} on {it.host}, seen {seen}): {works}")
+    held = {it.repo for it in fleet.locks} - {repo for it in fleet.workers for repo in it.repos}
+    lines += [f"{repo} is held by another process" for repo in sorted(held)]
     return [printable(line) for line in lines]
 
 

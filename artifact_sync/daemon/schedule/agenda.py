@@ -229,6 +229,13 @@ class Agenda:
         self._place_again(entry, moment)
         return notices
 
+    def lost(self, repo: RepoName, moment: Moment) -> None:
+        """A turn came to no end that anybody knows of: the repository is due again."""
+        entry = self._entries.get(repo)
+        if entry is not None and entry.turn is not None:
+            entry.lost(moment.monotonic)
+            self._place_again(entry, moment)
+
     def next_in(self, moment: Moment) -> float | None:
         """Seconds until ``take`` may return a turn; None: not before another call."""
         self._notice_jump(moment)

@@ -247,6 +247,12 @@ class RepositorySchedule:
             self.late_since = min(now, self.due.at)
         self.due = Due(now, self.due.why)
 
+    def lost(self, now: float) -> None:
+        """Its turn has vanished: due, and as eager as it was."""
+        self.eager |= self.turn is not None and self.turn.eager
+        self.turn = None
+        self.due = Due(now, self.due.why)
+
     def acquit(self, now: float) -> None:
         """Its last failures were because of the service, too."""
         self.failures = self.setbacks = 0

@@ -124,6 +124,11 @@ class Scrubber:
                 seconds = max(seconds, _TROUBLE if self._why else 0.0)
             await first_of(self._changed.wait(), self._clock.sleep(seconds))
 
+    async def look(self) -> None:
+        """Verify what is due, once."""
+        self._reader.limit(self._settings().rate)
+        await self._try_round()
+
     async def _until_off(self) -> None:
         while self._settings().every:
             await self._changed.wait()

@@ -1,0 +1,54 @@
+"""Reads who works on a mirror and what waits, also while nobody does."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from artifact_sync.domain.jobs import FleetState, LockSeen, QueueLengths
+from artifact_sync.fleet import tables
+from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from artifact_sync.fleet.coordination import Coordination
+
+_HAS_JOBS = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
+_LENGTHS = (
+    "SELECT count(*) FILTER (WHERE status = 'todo'), count(*) FILTER (WHERE status = 'doing')"
+    " FROM procrastinate_jobs"
+)
+_REPOS = "SELECT repo FROM fleet_turns UNION SELECT org || '/' || repo FROM repositories"
+_LOCKS = (
+    "SELECT (classid::bigint << 32) | objid::bigint, held.pid, coalesce(host(client_addr), '')"
+    " FROM pg_locks held LEFT JOIN pg_stat_activity it ON it.pid = held.pid"
+    " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+
+async def overview(
+    database: Coordination, seconds: float, key: Callable[[str], int] | None = None
+) -> FleetState:
+    """What is known of all workers. ``LedgerUnreachable``.
+
+    ``seconds``: for which a worker without a sign of life counts as there. ``key``: of the lock of
+    a repository.
+    """
+    if not await tables.exist(database):
+        return FleetState()
+    workers = await PostgresWorkerRegistry(database, seconds).workers()
+    queue = QueueLengths()
+    if (await database.ask(_HAS_JOBS))[0][0]:
+        queue = QueueLengths(*(await database.ask(_LENGTHS))[0])
+    planner = next((it.name for it in workers if it.planner), None)
+    locks = await _locks(database, key) if key is not None else ()
+    return FleetState(tuple(workers), queue, planner, tuple(locks))
+
+
+async def _locks(database: Coordination, key: Callable[[str], int]) -> Sequence[LockSeen]:
+    held = await database.ask(_LOCKS)
+    if not held:
+        return ()
+    names = {key(repo): repo for (repo,) in await database.ask(_REPOS)}
+    return [LockSeen(names[it], pid, host) for it, pid, host in held if it in names]
