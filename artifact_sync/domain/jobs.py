@@ -117,8 +117,11 @@ class WorkerSeen(Struct, frozen=True):
     """A worker that has been seen."""
 
     name: str
+    """Its name: ``--name``, or else its machine's."""
     host: str
+    """Its machine."""
     pid: int
+    """Its process there."""
     seen_at: str
     """When, by the database's clock."""
     repo: str | None = None
@@ -126,12 +129,14 @@ class WorkerSeen(Struct, frozen=True):
     repos: tuple[str, ...] = ()
     """All of them."""
     planner: bool = False
+    """Whether it plans."""
 
 
 class LockSeen(Struct, frozen=True):
     """A repository that some process holds."""
 
     repo: str
+    """The repository."""
     session: int
     """The process of the database server that holds the lock, as in ``pg_stat_activity``."""
     host: str = ""

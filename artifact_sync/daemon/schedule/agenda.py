@@ -230,7 +230,7 @@ class Agenda:
         return notices
 
     def lost(self, repo: RepoName, moment: Moment) -> None:
-        """A turn came to no end that anybody knows of: the repository is due again."""
+        """End a turn of which nobody knows any more: the repository is due."""
         entry = self._entries.get(repo)
         if entry is not None and entry.turn is not None:
             entry.lost(moment.monotonic)
