@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from artifact_sync.app.locations import LEDGER
 from artifact_sync.domain.settings import CONTROL_SOCKET, DEFAULT_LAYOUT, OWN_FOLDER
 from artifact_sync.mirror.layout import LATEST, LATEST_SUCCESS
-from artifact_sync.mirror.local.own_folder import LOCK, STAGING
+from artifact_sync.mirror.local.own_folder import LOCK
+from artifact_sync.mirror.local.tree import STAGING
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.mirror.paths import DISPLACED, ID
 from reference.markdown import block, code, table

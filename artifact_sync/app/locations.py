@@ -225,8 +225,8 @@ async def expect_ids(
 
 async def bind_ids(
     config: Config, ledger: Ledger, place: MirrorId, offload: Offload, *, adopting: bool = False
-) -> None:
-    """Write the id where it is missing. ``UsageError``, as above.
+) -> str:
+    """Write the id where it is missing, and return it. ``UsageError``, as above.
 
     The root's comes first: an id that only the ledger has would be that of a mirror not there.
     """
@@ -236,6 +236,7 @@ async def bind_ids(
         await offload(place.write_id, mirror)
     if await ledger.claim_mirror(mirror) != mirror:
         raise _strangers(config.mirror.root, known=True)  # another process has been faster
+    return mirror
 
 
 async def _used(ledger: ArtifactLedger) -> bool:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import platform
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from artifact_sync.app.store_settings import check_store
+from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER, ObjectUrl
 from artifact_sync.mirror.layout import Layout
-from artifact_sync.mirror.local.own_folder import STAGING, LocalId, prepare
+from artifact_sync.mirror.local.own_folder import LocalId, prepare
+from artifact_sync.mirror.local.tree import STAGING
 from artifact_sync.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -56,6 +59,14 @@ class OpenedMirror(Struct, frozen=True):
 
     What they are told; whether it is to remove files.
     """
+    share: Callable[[str, Callable[[], None], bool], Path]
+    """Has this process work beside others, and stage in a folder of its own, which is returned.
+
+    The folder's name; what raises when the process may change nothing any more; whether it is to
+    remove files. ``DiskError``.
+    """
+    place: str
+    """What tells the staging folders of different machines apart; empty: all see the same."""
 
 
 class MirrorTerms(Struct, frozen=True):
@@ -89,7 +100,12 @@ def open_mirror(config: Config, terms: MirrorTerms) -> OpenedMirror:
     def lock(command: str, frees: bool) -> AbstractContextManager[None]:  # noqa: FBT001 - a Callable
         return mirror.locked(command, frees=frees)
 
-    return OpenedMirror(mirror, mirror.staging, LocalId(mirror.root), mirror, lock)
+    def share(slot: str, guard: Callable[[], None], frees: bool) -> Path:  # noqa: FBT001 - likewise
+        mirror.share(slot, guard, frees=frees)
+        return mirror.staging
+
+    here = LocalId(mirror.root)
+    return OpenedMirror(mirror, mirror.staging, here, mirror, lock, share, "")
 
 
 def _in_store(config: Config, terms: MirrorTerms) -> OpenedMirror:
@@ -100,10 +116,18 @@ def _in_store(config: Config, terms: MirrorTerms) -> OpenedMirror:
 
     own = terms.root / OWN_FOLDER if terms.looked_at else prepare(terms.root)
     staging = own / STAGING
-    files = Spool(mirror, staging)
-    return OpenedMirror(
-        mirror, staging, mirror, files, lambda command, _: MirrorLock(terms.root, command)
-    )
+
+    def lock(command: str, _: bool) -> AbstractContextManager[object]:  # noqa: FBT001 - a Callable
+        return MirrorLock(terms.root, command)
+
+    def share(slot: str, guard: Callable[[], None], _: bool) -> Path:  # noqa: FBT001 - likewise
+        mirror.share(guard)
+        with disk_errors(str(staging / slot)):
+            (staging / slot).mkdir(0o700, exist_ok=True)
+        return staging / slot
+
+    files, place = Spool(mirror, staging), f"{platform.node()}:{staging.absolute()}"
+    return OpenedMirror(mirror, staging, mirror, files, lock, share, place)
 
 
 def store_advice(config: Config) -> Iterator[str]:

@@ -21,6 +21,13 @@ from artifact_sync.app.locations import (
     mounted_root_of,
 )
 from artifact_sync.app.mirrors import MirrorTerms, open_mirror
+from artifact_sync.app.shared_mirror import (
+    StagingSlot,
+    alone_at_start,
+    is_shared,
+    opened_locks,
+    repository_lock,
+)
 from artifact_sync.domain.model import State
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
@@ -45,6 +52,7 @@ if TYPE_CHECKING:
         WatchedMirror,
     )
     from artifact_sync.domain.settings import Config, MirrorSettings
+    from artifact_sync.fleet.advisory_locks import AdvisoryLocks
     from artifact_sync.mirror.local.delivery import OpensFiles
     from artifact_sync.sync.adopt_runs import RunAdopter
     from artifact_sync.sync.hash_progress import HashProgress
@@ -66,8 +74,8 @@ class Storage(Struct, frozen=True):
     """A mirror and its ledger."""
 
     mirror: WatchedMirror
-    staging: Path
-    """This machine's folder for what comes."""
+    top_of_staging: Path
+    """This machine's folder for what comes, of all processes."""
     id: MirrorId
     files: OpensFiles
     ledger: Ledger
@@ -78,9 +86,22 @@ class Storage(Struct, frozen=True):
     comparison: ClockComparison
     """What the service's clock says of ours: told by the network, heard by the mirror."""
     limits: SharedLimits
+    locks: AdvisoryLocks | None = None
+    """Of all processes that work on the mirror; None: there is only this one."""
+    slot: StagingSlot | None = None
+    """Where this process stages; None: there is only this one."""
+
+    @property
+    def staging(self) -> Path:
+        """This process's folder for what comes."""
+        return self.slot.folder if self.slot is not None else self.top_of_staging
 
     async def staged(self) -> set[str]:
         """Names of the staged files, after removing those that are of no more use."""
+        if self.slot is not None:
+            async with aclosing(self.slot.left_by_others(self.offload)) as folders:
+                async for left in folders:
+                    await self.offload(_staged, left)
         folder = self.staging
         names = await self.offload(_staged, folder)
         for name, key in (await self.offload(_published, folder, names)).items():
@@ -159,7 +180,8 @@ async def _opened(
     signer = _signer(config.mirror)
     terms = MirrorTerms(root, looked_at, signer, lambda: comparison.latest(clock.now()))
     opened = await offload(open_mirror, config, terms)
-    if command is not None:
+    shared = command is not None and is_shared(config)
+    if command is not None and not shared:
         stack.enter_context(opened.locked(command, frees))
     url = ledger_url(config)
     if rehearse and not has_ledger(config):
@@ -175,12 +197,20 @@ async def _opened(
         )
     if config.hook and not (rehearse or adopting):  # what is adopted is no news
         subscribe(config, ledger, clock)
+    limits = await open_limits(config, clock, stack, rehearse=rehearse)
+    facts = opened.mirror, opened.staging, opened.id, opened.files, ledger
+    if shared:
+        locks = await opened_locks(config, stack)
+        async with alone_at_start(locks):
+            bound = await bind_ids(config, ledger, opened.id, offload, adopting=adopting)
+            layout, slot = await _layout(config, ledger), StagingSlot(locks, bound, opened)
+        await slot.claim(offload, frees=frees)
+        lock = repository_lock(locks, bound)
+        return Storage(*facts, layout, lock, offload, clock, comparison, limits, locks, slot)
     bind = expect_ids if rehearse else bind_ids
     await bind(config, ledger, opened.id, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
-    limits = await open_limits(config, clock, stack, rehearse=rehearse)
-    facts = opened.mirror, opened.staging, opened.id, opened.files
-    return Storage(*facts, ledger, layout, lock, offload, clock, comparison, limits)
+    return Storage(*facts, layout, lock, offload, clock, comparison, limits)
 
 
 async def _knows_runs(ledger: Ledger) -> bool:

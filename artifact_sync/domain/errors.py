@@ -227,19 +227,6 @@ class RepositoryBusy(ArtifactSyncError):
         super().__init__(f"{repo} is being worked on: wait for that to end")
 
 
-class LeaseLost(ArtifactSyncError):
-    """A repository's lease was lost while it was worked on."""
-
-    reason = Reason.BUSY
-
-    def __init__(self, repo: object) -> None:
-        self.repo = repo
-        super().__init__(
-            f"the lock of {repo} was lost, perhaps to somebody else who works on it now: what came"
-            " so far is kept, run it again"
-        )
-
-
 class ServiceError(ArtifactSyncError):
     """The API answered no, or not at all."""
 
@@ -459,6 +446,17 @@ class LedgerUnreachable(DiskError):
     """The ledger's database server does not answer, or not in time."""
 
     reason = Reason.UNREACHABLE
+
+
+class LeaseLost(LedgerUnreachable):
+    """The connection that held a repository's lock was lost while it was worked on."""
+
+    def __init__(self, repo: object) -> None:
+        self.repo = repo
+        super().__init__(
+            f"the lock of {repo} was lost, perhaps to somebody else who works on it now: what came"
+            " so far is kept, run it again"
+        )
 
 
 class NoSpace(DiskError):

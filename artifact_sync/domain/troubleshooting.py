@@ -119,6 +119,12 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "the ledger's database does not answer what processes agree on",
         "the ledger's database has lost the table fleet_limits",
     ),
+    "fleet#lock-lost": (
+        "the lock of … was lost, perhaps to somebody else",
+        "the connection for the locks of repositories was lost",
+        "the pooler before PostgreSQL gives its connections for a transaction only",
+        "the pooler before PostgreSQL has no session left",
+    ),
     "pruning#refused": (
         "runs stay that the rules would have go",
         "more than keep.max_share",
@@ -306,7 +312,6 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "disk#in-use": (
         "the mirror … is in use by",
         "is being worked on: wait for that to end",
-        "the lock of … was lost, perhaps to somebody else",
     ),
     "disk#no-locks": ("this file system offers no locks",),
     "disk#mirror-gone": (

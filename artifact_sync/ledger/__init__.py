@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING
 from artifact_sync.ledger.drivers.location import location
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
+
+    import psycopg
 
     from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.async_ledger import AsyncLedger
 
-__all__ = ["location", "open_ledger"]
+__all__ = ["location", "open_ledger", "postgres_connector"]
 
 
 async def open_ledger(
@@ -38,6 +42,24 @@ async def open_ledger(
 
     ledger = await asyncio.to_thread(_class)
     return await ledger.open(url, durability=durability, create=create, read_only=read_only)
+
+
+def postgres_connector(
+    url: str | Path, **options: Any
+) -> Callable[[], psycopg.Connection[Any]] | None:
+    """What makes further connections to a ledger's server; None: it has none.
+
+    ``options`` are libpq's, unless the URL has them. A connection commits by itself, and gives up a
+    server that says nothing for its ``tcp_user_timeout``. Raises errors of ``domain.errors`` only.
+    """
+    place = location(url)
+    if not place.server:
+        return None
+    from functools import partial  # noqa: PLC0415 - as below
+
+    from artifact_sync.ledger.drivers.postgres import connect, options_of  # noqa: PLC0415 - an extra
+
+    return partial(connect, place, options_of(place, **options))
 
 
 def _class() -> type[AsyncLedger]:

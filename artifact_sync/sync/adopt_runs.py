@@ -29,6 +29,7 @@ from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.recorded_run import LARGEST, DamagedDocument, read_run
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt, as_adopted
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.manifests import refresh_manifests, unpacked_of
 
@@ -207,7 +208,7 @@ class RunAdopter:
         repo = claims.run.key.repo
         if not _is_asked(repo, repos):
             return _Looked(())
-        async with self.lock.hold(repo):
+        async with leased(self.lock, repo):
             return await self._run(claims)
 
     async def _elsewhere(self, path: MirrorPath, folder: MirrorPath | None) -> Fit | None:

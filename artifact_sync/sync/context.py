@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Displacement,
         FreeSpace,
         LatestPointer,
+        Lease,
         Ledger,
         RepositoryLock,
         Source,
@@ -79,20 +80,27 @@ class Drain:
 
 
 @asynccontextmanager
-async def leased(lock: RepositoryLock, repo: RepoName) -> AsyncGenerator[None]:
+async def leased(
+    lock: RepositoryLock, repo: RepoName, *, wait: bool = True
+) -> AsyncGenerator[None]:
     """Hold a repository in the block, which is cancelled when the lease is lost.
 
-    Raises an ``ExceptionGroup``: of ``LeaseLost``, or of the block's own exception.
+    ``LeaseLost``, ``RepositoryBusy``. To be used by whoever changes a repository.
     """
-    async with lock.hold(repo) as lease, asyncio.TaskGroup() as group:
+    async with lock.hold(repo, wait=wait) as lease:
+        try:
+            async with asyncio.TaskGroup() as group:
+                watching = group.create_task(_end_when_lost(lease, repo))
+                yield
+                watching.cancel()
+        except BaseExceptionGroup as errors:
+            lost = (it for it in errors.exceptions if isinstance(it, LeaseLost))
+            raise next(lost, errors.exceptions[0]) from None
 
-        async def watch() -> None:
-            await lease.lost()
-            raise LeaseLost(repo)
 
-        watching = group.create_task(watch())
-        yield
-        watching.cancel()
+async def _end_when_lost(lease: Lease, repo: RepoName) -> None:
+    await lease.lost()
+    raise LeaseLost(repo)
 
 
 class ArrivedBytes:

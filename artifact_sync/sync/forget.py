@@ -15,6 +15,7 @@ from msgspec import Struct
 from artifact_sync.domain.errors import Reason
 from artifact_sync.domain.events import Remembered
 from artifact_sync.domain.model import REMOVED, RunKey, State, Upstream
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.manifests import refresh_manifests, write_or_unsettle
 from artifact_sync.sync.remove import finish_removals, point_away, remove, withdraw
 
@@ -59,12 +60,12 @@ class MirrorKeeper(Struct, frozen=True):
 
     async def finish(self, repo: RepoName) -> None:
         """Finish what was begun in a repository, also by others."""
-        async with self.lock.hold(repo):
+        async with leased(self.lock, repo):
             await finish_forgetting(self, repo)
 
     async def remember(self, scope: ForgetScope) -> None:
         """Take back what was let go; the next pass does the rest."""
-        async with self.lock.hold(scope.repo):
+        async with leased(self.lock, scope.repo):
             await finish_removals(self, scope.repo)
             await self.ledger.remember(scope)
             async with aclosing(runs_in(self.ledger, scope)) as runs:

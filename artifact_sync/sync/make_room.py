@@ -10,6 +10,7 @@ from artifact_sync.domain.errors import BeyondMaxSize, GivesWay, RepositoryBusy
 from artifact_sync.domain.keep_rules import DatedRun, reasons_to_keep
 from artifact_sync.domain.model import RunKey
 from artifact_sync.runtime.units import size_in_words
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.prune import facts_of, keep_of
 from artifact_sync.sync.prune_plan import (
     HOLD_THE_REST,
@@ -155,7 +156,7 @@ class RoomMaker(Struct, frozen=True):
                 await self._remove_held(repo, run)
                 return
             try:
-                async with self.keeper.lock.hold(repo, wait=False):
+                async with leased(self.keeper.lock, repo, wait=False):
                     await self._remove_held(repo, run)
             except RepositoryBusy:
                 return

@@ -9,6 +9,7 @@ from artifact_sync.domain.events import PruneRefused
 from artifact_sync.domain.model import RepoName, RunKey
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.units import counted
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.prune_plan import (
     PruneTerms,
     RepoFacts,
@@ -109,7 +110,7 @@ async def prune(
         keeper.observer.notify(PruneRefused(all_of_it, why))
         return
     for begin in range(0, len(runs), _AT_ONCE):
-        async with keeper.lock.hold(repo):
+        async with leased(keeper.lock, repo):
             facts = await facts_of(keeper.ledger, repo)
             if why := why_not(facts, keeper.clock.now()):
                 keeper.observer.notify(PruneRefused(all_of_it, why))

@@ -22,6 +22,7 @@ from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.read_ahead import in_order
 from artifact_sync.sync.adopt import adopt
 from artifact_sync.sync.completeness import holds_back
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.manifests import (
     refresh_manifests,
     standing_unpacked,
@@ -160,7 +161,7 @@ class Auditor:
             if finding.run is not None:
                 of_run.setdefault(finding.run, []).append(finding)
         for run, findings in of_run.items():
-            async with self.lock.hold(run.repo):  # a pass may have planned to keep what is moved
+            async with leased(self.lock, run.repo):  # a pass may have planned to keep what is moved
                 await self._request(run, findings, at)
 
     async def _request(self, run: RunKey, findings: Sequence[Finding], at: datetime) -> None:
@@ -193,7 +194,7 @@ class Auditor:
             right = [it.row for it in some if it.row and it.condition is Condition.OK]
             missed = [it.row for it in some if it.row and it.condition in DAMAGE and it.row.here]
             await self.ledger.note_verified([row for row in right if row.here], at)
-            async with self.lock.hold(repo):
+            async with leased(self.lock, repo):
                 await adopt(self, [row for row in right if not row.here], at)
                 await self._lose(missed if lost else (), at)
 

@@ -125,13 +125,13 @@ class PostgresStore:
     def __init__(self, place: Location, terms: OpenTerms) -> None:
         self._place = place
         self._terms = terms
-        self._options = _options(place)
+        self._options = options_of(place)
         silence = int(self._options["tcp_user_timeout"])
         limit = f"SET LOCAL statement_timeout TO {int(_BREAK_OFF * silence)}"
         synchronous = "on" if terms.durability == "full" else "off"
         self._reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limit}"
         self._writing = f"BEGIN; {limit}; SET LOCAL synchronous_commit TO {synchronous}"
-        self._raw: _Connection | None = None
+        self._raw: psycopg.Connection[Any] | None = None
         self._rehearsing = False
         """Whether a transaction is open that has copies to write to."""
         self._given_up = (0.0, "")
@@ -169,21 +169,10 @@ class PostgresStore:
             self._raw.close()
             self._raw = None
 
-    def _connect(self) -> _Connection:
+    def _connect(self) -> psycopg.Connection[Any]:
         """Connect, once."""
-        try:
-            raw = _Connection.connect(**self._options, autocommit=True, prepare_threshold=None)
-        except psycopg.Error as error:
-            raise of_connecting(error, self._place) from None
-        self._raw = raw
-        raw.silence = int(self._options["tcp_user_timeout"]) / 1000
-        encoding = raw.info.parameter_status("server_encoding")
-        if encoding not in {"UTF8", None}:
-            raise UsageError(
-                f"the ledger {self._place.name} is not in UTF-8 but in {encoding}: name a database"
-                " made with createdb --encoding=UTF8 --template=template0"
-            )
-        return raw
+        self._raw = connect(self._place, self._options)
+        return self._raw
 
     def _repeated(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
         """The work in a transaction of its own, as often as it takes and may help."""
@@ -300,12 +289,29 @@ def _within(gen: Generator[Any, Any, _T], seconds: float) -> Generator[Any, Any,
         return told
 
 
-def _options(place: Location) -> dict[str, Any]:
-    """What to connect with. ``UsageError``."""
+def options_of(place: Location, **more: Any) -> dict[str, Any]:
+    """What to connect with; ``more`` unless the URL says otherwise. ``UsageError``."""
     try:
-        return {**_DEFAULTS, **conninfo_to_dict(place.server)}
+        return {**_DEFAULTS, **more, **conninfo_to_dict(place.server)}
     except psycopg.Error:  # its message would repeat a part of the URL
         raise UsageError("ledger.url has an option that libpq does not know: correct it") from None
+
+
+def connect(place: Location, options: Mapping[str, Any]) -> psycopg.Connection[Any]:
+    """Connect, once. ``UsageError``, ``LedgerUnreachable``."""
+    try:
+        raw = _Connection.connect(**options, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise of_connecting(error, place) from None
+    raw.silence = int(options["tcp_user_timeout"]) / 1000
+    encoding = raw.info.parameter_status("server_encoding")
+    if encoding not in {"UTF8", None}:
+        raw.close()
+        raise UsageError(
+            f"the ledger {place.name} is not in UTF-8 but in {encoding}: name a database"
+            " made with createdb --encoding=UTF8 --template=template0"
+        )
+    return raw
 
 
 def _nothing(_: Connection) -> None:

@@ -77,7 +77,7 @@ _CONNECTING: tuple[tuple[str, type[ArtifactSyncError], str], ...] = (
     (
         "too many|remaining connection slots",
         LedgerUnreachable,
-        "has no connection left: raise max_connections, or put a pooler before the server",
+        "has no connection left: raise max_connections (each process takes three)",
     ),
     (
         "starting up|shutting down|recovery",

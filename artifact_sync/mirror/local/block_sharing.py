@@ -24,7 +24,7 @@ from artifact_sync.mirror.local.file_io import (
     temporary_name,
 )
 from artifact_sync.mirror.local.folder import BY_DESCRIPTOR, open_folder
-from artifact_sync.mirror.local.own_folder import STAGING
+from artifact_sync.mirror.local.tree import STAGING
 from artifact_sync.mirror.paths import split
 from artifact_sync.runtime.logs import get_logger
 

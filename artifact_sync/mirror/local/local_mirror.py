@@ -30,11 +30,11 @@ from artifact_sync.mirror.local.file_io import (
 )
 from artifact_sync.mirror.local.folder import is_folder, open_folder
 from artifact_sync.mirror.local.lock import MirrorLock
-from artifact_sync.mirror.local.own_folder import STAGING, prepare
+from artifact_sync.mirror.local.own_folder import prepare
 from artifact_sync.mirror.local.publisher import Publisher
 from artifact_sync.mirror.local.recent_writes import RecentWrites
 from artifact_sync.mirror.local.reserve import keep_reserve, spend_reserve
-from artifact_sync.mirror.local.tree import Tree
+from artifact_sync.mirror.local.tree import STAGING, Tree
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.paths import DISPLACED, split
 from artifact_sync.runtime.logs import get_logger
@@ -94,6 +94,17 @@ class LocalMirror:
     def dedupe(self, how: Dedupe) -> None:
         """Have files share the blocks of others from now on."""
         self._publisher.dedupe(how)
+
+    def share(self, slot: str, guard: Callable[[], None], *, frees: bool = False) -> None:
+        """Work beside other processes from now on. ``DiskError``.
+
+        ``slot``: the name of a staging folder that no other process has. ``guard`` raises where
+        this process may change nothing any more. ``frees``: as in ``locked``.
+        """
+        (spend_reserve if frees else keep_reserve)(self.root / OWN_FOLDER)
+        with disk_errors(str(self.root), self.root):
+            self._tree.share((OWN_FOLDER, STAGING, slot), guard)
+        self.staging = self.root.joinpath(*self._tree.staging)
 
     @contextmanager
     def locked(self, command: str, *, frees: bool = False) -> Iterator[None]:
@@ -172,6 +183,7 @@ class LocalMirror:
             for name in names:
                 found = folder.look(name)
                 if found is not None and ours(folder, found):
+                    self._tree.guard()
                     with suppress(FileNotFoundError):
                         folder.remove(name)
                     self._recent.note("/".join((*above, name)), None)
@@ -208,6 +220,7 @@ class LocalMirror:
 
     def displace(self, path: MirrorPath) -> str | None:
         with self._errors(path):
+            self._tree.guard()
             moved = self._displaced.take(split(path))
         if moved is not None:
             self._recent.note(path, None)
@@ -219,6 +232,7 @@ class LocalMirror:
 
     def put_back(self, file: DisplacedFile) -> bool:
         with self._errors(file.path):
+            self._tree.guard()
             return self._displaced.put_back(file)
 
     def discard(self, files: Iterable[DisplacedFile]) -> Mapping[DisplacedFile, DiskError]:
@@ -295,7 +309,7 @@ class LocalMirror:
 
         name, mask = temporary_name() + TREE, umask()
         modes, durable = (0o644 & ~mask, 0o755 & ~mask), self._tree.durable
-        with self._tree.existing((OWN_FOLDER, STAGING)) as staging:
+        with self._tree.existing(self._tree.staging) as staging:
             try:
                 staging.make(name, 0o755)
                 with staging.enter(name) as top:
@@ -336,7 +350,7 @@ class LocalMirror:
 
         with (
             self._errors(f"{OWN_FOLDER}/{STAGING}"),
-            self._tree.existing((OWN_FOLDER, STAGING)) as staging,
+            self._tree.existing(self._tree.staging) as staging,
         ):
             if unpacked.name:
                 remove_tree(staging, unpacked.name)

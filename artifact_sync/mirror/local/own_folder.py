@@ -13,10 +13,9 @@ from artifact_sync.domain.errors import DiskError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import create, finish, reading
 from artifact_sync.mirror.local.folder import open_folder
-from artifact_sync.mirror.local.tree import absent_is_none
+from artifact_sync.mirror.local.tree import STAGING, absent_is_none
 from artifact_sync.mirror.paths import DISPLACED, ID
 
-STAGING = "staging"
 LOCK = "lock"
 
 

@@ -27,7 +27,6 @@ from artifact_sync.mirror.local.file_io import (
     temporary_name,
 )
 from artifact_sync.mirror.local.move import move
-from artifact_sync.mirror.local.own_folder import STAGING
 from artifact_sync.mirror.local.tree import InTheWay
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.paths import split
@@ -50,7 +49,6 @@ if TYPE_CHECKING:
 
 _TRIES = 16
 """How often something new may appear in our way before we take it for a fight."""
-_STAGING = (OWN_FOLDER, STAGING)
 
 
 class Staged(NamedTuple):
@@ -152,7 +150,7 @@ class Publisher:
 
     def _publish_in(self, above: Parts, files: Sequence[_File]) -> None:
         with self._guarded(*files), ExitStack() as closing:
-            staging = closing.enter_context(self._tree.existing(_STAGING))
+            staging = closing.enter_context(self._tree.existing(self._tree.staging))
             self._sharing.check(staging)
             for it in files:
                 closing.callback(it.discard)
@@ -256,7 +254,7 @@ class Publisher:
 
         Whatever is in the way is displaced; its new place.
         """
-        with self._tree.existing(_STAGING) as staging:
+        with self._tree.existing(self._tree.staging) as staging:
             return self._settle(Staged(staging, name), parts, lambda *_: False)
 
     def replace(
@@ -278,7 +276,7 @@ class Publisher:
     def staged(self, make: Callable[[Folder, str], object]) -> Iterator[Staged]:
         """Something complete in staging; taken away again unless it gets its place."""
         name = temporary_name()
-        with self._tree.existing(_STAGING) as staging:
+        with self._tree.existing(self._tree.staging) as staging:
             try:
                 make(staging, name)
                 yield Staged(staging, name)
@@ -317,6 +315,7 @@ class Publisher:
 
     def _move(self, folder: Folder, staged: Staged, parts: Parts, *, fresh: bool) -> None:
         staged.check()
+        self._tree.guard()
         move(folder, parts[-1], staged.folder, staged.name, fresh=fresh)
         # at once: while the folder is synced somebody may change the file
         self._recent.note("/".join(parts), folder.look(parts[-1]))

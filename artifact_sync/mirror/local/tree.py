@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.paths import Parts
 
+STAGING = "staging"
 _REMEMBERED = 4096
 
 _Path = TypeVar("_Path", bound=str)
@@ -49,6 +50,10 @@ def _closed_on_error(folder: Folder) -> Iterator[None]:
     except BaseException:
         folder.__exit__()
         raise
+
+
+def _nobody_else() -> None:
+    """Let everything be done: no other process works on the mirror."""
 
 
 class _Branch:
@@ -95,6 +100,16 @@ class Tree:
             self._root, self._own = _mark(folder.itself()), _mark(folder.look(OWN_FOLDER))
         self._known: set[Parts] = set()
         """Folders whose names this process has made durable. Never trusted to exist."""
+        self.staging: Parts = (OWN_FOLDER, STAGING)
+        """The folder for what has no name in the mirror yet."""
+        self.guard: Callable[[], None] = _nobody_else
+        """Called before anything gets a name or loses one; raises where that must not be."""
+
+    def share(self, staging: Parts, guard: Callable[[], None]) -> None:
+        """Stage in a folder of this process's own, and ask ``guard``. ``OSError``."""
+        with self.existing(staging[:-1]) as above, suppress(FileExistsError):
+            above.make(staging[-1], 0o700)
+        self.staging, self.guard = staging, guard
 
     def check(self) -> None:
         """Raise ``MirrorGone`` when the root or our own folder is not what it was."""

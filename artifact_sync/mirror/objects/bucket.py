@@ -51,6 +51,10 @@ class Held(Struct, frozen=True):
         return {name: value for name, value in named.items() if value is not None}
 
 
+def _nobody_else() -> None:
+    """Let everything be done: no other process works on the mirror."""
+
+
 class Bucket:
     """A store of keys. ``url``: for messages, without secrets."""
 
@@ -58,6 +62,8 @@ class Bucket:
         self._store: Any = store
         self._retries = retries
         self.url = url
+        self.guard: Callable[[], None] = _nobody_else
+        """Called before anything is changed; raises where that must not be."""
 
     def head(self, key: str) -> Held | None:
         """Look at an object; None: there is none."""
@@ -105,7 +111,7 @@ class Bucket:
         """
         mode: Any = over if isinstance(over, str) else over.condition
         write = partial(obstore.put, self._store, key, content, use_multipart=False)
-        self._tried(key, lambda: write(mode=mode, attributes={SHA256: sha256}))
+        self._changed(key, lambda: write(mode=mode, attributes={SHA256: sha256}))
 
     def upload(self, key: str, blocks: Callable[[], Iterator[bytes]], size: int, sha: str) -> None:
         """Write a large object by parts, two of them in memory at a time.
@@ -115,25 +121,30 @@ class Bucket:
         part = max(PART, -(-size // _MOST_PARTS))
         write = partial(obstore.put, self._store, key, use_multipart=True, chunk_size=part)
         write = partial(write, attributes={SHA256: sha}, max_concurrency=_PARTS_AT_ONCE)
-        self._tried(key, lambda: write(blocks()))
+        self._tried(key, lambda: write(self._guarded(blocks())))
+
+    def _guarded(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """The blocks, and a last question before the object has its name."""
+        yield from blocks
+        self.guard()
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store. ``FileNotFoundError``."""
-        self._tried(source, lambda: obstore.copy(self._store, source, target))
+        self._changed(source, lambda: obstore.copy(self._store, source, target))
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects, many by one request where the store can; absent ones are fine."""
         if not keys:
             return
         try:
-            self._tried(keys[0], lambda: obstore.delete(self._store, list(keys)))
+            self._changed(keys[0], lambda: obstore.delete(self._store, list(keys)))
         except FileNotFoundError:  # of GCS and Azure, which then may have left others
             for key in keys:
                 self._delete_one(key)
 
     def _delete_one(self, key: str) -> None:
         try:
-            self._tried(key, lambda: obstore.delete(self._store, key))
+            self._changed(key, lambda: obstore.delete(self._store, key))
         except FileNotFoundError:
             return
 
@@ -149,6 +160,13 @@ class Bucket:
                         last = it["path"]
                         yield _held(it, "")
                 return
+
+    def _changed(self, key: str, call: Callable[[], T]) -> T:
+        def change() -> T:
+            self.guard()
+            return call()
+
+        return self._tried(key, change)
 
     def _tried(self, key: str, call: Callable[[], T]) -> T:
         """Call, and again where the trouble may pass."""

@@ -73,6 +73,10 @@ class ObjectMirror:
         self._seen: float | None = None
         """When the mirror was last seen to be the one with that id; None: not yet."""
 
+    def share(self, guard: Callable[[], None]) -> None:
+        """Work beside other processes from now on; ``guard`` raises where that must end."""
+        self._bucket.guard = guard
+
     def read_id(self) -> str | None:
         """Read the mirror's id; None: there is none. ``DiskError``."""
         content = self._bucket.read(self._keys.id)
