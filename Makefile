@@ -20,7 +20,7 @@ export CASES ROUNDS SCALE SMOKE BENCH_DIR BENCH_OUT BEFORE
 # Compiled once, not at each of a thousand starts of the program.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo docs reference man install-man test collected soak sweep fuzz bench dist deb sbom lint types layers check format clean
+.PHONY: help install demo fleet docs reference man install-man test collected soak sweep fuzz bench dist deb sbom lint types layers check format clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ install: $(VENV)/.installed ## Install into .venv, with what the tests need
 
 demo: install ## Mirror a small organisation of the built-in simulator, and verify it
 	@$(BIN)/artifact-sync demo
+
+fleet: install ## Three workers on PostgreSQL and an object store, one killed, and the counts
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[fleet-demo]' --config-settings editable_mode=compat
+	@$(BIN)/python -m fleet_demo
 
 docs: install ## The documentation site, into build/site; broken links and the like are errors
 	@$(BIN)/python -m docs_site

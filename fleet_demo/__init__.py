@@ -1,0 +1,1 @@
+"""``make fleet``: three workers on this machine, of which one is killed."""
