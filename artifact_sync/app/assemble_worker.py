@@ -133,7 +133,11 @@ class WorkerService(Service):
     def stop(self) -> None:
         """Begin no job any more; see ``Service``."""
         super().stop()
-        if self._working is not None:
+        self._begin_no_more()
+
+    def _begin_no_more(self) -> None:
+        """Have the queue begin no job; once, for again would break off the end of others."""
+        if self._working is not None and not self._working.cancelling():
             self._working.cancel()
 
     async def run(self) -> None:
@@ -152,7 +156,7 @@ class WorkerService(Service):
                 await self._scheduler.run()
             finally:
                 self._agenda.close()
-                self._working.cancel()
+                self._begin_no_more()
                 with suppress(asyncio.CancelledError):
                     await self._working
         if self._context.health.replaced:
