@@ -8,6 +8,7 @@ import platform
 import random
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec import Struct
 from artifact_sync.app.daemon_engine import started
 from artifact_sync.app.locations import ledger_url, root_of
 from artifact_sync.app.service import Service
+from artifact_sync.app.shared_mirror import opened_locks
 from artifact_sync.daemon.background import restarting
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.job_agenda import JobAgenda
@@ -38,13 +40,13 @@ from artifact_sync.runtime.tasks import running_beside
 from artifact_sync.web.metrics import Metrics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from contextlib import AbstractAsyncContextManager
 
     from artifact_sync.app.daemon_engine import LiveEngine
     from artifact_sync.app.service import ProcessContext
-    from artifact_sync.domain.ports import JobQueue, TurnBoard, WorkerRegistry
+    from artifact_sync.domain.ports import JobQueue, Lease, TurnBoard, WorkerRegistry
     from artifact_sync.domain.settings import Config
-    from artifact_sync.fleet.planner_lock import AdvisoryLock
 
 SIGN = 10.0
 """Seconds between two signs of life of a worker's jobs."""
@@ -56,7 +58,8 @@ class Fleet(Struct, frozen=True):
     queue: JobQueue
     board: TurnBoard
     registry: WorkerRegistry
-    lock: AdvisoryLock
+    lock: Callable[[], AbstractAsyncContextManager[Lease | None]]
+    """The planner's."""
     timers: PlannerTimers
 
 
@@ -96,7 +99,6 @@ async def _fleet(url: str, engine: LiveEngine, stack: AsyncExitStack, sign: floa
     try:
         from artifact_sync.fleet import job_queue, tables  # noqa: PLC0415 - an extra
         from artifact_sync.fleet.coordination import Coordination  # noqa: PLC0415 - likewise
-        from artifact_sync.fleet.planner_lock import AdvisoryLock  # noqa: PLC0415 - likewise
         from artifact_sync.fleet.turn_board import PostgresTurnBoard  # noqa: PLC0415 - likewise
         from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry  # noqa: PLC0415 - likewise
     except ImportError:
@@ -111,7 +113,7 @@ async def _fleet(url: str, engine: LiveEngine, stack: AsyncExitStack, sign: floa
         await stack.enter_async_context(job_queue.open_queue(url, mirror, timers)),
         PostgresTurnBoard(database, mirror),
         PostgresWorkerRegistry(database, max(sign, 10.0)),
-        AdvisoryLock(url, f"{mirror}:planner", min(1.0, sign / 4)),
+        partial((await opened_locks(engine.config, stack)).hold, "planner", mirror),
         PlannerTimers(min(1.0, sign / 4), sign / 2),
     )
 
@@ -124,9 +126,7 @@ class WorkerService(Service):
         self._fleet = fleet
         self._agenda = agenda
         self._name = name or platform.node()
-        ports = PlannerPorts(
-            fleet.lock.hold, fleet.queue, fleet.board, self._engine.clock, fleet.timers
-        )
+        ports = PlannerPorts(fleet.lock, fleet.queue, fleet.board, self._engine.clock, fleet.timers)
         self._planner = Planner(ports, lambda: self._engine.config)
         self._working: asyncio.Task[None] | None = None
 

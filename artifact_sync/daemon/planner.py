@@ -60,7 +60,7 @@ class PlannerTimers(Struct, frozen=True):
 class PlannerPorts(Struct, frozen=True):
     """What the planner works with."""
 
-    lock: Callable[[], AbstractAsyncContextManager[Lease]]
+    lock: Callable[[], AbstractAsyncContextManager[Lease | None]]
     """Waits until this process alone may plan."""
     queue: JobQueue
     board: TurnBoard
@@ -85,6 +85,8 @@ class Planner:
         """FleetSchedule as long as the lock is held."""
         while True:
             async with self._ports.lock() as lease:
+                if lease is None:
+                    continue
                 _log.info("this worker plans from now on")
                 self.planning = FleetSchedule(self._ports, self._config)
                 try:

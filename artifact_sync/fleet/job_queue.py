@@ -44,7 +44,8 @@ _FIRST, _LONGEST = 0.5, 10.0
 _CONNECTIONS = 4
 _LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
 """The one under which the ledger itself is made."""
-_MADE = "SELECT to_regclass('procrastinate_workers') IS NOT NULL"
+_MADE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('procrastinate_workers'))"
+"""As in ``tables``."""
 _BY_LOCK = (
     "CREATE INDEX fleet_jobs_lock ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing')"
 )

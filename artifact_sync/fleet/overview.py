@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.jobs import FleetState, LockSeen, QueueLengths
 from artifact_sync.fleet import tables
+from artifact_sync.fleet.advisory_locks import lock_key
 from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from artifact_sync.fleet.coordination import Coordination
 
@@ -19,6 +20,7 @@ _LENGTHS = (
     " FROM procrastinate_jobs"
 )
 _REPOS = "SELECT repo FROM fleet_turns UNION SELECT org || '/' || repo FROM repositories"
+_MIRROR = "SELECT value FROM meta WHERE key = 'mirror'"
 _LOCKS = (
     "SELECT (classid::bigint << 32) | objid::bigint, held.pid, coalesce(host(client_addr), '')"
     " FROM pg_locks held LEFT JOIN pg_stat_activity it ON it.pid = held.pid"
@@ -27,13 +29,10 @@ _LOCKS = (
 )
 
 
-async def overview(
-    database: Coordination, seconds: float, key: Callable[[str], int] | None = None
-) -> FleetState:
+async def overview(database: Coordination, seconds: float) -> FleetState:
     """What is known of all workers. ``LedgerUnreachable``.
 
-    ``seconds``: for which a worker without a sign of life counts as there. ``key``: of the lock of
-    a repository.
+    ``seconds``: for which a worker without a sign of life counts as there.
     """
     if not await tables.exist(database):
         return FleetState()
@@ -42,13 +41,15 @@ async def overview(
     if (await database.ask(_HAS_JOBS))[0][0]:
         queue = QueueLengths(*(await database.ask(_LENGTHS))[0])
     planner = next((it.name for it in workers if it.planner), None)
-    locks = await _locks(database, key) if key is not None else ()
-    return FleetState(tuple(workers), queue, planner, tuple(locks))
+    return FleetState(tuple(workers), queue, planner, tuple(await _locks(database)))
 
 
-async def _locks(database: Coordination, key: Callable[[str], int]) -> Sequence[LockSeen]:
-    held = await database.ask(_LOCKS)
-    if not held:
+async def _locks(database: Coordination) -> Sequence[LockSeen]:
+    held, mirror = await database.ask(_LOCKS), await database.ask(_MIRROR)
+    if not held or not mirror:
         return ()
-    names = {key(repo): repo for (repo,) in await database.ask(_REPOS)}
+    names = {
+        lock_key("repository", mirror[0][0], *repo.split("/", 1)): repo
+        for (repo,) in await database.ask(_REPOS)
+    }
     return [LockSeen(names[it], pid, host) for it, pid, host in held if it in names]

@@ -45,7 +45,8 @@ _VERSIONS = (
 )
 """The statements that lead from each version to the next, the first one from none."""
 
-_MADE = "SELECT to_regclass('fleet_version') IS NOT NULL"
+_MADE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('fleet_version'))"
+"""Of pg_class: to open a table lets a session hear of what others have just made."""
 
 
 async def exist(database: Coordination) -> bool:
