@@ -44,8 +44,8 @@ listen_addr = 127.0.0.1
 listen_port = {own}
 unix_socket_dir =
 auth_type = any
-pool_mode = transaction
-default_pool_size = 1
+pool_mode = {mode}
+default_pool_size = {size}
 server_login_retry = 1
 logfile = {home}/pgbouncer.log
 """
@@ -215,13 +215,24 @@ class Postgres(Server):
 
 
 class PgBouncer(Server):
-    """A pooler with one connection to the server, which each transaction may find at another."""
+    """A pooler with one connection to the server, which each transaction may find at another.
 
-    def __init__(self, server: Postgres) -> None:
+    ``mode``: another one, with some more connections.
+    """
+
+    def __init__(self, server: Postgres, mode: str = "transaction") -> None:
         found = program("pgbouncer")
         super().__init__()
         config = self.home / "pgbouncer.ini"
-        config.write_text(_BOUNCER.format(port=server.port, own=self.port, home=self.home))
+        config.write_text(
+            _BOUNCER.format(
+                port=server.port,
+                own=self.port,
+                home=self.home,
+                mode=mode,
+                size=1 if mode == "transaction" else 10,
+            )
+        )
         self.begin(found, config)
 
     def __enter__(self) -> Self:

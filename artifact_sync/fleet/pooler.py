@@ -32,24 +32,28 @@ _TOO_SMALL = (
 def check_session(connect: Connect) -> None:
     """Raise ``UsageError`` unless a connection is a session of the server. Blocking.
 
-    A session hears what is told to a channel that it has asked for. A connection that goes to one
-    session now and to another one then hears nothing.
+    Two connections that are there at once have two sessions, or one of them has none. And a session
+    hears what is told to a channel that it has asked for.
     """
     with closing(connect()) as one:
         try:
-            if _is_direct(one):
-                return
+            pid = _pid(one)
+            if pid == one.info.backend_pid:
+                return  # nobody stands between: a pooler tells a number of its own
             one.execute(f"LISTEN {_CHANNEL}")
             with closing(connect()) as other:
-                other.execute(f"NOTIFY {_CHANNEL}")
-            heard = any(one.notifies(timeout=_PATIENCE, stop_after=1))
+                is_session = _pid(other) != pid and _hears(one, other)
         except psycopg.Error:
             raise UsageError(_TOO_SMALL) from None
-    if not heard:
+    if not is_session:
         raise UsageError(_NO_SESSION)
 
 
-def _is_direct(raw: psycopg.Connection[Any]) -> bool:
-    """Whether nobody stands between: a pooler has told a number of its own."""
+def _hears(one: psycopg.Connection[Any], other: psycopg.Connection[Any]) -> bool:
+    other.execute(f"NOTIFY {_CHANNEL}")
+    return any(one.notifies(timeout=_PATIENCE, stop_after=1))
+
+
+def _pid(raw: psycopg.Connection[Any]) -> int:
     row = raw.execute("SELECT pg_backend_pid()").fetchone()
-    return row is not None and row[0] == raw.info.backend_pid
+    return int(row[0]) if row is not None else 0
