@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.locations import ledger_url
+from artifact_sync.domain.errors import RepositoryBusy
 from artifact_sync.ledger import location, postgres_connector
+from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import running_beside
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-    from contextlib import AsyncExitStack
     from pathlib import Path
 
     from artifact_sync.app.mirrors import OpenedMirror
-    from artifact_sync.domain.ports import RepositoryLock
+    from artifact_sync.domain.model import RepoName
+    from artifact_sync.domain.ports import Lease, RepositoryLock
     from artifact_sync.domain.settings import Config
     from artifact_sync.fleet.advisory_locks import AdvisoryLocks
     from artifact_sync.runtime.threads import Offload
+
+_log = get_logger(__name__)
+
+_TOLD_EVERY = 60.0
+"""Seconds."""
 
 _NOTICING = {
     "connect_timeout": 5,
@@ -48,11 +58,46 @@ async def opened_locks(config: Config, stack: AsyncExitStack) -> AdvisoryLocks:
     return locks
 
 
-def repository_lock(locks: AdvisoryLocks, mirror_id: str) -> RepositoryLock:
+def repository_lock(
+    config: Config, locks: AdvisoryLocks, mirror_id: str, *, is_daemon: bool
+) -> RepositoryLock:
     """The exclusion of all who change a repository of a mirror."""
     from artifact_sync.fleet.repository_lock import PostgresRepositoryLock  # noqa: PLC0415 - an extra
 
-    return PostgresRepositoryLock(locks, mirror_id)
+    lock = PostgresRepositoryLock(locks, mirror_id)
+    return lock if is_daemon else AnnouncedLock(lock, wait=config.wait)
+
+
+class AnnouncedLock:
+    """A ``RepositoryLock`` of a command, which says what it waits for.
+
+    ``wait``: whether it waits at all.
+    """
+
+    def __init__(self, lock: RepositoryLock, *, wait: bool) -> None:
+        self._lock = lock
+        self._wait = wait
+
+    @asynccontextmanager
+    async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:
+        """Hold a repository; see ``ports.RepositoryLock``."""
+        async with AsyncExitStack() as stack:
+            try:
+                lease = await stack.enter_async_context(self._lock.hold(repo, wait=False))
+            except RepositoryBusy:
+                if not (wait and self._wait):
+                    raise
+                async with running_beside(_tell(repo)):
+                    lease = await stack.enter_async_context(self._lock.hold(repo))
+            yield lease
+
+
+async def _tell(repo: RepoName) -> None:
+    """Say at once, and each minute, that a repository is waited for."""
+    since = f"{datetime.now(UTC):%H:%M:%S} UTC"
+    while True:
+        _log.info(f"{repo} is being worked on by another process: waiting", since=since)
+        await asyncio.sleep(_TOLD_EVERY)
 
 
 @asynccontextmanager

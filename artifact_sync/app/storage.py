@@ -28,6 +28,7 @@ from artifact_sync.app.shared_mirror import (
     opened_locks,
     repository_lock,
 )
+from artifact_sync.domain.errors import DAEMON
 from artifact_sync.domain.model import State
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import open_ledger
@@ -205,7 +206,7 @@ async def _opened(
             bound = await bind_ids(config, ledger, opened.id, offload, adopting=adopting)
             layout, slot = await _layout(config, ledger), StagingSlot(locks, bound, opened)
         await slot.claim(offload, frees=frees)
-        lock = repository_lock(locks, bound)
+        lock = repository_lock(config, locks, bound, is_daemon=command == DAEMON)
         return Storage(*facts, layout, lock, offload, clock, comparison, limits, locks, slot)
     bind = expect_ids if rehearse else bind_ids
     await bind(config, ledger, opened.id, offload, adopting=adopting)

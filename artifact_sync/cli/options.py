@@ -80,6 +80,16 @@ def scope(function: Callable[..., R]) -> Callable[..., R]:
     return repo(run(glob(with_names)))
 
 
+def _set_wait(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    ctx.ensure_object(Session).wait = not value
+
+
+no_wait = click.option(
+    "--no-wait", is_flag=True, expose_value=False, callback=_set_wait,
+    help="Exit code 7 for a repository that another process works on.",
+)  # fmt: skip
+"""``--no-wait``, which sets ``session().wait`` and no parameter."""
+
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 """``--json`` → ``as_json: bool``."""
 

@@ -46,6 +46,8 @@ class Session:
     def __init__(self) -> None:
         self.verbosity = Verbosity.NORMAL
         self.config_file: Path | None = None
+        self.wait = True
+        """Whether repositories that others work on are waited for."""
         self.mask = Mask()
         self.mask.add(os.environ.get("SOURCECRAFT_TOKEN"))
         self.said: list[tuple[str, Reason]] = []
@@ -88,7 +90,12 @@ def begin_work() -> None:
 
 def configuration(config_file: Path | None) -> Config:
     """Load the configuration and mask its passwords from now on."""
-    return traced_configuration(config_file, session()).config
+    found, known = traced_configuration(config_file, session()).config, session()
+    if known.wait:
+        return found
+    from msgspec.structs import replace  # noqa: PLC0415 - keeps --help quick
+
+    return replace(found, wait=False)
 
 
 def configuration_of_target(file: Path) -> Config:

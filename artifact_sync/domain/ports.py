@@ -562,6 +562,9 @@ class WorkerRegistry(Protocol):
 class MirrorClaims(Protocol):
     """The mirror that a ledger belongs to."""
 
+    async def check_version(self) -> None:
+        """Raise ``LedgerTooNew`` when another process has migrated the ledger meanwhile."""
+
     async def claim_layout(self, template: str) -> str:
         """Claim a layout for the mirror; return the first one that was claimed."""
 

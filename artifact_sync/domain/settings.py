@@ -265,6 +265,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     hook: tuple[HookSettings, ...] = ()
     path: Path | None = None
     """The file it was read from; None: there was none."""
+    wait: bool = True
+    """Of a call, no key: whether it waits for repositories that other processes work on."""
 
     def entry_of(self, repo: RepoName) -> RepoSettings | None:
         """The ``[[repo]]`` of a repository, else its organisation's; None: neither."""

@@ -308,6 +308,7 @@ class AsyncLedger:
         if HookEvent.EXPIRING in self._subscriptions.hooks:
             await self._post_expiring(scope)
 
+    check_version = _reads(counts.check_version)
     begin_pass = _writes(counts.begin_pass)
     end_pass = _writes(counts.end_pass)
     settled_totals = _reads(counts.settled_totals)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
-from copy import copy
 from functools import partial
 from itertools import groupby
 from queue import Empty, SimpleQueue
@@ -180,7 +179,8 @@ def _call(alike: Sequence[_Write]) -> Callable[[Transaction], Any]:
 
 def _another(error: Exception) -> Exception:
     """The same error for another caller: raising writes into it."""
-    copied = copy(error)
+    copied = type(error).__new__(type(error), *error.args)
+    copied.__dict__.update(error.__dict__)
     copied.__cause__ = error.__cause__
     return copied
 

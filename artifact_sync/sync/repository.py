@@ -131,6 +131,7 @@ class RepoSync:
 
     async def _leased(self, request: PassRequest) -> None:
         async with leased(self.context.lock, self.repo):
+            await self.context.ledger.check_version()
             self._notify(RepoBegan(self.repo))
             await self._guard(self._finish_forgetting())
             async with self.context.room.shared(self.repo):

@@ -16,7 +16,7 @@ from artifact_sync.cli.hash_bar import hash_bar
 from artifact_sync.cli.interrupt import StopMessages, until_stopped
 from artifact_sync.cli.json_objects import FailureEntry, ListedArtifact, UnfitEntry
 from artifact_sync.cli.json_stream import StreamedObject
-from artifact_sync.cli.options import as_json, common, repositories, root
+from artifact_sync.cli.options import as_json, common, no_wait, repositories, root
 from artifact_sync.cli.report_text import failure_line
 from artifact_sync.cli.session import begin_work, configuration, session
 from artifact_sync.domain.errors import ExitCode, Reason, exit_code
@@ -52,6 +52,7 @@ are told, but are no fault.""",
 @repositories
 @click.option("--dry-run", is_flag=True, help="Show what fits and what does not; change nothing.")
 @root
+@no_wait
 @as_json
 @common
 def command(

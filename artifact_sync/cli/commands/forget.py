@@ -11,7 +11,7 @@ import click
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.failed_answer import as_json_also_failed
 from artifact_sync.cli.json_objects import ForgetAnswer, ListedArtifact, as_line
-from artifact_sync.cli.options import common, root, scope
+from artifact_sync.cli.options import common, no_wait, root, scope
 from artifact_sync.cli.session import configuration
 from artifact_sync.cli.spool import json_pieces, spooled
 from artifact_sync.domain.errors import ExitCode, UsageError
@@ -48,6 +48,7 @@ refuses, 7 the mirror is in use.""",
 @click.option("--delete", is_flag=True, help="Remove the files from the mirror, too.")
 @click.option("--yes", is_flag=True, help="Do not ask before files are removed.")
 @root
+@no_wait
 @as_json_also_failed(partial(ForgetAnswer, forgotten=[]))
 @common
 def command(

@@ -9,7 +9,7 @@ import click
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.json_objects import PinEntry, PinsAnswer, as_line
 from artifact_sync.cli.ledger_completion import complete_repositories, complete_runs
-from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.options import as_json, common, no_wait, root
 from artifact_sync.cli.session import configuration
 from artifact_sync.domain.errors import ExitCode, UsageError
 from artifact_sync.domain.model import RunKey
@@ -32,6 +32,7 @@ Exit codes: 0 done, 2 there is no such run, 6 the disk refuses, 7 the mirror is 
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @click.option("--reason", metavar="TEXT", default="", help="Why; stands in run.json and in pins.")
 @root
+@no_wait
 @as_json
 @common
 def command(

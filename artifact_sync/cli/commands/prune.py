@@ -13,7 +13,7 @@ import click
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.failed_answer import as_json_also_failed
 from artifact_sync.cli.json_objects import PruneAnswer, PruneEntry, RefusedPrune, as_line
-from artifact_sync.cli.options import common, repositories, root
+from artifact_sync.cli.options import common, no_wait, repositories, root
 from artifact_sync.cli.session import configuration
 from artifact_sync.domain.errors import ExitCode, UsageError
 from artifact_sync.domain.events import FilesRemoved, Noticed, PruneRefused
@@ -106,6 +106,7 @@ go, 2 a plan is of another mirror or too old, 6 the disk refuses, 7 the mirror i
 @repositories
 @_plan_options
 @root
+@no_wait
 @as_json_also_failed(PruneAnswer.of_failures)
 @common
 def command(

@@ -10,7 +10,7 @@ import click
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.failed_answer import as_json_also_failed
 from artifact_sync.cli.json_objects import ListedArtifact, RememberAnswer, as_line
-from artifact_sync.cli.options import common, root, scope
+from artifact_sync.cli.options import common, no_wait, root, scope
 from artifact_sync.cli.session import configuration
 from artifact_sync.cli.spool import json_pieces, spooled
 from artifact_sync.domain.errors import ExitCode
@@ -43,6 +43,7 @@ Exit codes: 0 it is remembered, 2 nothing of it was forgotten, 6 the disk refuse
 )
 @scope
 @root
+@no_wait
 @as_json_also_failed(partial(RememberAnswer, remembered=[]))
 @common
 def command(

@@ -12,6 +12,7 @@ from artifact_sync.cli.options import (
     as_json,
     common_and_quick,
     duration_option,
+    no_wait,
     repositories,
     root,
 )
@@ -75,6 +76,7 @@ would download something ends with 1.""",
     help="Only these workflows, not those of the configuration. Repeatable.",
 )
 @root
+@no_wait
 @click.option(
     "--jobs",
     type=click.IntRange(1, 256),

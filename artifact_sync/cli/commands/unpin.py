@@ -9,7 +9,7 @@ import click
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.json_objects import PinEntry, PinsAnswer, as_line
 from artifact_sync.cli.ledger_completion import complete_repositories, complete_runs
-from artifact_sync.cli.options import as_json, common, root
+from artifact_sync.cli.options import as_json, common, no_wait, root
 from artifact_sync.cli.session import configuration
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.model import RunKey
@@ -31,6 +31,7 @@ Exit codes: 0 done, 2 it is not pinned, 6 the disk refuses, 7 the mirror is in u
 @click.argument("repo", metavar="ORG/REPO", shell_complete=complete_repositories)
 @click.argument("run", metavar="RUN", shell_complete=complete_runs)
 @root
+@no_wait
 @as_json
 @common
 def command(

@@ -20,6 +20,7 @@ from artifact_sync.cli.options import (
     as_json,
     common,
     duration_option,
+    no_wait,
     repositories,
     root,
     share_option,
@@ -101,6 +102,7 @@ nobody recorded are told, but are no fault.""",
 @click.option("--repair", is_flag=True, help="Fetch damaged files again, where they still are.")
 @_bounds
 @root
+@no_wait
 @as_json
 @common
 def command(

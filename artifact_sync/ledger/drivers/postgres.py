@@ -108,6 +108,10 @@ class PostgresConnection(Connection):
         highest = f"SELECT coalesce(max(id), 0) + 1 FROM {table}"
         self.raw.execute(f"SELECT setval({sequence}, ({highest}), false)")
 
+    def check_version(self) -> None:
+        """See ``Connection``."""
+        migrations.pending(migrations.version(self))
+
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names = bound(name, self.MARK)
         return sql.replace("IN (%s)", "= ANY(%s)"), stored([values[it] for it in names])

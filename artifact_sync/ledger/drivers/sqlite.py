@@ -48,7 +48,11 @@ class SqliteConnection(Connection):
 
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row; see ``Connection``."""
-        return self._execute(name, values).lastrowid or 0
+        made = self._execute(name, values)
+        return (made.lastrowid or 0) if made.rowcount else 0
+
+    def check_version(self) -> None:
+        """Do nothing: no other process has the mirror; see ``Connection``."""
 
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names = bound(name, self.MARK)

@@ -136,6 +136,11 @@ def _told(connection: Connection, row: Row) -> Totals:
     )
 
 
+def check_version(connection: Connection) -> None:
+    """Raise ``LedgerTooNew`` when another process has migrated the ledger meanwhile."""
+    connection.check_version()
+
+
 def begin_pass(tx: Transaction, repo: RepoName, at: datetime) -> int:
     """A pass begins; its number."""
     return tx.connection.insert("begin_pass", repo_id=tx.repo_id(repo), began=at, complete=False)

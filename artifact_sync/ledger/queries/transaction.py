@@ -54,7 +54,8 @@ class Transaction:
 
     def _make_repo(self, repo: RepoName) -> int:
         org, name = repo
-        return self.connection.insert("make_repository", org=org, repo=name)
+        made = self.connection.insert("make_repository", org=org, repo=name)
+        return made or find_repo(self.connection, repo) or 0
 
     def run_id(self, key: RunKey) -> int:
         """The run's row, made when there is none."""
@@ -64,7 +65,7 @@ class Transaction:
 
     def _make_run(self, key: RunKey) -> int:
         values = {**FRESH_RUN, **identity(self.repo_id(key.repo), key)}
-        return self.connection.insert("make_run", **values)
+        return self.connection.insert("make_run", **values) or find_run(self.connection, key) or 0
 
     def tally(self, run_id: int) -> Tally:
         """What changes in the counts of a run, to be added to."""

@@ -69,7 +69,11 @@ class Connection(ABC):
 
     @abstractmethod
     def insert(self, name: str, **values: Any) -> int:
-        """Insert a row and return its id."""
+        """Insert a row and return its id; 0: another one was quicker."""
+
+    @abstractmethod
+    def check_version(self) -> None:
+        """Raise ``LedgerTooNew`` when another process has migrated the ledger meanwhile."""
 
     def has_table(self, name: str) -> bool:
         """Whether there is a table of this name."""

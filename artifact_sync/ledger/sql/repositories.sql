@@ -27,7 +27,8 @@ DELETE FROM meta WHERE key = :key;
 SELECT id FROM repositories WHERE org = :org AND repo = :repo;
 
 -- name: make_repository
-INSERT INTO repositories (org, repo, last_error) VALUES (:org, :repo, '');
+INSERT INTO repositories (org, repo, last_error) VALUES (:org, :repo, '')
+ON CONFLICT (org, repo) DO NOTHING;
 
 -- name: lose_repository
 UPDATE repositories SET gone_since = coalesce(gone_since, :at) WHERE id = :id;

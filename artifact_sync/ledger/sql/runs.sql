@@ -28,7 +28,7 @@ INSERT INTO runs (
 ) VALUES (
   :repo_id, :run, :number, :status, :event, :created_at, :finished_at, :first_seen, :seen_at,
   :fingerprint, '', :complete, 0, 0, 0, 0, 0, 0, 0, 0, :creation_at, :creation_id
-);
+) ON CONFLICT (repo_id, run) DO NOTHING;
 
 -- name: known_runs
 SELECT id, run, fingerprint, status, gone_since, creation_at, creation_id FROM runs
