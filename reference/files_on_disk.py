@@ -8,6 +8,7 @@ from artifact_sync.app.locations import LEDGER
 from artifact_sync.domain.settings import CONTROL_SOCKET, DEFAULT_LAYOUT, OWN_FOLDER
 from artifact_sync.mirror.layout import LATEST, LATEST_SUCCESS
 from artifact_sync.mirror.local.own_folder import LOCK
+from artifact_sync.mirror.local.reserve import RESERVE
 from artifact_sync.mirror.local.tree import STAGING
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.mirror.paths import DISPLACED, ID
@@ -30,6 +31,7 @@ OWN: Mapping[str, str] = {
         "What was in the way, or was replaced: `TIME/PATH`, with the time in UTC and the path that"
         " it had. Never emptied by the program."
     ),
+    RESERVE: "Room for the ledger on a full disk: `prune` and `forget --delete` spend it.",
     LOCK: "Who is at work: held while a process changes the mirror. Never removed.",
     ID: "Which mirror this is. The ledger has the same, so that the two are not mixed up.",
     CONTROL_SOCKET: (

@@ -54,7 +54,7 @@ class ObjectServer:
         return f"s3://{BUCKET}/{prefix}" if self.endpoint else f"memory://{BUCKET}/{prefix}"
 
     def mirror(self, prefix: str, **options) -> ObjectMirror:
-        terms = StoreTerms(self.endpoint, silence=self.silence, patience=5.0, pause=0.01)
+        terms = StoreTerms(self.endpoint, silence=self.silence, patience=15.0, pause=0.01)
         bucket, below = open_bucket(self.url(prefix), terms, os.environ)
         return ObjectMirror(bucket, below, Layout(DEFAULT_LAYOUT), **options)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.fleet.coordination import Coordination
 
-_HAS_JOBS = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
+_HAS_JOBS = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('procrastinate_jobs'))"
 _LENGTHS = (
     "SELECT count(*) FILTER (WHERE status = 'todo'), count(*) FILTER (WHERE status = 'doing')"
     " FROM procrastinate_jobs"
