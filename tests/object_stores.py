@@ -116,23 +116,34 @@ _HARM = (
     *(None, "503", None, "cut", None, "429", None, "corrupt", None, "409", None, "lost"),
     *(None, "500", None, "412"),
 )
-_STALLS_EVERY = 97
+_STALLS_EVERY = 397
 
 
 def harmful(folder: Path) -> ObjectServer:
-    """Moto behind a proxy that spoils every other request, and now and then says nothing."""
+    """Moto behind a proxy that spoils every other request, and now and then says nothing.
+
+    Never one request twice in a row: whoever asks again is to come through.
+    """
     behind, turn = moto(folder), count()
+    spoilt: set[tuple[str, str]] = set()
 
     def harm(asked: Asked) -> str | None:
-        number = next(turn)
-        if number % _STALLS_EVERY == 0:
-            return "stall"
+        number, request = next(turn), (asked.method, asked.path)
+        if request in spoilt:
+            spoilt.discard(request)
+            return None
         wanted = _HARM[number % len(_HARM)]
         is_conditional = {"if-match", "if-none-match"} & asked.headers.keys()
-        return None if wanted in {"409", "412"} and not is_conditional else wanted
+        if wanted in {"409", "412"} and not is_conditional:
+            wanted = None
+        if number % _STALLS_EVERY == 0:
+            wanted = "stall"
+        if wanted is not None:
+            spoilt.add(request)
+        return wanted
 
     proxy = ObjectProxy(behind.endpoint or "", harm)
-    return ObjectServer(proxy.endpoint, silence=0.5, proxy=proxy, behind=behind)
+    return ObjectServer(proxy.endpoint, silence=4.0, proxy=proxy, behind=behind)
 
 
 SERVERS = {

@@ -51,7 +51,7 @@ def prefix() -> str:
 
 
 def mirror_at(endpoint: str | None, prefix: str, **options: float) -> ObjectMirror:
-    server = ObjectServer(endpoint, silence=0.5)
+    server = ObjectServer(endpoint, silence=5.0)
     return server.mirror(prefix, **options)
 
 
