@@ -44,13 +44,13 @@ def postgres(folder: Path) -> Iterator[str]:
 @contextmanager
 def object_store() -> Iterator[str]:
     """The address of an S3 stand-in (moto) with a bucket. What it holds ends with the block."""
-    port = _free_port()
+    port = free_port()
     argv = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     nothing = subprocess.DEVNULL
     with subprocess.Popen(argv, stdin=nothing, stdout=nothing, stderr=nothing) as process:
         try:
-            _wait_for(port)
-            _make_bucket(port)
+            wait_for_port(port)
+            make_bucket(port)
             yield f"http://127.0.0.1:{port}"
         finally:
             process.kill()
@@ -61,13 +61,15 @@ def store_environment(endpoint: str) -> Mapping[str, str]:
     return {**os.environ, **STORE_KEYS, "AWS_ENDPOINT_URL": endpoint}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int) -> None:
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens. ``OSError`` where nobody comes."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -80,7 +82,8 @@ def _wait_for(port: int) -> None:
             return
 
 
-def _make_bucket(port: int) -> None:
+def make_bucket(port: int) -> None:
+    """Make the bucket, without a signature; rclone wants one, and has it as a folder."""
     connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE)
     connection.request("PUT", f"/{BUCKET}")
     connection.getresponse().read()

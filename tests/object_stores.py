@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
-from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +18,7 @@ from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.objects.object_mirror import ObjectMirror
 from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket
+from fleet_demo.servers import BUCKET, free_port, make_bucket, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +28,6 @@ KEYS = {
     "AWS_SECRET_ACCESS_KEY": "mirrorsecretmirrorsecret",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-BUCKET = "artifacts"
-_PATIENCE = 60.0
 _PROGRAMS = Path(sys.executable).parent
 
 
@@ -80,12 +76,6 @@ class ObjectServer:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
 
 
 def memory(_: Path) -> ObjectServer:
@@ -172,31 +162,9 @@ def _begun(argv: list[str], port: int, environ: Mapping[str, str]) -> ObjectServ
     )
     server = ObjectServer(f"http://127.0.0.1:{port}", process)
     try:
-        _wait(port)
-        _make_bucket(server)
+        wait_for_port(port)
+        make_bucket(port)
     except BaseException:
         server.stop()
         raise
     return server
-
-
-def _wait(port: int) -> None:
-    end = time.monotonic() + _PATIENCE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _make_bucket(server: ObjectServer) -> None:
-    """Make the bucket, without a signature; rclone wants one, and has it as a folder."""
-    host = (server.endpoint or "").removeprefix("http://")
-    connection = HTTPConnection(host, timeout=_PATIENCE)
-    connection.request("PUT", f"/{BUCKET}")
-    connection.getresponse().read()
-    connection.close()

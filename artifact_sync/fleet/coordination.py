@@ -25,6 +25,11 @@ _DEFAULTS: Mapping[str, Any] = {
     "application_name": "artifact-sync",
 }
 
+_MAKING = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
+"""The lock under which the ledger is made, too."""
+_HAS_TABLE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(%s))"
+"""Of pg_class: to open a table lets a session hear of what others have just made."""
+
 
 class Coordination:
     """Executes statements, each in a transaction of its own unless they are in one.
@@ -60,6 +65,17 @@ class Coordination:
                 raise
             finally:
                 self._holder = None
+
+    async def has_table(self, name: str) -> bool:
+        """Whether a table has been made."""
+        return bool((await self.ask(_HAS_TABLE, [name]))[0][0])
+
+    @asynccontextmanager
+    async def making_tables(self) -> AsyncGenerator[None]:
+        """As ``transaction``, while nobody else makes tables, or the ledger itself."""
+        async with self.transaction():
+            await self.ask(_MAKING)
+            yield
 
     async def aclose(self) -> None:
         """Close the connection.

@@ -42,10 +42,7 @@ _TRIES = 5
 _FIRST, _LONGEST = 0.5, 10.0
 """Seconds until a lost queue is tried again, at first and at most."""
 _CONNECTIONS = 4
-_LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
-"""The one under which the ledger itself is made."""
-_MADE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('procrastinate_workers'))"
-"""As in ``tables``."""
+_LAST_TABLE = "procrastinate_workers"
 _BY_LOCK = (
     "CREATE INDEX fleet_jobs_lock ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing')"
 )
@@ -88,11 +85,10 @@ class QueueTimers(Struct, frozen=True):
 
 async def make_tables(database: Coordination) -> None:
     """Make the queue's tables where there are none."""
-    if (await database.ask(_MADE))[0][0]:
+    if await database.has_table(_LAST_TABLE):
         return
-    async with database.transaction():
-        await database.ask(_LOCK)
-        if not (await database.ask(_MADE))[0][0]:
+    async with database.making_tables():
+        if not await database.has_table(_LAST_TABLE):
             await database.ask(SchemaManager.get_schema().replace("%", "%%"))
             await database.ask(_BY_LOCK)
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from artifact_sync.fleet.coordination import Coordination
 
-_HAS_JOBS = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('procrastinate_jobs'))"
 _LENGTHS = (
     "SELECT count(*) FILTER (WHERE status = 'todo'), count(*) FILTER (WHERE status = 'doing')"
     " FROM procrastinate_jobs"
@@ -38,7 +37,7 @@ async def overview(database: Coordination, seconds: float) -> FleetState:
         return FleetState()
     workers = await PostgresWorkerRegistry(database, seconds).workers()
     queue = QueueLengths()
-    if (await database.ask(_HAS_JOBS))[0][0]:
+    if await database.has_table("procrastinate_jobs"):
         queue = QueueLengths(*(await database.ask(_LENGTHS))[0])
     planner = next((it.name for it in workers if it.planner), None)
     return FleetState(tuple(workers), queue, planner, tuple(await _locks(database)))

@@ -9,9 +9,6 @@ from artifact_sync.domain.errors import LedgerTooNew
 if TYPE_CHECKING:
     from artifact_sync.fleet.coordination import Coordination
 
-_LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
-"""The one under which the ledger itself is made."""
-
 _TURNS = (
     """CREATE TABLE fleet_turns (repo TEXT PRIMARY KEY, why TEXT NOT NULL DEFAULT '',
     began_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), started_at TIMESTAMPTZ,
@@ -45,21 +42,17 @@ _VERSIONS = (
 )
 """The statements that lead from each version to the next, the first one from none."""
 
-_MADE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('fleet_version'))"
-"""Of pg_class: to open a table lets a session hear of what others have just made."""
-
 
 async def exist(database: Coordination) -> bool:
     """Whether they have been made, in this version or another."""
-    return bool((await database.ask(_MADE))[0][0])
+    return await database.has_table("fleet_version")
 
 
 async def bring_up(database: Coordination) -> None:
     """Make them, or bring them up to date. ``LedgerTooNew``, ``LedgerUnreachable``."""
     if await exist(database) and await _version(database) == len(_VERSIONS):
         return
-    async with database.transaction():
-        await database.ask(_LOCK)
+    async with database.making_tables():
         version = await _version(database) if await exist(database) else 0
         if version > len(_VERSIONS):
             raise LedgerTooNew(str(version), str(len(_VERSIONS)))
