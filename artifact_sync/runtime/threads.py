@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -215,6 +217,31 @@ class Threads(ThreadPoolExecutor):
             del call  # frees what it holds while the thread waits
             with self._changing:
                 self._unfinished -= 1
+
+
+def check_threads(count: int) -> None:
+    """Check that so many further threads can be started. ``RuntimeError``: they cannot.
+
+    For libraries that abort the process where they get none. Blocking, for less than a millisecond.
+    """
+    let_go = threading.Event()
+    probes: list[threading.Thread] = []
+    try:
+        for _ in range(count):
+            probe = threading.Thread(target=let_go.wait, daemon=True)
+            probe.start()
+            probes.append(probe)
+    finally:
+        let_go.set()
+        for probe in probes:
+            probe.join()
+            _wait_until_gone(probe.native_id)
+
+
+def _wait_until_gone(thread: int | None) -> None:
+    """Wait until the system counts a thread no more, which is after Python has."""
+    while sys.platform == "linux" and os.path.exists(f"/proc/self/task/{thread}"):  # noqa: PTH110
+        time.sleep(0.0001)
 
 
 def _carry_out(future: Future[T], work: Callable[[], T]) -> None:

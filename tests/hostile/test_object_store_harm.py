@@ -124,6 +124,19 @@ def test_a_stranger_who_writes_between_look_and_write_is_not_overwritten(
     assert sorted(kept) == [b"first", b"old", b"second"]
 
 
+def test_a_conflict_for_nothing_copies_what_is_displaced_once(
+    proxy: ObjectProxy, prefix: str
+) -> None:
+    mirror = mirror_at(proxy.endpoint, prefix)
+    publish_bytes(mirror, b"old", PATH)
+    left = ["412", "412"]
+    proxy.harm = lambda asked: left.pop() if left and "if-match" in asked.headers else None
+    publish_bytes(mirror, b"new", PATH)
+    assert mirror.read(PATH) == b"new"
+    assert left == []
+    assert len(list(mirror.displaced())) == 1
+
+
 def test_a_store_that_is_away_or_refuses_says_so_without_its_keys(
     proxy: ObjectProxy, prefix: str
 ) -> None:

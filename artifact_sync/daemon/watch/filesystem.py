@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from watchfiles import Change
 from watchfiles._rust_notify import RustNotify
 
-from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError, system_limit
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.names import fold
+from artifact_sync.runtime.threads import check_threads
 
 if TYPE_CHECKING:
     import threading
@@ -36,6 +37,10 @@ FLOOD = 8_000
 (fs.inotify.max_queued_events). watchfiles does not report an overflow."""
 
 
+_THREADS = 2
+"""watchfiles starts one and aborts the process where there is none; others may start meanwhile."""
+
+
 class TreeWatcher:
     """A watch over a tree of folders. Blocking.
 
@@ -43,6 +48,7 @@ class TreeWatcher:
     """
 
     def __init__(self, root: str, recursive: bool) -> None:  # noqa: FBT001 - a callable is passed
+        check_threads(_THREADS)
         # The last argument, ignore_permission_denied, would ignore the watch limit as well.
         self._watcher = RustNotify([root], False, False, _POLL, recursive, False)  # noqa: FBT003 - it takes no names
 
@@ -183,13 +189,21 @@ def failure_of(error: Exception) -> WatchFailure:
         return WatchFailure(text, _HOUR)
     if isinstance(error, ArtifactSyncError):
         return WatchFailure(text, _SOON)
-    for code, why in _LIMITS.items():
-        if getattr(error, "errno", None) == code or f"(os error {code})" in text:
-            return WatchFailure(why, _HOUR)
-    if "file watch limit" in text:
-        return WatchFailure(_LIMITS[errno.ENOSPC], _HOUR)
+    if (limit := _limit_of(error)) is not None:
+        return limit
     if isinstance(error, PermissionError):
         return WatchFailure(f"a folder of the mirror may not be read: {text}", _LATER)
     odd_name = "Unable to decode" in text
     why = _ODD_NAME if odd_name else f"{type(error).__name__}: {text}"
     return WatchFailure(why, _AT_ONCE if odd_name else _SOON, transient=odd_name)
+
+
+def _limit_of(error: Exception) -> WatchFailure | None:
+    """The limit of the system that is reached; None: another error."""
+    text = str(error)
+    if (limit := system_limit(error)) is not None:
+        return WatchFailure(str(limit), _LATER)
+    for code, why in _LIMITS.items():
+        if getattr(error, "errno", None) == code or f"(os error {code})" in text:
+            return WatchFailure(why, _HOUR)
+    return WatchFailure(_LIMITS[errno.ENOSPC], _HOUR) if "file watch limit" in text else None

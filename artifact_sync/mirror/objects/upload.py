@@ -59,14 +59,15 @@ class Uploader:
         return placed
 
     def _write(self, key: str, content: StagedContent, path: MirrorPath) -> str | None:
-        moved = None
+        moved = copied = None
         is_small = content.size <= PART
         found = None if is_small and self.honours_conditions else self._bucket.head(key)
         for _ in range(_TRIES):
             if found is not None and self._holds(key, content):
                 return moved
-            if found is not None:
+            if found is not None and found != copied:
                 moved = self.displaced_copy(key, path, found) or moved
+                copied = found
             try:
                 self._put(key, content, found, is_small=is_small)
             except Conflict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -127,6 +128,17 @@ def test_the_systems_own_limits_are_understood(tmp_path, limit, says):
     if result.returncode:
         pytest.skip(f"no user namespace with limits of its own: {result.stderr.strip()}")
     assert says in result.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be a user without other threads")
+def test_with_no_thread_left_it_says_so_and_aborts_nothing():
+    nobody = 2_000_000 + os.getpid()  # the limit counts all threads of a user
+    limited = ["prlimit", "--nproc=1", "setpriv", f"--reuid={nobody}", "--clear-groups"]
+    command = [*limited, sys.executable, "-c", _LIMITED, "/etc"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert result.returncode == 0, result.stderr
+    assert "ulimit -u" in result.stdout
 
 
 def test_a_folder_that_is_not_there_cannot_be_watched(tmp_path):
