@@ -35,6 +35,7 @@ _SETTINGS = {
     "fsync": "off",
     "shared_buffers": "16MB",
     "autovacuum": "off",
+    "authentication_timeout": "20",
 }
 _BOUNCER = """
 [databases]

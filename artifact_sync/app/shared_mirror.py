@@ -141,7 +141,7 @@ class StagingSlot:
 
     async def left_by_others(self, offload: Offload) -> AsyncGenerator[Path]:
         """The folders that no process has, each held meanwhile."""
-        for folder in await offload(_slots, self._top):
+        for folder in await offload(staging_slots, self._top):
             name = (*self._name, folder.name)
             if folder != self.folder and await self._locks.claim(*name):
                 yield folder
@@ -149,7 +149,8 @@ class StagingSlot:
         yield self._top
 
 
-def _slots(top: Path) -> list[Path]:
+def staging_slots(top: Path) -> list[Path]:
+    """The staging folders of all processes of this machine."""
     with suppress(OSError):
         return [it for it in top.iterdir() if re.fullmatch(r"[1-9][0-9]*", it.name)]
     return []

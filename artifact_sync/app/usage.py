@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.app.selection import checked_names, known_repositories
+from artifact_sync.app.shared_mirror import staging_slots
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.model import RepoName
 
@@ -50,11 +51,13 @@ class Usage(Struct, frozen=True):
         from artifact_sync.sync.displaced_files import displaced_bytes  # noqa: PLC0415 - as below
         from artifact_sync.transfer.staging import staged_bytes  # noqa: PLC0415 - slow to import
 
-        mirror, staging = self.store.mirror, self.store.staging
-        if not self.named:
-            return sum(it.size for it in mirror.displaced()), staged_bytes(staging)
-        displaced = displaced_bytes(mirror, self.store.layout, self.repos, most=None)
-        return sum(displaced.values()), staged_bytes(staging, set(self.repos))
+        mirror, top = self.store.mirror, self.store.top_of_staging
+        repos = set(self.repos) if self.named else None
+        staged = sum(staged_bytes(it, repos) for it in (top, *staging_slots(top)))
+        if repos is None:
+            return sum(it.size for it in mirror.displaced()), staged
+        displaced = displaced_bytes(mirror, self.store.layout, repos, most=None)
+        return sum(displaced.values()), staged
 
 
 def repository_names(names: Sequence[str]) -> list[str]:

@@ -37,7 +37,7 @@ _jitter = Random()  # noqa: S311 - no secret
 def lock_key(*name: str) -> int:
     """The key of a lock: the first 64 bits of its name's SHA-256.
 
-    The same for all versions.     The lengths keep the parts of the name apart.
+    The same for all versions. The lengths keep the parts of the name apart.
     """
     parts = [part.encode("utf-8", "surrogatepass") for part in ("artifact-sync", *name)]
     digest = hashlib.sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).digest()
@@ -61,8 +61,8 @@ class AdvisoryLocks:
     @classmethod
     async def open(cls, connect: Connect) -> AdvisoryLocks:
         """Connect. Raises what ``connect`` raises; ``UsageError`` of a pooler without sessions."""
-        await asyncio.to_thread(check_session, connect)
         try:
+            await asyncio.to_thread(check_session, connect)
             return cls(connect, await LockSession.open(connect))
         except SessionLost:
             raise _unreachable() from None

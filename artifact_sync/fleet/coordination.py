@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +91,7 @@ class Coordination:
     async def _execute(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         try:
             async with asyncio.timeout(_PATIENCE):
-                raw = self._raw if self._raw is not None else await self._connect()
-                cursor = await raw.execute(sql, values)
+                cursor = await (await self._connected()).execute(sql, values)
                 return await cursor.fetchall() if cursor.description else [(cursor.rowcount,)]
         except (psycopg.Error, OSError, TimeoutError) as error:
             await self.aclose()
@@ -100,10 +100,23 @@ class Coordination:
             await self.aclose()  # nobody knows what it is in the middle of
             raise
 
-    async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        connect = psycopg.AsyncConnection.connect
-        self._raw = await connect(**self._options, autocommit=True, prepare_threshold=None)
+    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        """The connection; another one where the server has ended it since it was last used."""
+        if self._raw is not None and self._holder is None and _has_ended(self._raw):
+            await self.aclose()
+        if self._raw is None:
+            connect = psycopg.AsyncConnection.connect
+            self._raw = await connect(**self._options, autocommit=True, prepare_threshold=None)
         return self._raw
+
+
+def _has_ended(raw: psycopg.AsyncConnection[Any]) -> bool:
+    """Whether the server has said something, though it was asked nothing: that it ends."""
+    if raw.closed:
+        return True
+    with selectors.DefaultSelector() as heard:
+        heard.register(raw.fileno(), selectors.EVENT_READ)
+        return bool(heard.select(0.0))
 
 
 def _words(error: Exception) -> str:

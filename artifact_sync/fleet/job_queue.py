@@ -41,6 +41,8 @@ _TRIES = 5
 """Of a statement that another process gets into the way of."""
 _FIRST, _LONGEST = 0.5, 10.0
 """Seconds until a lost queue is tried again, at first and at most."""
+_NOTING = 60.0
+"""Seconds in which the end of a job is noted: a worker gives no signs of life then, either."""
 _CONNECTIONS = 4
 _LAST_TABLE = "procrastinate_workers"
 _BY_LOCK = (
@@ -192,13 +194,23 @@ class ProcrastinateQueue:
 
 
 class _Manager(manager.JobManager):
-    """Does not mind what others have taken over, or will: a job whose end cannot be noted."""
+    """Notes the ends of jobs also where the server is away for a while.
+
+    Else nobody would do such a job again as long as its worker gives signs of life. It does not
+    mind what others have taken over.
+    """
 
     async def finish_job(self, *args: Any, **more: Any) -> None:
-        try:
-            await super().finish_job(*args, **more)
-        except (exceptions.ConnectorException, psycopg.Error) as error:
-            _log.debug("the end of a job could not be noted", why=_words(error))
+        until, pause = monotonic() + _NOTING, _FIRST
+        while True:
+            try:
+                return await super().finish_job(*args, **more)
+            except (exceptions.ConnectorException, psycopg.Error) as error:
+                if not _is_lost(error) or monotonic() + pause > until:
+                    _log.debug("the end of a job could not be noted", why=_words(error))
+                    return None
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST)
 
 
 @asynccontextmanager
@@ -233,6 +245,11 @@ async def _told() -> AsyncGenerator[None]:
         raise LedgerUnreachable(
             f"the queue of jobs in the ledger's database cannot be reached ({_words(error)})"
         ) from None
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the connection is, and not the statement wrong."""
+    return isinstance(error.__cause__ or error, psycopg.OperationalError | psycopg.InterfaceError)
 
 
 def _words(error: Exception) -> str:

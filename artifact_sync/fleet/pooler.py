@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.fleet.lock_session import SessionLost
 
 if TYPE_CHECKING:
     from typing import Any
@@ -33,7 +34,8 @@ def check_session(connect: Connect) -> None:
     """Raise ``UsageError`` unless a connection is a session of the server. Blocking.
 
     Two connections that are there at once have two sessions, or one of them has none. And a session
-    hears what is told to a channel that it has asked for.
+    hears what is told to a channel that it has asked for. ``SessionLost`` where it ended before
+    anybody could tell.
     """
     with closing(connect()) as one:
         try:
@@ -41,6 +43,9 @@ def check_session(connect: Connect) -> None:
             if pid == one.info.backend_pid:
                 return  # nobody stands between: a pooler tells a number of its own
             one.execute(f"LISTEN {_CHANNEL}")
+        except psycopg.Error:
+            raise SessionLost from None
+        try:
             with closing(connect()) as other:
                 is_session = _pid(other) != pid and _hears(one, other)
         except psycopg.Error:

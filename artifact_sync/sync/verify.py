@@ -147,14 +147,17 @@ class Auditor:
         known = rows.get(row.key)
         if known is None or known.state is not State.MIRRORED or known.path is None:
             return False
-        found = await self.offload(self.mirror.digest, known.path)
-        return found == (known.size, known.sha256)
+        found = await self.offload(self.mirror.find, known.path)
+        if found is None or found.size != known.size:
+            return False  # without reading it
+        digest = await self.offload(self.mirror.digest, known.path)
+        return digest == (known.size, known.sha256)
 
     async def request(self, damage: Iterable[Finding], at: datetime) -> None:
         """Request damaged files from the next pass; displace changed ones.
 
         The ledger wants them, durably, before anything is moved: whoever comes next finishes what
-        is broken off. What a pass has put right meanwhile stays.
+        is broken off. What has been put right meanwhile, by whoever had the repository, stays.
         """
         of_run: dict[RunKey, list[Finding]] = {}
         for finding in damage:
@@ -164,9 +167,16 @@ class Auditor:
             async with leased(self.lock, run.repo):  # a pass may have planned to keep what is moved
                 await self._request(run, findings, at)
 
-    async def _request(self, run: RunKey, findings: Sequence[Finding], at: datetime) -> None:
+    async def _still(self, run: RunKey, findings: Iterable[Finding]) -> list[Finding]:
+        """What of a run is damaged still: others may have had the repository meanwhile."""
         rows = await self.ledger.artifacts(run)
-        still = [it for it in findings if it.row is None or rows.get(it.row.key) == it.row]
+        same = [it for it in findings if it.row is None or rows.get(it.row.key) == it.row]
+        return [it for it in same if not await self.stands(it)]
+
+    async def _request(self, run: RunKey, findings: Sequence[Finding], at: datetime) -> None:
+        still = await self._still(run, findings)
+        if not still:
+            return
         wanted = [it.row for it in still if it.row is not None]
         await self.ledger.unsettle(run)
         notes = [
@@ -177,7 +187,7 @@ class Auditor:
         changed = {it.path for it in still if it.condition is Condition.CHANGED}
         changed.discard(self.layout.signature(run))  # it is replaced when there is a right one
         for path in sorted(changed):
-            place = await self.offload(self._displace, path)
+            place = await self.offload(self.mirror.displace, path)
             if place is not None:
                 _log.warning("a changed file was moved out of the way", path=path, moved_to=place)
 
@@ -192,23 +202,23 @@ class Auditor:
                 of_repo[finding.run.repo].append(finding)
         for repo, some in of_repo.items():
             right = [it.row for it in some if it.row and it.condition is Condition.OK]
-            missed = [it.row for it in some if it.row and it.condition in DAMAGE and it.row.here]
+            missed = [it for it in some if it.row and it.condition in DAMAGE and it.row.here]
             await self.ledger.note_verified([row for row in right if row.here], at)
             async with leased(self.lock, repo):
                 await adopt(self, [row for row in right if not row.here], at)
                 await self._lose(missed if lost else (), at)
 
-    async def _lose(self, rows: Iterable[ArtifactRow], at: datetime) -> None:
-        of_run: defaultdict[RunKey, list[ArtifactRow]] = defaultdict(list)
-        for row in rows:
-            of_run[row.key.run_key].append(row)
+    async def _lose(self, findings: Iterable[Finding], at: datetime) -> None:
+        of_run: defaultdict[RunKey, list[Finding]] = defaultdict(list)
+        for it in findings:
+            if it.run is not None:
+                of_run[it.run].append(it)
         for run, some in of_run.items():
-            await self.ledger.note_lost(some, at)
-            await self.ledger.unsettle(run)
-            await refresh_manifests(self, run)
-
-    def _displace(self, path: MirrorPath) -> str | None:
-        return None if self.mirror.wrote(path) else self.mirror.displace(path)
+            lost = [it.row for it in await self._still(run, some) if it.row is not None]
+            if lost:
+                await self.ledger.note_lost(lost, at)
+                await self.ledger.unsettle(run)
+                await refresh_manifests(self, run)
 
     async def _strays(self, below: MirrorPath, known: frozenset[MirrorPath]) -> Sequence[Finding]:
         found = await self.offload(lambda: list(self.mirror.files(below, skip=known)))

@@ -43,7 +43,7 @@ from artifact_sync.runtime.threads import Offload
 from artifact_sync.sync.verify import Auditor, Condition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
 SHOP = RepoName("acme", "shop")
 RUN = RunKey(SHOP, "42")
@@ -69,6 +69,14 @@ class Bench:
 
     def is_busy(self, repo: RepoName) -> bool:
         return repo in self.busy
+
+    @asynccontextmanager
+    async def working_on(self, repo: RepoName) -> AsyncIterator[None]:
+        """As a pass that holds a repository."""
+        async with self.auditor.lock.hold(repo):
+            self.busy.add(repo)
+            yield
+            self.busy.remove(repo)
 
     def damaged(self, findings) -> None:
         self.told.append(list(findings))
@@ -252,16 +260,15 @@ def test_what_leaves_a_files_bytes_alone_is_no_damage_and_neither_are_strangers(
 
 def test_what_a_pass_does_is_no_damage(tmp_path):
     async def story(bench, _):
-        bench.busy.add(SHOP)
-        bench.mirror.displace(MirrorPath(PATH))
-        paths = bench.layout.manifests(RUN)
-        await bench.ledger.mark_complete(RUN, complete=False)
-        for path in paths:
-            bench.mirror.remove([path])
-        await bench.file(b"built anew")
-        await bench.file(b"more", "more.tar")
-        await bench.complete()
-        bench.busy.clear()
+        async with bench.working_on(SHOP):
+            bench.mirror.displace(MirrorPath(PATH))
+            paths = bench.layout.manifests(RUN)
+            await bench.ledger.mark_complete(RUN, complete=False)
+            for path in paths:
+                bench.mirror.remove([path])
+            await bench.file(b"built anew")
+            await bench.file(b"more", "more.tar")
+            await bench.complete()
         await bench.nothing_but()
         bench.mirror.displace(MirrorPath(PATH))  # as for a repair, outside of any pass
         await bench.nothing_but()
@@ -406,13 +413,12 @@ def test_damage_during_a_pass_is_reported_when_the_pass_is_over(tmp_path):
         await bench.file(b"2", "two")
 
     async def story(bench, _):
-        bench.busy.add(SHOP)
-        two = PATH.replace("app.tar", "two")
-        (bench.root / PATH).unlink()
-        (bench.root / two).unlink()
-        await bench.nothing_but()
-        await bench.file(b"2", "two")  # the pass itself puts one right
-        bench.busy.clear()
+        async with bench.working_on(SHOP):
+            two = PATH.replace("app.tar", "two")
+            (bench.root / PATH).unlink()
+            (bench.root / two).unlink()
+            await bench.nothing_but()
+            await bench.file(b"2", "two")  # the pass itself puts one right
         await bench.until(lambda: (Condition.MISSING, PATH) in bench.damage)
         await bench.nothing_but((Condition.MISSING, PATH))
 
@@ -453,6 +459,37 @@ def test_a_request_marks_damage_as_wanted_and_moves_changed_files_away(tmp_path)
     play(tmp_path / "mirror", prepare, story)
 
 
+def test_what_others_put_right_before_a_repair_has_the_repository_stays_as_it_is(tmp_path):
+    """Another process, of whose doings this one remembers none."""
+
+    async def main():
+        async with opened(tmp_path / "mirror") as bench:
+            await bench.file(b"2", "two")
+            await one_file(bench)
+            sums = bench.layout.manifests(RUN)[0]
+            paths = [PATH, PATH.replace("app.tar", "two"), sums]
+            right = {bench.root / path: (bench.root / path).read_bytes() for path in paths}
+            for path, content in right.items():
+                path.write_bytes(b"?" * len(content))
+            (bench.root / paths[1]).unlink()
+            damage = [it async for it in bench.auditor.look([SHOP]) if it.path in paths]
+            assert sorted(it.condition for it in damage) == ["changed", "changed", "missing"]
+            now = datetime.now(UTC)
+            async with bench.auditor.lock.hold(SHOP):
+                waiting = asyncio.gather(
+                    bench.auditor.request(damage, now), bench.auditor.note(damage, now)
+                )
+                await asyncio.sleep(0)
+                for path, content in right.items():
+                    path.write_bytes(content)
+            await waiting
+            assert {path: path.read_bytes() for path in right} == right
+            rows = (await bench.ledger.artifacts(RUN)).values()
+            assert {row.state for row in rows} == {State.MIRRORED}
+
+    asyncio.run(main())
+
+
 def test_a_file_that_is_damaged_again_right_after_its_restoration_is_reported_again(tmp_path):
     """Before anybody has looked at what was restored."""
 
@@ -461,9 +498,8 @@ def test_a_file_that_is_damaged_again_right_after_its_restoration_is_reported_ag
             (bench.root / PATH).unlink()
             await bench.until(lambda number=number: len(bench.told) == number)
             watch.repair_began([finding.path for finding in bench.told[-1]])
-            bench.busy.add(SHOP)
-            await bench.file()
-            bench.busy.clear()
+            async with bench.working_on(SHOP):
+                await bench.file()
         assert bench.damage == [(Condition.MISSING, PATH)] * 3
         await bench.until(lambda: watch.counts[1] == 1)
         assert watch.counts[0] == 1  # of one file, which stands again

@@ -89,7 +89,12 @@ def test_processes_that_begin_one_mirror_at_once_fetch_each_file_once(
         whole = user.run("verify", "--root", user.root, "--json")
         assert whole.code == 0
         staging = user.root / ".artifact-sync" / "staging"
-        assert [it for folder in staging.iterdir() for it in folder.iterdir()] == []
+        slots = sorted(staging.iterdir())
+        assert [it for folder in slots for it in folder.iterdir()] == []
+        for folder in slots:
+            (folder / "begun.part").write_bytes(b"12345")
+        taken = user.run("du", "--root", user.root, "--json").answer["staging_bytes"]
+        assert taken == 5 * len(slots) > 5
 
 
 @pytest.mark.servers

@@ -7,6 +7,7 @@ import time
 from contextlib import asynccontextmanager
 from resource import RUSAGE_SELF, getrusage
 
+import psycopg
 import pytest
 from memory_fleet import MemoryBoard, MemoryQueue
 
@@ -247,6 +248,36 @@ def test_what_a_dead_worker_had_in_hand_goes_to_another_and_its_end_ends_nothing
                 await until(lambda: _is_empty(other))
                 await work.end()
             await frozen.end()
+
+    asyncio.run(story())
+
+
+GETS_IN_THE_WAY = """
+CREATE SEQUENCE tries;
+CREATE FUNCTION get_in_the_way() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF nextval('tries') < 3 THEN RAISE 'another transaction' USING ERRCODE = '40001'; END IF;
+  RETURN OLD;
+END $$;
+CREATE TRIGGER get_in_the_way BEFORE DELETE ON procrastinate_jobs
+  FOR EACH ROW EXECUTE FUNCTION get_in_the_way()
+"""
+
+
+def test_the_end_of_a_job_is_noted_also_where_that_is_refused_at_first(postgres):
+    """Else it would be a live worker's for ever, and block its repository."""
+
+    async def story():
+        url = postgres.schema()
+        async with by_procrastinate(url) as (queue, _):
+            with psycopg.connect(url, autocommit=True) as connection:
+                connection.execute(GETS_IN_THE_WAY)
+            work = Work(queue)
+            work.leave.set()
+            await queue.defer(passes("a"))
+            await work.has(*passes("a"))
+            await until(lambda: _is_empty(queue))
+            assert len(work.begun) == 1
+            await work.end()
 
     asyncio.run(story())
 

@@ -9,10 +9,11 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.watch.filesystem import real
-from artifact_sync.domain.errors import ArtifactSyncError
+from artifact_sync.domain.errors import ArtifactSyncError, RepositoryBusy
 from artifact_sync.domain.model import RepoName
 from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.failures import explained
 from artifact_sync.sync.verify import Condition, Finding, compared
 
@@ -317,20 +318,33 @@ class DamageInspector:
                 await self._conclude(finding)
 
     async def _report_damage(self, bad: Sequence[Finding]) -> None:
-        """Report damage that no pass of ours has caused."""
-        for run in {finding.run: None for finding in bad if finding.run is not None}:
-            known = await self._auditor.ledger.run(run)
-            rows = await self._auditor.ledger.artifacts(run)
-            for finding in (it for it in bad if it.run == run):
-                row = finding.row
-                if self._listener.is_busy(run.repo):
-                    deferred = self._deferred.setdefault(run.repo, Touched(self._depth))
+        """Report damage that no pass has caused, of this process or of another."""
+        of_run: dict[RunKey, list[Finding]] = {}
+        for finding in bad:
+            if finding.run is not None:
+                of_run.setdefault(finding.run, []).append(finding)
+        for run, some in of_run.items():
+            try:
+                async with leased(self._auditor.lock, run.repo, wait=False):
+                    await self._report_still(run, some)
+            except RepositoryBusy:
+                deferred = self._deferred.setdefault(run.repo, Touched(self._depth))
+                for finding in some:
                     deferred.add(finding.path, deep=False)
-                elif row is not None and rows.get(row.key) != row:
-                    self.touch(finding.path, deep=False)  # a pass has run in the meantime
-                elif row is not None or (known is not None and known.complete):
-                    await self._touch_others(finding)
-                    self._report(finding)
+
+    async def _report_still(self, run: RunKey, bad: Sequence[Finding]) -> None:
+        """Report what of a run is damaged still, while nobody works on its repository."""
+        known = await self._auditor.ledger.run(run)
+        rows = await self._auditor.ledger.artifacts(run)
+        for finding in bad:
+            row = finding.row
+            if row is not None and rows.get(row.key) != row:
+                self.touch(finding.path, deep=False)  # a pass has run in the meantime
+            elif await self._auditor.stands(finding):
+                self._is_right(finding.path)
+            elif row is not None or (known is not None and known.complete):
+                await self._touch_others(finding)
+                self._report(finding)
 
     async def _touch_others(self, finding: Finding) -> None:
         """Have the other names of a damaged file inspected, which the system tells nothing of."""

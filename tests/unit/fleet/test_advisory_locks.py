@@ -183,6 +183,19 @@ def test_a_pooler_in_session_mode_serves_and_one_that_gives_no_session_is_refuse
 
 
 @pytest.mark.servers
+def test_a_connection_that_is_lost_at_the_start_is_not_taken_for_a_pooler(postgres, mirror):
+    connect = postgres_connector(postgres.url(), application_name=mirror)
+
+    def lost_at_once():
+        raw = connect()
+        cut(postgres, mirror)
+        return raw
+
+    with pytest.raises(LedgerUnreachable, match="was lost as soon as it was made"):
+        asyncio.run(AdvisoryLocks.open(lost_at_once))
+
+
+@pytest.mark.servers
 def test_a_server_without_a_connection_left_is_said_in_words(postgres, play):
     async def story(_):
         pass
