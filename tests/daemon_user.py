@@ -78,18 +78,20 @@ class DaemonUser(User):
         return "\n".join([*parts, text, *(f'[[repo]]\nname = "{name}"' for name in repos), ""])
 
     @contextmanager
-    def daemon(self, *arguments: object, ready: bool = True, **environ: str) -> Iterator[Daemon]:
+    def daemon(
+        self, *arguments: object, ready: bool = True, command: str = "daemon", **environ: str
+    ) -> Iterator[Daemon]:
         """A daemon that runs to the end of the block at the latest, and is killed then.
 
-        ``ready``: it is waited for until it has tried its first listing.
+        ``ready``: it is waited for until it has tried its first listing. ``command``: or a worker.
         """
         self.logs += 1
-        log = self.folder / f"daemon-{self.logs}.log"
-        command = ["daemon", "--config", str(self.config), "--log-format", "json"]
+        log = self.folder / f"{command}-{self.logs}.log"
+        words = [command, "--config", str(self.config), "--log-format", "json"]
         with (
             log.open("wb") as stderr,
             start_program(
-                [*command, *map(str, arguments)],
+                [*words, *map(str, arguments)],
                 self.folder,
                 self.environ | environ,
                 subprocess.DEVNULL,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.prune_timer import PruneTimer
-from artifact_sync.daemon.repositories import WatchedRepositories
+from artifact_sync.daemon.repositories import UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.watch.watcher import WatchSwitch
 from artifact_sync.domain.errors import MirrorGone
 from artifact_sync.domain.settings import OWN_FOLDER
@@ -40,6 +41,8 @@ async def service(config: Config, process: ProcessContext) -> AsyncGenerator[Dae
     observer = EventFanout([progress, metrics])
     async with started(config, observer, process.read_token) as engine:
         context = DaemonContext.of(engine, progress, repositories)
+        if engine.member is not None:  # others change the ledger, too
+            context = replace(context, unchanged=UnchangedRepositories(alone=False))
         yield DaemonService(engine, context, metrics, process)
 
 
@@ -50,6 +53,7 @@ class DaemonService(Service):
         self, engine: LiveEngine, context: DaemonContext, metrics: Metrics, process: ProcessContext
     ) -> None:
         self._watch = WatchSwitch(engine, root_of(engine.config))
+        self._has_given_way = False
         super().__init__(engine, context, metrics, process)
 
     def _must_look(self) -> bool:
@@ -66,7 +70,11 @@ class DaemonService(Service):
         """Run until ``stop``; what fails beside the passes is restarted.
 
         ``MirrorGone`` when another mirror was put in its place: a new process must open that.
+        ``AlreadyPlanned`` when another process plans the passes over the mirror.
         """
+        member = self._engine.member
+        if member is not None:
+            await member.plan_alone(self._give_way)
         own, mirror = root_of(self._engine.config) / OWN_FOLDER, self._engine.mirror
         control = ControlServer(
             own,
@@ -83,6 +91,13 @@ class DaemonService(Service):
             await self._scheduler.run()
         if self._context.health.replaced:
             raise MirrorGone(own.parent)
+        if member is not None and self._has_given_way:
+            raise await member.already_planned()
+
+    def _give_way(self) -> None:
+        """Stop, since others plan by now."""
+        self._has_given_way = True
+        self.stop()
 
     def _background(self) -> Iterator[Awaitable[None]]:
         clock = self._engine.clock
@@ -93,3 +108,6 @@ class DaemonService(Service):
         pruning = PruneTimer(self._scheduler, self._engine.prune_by_schedule, clock)
         yield restarting("pruning by its schedule", pruning.run, clock)
         yield restarting("telling hooks", self._hooks.run, clock)
+        if (member := self._engine.member) is not None:
+            beat = member.daemon_beat(self._context)
+            yield restarting("telling others of this daemon", beat.run, clock, most=5.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import random
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from artifact_sync.app.daemon_engine import started
+from artifact_sync.app.fleet_member import PLANNER
 from artifact_sync.app.locations import ledger_url, root_of
 from artifact_sync.app.service import Service
 from artifact_sync.app.shared_mirror import opened_locks
@@ -29,7 +29,6 @@ from artifact_sync.daemon.worker import (
     JobRunner,
     PatientLock,
     WakeTeller,
-    WorkerBeat,
 )
 from artifact_sync.domain.errors import MirrorGone, UsageError
 from artifact_sync.domain.jobs import JobKind
@@ -44,8 +43,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from artifact_sync.app.daemon_engine import LiveEngine
+    from artifact_sync.app.fleet_member import FleetMember
     from artifact_sync.app.service import ProcessContext
-    from artifact_sync.domain.ports import JobQueue, Lease, TurnBoard, WorkerRegistry
+    from artifact_sync.domain.ports import JobQueue, Lease, TurnBoard
     from artifact_sync.domain.settings import Config
 
 SIGN = 10.0
@@ -57,7 +57,7 @@ class Fleet(Struct, frozen=True):
 
     queue: JobQueue
     board: TurnBoard
-    registry: WorkerRegistry
+    member: FleetMember
     lock: Callable[[], AbstractAsyncContextManager[Lease | None]]
     """The planner's."""
     timers: PlannerTimers
@@ -97,23 +97,21 @@ async def worker(
 
 async def _fleet(url: str, engine: LiveEngine, stack: AsyncExitStack, sign: float) -> Fleet:
     try:
-        from artifact_sync.fleet import job_queue, tables  # noqa: PLC0415 - an extra
-        from artifact_sync.fleet.coordination import Coordination  # noqa: PLC0415 - likewise
+        from artifact_sync.fleet import job_queue  # noqa: PLC0415 - an extra
         from artifact_sync.fleet.turn_board import PostgresTurnBoard  # noqa: PLC0415 - likewise
-        from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry  # noqa: PLC0415 - likewise
     except ImportError:
         raise UsageError("workers need Procrastinate: pip install 'artifact-sync[fleet]'") from None
-    mirror = await engine.ledger.mirror() or ""
-    database = Coordination(url)
-    stack.push_async_callback(database.aclose)
-    await tables.bring_up(database)
+    member = engine.member
+    if member is None:
+        raise ValueError("the ledger is on no server")
+    mirror, database = member.mirror, member.database
     await job_queue.make_tables(database)
     timers = job_queue.QueueTimers(sign, 1.5 * sign, sign / 2)
     return Fleet(
         await stack.enter_async_context(job_queue.open_queue(url, mirror, timers)),
         PostgresTurnBoard(database, mirror),
-        PostgresWorkerRegistry(database, max(sign, 10.0)),
-        partial((await opened_locks(engine.config, stack)).hold, "planner", mirror),
+        member,
+        partial((await opened_locks(engine.config, stack)).hold, PLANNER, mirror),
         PlannerTimers(min(1.0, sign / 4), sign / 2),
     )
 
@@ -162,6 +160,9 @@ class WorkerService(Service):
         if self._context.health.replaced:
             raise MirrorGone(root_of(self._engine.config) / OWN_FOLDER)
 
+    def _plans(self) -> bool:
+        return self._planner.planning is not None
+
     async def _prune(self) -> None:
         await self._engine.prune_by_schedule(self._scheduler.auditor.lock)
 
@@ -171,12 +172,5 @@ class WorkerService(Service):
         yield restarting("planning", self._planner.run, clock, most=5.0)
         teller = WakeTeller(self._agenda, fleet.board, fleet.queue, self._scheduler.look)
         yield restarting("telling of webhooks", teller.run, clock, most=5.0)
-        beat = WorkerBeat(
-            fleet.registry,
-            self._context,
-            self._name,
-            platform.node(),
-            os.getpid(),
-            lambda: self._planner.planning is not None,
-        )
+        beat = fleet.member.worker_beat(self._context, self._name, self._plans)
         yield restarting("telling others of this worker", beat.run, clock, most=5.0)

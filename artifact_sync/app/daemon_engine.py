@@ -11,6 +11,7 @@ import msgspec
 
 from artifact_sync.app.assemble_pass import PassShare, displaced_keeper, pass_context
 from artifact_sync.app.assemble_transfers import TransferLimits, zone_of
+from artifact_sync.app.fleet_member import open_member
 from artifact_sync.app.forgetting import keeper_of
 from artifact_sync.app.network import open_network
 from artifact_sync.app.storage import open_storage
@@ -32,6 +33,7 @@ from artifact_sync.transfer.slots import Share, Slots
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
+    from artifact_sync.app.fleet_member import FleetMember
     from artifact_sync.app.network import Network
     from artifact_sync.app.storage import Storage
     from artifact_sync.config.api_token import Token
@@ -102,6 +104,8 @@ class LiveEngine:
         self._room = Room(self._remover)
         self._pruner = PassPruner(store.clock, lambda: zone_of(self.config.daemon))
         self._connection: _Connection | None = None
+        self.member: FleetMember | None = None
+        """This process among others; None: it has the mirror for itself."""
 
     @asynccontextmanager
     async def begin(
@@ -247,5 +251,6 @@ async def started(
         threads = AbandonableThreads(stack.enter_context(Threads(_ABANDONABLE, "abandonable")))
         engine = LiveEngine(config, store, names, observer, read_token, threads)
         await engine.apply(config)
+        engine.member = await open_member(config, store, stack)
         stack.push_async_callback(engine.aclose)
         yield engine

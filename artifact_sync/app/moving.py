@@ -140,8 +140,7 @@ async def _check_workers(config: Config) -> None:
     database = Coordination(server)
     try:
         for it in await PostgresWorkerRegistry(database, _SEEN_LATELY).workers():
-            worker = f"artifact-sync worker {it.name} on {it.host} (process {it.pid})"
-            raise MirrorBusy(root_of(config), worker)
+            raise MirrorBusy(root_of(config), it.in_words)
     finally:
         await database.aclose()
 

@@ -152,9 +152,10 @@ class WorkerBeat(Struct, frozen=True):
     host: str
     pid: int
     plans: Callable[[], bool]
+    is_daemon: bool = False
 
     async def run(self) -> None:
-        """Tell what this worker does, again and again."""
+        """Tell what this process does, again and again."""
         try:
             while True:
                 await self.registry.beat(self._sign())
@@ -164,4 +165,5 @@ class WorkerBeat(Struct, frozen=True):
 
     def _sign(self) -> WorkerSign:
         repos = tuple(it.repo for it in self.context.progress.passes())
-        return WorkerSign(self.name, self.host, self.pid, repos, self.plans())
+        facts = (self.name, self.host, self.pid, repos, self.plans(), self.is_daemon)
+        return WorkerSign(*facts)

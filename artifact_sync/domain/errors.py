@@ -217,6 +217,19 @@ class MirrorBusy(ArtifactSyncError):
         super().__init__(f"the mirror {root} is in use by {owner}{hint}")
 
 
+class AlreadyPlanned(ArtifactSyncError):
+    """Another process plans the passes over this mirror."""
+
+    reason = Reason.BUSY
+
+    def __init__(self, who: str) -> None:
+        self.who = who
+        super().__init__(
+            f"{who} plans the passes over this mirror, and a daemon would plan them twice: stop"
+            " that, or run artifact-sync worker in place of this daemon"
+        )
+
+
 class RepositoryBusy(ArtifactSyncError):
     """Somebody else works on the repository."""
 

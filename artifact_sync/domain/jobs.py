@@ -111,6 +111,8 @@ class WorkerSign(Struct, frozen=True):
     """What it works on, the longest first."""
     planner: bool = False
     """Whether it plans."""
+    daemon: bool = False
+    """Whether it is a daemon, which does by itself what it plans."""
 
 
 class WorkerSeen(Struct, frozen=True):
@@ -130,6 +132,14 @@ class WorkerSeen(Struct, frozen=True):
     """All of them."""
     planner: bool = False
     """Whether it plans."""
+    daemon: bool = False
+    """Whether it is a daemon, which does by itself what it plans."""
+
+    @property
+    def in_words(self) -> str:
+        """The process, for messages."""
+        kind = "daemon" if self.daemon else f"worker {self.name}"
+        return f"artifact-sync {kind} on {self.host} (process {self.pid})"
 
 
 class LockSeen(Struct, frozen=True):

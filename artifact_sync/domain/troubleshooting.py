@@ -102,6 +102,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "jobs of workers that do not answer go to others",
         "workers share a ledger in PostgreSQL",
     ),
+    "fleet#planned": ("plans the passes over this mirror, and a daemon would plan them twice",),
     "fleet#move": (
         "no unfinished move of this mirror",
         "the mirror was moved there already",

@@ -26,6 +26,7 @@ _TURNS = (
     seen_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp())""",
 )
 """What planner and workers tell each other."""
+_ROLES = ("ALTER TABLE fleet_workers ADD daemon BOOLEAN NOT NULL DEFAULT FALSE",)
 
 _VERSIONS = (
     (
@@ -39,6 +40,7 @@ _VERSIONS = (
         ),
     ),
     _TURNS,
+    _ROLES,
 )
 """The statements that lead from each version to the next, the first one from none."""
 

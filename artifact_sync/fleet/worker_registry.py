@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from artifact_sync.fleet.coordination import Coordination
 
 _BEAT = (
-    "INSERT INTO fleet_workers (id, name, host, pid, repos, planner)"
-    " VALUES (%s, %s, %s, %s, %s, %s)"
+    "INSERT INTO fleet_workers (id, name, host, pid, repos, planner, daemon)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s)"
     " ON CONFLICT (id) DO UPDATE SET repos = excluded.repos, planner = excluded.planner,"
     " seen_at = clock_timestamp()"
 )
@@ -23,7 +23,7 @@ _LEAVE = (
     "DELETE FROM fleet_workers WHERE id = %s OR seen_at < clock_timestamp() - interval '1 hour'"
 )
 _SEEN = (
-    "SELECT name, host, pid, seen_at, repos, planner FROM fleet_workers WHERE seen_at >"
+    "SELECT name, host, pid, seen_at, repos, planner, daemon FROM fleet_workers WHERE seen_at >"
     " clock_timestamp() - make_interval(secs => %s) ORDER BY name, host, pid"
 )
 
@@ -39,7 +39,7 @@ class PostgresWorkerRegistry:
 
     async def beat(self, sign: WorkerSign) -> None:
         """Give a sign of life; see ``ports.WorkerRegistry``."""
-        facts = (sign.name, sign.host, sign.pid, list(sign.repos), sign.planner)
+        facts = (sign.name, sign.host, sign.pid, list(sign.repos), sign.planner, sign.daemon)
         await self._database.ask(_BEAT, [self._id, *facts])
 
     async def leave(self) -> None:
@@ -49,9 +49,9 @@ class PostgresWorkerRegistry:
     async def workers(self) -> Sequence[WorkerSeen]:
         """Those seen lately; see ``ports.WorkerRegistry``."""
         found = []
-        for name, host, pid, seen_at, repos, planner in await self._database.ask(
+        for name, host, pid, seen_at, repos, *roles in await self._database.ask(
             _SEEN, [self._seconds]
         ):
             at, first = seen_at.isoformat(timespec="seconds"), repos[0] if repos else None
-            found.append(WorkerSeen(name, host, pid, at, first, tuple(repos), planner))
+            found.append(WorkerSeen(name, host, pid, at, first, tuple(repos), *roles))
         return found

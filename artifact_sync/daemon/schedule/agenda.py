@@ -86,6 +86,8 @@ class DueQueue:
 
 _UNREPORTED = 1
 """Failures in a row to reach the service that are not reported yet: it may be an outage."""
+_BROKEN_OFF = 1.0
+"""Seconds until a pass that could not come to its end begins again."""
 
 
 class Agenda:
@@ -213,6 +215,9 @@ class Agenda:
         entry = self._entries.get(repo)
         if entry is None or entry.turn is None or entry.began is None:
             return ()
+        if ended.verdict is PassVerdict.BUSY:  # it says nothing, neither of it nor of the service
+            self._break_off(entry, moment, _BROKEN_OFF)
+            return ()
         suspects = frozenset(self.outage.suspicions)
         troubled = ended.verdict in SERVICE
         old = troubled and self.outage.outdated(entry.began.monotonic)
@@ -233,8 +238,12 @@ class Agenda:
         """End a turn of which nobody knows any more: the repository is due."""
         entry = self._entries.get(repo)
         if entry is not None and entry.turn is not None:
-            entry.lost(moment.monotonic)
-            self._place_again(entry, moment)
+            self._break_off(entry, moment)
+
+    def _break_off(self, entry: RepositorySchedule, moment: Moment, pause: float = 0.0) -> None:
+        self.outage.broken_off(entry.repo, moment.monotonic)
+        entry.lost(moment.monotonic + pause)
+        self._place_again(entry, moment)
 
     def next_in(self, moment: Moment) -> float | None:
         """Seconds until ``take`` may return a turn; None: not before another call."""

@@ -103,6 +103,13 @@ class Outage:
         """A pass has begun that will confirm or clear suspicions."""
         self._checker = repo
 
+    def broken_off(self, repo: RepoName, now: float) -> None:
+        """A pass that was to tell something has not come to its end."""
+        if repo == self._checker:
+            self._checker = None
+        if repo == self._prober:
+            self._prober, self._next = None, now + jittered(_FIRST_PROBE, self._rng)
+
     def forget(self, repo: RepoName) -> None:
         """Drop a repository."""
         self.suspicions.pop(repo, None)

@@ -107,6 +107,22 @@ def test_two_repositories_in_a_row_that_reach_nothing_make_an_outage() -> None:
     assert (outage.since, outage.why) == (day.wall, "no answer")
 
 
+def test_a_pass_that_was_broken_off_says_nothing_and_begins_again() -> None:
+    busy = Ended(PassVerdict.BUSY, "its lock was lost")
+    day = Day(A)
+    day.take()
+    assert day.end(A, busy) == ()
+    assert day.reachable
+    assert day.wait_until_due() == 1
+    assert day.take() == [A]
+    day.end(A, UNREACHABLE)
+    assert day.wait_until_due() == 5
+    assert day.take() == [A]
+    assert day.end(A, busy) == ()  # the probe
+    assert day.wait_until_due() == 5
+    assert [type(it) for it in day.probe(WELL)[1]] == [OutageEnded]
+
+
 def test_the_only_repository_makes_an_outage_alone() -> None:
     day = Day(A)
     day.take()
