@@ -82,7 +82,10 @@ async def open_pass(
     """
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_storage(config, rehearse=request.mode.dry_run))
-        staged = set[str]() if request.mode.dry_run else await store.staged()
+        staged = set[str]()
+        if not request.mode.dry_run:
+            await store.offload(store.prepare)
+            staged = await store.staged()
         begin = passes_over(store, config, observer, token, staged)
         yield (await stack.enter_async_context(begin))(request)
         if not request.mode.dry_run:

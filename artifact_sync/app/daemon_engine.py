@@ -247,6 +247,7 @@ async def started(
         store = await stack.enter_async_context(
             open_storage(config, rehearse=False, command=DAEMON)
         )
+        await store.offload(store.prepare)
         names = await store.staged()
         threads = AbandonableThreads(stack.enter_context(Threads(_ABANDONABLE, "abandonable")))
         engine = LiveEngine(config, store, names, observer, read_token, threads)

@@ -11,6 +11,7 @@ from msgspec import Struct
 from artifact_sync.app.store_settings import check_store
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.model import MirrorPath
 from artifact_sync.domain.settings import OWN_FOLDER, ObjectUrl
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.local.own_folder import LocalId, prepare
@@ -54,6 +55,10 @@ class OpenedMirror(Struct, frozen=True):
     id: MirrorId
     files: OpensFiles
     """Opens its files, to be copied."""
+    holds_files: Callable[[], bool]
+    """Whether any file is there, also a stranger's. Blocking; ``DiskError``."""
+    prepare: Callable[[], None]
+    """Finds out whether it can be written to, before anything comes. Blocking; ``DiskError``."""
     locked: Callable[[str, bool], AbstractContextManager[object]]
     """Keeps other processes of this machine out; ``MirrorBusy``, ``DiskError``.
 
@@ -104,8 +109,11 @@ def open_mirror(config: Config, terms: MirrorTerms) -> OpenedMirror:
         mirror.share(slot, guard, frees=frees)
         return mirror.staging
 
-    here = LocalId(mirror.root)
-    return OpenedMirror(mirror, mirror.staging, here, mirror, lock, share, "")
+    def holds_files() -> bool:
+        return next(mirror.files(MirrorPath("")), None) is not None
+
+    here, asks = LocalId(mirror.root), (holds_files, mirror.check)
+    return OpenedMirror(mirror, mirror.staging, here, mirror, *asks, lock, share, "")
 
 
 def _in_store(config: Config, terms: MirrorTerms) -> OpenedMirror:
@@ -127,7 +135,8 @@ def _in_store(config: Config, terms: MirrorTerms) -> OpenedMirror:
         return staging / slot
 
     files, place = Spool(mirror, staging), f"{platform.node()}:{staging.absolute()}"
-    return OpenedMirror(mirror, staging, mirror, files, lock, share, place)
+    asks = mirror.holds_files, mirror.prepare
+    return OpenedMirror(mirror, staging, mirror, files, *asks, lock, share, place)
 
 
 def store_advice(config: Config) -> Iterator[str]:

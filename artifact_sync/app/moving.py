@@ -22,7 +22,6 @@ from artifact_sync.app.mirrors import MirrorTerms, OpenedMirror, open_mirror
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.archives import ExtractLimits
 from artifact_sync.domain.errors import ExitCode, Interrupted, MirrorBusy, UsageError, exit_code
-from artifact_sync.domain.model import MirrorPath
 from artifact_sync.domain.report import Report
 from artifact_sync.ledger import copying
 from artifact_sync.ledger.drivers.location import OpenTerms, location
@@ -176,8 +175,7 @@ def _claim(target: OpenedMirror, store: Store, mirror: str, to: Config) -> None:
         return
     if held == mirror:
         raise UsageError(f"the mirror was moved there already: use {to.path}, and remove this one")
-    anything = next(target.mirror.files(MirrorPath("")), None)
-    if held is not None or here is not None or anything or not copying.is_empty(store):
+    if held is not None or here is not None or target.holds_files() or not copying.is_empty(store):
         raise UsageError(
             f"{to.mirror.root} or its ledger is not empty, and no unfinished move of this"
             " mirror: name an empty folder and an empty database"

@@ -17,6 +17,7 @@ from artifact_sync.app.locations import (
     expect_ids,
     has_ledger,
     has_runs,
+    is_in_store,
     ledger_url,
     mounted_root_of,
 )
@@ -41,7 +42,7 @@ from artifact_sync.runtime.threads import Offload, Threads
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
 
-    from artifact_sync.app.mirrors import MirrorId
+    from artifact_sync.app.mirrors import MirrorId, OpenedMirror
     from artifact_sync.domain.model import ArtifactKey
     from artifact_sync.domain.ports import (
         Clock,
@@ -79,6 +80,8 @@ class Storage(Struct, frozen=True):
     """This machine's folder for what comes, of all processes."""
     id: MirrorId
     files: OpensFiles
+    prepare: Callable[[], None]
+    """Finds out whether the mirror can be written to, before anything comes. Blocking."""
     ledger: Ledger
     layout: Layout
     lock: RepositoryLock
@@ -190,16 +193,12 @@ async def _opened(
     empty = url == "sqlite://"
     ledger = await open_ledger(url, durability=durability, read_only=rehearse and not empty)
     stack.push_async_callback(ledger.aclose)
-    if not (rehearse or adopting or await _knows_runs(ledger)) and await offload(has_runs, config):
-        _log.warning(
-            "there are runs of a mirror here, and no ledger: what the service still has is fetched"
-            " again (artifact-sync adopt makes the ledger from the files instead)",
-            root=str(root),
-        )
+    if not (rehearse or adopting or await _knows_runs(ledger)):
+        await offload(_tell_of_unknown, config, opened)
     if config.hook and not (rehearse or adopting):  # what is adopted is no news
         subscribe(config, ledger, clock)
     limits = await open_limits(config, clock, stack, rehearse=rehearse)
-    facts = opened.mirror, opened.staging, opened.id, opened.files, ledger
+    facts = opened.mirror, opened.staging, opened.id, opened.files, opened.prepare, ledger
     if shared:
         locks = await opened_locks(config, stack)
         async with alone_at_start(locks):
@@ -212,6 +211,22 @@ async def _opened(
     await bind(config, ledger, opened.id, offload, adopting=adopting)
     layout, lock = await _layout(config, ledger), LocalRepositoryLock()
     return Storage(*facts, layout, lock, offload, clock, comparison, limits)
+
+
+def _tell_of_unknown(config: Config, opened: OpenedMirror) -> None:
+    """Tell that there are files of which the ledger, which knows no run, knows nothing."""
+    if is_in_store(config) and opened.holds_files():
+        _log.warning(
+            "there are files in this object store, and the ledger knows no run: what the service"
+            " still has is fetched again (put the ledger back from a backup instead)",
+            root=str(config.mirror.root),
+        )
+    elif has_runs(config):
+        _log.warning(
+            "there are runs of a mirror here, and no ledger: what the service still has is fetched"
+            " again (artifact-sync adopt makes the ledger from the files instead)",
+            root=str(config.mirror.root),
+        )
 
 
 async def _knows_runs(ledger: Ledger) -> bool:

@@ -281,7 +281,10 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "the object was replaced while it was read",
         "is full or over quota",
     ),
-    "store#gone": ("its bucket or its .artifact-sync/id was removed",),
+    "store#gone": (
+        "its bucket or its .artifact-sync/id was removed",
+        "there are files in this object store, and the ledger knows no run",
+    ),
     "store#conditions": (
         "this object store ignores conditions",
         "that removes the parts of abandoned uploads",

@@ -269,14 +269,22 @@ def format_of_file(path: Path) -> str:
 class _Sound(NamedTuple):
     """A small file that has been judged, to be published."""
 
+    file: SmallFile
     vouched: Vouched
     content: StagedContent
-    path: MirrorPath
+
+    @property
+    def to_publish(self) -> tuple[StagedContent, MirrorPath]:
+        """What goes where."""
+        return self.content, self.file.wanted.path
 
     def published(self, outcome: Placed | Exception | None) -> Published | Exception:
-        """What became of it."""
+        """What became of it; the bytes are staged where the mirror failed."""
         if isinstance(outcome, Placed):
             return Published.of(self.vouched, outcome)
+        data = self.content.data
+        if isinstance(outcome, DiskError) and isinstance(data, (bytes, memoryview)):
+            self.file.staged.keep(self.file.identity, data, self.vouched)
         return outcome or ValueError("a small file without data")
 
 
@@ -291,7 +299,7 @@ class SmallFiles(Struct, frozen=True):
         with ExitStack() as room:
             judged = [self._judged(file, room) for file in files]
             sound = [it for it in judged if isinstance(it, _Sound)]
-            placed = iter(self.mirror.publish([(it.content, it.path) for it in sound]))
+            placed = iter(self.mirror.publish([it.to_publish for it in sound]))
             return [it.published(next(placed)) if isinstance(it, _Sound) else it for it in judged]
 
     def _judged(self, file: SmallFile, room: ExitStack) -> _Sound | ArtifactSyncError:
@@ -307,4 +315,4 @@ class SmallFiles(Struct, frozen=True):
         size = len(content)
         archive = archive_format(lambda at, count: bytes(content[at : at + count]), size)
         vouched = Vouched(size, hashes.sha256, *judgement, archive)
-        return _Sound(vouched, vouched.content(content, same=file.same), wanted.path)
+        return _Sound(file, vouched, vouched.content(content, same=file.same))

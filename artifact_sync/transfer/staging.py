@@ -283,6 +283,16 @@ class StagedFile:
         self.vouched = Vouched(self.offset, self.hashes.sha256, strength, evidence)
         return self.vouched
 
+    def keep(self, identity: Identity, content: Chunk, vouched: Vouched) -> None:
+        """Stage what was judged in memory and not published; else nothing."""
+        try:
+            self.begin(identity)
+            self.write(content)
+            self.vouch(vouched.strength, vouched.evidence)
+        except (DiskError, IntegrityFailure):
+            with suppress(DiskError):
+                self.discard()
+
     def published(self) -> None:
         """Its bytes have gone into the mirror; the sidecar waits for the ledger."""
         self.state = StagedState.PUBLISHED

@@ -195,11 +195,16 @@ def test_a_store_that_refuses_to_write_or_is_away_is_told_and_nothing_is_lost(
 ) -> None:
     store_user.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
     assert store_user.run("sync", "acme/rocket", "--run", "1").code == 0
+    words = "refuses these credentials (403 AccessDenied)"
+    fetched = service.simulator.requests["file"]
     proxy.harm = lambda asked: "403" if asked.method == "PUT" else None
     done = store_user.run("sync", "acme/rocket")
-    assert (done.code, "refuses these credentials (403 AccessDenied)" in done.out) == (6, True), (
-        done.err
-    )
+    assert (done.code, words in done.err) == (6, True), done.out
+    assert service.simulator.requests["file"] == fetched
+    proxy.harm = lambda it: "403" if it.method == "PUT" and "/acme/" in it.path else None
+    done = store_user.run("sync", "acme/rocket")
+    assert (done.code, words in done.out) == (6, True), done.err
+    fetched = service.simulator.requests["file"]
     proxy.harm = lambda _: "400"
     proxy.stop()
     done = store_user.run("sync", "acme/rocket")
@@ -208,8 +213,15 @@ def test_a_store_that_refuses_to_write_or_is_away_is_told_and_nothing_is_lost(
         assert store_user.run(command, "acme/rocket").code == 0
     store_user.environ |= store_user.server.environ()
     assert store_user.run("sync", "acme/rocket").code == 0
+    assert service.simulator.requests["file"] == fetched  # what had come was kept
     assert store_user.mirrored() == contents(service.simulator, "acme/rocket")
     assert store_user.run("verify").code == 0
+    there = store_user.objects()
+    (store_user.folder / "ledger.sqlite").unlink()
+    done = store_user.run("sync", "acme/rocket")
+    words = "there are files in this object store, and the ledger knows no run"
+    assert (done.code, words in done.err) == (0, True), done.err
+    assert store_user.objects().keys() == there.keys()  # nothing was displaced
 
 
 def test_an_old_listing_does_no_harm(

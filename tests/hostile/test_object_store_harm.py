@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import obstore
 import pytest
-from object_proxy import ObjectProxy
+from object_proxy import Asked, ObjectProxy
 from object_stores import KEYS, ObjectServer
 from publishing import publish_bytes, publish_content
 
@@ -27,6 +27,7 @@ from artifact_sync.domain.settings import DEFAULT_LAYOUT
 from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.objects.object_mirror import ObjectMirror
 from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket
+from artifact_sync.mirror.objects.store_errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -135,6 +136,60 @@ def test_a_conflict_for_nothing_copies_what_is_displaced_once(
     assert mirror.read(PATH) == b"new"
     assert left == []
     assert len(list(mirror.displaced())) == 1
+
+
+def test_a_stranger_who_writes_while_a_large_file_goes_is_not_overwritten(
+    proxy: ObjectProxy,
+    prefix: str,
+    tmp_path: Path,
+    object_server: Callable[[str], ObjectServer],
+) -> None:
+    mirror, server = mirror_at(proxy.endpoint, prefix), object_server("moto")
+    strangers = [b"second", b"first"]
+
+    def harm(asked: Asked) -> None:
+        if strangers and "partNumber=2" in asked.path:
+            server.write(prefix, PATH, strangers.pop())
+
+    proxy.harm = harm
+    content = staged(tmp_path, LARGE)
+    publish_content(mirror, content, PATH)
+    assert mirror.digest(PATH) == (LARGE, content.sha256)
+    kept = server.objects(f"{prefix}/.artifact-sync/displaced").values()
+    assert sorted(kept) == [b"first", b"second"]
+
+
+def test_what_is_too_large_for_one_copy_is_copied_by_parts_with_what_is_said_of_it(
+    proxy: ObjectProxy, prefix: str, object_server: Callable[[str], ObjectServer]
+) -> None:
+    bucket, server = mirror_at(proxy.endpoint, prefix)._bucket, object_server("moto")
+    source, whole = f"{prefix}/source", bytes(range(256)) * (9 << 12)
+    bucket.put(source, whole, hashlib.sha256(whole).hexdigest())
+    found = bucket.head(source)
+    assert found is not None
+    bucket.copy_by_parts(found, f"{prefix}/copy")
+    copy = bucket.head(f"{prefix}/copy")
+    assert copy is not None
+    assert (copy.size, copy.sha256) == (len(whole), found.sha256)
+    assert server.objects(prefix)["copy"] == whole
+    with pytest.raises(Conflict):  # somebody has been there before
+        bucket.copy_by_parts(found, f"{prefix}/copy")
+
+
+def test_each_kind_of_store_is_asked_at_the_endpoint_that_is_named(prefix: str) -> None:
+    asked = ObjectProxy("")
+    asked.harm = lambda _: "403"
+    azure = {"AZURE_STORAGE_ACCOUNT_NAME": "a", "AZURE_STORAGE_ACCOUNT_KEY": "a2V5"}
+    gcs = {"GOOGLE_SKIP_SIGNATURE": "true"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**KEYS, **azure, **gcs}.items():
+            patch.setenv(name, value)
+        for scheme in ("s3", "gs", "az"):
+            bucket, _ = open_bucket(f"{scheme}://b/{prefix}", StoreTerms(asked.endpoint), {})
+            with pytest.raises(DiskError, match="refuses these credentials"):
+                bucket.head(f"{prefix}/{scheme}")
+    asked.stop()
+    assert [it.path[-2:] for it in asked.asked] == ["s3", "gs", "az"]
 
 
 def test_a_store_that_is_away_or_refuses_says_so_without_its_keys(

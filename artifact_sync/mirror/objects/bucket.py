@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,6 +10,7 @@ import obstore
 from msgspec import Struct
 
 from artifact_sync.mirror.names import quoted
+from artifact_sync.mirror.objects.store_errors import Conflict
 from artifact_sync.mirror.objects.tries import Tries
 from artifact_sync.runtime.backoff import RetryPolicy
 
@@ -113,24 +115,43 @@ class Bucket:
         write = partial(obstore.put, self._store, key, content, use_multipart=False)
         self._changed(key, lambda: write(mode=mode, attributes={SHA256: sha256}))
 
-    def upload(self, key: str, blocks: Callable[[], Iterator[bytes]], size: int, sha: str) -> None:
+    def upload(
+        self,
+        key: str,
+        blocks: Callable[[], Iterator[bytes]],
+        size: int,
+        sha: str,
+        over: Held | None,
+    ) -> None:
         """Write a large object by parts, two of them in memory at a time.
 
-        What ``blocks`` raises leaves no object. No condition goes with it.
+        What ``blocks`` raises leaves no object. ``Conflict``: before the last part goes there is
+        another version than ``over``. No condition goes with it.
         """
         part = max(PART, -(-size // _MOST_PARTS))
         write = partial(obstore.put, self._store, key, use_multipart=True, chunk_size=part)
-        write = partial(write, attributes={SHA256: sha}, max_concurrency=_PARTS_AT_ONCE)
-        self._tried(key, lambda: write(self._guarded(blocks())))
+        write = partial(write, attributes={SHA256: sha} if sha else {})
+        write = partial(write, max_concurrency=_PARTS_AT_ONCE)
+        self._tried(key, lambda: write(_aside(self._guarded(blocks(), key, over))))
 
-    def _guarded(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """The blocks, and a last question before the object has its name."""
+    def _guarded(self, blocks: Iterator[bytes], key: str, over: Held | None) -> Iterator[bytes]:
+        """The blocks, and last questions before the object has its name."""
         yield from blocks
         self.guard()
+        there = self.head(key)
+        if (there and there.condition) != (over and over.condition):
+            raise Conflict
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store. ``FileNotFoundError``."""
         self._changed(source, lambda: obstore.copy(self._store, source, target))
+
+    def copy_by_parts(self, source: Held, target: str) -> None:
+        """Copy an object of any size, through here, to where none is.
+
+        ``FileNotFoundError``; ``Conflict``: it was replaced meanwhile.
+        """
+        self.upload(target, lambda: self.blocks(source.key), source.size, source.sha256, None)
 
     def delete(self, keys: Sequence[str]) -> None:
         """Remove objects, many by one request where the store can; absent ones are fine."""
@@ -177,6 +198,13 @@ class Bucket:
 
     def _tries(self, key: str) -> Tries:
         return Tries(self.url, quoted(key), self._retries)
+
+
+def _aside(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """The blocks, out of another thread: obstore bears no call within a call."""
+    with ThreadPoolExecutor(1) as thread:
+        while (block := thread.submit(next, blocks, None).result()) is not None:
+            yield block
 
 
 def _held(meta: Any, sha256: str) -> Held:

@@ -26,7 +26,12 @@ from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.objects.displaced_objects import DisplacedObjects
 from artifact_sync.mirror.objects.keys import Keys
 from artifact_sync.mirror.objects.store_errors import Conflict
-from artifact_sync.mirror.objects.upload import Uploader, digest_of_object, honours_conditions
+from artifact_sync.mirror.objects.upload import (
+    Uploader,
+    digest_of_object,
+    honours_conditions,
+    replaced_meanwhile,
+)
 from artifact_sync.mirror.paths import DISPLACED, split
 
 if TYPE_CHECKING:
@@ -103,6 +108,10 @@ class ObjectMirror:
         self.read_id()
         next(self._bucket.list(self._keys.own(DISPLACED)), None)
         return honours_conditions(self._bucket, self._keys)
+
+    def prepare(self) -> None:
+        """Find out now whether the store honours conditions, and takes objects. ``DiskError``."""
+        self._uploader.prepare()
 
     def check(self, folder: MirrorPath | None = None) -> None:
         del folder
@@ -211,7 +220,7 @@ class ObjectMirror:
         except FileNotFoundError:
             return False
         except Conflict:
-            raise DiskError(f"{quoted(key)}: the object was replaced while it was read") from None
+            raise replaced_meanwhile(key) from None
         return True
 
     def archive_format(self, path: MirrorPath) -> str:
@@ -236,16 +245,19 @@ class ObjectMirror:
         self._check_lately()
         left_out = frozenset[str](skip)
         top = self._keys.checked(folder) if folder else self._keys.prefix
-        for held in self._bucket.list(top):
-            path = self._keys.path(held.key)
-            if path is not None and left_out.isdisjoint(_above(path)):
-                yield path
+        paths = (self._keys.path(held.key) for held in self._bucket.list(top))
+        wanted = (it for it in paths if it is not None and left_out.isdisjoint(_above(it)))
+        yield from sorted(wanted)  # not every store lists by key
+
+    def holds_files(self) -> bool:
+        """Whether there is any file, known or not. ``DiskError``."""
+        return any(self._keys.path(held.key) for held in self._bucket.list(self._keys.prefix))
 
     def displace(self, path: MirrorPath) -> str | None:
         key = self._keys.of(path)
         self._check_lately()
         found = self._bucket.head(key)
-        moved = self._uploader.displaced_copy(key, path, found) if found is not None else None
+        moved = self._uploader.displaced_copy(path, found) if found is not None else None
         if moved is not None:
             self._bucket.delete([key])
         return moved

@@ -64,7 +64,7 @@ def _remote(scheme: str, bucket: str, terms: StoreTerms, environ: Mapping[str, s
 
     options = dict(credential_options(scheme, terms.credentials, environ))
     if terms.endpoint is not None:
-        options["endpoint"] = terms.endpoint
+        options["base_url" if scheme == "gs" else "endpoint"] = terms.endpoint
     if scheme == "s3":
         options["checksum_algorithm"] = "sha256"
     try:

@@ -66,7 +66,7 @@ class Uploader:
             if found is not None and self._holds(key, content):
                 return moved
             if found is not None and found != copied:
-                moved = self.displaced_copy(key, path, found) or moved
+                moved = self.displaced_copy(path, found) or moved
                 copied = found
             try:
                 self._put(key, content, found, is_small=is_small)
@@ -79,7 +79,8 @@ class Uploader:
 
     def _put(self, key: str, content: StagedContent, over: Held | None, *, is_small: bool) -> None:
         if not is_small:
-            self._bucket.upload(key, lambda: _checked(content), content.size, content.sha256)
+            facts = content.size, content.sha256, over
+            self._bucket.upload(key, lambda: _checked(content), *facts)
             return
         whole = b"".join(_checked(content))
         mode = (over or "create") if self.honours_conditions else "overwrite"
@@ -89,7 +90,7 @@ class Uploader:
         """Whether the object has these bytes, whatever is said of it."""
         return digest_of_object(self._bucket, key) == (content.size, content.sha256)
 
-    def displaced_copy(self, key: str, path: MirrorPath, found: Held) -> str | None:
+    def displaced_copy(self, path: MirrorPath, found: Held) -> str | None:
         """Copy an object to ``displaced``; its new place, None: it is gone."""
         with self._lock:
             now = self._now()
@@ -99,17 +100,22 @@ class Uploader:
                 if self._bucket.head(target) is None:
                     break
             try:
-                self._copy(key, target, found)
+                self._copy(target, found)
             except FileNotFoundError:
                 return None
+            except Conflict:
+                raise replaced_meanwhile(found.key) from None
         return place
 
-    def _copy(self, key: str, target: str, found: Held) -> None:
+    def _copy(self, target: str, found: Held) -> None:
         if found.size <= _LARGEST_COPY:
-            self._bucket.copy(key, target)
+            self._bucket.copy(found.key, target)
         else:
-            blocks = self._bucket.blocks
-            self._bucket.upload(target, lambda: blocks(key), found.size, found.sha256)
+            self._bucket.copy_by_parts(found, target)
+
+    def prepare(self) -> None:
+        """Try out what the first write depends on. ``DiskError``."""
+        _ = self.honours_conditions
 
     @property
     def honours_conditions(self) -> bool:
@@ -157,8 +163,13 @@ def digest_of_object(
     except FileNotFoundError:
         return None
     except Conflict:
-        raise DiskError(f"{quoted(key)}: the object was replaced while it was read") from None
+        raise replaced_meanwhile(key) from None
     return size, hashed.hexdigest()
+
+
+def replaced_meanwhile(key: str) -> DiskError:
+    """The error of an object that somebody writes to while we read it."""
+    return DiskError(f"{quoted(key)}: the object was replaced while it was read")
 
 
 def _checked(content: StagedContent) -> Iterator[bytes]:
