@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import artifact_sync
 from artifact_sync.config.api_token import CREDENTIAL
+from artifact_sync.config.ledger_password import LEDGER_CREDENTIAL
 from artifact_sync.daemon.systemd import VARIABLES
 from artifact_sync.mirror.objects.credentials import SYSTEMD_NAME
 from reference.key_table import keys
@@ -23,8 +24,8 @@ READ: Mapping[str, str] = {
     "ARTIFACT_SYNC_CONFIG": "The configuration file, where `--config` names none.",
     "SOURCECRAFT_TOKEN": "The token, where `source.token_file` is not set.",
     "CREDENTIALS_DIRECTORY": (
-        f"Set by systemd: the folder of the credentials `{CREDENTIAL}`, `webhook-secret` and"
-        f" `{SYSTEMD_NAME}`."
+        f"Set by systemd: the folder of the credentials `{CREDENTIAL}`, `webhook-secret`,"
+        f" `{LEDGER_CREDENTIAL}` and `{SYSTEMD_NAME}`."
     ),
     "STATE_DIRECTORY": "Set by systemd: where the lock and downloads of an object mirror lie.",
     "AWS_ACCESS_KEY_ID": "The key of the object store, for S3.",

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from artifact_sync.config.ledger_password import with_password
 from artifact_sync.domain.disk_errors import disk_errors
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER, ObjectUrl
@@ -119,13 +120,18 @@ def is_begun(config: Config) -> bool:
 
 
 def ledger_url(config: Config) -> str | Path:
-    """The URL or file for ``open_ledger``. ``UsageError``: an object store needs one elsewhere."""
+    """The URL or file for ``open_ledger``, with systemd's password of its server.
+
+    ``UsageError``: an object store needs one elsewhere. ``ConfigError`` of the password.
+    """
     if config.ledger.url is None and is_in_store(config):
         raise UsageError(
             "a mirror in an object store needs its ledger elsewhere: set ledger.url to"
             " postgresql://HOST/DATABASE, or for one machine to sqlite:///FILE"
         )
-    return config.ledger.url or root_of(config) / OWN_FOLDER / LEDGER
+    if config.ledger.url is None:
+        return root_of(config) / OWN_FOLDER / LEDGER
+    return with_password(config.ledger.url, os.environ)
 
 
 def is_inside(config: Config) -> bool:

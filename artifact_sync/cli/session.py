@@ -139,12 +139,14 @@ def configuration_beside_daemon(config_file: Path | None, root: Path | None) -> 
 def traced_configuration(config_file: Path | None, known: Session) -> Loaded:
     """Load the configuration with the origin of each value. May run on another thread."""
     from artifact_sync import config  # noqa: PLC0415 - keeps --help quick
+    from artifact_sync.config.ledger_password import read_ledger_password  # noqa: PLC0415 - likewise
     from artifact_sync.mirror.layout import layout_problems  # noqa: PLC0415 - likewise
 
     path = config.locate(config_file, os.environ)
     loaded = config.load(path, os.environ, layout_problems)
     for url in (loaded.config.ledger.url, loaded.config.source.proxy):
         known.mask.add(_password(url))
+    known.mask.add(read_ledger_password(os.environ))
     return loaded
 
 

@@ -103,7 +103,7 @@ def _libraries(folder: Path, wheel: Path) -> dict[str, str]:
     place, python = folder / "libraries", folder / "python"
     made(DEBIANS, "-m", "venv", "--without-pip", python)
     pip = (sys.executable, "-m", "pip", "--python", python / "bin" / "python")
-    wanted = ("--constraint", "constraints.txt", f"{wheel}[fast,web,postgres]")
+    wanted = ("--constraint", "constraints.txt", f"{wheel}[fast,web,postgres,s3,fleet]")
     made(*pip, "download", "--quiet", "--dest", place, *wanted)
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(place), "PIP_NO_CACHE_DIR": "1"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import subprocess
 import time
@@ -30,6 +31,8 @@ from artifact_sync.version import VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from postgres_server import Postgres
+
     from artifact_sync.simulator import Scenario, Simulator
 
 pytestmark = [
@@ -39,7 +42,12 @@ pytestmark = [
 ]
 
 UNITS = REPOSITORY / "systemd"
-SERVICES = ("artifact-sync.service", "artifact-sync@.service", "artifact-sync-once.service")
+SERVICES = (
+    "artifact-sync.service",
+    "artifact-sync@.service",
+    "artifact-sync-once.service",
+    "artifact-sync-worker@.service",
+)
 MOST_EXPOSED = 15
 """Of ``systemd-analyze security``, in tenths."""
 ROOT = "/var/lib/artifact-sync"
@@ -150,8 +158,8 @@ def _pointed_at(box: Box, running: Running) -> Installation:
     found = Installation(box, running.simulator)
     here = f"Environment=ARTIFACT_SYNC_SOURCE__BASE_URL={running.base_url}"
     box.run("rm -f /etc/systemd/system/*.service.d/test.conf")
-    for unit in ("artifact-sync", "artifact-sync@web", "artifact-sync-once"):
-        found.tell(unit, here)
+    for name in ("", "@web", "-once", "-worker@"):
+        found.tell(f"artifact-sync{name}", here)
     return found
 
 
@@ -406,6 +414,41 @@ def test_a_pass_beside_the_daemon_is_handed_to_it(one: Installation) -> None:
     one.simulator.add_run("acme/rocket", run_of_four("9"))
     one.start("artifact-sync-once")
     assert one.mirrored() == one.expected()
+
+
+@pytest.mark.servers
+def test_workers_run_side_by_side_by_their_recipe_with_a_password_of_their_own(
+    one: Installation, postgres: Postgres
+) -> None:
+    password, name = "p@ss wörd/?&", postgres.database()
+    postgres.ask(f"CREATE ROLE mirror LOGIN PASSWORD '{password}'")
+    postgres.ask(f"ALTER DATABASE {name} OWNER TO mirror")
+    there = f"127.0.0.1:{postgres.port}/{name}"
+    recipe = BLOCKS["workers"].replace("db.example.org/mirror", there)
+    one.box.run("echo ARTIFACT_SYNC_WEB__LISTEN=127.0.0.1:0 >/etc/artifact-sync/worker-2.env")
+    one.box.run(recipe, input=f"{password}\n")  # it returns at READY
+    one.wait_for_all()
+    workers = [f"artifact-sync-worker@{number}" for number in (1, 2)]
+    log = [it["MESSAGE"] for it in one.box.journal(f"{workers[1]}.service")]
+    assert [it for it in log if it.startswith("listening")]
+    for unit in workers:
+        assert int(one.show("WatchdogUSec", unit).removesuffix("min")) == 1
+        wait_until(lambda unit=unit: bool(one.show("StatusText", unit)))
+    credentials = one.box.run(f"ls /run/credentials/{workers[0]}.service").split()
+    assert credentials == ["ledger-password", "sourcecraft-token"]
+    one.simulator.add_run("acme/rocket", run_of_four("9"))
+    one.configure('[daemon]\ninterval = "1s"\n')
+    one.box.run(f"systemctl reload {' '.join(workers)}")
+    one.wait_for_all()
+    host = one.box.run("hostname")
+    said = one.box.run(
+        f"export CREDENTIALS_DIRECTORY=/run/credentials/{workers[0]}.service"
+        f" && /opt/artifact-sync/bin/artifact-sync status --json --config {CONFIG}"
+    )
+    assert [it["name"] for it in json.loads(said)["workers"]] == [f"{host}-1", f"{host}-2"]
+    one.box.run(f"systemctl stop {' '.join(workers)}")
+    assert [one.show("Result", unit) for unit in workers] == ["success"] * 2
+    assert "p@ss" not in one.box.run("systemctl show 'artifact-sync*'; journalctl --all -o export")
 
 
 def test_several_configurations_run_side_by_side_and_know_nothing_of_each_other(
