@@ -60,7 +60,7 @@ test: install ## Lint, types, layers and all tests
 	@$(MAKE) --no-print-directory --jobs=2 check collected
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-soak: install ## The daemon for SECONDS (180) with faults, kills and reloads; SEED= tells it again
+soak: install ## A daemon, and a fleet, for SECONDS (180) with faults and kills; SEED= tells it again
 	SOAK_SECONDS=$(SECONDS) SOAK_SEED=$(SEED) SOAK_WATCH=$(WATCH) $(BIN)/python -m pytest -q -s -m soak tests/soak
 
 sweep: install ## Strike at every system call for MINUTES (30): kills, errors, power cuts

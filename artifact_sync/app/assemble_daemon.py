@@ -17,7 +17,6 @@ from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.prune_timer import PruneTimer
 from artifact_sync.daemon.repositories import UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.watch.watcher import WatchSwitch
-from artifact_sync.domain.errors import MirrorGone
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.tasks import running_beside
@@ -67,9 +66,8 @@ class DaemonService(Service):
         super()._config_changed()
 
     async def run(self) -> None:
-        """Run until ``stop``; what fails beside the passes is restarted.
+        """Run until ``stop``; see ``Service``.
 
-        ``MirrorGone`` when another mirror was put in its place: a new process must open that.
         ``AlreadyPlanned`` when another process plans the passes over the mirror.
         """
         member = self._engine.member
@@ -89,8 +87,7 @@ class DaemonService(Service):
             running_beside(*self._background()),
         ):
             await self._scheduler.run()
-        if self._context.health.replaced:
-            raise MirrorGone(own.parent)
+        self._check_may_go_on()
         if member is not None and self._has_given_way:
             raise await member.already_planned()
 

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from artifact_sync.app.daemon_engine import started
 from artifact_sync.app.fleet_member import PLANNER
-from artifact_sync.app.locations import ledger_url, root_of
+from artifact_sync.app.locations import ledger_url
 from artifact_sync.app.service import Service
 from artifact_sync.app.shared_mirror import opened_locks
 from artifact_sync.daemon.background import restarting
@@ -30,9 +30,8 @@ from artifact_sync.daemon.worker import (
     PatientLock,
     WakeTeller,
 )
-from artifact_sync.domain.errors import MirrorGone, UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.jobs import JobKind
-from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.ledger import location
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.runtime.tasks import running_beside
@@ -157,8 +156,7 @@ class WorkerService(Service):
                 self._begin_no_more()
                 with suppress(asyncio.CancelledError):
                     await self._working
-        if self._context.health.replaced:
-            raise MirrorGone(root_of(self._engine.config) / OWN_FOLDER)
+        self._check_may_go_on()
 
     def _plans(self) -> bool:
         return self._planner.planning is not None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from artifact_sync.daemon.engine import Engine
+    from artifact_sync.domain.errors import LedgerTooNew
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.report import Report
 
@@ -29,6 +30,8 @@ class MirrorHealth:
         self._engine = engine
         self.replaced = False
         """Whether another mirror was found at the root, which only a new process can open."""
+        self.outdated: LedgerTooNew | None = None
+        """Set when a newer program was found to have the ledger, which this one must leave."""
         self.free: int | None = None
         """Free bytes, when last checked."""
         self.gone = ""

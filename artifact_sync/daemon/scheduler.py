@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.daemon.pass_log import log_notice
 from artifact_sync.daemon.repositories import unchanged_since
 from artifact_sync.daemon.running_passes import RunningPasses, finished, verdict_of
 from artifact_sync.daemon.schedule.turns import Ended, OutageEnded, PassVerdict, Why, rhythm_of
-from artifact_sync.domain.errors import ArtifactSyncError, ConfigError
+from artifact_sync.domain.errors import (
+    ArtifactSyncError,
+    ConfigError,
+    LedgerTooNew,
+    LedgerUnreachable,
+)
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.logs import get_logger
@@ -166,6 +171,20 @@ class Scheduler:
         if not health.gone:
             await self._context.endangered.refresh()
 
+    async def check_ledger(self) -> None:
+        """Stop when a newer program has migrated the ledger, as far as that answers."""
+        try:
+            with suppress(LedgerUnreachable):
+                await self._engine.ledger.check_version()
+        except LedgerTooNew as error:
+            self._outdated(error)
+
+    def _outdated(self, error: LedgerTooNew) -> None:
+        """End: what is under way checks the ledger itself when it begins."""
+        self._context.health.outdated = error
+        if not self.stopping.is_set():
+            self.stop()
+
     def forget_unchanged(self) -> None:
         """Have the next pass over each repository check everything."""
         self._context.unchanged.forget()
@@ -278,6 +297,8 @@ class Scheduler:
         request = context.unchanged.request(turn, settings, clock.monotonic(), must_look=must_look)
         done = await self._passes.carry_out(request, str(turn.why))
         report, error = done.report, done.troubles.get(turn.repo)
+        if isinstance(error, LedgerTooNew):
+            self._outdated(error)
         now = clock.monotonic()
         await context.health.pass_ended(turn.repo, report)
         caught_up = error is None and report.caught_up

@@ -81,6 +81,9 @@ class JobRunner(Struct, frozen=True):
         """Carry out a job; False: it has to be done later."""
         if job.kind is JobKind.PASS:
             return await self._turn(job)
+        await self.scheduler.check_ledger()
+        if self.scheduler.stopping.is_set():
+            return False
         chore = self.scheduler.spawn(self.chores[job.kind]())
         await asyncio.wait([chore])
         if not chore.cancelled() and (error := chore.exception()) is not None:

@@ -94,11 +94,14 @@ class Coordination:
                 cursor = await (await self._connected()).execute(sql, values)
                 return await cursor.fetchall() if cursor.description else [(cursor.rowcount,)]
         except (psycopg.Error, OSError, TimeoutError) as error:
-            await self.aclose()
-            raise LedgerUnreachable(_words(error)) from None
+            why = _words(error)
+            error.__traceback__ = None  # its frames know it, and what they have half made
         except BaseException:
             await self.aclose()  # nobody knows what it is in the middle of
             raise
+        await self.aclose()
+        # here, without that error: as long as it lives, so does a connection that was half made
+        raise LedgerUnreachable(why)
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         """The connection; another one where the server has ended it since it was last used."""

@@ -128,16 +128,20 @@ class ApiOrigin:
         """Answer one request, and count it before its body begins."""
         request = Request(scope)
         path = scope["raw_path"].decode("latin-1")
-        call = route(path)
+        call, caller = route(path), self._caller(request)
         try:
-            reply = self._reply(request, call)
+            reply = self._reply(request, call, caller)
         except ApiError as error:
             reply = error.reply()
-        self._world.requests.note(Seen(call.endpoint, request.method, path, reply.status))
+        seen = Seen(call.endpoint, request.method, path, reply.status, caller=caller)
+        self._world.requests.note(seen)
         await send_reply(reply, self._world.time(), receive, send)
 
-    def _reply(self, request: Request, call: Call) -> Reply:
-        self._admit(request)
+    def _reply(self, request: Request, call: Call, caller: int | None) -> Reply:
+        if request.method != "GET":
+            raise ApiError(405, "this endpoint takes GET only")
+        if caller is None:
+            raise ApiError(401, "the token is missing, unknown or out of date")
         struck = self._world.faults.striking(self._subject(call, request.query_params))
         try:
             with self._world.lock:
@@ -146,14 +150,12 @@ class ApiOrigin:
             reply = error.reply()
         return spoilt(reply, struck)
 
-    def _admit(self, request: Request) -> None:
-        if request.method != "GET":
-            raise ApiError(405, "this endpoint takes GET only")
+    def _caller(self, request: Request) -> int | None:
+        """Which token came with a request."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        known = self._world.scenario.api.tokens
+        known = self._world.scenario.api.tokens if scheme.lower() == "bearer" else ()
         good = [hmac.compare_digest(token.strip().encode(), one.encode()) for one in known]
-        if scheme.lower() != "bearer" or not any(good):
-            raise ApiError(401, "the token is missing, unknown or out of date")
+        return good.index(True) if any(good) else None
 
     def _answer(self, call: Call, query: Query) -> Reply:
         answer = self._answers.get(call.endpoint)

@@ -46,6 +46,8 @@ class Seen:
     range: str = ""
     local_path: str = ""
     """Of a file, where it exists."""
+    caller: int | None = None
+    """Which of the scenario's tokens came with it; None: none of them."""
 
 
 class Traffic:

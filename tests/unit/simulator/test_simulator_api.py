@@ -211,3 +211,10 @@ def test_requests_are_counted_by_kind_and_kept_without_their_queries() -> None:
         ]
         simulator.requests.clear()
         assert simulator.requests.api == 0
+
+
+def test_each_request_tells_whose_token_came_with_it() -> None:
+    with api(tokens=("one", "two")) as (client, simulator):
+        for token in ("two", "one", "three"):
+            client.get(RUNS, headers={"authorization": f"Bearer {token}"})
+        assert [it.caller for it in simulator.requests] == [1, 0, None]

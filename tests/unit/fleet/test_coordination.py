@@ -1,0 +1,42 @@
+"""The connection for what processes agree on, when its server leaves it or says nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from artifact_sync.domain.errors import LedgerUnreachable
+from artifact_sync.fleet.coordination import Coordination
+
+
+@pytest.mark.servers
+def test_a_connection_that_was_ended_while_nobody_used_it_is_not_noticed(postgres):
+    async def story():
+        database = Coordination(postgres.url())
+        for _ in range(2):
+            assert await database.ask("SELECT 1") == [(1,)]
+            await asyncio.to_thread(postgres.cut)
+        async with database.transaction():
+            assert await database.ask("SELECT 2") == [(2,)]
+        await database.aclose()
+
+    asyncio.run(story())
+
+
+def test_a_server_that_says_nothing_is_left_at_once():
+    """Else it could not stop for a minute, in which it waits for a client's first word."""
+
+    async def story(silent):
+        url = f"postgresql://somebody@127.0.0.1:{silent.getsockname()[1]}/x?connect_timeout=2"
+        with pytest.raises(LedgerUnreachable) as kept:
+            await Coordination(url).ask("SELECT 1")
+        with silent.accept()[0] as theirs:
+            theirs.settimeout(30)
+            while theirs.recv(100):  # to the end, which the client makes
+                pass
+        assert "ConnectionTimeout" in str(kept.value)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asyncio.run(story(silent))
