@@ -10,6 +10,7 @@ import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -32,9 +33,36 @@ class UncancellableFuture(asyncio.Future[T]):
     A cancelled waiter gets ``CancelledError`` only after the work has finished.
     """
 
+    _since: float | None = None
+    behalf: Sequence[UncancellableFuture[Any]] = ()
+    """Those who wait for it by futures of their own."""
+
     def cancel(self, msg: Any = None) -> bool:  # noqa: ARG002 - the base's
         """Refuse. asyncio raises the cancellation once the outcome is there."""
+        if self._since is None:
+            self._since = time.monotonic()
         return False
+
+    @property
+    def unwanted_since(self) -> float | None:
+        """Since when all who wait are cancelled, by ``time.monotonic``; None: somebody is not."""
+        since = [it.unwanted_since for it in self.behalf] or [self._since]
+        known = [it for it in since if it is not None]
+        return max(known) if len(known) == len(since) else None
+
+
+_carried_out: ContextVar[UncancellableFuture[Any] | None] = ContextVar("carried_out", default=None)
+"""For the thread that carries a call out: the call's future."""
+
+
+def unwanted_since() -> float | None:
+    """Since when nobody wants the outcome of the call on this thread.
+
+    By ``time.monotonic``; None: somebody waits for it, or nobody can tell. A call that may hang
+    asks, and raises.
+    """
+    future = _carried_out.get()
+    return future.unwanted_since if future is not None else None
 
 
 def resolve(future: asyncio.Future[T], outcome: T | BaseException) -> None:
@@ -55,7 +83,9 @@ class Offload:
         self._scheduled = False
         """Whether ``_deliver`` is scheduled on the event loop and has not run yet."""
 
-    def start(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    def start(
+        self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> UncancellableFuture[T]:
         """Begin a call. The caller must await the future, which ignores cancellation."""
         future: UncancellableFuture[T] = UncancellableFuture()
         try:
@@ -68,13 +98,15 @@ class Offload:
         """Run a blocking call to its end and return what it returns."""
         return await self.start(call, *args, **kwargs)
 
-    def _carry_out(self, future: asyncio.Future[T], call: Callable[[], T]) -> None:
+    def _carry_out(self, future: UncancellableFuture[T], call: Callable[[], T]) -> None:
         """Run the call on a thread. Many outcomes wake the event loop once."""
         outcome: T | BaseException
+        _carried_out.set(future)
         try:
             outcome = call()
         except BaseException as error:  # noqa: BLE001 - somebody is waiting for it
             outcome = error
+        _carried_out.set(None)
         self._outcomes.append((future, outcome))
         if not self._scheduled:
             self._scheduled = True
@@ -98,7 +130,7 @@ class Batches(Generic[T, R]):
     """Most calls at the same time."""
     largest: int
     """Most items in one call."""
-    _waiting: deque[tuple[T, asyncio.Future[R]]] = field(default_factory=deque, init=False)
+    _waiting: deque[tuple[T, UncancellableFuture[R]]] = field(default_factory=deque, init=False)
     _running: int = field(default=0, init=False)
 
     async def __call__(self, item: T) -> R:
@@ -119,6 +151,7 @@ class Batches(Generic[T, R]):
             count = min(len(self._waiting), self.largest)
             batch = [self._waiting.popleft() for _ in range(count)]
             work = self.offload.start(self.work, [item for item, _ in batch])
+            work.behalf = [future for _, future in batch]
             self._running += 1
             # no task: one could be cancelled, and nobody who waits would ever hear of it
             work.add_done_callback(partial(self._done, batch))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -162,7 +163,7 @@ def test_what_needs_a_folder_says_so(store_user: StoreUser) -> None:
     assert (done.code, "needs a mirror in a folder" in done.err) == (2, True), done.err
 
 
-def test_killed_in_the_midst_of_an_upload_the_next_pass_ends_it_without_a_download(
+def test_stopped_or_killed_in_the_midst_of_an_upload_the_next_pass_ends_it_without_a_download(
     tmp_path: Path, object_server: Callable[[str], ObjectServer], proxy: ObjectProxy
 ) -> None:
     cube = Cube(artifacts=(ScenarioArtifact("small", text="a few bytes"), _LARGE))
@@ -172,9 +173,13 @@ def test_killed_in_the_midst_of_an_upload_the_next_pass_ends_it_without_a_downlo
         user = StoreUser(tmp_path, service, object_server("moto"))
         user.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
         proxy.harm = lambda asked: "stall" if "partNumber=2" in asked.path else None
-        with user.started("sync", "acme/heavy") as process:
-            wait_until(lambda: "stall" in [what for what, _ in proxy.done])
-            assert user.finish(process, signal.SIGKILL).code == -signal.SIGKILL
+        for number, code in ((signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)):
+            proxy.done.clear()
+            with user.started("sync", "acme/heavy") as process:
+                wait_until(lambda: "stall" in [what for what, _ in proxy.done])
+                begun = monotonic()
+                assert user.finish(process, number).code == code
+                assert monotonic() - begun < 25  # and the store is silent for 30
         there = user.objects()
         assert "acme/heavy/1/SHA256SUMS" not in there
         assert "large" not in {it.rpartition("/")[2] for it in there}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,6 +9,7 @@ import obstore
 from msgspec import Struct
 
 from artifact_sync.mirror.names import quoted
+from artifact_sync.mirror.objects.calls import Calls
 from artifact_sync.mirror.objects.store_errors import Conflict
 from artifact_sync.mirror.objects.tries import Tries
 from artifact_sync.runtime.backoff import RetryPolicy
@@ -63,6 +63,7 @@ class Bucket:
     def __init__(self, store: ObjectStore, url: str, retries: RetryPolicy = RETRIES) -> None:
         self._store: Any = store
         self._retries = retries
+        self._call = Calls(url)
         self.url = url
         self.guard: Callable[[], None] = _nobody_else
         """Called before anything is changed; raises where that must not be."""
@@ -91,9 +92,9 @@ class Bucket:
         options: Any = {}
         while True:
             with tries:
-                opened = obstore.get(self._store, key, options=options)
+                opened = self._call(partial(obstore.get, self._store, key, options=options))
                 options = {"if_match": opened.meta["e_tag"]}
-                for block in opened.stream(_BLOCK):
+                for block in self._call.each(opened.stream(_BLOCK)):
                     for at in range(0, len(block), _BLOCK):
                         yield block[at : at + _BLOCK]
                     sent += len(block)
@@ -132,7 +133,7 @@ class Bucket:
         write = partial(obstore.put, self._store, key, use_multipart=True, chunk_size=part)
         write = partial(write, attributes={SHA256: sha} if sha else {})
         write = partial(write, max_concurrency=_PARTS_AT_ONCE)
-        self._tried(key, lambda: write(_aside(self._guarded(blocks(), key, over))))
+        self._tried(key, lambda: write(self._guarded(blocks(), key, over)))
 
     def _guarded(self, blocks: Iterator[bytes], key: str, over: Held | None) -> Iterator[bytes]:
         """The blocks, and last questions before the object has its name."""
@@ -174,9 +175,8 @@ class Bucket:
         tries, last = self._tries(folder), None
         while True:
             with tries:
-                for page in obstore.list(
-                    self._store, folder or None, offset=last, chunk_size=_PAGE
-                ):
+                pages = obstore.list(self._store, folder or None, offset=last, chunk_size=_PAGE)
+                for page in self._call.each(pages):
                     for it in page:
                         last = it["path"]
                         yield _held(it, "")
@@ -194,17 +194,10 @@ class Bucket:
         tries = self._tries(key)
         while True:
             with tries:
-                return call()
+                return self._call(call)
 
     def _tries(self, key: str) -> Tries:
         return Tries(self.url, quoted(key), self._retries)
-
-
-def _aside(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """The blocks, out of another thread: obstore bears no call within a call."""
-    with ThreadPoolExecutor(1) as thread:
-        while (block := thread.submit(next, blocks, None).result()) is not None:
-            yield block
 
 
 def _held(meta: Any, sha256: str) -> Held:

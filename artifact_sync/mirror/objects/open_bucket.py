@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_ENDPOINTS = (
+    *("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    *("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT", "GOOGLE_BASE_URL"),
+)
+"""Variables by which obstore is told another address than the provider's."""
+
 _MEMORY: dict[str, Any] = {}
 """Stores of this process, by URL."""
 
@@ -90,7 +96,7 @@ def _remote(scheme: str, bucket: str, terms: StoreTerms, environ: Mapping[str, s
 
 
 def _client(terms: StoreTerms, environ: Mapping[str, str]) -> Any:
-    named = (terms.endpoint, environ.get("AWS_ENDPOINT_URL_S3"), environ.get("AWS_ENDPOINT_URL"))
+    named = (terms.endpoint, *map(environ.get, _ENDPOINTS))
     endpoint = next(filter(None, named), "")
     return {
         "user_agent": USER_AGENT,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from artifact_sync.runtime.threads import Batches, Offload
+from artifact_sync.runtime.threads import Batches, Offload, unwanted_since
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,3 +143,26 @@ def test_whoever_ends_the_loop_does_not_leave_those_who_wait_behind() -> None:
         batches = Batches(Offload(executor), work, at_once=1, largest=2)
         outcomes = asyncio.run(story(batches))
     assert [type(it) for it in outcomes] == [asyncio.CancelledError] * 4
+
+
+def test_a_batch_is_unwanted_once_all_who_wait_for_it_are_cancelled() -> None:
+    may_end, unwanted = threading.Semaphore(0), dict[tuple[int, ...], bool]()
+
+    def work(items: Sequence[int]) -> Sequence[int]:
+        may_end.acquire(timeout=10)
+        unwanted[tuple(items)] = unwanted_since() is not None
+        return items
+
+    async def story(batches: Batches[int, int]) -> None:
+        waiting = [asyncio.create_task(batches(number)) for number in range(5)]
+        await asyncio.sleep(0)  # the first one alone, then two at a time
+        for number in (0, 1, 3, 4):
+            waiting[number].cancel()
+        await asyncio.sleep(0)
+        may_end.release(3)
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    with ThreadPoolExecutor(1) as executor:
+        asyncio.run(story(Batches(Offload(executor), work, 1, 2)))
+    assert unwanted == {(0,): True, (1, 2): False, (3, 4): True}
+    assert unwanted_since() is None
