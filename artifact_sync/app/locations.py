@@ -236,10 +236,11 @@ async def bind_ids(
 
     The root's comes first: an id that only the ledger has would be that of a mirror not there.
     """
-    ids = await check_ids(config, ledger, place, offload, adopting=adopting)
-    mirror = ids.agreed or new_id()
-    if ids.here != mirror:
-        await offload(place.write_id, mirror)
+    while True:
+        ids = await check_ids(config, ledger, place, offload, adopting=adopting)
+        mirror = ids.agreed or new_id()
+        if ids.here == mirror or await offload(place.write_id, mirror, ids.here):
+            break
     if await ledger.claim_mirror(mirror) != mirror:
         raise _strangers(config.mirror.root, known=True)  # another process has been faster
     return mirror

@@ -40,8 +40,11 @@ class MirrorId(Protocol):
     def read_id(self) -> str | None:
         """The id; None where there is none, empty where a user has emptied it."""
 
-    def write_id(self, mirror: str) -> None:
-        """Give the mirror its id."""
+    def write_id(self, mirror: str, over: str | None) -> bool:
+        """Give the mirror its id in place of ``over``; False: something else was there.
+
+        Another process that begins at the same time may have been faster.
+        """
 
     def expect(self, mirror: str) -> None:
         """Take the mirror for the one with this id, until it is looked at."""

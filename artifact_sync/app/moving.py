@@ -171,17 +171,26 @@ def _claim(target: OpenedMirror, store: Store, mirror: str, to: Config) -> None:
     """
     held, here = store.read(totals.mirror), target.id.read_id()
     if unfinished_move(held) == mirror and here in {mirror, None}:
-        target.id.write_id(mirror)
+        _write_id(target, mirror, here, to)
         return
     if held == mirror:
         raise UsageError(f"the mirror was moved there already: use {to.path}, and remove this one")
     if held is not None or here is not None or target.holds_files() or not copying.is_empty(store):
-        raise UsageError(
-            f"{to.mirror.root} or its ledger is not empty, and no unfinished move of this"
-            " mirror: name an empty folder and an empty database"
-        )
+        raise _taken(to)
     copying.begin_copy(store, mirror)
-    target.id.write_id(mirror)
+    _write_id(target, mirror, None, to)
+
+
+def _write_id(target: OpenedMirror, mirror: str, over: str | None, to: Config) -> None:
+    if not target.id.write_id(mirror, over):
+        raise _taken(to)
+
+
+def _taken(to: Config) -> UsageError:
+    return UsageError(
+        f"{to.mirror.root} or its ledger is not empty, and no unfinished move of this"
+        " mirror: name an empty folder and an empty database"
+    )
 
 
 @dataclass(slots=True)

@@ -209,11 +209,33 @@ def test_a_store_that_is_away_or_refuses_says_so_without_its_keys(
         mirror.read(PATH)
 
 
+def test_of_two_who_give_a_mirror_its_id_the_first_has_it(
+    proxy: ObjectProxy, prefix: str, object_server: Callable[[str], ObjectServer]
+) -> None:
+    mirror, server = mirror_at(proxy.endpoint, prefix), object_server("moto")
+    mirror.prepare()
+    place, ours, other = ".artifact-sync/id", "0" * 32, b"1" * 32
+
+    def faster(asked: Asked) -> None:
+        if asked.method == "PUT" and asked.path.endswith(place):
+            server.write(prefix, place, other)
+
+    proxy.harm = faster
+    assert not mirror.write_id(ours, None)
+    server.write(prefix, place, b"")  # as a user says that this is the ledger's mirror
+    assert not mirror.write_id(ours, "")
+    assert server.objects(prefix)[place] == other
+    proxy.harm = lambda _: None
+    assert not mirror.write_id(ours, "")
+    assert mirror.write_id(ours, other.decode())
+    assert mirror.read_id() == ours
+
+
 def test_a_mirror_whose_id_is_gone_or_another_s_is_not_touched(
     proxy: ObjectProxy, prefix: str, object_server: Callable[[str], ObjectServer]
 ) -> None:
     mirror, server = mirror_at(proxy.endpoint, prefix, trust=0.0), object_server("moto")
-    mirror.write_id("0" * 32)
+    assert mirror.write_id("0" * 32, None)
     publish_bytes(mirror, b"here", PATH)
     before = server.objects(prefix)
     server.write(prefix, ".artifact-sync/id", b"1" * 32)

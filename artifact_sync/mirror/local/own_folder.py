@@ -109,17 +109,20 @@ def _content(root: Path) -> bytes | None:
         return os.read(fd, _LONGEST) if fd is not None else None
 
 
-def write_id(root: Path, mirror: str) -> None:
-    """Give the mirror at a root its id; atomic and durable. ``DiskError``.
+def write_id(root: Path, mirror: str, over: str | None) -> bool:
+    """Give the mirror at a root its id in place of ``over``; atomic, durable.
 
-    The caller holds the mirror's lock.
+    False: something else was there. ``DiskError``. The caller holds the mirror's lock.
     """
     with disk_errors(str(root / OWN_FOLDER / ID), root), open_folder(root / OWN_FOLDER) as folder:
         with suppress(FileNotFoundError):
             folder.remove(_NEW)  # what a crash left
         finish(create(folder, _NEW, [f"{mirror}\n".encode()], 0o600), durable=True)
+        if read_id(root) != over:
+            return False
         folder.take(ID, folder, _NEW, fresh=False)
         folder.sync()
+    return True
 
 
 class LocalId:
@@ -132,9 +135,9 @@ class LocalId:
         """See ``read_id``."""
         return read_id(self._root)
 
-    def write_id(self, mirror: str) -> None:
+    def write_id(self, mirror: str, over: str | None) -> bool:
         """See ``write_id``."""
-        write_id(self._root, mirror)
+        return write_id(self._root, mirror, over)
 
     def expect(self, mirror: str) -> None:
         """Nothing: a file system is looked at."""

@@ -93,11 +93,18 @@ class ObjectMirror:
             )
         return text
 
-    def write_id(self, mirror: str) -> None:
-        """Give the mirror its id."""
-        content = f"{mirror}\n".encode()
-        self._bucket.put(self._keys.id, content, hashlib.sha256(content).hexdigest())
+    def write_id(self, mirror: str, over: str | None) -> bool:
+        """Give the mirror its id in place of ``over``; False: something else was there."""
+        content, found = f"{mirror}\n".encode(), self._bucket.head(self._keys.id)
+        if self.read_id() != over:
+            return False
+        mode = (found or "create") if self._uploader.honours_conditions else "overwrite"
+        try:
+            self._bucket.put(self._keys.id, content, hashlib.sha256(content).hexdigest(), mode)
+        except Conflict:
+            return False
         self._id, self._seen = mirror, time.monotonic()
+        return True
 
     def expect(self, mirror: str) -> None:
         """Take the mirror for the one with this id, until it is looked at."""

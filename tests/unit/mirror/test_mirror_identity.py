@@ -94,7 +94,8 @@ def test_an_id_is_its_owners_alone_and_what_a_crash_left_is_no_obstacle(tmp_path
     (own / "id.new").write_text("half")
     (own / ID).symlink_to(tmp_path / "elsewhere")
     assert read_id(tmp_path) is None
-    write_id(tmp_path, X)
+    assert not write_id(tmp_path, X, Y)
+    assert write_id(tmp_path, X, None)
     assert read_id(tmp_path) == X
     assert (own / ID).read_text() == f"{X}\n"
     assert stat.S_IMODE((own / ID).lstat().st_mode) == 0o600
@@ -236,7 +237,7 @@ def test_only_a_mirror_at_the_root_replaces_the_one_that_went(
             told.append(engine.replaced())
             prepare(root)
             told.append(engine.replaced())
-            write_id(root, Y)
+            assert write_id(root, Y, None)
             told.append(engine.replaced())
             (root / OWN_FOLDER / ID).write_text("no id")
             told.append(engine.replaced())
