@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
-from daemon_user import Daemon, DaemonUser
-from user import contents, organisation
+from daemon_user import Daemon, DaemonUser, run_complete
+from user import contents, organisation, run_of_four
 
 from artifact_sync.simulator import Simulator, running_in_thread
+from artifact_sync.simulator.faults import Stall
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +30,80 @@ def refused(user: DaemonUser, planner: str, daemon: Daemon) -> None:
     assert done.code == 7, done.err
     assert f"artifact-sync {planner} on " in done.err
     assert f"(process {daemon.process.pid}) plans the passes over this mirror" in done.err
+
+
+HOOK = """
+[[hook]]
+on = ["run.complete"]
+command = ["%s"]
+"""
+LONG_AGO = "2020-01-01T00:00:00.000000Z"
+
+
+def workers(user: DaemonUser) -> dict[str, dict[str, Any]]:
+    """Who works, by name, as any machine sees it."""
+    done = user.run("status", "--config", user.config, "--json")
+    assert done.code == 0, done.err
+    return {it["name"]: it for it in done.answer["workers"]}
+
+
+def age(url: str) -> None:
+    """Have everything been verified long ago, and not since."""
+    with psycopg.connect(url, autocommit=True) as ledger:
+        ledger.execute("UPDATE artifacts SET verified_at = %s", [LONG_AGO])
+        ledger.execute("UPDATE runs SET oldest_verified = %s WHERE mirrored > 0", [LONG_AGO])
+
+
+def test_workers_hear_webhooks_reload_tell_hooks_mend_damage_and_stop_at_once(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    simulator, url = Simulator(organisation()), postgres.schema()
+    hook, told = tmp_path / "tell", tmp_path / "told"
+    hook.write_text(f"#!/bin/sh\ncat >> {told}\n")
+    hook.chmod(0o755)
+    with running_in_thread(simulator) as running, ExitStack() as stack:
+        user = DaemonUser(tmp_path, running)
+        rare = {"text": HOOK % hook, "ledger__url": url, "daemon__interval": "1h"}
+        rare["verify__every"] = "20s"
+        user.configure("acme/*", **rare)
+        one, two = (
+            stack.enter_context(user.daemon("--name", name, "--sign", 1, command="worker"))
+            for name in ("one", "two")
+        )
+
+        def is_whole() -> bool:
+            return user.files() == contents(simulator)
+
+        one.wait_for(is_whole)
+        one.wait_for(lambda: [it["planner"] for it in workers(user).values()].count(True) == 1)
+        idle = two if workers(user)["one"]["planner"] else one
+
+        simulator.add_run("acme/rocket", run_of_four("9"))
+        assert idle.post_hook(run_complete("acme/rocket", "9")) == 202
+        idle.wait_for(is_whole)
+        idle.wait_for(lambda: told.exists() and len(told.read_text().splitlines()) == 5)
+
+        age(url)
+        rotten = next(iter(sorted(user.files())))
+        (user.root / rotten).write_bytes(b"rotten")
+        one.wait_for(is_whole)
+
+        user.configure("acme/*", **rare | {"daemon__interval": "1s"})
+        for worker in (one, two):
+            worker.send(signal.SIGHUP)
+        simulator.add_run("acme/website", run_of_four("8"))
+        one.wait_for(is_whole)
+
+        simulator.add_fault(Stall(after=0.5, first=1))
+        simulator.add_run("acme/docs", run_of_four("1"))
+        one.wait_for(lambda: any("acme/docs" in it["repos"] for it in workers(user).values()))
+        busy, other = (one, two) if "acme/docs" in workers(user)["one"]["repos"] else (two, one)
+        busy.send(signal.SIGTERM)
+        busy.wait_for_line("stopping")
+        assert busy.end(signal.SIGTERM, 10) == 130
+        other.wait_for(is_whole)
+        other.wait_for(lambda: len(told.read_text().splitlines()) == 7)
+        assert other.end() == 0
 
 
 def test_a_daemon_or_one_of_the_workers_plans_and_never_two(
