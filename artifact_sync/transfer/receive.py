@@ -299,8 +299,14 @@ class SmallFiles(Struct, frozen=True):
         with ExitStack() as room:
             judged = [self._judged(file, room) for file in files]
             sound = [it for it in judged if isinstance(it, _Sound)]
-            placed = iter(self.mirror.publish([it.to_publish for it in sound]))
+            placed = iter(self._placed(sound))
             return [it.published(next(placed)) if isinstance(it, _Sound) else it for it in judged]
+
+    def _placed(self, sound: Sequence[_Sound]) -> Sequence[Placed | Exception | None]:
+        try:
+            return self.mirror.publish([it.to_publish for it in sound])
+        except DiskError as error:  # the mirror is gone, or away
+            return [error] * len(sound)
 
     def _judged(self, file: SmallFile, room: ExitStack) -> _Sound | ArtifactSyncError:
         wanted, hashes = file.wanted, Hashes(file.identity.algorithms)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from daemon_user import DaemonUser
 from object_proxy import ObjectProxy
-from user import TOKEN, User, contents, wait_until
+from user import TOKEN, User, contents, organisation, wait_until
 
 from artifact_sync.simulator import (
     Cube,
@@ -19,6 +20,7 @@ from artifact_sync.simulator import (
     ScenarioApi,
     ScenarioArtifact,
     ScenarioRun,
+    Simulator,
     running_in_thread,
 )
 
@@ -57,11 +59,16 @@ class StoreUser(User):
 
     def mirrored(self) -> dict[str, bytes]:
         """The artifacts alone."""
-        return {
-            path: content
-            for path, content in self.objects().items()
-            if path.count("/") > 3 and not path.startswith(".artifact-sync/")
-        }
+        return artifacts_of(self.objects())
+
+
+def artifacts_of(objects: dict[str, bytes]) -> dict[str, bytes]:
+    """Those of a mirror's objects that are artifacts."""
+    return {
+        path: content
+        for path, content in objects.items()
+        if path.count("/") > 3 and not path.startswith(".artifact-sync/")
+    }
 
 
 @pytest.fixture
@@ -278,3 +285,35 @@ def test_with_a_ledger_in_postgresql_what_is_staged_lies_where_it_is_said(
     assert store_user.mirrored() == contents(service.simulator, "acme/website")
     assert (tmp_path / "staged" / ".artifact-sync" / "staging").is_dir()
     assert store_user.run("verify").code == 0
+
+
+@pytest.mark.servers
+def test_a_worker_waits_for_its_store_and_throws_no_download_away(
+    tmp_path: Path,
+    postgres: Postgres,
+    object_server: Callable[[str], ObjectServer],
+    proxy: ObjectProxy,
+) -> None:
+    simulator, server = Simulator(organisation()), object_server("moto")
+    prefix = f"users/{uuid4().hex}"
+    with running_in_thread(simulator) as running:
+        user = DaemonUser(tmp_path, running)
+        user.environ |= {**server.environ(), "AWS_ENDPOINT_URL": proxy.endpoint}
+        user.configure(
+            "acme/*",
+            ledger__url=postgres.schema(),
+            web__listen=None,
+            mirror__root=server.url(prefix),
+            mirror__staging=str(tmp_path / "staged"),
+        )
+        proxy.harm = lambda it: "403" if it.method == "PUT" and "/acme/" in it.path else None
+        with user.daemon("--name", "one", command="worker") as worker:
+            wanted = contents(simulator)
+            worker.wait_for(lambda: simulator.requests["file"] >= len(wanted))
+            proxy.harm = lambda _: "500"
+            away = worker.wait_for_line("the mirror cannot be used; nothing is done until it can")
+            assert "does not answer as it should (500 InternalError)" in away["why"]
+            proxy.harm = lambda _: None
+            worker.wait_for(lambda: artifacts_of(server.objects(prefix)) == wanted)
+            assert worker.end() == 0
+        assert simulator.requests["file"] == len(wanted)
