@@ -77,6 +77,9 @@ class ObjectProxy:
     """What was done to which path."""
     listings: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
 
+    pace: float = 0.0
+    """Bytes a second that come to the store, as far as a client can tell; 0: no limit."""
+
     def __post_init__(self) -> None:
         self.released = threading.Event()
         proxy = self
@@ -107,6 +110,8 @@ class ObjectProxy:
         size = int(handler.headers.get("content-length") or 0)
         headers = {name.lower(): value for name, value in handler.headers.items()}
         asked = Asked(handler.command, handler.path, headers, handler.rfile.read(size))
+        if self.pace:
+            self.released.wait(size / self.pace)
         self.pass_on(asked, handler)
 
     def pass_on(self, asked: Asked, handler: BaseHTTPRequestHandler) -> None:

@@ -50,7 +50,8 @@ class ObjectServer:
         return f"s3://{BUCKET}/{prefix}" if self.endpoint else f"memory://{BUCKET}/{prefix}"
 
     def mirror(self, prefix: str, **options) -> ObjectMirror:
-        terms = StoreTerms(self.endpoint, silence=self.silence, patience=15.0, pause=0.01)
+        limits = {"silence": self.silence, "slowest": 1e9, "patience": 15.0}
+        terms = StoreTerms(self.endpoint, **limits, pause=0.01)
         bucket, below = open_bucket(self.url(prefix), terms, os.environ)
         return ObjectMirror(bucket, below, Layout(DEFAULT_LAYOUT), **options)
 

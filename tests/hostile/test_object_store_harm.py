@@ -84,6 +84,18 @@ def test_a_part_that_is_spoilt_is_sent_again_or_nothing_is_there(
     assert mirror.digest(PATH) == (LARGE, content.sha256)
 
 
+def test_a_slow_line_is_no_silent_store(proxy: ObjectProxy, prefix: str) -> None:
+    terms = StoreTerms(proxy.endpoint, silence=1.0, slowest=1_000_000.0, pause=0.01)
+    bucket, below = open_bucket(f"s3://artifacts/{prefix}", terms, {})
+    mirror = ObjectMirror(bucket, below, Layout(DEFAULT_LAYOUT))
+    mirror.prepare()
+    proxy.asked.clear()
+    proxy.pace, content = 2_000_000.0, bytes(4_000_000)  # two seconds, of nine that it may take
+    publish_bytes(mirror, content, PATH)
+    assert [it.method for it in proxy.asked if it.path.endswith(PATH)] == ["PUT"]
+    assert mirror.read(PATH) == content
+
+
 def test_a_large_file_that_is_changed_while_it_goes_leaves_nothing_there(
     proxy: ObjectProxy, prefix: str, tmp_path: Path
 ) -> None:

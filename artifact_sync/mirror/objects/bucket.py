@@ -60,8 +60,16 @@ def _nobody_else() -> None:
 class Bucket:
     """A store of keys. ``url``: for messages, without secrets."""
 
-    def __init__(self, store: ObjectStore, url: str, retries: RetryPolicy = RETRIES) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        url: str,
+        retries: RetryPolicy = RETRIES,
+        sending: ObjectStore | None = None,
+    ) -> None:
+        """``sending``: the same store, more patient, for what is sent or copied there."""
         self._store: Any = store
+        self._sending: Any = sending or store
         self._retries = retries
         self._call = Calls(url)
         self.url = url
@@ -113,7 +121,7 @@ class Bucket:
         ``over``: ``create``, ``overwrite``, or the version that it is to replace. ``Conflict``.
         """
         mode: Any = over if isinstance(over, str) else over.condition
-        write = partial(obstore.put, self._store, key, content, use_multipart=False)
+        write = partial(obstore.put, self._sending, key, content, use_multipart=False)
         self._changed(key, lambda: write(mode=mode, attributes={SHA256: sha256}))
 
     def upload(
@@ -130,7 +138,7 @@ class Bucket:
         another version than ``over``. No condition goes with it.
         """
         part = max(PART, -(-size // _MOST_PARTS))
-        write = partial(obstore.put, self._store, key, use_multipart=True, chunk_size=part)
+        write = partial(obstore.put, self._sending, key, use_multipart=True, chunk_size=part)
         write = partial(write, attributes={SHA256: sha} if sha else {})
         write = partial(write, max_concurrency=_PARTS_AT_ONCE)
         self._tried(key, lambda: write(self._guarded(blocks(), key, over)))
@@ -145,7 +153,7 @@ class Bucket:
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store. ``FileNotFoundError``."""
-        self._changed(source, lambda: obstore.copy(self._store, source, target))
+        self._changed(source, lambda: obstore.copy(self._sending, source, target))
 
     def copy_by_parts(self, source: Held, target: str) -> None:
         """Copy an object of any size, through here, to where none is.

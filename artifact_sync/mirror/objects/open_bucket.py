@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.domain.errors import UsageError
-from artifact_sync.mirror.objects.bucket import RETRIES, Bucket
+from artifact_sync.mirror.objects.bucket import PART, RETRIES, Bucket
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ class StoreTerms(Struct, frozen=True):
     """The file of credentials; None: as the environment says."""
     connect: float = 10.0
     silence: float = 60.0
-    """Nothing is read for so long: a failure."""
+    """Nothing is read for so long: a failure ..."""
+    slowest: float = 32_000.0
+    """... but while a part may still be on its way there, at so many bytes a second."""
     patience: float = 40.0
     """For how long a failing request is tried again."""
     pause: float = 0.2
@@ -52,8 +54,9 @@ def open_bucket(url: str, terms: StoreTerms, environ: Mapping[str, str]) -> tupl
     path = place.path.strip("/")
     if place.scheme == "memory":
         return Bucket(_memory(place.netloc), url), path
-    store = _remote(place.scheme, place.netloc, terms, environ)
-    return Bucket(store, url, replace(RETRIES, base=2 * terms.pause)), path
+    calm = replace(terms, silence=terms.silence + PART / terms.slowest)
+    store, sending = (_remote(place.scheme, place.netloc, it, environ) for it in (terms, calm))
+    return Bucket(store, url, replace(RETRIES, base=2 * terms.pause), sending), path
 
 
 def _memory(name: str) -> Any:
