@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ExitCode
+from artifact_sync.domain.jobs import FleetState, JobKind, WorkerSeen
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.status import DaemonState, RepoState
 from artifact_sync.domain.vanishing import Endangered
@@ -29,6 +30,11 @@ the artifacts that vanish or are lost are counted in the ledger, once a minute.
 - `outcome` of `artifact_sync_passes_total` is the name of the pass's
   [exit code](exit-codes.md): {", ".join(f"`{it.name.lower()}`" for it in ExitCode)}.
 - `outcome` of `artifact_sync_webhook_events_total` is that of an [answer](webhook.md#answers).
+- `outcome` of `artifact_sync_jobs_total` is `done`, `failed` or `put_back`; `kind` is one of
+  {", ".join(f"`{it}`" for it in JobKind)}. `state` is `waiting`, `running` or `stalled`.
+- With a ledger in PostgreSQL, `artifact_sync_fleet_…` tell the same from every worker. Only the
+  planner tells `artifact_sync_repo_lag_seconds`, `artifact_sync_last_complete_pass_age_seconds`
+  and whether the service can be reached.
 - `reason` is one of the [reasons](exit-codes.md#reasons)."""
 
 _ALERTS = """\
@@ -36,6 +42,7 @@ _ALERTS = """\
 - `artifact_sync_troubles > 0`
 - `artifact_sync_expiring_artifacts > 0` for an hour: they vanish within two days
 - `artifact_sync_lost_artifacts > 0`
+- `artifact_sync_fleet_planners == 0` for some minutes: no worker plans
 - `artifact_sync_repo_lag_seconds > 3600`: the lag is 0 while all that can be had is here"""
 
 
@@ -66,7 +73,8 @@ def _sample() -> Snapshot:
     endangered = (Endangered(RepoName.parse(repo)),)
     ages = {repo: 0.0}
     gauges = Gauges(lambda: ages, lambda: 0, lambda: endangered, verification_ages=lambda: ages)
-    return snapshot(metrics, gauges, state)
+    planner = WorkerSeen("", "", 0, "", planner=True)
+    return snapshot(metrics, gauges, state, FleetState((planner,)))
 
 
 def _rows(sample: Snapshot) -> Iterator[tuple[str, str, str, str]]:

@@ -85,7 +85,7 @@ class MemoryQueue:
         return [it.repo for it in gone]
 
     async def lengths(self) -> QueueLengths:
-        return QueueLengths(len(self.waiting), len(self.running) + len(self.dead))
+        return QueueLengths(len(self.waiting), len(self.running) + len(self.dead), len(self.dead))
 
 
 @dataclass
@@ -95,6 +95,11 @@ class _Row:
     ended: float = 0.0
     started: float = -1.0
     heard: bool = True
+    caught_up: float = 0.0
+    complete: float | None = None
+
+    def __post_init__(self) -> None:
+        self.caught_up = self.caught_up or self.began
 
 
 @dataclass
@@ -108,7 +113,14 @@ class MemoryBoard:
     def _past(self, row: _Row) -> PastTurn:
         now = self.now()
         ended_ago = now - row.ended if row.turn.end else 0.0
-        return replace(row.turn, began_ago=now - row.began, ended_ago=ended_ago)
+        behind = row.turn.end is not None and not row.turn.end.caught_up
+        return replace(
+            row.turn,
+            began_ago=now - row.began,
+            ended_ago=ended_ago,
+            behind_for=now - row.caught_up if behind else None,
+            complete_ago=None if row.complete is None else now - row.complete,
+        )
 
     async def turns(self) -> Sequence[PastTurn]:
         for row in self.rows.values():
@@ -170,3 +182,5 @@ class MemoryBoard:
         found = row.turn.found if end.found is None else end.found
         row.turn = replace(row.turn, end=end, failures=failures, found=found)
         row.ended, row.heard = self.now(), False
+        row.caught_up = row.ended if end.caught_up else row.caught_up
+        row.complete = row.ended if end.complete else row.complete

@@ -22,7 +22,7 @@ from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.job_agenda import JobAgenda
 from artifact_sync.daemon.planner import Planner, PlannerPorts, PlannerTimers
 from artifact_sync.daemon.progress import EventFanout, PassProgress
-from artifact_sync.daemon.repositories import UnchangedRepositories, WatchedRepositories
+from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.schedule.outage import Outage
 from artifact_sync.daemon.worker import (
     SLOTS,
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from artifact_sync.app.daemon_engine import LiveEngine
     from artifact_sync.app.fleet_member import FleetMember
     from artifact_sync.app.service import ProcessContext
+    from artifact_sync.daemon.schedule.turn_source import TurnSource
     from artifact_sync.domain.ports import JobQueue, Lease, TurnBoard
     from artifact_sync.domain.settings import Config
 
@@ -123,7 +124,8 @@ class WorkerService(Service):
         self._fleet = fleet
         self._agenda = agenda
         self._name = name or platform.node()
-        ports = PlannerPorts(fleet.lock, fleet.queue, fleet.board, self._engine.clock, fleet.timers)
+        seams = (fleet.lock, fleet.queue, fleet.board, self._engine.clock, fleet.timers)
+        ports = PlannerPorts(*seams, self._metrics.retaken)
         self._planner = Planner(ports, lambda: self._engine.config)
         self._working: asyncio.Task[None] | None = None
 
@@ -145,7 +147,8 @@ class WorkerService(Service):
             JobKind.HOOKS: self._hooks.tell,
         }
         board, agenda = self._fleet.board, self._agenda
-        runner = JobRunner(agenda, board, self._context, self._scheduler, chores)
+        count = self._metrics.job
+        runner = JobRunner(agenda, board, self._context, self._scheduler, chores, count)
         async with self._web.listening(), running_beside(*self._background()):
             self._working = asyncio.create_task(self._fleet.queue.work(runner.carry_out, SLOTS))
             self._scheduler.tried.set()
@@ -157,6 +160,11 @@ class WorkerService(Service):
                 with suppress(asyncio.CancelledError):
                     await self._working
         self._check_may_go_on()
+
+    def _planned(self) -> tuple[TurnSource, Lags]:
+        """The planner tells of all repositories, and of the service; other workers of none."""
+        planning = self._planner.planning
+        return (self._agenda, Lags()) if planning is None else (planning.agenda, planning.lags)
 
     def _plans(self) -> bool:
         return self._planner.planning is not None

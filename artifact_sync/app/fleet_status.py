@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.locations import ledger_url
+from artifact_sync.domain.errors import LedgerUnreachable
 from artifact_sync.ledger import location
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from artifact_sync.domain.jobs import FleetState
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.settings import Config
+    from artifact_sync.fleet.coordination import Coordination
 
 SEEN = 30.0
 """Seconds for which a worker without a sign of life counts as there."""
@@ -17,14 +23,36 @@ SEEN = 30.0
 
 async def read_fleet(config: Config) -> FleetState | None:
     """All workers; None where the ledger is on no server. ``LedgerUnreachable``."""
+    async with _database(config) as database:
+        if database is None:
+            return None
+        from artifact_sync.fleet.overview import overview  # noqa: PLC0415 - an extra
+
+        return await overview(database, SEEN)
+
+
+async def holder_in_words(config: Config, repo: RepoName) -> str:
+    """Who works on a repository, as far as that can be told."""
+    found = None
+    with suppress(LedgerUnreachable):
+        async with _database(config) as database:
+            if database is not None:
+                from artifact_sync.fleet.overview import holder  # noqa: PLC0415 - an extra
+
+                found = await holder(database, repo, SEEN)
+    return found or "another process"
+
+
+@asynccontextmanager
+async def _database(config: Config) -> AsyncGenerator[Coordination | None]:
     server = location(ledger_url(config)).server
     if not server:
-        return None
+        yield None
+        return
     from artifact_sync.fleet.coordination import Coordination  # noqa: PLC0415 - an extra
-    from artifact_sync.fleet.overview import overview  # noqa: PLC0415 - likewise
 
     database = Coordination(server)
     try:
-        return await overview(database, SEEN)
+        yield database
     finally:
         await database.aclose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 from contextlib import aclosing
@@ -13,7 +14,7 @@ from artifact_sync.app.locations import root_of
 from artifact_sync.app.web_listener import WebListener
 from artifact_sync.config import api_token
 from artifact_sync.config.secret_file import credential
-from artifact_sync.daemon.api import DaemonApi, status_line
+from artifact_sync.daemon.api import DaemonApi, no_fleet, status_line
 from artifact_sync.daemon.background import restarting
 from artifact_sync.daemon.heartbeat import Heartbeat
 from artifact_sync.daemon.pass_log import PassLog
@@ -21,7 +22,7 @@ from artifact_sync.daemon.reload import Reloader, file_changes
 from artifact_sync.daemon.scheduler import Scheduler
 from artifact_sync.daemon.scrub.scrubber import Scrubber
 from artifact_sync.daemon.watch.repair import DamageRepair
-from artifact_sync.domain.errors import MirrorGone, UsageError
+from artifact_sync.domain.errors import LedgerUnreachable, MirrorGone, UsageError
 from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web import webhook_secrets
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from artifact_sync.app.daemon_engine import LiveEngine, ReadToken
     from artifact_sync.config.difference import Changes
     from artifact_sync.daemon.context import DaemonContext
+    from artifact_sync.daemon.repositories import Lags
+    from artifact_sync.daemon.schedule.turn_source import TurnSource
     from artifact_sync.daemon.systemd import Supervisor
+    from artifact_sync.domain.jobs import FleetState
     from artifact_sync.domain.settings import Config
     from artifact_sync.web.metrics import Metrics
 
@@ -49,6 +53,9 @@ _REACHING = frozenset(f"source.{key}" for key in ("base_url", "token_file", "ca_
 
 _LONGEST_RESTART = 5.0
 """Seconds until a failed heartbeat is restarted, at most: a watchdog waits for it."""
+
+_TELLING = 2.0
+"""Seconds in which a scrape of the metrics hears of other workers, or does without."""
 
 _STARTING = 60.0
 """Seconds that starting may still take, counted anew with each status line."""
@@ -74,6 +81,7 @@ class Service:
         self._engine = engine
         self._context = context
         self._process = process
+        self._metrics = metrics
         self._scheduler = Scheduler(context, (PassLog(), metrics), self._must_look)
         repair, auditor = DamageRepair(engine, self._scheduler), self._scheduler.auditor
         self._scrub = Scrubber(auditor, engine.clock, repair, lambda: engine.config.verify)
@@ -85,6 +93,8 @@ class Service:
             lambda: self._reloader.state,
             self._watch_state,
             lambda: self._scrub.state,
+            no_fleet if engine.member is None else engine.member.state,
+            self._planned,
         )
         parts = (engine.ledger, engine.layout, engine.clock, engine.config)
         self._hooks = DaemonHooks(*parts)
@@ -98,6 +108,10 @@ class Service:
         """The watch over the mirror's files."""
         return WatchState()
 
+    def _planned(self) -> tuple[TurnSource, Lags]:
+        """What is scheduled, and how far repositories are behind."""
+        return self._context.agenda, self._context.lags
+
     def _web_context(self, metrics: Metrics) -> WebContext:
         context, engine = self._context, self._engine
         return WebContext(
@@ -107,14 +121,26 @@ class Service:
             lambda: engine.config.web,
             self._process.environ,
             Gauges(
-                lambda: context.lags.since_complete(engine.clock.monotonic()),
+                lambda: self._planned()[1].since_complete(engine.clock.monotonic()),
                 lambda: context.health.ledger_size,
                 lambda: context.endangered.counts,
                 lambda: context.endangered.displaced,
                 lambda: context.endangered.verification_ages,
             ),
             threads=engine.threads,
+            fleet=self._fleet_now,
         )
+
+    async def _fleet_now(self) -> FleetState | None:
+        """What all workers do, as far as it can be told at once."""
+        member = self._engine.member
+        if member is None:
+            return None
+        try:
+            async with asyncio.timeout(_TELLING):
+                return await member.state()
+        except (LedgerUnreachable, TimeoutError):
+            return None
 
     @property
     def killed(self) -> bool:

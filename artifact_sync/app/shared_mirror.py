@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from artifact_sync.app.fleet_status import holder_in_words
 from artifact_sync.app.locations import ledger_url
 from artifact_sync.domain.errors import RepositoryBusy
 from artifact_sync.ledger import location, postgres_connector
@@ -65,18 +66,15 @@ def repository_lock(
     from artifact_sync.fleet.repository_lock import PostgresRepositoryLock  # noqa: PLC0415 - an extra
 
     lock = PostgresRepositoryLock(locks, mirror_id)
-    return lock if is_daemon else AnnouncedLock(lock, wait=config.wait)
+    return lock if is_daemon else AnnouncedLock(lock, config)
 
 
 class AnnouncedLock:
-    """A ``RepositoryLock`` of a command, which says what it waits for.
+    """A ``RepositoryLock`` of a command, which says what it waits for."""
 
-    ``wait``: whether it waits at all.
-    """
-
-    def __init__(self, lock: RepositoryLock, *, wait: bool) -> None:
+    def __init__(self, lock: RepositoryLock, config: Config) -> None:
         self._lock = lock
-        self._wait = wait
+        self._config = config
 
     @asynccontextmanager
     async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:
@@ -85,18 +83,19 @@ class AnnouncedLock:
             try:
                 lease = await stack.enter_async_context(self._lock.hold(repo, wait=False))
             except RepositoryBusy:
-                if not (wait and self._wait):
+                if not (wait and self._config.wait):
                     raise
-                async with running_beside(_tell(repo)):
+                async with running_beside(_tell(repo, self._config)):
                     lease = await stack.enter_async_context(self._lock.hold(repo))
             yield lease
 
 
-async def _tell(repo: RepoName) -> None:
-    """Say at once, and each minute, that a repository is waited for."""
+async def _tell(repo: RepoName, config: Config) -> None:
+    """Say at once, and each minute, that a repository is waited for, and who has it."""
     since = f"{datetime.now(UTC):%H:%M:%S} UTC"
     while True:
-        _log.info(f"{repo} is being worked on by another process: waiting", since=since)
+        who = await holder_in_words(config, repo)
+        _log.info(f"{repo} is being worked on by {who}: waiting", since=since)
         await asyncio.sleep(_TOLD_EVERY)
 
 

@@ -37,21 +37,31 @@ from artifact_sync.sync.verify import DAMAGE, repair_pass, runs_of
 from artifact_sync.version import VERSION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from datetime import datetime
 
     from artifact_sync.daemon.context import DaemonContext
+    from artifact_sync.daemon.repositories import Lags
+    from artifact_sync.daemon.schedule.turn_source import TurnSource
     from artifact_sync.daemon.schedule.turns import ScheduleState
     from artifact_sync.daemon.scheduler import Scheduler
     from artifact_sync.domain.events import Observer
     from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
+    from artifact_sync.domain.jobs import FleetState
     from artifact_sync.domain.keeping import PlannedRun
     from artifact_sync.domain.model import Totals
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.verification import VerifiedFile
 
+    ReadFleet = Callable[[], Awaitable[FleetState | None]]
+
 _LEDGER_TIMEOUT = 5.0
 """Seconds after which a ledger that does not answer makes the daemon not ready."""
+
+
+async def no_fleet() -> FleetState | None:
+    """Where there can be no workers."""
+    return None
 
 
 @dataclass(slots=True)
@@ -65,6 +75,15 @@ class DaemonApi:
     config: Callable[[], ConfigState] = ConfigState
     watch: Callable[[], WatchState] = WatchState
     scrub: Callable[[], ScrubState] = ScrubState
+    fleet: ReadFleet = no_fleet
+    """Reads what all workers do. ``LedgerUnreachable``."""
+    planned: Callable[[], tuple[TurnSource, Lags]] | None = None
+    """The schedule of all workers and how far repositories are behind; None: this process's own."""
+
+    @property
+    def schedule(self) -> tuple[TurnSource, Lags]:
+        """What is scheduled, and how far repositories are behind."""
+        return self.planned() if self.planned else (self.context.agenda, self.context.lags)
 
     def wake(self, repo: RepoName, run: str | None = None) -> bool:
         """Have a pass over a repository soon, where ``run`` has ended. False: not watched.
@@ -75,7 +94,7 @@ class DaemonApi:
 
     def live(self) -> DaemonState:
         """The state now. Cheap."""
-        context, agenda = self.context, self.context.agenda
+        context, (agenda, _) = self.context, self.schedule
         engine, moment = context.engine, context.moment
         return DaemonState(
             pid=os.getpid(),
@@ -99,7 +118,7 @@ class DaemonApi:
     @property
     def service(self) -> ServiceState:
         """Whether the service answers."""
-        outage = self.context.agenda.outage
+        outage = self.schedule[0].outage
         since = outage.since.isoformat(timespec="seconds") if outage.since is not None else ""
         return ServiceState(reachable=outage.reachable, since=since, why=outage.why)
 
@@ -116,7 +135,7 @@ class DaemonApi:
 
     def _lag(self, state: ScheduleState) -> float:
         now = self.context.moment.monotonic
-        return self.context.lags.lag(state.repo, now, state.overdue)
+        return self.schedule[1].lag(state.repo, now, state.overdue)
 
     async def status(self) -> dict[str, Any]:
         """The object of ``status --json``: the ledger's ``repositories``, and ``daemon``.
@@ -132,10 +151,9 @@ class DaemonApi:
             )
             for it in totals
         ]
-        answer: dict[str, Any] = msgspec.to_builtins(
-            StatusAnswer(repositories=repos, daemon=self.live())
-        )
-        return answer
+        answer = StatusAnswer(repositories=repos, daemon=self.live())
+        found: dict[str, Any] = msgspec.to_builtins(answer.with_fleet(await self.fleet()))
+        return found
 
     def _updated(self, totals: Totals) -> Totals:
         """The totals with the ends of passes that the ledger has not recorded."""
@@ -161,7 +179,7 @@ class DaemonApi:
         yield from self.context.health.troubles
         yield from self.context.endangered.troubles
         alert = self.context.engine.config.daemon.lag_alert
-        for state in self.context.agenda.states(self.context.moment):
+        for state in self.schedule[0].states(self.context.moment):
             if (lag := self._lag(state)) > alert:
                 yield f"{state.repo} lags by {lag:.0f} s"
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from artifact_sync.daemon.chores import ChoreTimes
 from artifact_sync.daemon.pass_log import log_notice
-from artifact_sync.daemon.repositories import WatchedRepositories
+from artifact_sync.daemon.repositories import Lags, WatchedRepositories
 from artifact_sync.daemon.schedule.agenda import Agenda
 from artifact_sync.daemon.schedule.turns import (
     EarlierTurn,
@@ -66,6 +66,8 @@ class PlannerPorts(Struct, frozen=True):
     board: TurnBoard
     clock: Clock
     timers: PlannerTimers = PlannerTimers()
+    retaken: Callable[[int], None] = lambda _count: None
+    """Counts jobs that go from dead workers to others."""
 
 
 class Planner:
@@ -114,6 +116,7 @@ class FleetSchedule:
 
     def __init__(self, ports: PlannerPorts, config: Callable[[], Config]) -> None:
         self._queue, self._board, self._clock = ports.queue, ports.board, ports.clock
+        self._retaken = ports.retaken
         self._config = config
         self._followed = config()
         self.agenda = Agenda(random.Random())  # noqa: S311 - no secret depends on it
@@ -124,6 +127,8 @@ class FleetSchedule:
         """The number of the last wake."""
         self._wakes: defaultdict[RepoName, list[int]] = defaultdict(list)
         """Heard of, and not served yet."""
+        self.lags = Lags()
+        """How far each repository is behind, by what all workers have told."""
         self._troubled: set[RepoName] = set()
         self._is_cut_off = False
         """Whether an outage has begun, and jobs still wait."""
@@ -148,6 +153,8 @@ class FleetSchedule:
             if it.found is not None and self._repositories.knows_organisation(_name(it).org):
                 self._repositories.found(_name(it).org, map(RepoName.parse, it.found))
         self._assign()
+        for it in past:
+            self._hear_lag(it)
         self.agenda.restore((self._earlier(it, lost) for it in past), self.moment)
         self._troubled = {_name(it) for it in past if it.end and it.end.verdict != PassVerdict.WELL}
         strangers = [it.repo for it in past if _name(it) not in self._repositories.entries]
@@ -194,6 +201,7 @@ class FleetSchedule:
     async def sweep(self) -> None:
         """Put back what dead workers had in hand, and plan again what was lost."""
         if count := await self._queue.requeue_stalled():
+            self._retaken(count)
             _log.warning("jobs of workers that do not answer go to others", jobs=count)
         for repo in map(RepoName.parse, await self._board.lost()):
             self.agenda.lost(repo, self.moment)
@@ -202,6 +210,7 @@ class FleetSchedule:
         daemon, entries = self._followed.daemon, self._repositories.entries
         rhythms = {repo: rhythm_of(it, daemon) for repo, it in entries.items()}
         self.agenda.assign(rhythms, self.moment)
+        self.lags.keep(entries.keys())
 
     def _set_clock(self, now: float) -> None:
         self._ahead = (datetime.fromtimestamp(now, UTC) - self._clock.now()).total_seconds()
@@ -235,11 +244,16 @@ class FleetSchedule:
         if past.end is None:
             return
         repo = _name(past)
+        self._hear_lag(past)
         if repo.is_star and past.end.found is not None:
             await self._found(repo.org, map(RepoName.parse, past.end.found))
         well = past.end.verdict == PassVerdict.WELL
         (self._troubled.discard if well else self._troubled.add)(repo)
         self._report(self.agenda.ended(repo, self._ended(past.end), self.moment))
+
+    def _hear_lag(self, past: PastTurn) -> None:
+        if (repo := _name(past)) in self._repositories.entries:
+            self.lags.told(repo, past, self.moment.monotonic)
 
     async def _found(self, org: str, listed: Iterable[RepoName]) -> None:
         added, gone = self._repositories.found(org, listed)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from artifact_sync.daemon.schedule.turns import Turn
+    from artifact_sync.domain.jobs import PastTurn
     from artifact_sync.domain.ports import DiscoveryLedger
     from artifact_sync.domain.report import Report
     from artifact_sync.domain.settings import RepoSettings
@@ -201,6 +202,20 @@ class Lags:
         history = self._histories.setdefault(repo, _History(now))
         if history.complete_at is None:
             history.complete_at = now - ago
+
+    def told(self, repo: RepoName, past: PastTurn, now: float) -> None:
+        """Take over what all workers know of a repository."""
+        history = self._histories.setdefault(repo, _History(now))
+        history.behind = past.behind_for is not None
+        history.caught_up_at = now - (past.behind_for or 0.0)
+        history.complete_at = None if past.complete_ago is None else now - past.complete_ago
+
+    def last(self, repo: RepoName) -> tuple[bool, bool]:
+        """Whether the last pass caught up, and whether it was complete."""
+        history = self._histories.get(repo)
+        if history is None or history.ended_at is None:
+            return False, False
+        return not history.behind, history.complete_at == history.ended_at
 
     def keep(self, repos: Collection[RepoName]) -> None:
         """Forget all other repositories."""

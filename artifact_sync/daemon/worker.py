@@ -76,6 +76,8 @@ class JobRunner(Struct, frozen=True):
     scheduler: Scheduler
     chores: Mapping[JobKind, Callable[[], Coroutine[Any, Any, None]]]
     """What is done beside passes."""
+    count: Callable[[JobKind, str], None] = lambda _kind, _outcome: None
+    """Counts each job by how it ended: ``done``, ``failed`` or ``put_back``."""
 
     async def carry_out(self, job: Job) -> bool:
         """Carry out a job; False: it has to be done later."""
@@ -86,8 +88,10 @@ class JobRunner(Struct, frozen=True):
             return False
         chore = self.scheduler.spawn(self.chores[job.kind]())
         await asyncio.wait([chore])
-        if not chore.cancelled() and (error := chore.exception()) is not None:
+        error = None if chore.cancelled() else chore.exception()
+        if error is not None:
             _log.error("a look has failed", job=str(job.kind), **explained(error))
+        self.count(job.kind, "done" if error is None else "failed")
         return True
 
     async def _turn(self, job: Job) -> bool:
@@ -96,8 +100,10 @@ class JobRunner(Struct, frozen=True):
         runs = tuple(dict.fromkeys((*job.announced, *announced)))
         ended = await self.agenda.carry_out(Turn(repo, Why(job.why), job.eager, runs), PATIENCE)
         if ended is None or ended.verdict is PassVerdict.BUSY or self.scheduler.stopping.is_set():
+            self.count(job.kind, "put_back")
             return False
         await self.board.ended(job.repo, self._told(repo, ended))
+        self.count(job.kind, "done" if ended.verdict is PassVerdict.WELL else "failed")
         return True
 
     def _told(self, repo: RepoName, ended: Ended) -> TurnEnd:
@@ -105,7 +111,8 @@ class JobRunner(Struct, frozen=True):
         seconds = None if again is None else max(self.context.moment.until(again), 0.0)
         listed = self.context.repositories.listed(repo.org) if repo.is_star else None
         found = None if listed is None else tuple(map(str, listed))
-        return TurnEnd(str(ended.verdict), ended.error, ended.finished, seconds, found)
+        told = (str(ended.verdict), ended.error, ended.finished, seconds, found)
+        return TurnEnd(*told, *self.context.lags.last(repo))
 
 
 class WakeTeller(Struct, frozen=True):

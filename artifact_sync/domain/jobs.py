@@ -47,6 +47,8 @@ class QueueLengths(Struct, frozen=True):
     """Those that no worker has begun."""
     running: int = 0
     """Those that a worker has begun, also one that has died since."""
+    stalled: int = 0
+    """Of these, those of workers that give no sign of life: they go to others."""
 
 
 class TurnEnd(Struct, frozen=True):
@@ -60,6 +62,10 @@ class TurnEnd(Struct, frozen=True):
     """Seconds until something outstanding is due; None: nothing is outstanding."""
     found: tuple[str, ...] | None = None
     """The repositories of an organisation; None: it was none."""
+    caught_up: bool = True
+    """Whether all that can be had is there: a retry would change nothing."""
+    complete: bool = True
+    """Whether the pass was complete."""
 
 
 class PastTurn(Struct, frozen=True):
@@ -77,6 +83,10 @@ class PastTurn(Struct, frozen=True):
     """None: it is under way."""
     found: tuple[str, ...] | None = None
     """Of an organisation: the repositories that were found when it was last listed."""
+    behind_for: float | None = None
+    """Seconds since it was caught up; None: it is."""
+    complete_ago: float | None = None
+    """Seconds since a pass over it was complete; None: none was."""
 
 
 class Wake(Struct, frozen=True):
@@ -134,6 +144,8 @@ class WorkerSeen(Struct, frozen=True):
     """Whether it plans."""
     daemon: bool = False
     """Whether it is a daemon, which does by itself what it plans."""
+    seen_ago: float = 0.0
+    """Seconds since it was seen, by the database's clock."""
 
     @property
     def in_words(self) -> str:

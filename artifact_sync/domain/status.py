@@ -16,6 +16,7 @@ from artifact_sync.domain.model import State
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from artifact_sync.domain.jobs import FleetState
     from artifact_sync.domain.model import Totals
 
 
@@ -264,3 +265,9 @@ class StatusAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """Repositories that a worker or a command holds."""
     error: str | msgspec.UnsetType = msgspec.UNSET
     """Why the daemon cannot read its ledger. Left out where it can."""
+
+    def with_fleet(self, fleet: FleetState | None) -> StatusAnswer:
+        """The answer with what all workers do; None: there can be none."""
+        if fleet is None:
+            return self
+        return msgspec.structs.replace(self, **msgspec.structs.asdict(fleet))

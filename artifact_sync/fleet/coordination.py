@@ -15,6 +15,8 @@ from artifact_sync.domain.errors import LedgerUnreachable
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
+    Values = Sequence[Any] | Mapping[str, Any]
+
 _PATIENCE = 5.0
 """Seconds for a statement, and for connecting."""
 _DEFAULTS: Mapping[str, Any] = {
@@ -45,7 +47,7 @@ class Coordination:
         self._holder: asyncio.Task[Any] | None = None
         """Who has a transaction open."""
 
-    async def ask(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    async def ask(self, sql: str, values: Values = ()) -> list[tuple[Any, ...]]:
         """Execute a statement; its rows, or one with the count of those changed."""
         if self._holder is asyncio.current_task():
             return await self._execute(sql, values)
@@ -88,7 +90,7 @@ class Coordination:
             with suppress(psycopg.Error, OSError):
                 await raw.close()
 
-    async def _execute(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    async def _execute(self, sql: str, values: Values) -> list[tuple[Any, ...]]:
         try:
             async with asyncio.timeout(_PATIENCE):
                 cursor = await (await self._connected()).execute(sql, values)

@@ -25,6 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from artifact_sync.domain.errors import LedgerUnreachable
 from artifact_sync.domain.jobs import Job, JobKind, QueueLengths
+from artifact_sync.fleet.queue_lengths import QUEUE_LENGTHS
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -67,10 +68,6 @@ _DEFER = (
 _WITHDRAW = (
     "DELETE FROM procrastinate_jobs WHERE queue_name = %(queue)s AND status = 'todo'"
     " AND args ->> 'kind' = %(kind)s RETURNING args ->> 'repo' AS repo"
-)
-_LENGTHS = (
-    "SELECT status, count(*) AS count FROM procrastinate_jobs WHERE queue_name = %(queue)s"
-    " AND status IN ('todo', 'doing') GROUP BY status"
 )
 
 
@@ -171,9 +168,10 @@ class ProcrastinateQueue:
     async def lengths(self) -> QueueLengths:
         """Count the jobs; see ``ports.JobQueue``."""
         async with _told():
-            rows = await self._app.connector.execute_query_all_async(_LENGTHS, queue=self._mirror)
-        counts = {row["status"]: row["count"] for row in rows}
-        return QueueLengths(counts.get("todo", 0), counts.get("doing", 0))
+            (row,) = await self._app.connector.execute_query_all_async(
+                QUEUE_LENGTHS, queue=self._mirror, silent=self._timers.stalled
+            )
+        return QueueLengths(**row)
 
     async def _defer(self, jobs: list[JobToDefer]) -> int:
         ask = self._app.connector.execute_query_all_async

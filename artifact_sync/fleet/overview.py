@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.jobs import FleetState, LockSeen, QueueLengths
 from artifact_sync.fleet import tables
 from artifact_sync.fleet.advisory_locks import lock_key
+from artifact_sync.fleet.queue_lengths import QUEUE_LENGTHS
 from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.fleet.coordination import Coordination
 
-_LENGTHS = (
-    "SELECT count(*) FILTER (WHERE status = 'todo'), count(*) FILTER (WHERE status = 'doing')"
-    " FROM procrastinate_jobs"
-)
 _REPOS = "SELECT repo FROM fleet_turns UNION SELECT org || '/' || repo FROM repositories"
 _MIRROR = "SELECT value FROM meta WHERE key = 'mirror'"
 _LOCKS = (
@@ -36,19 +34,33 @@ async def overview(database: Coordination, seconds: float) -> FleetState:
     if not await tables.exist(database):
         return FleetState()
     workers = await PostgresWorkerRegistry(database, seconds).workers()
-    queue = QueueLengths()
-    if await database.has_table("procrastinate_jobs"):
-        queue = QueueLengths(*(await database.ask(_LENGTHS))[0])
+    mirror = next((value for (value,) in await database.ask(_MIRROR)), "")
+    queue, locks = await _queue(database, mirror, seconds), await _locks(database, mirror)
     planner = next((it.name for it in workers if it.planner), None)
-    return FleetState(tuple(workers), queue, planner, tuple(await _locks(database)))
+    return FleetState(tuple(workers), queue, planner, tuple(locks))
 
 
-async def _locks(database: Coordination) -> Sequence[LockSeen]:
-    held, mirror = await database.ask(_LOCKS), await database.ask(_MIRROR)
-    if not held or not mirror:
+async def holder(database: Coordination, repo: RepoName, seconds: float) -> str | None:
+    """Who works on a repository, in words; None: nobody who says so. ``LedgerUnreachable``."""
+    if not await tables.exist(database):
+        return None
+    workers = await PostgresWorkerRegistry(database, seconds).workers()
+    return next((it.in_words for it in workers if str(repo) in it.repos), None)
+
+
+async def _queue(database: Coordination, mirror: str, seconds: float) -> QueueLengths:
+    if not await database.has_table("procrastinate_jobs"):
+        return QueueLengths()
+    asked = {"queue": mirror, "silent": seconds}
+    return QueueLengths(*(await database.ask(QUEUE_LENGTHS, asked))[0])
+
+
+async def _locks(database: Coordination, mirror: str) -> Sequence[LockSeen]:
+    held = await database.ask(_LOCKS)
+    if not held:
         return ()
     names = {
-        lock_key("repository", mirror[0][0], *repo.split("/", 1)): repo
+        lock_key("repository", mirror, *repo.split("/", 1)): repo
         for (repo,) in await database.ask(_REPOS)
     }
     return [LockSeen(names[it], pid, host) for it, pid, host in held if it in names]

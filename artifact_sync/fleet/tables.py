@@ -27,6 +27,10 @@ _TURNS = (
 )
 """What planner and workers tell each other."""
 _ROLES = ("ALTER TABLE fleet_workers ADD daemon BOOLEAN NOT NULL DEFAULT FALSE",)
+_LAGS = (
+    """ALTER TABLE fleet_turns ADD behind BOOLEAN NOT NULL DEFAULT FALSE,
+    ADD caught_up_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), ADD complete_at TIMESTAMPTZ""",
+)
 
 _VERSIONS = (
     (
@@ -41,6 +45,7 @@ _VERSIONS = (
     ),
     _TURNS,
     _ROLES,
+    _LAGS,
 )
 """The statements that lead from each version to the next, the first one from none."""
 

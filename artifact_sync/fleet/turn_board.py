@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 _COLUMNS = (
     "repo, why, extract(epoch FROM clock_timestamp() - began_at)::float8,"
     " announced, failures, extract(epoch FROM clock_timestamp() - ended_at)::float8,"
-    " verdict, error, finished, extract(epoch FROM again_at - clock_timestamp())::float8, found"
+    " verdict, error, finished, extract(epoch FROM again_at - clock_timestamp())::float8, found,"
+    " CASE WHEN behind THEN extract(epoch FROM clock_timestamp() - caught_up_at)::float8 END,"
+    " extract(epoch FROM clock_timestamp() - complete_at)::float8,"
+    " coalesce(complete_at = ended_at, FALSE)"
 )
 _TURNS = f"SELECT {_COLUMNS} FROM fleet_turns"  # noqa: S608 - ours
 _HEAR_ALL = "UPDATE fleet_turns SET heard = TRUE WHERE NOT heard"
@@ -54,10 +57,12 @@ _ANNOUNCED = (
     " UNION ALL SELECT unnest(announced) FROM fleet_turns WHERE repo = %s) AS them"
 )
 _ENDED = (
-    "UPDATE fleet_turns SET ended_at = clock_timestamp(), heard = FALSE, verdict = %s, error = %s,"
-    " finished = %s, again_at = clock_timestamp() + make_interval(secs => %s),"
+    "UPDATE fleet_turns SET ended_at = statement_timestamp(), heard = FALSE, verdict = %s,"
+    " error = %s, finished = %s, again_at = clock_timestamp() + make_interval(secs => %s),"
     " found = coalesce(%s, found), failures = CASE %s WHEN 'well' THEN 0 WHEN 'failed'"
-    " THEN failures + 1 ELSE failures END WHERE repo = %s"
+    " THEN failures + 1 ELSE failures END, behind = NOT %s,"
+    " caught_up_at = CASE WHEN %s THEN statement_timestamp() ELSE caught_up_at END,"
+    " complete_at = CASE WHEN %s THEN statement_timestamp() ELSE complete_at END WHERE repo = %s"
 )
 
 
@@ -126,15 +131,18 @@ class PostgresTurnBoard:
         """Note an end; see ``ports.TurnBoard``."""
         found = None if end.found is None else list(end.found)
         facts = [end.verdict, end.error, list(end.finished), end.again_in, found, end.verdict]
-        await self._database.ask(_ENDED, [*facts, repo])
+        await self._database.ask(_ENDED, [*facts, end.caught_up, end.caught_up, end.complete, repo])
 
 
 def _turn(row: Sequence[Any]) -> PastTurn:
-    repo, why, began, announced, failures, ended, verdict, error, finished, again, found = row
+    repo, why, began, announced, failures, ended, verdict, error, finished, again, *rest = row
+    found, behind_for, complete_ago, complete = rest
     listed = None if found is None else tuple(found)
-    end = TurnEnd(verdict, error, tuple(finished), again, listed)
+    told = (verdict, error, tuple(finished), again, listed)
+    end = TurnEnd(*told, behind_for is None, complete)
     known = (repo, why, began, tuple(announced), failures)
-    return PastTurn(*known, ended or 0.0, None if ended is None else end, listed)
+    over = (ended or 0.0, None if ended is None else end, listed)
+    return PastTurn(*known, *over, behind_for, complete_ago)
 
 
 def _wake(row: Sequence[Any]) -> Wake:

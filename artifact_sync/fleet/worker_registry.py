@@ -23,7 +23,8 @@ _LEAVE = (
     "DELETE FROM fleet_workers WHERE id = %s OR seen_at < clock_timestamp() - interval '1 hour'"
 )
 _SEEN = (
-    "SELECT name, host, pid, seen_at, repos, planner, daemon FROM fleet_workers WHERE seen_at >"
+    "SELECT name, host, pid, seen_at, repos, planner, daemon,"
+    " extract(epoch FROM clock_timestamp() - seen_at)::float8 FROM fleet_workers WHERE seen_at >"
     " clock_timestamp() - make_interval(secs => %s) ORDER BY name, host, pid"
 )
 

@@ -143,7 +143,8 @@ class _Pages:
 
     async def _scrape(self) -> bytes:
         context = self._context
-        taken = snapshot(context.metrics, context.gauges, context.daemon.live())
+        fleet = await context.fleet()
+        taken = snapshot(context.metrics, context.gauges, context.daemon.live(), fleet)
         return await context.threads(render, taken)
 
 

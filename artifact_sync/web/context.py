@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from artifact_sync.daemon.api import no_fleet
 from artifact_sync.runtime.threads import AbandonableThreads
 from artifact_sync.web.metrics import Gauges
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from artifact_sync.daemon.api import DaemonApi
+    from artifact_sync.daemon.api import DaemonApi, ReadFleet
     from artifact_sync.domain.ports import Clock
     from artifact_sync.domain.settings import WebSettings
     from artifact_sync.web.metrics import Metrics
@@ -52,3 +53,5 @@ class WebContext:
     limits: WebLimits = field(default_factory=WebLimits)
     threads: AbandonableThreads = field(default_factory=AbandonableThreads)
     """Threads for blocking calls."""
+    fleet: ReadFleet = no_fleet
+    """What all workers do, for metrics; None also where that cannot be told."""

@@ -146,6 +146,8 @@ COUNTERS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "passes": (("repo", "outcome"), "Passes over a repository, by how they ended."),
     "failures": (("reason",), "Failures of artifacts, runs and repositories, by reason."),
     "webhook_events": (("outcome",), "Calls of the webhook, by how they were answered."),
+    "jobs": (("kind", "outcome"), "Jobs that this worker has taken, by how they ended."),
+    "jobs_retaken": ((), "Jobs of dead workers that this one, as planner, has put back."),
     "link_renewals": ((), "Times that a run was got again for fresh links."),
     "resumes": ((), "Downloads that went on behind bytes that were there already."),
     "retries": ((), "Tries that failed and were followed by another one."),
@@ -170,7 +172,7 @@ class Metrics:
         """The series of each of ``COUNTERS``. Those that are known beforehand begin at 0."""
         self.counts["failures"].update({(str(it),): 0 for it in Reason})
         self.counts["webhook_events"].update({(str(it),): 0 for it in WebhookOutcome})
-        for name in ("link_renewals", "resumes", "retries"):
+        for name in ("jobs_retaken", "link_renewals", "resumes", "retries"):
             self.counts[name][()] = 0
         self.lags = [0] * (len(LAGS) + 1)
         """Runs by the bucket of ``LAGS`` they fall into, not cumulative, and one for the rest."""
@@ -200,6 +202,14 @@ class Metrics:
     def webhook(self, outcome: WebhookOutcome) -> None:
         """Count a webhook call."""
         self.counts["webhook_events"][(str(outcome),)] += 1
+
+    def job(self, kind: str, outcome: str) -> None:
+        """Count a job that a worker has taken."""
+        self.counts["jobs"][kind, outcome] += 1
+
+    def retaken(self, jobs: int) -> None:
+        """Count jobs of dead workers that go to others."""
+        self.counts["jobs_retaken"][()] += jobs
 
     def _count_end(self, event: Event) -> None:
         match event:

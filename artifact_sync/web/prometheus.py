@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import (
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
+    from artifact_sync.domain.jobs import FleetState
     from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.status import DaemonState
     from artifact_sync.domain.vanishing import Endangered
@@ -54,6 +56,8 @@ class Snapshot:
     displaced: Mapping[RepoName, int]
     verified: Sequence[tuple[str, float]]
     """Labels of repositories, and seconds since the oldest verification."""
+    fleet: FleetState | None = None
+    """What all workers do; None: there are none, or it cannot be told."""
 
     def collect(self) -> Iterator[Metric]:
         """The metric families; called by the library."""
@@ -71,6 +75,8 @@ class Snapshot:
         for name, text, values in self._by_repo():
             yield _gauge(name, text, _worst(values).items(), ("repo",))
         yield from self._vanishing()
+        if self.fleet is not None:
+            yield from _fleet(self.fleet)
 
     def _watch(self) -> Iterator[Metric]:
         watch, text = self.state.watch, "Mirrored files that were found deleted or changed."
@@ -150,7 +156,23 @@ class Snapshot:
         yield _gauge("displaced_bytes", text, _sums(places).items(), ("repo",))
 
 
-def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
+def _fleet(fleet: FleetState) -> Iterator[Metric]:
+    """All workers and their queue; the same from each of them."""
+    text = "Jobs of all workers that wait, run, and of these the ones of workers that are dead."
+    states = msgspec.structs.asdict(fleet.queue).items()
+    yield _gauge("fleet_jobs", text, [((state,), count) for state, count in states], ("state",))
+    text = "Processes that work on the mirror and were seen lately."
+    yield _gauge("fleet_workers", text, [((), len(fleet.workers))])
+    planners = [it for it in fleet.workers if it.planner]
+    text = "Of these, the one that plans passes: 1 or 0."
+    yield _gauge("fleet_planners", text, [((), len(planners))])
+    text = "Seconds since the planner was seen."
+    yield _gauge("fleet_planner_age_seconds", text, [((), it.seen_ago) for it in planners])
+
+
+def snapshot(
+    metrics: Metrics, gauges: Gauges, state: DaemonState, fleet: FleetState | None = None
+) -> Snapshot:
     """Take the values of a scrape, on the event loop."""
     metrics.labels.retry_reuse()
     last_complete = dict(gauges.last_complete())
@@ -176,6 +198,7 @@ def snapshot(metrics: Metrics, gauges: Gauges, state: DaemonState) -> Snapshot:
         endangered=endangered,
         displaced=displaced,
         verified=[(labels[repo], age) for repo, age in ages.items()],
+        fleet=fleet,
     )
 
 

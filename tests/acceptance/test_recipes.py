@@ -30,7 +30,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from real_servers import PlainNginx, free_port, program
 from user import TOKEN, User, contents, wait_until
 
+from artifact_sync.domain.jobs import FleetState, WorkerSeen
+from artifact_sync.domain.status import DaemonState
 from artifact_sync.mirror.local.signer import CommandSigner
+from artifact_sync.runtime.clock import SystemClock
+from artifact_sync.web.metrics import Gauges, Metrics
+from artifact_sync.web.prometheus import render, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -269,10 +274,10 @@ def test_an_authority_of_ones_own_is_trusted_beside_the_usual_ones(
     assert (done.code, "its certificate is not trusted" in done.out) == (4, True), done
 
 
-def metric_labels(port: int) -> dict[str, dict[str, set[str]]]:
-    """The metrics of a daemon: values by label, by name."""
+def metric_labels(text: str) -> dict[str, dict[str, set[str]]]:
+    """The metrics of a scrape: values by label, by name."""
     found: dict[str, dict[str, set[str]]] = {}
-    for family in text_string_to_metric_families(get(port, "/metrics")[2].decode()):
+    for family in text_string_to_metric_families(text):
         total = "_total" if family.type == "counter" else ""
         found[family.name + total] = {}
         for sample in family.samples:
@@ -297,8 +302,15 @@ def expressions() -> list[tuple[str, str]]:
 def test_dashboard_and_alerts_ask_for_metrics_that_there_are(behind: Behind) -> None:
     assert get(behind.daemon_port, "/api/status")[0] == 200  # which counts anew what vanishes
     counted = "artifact_sync_expiring_artifacts"
-    wait_until(lambda: bool(metric_labels(behind.daemon_port)[counted]))  # the page is cached
-    metrics = metric_labels(behind.daemon_port)
+
+    def scraped() -> dict[str, dict[str, set[str]]]:
+        return metric_labels(get(behind.daemon_port, "/metrics")[2].decode())
+
+    wait_until(lambda: bool(scraped()[counted]))  # the page is cached
+    planner = FleetState((WorkerSeen("one", "here", 1, "", planner=True),))
+    state = DaemonState(pid=1, version="", since="")
+    of_workers = render(snapshot(Metrics(SystemClock()), Gauges(), state, planner)).decode()
+    metrics = metric_labels(of_workers) | scraped()
     for expression, shown in expressions():
         names = set(re.findall(r"\bartifact_sync_\w+", expression))
         assert names <= metrics.keys(), expression
@@ -310,7 +322,7 @@ def test_dashboard_and_alerts_ask_for_metrics_that_there_are(behind: Behind) -> 
             it for found in re.findall(r"by \((.*?)\)", expression) for it in found.split(", ")
         ]
         assert set(used) <= labels.keys(), (expression, shown)
-        for label, value in re.findall(r'(reason|outcome)=~?"([^"]+)"', expression):
+        for label, value in re.findall(r'(reason|outcome|state)=~?"([^"]+)"', expression):
             assert set(value.split("|")) <= labels[label], expression
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -54,6 +55,24 @@ def age(url: str) -> None:
         ledger.execute("UPDATE runs SET oldest_verified = %s WHERE mirrored > 0", [LONG_AGO])
 
 
+def tell_of_each_other(planner: Daemon, idle: Daemon, name: str) -> None:
+    """Both tell of both; of repositories the planner alone."""
+    for worker in (planner, idle):
+        said = json.loads(worker.get("/api/status")[1])
+        assert [it["name"] for it in said["workers"]] == ["one", "two"]
+        assert said["planner"] == name
+        assert set(said["queue"]) == {"waiting", "running", "stalled"}
+        metrics = worker.get("/metrics")[1].decode().splitlines()
+        assert "artifact_sync_fleet_workers 2.0" in metrics
+        (age,) = (it for it in metrics if it.startswith("artifact_sync_fleet_planner_age_seconds"))
+        assert 0 <= float(age.split()[1]) < 30
+    repos = {it["repo"] for it in planner.ask()["repositories"]}
+    assert repos == {"acme/*", "acme/docs", "acme/rocket", "acme/website"}
+    complete = 'artifact_sync_last_complete_pass_age_seconds{repo="acme/website"}'
+    planner.wait_for(lambda: complete in planner.get("/metrics")[1].decode())
+    assert complete not in idle.get("/metrics")[1].decode()
+
+
 def test_workers_hear_webhooks_reload_tell_hooks_mend_damage_and_stop_at_once(
     tmp_path: Path, postgres: Postgres
 ) -> None:
@@ -76,7 +95,8 @@ def test_workers_hear_webhooks_reload_tell_hooks_mend_damage_and_stop_at_once(
 
         one.wait_for(is_whole)
         one.wait_for(lambda: [it["planner"] for it in workers(user).values()].count(True) == 1)
-        idle = two if workers(user)["one"]["planner"] else one
+        planner, idle = (one, two) if workers(user)["one"]["planner"] else (two, one)
+        tell_of_each_other(planner, idle, "one" if planner is one else "two")
 
         simulator.add_run("acme/rocket", run_of_four("9"))
         assert idle.post_hook(run_complete("acme/rocket", "9")) == 202
@@ -122,6 +142,7 @@ def test_a_daemon_or_one_of_the_workers_plans_and_never_two(
                 worker.wait_for_line(PLANS)
                 daemon.send(signal.SIGCONT)
                 assert daemon.end(None) == 7
+                worker.wait_for(lambda: workers(user).get("one", {}).get("planner", False))
                 refused(user, "worker one", worker)
                 worker.wait_for(lambda: user.files() == contents(simulator))
                 assert worker.end() == 0

@@ -16,7 +16,6 @@ from artifact_sync.domain.jobs import (
     Job,
     JobKind,
     PastTurn,
-    QueueLengths,
     TurnEnd,
     Wake,
     WorkerSign,
@@ -65,6 +64,12 @@ def fleet(request):
     return run
 
 
+async def lengths(queue):
+    """How many jobs wait and run; a busy machine may take a worker for dead."""
+    found = await queue.lengths()
+    return found.waiting, found.running
+
+
 async def until(holds, seconds=60):
     end = time.monotonic() + seconds
     while not await holds():
@@ -104,13 +109,13 @@ def test_a_job_of_a_repository_waits_once_and_one_more_while_it_runs(fleet):
         assert await queue.defer(passes("a", "b", "a")) in {2, 0}
         await queue.defer(passes("a"))
         await queue.defer(passes("b"))
-        assert await queue.lengths() == QueueLengths(2, 0)
+        assert await lengths(queue) == (2, 0)
         work = Work(queue)
         await work.has(*passes("a", "b"))
         assert await queue.defer(passes("a")) == 1
         assert await queue.defer(passes("a")) == 0
         await asyncio.sleep(2 * TIMERS.poll)
-        assert await queue.lengths() == QueueLengths(1, 2)
+        assert await lengths(queue) == (1, 2)
         work.leave.set()
         await work.has(*passes("a", "b", "a"))
         await until(lambda: _is_empty(queue))
@@ -120,7 +125,7 @@ def test_a_job_of_a_repository_waits_once_and_one_more_while_it_runs(fleet):
 
 
 async def _is_empty(queue):
-    return await queue.lengths() == QueueLengths(0, 0)
+    return await lengths(queue) == (0, 0)
 
 
 def test_what_somebody_waits_for_comes_first_also_when_it_waits_already(fleet):
@@ -184,7 +189,7 @@ def test_a_stop_begins_nothing_and_waits_for_what_has_begun(fleet):
         work.leave.set()
         await asyncio.wait([work.task], timeout=20)
         assert work.task.cancelled()
-        assert await queue.lengths() == QueueLengths(1, 0)
+        assert await lengths(queue) == (1, 0)
         assert len(work.begun) == 1
 
     fleet(story)
@@ -198,15 +203,21 @@ def test_the_board_tells_a_planner_how_turns_have_ended_and_what_was_lost(fleet)
         assert await board.lost() == ["acme/b"]
         assert await board.started("acme/a") == ("7",)
         assert (await board.news(0)).ended == ()
-        end = TurnEnd("failed", "no\nwords", ("7",), 30.0)
+        end = TurnEnd("failed", "no\nwords", ("7",), 30.0, caught_up=False, complete=False)
         await board.ended("acme/a", end)
         (told,) = (await board.news(0)).ended
         assert (told.repo, told.failures, told.end.error) == ("acme/a", 1, "no\nwords")
         assert 20 < told.end.again_in <= 30
+        assert (told.end.caught_up, told.end.complete, told.complete_ago) == (False, False, None)
+        assert 0 < told.behind_for < 60
         assert (await board.news(0)).ended == ()
         turns = {it.repo: it for it in await board.turns()}
         assert turns["acme/b"].end is None
         assert (turns["acme/a"].why, turns["acme/a"].announced) == ("cron", ("7",))
+        await board.ended("acme/b", TurnEnd("well"))
+        (told,) = (await board.news(0)).ended
+        assert (told.end.caught_up, told.end.complete, told.behind_for) == (True, True, None)
+        assert 0 <= told.complete_ago < 60
         await board.forget(["acme/b"])
         assert [it.repo for it in await board.turns()] == ["acme/a"]
 
@@ -237,13 +248,14 @@ def test_what_a_dead_worker_had_in_hand_goes_to_another_and_its_end_ends_nothing
             frozen = Work(queue, slots=1)  # or it takes the job again itself
             await queue.defer(passes("a"))
             await frozen.has(*passes("a"))
+            await until(lambda: _is_stalled(queue))
             await until(lambda: _requeues(queue))
             async with by_procrastinate(url) as (other, _):
                 work = Work(other)
                 await work.has(*passes("a"))
                 frozen.leave.set()
                 await until(lambda: _ended(frozen))
-                assert await other.lengths() == QueueLengths(0, 1)
+                assert await lengths(other) == (0, 1)
                 work.leave.set()
                 await until(lambda: _is_empty(other))
                 await work.end()
@@ -280,6 +292,10 @@ def test_the_end_of_a_job_is_noted_also_where_that_is_refused_at_first(postgres)
             await work.end()
 
     asyncio.run(story())
+
+
+async def _is_stalled(queue):
+    return (await queue.lengths()).stalled == 1
 
 
 async def _requeues(queue):

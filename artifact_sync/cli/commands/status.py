@@ -109,9 +109,7 @@ def _of_ledger(config: Config) -> dict[str, Any]:
     from artifact_sync.app.read_ledger import read_status  # noqa: PLC0415 - keeps --help quick
 
     answer = StatusAnswer(repositories=read_status(config), daemon=None)
-    if (fleet := _fleet(config)) is not None:
-        answer = msgspec.structs.replace(answer, **msgspec.structs.asdict(fleet))
-    found: dict[str, Any] = msgspec.to_builtins(answer)
+    found: dict[str, Any] = msgspec.to_builtins(answer.with_fleet(_fleet(config)))
     return found
 
 
@@ -138,7 +136,7 @@ def _lines(found: dict[str, Any], config: Config) -> list[str]:
         errors |= check_errors(daemon)
     lines = live_lines(daemon, now) if daemon is not None else []
     if "workers" in found:
-        lines += fleet_lines(msgspec.convert(found, FleetState), now)
+        lines += fleet_lines(msgspec.convert(found, FleetState))
     if repos:
         lines += table(_rows(repos, daemon, now))
     else:
@@ -210,17 +208,20 @@ def live_lines(state: DaemonState, now: datetime) -> list[str]:
     return [printable(line) for line in lines]
 
 
-def fleet_lines(fleet: FleetState, now: datetime) -> list[str]:
+def fleet_lines(fleet: FleetState) -> list[str]:
     """Describe the workers on a mirror, and what waits for them."""
     if not fleet.workers and not fleet.queue.waiting and not fleet.queue.running:
         return []
     queue = f"{counted(fleet.queue.waiting, 'job')} waiting, {fleet.queue.running:,} running"
+    if fleet.queue.stalled:
+        queue += f" ({fleet.queue.stalled:,} of dead workers)"
     plans = f"{fleet.planner} plans" if fleet.planner is not None else "nobody plans"
     lines = [f"{counted(len(fleet.workers), 'worker')}, {queue}; {plans}"]
     for it in fleet.workers:
         works = ", ".join(it.repos) or "idle"
-        seen = _since(it.seen_at, now)
-        lines.append(f"worker {it.name} (process {it.pid} on {it.host}, seen {seen}): {works}")
+        kind = "daemon" if it.daemon else f"worker {it.name}"
+        seen = f"seen {span(it.seen_ago)} ago"
+        lines.append(f"{kind} (process {it.pid} on {it.host}, {seen}): {works}")
     held = {it.repo for it in fleet.locks} - {repo for it in fleet.workers for repo in it.repos}
     lines += [f"{repo} is held by another process" for repo in sorted(held)]
     return [printable(line) for line in lines]

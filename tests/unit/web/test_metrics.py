@@ -19,6 +19,7 @@ from artifact_sync.domain.events import (
     Retrying,
     RunCompleted,
 )
+from artifact_sync.domain.jobs import FleetState, QueueLengths, WorkerSeen
 from artifact_sync.domain.model import (
     ArtifactKey,
     Failure,
@@ -169,6 +170,29 @@ def test_the_daemons_state_is_shown_as_it_is_at_the_scrape() -> None:
     }
     assert {name: found[name] for name in expected} == expected
     assert [name for name in found if 'version="1.2.3"' in name]
+
+
+def test_all_workers_and_their_queue_are_told_of_by_each() -> None:
+    metrics = Metrics(FakeClock())
+    metrics.job("pass", "done")
+    metrics.retaken(2)
+    workers = (
+        WorkerSeen("one", "a", 1, "", planner=True, seen_ago=1.5),
+        WorkerSeen("two", "b", 2, ""),
+    )
+    fleet = FleetState(workers, QueueLengths(7, 2, 1), "one")
+    text = render(snapshot(metrics, Gauges(), STATE, fleet)).decode("utf-8")
+    for line in (
+        'artifact_sync_jobs_total{kind="pass",outcome="done"} 1.0',
+        "artifact_sync_jobs_retaken_total 2.0",
+        'artifact_sync_fleet_jobs{state="waiting"} 7.0',
+        'artifact_sync_fleet_jobs{state="running"} 2.0',
+        'artifact_sync_fleet_jobs{state="stalled"} 1.0',
+        "artifact_sync_fleet_workers 2.0",
+        "artifact_sync_fleet_planners 1.0",
+        "artifact_sync_fleet_planner_age_seconds 1.5",
+    ):
+        assert line in text.splitlines()
 
 
 def test_what_vanishes_is_lost_and_was_displaced_is_told_by_repository() -> None:
