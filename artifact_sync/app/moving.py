@@ -93,15 +93,34 @@ async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
         except MirrorBusy as busy:
             raise MirrorBusy(busy.root, busy.owner, askable=False) from None
         await _check_workers(config)
-        repos = await store.ledger.repositories()
-        for repo in repos:
-            await stack.enter_async_context(store.lock.hold(repo, wait=False))
+        repos = _Repositories(store, stack)
+        await repos.hold_new(wait=False)
         mirror = await store.ledger.mirror()
         if mirror is None:
             raise UsageError(nothing_mirrored(config))
         await store.offload(_check_unpacked, config, to)
         target = await store.offload(_opened, to, mirror, stack)
         yield Moving(config, to, store, target, mirror, repos)
+
+
+@dataclass(slots=True)
+class _Repositories:
+    """The repositories that are moved, each held until the end of the move."""
+
+    store: Storage
+    stack: AsyncExitStack
+    held: list[RepoName] = field(default_factory=list)
+
+    async def hold_new(self, *, wait: bool) -> Sequence[RepoName]:
+        """Hold those that the ledger knows by now; the new ones. ``RepositoryBusy``.
+
+        Where the ledger is on a server, others may begin one at any time.
+        """
+        new = [it for it in await self.store.ledger.repositories() if it not in self.held]
+        for repo in new:
+            await self.stack.enter_async_context(self.store.lock.hold(repo, wait=wait))
+        self.held += new
+        return new
 
 
 def _check(config: Config, to: Config) -> None:
@@ -203,7 +222,7 @@ class Moving:
     target: _Target
     mirror: str
     """Its id."""
-    repos: Sequence[RepoName]
+    repos: _Repositories
     stage: Literal["files", "ledger", "done"] = "files"
     rows: int = 0
     """Rows of the ledger that were copied."""
@@ -224,31 +243,44 @@ class Moving:
         limits = None if is_in_store(self.to) else _WITHOUT_LIMITS
         to = MovedTo(opened.mirror, opened.staging, self.target.clock.set, limits)
         mover = Mover(source, to, store.offload, done, self.progress)
-        for repo in self.repos:
-            found = await store.ledger.totals(repo)
-            self.progress.expect(sum(found.states.values()), found.bytes)
         await mover.displaced()
-        async with aclosing(mover.files(self.repos)) as findings:
-            async for finding in findings:
-                self.damage.append(finding)
-                yield finding
-        self.size = mover.size
-        self.report.failures += mover.failures
-        if not (self.damage or mover.failures):
-            await self._finish(done)
+        following: Sequence[RepoName] = list(self.repos.held)
+        while self.stage != "done":
+            await self._expect(following)
+            async with aclosing(mover.files(following)) as findings:
+                async for finding in findings:
+                    self.damage.append(finding)
+                    yield finding
+            self.size = mover.size
+            if self.damage or mover.failures:
+                self.report.failures += mover.failures
+                return
+            self.stage = "ledger"
+            await store.offload(self._copy_rows)
+            following = await self.repos.hold_new(wait=True)
+            if not following:  # else somebody has begun one meanwhile
+                await self._finish(done)
+
+    async def _expect(self, repos: Sequence[RepoName]) -> None:
+        for repo in repos:
+            found = await self.store.ledger.totals(repo)
+            self.progress.expect(sum(found.states.values()), found.bytes)
 
     async def _finish(self, journal: MoveJournal) -> None:
-        """Copy the ledger; from its last commit on the mirror is there."""
-        self.stage = "ledger"
-        await self.store.offload(self._copy_ledger)
+        """End the copy of the ledger; from this commit on the mirror is there."""
+        await self.store.offload(self._end_copy)
         await self.store.offload(journal.remove)
         await self.store.offload(remove_left, self.target.opened.staging)
         self.stage = "done"
 
-    def _copy_ledger(self) -> None:
+    def _copy_rows(self) -> None:
         terms = OpenTerms(self.config.mirror.durability, create=False, read_only=True)
+        self.rows = 0
         with closing(open_store(ledger_url(self.config), terms)) as source, _ledger(self.to) as to:
             copying.copy_rows(source, to, self._told)
+
+    def _end_copy(self) -> None:
+        with _ledger(self.to) as to:
             copying.end_copy(to, self.mirror)
 
     def _told(self, rows: int) -> None:

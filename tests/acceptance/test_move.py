@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from archives import FILES, entry, tar_of
 from daemon_user import DaemonUser
+from object_proxy import Asked, ObjectProxy
 from user import TOKEN, User, wait_until
 
 from artifact_sync.domain.jobs import WorkerSign
@@ -147,6 +148,7 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
     known, files = rows(user.old), tree(user.root)
     assert any(name.startswith(".artifact-sync/displaced") for name in files)
     assert all(known[name] for name in ("artifacts", "pins", "forget_rules", "run_records"))
+    assert any(("state", "'forgotten'") in row for row in known["artifacts"])  # a tombstone
     fetched = service.simulator.requests["file"]
     done = user.move(user.old, new)
     assert done.code == 0, done.err + done.out
@@ -172,6 +174,32 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
     assert user.move(user.old, new).code == 2  # it is there already
 
 
+@pytest.mark.servers
+def test_a_repository_that_somebody_begins_meanwhile_comes_along(
+    user: Mover,
+    postgres: Postgres,
+    object_server: Callable[[str], ObjectServer],
+) -> None:
+    server, prefix, url = object_server("moto"), f"moved/{uuid4().hex}", postgres.schema()
+    user.environ |= server.environ()
+    old, new = user.config("shared", url, server.url(prefix)), user.config("new")
+    assert user.at(old, "sync", "acme/website").code == 0
+    begun = []
+
+    def begin(asked: Asked) -> None:
+        if not begun and asked.method == "GET" and asked.path.endswith("/site/index.html"):
+            begun.append(user.at(old, "sync", ROCKET))  # while the move waits for this file
+
+    proxy = ObjectProxy(server.endpoint or "", begin)
+    done = user.run("move", "--config", old, "--to", new, AWS_ENDPOINT_URL=proxy.endpoint)
+    proxy.stop()
+    assert [it.code for it in begun] == [0]
+    assert done.code == 0, done.err + done.out
+    assert rows(new) == rows(old, url)
+    assert len([*(user.folder / "new" / ROCKET).glob("*/SHA256SUMS")]) > 1
+    assert user.at(new, "verify").code == 0
+
+
 def many() -> Scenario:
     cubes = (Cube(artifacts=(ScenarioArtifact("{n}.bin", size=70_000, count=40),)),)
     runs = tuple(ScenarioRun(str(n), cubes=cubes) for n in range(1, 11))
@@ -186,10 +214,11 @@ def test_killed_in_the_middle_it_goes_on_and_until_then_nobody_takes_it_for_a_mi
         new = user.config("new")
         assert user.at(user.old, "sync", ROCKET).code == 0
         there = tmp_path / "new" / ROCKET
-        for number in (2, 5):
+        for number, sent in ((2, signal.SIGINT), (4, signal.SIGTERM), (6, signal.SIGKILL)):
             with user.started("move", "--config", user.old, "--to", new) as process:
                 wait_until(lambda number=number: len([*there.glob("*/SHA256SUMS")]) >= number)
-                user.finish(process, signal.SIGKILL)
+                code = user.finish(process, sent).code
+                assert code == (-sent if sent == signal.SIGKILL else 130)
             refused = user.at(new, "sync", ROCKET)
             assert (refused.code, "is not finished" in refused.err) == (2, True), refused.err
         done = user.move(user.old, new, "--json")
