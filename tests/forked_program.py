@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -14,9 +14,11 @@ import tempfile
 import threading
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -78,20 +80,38 @@ _IMPORTED = (
 )
 """What else the calls would import, each anew."""
 
+_QUICK = (
+    "platformdirs.unix",
+    "artifact_sync.__main__",
+    "artifact_sync.app.assemble_pass",
+    "artifact_sync.app.network",
+    "artifact_sync.cli.commands.sync",
+    "artifact_sync.cli.logs.setup",
+    "artifact_sync.cli.run_pass",
+    "artifact_sync.cli.terminal",
+    "artifact_sync.config.api_token",
+    "artifact_sync.ledger.async_ledger",
+    "artifact_sync.ledger.drivers.sqlite",
+)
+"""What a pass with nothing new imports: all that is there before a call that tells its imports."""
+
 _READ_AT_START = ("LANG", "LC_", "LD_", "MALLOC_", "PYTHON", "TERM", "TZ")
 """How variables begin that a process has to be started with."""
 PROGRAM = (sys.executable, "-m", "artifact_sync")
 UTF8 = {"PYTHONUTF8": "1"}
 """What the process that forks was started with."""
-_PRELOADED = "LD_PRELOAD"
-"""What it may have been started with besides: each such library has a process of its own. What else
-such a library goes by is in the environment of a call, and is read when it is first needed."""
+_TOLD = "PYTHONPROFILEIMPORTTIME"
+_BESIDES = ("LD_PRELOAD", _TOLD)
+"""What it may have been started with besides: each such value has a process of its own. What else
+a preloaded library goes by is in the environment of a call, and is read when it is first needed."""
 
 
 _LENGTH = 8
 """Bytes before a call that say how long it is."""
 _DESCRIPTORS = 4
 """Of a call that is not waited for: standard streams, and one that tells what becomes of it."""
+
+_CLIENT = Path(__file__).with_name("forked_client.py")
 
 
 class Said(NamedTuple):
@@ -105,7 +125,8 @@ class Said(NamedTuple):
 def can_fork(environ: Mapping[str, str]) -> bool:
     """Whether a process that was started before the call can be the program in it."""
     at_start = {name: value for name, value in environ.items() if name.startswith(_READ_AT_START)}
-    at_start.pop(_PRELOADED, None)
+    for name in _BESIDES:
+        at_start.pop(name, None)
     return at_start == UTF8 and hasattr(os, "fork")
 
 
@@ -147,6 +168,15 @@ def start_program(
         text=True,
         encoding="utf-8",
     )
+
+
+def on_path(environ: Mapping[str, str]) -> Path:
+    """A folder with an ``artifact-sync`` for shells: as the real one, but for its start.
+
+    It is for environments that are as this one in what a process is started with.
+    """
+    assert can_fork({k: v for k, v in environ.items() if (k, v) != ("LC_ALL", "C.UTF-8")})
+    return _program_for(environ).scripts
 
 
 class _Forked(subprocess.Popen[str]):
@@ -232,21 +262,39 @@ def _stream(wanted: int | IO[bytes]) -> tuple[IO[str] | None, int]:
 class _ForkedProgram:
     """A process that has imported the program, and forks for each call."""
 
-    def __init__(self, preloaded: str) -> None:
+    def __init__(self, besides: Mapping[str, str]) -> None:
         self._said = tempfile.TemporaryDirectory()
         self._calls, theirs = socket.socketpair()
-        with theirs:
+        with theirs, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self._place("calls"))
+            listener.listen()
             self._process = subprocess.Popen(
-                [sys.executable, __file__, *map(str, self._places)],
-                env=os.environ | UTF8 | ({_PRELOADED: preloaded} if preloaded else {}),
+                [sys.executable, __file__, str(listener.fileno()), *map(str, self._places)],
+                env=os.environ | UTF8 | besides,
                 stdin=theirs,
                 stdout=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
                 start_new_session=True,
             )
 
+    def _place(self, name: str) -> str:
+        return str(Path(self._said.name, name))
+
     @property
     def _places(self) -> list[Path]:
-        return [Path(self._said.name, name) for name in ("stdout", "stderr")]
+        return [Path(self._place(name)) for name in ("stdout", "stderr")]
+
+    @property
+    def scripts(self) -> Path:
+        """A folder with a script that calls it."""
+        folder = Path(self._place("bin"))
+        if not folder.exists():
+            folder.mkdir()
+            script = folder / "artifact-sync"
+            code = _CLIENT.read_text(encoding="utf-8").replace("PLACE", self._place("calls"))
+            script.write_text(f"#!{sys.executable} -IS\n{code}", encoding="utf-8")
+            script.chmod(0o755)
+        return folder
 
     def call(
         self, arguments: Sequence[str], folder: Path, environ: Mapping[str, str], timeout: float
@@ -268,7 +316,7 @@ class _ForkedProgram:
         descriptors: Sequence[int],
     ) -> None:
         """Have it forked; with descriptors it runs beside what is called next."""
-        call = json.dumps([list(arguments), str(folder), dict(environ)]).encode()
+        call = _packed(arguments, folder, environ)
         message = len(call).to_bytes(_LENGTH, "big") + call
         sent = socket.send_fds(self._calls, [message], descriptors)
         self._calls.sendall(message[sent:])
@@ -289,48 +337,84 @@ class _ForkedProgram:
         self._said.cleanup()
 
 
+def _packed(arguments: Sequence[str], folder: Path, environ: Mapping[str, str]) -> bytes:
+    """A call, as ``forked_client.py`` packs one, too."""
+    mask = os.umask(0)
+    os.umask(mask)
+    pairs = [f"{name}={value}" for name, value in environ.items()]
+    parts = [str(mask), str(len(arguments)), *arguments, str(folder), *pairs]
+    return b"\0".join(map(os.fsencode, parts))
+
+
 def _program_for(environ: Mapping[str, str]) -> _ForkedProgram:
-    return _forked_program(threading.get_ident(), environ.get(_PRELOADED, ""))
+    besides = [(name, environ[name]) for name in _BESIDES if environ.get(name)]
+    return _forked_program(threading.get_ident(), *besides)
 
 
 @cache
-def _forked_program(thread: int, preloaded: str) -> _ForkedProgram:  # noqa: ARG001 - each has its own
+def _forked_program(thread: int, *besides: tuple[str, str]) -> _ForkedProgram:  # noqa: ARG001 - each has its own
     """One for all tests of a thread, which waits for its answers."""
-    program = _ForkedProgram(preloaded)
+    program = _ForkedProgram(dict(besides))
     atexit.register(program.end)
     return program
 
 
-def _serve(places: Sequence[str]) -> int:
+class _Call(NamedTuple):
+    """What somebody wants to be called."""
+
+    mask: int
+    arguments: list[str]
+    folder: str
+    environ: dict[str, str]
+
+
+def _received(calls: socket.socket) -> tuple[list[int], _Call | None]:
+    """A call with the descriptors that come with it; none at the end."""
+    start, descriptors, _, _ = socket.recv_fds(calls, _LENGTH, _DESCRIPTORS)
+    if not start:
+        return descriptors, None
+    found, length = b"", int.from_bytes(start, "big")
+    while len(found) < length:
+        found += calls.recv(length - len(found))
+    mask, count, *rest = map(os.fsdecode, found.split(b"\0"))
+    folder, *pairs = rest[int(count) :]
+    environ = dict(pair.split("=", 1) for pair in pairs)
+    return descriptors, _Call(int(mask), rest[: int(count)], folder, environ)
+
+
+def _serve(listening: int, places: Sequence[str]) -> int:
     """Fork for each call, and tell its exit code. Returns in children that are to end in order."""
-    for name in _IMPORTED:
+    for name in _QUICK if os.environ.get(_TOLD) else _IMPORTED:
         import_module(name)
     calls = socket.socket(fileno=sys.stdin.fileno())
+    listener = socket.socket(fileno=listening)
     while True:
-        length, descriptors, _, _ = socket.recv_fds(calls, _LENGTH, _DESCRIPTORS)
-        if not length:
-            return 0
-        call = json.loads(_received(calls, int.from_bytes(length, "big")))
+        ready, _, _ = select.select([calls, listener], [], [])
+        if listener in ready:
+            client, _ = listener.accept()
+            descriptors, call = _received(client)
+            descriptors.append(client.detach())
+        else:
+            descriptors, call = _received(calls)
+            if call is None:
+                return 0
+        if call is None:  # its shell was killed as it began
+            os.close(descriptors.pop())
+            continue
         if descriptors:
             if not os.fork():
                 calls.detach()
-                return _keep(descriptors, *call)
+                listener.close()
+                return _keep(descriptors, call)
             for descriptor in descriptors:
                 os.close(descriptor)
             continue
         child = os.fork()
         if not child:
-            _become_for_a_while(places, *call)
+            _become_for_a_while(places, call)
         status = _status(child)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
-
-
-def _received(calls: socket.socket, length: int) -> bytes:
-    found = b""
-    while len(found) < length:
-        found += calls.recv(length - len(found))
-    return found
 
 
 def _status(child: int) -> int:
@@ -341,27 +425,33 @@ def _status(child: int) -> int:
             return status
 
 
-def _keep(
-    descriptors: Sequence[int], arguments: Sequence[str], folder: str, environ: Mapping[str, str]
-) -> int:
+def _keep(descriptors: Sequence[int], call: _Call) -> int:
     """Fork the program, tell its number and its exit code, and keep the number until that is
-    heard: a signal must not reach another process. Returns in the program, at its end."""
+    heard: a signal must not reach another process. When nobody listens any more, the program is
+    killed. Returns in the program, at its end."""
     *streams, news = descriptors
     child = os.fork()
     if not child:
         _take(streams)
         os.closerange(len(streams), os.sysconf("SC_OPEN_MAX"))
-        return _become(arguments, folder, environ)
+        return _become(call)
     for descriptor in (*range(3), *streams):
         os.close(descriptor)
     with socket.socket(fileno=news) as tell:
-        tell.sendall(f"{child}\n".encode())
+        Thread(target=_tell, args=(tell, child), daemon=True).start()
+        with suppress(OSError):
+            tell.recv(1)
+        os.kill(child, signal.SIGKILL)
+    os._exit(0)
+
+
+def _tell(listener: socket.socket, child: int) -> None:
+    with suppress(OSError):  # nobody listens any more
+        listener.sendall(f"{child}\n".encode())
         ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
         assert ended is not None
         killed = ended.si_code in {os.CLD_KILLED, os.CLD_DUMPED}
-        tell.sendall(f"{-ended.si_status if killed else ended.si_status}\n".encode())
-        tell.recv(1)
-    os._exit(0)
+        listener.sendall(f"{-ended.si_status if killed else ended.si_status}\n".encode())
 
 
 def _take(streams: Sequence[int]) -> None:
@@ -369,15 +459,13 @@ def _take(streams: Sequence[int]) -> None:
         os.dup2(stream, number)
 
 
-def _become_for_a_while(
-    places: Sequence[str], arguments: Sequence[str], folder: str, environ: Mapping[str, str]
-) -> None:
+def _become_for_a_while(places: Sequence[str], call: _Call) -> None:
     """Be the program, and end without the interpreter's own end, which takes time."""
     code = 1
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
         _take([os.open(os.devnull, os.O_RDWR), *(os.open(it, flags, 0o600) for it in places)])
-        code = _become(arguments, folder, environ)
+        code = _become(call)
     except BaseException:  # noqa: BLE001 - as where nobody catches it
         traceback.print_exc()
     finally:
@@ -386,16 +474,21 @@ def _become_for_a_while(
         os._exit(code)
 
 
-def _become(arguments: Sequence[str], folder: str, environ: Mapping[str, str]) -> int:
+def _become(call: _Call) -> int:
     """Be the program until its end."""
     from artifact_sync import __main__  # noqa: PLC0415 - imported before the fork
 
-    os.chdir(folder)
+    os.umask(call.mask)
+    os.chdir(call.folder)
     os.environ.clear()
-    os.environ.update(environ)
-    sys.argv = [__main__.__file__, *arguments]
+    os.environ.update(call.environ)
+    if os.environ.get(_TOLD):  # what comes later tells the interpreter
+        for name, module in sys.modules.items():
+            if module is not None:
+                sys.stderr.write(f"import time: | {name}\n")
+    sys.argv = [__main__.__file__, *call.arguments]
     return __main__.main()
 
 
 if __name__ == "__main__":
-    sys.exit(_serve(sys.argv[1:]))
+    sys.exit(_serve(int(sys.argv[1]), sys.argv[2:]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -278,7 +279,8 @@ def test_an_old_run_counts_until_it_is_too_old(user: User, running: Running) -> 
 
 def test_status_imports_nothing_that_it_has_no_use_for(user: User, running: Running) -> None:
     settled(user, running)
-    done = user.run("status", "--root", user.root, PYTHONPROFILEIMPORTTIME="1")
+    user.launcher = (sys.executable, "-X", "importtime", "-m", "artifact_sync")
+    done = user.run("status", "--root", user.root)
     assert done.code == 0
     assert not imported(done.err) & (HEAVY | {"asyncio", "email", "httpx", "logging", "socket"})
 

@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from forked_program import on_path
 from pages import REPOSITORY, Block, Command, Page, commands, pages
 from shown import matches
 from user import SECRETS, TOKEN
@@ -143,15 +144,15 @@ def test_the_commands_of_a_page_work_and_print_what_is_shown(page: Page, tmp_pat
     unhurried = re.sub(r"^(lifetime|bandwidth) = .*$", "", demo_text(), flags=re.MULTILINE)
     scenario = unhurried.replace('"demo-token"', f'"{TOKEN}"')
     with running_in_thread(parse_scenario(scenario, name="demo")) as service:
-        shell.run(
-            {
-                "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-                "SOURCECRAFT_TOKEN": TOKEN,
-                "ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url,
-                "PYTHONUTF8": "1",
-                "LC_ALL": "C.UTF-8",
-            }
-        )
+        environ = {
+            "SOURCECRAFT_TOKEN": TOKEN,
+            "ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url,
+            "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
+            "PYTHONUTF8": "1",
+            "LC_ALL": "C.UTF-8",
+        }
+        folders = [str(on_path(environ)), str(Path(sys.executable).parent), os.environ["PATH"]]
+        shell.run({**environ, "PATH": os.pathsep.join(folders)})
 
 
 def test_every_block_of_commands_says_how_it_is_tested() -> None:
