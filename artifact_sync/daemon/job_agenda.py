@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.schedule.turns import ScheduleState
-from artifact_sync.domain.jobs import Wake
+from artifact_sync.domain.jobs import ANSWERED, Wake
 from artifact_sync.domain.model import RepoName
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 class _HandedTurn:
     turn: Turn
     ended: asyncio.Future[Ended | None]
+    probe: bool
     begun: bool = False
 
 
@@ -39,14 +40,15 @@ class JobAgenda:
         self._assigned: Collection[RepoName] = ()
         self._closed = False
 
-    async def carry_out(self, turn: Turn, patience: float) -> Ended | None:
+    async def carry_out(self, turn: Turn, patience: float, *, probe: bool = False) -> Ended | None:
         """Have a turn carried out; None: it was not, or not to its end.
 
-        ``patience``: seconds for it to begin, as when the mirror is not there.
+        ``patience``: seconds for it to begin, as when the mirror is not there. ``probe``: the
+        planner waits to hear whether the service answers.
         """
         if self._closed:
             return None
-        handed = _HandedTurn(turn, asyncio.get_running_loop().create_future())
+        handed = _HandedTurn(turn, asyncio.get_running_loop().create_future(), probe)
         self._waiting.append(handed)
         self.changed.set()
         await asyncio.wait([handed.ended], timeout=patience)
@@ -108,8 +110,13 @@ class JobAgenda:
             turns.append(handed.turn)
         return turns
 
-    def answered(self, _repo: RepoName, _moment: Moment) -> tuple[Notice, ...]:
-        """Nothing: the planner judges."""
+    def answered(self, repo: RepoName, _moment: Moment) -> tuple[Notice, ...]:
+        """Tell the planner, who judges, of an answered probe: its pass may take hours."""
+        handed = self._running.get(repo)
+        if handed is not None and handed.probe:
+            handed.probe = False
+            self.wakes.append(Wake(str(repo), ANSWERED))
+            self.changed.set()
         return ()
 
     def ended(self, repo: RepoName, ended: Ended, _moment: Moment) -> tuple[Notice, ...]:

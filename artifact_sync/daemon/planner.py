@@ -27,7 +27,7 @@ from artifact_sync.daemon.schedule.turns import (
     Why,
     rhythm_of,
 )
-from artifact_sync.domain.jobs import URGENT, Job, JobKind, PastTurn
+from artifact_sync.domain.jobs import ANSWERED, URGENT, Job, JobKind, PastTurn
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.tasks import first_of
@@ -193,7 +193,8 @@ class FleetSchedule:
         begun = {_name(it): it for it in await self._board.begun_since(wakes)}
         planned = [it for it in turns if it.repo not in begun]
         await self._board.plan([_planned(it) for it in planned], wakes)
-        await self._queue.defer([_job(it) for it in planned])
+        probe = not self.agenda.outage.reachable
+        await self._queue.defer([_job(it, probe=probe) for it in planned])
         await self._board.announce([_planned(it) for it in turns if it.repo in begun])
         for past in begun.values():
             await self._end(past)
@@ -219,6 +220,10 @@ class FleetSchedule:
         served = []
         for it in wakes:
             self._heard = it.number
+            if it.why == ANSWERED:
+                self._report(self.agenda.answered(RepoName.parse(it.repo), self.moment))
+                served.append(it.number)
+                continue
             if not it.repo:
                 self.agenda.wake_all(Why(it.why), self.moment, eager=it.eager)
                 served.append(it.number)
@@ -291,6 +296,7 @@ def _planned(turn: Turn) -> PastTurn:
     return PastTurn(str(turn.repo), str(turn.why), 0.0, turn.announced)
 
 
-def _job(turn: Turn) -> Job:
+def _job(turn: Turn, *, probe: bool) -> Job:
     priority = URGENT if turn.why in {Why.WEBHOOK, Why.USER} else 0
-    return Job(JobKind.PASS, str(turn.repo), str(turn.why), turn.eager, turn.announced, priority)
+    what = (str(turn.repo), str(turn.why), turn.eager, turn.announced)
+    return Job(JobKind.PASS, *what, priority, probe)

@@ -98,7 +98,8 @@ class JobRunner(Struct, frozen=True):
         repo = RepoName.parse(job.repo)
         announced = await self.board.started(job.repo)
         runs = tuple(dict.fromkeys((*job.announced, *announced)))
-        ended = await self.agenda.carry_out(Turn(repo, Why(job.why), job.eager, runs), PATIENCE)
+        turn = Turn(repo, Why(job.why), job.eager, runs)
+        ended = await self.agenda.carry_out(turn, PATIENCE, probe=job.probe)
         if ended is None or ended.verdict is PassVerdict.BUSY or self.scheduler.stopping.is_set():
             self.count(job.kind, "put_back")
             return False

@@ -9,6 +9,9 @@ from msgspec import Struct
 URGENT = 10
 """Priority of what somebody waits for, such as a webhook."""
 
+ANSWERED = "answered"
+"""Why a worker wakes the planner: the service has answered a probe, whose pass goes on."""
+
 
 class JobKind(StrEnum):
     """What a job does."""
@@ -38,6 +41,8 @@ class Job(Struct, frozen=True):
     announced: tuple[str, ...] = ()
     """Runs that webhooks have announced."""
     priority: int = 0
+    probe: bool = False
+    """Whether the service was out of reach when it was planned."""
 
 
 class QueueLengths(Struct, frozen=True):

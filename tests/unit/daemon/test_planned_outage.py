@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from daemon_kit import FakeClock
 from memory_fleet import MemoryBoard, MemoryQueue
 
 from artifact_sync.daemon.planner import FleetSchedule, PlannerPorts
-from artifact_sync.domain.jobs import TurnEnd
+from artifact_sync.domain.jobs import ANSWERED, TurnEnd, Wake
 from artifact_sync.domain.settings import Config, RepoSettings
 
 REPOS = [f"acme/{number}" for number in range(100)]
 
 
-def test_what_waits_is_taken_back_one_probe_goes_and_all_follow_when_it_is_answered() -> None:
+@pytest.mark.parametrize("its_pass_ends", [True, False])
+def test_what_waits_is_taken_back_one_probe_goes_and_all_follow_when_it_is_answered(
+    *, its_pass_ends: bool
+) -> None:
     async def story() -> None:
         clock, queue = FakeClock(), MemoryQueue()
         board = MemoryBoard(queue, lambda: clock.now().timestamp())
@@ -44,7 +48,15 @@ def test_what_waits_is_taken_back_one_probe_goes_and_all_follow_when_it_is_answe
         for _ in range(7):
             await look()
         assert len(queue.waiting) == 1  # the probe
-        probed = await end("well")
+        assert queue.waiting[0].probe
+        if its_pass_ends:
+            probed = await end("well")
+        else:
+            probe = queue.fetch()
+            assert probe is not None
+            probed = probe.repo
+            await board.started(probed)
+            await board.wake([Wake(probed, ANSWERED)])
         await look()
         await look()
         assert {it.repo for it in queue.waiting} >= set(REPOS) - {probed}

@@ -1,0 +1,142 @@
+"""What a worker begins, and when it looks after more than passes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from artifact_sync.daemon.chores import ChoreTimes
+from artifact_sync.daemon.job_agenda import JobAgenda
+from artifact_sync.daemon.schedule.outage import Outage
+from artifact_sync.daemon.schedule.turns import Ended, Interval, Moment, PassVerdict, Turn, Why
+from artifact_sync.daemon.worker import PatientLock
+from artifact_sync.domain.errors import RepositoryBusy
+from artifact_sync.domain.hooks import HookEvent
+from artifact_sync.domain.jobs import ANSWERED, Job, JobKind, Wake
+from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.settings import (
+    Config,
+    HookSettings,
+    KeepSettings,
+    RepoSettings,
+    VerifySettings,
+)
+from artifact_sync.mirror.local.lock import LocalRepositoryLock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+NOW = Moment(0.0, datetime(2026, 1, 1, tzinfo=UTC))
+A, B = RepoName("acme", "a"), RepoName("acme", "b")
+WELL = Ended(PassVerdict.WELL)
+
+
+def an_agenda() -> JobAgenda:
+    return JobAgenda(Outage(random.Random()))  # noqa: S311 - no secret
+
+
+@asynccontextmanager
+async def handed(agenda: JobAgenda, *repos: RepoName) -> AsyncGenerator[list[asyncio.Task]]:
+    tasks = [
+        asyncio.create_task(agenda.carry_out(Turn(it, Why.INTERVAL), 60.0, probe=it == A))
+        for it in repos
+    ]
+    await asyncio.sleep(0)
+    yield tasks
+    await asyncio.wait(tasks)
+
+
+def test_jobs_are_turns_of_which_a_repository_has_one_at_a_time() -> None:
+    async def story() -> None:
+        agenda = an_agenda()
+        async with handed(agenda, A, A, B) as (first, second, other):
+            assert agenda.changed.is_set()
+            assert (agenda.queue(NOW), agenda.next_in(NOW)) == (3, 0.0)
+            assert [it.repo for it in agenda.take(NOW, 9, busy=[B])] == [A]
+            assert [it.repo for it in agenda.take(NOW, 9)] == [B]
+            assert [(it.repo, it.running) for it in agenda.states(NOW)] == [
+                (A, True),
+                (B, True),
+                (A, False),
+            ]
+            for _ in range(2):
+                assert agenda.answered(A, NOW) == ()
+            agenda.answered(B, NOW)
+            assert list(agenda.wakes) == [Wake("acme/a", ANSWERED)]  # of the probe, and once
+            agenda.ended(A, WELL, NOW)
+            assert await first is WELL
+            assert [it.repo for it in agenda.take(NOW, 9)] == [A]
+            agenda.close()
+            assert (await second, await other) == (None, None)
+        assert await agenda.carry_out(Turn(A, Why.INTERVAL), 60.0) is None
+        assert agenda.next_in(NOW) is None
+
+    asyncio.run(story())
+
+
+def test_a_job_that_does_not_begin_in_time_goes_back() -> None:
+    async def story() -> None:
+        agenda = an_agenda()
+        assert await agenda.carry_out(Turn(A, Why.INTERVAL), 0.01) is None
+        assert agenda.queue(NOW) == 0
+
+    asyncio.run(story())
+
+
+def test_the_planner_is_told_of_wakes_of_what_is_looked_after() -> None:
+    async def story() -> None:
+        agenda = an_agenda()
+        agenda.assign({A: Interval(60), RepoName.star("other"): Interval(60)}, NOW)
+        assert agenda.wake(A, Why.WEBHOOK, NOW, run="7")
+        assert agenda.wake(RepoName("other", "new"), Why.WEBHOOK, NOW)
+        assert not agenda.wake(B, Why.WEBHOOK, NOW)
+        agenda.wake_all(Why.AGAIN, NOW, eager=True)
+        told = [(it.repo, it.why, it.run, it.eager) for it in agenda.wakes]
+        assert told == [
+            ("acme/a", "webhook", "7", False),
+            ("other/new", "webhook", None, False),
+            ("", "again", None, True),
+        ]
+
+    asyncio.run(story())
+
+
+def test_a_repository_is_waited_for_some_time_and_no_longer() -> None:
+    async def story() -> None:
+        shared = LocalRepositoryLock()
+        lock = PatientLock(shared, seconds=0.01)
+        async with shared.hold(A):
+            with pytest.raises(RepositoryBusy):
+                async with lock.hold(A):
+                    pass
+            async with lock.hold(B):
+                pass
+        with pytest.raises(KeyError):
+            async with lock.hold(A):
+                raise KeyError
+        async with lock.hold(A, wait=False):
+            pass
+
+    asyncio.run(story())
+
+
+def test_chores_are_due_as_often_as_the_configuration_asks_for() -> None:
+    hook = HookSettings(on=(HookEvent.RUN_COMPLETE,), command=("tell",))
+    everything = Config(
+        keep=KeepSettings(schedule="0 3 * * *"), verify=VerifySettings(every=60.0), hook=(hook,)
+    )
+    times = ChoreTimes()
+    every = [Job(JobKind.PRUNE), Job(JobKind.SCRUB), Job(JobKind.HOOKS)]
+    assert times.due(everything, 100.0) == every
+    assert times.due(everything, 101.9) == []
+    assert times.due(everything, 102.0) == [Job(JobKind.HOOKS)]
+    assert times.due(everything, 115.0) == every
+    little = Config(verify=VerifySettings(every=0.0))
+    assert ChoreTimes().due(little, 0.0) == [Job(JobKind.HOOKS)]  # what others have left
+    own = RepoSettings(name="acme/a", keep=KeepSettings(schedule="0 3 * * *"))
+    assert Job(JobKind.PRUNE) in ChoreTimes().due(Config(repo=(own,)), 0.0)
