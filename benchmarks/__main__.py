@@ -57,6 +57,7 @@ def _folder(settings: Settings, stack: ExitStack) -> Path:
     settings.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(mkdtemp(prefix="bench-", dir=settings.folder))
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    folder.chmod(0o711)  # PostgreSQL runs as somebody else
     return folder
 
 

@@ -46,6 +46,7 @@ rate_limit = 100000.0
 [mirror]
 root = "{root}"
 durability = "{durability}"
+{more}
 [download]
 jobs = {jobs}
 [[repo]]
@@ -181,9 +182,10 @@ def artifact_sync(name: str, program: str, job: Job, durability: str) -> Contest
 
 
 def configuration(home: Path, root: Path, **values: object) -> str:
-    """The path of a configuration for a mirror at this root."""
+    """The path of a configuration for a mirror at this root; ``more`` are tables of it."""
     path = home / f"{root.name}.toml"
-    path.write_text(_CONFIG.format(root=root, **values))
+    path.write_text(_CONFIG.format(**{"root": root, "more": "", **values}))
+    path.chmod(0o600)  # a ledger's URL may hold a password, and is read from no file of everybody's
     return str(path)
 
 

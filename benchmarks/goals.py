@@ -1,4 +1,4 @@
-"""The goals of issue 4, held against what was measured. Pure.
+"""The goals of issues 4 and 16, held against what was measured. Pure.
 
 A ratio is the median of the rounds' ratios. What was not measured is neither met nor missed.
 """
@@ -9,6 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders import ARIA2, CURL, DURABLE, FAST, FULL, RCLONE, SOCKETS, WGET
+from benchmarks.fleet import (
+    DAEMON,
+    DU,
+    LS,
+    ONE,
+    POSTGRES,
+    PRUNE,
+    SQLITE,
+    STATEMENTS,
+    STATUS_OF_ALL,
+    THREE,
+    WORKER,
+)
 from benchmarks.passes import HELP, IMPORTS, STATUS, SUMS, VERIFY
 
 if TYPE_CHECKING:
@@ -68,7 +81,7 @@ def at_most(words: str, value: float | None, limit: float, unit: str = "") -> Ch
 
 
 def goals(results: Results) -> list[Goal]:
-    """Every goal, in the order of the issue's table."""
+    """Every goal, in the order of the cases."""
     return [
         _small_fast(results),
         _small_full(results),
@@ -78,6 +91,7 @@ def goals(results: Results) -> list[Goal]:
         *(_distant(results, name) for name in (FAST, FULL)),
         *_start(results),
         _verify(results),
+        *_beyond_one_machine(results),
         _memory(results),
     ]
 
@@ -177,6 +191,55 @@ def _start(results: Results) -> Iterator[Goal]:
 def _verify(results: Results) -> Goal:
     words = "verify: at least 1.7 times as fast as sha256sum -c"
     return Goal("8", words, (at_least("sha256sum/ours", _ratio(results, "8", SUMS, VERIFY), 1.7),))
+
+
+def _beyond_one_machine(results: Results) -> Iterator[Goal]:
+    ratio = at_most("PostgreSQL/SQLite", _ratio(results, "9 new", POSTGRES, SQLITE), 1.2)
+    yield Goal(
+        "9", "PostgreSQL: a pass with new files takes at most 1.2 of SQLite's time", (ratio,)
+    )
+    asked = [at_most(_kind(row), row.requests, 1) for row in _rows(results.group("9 known"))]
+    yield Goal("9", "nothing new, PostgreSQL: one request a repository", tuple(asked) or (_NONE,))
+    yield from _services(results)
+    for which in ("small", "middle"):
+        yield _workers(results, which)
+    yield from _large(results)
+
+
+def _services(results: Results) -> Iterator[Goal]:
+    group = results.group("9 idle")
+    rows = _rows(group)
+    cpu = [at_most(_kind(row), 1000 * row.cpu / (row.requests or 1), 20, " ms") for row in rows]
+    yield Goal("9", "nothing new, services: at most 20 ms of CPU a pass", tuple(cpu) or (_NONE,))
+    facts = group.facts if group is not None else {}
+    words = "nothing new, services: at most 40 statements a pass, those of planning among them"
+    checks = [at_most(f"{_bare(it)}:", facts.get(STATEMENTS + it), 40) for it in (DAEMON, WORKER)]
+    yield Goal("9", words, tuple(checks))
+
+
+def _kind(row: Row) -> str:
+    return f"{_bare(row.name)}:"
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix(_OURS).strip(", ")
+
+
+def _workers(results: Results, which: str) -> Goal:
+    """Their files a second; of the ratio a goal is made."""
+    group = results.group(f"9 {which}")
+    each = [Check(_kind(row), row.count / row.wall, fine=True, unit="/s") for row in _rows(group)]
+    times = at_least("1 worker's time/3 workers'", _ratio(results, f"9 {which}", ONE, THREE), 2)
+    words = f"workers, {which} files: three take at most half of the time of one; files a second"
+    return Goal("9", words, (*each, times))
+
+
+def _large(results: Results) -> Iterator[Goal]:
+    group = results.group("9 rows")
+    for name, limit in ((STATUS_OF_ALL, 5.0), (LS, 1.0), (DU, 5.0), (PRUNE, 60.0)):
+        row = group.row(name) if group is not None else None
+        check = at_most("", row.wall if row is not None else None, limit, " s")
+        yield Goal("9", f"2,000,000 artifacts: {_bare(name)} in {limit:g} s", (check,))
 
 
 def _memory(results: Results) -> Goal:

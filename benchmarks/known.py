@@ -53,6 +53,8 @@ class Known:
     repo: str
     runs: int
     per_run: int = RUN_FILES
+    ledger: str = ""
+    """The URL of a ledger on a server; empty: in the mirror."""
 
     @property
     def artifacts(self) -> int:
@@ -74,6 +76,13 @@ def build(known: Known, served: Path, writer: Writer) -> None:
     asyncio.run(_Builder(known, writer).build())
 
 
+def claim(root: Path) -> Path:
+    """Say that this folder is the mirror of a ledger on a server; where its own files go."""
+    own = prepare(root)
+    (own / "id").touch()
+    return own
+
+
 class _Builder:
     def __init__(self, known: Known, writer: Writer) -> None:
         self._known = known
@@ -83,8 +92,9 @@ class _Builder:
         self._selection = Rules.of(RepoSettings(name=str(self._repo)), DEFAULT_LAYOUT).fingerprint
 
     async def build(self) -> None:
-        own = prepare(self._known.root)
-        ledger = await open_ledger(own / "ledger.sqlite", durability="fast")
+        own = claim(self._known.root) if self._known.ledger else prepare(self._known.root)
+        place = self._known.ledger or own / "ledger.sqlite"
+        ledger = await open_ledger(place, durability="fast")
         try:
             await ledger.claim_layout(DEFAULT_LAYOUT)
             for numbers in self._portions():

@@ -17,7 +17,7 @@ def describe(folder: Path) -> Mapping[str, str]:
         "CPU": f"{_first('/proc/cpuinfo', 'model name')}, {os.cpu_count()} cores",
         "SHA instructions": "yes" if " sha_ni " in _first("/proc/cpuinfo", "flags") + " " else "no",
         "Memory": f"{int(_first('/proc/meminfo', 'MemTotal').split()[0]) / 2**20:.1f} GiB",
-        "Kernel": f"{platform.system()} {platform.release()}",
+        "Kernel": f"{platform.system()} {platform.release().partition('-')[0]}",
         "File system": file_system(folder),
         "Python": f"{platform.python_version()} ({platform.python_compiler()})",
     }

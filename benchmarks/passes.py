@@ -18,6 +18,7 @@ from benchmarks.settings import Files
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from benchmarks.catalog import FileSet
     from benchmarks.results import Group
 
 VERIFY, SUMS = "artifact-sync verify", "sha256sum -c"
@@ -25,7 +26,7 @@ HELP, SYNC_HELP = "artifact-sync --help", "artifact-sync sync --help"
 STATUS = "artifact-sync status"
 IMPORTS = "python -c 'import httpx, click, msgspec'"
 _NEW = Files(0, 4096)
-_ANSWER = "answer.json"
+ANSWER = "answer.json"
 _MANIFESTS = 2
 """Of a run, which ``verify`` counts, too."""
 
@@ -53,9 +54,9 @@ def _known_group(bench: Bench, which: str, known: tuple[int, ...], *others: Cont
 def _knowing(bench: Bench, count: int) -> Contestant:
     config = _mirror(bench, count)
     command = (bench.tools.artifact_sync, "sync", "--config", config, "--json")
-    phase = Phase("sync", command, stdout=_ANSWER)
+    phase = Phase("sync", command, stdout=ANSWER)
     name = f"artifact-sync sync, {count:,} known"
-    return Contestant(name, lambda _: [phase], partial(_is_old, count))
+    return Contestant(name, lambda _: [phase], partial(is_old, count))
 
 
 def _mirror(bench: Bench, count: int) -> str:
@@ -73,15 +74,15 @@ def _prove(bench: Bench, known: Known, config: str) -> None:
     """A first pass finds nothing to do, so the mirror is as one that artifact-sync has made."""
     folder = bench.disk.fresh()
     command = (bench.tools.artifact_sync, "sync", "--config", config, "--json")
-    sample = measure([Phase("sync", command, stdout=_ANSWER)], folder, bench.environ)
-    trouble = sample.failure or _is_old(known.artifacts, folder)
+    sample = measure([Phase("sync", command, stdout=ANSWER)], folder, bench.environ)
+    trouble = sample.failure or is_old(known.artifacts, folder)
     if trouble:
         raise RuntimeError(f"the mirror that was prepared is not right: {trouble}")
 
 
-def _is_old(count: int, folder: Path) -> str:
+def is_old(count: int, folder: Path) -> str:
     """What is wrong with the answer of a pass that was to find so many, and none of them new."""
-    answer: Mapping[str, Any] = json.loads((folder / _ANSWER).read_text())
+    answer: Mapping[str, Any] = json.loads((folder / ANSWER).read_text())
     told = {name: answer[name] for name in ("complete", "found", "kept", "downloaded")}
     meant = {"complete": True, "found": count, "kept": count, "downloaded": 0}
     return "" if told == meant else f"it says {told}"
@@ -110,17 +111,17 @@ def _beginner(bench: Bench, count: int) -> Contestant:
         return [Phase("sync", (bench.tools.artifact_sync, "sync", "--config", config))]
 
     def check(folder: Path) -> str:
-        return _check_runs(files.hashes, folder / ORG / name)
+        return check_runs(files, folder / ORG / name)
 
     return Contestant(f"artifact-sync sync, {count:,} new", phases, check)
 
 
-def _check_runs(hashes: Mapping[str, str], folder: Path) -> str:
+def check_runs(files: FileSet, folder: Path) -> str:
     """What is wrong with the manifests of all runs together."""
-    names = list(hashes)
+    hashes, names = files.hashes, list(files.hashes)
     for number, first in enumerate(range(0, len(names), RUN_FILES), 1):
         some = {name: hashes[name] for name in names[first : first + RUN_FILES]}
-        if trouble := check_sums(some, _NEW.size, folder / str(number)):
+        if trouble := check_sums(some, files.size, folder / str(number)):
             return f"run {number}: {trouble}"
     return ""
 
@@ -148,7 +149,7 @@ def _python(bench: Bench) -> str:
 
 
 def _command(name: str, *argv: str) -> Contestant:
-    return Contestant(name, lambda _: [Phase("run", argv, stdout=_ANSWER)], lambda _: "")
+    return Contestant(name, lambda _: [Phase("run", argv, stdout=ANSWER)], lambda _: "")
 
 
 def verify(bench: Bench) -> Iterator[Group]:
@@ -159,7 +160,7 @@ def verify(bench: Bench) -> Iterator[Group]:
     config = _configuration(bench, known.root, known.repo)
     run = known.root / ORG / known.repo / "1"
     sums = ("sh", "-c", f"cd '{run}' && sha256sum -c --quiet SHA256SUMS")
-    own = Phase("verify", (bench.tools.artifact_sync, "verify", "--config", config), _ANSWER)
+    own = Phase("verify", (bench.tools.artifact_sync, "verify", "--config", config), ANSWER)
     contestants = [
         _command(SUMS, *sums),
         Contestant(VERIFY, lambda _: [own], partial(_all_well, files.count + _MANIFESTS)),
@@ -169,5 +170,5 @@ def verify(bench: Bench) -> Iterator[Group]:
 
 
 def _all_well(count: int, folder: Path) -> str:
-    said = (folder / _ANSWER).read_text()
+    said = (folder / ANSWER).read_text()
     return "" if said.startswith(f"{count} ok, 0 missing, 0 changed") else f"it says {said}"

@@ -11,7 +11,7 @@ import time
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,13 +99,17 @@ def free_port() -> int:
         return port
 
 
-def start(command: Sequence[str | Path], answers: Callable[[], bool]) -> subprocess.Popen[bytes]:
+def start(
+    command: Sequence[str | Path], answers: Callable[[], bool], stderr: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a server and wait until it answers. ``RuntimeError`` when it does not.
 
     In a session of its own: Ctrl-C is for us, who end it.
     """
     nothing = subprocess.DEVNULL
-    process = subprocess.Popen(command, stdin=nothing, stdout=nothing, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=nothing, stdout=nothing, stderr=stderr, start_new_session=True
+    )
     try:
         _await(process, answers)
     except BaseException:

@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 REPOSITORY = Path(__file__).parents[1]
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
-CASES = ("1", "2", "3", "4", "5", "6", "7", "8")
+CASES = ("1", "2", "3", "4", "5", "6", "7", "8", "9")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Sizes:
     curve_known: tuple[int, ...] = (1_000, 10_000, 100_000)
     curve_new: tuple[int, ...] = (1_000, 10_000)
     verify: Files = Files(100, 100_000_000)
+    shared: Files = Files(2_000, 64 * KIB)
+    shared_middle: Files = Files(500, MIB)
+    shared_passes: int = 200
+    rows: int = 2_000_000
 
     def scaled(self, by: float) -> Sizes:
         """The same with fewer files, and a smaller big one."""
@@ -53,6 +57,10 @@ class Sizes:
             curve_known=tuple(_less(count, by) for count in self.curve_known),
             curve_new=tuple(_less(count, by) for count in self.curve_new),
             verify=_fewer(self.verify, by),
+            shared=_fewer(self.shared, by),
+            shared_middle=_fewer(self.shared_middle, by),
+            shared_passes=_less(self.shared_passes, by),
+            rows=max(1_000, int(self.rows * by)),
         )
 
 
@@ -67,6 +75,10 @@ SMOKE = Sizes(
     curve_known=(60, 500),
     curve_new=(10, 30),
     verify=Files(4, MIB),
+    shared=Files(48, 4 * KIB),
+    shared_middle=Files(0, MIB),
+    shared_passes=20,
+    rows=1_000,
 )
 
 
@@ -108,7 +120,7 @@ def _cases(text: str) -> tuple[str, ...]:
     chosen = tuple(text.replace(" ", ",").strip(",").split(","))
     unknown = sorted(set(chosen) - set(CASES))
     if unknown:
-        raise SystemExit(f"there is no case {', '.join(unknown)}: CASES takes some of 1 to 8")
+        raise SystemExit(f"there is no case {', '.join(unknown)}: CASES takes some of 1 to 9")
     return chosen
 
 

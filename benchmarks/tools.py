@@ -78,7 +78,9 @@ def _install(folder: Path) -> Path:
     pip = (sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"))
     quiet = ("-qq", "--disable-pip-version-check", "--no-warn-script-location")
     subprocess.run(
-        [*pip, "install", *quiet, *constraints, f"{sources}[fast]"], env=_compiling(), check=True
+        [*pip, "install", *quiet, *constraints, f"{sources}[fast,web,postgres,fleet]"],
+        env=_compiling(),
+        check=True,
     )
     return place / "bin" / "artifact-sync"
 

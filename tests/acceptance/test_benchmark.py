@@ -31,6 +31,7 @@ DOWNLOADERS = {
     "artifact-sync fast",
     "artifact-sync full",
 }
+WORKERS = {"artifact-sync, 1 worker", "artifact-sync, 2 workers", "artifact-sync, 3 workers"}
 GROUPS = {
     "1": DOWNLOADERS | {"write+fsync+rename loop", "socket loop with fsync (floor)"},
     "2": DOWNLOADERS,
@@ -51,6 +52,20 @@ GROUPS = {
         "artifact-sync status",
     },
     "8": {"sha256sum -c", "artifact-sync verify"},
+    "9 new": {"artifact-sync sync, SQLite", "artifact-sync sync, PostgreSQL"},
+    "9 known": {"artifact-sync sync, SQLite", "artifact-sync sync, PostgreSQL"},
+    "9 idle": {
+        "artifact-sync daemon, SQLite",
+        "artifact-sync daemon, PostgreSQL",
+        "artifact-sync worker",
+    },
+    "9 small": WORKERS,
+    "9 rows": {
+        "artifact-sync status of all",
+        "artifact-sync du",
+        "artifact-sync ls --sha256",
+        "artifact-sync prune --dry-run",
+    },
 }
 
 
@@ -76,8 +91,9 @@ def bench(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # it installs artifact-sync, and runs it some thirty times
 def test_every_contender_of_every_case_does_its_work_and_is_reported(tmp_path: Path) -> None:
-    for name in ("nginx", "rclone", "curl", "aria2c", "wget", "openssl"):
-        program(name, Path("/usr/sbin"), Path(sys.executable).parent)
+    postgres = list(Path("/usr/lib/postgresql").glob("*/bin"))
+    for name in ("nginx", "rclone", "curl", "aria2c", "wget", "openssl", "postgres"):
+        program(name, Path("/usr/sbin"), Path(sys.executable).parent, *postgres)
     done = bench(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -120,6 +136,6 @@ def test_a_missing_program_is_named_with_its_package(tmp_path: Path) -> None:
 
 
 def test_a_case_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    done = bench(tmp_path, CASES="1,9")
+    done = bench(tmp_path, CASES="1,10")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "there is no case 9: CASES takes some of 1 to 8\n"
+    assert done.stderr == "there is no case 10: CASES takes some of 1 to 9\n"

@@ -17,7 +17,7 @@ from artifact_sync.domain.model import (
 )
 from artifact_sync.ledger.queries.keys import key_digest
 from artifact_sync.ledger.queries.runs import READ_RUNS, Place, selected
-from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
+from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_repos, find_run
 from artifact_sync.ledger.sql.encoding import stored_moment
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def least_verified(
     place = after or Verified(stored_moment(since) if since is not None else "")
     which = {**place._asdict(), "before": before, "limit": _READ}
     if repos:
-        ids = [find_repo(connection, repo) for repo in repos]
-        found = connection.rows("least_verified_of", **which, these=ids)
+        these = find_repos(connection, list(repos))
+        found = connection.rows("least_verified_of", **which, these=these)
     else:
         found = connection.rows("least_verified_unread" if unread else "least_verified", **which)
     last = Verified(*found[-1][-2:]) if len(found) == _READ else None

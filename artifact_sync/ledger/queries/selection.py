@@ -9,7 +9,7 @@ from artifact_sync.domain.model import State
 from artifact_sync.ledger.queries.artifact_reads import artifact_of, of_runs_at
 from artifact_sync.ledger.queries.keys import key_digest
 from artifact_sync.ledger.queries.runs import Place
-from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_run
+from artifact_sync.ledger.queries.transaction import chunks, find_repo, find_repos, find_run
 from artifact_sync.ledger.sql.encoding import EVER, NEVER
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def sorted_ids(
     order = {"sort": wanted.sort.value if wanted.sort is not None else _LISTED}
     terms = {**_terms(wanted), **order, "low": low, "high": high}
     if wanted.runs is None:
-        these = _known(find_repo(connection, it) for it in repos)
+        these = find_repos(connection, repos)
         name = "hashed_of_repositories" if wanted.sha256 else "sorted_of_repositories"
     else:
         these = _known(find_run(connection, it) for it in wanted.runs)

@@ -66,17 +66,26 @@ def _claimed(connection: Connection, key: str) -> str | None:
 
 def filter_notes(connection: Connection, repo: RepoName) -> FilterNotes:
     """What was noted last of the filters of a repository."""
-    return _filter_notes(connection, find_repo(connection, repo))
+    return _noted_filters(_filters_of(connection, find_repo(connection, repo)))
 
 
 def note_filters(tx: Transaction, repo: RepoName, notes: FilterNotes) -> None:
     """Note what the filters were held against."""
     value = json.dumps(msgspec.structs.asdict(notes))  # escapes what is no Unicode, too
-    tx.connection.write("put_meta", key=f"filters/{tx.repo_id(repo)}", value=value)
+    tx.connection.write("put_meta", key=_filters(tx.repo_id(repo)), value=value)
 
 
-def _filter_notes(connection: Connection, repo_id: int | None) -> FilterNotes:
-    value = connection.value("meta", key=f"filters/{repo_id}")
+def _filters(repo_id: int | None) -> str:
+    """Under which key they are noted."""
+    return f"filters/{repo_id}"
+
+
+def _filters_of(connection: Connection, repo_id: int | None) -> str:
+    value: str = connection.value("meta", key=_filters(repo_id)) or ""
+    return value
+
+
+def _noted_filters(value: str) -> FilterNotes:
     return msgspec.convert(json.loads(value), FilterNotes) if value else FilterNotes()
 
 
@@ -89,13 +98,17 @@ def settled_totals(connection: Connection, scope: RunScope) -> tuple[int, int]:
 def totals(connection: Connection, repo: RepoName) -> Totals:
     """What ``status`` says of a repository, from its runs' counts."""
     found = connection.row("totals", **repo._asdict())
-    return _told(connection, found) if found else Totals(repo, states=dict.fromkeys(State, 0))
+    if found is None:
+        return Totals(repo, states=dict.fromkeys(State, 0))
+    return _told(connection, found, _filters_of(connection, found[0]))
 
 
 def all_totals(connection: Connection) -> Sequence[Totals]:
-    """The same of every repository, sorted."""
+    """The same of every repository, sorted. A statement more for each that is unwell."""
+    filters: dict[str, str] = dict(connection.rows("all_filters"))
     found = connection.rows("all_totals")
-    return sorted((_told(connection, row) for row in found), key=lambda it: it.repo)
+    told = (_told(connection, row, filters.get(_filters(row[0]), "")) for row in found)
+    return sorted(told, key=lambda it: it.repo)
 
 
 def endangered(connection: Connection, window: CreationWindow) -> Sequence[Endangered]:
@@ -111,7 +124,7 @@ def oldest_verifications(connection: Connection) -> Mapping[RepoName, datetime]:
     return {RepoName(org, repo): at for org, repo, at in found if at is not None}
 
 
-def _told(connection: Connection, row: Row) -> Totals:
+def _told(connection: Connection, row: Row, filters: str) -> Totals:
     repo_id, org, repo, last_pass, last_complete, error, newest, *counts = row
     runs, pruned_runs, settled, size, shared, newest_file, oldest, *by_state = counts
     states = {state: int(count or 0) for state, count in zip(State, by_state, strict=True)}
@@ -132,7 +145,7 @@ def _told(connection: Connection, row: Row) -> Totals:
         last_pass=last_pass,
         last_complete=last_complete,
         last_error=error or "",
-        unfit=_filter_notes(connection, repo_id).unfit,
+        unfit=_noted_filters(filters).unfit,
     )
 
 

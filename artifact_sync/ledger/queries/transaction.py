@@ -148,8 +148,23 @@ def carry_out(connection: Connection, works: Sequence[Callable[[Transaction], An
 def find_repo(connection: Connection, repo: RepoName) -> int | None:
     """The repository's row, if there is one."""
     org, name = repo
-    found: int | None = connection.value("repository", org=org, repo=name)
+    found: int | None = connection.lasting("repository", org=org, repo=name)
     return found
+
+
+def find_repos(connection: Connection, repos: Sequence[RepoName]) -> list[int]:
+    """The rows of those that there are; never none, which no statement takes.
+
+    A statement for some hundred of them: there may be thousands.
+    """
+    found = {
+        (org, repo): repo_id
+        for some in chunks(repos)
+        for org, repo, repo_id in connection.rows(
+            "repositories_named", these=[it[1] for it in some]
+        )
+    }
+    return [found[it] for it in repos if it in found] or [0]
 
 
 def find_run(connection: Connection, key: RunKey) -> int | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from artifact_sync.domain.globs import plain_path
 from artifact_sync.domain.usage import UsageBy, UsagePart
 from artifact_sync.ledger.queries.runs import all_repositories
-from artifact_sync.ledger.queries.transaction import find_repo
+from artifact_sync.ledger.queries.transaction import find_repos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,10 +44,10 @@ def used(
     size, last = after or (_MOST, 0 if key == "id" else "")
     which: dict[str, Any] = {"bytes": size, key: last}
     if statement not in _NARROWED:
-        which["these"] = _ids(connection, repos)
+        which["these"] = find_repos(connection, repos)
     elif not set(all_repositories(connection)) <= set(repos):
         statement = _NARROWED[statement]
-        which["these"] = _ids(connection, repos)
+        which["these"] = find_repos(connection, repos)
     found = connection.rows(statement, **which, limit=_READ)
     parts = [_part(row, by) for row in found]
     if len(found) < _READ:
@@ -73,9 +73,4 @@ def _part(row: Row, by: UsageBy) -> UsagePart:
 
 def bytes_in_shared_blocks(connection: Connection, repos: Sequence[RepoName]) -> int:
     """What these repositories' files would take more if they shared no blocks."""
-    return int(connection.value("shared_bytes", these=_ids(connection, repos)) or 0)
-
-
-def _ids(connection: Connection, repos: Sequence[RepoName]) -> list[int]:
-    """Their rows; never none, which no statement takes."""
-    return [it for repo in repos if (it := find_repo(connection, repo)) is not None] or [0]
+    return int(connection.value("shared_bytes", these=find_repos(connection, repos)) or 0)

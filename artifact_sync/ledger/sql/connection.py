@@ -37,8 +37,10 @@ class Connection(ABC):
     def rows(self, name: str, **values: Any) -> list[Row]:
         """Read all rows."""
         cursor = self._execute(name, values)
-        how = self._reader(name, cursor)
-        found: list[Row] = [read(row, how) for row in cursor] if how else cursor.fetchall()
+        found: list[Row] = cursor.fetchall()
+        if how := self._reader(name, cursor):
+            for number, row in enumerate(found):
+                found[number] = read(row, how)
         return found
 
     def row(self, name: str, **values: Any) -> Row | None:
@@ -53,6 +55,10 @@ class Connection(ABC):
         """Read the first column of the first row; None when there is no row."""
         found = self.row(name, **values)
         return None if found is None else found[0]
+
+    def lasting(self, name: str, **values: Any) -> Any:
+        """As ``value``, of what never changes: a driver may remember it."""
+        return self.value(name, **values)
 
     def ids(self, name: str, **values: Any) -> array[int]:
         """Read the first column of all rows, a whole number: eight bytes each."""

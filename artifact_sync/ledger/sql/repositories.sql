@@ -12,6 +12,9 @@ INSERT INTO artifact_sync_version (version_num) VALUES (:version);
 -- name: meta
 SELECT value FROM meta WHERE key = :key;
 
+-- name: all_filters
+SELECT key, value FROM meta WHERE substr(key, 1, 8) = 'filters/';
+
 -- name: put_meta
 INSERT INTO meta (key, value) VALUES (:key, :value)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value;
@@ -25,6 +28,9 @@ DELETE FROM meta WHERE key = :key;
 
 -- name: repository
 SELECT id FROM repositories WHERE org = :org AND repo = :repo;
+
+-- name: repositories_named
+SELECT org, repo, id FROM repositories WHERE repo IN (:these);
 
 -- name: make_repository
 INSERT INTO repositories (org, repo, last_error) VALUES (:org, :repo, '')

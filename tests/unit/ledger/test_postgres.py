@@ -96,6 +96,69 @@ async def keep_writing(ledger, until):
     return done
 
 
+class Relay:
+    """A port before a server's, which counts how often a client waits for an answer."""
+
+    def __init__(self, port):
+        self._server = port
+        self.waits = 0
+        self._is_asking = False
+        self._ended = asyncio.Event()
+
+    async def __aenter__(self):
+        self._relay = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._relay.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_):
+        self._relay.close()
+        await self._ended.wait()
+
+    async def _serve(self, reader, writer):
+        server, to_server = await asyncio.open_connection("127.0.0.1", self._server)
+        questions = self._pass_on(reader, to_server, is_asking=True)
+        await asyncio.gather(questions, self._pass_on(server, writer, is_asking=False))
+        self._ended.set()
+
+    async def _pass_on(self, source, target, *, is_asking):
+        while some := await source.read(1 << 16):
+            self.waits += self._is_asking and not is_asking
+            self._is_asking = is_asking
+            target.write(some)
+        target.close()
+        await target.wait_closed()
+
+
+def test_few_answers_are_waited_for_however_much_there_is(postgres):
+    repos = [RepoName("acme", f"project-{number}") for number in range(600)]
+
+    async def waits(relay, asked):
+        before = relay.waits
+        await asked
+        return relay.waits - before
+
+    async def story(ledger, relay):
+        await asyncio.gather(*(ledger.begin_pass(repo, NOW) for repo in repos))
+        await ledger.record_mirrored(file(0))
+        recorded = ledger.record_mirrored(file(1))
+        assert await waits(relay, recorded) == 3  # run, file, commit
+        assert await waits(relay, ledger.totals(REPO)) == 3  # counts, filters, end
+        assert await waits(relay, ledger.filter_notes(REPO)) == 3  # repository, filters, end
+        assert await waits(relay, ledger.filter_notes(REPO)) == 2
+        assert await waits(relay, ledger.all_totals()) == 3
+        assert await waits(relay, ledger.bytes_in_shared_blocks(repos)) == 4  # 500 names at a time
+        assert len(await ledger.all_totals()) == 601
+
+    async def main():
+        url = postgres.ledger()
+        async with Relay(postgres.port) as relay:
+            relayed = url.replace(f":{postgres.port}/", f":{relay.port}/")
+            async with await open_ledger(relayed, durability="full") as ledger:
+                await story(ledger, relay)
+
+    asyncio.run(main())
+
+
 def test_a_restart_in_the_middle_of_it_all_is_not_noticed(postgres, url):
     def restart():
         postgres.stop()
