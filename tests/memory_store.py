@@ -14,6 +14,7 @@ from artifact_sync.domain.model import Found, MirrorPath, Placed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from artifact_sync.domain.archives import UnpackedEntry
     from artifact_sync.domain.model import StagedContent
@@ -129,8 +130,9 @@ class MemoryStore:
         return len(content), hashlib.sha256(content).hexdigest()
 
     def vouched(
-        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+        self, path: MirrorPath, since: datetime | None, stop: Callable[[], bool] | None = None
     ) -> tuple[int, str] | None:
+        del since
         return self.digest(path, stop)
 
     def stands(self, path: MirrorPath, entry: UnpackedEntry) -> bool:

@@ -61,10 +61,11 @@ class ObjectServer:
         keys = [held.key for held in bucket.list(below)]
         return {key[len(below) + 1 :]: bucket.read(key) or b"" for key in keys}
 
-    def write(self, prefix: str, path: str, content: bytes) -> None:
-        """Write an object as a stranger does, without a word of its SHA-256."""
+    def write(self, prefix: str, path: str, content: bytes, sha256: str = "") -> None:
+        """Write an object as a stranger does, with a word of its SHA-256 or without."""
         bucket, below = open_bucket(self.url(prefix), StoreTerms(self.endpoint), os.environ)
-        obstore.put(bucket._store, f"{below}/{path}", content)
+        said = {"sha256": sha256} if sha256 else {}
+        obstore.put(bucket._store, f"{below}/{path}", content, attributes=said)
 
     def remove(self, prefix: str, path: str) -> None:
         bucket, below = open_bucket(self.url(prefix), StoreTerms(self.endpoint), os.environ)

@@ -536,6 +536,11 @@ class ArtifactRow(Struct, frozen=True):
         return self.state is State.MIRRORED
 
     @property
+    def right_at(self) -> datetime | None:
+        """When its file was last known to be right; None: that is not known."""
+        return max(filter(None, (self.mirrored_at, self.verified_at)), default=None)
+
+    @property
     def on_record(self) -> bool:
         """Whether its file should exist: it was mirrored, and neither removed nor left out."""
         left = self.state in REMOVED or self.state is State.UNWANTED

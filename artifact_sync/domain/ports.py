@@ -321,11 +321,12 @@ class ArtifactStore(Protocol):
         """
 
     def vouched(
-        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+        self, path: MirrorPath, since: datetime | None, stop: Callable[[], bool] | None = None
     ) -> tuple[int, str] | None:
         """The same, without reading, where the store vouches for what came with the file.
 
-        Where nothing vouches for it, it is read.
+        ``since``: when the file was last known to be right. One that was written later, or that
+        nothing vouches for, is read.
         """
 
     def stands(self, path: MirrorPath, entry: UnpackedEntry) -> bool:

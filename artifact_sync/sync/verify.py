@@ -290,8 +290,10 @@ class Auditor:
         if path is None:
             raise ValueError("a mirrored artifact without a path")
         try:
-            look = self.mirror.vouched if self.quick else self.mirror.digest
-            found = await self.offload(look, path, stop)
+            if self.quick:
+                found = await self.offload(self.mirror.vouched, path, row.right_at, stop)
+            else:
+                found = await self.offload(self.mirror.digest, path, stop)
         except DiskError as error:
             await self.offload(self.mirror.check)
             return Finding(Condition.UNREADABLE, path, 0, row, row.key.run_key, str(error))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import signal
 import sys
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -102,10 +103,13 @@ def test_all_artifacts_come_into_the_store_and_nothing_twice(
 
 
 def test_what_a_stranger_has_changed_is_found_displaced_and_fetched_again(
-    store_user: StoreUser, service: Running
+    store_user: StoreUser, service: Running, proxy: ObjectProxy
 ) -> None:
     assert store_user.run("sync", "acme/website").code == 0
     whole = store_user.mirrored()
+    proxied = {"AWS_ENDPOINT_URL": proxy.endpoint}
+    assert store_user.run("verify", "--quick", **proxied).code == 0
+    assert {it.method for it in proxy.asked if it.path.endswith(tuple(whole))} == {"HEAD"}
     changed, *_ = whole
     store_user.server.write(store_user.prefix, changed, b"a stranger's")
     for how in ([], ["--quick"]):
@@ -118,6 +122,13 @@ def test_what_a_stranger_has_changed_is_found_displaced_and_fetched_again(
     assert (line["path"], line["size"]) == (changed, 12)
     assert b"a stranger's" in store_user.objects().values()
     assert store_user.run("verify", "--quick").code == 0
+    noted = time()
+    wait_until(lambda: time() > noted + 1)  # a store tells whole seconds
+    content = whole[changed]
+    said = hashlib.sha256(content).hexdigest()  # a lie, of the right size
+    store_user.server.write(store_user.prefix, changed, content[::-1], said)
+    done = store_user.run("verify", "--quick", "--json")
+    assert (done.code, done.answer["changed"]) == (5, [changed]), done.err
 
 
 def test_files_are_found_copied_let_go_and_pruned(store_user: StoreUser, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -70,7 +71,8 @@ def test_a_large_file_goes_by_parts_each_with_its_sum(
     parts = [it for it in proxy.asked if "partNumber=" in it.path]
     assert [len(it.body) <= 8 << 20 for it in parts] == [True] * 3
     assert proxy.unsummed == []
-    assert mirror.vouched(PATH) == mirror.digest(PATH) == (LARGE, content.sha256)
+    now = datetime.now(UTC)
+    assert mirror.vouched(PATH, now) == mirror.digest(PATH) == (LARGE, content.sha256)
 
 
 @pytest.mark.parametrize("harm", ["corrupt", "lost", "503", "stall"])

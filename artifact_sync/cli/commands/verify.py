@@ -118,8 +118,9 @@ def command(
 
     --repair moves a changed file to .artifact-sync/displaced/ and fetches it again.
 
-    --quick, of a mirror in an object store, reads no file: it compares size and SHA-256 with what
-    the store keeps beside each. It counts as no verification in ls --json.
+    --quick, of a mirror in an object store, compares size and SHA-256 with what the store keeps
+    beside each, and reads only what was written since it was last known to be right. It counts as
+    no verification in ls --json.
 
     --oldest, --max-bytes, --max-time and --older-than bound it, also together: what was
     verified longest ago comes first, and the next call goes on. At least one file is read.

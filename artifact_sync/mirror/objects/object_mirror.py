@@ -202,14 +202,17 @@ class ObjectMirror:
         return digest_of_object(self._bucket, self._keys.of(path), stop)
 
     def vouched(
-        self, path: MirrorPath, stop: Callable[[], bool] | None = None
+        self, path: MirrorPath, since: datetime | None, stop: Callable[[], bool] | None = None
     ) -> tuple[int, str] | None:
         key = self._keys.of(path)
         self._check_lately()
         found = self._bucket.head(key)
         if found is None:
             return None
-        return (found.size, found.sha256) if found.sha256 else self.digest(path, stop)
+        is_ours = since is not None and found.changed <= since.timestamp()
+        if found.sha256 and is_ours:  # metadata can be copied along, but not the time
+            return found.size, found.sha256
+        return self.digest(path, stop)
 
     def write_into(self, file: IO[bytes], path: MirrorPath) -> bool:
         """Copy a file's bytes; whether there is one."""
