@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -57,6 +58,7 @@ class AdvisoryLocks:
         """A session may take a lock that it has already: so its tasks exclude each other here."""
         self._users: dict[int, int] = {}
         self._renewed: list[Callable[[], Awaitable[None]]] = []
+        self._keeping = asyncio.create_task(self._keep())
 
     @classmethod
     async def open(cls, connect: Connect) -> AdvisoryLocks:
@@ -73,8 +75,14 @@ class AdvisoryLocks:
 
     def check(self) -> None:
         """Raise ``LeaseLost`` unless what is held is held still. Blocking, cheap."""
-        if not self._session.is_held():
-            raise LeaseLost("the repository")
+        self.fence()()
+
+    def fence(self) -> Callable[[], None]:
+        """What raises ``LeaseLost`` once what is held now is lost.
+
+        To be called; blocking, cheap. Those of one connection are equal.
+        """
+        return SessionFence(self._session)
 
     async def claim(self, *name: str) -> bool:
         """Take a lock to the end of the connection; whether it was free.
@@ -165,6 +173,15 @@ class AdvisoryLocks:
                     await call()
         return self._session
 
+    async def _keep(self) -> None:
+        """Make a lost connection anew also where nobody wants a lock: a fence needs one."""
+        while True:
+            await self._session.lost()
+            try:
+                await self._current()
+            except LedgerUnreachable:
+                await asyncio.sleep(_LONGEST)
+
     async def _connected(self) -> LockSession:
         until, pause = monotonic() + _RECONNECTING, _SHORTEST
         while True:
@@ -181,6 +198,8 @@ class AdvisoryLocks:
 
     async def aclose(self) -> None:
         """Free all locks."""
+        self._keeping.cancel()
+        await asyncio.wait([self._keeping])
         await self._session.aclose()
 
 
@@ -189,6 +208,18 @@ def _unreachable() -> LedgerUnreachable:
         "the connection for the locks of repositories was lost as soon as it was made: look at the"
         " ledger's server, and run it again"
     )
+
+
+@dataclass(frozen=True)
+class SessionFence:
+    """Refuses what was begun under the locks of a connection that is lost."""
+
+    session: LockSession
+
+    def __call__(self) -> None:
+        """Raise ``LeaseLost`` unless the connection was there just now. Blocking."""
+        if not self.session.is_held():
+            raise LeaseLost("the repository")
 
 
 class SessionLease:

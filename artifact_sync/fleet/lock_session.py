@@ -61,6 +61,8 @@ class LockSession:
         self._ended = threading.Event()
         self._lost = asyncio.Event()
         self._answered = monotonic()
+        self._asking = False
+        """Whether the thread waits for an answer."""
         self._thread = threading.Thread(target=self._serve, name="locks", daemon=True)
 
     @classmethod
@@ -100,13 +102,24 @@ class LockSession:
     def is_held(self) -> bool:
         """Whether the connection was there just now. Blocking, hardly ever for long.
 
-        A process that was stopped meanwhile knows nothing until the server has answered again.
+        A process that was stopped meanwhile knows nothing until the server has answered again. And
+        whoever else gets a lock, gets it after the server has said here that the session ends.
         """
-        if not self.is_lost and monotonic() - self._answered > _FRESH:
+        # in this order: what it has told is read while it is being asked
+        if self._is_told() or self._asking or monotonic() - self._answered > _FRESH:
             answered = threading.Event()
             self._put(answered, "SELECT 1", 0)
             answered.wait(_PATIENCE)
         return not self.is_lost and monotonic() - self._answered <= _FRESH
+
+    def _is_told(self) -> bool:
+        """Whether the server has said something that nobody has read yet."""
+        try:
+            with selectors.DefaultSelector() as heard:
+                heard.register(self._raw.fileno(), selectors.EVENT_READ)
+                return bool(heard.select(0.0))
+        except (psycopg.Error, OSError, ValueError):
+            return True  # the thread has just closed it
 
     async def aclose(self) -> None:
         """End the session, which frees all of its locks."""
@@ -164,9 +177,9 @@ class LockSession:
         return count
 
     def _execute(self, sql: str, key: int = 0) -> Any:
-        asked_at = monotonic()
+        asked_at, self._asking = monotonic(), True
         row = self._raw.execute(sql, [key] if "%s" in sql else None).fetchone()
-        self._answered = asked_at
+        self._answered, self._asking = asked_at, False
         return row[0] if row else None
 
     def _reply(self, whose: UncancellableFuture[Any] | threading.Event, told: Any) -> None:

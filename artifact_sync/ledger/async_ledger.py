@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
+    from artifact_sync.ledger.writer_thread import Fence
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -140,6 +141,13 @@ class AsyncLedger:
     def subscribe(self, subscriptions: Subscriptions) -> None:
         """See ``ports.OutboxLedger``."""
         self._subscriptions = subscriptions
+
+    def fence_by(self, fence: Callable[[], Fence]) -> None:
+        """Have each write refused at its end where its fence raises.
+
+        ``fence``: makes the fence of what is asked for now.
+        """
+        self._worker.fence = fence
 
     def _heard(self, transaction: Transaction) -> Transaction:
         """The transaction, which posts for the hooks of now."""

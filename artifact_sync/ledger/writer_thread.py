@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
 
+    Fence = Callable[[], None]
     _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
     """Whose, and its result or its error."""
 
@@ -42,6 +43,8 @@ class _Write(Struct, frozen=True, eq=False):
     future: asyncio.Future[Any]
     verb: Callable[[Transaction, Sequence[Any]], Any]
     item: Any = None
+    fence: Fence | None = None
+    """Raises at the end of the transaction where it must not be committed."""
 
 
 class _Use(Struct, frozen=True, eq=False):
@@ -58,6 +61,8 @@ class WriterThread:
     """
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
+        self.fence: Callable[[], Fence] | None = None
+        """Makes the fence of what is asked for now."""
         self._open_store = open_store
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Write | _Use] = SimpleQueue()
@@ -81,14 +86,14 @@ class WriterThread:
 
     async def write(self, work: Callable[[Transaction], _T]) -> _T:
         """Do this and commit it; returns once it is committed."""
-        written: _T = await self._ask(_Write, lambda transaction, _: work(transaction))
+        written: _T = await self._write(lambda transaction, _: work(transaction), None)
         return written
 
     async def record(
         self, verb: Callable[[Transaction, Sequence[_Item]], None], item: _Item
     ) -> None:
         """The same for a verb that takes many items at once."""
-        await self._ask(_Write, verb, item)
+        await self._write(verb, item)
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Read, after everything asked for before has been written."""
@@ -111,6 +116,10 @@ class WriterThread:
             self._queue.put(_Use(self._stopped, lambda store: store.close()))
         return self._stopped
 
+    async def _write(self, verb: Callable[[Transaction, Sequence[Any]], Any], item: Any) -> Any:
+        fence = self.fence() if self.fence is not None else None
+        return await self._ask(_Write, verb, item, fence)
+
     async def _ask(self, kind: Callable[..., _Write | _Use], *what: Any) -> Any:
         if self._stopped is not None:
             raise RuntimeError("the ledger is closed")
@@ -125,7 +134,7 @@ class WriterThread:
         while store is not None:
             for writes, commands in groupby(self._gather(), lambda it: isinstance(it, _Write)):
                 if writes:
-                    self._commit(store, [it for it in commands if isinstance(it, _Write)])
+                    self._commit_all(store, [it for it in commands if isinstance(it, _Write)])
                 elif self._use(store, [it for it in commands if isinstance(it, _Use)]):
                     return
 
@@ -152,11 +161,21 @@ class WriterThread:
         self._tell([(future, result, None)])
         return result
 
+    def _commit_all(self, store: Store, writes: Sequence[_Write]) -> None:
+        for _, some in groupby(writes, lambda write: write.fence):
+            self._commit(store, list(some))
+
     def _commit(self, store: Store, writes: Sequence[_Write]) -> None:
-        """Commit a group. One that cannot be done fails alone; a sick disk fails them all."""
+        """Commit a group of one fence.
+
+        One that cannot be done fails alone; a sick disk fails them all.
+        """
         alike = [list(some) for _, some in groupby(writes, lambda write: write.verb)]
+        works = [_call(some) for some in alike]
+        if (fence := writes[0].fence) is not None:
+            works.append(lambda _: fence())
         try:
-            results = store.commit([_call(some) for some in alike])
+            results = store.commit(works)
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it
             if len(writes) == 1 or isinstance(error, DiskError):
                 self._tell([(write.future, None, _another(error)) for write in writes])
@@ -164,7 +183,7 @@ class WriterThread:
             for write in writes:
                 self._commit(store, [write])
         else:
-            pairs = zip(alike, results, strict=True)
+            pairs = zip(alike, results[: len(alike)], strict=True)
             self._tell([(write.future, it, None) for some, it in pairs for write in some])
 
     def _tell(self, outcomes: Sequence[_Outcome]) -> None:

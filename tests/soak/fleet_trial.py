@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from artifact_sync.simulator.world import Seen
 
 URL = "ARTIFACT_SYNC_LEDGER__URL"
+ROLE, SECRET = "fleet", "not-for-anybodys-eyes"
 OUTDATED, UNREACHABLE = 2, 4
 """Exit codes of who finds a newer ledger, or no server."""
 SIGN = 1.0
@@ -212,19 +213,21 @@ def path(row: Sequence[Any]) -> str:
 
 
 @contextmanager
-def fleet(folder: Path, postgres: Postgres, size: Size, **settings: object) -> Iterator[Fleet]:
-    """Three workers that have begun to mirror everything."""
+def fleet(
+    folder: Path, postgres: Postgres, size: Size, names: Sequence[str] = ("one", "two", "three")
+) -> Iterator[Fleet]:
+    """Workers that have begun to mirror everything."""
     simulator = size.simulator()
     with ExitStack() as stack:
         service = stack.enter_context(running_in_thread(simulator))
         user = DaemonUser(folder, service)
-        user.environ[URL] = postgres.schema()
+        user.environ[URL] = of_role(postgres)
         usual = {"source__token_file": None, "web__listen": None, "web__secret_files": None,
                  "daemon__interval": "2s", "download__attempts": 4}  # fmt: skip
-        user.configure("acme/*", **(usual | settings))
+        user.configure("acme/*", **usual)
         it = Fleet(user, simulator, postgres)
         loop = stack.enter_context(portal())
-        for name in ("one", "two", "three"):
+        for name in names:
             proxy = stack.enter_context(tcp_proxy(loop, postgres.port))
             it.workers.append(Worker(name, proxy))
         try:
@@ -237,6 +240,20 @@ def fleet(folder: Path, postgres: Postgres, size: Size, **settings: object) -> I
                     worker.process.kill()
                     worker.process.wait()
             user.check_words("".join(log.read_text("utf-8") for log in it.logs))
+
+
+def fleet_role(postgres: Postgres) -> str:
+    """The role of a fleet, which is no superuser; made once."""
+    if (ROLE,) not in postgres.ask("SELECT rolname FROM pg_roles"):
+        postgres.ask(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{SECRET}'")
+    return ROLE
+
+
+def of_role(postgres: Postgres) -> str:
+    """The URL of a schema that belongs to the fleet's role."""
+    url = postgres.schema()
+    postgres.ask(f"ALTER SCHEMA {url.rpartition('%3D')[2]} OWNER TO {fleet_role(postgres)}")
+    return url.replace("postgres@", f"{ROLE}:{SECRET}@")
 
 
 class Story:
@@ -298,6 +315,26 @@ class Story:
         time.sleep(self.rng.uniform(0.0, 2.0))
         self.fleet.postgres.start()
 
+    def _no_connection_left(self) -> None:
+        with self._role("CONNECTION LIMIT 0", "CONNECTION LIMIT -1"):
+            time.sleep(self.rng.uniform(1.0, 4.0))
+
+    def _read_only(self) -> None:
+        """As behind an address that leads to a standby for a while."""
+        setting = "default_transaction_read_only"
+        with self._role(f"SET {setting} = on", f"RESET {setting}"):
+            time.sleep(self.rng.uniform(1.0, 4.0))
+
+    @contextmanager
+    def _role(self, meanwhile: str, then: str) -> Iterator[None]:
+        """Sessions of the fleet begin anew, under another condition."""
+        server = self.fleet.postgres
+        server.ask(f"ALTER ROLE {ROLE} {meanwhile}")
+        server.cut()
+        yield
+        server.ask(f"ALTER ROLE {ROLE} {then}")
+        server.cut()
+
     FAULTS: Mapping[str, Callable[[Story], None]] = MappingProxyType(
         {
             "killed": _killed,
@@ -308,6 +345,8 @@ class Story:
             "stalled": _stalled,
             "cut": _cut,
             "server restarted": _restarted,
+            "no connection left": _no_connection_left,
+            "read only": _read_only,
         }
     )
 

@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import subprocess
 import sys
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
-from fleet_trial import Size, Story, come_to_an_end, fleet
+from fleet_trial import Size, Story, come_to_an_end, fleet, fleet_role
+from psycopg.errors import DiskFull
 from user import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from postgres_server import Postgres
 
 SEED = os.environ.get("SOAK_SEED") or ""
 SECONDS = float(os.environ.get("SOAK_SECONDS") or 180)
-SHORT = ("killed", "frozen and cut", "server restarted", "stopped", "sessions ended")
+SHORT = ("killed", "frozen and cut", "server restarted", "read only", "no connection left")
 
 
 @pytest.mark.servers
@@ -31,6 +37,60 @@ def test_three_workers_that_die_freeze_and_lose_their_server(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     tell(tmp_path, postgres, SEED or "7", Size(repos=3, runs=2, files=8), SHORT)
+
+
+@pytest.fixture
+def small_disk(postgres: Postgres) -> Iterator[None]:
+    """What the fleet makes in the database is on a small disk of its own."""
+    folder = postgres.home / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        shutil.chown(folder, folder.owner() if os.geteuid() else "postgres")
+        postgres.ask(f"CREATE TABLESPACE small LOCATION '{folder}'")
+        postgres.ask(f"GRANT CREATE ON TABLESPACE small TO {fleet_role(postgres)}")
+        postgres.ask(f"ALTER ROLE {fleet_role(postgres)} SET default_tablespace = small")
+        yield
+        postgres.ask(f"DROP OWNED BY {fleet_role(postgres)}")
+        postgres.ask(f"ALTER ROLE {fleet_role(postgres)} RESET default_tablespace")
+        postgres.ask("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@pytest.mark.soak
+@pytest.mark.root
+@pytest.mark.servers
+@pytest.mark.usefixtures("small_disk")
+@pytest.mark.timeout(300)
+def test_a_worker_goes_on_when_its_server_has_room_again(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    size = Size(repos=2, runs=1, files=60, bytes=100)
+    with fleet(tmp_path, postgres, size, names=["one"]) as it:
+        (worker,) = it.workers
+        wait_until(lambda: it.witness.fetched().total() == 120)
+        wait_until(lambda: len(it.recorded()) == 120)
+        with it.losing():
+            postgres.ask("CREATE TABLE filler (it TEXT) TABLESPACE small")
+            for rows in (500, 1):
+                fill(postgres, rows)
+            size.add_runs(it.simulator)
+            assert worker.log is not None
+            log = worker.log
+            wait_until(lambda: "no space left for the ledger" in log.read_text("utf-8"))
+            postgres.ask("DROP TABLE filler")
+        come_to_an_end(it, size)
+
+
+def fill(postgres: Postgres, rows: int) -> None:
+    """Fill the small disk with so many rows of a thousand bytes at a time, until none fit."""
+    some = f"INSERT INTO filler SELECT repeat('x', 1000) FROM generate_series(1, {rows})"  # noqa: S608
+    with psycopg.connect(postgres.url(), autocommit=True) as connection, suppress(DiskFull):
+        while True:
+            connection.execute(some)
 
 
 @pytest.mark.soak

@@ -22,7 +22,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.waiting import Ready, Wait
 
-from artifact_sync.domain.errors import LedgerUnreachable, UsageError
+from artifact_sync.domain.errors import LeaseLost, LedgerUnreachable, UsageError
 from artifact_sync.ledger import migrations
 from artifact_sync.ledger.drivers.location import absent
 from artifact_sync.ledger.drivers.postgres_errors import (
@@ -224,6 +224,8 @@ class PostgresStore:
                 again = conflicts <= _REPEATS if is_conflict(error) else is_passing(error)
                 if not again or monotonic() + delay > deadline:
                     raise self._told(error) from error
+            except LeaseLost:  # which nothing gives back
+                raise
             except LedgerUnreachable as error:  # of connecting
                 if monotonic() + delay > deadline:
                     raise self._told(error) from error
