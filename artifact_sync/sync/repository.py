@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +16,7 @@ from artifact_sync.domain.errors import (
     Interrupted,
     NotFound,
     Reason,
+    RepositoryBusy,
     ServiceError,
     UnusableEntries,
 )
@@ -51,7 +52,7 @@ from artifact_sync.sync.reselect import reselected
 from artifact_sync.sync.revisit import LAST_RETRY, is_due, next_look_time
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Sequence
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import ArtifactRow, ExpectedFile, RunRow
@@ -130,7 +131,7 @@ class RepoSync:
         return self._trouble
 
     async def _leased(self, request: PassRequest) -> None:
-        async with leased(self.context.lock, self.repo):
+        async with self._held():
             await self.context.ledger.check_version()
             self._notify(RepoBegan(self.repo))
             await self._guard(self._finish_forgetting())
@@ -142,6 +143,20 @@ class RepoSync:
                 else:
                     await self._all(request.announced, request.unchanged)
             self._notify(RepoEnded(self.repo, self.report))
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncGenerator[None]:
+        """Hold the repository; while somebody else does, others of the pass go before it."""
+        async with AsyncExitStack() as stack:
+            try:
+                held = leased(self.context.lock, self.repo, wait=self.turn is None)
+                await stack.enter_async_context(held)
+            except RepositoryBusy:
+                if self.turn is None:
+                    raise
+                self.turn.listed()
+                await stack.enter_async_context(leased(self.context.lock, self.repo))
+            yield
 
     async def _finish_forgetting(self) -> None:
         """Read what was let go, and finish what of it was broken off."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from user import TOKEN, User
+from user import TOKEN, User, run_of_four, wait_until
 
 from artifact_sync.simulator import (
     Cube,
@@ -101,7 +101,8 @@ def test_processes_that_begin_one_mirror_at_once_fetch_each_file_once(
 def test_a_busy_repository_is_waited_for_in_words_or_refused(
     tmp_path: Path, postgres: Postgres
 ) -> None:
-    with running_in_thread(organisation(artifacts=1)) as running:
+    simulator = organisation(artifacts=1)
+    with running_in_thread(simulator) as running:
         user = User(tmp_path, running)
         user.environ[URL] = postgres.schema()
         assert user.sync("acme/*").code == 0
@@ -115,11 +116,13 @@ def test_a_busy_repository_is_waited_for_in_words_or_refused(
             busy = user.run("pin", "acme/one", "1", "--root", user.root, "--no-wait")
             assert busy.code == 7
             assert "acme/one is being worked on" in busy.err
+            simulator.add_run("acme/two", run_of_four("9"))
             with user.started("sync", "acme/*", "--root", user.root) as waiting:
                 assert waiting.stderr is not None
                 process.send_signal(signal.SIGSTOP)
                 line = waiting.stderr.readline()
                 assert "acme/one is being worked on by another process: waiting" in str(line)
+                wait_until((user.root / "acme/two/9/SHA256SUMS").exists, 45)
                 process.kill()
                 assert user.finish(waiting).code == 0
 
