@@ -14,6 +14,8 @@ Parts = tuple[str, ...]
 
 DISPLACED = "displaced"
 ID = "id"
+PROBE = "probe"
+"""The name of an empty object by which it is tried whether a store honours conditions."""
 
 _NO_NAMES = frozenset({"", ".", ".."})
 _STAMP = "%Y%m%dT%H%M%SZ"

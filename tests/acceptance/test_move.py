@@ -156,7 +156,7 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
     assert rows(new, url) == known
     stored = server.objects(prefix)
     assert {it for it in files if "latest" not in it} == {
-        it for it in stored if "latest" not in it and not it.endswith((".artifact-sync/id", "/id"))
+        it for it in stored if "latest" not in it and not it.endswith(("/id", "/probe"))
     }
     with working(url):
         refused = user.move(new, back)

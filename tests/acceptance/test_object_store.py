@@ -219,6 +219,13 @@ def test_a_store_that_refuses_to_write_or_is_away_is_told_and_nothing_is_lost(
     store_user.environ["AWS_ENDPOINT_URL"] = proxy.endpoint
     assert store_user.run("sync", "acme/rocket", "--run", "1").code == 0
     words = "refuses these credentials (403 AccessDenied)"
+    proxy.asked.clear()
+    proxy.harm = lambda it: "403" if it.method == "DELETE" or "delete" in it.path else None
+    assert store_user.run("sync", "acme/rocket", "--run", "1").code == 0  # who only adds
+    assert [it.path[-5:] for it in proxy.asked if it.method == "PUT"] == ["probe"] * 2
+    proxy.harm = lambda asked: "403" if asked.is_listing else None
+    done = store_user.run("verify")
+    assert (done.code, words in done.err) == (6, True), done.err
     fetched = service.simulator.requests["file"]
     proxy.harm = lambda asked: "403" if asked.method == "PUT" else None
     done = store_user.run("sync", "acme/rocket")

@@ -114,7 +114,7 @@ class ObjectMirror:
         """Read, write, list and remove; whether conditions are honoured. ``DiskError``."""
         self.read_id()
         next(self._bucket.list(self._keys.own(DISPLACED)), None)
-        return honours_conditions(self._bucket, self._keys)
+        return honours_conditions(self._bucket, self._keys, leave=False)
 
     def prepare(self) -> None:
         """Find out now whether the store honours conditions, and takes objects. ``DiskError``."""

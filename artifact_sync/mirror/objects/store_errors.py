@@ -24,6 +24,9 @@ _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequ
 _DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "IncompleteBody"})
 _LOST = frozenset({"NoSuchUpload", "InvalidPart"})
 """Somebody has removed the parts of an upload."""
+_DENIALS = (PermissionDeniedError, UnauthenticatedError)
+_DENIED = frozenset({401, 403})
+"""Of listings obstore tells no more than the status."""
 _NO_SPACE = 507
 _ASKS_TO_WAIT = frozenset({408, 409, 425, 429})
 _FIRST_OF_SERVER = 500
@@ -63,7 +66,8 @@ def _translated(error: Exception, url: str, what: str) -> Exception:
     found, coded = _STATUS.search(text), _CODE.search(text)
     status, code = int(found[1]) if found else 0, coded[1] if coded else ""
     said = " ".join(filter(None, [str(status) if status else "", code]))
-    if isinstance(error, (PermissionDeniedError, UnauthenticatedError)) or code in _EXPIRED:
+    is_denied = isinstance(error, _DENIALS) or status in _DENIED or code in _EXPIRED
+    if is_denied and code not in _FULL:  # some stores tell of their quota so
         return _denied(url, what, said, passing=code in _EXPIRED)
     if code == "NoSuchBucket":
         return ObjectsGone(url)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from itertools import count
 from pathlib import Path
@@ -16,7 +15,7 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.names import quoted
 from artifact_sync.mirror.objects.bucket import PART
 from artifact_sync.mirror.objects.store_errors import Conflict
-from artifact_sync.mirror.paths import DISPLACED, stamp
+from artifact_sync.mirror.paths import DISPLACED, PROBE, stamp
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class Uploader:
         """Whether the store refuses to write where a condition is not met; asked once."""
         with self._lock:
             if self._honours is None:
-                self._honours = honours_conditions(self._bucket, self._keys)
+                self._honours = honours_conditions(self._bucket, self._keys, leave=True)
                 if not self._honours:
                     _log.warning(
                         "this object store ignores conditions (If-None-Match): every file is looked"
@@ -132,21 +131,28 @@ class Uploader:
             return self._honours
 
 
-def honours_conditions(bucket: Bucket, keys: Keys) -> bool:
-    """Whether a second ``create`` of an object is refused."""
-    key = keys.own(f"probe-{os.urandom(8).hex()}")  # of this process alone
-    bucket.put(key, b"", _sha256(b""))
+def honours_conditions(bucket: Bucket, keys: Keys, *, leave: bool) -> bool:
+    """Whether a second ``create`` of an object is refused.
+
+    ``leave``: the object stays, and answers the next one at once; nobody need be allowed to remove.
+    """
+    created = [_created(bucket, keys.own(PROBE)) for _ in range(2)]
+    if not leave and created[0]:
+        bucket.delete([keys.own(PROBE)])
+    return not created[-1]
+
+
+def _created(bucket: Bucket, key: str) -> bool:
+    """Whether an empty object could be written there."""
     try:
-        bucket.put(key, b"x", _sha256(b"x"), "create")
+        bucket.put(key, b"", _sha256(b""), "create")
     except Conflict:
-        return True
+        return False
     except StoreUnreachable:
         raise
-    except DiskError as error:
-        _log.debug("the store refuses conditions", error=str(error))
-    finally:
-        bucket.delete([key])
-    return False
+    except DiskError:  # it refuses conditions, or to be written to at all
+        bucket.put(key, b"", _sha256(b""))
+    return True
 
 
 def digest_of_object(
