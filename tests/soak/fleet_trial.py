@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 from daemon_user import DaemonUser
 from forked_program import start_program
+from shifted_clock import shifted
 from tcp_proxy import portal, tcp_proxy
 from user import TOKEN, wait_until
 
@@ -48,6 +49,8 @@ URL = "ARTIFACT_SYNC_LEDGER__URL"
 ROLE, SECRET = "fleet", "not-for-anybodys-eyes"
 OUTDATED, UNREACHABLE = 2, 4
 """Exit codes of who finds a newer ledger, or no server."""
+CLOCKS = (0, 3600, -3600)
+"""Seconds by which the workers' clocks are ahead."""
 SIGN = 1.0
 """Seconds between two signs of life; what is 1.5 times as old counts as dead."""
 TOKENS = tuple(f"{TOKEN}-{number}" for number in range(500))
@@ -129,6 +132,8 @@ class Worker:
 
     name: str
     proxy: TcpProxy
+    clock: int = 0
+    """Seconds by which its clock is ahead."""
     process: subprocess.Popen[str] | None = None
     log: Path | None = None
 
@@ -172,6 +177,7 @@ class Fleet:
         self.logs.append(worker.log)
         url = self.url.replace(f":{self.postgres.port}/", f":{worker.proxy.port}/")
         environ = {**self.user.environ, URL: url, "SOURCECRAFT_TOKEN": TOKENS[number]}
+        environ |= shifted(worker.clock)
         command = ["worker", "--config", str(self.user.config), "--name", worker.name]
         command += ["--sign", str(SIGN), "--log-format", "json"]
         with worker.log.open("wb") as log:
@@ -227,9 +233,9 @@ def fleet(
         user.configure("acme/*", **usual)
         it = Fleet(user, simulator, postgres)
         loop = stack.enter_context(portal())
-        for name in names:
+        for name, clock in zip(names, CLOCKS, strict=False):
             proxy = stack.enter_context(tcp_proxy(loop, postgres.port))
-            it.workers.append(Worker(name, proxy))
+            it.workers.append(Worker(name, proxy, clock))
         try:
             for worker in it.workers:
                 it.start(worker)

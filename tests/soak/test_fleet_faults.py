@@ -33,7 +33,7 @@ SHORT = ("killed", "frozen and cut", "server restarted", "read only", "no connec
 
 @pytest.mark.servers
 @pytest.mark.timeout(240)
-def test_three_workers_that_die_freeze_and_lose_their_server(
+def test_three_workers_with_clocks_of_their_own_that_die_freeze_and_lose_their_server(
     tmp_path: Path, postgres: Postgres
 ) -> None:
     tell(tmp_path, postgres, SEED or "7", Size(repos=3, runs=2, files=8), SHORT)
