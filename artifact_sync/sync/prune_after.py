@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from artifact_sync.domain.errors import ArtifactSyncError, Reason
+from artifact_sync.domain.errors import ArtifactSyncError, Reason, RepositoryBusy
 from artifact_sync.domain.events import FilesRemoved, PruneRefused
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.units import size_in_words
@@ -35,6 +35,12 @@ class PruneSchedule:
         self._clock = clock
         self._since: dict[tuple[RepoName, str], datetime] = {}
         """By repository and schedule: the moment after which the next time comes."""
+        self._put_off: set[RepoName] = set()
+        """Those that were due while somebody else worked on them."""
+
+    def put_off(self, repo: RepoName) -> None:
+        """Have a repository be due again at the next look."""
+        self._put_off.add(repo)
 
     def due(
         self, repo: RepoName, keep: RepoKeepSettings, report: Report, zone: Callable[[], tzinfo]
@@ -43,6 +49,9 @@ class PruneSchedule:
 
         After one that lacked room, in any case.
         """
+        if repo in self._put_off:
+            self._put_off.remove(repo)
+            return True
         if any(it.reason is Reason.NO_SPACE for it in report.failures):
             return True
         if keep.schedule is None:
@@ -83,14 +92,21 @@ class PassPruner:
             for plan in plans:
                 self._tell(plan)
                 if plan.going:
-                    share = keep_of(config, plan.repo).max_share
-                    await prune(keeper, plan.repo, plan.going, max_share=share)
+                    await self._prune(config, keeper, plan)
             if any(plan.going for plan in plans):
                 await compact(keeper.ledger)
         except ArtifactSyncError as error:
             _log.warning("runs could not be pruned", why=str(error))
             return True
         return any(plan.going for plan in plans)
+
+    async def _prune(self, config: Config, keeper: MirrorKeeper, plan: RepoPlan) -> None:
+        share = keep_of(config, plan.repo).max_share
+        try:
+            await prune(keeper, plan.repo, plan.going, max_share=share)
+        except RepositoryBusy as busy:  # the others need not wait for it
+            _log.debug("pruned later", why=str(busy))
+            self._schedule.put_off(plan.repo)
 
     def _is_due(self, config: Config, repo: RepoName, report: Report) -> bool:
         keep = keep_of(config, repo)

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from artifact_sync.daemon.progress import EventFanout
 from artifact_sync.daemon.prune_timer import PruneTimer
-from artifact_sync.domain.errors import Reason
-from artifact_sync.domain.model import Failure, RepoName
+from artifact_sync.domain.errors import Reason, RepositoryBusy
+from artifact_sync.domain.keeping import ListingVerdict
+from artifact_sync.domain.model import (
+    ArtifactKey,
+    Failure,
+    Mirrored,
+    MirrorPath,
+    RepoName,
+    Run,
+    RunKey,
+    Strength,
+)
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import Config, KeepSettings, RepoKeepSettings, RepoSettings
+from artifact_sync.ledger import open_ledger
 from artifact_sync.mirror.local.lock import LocalRepositoryLock
+from artifact_sync.sync.forget import MirrorKeeper
 from artifact_sync.sync.prune import keep_of
-from artifact_sync.sync.prune_after import PruneSchedule
+from artifact_sync.sync.prune_after import PassPruner, PruneSchedule
 
 if TYPE_CHECKING:
-    from artifact_sync.domain.ports import RepositoryLock
+    from collections.abc import AsyncGenerator
+
+    from artifact_sync.domain.ports import Lease, Ledger, RepositoryLock
 
 REPO = RepoName("acme", "rocket")
 
@@ -63,6 +79,54 @@ def test_a_time_of_the_schedule_counts_once_and_a_clock_that_goes_back_waits() -
     assert not is_due(schedule, keep, brought)
     clock.at += timedelta(days=365, hours=1)
     assert is_due(schedule, keep, brought)
+
+
+class BusyLock:
+    """Somebody else works on everything."""
+
+    def __init__(self) -> None:
+        self.asked = list[str]()
+
+    @asynccontextmanager
+    async def hold(self, repo: RepoName, *, wait: bool = True) -> AsyncGenerator[Lease]:
+        assert wait
+        self.asked.append(str(repo))
+        raise RepositoryBusy(repo)
+        yield
+
+
+async def note_three_runs(ledger: Ledger, repo: RepoName, now: datetime) -> None:
+    for number in range(1, 4):
+        run = Run(RunKey(repo, str(number)), "success", "push", now - timedelta(days=9 - number))
+        await ledger.note_run(run, now)
+        file = ArtifactKey(*repo, run.key.run, "w", "t", "c", "app")
+        path = MirrorPath(f"{repo}/{number}/app")
+        digest = "ab" * 32
+        facts = Mirrored(file, path, 10, digest, Strength.DIGEST, (), fetched_at=now)
+        await ledger.record_mirrored(facts)
+    await ledger.note_listing(repo, ListingVerdict(now, ""))
+
+
+def test_a_repository_that_is_busy_holds_up_no_other_and_is_pruned_later() -> None:
+    async def story() -> None:
+        clock, lock = StillClock(), BusyLock()
+        ledger = await open_ledger("sqlite://", durability="fast")
+        repos = [RepoName("acme", name) for name in "ab"]
+        for repo in repos:
+            await note_three_runs(ledger, repo, clock.at)
+        config = Config(keep=KeepSettings(last=1, max_share=1.0, schedule="0 * * * *"))
+        unused: Any = None  # nothing is removed
+        facts = (lock, unused, unused, clock, "", EventFanout([]))
+        keeper = MirrorKeeper(ledger, unused, None, *facts)
+        pruner, reports = PassPruner(clock, lambda: UTC), dict.fromkeys(repos, Report())
+        for asked in ([], ["acme/a", "acme/b"], ["acme/a", "acme/b"]):
+            await pruner.after(config, lambda _: keeper, reports)
+            assert lock.asked == asked
+            lock.asked.clear()
+            clock.at += timedelta(minutes=31)
+        await ledger.aclose()
+
+    asyncio.run(story())
 
 
 def test_what_is_said_of_a_repository_stands_in_the_place_of_all_of_keep() -> None:
