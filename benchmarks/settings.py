@@ -39,7 +39,7 @@ class Sizes:
     curve_known: tuple[int, ...] = (1_000, 10_000, 100_000)
     curve_new: tuple[int, ...] = (1_000, 10_000)
     verify: Files = Files(100, 100_000_000)
-    shared: Files = Files(2_000, 64 * KIB)
+    shared: Files = Files(1_000, 64 * KIB)
     shared_middle: Files = Files(500, MIB)
     shared_passes: int = 200
     rows: int = 2_000_000
