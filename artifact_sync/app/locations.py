@@ -223,7 +223,7 @@ async def expect_ids(
 ) -> None:
     """``check_ids``, but an object store is asked only by who looks at its files."""
     held = await ledger.mirror()
-    if held is not None and is_in_store(config):
+    if held is not None and is_in_store(config) and unfinished_move(held) is None:
         place.expect(held)
     else:
         await check_ids(config, ledger, place, offload, adopting=adopting)

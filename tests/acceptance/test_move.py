@@ -230,8 +230,12 @@ def test_killed_in_the_middle_it_goes_on_and_until_then_nobody_takes_it_for_a_mi
         assert not list((tmp_path / "new/.artifact-sync/staging").glob("move*"))
 
 
-def test_what_is_damaged_is_told_and_not_taken_for_good(user: Mover) -> None:
-    new = user.config("new")
+def test_what_is_damaged_is_told_and_not_taken_for_good(
+    user: Mover, object_server: Callable[[str], ObjectServer]
+) -> None:
+    new, server = user.config("new"), object_server("moto")
+    user.environ |= server.environ()
+    store = user.config("s", f"sqlite:///{user.folder}/s", server.url(f"moved/{uuid4().hex}"))
     assert user.at(user.old, "sync", ROCKET).code == 0
     changed, missing, *_ = sorted((user.root / ROCKET / "1/ci").rglob("*.*"))
     changed.write_bytes(b"x" * changed.stat().st_size)
@@ -242,6 +246,10 @@ def test_what_is_damaged_is_told_and_not_taken_for_good(user: Mover) -> None:
     assert sorted(done.answer["damaged"]) == paths
     assert not any((user.folder / "new" / it).exists() for it in paths)
     assert user.at(new, "verify").code == 2
+    assert user.move(user.old, store).code == 1
+    for command in ("ls", "verify", "sync"):
+        refused = user.at(store, command, ROCKET)
+        assert (refused.code, "is not finished" in refused.err) == (2, True), refused.err
     assert user.at(user.old, "verify", "--repair").code == 0
     done = user.move(user.old, new)
     assert done.code == 0, done.err + done.out
