@@ -1,12 +1,15 @@
-"""Opens a mirror to look at what was displaced in it.
+"""Opens a mirror to see what was displaced in it, or put it back.
 
-It works beside whoever works there: no ledger is opened and no lock is taken. What is put back
-never replaces anything, and a pass makes folders of its own time for what it displaces.
+It works beside whoever works there. A pass makes folders of its own time for what it displaces, so
+looking and emptying take no lock. What is put back replaces nothing; among several processes a
+store cannot promise that, and a pass relies on what it has seen: so its repository is held.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from contextlib import asynccontextmanager, nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,13 +20,15 @@ from artifact_sync.app.locations import (
     nothing_mirrored,
     root_of,
 )
+from artifact_sync.app.shared_mirror import is_shared
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.paths import DISPLACED
 from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from artifact_sync.domain.model import DisplacedFile, RepoName
     from artifact_sync.domain.ports import Displacement
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _FOLDER = f"{OWN_FOLDER}/{DISPLACED}/"
+_COMMAND = "artifact-sync displaced"
 _NAMED = 10
 """Places of one file that a message names."""
 
@@ -69,6 +75,46 @@ def displaced_as_named(displacement: Displacement, path: str) -> Sequence[Displa
             f"{printable(path)} was displaced more than once: name one of {places}{more}"
         )
     return had
+
+
+async def restore_displaced(
+    config: Config, path: str
+) -> tuple[list[DisplacedFile], list[DisplacedFile]]:
+    """Put back what is meant by a path.
+
+    Returns what was, and what is left since something has its place. ``UsageError``,
+    ``DiskError``, ``LedgerUnreachable``.
+    """
+    displacement = displacement_of(config)
+    files = await asyncio.to_thread(displaced_as_named, displacement, path)
+    outcomes: dict[bool, list[DisplacedFile]] = {True: [], False: []}
+    async with _holder(config) as hold:
+        for file in files:
+            async with hold(file):
+                outcomes[await asyncio.to_thread(displacement.put_back, file)].append(file)
+    return outcomes[True], outcomes[False]
+
+
+@asynccontextmanager
+async def _holder(
+    config: Config,
+) -> AsyncGenerator[Callable[[DisplacedFile], AbstractAsyncContextManager[None]]]:
+    """What holds the repository of a file, where other processes may work on it."""
+    if not is_shared(config):
+        yield lambda _: nullcontext()
+        return
+    from artifact_sync.app.storage import open_storage  # noqa: PLC0415 - seldom needed
+    from artifact_sync.sync.context import leased  # noqa: PLC0415 - likewise
+    from artifact_sync.sync.displaced_files import owners  # noqa: PLC0415 - likewise
+
+    async with open_storage(config, rehearse=False, command=_COMMAND) as store:
+        owner_of = owners(store.layout, await store.ledger.repositories())
+
+        def hold(file: DisplacedFile) -> AbstractAsyncContextManager[None]:
+            owner = owner_of(file)
+            return nullcontext() if owner is None else leased(store.lock, owner)
+
+        yield hold
 
 
 def displaced_sizes(config: Config, repos: Iterable[RepoName]) -> Mapping[RepoName, int]:

@@ -106,7 +106,12 @@ def test_a_busy_repository_is_waited_for_in_words_or_refused(
         user = User(tmp_path, running)
         user.environ[URL] = postgres.schema()
         assert user.sync("acme/*").code == 0
+        changed = "acme/one/1/ci/build/build/1.bin"
+        (user.root / changed).write_bytes(b"by hand")
+        assert user.run("verify", "acme/one", "--repair", "--root", user.root).code == 0
+        restore = ("displaced", "restore", changed, "--root", user.root)
         with held(user, "acme/one") as process:
+            assert user.run(*restore, "--no-wait").code == 7
             refused = user.sync("acme/*", "--no-wait", "--json")
             found = [(it["repo"], it["reason"]) for it in refused.answer["failures"]]
             assert (refused.code, found) == (7, [("acme/one", "busy")])

@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from artifact_sync.app.displaced import displaced_as_named, displacement_of
+from artifact_sync.app.displaced import displacement_of, restore_displaced
 from artifact_sync.app.selection import Overrides, with_overrides
 from artifact_sync.cli.command_group import CommandGroup
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.failed_answer import as_json_also_failed, failure_to_begin
 from artifact_sync.cli.json_objects import DisplacedAnswer, DisplacedEntry, FailureEntry, as_line
-from artifact_sync.cli.options import common, duration_option, root
+from artifact_sync.cli.options import common, duration_option, no_wait, root
 from artifact_sync.cli.report_text import age, failure_line
 from artifact_sync.cli.session import configuration, session
 from artifact_sync.domain.errors import DiskError, ExitCode, exit_code
 from artifact_sync.domain.model import DisplacedFile
+from artifact_sync.runtime import event_loop
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.model import Failure
     from artifact_sync.domain.ports import Displacement
+    from artifact_sync.domain.settings import Config
 
 
 @click.group(
@@ -66,6 +68,7 @@ def list_command(*, config_file: Path | None, root: Path | None, as_json: bool) 
 @command.command()
 @click.argument("path")
 @root
+@no_wait
 @as_json_also_failed(DisplacedAnswer)
 @common
 def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: bool) -> int:
@@ -75,11 +78,7 @@ def restore(*, path: str, config_file: Path | None, root: Path | None, as_json: 
     stays: then the exit code is 1. The next sync or verify takes a file as mirrored again if it is
     the one on record.
     """
-    displacement = _displacement(config_file, root)
-    files = displaced_as_named(displacement, path)
-    restored, left = list[DisplacedFile](), list[DisplacedFile]()
-    for file in files:
-        (restored if displacement.put_back(file) else left).append(file)
+    restored, left = event_loop.run_plainly(restore_displaced(_config(config_file, root), path))
     code = ExitCode.INCOMPLETE if left else ExitCode.COMPLETE
     if as_json:
         return _print(_answer(code, restored=restored, left=left))
@@ -125,7 +124,11 @@ def empty(*, older_than: float, config_file: Path | None, root: Path | None, as_
 
 
 def _displacement(config_file: Path | None, root: Path | None) -> Displacement:
-    return displacement_of(with_overrides(configuration(config_file), Overrides(root=root)))
+    return displacement_of(_config(config_file, root))
+
+
+def _config(config_file: Path | None, root: Path | None) -> Config:
+    return with_overrides(configuration(config_file), Overrides(root=root))
 
 
 def _line(file: DisplacedFile) -> str:
