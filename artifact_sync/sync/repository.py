@@ -40,6 +40,7 @@ from artifact_sync.domain.report import (
     report_of_unasked,
 )
 from artifact_sync.domain.vanishing import CreationWindow, urgency
+from artifact_sync.runtime.tasks import to_its_end
 from artifact_sync.runtime.units import counted
 from artifact_sync.sync.adopt import adopt, put_back
 from artifact_sync.sync.context import leased
@@ -183,7 +184,7 @@ class RepoSync:
             self.report.bytes = self.context.observer.of(self.repo)
             self._count_gone()
             if self._recorded:
-                await self._guard(asyncio.shield(self._record()))
+                await self._guard(to_its_end(self._record()))
                 await self._guard(self.context.ledger.post_expiring(self._scope))
 
     def _count_gone(self) -> None:

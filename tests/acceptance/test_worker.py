@@ -73,6 +73,26 @@ def tell_of_each_other(planner: Daemon, idle: Daemon, name: str) -> None:
     assert complete not in idle.get("/metrics")[1].decode()
 
 
+def is_held_up(worker: Daemon) -> bool:
+    """Whether it fetches the files of ``acme/docs``, of which one has halted."""
+    passes = [it for it in worker.ask()["passes"] if it["repo"] == "acme/docs"]
+    return [it["planned"] for it in passes] == [4]
+
+
+def tell_who_is_busy(user: DaemonUser, busy: Daemon, name: str) -> None:
+    """Who waits for a repository, and who looks, is told which worker has it."""
+    with user.started("sync", "acme/docs", "--config", user.config) as waiting:
+        assert waiting.stderr is not None
+        line = str(waiting.stderr.readline())
+        waiting.kill()
+    assert f"acme/docs is being worked on by artifact-sync worker {name} on " in line
+    assert f"(process {busy.process.pid}): waiting" in line
+    head, *rest = user.run("status", "--config", user.config).out.splitlines()
+    assert head.startswith("2 workers, ")
+    shown = [it for it in rest if it.startswith(f"worker {name} (process {busy.process.pid} on ")]
+    assert ["acme/docs" in it for it in shown] == [True]
+
+
 def test_workers_hear_webhooks_reload_tell_hooks_mend_damage_and_stop_at_once(
     tmp_path: Path, postgres: Postgres
 ) -> None:
@@ -116,8 +136,10 @@ def test_workers_hear_webhooks_reload_tell_hooks_mend_damage_and_stop_at_once(
 
         simulator.add_fault(Stall(after=0.5, first=1))
         simulator.add_run("acme/docs", run_of_four("1"))
-        one.wait_for(lambda: any("acme/docs" in it["repos"] for it in workers(user).values()))
-        busy, other = (one, two) if "acme/docs" in workers(user)["one"]["repos"] else (two, one)
+        one.wait_for(lambda: is_held_up(one) or is_held_up(two))
+        busy, other = (one, two) if is_held_up(one) else (two, one)
+        busy.wait_for(lambda: "acme/docs" in str(workers(user)))
+        tell_who_is_busy(user, busy, "one" if busy is one else "two")
         busy.send(signal.SIGTERM)
         busy.wait_for_line("stopping")
         assert busy.end(signal.SIGTERM, 10) == 130
