@@ -154,15 +154,18 @@ class Manifest:
         files = (entry for _, _, entry in self._files)
         absent = (entry for _, entry in sorted(self._absent + never))
         cubes = (cube.artifacts for _, _, cube in cubes_of(self._record))
-        text, pieces, at = _rendered(self._document()), list[bytes](), 0
+        text, at = _rendered(self._document()), 0
+        out = BytesIO()  # a join would hold all entries beside it
         for empty in _EMPTY_LIST.finditer(text):  # in the order of the keys
             indent = len(empty["indent"])
             entries = files if empty["name"] == b"artifacts" else absent
             if indent > len(_TOP):
                 entries = (_on_one_line(it) for it in next(cubes))
-            pieces += [text[at : empty.end() - len(b"[]")], *_listed(entries, indent)]
+            out.write(text[at : empty.end() - len(b"[]")])
+            out.writelines(_listed(entries, indent))
             at = empty.end()
-        return b"".join([*pieces, text[at:], b"\n"])
+        out.writelines([text[at:], b"\n"])
+        return out.getvalue()
 
     def _document(self) -> RunDocument:
         """All but what there may be many of."""

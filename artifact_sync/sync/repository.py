@@ -222,7 +222,7 @@ class RepoSync:
         if self.options.recorded or not (self._filters or settings.workflows or settings.include):
             return
         ledger, filters = self.context.ledger, await self._filter_fit()
-        if filters.is_new:  # as where an older version kept the ledger
+        if filters.is_new and filters.is_open:  # as where an older version kept the ledger
             await self._take_recorded(filters)
         star = RepoName.parse(settings.name).is_star  # the pass judges over all of them
         self.unfit = filters.unfit_globs if star else None
@@ -657,7 +657,9 @@ class RepoSync:
         if selected or await self._is_requested(key):
             sync = self._run_sync()
             recorded = not another and (self.options.recorded or not selected)
-            await sync.carry_out(run, looks, fresh=another, recorded=recorded)
+            # Handed over, not kept: thousands of artifacts go before the manifest is made.
+            whole, run = [run], replace(run, artifacts=(), logs=())
+            await sync.carry_out(whole.pop(), looks, fresh=another, recorded=recorded)
             self._note_room(run, sync)
         if not wanted:  # also what the user has insisted on counts in no later pass
             await ledger.settle(key, self.rules.fingerprint, None)

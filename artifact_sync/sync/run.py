@@ -95,7 +95,9 @@ class RunSync:
         """
         self._recorded = recorded
         rows = {} if fresh else await self.context.ledger.artifacts(run.key)
-        await self._plan_and_do(run, rows, looks)
+        work = self._plan_and_do(run, rows, looks)
+        del run, rows  # the work has them, and lets them go
+        await work
 
     async def keep_forgotten(self, run: Run, *, recorded: bool = False) -> None:
         """Conclude a run that upstream has forgotten: what is here of it stays."""
@@ -113,6 +115,7 @@ class RunSync:
                 kept += 0 if self._forgotten else await self._fetch(plan)
                 has_unpacked = any(row.extraction is not None for row in rows.values())
                 del rows, plan  # a run can have thousands of artifacts
+                run = replace(run, artifacts=(), logs=())
                 if (self.rules.extract or has_unpacked) and not self.gave_way:
                     await self._extract(run)
                 await (self._conclude(run, kept, looks) if not self.gave_way else self._go(run))
