@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import os
 
 import pytest
 from hostile_service import File
@@ -21,16 +21,23 @@ def test_600_cubes_in_a_run(trial: Trial) -> None:
     assert len(trial.service.api.requests) == 2
 
 
+def cpu_seconds() -> float:
+    """Of processes that have ended: what a pass takes by the clock is a matter of the machine."""
+    used = os.times()
+    return used.children_user + used.children_system
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_10000_artifacts_in_a_run_within_100_megabytes(trial: Trial) -> None:
     content = noise(5, 10_100)
     files = {f"f/{n // 100}/{n}.bin": File(content[n : n + 100]) for n in range(10_000)}
     trial.service.run(files)
-    begin = time.monotonic()
-    outcome, peak = trial.measured()
+    before = cpu_seconds()
+    outcome, peak = trial.measured(timeout=200)
     assert outcome.counts == (10_000, 10_000, 0, 0)
     assert peak < 100_000_000, peak
-    assert time.monotonic() - begin < 100
+    assert cpu_seconds() - before < 60
     trial.service.api.forget()
     outcome, peak = trial.measured()
     assert outcome.counts == (10_000, 0, 10_000, 0)
