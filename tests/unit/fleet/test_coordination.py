@@ -6,9 +6,15 @@ import asyncio
 import socket
 
 import pytest
+from postgres_server import wait_until
 
 from artifact_sync.domain.errors import LedgerUnreachable
 from artifact_sync.fleet.coordination import Coordination
+
+OTHERS = (
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 @pytest.mark.servers
@@ -18,6 +24,7 @@ def test_a_connection_that_was_ended_while_nobody_used_it_is_not_noticed(postgre
         for _ in range(2):
             assert await database.ask("SELECT 1") == [(1,)]
             await asyncio.to_thread(postgres.cut)
+            await asyncio.to_thread(wait_until, lambda: postgres.ask(OTHERS) == [(0,)])
         async with database.transaction():
             assert await database.ask("SELECT 2") == [(2,)]
         await database.aclose()
