@@ -52,7 +52,9 @@ class Postgres:
         data = self._home / "data"
         make = (self._programs / "initdb", "-D", data, "-U", _USER, "-E", "UTF8", "--locale=C")
         command = self._as_user(*make, "-A", "trust")
-        subprocess.run(command, check=True, capture_output=True, cwd=self._home)
+        made = subprocess.run(command, check=False, capture_output=True, text=True, cwd="/")
+        if made.returncode != 0:
+            raise SystemExit(f"case 9 cannot make a database in BENCH_DIR: {made.stderr.strip()}")
         where = ("-D", data, "-p", str(self._port), "-k", self._home, "-h", HOST)
         command = self._as_user(self._programs / "postgres", *where, *_COUNTED)
         with (self._home / "log").open("wb") as log:

@@ -2,25 +2,22 @@
 """The driver for PostgreSQL, by psycopg 3.
 
 Works through a pooler in transaction mode, such as PgBouncer: nothing is set, prepared or made for
-a session, only for a transaction. What of a transaction gives no rows is sent without waiting for
-its answer: each wait costs more than the statement itself, above all on another machine. A lost
-connection is made anew, and the transaction repeated: so a restart of the server is waited out. A
-transaction that was lost at its commit may have been carried out; every verb may be repeated, at
-the price of an attempt or a look that counts twice.
+a session, only for a transaction. Pipeline mode would spare half of the waits, but behind PgBouncer
+1.18 a transaction was now and then waited for in vain. A lost connection is made anew, and the
+transaction repeated: so a restart of the server is waited out. A transaction that was lost at its
+commit may have been carried out; every verb may be repeated, at the price of an attempt or a look
+that counts twice.
 """
 
 from __future__ import annotations
 
-import logging
 from collections import ChainMap
-from contextlib import ExitStack
 from functools import partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.waiting import Ready, Wait
 
 from artifact_sync.domain.errors import LeaseLost, LedgerUnreachable, UsageError
 from artifact_sync.ledger import migrations
@@ -73,8 +70,6 @@ _PAUSE = 5.0
 """Seconds in which a server that was given up is not asked again, so that no queue takes long."""
 _STREAMED = 10_000
 """Rows that a server sends at a time where they are many."""
-_UNASKED = 64
-"""Statements that are sent together before it is asked whether there is room for more."""
 _REPEATS = 5
 """Of a transaction that another one got into the way of."""
 
@@ -92,17 +87,10 @@ _LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1}
 
 
 class PostgresConnection(Connection):
-    """Over a connection of psycopg, which may be in pipeline mode."""
+    """Over a connection of psycopg."""
 
-    def __init__(
-        self,
-        raw: psycopg.Connection[Any],
-        wait: Callable[[], None],
-        remembered: MutableMapping[Any, Any],
-    ) -> None:
+    def __init__(self, raw: psycopg.Connection[Any], remembered: MutableMapping[Any, Any]) -> None:
         super().__init__(raw)
-        self._wait = wait
-        """Ends the pipeline mode, in which some things cannot be asked; may be called twice."""
         self._remembered = remembered
 
     def lasting(self, name: str, **values: Any) -> Any:
@@ -124,7 +112,6 @@ class PostgresConnection(Connection):
 
     def put_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows, more quickly than one by one; see ``Connection``."""
-        self._wait()
         with self.raw.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
@@ -144,7 +131,6 @@ class PostgresConnection(Connection):
         return sql.replace("IN (%s)", "= ANY(%s)"), stored([values[it] for it in names])
 
     def _stream(self, name: str, values: Mapping[str, Any]) -> Iterator[Row]:
-        self._wait()
         with self.raw.cursor(name="stream") as cursor:
             cursor.itersize = _STREAMED
             cursor.execute(*self._filled(name, values))
@@ -161,8 +147,8 @@ class PostgresStore:
         silence = int(self._options["tcp_user_timeout"])
         limit = f"SET LOCAL statement_timeout TO {int(_BREAK_OFF * silence)}"
         synchronous = "on" if terms.durability == "full" else "off"
-        self._reading = ("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", limit)
-        self._writing = ("BEGIN", limit, f"SET LOCAL synchronous_commit TO {synchronous}")
+        self._reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limit}"
+        self._writing = f"BEGIN; {limit}; SET LOCAL synchronous_commit TO {synchronous}"
         self._raw: psycopg.Connection[Any] | None = None
         self._remembered: dict[Any, Any] = {}
         """What lasts as long as the database; another one may be there after the connection."""
@@ -209,7 +195,7 @@ class PostgresStore:
         self._raw = connect(self._place, self._options)
         return self._raw
 
-    def _repeated(self, begin: Sequence[str], work: Callable[[PostgresConnection], _T]) -> _T:
+    def _repeated(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
         """The work in a transaction of its own, as often as it takes and may help."""
         until, words = self._given_up
         if monotonic() < until:
@@ -235,19 +221,14 @@ class PostgresStore:
             sleep(delay)
             delay = min(2 * delay, _LONGEST)
 
-    def _once(self, begin: Sequence[str], work: Callable[[PostgresConnection], _T]) -> _T:
+    def _once(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
         raw = self._connect() if self._raw is None or self._raw.closed else self._raw
         try:
-            with ExitStack() as together:
-                together.enter_context(raw.pipeline())
-                for sql in begin:
-                    raw.execute(sql)
-                # what a transaction sees of its own is remembered no longer than it takes
-                seen = (
-                    self._remembered if begin is self._reading else ChainMap({}, self._remembered)
-                )
-                told = work(PostgresConnection(raw, together.close, seen))
-                raw.execute("COMMIT")
+            raw.execute(begin)
+            # what a transaction sees of its own is remembered no longer than it takes
+            seen = self._remembered if begin is self._reading else ChainMap({}, self._remembered)
+            told = work(PostgresConnection(raw, seen))
+            raw.execute("COMMIT")
         except BaseException as error:
             self._abandon(raw, lost=raw.closed or isinstance(error, Silent))
             raise
@@ -296,7 +277,7 @@ class PostgresStore:
             )
         try:
             if not self._rehearsing:
-                raw.execute("; ".join((*self._writing, _NEVER_IDLE)))
+                raw.execute(f"{self._writing}; {_NEVER_IDLE}")
                 _make_copies(raw)
                 self._rehearsing = True
             return _saved(raw, work)
@@ -314,32 +295,8 @@ class _Connection(psycopg.Connection[Any]):
 
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
         """Wait for an answer; see ``psycopg.Connection``. ``Silent``."""
-        limited = _within(_unasked(gen), self.silence) if self.silence else gen
-        try:
-            return super().wait(limited, *args, **more)
-        except Silent:
-            self.close()  # else the end of a pipeline would wait for as long again
-            raise
-
-
-def _unasked(gen: Generator[Any, Any, _T]) -> Generator[Any, Any, _T]:
-    """The generator, told that it may send without asking the system, which is nearly always so.
-
-    Each time that is asked another thread takes the interpreter, and keeps it for milliseconds.
-    Now and then it is asked all the same: libpq keeps what could not be sent.
-    """
-    unasked = 0
-    try:
-        asked = next(gen)
-        while True:
-            if asked == Wait.RW and unasked < _UNASKED:
-                unasked, ready = unasked + 1, Ready.W
-            else:
-                unasked, ready = 0, (yield asked)
-            asked = gen.send(ready)
-    except StopIteration as done:
-        told: _T = done.value
-        return told
+        limited = _within(gen, self.silence) if self.silence else gen
+        return super().wait(limited, *args, **more)
 
 
 def _within(gen: Generator[Any, Any, _T], seconds: float) -> Generator[Any, Any, _T]:
@@ -367,7 +324,6 @@ def options_of(place: Location, **more: Any) -> dict[str, Any]:
 
 def connect(place: Location, options: Mapping[str, Any]) -> psycopg.Connection[Any]:
     """Connect, once. ``UsageError``, ``LedgerUnreachable``."""
-    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # what counts is raised
     try:
         raw = _Connection.connect(**options, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
@@ -385,10 +341,6 @@ def connect(place: Location, options: Mapping[str, Any]) -> psycopg.Connection[A
 
 def _nothing(_: Connection) -> None:
     """Just be there."""
-
-
-def _wait_never() -> None:
-    """Of a connection that waits for each answer anyway."""
 
 
 def _migrate(connection: PostgresConnection) -> None:
@@ -426,7 +378,7 @@ def _saved(raw: psycopg.Connection[Row], work: Callable[[PostgresConnection], _T
     """The work within the open transaction, of which nothing is left when it fails."""
     raw.execute("SAVEPOINT work")
     try:
-        told = work(PostgresConnection(raw, _wait_never, {}))
+        told = work(PostgresConnection(raw, {}))
     except BaseException:
         if not raw.closed:
             raw.execute("ROLLBACK TO SAVEPOINT work")
