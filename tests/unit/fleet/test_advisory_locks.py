@@ -12,7 +12,7 @@ from contextlib import aclosing, contextmanager
 
 import psycopg
 import pytest
-from postgres_server import PgBouncer
+from postgres_server import PgBouncer, wait_until
 
 from artifact_sync.domain.errors import LeaseLost, LedgerUnreachable, RepositoryBusy, UsageError
 from artifact_sync.domain.model import RepoName
@@ -189,6 +189,8 @@ def test_a_connection_that_is_lost_at_the_start_is_not_taken_for_a_pooler(postgr
     def lost_at_once():
         raw = connect()
         cut(postgres, mirror)
+        theirs = f"SELECT pid FROM pg_stat_activity WHERE application_name = '{mirror}'"  # noqa: S608
+        wait_until(lambda: postgres.ask(theirs) == [])
         return raw
 
     with pytest.raises(LedgerUnreachable, match="was lost as soon as it was made"):
