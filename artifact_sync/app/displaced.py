@@ -7,7 +7,6 @@ store cannot promise that, and a pass relies on what it has seen: so its reposit
 
 from __future__ import annotations
 
-import asyncio
 import os
 from contextlib import asynccontextmanager, nullcontext
 from itertools import islice
@@ -20,7 +19,6 @@ from artifact_sync.app.locations import (
     nothing_mirrored,
     root_of,
 )
-from artifact_sync.app.shared_mirror import is_shared
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.paths import DISPLACED
@@ -85,6 +83,8 @@ async def restore_displaced(
     Returns what was, and what is left since something has its place. ``UsageError``,
     ``DiskError``, ``LedgerUnreachable``.
     """
+    import asyncio  # noqa: PLC0415 - status has no use for it
+
     displacement = displacement_of(config)
     files = await asyncio.to_thread(displaced_as_named, displacement, path)
     outcomes: dict[bool, list[DisplacedFile]] = {True: [], False: []}
@@ -100,6 +100,8 @@ async def _holder(
     config: Config,
 ) -> AsyncGenerator[Callable[[DisplacedFile], AbstractAsyncContextManager[None]]]:
     """What holds the repository of a file, where other processes may work on it."""
+    from artifact_sync.app.shared_mirror import is_shared  # noqa: PLC0415 - status has no use for it
+
     if not is_shared(config):
         yield lambda _: nullcontext()
         return
