@@ -201,7 +201,8 @@ def _beyond_one_machine(results: Results) -> Iterator[Goal]:
     asked = [at_most(_kind(row), row.requests, 1) for row in _rows(results.group("9 known"))]
     yield Goal("9", "nothing new, PostgreSQL: one request a repository", tuple(asked) or (_NONE,))
     yield from _services(results)
-    for which in ("small", "middle"):
+    sizes = [which for which in ("small", "middle") if results.group(f"9 {which}") is not None]
+    for which in sizes or ["small"]:  # a trial has one
         yield _workers(results, which)
     yield from _large(results)
 
