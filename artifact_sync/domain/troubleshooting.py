@@ -123,6 +123,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "fleet#lock-lost": (
         "the lock of … was lost, perhaps to somebody else",
         "the connection for the locks of repositories was lost",
+        "what this process claimed cannot be claimed anew",
         "the pooler before PostgreSQL gives its connections for a transaction only",
         "the pooler before PostgreSQL has no session left",
     ),

@@ -21,11 +21,14 @@ from typing import TYPE_CHECKING
 from artifact_sync.domain.errors import LeaseLost, LedgerUnreachable
 from artifact_sync.fleet.lock_session import LockSession, SessionLost
 from artifact_sync.fleet.pooler import check_session
+from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
 
     from artifact_sync.fleet.lock_session import Connect
+
+_log = get_logger(__name__)
 
 _SHORTEST, _LONGEST = 0.05, 0.5
 """Seconds between two tries of one who waits."""
@@ -70,7 +73,10 @@ class AdvisoryLocks:
             raise _unreachable() from None
 
     def when_renewed(self, call: Callable[[], Awaitable[None]]) -> None:
-        """Have this called first whenever a lost connection was made anew."""
+        """Have this called first whenever a lost connection was made anew.
+
+        Where it raises, or is cancelled, the connection is given up, and it is called on the next.
+        """
         self._renewed.append(call)
 
     def check(self) -> None:
@@ -102,7 +108,8 @@ class AdvisoryLocks:
     async def hold(self, *name: str, wait: bool = True) -> AsyncGenerator[SessionLease | None]:
         """Hold a lock within the block; None: somebody else has it, without ``wait``.
 
-        ``LedgerUnreachable`` when there is no connection to be had.
+        ``LedgerUnreachable`` when there is no connection to be had, and what is raised by those
+        that are called first.
         """
         key = lock_key(*name)
         async with self._alone(key, wait=wait) as alone:
@@ -169,17 +176,31 @@ class AdvisoryLocks:
                     self._left.clear()
                     await self._left.wait()
                 self._session = await self._connected()
-                for call in self._renewed:
-                    await call()
+                await self._claim_anew()
         return self._session
+
+    async def _claim_anew(self) -> None:
+        """Claim what the lost connection held: all of it, or the new one ends, too."""
+        try:
+            for call in self._renewed:
+                await call()
+        except BaseException:
+            await self._session.aclose()
+            raise
 
     async def _keep(self) -> None:
         """Make a lost connection anew also where nobody wants a lock: a fence needs one."""
+        told = ""
         while True:
             await self._session.lost()
             try:
                 await self._current()
+                told = ""
             except LedgerUnreachable:
+                await asyncio.sleep(_LONGEST)
+            except Exception as error:  # noqa: BLE001 - logged, and tried again
+                if told != (told := str(error)):
+                    _log.warning("what this process claimed cannot be claimed anew", why=told)
                 await asyncio.sleep(_LONGEST)
 
     async def _connected(self) -> LockSession:

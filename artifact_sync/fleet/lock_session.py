@@ -110,7 +110,8 @@ class LockSession:
             answered = threading.Event()
             self._put(answered, "SELECT 1", 0)
             answered.wait(_PATIENCE)
-        return not self.is_lost and monotonic() - self._answered <= _FRESH
+        ends = self._closing or self.is_lost
+        return not ends and monotonic() - self._answered <= _FRESH
 
     def _is_told(self) -> bool:
         """Whether the server has said something that nobody has read yet."""

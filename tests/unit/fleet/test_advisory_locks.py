@@ -14,7 +14,13 @@ import psycopg
 import pytest
 from postgres_server import PgBouncer, wait_until
 
-from artifact_sync.domain.errors import LeaseLost, LedgerUnreachable, RepositoryBusy, UsageError
+from artifact_sync.domain.errors import (
+    DiskError,
+    LeaseLost,
+    LedgerUnreachable,
+    RepositoryBusy,
+    UsageError,
+)
 from artifact_sync.domain.model import RepoName
 from artifact_sync.fleet.advisory_locks import AdvisoryLocks, lock_key
 from artifact_sync.fleet.repository_lock import PostgresRepositoryLock
@@ -121,6 +127,44 @@ def test_who_holds_a_lock_is_told_at_once_when_it_is_lost_and_may_do_nothing_mor
             await asyncio.to_thread(locks.check)
         await asyncio.gather(*cuts)
         assert (log, renewed) == (["refused"], [True])
+
+    play(story)
+
+
+@pytest.mark.servers
+def test_nothing_is_held_anew_before_all_that_was_claimed_is_claimed_anew(postgres, mirror, play):
+    """It fails, is cancelled, and in the end succeeds, also where nobody wants a lock."""
+
+    async def story(locks):
+        is_there, may_end, claimed = asyncio.Event(), asyncio.Event(), asyncio.Queue()
+
+        async def stage():
+            if not is_there.is_set():
+                raise DiskError("the staging folder cannot be made")
+            await may_end.wait()
+
+        async def claim():
+            claimed.put_nowait(await locks.claim("staging", mirror))
+
+        locks.when_renewed(stage)
+        locks.when_renewed(claim)
+        lock = PostgresRepositoryLock(locks, mirror)
+        async with lock.hold(SHOP) as lease:
+            await asyncio.to_thread(cut, postgres, mirror)
+            await lease.lost()
+        with pytest.raises(DiskError, match="cannot be made"):
+            async with lock.hold(SHOP):
+                pass
+        is_there.set()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3), lock.hold(SHOP):
+                pass
+        assert claimed.empty()
+        may_end.set()
+        assert await claimed.get()
+        async with lock.hold(SHOP):
+            await asyncio.to_thread(locks.check)
+        assert claimed.empty()
 
     play(story)
 
