@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.ports import ManifestSigner, WatchedMirror
     from artifact_sync.domain.settings import Config
+    from artifact_sync.mirror.fence import Fence
     from artifact_sync.mirror.local.delivery import OpensFiles
     from artifact_sync.mirror.objects.object_mirror import ObjectMirror
     from artifact_sync.mirror.objects.open_bucket import StoreTerms
@@ -67,11 +68,11 @@ class OpenedMirror(Struct, frozen=True):
 
     What they are told; whether it is to remove files.
     """
-    share: Callable[[str, Callable[[], None], bool], Path]
+    share: Callable[[str, Fence, bool], Path]
     """Has this process work beside others, and stage in a folder of its own, which is returned.
 
-    The folder's name; what raises when the process may change nothing any more; whether it is to
-    remove files. ``DiskError``.
+    The folder's name; what is asked before each change; whether it is to remove files.
+    ``DiskError``.
     """
     place: str
     """What tells the staging folders of different machines apart; empty: all see the same."""
@@ -108,8 +109,8 @@ def open_mirror(config: Config, terms: MirrorTerms) -> OpenedMirror:
     def lock(command: str, frees: bool) -> AbstractContextManager[None]:  # noqa: FBT001 - a Callable
         return mirror.locked(command, frees=frees)
 
-    def share(slot: str, guard: Callable[[], None], frees: bool) -> Path:  # noqa: FBT001 - likewise
-        mirror.share(slot, guard, frees=frees)
+    def share(slot: str, fence: Fence, frees: bool) -> Path:  # noqa: FBT001 - likewise
+        mirror.share(slot, fence, frees=frees)
         return mirror.staging
 
     def holds_files() -> bool:
@@ -131,8 +132,8 @@ def _in_store(config: Config, terms: MirrorTerms) -> OpenedMirror:
     def lock(command: str, _: bool) -> AbstractContextManager[object]:  # noqa: FBT001 - a Callable
         return MirrorLock(terms.root, command)
 
-    def share(slot: str, guard: Callable[[], None], _: bool) -> Path:  # noqa: FBT001 - likewise
-        mirror.share(guard)
+    def share(slot: str, fence: Fence, _: bool) -> Path:  # noqa: FBT001 - likewise
+        mirror.share(fence)
         with disk_errors(str(staging / slot)):
             (staging / slot).mkdir(0o700, exist_ok=True)
         return staging / slot

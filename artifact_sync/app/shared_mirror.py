@@ -126,8 +126,8 @@ class StagingSlot:
         """
 
         async def again() -> None:
-            slot, guard = await self._lowest(), self._locks.check
-            self.folder = await offload(self._share, slot, guard, frees)
+            slot, fence = await self._lowest(), self._locks.fence
+            self.folder = await offload(self._share, slot, fence, frees)
 
         await again()
         self._locks.when_renewed(again)

@@ -79,10 +79,6 @@ class AdvisoryLocks:
         """
         self._renewed.append(call)
 
-    def check(self) -> None:
-        """Raise ``LeaseLost`` unless what is held is held still. Blocking, cheap."""
-        self.fence()()
-
     def fence(self) -> Callable[[], None]:
         """What raises ``LeaseLost`` once what is held now is lost.
 

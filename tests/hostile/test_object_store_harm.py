@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sys
 from datetime import UTC, datetime
+from threading import Event
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -13,10 +15,13 @@ import pytest
 from object_proxy import Asked, ObjectProxy
 from object_stores import KEYS, ObjectServer
 from publishing import publish_bytes, publish_content
+from renewed_locks import RenewedLocks
+from user import wait_until
 
 from artifact_sync.domain.errors import (
     DiskError,
     ExitCode,
+    LeaseLost,
     MirrorGone,
     Reason,
     StoreUnreachable,
@@ -29,6 +34,7 @@ from artifact_sync.mirror.layout import Layout
 from artifact_sync.mirror.objects.object_mirror import ObjectMirror
 from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket
 from artifact_sync.mirror.objects.store_errors import Conflict
+from artifact_sync.runtime.threads import Offload, Threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,6 +113,65 @@ def test_a_large_file_that_is_changed_while_it_goes_leaves_nothing_there(
         publish_content(mirror, content, PATH)
     assert mirror.find(PATH) is None
     assert [it.method for it in proxy.asked if "uploadId" in it.path][-1] == "DELETE"
+
+
+def test_what_was_begun_under_a_lock_that_is_lost_gets_no_name_under_a_newer_one(
+    proxy: ObjectProxy, prefix: str, tmp_path: Path
+) -> None:
+    mirror, locks = mirror_at(proxy.endpoint, prefix), RenewedLocks()
+    mirror.share(locks.fence)
+    publish_bytes(mirror, b"here", PATH)
+    new, whole = MirrorPath("a/new"), staged(tmp_path, LARGE)
+
+    def renew(asked: Asked) -> str | None:
+        if asked.method not in {"PUT", "DELETE"} and "delete" not in asked.path:
+            return None
+        locks.renew()
+        return None if "uploadId" in asked.path else "expired"  # so it is tried again
+
+    changes: list[Callable[[], object]] = [
+        lambda: publish_content(mirror, whole, new),
+        lambda: publish_bytes(mirror, b"new", new),
+        lambda: publish_bytes(mirror, b"other", PATH),
+        lambda: mirror.remove([PATH]),
+    ]
+    proxy.harm = renew
+    for change in changes:
+        with pytest.raises(LeaseLost, match="acme/shop was lost"):
+            change()
+    proxy.harm = lambda _: None
+    assert mirror.read(PATH) == b"here"
+    assert mirror.find(new) is None
+
+
+def test_an_upload_that_was_left_ends_without_a_name(
+    proxy: ObjectProxy, prefix: str, tmp_path: Path
+) -> None:
+    terms = StoreTerms(proxy.endpoint, leaving=0.0)
+    mirror = ObjectMirror(
+        *open_bucket(f"s3://artifacts/{prefix}", terms, {}), Layout(DEFAULT_LAYOUT)
+    )
+    content, is_sending, may_come = staged(tmp_path, LARGE), Event(), Event()
+
+    def hold(asked: Asked) -> None:
+        if "partNumber" in asked.path:
+            is_sending.set()
+            may_come.wait(60)
+
+    async def leave() -> None:
+        with Threads(1, "disk", patience=60.0) as threads:
+            publishing = Offload(threads).start(publish_content, mirror, content, PATH)
+            await asyncio.to_thread(is_sending.wait, 60)
+            publishing.cancel()
+            with pytest.raises(StoreUnreachable, match="stopped while it was silent"):
+                await publishing
+
+    proxy.harm = hold
+    asyncio.run(leave())
+    may_come.set()
+    wait_until(lambda: any("uploadId" in it.path and it.method != "PUT" for it in proxy.asked))
+    assert [it.method for it in proxy.asked if "uploadId" in it.path][-1] == "DELETE"
+    assert mirror.find(PATH) is None
 
 
 def test_what_was_written_before_the_answer_was_lost_is_not_displaced(

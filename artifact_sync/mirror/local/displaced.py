@@ -44,10 +44,12 @@ class DisplacedFiles:
         Durable and atomic, and never over something displaced before. ``spare_folder``: a folder
         stays, since the caller wants one there and another thread may have made it meanwhile.
         """
+        check = self._tree.fence()
         with self._lock, self._tree.entered(parts[:-1]) as source:
             found = source.look(parts[-1]) if source is not None else None
             if source is None or found is None or (spare_folder and is_folder(found)):
                 return None
+            check()
             try:
                 return self._move(source, parts)
             except FileNotFoundError:
@@ -110,10 +112,11 @@ class DisplacedFiles:
     def put_back(self, file: DisplacedFile) -> bool:
         """See ``Displacement.put_back``. Raises ``OSError``."""
         *above, name = _TOP + tuple(file.place.split("/"))
-        parts = split(file.path)
+        parts, check = split(file.path), self._tree.fence()
         with self._lock, self._tree.entered(tuple(above)) as source:
             if source is None:
                 return False
+            check()
             try:
                 with self._tree.made(parts[:-1]) as target:
                     move(target, parts[-1], source, name, fresh=True)
@@ -127,9 +130,11 @@ class DisplacedFiles:
     def discard(self, files: Iterable[DisplacedFile], naming: _Naming) -> _Staying:
         """See ``Displacement.discard``. ``naming``: makes errors that name a path."""
         staying: dict[DisplacedFile, DiskError] = {}
+        check = self._tree.fence()
         for top, its in groupby(files, lambda it: it.place.partition("/")[0]):
             some = list(its)
             for file in some:
+                check()
                 with _kept(staying, file), naming("/".join(_parts(file))):
                     self._remove(_parts(file))
             with _kept(staying, some[-1]), naming("/".join((*_TOP, top))):

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.model import ArchiveFile, DisplacedFile, Placed, StagedContent
     from artifact_sync.domain.ports import ManifestSigner
     from artifact_sync.domain.settings import Dedupe, Durability
+    from artifact_sync.mirror.fence import Fence
     from artifact_sync.mirror.local.file_io import Replaceable
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.local.unpacked import OpenArchive
@@ -95,15 +96,15 @@ class LocalMirror:
         """Have files share the blocks of others from now on."""
         self._publisher.dedupe(how)
 
-    def share(self, slot: str, guard: Callable[[], None], *, frees: bool = False) -> None:
+    def share(self, slot: str, fence: Fence, *, frees: bool = False) -> None:
         """Work beside other processes from now on. ``DiskError``.
 
-        ``slot``: the name of a staging folder that no other process has. ``guard`` raises where
-        this process may change nothing any more. ``frees``: as in ``locked``.
+        ``slot``: the name of a staging folder that no other process has. ``frees``: as in
+        ``locked``.
         """
         (spend_reserve if frees else keep_reserve)(self.root / OWN_FOLDER)
         with disk_errors(str(self.root), self.root):
-            self._tree.share((OWN_FOLDER, STAGING, slot), guard)
+            self._tree.share((OWN_FOLDER, STAGING, slot), fence)
         self.staging = self.root.joinpath(*self._tree.staging)
 
     @contextmanager
@@ -177,13 +178,14 @@ class LocalMirror:
         self, above: Parts, names: Iterable[str], ours: Replaceable, *, durable: bool = True
     ) -> None:
         """Remove those of these names in a folder that are ours."""
+        check = self._tree.fence()
         with self._tree.entered(above) as folder:
             if folder is None:
                 return
             for name in names:
                 found = folder.look(name)
                 if found is not None and ours(folder, found):
-                    self._tree.guard()
+                    check()
                     with suppress(FileNotFoundError):
                         folder.remove(name)
                     self._recent.note("/".join((*above, name)), None)
@@ -221,7 +223,6 @@ class LocalMirror:
 
     def displace(self, path: MirrorPath) -> str | None:
         with self._errors(path):
-            self._tree.guard()
             moved = self._displaced.take(split(path))
         if moved is not None:
             self._recent.note(path, None)
@@ -233,7 +234,6 @@ class LocalMirror:
 
     def put_back(self, file: DisplacedFile) -> bool:
         with self._errors(file.path):
-            self._tree.guard()
             return self._displaced.put_back(file)
 
     def discard(self, files: Iterable[DisplacedFile]) -> Mapping[DisplacedFile, DiskError]:

@@ -57,13 +57,19 @@ class Staged(NamedTuple):
     folder: Folder
     """Open."""
     name: str
+    check_held: Callable[[], None]
+    """Raises once what was held when it was staged is lost."""
     content: StagedContent | None = None
     """None: a manifest or a link, which can be made again."""
     state: FileState | None = None
     """The file as it was left when it had this content; any other is hashed again."""
 
     def check(self) -> None:
-        """Raise ``DiskError`` when it is not what was hashed."""
+        """Raise ``DiskError`` when it is not what was hashed, or what ``check_held`` raises."""
+        self._check_content()
+        self.check_held()
+
+    def _check_content(self) -> None:
         if (content := self.content) is None:
             return
         found = self.folder.look(self.name)
@@ -166,11 +172,12 @@ class Publisher:
 
     def _share(self, it: _File, staging: Folder, closing: ExitStack) -> None:
         """Stage it in the blocks of another file, if there is one of the same bytes."""
+        held = self._tree.fence()
         it.shared = self._sharing.stage(it.content, staging)
         if it.shared is not None:
             # over another link to the same file a rename does nothing, so that this one stays
             closing.callback(_remove, staging, it.shared.name)
-            it.staged = Staged(staging, it.shared.name, it.content, it.shared.state)
+            it.staged = Staged(staging, it.shared.name, held, it.content, it.shared.state)
 
     def _end_sharing(self, it: _File) -> None:
         """See whether it does share, and remove what came of a file that does."""
@@ -191,17 +198,18 @@ class Publisher:
             if source.look(data.name) is not None or not self._holds(it):
                 it.staged = self._stage_file(it.content, source, data.name)
         elif data is not None:
-            name = temporary_name()
-            it.staged = Staged(staging, name)  # to be discarded, however little of it there is
+            name, held = temporary_name(), self._tree.fence()
+            # at once: to be discarded, however little of it there is
+            it.staged = Staged(staging, name, held)
             state = finish(create(staging, name, [data], self._mode), durable=self._tree.durable)
-            it.staged = Staged(staging, name, it.content, state)
+            it.staged = Staged(staging, name, held, it.content, state)
 
     def _stage_file(self, content: StagedContent, folder: Folder, name: str) -> Staged:
         """Make a staged file durable where it is. One that cannot be is removed.
 
         What a failed fsync has lost counts as written: another one would succeed and prove nothing.
         """
-        fd = folder.open(name, os.O_RDWR)
+        held, fd = self._tree.fence(), folder.open(name, os.O_RDWR)
         try:
             is_as_hashed = FileState.of(os.fstat(fd)) == content.written
             set_mode(folder, fd, self._mode)
@@ -213,7 +221,7 @@ class Publisher:
         except OSError:
             _remove(folder, name)
             raise
-        return Staged(folder, name, content, state if is_as_hashed else None)
+        return Staged(folder, name, held, content, state if is_as_hashed else None)
 
     def _holds(self, it: _File) -> bool:
         """Whether the file has been published before a crash; then its name is made durable."""
@@ -255,7 +263,7 @@ class Publisher:
         Whatever is in the way is displaced; its new place.
         """
         with self._tree.existing(self._tree.staging) as staging:
-            return self._settle(Staged(staging, name), parts, lambda *_: False)
+            return self._settle(Staged(staging, name, self._tree.fence()), parts, lambda *_: False)
 
     def replace(
         self, make: Callable[[Folder, str], object], parts: Parts, replaceable: Replaceable
@@ -275,11 +283,11 @@ class Publisher:
     @contextmanager
     def staged(self, make: Callable[[Folder, str], object]) -> Iterator[Staged]:
         """Something complete in staging; taken away again unless it gets its place."""
-        name = temporary_name()
+        name, held = temporary_name(), self._tree.fence()
         with self._tree.existing(self._tree.staging) as staging:
             try:
                 make(staging, name)
-                yield Staged(staging, name)
+                yield Staged(staging, name, held)
             except BaseException:
                 _remove(staging, name)
                 raise
@@ -315,7 +323,6 @@ class Publisher:
 
     def _move(self, folder: Folder, staged: Staged, parts: Parts, *, fresh: bool) -> None:
         staged.check()
-        self._tree.guard()
         move(folder, parts[-1], staged.folder, staged.name, fresh=fresh)
         # at once: while the folder is synced somebody may change the file
         self._recent.note("/".join(parts), folder.look(parts[-1]))

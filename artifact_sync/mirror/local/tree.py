@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from artifact_sync.domain.disk_errors import in_the_way, is_absent, is_not_empty
 from artifact_sync.domain.errors import MirrorGone
 from artifact_sync.domain.settings import OWN_FOLDER
+from artifact_sync.mirror.fence import nobody_else
 from artifact_sync.mirror.names import fold
 from artifact_sync.mirror.paths import is_path, split
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from artifact_sync.mirror.fence import Fence
     from artifact_sync.mirror.local.folder import Folder
     from artifact_sync.mirror.paths import Parts
 
@@ -50,10 +52,6 @@ def _closed_on_error(folder: Folder) -> Iterator[None]:
     except BaseException:
         folder.__exit__()
         raise
-
-
-def _nobody_else() -> None:
-    """Let everything be done: no other process works on the mirror."""
 
 
 class _Branch:
@@ -102,14 +100,14 @@ class Tree:
         """Folders whose names this process has made durable. Never trusted to exist."""
         self.staging: Parts = (OWN_FOLDER, STAGING)
         """The folder for what has no name in the mirror yet."""
-        self.guard: Callable[[], None] = _nobody_else
-        """Called before anything gets a name or loses one; raises where that must not be."""
+        self.fence: Fence = nobody_else
+        """Its answer is asked before anything gets a name or loses one."""
 
-    def share(self, staging: Parts, guard: Callable[[], None]) -> None:
-        """Stage in a folder of this process's own, and ask ``guard``. ``OSError``."""
+    def share(self, staging: Parts, fence: Fence) -> None:
+        """Stage in a folder of this process's own, and ask ``fence``. ``OSError``."""
         with self.existing(staging[:-1]) as above, suppress(FileExistsError):
             above.make(staging[-1], 0o700)
-        self.staging, self.guard = staging, guard
+        self.staging, self.fence = staging, fence
 
     def check(self) -> None:
         """Raise ``MirrorGone`` when the root or our own folder is not what it was."""

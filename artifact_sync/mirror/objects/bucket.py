@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import obstore
 from msgspec import Struct
 
+from artifact_sync.mirror.fence import nobody_else
 from artifact_sync.mirror.names import quoted
-from artifact_sync.mirror.objects.calls import Calls
+from artifact_sync.mirror.objects.calls import PATIENCE, Calls
 from artifact_sync.mirror.objects.store_errors import Conflict
 from artifact_sync.mirror.objects.tries import Tries
 from artifact_sync.runtime.backoff import RetryPolicy
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from obstore.store import ObjectStore
+
+    from artifact_sync.mirror.fence import Fence
 
 T = TypeVar("T")
 
@@ -53,10 +56,6 @@ class Held(Struct, frozen=True):
         return {name: value for name, value in named.items() if value is not None}
 
 
-def _nobody_else() -> None:
-    """Let everything be done: no other process works on the mirror."""
-
-
 class Bucket:
     """A store of keys. ``url``: for messages, without secrets."""
 
@@ -66,15 +65,19 @@ class Bucket:
         url: str,
         retries: RetryPolicy = RETRIES,
         sending: ObjectStore | None = None,
+        patience: float = PATIENCE,
     ) -> None:
-        """``sending``: the same store, more patient, for what is sent or copied there."""
+        """``sending``: the same store, more patient, for what is sent or copied there.
+
+        ``patience``: see ``Calls``.
+        """
         self._store: Any = store
         self._sending: Any = sending or store
         self._retries = retries
-        self._call = Calls(url)
+        self._call = Calls(url, patience)
         self.url = url
-        self.guard: Callable[[], None] = _nobody_else
-        """Called before anything is changed; raises where that must not be."""
+        self.fence: Fence = nobody_else
+        """Its answer is asked before anything is changed."""
 
     def head(self, key: str) -> Held | None:
         """Look at an object; None: there is none."""
@@ -137,19 +140,19 @@ class Bucket:
         What ``blocks`` raises leaves no object. ``Conflict``: before the last part goes there is
         another version than ``over``. No condition goes with it.
         """
+        held = self.fence()
         part = max(PART, -(-size // _MOST_PARTS))
         write = partial(obstore.put, self._sending, key, use_multipart=True, chunk_size=part)
         write = partial(write, attributes={SHA256: sha} if sha else {})
         write = partial(write, max_concurrency=_PARTS_AT_ONCE)
-        self._tried(key, lambda: write(self._guarded(blocks(), key, over)))
 
-    def _guarded(self, blocks: Iterator[bytes], key: str, over: Held | None) -> Iterator[bytes]:
-        """The blocks, and last questions before the object has its name."""
-        yield from blocks
-        self.guard()
-        there = self.head(key)
-        if (there and there.condition) != (over and over.condition):
-            raise Conflict
+        def last_questions() -> None:
+            there = self.head(key)
+            if (there and there.condition) != (over and over.condition):
+                raise Conflict
+            held()
+
+        self._tried(key, lambda: write(self._call.while_wanted(blocks(), last_questions)))
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store. ``FileNotFoundError``."""
@@ -191,8 +194,10 @@ class Bucket:
                 return
 
     def _changed(self, key: str, call: Callable[[], T]) -> T:
+        held = self.fence()
+
         def change() -> T:
-            self.guard()
+            held()
             return call()
 
         return self._tried(key, change)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from artifact_sync.domain.archives import ExtractLimits, Unpacked, UnpackedEntry
     from artifact_sync.domain.model import ArchiveFile, DisplacedFile, StagedContent
     from artifact_sync.domain.ports import ManifestSigner
+    from artifact_sync.mirror.fence import Fence
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.mirror.objects.bucket import Bucket
 
@@ -78,9 +79,9 @@ class ObjectMirror:
         self._seen: float | None = None
         """When the mirror was last seen to be the one with that id; None: not yet."""
 
-    def share(self, guard: Callable[[], None]) -> None:
-        """Work beside other processes from now on; ``guard`` raises where that must end."""
-        self._bucket.guard = guard
+    def share(self, fence: Fence) -> None:
+        """Work beside other processes from now on."""
+        self._bucket.fence = fence
 
     def read_id(self) -> str | None:
         """Read the mirror's id; None: there is none. ``DiskError``."""

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from artifact_sync.domain.errors import UsageError
 from artifact_sync.mirror.objects.bucket import PART, RETRIES, Bucket
+from artifact_sync.mirror.objects.calls import PATIENCE
 from artifact_sync.version import USER_AGENT
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class StoreTerms(Struct, frozen=True):
     """For how long a failing request is tried again."""
     pause: float = 0.2
     """Between two tries, at first."""
+    leaving: float = PATIENCE
+    """For how long a call goes on that nobody waits for any more."""
 
 
 def open_bucket(url: str, terms: StoreTerms, environ: Mapping[str, str]) -> tuple[Bucket, str]:
@@ -56,7 +59,8 @@ def open_bucket(url: str, terms: StoreTerms, environ: Mapping[str, str]) -> tupl
         return Bucket(_memory(place.netloc), url), path
     calm = replace(terms, silence=terms.silence + PART / terms.slowest)
     store, sending = (_remote(place.scheme, place.netloc, it, environ) for it in (terms, calm))
-    return Bucket(store, url, replace(RETRIES, base=2 * terms.pause), sending), path
+    retries = replace(RETRIES, base=2 * terms.pause)
+    return Bucket(store, url, retries, sending, terms.leaving), path
 
 
 def _memory(name: str) -> Any:

@@ -112,7 +112,7 @@ def test_who_holds_a_lock_is_told_at_once_when_it_is_lost_and_may_do_nothing_mor
                     await asyncio.Event().wait()
                 finally:
                     with pytest.raises(LeaseLost):
-                        await asyncio.to_thread(locks.check)
+                        await asyncio.to_thread(locks.fence())
                     log.append("refused")
 
         with pytest.raises(LeaseLost, match="the lock of acme/shop was lost"):
@@ -124,7 +124,7 @@ def test_who_holds_a_lock_is_told_at_once_when_it_is_lost_and_may_do_nothing_mor
 
         locks.when_renewed(renew)
         async with lock.hold(SHOP):
-            await asyncio.to_thread(locks.check)
+            await asyncio.to_thread(locks.fence())
         await asyncio.gather(*cuts)
         assert (log, renewed) == (["refused"], [True])
 
@@ -214,7 +214,7 @@ def test_a_pooler_in_session_mode_serves_and_one_that_gives_no_session_is_refuse
 ):
     async def story(locks):
         async with locks.hold("a", mirror):
-            await asyncio.to_thread(locks.check)
+            await asyncio.to_thread(locks.fence())
 
     with PgBouncer(postgres, "session") as bouncer:
         play(story, postgres.url(port=bouncer.port))
