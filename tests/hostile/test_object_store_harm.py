@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from threading import Event
 from typing import TYPE_CHECKING
@@ -215,6 +216,31 @@ def test_a_conflict_for_nothing_copies_what_is_displaced_once(
     assert mirror.read(PATH) == b"new"
     assert left == []
     assert len(list(mirror.displaced())) == 1
+
+
+def test_a_copy_to_what_is_displaced_holds_up_no_other_file(
+    proxy: ObjectProxy, prefix: str
+) -> None:
+    mirror = mirror_at(proxy.endpoint, prefix)
+    publish_bytes(mirror, b"old", PATH)
+    is_copying, may_copy = Event(), Event()
+
+    def hold(asked: Asked) -> None:
+        if "x-amz-copy-source" in asked.headers:
+            is_copying.set()
+            may_copy.wait(60)
+
+    proxy.harm = hold
+    with ThreadPoolExecutor(2) as threads:
+        over = threads.submit(publish_bytes, mirror, b"new", PATH)
+        assert is_copying.wait(60)
+        other = threads.submit(publish_bytes, mirror, b"other", MirrorPath("a/other"))
+        try:
+            assert other.result(30) is None
+        finally:
+            may_copy.set()
+        assert over.result() is not None
+    assert mirror.read(PATH) == b"new"
 
 
 def test_a_stranger_who_writes_while_a_large_file_goes_is_not_overwritten(

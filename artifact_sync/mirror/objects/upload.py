@@ -41,7 +41,8 @@ class Uploader:
         self._bucket = bucket
         self._keys = keys
         self._now = now
-        self._lock = threading.Lock()
+        self._displacing = threading.Lock()
+        self._trying_out = threading.Lock()
         self._honours: bool | None = None
 
     def publish(self, content: StagedContent, path: MirrorPath) -> Placed | None:
@@ -91,7 +92,7 @@ class Uploader:
 
     def displaced_copy(self, path: MirrorPath, found: Held) -> str | None:
         """Copy an object to ``displaced``; its new place, None: it is gone."""
-        with self._lock:
+        with self._displacing:
             now = self._now()
             for number in count(1):
                 place = f"{OWN_FOLDER}/{DISPLACED}/{stamp(now, number)}/{path}"
@@ -119,7 +120,7 @@ class Uploader:
     @property
     def honours_conditions(self) -> bool:
         """Whether the store refuses to write where a condition is not met; asked once."""
-        with self._lock:
+        with self._trying_out:
             if self._honours is None:
                 self._honours = honours_conditions(self._bucket, self._keys, leave=True)
                 if not self._honours:
