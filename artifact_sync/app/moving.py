@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from threading import Event
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -28,12 +27,14 @@ from artifact_sync.ledger.drivers.location import OpenTerms, location
 from artifact_sync.ledger.drivers.store import open_store
 from artifact_sync.ledger.queries import totals
 from artifact_sync.ledger.unfinished import unfinished_move
+from artifact_sync.runtime.threads import unwanted_since
+from artifact_sync.sync.context import leased
 from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.move import MovedFrom, MovedTo, MoveJournal, Mover, remove_left
 from artifact_sync.sync.verify import reasons_of_damage
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Sequence
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.domain.model import RepoName
@@ -93,7 +94,7 @@ async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
         except MirrorBusy as busy:
             raise MirrorBusy(busy.root, busy.owner, askable=False) from None
         await _check_workers(config)
-        repos = _Repositories(store, stack)
+        repos = _Repositories(store, stack, _fence(store))
         await repos.hold_new(wait=False)
         mirror = await store.ledger.mirror()
         if mirror is None:
@@ -109,18 +110,26 @@ class _Repositories:
 
     store: Storage
     stack: AsyncExitStack
+    fence: Callable[[], None]
+    """Raises ``LeaseLost`` once any of them was lost. Blocking."""
     held: list[RepoName] = field(default_factory=list)
 
     async def hold_new(self, *, wait: bool) -> Sequence[RepoName]:
         """Hold those that the ledger knows by now; the new ones. ``RepositoryBusy``.
 
-        Where the ledger is on a server, others may begin one at any time.
+        Where the ledger is on a server, others may begin one at any time. When one is lost, the
+        move is cancelled with ``LeaseLost``.
         """
         new = [it for it in await self.store.ledger.repositories() if it not in self.held]
         for repo in new:
-            await self.stack.enter_async_context(self.store.lock.hold(repo, wait=wait))
+            await self.stack.enter_async_context(leased(self.store.lock, repo, wait=wait))
         self.held += new
         return new
+
+
+def _fence(store: Storage) -> Callable[[], None]:
+    """What refuses the end of a move that has lost what it holds from now on."""
+    return store.locks.fence() if store.locks is not None else lambda: None
 
 
 def _check(config: Config, to: Config) -> None:
@@ -232,7 +241,6 @@ class Moving:
     """What has ended it early."""
     size: int = 0
     """Bytes that this call has copied."""
-    _stop: Event = field(default_factory=Event)
 
     async def look(self) -> AsyncGenerator[Finding]:
         """Copy all; what is damaged, for which the move is not ended."""
@@ -281,16 +289,12 @@ class Moving:
 
     def _end_copy(self) -> None:
         with _ledger(self.to) as to:
-            copying.end_copy(to, self.mirror)
+            copying.end_copy(to, self.mirror, self.repos.fence)
 
     def _told(self, rows: int) -> None:
         self.rows += rows
-        if self._stop.is_set():
+        if unwanted_since() is not None:
             raise Interrupted("stopped before it was done")
-
-    def stop(self) -> None:
-        """Leave the rows that are being copied; the work is cancelled then."""
-        self._stop.set()
 
     @property
     def exit_code(self) -> ExitCode:

@@ -101,9 +101,9 @@ def copy_rows(source: Store, target: Store, told: Callable[[int], None]) -> None
             told(len(rows))
 
 
-def end_copy(target: Store, mirror: str) -> None:
-    """Make the copy the ledger of the mirror."""
-    target.commit([_finish, partial(_put_id, value=mirror)])
+def end_copy(target: Store, mirror: str, fence: Callable[[], None]) -> None:
+    """Make the copy the ledger of the mirror, unless ``fence`` raises just before the commit."""
+    target.commit([_finish, partial(_put_id, value=mirror), lambda _: fence()])
 
 
 def _first(connection: Connection, table: str) -> Any:

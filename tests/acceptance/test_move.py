@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -16,7 +17,7 @@ import pytest
 from archives import FILES, entry, tar_of
 from daemon_user import DaemonUser
 from object_proxy import Asked, ObjectProxy
-from user import TOKEN, User, wait_until
+from user import TOKEN, Done, User, wait_until
 
 from artifact_sync.domain.jobs import WorkerSign
 from artifact_sync.fleet import tables
@@ -48,6 +49,11 @@ pytestmark = [
 ]
 
 ROCKET = "acme/rocket"
+LOSING = (
+    "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
+    " WHERE application_name = 'artifact-sync locks'"
+)
+"""Returns when the locks are free."""
 
 
 class Mover(User):
@@ -175,27 +181,56 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
 
 
 @pytest.mark.servers
-def test_a_repository_that_somebody_begins_meanwhile_comes_along(
+def test_a_repository_begun_meanwhile_comes_along_and_a_lost_lock_ends_the_move_in_words(
     user: Mover,
     postgres: Postgres,
     object_server: Callable[[str], ObjectServer],
 ) -> None:
     server, prefix, url = object_server("moto"), f"moved/{uuid4().hex}", postgres.schema()
     user.environ |= server.environ()
-    old, new = user.config("shared", url, server.url(prefix)), user.config("new")
+    there = postgres.schema()
+    old, new = user.config("shared", url, server.url(prefix)), user.config("new", there)
     assert user.at(old, "sync", "acme/website").code == 0
+    proxy = ObjectProxy(server.endpoint or "")
+
+    def while_moving(*deeds: Callable[[], object]) -> Done:
+        """Move, and do this while the move waits for its first file."""
+        due = [*deeds]
+
+        def harm(asked: Asked) -> None:
+            while due and asked.method == "GET" and asked.path.endswith("/site/index.html"):
+                due.pop(0)()
+
+        proxy.harm = harm
+        return user.run("move", "--config", old, "--to", new, AWS_ENDPOINT_URL=proxy.endpoint)
+
+    lost = while_moving(lambda: postgres.ask(LOSING))
+    assert (lost.code, "was lost, perhaps to somebody else" in lost.out) == (4, True), lost.out
+    pages = [it for it in proxy.asked if it.path.endswith("/site/index.html")]
+    assert len({it.path for it in pages}) == 1  # of several runs: it goes no further
     begun = []
+    with psycopg.connect(there) as holder, ThreadPoolExecutor(1) as beside:
 
-    def begin(asked: Asked) -> None:
-        if not begun and asked.method == "GET" and asked.path.endswith("/site/index.html"):
-            begun.append(user.at(old, "sync", ROCKET))  # while the move waits for this file
+        def lose_before_the_commit() -> None:
+            try:
+                wait_until(lambda: bool(postgres.ask("SELECT 1 FROM pg_locks WHERE NOT granted")))
+                postgres.ask(LOSING)
+            finally:
+                holder.rollback()
 
-    proxy = ObjectProxy(server.endpoint or "", begin)
-    done = user.run("move", "--config", old, "--to", new, AWS_ENDPOINT_URL=proxy.endpoint)
+        lost = while_moving(
+            lambda: begun.append(user.at(old, "sync", ROCKET)),
+            lambda: holder.execute("SELECT FROM meta WHERE key = 'mirror' FOR UPDATE"),
+            lambda: beside.submit(lose_before_the_commit),
+        )
     proxy.stop()
     assert [it.code for it in begun] == [0]
+    assert (lost.code, "was lost, perhaps to somebody else" in lost.out) == (4, True), lost.out
+    refused = user.at(new, "ls", ROCKET)
+    assert (refused.code, "is not finished" in refused.err) == (2, True), refused.err
+    done = user.move(old, new)
     assert done.code == 0, done.err + done.out
-    assert rows(new) == rows(old, url)
+    assert rows(new, there) == rows(old, url)
     assert len([*(user.folder / "new" / ROCKET).glob("*/SHA256SUMS")]) > 1
     assert user.at(new, "verify").code == 0
 

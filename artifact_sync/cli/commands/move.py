@@ -81,11 +81,7 @@ async def _move(config: Config, to: Config, *, as_json: bool) -> int:
                     async for finding in findings:
                         _tell(finding, clear, shown=not as_json)
 
-    def leave() -> None:
-        for moving in begun:
-            moving.stop()
-
-    report = await until_stopped(whole(), begun, StopMessages(_STOPPING), leave)
+    report = await until_stopped(whole(), begun, StopMessages(_STOPPING))
     moving = begun[0] if begun else None
     code = moving.exit_code if moving is not None else report.exit_code
     with result_of(code):
