@@ -115,6 +115,7 @@ def _put_id(tx: Transaction, value: str) -> None:
 
 
 def _clear(tx: Transaction) -> None:
+    tx.connection.take_time()
     for table in reversed(copied_tables()):
         but = f" WHERE key <> '{_MIRROR}'" if table.name == "meta" else ""
         tx.connection.raw.execute(f"DELETE FROM {table.name}{but}")
@@ -151,6 +152,7 @@ def _with_flags(row: Row, flags: Sequence[int]) -> Row:
 
 def _finish(tx: Transaction) -> None:
     """Forget which files share their blocks, as no copy does, and count on behind the rows."""
+    tx.connection.take_time()
     raw = tx.connection.raw
     raw.execute("UPDATE artifacts SET shares = NULL WHERE shares IS NOT NULL")
     raw.execute("UPDATE runs SET shared_bytes = 0 WHERE shared_bytes <> 0")

@@ -73,6 +73,7 @@ _STREAMED = 10_000
 _REPEATS = 5
 """Of a transaction that another one got into the way of."""
 
+_UNLIMITED = "SET LOCAL statement_timeout TO 0"
 _NEVER_IDLE = "SET LOCAL idle_in_transaction_session_timeout TO 0"
 _SCHEMA = (
     "SELECT quote_ident(nspname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace"
@@ -89,7 +90,9 @@ _LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1}
 class PostgresConnection(Connection):
     """Over a connection of psycopg."""
 
-    def __init__(self, raw: psycopg.Connection[Any], remembered: MutableMapping[Any, Any]) -> None:
+    raw: _Connection
+
+    def __init__(self, raw: _Connection, remembered: MutableMapping[Any, Any]) -> None:
         super().__init__(raw)
         self._remembered = remembered
 
@@ -122,6 +125,14 @@ class PostgresConnection(Connection):
         highest = f"SELECT coalesce(max(id), 0) + 1 FROM {table}"
         self.raw.execute(f"SELECT setval({sequence}, ({highest}), false)")
 
+    def take_time(self) -> None:
+        """Have neither the server nor us break a statement off; see ``Connection``.
+
+        A machine that has vanished is found out by TCP.
+        """
+        self.raw.execute(_UNLIMITED)
+        self.raw.silence = 0.0
+
     def check_version(self) -> None:
         """See ``Connection``."""
         migrations.pending(migrations.version(self))
@@ -149,7 +160,7 @@ class PostgresStore:
         synchronous = "on" if terms.durability == "full" else "off"
         self._reading = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limit}"
         self._writing = f"BEGIN; {limit}; SET LOCAL synchronous_commit TO {synchronous}"
-        self._raw: psycopg.Connection[Any] | None = None
+        self._raw: _Connection | None = None
         self._remembered: dict[Any, Any] = {}
         """What lasts as long as the database; another one may be there after the connection."""
         self._rehearsing = False
@@ -189,7 +200,7 @@ class PostgresStore:
             self._raw.close()
             self._raw = None
 
-    def _connect(self) -> psycopg.Connection[Any]:
+    def _connect(self) -> _Connection:
         """Connect, once."""
         self._remembered.clear()
         self._raw = connect(self._place, self._options)
@@ -232,9 +243,11 @@ class PostgresStore:
         except BaseException as error:
             self._abandon(raw, lost=raw.closed or isinstance(error, Silent))
             raise
+        finally:
+            raw.silence = _silence(self._options)
         return told
 
-    def _abandon(self, raw: psycopg.Connection[Row], *, lost: bool) -> None:
+    def _abandon(self, raw: _Connection, *, lost: bool) -> None:
         """End a transaction that has failed, or the connection where that cannot be done."""
         try:
             if not lost:
@@ -322,13 +335,18 @@ def options_of(place: Location, **more: Any) -> dict[str, Any]:
         raise UsageError("ledger.url has an option that libpq does not know: correct it") from None
 
 
-def connect(place: Location, options: Mapping[str, Any]) -> psycopg.Connection[Any]:
+def _silence(options: Mapping[str, Any]) -> float:
+    """Seconds after which a server that says nothing is given up."""
+    return int(options["tcp_user_timeout"]) / 1000
+
+
+def connect(place: Location, options: Mapping[str, Any]) -> _Connection:
     """Connect, once. ``UsageError``, ``LedgerUnreachable``."""
     try:
         raw = _Connection.connect(**options, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
         raise of_connecting(error, place) from None
-    raw.silence = int(options["tcp_user_timeout"]) / 1000
+    raw.silence = _silence(options)
     encoding = raw.info.parameter_status("server_encoding")
     if encoding not in {"UTF8", None}:
         raw.close()
@@ -344,6 +362,7 @@ def _nothing(_: Connection) -> None:
 
 
 def _migrate(connection: PostgresConnection) -> None:
+    connection.take_time()  # others may migrate meanwhile, and an index of all rows takes minutes
     connection.raw.execute(_LOCK)
     migrations.advance(connection, TYPES)
 
@@ -374,7 +393,7 @@ def _columns(raw: psycopg.Connection[Row], table: str) -> str:
     return str(found[0]) if found and found[0] else ""
 
 
-def _saved(raw: psycopg.Connection[Row], work: Callable[[PostgresConnection], _T]) -> _T:
+def _saved(raw: _Connection, work: Callable[[PostgresConnection], _T]) -> _T:
     """The work within the open transaction, of which nothing is left when it fails."""
     raw.execute("SAVEPOINT work")
     try:

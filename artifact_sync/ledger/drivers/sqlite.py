@@ -51,6 +51,9 @@ class SqliteConnection(Connection):
         made = self._execute(name, values)
         return (made.lastrowid or 0) if made.rowcount else 0
 
+    def take_time(self) -> None:
+        """Do nothing: statements have no limit; see ``Connection``."""
+
     def check_version(self) -> None:
         """Do nothing: no other process has the mirror; see ``Connection``."""
 

@@ -98,6 +98,10 @@ class Connection(ABC):
         """
         _ = table
 
+    @abstractmethod
+    def take_time(self) -> None:
+        """Let each statement take as long as it needs, to the end of this transaction."""
+
     def run(self, sql: str) -> None:
         """Execute a statement of a migration."""
         self.raw.execute(sql)

@@ -8,11 +8,14 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+import psycopg
 import pytest
-from postgres_server import PgBouncer, free_port
+from postgres_server import PgBouncer, free_port, wait_until
 from test_ledger_migrations import REPO as OLD_REPO
 from test_ledger_migrations import is_all_there
 
@@ -35,7 +38,9 @@ from artifact_sync.domain.model import (
     State,
     Strength,
 )
-from artifact_sync.ledger import migrations, open_ledger
+from artifact_sync.ledger import copying, migrations, open_ledger
+from artifact_sync.ledger.drivers.location import OpenTerms
+from artifact_sync.ledger.drivers.store import open_store
 
 pytestmark = pytest.mark.servers
 
@@ -45,6 +50,13 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 REPO = RepoName("acme", "widgets")
 HASTY = "?tcp_user_timeout=1500"
 """A URL's option with which a server is given up soon."""
+MIGRATING = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
+WAITING_LONG = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    " AND clock_timestamp() - query_start > interval '2 seconds'"
+)
+"""Longer than with ``HASTY`` a statement may take."""
+TERMS = OpenTerms("fast")
 
 
 def file(number):
@@ -244,6 +256,36 @@ def test_a_statement_that_takes_too_long_is_broken_off(url):
         assert await ledger.repositories() == []
 
     play(url + HASTY, story)
+
+
+def test_a_migration_and_what_a_move_does_to_all_rows_may_take_long(postgres):
+    ledger, new = (url + HASTY.replace("?", "&") for url in (postgres.ledger(), postgres.schema()))
+
+    def clear():
+        source, target = (open_store(it, TERMS) for it in ("sqlite://", ledger))
+        with closing(source), closing(target):
+            copying.copy_rows(source, target, lambda _: None)
+
+    def finish():
+        with closing(open_store(ledger, TERMS)) as target:
+            copying.end_copy(target, "an id", lambda: None)
+
+    with (
+        ThreadPoolExecutor(3) as pool,
+        psycopg.connect(postgres.url(), autocommit=True) as looking,
+        psycopg.connect(ledger) as holder,
+    ):
+        holder.execute(MIGRATING)
+        holder.execute("LOCK TABLE artifacts")
+        every = [pool.submit(it) for it in (clear, finish, partial(play, new, nothing))]
+        wait_until(
+            lambda: (
+                any(it.done() for it in every) or looking.execute(WAITING_LONG).fetchone() == (3,)
+            )
+        )
+        holder.rollback()
+        for done in every:
+            done.result()
 
 
 def test_a_pooler_may_give_each_transaction_another_connection(postgres):
