@@ -102,7 +102,10 @@ def copy_rows(source: Store, target: Store, told: Callable[[int], None]) -> None
 
 
 def end_copy(target: Store, mirror: str, fence: Callable[[], None]) -> None:
-    """Make the copy the ledger of the mirror, unless ``fence`` raises just before the commit."""
+    """Make the copy the ledger of the mirror.
+
+    ``fence`` raises where it must not be: called last, just before the commit.
+    """
     target.commit([_finish, partial(_put_id, value=mirror), lambda _: fence()])
 
 

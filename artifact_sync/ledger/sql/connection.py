@@ -100,7 +100,7 @@ class Connection(ABC):
 
     @abstractmethod
     def take_time(self) -> None:
-        """Let each statement take as long as it needs, to the end of this transaction."""
+        """Lift the limit of statements to the end of this transaction."""
 
     def run(self, sql: str) -> None:
         """Execute a statement of a migration."""
