@@ -12,6 +12,8 @@ from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from artifact_sync.domain.archives import ExtractionState
 from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.domain.model import AT_REST, ArtifactNote, Failure, MirrorPath, State
@@ -45,6 +47,9 @@ _log = get_logger(__name__)
 
 _AHEAD = 64
 """Files that are waiting to be hashed; bounds the memory."""
+
+_LOOKS = 3
+"""How often a run is looked at, at most, that others change meanwhile."""
 
 
 class Condition(StrEnum):
@@ -103,8 +108,10 @@ class Auditor:
         elsewhere = [it for it in sharing.values() if it.key.run_key.repo not in repos]
         async with aclosing(in_order(map(self.file, elsewhere), _AHEAD)) as others:
             async for finding in others:
-                if finding.condition is not Condition.OK:
-                    yield finding
+                if finding.condition is Condition.OK:
+                    continue
+                if (now := await self.confirmed(finding)) is not None:
+                    yield now
 
     async def sharing(self, finding: Finding) -> Sequence[ArtifactRow]:
         """What may be a name of the same damaged file: a hard link."""
@@ -240,9 +247,66 @@ class Auditor:
             if finding.path not in ours:
                 yield finding
 
+    async def confirmed(self, finding: Finding) -> Finding | None:
+        """A finding by what the ledger says now; None: others let it go."""
+        row = finding.row
+        if row is None or finding.condition not in DAMAGE:
+            return finding
+        known = await self._listed(row)
+        if known is None or _as_read(known) == _as_read(row):
+            return finding if known is not None else None
+        return await self.file(known)
+
+    async def is_current(self, row: ArtifactRow) -> bool:
+        """Whether the ledger still says of a file what it said."""
+        known = await self._listed(row)
+        return known is not None and _as_read(known) == _as_read(row)
+
+    async def _listed(self, row: ArtifactRow) -> ArtifactRow | None:
+        """The artifact in the ledger now, where its file should still be."""
+        same = await self.ledger.at_path(row.path or "")
+        return next((it for it in same if it.key == row.key and it.on_record), None)
+
     async def _run(self, run: RunRow, rows: list[ArtifactRow]) -> AsyncGenerator[Finding]:
+        """Look a run through; once more at what is wrong, where others changed the run meanwhile.
+
+        They may have let go what was looked at, or may have brought it.
+        """
+        wrong: list[Finding] = []
+        only: frozenset[MirrorPath] | None = None
+        for _ in range(_LOOKS):
+            wrong = []
+            async with aclosing(self._look_through(run, rows, only)) as findings:
+                async for finding in findings:
+                    if finding.condition not in _DOUBTFUL:
+                        yield finding
+                    else:
+                        wrong.append(finding)
+            read, only = (run, list(map(_as_read, rows))), frozenset(it.path for it in wrong)
+            if wrong:
+                run = await self.ledger.run(run.key) or run
+                rows = list((await self.ledger.artifacts(run.key)).values())
+            if read == (run, list(map(_as_read, rows))):
+                break
+        for finding in wrong:
+            yield finding
+
+    async def _look_through(
+        self, run: RunRow, rows: list[ArtifactRow], only: frozenset[MirrorPath] | None
+    ) -> AsyncGenerator[Finding]:
+        """All of a run, or ``only`` these paths of it."""
+        files = [it for it in rows if only is None or it.path in only]
+        async with aclosing(self._all_of(run, rows, files)) as findings:
+            async for finding in findings:
+                if only is None or finding.path in only:
+                    yield finding
+
+    async def _all_of(
+        self, run: RunRow, rows: list[ArtifactRow], files: list[ArtifactRow]
+    ) -> AsyncGenerator[Finding]:
+        """What belongs to a run, but of its files only these."""
         sound = True
-        async with aclosing(self._files(rows)) as findings:
+        async with aclosing(self._files(files)) as findings:
             async for finding in findings:
                 sound = sound and finding.condition is Condition.OK
                 yield finding
@@ -390,6 +454,13 @@ _REASONS = {
 }
 DAMAGE = frozenset({Condition.MISSING, Condition.CHANGED})
 """What a repair is for."""
+_DOUBTFUL = DAMAGE | {Condition.EXTRA}
+"""What may look so only because others work on the run."""
+
+
+def _as_read(row: ArtifactRow) -> ArtifactRow:
+    """The row without what is noted of a file that was found right."""
+    return msgspec.structs.replace(row, verified_at=None)
 
 
 def runs_of(findings: Iterable[Finding]) -> dict[RepoName, list[str]]:

@@ -43,27 +43,55 @@ class BoundedAudit:
     async def look(self, repos: Sequence[RepoName], *, everywhere: bool) -> AsyncGenerator[Finding]:
         """Every finding about these repositories, which may be all; the oldest first."""
         budget = ReadingBudget(self.bounds, await self.count(repos), self.clock.monotonic())
-        missing = [it for repo in repos for it in await self.auditor.ledger.missing(repo)]
-        for row in missing:
-            if row.on_record and not budget.is_late(self.clock.monotonic()):
-                yield await self.auditor.file(row)
+        async with aclosing(self._missing(repos, budget)) as missing:
+            async for finding in missing:
+                yield finding
         rows = self._rows(() if everywhere else repos, budget)
         look = partial(self._file, budget)
         told: set[ArtifactKey] = set()
-        async with aclosing(in_order_of(rows, look, _AHEAD)) as findings:
-            async for finding in findings:
-                if finding is None:
+        async with aclosing(in_order_of(rows, look, _AHEAD)) as looked_at:
+            async for file in looked_at:
+                if file is None:
                     return
-                if finding.row is not None and finding.row.key in told:
-                    continue
-                others = await self._others(finding, told)
-                yield finding
-                if finding.row is not None and finding.condition is Condition.OK:
-                    async with aclosing(self.auditor.unpacked([finding.row])) as entries:
-                        async for entry in entries:
-                            yield entry
-                for row in others:
-                    yield await self.auditor.file(row)
+                async with aclosing(self._all_of_file(file, told)) as findings:
+                    async for finding in findings:
+                        yield finding
+
+    async def _missing(
+        self, repos: Sequence[RepoName], budget: ReadingBudget
+    ) -> AsyncGenerator[Finding]:
+        missing = [it for repo in repos for it in await self.auditor.ledger.missing(repo)]
+        for row in missing:
+            if row.on_record and not budget.is_late(self.clock.monotonic()):
+                for finding in await self._read(row):
+                    yield finding
+
+    async def _all_of_file(self, file: Finding, told: set[ArtifactKey]) -> AsyncGenerator[Finding]:
+        """A file, and what was unpacked of it or has the same bytes."""
+        finding = await self.auditor.confirmed(file)
+        if finding is None or (finding.row is not None and finding.row.key in told):
+            return
+        others = await self._others(finding, told)
+        yield finding
+        if finding.row is not None and finding.condition is Condition.OK:
+            async with aclosing(self._unpacked(finding.row)) as entries:
+                async for entry in entries:
+                    yield entry
+        for row in others:
+            for other in await self._read(row):
+                yield other
+
+    async def _read(self, row: ArtifactRow) -> list[Finding]:
+        """What a file is found to be, unless it was let go meanwhile."""
+        found = await self.auditor.confirmed(await self.auditor.file(row))
+        return [found] if found is not None else []
+
+    async def _unpacked(self, row: ArtifactRow) -> AsyncGenerator[Finding]:
+        """What was unpacked of a file, unless it was let go meanwhile."""
+        async with aclosing(self.auditor.unpacked([row])) as entries:
+            async for entry in entries:
+                if entry.condition is Condition.OK or await self.auditor.is_current(row):
+                    yield entry
 
     async def _others(self, finding: Finding, told: set[ArtifactKey]) -> Sequence[ArtifactRow]:
         """Further names of a damaged file, which are looked at besides; each is told once."""
