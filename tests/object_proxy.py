@@ -80,6 +80,9 @@ class ObjectProxy:
     pace: float = 0.0
     """Bytes a second that come to the store, as far as a client can tell; 0: no limit."""
 
+    silence: float = 120.0
+    """Seconds for which a request that is stalled gets no answer."""
+
     def __post_init__(self) -> None:
         self.released = threading.Event()
         proxy = self
@@ -120,7 +123,7 @@ class ObjectProxy:
         if harm is not None:
             self.done.append((harm, asked.path))
         if harm == "stall":
-            self.released.wait(30)
+            self.released.wait(self.silence)
             handler.close_connection = True
             return
         if harm in _OF_STATUS:
