@@ -15,6 +15,11 @@ class RenewedLocks:
 
     def __init__(self) -> None:
         self._connection = 0
+        self._is_lost = False
+
+    def lose(self) -> None:
+        """Lose the connection, as long as somebody still works under it."""
+        self._is_lost = True
 
     def renew(self) -> None:
         """Lose the connection, and make another one."""
@@ -25,7 +30,7 @@ class RenewedLocks:
         held = self._connection
 
         def check() -> None:
-            if held != self._connection:
+            if self._is_lost or held != self._connection:
                 raise LeaseLost("acme/shop")
 
         return check

@@ -145,6 +145,29 @@ def test_what_was_begun_under_a_lock_that_is_lost_gets_no_name_under_a_newer_one
     assert mirror.find(new) is None
 
 
+def test_a_manifest_that_is_sent_again_replaces_no_newer_one(
+    proxy: ObjectProxy, prefix: str, object_server: Callable[[str], ObjectServer]
+) -> None:
+    mirror, locks, server = mirror_at(proxy.endpoint, prefix), RenewedLocks(), object_server("moto")
+    mirror.share(locks.fence)
+    manifest, newer = MirrorPath("acme/shop/42/run.json"), [b"another process's"]
+    for content in (b"old", b"older than it"):
+        mirror.replace(content, manifest)
+        assert mirror.read(manifest) == content
+
+    def harm(asked: Asked) -> str | None:
+        if asked.method != "PUT" or not newer:
+            return None
+        locks.lose()
+        server.write(prefix, manifest, newer.pop())
+        return "503"
+
+    proxy.harm = harm
+    with pytest.raises(LeaseLost, match="acme/shop was lost"):
+        mirror.replace(b"ours", manifest)
+    assert mirror.read(manifest) == b"another process's"
+
+
 def test_an_upload_that_was_left_ends_without_a_name(
     proxy: ObjectProxy, prefix: str, tmp_path: Path
 ) -> None:

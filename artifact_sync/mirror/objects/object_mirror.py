@@ -174,10 +174,9 @@ class ObjectMirror:
         return self._bucket.read(self._keys.of(path))
 
     def replace(self, content: bytes, path: MirrorPath) -> None:
-        key = self._keys.of(path)
         self._check_lately()
         try:
-            self._bucket.put(key, content, hashlib.sha256(content).hexdigest())
+            self._uploader.replace(content, path)
         except FileNotFoundError:
             raise ObjectsGone(self._bucket.url) from None
 

@@ -74,8 +74,7 @@ class Uploader:
                 found = self._bucket.head(key)
                 continue
             return moved
-        words = "something else keeps appearing in its place: stop what writes there"
-        raise DiskError(f"{quoted(path)}: {words}")
+        raise _contested(path)
 
     def _put(self, key: str, content: StagedContent, over: Held | None, *, is_small: bool) -> None:
         if not is_small:
@@ -83,8 +82,25 @@ class Uploader:
             self._bucket.upload(key, lambda: _checked(content), *facts)
             return
         whole = b"".join(_checked(content))
-        mode = (over or "create") if self.honours_conditions else "overwrite"
-        self._bucket.put(key, whole, content.sha256, mode)
+        self._bucket.put(key, whole, content.sha256, self._mode(over))
+
+    def _mode(self, over: Held | None) -> Held | str:
+        return (over or "create") if self.honours_conditions else "overwrite"
+
+    def replace(self, content: bytes, path: MirrorPath) -> None:
+        """Write an object over what is there now, and never over what comes later.
+
+        A store's client repeats a request for a while, in which others may have the repository.
+        """
+        key, found = self._keys.of(path), None
+        for _ in range(_TRIES):
+            try:
+                self._bucket.put(key, content, _sha256(content), self._mode(found))
+            except Conflict:
+                found = self._bucket.head(key)
+                continue
+            return
+        raise _contested(path)
 
     def _holds(self, key: str, content: StagedContent) -> bool:
         """Whether the object has these bytes, whatever is said of it."""
@@ -130,6 +146,11 @@ class Uploader:
                         store=self._bucket.url,
                     )
             return self._honours
+
+
+def _contested(path: MirrorPath) -> DiskError:
+    words = "something else keeps appearing in its place: stop what writes there"
+    return DiskError(f"{quoted(path)}: {words}")
 
 
 def honours_conditions(bucket: Bucket, keys: Keys, *, leave: bool) -> bool:
