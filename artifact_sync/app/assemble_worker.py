@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import random
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.jobs import JobKind
 from artifact_sync.ledger import location
 from artifact_sync.runtime.clock import SystemClock
-from artifact_sync.runtime.tasks import running_beside
+from artifact_sync.runtime.tasks import end_of, running_beside
 from artifact_sync.web.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 SIGN = 10.0
 """Seconds between two signs of life of a worker's jobs."""
+_GIVING_BACK = 5.0
+"""Seconds in which jobs go back to the queue at the end; others find those that do not."""
 
 
 class Fleet(Struct, frozen=True):
@@ -157,8 +159,7 @@ class WorkerService(Service):
             finally:
                 self._agenda.close()
                 self._begin_no_more()
-                with suppress(asyncio.CancelledError):
-                    await self._working
+                await end_of(self._working, _GIVING_BACK)
         self._check_may_go_on()
 
     def _planned(self) -> tuple[TurnSource, Lags]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import is_being_cancelled
 from artifact_sync.sync.failures import explained
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ async def restarting(
     """Run endless work; restart it after failures, with a growing delay.
 
     ``most``: the longest delay, in seconds. Repeated failures are logged less and less often in any
-    case. Returns when the work ends without an error.
+    case. Returns when the work ends without an error, and ends with it when it is cancelled.
     """
     delay, quiet_until = _FIRST, -math.inf
     while True:
@@ -33,6 +35,8 @@ async def restarting(
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - whatever it is, the passes go on
+            if is_being_cancelled():
+                raise asyncio.CancelledError from None
             now = clock.monotonic()
             delay = _FIRST if now - began > _LONGEST else delay
             if now >= quiet_until:

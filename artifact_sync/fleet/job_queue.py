@@ -27,9 +27,12 @@ from artifact_sync.domain.errors import LedgerUnreachable
 from artifact_sync.domain.jobs import Job, JobKind, QueueLengths
 from artifact_sync.fleet.queue_lengths import QUEUE_LENGTHS
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.tasks import is_being_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+
+    from procrastinate.jobs import Job as RawJob
 
     from artifact_sync.fleet.coordination import Coordination
 
@@ -45,6 +48,16 @@ _FIRST, _LONGEST = 0.5, 10.0
 _NOTING = 60.0
 """Seconds in which the end of a job is noted: a worker gives no signs of life then, either."""
 _CONNECTIONS = 4
+_ANSWER = 10.0
+"""Seconds in which the server answers what it is asked here, unless it is lost."""
+_DEFAULTS: Mapping[str, Any] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds
+    "application_name": "artifact-sync",
+}
 _LAST_TABLE = "procrastinate_workers"
 _BY_LOCK = (
     "CREATE INDEX fleet_jobs_lock ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing')"
@@ -140,8 +153,7 @@ class ProcrastinateQueue:
                 fetch_job_polling_interval=self._timers.poll,
             )
         except (exceptions.ProcrastinateException, psycopg.Error, OSError) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():  # a stop, of which this is the answer
+            if is_being_cancelled():  # a stop, of which this is the answer
                 raise asyncio.CancelledError from None
             return _words(error)
         return "its connection"
@@ -219,7 +231,7 @@ async def open_queue(
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # we say ourselves what counts
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     connector = procrastinate.PsycopgConnector(
-        kwargs={"connect_timeout": 5, "application_name": "artifact-sync", **conninfo_to_dict(url)},
+        kwargs={**_DEFAULTS, **conninfo_to_dict(url)},
         min_size=1,
         max_size=_CONNECTIONS,
         timeout=5.0,
@@ -236,9 +248,10 @@ async def open_queue(
 
 @asynccontextmanager
 async def _told() -> AsyncGenerator[None]:
-    """Errors in our words."""
+    """Errors, and silence, in our words."""
     try:
-        yield
+        async with asyncio.timeout(_ANSWER):
+            yield
     except (exceptions.ProcrastinateException, psycopg.Error, OSError) as error:
         raise LedgerUnreachable(
             f"the queue of jobs in the ledger's database cannot be reached ({_words(error)})"

@@ -11,6 +11,31 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_TRIES = 10
+"""To cancel a task that goes on all the same."""
+
+
+def is_being_cancelled() -> bool:
+    """Whether this task was cancelled, so that an error now is only how it ends."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def end_of(task: asyncio.Task[Any], patience: float, pause: float = 1.0) -> None:
+    """Wait for the end of a cancelled task, and raise its error if it has one.
+
+    After ``patience`` seconds it is cancelled again and again, as what breaks off its work may wait
+    for a server, too; and after some times it is left alone.
+    """
+    await asyncio.wait([task], timeout=patience)
+    for _ in range(_TRIES):
+        if task.done():
+            break
+        task.cancel()
+        await asyncio.wait([task], timeout=pause)
+    if task.done() and not task.cancelled():
+        task.result()
+
 
 async def first_of(*works: Coroutine[Any, Any, object]) -> None:
     """Wait until one of these is done, cancel the others, and raise its error."""

@@ -16,9 +16,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from daemon_user import DaemonUser
 from fleet_trial import Size, Story, come_to_an_end, fleet, fleet_role
 from psycopg.errors import DiskFull
-from user import wait_until
+from tcp_proxy import portal, tcp_proxy
+from user import contents, organisation, wait_until
+
+from artifact_sync.simulator import Simulator, running_in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +108,25 @@ def test_three_workers_for_long(tmp_path: Path, postgres: Postgres) -> None:
         rng = random.Random(str(seed))  # noqa: S311 - a story, no secret
         tell(folder, postgres, str(seed), Size(), rng.choices(list(Story.FAULTS), k=8))
         seed += 1
+
+
+@pytest.mark.soak
+@pytest.mark.servers
+@pytest.mark.timeout(300)
+def test_a_worker_ends_in_time_though_its_server_says_nothing(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """Before systemd's TimeoutStopSec=60, after which it is killed."""
+    simulator, direct = Simulator(organisation()), postgres.schema()
+    with running_in_thread(simulator) as running, portal() as loop:
+        user = DaemonUser(tmp_path, running)
+        with tcp_proxy(loop, postgres.port) as proxy:
+            url = direct.replace(f":{postgres.port}/", f":{proxy.port}/")
+            user.configure("acme/*", ledger__url=url, web__listen=None, daemon__interval="1h")
+            with user.daemon("--name", "one", "--sign", 1, command="worker") as worker:
+                worker.wait_for(lambda: user.files() == contents(simulator))
+                proxy.stall()
+                assert worker.end(bound=60) == 0
 
 
 def tell(folder: Path, postgres: Postgres, seed: str, size: Size, faults: tuple[str, ...]) -> None:
