@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _PATIENCE = 5.0
 """Seconds for a statement, and for connecting."""
+_MAKING_PATIENCE = 60.0
+"""Seconds for a statement while tables are made: others may be at it, on a slow server."""
 _DEFAULTS: Mapping[str, Any] = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -40,8 +42,10 @@ class Coordination:
     Made anew when it is lost. Nothing is kept for the session, so a pooler may be in between.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = _PATIENCE) -> None:
+        """``patience``: seconds for a statement that makes no tables."""
         self._options = {**_DEFAULTS, **conninfo_to_dict(url)}
+        self._usual = self._patience = patience
         self._turn = asyncio.Lock()
         self._raw: psycopg.AsyncConnection[Any] | None = None
         self._holder: asyncio.Task[Any] | None = None
@@ -77,8 +81,12 @@ class Coordination:
     async def making_tables(self) -> AsyncGenerator[None]:
         """As ``transaction``, while nobody else makes tables, or the ledger itself."""
         async with self.transaction():
-            await self.ask(_MAKING)
-            yield
+            self._patience = _MAKING_PATIENCE
+            try:
+                await self.ask(_MAKING)
+                yield
+            finally:
+                self._patience = self._usual
 
     async def aclose(self) -> None:
         """Close the connection.
@@ -92,7 +100,7 @@ class Coordination:
 
     async def _execute(self, sql: str, values: Values) -> list[tuple[Any, ...]]:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(self._patience):
                 cursor = await (await self._connected()).execute(sql, values)
                 return await cursor.fetchall() if cursor.description else [(cursor.rowcount,)]
         except (psycopg.Error, OSError, TimeoutError) as error:

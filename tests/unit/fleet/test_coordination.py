@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import psycopg
 import pytest
 from postgres_server import wait_until
 
 from artifact_sync.domain.errors import LedgerUnreachable
-from artifact_sync.fleet.coordination import Coordination
+from artifact_sync.fleet import tables
+from artifact_sync.fleet.coordination import _MAKING, Coordination
 
 OTHERS = (
     "SELECT count(*) FROM pg_stat_activity"
     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
+WAITS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    " AND query LIKE '%pg_advisory_xact_lock%' AND query_start < clock_timestamp() - interval '3s'"
 )
 
 
@@ -47,3 +53,23 @@ def test_a_server_that_says_nothing_is_left_at_once():
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         asyncio.run(story(silent))
+
+
+@pytest.mark.servers
+def test_others_that_make_the_tables_are_waited_for_longer_than_an_answer(postgres):
+    """Guards against: several workers that start on a slow server, of which all but one give up."""
+
+    async def story():
+        url = postgres.schema()
+        database = Coordination(url, patience=2.0)
+        with psycopg.connect(url) as other:
+            other.execute(_MAKING)
+            making = asyncio.create_task(tables.bring_up(database))
+            await asyncio.to_thread(
+                wait_until, lambda: making.done() or postgres.ask(WAITS) == [(1,)]
+            )
+        await making
+        assert await tables.exist(database)
+        await database.aclose()
+
+    asyncio.run(story())
