@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -209,12 +209,14 @@ class FakeEngine:
 class Kit:
     """A daemon that runs, and what it has done."""
 
-    def __init__(self, *repos: RepoSettings, **settings: Any) -> None:
+    def __init__(self, *repos: RepoSettings, agenda: Any = None, **settings: Any) -> None:
+        """``agenda``: that of a worker."""
         self.engine = FakeEngine(Config(repo=repos, **settings))
         self.clock = self.engine.clock
         rng = random.Random(7)  # noqa: S311 - a story, not a secret
         engine: Any = self.engine
-        self.context = DaemonContext.of(engine, PassProgress(self.clock), rng=rng)
+        context = DaemonContext.of(engine, PassProgress(self.clock), rng=rng)
+        self.context = context if agenda is None else replace(context, agenda=agenda)
         self.scheduler = Scheduler(self.context)
         self.status = DaemonApi(self.context, self.scheduler, self.clock.now())
 

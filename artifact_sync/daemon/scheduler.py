@@ -51,6 +51,12 @@ _LONGEST_SLEEP = 5.0
 _SHORTEST_SLEEP = 0.1
 """Seconds to wait while what is due has a user's pass running."""
 
+_UNKNOWN = (
+    "is not in the configuration of the worker that has taken its job: give all workers the same,"
+    " and reload them"
+)
+"""Said of a repository whose job comes before the reload; whoever has no jobs does not hear it."""
+
 _WRAP_UP = 2.0
 """Seconds for passes to record how they ended."""
 
@@ -282,7 +288,7 @@ class Scheduler:
         settings = self._context.repositories.settings_of(turn.repo)
         try:
             if settings is None:
-                return Ended(PassVerdict.WELL)  # it was taken away this moment
+                return Ended(PassVerdict.FAILED, f"{turn.repo} {_UNKNOWN}")
             if turn.repo.is_star:
                 return await self._list_organisation(turn.repo.org)
             return await self._pass(turn, settings)

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from daemon_kit import Kit, settle
+from memory_fleet import MemoryBoard, MemoryQueue
 
 from artifact_sync.daemon.chores import ChoreTimes
 from artifact_sync.daemon.job_agenda import JobAgenda
 from artifact_sync.daemon.schedule.outage import Outage
 from artifact_sync.daemon.schedule.turns import Ended, Interval, Moment, PassVerdict, Turn, Why
-from artifact_sync.daemon.worker import PatientLock
+from artifact_sync.daemon.worker import JobRunner, PatientLock
 from artifact_sync.domain.errors import RepositoryBusy
 from artifact_sync.domain.hooks import HookEvent
 from artifact_sync.domain.jobs import ANSWERED, Job, JobKind, Wake
@@ -77,6 +79,23 @@ def test_jobs_are_turns_of_which_a_repository_has_one_at_a_time() -> None:
         assert agenda.next_in(NOW) is None
 
     asyncio.run(story())
+
+
+def test_a_job_of_a_repository_that_this_worker_does_not_know_has_failed() -> None:
+    """Or, while the workers are reloaded, the first pass over a new one is left out."""
+
+    async def tell(kit: Kit) -> None:
+        board = MemoryBoard(MemoryQueue(), lambda: 0.0)
+        runner = JobRunner(kit.context.agenda, board, kit.context, kit.scheduler, {})
+        job = asyncio.create_task(runner.carry_out(Job(JobKind.PASS, "acme/b", "first")))
+        await settle()
+        kit.scheduler.look()
+        assert await job
+        (turn,) = await board.turns()
+        assert turn.failures == 1
+        assert turn.end.error.startswith("acme/b is not in the configuration of the worker")
+
+    Kit(RepoSettings(name="acme/a"), agenda=an_agenda()).story(tell)
 
 
 def test_a_job_that_does_not_begin_in_time_goes_back() -> None:
