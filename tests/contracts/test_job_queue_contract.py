@@ -114,10 +114,11 @@ def test_a_job_of_a_repository_waits_once_and_one_more_while_it_runs(fleet):
         await work.has(*passes("a", "b"))
         assert await queue.defer(passes("a")) == 1
         assert await queue.defer(passes("a")) == 0
-        await asyncio.sleep(2 * TIMERS.poll)
-        assert await lengths(queue) == (1, 2)
+        await queue.defer(passes("c"))
+        await work.has(*passes("a", "b", "c"))  # past the one that waits since before
+        assert await lengths(queue) == (1, 3)
         work.leave.set()
-        await work.has(*passes("a", "b", "a"))
+        await work.has(*passes("a", "b", "c", "a"))
         await until(lambda: _is_empty(queue))
         await work.end()
 
@@ -184,7 +185,7 @@ def test_a_stop_begins_nothing_and_waits_for_what_has_begun(fleet):
         await queue.defer(passes("a", "b"))
         await work.has(*passes("a"))
         work.task.cancel()
-        await asyncio.sleep(0.1)
+        assert await lengths(queue) == (1, 1)
         assert not work.task.done()
         work.leave.set()
         await asyncio.wait([work.task], timeout=20)
@@ -337,7 +338,7 @@ def test_ten_thousand_are_deferred_and_fetched_in_little_time_and_memory(postgre
             assert await board.lost() == []
             work = Work(queue)
             work.leave.set()
-            await until(lambda: _has_begun(work, 20), seconds=5)
+            await until(lambda: _has_begun(work, 20))
             await work.end()
 
     asyncio.run(story())

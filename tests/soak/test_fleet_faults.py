@@ -36,7 +36,7 @@ SHORT = ("killed", "frozen and cut", "server restarted", "read only", "no connec
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_three_workers_with_clocks_of_their_own_that_die_freeze_and_lose_their_server(
     tmp_path: Path, postgres: Postgres
 ) -> None:
