@@ -183,10 +183,10 @@ class Scheduler:
             with suppress(LedgerUnreachable):
                 await self._engine.ledger.check_version()
         except LedgerTooNew as error:
-            self._outdated(error)
+            self.stop_outdated(error)
 
-    def _outdated(self, error: LedgerTooNew) -> None:
-        """End: what is under way checks the ledger itself when it begins."""
+    def stop_outdated(self, error: LedgerTooNew) -> None:
+        """Stop: what is under way checks the ledger itself when it begins."""
         self._context.health.outdated = error
         if not self.stopping.is_set():
             self.stop()
@@ -304,7 +304,7 @@ class Scheduler:
         done = await self._passes.carry_out(request, str(turn.why))
         report, error = done.report, done.troubles.get(turn.repo)
         if isinstance(error, LedgerTooNew):
-            self._outdated(error)
+            self.stop_outdated(error)
         now = clock.monotonic()
         await context.health.pass_ended(turn.repo, report)
         caught_up = error is None and report.caught_up

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why
-from artifact_sync.domain.errors import RepositoryBusy
+from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why, told_why
+from artifact_sync.domain.errors import LedgerTooNew, RepositoryBusy
 from artifact_sync.domain.jobs import URGENT, Job, JobKind, TurnEnd, WorkerSign
 from artifact_sync.domain.model import RepoName
 from artifact_sync.runtime.logs import get_logger
@@ -96,9 +96,9 @@ class JobRunner(Struct, frozen=True):
 
     async def _turn(self, job: Job) -> bool:
         repo = RepoName.parse(job.repo)
-        announced = await self.board.started(job.repo)
+        announced = await self._started(job.repo)
         runs = tuple(dict.fromkeys((*job.announced, *announced)))
-        turn = Turn(repo, Why(job.why), job.eager, runs)
+        turn = Turn(repo, told_why(job.why), job.eager, runs)
         ended = await self.agenda.carry_out(turn, PATIENCE, probe=job.probe)
         if ended is None or ended.verdict is PassVerdict.BUSY or self.scheduler.stopping.is_set():
             self.count(job.kind, "put_back")
@@ -106,6 +106,14 @@ class JobRunner(Struct, frozen=True):
         await self.board.ended(job.repo, self._told(repo, ended))
         self.count(job.kind, "done" if ended.verdict is PassVerdict.WELL else "failed")
         return True
+
+    async def _started(self, repo: str) -> tuple[str, ...]:
+        """Tell the planner; stop where that is of a newer version, and the job goes back."""
+        try:
+            return await self.board.started(repo)
+        except LedgerTooNew as error:
+            self.scheduler.stop_outdated(error)
+            return ()
 
     def _told(self, repo: RepoName, ended: Ended) -> TurnEnd:
         again = ended.again_at

@@ -541,7 +541,10 @@ class TurnBoard(Protocol):
         """Tell the planner of wakes."""
 
     async def started(self, repo: str) -> tuple[str, ...]:
-        """Note that a worker begins a turn; the runs announced since it was planned."""
+        """Note that a worker begins a turn; the runs announced since it was planned.
+
+        ``LedgerTooNew``: a newer program has changed what workers and planner tell each other.
+        """
 
     async def ended(self, repo: str, end: TurnEnd) -> None:
         """Note how a turn has ended."""

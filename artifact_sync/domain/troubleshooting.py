@@ -100,6 +100,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "the queue of jobs in the ledger's database cannot be reached",
         "the planner's lock was lost",
         "jobs of workers that do not answer go to others",
+        "a job of another version is left out",
         "workers share a ledger in PostgreSQL",
     ),
     "fleet#planned": ("plans the passes over this mirror, and a daemon would plan them twice",),

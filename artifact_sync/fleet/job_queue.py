@@ -127,8 +127,8 @@ class ProcrastinateQueue:
         """Carry out jobs; see ``ports.JobQueue``."""
 
         async def carry(**facts: Any) -> None:
-            job = msgspec.convert(facts, Job)
-            if not await carry_out(job):
+            job = _job(facts)
+            if job is not None and not await carry_out(job):
                 await self.defer([job])
 
         self._app.task(name=_TASK, queue=self._mirror)(carry)
@@ -166,7 +166,7 @@ class ProcrastinateQueue:
                 queue=self._mirror, seconds_since_heartbeat=self._timers.stalled
             )
             for it in (found := list(stalled)):
-                await self.defer([msgspec.convert(it.task_kwargs, Job)])
+                await self._defer([self._again(it)])
                 await jobs.finish_job(it, Status.ABORTED, delete_job=True)
         return len(found)
 
@@ -202,6 +202,11 @@ class ProcrastinateQueue:
         facts: dict[str, Any] = msgspec.to_builtins(job)
         return JobToDefer(self._mirror, _TASK, job.priority, lock, lock, facts, None)
 
+    def _again(self, job: RawJob) -> JobToDefer:
+        """As it was: it may be of a version that knows more than this one."""
+        locks = (job.lock, job.queueing_lock or job.lock)
+        return JobToDefer(self._mirror, _TASK, job.priority, *locks, job.task_kwargs, None)
+
 
 class _Manager(manager.JobManager):
     """Notes the ends of jobs also where the server is away for a while.
@@ -221,6 +226,15 @@ class _Manager(manager.JobManager):
                     return None
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST)
+
+
+def _job(facts: dict[str, Any]) -> Job | None:
+    """A job of the queue; None: another version has put it there, and will do so again."""
+    try:
+        return msgspec.convert(facts, Job)
+    except msgspec.ValidationError:
+        _log.warning("a job of another version is left out", kind=str(facts.get("kind")))
+        return None
 
 
 @asynccontextmanager

@@ -61,8 +61,7 @@ async def bring_up(database: Coordination) -> None:
         return
     async with database.making_tables():
         version = await _version(database) if await exist(database) else 0
-        if version > len(_VERSIONS):
-            raise LedgerTooNew(str(version), str(len(_VERSIONS)))
+        _refuse_newer(version)
         if not version:
             await database.ask("CREATE TABLE fleet_version (version BIGINT NOT NULL)")
             await database.ask("INSERT INTO fleet_version VALUES (0)")
@@ -70,6 +69,16 @@ async def bring_up(database: Coordination) -> None:
             for sql in statements:
                 await database.ask(sql)
         await database.ask("UPDATE fleet_version SET version = %s", [len(_VERSIONS)])
+
+
+async def check_fleet_version(database: Coordination) -> None:
+    """Raise ``LedgerTooNew`` when a newer program has changed them."""
+    _refuse_newer(await _version(database))
+
+
+def _refuse_newer(version: int) -> None:
+    if version > len(_VERSIONS):
+        raise LedgerTooNew(str(version), str(len(_VERSIONS)))
 
 
 async def _version(database: Coordination) -> int:

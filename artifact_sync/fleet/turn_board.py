@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.domain.jobs import BoardNews, PastTurn, TurnEnd, Wake
+from artifact_sync.fleet import tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +125,7 @@ class PostgresTurnBoard:
 
     async def started(self, repo: str) -> tuple[str, ...]:
         """Note a begin; see ``ports.TurnBoard``."""
+        await tables.check_fleet_version(self._database)
         await self._database.ask(_STARTED, [repo])
         return tuple(run for (run,) in await self._database.ask(_ANNOUNCED, [repo, repo]))
 

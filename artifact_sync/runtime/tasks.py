@@ -16,13 +16,13 @@ _TRIES = 10
 
 
 def is_being_cancelled() -> bool:
-    """Whether this task was cancelled, so that an error now is only how it ends."""
+    """Whether this task was cancelled: an error is only how it ends."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def end_of(task: asyncio.Task[Any], patience: float, pause: float = 1.0) -> None:
-    """Wait for the end of a cancelled task, and raise its error if it has one.
+    """Wait for the end of a cancelled task, and raise its error.
 
     After ``patience`` seconds it is cancelled again and again, as what breaks off its work may wait
     for a server, too; and after some times it is left alone.

@@ -8,9 +8,12 @@ from contextlib import asynccontextmanager
 from resource import RUSAGE_SELF, getrusage
 
 import psycopg
+import psycopg.types.json
 import pytest
 from memory_fleet import MemoryBoard, MemoryQueue
+from structlog.testing import capture_logs
 
+from artifact_sync.domain.errors import LedgerTooNew
 from artifact_sync.domain.jobs import (
     URGENT,
     Job,
@@ -261,6 +264,48 @@ def test_what_a_dead_worker_had_in_hand_goes_to_another_and_its_end_ends_nothing
                 await until(lambda: _is_empty(other))
                 await work.end()
             await frozen.end()
+
+    asyncio.run(story())
+
+
+NEWER = {"kind": "polish", "repo": "acme/a", "shine": 7}
+
+
+def test_jobs_of_another_version_go_on_as_they_were_and_are_left_out_with_a_word(postgres):
+    """Guards against: a planner that stops at one of them, and jobs that vanish unheard of."""
+
+    async def story():
+        url = postgres.schema()
+        silent = job_queue.QueueTimers(heartbeat=3600.0, stalled=0.3, poll=0.2)
+        async with by_procrastinate(url, silent) as (queue, _):
+            frozen = Work(queue, slots=1)
+            await queue.defer(passes("a"))
+            await frozen.has(*passes("a"))
+            with psycopg.connect(url, autocommit=True) as connection:
+                args = "UPDATE procrastinate_jobs SET args = %s"
+                connection.execute(args, [psycopg.types.json.Jsonb(NEWER)])
+                await until(lambda: _requeues(queue))
+                kept = "SELECT args FROM procrastinate_jobs WHERE status = 'todo'"
+                assert connection.execute(kept).fetchall() == [(NEWER,)]
+            with capture_logs() as logs:
+                frozen.leave.set()
+                await until(lambda: _is_empty(queue))
+            assert [it.repo for it in frozen.begun] == ["acme/a"]
+            (said,) = [it for it in logs if it["event"] == "a job of another version is left out"]
+            assert said["kind"] == "polish"
+            await frozen.end()
+
+    asyncio.run(story())
+
+
+def test_who_begins_a_turn_learns_that_a_newer_program_has_changed_the_tables(postgres):
+    async def story():
+        database = Coordination(postgres.schema())
+        await tables.bring_up(database)
+        await database.ask("UPDATE fleet_version SET version = 99")
+        with pytest.raises(LedgerTooNew):
+            await PostgresTurnBoard(database, "mirror").started("acme/a")
+        await database.aclose()
 
     asyncio.run(story())
 

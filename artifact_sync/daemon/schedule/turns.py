@@ -98,6 +98,28 @@ class PassVerdict(StrEnum):
     """Another process works on the repository."""
 
 
+def told_why(why: str) -> Why:
+    """Why a worker wants a pass.
+
+    ``AGAIN`` for a reason that only its own version knows.
+    """
+    try:
+        return Why(why)
+    except ValueError:
+        return Why.AGAIN
+
+
+def told_verdict(verdict: str) -> PassVerdict:
+    """How a worker's pass ended.
+
+    ``FAILED`` for an end that only its own version knows.
+    """
+    try:
+        return PassVerdict(verdict)
+    except ValueError:
+        return PassVerdict.FAILED
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
     """A pass over a repository that begins now."""

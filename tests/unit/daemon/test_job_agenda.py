@@ -9,17 +9,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from daemon_kit import Kit, settle
+from daemon_kit import FakeClock, Kit, settle
 from memory_fleet import MemoryBoard, MemoryQueue
 
 from artifact_sync.daemon.chores import ChoreTimes
 from artifact_sync.daemon.job_agenda import JobAgenda
+from artifact_sync.daemon.planner import FleetSchedule, PlannerPorts
 from artifact_sync.daemon.schedule.outage import Outage
 from artifact_sync.daemon.schedule.turns import Ended, Interval, Moment, PassVerdict, Turn, Why
 from artifact_sync.daemon.worker import JobRunner, PatientLock
-from artifact_sync.domain.errors import RepositoryBusy
+from artifact_sync.domain.errors import LedgerTooNew, RepositoryBusy
 from artifact_sync.domain.hooks import HookEvent
-from artifact_sync.domain.jobs import ANSWERED, Job, JobKind, Wake
+from artifact_sync.domain.jobs import ANSWERED, Job, JobKind, TurnEnd, Wake
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import (
     Config,
@@ -96,6 +97,64 @@ def test_a_job_of_a_repository_that_this_worker_does_not_know_has_failed() -> No
         assert turn.end.error.startswith("acme/b is not in the configuration of the worker")
 
     Kit(RepoSettings(name="acme/a"), agenda=an_agenda()).story(tell)
+
+
+def test_a_job_has_a_pass_though_why_is_known_to_another_version_only() -> None:
+    async def tell(kit: Kit) -> None:
+        board = MemoryBoard(MemoryQueue(), lambda: 0.0)
+        runner = JobRunner(kit.context.agenda, board, kit.context, kit.scheduler, {})
+        job = asyncio.create_task(runner.carry_out(Job(JobKind.PASS, "acme/a", "curiosity")))
+        await settle()
+        kit.scheduler.look()
+        assert await job
+        assert kit.looks == [(0, "acme/a")]
+
+    Kit(RepoSettings(name="acme/a"), agenda=an_agenda()).story(tell)
+
+
+class NewerBoard(MemoryBoard):
+    async def started(self, _repo: str) -> tuple[str, ...]:
+        raise LedgerTooNew("9", "4")
+
+
+def test_a_worker_stops_and_gives_the_job_back_when_the_board_is_of_a_newer_version() -> None:
+    async def tell(kit: Kit) -> None:
+        agenda, board = kit.context.agenda, NewerBoard(MemoryQueue(), lambda: 0.0)
+        runner = JobRunner(agenda, board, kit.context, kit.scheduler, {})
+        job = asyncio.create_task(runner.carry_out(Job(JobKind.PASS, "acme/a", "first")))
+        await settle()
+        assert kit.scheduler.stopping.is_set()
+        assert kit.context.health.outdated.found == "9"
+        agenda.close()
+        assert await job is False
+        assert kit.looks == []
+
+    Kit(RepoSettings(name="acme/a"), agenda=an_agenda()).story(tell)
+
+
+def test_a_planner_hears_wakes_and_ends_that_are_known_to_another_version_only() -> None:
+    async def story() -> None:
+        clock, queue = FakeClock(), MemoryQueue()
+        board = MemoryBoard(queue, lambda: clock.now().timestamp())
+        config = Config(repo=(RepoSettings(name="acme/a"),))
+        plan = FleetSchedule(PlannerPorts(None, queue, board, clock), lambda: config)
+        await plan.take_up()
+        await clock.advance(5)
+        await plan.begin_due()
+        first = queue.fetch()
+        await board.started("acme/a")
+        await board.ended("acme/a", TurnEnd("splendid"))
+        queue.running.clear()
+        await plan.follow()
+        assert [it.failing for it in plan.agenda.states(plan.moment)] == [1]
+        await board.wake([Wake("acme/a", "curiosity"), Wake("", "curiosity")])
+        await plan.follow()
+        await clock.advance(1)
+        await plan.begin_due()
+        second = queue.fetch()
+        assert (first.why, second.why) == ("first", "again")
+
+    asyncio.run(story())
 
 
 def test_a_job_that_does_not_begin_in_time_goes_back() -> None:
