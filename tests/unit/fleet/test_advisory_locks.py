@@ -163,7 +163,7 @@ def test_nothing_is_held_anew_before_all_that_was_claimed_is_claimed_anew(postgr
         may_end.set()
         assert await claimed.get()
         async with lock.hold(SHOP):
-            await asyncio.to_thread(locks.check)
+            await asyncio.to_thread(locks.fence())
         assert claimed.empty()
 
     play(story)
