@@ -112,7 +112,7 @@ def test_a_restart_in_the_middle_of_a_pass_ends_it_and_nothing_is_fetched_twice(
         user = User(tmp_path, running)
         user.environ[URL] = postgres.url(postgres.database())
         with user.started("sync", "acme/*", "--root", user.root, "--json") as process:
-            wait_until(lambda: len(user.files()) > 20)
+            wait_until(lambda: {path.split("/")[1] for path in user.files()} >= {"one", "two"})
             postgres.stop()
             postgres.start()
             done = user.finish(process)
