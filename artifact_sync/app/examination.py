@@ -14,14 +14,28 @@ from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.daemon.control.client import DaemonClient
 from artifact_sync.daemon.progress import EventFanout
-from artifact_sync.domain.errors import ArtifactSyncError, ExitCode, MirrorBusy, exit_code
+from artifact_sync.domain.errors import (
+    ArtifactSyncError,
+    ExitCode,
+    MirrorBusy,
+    RepositoryBusy,
+    exit_code,
+)
+from artifact_sync.domain.model import Failure
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.domain.verification import NO_BOUNDS
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.hash_progress import HashProgress
 from artifact_sync.sync.latest import point_latest
-from artifact_sync.sync.verify import DAMAGE, Condition, reasons_of_damage, repair_pass, runs_of
+from artifact_sync.sync.verify import (
+    DAMAGE,
+    Condition,
+    by_repository,
+    reasons_of_damage,
+    repair_pass,
+    runs_of,
+)
 from artifact_sync.sync.verify_oldest import BoundedAudit
 
 if TYPE_CHECKING:
@@ -100,7 +114,7 @@ class Examination:
     left: list[Finding] = field(default_factory=list, init=False)
     """Damage that was not repaired."""
     report: Report = field(default_factory=Report, init=False)
-    """What the repair's passes have done so far."""
+    """What the repair's passes have done so far, and what could not be noted."""
 
     async def look(self) -> AsyncGenerator[Finding]:
         """Hash every file, or within bounds; what is not ok, as it is found."""
@@ -173,12 +187,23 @@ class Examination:
         if daemon is None:
             try:
                 async with open_storage(self.config, rehearse=False) as store:
-                    await store.auditor.note(findings, store.clock.now())
+                    await self._note_in(store, findings)
             except MirrorBusy as busy:
                 daemon = DaemonClient(busy.root / OWN_FOLDER)
         if daemon is not None:
             right = [it.row for it in findings if it.row and it.condition is Condition.OK]
             await daemon.note_verified([row for row in right if row.here])
+
+    async def _note_in(self, store: Storage, findings: Sequence[Finding]) -> None:
+        """Note findings; a busy repository is a failure where it is not waited for."""
+        for repo, some in by_repository(findings).items():
+            try:
+                await store.auditor.note(some, store.clock.now())
+            except RepositoryBusy as busy:
+                why = f"{busy}; until then what is lost or put back of it is not noted"
+                failure = Failure(str(repo), busy.reason, why)
+                if failure not in self.report.failures:
+                    self.report.failures.append(failure)
 
     async def repair(self, config: Config, observer: Observer, token: Token | None) -> None:
         """Repair what can be repaired, the links ``latest`` included. ``DiskError``."""

@@ -295,7 +295,7 @@ class VerifyAnswer(Struct, frozen=True, kw_only=True):
     repaired: list[str]
     """Files that were damaged and are as recorded again."""
     failures: list[FailureEntry] | UnsetType = UNSET
-    """What the repair could not do. With ``--repair`` only."""
+    """What the repair could not do. Without ``--repair`` only what ``--no-wait`` left unnoted."""
 
 
 class MoveAnswer(Struct, frozen=True, kw_only=True):

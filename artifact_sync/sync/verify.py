@@ -33,7 +33,7 @@ from artifact_sync.sync.manifests import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.archives import UnpackedEntry
@@ -201,19 +201,19 @@ class Auditor:
     async def note(self, findings: Iterable[Finding], at: datetime, *, lost: bool = True) -> None:
         """Note files that were found right, put back or lost.
 
-        ``lost``: also those, for which the next pass then asks the service.
+        ``lost``: also those, for which the next pass then asks the service. Only for what is put
+        back or lost the repository is held: ``RepositoryBusy``.
         """
-        of_repo: defaultdict[RepoName, list[Finding]] = defaultdict(list)
-        for finding in findings:
-            if finding.run is not None and finding.row is not None:
-                of_repo[finding.run.repo].append(finding)
-        for repo, some in of_repo.items():
+        for repo, some in by_repository(findings).items():
             right = [it.row for it in some if it.row and it.condition is Condition.OK]
-            missed = [it for it in some if it.row and it.condition in DAMAGE and it.row.here]
             await self.ledger.note_verified([row for row in right if row.here], at)
-            async with leased(self.lock, repo):
-                await adopt(self, [row for row in right if not row.here], at)
-                await self._lose(missed if lost else (), at)
+            back = [row for row in right if not row.here]
+            missed = [it for it in some if it.row and it.condition in DAMAGE and it.row.here]
+            missed = missed if lost else []
+            if back or missed:
+                async with leased(self.lock, repo):
+                    await adopt(self, back, at)
+                    await self._lose(missed, at)
 
     async def _lose(self, findings: Iterable[Finding], at: datetime) -> None:
         of_run: defaultdict[RunKey, list[Finding]] = defaultdict(list)
@@ -461,6 +461,15 @@ _DOUBTFUL = DAMAGE | {Condition.EXTRA}
 def _as_read(row: ArtifactRow) -> ArtifactRow:
     """The row without what is noted of a file that was found right."""
     return msgspec.structs.replace(row, verified_at=None)
+
+
+def by_repository(findings: Iterable[Finding]) -> Mapping[RepoName, list[Finding]]:
+    """Findings about artifacts by their repository."""
+    found: defaultdict[RepoName, list[Finding]] = defaultdict(list)
+    for it in findings:
+        if it.run is not None and it.row is not None:
+            found[it.run.repo].append(it)
+    return found
 
 
 def runs_of(findings: Iterable[Finding]) -> dict[RepoName, list[str]]:

@@ -109,9 +109,19 @@ def test_a_busy_repository_is_waited_for_in_words_or_refused(
         changed = "acme/one/1/ci/build/build/1.bin"
         (user.root / changed).write_bytes(b"by hand")
         assert user.run("verify", "acme/one", "--repair", "--root", user.root).code == 0
+        put_back = user.root / "acme/one/2/ci/build/build/1.bin"
+        content = put_back.read_bytes()
+        put_back.unlink()
+        verify = ("verify", "acme/one", "--root", user.root)
+        assert user.run(*verify).code == 1
         restore = ("displaced", "restore", changed, "--root", user.root)
         with held(user, "acme/one") as process:
             assert user.run(*restore, "--no-wait").code == 7
+            assert user.run(*verify).code == 1  # it is noted already, and nothing waits
+            put_back.write_bytes(content)
+            verified = user.run(*verify, "--no-wait", "--json").answer
+            found = [(it["repo"], it["reason"]) for it in verified["failures"]]
+            assert (verified["exit_code"], verified["ok"], found) == (7, 9, [("acme/one", "busy")])
             refused = user.sync("acme/*", "--no-wait", "--json")
             found = [(it["repo"], it["reason"]) for it in refused.answer["failures"]]
             assert (refused.code, found) == (7, [("acme/one", "busy")])

@@ -95,8 +95,9 @@ Examples:
 
 \b
 Exit codes: 0 all is as recorded, 5 files were changed or what came for them is
-denied, 6 the disk refuses, 1 files are missing, or several of these. Files that
-nobody recorded are told, but are no fault.""",
+denied, 6 the disk refuses, 7 others work on a repository (--no-wait), 1 files
+are missing, or several of these. Files that nobody recorded are told, but are
+no fault.""",
 )
 @repositories
 @click.option("--repair", is_flag=True, help="Fetch damaged files again, where they still are.")
@@ -233,6 +234,6 @@ def _json(examination: Examination, *, repair: bool) -> str:
         files=examination.files,
         bytes=examination.size,
         repaired=list(map(str, examination.repaired)),
-        failures=failures if repair else UNSET,
+        failures=failures if repair or failures else UNSET,
     )
     return as_line(answer)
