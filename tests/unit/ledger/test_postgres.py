@@ -376,6 +376,62 @@ def test_two_that_make_the_same_rows_get_out_of_each_others_way(url):
     play(url, story)
 
 
+COUNT_UP = "UPDATE meta SET value = (value::int + 1)::text WHERE key = '{}'"
+SERIALIZABLE = "%20-cdefault_transaction_isolation%3Dserializable"
+
+
+@pytest.fixture
+def counters(postgres):
+    """A ledger with two rows that count, and the connection of another program."""
+    url = postgres.ledger()
+    with psycopg.connect(url) as other:
+        other.execute("INSERT INTO meta (key, value) VALUES ('a', '0'), ('b', '0')")
+        other.commit()
+        yield url, other
+
+
+def test_of_two_in_a_deadlock_the_one_that_is_broken_off_begins_again(counters):
+    url, other = counters
+    tries, waits = [], threading.Event()
+
+    def both(transaction):
+        tries.append(1)
+        transaction.connection.run(COUNT_UP.format("a"))
+        waits.set()
+        transaction.connection.run(COUNT_UP.format("b"))
+
+    other.execute("SET deadlock_timeout TO '1min'")  # it is the ledger that finds out
+    other.execute(COUNT_UP.format("b"))
+    with ThreadPoolExecutor(1) as pool, closing(open_store(url, TERMS)) as store:
+        done = pool.submit(store.commit, [both])
+        assert waits.wait(60)
+        other.execute(COUNT_UP.format("a"))
+        other.commit()
+        done.result(60)
+    assert len(tries) == 2
+    assert (
+        other.execute("SELECT value FROM meta WHERE key IN ('a', 'b')").fetchall() == [("2",)] * 2
+    )
+
+
+def test_a_transaction_that_cannot_be_put_in_order_begins_again(counters):
+    url, other = counters
+    tries = []
+
+    def after_another(transaction):
+        tries.append(1)
+        transaction.connection.run("SELECT value FROM meta")
+        if len(tries) == 1:
+            other.execute(COUNT_UP.format("a"))
+            other.commit()
+        transaction.connection.run(COUNT_UP.format("a"))
+
+    with closing(open_store(url + SERIALIZABLE, TERMS)) as store:
+        store.commit([after_another])
+    assert len(tries) == 2
+    assert other.execute("SELECT value FROM meta WHERE key = 'a'").fetchone() == ("2",)
+
+
 def old_ledger(postgres):
     name = postgres.database()
     postgres.ask(OLD.read_text(encoding="utf-8"), name)
