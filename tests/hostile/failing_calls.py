@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
-import shutil
-import subprocess
-import sys
-import tempfile
-from functools import cache
 from pathlib import Path
 
-import pytest
+from preloaded import compiled
 
 SOURCE = Path(__file__).with_name("failing_calls.c")
 
@@ -22,23 +16,9 @@ def failing(call: str, code: int | str, name: str = "", **which: int) -> dict[st
     ``statvfs`` with 0 answers that everything is 0.
     """
     return {
-        "LD_PRELOAD": _compiled(),
+        "LD_PRELOAD": compiled(SOURCE),
         "FAIL_CALL": call,
         "FAIL_ERRNO": str(code),
         **({"FAIL_NAME": name} if name else {}),
         **{f"FAIL_{word.upper()}": str(number) for word, number in which.items()},
     }
-
-
-@cache
-def _compiled() -> str:
-    """The library, in a folder that is there to the end."""
-    compiler = shutil.which("cc")
-    if sys.platform != "linux" or compiler is None:
-        pytest.skip("needs Linux and a C compiler")
-    folder = tempfile.mkdtemp()
-    atexit.register(shutil.rmtree, folder)
-    library = f"{folder}/failing_calls.so"
-    command = [compiler, "-shared", "-fPIC", "-o", library, str(SOURCE), "-ldl"]
-    subprocess.run(command, check=True, capture_output=True)
-    return library

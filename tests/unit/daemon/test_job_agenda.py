@@ -82,16 +82,22 @@ def test_jobs_are_turns_of_which_a_repository_has_one_at_a_time() -> None:
     asyncio.run(story())
 
 
+async def carried_out(kit: Kit, job: Job) -> MemoryBoard:
+    """Have a worker do a job; where it has told of it."""
+    board = MemoryBoard(MemoryQueue(), lambda: 0.0)
+    runner = JobRunner(kit.context.agenda, board, kit.context, kit.scheduler, {})
+    done = asyncio.create_task(runner.carry_out(job))
+    await settle()
+    kit.scheduler.look()
+    assert await done
+    return board
+
+
 def test_a_job_of_a_repository_that_this_worker_does_not_know_has_failed() -> None:
     """Or, while the workers are reloaded, the first pass over a new one is left out."""
 
     async def tell(kit: Kit) -> None:
-        board = MemoryBoard(MemoryQueue(), lambda: 0.0)
-        runner = JobRunner(kit.context.agenda, board, kit.context, kit.scheduler, {})
-        job = asyncio.create_task(runner.carry_out(Job(JobKind.PASS, "acme/b", "first")))
-        await settle()
-        kit.scheduler.look()
-        assert await job
+        board = await carried_out(kit, Job(JobKind.PASS, "acme/b", "first"))
         (turn,) = await board.turns()
         assert turn.failures == 1
         assert turn.end.error.startswith("acme/b is not in the configuration of the worker")
@@ -101,12 +107,7 @@ def test_a_job_of_a_repository_that_this_worker_does_not_know_has_failed() -> No
 
 def test_a_job_has_a_pass_though_why_is_known_to_another_version_only() -> None:
     async def tell(kit: Kit) -> None:
-        board = MemoryBoard(MemoryQueue(), lambda: 0.0)
-        runner = JobRunner(kit.context.agenda, board, kit.context, kit.scheduler, {})
-        job = asyncio.create_task(runner.carry_out(Job(JobKind.PASS, "acme/a", "curiosity")))
-        await settle()
-        kit.scheduler.look()
-        assert await job
+        await carried_out(kit, Job(JobKind.PASS, "acme/a", "curiosity"))
         assert kit.looks == [(0, "acme/a")]
 
     Kit(RepoSettings(name="acme/a"), agenda=an_agenda()).story(tell)
