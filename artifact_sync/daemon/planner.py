@@ -26,8 +26,7 @@ from artifact_sync.daemon.schedule.turns import (
     PassVerdict,
     Why,
     rhythm_of,
-    told_verdict,
-    told_why,
+    told,
 )
 from artifact_sync.domain.jobs import ANSWERED, URGENT, Job, JobKind, PastTurn
 from artifact_sync.domain.model import RepoName
@@ -227,7 +226,7 @@ class FleetSchedule:
                 served.append(it.number)
                 continue
             if not it.repo:
-                self.agenda.wake_all(told_why(it.why), self.moment, eager=it.eager)
+                self.agenda.wake_all(told(it.why, Why.AGAIN), self.moment, eager=it.eager)
                 served.append(it.number)
                 continue
             repo = self._woken(it)
@@ -240,7 +239,7 @@ class FleetSchedule:
 
     def _woken(self, it: Wake) -> RepoName | None:
         """The repository, or organisation, that was woken; None: nobody looks after it."""
-        repo, why, moment = RepoName.parse(it.repo), told_why(it.why), self.moment
+        repo, why, moment = RepoName.parse(it.repo), told(it.why, Why.AGAIN), self.moment
         if self.agenda.wake(repo, why, moment, run=it.run, eager=it.eager):
             return repo
         star = RepoName.star(repo.org)
@@ -287,7 +286,7 @@ class FleetSchedule:
     def _ended(self, end: TurnEnd) -> Ended:
         seconds, wall = end.again_in, self.moment.wall
         again_at = None if seconds is None else wall + timedelta(seconds=seconds)
-        return Ended(told_verdict(end.verdict), end.error, end.finished, again_at)
+        return Ended(told(end.verdict, PassVerdict.FAILED), end.error, end.finished, again_at)
 
 
 def _name(past: PastTurn) -> RepoName:

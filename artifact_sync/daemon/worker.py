@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why, told_why
+from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why, told
 from artifact_sync.domain.errors import LedgerTooNew, RepositoryBusy
 from artifact_sync.domain.jobs import URGENT, Job, JobKind, TurnEnd, WorkerSign
 from artifact_sync.domain.model import RepoName
@@ -98,7 +98,7 @@ class JobRunner(Struct, frozen=True):
         repo = RepoName.parse(job.repo)
         announced = await self._started(job.repo)
         runs = tuple(dict.fromkeys((*job.announced, *announced)))
-        turn = Turn(repo, told_why(job.why), job.eager, runs)
+        turn = Turn(repo, told(job.why, Why.AGAIN), job.eager, runs)
         ended = await self.agenda.carry_out(turn, PATIENCE, probe=job.probe)
         if ended is None or ended.verdict is PassVerdict.BUSY or self.scheduler.stopping.is_set():
             self.count(job.kind, "put_back")

@@ -166,11 +166,7 @@ class Auditor:
         The ledger wants them, durably, before anything is moved: whoever comes next finishes what
         is broken off. What has been put right meanwhile, by whoever had the repository, stays.
         """
-        of_run: dict[RunKey, list[Finding]] = {}
-        for finding in damage:
-            if finding.run is not None:
-                of_run.setdefault(finding.run, []).append(finding)
-        for run, findings in of_run.items():
+        for run, findings in by_their_run(damage).items():
             async with leased(self.lock, run.repo):  # a pass may have planned to keep what is moved
                 await self._request(run, findings, at)
 
@@ -216,11 +212,7 @@ class Auditor:
                     await self._lose(missed, at)
 
     async def _lose(self, findings: Iterable[Finding], at: datetime) -> None:
-        of_run: defaultdict[RunKey, list[Finding]] = defaultdict(list)
-        for it in findings:
-            if it.run is not None:
-                of_run[it.run].append(it)
-        for run, some in of_run.items():
+        for run, some in by_their_run(findings).items():
             lost = [it.row for it in await self._still(run, some) if it.row is not None]
             if lost:
                 await self.ledger.note_lost(lost, at)
@@ -253,9 +245,9 @@ class Auditor:
         if row is None or finding.condition not in DAMAGE:
             return finding
         known = await self._listed(row)
-        if known is None or _as_read(known) == _as_read(row):
-            return finding if known is not None else None
-        return await self.file(known)
+        if known is None:
+            return None
+        return finding if _as_read(known) == _as_read(row) else await self.file(known)
 
     async def is_current(self, row: ArtifactRow) -> bool:
         """Whether the ledger still says of a file what it said."""
@@ -461,6 +453,15 @@ _DOUBTFUL = DAMAGE | {Condition.EXTRA}
 def _as_read(row: ArtifactRow) -> ArtifactRow:
     """The row without what is noted of a file that was found right."""
     return msgspec.structs.replace(row, verified_at=None)
+
+
+def by_their_run(findings: Iterable[Finding]) -> Mapping[RunKey, list[Finding]]:
+    """Findings by their run, without those of none."""
+    found: defaultdict[RunKey, list[Finding]] = defaultdict(list)
+    for it in findings:
+        if it.run is not None:
+            found[it.run].append(it)
+    return found
 
 
 def by_repository(findings: Iterable[Finding]) -> Mapping[RepoName, list[Finding]]:

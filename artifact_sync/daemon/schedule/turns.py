@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from artifact_sync.domain.cron import Cron, local_zone, time_zone
 
@@ -98,26 +98,18 @@ class PassVerdict(StrEnum):
     """Another process works on the repository."""
 
 
-def told_why(why: str) -> Why:
-    """Why a worker wants a pass.
+_W = TypeVar("_W", Why, PassVerdict)
 
-    ``AGAIN`` for a reason that only its own version knows.
+
+def told(word: str, otherwise: _W) -> _W:
+    """What a worker means by a word.
+
+    ``otherwise`` for one that only its own version knows.
     """
     try:
-        return Why(why)
+        return type(otherwise)(word)
     except ValueError:
-        return Why.AGAIN
-
-
-def told_verdict(verdict: str) -> PassVerdict:
-    """How a worker's pass ended.
-
-    ``FAILED`` for an end that only its own version knows.
-    """
-    try:
-        return PassVerdict(verdict)
-    except ValueError:
-        return PassVerdict.FAILED
+        return otherwise
 
 
 @dataclass(frozen=True, slots=True)

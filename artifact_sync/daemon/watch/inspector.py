@@ -15,7 +15,7 @@ from artifact_sync.mirror.manifest import RUN, SUMS
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.context import leased
 from artifact_sync.sync.failures import explained
-from artifact_sync.sync.verify import Condition, Finding, compared
+from artifact_sync.sync.verify import Condition, Finding, by_their_run, compared
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
@@ -319,11 +319,7 @@ class DamageInspector:
 
     async def _report_damage(self, bad: Sequence[Finding]) -> None:
         """Report damage that no pass has caused, of this process or of another."""
-        of_run: dict[RunKey, list[Finding]] = {}
-        for finding in bad:
-            if finding.run is not None:
-                of_run.setdefault(finding.run, []).append(finding)
-        for run, some in of_run.items():
+        for run, some in by_their_run(bad).items():
             try:
                 async with leased(self._auditor.lock, run.repo, wait=False):
                     await self._report_still(run, some)
