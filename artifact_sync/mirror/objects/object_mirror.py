@@ -99,9 +99,9 @@ class ObjectMirror:
         content, found = f"{mirror}\n".encode(), self._bucket.head(self._keys.id)
         if self.read_id() != over:
             return False
-        mode = (found or "create") if self._uploader.honours_conditions else "overwrite"
+        sha256, mode = hashlib.sha256(content).hexdigest(), self._uploader.mode(found)
         try:
-            self._bucket.put(self._keys.id, content, hashlib.sha256(content).hexdigest(), mode)
+            self._bucket.put(self._keys.id, content, sha256, mode)
         except Conflict:
             return False
         self._id, self._seen = mirror, time.monotonic()

@@ -82,9 +82,10 @@ class Uploader:
             self._bucket.upload(key, lambda: _checked(content), *facts)
             return
         whole = b"".join(_checked(content))
-        self._bucket.put(key, whole, content.sha256, self._mode(over))
+        self._bucket.put(key, whole, content.sha256, self.mode(over))
 
-    def _mode(self, over: Held | None) -> Held | str:
+    def mode(self, over: Held | None) -> Held | str:
+        """How to write an object by ``Bucket.put`` in place of what was found there."""
         return (over or "create") if self.honours_conditions else "overwrite"
 
     def replace(self, content: bytes, path: MirrorPath) -> None:
@@ -95,7 +96,7 @@ class Uploader:
         key, found = self._keys.of(path), None
         for _ in range(_TRIES):
             try:
-                self._bucket.put(key, content, _sha256(content), self._mode(found))
+                self._bucket.put(key, content, _sha256(content), self.mode(found))
             except Conflict:
                 found = self._bucket.head(key)
                 continue
