@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from artifact_sync.app.fleet_status import SEEN
-from artifact_sync.app.locations import ledger_url
+from artifact_sync.app.fleet_status import SEEN, coordination_of
 from artifact_sync.daemon.worker import WorkerBeat
 from artifact_sync.domain.errors import AlreadyPlanned
-from artifact_sync.ledger import location
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,10 +78,7 @@ class FleetMember:
 
 async def open_member(config: Config, store: Storage, stack: AsyncExitStack) -> FleetMember | None:
     """Join those who share a mirror; None where this process has it for itself."""
-    if store.locks is None:
+    database = await stack.enter_async_context(coordination_of(config))
+    if database is None or store.locks is None:
         return None
-    from artifact_sync.fleet.coordination import Coordination  # noqa: PLC0415 - an extra
-
-    database = Coordination(location(ledger_url(config)).server)
-    stack.push_async_callback(database.aclose)
     return FleetMember(database, store.locks, await store.ledger.mirror() or "")

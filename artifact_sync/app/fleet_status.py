@@ -23,7 +23,7 @@ SEEN = 30.0
 
 async def read_fleet(config: Config) -> FleetState | None:
     """All workers; None where the ledger is on no server. ``LedgerUnreachable``."""
-    async with _database(config) as database:
+    async with coordination_of(config) as database:
         if database is None:
             return None
         from artifact_sync.fleet.overview import overview  # noqa: PLC0415 - an extra
@@ -35,7 +35,7 @@ async def holder_in_words(config: Config, repo: RepoName) -> str:
     """Who works on a repository, as far as that can be told."""
     found = None
     with suppress(LedgerUnreachable):
-        async with _database(config) as database:
+        async with coordination_of(config) as database:
             if database is not None:
                 from artifact_sync.fleet.overview import holder  # noqa: PLC0415 - an extra
 
@@ -44,7 +44,8 @@ async def holder_in_words(config: Config, repo: RepoName) -> str:
 
 
 @asynccontextmanager
-async def _database(config: Config) -> AsyncGenerator[Coordination | None]:
+async def coordination_of(config: Config) -> AsyncGenerator[Coordination | None]:
+    """What processes agree on by the ledger's server; None: it is on none."""
     server = location(ledger_url(config)).server
     if not server:
         yield None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from artifact_sync.app.fleet_status import coordination_of
 from artifact_sync.app.locations import (
     has_ledger,
     is_in_store,
@@ -158,18 +159,13 @@ def _check(config: Config, to: Config) -> None:
 
 async def _check_workers(config: Config) -> None:
     """Raise ``MirrorBusy`` while a worker is there: it would write to the ledger meanwhile."""
-    server = location(ledger_url(config)).server
-    if not server:
-        return
-    from artifact_sync.fleet.coordination import Coordination  # noqa: PLC0415 - an extra
-    from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry  # noqa: PLC0415 - likewise
+    async with coordination_of(config) as database:
+        if database is None:
+            return
+        from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry  # noqa: PLC0415 - an extra
 
-    database = Coordination(server)
-    try:
         for it in await PostgresWorkerRegistry(database, _SEEN_LATELY).workers():
             raise MirrorBusy(root_of(config), it.in_words)
-    finally:
-        await database.aclose()
 
 
 def _check_unpacked(config: Config, to: Config) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import selectors
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,8 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from artifact_sync.domain.errors import LedgerUnreachable
+from artifact_sync.fleet.unread import has_unread
+from artifact_sync.runtime.postgres_terms import CONNECTION_TERMS, WHILE_MAKING_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -21,17 +22,6 @@ _PATIENCE = 5.0
 """Seconds for a statement, and for connecting."""
 _MAKING_PATIENCE = 60.0
 """Seconds for a statement while tables are made: others may be at it, on a slow server."""
-_DEFAULTS: Mapping[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "client_encoding": "utf8",
-    "application_name": "artifact-sync",
-}
-
-_MAKING = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
-"""The lock under which the ledger is made, too."""
 _HAS_TABLE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(%s))"
 """Of pg_class: to open a table lets a session hear of what others have just made."""
 
@@ -44,7 +34,7 @@ class Coordination:
 
     def __init__(self, url: str, patience: float = _PATIENCE) -> None:
         """``patience``: seconds for a statement that makes no tables."""
-        self._options = {**_DEFAULTS, **conninfo_to_dict(url)}
+        self._options = {**CONNECTION_TERMS, "client_encoding": "utf8", **conninfo_to_dict(url)}
         self._usual = self._patience = patience
         self._turn = asyncio.Lock()
         self._raw: psycopg.AsyncConnection[Any] | None = None
@@ -83,7 +73,7 @@ class Coordination:
         async with self.transaction():
             self._patience = _MAKING_PATIENCE
             try:
-                await self.ask(_MAKING)
+                await self.ask(WHILE_MAKING_TABLES)
                 yield
             finally:
                 self._patience = self._usual
@@ -125,14 +115,14 @@ class Coordination:
 
 def _has_ended(raw: psycopg.AsyncConnection[Any]) -> bool:
     """Whether the server has said something, though it was asked nothing: that it ends."""
-    if raw.closed:
-        return True
-    with selectors.DefaultSelector() as heard:
-        heard.register(raw.fileno(), selectors.EVENT_READ)
-        return bool(heard.select(0.0))
+    return raw.closed or has_unread(raw)
+
+
+def kind_of_error(error: BaseException) -> str:
+    """A word for it, without the error's own text, which may quote the URL."""
+    return getattr(error, "sqlstate", None) or type(error).__name__
 
 
 def _words(error: Exception) -> str:
-    """Without the error's own text, which may quote the URL."""
-    kind = getattr(error, "sqlstate", None) or type(error).__name__
+    kind = kind_of_error(error)
     return f"the ledger's database does not answer what processes agree on ({kind})"

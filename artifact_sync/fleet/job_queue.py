@@ -25,12 +25,14 @@ from psycopg.conninfo import conninfo_to_dict
 
 from artifact_sync.domain.errors import LedgerUnreachable
 from artifact_sync.domain.jobs import Job, JobKind, QueueLengths
+from artifact_sync.fleet.coordination import kind_of_error
 from artifact_sync.fleet.queue_lengths import QUEUE_LENGTHS
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.postgres_terms import CONNECTION_TERMS
 from artifact_sync.runtime.tasks import is_being_cancelled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from procrastinate.jobs import Job as RawJob
 
@@ -50,14 +52,8 @@ _NOTING = 60.0
 _CONNECTIONS = 4
 _ANSWER = 10.0
 """Seconds in which the server answers what it is asked here, unless it is lost."""
-_DEFAULTS: Mapping[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 20_000,  # milliseconds
-    "application_name": "artifact-sync",
-}
+_GIVEN_UP = 20_000
+"""Milliseconds of a server's silence, unless the URL says otherwise."""
 _LAST_TABLE = "procrastinate_workers"
 _BY_LOCK = (
     "CREATE INDEX fleet_jobs_lock ON procrastinate_jobs (lock) WHERE status IN ('todo', 'doing')"
@@ -245,7 +241,11 @@ async def open_queue(
     logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # we say ourselves what counts
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     connector = procrastinate.PsycopgConnector(
-        kwargs={**_DEFAULTS, **conninfo_to_dict(url)},
+        kwargs={
+            **CONNECTION_TERMS,
+            "tcp_user_timeout": _GIVEN_UP,
+            **conninfo_to_dict(url),
+        },
         min_size=1,
         max_size=_CONNECTIONS,
         timeout=5.0,
@@ -278,6 +278,4 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _words(error: Exception) -> str:
-    """Without the error's own text, which may quote the URL."""
-    cause = error.__cause__ or error
-    return getattr(cause, "sqlstate", None) or type(cause).__name__
+    return kind_of_error(error.__cause__ or error)

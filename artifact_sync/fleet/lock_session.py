@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from artifact_sync.fleet.unread import has_unread
 from artifact_sync.runtime.threads import UncancellableFuture, resolve
 
 if TYPE_CHECKING:
@@ -116,9 +117,7 @@ class LockSession:
     def _is_told(self) -> bool:
         """Whether the server has said something that nobody has read yet."""
         try:
-            with selectors.DefaultSelector() as heard:
-                heard.register(self._raw.fileno(), selectors.EVENT_READ)
-                return bool(heard.select(0.0))
+            return has_unread(self._raw)
         except (psycopg.Error, OSError, ValueError):
             return True  # the thread has just closed it
 

@@ -133,8 +133,7 @@ def _following(
     cursor = connection.raw.execute(
         f"SELECT * FROM {table.name} {after} ORDER BY {key} LIMIT {table.at_once}", last or ()
     )
-    rows = cursor.fetchall()  # first: a pipeline of PostgreSQL tells the columns with them
-    return tuple(column[0] for column in cursor.description), rows
+    return tuple(column[0] for column in cursor.description), cursor.fetchall()
 
 
 def _put(tx: Transaction, table: CopiedTable, columns: Sequence[str], rows: Sequence[Row]) -> None:

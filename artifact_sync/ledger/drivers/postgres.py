@@ -33,6 +33,7 @@ from artifact_sync.ledger.queries.transaction import carry_out
 from artifact_sync.ledger.sql import bound
 from artifact_sync.ledger.sql.connection import Connection
 from artifact_sync.ledger.sql.encoding import stored
+from artifact_sync.runtime.postgres_terms import CONNECTION_TERMS, WHILE_MAKING_TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, MutableMapping, Sequence
@@ -48,16 +49,12 @@ TYPES = {"id": "BIGSERIAL", "ref": "BIGINT", "text": 'TEXT COLLATE "C"', "bytes"
 """Of migrations. Text is ordered by code point, as on SQLite."""
 
 _DEFAULTS: Mapping[str, Any] = {
-    "connect_timeout": 5,
-    "keepalives_idle": 10,
-    "keepalives_interval": 5,
-    "keepalives_count": 3,
+    **CONNECTION_TERMS,
     "tcp_user_timeout": 30_000,
     "client_encoding": "utf8",
-    "application_name": "artifact-sync",
 }
-"""Of connections, unless the URL says otherwise. Seconds, the last time milliseconds: after so long
-a server that says nothing is given up. The kernel of a frozen server does answer, so we measure it
+"""Of connections, unless the URL says otherwise. After ``tcp_user_timeout``, in milliseconds, a
+server that says nothing is given up. The kernel of a frozen server does answer, so we measure it
 ourselves, and ask the server to break a statement off before."""
 _BREAK_OFF = 0.8
 """Of that time, for one statement."""
@@ -83,8 +80,6 @@ _COLUMNS = (
     "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
     " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
 )
-_LOCK = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
-"""Held by whoever makes or migrates a ledger in the database."""
 
 
 class PostgresConnection(Connection):
@@ -363,7 +358,7 @@ def _nothing(_: Connection) -> None:
 
 def _migrate(connection: PostgresConnection) -> None:
     connection.take_time()  # others may migrate meanwhile, and an index of all rows takes minutes
-    connection.raw.execute(_LOCK)
+    connection.raw.execute(WHILE_MAKING_TABLES)
     migrations.advance(connection, TYPES)
 
 

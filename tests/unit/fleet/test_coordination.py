@@ -11,7 +11,8 @@ from postgres_server import wait_until
 
 from artifact_sync.domain.errors import LedgerUnreachable
 from artifact_sync.fleet import tables
-from artifact_sync.fleet.coordination import _MAKING, Coordination
+from artifact_sync.fleet.coordination import Coordination
+from artifact_sync.runtime.postgres_terms import WHILE_MAKING_TABLES
 
 OTHERS = (
     "SELECT count(*) FROM pg_stat_activity"
@@ -63,7 +64,7 @@ def test_others_that_make_the_tables_are_waited_for_longer_than_an_answer(postgr
         url = postgres.schema()
         database = Coordination(url, patience=2.0)
         with psycopg.connect(url) as other:
-            other.execute(_MAKING)
+            other.execute(WHILE_MAKING_TABLES)
             making = asyncio.create_task(tables.bring_up(database))
             await asyncio.to_thread(
                 wait_until, lambda: making.done() or postgres.ask(WAITS) == [(1,)]

@@ -41,6 +41,7 @@ from artifact_sync.domain.model import (
 from artifact_sync.ledger import copying, migrations, open_ledger
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.store import open_store
+from artifact_sync.runtime.postgres_terms import WHILE_MAKING_TABLES
 
 pytestmark = pytest.mark.servers
 
@@ -50,7 +51,6 @@ NOW = datetime(2026, 11, 23, tzinfo=UTC)
 REPO = RepoName("acme", "widgets")
 HASTY = "?tcp_user_timeout=1500"
 """A URL's option with which a server is given up soon."""
-MIGRATING = f"SELECT pg_advisory_xact_lock({int.from_bytes(b'artifact', 'big') >> 1})"
 WAITING_LONG = (
     "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
     " AND clock_timestamp() - query_start > interval '2 seconds'"
@@ -283,7 +283,7 @@ def test_a_migration_and_what_a_move_does_to_all_rows_may_take_long(postgres):
         psycopg.connect(postgres.url(), autocommit=True) as looking,
         psycopg.connect(ledger) as holder,
     ):
-        holder.execute(MIGRATING)
+        holder.execute(WHILE_MAKING_TABLES)
         holder.execute("LOCK TABLE artifacts")
         every = [pool.submit(it) for it in (clear, finish, partial(play, new, nothing))]
         wait_until(
