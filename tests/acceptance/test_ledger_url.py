@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 
 ROCKET = "acme/rocket"
 URL = "ARTIFACT_SYNC_LEDGER__URL"
-IN_HAND = 40
-"""Small files of a process: 8 that are coming, 32 that wait for their names."""
+JOBS = 2
+IN_HAND = JOBS + 4 * 3 * JOBS
+"""Small files of a process: those that are coming, and of each of 4 runs three a job that wait for
+their names, or for the ledger."""
 
 
 @pytest.fixture
@@ -111,7 +113,9 @@ def test_a_restart_in_the_middle_of_a_pass_ends_it_and_nothing_is_fetched_twice(
     with running_in_thread(simulator) as running:
         user = User(tmp_path, running)
         user.environ[URL] = postgres.url(postgres.database())
-        with user.started("sync", "acme/*", "--root", user.root, "--json") as process:
+        with user.started(
+            "sync", "acme/*", "--root", user.root, "--json", "--jobs", JOBS
+        ) as process:
             wait_until(lambda: {path.split("/")[1] for path in user.files()} >= {"one", "two"})
             postgres.stop()
             postgres.start()
