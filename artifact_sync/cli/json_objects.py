@@ -411,7 +411,8 @@ class PruneEntry(Struct, frozen=True, kw_only=True):
     why: list[str]
     """Why it stays: each rule that keeps it, with its period (``daily 2026-11-28``), ``pin``,
     ``latest``, ``latest-success``, ``in flight``, ``undated``, ``no rule is set``, or ``refused``.
-    Why it goes: ``no rule keeps it`` or ``max_size``."""
+    Why it goes: ``no rule keeps it`` or ``max_size``; ``already pruned``: of a plan, what had gone
+    before."""
     bytes: int
     """Of its files that are here, or were."""
 

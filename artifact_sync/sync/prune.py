@@ -100,9 +100,9 @@ async def prune(
 ) -> None:
     """Prune runs of a repository as planned, the oldest first. ``DiskError``.
 
-    What was broken off before is finished. What has changed since stays, and is told. Nothing is
-    pruned against a brake; ``max_share``: of the repository's runs, how many may go. A pass that
-    waits for the repository has its turn now and then.
+    What was broken off before is finished. What has changed since stays, and is told; what has gone
+    is done. Nothing is pruned against a brake; ``max_share``: of the repository's runs, how many
+    may go. A pass that waits for the repository has its turn now and then.
     """
     await keeper.finish(repo)
     all_of_it = RunKey(repo, "")
@@ -132,6 +132,8 @@ async def _prune_some(keeper: MirrorKeeper, facts: RepoFacts, runs: Iterable[Pla
     known = {it.run: it for it in facts.runs}
     for run in runs:
         key = RunKey(facts.repo, run.run)
+        if run.run not in known and await keeper.ledger.run(key) is not None:
+            continue  # it has gone before: what the plan asks for is done
         if changed := why_changed(run, known.get(run.run), facts):
             keeper.observer.notify(PruneRefused(key, changed))
         else:

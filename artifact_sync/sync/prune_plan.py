@@ -236,7 +236,7 @@ def most_to_go(runs: int, max_share: float) -> int:
 def why_changed(run: PlannedRun, known: KeptRun | None, facts: RepoFacts) -> str:
     """Why a run stays that was to go; empty: it may go."""
     if known is None:
-        return "it is not here any more"
+        return "no such run is known"
     if run.created_at != known.created_at:
         return "another run has its number"
     held = _held_by(known, facts)

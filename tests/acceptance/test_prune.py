@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from daemon_user import DaemonUser
+from forked_program import call_program
 from keeping import ORG, Keeping, small_organisation, small_run
 
 from artifact_sync.simulator import Repo, Scenario, running_in_thread
@@ -138,9 +139,15 @@ def test_a_plan_is_carried_out_later_but_for_what_has_changed(keeping: Ruled) ->
     assert (code, actions["1"], actions["2"]) == (1, "keep", "prune")
     assert "run 1: held since the plan was made: pin" in answer["refused"][0]["why"]
     assert keeping.folders() == set(AGES) - {"2"}
+    assert keeping.run("unpin", ROCKET, "1")[0] == 0
+    assert keeping.prune("--apply", str(file))[0] == 0
     code, actions, answer = keeping.prune("--apply", str(file))
-    assert (code, set(actions)) == (1, keeping.folders()), "what is gone does not stay"
-    assert answer["refused"][1]["why"] == "run 2: it is not here any more"
+    assert (code, answer["refused"], answer["freed_bytes"]) == (0, [], 0), "all of it is done"
+    assert keeping.folders() == set(AGES) - {"1", "2"}
+    went = {it["run"]: it["why"] for it in answer["runs"] if it["action"] == "prune"}
+    assert went == {"1": ["already pruned"], "2": ["already pruned"]}
+    said = call_program(["prune", "--apply", str(file)], keeping.folder, keeping.environ)
+    assert said.out.endswith("0 runs pruned (0 B), 2 already pruned, 6 stay\n")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+from msgspec.structs import replace
 
 from artifact_sync.cli.errors import result_of
 from artifact_sync.cli.failed_answer import as_json_also_failed
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from artifact_sync.app.pruning import Pruning
     from artifact_sync.domain.events import Event
+    from artifact_sync.domain.keeping import PlannedRun
+    from artifact_sync.domain.model import RepoName
     from artifact_sync.domain.settings import Config
     from artifact_sync.sync.prune_plan import RepoPlan
 
@@ -37,6 +41,7 @@ _log = get_logger(__name__)
 _PLAN_HOLDS = timedelta(days=7)
 _CLOCKS_DIFFER = timedelta(days=1)
 _LARGEST_PLAN = 1 << 30
+_ALREADY = "already pruned"
 _LINES = 1000
 """That are printed at a time."""
 
@@ -206,10 +211,9 @@ class _Outcome(NamedTuple):
     def entries(self) -> Iterator[PruneEntry]:
         """Every run, and what becomes or became of it."""
         for plan in self.plans:
-            repo = str(plan.repo)
             for run in plan.runs:
-                if RunKey(plan.repo, run.run) not in self.told.gone:
-                    yield self.told.entry(PruneEntry.of(repo, run))
+                if (entry := self.told.entry(plan.repo, run)) is not None:
+                    yield entry
 
 
 class _Told:
@@ -237,20 +241,14 @@ class _Told:
         elif isinstance(event, Noticed):
             _log.warning(event.message)
 
-    def entry(self, planned: PruneEntry) -> PruneEntry:
-        """What became of a run."""
-        if planned.action == "keep" or not self._stay:
-            return planned
-        if (planned.repo, planned.run) in self._stay or (planned.repo, "") in self._stay:
-            return PruneEntry(
-                repo=planned.repo,
-                run=planned.run,
-                created_at=planned.created_at,
-                action="keep",
-                why=["refused"],
-                bytes=planned.bytes,
-            )
-        return planned
+    def entry(self, repo: RepoName, run: PlannedRun) -> PruneEntry | None:
+        """What became of a run; None: nothing of it is here, and it was not to go."""
+        planned = PruneEntry.of(str(repo), run)
+        goes = run.action == "prune"
+        refused = goes and any((planned.repo, it) in self._stay for it in (planned.run, ""))
+        if RunKey(repo, run.run) in self.gone:
+            return replace(planned, why=[_ALREADY]) if goes and not refused else None
+        return replace(planned, action="keep", why=["refused"]) if refused else planned
 
 
 def _read(file: Path) -> PruneAnswer:
@@ -304,18 +302,19 @@ def _line(it: PruneEntry) -> str:
 
 
 def _print(outcome: _Outcome, *, rehearsed: bool) -> None:
-    answer, every, gone = outcome.answer, 0, 0
+    answer, counts = outcome.answer, Counter[str]()
     lines = list[str]()
     for it in outcome.entries():
-        every, gone = every + 1, gone + (it.action == "prune")
+        counts[_ALREADY if it.why == [_ALREADY] else it.action] += 1
         if rehearsed or it.action == "prune":
             lines.append(_line(it))
         if len(lines) == _LINES:
             click.echo("\n".join(lines))
             lines.clear()
     does = "would be pruned" if rehearsed else "pruned"
-    stay = f"{every - gone:,} stay"
-    lines.append(f"{counted(gone, 'run')} {does} ({size(answer.freed_bytes)}), {stay}")
+    went = f"{counted(counts['prune'], 'run')} {does} ({size(answer.freed_bytes)})"
+    before = f", {counts[_ALREADY]:,} {_ALREADY}" if counts[_ALREADY] else ""
+    lines.append(f"{went}{before}, {counts['keep']:,} stay")
     click.echo("\n".join(lines))
     for path in answer.left:
         click.echo(f"left, nobody recorded it: {printable(path)}")
