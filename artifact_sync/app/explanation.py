@@ -40,6 +40,8 @@ class Explanation(Struct, frozen=True):
 
     row: ArtifactRow
     run: RunRow
+    complete: bool
+    """Whether all that was selected of its run is here."""
     entry: str
     """The name of the ``[[repo]]`` whose rules hold; empty: none, so all is wanted."""
     rule: DecidingRule
@@ -74,6 +76,7 @@ async def _explained(ledger: Ledger, config: Config, row: ArtifactRow) -> Explan
     return Explanation(
         row=row,
         run=run,
+        complete=run.complete and not await _lacks_any(ledger, key),
         entry=entry,
         rule=rule,
         tries=await ledger.failed_tries(row.key),
@@ -82,6 +85,15 @@ async def _explained(ledger: Ledger, config: Config, row: ArtifactRow) -> Explan
         refused=refused,
         comes=what_comes(facts, rule, planned),
     )
+
+
+async def _lacks_any(ledger: Ledger, run: RunKey) -> bool:
+    """Whether a file of a run is lost, or was and has not come again."""
+    async with aclosing(ledger.each_artifact(run)) as rows:
+        async for row in rows:
+            if row.on_record and row.lost_since is not None:
+                return True
+    return False
 
 
 def _settings_of(config: Config, repo: RepoName) -> tuple[RepoSettings, str]:

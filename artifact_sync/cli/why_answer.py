@@ -53,7 +53,7 @@ class WhyRun(Struct, frozen=True, kw_only=True):
     created_at: str | None
     """ISO 8601. Null: not known."""
     complete: bool
-    """Whether its manifest stands: all that was selected of it was here."""
+    """Whether all that was selected of it is here."""
     gone_since: str | None
     """When the service was first found to have forgotten it; ISO 8601. Null: it has not."""
     next_look: str | None
@@ -116,7 +116,7 @@ class WhyAnswer(Struct, frozen=True, kw_only=True):
             run=WhyRun(
                 status=run.status,
                 created_at=_moment(run.created_at),
-                complete=run.complete,
+                complete=it.complete,
                 gone_since=_moment(run.gone_since),
                 next_look=_moment(run.next_look),
                 pinned=it.pin.reason if it.pin is not None else None,

@@ -294,3 +294,19 @@ def test_why_says_what_it_knows_nothing_of(owner: User, path: str, words: str) -
     assert words in done.err
     told = why(owner, path)
     assert (told["complete"], told["artifact"], told["exit_code"]) == (False, None, 2)
+
+
+def test_why_calls_no_run_complete_of_which_a_file_is_lost(owner: User) -> None:
+    lost, other = (listed(owner, ROCKET, "--run", "3", "--include", it)[0]["path"]
+                   for it in (ARCHIVE, REPORT))  # fmt: skip
+    file = owner.root / lost
+    content = file.read_bytes()
+    file.unlink()
+    assert asked(owner, "verify", ROCKET).code == 1
+    for path in (lost, other):
+        assert why(owner, path)["run"]["complete"] is False
+        assert ", no longer complete here\n" in asked(owner, "why", path).out
+    file.write_bytes(content)
+    assert asked(owner, "verify", ROCKET).code == 0
+    assert why(owner, other)["run"]["complete"] is True
+    assert ", complete here\n" in asked(owner, "why", other).out

@@ -242,7 +242,10 @@ class _Told:
             _log.warning(event.message)
 
     def entry(self, repo: RepoName, run: PlannedRun) -> PruneEntry | None:
-        """What became of a run; None: nothing of it is here, and it was not to go."""
+        """What became of a run.
+
+        None: nothing of it is here, and it was not to go.
+        """
         planned = PruneEntry.of(str(repo), run)
         goes = run.action == "prune"
         refused = goes and any((planned.repo, it) in self._stay for it in (planned.run, ""))

@@ -138,7 +138,8 @@ def _run(found: Explanation) -> str:
         run.status or "status not known",
         f"from {told_time(run.created_at) or 'no known time'}",
     ]
-    words += ["complete here"] if run.complete else []
+    if run.complete:
+        words.append("complete here" if found.complete else "no longer complete here")
     words += [f"gone upstream since {told_time(run.gone_since)}"] if run.gone_since else []
     if found.pin is not None:
         words.append(f"pinned: {found.pin.reason}" if found.pin.reason else "pinned")
