@@ -13,6 +13,7 @@ from artifact_sync.daemon.api import DaemonApi
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.progress import PassProgress
 from artifact_sync.daemon.scheduler import Scheduler
+from artifact_sync.domain.errors import UnusableEntries
 from artifact_sync.domain.model import RepoName, RunKey, RunRow
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import DEFAULT_LAYOUT, Config, RepoSettings
@@ -174,6 +175,8 @@ class FakeEngine:
         self.hold: asyncio.Event | None = None
         self.trouble: Callable[[RepoName], Exception | None] = lambda _: None
         self.listed: list[RepoName] = []
+        self.unusable = 0
+        """Entries of a list that have no usable slug."""
         self.new_token = False
 
     async def offload(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -191,6 +194,8 @@ class FakeEngine:
             raise trouble
         for repo in self.listed:
             yield repo
+        if self.unusable:
+            raise UnusableEntries("the list holds what has no slug", self.unusable)
 
     async def apply(self, config: Config) -> None:
         self.config = config

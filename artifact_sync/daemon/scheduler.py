@@ -15,6 +15,7 @@ from artifact_sync.domain.errors import (
     ConfigError,
     LedgerTooNew,
     LedgerUnreachable,
+    UnusableEntries,
 )
 from artifact_sync.domain.events import RepoListed
 from artifact_sync.domain.model import RepoName
@@ -25,7 +26,7 @@ from artifact_sync.sync.rules import Rules
 from artifact_sync.sync.verify import Auditor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
     from datetime import datetime
 
     from artifact_sync.daemon.context import DaemonContext
@@ -326,15 +327,29 @@ class Scheduler:
         return await self._engine.ledger.next_look(rules.scope(repo, self._engine.clock.now()))
 
     async def _list_organisation(self, org: str) -> Ended:
-        async with aclosing(self._engine.repositories(org)) as repositories:
-            listed = [repo async for repo in repositories]
+        listed, error = await self._listed(org)
         added, gone = self._context.repositories.found(org, listed)
         if added or gone:
             _log.info("organisation listed", org=org, new=len(added), gone=len(gone))
             self._assign()
         star, now = RepoName.star(org), self._context.moment.monotonic
-        self._context.lags.ended(star, caught_up=True, complete=False, now=now)
-        return Ended(PassVerdict.WELL)
+        self._context.lags.ended(star, caught_up=error is None, complete=False, now=now)
+        return Ended(PassVerdict.WELL) if error is None else Ended(verdict_of(error), str(error))
+
+    async def _listed(self, org: str) -> tuple[Collection[RepoName], UnusableEntries | None]:
+        """The repositories of an organisation.
+
+        Where some have no usable slug also those known before, and the error.
+        """
+        listed: dict[RepoName, None] = {}
+        async with aclosing(self._engine.repositories(org)) as repositories:
+            try:
+                async for repo in repositories:
+                    listed[repo] = None
+            except UnusableEntries as error:
+                known = self._context.repositories.listed(org) or ()
+                return {**listed, **dict.fromkeys(known)}, error
+        return listed, None
 
     async def _shut_down(self) -> None:
         """Let files in flight finish within the grace time, then cancel the rest."""

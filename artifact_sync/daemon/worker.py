@@ -12,6 +12,7 @@ from artifact_sync.daemon.schedule.turns import PassVerdict, Turn, Why, told
 from artifact_sync.domain.errors import LedgerTooNew, RepositoryBusy
 from artifact_sync.domain.jobs import URGENT, Job, JobKind, TurnEnd, WorkerSign
 from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.slugs import is_slug
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.failures import explained
 
@@ -119,7 +120,8 @@ class JobRunner(Struct, frozen=True):
         again = ended.again_at
         seconds = None if again is None else max(self.context.moment.until(again), 0.0)
         listed = self.context.repositories.listed(repo.org) if repo.is_star else None
-        found = None if listed is None else tuple(map(str, listed))
+        # one of another version's ledger may have a slug that no other worker can read
+        found = None if listed is None else tuple(str(it) for it in listed if is_slug(it.repo))
         told = (str(ended.verdict), ended.error, ended.finished, seconds, found)
         return TurnEnd(*told, *self.context.lags.last(repo))
 

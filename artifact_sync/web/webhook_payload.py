@@ -5,20 +5,18 @@ Every field may be absent or null. Slugs are checked: printable and without a sl
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import msgspec
 
 from artifact_sync.domain.model import RepoName
+from artifact_sync.domain.slugs import is_slug
 
 EVENT_HEADER = "X-Src-Event"
 """Names an event's type where its body does not."""
 
 PING = "webhook.ping"
 RUN_COMPLETE = "run.complete"
-
-_SLUG = re.compile(r"(?!\.{1,2}$)[^/\s]{1,255}")
 
 
 class Malformed(Exception):
@@ -103,6 +101,6 @@ def _repo_of(repository: _Repository | None) -> RepoName:
 
 
 def _slug(text: str, what: str) -> str:
-    if not _SLUG.fullmatch(text) or not text.isprintable():
+    if not is_slug(text):
         raise Malformed(f"its {what} has no usable slug")
     return text

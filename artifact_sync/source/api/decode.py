@@ -15,6 +15,7 @@ from msgspec import Struct, field
 
 from artifact_sync.domain.errors import GarbledAnswer
 from artifact_sync.domain.model import Artifact, CubeKey, LogPage, Problem, RepoName, Run, RunKey
+from artifact_sync.domain.slugs import is_slug
 from artifact_sync.source.api.response_body import Payload, Unreadable
 from artifact_sync.source.transport.sanitize import one_line
 
@@ -74,7 +75,7 @@ def runs_page(repo: RepoName, payload: Payload) -> AnswerPage[Run]:
 
 def repositories_page(org: str, payload: Payload) -> AnswerPage[RepoName]:
     """Decode a page of the list of repositories. ``Unreadable`` when it is no page."""
-    return _page(payload, "repositories", lambda slug, _: RepoName(org, slug))
+    return _page(payload, "repositories", lambda slug, _: RepoName(org, slug), is_slug)
 
 
 def cube_artifacts(key: CubeKey, payload: Payload) -> Sequence[Artifact]:
@@ -185,13 +186,18 @@ def _run(tree: _Tree, payload: Payload) -> Run:
     )
 
 
-def _page(payload: Payload, name: str, make: Callable[[str, Payload], Item]) -> AnswerPage[Item]:
+def _page(
+    payload: Payload,
+    name: str,
+    make: Callable[[str, Payload], Item],
+    is_usable: Callable[[str], bool] = sendable,
+) -> AnswerPage[Item]:
     """Decode the items of a list with usable slugs."""
     others = payload.others("next_page_token") if payload.lacks(name) else ()
     if others:  # an error, perhaps, or the list in another place: not a list that is empty
         raise Unreadable(f"it holds no {name} but {one_line(', '.join(others), 100)}")
     items = [(item.text("slug") if item else "", item) for item in payload.objects(name)]
-    usable = [(slug, item) for slug, item in items if item is not None and sendable(slug)]
+    usable = [(slug, item) for slug, item in items if item is not None and is_usable(slug)]
     made = [make(slug, item) for slug, item in usable]
     slugs = [slug for slug, _ in usable]
     passed_over, unreadable = len(items) - len(usable), sum(item is None for _, item in items)

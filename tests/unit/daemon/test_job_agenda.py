@@ -113,6 +113,18 @@ def test_a_job_has_a_pass_though_why_is_known_to_another_version_only() -> None:
     Kit(RepoSettings(name="acme/a"), agenda=an_agenda()).story(tell)
 
 
+def test_a_repository_with_a_slug_that_the_planner_cannot_read_is_not_told_of() -> None:
+    """A ledger may know one from before such slugs were passed over."""
+
+    async def tell(kit: Kit) -> None:
+        kit.engine.listed += [RepoName("acme", "a b"), RepoName("acme", "c")]
+        board = await carried_out(kit, Job(JobKind.PASS, "acme/*", "first"))
+        (turn,) = await board.turns()
+        assert turn.end.found == ("acme/c",)
+
+    Kit(RepoSettings(name="acme/*"), agenda=an_agenda()).story(tell)
+
+
 class NewerBoard(MemoryBoard):
     async def started(self, _repo: str) -> tuple[str, ...]:
         raise LedgerTooNew("9", "4")

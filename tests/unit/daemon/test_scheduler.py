@@ -101,6 +101,20 @@ def test_a_new_repository_of_a_star_is_found_when_a_webhook_tells_of_it() -> Non
     assert kit.story(tell) == [(1, "acme/site")]
 
 
+def test_the_others_of_a_star_are_kept_current_beside_one_without_a_usable_slug() -> None:
+    async def tell(kit: Kit) -> list[str]:
+        kit.engine.listed[:] = [SITE]
+        kit.engine.unusable = 1
+        await kit.clock.advance(61.0)
+        kit.forget()
+        await kit.clock.advance(61.0)
+        return sorted(repo for _, repo in kit.looks)
+
+    kit = Kit(RepoSettings(name="acme/*", interval=60.0))
+    kit.engine.listed.append(ROCKET)
+    assert kit.story(tell) == ["acme/rocket", "acme/site"]
+
+
 def test_passes_of_different_repositories_run_side_by_side_and_never_two_of_the_same() -> None:
     async def tell(kit: Kit) -> set[RepoName]:
         kit.scheduler.wake(ROCKET, Why.WEBHOOK)

@@ -418,6 +418,13 @@ def test_repositories_carry_the_organisation_that_was_asked_for():
     assert page.passed_over == 2
 
 
+# Guards against: one slug of the service that stops the planner of a fleet, which cannot read it.
+@pytest.mark.parametrize("slug", ["a b", "a/b", "*", "..", "a\0", "a\n", "\u202e", "a" * 256])
+def test_a_repository_that_no_configuration_can_name_is_passed_over(slug):
+    page = repositories_page("org", payload({"repositories": [{"slug": "a"}, {"slug": slug}]}))
+    assert (list(page.items), page.passed_over) == ([RepoName("org", "a")], 1)
+
+
 def test_a_cube_lists_its_artifacts():
     cube = CubeKey(KEY, "w", "t", "#git-clone")
     found = cube_artifacts(cube, payload({"artifacts": [artifact(download_url="u"), None, 3]}))
