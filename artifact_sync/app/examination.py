@@ -217,7 +217,7 @@ class Examination:
             async with passes_over(store, config, observer, token, names) as begin:
                 for repo, runs in runs_of(touched).items():
                     await self._run(begin(repair_pass(repo, runs)))
-        self.left = [it for it in self.damage if not await store.auditor.stands(it)]
+        self.left = await store.auditor.left(self.damage)
         for repo in await self._scope():
             await point_latest(store.ledger, store.mirror, store.layout, store.offload, repo)
 
@@ -226,7 +226,7 @@ class Examination:
         for repo in await self._scope():
             runs = damaged.get(repo, ())
             self.report.add(await daemon.repair(repo, runs, base_url, observer))
-        self.left = [it for it in self.damage if not await self.store.auditor.stands(it)]
+        self.left = await self.store.auditor.left(self.damage)
 
     async def _run(self, one_pass: Pass) -> None:
         try:

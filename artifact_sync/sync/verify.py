@@ -140,14 +140,28 @@ class Auditor:
         folders = frozenset(self.layout.repo_folder(repo) for repo in repos)
         return await self._strays(MirrorPath(""), folders)
 
-    async def stands(self, finding: Finding) -> bool:
-        """Whether a file that was damaged is now what the ledger says."""
+    async def left(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Those that are not, by now, what the ledger says; given run by run."""
+        left: list[Finding] = []
+        read: RunKey | None = None
+        rows: Mapping[ArtifactKey, ArtifactRow] = {}
+        for it in findings:
+            if it.run is not None and it.run != read:
+                read, rows = it.run, await self.ledger.artifacts(it.run)
+            if not await self.stands(it, rows):
+                left.append(it)
+        return left
+
+    async def stands(self, finding: Finding, rows: Mapping[ArtifactKey, ArtifactRow]) -> bool:
+        """Whether a file that was damaged is now what the ledger says.
+
+        ``rows``: its run's, which are read once for all of the run's files.
+        """
         row, run = finding.row, finding.run
         if run is None:
             return False
         if finding.entry is not None:
             return await self.offload(self.mirror.stands, finding.path, finding.entry)
-        rows = await self.ledger.artifacts(run)
         if row is None:
             checked = await self.manifests(run, rows.values())
             return any(it.path == finding.path and it.condition is Condition.OK for it in checked)
@@ -174,7 +188,7 @@ class Auditor:
         """What of a run is damaged still: others may have had the repository meanwhile."""
         rows = await self.ledger.artifacts(run)
         same = [it for it in findings if it.row is None or rows.get(it.row.key) == it.row]
-        return [it for it in same if not await self.stands(it)]
+        return [it for it in same if not await self.stands(it, rows)]
 
     async def _request(self, run: RunKey, findings: Sequence[Finding], at: datetime) -> None:
         still = await self._still(run, findings)

@@ -35,6 +35,8 @@ _MOST_UNHASHED, _MOST_REPORTED = 10_000, 20_000
 _RECHECK = 1.0
 """Seconds between two checks whether a repository's pass has ended."""
 
+_HASHING = 1.0
+"""Seconds of hashing after which damage that was found is reported."""
 
 _SLACK = 60.0
 """Seconds by which a file may be newer than the ledger says it was mirrored."""
@@ -105,6 +107,8 @@ class DamageInspector:
         """Files whose metadata is right and whose content is yet to be hashed."""
         self._deferred: dict[RepoName, Touched] = {}
         """What looked damaged while a pass was over its repository."""
+        self._suspected: dict[MirrorPath, Finding] = {}
+        """What looked damaged, to be looked at run by run: each run is read once for many files."""
         self._reported: dict[MirrorPath, Condition] = {}
         self._outbox: list[Finding] = []
         self._root, self._links = "", dict[str, str]()
@@ -145,6 +149,7 @@ class DamageInspector:
         _log.debug("changes in the mirror could not be looked at", why=str(error))
         self._touched.take()
         self._unhashed.clear()
+        self._suspected.clear()
         self._flush()
         self._listener.may_have_missed()
 
@@ -163,7 +168,7 @@ class DamageInspector:
                 self._touched.add(path, deep=deep)
 
     async def _round(self) -> None:
-        """Inspect all touched paths; if there are none, hash one file, which takes long."""
+        """Inspect all touched paths; while there are none, hash for a moment, which takes long."""
         touched = self._touched.take()
         reported = self._reported.keys() & touched.keys()
         foreign, restored = await self._auditor.offload(self._sorted, touched, reported)
@@ -171,8 +176,12 @@ class DamageInspector:
             self._is_right(path)
         for name, deep in foreign.items():
             await self._inspect(name, deep=deep)
-        if self._unhashed and not self._touched:
+        end = asyncio.get_running_loop().time() + _HASHING
+        while self._unhashed and not self._touched:
             await self._hash(next(iter(self._unhashed)))
+            if asyncio.get_running_loop().time() >= end:
+                break
+        await self._report_suspected()
         self._flush()
 
     def _sorted(
@@ -262,7 +271,7 @@ class DamageInspector:
                 bad.append(Finding(condition, row.path, size, row, row.key.run_key, detail))
             elif found is not None:
                 self._is_right(row.path)
-        await self._report_damage(bad)
+        await self._suspect(bad)
 
     def _seen(self, rows: Sequence[ArtifactRow]) -> list[tuple[bool, Found | None]]:
         mirror = self._auditor.mirror
@@ -284,7 +293,7 @@ class DamageInspector:
         if finding.condition is Condition.OK:
             self._is_right(finding.path)
         else:
-            await self._report_damage([finding])
+            await self._suspect([finding])
 
     async def _digest(self, path: MirrorPath) -> tuple[int, str] | None:
         """Size and SHA-256 of a file; stops reading when cancelled."""
@@ -306,7 +315,7 @@ class DamageInspector:
         found = await self._auditor.offload(lambda: [mirror.find(path) for path in paths])
         gone = [it is None or it.kind != "file" for it in found]
         bad = [Finding(Condition.MISSING, path, run=run) for path in compress(paths, gone)]
-        await self._report_damage(bad)
+        await self._suspect(bad)
 
     async def _read_manifests(self, run: RunKey, path: str) -> None:
         """Compare a complete run's manifest at this path with the ledger."""
@@ -317,9 +326,16 @@ class DamageInspector:
             if finding.path == path:
                 await self._conclude(finding)
 
-    async def _report_damage(self, bad: Sequence[Finding]) -> None:
+    async def _suspect(self, bad: Iterable[Finding]) -> None:
+        """Have what looks damaged reported soon, if it is."""
+        self._suspected.update((finding.path, finding) for finding in bad)
+        if len(self._suspected) >= _BATCH:
+            await self._report_suspected()
+
+    async def _report_suspected(self) -> None:
         """Report damage that no pass has caused, of this process or of another."""
-        for run, some in by_their_run(bad).items():
+        suspected, self._suspected = self._suspected, {}
+        for run, some in by_their_run(suspected.values()).items():
             try:
                 async with leased(self._auditor.lock, run.repo, wait=False):
                     await self._report_still(run, some)
@@ -336,7 +352,7 @@ class DamageInspector:
             row = finding.row
             if row is not None and rows.get(row.key) != row:
                 self.touch(finding.path, deep=False)  # a pass has run in the meantime
-            elif await self._auditor.stands(finding):
+            elif await self._auditor.stands(finding, rows):
                 self._is_right(finding.path)
             elif row is not None or (known is not None and known.complete):
                 await self._touch_others(finding)
