@@ -30,7 +30,7 @@ from artifact_sync.daemon.worker import (
     PatientLock,
     WakeTeller,
 )
-from artifact_sync.domain.errors import UsageError
+from artifact_sync.domain.errors import DAEMON, UsageError
 from artifact_sync.domain.jobs import JobKind
 from artifact_sync.ledger import location
 from artifact_sync.runtime.clock import SystemClock
@@ -113,7 +113,7 @@ async def _fleet(url: str, engine: LiveEngine, stack: AsyncExitStack, sign: floa
         await stack.enter_async_context(job_queue.open_queue(url, mirror, timers)),
         PostgresTurnBoard(database, mirror),
         member,
-        partial((await opened_locks(engine.config, stack)).hold, PLANNER, mirror),
+        partial((await opened_locks(engine.config, stack, DAEMON)).hold, PLANNER, mirror),
         PlannerTimers(min(1.0, sign / 4), sign / 2),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 import re
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING
 from artifact_sync.app.fleet_status import holder_in_words
 from artifact_sync.app.locations import ledger_url
 from artifact_sync.domain.errors import RepositoryBusy
+from artifact_sync.domain.jobs import process_in_words
 from artifact_sync.ledger import location, postgres_connector
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.runtime.tasks import running_beside
@@ -37,9 +40,10 @@ _NOTICING = {
     "keepalives_interval": 1,
     "keepalives_count": 3,
     "tcp_user_timeout": 5_000,
-    "application_name": "artifact-sync locks",
 }
 """Of libpq: a server that says nothing is given up within 5 seconds."""
+_LONGEST_NAME = 63
+"""Of a session, for PostgreSQL."""
 
 
 def is_shared(config: Config) -> bool:
@@ -47,16 +51,29 @@ def is_shared(config: Config) -> bool:
     return bool(location(ledger_url(config)).server)
 
 
-async def opened_locks(config: Config, stack: AsyncExitStack) -> AdvisoryLocks:
-    """Connect to the locks of all processes. ``UsageError``, ``LedgerUnreachable``."""
+async def opened_locks(config: Config, stack: AsyncExitStack, command: str) -> AdvisoryLocks:
+    """Connect to the locks of all processes. ``UsageError``, ``LedgerUnreachable``.
+
+    ``command``: what others are told who wait for one.
+    """
     from artifact_sync.fleet.advisory_locks import AdvisoryLocks  # noqa: PLC0415 - an extra
 
-    connect = postgres_connector(ledger_url(config), **_NOTICING)
+    name = session_name(command, platform.node(), os.getpid())
+    connect = postgres_connector(ledger_url(config), **_NOTICING, application_name=name)
     if connect is None:
         raise ValueError("the ledger is on no server")
     locks = await AdvisoryLocks.open(connect)
     stack.push_async_callback(locks.aclose)
     return locks
+
+
+def session_name(command: str, host: str, pid: int) -> str:
+    """The name of a session for locks: its process in words.
+
+    Of the host as much as fits.
+    """
+    room = _LONGEST_NAME - len(process_in_words(command, "", pid))
+    return process_in_words(command, host[: max(room, 0)], pid)
 
 
 def repository_lock(

@@ -184,8 +184,7 @@ async def _opened(
     signer = _signer(config.mirror)
     terms = MirrorTerms(root, looked_at, signer, lambda: comparison.latest(clock.now()))
     opened = await offload(open_mirror, config, terms)
-    shared = command is not None and is_shared(config)
-    if command is not None and not shared:
+    if command is not None and not is_shared(config):
         stack.enter_context(opened.locked(command, frees))
     url = ledger_url(config)
     if rehearse and not has_ledger(config):
@@ -199,8 +198,8 @@ async def _opened(
         subscribe(config, ledger, clock)
     limits = await open_limits(config, clock, stack, rehearse=rehearse)
     facts = opened.mirror, opened.staging, opened.id, opened.files, opened.prepare, ledger
-    if shared:
-        locks = await opened_locks(config, stack)
+    if command is not None and is_shared(config):
+        locks = await opened_locks(config, stack, command)
         async with alone_at_start(locks):
             bound = await bind_ids(config, ledger, opened.id, offload, adopting=adopting)
             layout, slot = await _layout(config, ledger), StagingSlot(locks, bound, opened)

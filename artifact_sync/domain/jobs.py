@@ -156,7 +156,12 @@ class WorkerSeen(Struct, frozen=True):
     def in_words(self) -> str:
         """The process, for messages."""
         kind = "daemon" if self.daemon else f"worker {self.name}"
-        return f"artifact-sync {kind} on {self.host} (process {self.pid})"
+        return process_in_words(f"artifact-sync {kind}", self.host, self.pid)
+
+
+def process_in_words(command: str, host: str, pid: int) -> str:
+    """A process of some machine, for messages."""
+    return f"{command} on {host} (process {pid})"
 
 
 class LockSeen(Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from artifact_sync.domain.jobs import FleetState, LockSeen, QueueLengths
@@ -9,6 +10,7 @@ from artifact_sync.fleet import tables
 from artifact_sync.fleet.advisory_locks import lock_key
 from artifact_sync.fleet.queue_lengths import QUEUE_LENGTHS
 from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry
+from artifact_sync.runtime.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
 _REPOS = "SELECT repo FROM fleet_turns UNION SELECT org || '/' || repo FROM repositories"
 _MIRROR = "SELECT value FROM meta WHERE key = 'mirror'"
 _LOCKS = (
-    "SELECT (classid::bigint << 32) | objid::bigint, held.pid, coalesce(host(client_addr), '')"
+    "SELECT (classid::bigint << 32) | objid::bigint, held.pid, coalesce(host(client_addr), ''),"
+    " coalesce(application_name, '')"
     " FROM pg_locks held LEFT JOIN pg_stat_activity it ON it.pid = held.pid"
     " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+_NAME = re.compile(r"artifact-sync.* on .* \(process \d+\)")
+"""Of a session for locks, unless the ledger's URL has another one."""
 
 
 async def overview(database: Coordination, seconds: float) -> FleetState:
@@ -34,7 +39,7 @@ async def overview(database: Coordination, seconds: float) -> FleetState:
     if not await tables.exist(database):
         return FleetState()
     workers = await PostgresWorkerRegistry(database, seconds).workers()
-    mirror = next((value for (value,) in await database.ask(_MIRROR)), "")
+    mirror = await _mirror(database)
     queue, locks = await _queue(database, mirror, seconds), await _locks(database, mirror)
     planner = next((it.name for it in workers if it.planner), None)
     return FleetState(tuple(workers), queue, planner, tuple(locks))
@@ -42,10 +47,18 @@ async def overview(database: Coordination, seconds: float) -> FleetState:
 
 async def holder(database: Coordination, repo: RepoName, seconds: float) -> str | None:
     """Who works on a repository, in words; None: nobody who says so. ``LedgerUnreachable``."""
-    if not await tables.exist(database):
-        return None
-    workers = await PostgresWorkerRegistry(database, seconds).workers()
-    return next((it.in_words for it in workers if str(repo) in it.repos), None)
+    if await tables.exist(database):
+        workers = await PostgresWorkerRegistry(database, seconds).workers()
+        if named := next((it.in_words for it in workers if str(repo) in it.repos), None):
+            return named
+    key = lock_key("repository", await _mirror(database), *repo)
+    names = (name for it, _, _, name in await database.ask(_LOCKS) if it == key)
+    return next((printable(name) for name in names if _NAME.fullmatch(name)), None)
+
+
+async def _mirror(database: Coordination) -> str:
+    """Its id; empty: it has none yet."""
+    return next((value for (value,) in await database.ask(_MIRROR)), "")
 
 
 async def _queue(database: Coordination, mirror: str, seconds: float) -> QueueLengths:
@@ -63,4 +76,4 @@ async def _locks(database: Coordination, mirror: str) -> Sequence[LockSeen]:
         lock_key("repository", mirror, *repo.split("/", 1)): repo
         for (repo,) in await database.ask(_REPOS)
     }
-    return [LockSeen(names[it], pid, host) for it, pid, host in held if it in names]
+    return [LockSeen(names[it], pid, host) for it, pid, host, _ in held if it in names]

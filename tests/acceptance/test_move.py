@@ -51,7 +51,7 @@ pytestmark = [
 ROCKET = "acme/rocket"
 LOSING = (
     "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity"
-    " WHERE application_name = 'artifact-sync locks'"
+    " WHERE application_name LIKE 'artifact-sync% (process %)'"
 )
 """Returns when the locks are free."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import signal
 import subprocess
 import sys
@@ -31,13 +32,15 @@ if TYPE_CHECKING:
 URL = "ARTIFACT_SYNC_LEDGER__URL"
 NAMES = ("one", "two", "three")
 HOLDER = """
-import asyncio, sys
-from artifact_sync.fleet.advisory_locks import AdvisoryLocks
-from artifact_sync.ledger import postgres_connector
+import asyncio, os, sys
+from contextlib import AsyncExitStack
+from artifact_sync.app.shared_mirror import opened_locks
+from artifact_sync.config import load
 
-async def main(url, *name):
-    locks = await AdvisoryLocks.open(postgres_connector(url))
-    async with locks.hold("repository", *name):
+async def main(*name):
+    async with AsyncExitStack() as stack:
+        locks = await opened_locks(load(None, os.environ).config, stack, "artifact-sync")
+        await stack.enter_async_context(locks.hold("repository", *name))
         print("held", flush=True)
         await asyncio.sleep(600)
 
@@ -58,8 +61,9 @@ def organisation(artifacts: int) -> Simulator:
 def held(user: User, repo: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that works on a repository."""
     mirror = (user.root / ".artifact-sync" / "id").read_text().strip()
-    command = [sys.executable, "-c", HOLDER, user.environ[URL], mirror, *repo.split("/")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-c", HOLDER, mirror, *repo.split("/")]
+    told = {"stdout": subprocess.PIPE, "text": True, "env": user.environ}
+    with subprocess.Popen(command, **told) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline() == "held\n"
@@ -136,7 +140,8 @@ def test_a_busy_repository_is_waited_for_in_words_or_refused(
                 assert waiting.stderr is not None
                 process.send_signal(signal.SIGSTOP)
                 line = waiting.stderr.readline()
-                assert "acme/one is being worked on by another process: waiting" in str(line)
+                who = f"artifact-sync on {platform.node()} (process {process.pid})"
+                assert f"acme/one is being worked on by {who}: waiting" in str(line)
                 wait_until((user.root / "acme/two/9/SHA256SUMS").exists, 45)
                 process.kill()
                 assert user.finish(waiting).code == 0
