@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tree
 from forked_program import start_program
 from user import TOKEN, User
 
@@ -116,14 +117,10 @@ class DaemonUser(User):
 
     def has_everything(self, expected: dict[str, bytes], runs: int) -> bool:
         """Whether the mirror holds exactly these files, in so many runs with a manifest."""
-        manifests = [path for path in self.root.glob("*/*/*/SHA256SUMS") if _is_real(path.parent)]
-        if len(manifests) != runs:
+        manifests = tree.matching(self.root, "*/*/*/SHA256SUMS")
+        if sum(not it.parent.is_symlink() for it in manifests) != runs:
             return False
         return self.files() == expected and len(self.runs()) == runs
-
-
-def _is_real(folder: Path) -> bool:
-    return not folder.is_symlink()
 
 
 @dataclass

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import tree
 from forked_program import PROGRAM, call_program, start_program
 
 from artifact_sync.simulator import Cube, Repo, Scenario, ScenarioApi, ScenarioArtifact, ScenarioRun
@@ -124,10 +125,10 @@ class User:
     def check_words(self, words: str) -> None:
         assert not SECRETS.search(words), words
         assert "Traceback" not in words, words
-        kept = [self.root / ".artifact-sync" / "ledger.sqlite", *self.root.glob("*/*/*/run.json")]
-        for path in kept:
-            if path.exists():
-                assert not SECRETS.search(path.read_bytes().decode("latin-1")), path
+        kept = [self.root / ".artifact-sync/ledger.sqlite"]
+        kept += tree.matching(self.root, "*/*/*/run.json")
+        for path, content in tree.contents(kept):
+            assert not SECRETS.search(content.decode("latin-1")), path
 
     def sync(self, *arguments: object, **environ: str) -> Done:
         """``sync`` into the user's mirror."""
@@ -135,34 +136,25 @@ class User:
 
     def files(self, below: Path | str = "") -> dict[str, bytes]:
         """The mirrored files by path: no manifests, no links, nothing of the program's own."""
-        return {
-            str(path.relative_to(self.root)): path.read_bytes()
-            for path in sorted((self.root / below).rglob("*"))
-            if path.is_file() and not path.is_symlink() and _is_mirrored(path, self.root)
-        }
+        there = sorted(tree.files_below(self.root / below))
+        mirrored = (path for path in there if _is_mirrored(path, self.root))
+        return {str(it.relative_to(self.root)): content for it, content in tree.contents(mirrored)}
 
     def runs(self) -> set[str]:
         """``org/repo/run`` of every run that has a manifest; ``sha256sum`` agrees with each."""
-        complete = set()
-        for sums in self.root.glob("*/*/*/SHA256SUMS"):
-            if not sums.parent.is_symlink():
-                check_sums(sums.parent)
-                complete.add(str(sums.parent.relative_to(self.root)))
-        return complete
+        sums = tree.matching(self.root, "*/*/*/SHA256SUMS")
+        folders = (it.parent for it in sums if not it.parent.is_symlink())
+        return {str(it.relative_to(self.root)) for it in folders if is_complete(it)}
 
     def displaced(self) -> dict[str, bytes]:
         """Contents of what was moved out of the way, by the path that it had."""
         attic = self.root / ".artifact-sync" / "displaced"
-        return {
-            "/".join(path.relative_to(attic).parts[1:]): path.read_bytes()
-            for path in attic.rglob("*")
-            if path.is_file()
-        }
+        found = tree.contents(tree.files_below(attic))
+        return {"/".join(path.relative_to(attic).parts[1:]): content for path, content in found}
 
     def staged(self) -> int:
         """Bytes in staging."""
-        folder = self.root / ".artifact-sync" / "staging"
-        return sum(part.stat().st_size for part in folder.glob("*.part"))
+        return tree.size_of(tree.matching(self.root, ".artifact-sync/staging/*.part"))
 
 
 def _is_mirrored(path: Path, root: Path) -> bool:
@@ -171,8 +163,25 @@ def _is_mirrored(path: Path, root: Path) -> bool:
     return parts[0] != ".artifact-sync" and not is_manifest
 
 
-def check_sums(folder: Path) -> None:
-    """The system's own program finds every file of a run as its manifest says, and no other."""
+def is_complete(folder: Path) -> bool:
+    """Whether a run has a manifest. The system's own program finds every file as it says, and no
+    other, while it stands: a pass takes it away before it changes the run."""
+    before = _standing(folder / "SHA256SUMS")
+    wrong = _wrong_sums(folder) if before else ""
+    stood = before is not None and _standing(folder / "SHA256SUMS") == before
+    assert not (stood and wrong), wrong
+    return stood
+
+
+def _standing(file: Path) -> tuple[int, int] | None:
+    try:
+        seen = file.stat()
+    except FileNotFoundError:
+        return None
+    return seen.st_ino, seen.st_mtime_ns
+
+
+def _wrong_sums(folder: Path) -> str:
     done = subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"],
         cwd=folder,
@@ -180,10 +189,12 @@ def check_sums(folder: Path) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    lines = (folder / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    there = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - MANIFESTS
-    assert {line.lstrip("\\").split("  ", 1)[1] for line in lines} == there
+    if done.returncode != 0:
+        return done.stdout + done.stderr
+    lines = [line for _, it in tree.contents([folder / "SHA256SUMS"]) for line in it.splitlines()]
+    named = {line.decode().lstrip("\\").split("  ", 1)[1] for line in lines}
+    there = {str(path.relative_to(folder)) for path in tree.files_below(folder)} - MANIFESTS
+    return "" if named == there else f"it names {named}, and there are {there}"
 
 
 def wait_until(happens: Callable[[], bool], seconds: float = 60) -> None:

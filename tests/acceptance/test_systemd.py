@@ -93,11 +93,12 @@ class Installation:
         return int(self.show("MainPID"))
 
     def mirrored(self, root: str = ROOT) -> dict[str, str]:
-        """SHA-256 by path of what lies in a mirror, without manifests."""
-        find = "find . -mindepth 4 -path ./.artifact-sync -prune -o -type f -print0"
-        found = self.box.run(f"cd {root}/ && {find} | xargs -0r sha256sum --zero").split("\0")
+        """SHA-256 by path of what lies in a mirror, without manifests and what vanishes."""
+        find = "find . -path ./.artifact-sync -prune -o -type f -print0"
+        read = "{ xargs -0r sha256sum --zero || true; }"
+        found = self.box.run(f"cd {root}/ && {{ {find} || true; }} | {read}").split("\0")
         sums = dict(reversed(line.split("  ./", 1)) for line in found if line)
-        ours = re.compile(r"\.artifact-sync/.*|[^/]+/[^/]+/[^/]+/(SHA256SUMS|run\.json)")
+        ours = re.compile(r"[^/]+/[^/]+/[^/]+/(SHA256SUMS|run\.json)")
         return {path: digest for path, digest in sums.items() if not ours.fullmatch(path)}
 
     def expected(self, *repos: str) -> dict[str, str]:

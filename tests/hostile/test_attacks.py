@@ -19,6 +19,7 @@ from behaviours import (
     status,
     when_resumed,
 )
+from failing_calls import failing
 from hostile_service import File
 from trial import Trial, noise
 
@@ -203,14 +204,17 @@ def test_somebodys_folder_in_staging_keeps_nothing_from_coming(trial: Trial) -> 
 def test_all_bytes_staged_and_never_judged_are_not_fetched_again(trial: Trial) -> None:
     content = noise(1, 9 << 20)
     file = trial.service.file(content)
-    file.behaviour = stall(after=len(content), seconds=30)
+    trial.env["MIRROR__DURABILITY"] = "full"
+    trial.plain_env = failing("fsync", "kill", ".part")  # the last thing before it is published
     process = trial.start()
-    while trial.staged() < len(content) - (1 << 20):
-        assert process.poll() is None
-    trial.finish(process, signal.SIGKILL)
-    file.behaviour = honest
+    trial.finish(process)
+    assert process.returncode == -signal.SIGKILL
+    assert trial.has_nothing()
+    assert trial.staged() == len(content)
+    trial.plain_env, file.served = {}, 0
     assert trial.sync().exit_code == 0
     assert trial.has(content)
+    assert file.served == 0
 
 
 def test_a_sidecar_that_a_killed_pass_had_not_heard_yet_is_heard_by_the_next(trial: Trial) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tree
 from forked_program import Said, call_program, start_program
 from hostile_service import SECRETS, TOKEN, Service
 
@@ -194,12 +195,10 @@ class Trial:
         assert not any(secret in words for secret in SECRETS), words
         assert "Traceback" not in words, words
         assert not any(ord(c) < 32 and c not in "\n\t" for c in words), repr(words)
-        for path in self.root.rglob("*"):
-            if path.is_file() and (
-                path.relative_to(self.root).parts[0] == ".artifact-sync" or path.name in OWN
-            ):
-                content = path.read_bytes()
-                assert not any(secret.encode() in content for secret in SECRETS), path
+        there = tree.files_below(self.root)
+        kept = (it for it in there if it.name in OWN or self._is_own(it))
+        for path, content in tree.contents(kept):
+            assert not any(secret.encode() in content for secret in SECRETS), path
         for request in self.service.origin.requests:
             assert request.header("authorization") is None, request
             assert "TOKENSECRET" not in repr(request), request
@@ -211,10 +210,13 @@ class Trial:
             f.content for runs in self.service.repos.values() for r in runs for _, f in r.files
         }
         whole |= self.also_right
-        for path in self.files():
-            assert path.read_bytes() in whole, f"{path} is not what the service has"
-        for sums in self.root.glob("*/*/*/SHA256SUMS"):
+        for path, content in tree.contents(self.files()):
+            assert content in whole, f"{path} is not what the service has"
+        for sums in tree.matching(self.root, "*/*/*/SHA256SUMS"):
             self._check_sums(sums)
+
+    def _is_own(self, path: Path) -> bool:
+        return path.relative_to(self.root).parts[0] == ".artifact-sync"
 
     also_right: set[bytes] = field(default_factory=set)
     """Contents that may stand in the mirror besides those of the service's files."""
@@ -235,10 +237,8 @@ class Trial:
         """The mirrored files, without what is ours."""
         return sorted(
             path
-            for path in (below or self.root).rglob("*")
-            if path.is_file()
-            and not path.is_symlink()
-            and path.relative_to(self.root).parts[0] != ".artifact-sync"
+            for path in tree.files_below(below or self.root)
+            if not self._is_own(path)
             and not (path.name in OWN and len(path.relative_to(self.root).parts) == 4)
         )
 
@@ -252,21 +252,21 @@ class Trial:
     def has(self, content: bytes, local_path: str = "app.bin", run: str = "1") -> bool:
         """Whether the artifact stands in its place, byte for byte, in a run that is complete."""
         place = self.place(local_path, run)
-        return self.manifest(run).exists() and place.is_file() and place.read_bytes() == content
+        return self.manifest(run).exists() and [*tree.contents([place])] == [(place, content)]
 
     def has_nothing(self) -> bool:
         """Whether the mirror shows neither a file nor a manifest."""
-        return not self.files() and not list(self.root.glob("*/*/*/SHA256SUMS"))
+        return not self.files() and not tree.matching(self.root, "*/*/*/SHA256SUMS")
 
     def staged(self) -> int:
         """Bytes that lie in staging."""
-        parts = (self.root / ".artifact-sync").rglob("*.part")
-        return sum(part.stat().st_size for part in parts)
+        own = tree.files_below(self.root / ".artifact-sync")
+        return tree.size_of(it for it in own if it.suffix == ".part")
 
     def displaced(self) -> list[bytes]:
         """Contents of the files that were moved out of the way."""
         folder = self.root / ".artifact-sync" / "displaced"
-        return sorted(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+        return sorted(content for _, content in tree.contents(tree.files_below(folder)))
 
     def wipe(self) -> None:
         shutil.rmtree(self.root)
