@@ -101,6 +101,7 @@ async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
         if mirror is None:
             raise UsageError(nothing_mirrored(config))
         await store.offload(_check_unpacked, config, to)
+        await store.offload(_check_ledgers, config, to)
         target = await store.offload(_opened, to, mirror, stack)
         yield Moving(config, to, store, target, mirror, repos)
 
@@ -149,12 +150,24 @@ def _check(config: Config, to: Config) -> None:
         raise UsageError(
             f"{to.mirror.root} is the mirror itself, or within: name another mirror.root"
         )
-    first, second = location(ledger_url(config)), location(ledger_url(to))
-    same_file = first.file is not None and first.file == second.file
-    if same_file or (first.server and first.server == second.server):
-        raise UsageError(
-            "the ledger where the mirror is to go is the one that it has: name another ledger.url"
-        )
+    first, second = location(ledger_url(config)).file, location(ledger_url(to)).file
+    if first is not None and second is not None and first.resolve() == second.resolve():
+        raise _same_ledger()
+
+
+def _same_ledger() -> UsageError:
+    return UsageError(
+        "the ledger where the mirror is to go is the one that it has: name another ledger.url"
+    )
+
+
+def _check_ledgers(config: Config, to: Config) -> None:
+    """Raise ``UsageError`` where both are on one server, however its address is written."""
+    if not (location(ledger_url(config)).server and location(ledger_url(to)).server):
+        return
+    with _ledger(config) as first, _ledger(to) as second:
+        if copying.place_on_server(first) == copying.place_on_server(second):
+            raise _same_ledger()
 
 
 async def _check_workers(config: Config) -> None:
@@ -197,7 +210,7 @@ def _claim(target: OpenedMirror, store: Store, mirror: str, to: Config) -> None:
     if unfinished_move(held) == mirror and here in {mirror, None}:
         _write_id(target, mirror, here, to)
         return
-    if held == mirror:
+    if held == mirror == here:
         raise UsageError(f"the mirror was moved there already: use {to.path}, and remove this one")
     if held is not None or here is not None or target.holds_files() or not copying.is_empty(store):
         raise _taken(to)

@@ -30,6 +30,10 @@ _MIRROR = "mirror"
 _NO_TYPES = dict.fromkeys(("id", "ref", "text", "bytes"), "")
 _TABLE = r"CREATE TABLE (\w+) "
 _KEY = r"CONSTRAINT pk_\w+ PRIMARY KEY \(([\w, ]+)\)"
+_PLACE = (
+    "SELECT pg_postmaster_start_time(), oid, to_regclass('meta')::oid"
+    " FROM pg_database WHERE datname = current_database()"
+)
 _FLAG = r"(?m)^(?:  |ALTER TABLE \w+ ADD COLUMN )(\w+) BOOLEAN\b"
 
 
@@ -76,6 +80,11 @@ def has_rows(store: Store, table: str) -> bool:
 def is_empty(store: Store) -> bool:
     """Whether a ledger knows nothing."""
     return store.read(lambda it: all(not _first(it, table.name) for table in copied_tables()))
+
+
+def place_on_server(store: Store) -> Row:
+    """What tells a ledger of PostgreSQL from any other one, however its address is written."""
+    return store.read(lambda it: it.raw.execute(_PLACE).fetchone())
 
 
 def begin_copy(target: Store, mirror: str) -> None:

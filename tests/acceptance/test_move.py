@@ -177,7 +177,10 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
         again = user.at(config, "sync", ROCKET, "--json")
         assert (again.code, again.answer["downloaded"]) == (0, 0), again.err
     assert service.simulator.requests["file"] == fetched
-    assert user.move(user.old, new).code == 2  # it is there already
+    assert "moved there already" in user.move(user.old, new).err
+    same = user.config("same", f"{url}&connect_timeout=20", server.url(f"same/{prefix}"))
+    done = user.move(new, same)
+    assert (done.code, "is the one that it has" in done.err) == (2, True), done.err
 
 
 @pytest.mark.servers
@@ -320,10 +323,13 @@ def test_it_goes_nowhere_where_anything_is(user: Mover) -> None:
     layout.write_text(f'{layout.read_text()}layout = "{turned}"\n')
     ledger = user.config("ledger", f"sqlite:///{user.root}/.artifact-sync/ledger.sqlite")
     inside = user.config("inside", root="old/below")
+    (user.folder / "link").symlink_to(user.root)
+    linked = user.config("linked", f"sqlite:///{user.folder}/link/.artifact-sync/ledger.sqlite")
     for config, words in (
         (full, "is not empty"),
         (layout, "set it to the same"),
         (ledger, "is the one that it has"),
+        (linked, "is the one that it has"),
         (inside, "or within"),
         (user.old, "is the mirror itself"),
     ):
