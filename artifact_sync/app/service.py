@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from artifact_sync.app.daemon_hooks import DaemonHooks
-from artifact_sync.app.locations import root_of
 from artifact_sync.app.web_listener import WebListener
 from artifact_sync.config import api_token
 from artifact_sync.config.secret_file import credential
@@ -22,7 +21,7 @@ from artifact_sync.daemon.reload import Reloader, file_changes
 from artifact_sync.daemon.scheduler import Scheduler
 from artifact_sync.daemon.scrub.scrubber import Scrubber
 from artifact_sync.daemon.watch.repair import DamageRepair
-from artifact_sync.domain.errors import LedgerUnreachable, MirrorGone, UsageError
+from artifact_sync.domain.errors import LedgerUnreachable, UsageError
 from artifact_sync.domain.status import WatchState
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.web import webhook_secrets
@@ -160,8 +159,8 @@ class Service:
         health = self._context.health
         if health.outdated is not None:
             raise health.outdated
-        if health.replaced:
-            raise MirrorGone(root_of(self._engine.config))
+        if health.replaced is not None:
+            raise health.replaced
 
     def stop(self) -> None:
         """Shut down gracefully; called again: at once."""

@@ -28,8 +28,8 @@ class MirrorHealth:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.replaced = False
-        """Whether another mirror was found at the root, which only a new process can open."""
+        self.replaced: MirrorGone | None = None
+        """Set when another mirror was found at the root, which only a new process can open."""
         self.outdated: LedgerTooNew | None = None
         """Set when a newer program was found to have the ledger, which this one must leave."""
         self.free: int | None = None
@@ -58,7 +58,7 @@ class MirrorHealth:
         except DiskError as error:
             self._lost(str(error))
             if isinstance(error, MirrorGone) and await self._engine.offload(self._engine.replaced):
-                self.replaced = True
+                self.replaced = error
             return frozenset()
         self.free = free
         self.ledger_size = await self._engine.ledger.size()

@@ -171,7 +171,7 @@ class Scheduler:
         """
         health = self._context.health
         recovered = await health.check()
-        if health.replaced:
+        if health.replaced is not None:
             self.stop()
         if recovered:
             self.look_again(recovered)

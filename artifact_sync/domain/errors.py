@@ -438,14 +438,25 @@ class MirrorGone(DiskError):
 
 
 class ObjectsGone(MirrorGone):
-    """The bucket, or the mirror in it, is gone or is another."""
+    """The mirror in a bucket is gone or is another."""
 
     def __init__(self, url: object) -> None:
         DiskError.__init__(
             self,
-            f"the mirror {url} is gone: its bucket or its .artifact-sync/id was removed,"
-            " or is another mirror's; nothing was changed: put the object back from a backup, or"
-            " set mirror.root to the mirror",
+            f"the mirror {url} is gone: its .artifact-sync/id was removed, or is another mirror's;"
+            " nothing was changed: put the object back from a backup, or set mirror.root to the"
+            " mirror",
+        )
+
+
+class BucketAbsent(MirrorGone):
+    """The object store has no such bucket, any more or yet."""
+
+    def __init__(self, url: object) -> None:
+        DiskError.__init__(
+            self,
+            f"the bucket of the mirror {url} does not exist in this object store: make it, or"
+            " correct mirror.root or the store's address (AWS_ENDPOINT_URL, mirror.endpoint)",
         )
 
 

@@ -247,6 +247,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "the ledger … does not take this user and password",
         "the ledger … lets this user not in from here",
         "the ledger … may not be used by this user",
+        "the ledger … has no schema for this user",
         "the ledger … does not exist: make it with createdb",
         "the ledger … cannot be reached by TLS as asked",
         "the ledger … is open for reading only",
@@ -284,7 +285,8 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "is full or over quota",
     ),
     "store#gone": (
-        "its bucket or its .artifact-sync/id was removed",
+        "its .artifact-sync/id was removed",
+        "the bucket of the mirror … does not exist",
         "there are files in this object store, and the ledger knows no run",
     ),
     "store#conditions": (

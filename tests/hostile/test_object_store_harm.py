@@ -7,6 +7,7 @@ import hashlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from threading import Event
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -20,6 +21,7 @@ from renewed_locks import RenewedLocks
 from user import wait_until
 
 from artifact_sync.domain.errors import (
+    BucketAbsent,
     DiskError,
     ExitCode,
     LeaseLost,
@@ -36,6 +38,7 @@ from artifact_sync.mirror.objects.object_mirror import ObjectMirror
 from artifact_sync.mirror.objects.open_bucket import StoreTerms, open_bucket
 from artifact_sync.mirror.objects.store_errors import Conflict
 from artifact_sync.runtime.threads import Offload, Threads
+from fleet_demo.servers import BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -442,10 +445,20 @@ def test_keys_that_expire_are_read_again_from_their_file(
 def test_a_stranger_s_odd_keys_are_listed_or_named(
     object_server: Callable[[str], ObjectServer], prefix: str
 ) -> None:
-    mirror = object_server("moto").mirror(prefix)
+    server = object_server("moto")
+    mirror = server.mirror(prefix)
     for path in ("o/r/1/a b%25+ü.bin", "o/r/1/x/..y", "o/r/1/\u2028"):
         publish_bytes(mirror, path.encode(), MirrorPath(path))
         assert mirror.read(MirrorPath(path)) == path.encode()
     assert len(list(mirror.files(MirrorPath("o/r")))) == 3
     obstore.delete(mirror._bucket._store, f"{prefix}/o/r/1/x/..y")
     assert len(list(mirror.files(MirrorPath("o/r")))) == 2
+    strangers = HTTPConnection((server.endpoint or "").removeprefix("http://"))
+    strangers.request("PUT", f"/{BUCKET}/{prefix}/o//r")
+    strangers.getresponse().read()
+    strangers.close()
+    with pytest.raises(DiskError, match=r"has a key with // or /\./: remove that object"):
+        list(mirror.files(MirrorPath("o")))
+    bucket, _ = open_bucket("s3://nonsuch/x", StoreTerms(server.endpoint), KEYS)
+    with pytest.raises(BucketAbsent, match="does not exist in this object store: make it"):
+        bucket.read("x/id")

@@ -325,9 +325,11 @@ def _within(gen: Generator[Any, Any, _T], seconds: float) -> Generator[Any, Any,
 def options_of(place: Location, **more: Any) -> dict[str, Any]:
     """What to connect with; ``more`` unless the URL says otherwise. ``UsageError``."""
     try:
-        return {**_DEFAULTS, **more, **conninfo_to_dict(place.server)}
-    except psycopg.Error:  # its message would repeat a part of the URL
+        options = {**_DEFAULTS, **more, **conninfo_to_dict(place.server)}
+        _silence(options)
+    except (psycopg.Error, ValueError):  # whose messages would repeat a part of the URL
         raise UsageError("ledger.url has an option that libpq does not know: correct it") from None
+    return options
 
 
 def _silence(options: Mapping[str, Any]) -> float:

@@ -34,12 +34,16 @@ _NO_RIGHT = (
     UsageError,
     "may not be used by this user: GRANT USAGE, CREATE ON SCHEMA public TO it, as the owner",
 )
+_NO_SCHEMA = (
+    UsageError,
+    "has no schema for this user: CREATE SCHEMA as in ledger.url, or GRANT USAGE, CREATE ON it",
+)
 _STATES: Mapping[str, tuple[type[ArtifactSyncError], str]] = MappingProxyType(
     {
         "25006": (DiskError, "is open for reading only: name its primary server in ledger.url"),
         "57014": (LedgerUnreachable, "takes too long: look at the load of its server"),
         "42501": _NO_RIGHT,
-        "3F000": _NO_RIGHT,
+        "3F000": _NO_SCHEMA,
     }
 )
 

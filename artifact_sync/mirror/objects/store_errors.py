@@ -7,12 +7,13 @@ import re
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
+    InvalidPathError,
     PermissionDeniedError,
     PreconditionError,
     UnauthenticatedError,
 )
 
-from artifact_sync.domain.errors import DiskError, NoSpace, ObjectsGone, StoreUnreachable
+from artifact_sync.domain.errors import BucketAbsent, DiskError, NoSpace, StoreUnreachable
 
 _RETRIED = re.compile(r"after [1-9][0-9]* retries")
 """It was tried again, for as long as is of use."""
@@ -47,7 +48,7 @@ class Passing(Exception):
 def store_error_of(error: Exception, url: str, what: str) -> Exception:
     """Translate an error of a call; one that is not the store's stays.
 
-    ``Conflict``, ``Passing``, ``ObjectsGone``, ``NoSpace``, ``StoreUnreachable``, ``DiskError``;
+    ``Conflict``, ``Passing``, ``BucketAbsent``, ``NoSpace``, ``StoreUnreachable``, ``DiskError``;
     ``FileNotFoundError`` stays for an absent object. ``what``: a noun, without secrets.
     """
     if isinstance(error, (AlreadyExistsError, PreconditionError)):
@@ -70,8 +71,8 @@ def _translated(error: Exception, url: str, what: str) -> Exception:
     if is_denied and code not in _FULL:  # some stores tell of their quota so
         return _denied(url, what, said, passing=code in _EXPIRED)
     if code == "NoSuchBucket":
-        return ObjectsGone(url)
-    if isinstance(error, ValueError):
+        return BucketAbsent(url)
+    if isinstance(error, (InvalidPathError, ValueError)):
         return DiskError(f"{what}: an object there has a key with // or /./: remove that object")
     told = _answered(status, code, said, f"{what}: the object store {url}")
     if isinstance(told, Passing) and _RETRIED.search(text):

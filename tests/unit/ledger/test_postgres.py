@@ -522,7 +522,7 @@ TROUBLES = {
     "no schema": (
         lambda postgres: f"{postgres.url()}?options=-csearch_path%3Dnonsuch",
         ExitCode.USAGE,
-        "may not be used by this user: GRANT USAGE, CREATE ON SCHEMA",
+        "has no schema for this user: CREATE SCHEMA",
     ),
     "not in UTF-8": (
         lambda postgres: postgres.url(postgres.database("ENCODING SQL_ASCII TEMPLATE template0")),
@@ -533,6 +533,11 @@ TROUBLES = {
         lambda postgres: f"{postgres.url()}?sslmode=require",
         ExitCode.USAGE,
         "cannot be reached by TLS as asked",
+    ),
+    "no number": (
+        lambda postgres: f"{postgres.url()}?tcp_user_timeout=geheim",
+        ExitCode.USAGE,
+        "has an option that libpq does not know",
     ),
     "unknown option": (
         lambda postgres: f"{postgres.url()}?geheim=x",
