@@ -14,6 +14,7 @@ from artifact_sync.domain.jobs import URGENT, Job, JobKind, TurnEnd, WorkerSign
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.slugs import is_slug
 from artifact_sync.runtime.logs import get_logger
+from artifact_sync.runtime.text import printable
 from artifact_sync.sync.failures import explained
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ class JobRunner(Struct, frozen=True):
         listed = self.context.repositories.listed(repo.org) if repo.is_star else None
         # one of another version's ledger may have a slug that no other worker can read
         found = None if listed is None else tuple(str(it) for it in listed if is_slug(it.repo))
-        told = (str(ended.verdict), ended.error, ended.finished, seconds, found)
+        # no database takes all that a path of a message can hold
+        told = (str(ended.verdict), printable(ended.error), ended.finished, seconds, found)
         return TurnEnd(*told, *self.context.lags.last(repo))
 
 
@@ -186,5 +188,5 @@ class WorkerBeat(Struct, frozen=True):
 
     def _sign(self) -> WorkerSign:
         repos = tuple(it.repo for it in self.context.progress.passes())
-        facts = (self.name, self.host, self.pid, repos, self.plans(), self.is_daemon)
-        return WorkerSign(*facts)
+        names = printable(self.name), printable(self.host)
+        return WorkerSign(*names, self.pid, repos, self.plans(), self.is_daemon)

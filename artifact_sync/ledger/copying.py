@@ -83,7 +83,7 @@ def is_empty(store: Store) -> bool:
 
 
 def place_on_server(store: Store) -> Row:
-    """What tells a ledger of PostgreSQL from any other one, however its address is written."""
+    """What tells a ledger of PostgreSQL from others, whatever its address."""
     return store.read(lambda it: it.raw.execute(_PLACE).fetchone())
 
 

@@ -17,10 +17,10 @@ from artifact_sync.daemon.job_agenda import JobAgenda
 from artifact_sync.daemon.planner import FleetSchedule, PlannerPorts
 from artifact_sync.daemon.schedule.outage import Outage
 from artifact_sync.daemon.schedule.turns import Ended, Interval, Moment, PassVerdict, Turn, Why
-from artifact_sync.daemon.worker import JobRunner, PatientLock
-from artifact_sync.domain.errors import LedgerTooNew, RepositoryBusy
+from artifact_sync.daemon.worker import JobRunner, PatientLock, WorkerBeat
+from artifact_sync.domain.errors import DiskError, LedgerTooNew, RepositoryBusy
 from artifact_sync.domain.hooks import HookEvent
-from artifact_sync.domain.jobs import ANSWERED, Job, JobKind, TurnEnd, Wake
+from artifact_sync.domain.jobs import ANSWERED, Job, JobKind, TurnEnd, Wake, WorkerSeen, WorkerSign
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.settings import (
     Config,
@@ -30,9 +30,10 @@ from artifact_sync.domain.settings import (
     VerifySettings,
 )
 from artifact_sync.mirror.local.lock import LocalRepositoryLock
+from artifact_sync.runtime.tasks import running_beside
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
 
 NOW = Moment(0.0, datetime(2026, 1, 1, tzinfo=UTC))
 A, B = RepoName("acme", "a"), RepoName("acme", "b")
@@ -123,6 +124,36 @@ def test_a_repository_with_a_slug_that_the_planner_cannot_read_is_not_told_of() 
         assert turn.end.found == ("acme/c",)
 
     Kit(RepoSettings(name="acme/*"), agenda=an_agenda()).story(tell)
+
+
+class HeardSigns:
+    def __init__(self) -> None:
+        self.signs: list[WorkerSign] = []
+
+    async def beat(self, sign: WorkerSign) -> None:
+        self.signs.append(sign)
+
+    async def leave(self) -> None: ...
+
+    async def workers(self) -> Sequence[WorkerSeen]:
+        return ()
+
+
+def test_what_no_database_takes_is_told_to_others_in_printable_letters() -> None:
+    """A name from a shell, and a path in a message, can hold any bytes but NUL."""
+
+    async def tell(kit: Kit) -> None:
+        kit.engine.trouble = lambda _: DiskError("/mnt/\udcff: Input/output error")
+        board = await carried_out(kit, Job(JobKind.PASS, "acme/a", "first"))
+        (turn,) = await board.turns()
+        assert turn.end.error == "/mnt/\\udcff: Input/output error"
+        heard = HeardSigns()
+        beat = WorkerBeat(heard, kit.context, "one\udcff", "\x1b[31mhost", 7, lambda: False)
+        async with running_beside(beat.run()):
+            await settle()
+        assert (heard.signs[0].name, heard.signs[0].host) == ("one\\udcff", "\\x1b[31mhost")
+
+    Kit(RepoSettings(name="acme/a"), agenda=an_agenda()).story(tell)
 
 
 class NewerBoard(MemoryBoard):
