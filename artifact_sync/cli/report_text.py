@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.domain.model import Action
+from artifact_sync.domain.report import shared_cause
 from artifact_sync.runtime.text import printable
 from artifact_sync.runtime.units import counted
 from artifact_sync.runtime.units import size_in_words as size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Iterable, Sequence
     from datetime import datetime
 
     from artifact_sync.domain.model import Failure, Plan
     from artifact_sync.domain.report import Report
 
 _SHOWN = 20
-"""Failures that the summary spells out; ``--json`` has them all."""
+"""Failures, or causes of many, that the summary spells out; ``--json`` has them all."""
 
 _HINTS = {
     ExitCode.UNREACHABLE: "the next sync goes on where this one stopped",
@@ -31,12 +32,23 @@ _HINTS = {
 def summary(report: Report, *, dry_run: bool = False) -> list[str]:
     """Summarise a report: result, failures, and what to do about them."""
     lines = [_headline(report, dry_run=dry_run)]
-    lines += [f"  {failure_line(failure)}" for failure in report.failures[:_SHOWN]]
-    if report.failed > _SHOWN:
-        lines.append(f"  … and {report.failed - _SHOWN} more (--json lists them all)")
+    causes = _by_cause(report.failures)
+    for same in causes[:_SHOWN]:
+        more = f" (and {len(same) - 1:,} more of this cause)" if len(same) > 1 else ""
+        lines.append(f"  {failure_line(same[0])}{more}")
+    if left := sum(map(len, causes[_SHOWN:])):
+        lines.append(f"  … and {left:,} more (--json lists them all)")
     if hint := _HINTS.get(report.exit_code):
         lines.append(hint)
     return lines
+
+
+def _by_cause(failures: Iterable[Failure]) -> list[list[Failure]]:
+    """Failures of one cause together, in the order of the first ones."""
+    causes: dict[Hashable, list[Failure]] = {}
+    for number, failure in enumerate(failures):
+        causes.setdefault(shared_cause(failure) or number, []).append(failure)
+    return list(causes.values())
 
 
 def _headline(report: Report, *, dry_run: bool) -> str:

@@ -26,6 +26,7 @@ from artifact_sync.domain.events import (
     RunPlanned,
 )
 from artifact_sync.domain.model import RepoName, RunKey
+from artifact_sync.domain.report import shared_cause, shared_causes
 from artifact_sync.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -49,19 +50,6 @@ _REMEMBERED = 2_000
 
 _LOGGED_ELSEWHERE = frozenset({Reason.INTERRUPTED, Reason.NO_SPACE})
 """Reported once for the whole daemon, so not repeated per repository."""
-
-_SHARED = frozenset(
-    {
-        Reason.UNREACHABLE,
-        Reason.CREDENTIALS,
-        Reason.PERMISSION,
-        Reason.THROTTLED,
-        Reason.TIMEOUT,
-        Reason.CUT,
-        Reason.BAD_RESPONSE,
-    }
-)
-"""Network failures that hit many artifacts at once: one line a repository is enough."""
 
 
 @dataclass(slots=True)
@@ -203,8 +191,8 @@ class PassLog:
             (_log.warning if is_new else _log.debug)(failure.message, **facts)
 
     def _forget_shared(self, repo: str) -> None:
-        for reason in _SHARED:
-            self._of(repo).forget((repo, reason))
+        for cause in shared_causes(repo):
+            self._of(repo).forget(cause)
 
     def _noticed(self, message: str) -> None:
         """Log a notice once, and few at a time."""
@@ -219,10 +207,8 @@ class PassLog:
 
 def _topic(failure: Failure, key: ArtifactKey | None) -> Hashable:
     """The topic of a failure: two with the same topic and reason make one line."""
-    if failure.reason in _SHARED:
-        return failure.repo, failure.reason
-    if failure.reason is Reason.DISK:
-        return failure.repo, failure.message
+    if (cause := shared_cause(failure)) is not None:
+        return cause
     if failure.local_path is None:
         return RunKey(RepoName.parse(failure.repo), failure.run or "")
     return key if key is not None else (failure.repo, failure.run, failure.reason)

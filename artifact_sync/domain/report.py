@@ -24,7 +24,7 @@ from artifact_sync.domain.errors import (
 from artifact_sync.domain.model import AT_REST, Failure, State, Upstream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from artifact_sync.domain.model import ArtifactRow, RunRow
 
@@ -172,6 +172,36 @@ def lost_failure(row: ArtifactRow, why: str = "") -> Failure:
     why = why or row.message or unknown
     text = f"lost since {since} (SHA-256 {row.sha256}): it was here, and {why}"
     return Failure.of(row.key, Reason.LOST, text)
+
+
+_SHARED = frozenset(
+    {
+        Reason.UNREACHABLE,
+        Reason.CREDENTIALS,
+        Reason.PERMISSION,
+        Reason.THROTTLED,
+        Reason.TIMEOUT,
+        Reason.CUT,
+        Reason.BAD_RESPONSE,
+        Reason.NO_SPACE,
+    }
+)
+"""Of the network or the disk: they hit many artifacts at once."""
+
+
+def shared_causes(repo: str) -> Iterator[tuple[str, str]]:
+    """Causes that many failures of a repository may have."""
+    return ((repo, reason) for reason in _SHARED)
+
+
+def shared_cause(failure: Failure) -> tuple[str, str] | None:
+    """What a failure has in common with others: together they are worth one line.
+
+    None: it stands for itself.
+    """
+    if failure.reason in _SHARED:
+        return failure.repo, failure.reason
+    return (failure.repo, failure.message) if failure.reason is Reason.DISK else None
 
 
 def report_of_unasked(rows: Iterable[ArtifactRow]) -> Report:

@@ -266,7 +266,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "this is the address of run",
         "name a run of",
     ),
-    "ledger#not-recorded": ("a failure could not be recorded",),
+    "ledger#not-recorded": ("failures could not be recorded",),
     "configuration#extra": (
         "pip install 'artifact-sync[web]'",
         "pip install 'artifact-sync[postgres]'",

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from artifact_sync.domain.errors import LeaseLost
 from artifact_sync.domain.events import BytesArrived
@@ -159,3 +159,5 @@ class PassContext(Struct, frozen=True):
     """Whether the service's clock has said something else than this machine's."""
     transfer: Callable[[], Awaitable[TransferContext]]
     """Made on the first call: most passes download nothing, and what does is slow to import."""
+    unrecorded: Counter[str] = field(default_factory=Counter)
+    """Failures that are in the report alone, by why the ledger could not note them."""

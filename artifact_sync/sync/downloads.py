@@ -310,7 +310,7 @@ class Downloads:
         try:
             await self._context.ledger.record_failure(key, state, failure, now)
         except DiskError as error:  # the report has the failure; a full disk may hold no more
-            _log.warning("a failure could not be recorded", artifact=str(key), why=str(error))
+            self._context.unrecorded[str(error)] += 1
 
     def _is_lost(self, row: ArtifactRow) -> bool:
         """Whether its file was here and is missing or changed, wanted then or not."""

@@ -267,7 +267,7 @@ class Extractor:
                 return
             await self._ledger.fail_extraction(row.key, failed)
         except DiskError as told:
-            _log.warning("a failure could not be recorded", artifact=str(row.key), why=str(told))
+            self._context.unrecorded[str(told)] += 1
             self._untold.append(_failure(row, failed))
             return
         if is_there:

@@ -12,6 +12,7 @@ from artifact_sync.domain.errors import ArtifactSyncError, DiskError, ServiceErr
 from artifact_sync.domain.events import Failed, Noticed
 from artifact_sync.domain.model import Failure, RepoName
 from artifact_sync.domain.report import Report
+from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.organisation import repositories
 from artifact_sync.sync.repository import RepoSync
 from artifact_sync.sync.rules import Rules
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from artifact_sync.domain.request import PassRequest
     from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.sync.context import PassContext
+
+_log = get_logger(__name__)
 
 _REPOS_AT_ONCE = 4
 
@@ -68,12 +71,11 @@ class Pass:
 
     async def run(self) -> PassResult:
         """Run to the end. Errors of a repository are in the result only."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listings.watch(self._context.drain.closing()))
-            async for repo in self._repositories():
-                turn = RepoTurn(self._slots, self._listings)
-                group.create_task(self._repository(repo, turn))
-            self._listings.came()
+        try:
+            await self._look_at_all()
+        finally:
+            for why, count in self._context.unrecorded.items():
+                _log.warning("failures could not be recorded", failures=count, why=why)
         for name, unfit in self._unfit.items():
             for key, glob in sorted(frozenset.intersection(*unfit)):
                 text = f"{key}: {glob!r} has fitted nothing in any repository of {name} so far"
@@ -81,6 +83,14 @@ class Pass:
         if not self._request.mode.dry_run and not self._context.drain.closed:
             await self._context.tidy(self._by_repo)
         return PassResult(self.report, self._troubles)
+
+    async def _look_at_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listings.watch(self._context.drain.closing()))
+            async for repo in self._repositories():
+                turn = RepoTurn(self._slots, self._listings)
+                group.create_task(self._repository(repo, turn))
+            self._listings.came()
 
     async def _repositories(self) -> AsyncGenerator[_Selected]:
         """Every repository once; an entry of its own precedes ``org/*``."""

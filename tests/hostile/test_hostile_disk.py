@@ -219,3 +219,23 @@ def test_runs_can_go_from_a_disk_without_a_free_byte(small_disk: Trial) -> None:
     assert said.code == 0, said
     assert {it.name for it in small_disk.files()} == {"app.bin", "ballast"}
     assert len(small_disk.files()) == 2
+
+
+# Guards against: a warning, and a line of the summary, for each file that finds no room.
+@pytest.mark.root
+def test_a_disk_that_fills_up_is_told_once_with_how_many_files_it_concerns(
+    small_disk: Trial,
+) -> None:
+    def filled(visit: Visit) -> None:
+        fill(small_disk.root)
+        honest(visit)
+
+    small_disk.service.run({f"{n}/app.bin": File(noise(n, 1000), filled) for n in range(60)})
+    arguments = [it for it in small_disk.arguments() if it != "--json"]
+    said = call_program(arguments, REPOSITORY, small_disk.environment(), 60)
+    assert said.code == 6
+    assert said.err.count("failures could not be recorded") <= 1, said.err
+    head, *causes, _ = said.out.splitlines()
+    assert len(causes) == 1
+    failed = int(head.partition(" failed")[0].rpartition(" ")[2])
+    assert causes[0].endswith(f"[no_space] (and {failed - 1} more of this cause)")
