@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.control.server import ControlServer
 from artifact_sync.daemon.progress import EventFanout, PassProgress
 from artifact_sync.daemon.prune_timer import PruneTimer
-from artifact_sync.daemon.repositories import UnchangedRepositories, WatchedRepositories
+from artifact_sync.daemon.repositories import WatchedRepositories
 from artifact_sync.daemon.watch.watcher import WatchSwitch
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.runtime.clock import SystemClock
@@ -40,8 +39,6 @@ async def service(config: Config, process: ProcessContext) -> AsyncGenerator[Dae
     observer = EventFanout([progress, metrics])
     async with started(config, observer, process.read_token) as engine:
         context = DaemonContext.of(engine, progress, repositories)
-        if engine.member is not None:  # others change the ledger, too
-            context = replace(context, unchanged=UnchangedRepositories(alone=False))
         yield DaemonService(engine, context, metrics, process)
 
 

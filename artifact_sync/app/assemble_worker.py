@@ -22,7 +22,7 @@ from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.job_agenda import JobAgenda
 from artifact_sync.daemon.planner import Planner, PlannerPorts, PlannerTimers
 from artifact_sync.daemon.progress import EventFanout, PassProgress
-from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
+from artifact_sync.daemon.repositories import Lags, WatchedRepositories
 from artifact_sync.daemon.schedule.outage import Outage
 from artifact_sync.daemon.worker import (
     SLOTS,
@@ -91,7 +91,7 @@ async def worker(
         engine.lock = PatientLock(engine.lock)
         rng = random.Random()  # noqa: S311 - no secret depends on it
         agenda, alone = JobAgenda(Outage(rng)), DaemonContext.of(engine, progress, repositories)
-        context = replace(alone, agenda=agenda, unchanged=UnchangedRepositories(alone=False))
+        context = replace(alone, agenda=agenda)
         service = WorkerService(engine, context, metrics, process)
         service.join(fleet, agenda, name)
         yield service

@@ -100,8 +100,8 @@ class Service:
         self._web = WebListener(self._web_context(metrics))
 
     def _must_look(self) -> bool:
-        """Whether each pass has to check the newest files, since no watch does."""
-        return True
+        """Whether each pass has to check the newest files, since a watch that should does not."""
+        return False
 
     def _watch_state(self) -> WatchState:
         """The watch over the mirror's files."""

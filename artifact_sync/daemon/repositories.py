@@ -9,15 +9,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from artifact_sync.domain.model import RepoName
-from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
+from artifact_sync.domain.request import PassOptions, PassRequest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from artifact_sync.daemon.schedule.turns import Turn
     from artifact_sync.domain.jobs import PastTurn
-    from artifact_sync.domain.ports import DiscoveryLedger
-    from artifact_sync.domain.report import Report
+    from artifact_sync.domain.request import Unchanged
     from artifact_sync.domain.settings import RepoSettings
 
 _LOOK = 3600.0
@@ -35,24 +34,17 @@ class _Known(Struct):
     """When the ledger last heard of a pass."""
 
 
-async def unchanged_since(
-    ledger: DiscoveryLedger, repo: RepoName, report: Report
-) -> Unchanged | None:
-    """What the next pass may skip, after a complete one. ``DiskError``."""
-    held = await ledger.list_digest(repo)
-    return Unchanged(held[0], report.repeated) if held is not None else None
-
-
 class UnchangedRepositories:
     """Remembers repositories in which the last pass left nothing to do.
 
-    Kept in memory, which is right as long as this process alone writes to the ledger and the
-    mirror: the mirror's lock sees to it. What lasts is in the ledger; this spares reading it.
+    What lasts is in the ledger, which others write to, too: other workers, commands. So what is
+    remembered counts only where the ledger stands as it did then, which the next pass reads in one
+    step while it holds the repository (``Standing``). Nothing has to be told to this process, and a
+    connection that was lost meanwhile changes nothing. Without that, a pass reads and writes all of
+    it again.
     """
 
-    def __init__(self, *, alone: bool = True) -> None:
-        self._alone = alone
-        """Whether nobody else changes the ledger, so that what is remembered holds."""
+    def __init__(self) -> None:
         self._known: dict[RepoName, _Known] = {}
 
     def request(
@@ -65,7 +57,8 @@ class UnchangedRepositories:
         known = self._known.get(turn.repo)
         look = must_look or turn.eager or known is None or now - known.looked_at >= _LOOK
         mode = PassOptions(eager=turn.eager, look=look)
-        request = PassRequest((settings,), mode=mode, announced=turn.announced)
+        asked = PassRequest((settings,), mode=mode, announced=turn.announced)
+        request = replace(asked, remembers=True)
         if known is None or look or turn.announced or now - known.recorded_at >= _RECORD:
             return request
         return replace(request, unchanged=known.unchanged)
@@ -79,7 +72,7 @@ class UnchangedRepositories:
             known.looked_at = now
         if unchanged is None or unchanged != request.unchanged:
             known.recorded_at = now
-        known.unchanged = unchanged if self._alone else None
+        known.unchanged = unchanged
 
     def keep(self, repos: Collection[RepoName]) -> None:
         """Forget all other repositories."""

@@ -7,7 +7,6 @@ from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.daemon.pass_log import log_notice
-from artifact_sync.daemon.repositories import unchanged_since
 from artifact_sync.daemon.running_passes import RunningPasses, finished, verdict_of
 from artifact_sync.daemon.schedule.turns import Ended, OutageEnded, PassVerdict, Why, rhythm_of
 from artifact_sync.domain.errors import (
@@ -309,9 +308,8 @@ class Scheduler:
         now = clock.monotonic()
         await context.health.pass_ended(turn.repo, report)
         caught_up = error is None and report.caught_up
-        next_look = await self._next_look(turn.repo, settings)
-        settled = caught_up and not report.pending and next_look is None
-        unchanged = await unchanged_since(ledger, turn.repo, report) if settled else None
+        unchanged = done.unchanged.get(turn.repo)
+        next_look = await self._next_look(turn.repo, settings) if unchanged is None else None
         context.unchanged.ended(turn.repo, request, unchanged, now)
         context.lags.ended(turn.repo, caught_up=caught_up, complete=report.complete, now=now)
         failure = next((it.message for it in report.failures), "")

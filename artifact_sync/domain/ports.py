@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         Validator,
     )
     from artifact_sync.domain.report import Report
+    from artifact_sync.domain.request import Standing
     from artifact_sync.domain.run_record import RunRecord
     from artifact_sync.domain.settings import Timetable
     from artifact_sync.domain.usage import UsageBy, UsagePart
@@ -1005,6 +1006,9 @@ class TotalsLedger(Protocol):
 
     async def settled_totals(self, scope: RunScope) -> tuple[int, int]:
         """Count the settled runs of a selection, and sum up their ``kept``."""
+
+    async def standing(self, scope: RunScope) -> Standing:
+        """Read how a repository stands, in one step. ``LedgerTooNew`` as ``check_version``."""
 
     async def expired(self, scope: RunScope) -> int:
         """Count the artifacts EXPIRED in settled runs of a selection."""

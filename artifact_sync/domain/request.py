@@ -6,6 +6,7 @@ from __future__ import annotations
 # ruff: noqa: TC001
 from msgspec import Struct, field
 
+from artifact_sync.domain.forget_rules import ForgetRules
 from artifact_sync.domain.report import Report
 from artifact_sync.domain.settings import RepoSettings
 
@@ -27,11 +28,38 @@ class PassOptions(Struct, frozen=True):
     """Seconds: only runs whose artifacts vanish within them, or may have vanished; None: all."""
 
 
-class Unchanged(Struct, frozen=True):
-    """A repository with nothing left to do while its list stays the same."""
+class Standing(Struct, frozen=True):
+    """What the ledger holds that decides what a pass over a repository comes to.
+
+    Two of the same selection that are equal tell that a pass would count the same, whoever has
+    written meanwhile. Only a file that a look at a named run has newly refused for its name is left
+    out: that has no index, and is counted by the next pass that is recorded.
+    """
 
     list_digest: str
-    """Of the first page of the list."""
+    """Of the first page of its list; empty: the list has to be read."""
+    forget_rules: ForgetRules
+    unsettled: int
+    """Runs that have to be looked at, now or later."""
+    pruning: int
+    """Runs of which files are being removed."""
+    unextracted: int
+    """Archives whose extraction is not here."""
+    counts: tuple[int, ...]
+    """Of what has come, and of what has failed."""
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether nothing is left to do while the list stays the same."""
+        rules = self.forget_rules
+        begun = self.unsettled or self.pruning or rules.unfinished
+        return bool(self.list_digest) and not begun and not rules.forgets_repository
+
+
+class Unchanged(Struct, frozen=True):
+    """A repository with nothing to do while list and ledger stay the same."""
+
+    standing: Standing
     report: Report
     """What a pass over it comes to."""
 
@@ -45,5 +73,7 @@ class PassRequest(Struct, frozen=True):
     mode: PassOptions = field(default_factory=PassOptions)
     announced: tuple[str, ...] = ()
     """Slugs of runs that are said to have finished: looked at beside all others."""
+    remembers: bool = False
+    """Whoever asks will ask again, and remembers what is unchanged then."""
     unchanged: Unchanged | None = None
     """The one repository, as an earlier pass has left it. Where it still is, none is recorded."""

@@ -22,6 +22,7 @@ from artifact_sync.ledger.queries import (
 from artifact_sync.ledger.queries import forget_rules as rules
 from artifact_sync.ledger.queries import runs as of_runs
 from artifact_sync.ledger.queries import sharing as blocks
+from artifact_sync.ledger.queries import standing as of_repository
 from artifact_sync.ledger.queries import totals as counts
 from artifact_sync.ledger.queries.transaction import NOBODY
 from artifact_sync.ledger.writer_thread import WriterThread
@@ -320,6 +321,7 @@ class AsyncLedger:
     begin_pass = _writes(counts.begin_pass)
     end_pass = _writes(counts.end_pass)
     settled_totals = _reads(counts.settled_totals)
+    standing = _reads(of_repository.standing)
     repositories = _reads(of_runs.all_repositories)
     kept_repositories = _reads(of_runs.kept_repositories)
     totals = _reads(counts.totals)

@@ -134,22 +134,26 @@ async def discover(
     ``ServiceError`` from the source; the pages noted before it stay noted, and the next pass reads
     the list again.
     """
-    reading = Reading(await ledger.horizon(repo), since)
+    reading: Reading | None = None
     seen: list[RunPage] = []
     async with aclosing(pages):
         async for page in pages:
             if page.unchanged:
                 return Listing.UNCHANGED
+            if reading is None:
+                reading = Reading(await ledger.horizon(repo), since)
             seen = [*seen[:1], page]
             await ledger.note_runs(page.runs, now)
             reading.take(page.runs)
             if reading.enough:
                 break
+    if reading is None:
+        raise ValueError("a list without a page")
     if reading.is_void and await _knows_runs(ledger, repo):
         return Listing.VOID
     if (horizon := reading.horizon(to_the_end=not reading.enough)) is not None:
         await ledger.raise_horizon(repo, horizon)
-    first, digest = seen[0].runs, seen[0].list_digest  # a list has one page at least
+    first, digest = seen[0].runs, seen[0].list_digest
     ends_there = len(seen) == 1 or _is_enough(first, await ledger.horizon(repo), since)
     if digest and ends_there:
         await ledger.note_list_digest(repo, digest, now)

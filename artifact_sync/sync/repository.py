@@ -39,6 +39,7 @@ from artifact_sync.domain.report import (
     report_of_put_off,
     report_of_unasked,
 )
+from artifact_sync.domain.request import Unchanged
 from artifact_sync.domain.vanishing import CreationWindow, urgency
 from artifact_sync.runtime.tasks import to_its_end
 from artifact_sync.runtime.units import counted
@@ -57,7 +58,7 @@ if TYPE_CHECKING:
 
     from artifact_sync.domain.events import Event
     from artifact_sync.domain.model import ArtifactRow, ExpectedFile, RunRow
-    from artifact_sync.domain.request import PassOptions, PassRequest, Unchanged
+    from artifact_sync.domain.request import PassOptions, PassRequest
     from artifact_sync.sync.context import PassContext
     from artifact_sync.sync.extract import Extractor
     from artifact_sync.sync.rules import Rules
@@ -112,6 +113,8 @@ class RepoSync:
         """When the newest run was created that ``max_size`` had no room for."""
         self._passed_over = 0
         self._unpacks: Extractor | None = None
+        self.unchanged: Unchanged | None = None
+        """What the next pass may skip; None: everything is to be done, or nobody will ask."""
         self.unfit: frozenset[tuple[str, str]] | None = None
         """Of ``org/*``: the filters that fit nothing here; None: nothing was met."""
 
@@ -133,17 +136,46 @@ class RepoSync:
 
     async def _leased(self, request: PassRequest) -> None:
         async with self._held():
-            await self.context.ledger.check_version()
+            known = await self._as_known(request.unchanged)
             self._notify(RepoBegan(self.repo))
-            await self._guard(self._finish_forgetting())
+            if known is None:
+                await self._guard(self._finish_forgetting())
             async with self.context.room.shared(self.repo):
                 if request.runs:
                     await self._named(request.runs)
                 elif not self.is_listed:
                     await self._guard(self._recall())
                 else:
-                    await self._all(request.announced, request.unchanged)
+                    await self._all(request.announced, known)
             self._notify(RepoEnded(self.repo, self.report))
+            if request.remembers and self._trouble is None:
+                self.unchanged = await self._left_behind(known)
+
+    async def _as_known(self, known: Unchanged | None) -> Unchanged | None:
+        """What is known, if the ledger stands as it did then, whoever has written meanwhile.
+
+        While the repository is held, so that nobody does until the pass has ended.
+        """
+        if known is not None:
+            standing = await self.context.ledger.standing(self._scope)
+            if standing == known.standing:
+                self._let_go = standing.forget_rules
+                return known
+        await self.context.ledger.check_version()
+        return None
+
+    async def _left_behind(self, known: Unchanged | None) -> Unchanged | None:
+        """What the next pass may skip, when this one has left nothing to do.
+
+        Read while the repository is held, so that it belongs to what the pass has counted.
+        """
+        counted = not any(self.context.room.take_gone(self.repo))  # what has gone since is not
+        if not (counted and self.report.caught_up) or self.report.pending:
+            return None
+        if not self._recorded:
+            return known
+        standing = await self.context.ledger.standing(self._scope)
+        return Unchanged(standing, self.report.repeated) if standing.is_at_rest else None
 
     @asynccontextmanager
     async def _held(self) -> AsyncGenerator[None]:
@@ -178,7 +210,7 @@ class RepoSync:
         """
         try:
             await self._guard(self._everything(announced, known))
-            if self._trouble is None:
+            if self._trouble is None and self._recorded:
                 await self._guard(self._judge_filters())
         finally:
             self.report.bytes = self.context.observer.of(self.repo)
@@ -263,7 +295,8 @@ class RepoSync:
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
         await self._look_at_files()
         listed = await self._list(known)
-        await self._guard(self._extract())
+        if self._recorded or self.rules.extract or (known and known.standing.unextracted):
+            await self._guard(self._extract())
         if not self._recorded:
             return
         await self._count_settled()
@@ -351,7 +384,7 @@ class RepoSync:
             return True
         try:
             if known is not None:
-                digest = known.list_digest
+                digest = known.standing.list_digest
             else:
                 digest = await known_digest(ledger, self._scope, self._began)
             pages = self.context.source.runs(self.repo, digest)

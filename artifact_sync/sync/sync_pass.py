@@ -21,7 +21,7 @@ from artifact_sync.sync.urgency import Listings, RepoTurn
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
-    from artifact_sync.domain.request import PassRequest
+    from artifact_sync.domain.request import PassRequest, Unchanged
     from artifact_sync.domain.settings import RepoSettings
     from artifact_sync.sync.context import PassContext
 
@@ -36,6 +36,8 @@ class PassResult(Struct, frozen=True):
     report: Report
     troubles: Mapping[RepoName, Exception] = {}
     """Why repositories could not be looked at; a run's own failure is none."""
+    unchanged: Mapping[RepoName, Unchanged] = {}
+    """Repositories with nothing left to do, for a request that remembers."""
 
 
 class _Selected(NamedTuple):
@@ -57,6 +59,7 @@ class Pass:
         self._reports: list[Report] = []
         self._by_repo: dict[RepoName, Report] = {}
         self._troubles: dict[RepoName, Exception] = {}
+        self._unchanged: dict[RepoName, Unchanged] = {}
         self._unfit: dict[str, list[frozenset[tuple[str, str]]]] = {}
         """Of each ``org/*``, the filters that fit nothing in one of its repositories."""
 
@@ -82,7 +85,7 @@ class Pass:
                 self._context.observer.notify(Noticed(text, RepoName.parse(name)))
         if not self._request.mode.dry_run and not self._context.drain.closed:
             await self._context.tidy(self._by_repo)
-        return PassResult(self.report, self._troubles)
+        return PassResult(self.report, self._troubles, self._unchanged)
 
     async def _look_at_all(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -137,6 +140,8 @@ class Pass:
             sync = RepoSync(self._context, selected.repo, rules, self._request.mode, report)
             sync.turn, sync.is_listed = turn, selected.is_listed
             trouble = await sync.run(self._request)
+        if sync.unchanged is not None:
+            self._unchanged[selected.repo] = sync.unchanged
         if sync.unfit is not None and RepoName.parse(settings.name).is_star:
             self._unfit.setdefault(settings.name, []).append(sync.unfit)
         if trouble is not None:

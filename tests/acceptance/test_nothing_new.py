@@ -5,7 +5,9 @@ That nothing which an ordinary pass would do is left out is what most of these t
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sqlite3
 import sys
 from contextlib import closing
@@ -13,8 +15,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from user import PAGE, User, run_of_four
+from msgspec.structs import replace
+from user import PAGE, TOKEN, User, run_of_four
 
+from artifact_sync.app.assemble_pass import open_pass
+from artifact_sync.app.selection import Overrides, request_of
+from artifact_sync.config import load
+from artifact_sync.config.api_token import given_token
 from artifact_sync.simulator import (
     Cube,
     Repo,
@@ -27,6 +34,10 @@ from artifact_sync.simulator import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from artifact_sync.domain.events import Event
+    from artifact_sync.domain.request import Unchanged
+    from artifact_sync.sync.sync_pass import PassResult
 
 from user import organisation
 
@@ -275,6 +286,59 @@ def test_an_old_run_counts_until_it_is_too_old(user: User, running: Running) -> 
     # the simulator's days end at midnight: that of two days ago is between two and three days old
     last = settled(user, running, WEBSITE, "--since", "3d")
     assert (last.quick, last.answer["runs"], last.answer["found"]) == (True, 1, 4)
+
+
+def test_what_is_remembered_counts_only_while_the_ledger_stands(
+    user: User, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a service remembers it, beside which others work on the mirror."""
+    for name, value in (user.environ | {"ARTIFACT_SYNC_MIRROR__ROOT": str(user.root)}).items():
+        monkeypatch.setenv(name, value)
+    first = passed_over(None)
+    assert first.report.downloaded == 8
+    (known,) = first.unchanged.values()
+    recorded = known_passes(user)
+    running.simulator.requests.clear()
+    again = passed_over(known)
+    assert (again.report, again.unchanged) == (known.report, first.unchanged)
+    assert [seen.kind for seen in running.simulator.requests] == ["runs"]
+    assert known_passes(user) == recorded
+
+    assert user.run("forget", WEBSITE, "1", "--delete", "--yes", "--root", user.root).code == 0
+    later = passed_over(known)
+    assert (later.report.kept, later.report.complete) == (4, True)
+    assert known_passes(user) == recorded + 1
+    (stands,) = later.unchanged.values()
+    assert stands.report.kept == 4
+    assert passed_over(stands).unchanged == later.unchanged
+
+
+def passed_over(known: Unchanged | None) -> PassResult:
+    """A pass of this process that remembers, and looks at no file."""
+    config = load(None, os.environ).config
+    asked = request_of(config, Overrides(repos=(WEBSITE,)), os.environ)
+    mode = replace(asked.mode, look=False)
+    request = replace(asked, mode=mode, remembers=True, unchanged=known)
+
+    async def whole() -> PassResult:
+        async with open_pass(config, request, Deaf(), given_token(TOKEN)) as one_pass:
+            return await one_pass.run()
+
+    return asyncio.run(whole())
+
+
+class Deaf:
+    """An observer of nothing."""
+
+    def notify(self, event: Event) -> None:
+        """Do not listen."""
+
+
+def known_passes(user: User) -> int:
+    """How many passes are on record."""
+    ((count,),) = known(user, "SELECT count(*) FROM passes")
+    assert isinstance(count, int)
+    return count
 
 
 def test_status_imports_nothing_that_it_has_no_use_for(user: User, running: Running) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from msgspec.structs import replace
 
+from artifact_sync.domain.archives import Extraction, ExtractionState
 from artifact_sync.domain.errors import DiskError, Reason
 from artifact_sync.domain.forget_rules import ForgetRule, ForgetScope
 from artifact_sync.domain.model import (
@@ -113,6 +114,74 @@ def test_a_list_digest_holds_until_a_listing_says_something_new(play):
         assert await ledger.list_digest(REPO) == ("12ab", NOW)
         await ledger.note_list_digest(REPO, "12ab", LATER)
         assert await ledger.list_digest(REPO) == ("12ab", LATER)
+
+    play(story)
+
+
+def test_how_a_repository_stands_changes_with_all_that_decides_a_pass(play):
+    one, two, bad = key("1"), key("2"), key("2", "bad")
+    pruned, rule = RunKey(REPO, "2"), ForgetScope(REPO, "9")
+
+    async def settled_again(ledger):
+        await ledger.note_runs([a_run(1), a_run(2)], NOW)
+        for run in ("1", "2"):
+            await ledger.settle(RunKey(REPO, run), "s", 1)
+        await ledger.note_list_digest(REPO, "digest", NOW)
+
+    async def lose(ledger):
+        await ledger.note_lost([(await ledger.artifacts(one.run_key))[one]], LATER)
+
+    async def unpack(ledger):
+        await ledger.fail_extraction(one, Extraction(ExtractionState.FAILED, "ab" * 32, "1/2/3", 0))
+
+    async def record(ledger):
+        number = await ledger.begin_pass(REPO, NOW)
+        await ledger.end_pass(number, Report(runs=2, found=2, kept=2), LATER)
+
+    changes = [
+        lambda ledger: ledger.unsettle(RunKey(REPO, "1")),
+        settled_again,
+        lambda ledger: ledger.settle(RunKey(REPO, "1"), "another", 1),
+        settled_again,
+        lambda ledger: ledger.settle(RunKey(REPO, "1"), "s", 2),
+        lambda ledger: ledger.note_list_digest(REPO, "longer", NOW),
+        lambda ledger: ledger.note_runs([a_run(3)], NOW),
+        settled_again,
+        lambda ledger: ledger.begin_forgetting(ForgetRule(rule)),
+        lambda ledger: ledger.end_forgetting(rule),
+        lambda ledger: ledger.remember(rule),
+        lambda ledger: ledger.record_failure(bad, State.FAILED, failure(bad), NOW),
+        unpack,
+        lose,
+        lambda ledger: ledger.prune_run(pruned, LATER),
+        lambda ledger: ledger.pruned([two]),
+    ]
+    changes_nothing = [
+        record,
+        lambda ledger: ledger.note_runs([a_run(1), a_run(2)], LATER),
+        lambda ledger: ledger.note_list_digest(REPO, "digest", LATER),
+        lambda ledger: ledger.note_runs([a_run(1, repo=OTHER)], LATER),
+        lambda ledger: ledger.record_mirrored(mirrored(key(repo=OTHER))),
+    ]
+
+    async def story(ledger):
+        scope = RunScope(REPO, "s")
+        assert not (await ledger.standing(scope)).is_at_rest
+        await ledger.record_mirrored(mirrored(one))
+        await ledger.record_mirrored(mirrored(two))
+        await settled_again(ledger)
+        before = await ledger.standing(scope)
+        assert before.is_at_rest
+        for change in changes_nothing:
+            await change(ledger)
+            assert await ledger.standing(scope) == before
+        for number, change in enumerate(changes):
+            await change(ledger)
+            stands = await ledger.standing(scope)
+            assert stands != before, number
+            before = stands
+        assert not before.is_at_rest
+        assert not (await ledger.standing(RunScope(REPO, "another"))).is_at_rest
 
     play(story)
 

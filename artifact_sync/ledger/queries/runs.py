@@ -74,7 +74,12 @@ def raise_horizon(tx: Transaction, repo: RepoName, new: Horizon) -> None:
 
 def list_digest(connection: Connection, repo: RepoName) -> tuple[str, datetime] | None:
     """The digest of a list's first page, and when it was noted."""
-    value: str = connection.value("meta", key=_digest_key(find_repo(connection, repo))) or ""
+    value: str = connection.value("meta", key=digest_key(find_repo(connection, repo))) or ""
+    return noted_digest(value)
+
+
+def noted_digest(value: str) -> tuple[str, datetime] | None:
+    """A list's digest as it was noted, and when."""
     found = re.fullmatch(_NOTED, value)
     return (found["digest"], read_moment(found["at"])) if found else None
 
@@ -82,15 +87,16 @@ def list_digest(connection: Connection, repo: RepoName) -> tuple[str, datetime] 
 def note_list_digest(tx: Transaction, repo: RepoName, digest: str, at: datetime) -> None:
     """The list began like this, and all that it says is known."""
     value = f"{stored_moment(at)} 0 {digest}"
-    tx.connection.write("put_meta", key=_digest_key(tx.repo_id(repo)), value=value)
+    tx.connection.write("put_meta", key=digest_key(tx.repo_id(repo)), value=value)
 
 
 def forget_list_digest(tx: Transaction, repo_id: int) -> None:
     """What is known of the list is not what it said any more."""
-    tx.connection.write("drop_meta", key=_digest_key(repo_id))
+    tx.connection.write("drop_meta", key=digest_key(repo_id))
 
 
-def _digest_key(repo_id: int | None) -> str:
+def digest_key(repo_id: int | None) -> str:
+    """Where the digest of a repository's list is noted."""
     return f"mark/{repo_id}"
 
 

@@ -45,9 +45,11 @@ DELETE FROM unpacked WHERE run_id = :run_id AND digest = :digest;
 DELETE FROM unpacked WHERE run_id = :run_id;
 
 -- SQLite uses the partial index only for the words that the index was made with.
+-- name: unextracted
+artifacts.extraction IN ('publishing', 'refused', 'failed')
+AND artifacts.state IN ('mirrored', 'lost', 'wanted') AND runs.repo_id + 0 = :repo_id;
+
 -- name: unfinished_extractions
 SELECT {artifact_columns} FROM {artifacts_of_runs}
-WHERE
-  artifacts.extraction IN ('publishing', 'refused', 'failed')
-  AND artifacts.state IN ('mirrored', 'lost', 'wanted') AND runs.repo_id + 0 = :repo_id
+WHERE {unextracted}
 ORDER BY runs.number DESC, runs.id DESC, artifacts.id;

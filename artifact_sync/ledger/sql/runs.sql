@@ -136,14 +136,39 @@ SELECT count(*), count(next_look), min(next_look) AS next_look FROM runs
 WHERE repo_id = :repo_id AND settled_for = :selection AND {in_time};
 
 -- name: settled_totals
-SELECT count(*), coalesce(sum(kept), 0) FROM runs
-WHERE repo_id = :repo_id AND settled_for = :selection AND kept IS NOT NULL AND {in_time};
+SELECT count(*), coalesce(sum(kept), 0) {settled_runs};
 
 -- name: expired
-SELECT coalesce(sum(expired), 0) AS expired FROM runs
-WHERE
-  repo_id = :repo_id AND expired > 0 AND settled_for = :selection AND kept IS NOT NULL
-  AND {in_time};
+SELECT coalesce(sum(expired), 0) AS expired {settled_runs} AND expired > 0;
+
+-- What decides a pass whose list is as it was. Each count is answered from an index of its own.
+-- name: standing
+SELECT
+  (SELECT value FROM meta WHERE key = :list_key) AS list_value,
+  (SELECT count(*) FROM forget_rules WHERE repo_id = :repo_id) AS rules,
+  (SELECT count(*) FROM runs WHERE repo_id = :repo_id AND settled_for < :selection AND {in_time})
+  + (SELECT count(*) FROM runs WHERE repo_id = :repo_id AND settled_for > :selection AND {in_time})
+  AS unsettled,
+  (SELECT count(*) FROM runs WHERE repo_id = :repo_id AND pruning > 0) AS pruning,
+  (SELECT count(*) FROM {artifacts_of_runs} WHERE {unextracted}) AS unextracted,
+  (SELECT count(*) {settled_runs}) AS runs,
+  (SELECT coalesce(sum(kept), 0) {settled_runs}) AS kept,
+  (SELECT coalesce(sum(expired), 0) {settled_runs} AND expired > 0) AS expired,
+  (SELECT coalesce(sum(gone), 0) {missed_runs}) AS gone,
+  (SELECT coalesce(sum(lost), 0) {missed_runs}) AS lost,
+  (SELECT coalesce(sum(wanted), 0) {outstanding_runs}) AS wanted,
+  (SELECT coalesce(sum(pending), 0) {outstanding_runs}) AS pending,
+  (SELECT coalesce(sum(failed), 0) {outstanding_runs}) AS failed;
+
+-- name: settled_runs
+FROM runs
+WHERE repo_id = :repo_id AND settled_for = :selection AND kept IS NOT NULL AND {in_time};
+
+-- name: missed_runs
+FROM runs WHERE repo_id = :repo_id AND gone + lost > 0;
+
+-- name: outstanding_runs
+FROM runs WHERE repo_id = :repo_id AND wanted + pending + failed > 0;
 
 -- name: settle
 UPDATE runs SET settled_for = :selection, kept = :kept, next_look = NULL WHERE id = :id;

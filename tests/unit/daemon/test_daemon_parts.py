@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from artifact_sync.daemon.repositories import Lags, UnchangedRepositories, WatchedRepositories
 from artifact_sync.daemon.running_passes import verdict_of
@@ -17,9 +18,10 @@ from artifact_sync.domain.errors import (
     NotFound,
     Unreachable,
 )
+from artifact_sync.domain.forget_rules import ForgetRules
 from artifact_sync.domain.model import RepoName
 from artifact_sync.domain.report import Report
-from artifact_sync.domain.request import PassRequest, Unchanged
+from artifact_sync.domain.request import PassRequest, Standing, Unchanged
 from artifact_sync.domain.settings import RepoSettings
 from artifact_sync.sync.context import Drain
 
@@ -107,7 +109,8 @@ def test_the_ends_of_passes_are_known_by_their_age() -> None:
 
 
 SETTINGS = RepoSettings(name="acme/rocket")
-UNCHANGED = Unchanged("digest", Report(runs=3, found=4, kept=4))
+AT_REST = Standing("digest", ForgetRules(), 0, 0, 0, (3, 4))
+UNCHANGED = Unchanged(AT_REST, Report(runs=3, found=4, kept=4))
 
 
 class Memory:
@@ -144,7 +147,7 @@ def test_what_is_not_unchanged_any_more_is_not_relied_on() -> None:
     memory.asked(0.0)
     assert memory.asked(1.0, found=None).unchanged == UNCHANGED
     assert memory.asked(2.0).unchanged is None
-    other = Unchanged("another", UNCHANGED.report)
+    other = Unchanged(replace(AT_REST, list_digest="another"), UNCHANGED.report)
     assert memory.asked(3.0, found=other).unchanged == UNCHANGED
     assert memory.asked(4.0).unchanged == other
 
