@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ _MAKING_PATIENCE = 60.0
 """Seconds for a statement while tables are made: others may be at it, on a slow server."""
 _HAS_TABLE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(%s))"
 """Of pg_class: to open a table lets a session hear of what others have just made."""
+_NO_CONNECTION = r"too many (?:clients|connections)|remaining connection slots"
+"""What a server says, and a pooler, of a client for which there is no room."""
 
 
 class Coordination:
@@ -119,7 +122,9 @@ def _has_ended(raw: psycopg.AsyncConnection[Any]) -> bool:
 
 
 def kind_of_error(error: BaseException) -> str:
-    """A word for it, without the error's own text, which may quote the URL."""
+    """What to call it, without its own text, which may quote the URL."""
+    if re.search(_NO_CONNECTION, str(error)):
+        return "no connection left: raise max_connections, a worker takes up to eight"
     return getattr(error, "sqlstate", None) or type(error).__name__
 
 

@@ -278,4 +278,6 @@ def _is_lost(error: Exception) -> bool:
 
 
 def _words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer, or no connection left, within {_ANSWER:.0f} s"
     return kind_of_error(error.__cause__ or error)

@@ -57,6 +57,14 @@ def test_a_server_that_says_nothing_is_left_at_once():
 
 
 @pytest.mark.servers
+def test_a_server_without_a_connection_left_is_told_as_such(postgres):
+    postgres.ask("CREATE ROLE narrow LOGIN PASSWORD 'geheim' CONNECTION LIMIT 0")
+    url = f"postgresql://narrow:geheim@127.0.0.1:{postgres.port}/postgres"
+    with pytest.raises(LedgerUnreachable, match=r"no connection left: raise max_connections"):
+        asyncio.run(Coordination(url).ask("SELECT 1"))
+
+
+@pytest.mark.servers
 def test_others_that_make_the_tables_are_waited_for_longer_than_an_answer(postgres):
     """Guards against: several workers that start on a slow server, of which all but one give up."""
 
