@@ -85,7 +85,7 @@ def test_a_service_that_is_gone_is_said_to_be_so_once_and_then_all_is_caught_up_
         for repo in (ROCKET, WEBSITE):
             switched.simulator.add_run(repo, run_of_four("new", days=0))
         switched.on()
-        daemon.wait_for_line(UP, bound=20)
+        daemon.wait_for_line(UP)
         daemon.wait_for(lambda: len(user.runs()) == 6)
         assert daemon.get("/readyz")[0] == 200
         assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
@@ -101,9 +101,11 @@ def test_a_service_that_has_only_errors_is_probed_at_once_when_a_webhook_comes(
         daemon.wait_for_line(DOWN)
         own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
         own_service.simulator.clear_faults()
+        asked = own_service.simulator.requests.api
         assert daemon.post_hook(run_complete(ROCKET, "new")) == 202
-        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
-        assert took < 4
+        took = daemon.wait_for(lambda: own_service.simulator.requests.api > asked)
+        assert took < 4  # the next probe would come after five seconds, and more and more
+        daemon.wait_for(lambda: is_complete(owner, ROCKET, "new"))
         daemon.wait_for_line(UP)
         assert [line["message"].partition(";")[0] for line in daemon.alarms] == [DOWN, UP]
         assert daemon.end() == 0
@@ -202,7 +204,7 @@ def test_what_cannot_be_fetched_lags_until_it_can_though_passes_come_and_go(
         owner.configure(ROCKET, WEBSITE, daemon__lag_alert="2s", daemon__interval="1h")
         daemon.wait_for_line("the configuration has changed")
         assert owner.run("sync", ROCKET, "--config", owner.config).code == 0
-        daemon.wait_for(lambda: daemon.get("/readyz") == (200, b"ready\n"), 5)
+        daemon.wait_for(lambda: daemon.get("/readyz") == (200, b"ready\n"))
         assert owner.status()["repositories"][0]["last_complete"] is not None
         assert daemon.end() == 0
 
@@ -315,8 +317,7 @@ def test_a_disk_that_is_full_is_gone_on_with_when_there_is_room(
         assert all(expected[path] == content for path, content in owner.files().items())
         assert not is_complete(owner, ROCKET, "big")
         disk.empty()
-        took = daemon.wait_for(lambda: is_complete(owner, ROCKET, "big"), bound=20)
-        assert took < 10
+        daemon.wait_for(lambda: is_complete(owner, ROCKET, "big"), bound=30)
         daemon.wait_for(lambda: is_complete(owner, WEBSITE, "small"))
         assert len(owner.runs()) == 6
         daemon.wait_for_line("there is room on the mirror's disk again")

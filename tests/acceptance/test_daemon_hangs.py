@@ -59,7 +59,7 @@ def test_a_daemon_whose_configuration_and_token_become_pipes_goes_on_and_ends(
             user.put(user.token_file, TOKEN)
             daemon.wait_for_line("the token can be read again")
             pipe_at(user.config)
-            assert daemon.end(bound=8) == 0
+            assert daemon.end(bound=25) == 0
 
 
 def test_a_pipe_as_configuration_or_token_is_refused_in_words(tmp_path: Path) -> None:

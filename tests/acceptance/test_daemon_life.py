@@ -61,6 +61,12 @@ def bulky(tmp_path: Path) -> Iterator[tuple[DaemonUser, Running]]:
         yield user, service
 
 
+def halted(service: Running) -> None:
+    """Of the big file the first half comes, and then nothing."""
+    service.simulator.clear_faults()
+    service.simulator.add_fault(Stall(path=BIG, after=0.5))
+
+
 def is_complete(user: DaemonUser, repo: str, run: str) -> bool:
     return (user.root / repo / run / "SHA256SUMS").exists()
 
@@ -78,17 +84,14 @@ def test_what_ends_is_mirrored_within_the_interval_and_at_once_after_a_webhook(
         daemon.wait_for(lambda: is_complete(owner, WEBSITE, "1"))
         slug = simulator.add_run(ROCKET, run_of_four("going-on", "processing", days=0))
         simulator.set_status(ROCKET, slug, "success")
-        took = {"interval": daemon.wait_for(lambda: is_complete(owner, ROCKET, slug))}
+        daemon.wait_for(lambda: is_complete(owner, ROCKET, slug), bound=30)
         owner.configure(ROCKET, WEBSITE, daemon__interval="1h")
         daemon.wait_for_line("the configuration has changed")
         simulator.add_run(WEBSITE, run_of_four("hooked", days=0))
         assert daemon.post_hook(run_complete(WEBSITE, "hooked"), "wrong") == 401
         assert daemon.post_hook(run_complete("acme/no-such", "1")) == 404
         assert daemon.post_hook(run_complete(WEBSITE, "hooked")) == 202
-        took["webhook"] = daemon.wait_for(lambda: is_complete(owner, WEBSITE, "hooked"))
-        print(took)  # noqa: T201 - with pytest -rP: how near it is to the bounds
-        assert took["interval"] < 3 * 2
-        assert took["webhook"] < 3
+        daemon.wait_for(lambda: is_complete(owner, WEBSITE, "hooked"), bound=30)
         simulator.set_status(ROCKET, "4", "failed")
         assert daemon.post_hook(run_complete(ROCKET, "4", 2)) == 202
         expected = {
@@ -170,12 +173,13 @@ def test_what_the_grace_time_does_not_suffice_for_is_gone_on_with_at_its_byte(
     bulky: tuple[DaemonUser, Running],
 ) -> None:
     user, service = bulky
-    user.configure(ROCKET, download__jobs=1, daemon__grace="1s")
+    halted(service)
+    user.configure(ROCKET, download__jobs=1, download__timeout="10m", daemon__grace="1s")
     with user.daemon(ready=False) as daemon:
         daemon.wait_for(lambda: user.staged() > MIB // 2)
         began = time.monotonic()
         assert daemon.end() == 0
-        assert 1 <= time.monotonic() - began < 15  # of 30 by default
+        assert 1 <= time.monotonic() - began < 28  # of 30 by default
         assert daemon.alarms == []
     assert user.files() == {}
     staged = user.staged()
@@ -192,13 +196,13 @@ def test_told_twice_it_stops_at_once_and_loses_nothing(
     bulky: tuple[DaemonUser, Running], number: signal.Signals
 ) -> None:
     user, service = bulky
+    halted(service)
+    user.configure(ROCKET, download__jobs=1, download__timeout="10m", daemon__grace="5m")
     with user.daemon(ready=False) as daemon:
         daemon.wait_for(lambda: user.staged() > MIB // 2)
         daemon.send(number)
         daemon.wait_for_line("stopping; files in flight may finish")
-        began = time.monotonic()
-        assert daemon.end(number) == 130
-        assert time.monotonic() - began < 15  # of 30 seconds of grace
+        assert daemon.end(number, bound=60) == 130
     staged = user.staged()
     assert staged > MIB // 2
     service.simulator.clear_faults()
@@ -211,12 +215,10 @@ def test_a_service_that_says_nothing_does_not_hold_up_the_end(
     owner: DaemonUser, own_service: Running
 ) -> None:
     own_service.simulator.add_fault(Stall(on="api", after=0.0))
-    owner.configure(ROCKET, WEBSITE, download__timeout="60s")
+    owner.configure(ROCKET, WEBSITE, download__timeout="10m", daemon__grace="5m")
     with owner.daemon(ready=False) as daemon:
         daemon.wait_for(lambda: own_service.simulator.requests.api >= 2)
-        began = time.monotonic()
-        assert daemon.end() == 0
-        assert time.monotonic() - began < 20  # of 30 seconds of grace
+        assert daemon.end(bound=60) == 0
         assert daemon.alarms == []
 
 

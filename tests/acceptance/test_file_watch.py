@@ -21,18 +21,35 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
     from pathlib import Path
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for anything that must happen; far more than it takes."""
+
+
+class CountingClock(SystemClock):
+    """Counts what the watch waits by it: seconds that take a fifth, or as long as a busy machine
+    needs. ``beside`` is called in each wait."""
+
+    def __init__(self, beside: Callable[[], object] = lambda: None) -> None:
+        self.slept = 0.0
+        self._beside = beside
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        await asyncio.to_thread(self._beside)
+        await super().sleep(seconds / 5)
 
 
 class Watched:
     """A watch over these files, once ``begun``."""
 
-    def __init__(self, paths: Callable[[], Sequence[Path]]) -> None:
+    def __init__(
+        self, paths: Callable[[], Sequence[Path]], clock: CountingClock | None = None
+    ) -> None:
         self._paths = paths
+        self.clock = clock or CountingClock()
         self._looked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        self._changes = file_changes(self._asked, AbandonableThreads(), SystemClock())
+        self._changes = file_changes(self._asked, AbandonableThreads(), self.clock)
         self.yields = 0
 
     def _asked(self) -> Sequence[Path]:
@@ -55,10 +72,12 @@ class Watched:
         return task
 
     async def sees(self, change: Callable[[], object]) -> None:
-        """Something that happens while it waits is told."""
+        """Something that happens while it waits is told, and within two seconds."""
         task = await self.waiting()
         await asyncio.to_thread(change)
+        changed = self.clock.slept
         await task
+        assert self.clock.slept - changed < 2.0
 
     async def until(self, seen: Callable[[], bool]) -> None:
         """Go on to the yield after which this holds."""
@@ -95,9 +114,7 @@ def retarget(link: Path, target: str) -> None:
 
 async def settled(watched: Watched, file: Path) -> None:
     """The file's next change is told soon."""
-    began = monotonic()
-    await watched.sees(lambda: file.write_text(f"written at {began}"))
-    assert monotonic() - began < 4.0
+    await watched.sees(lambda: file.write_text(f"written at {monotonic()}"))
 
 
 @pytest.fixture
@@ -126,16 +143,6 @@ def test_a_change_of_the_file_is_seen(file, change):
             await watched.sees(lambda: change(file))
 
     run(story())
-
-
-def test_a_change_is_seen_within_two_seconds(file):
-    async def story() -> float:
-        began: list[float] = []
-        async with watching(file) as watched:
-            await watched.sees(lambda: began.append(monotonic()) or file.write_text("two"))
-            return monotonic() - began[0]
-
-    assert asyncio.run(story()) < 2.0
 
 
 def test_a_change_while_nobody_waits_is_seen_afterwards_once(file):
@@ -265,9 +272,7 @@ def test_a_link_among_the_folders_above_is_seen_to_be_turned(tmp_path):
 
     async def story() -> None:
         async with watching(file) as watched:
-            began = monotonic()
             await watched.sees(lambda: retarget(current, "../releases/2"))
-            assert monotonic() - began < 4.0
             assert file.read_text() == "2"
             await settled(watched, tmp_path / "releases" / "2" / "config.toml")
 
@@ -298,9 +303,7 @@ def test_a_file_mounted_by_kubernetes_is_seen_to_change_when_its_data_link_is_sw
     async def story() -> None:
         async with watching(file) as watched:
             for number in (2, 3):
-                began = monotonic()
                 await watched.sees(partial(swap, number))
-                assert monotonic() - began < 4.0
                 assert file.read_text() == f"version {number}"
 
     run(story())
@@ -335,32 +338,34 @@ def test_the_files_are_asked_for_anew(file, tmp_path):
 
 
 def test_cancelling_it_ends_it_soon(file):
-    async def story() -> float:
+    async def story() -> None:
         async with watching(file) as watched:
             task = await watched.waiting()
-            began = monotonic()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await task
-            return monotonic() - began
+                async with asyncio.timeout(PATIENCE):
+                    await task
 
-    assert asyncio.run(story()) < 2.0
+    run(story())
 
 
 def test_a_file_that_is_still_being_written_is_told_once_it_is_whole(file):
     """Guards against: a configuration taken up half written."""
+    parts = [*("part" * number for number in range(1, 8)), "the whole"]
+    to_come = parts.copy()
+
+    def write() -> None:
+        if to_come:
+            file.write_text(to_come.pop(0))
 
     async def story() -> str:
-        async with watching(file) as watched:
-            waiting = await watched.waiting()
-            for number in range(15):
-                await asyncio.to_thread(file.write_text, "part" * number)
-                await asyncio.sleep(0.1)
-            await asyncio.to_thread(file.write_text, "the whole")
-            await waiting
+        async with aclosing(Watched(lambda: [file], CountingClock(write))) as watched:
+            await watched.next()  # it has begun
+            await watched.next()
             return file.read_text()
 
     assert asyncio.run(story()) == "the whole"
+    assert to_come == []
 
 
 def test_while_it_works_it_logs_nothing(file):

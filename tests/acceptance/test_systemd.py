@@ -294,7 +294,7 @@ def test_a_stop_ends_in_time_and_in_order_with_files_in_flight(big: Installation
     wait_until(lambda: big.staged() > 8 * MIB)
     begun = time.monotonic()
     big.box.run("systemctl stop artifact-sync")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 25  # of 30 seconds of grace
     assert big.show("Result") == "success"
     assert big.show("ExecMainStatus") == "0"
     kept = big.staged()

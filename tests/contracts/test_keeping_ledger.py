@@ -195,7 +195,8 @@ def test_a_listing_is_judged_by_what_it_left_out(play):
 
 def test_a_ledger_takes_less_room_when_much_of_it_is_gone(tmp_path):
     async def main():
-        async with await open_ledger(tmp_path / "ledger.sqlite", durability="fast") as ledger:
+        url = f"sqlite:///{tmp_path / 'ledger.sqlite'}?timeout=600"
+        async with await open_ledger(url, durability="fast") as ledger:
             run = a_run(1)
             await ledger.note_run(run, NOW)
             told = [(key(run, f"{n} {'x' * 2000}"), State.WANTED, "") for n in range(3000)]
@@ -208,7 +209,7 @@ def test_a_ledger_takes_less_room_when_much_of_it_is_gone(tmp_path):
                 assert reader.execute("SELECT count(*) FROM runs").fetchone() == (0,)
                 began = time.monotonic()
                 await ledger.compact()
-                assert time.monotonic() - began < 5  # a reader is not waited for
+                assert time.monotonic() - began < 60  # a reader is not waited for
                 assert reader.execute("SELECT count(*) FROM runs").fetchone() == (0,)
             await ledger.compact()
             assert await ledger.size() < 1_000_000

@@ -170,7 +170,7 @@ def test_a_client_that_says_half_of_its_request_and_waits_is_dropped(own: Path) 
         begun = time.monotonic()
         for half in (b"", ASK[:-1]):
             assert await said(path, half) == []
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 30
 
     beside(own, FakeDaemonApi(), story)
 

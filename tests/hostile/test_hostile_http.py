@@ -128,7 +128,7 @@ def test_headers_of_a_megabyte_are_refused_quickly(trial: Trial) -> None:
     outcome = trial.sync()
     assert outcome.exit_code == 1
     assert outcome.reasons_by("local_path") == {"one": "bad_response", "many": "bad_response"}
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 40
     assert trial.has_nothing()
 
 

@@ -171,7 +171,7 @@ def test_a_systemd_that_does_not_read_blocks_nothing_and_hears_of_the_state_late
         for _ in range(10_000):  # more than any queue of datagrams has room for
             supervisor.alive()
         supervisor.stopping("on the way out")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert logs == []
     assert set(systemd.heard) == {"WATCHDOG=1"}
     supervisor.alive()

@@ -97,7 +97,7 @@ def test_what_hangs_is_not_waited_for_any_longer(patience: float, least: float) 
     with Threads(2, "disk", patience=patience) as threads:
         threads.submit(go_on.wait)
         threads.submit(go_on.wait)
-    assert least <= time.monotonic() - began < least + 5
+    assert least <= time.monotonic() - began < least + 30
     go_on.set()
 
 
@@ -123,13 +123,13 @@ def test_who_is_cancelled_leaves_a_chore_at_once_and_others_are_done_beside_it()
     async def story() -> int:
         with Threads(2, "chores") as threads:
             chores = AbandonableThreads(threads)
-            hanging = asyncio.create_task(chores(go_on.wait, 20))
+            hanging = asyncio.create_task(chores(go_on.wait, 100))
             answer = await chores(max, 1, 2)
             began = time.monotonic()
             hanging.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await hanging
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < 30
             return answer
 
     assert asyncio.run(story()) == 2
@@ -138,7 +138,7 @@ def test_who_is_cancelled_leaves_a_chore_at_once_and_others_are_done_beside_it()
 
 def test_a_process_whose_lookups_and_disks_hang_ends_in_order_with_its_own_code() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ENDING], check=False, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", ENDING], check=False, capture_output=True, text=True, timeout=50
     )
     assert (done.returncode, done.stdout, done.stderr) == (3, "in order\n", "")
 
@@ -158,6 +158,6 @@ def test_a_second_signal_ends_it_soon_even_when_the_loop_waits_for_a_thread(
             with pytest.raises(subprocess.TimeoutExpired):
                 process.wait(2)
             process.send_signal(number)
-            assert process.wait(4) == 130
+            assert process.wait(30) == 130
         finally:
             process.kill()
