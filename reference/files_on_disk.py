@@ -29,9 +29,9 @@ OWN: Mapping[str, str] = {
     ),
     f"{DISPLACED}/": (
         "What was in the way, or was replaced: `TIME/PATH`, with the time in UTC and the path that"
-        " it had. Never emptied by the program."
+        " it had. Emptied by `displaced empty`, and by passes where `keep.displaced` says so."
     ),
-    RESERVE: "Room for the ledger on a full disk: `prune` and `forget --delete` spend it.",
+    RESERVE: "Room for the ledger on a full disk: spent by `prune`, `forget --delete`, the daemon.",
     LOCK: "Who is at work: held while a process changes the mirror. Never removed.",
     ID: "Which mirror this is. The ledger has the same, so that the two are not mixed up.",
     CONTROL_SOCKET: (

@@ -112,6 +112,9 @@ class MemoryStore:
         for key in keys:
             self.objects.pop(key, None)
 
+    def spend_reserve(self) -> None:
+        """Do nothing: memory has no reserve."""
+
     def archive_format(self, path: MirrorPath) -> str:
         content = self.read(path)
         if content is None:

@@ -310,6 +310,12 @@ class ArtifactStore(Protocol):
         call finishes the work.
         """
 
+    def spend_reserve(self) -> None:
+        """Give up the room in reserve, where the disk is full.
+
+        To be called before files go, of which the ledger is told first.
+        """
+
     def archive_format(self, path: MirrorPath) -> str:
         """What kind of archive a file is; empty: there is no file."""
 

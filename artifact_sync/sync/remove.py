@@ -1,8 +1,9 @@
 """Remove files from the mirror for good: the one way out of it.
 
-The ledger is told first (``pruning``), then ``latest`` and the manifests cease to vouch for them,
-then the files go, then folders that are empty, and at last the ledger is told that it is done.
-Whatever comes in between, ``finish_removals`` finishes it.
+The ledger is told first (``pruning``), for which a full disk has some room in reserve. Then
+``latest`` and the manifests cease to vouch for them, then the files go, then folders that are
+empty, and at last the ledger is told that it is done. Whatever comes in between,
+``finish_removals`` finishes it.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ async def remove(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) 
 
     A file that is not the recorded one is somebody's, and stays.
     """
+    await place.offload(place.mirror.spend_reserve)
     keys = [row.key for row in rows]
     kept = await place.ledger.shared_beyond(keys)
     await place.ledger.pruning(keys)
@@ -66,6 +68,7 @@ async def remove(place: RemovalPlace, run: RunKey, rows: Sequence[ArtifactRow]) 
 
 async def remove_run(place: RemovalPlace, run: RunKey) -> None:
     """Remove all recorded files of a run; a tombstone stays of it."""
+    await place.offload(place.mirror.spend_reserve)
     kept = await place.ledger.shared_beyond(list(await place.ledger.artifacts(run)))
     await place.ledger.prune_run(run, place.clock.now())
     await _carry_out(place, run, kept)
@@ -75,6 +78,7 @@ async def finish_removals(place: RemovalPlace, repo: RepoName) -> None:
     """Finish what was broken off. Cheap where there is nothing."""
     runs = dict.fromkeys(row.key.run_key for row in await place.ledger.being_pruned(repo))
     if runs:
+        await place.offload(place.mirror.spend_reserve)
         await point_away(place, repo)
     for run in runs:
         await _carry_out(place, run)

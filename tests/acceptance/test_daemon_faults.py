@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -322,6 +323,29 @@ def test_a_disk_that_is_full_is_gone_on_with_when_there_is_room(
         assert len(owner.runs()) == 6
         daemon.wait_for_line("there is room on the mirror's disk again")
         assert daemon.get("/readyz")[0] == 200
+        assert daemon.end() == 0
+
+
+# Guards against: a daemon that may not prune, since its ledger cannot say so on the full disk.
+@pytest.mark.root
+def test_runs_go_from_a_disk_without_a_free_byte_so_that_newer_ones_come(
+    owner: DaemonUser, own_service: Running, disk: Disk
+) -> None:
+    reserve = owner.root / ".artifact-sync/reserve"
+    with owner.daemon() as daemon:
+        settled(daemon)
+        daemon.wait_for(lambda: not daemon.ask()["passes"])
+        assert reserve.exists()
+        disk.fill(leave=0)
+        owner.put(owner.config, owner.config.read_text() + "[keep]\nlast = 1\nmax_share = '100%'\n")
+        daemon.send(signal.SIGHUP)
+        own_service.simulator.add_run(ROCKET, run_of_four("new", days=0))
+        daemon.wait_for(lambda: owner.runs() == {"acme/rocket/new", "acme/website/1"})
+        assert not reserve.exists()
+        disk.empty()
+        own_service.simulator.add_run(ROCKET, run_of_four("newer", days=0))
+        daemon.wait_for(lambda: owner.runs() == {"acme/rocket/newer", "acme/website/1"})
+        daemon.wait_for(reserve.exists)
         assert daemon.end() == 0
 
 

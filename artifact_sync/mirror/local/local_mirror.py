@@ -86,6 +86,8 @@ class LocalMirror:
         with disk_errors(str(self.root), self.root):
             self._tree = Tree(self.root, opener, durable=durability == "full")
         self._lock: MirrorLock | None = None
+        self._reserve_spent = False
+        """Whether this process is to make it again, once files have gone."""
         self._displaced = DisplacedFiles(self._tree, now)
         self._recent = RecentWrites()
         self._publisher = Publisher(
@@ -173,6 +175,12 @@ class LocalMirror:
             with self._errors("/".join(top)):
                 folders = {*(parts[:-1] for parts in files), *map(split, empty)}
                 self._tree.remove_empty(folders, top)
+        if self._reserve_spent:
+            keep_reserve(self.root / OWN_FOLDER)
+
+    def spend_reserve(self) -> None:
+        if spend_reserve(self.root / OWN_FOLDER):
+            self._reserve_spent = True
 
     def _unlink(
         self, above: Parts, names: Iterable[str], ours: Replaceable, *, durable: bool = True

@@ -47,9 +47,11 @@ def _make(path: Path, size: int) -> None:
         os.close(fd)
 
 
-def spend_reserve(own: Path) -> None:
-    """Remove the file where less is free than it holds."""
+def spend_reserve(own: Path) -> bool:
+    """Remove the file where less is free than it holds; whether it was removed."""
     path = own / RESERVE
     with suppress(OSError):
         if disk_usage(own).free < path.stat().st_size:
             path.unlink()
+            return True
+    return False

@@ -233,6 +233,9 @@ class ObjectMirror:
             raise replaced_meanwhile(key) from None
         return True
 
+    def spend_reserve(self) -> None:
+        """Do nothing: the ledger is on no disk of the store's."""
+
     def archive_format(self, path: MirrorPath) -> str:
         from artifact_sync.domain.archive_format import archive_format  # noqa: PLC0415 - hardly ever
 
