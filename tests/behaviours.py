@@ -104,20 +104,36 @@ def cut(count: int, *, reset: bool = False) -> Behaviour:
     """The length of the whole, so many bytes of it (from the start or the range), and the end."""
 
     def behave(visit: Visit) -> None:
-        start = visit.start or 0
-        if visit.start is None:
-            visit.wire.head(200, full_headers(visit).items())
-        else:
-            total = len(visit.content)
-            headers = full_headers(visit) | {
-                "Content-Range": f"bytes {start}-{total - 1}/{total}",
-                "Content-Length": str(total - start),
-            }
-            visit.wire.head(206, headers.items())
+        start = _promised(visit)
         visit.wire.body(visit.content[start : start + count])
         (visit.wire.reset if reset else visit.wire.end)()
 
     return behave
+
+
+def halting(at: int) -> Behaviour:
+    """Honest up to this byte of the file; then nothing comes, for an hour."""
+
+    def behave(visit: Visit) -> None:
+        visit.wire.body(visit.content[_promised(visit) : at])
+        visit.wire.wait(3600)
+        visit.wire.end()
+
+    return behave
+
+
+def _promised(visit: Visit) -> int:
+    """Send the head of an honest answer; where its body begins in the file."""
+    if visit.start is None:
+        visit.wire.head(200, full_headers(visit).items())
+        return 0
+    total = len(visit.content)
+    headers = full_headers(visit) | {
+        "Content-Range": f"bytes {visit.start}-{total - 1}/{total}",
+        "Content-Length": str(total - visit.start),
+    }
+    visit.wire.head(206, headers.items())
+    return visit.start
 
 
 def status(code: int, body: bytes = b"", **headers: str) -> Behaviour:

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from behaviours import paced, store_error
+from behaviours import halting, store_error
 from hostile_service import File, Run
 
 if TYPE_CHECKING:
@@ -145,7 +145,8 @@ def test_a_disk_that_refuses_the_move_is_told_and_the_next_pass_goes_on(trial: T
 def test_what_was_staged_of_the_earlier_run_is_not_gone_on_with(trial: Trial) -> None:
     tag = {"ETag": '"x"'}
     before, after = old(1) * 300_000, new(1) * 300_000
-    trial.service.run({"app.bin": File(before, paced(2e6), tag, updated_at="")})
+    trial.env["DOWNLOAD__TIMEOUT"] = "10m"
+    trial.service.run({"app.bin": File(before, halting(len(before) // 2), tag, updated_at="")})
     process = trial.start()
     while not trial.staged():
         time.sleep(0.01)
