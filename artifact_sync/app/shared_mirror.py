@@ -56,15 +56,25 @@ async def opened_locks(config: Config, stack: AsyncExitStack, command: str) -> A
 
     ``command``: what others are told who wait for one.
     """
-    from artifact_sync.fleet.advisory_locks import AdvisoryLocks  # noqa: PLC0415 - an extra
-
     name = session_name(command, platform.node(), os.getpid())
     connect = postgres_connector(ledger_url(config), **_NOTICING, application_name=name)
     if connect is None:
         raise ValueError("the ledger is on no server")
+    from artifact_sync.fleet.advisory_locks import AdvisoryLocks  # noqa: PLC0415 - an extra
+
     locks = await AdvisoryLocks.open(connect)
     stack.push_async_callback(locks.aclose)
     return locks
+
+
+async def try_server(config: Config) -> None:
+    """Connect to the ledger's server, if any, as each process does first.
+
+    ``UsageError``, ``LedgerUnreachable``.
+    """
+    async with AsyncExitStack() as stack:
+        if is_shared(config):
+            await opened_locks(config, stack, "artifact-sync config check")
 
 
 def session_name(command: str, host: str, pid: int) -> str:

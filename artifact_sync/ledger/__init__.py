@@ -57,9 +57,10 @@ def postgres_connector(
         return None
     from functools import partial  # noqa: PLC0415 - as below
 
-    from artifact_sync.ledger.drivers.postgres import connect, options_of  # noqa: PLC0415 - an extra
+    from artifact_sync.ledger.drivers.store import postgres_driver  # noqa: PLC0415 - likewise
 
-    return partial(connect, place, options_of(place, **options))
+    driver = postgres_driver()
+    return partial(driver.connect, place, driver.options_of(place, **options))
 
 
 def _class() -> type[AsyncLedger]:

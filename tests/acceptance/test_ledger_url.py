@@ -98,6 +98,10 @@ def test_a_wrong_password_is_a_matter_of_the_configuration(user: User, postgres:
     assert done.code == 2
     assert "does not take this user and password" in done.err
     assert "geheim" not in done.out + done.err
+    tried = user.run("config", "check", "--online")
+    assert (tried.code, "does not take this user and password" in tried.err) == (2, True)
+    user.environ[URL] = postgres.url()
+    assert user.run("config", "check", "--online").code == 0
 
 
 @pytest.mark.servers

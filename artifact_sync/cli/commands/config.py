@@ -84,7 +84,7 @@ def _write(target: Path, content: bytes, *, force: bool) -> None:
 @click.option(
     "--online",
     is_flag=True,
-    help="Ask the service, too, whether the filters fit; try an object store out.",
+    help="Ask the service whether the filters fit; try an object store and PostgreSQL out.",
 )
 @as_json
 @common
@@ -163,10 +163,13 @@ def _examined(config_file: Path | None) -> _Finding:
 
 
 def _tried(effective: Config) -> list[str]:
-    """What is to be known of an object store. Raises what keeps it from being used."""
+    """What to know of a store; raises what keeps it or the ledger from use."""
     from artifact_sync.app.locations import is_in_store  # noqa: PLC0415 - keeps --help quick
     from artifact_sync.app.mirrors import store_advice  # noqa: PLC0415 - likewise
+    from artifact_sync.app.shared_mirror import try_server  # noqa: PLC0415 - likewise
+    from artifact_sync.runtime.event_loop import run_quickly  # noqa: PLC0415 - likewise
 
+    run_quickly(try_server(effective))
     return list(store_advice(effective)) if is_in_store(effective) else []
 
 

@@ -10,6 +10,7 @@ from artifact_sync.ledger.drivers.location import location
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+    from types import ModuleType
 
     from artifact_sync.ledger.drivers.location import OpenTerms
     from artifact_sync.ledger.queries.transaction import Transaction
@@ -44,10 +45,16 @@ def open_store(url: str | Path, terms: OpenTerms) -> Store:
         from artifact_sync.ledger.drivers.sqlite import SqliteStore  # noqa: PLC0415 - its counterpart
 
         return SqliteStore.open(place, terms)
+    opened: Store = postgres_driver().PostgresStore.open(place, terms)
+    return opened
+
+
+def postgres_driver() -> ModuleType:
+    """The module for ledgers in PostgreSQL. ``UsageError``: it needs a package."""
     try:
-        from artifact_sync.ledger.drivers.postgres import PostgresStore  # noqa: PLC0415 - an extra
+        from artifact_sync.ledger.drivers import postgres  # noqa: PLC0415 - an extra
     except ImportError:
         raise UsageError(
             "a ledger in PostgreSQL needs psycopg: pip install 'artifact-sync[postgres]'"
         ) from None
-    return PostgresStore.open(place, terms)
+    return postgres
