@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
+import hmac
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -439,6 +441,31 @@ def test_keys_that_expire_are_read_again_from_their_file(
     file.write_text("[other]\n")
     with pytest.raises(UsageError, match="has no keys of AWS"):
         open_bucket(f"s3://artifacts/{prefix}", terms, {})
+
+
+def test_a_key_of_azure_is_read_again_from_its_file(
+    prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "a")
+    proxy, file = ObjectProxy(""), tmp_path / "key"
+    proxy.harm = lambda _: "403"
+
+    def signs(key: bytes) -> bool:
+        """Whether the next request is signed by a key (Azure's "Authorize with Shared Key")."""
+        with pytest.raises(DiskError, match="refuses these credentials"):
+            bucket.head(f"{prefix}/x")
+        it = proxy.asked[-1]
+        version = f"x-ms-version:{it.headers['x-ms-version']}"
+        told = ("HEAD", *[""] * 5, it.headers["date"], *[""] * 5, version, f"/a{it.path}")
+        signature = base64.b64encode(hmac.digest(key, "\n".join(told).encode(), "sha256"))
+        return it.headers["authorization"] == f"SharedKey a:{signature.decode()}"
+
+    file.write_bytes(base64.b64encode(b"old") + b"\n")
+    bucket, _ = open_bucket(f"az://b/{prefix}", StoreTerms(proxy.endpoint, file), {})
+    assert signs(b"old")
+    file.write_bytes(base64.b64encode(b"newer"))
+    wait_until(lambda: signs(b"newer"))  # it is believed for a moment
+    proxy.stop()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a key is no path there")

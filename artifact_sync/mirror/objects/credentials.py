@@ -5,13 +5,14 @@ from __future__ import annotations
 import configparser
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artifact_sync.domain.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 SYSTEMD_NAME = "store-credentials"
 """The name of the systemd credential."""
@@ -46,22 +47,20 @@ def credential_options(
     file = credentials_file(given, scheme, environ)
     if file is None:
         return {}
-    if scheme == "s3":
-        keys = AwsFile(file, environ.get("AWS_PROFILE", "default"))
-        keys()  # what cannot be read is said now
-        return {"credential_provider": keys}
-    content = _content(file)
-    if scheme == "gs":
-        return {"service_account_key": content}
-    return {"account_key": content.strip()}
+    if scheme == "gs":  # by which obstore itself asks for tokens: it takes no other one later
+        return {"service_account_key": _content(file)}
+    profile = environ.get("AWS_PROFILE", "default")
+    keys = RenewedKeys(file, partial(aws_keys, profile) if scheme == "s3" else _azure_key)
+    keys()  # what cannot be read is said now
+    return {"credential_provider": keys}
 
 
-class AwsFile:
-    """Keys of an AWS credentials file, read again when the file has changed."""
+class RenewedKeys:
+    """Keys of a file, read again when it has changed."""
 
-    def __init__(self, file: Path, profile: str) -> None:
+    def __init__(self, file: Path, read: Callable[[Path], dict[str, Any]]) -> None:
         self._file = file
-        self._profile = profile
+        self._read = read
         self._state: tuple[int, ...] | None = None
         self._keys: dict[str, Any] = {}
 
@@ -69,7 +68,7 @@ class AwsFile:
         """The keys, believed for a second. ``UsageError``."""
         state = self._look()
         if state != self._state:
-            self._keys, self._state = self._read(), state
+            self._keys, self._state = self._read(self._file), state
         return {**self._keys, "expires_at": datetime.now(UTC) + _BELIEVED}
 
     def _look(self) -> tuple[int, ...]:
@@ -79,22 +78,28 @@ class AwsFile:
             raise _unreadable(self._file, error) from None
         return found.st_mtime_ns, found.st_ino, found.st_size
 
-    def _read(self) -> dict[str, Any]:
-        parser = configparser.ConfigParser(interpolation=None)
-        try:
-            parser.read_string(_content(self._file))
-            section = parser[self._profile]
-            keys = {
-                "access_key_id": section["aws_access_key_id"].strip(),
-                "secret_access_key": section["aws_secret_access_key"].strip(),
-            }
-        except (configparser.Error, KeyError):
-            raise UsageError(
-                f"{self._file} has no keys of AWS: it needs a part [{self._profile}] with"
-                " aws_access_key_id and aws_secret_access_key"
-            ) from None
-        token = section.get("aws_session_token", "").strip()
-        return {**keys, "token": token or None}
+
+def aws_keys(profile: str, file: Path) -> dict[str, Any]:
+    """The keys of a profile in a file as AWS writes it. ``UsageError``."""
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(_content(file))
+        section = parser[profile]
+        keys = {
+            "access_key_id": section["aws_access_key_id"].strip(),
+            "secret_access_key": section["aws_secret_access_key"].strip(),
+        }
+    except (configparser.Error, KeyError):
+        raise UsageError(
+            f"{file} has no keys of AWS: it needs a part [{profile}] with"
+            " aws_access_key_id and aws_secret_access_key"
+        ) from None
+    token = section.get("aws_session_token", "").strip()
+    return {**keys, "token": token or None}
+
+
+def _azure_key(file: Path) -> dict[str, Any]:
+    return {"access_key": _content(file).strip()}
 
 
 def _content(file: Path) -> str:

@@ -9,7 +9,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from artifact_sync.mirror.objects.credentials import AwsFile, credentials_file
+from artifact_sync.mirror.objects.credentials import aws_keys, credentials_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +47,7 @@ def removes_abandoned_parts(url: str, terms: StoreTerms, environ: Mapping[str, s
 def _keys(terms: StoreTerms, environ: Mapping[str, str]) -> tuple[str, str, str] | None:
     file = credentials_file(terms.credentials, "s3", environ)
     if file is not None:
-        held = AwsFile(file, environ.get("AWS_PROFILE", "default"))()
+        held = aws_keys(environ.get("AWS_PROFILE", "default"), file)
         return held["access_key_id"], held["secret_access_key"], held["token"] or ""
     key, secret = environ.get("AWS_ACCESS_KEY_ID"), environ.get("AWS_SECRET_ACCESS_KEY")
     return (key, secret, environ.get("AWS_SESSION_TOKEN", "")) if key and secret else None
