@@ -178,7 +178,8 @@ class MemoryBoard:
 
     async def ended(self, repo: str, end: TurnEnd) -> None:
         row = self.rows[repo]
-        failures = {"well": 0, "failed": row.turn.failures + 1}.get(end.verdict, row.turn.failures)
+        failed = row.turn.failures + (end.verdict in {"failed", "unasked"})
+        failures = 0 if end.verdict == "well" else failed
         found = row.turn.found if end.found is None else end.found
         row.turn = replace(row.turn, end=end, failures=failures, found=found)
         row.ended, row.heard = self.now(), False

@@ -7,16 +7,13 @@ import platform
 import random
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from artifact_sync.app.daemon_engine import started
-from artifact_sync.app.fleet_member import PLANNER
 from artifact_sync.app.locations import ledger_url
 from artifact_sync.app.service import Service
-from artifact_sync.app.shared_mirror import opened_locks
 from artifact_sync.daemon.background import restarting
 from artifact_sync.daemon.context import DaemonContext
 from artifact_sync.daemon.job_agenda import JobAgenda
@@ -30,7 +27,7 @@ from artifact_sync.daemon.worker import (
     PatientLock,
     WakeTeller,
 )
-from artifact_sync.domain.errors import DAEMON, UsageError
+from artifact_sync.domain.errors import UsageError
 from artifact_sync.domain.jobs import JobKind
 from artifact_sync.ledger import location
 from artifact_sync.runtime.clock import SystemClock
@@ -113,7 +110,7 @@ async def _fleet(url: str, engine: LiveEngine, stack: AsyncExitStack, sign: floa
         await stack.enter_async_context(job_queue.open_queue(url, mirror, timers)),
         PostgresTurnBoard(database, mirror),
         member,
-        partial((await opened_locks(engine.config, stack, DAEMON)).hold, PLANNER, mirror),
+        member.planner_lock,
         PlannerTimers(min(1.0, sign / 4), sign / 2),
     )
 

@@ -14,17 +14,19 @@ from artifact_sync.domain.errors import AlreadyPlanned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AsyncExitStack
+    from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.daemon.context import DaemonContext
     from artifact_sync.domain.jobs import FleetState
     from artifact_sync.domain.settings import Config
-    from artifact_sync.fleet.advisory_locks import AdvisoryLocks
+    from artifact_sync.fleet.advisory_locks import AdvisoryLocks, SessionLease
     from artifact_sync.fleet.coordination import Coordination
 
 PLANNER = "planner"
 """The lock of whoever plans."""
+_PLANNER = 2.0
+"""Seconds between two tries of one who waits for it, at most: hardly anybody dies."""
 
 
 class FleetMember:
@@ -52,6 +54,10 @@ class FleetMember:
         if not await self._locks.claim(PLANNER, self.mirror):
             raise await self.already_planned()
         self._locks.when_renewed(again)
+
+    def planner_lock(self) -> AbstractAsyncContextManager[SessionLease | None]:
+        """Waits until nobody else plans, as long as the connection of all locks lasts."""
+        return self._locks.hold(PLANNER, self.mirror, longest=_PLANNER)
 
     async def already_planned(self) -> AlreadyPlanned:
         """The error that names who plans, as far as is known."""

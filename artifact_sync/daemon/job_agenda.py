@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from artifact_sync.daemon.schedule.outage import Outage
-    from artifact_sync.daemon.schedule.turns import Ended, Moment, Notice, Rhythm, Turn, Why
+    from artifact_sync.daemon.schedule.turns import (
+        Ended,
+        Moment,
+        Notice,
+        OrganisationListed,
+        Rhythm,
+        Turn,
+        Why,
+    )
 
 
 @dataclass(slots=True, eq=False)
@@ -117,6 +125,10 @@ class JobAgenda:
             handed.probe = False
             self.wakes.append(Wake(str(repo), ANSWERED))
             self.changed.set()
+        return ()
+
+    def listed(self, _listed: OrganisationListed) -> tuple[Notice, ...]:
+        """Say nothing: the planner does, once for all workers."""
         return ()
 
     def ended(self, repo: RepoName, ended: Ended, _moment: Moment) -> tuple[Notice, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from artifact_sync.daemon.schedule.turns import (
+    OrganisationListed,
     OutageBegan,
     OutageEnded,
     PassVerdict,
@@ -231,6 +232,8 @@ def log_notice(notice: Notice) -> None:
             _log.error(_BEGAN[kind], why=why)
         case OutageEnded(kind, seconds):
             _log.warning(_ENDED[kind], after_s=round(seconds))
+        case OrganisationListed(org, new, gone):
+            _log.info("organisation listed", org=org, new=new, gone=gone)
         case RepoFailing(repo, why):
             _log.warning("cannot be looked at; tried again ever less often", repo=str(repo),
                          why=why)  # fmt: skip

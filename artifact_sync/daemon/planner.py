@@ -21,6 +21,7 @@ from artifact_sync.daemon.schedule.turns import (
     EarlierTurn,
     Ended,
     Moment,
+    OrganisationListed,
     OutageBegan,
     OutageEnded,
     PassVerdict,
@@ -264,7 +265,7 @@ class FleetSchedule:
     async def _found(self, org: str, listed: Iterable[RepoName]) -> None:
         added, gone = self._repositories.found(org, listed)
         if added or gone:
-            _log.info("organisation listed", org=org, new=len(added), gone=len(gone))
+            self._report(self.agenda.listed(OrganisationListed(org, len(added), len(gone))))
             self._assign()
             strangers = gone - self._repositories.entries.keys()
             await self._board.forget([str(it) for it in strangers])

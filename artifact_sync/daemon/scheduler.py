@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from artifact_sync.daemon.pass_log import log_notice
 from artifact_sync.daemon.running_passes import RunningPasses, finished, verdict_of
-from artifact_sync.daemon.schedule.turns import Ended, OutageEnded, PassVerdict, Why, rhythm_of
+from artifact_sync.daemon.schedule.turns import (
+    Ended,
+    OrganisationListed,
+    OutageEnded,
+    PassVerdict,
+    Why,
+    rhythm_of,
+)
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
     ConfigError,
@@ -288,7 +295,7 @@ class Scheduler:
         settings = self._context.repositories.settings_of(turn.repo)
         try:
             if settings is None:
-                return Ended(PassVerdict.FAILED, f"{turn.repo} {_UNKNOWN}")
+                return Ended(PassVerdict.UNASKED, f"{turn.repo} {_UNKNOWN}")
             if turn.repo.is_star:
                 return await self._list_organisation(turn.repo.org)
             return await self._pass(turn, settings)
@@ -328,8 +335,8 @@ class Scheduler:
         listed, error = await self._listed(org)
         added, gone = self._context.repositories.found(org, listed)
         if added or gone:
-            _log.info("organisation listed", org=org, new=len(added), gone=len(gone))
             self._assign()
+            self._report(self._agenda.listed(OrganisationListed(org, len(added), len(gone))))
         star, now = RepoName.star(org), self._context.moment.monotonic
         self._context.lags.ended(star, caught_up=error is None, complete=False, now=now)
         return Ended(PassVerdict.WELL) if error is None else Ended(verdict_of(error), str(error))

@@ -101,15 +101,18 @@ class AdvisoryLocks:
         await self._session.unlock(lock_key(*name))
 
     @asynccontextmanager
-    async def hold(self, *name: str, wait: bool = True) -> AsyncGenerator[SessionLease | None]:
+    async def hold(
+        self, *name: str, wait: bool = True, longest: float = _LONGEST
+    ) -> AsyncGenerator[SessionLease | None]:
         """Hold a lock within the block; None: somebody else has it, without ``wait``.
 
+        ``longest``: seconds between two tries of one who waits, at most.
         ``LedgerUnreachable`` when there is no connection to be had, and what is raised by those
         that are called first.
         """
         key = lock_key(*name)
         async with self._alone(key, wait=wait) as alone:
-            session = await self._taken(key, wait=wait) if alone else None
+            session = await self._taken(key, longest if wait else None) if alone else None
             if session is None:
                 yield None
                 return
@@ -134,8 +137,11 @@ class AdvisoryLocks:
             if not self._users[key]:
                 del self._users[key], self._within[key]
 
-    async def _taken(self, key: int, *, wait: bool) -> LockSession | None:
-        """Take a lock; the session that has it. None: somebody else does."""
+    async def _taken(self, key: int, longest: float | None) -> LockSession | None:
+        """Take a lock; the session that has it. None: somebody else does.
+
+        ``longest``: seconds between two tries, at most; None: there is one.
+        """
         pause = _SHORTEST
         while True:
             session = await self._current()
@@ -148,10 +154,10 @@ class AdvisoryLocks:
             finally:
                 if not got:
                     self._leave()
-            if got or not wait:
+            if got or longest is None:
                 return session if got else None
             await asyncio.sleep(pause * _jitter.uniform(0.5, 1.0))
-            pause = min(2 * pause, _LONGEST)
+            pause = min(2 * pause, longest)
 
     async def _free(self, session: LockSession, key: int) -> None:
         try:

@@ -249,6 +249,7 @@ async def open_queue(
         min_size=1,
         max_size=_CONNECTIONS,
         timeout=5.0,
+        configure=_committing,
     )
     app = procrastinate.App(connector=connector)
     app.job_manager = _Manager(connector)
@@ -258,6 +259,11 @@ async def open_queue(
         yield ProcrastinateQueue(app, mirror, timers)
     finally:
         await app.close_async()
+
+
+async def _committing(raw: psycopg.AsyncConnection[Any]) -> None:
+    """Have each statement commit by itself: whatever is asked here is one."""
+    await raw.set_autocommit(True)
 
 
 @asynccontextmanager

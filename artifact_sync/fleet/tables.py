@@ -49,6 +49,9 @@ _VERSIONS = (
 )
 """The statements that lead from each version to the next, the first one from none."""
 
+VERSION = len(_VERSIONS)
+"""The one that this program works with."""
+
 
 async def exist(database: Coordination) -> bool:
     """Whether they have been made, in this version or another."""
@@ -57,28 +60,24 @@ async def exist(database: Coordination) -> bool:
 
 async def bring_up(database: Coordination) -> None:
     """Make them, or bring them up to date. ``LedgerTooNew``, ``LedgerUnreachable``."""
-    if await exist(database) and await _version(database) == len(_VERSIONS):
+    if await exist(database) and await _version(database) == VERSION:
         return
     async with database.making_tables():
         version = await _version(database) if await exist(database) else 0
-        _refuse_newer(version)
+        refuse_newer(version)
         if not version:
             await database.ask("CREATE TABLE fleet_version (version BIGINT NOT NULL)")
             await database.ask("INSERT INTO fleet_version VALUES (0)")
         for statements in _VERSIONS[version:]:
             for sql in statements:
                 await database.ask(sql)
-        await database.ask("UPDATE fleet_version SET version = %s", [len(_VERSIONS)])
+        await database.ask("UPDATE fleet_version SET version = %s", [VERSION])
 
 
-async def check_fleet_version(database: Coordination) -> None:
-    """Raise ``LedgerTooNew`` when a newer program has changed them."""
-    _refuse_newer(await _version(database))
-
-
-def _refuse_newer(version: int) -> None:
-    if version > len(_VERSIONS):
-        raise LedgerTooNew(str(version), str(len(_VERSIONS)))
+def refuse_newer(version: int) -> None:
+    """Raise ``LedgerTooNew`` when a newer program has made this version of them."""
+    if version > VERSION:
+        raise LedgerTooNew(str(version), str(VERSION))
 
 
 async def _version(database: Coordination) -> int:

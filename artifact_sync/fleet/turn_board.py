@@ -50,9 +50,13 @@ _WAKE = (
     " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::bool[])"
 )
 _STARTED = (
-    "INSERT INTO fleet_turns (repo, started_at) VALUES (%s, clock_timestamp())"
+    "WITH known AS (SELECT version FROM fleet_version), begun AS ("
+    " INSERT INTO fleet_turns (repo, started_at) SELECT %s, clock_timestamp() FROM known"
+    " WHERE version <= %s"
     " ON CONFLICT (repo) DO UPDATE SET started_at = clock_timestamp(), ended_at = NULL"
+    ") SELECT version FROM known"
 )
+"""Where the tables are of a newer version, nothing but that is told."""
 _ANNOUNCED = (
     "SELECT DISTINCT run FROM (SELECT run FROM fleet_wakes WHERE repo = %s AND run IS NOT NULL"
     " UNION ALL SELECT unnest(announced) FROM fleet_turns WHERE repo = %s) AS them"
@@ -61,7 +65,7 @@ _ENDED = (
     "UPDATE fleet_turns SET ended_at = statement_timestamp(), heard = FALSE, verdict = %s,"
     " error = %s, finished = %s, again_at = clock_timestamp() + make_interval(secs => %s),"
     " found = coalesce(%s, found), failures = CASE %s WHEN 'well' THEN 0 WHEN 'failed'"
-    " THEN failures + 1 ELSE failures END, behind = NOT %s,"
+    " THEN failures + 1 WHEN 'unasked' THEN failures + 1 ELSE failures END, behind = NOT %s,"
     " caught_up_at = CASE WHEN %s THEN statement_timestamp() ELSE caught_up_at END,"
     " complete_at = CASE WHEN %s THEN statement_timestamp() ELSE complete_at END WHERE repo = %s"
 )
@@ -125,8 +129,9 @@ class PostgresTurnBoard:
 
     async def started(self, repo: str) -> tuple[str, ...]:
         """Note a begin; see ``ports.TurnBoard``."""
-        await tables.check_fleet_version(self._database)
-        await self._database.ask(_STARTED, [repo])
+        ((version,),) = await self._database.ask(_STARTED, [repo, tables.VERSION])
+        tables.refuse_newer(version)
+        # afterwards: a wake that came before the begin was written must not be missed
         return tuple(run for (run,) in await self._database.ask(_ANNOUNCED, [repo, repo]))
 
     async def ended(self, repo: str, end: TurnEnd) -> None:

@@ -38,6 +38,7 @@ HOOK = """
 on = ["run.complete"]
 command = ["%s"]
 """
+HOLDERS = "SELECT count(DISTINCT pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 LONG_AGO = "2020-01-01T00:00:00.000000Z"
 
 
@@ -117,6 +118,11 @@ def test_workers_hear_webhooks_reload_tell_hooks_mend_damage_and_stop_at_once(
         one.wait_for(lambda: [it["planner"] for it in workers(user).values()].count(True) == 1)
         planner, idle = (one, two) if workers(user)["one"]["planner"] else (two, one)
         tell_of_each_other(planner, idle, "one" if planner is one else "two")
+        assert len([*one.said("organisation listed"), *two.said("organisation listed")]) == 1
+        one.wait_for(lambda: postgres.ask(HOLDERS) == [(2,)])  # one connection for all locks
+        postgres.cut()
+        one.wait_for(lambda: len([*one.said(PLANS), *two.said(PLANS)]) >= 2)
+        planner.wait_for(lambda: bool(planner.said("the planner's lock was lost")))
 
         simulator.add_run("acme/rocket", run_of_four("9"))
         assert idle.post_hook(run_complete("acme/rocket", "9")) == 202

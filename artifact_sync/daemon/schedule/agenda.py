@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         Ended,
         Moment,
         Notice,
+        OrganisationListed,
         Rhythm,
         Turn,
     )
@@ -209,6 +210,10 @@ class Agenda:
         notices = self.outage.answered(PassWitness(repo, entry.began.monotonic), moment)
         return (*notices, *self._suspected(suspects, moment))
 
+    def listed(self, listed: OrganisationListed) -> tuple[Notice, ...]:
+        """Note a changed list; returns what to log."""
+        return (listed,)
+
     def ended(self, repo: RepoName, ended: Ended, moment: Moment) -> tuple[Notice, ...]:
         """End a turn; returns what to log."""
         self._notice_jump(moment)
@@ -289,7 +294,7 @@ class Agenda:
             entry.put_back(moment.monotonic)
         else:
             entry.failed(moment, self._rng)
-            if ended.verdict is PassVerdict.FAILED or entry.failures > _UNREPORTED:
+            if ended.verdict not in SERVICE or entry.failures > _UNREPORTED:
                 yield from entry.report_failing()
 
     def _witness(self, entry: RepositorySchedule, began: Moment) -> PassWitness:

@@ -144,6 +144,9 @@ class Outage:
         """Take the end of a pass into account."""
         if ended.verdict in _ANSWERS:
             return self.answered(witness, moment)
+        if ended.verdict is PassVerdict.UNASKED:
+            self.broken_off(witness.repo, moment.monotonic)
+            return ()
         if self.kind is not None:
             return self._goes_on(witness, ended, moment)
         if witness.repo == self._checker:

@@ -134,7 +134,7 @@ class RepositorySchedule:
     well_at: float = -inf
     """When a turn last succeeded."""
     stumbled_at: float = -inf
-    """When its last turn failed because of the service; -inf: it did not."""
+    """When its last turn failed and the service had not answered; -inf: it had."""
     blamed: bool = False
     """Whether that failure is its own: the service has answered others since."""
 
@@ -193,7 +193,7 @@ class RepositorySchedule:
         """End its turn. A failed eager turn leaves the next one eager."""
         if ended.verdict is not PassVerdict.WELL and self.turn is not None:
             self.eager |= self.turn.eager
-        if ended.verdict in SERVICE:
+        if ended.verdict in SERVICE or ended.verdict is PassVerdict.UNASKED:
             self.stumbled_at = now
         else:
             self.stumbled_at, self.blamed = -inf, False

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         Ended,
         Moment,
         Notice,
+        OrganisationListed,
         Rhythm,
         ScheduleState,
         Turn,
@@ -51,6 +52,9 @@ class TurnSource(Protocol):
 
     def answered(self, repo: RepoName, moment: Moment, /) -> tuple[Notice, ...]:
         """The service has answered a running pass."""
+
+    def listed(self, listed: OrganisationListed, /) -> tuple[Notice, ...]:
+        """The list of an organisation has changed; what to log."""
 
     def ended(self, repo: RepoName, ended: Ended, moment: Moment, /) -> tuple[Notice, ...]:
         """End a turn; what to log."""

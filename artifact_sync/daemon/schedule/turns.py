@@ -58,7 +58,16 @@ class RunGivenUp:
     run: str
 
 
-Notice = OutageBegan | OutageEnded | RepoFailing | RepoRecovered | RunGivenUp
+@dataclass(frozen=True, slots=True)
+class OrganisationListed:
+    """The list of an organisation has changed."""
+
+    org: str
+    new: int
+    gone: int
+
+
+Notice = OutageBegan | OutageEnded | RepoFailing | RepoRecovered | RunGivenUp | OrganisationListed
 
 
 class Why(StrEnum):
@@ -94,6 +103,8 @@ class PassVerdict(StrEnum):
     """The service does not answer."""
     REFUSED = "refused"
     """The service refuses the token, which concerns every repository."""
+    UNASKED = "unasked"
+    """The turn failed before the service was asked, of which it says nothing."""
     BUSY = "busy"
     """Another process works on the repository."""
 

@@ -130,7 +130,7 @@ class PostgresConnection(Connection):
 
     def check_version(self) -> None:
         """See ``Connection``."""
-        migrations.pending(migrations.version(self))
+        migrations.pending(self.value("version"))  # the table was there when it was opened
 
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names = bound(name, self.MARK)

@@ -480,6 +480,18 @@ def test_an_answer_that_is_no_good_one_ends_it_too() -> None:
     assert day.take() == [B]
 
 
+def test_a_probe_that_asked_nobody_does_not_end_it() -> None:
+    """As one by a worker whose configuration lacks the repository."""
+    day = day_of_an_outage(A, B, C)
+    day.wait(5)
+    failing = RepoFailing(A, "not in the configuration")
+    assert day.probe(Ended(PassVerdict.UNASKED, failing.why)) == (A, (failing,))
+    assert not day.reachable
+    day.wait(5)
+    assert day.probe(WELL)[0] == B
+    assert day.reachable
+
+
 def test_an_answer_ends_it_though_the_probe_goes_on_for_hours() -> None:
     day = day_of_an_outage(A, B, C)
     day.wait(5)
