@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -250,10 +250,11 @@ class Disk:
         self.mounted = False
 
     def fill(self, leave: int) -> None:
-        """Take all room but so much."""
-        free = shutil.disk_usage(self.behind).free
-        with (self.behind / "ballast").open("wb") as ballast:
-            ballast.write(bytes(free - leave))
+        """Take all room but so much, also while somebody writes."""
+        with (self.behind / "ballast").open("wb", buffering=0) as ballast:
+            while (free := shutil.disk_usage(self.behind).free) > leave:
+                with suppress(OSError):
+                    ballast.write(bytes(free - leave))
 
     def empty(self) -> None:
         (self.behind / "ballast").unlink()

@@ -473,7 +473,7 @@ def test_a_request_marks_damage_as_wanted_and_moves_changed_files_away(tmp_path)
         two = PATH.replace("app.tar", "two")
         (bench.root / PATH).write_bytes(b"BUILT")
         (bench.root / two).unlink()
-        await bench.until(lambda: watch.counts[0] == 2)
+        await bench.until(lambda: len(bench.damage) == 2)
         damage = [finding for batch in bench.told for finding in batch]
         before = await bench.ledger.artifacts(RUN)
         now = datetime.now(UTC)

@@ -18,7 +18,14 @@ from artifact_sync.sync.failures import explained
 from artifact_sync.sync.verify import Condition, Finding, by_their_run, compared
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
 
     from artifact_sync.daemon.watch.repair import DamageRepair
     from artifact_sync.domain.model import ArtifactRow, Found, MirrorPath, RunKey
@@ -93,6 +100,24 @@ def resolved_names(path: str, links: Mapping[str, str]) -> set[str]:
     parts = path.split("/")
     above = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
     return {path} | {(links[link] + path[len(link) :]).lstrip("/") for link in above & links.keys()}
+
+
+def outermost(touched: Mapping[str, bool]) -> dict[str, bool]:
+    """Touched paths without those that are inspected with a folder above them.
+
+    Manifests stay: with a folder, only whether they are there is looked at.
+    """
+    deep = {path for path, is_deep in touched.items() if is_deep}
+    return {
+        path: is_deep
+        for path, is_deep in touched.items()
+        if path.rpartition("/")[2] in {SUMS, RUN} or deep.isdisjoint(_above(path))
+    }
+
+
+def _above(path: str) -> Iterator[str]:
+    while path := path.rpartition("/")[0]:
+        yield path
 
 
 class DamageInspector:
@@ -174,8 +199,8 @@ class DamageInspector:
         foreign, restored = await self._auditor.offload(self._sorted, touched, reported)
         for path in restored:
             self._is_right(path)
-        for name, deep in foreign.items():
-            await self._inspect(name, deep=deep)
+        for name, deep in outermost(foreign).items():
+            await self._inspect(name, foreign, deep=deep)
         end = asyncio.get_running_loop().time() + _HASHING
         while self._unhashed and not self._touched:
             await self._hash(next(iter(self._unhashed)))
@@ -205,13 +230,16 @@ class DamageInspector:
             folders[folder] = real(self._root, folder)
         return f"{folders[folder]}/{name}" if slash else path
 
-    async def _inspect(self, path: str, *, deep: bool) -> None:
-        """Inspect the mirrored files at or below a path, and the manifests of their runs."""
+    async def _inspect(self, path: str, touched: Collection[str], *, deep: bool) -> None:
+        """Inspect the mirrored files at or below a path, and the manifests of their runs.
+
+        ``touched``: what was changed itself, and not only a folder above it.
+        """
         last: RunKey | None = None
         folder_of = self._auditor.layout.run_folder
         async with aclosing(self._rows(path, deep=deep)) as batches:
             async for rows in batches:
-                await self._compare(rows, path)
+                await self._compare(rows, touched)
                 for run in dict.fromkeys(row.key.run_key for row in rows):
                     if run != last and f"{folder_of(run)}/".startswith(f"{path}/"):
                         await self._find_manifests(run)
@@ -253,7 +281,7 @@ class DamageInspector:
         async with aclosing(self._auditor.ledger.at(path)) as rows:
             return await anext(rows, None)
 
-    async def _compare(self, rows: Sequence[ArtifactRow], path: str) -> None:
+    async def _compare(self, rows: Sequence[ArtifactRow], touched: Collection[str]) -> None:
         """Sort files into those that are right, those to be hashed, and damaged ones."""
         bad = []
         seen = await self._auditor.offload(self._seen, rows)
@@ -261,7 +289,7 @@ class DamageInspector:
             if row.path is None:
                 continue
             condition = (
-                Condition.OK if ours else compare_metadata(row, found, touched=row.path == path)
+                Condition.OK if ours else compare_metadata(row, found, touched=row.path in touched)
             )
             if condition is None:
                 await self._hash_later(row.path)

@@ -8,7 +8,12 @@ from datetime import UTC, datetime
 import pytest
 
 from artifact_sync.daemon.watch.filesystem import below_root
-from artifact_sync.daemon.watch.inspector import Touched, compare_metadata, resolved_names
+from artifact_sync.daemon.watch.inspector import (
+    Touched,
+    compare_metadata,
+    outermost,
+    resolved_names,
+)
 from artifact_sync.domain.model import ArtifactKey, ArtifactRow, Found, MirrorPath, State
 from artifact_sync.sync.verify import Condition
 
@@ -48,6 +53,17 @@ def test_touched_paths_are_given_once_and_deep_stays_deep():
     assert len(touched) == 2
     assert touched.take() == {"o/r/1": True, "o/r/2": False}
     assert touched.take() == {}
+
+
+def test_of_a_folder_that_is_gone_with_all_in_it_the_topmost_is_looked_at():
+    gone = {"o/r": True, "o/r/1": True, "o/r/1/w": True, "o/r/1/w/f": False, "o/r2/1/f": False}
+    assert outermost(gone) == {"o/r": True, "o/r2/1/f": False}
+    assert outermost({"o/r/1": False, "o/r/1/f": False}) == {"o/r/1": False, "o/r/1/f": False}
+
+
+def test_a_manifest_is_looked_at_also_with_its_folder():
+    touched = {"o/r/1": True, "o/r/1/SHA256SUMS": False, "o/r/1/run.json": True}
+    assert outermost(touched) == touched
 
 
 def test_too_many_touched_paths_become_their_repositories_as_a_whole():
