@@ -33,6 +33,7 @@ _OF_STATUS = {
     "500": "InternalError",
     "503": "SlowDown",
 }
+_OF_CODE = {"ExpiredToken": 400, "PermanentRedirect": 301, "RequestTimeTooSkewed": 403}
 _HOP = {"connection", "transfer-encoding", "content-length"}
 
 
@@ -64,8 +65,9 @@ class Asked:
 class ObjectProxy:
     """``harm``: says of each request what becomes of it; None: nothing.
 
-    A status, ``stall``, ``corrupt`` (the body on its way there), ``cut`` (the answer), ``lost``
-    (the answer, after the store has done it) or ``old`` (a listing as it was at first).
+    A status, a code of ``_OF_CODE``, ``stall``, ``corrupt`` (the body on its way there), ``cut``
+    (the answer), ``lost`` (the answer, after the store has done it) or ``old`` (a listing as it was
+    at first).
     """
 
     upstream: str
@@ -132,8 +134,8 @@ class ObjectProxy:
         if harm == "rule":
             _send(handler, 200, {}, _RULE)
             return
-        if harm == "expired":
-            _send(handler, 400, {}, _ERROR.format("ExpiredToken").encode())
+        if harm in _OF_CODE:
+            _send(handler, _OF_CODE[harm], {}, _ERROR.format(harm).encode())
             return
         if harm == "corrupt" and asked.body:
             asked.body = bytes([asked.body[0] ^ 1]) + asked.body[1:]

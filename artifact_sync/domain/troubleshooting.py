@@ -277,10 +277,12 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "refuses these credentials",
         "the credentials of the object store cannot be read",
         "has no keys of AWS",
+        "finds this machine's clock wrong",
     ),
     "store#unreachable": (
         "does not answer as it should",
         "refuses what was asked",
+        "is in another region or at another address",
         "the object was replaced while it was read",
         "is full or over quota",
     ),

@@ -133,7 +133,7 @@ def test_what_was_begun_under_a_lock_that_is_lost_gets_no_name_under_a_newer_one
         if asked.method not in {"PUT", "DELETE"} and "delete" not in asked.path:
             return None
         locks.renew()
-        return None if "uploadId" in asked.path else "expired"  # so it is tried again
+        return None if "uploadId" in asked.path else "ExpiredToken"  # so it is tried again
 
     changes: list[Callable[[], object]] = [
         lambda: publish_content(mirror, whole, new),
@@ -333,6 +333,15 @@ def test_a_store_that_is_away_or_refuses_says_so_without_its_keys(
     with pytest.raises(DiskError, match=r"refuses these credentials \(403 AccessDenied\)") as no:
         publish_bytes(mirror, b"x", PATH)
     assert (no.value.reason, no.value.exit_code) == (Reason.DISK, ExitCode.NO_SPACE)
+    proxy.harm = lambda _: "409"  # though nothing depends on a condition
+    with pytest.raises(StoreUnreachable, match=r"409 ConditionalRequestConflict"):
+        mirror.read(PATH)
+    proxy.harm = lambda _: "PermanentRedirect"
+    with pytest.raises(DiskError, match="in another region or at another address: set AWS_REGION"):
+        mirror.read(PATH)
+    proxy.harm = lambda _: "RequestTimeTooSkewed"
+    with pytest.raises(DiskError, match="finds this machine's clock wrong: set it"):
+        mirror.read(PATH)
     proxy.harm = lambda _: "500"
     with pytest.raises(StoreUnreachable, match=r"500 InternalError") as away:
         mirror.read(PATH)
@@ -432,12 +441,12 @@ def test_keys_that_expire_are_read_again_from_their_file(
         if key not in asked.headers["authorization"]:  # type: ignore[attr-defined]
             return None
         renew("newkeynewkeynewkey12")  # as whoever renews them does about now
-        return "expired"
+        return "ExpiredToken"
 
     proxy.harm = harm
     publish_bytes(mirror, b"two", MirrorPath("a/b"))
     assert mirror.read(MirrorPath("a/b")) == b"two"
-    assert "expired" in [what for what, _ in proxy.done]
+    assert "ExpiredToken" in [what for what, _ in proxy.done]
     file.write_text("[other]\n")
     with pytest.raises(UsageError, match="has no keys of AWS"):
         open_bucket(f"s3://artifacts/{prefix}", terms, {})

@@ -99,7 +99,7 @@ class Bucket:
 
         ``FileNotFoundError``; ``Conflict``: it was replaced meanwhile.
         """
-        tries, sent = self._tries(key), 0
+        tries, sent = self._tries(key, conditional=True), 0
         options: Any = {}
         while True:
             with tries:
@@ -125,7 +125,8 @@ class Bucket:
         """
         mode: Any = over if isinstance(over, str) else over.condition
         write = partial(obstore.put, self._sending, key, content, use_multipart=False)
-        self._changed(key, lambda: write(mode=mode, attributes={SHA256: sha256}))
+        work = partial(write, mode=mode, attributes={SHA256: sha256})
+        self._changed(key, work, conditional=True)
 
     def upload(
         self,
@@ -152,7 +153,10 @@ class Bucket:
                 raise Conflict
             held()
 
-        self._tried(key, lambda: write(self._call.while_wanted(blocks(), last_questions)))
+        def send() -> None:
+            write(self._call.while_wanted(blocks(), last_questions))
+
+        self._tried(key, send, conditional=True)
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object within the store. ``FileNotFoundError``."""
@@ -183,7 +187,7 @@ class Bucket:
 
     def list(self, folder: str) -> Iterator[Held]:
         """All objects below a folder, ordered by key; empty: of the whole bucket."""
-        tries, last = self._tries(folder), None
+        tries, last = self._tries(folder, conditional=False), None
         while True:
             with tries:
                 pages = obstore.list(self._store, folder or None, offset=last, chunk_size=_PAGE)
@@ -193,24 +197,24 @@ class Bucket:
                         yield _held(it, "")
                 return
 
-    def _changed(self, key: str, call: Callable[[], T]) -> T:
+    def _changed(self, key: str, call: Callable[[], T], *, conditional: bool = False) -> T:
         held = self.fence()
 
         def change() -> T:
             held()
             return call()
 
-        return self._tried(key, change)
+        return self._tried(key, change, conditional=conditional)
 
-    def _tried(self, key: str, call: Callable[[], T]) -> T:
+    def _tried(self, key: str, call: Callable[[], T], *, conditional: bool = False) -> T:
         """Call, and again where the trouble may pass."""
-        tries = self._tries(key)
+        tries = self._tries(key, conditional=conditional)
         while True:
             with tries:
                 return self._call(call)
 
-    def _tries(self, key: str) -> Tries:
-        return Tries(self.url, quoted(key), self._retries)
+    def _tries(self, key: str, *, conditional: bool) -> Tries:
+        return Tries(self.url, quoted(key), self._retries, conditional=conditional)
 
 
 def _held(meta: Any, sha256: str) -> Held:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 
 from obstore.exceptions import (
     AlreadyExistsError,
@@ -25,6 +26,18 @@ _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequ
 _DAMAGED = frozenset({"BadDigest", "XAmzContentSHA256Mismatch", "InvalidDigest", "IncompleteBody"})
 _LOST = frozenset({"NoSuchUpload", "InvalidPart"})
 """Somebody has removed the parts of an upload."""
+_NO_LOCATION = "redirect without LOCATION"
+"""What obstore says of a redirect that does not tell where to."""
+_ELSEWHERE = "PermanentRedirect"
+_AWAY = "is in another region or at another address: set AWS_REGION or mirror.endpoint"
+_OURS = MappingProxyType(
+    {
+        _ELSEWHERE: _AWAY,
+        "AuthorizationHeaderMalformed": _AWAY,
+        "RequestTimeTooSkewed": "finds this machine's clock wrong: set it",
+    }
+)
+"""What is wrong on our side, by the store's code."""
 _DENIALS = (PermissionDeniedError, UnauthenticatedError)
 _DENIED = frozenset({401, 403})
 """Of listings obstore tells no more than the status."""
@@ -45,13 +58,14 @@ class Passing(Exception):
         super().__init__(str(error))
 
 
-def store_error_of(error: Exception, url: str, what: str) -> Exception:
+def store_error_of(error: Exception, url: str, what: str, *, conditional: bool) -> Exception:
     """Translate an error of a call; one that is not the store's stays.
 
     ``Conflict``, ``Passing``, ``BucketAbsent``, ``NoSpace``, ``StoreUnreachable``, ``DiskError``;
     ``FileNotFoundError`` stays for an absent object. ``what``: a noun, without secrets.
+    ``conditional``: the call has a condition, of which 409 and 412 speak.
     """
-    if isinstance(error, (AlreadyExistsError, PreconditionError)):
+    if conditional and isinstance(error, (AlreadyExistsError, PreconditionError)):
         return Conflict()
     if isinstance(error, FileNotFoundError):
         code = _CODE.search(str(error))
@@ -68,12 +82,13 @@ def _translated(error: Exception, url: str, what: str) -> Exception:
     status, code = int(found[1]) if found else 0, coded[1] if coded else ""
     said = " ".join(filter(None, [str(status) if status else "", code]))
     is_denied = isinstance(error, _DENIALS) or status in _DENIED or code in _EXPIRED
-    if is_denied and code not in _FULL:  # some stores tell of their quota so
+    if is_denied and code not in _FULL | _OURS.keys():  # some stores tell of their quota so
         return _denied(url, what, said, passing=code in _EXPIRED)
     if code == "NoSuchBucket":
         return BucketAbsent(url)
     if isinstance(error, (InvalidPathError, ValueError)):
         return DiskError(f"{what}: an object there has a key with // or /./: remove that object")
+    code = _ELSEWHERE if _NO_LOCATION in text else code
     told = _answered(status, code, said, f"{what}: the object store {url}")
     if isinstance(told, Passing) and _RETRIED.search(text):
         return told.error
@@ -84,6 +99,8 @@ def _answered(status: int, code: str, said: str, store: str) -> Exception:
     """What a status, 0 for none, and a code mean."""
     if code in _FULL or status == _NO_SPACE:
         return NoSpace(f"{store} is full or over quota ({said}): make room, and run it again")
+    if code in _OURS:
+        return DiskError(f"{store} {_OURS[code]}")
     is_refusal = 0 < status < _FIRST_OF_SERVER and status not in _ASKS_TO_WAIT
     if is_refusal and code not in _DAMAGED | _LOST:
         return DiskError(f"{store} refuses what was asked ({said})")

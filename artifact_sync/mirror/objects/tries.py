@@ -22,10 +22,12 @@ class Tries:
     A block ends quietly, after a pause, when another try may help; else as ``store_error_of`` says.
     """
 
-    def __init__(self, url: str, what: str, policy: RetryPolicy) -> None:
+    def __init__(self, url: str, what: str, policy: RetryPolicy, *, conditional: bool) -> None:
+        """``conditional``: see ``store_error_of``."""
         self._url = url
         self._what = what
         self._policy = policy
+        self._conditional = conditional
         self._failures = 0
 
     def __enter__(self) -> None:
@@ -34,7 +36,7 @@ class Tries:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         if not isinstance(error, Exception):
             return False
-        told = store_error_of(error, self._url, self._what)
+        told = store_error_of(error, self._url, self._what, conditional=self._conditional)
         if isinstance(told, Passing):
             self._wait(told.error)
             return True
