@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
+from artifact_sync.app.locations import is_in_store
+from artifact_sync.domain.disk_errors import disk_errors
+from artifact_sync.mirror.local.file_io import free_bytes
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.threads import Batches
 from artifact_sync.transfer.context import TransferContext
@@ -51,7 +54,7 @@ async def transfer_context(
 ) -> TransferContext:
     """Assemble the context of a pass's downloads. ``ConfigError``."""
     config = network.config
-    space = DiskSpace(store.mirror.free, config.mirror.min_free)
+    space = _space(store, config)
     return TransferContext(
         Links(network.source, store.clock, observer, warn=network.encrypted),
         await network.fetcher(),
@@ -72,6 +75,19 @@ async def transfer_context(
         admit=room.admit,
         same_bytes=_same_bytes(store, config.mirror, limits),
     )
+
+
+def _space(store: Storage, config: Config) -> DiskSpace:
+    """The room for what comes: the mirror's, or this machine's where a store holds the mirror."""
+    if not is_in_store(config):
+        return DiskSpace(store.mirror.free, config.mirror.min_free)
+    folder = store.top_of_staging
+
+    def free() -> int | None:
+        with disk_errors(str(folder)):
+            return free_bytes(folder)
+
+    return DiskSpace(free, where=f"the file system of {folder}")
 
 
 def _same_bytes(

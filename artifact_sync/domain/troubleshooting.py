@@ -309,7 +309,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "an object there has a key with // or /./",
     ),
     "disk#no-space": (
-        "MiB are free in the mirror's file system, and",
+        "MiB must stay so",
         "no space left",
         "the quota on this disk is used up",
         "no room on the mirror's disk",

@@ -25,12 +25,18 @@ _SHARE = 16
 class DiskSpace:
     """Reservations of free space. Blocks where it measures; safe from many threads."""
 
-    def __init__(self, free: Callable[[], int | None], min_free: int = 0) -> None:
+    def __init__(
+        self,
+        free: Callable[[], int | None],
+        min_free: int = 0,
+        where: str = "the mirror's file system",
+    ) -> None:
         """``free``: bytes free on the file system; None: not known, so write and see.
 
-        ``min_free``: bytes that must stay free.
+        ``min_free``: bytes that must stay free. ``where``: it in words.
         """
         self._free = free
+        self._where = where
         self._least = max(min_free, _RESERVE)
         self._why = " (mirror.min_free)" if min_free > _RESERVE else ", whatever is configured"
         self._allowance = 0.0
@@ -75,6 +81,6 @@ class DiskSpace:
 
     def _none(self, free: int) -> NoSpace:
         return NoSpace(
-            f"no space: {free >> 20:,} MiB are free in the mirror's file system, and"
+            f"no space: {free >> 20:,} MiB are free in {self._where}, and"
             f" {self._least >> 20:,} MiB must stay so{self._why}: free some and run it again"
         )

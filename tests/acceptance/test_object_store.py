@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import signal
+import subprocess
 import sys
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -120,6 +121,7 @@ def test_what_a_stranger_has_changed_is_found_displaced_and_fetched_again(
     assert store_user.mirrored() == whole == contents(service.simulator, "acme/website")
     (line,) = store_user.run("displaced", "list", "--json").answer["displaced"]
     assert (line["path"], line["size"]) == (changed, 12)
+    assert store_user.run("du", "--json").answer["displaced_bytes"] == 12
     assert b"a stranger's" in store_user.objects().values()
     assert store_user.run("verify", "--quick").code == 0
     noted = time()
@@ -252,6 +254,41 @@ def test_a_store_that_refuses_to_write_or_is_away_is_told_and_nothing_is_lost(
     words = "there are files in this object store, and the ledger knows no run"
     assert (done.code, words in done.err) == (0, True), done.err
     assert store_user.objects().keys() == there.keys()  # nothing was displaced
+
+
+# Guards against: a ledger that cannot be written, nor opened again, beside what is staged.
+@pytest.mark.root
+def test_a_full_staging_disk_is_told_and_leaves_room_for_the_ledger_there(
+    store_user: StoreUser,
+) -> None:
+    disk = store_user.folder / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk]
+    if subprocess.run(mount, check=False).returncode:
+        pytest.skip("a small tmpfs can't be mounted here")
+    try:
+        cube = Cube(artifacts=(_LARGE, ScenarioArtifact("s{n}", size=1_000, count=4)))
+        runs = (ScenarioRun("1", cubes=(cube,)),)
+        repos = (Repo("acme/heavy", runs=runs),)
+        simulator = Simulator(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=repos))
+        with running_in_thread(simulator) as service:
+            store_user.environ |= {
+                "ARTIFACT_SYNC_LEDGER__URL": f"sqlite:///{disk / 'ledger.sqlite'}",
+                "ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url,
+            }
+            for _ in range(2):
+                done = store_user.run("sync", "acme/heavy", "--json")
+                assert done.code == 6, done.err
+                assert {it["local_path"] for it in done.answer["failures"]} >= {"large"}
+                words = f"MiB are free in the file system of {disk}/ledger.sqlite.mirror/"
+                assert all(words in it["message"] for it in done.answer["failures"])
+            listed = store_user.run("ls", "acme/heavy", "--state", "failed", "--json").answer
+            assert "large" in {it["local_path"] for it in listed["artifacts"]}
+            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+            assert store_user.run("sync", "acme/heavy").code == 0
+            assert store_user.mirrored() == contents(simulator)
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
 
 
 def test_an_old_listing_does_no_harm(

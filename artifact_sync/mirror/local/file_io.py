@@ -16,10 +16,27 @@ from artifact_sync.mirror.local.folder import Folder, sync_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from artifact_sync.domain.ports import Chunk
 
 _BLOCK = 1 << 20
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Bytes that this user may still write there.
+
+    None: the file system does not tell.
+    """
+    from shutil import disk_usage  # noqa: PLC0415 - who only looks has no use for it
+
+    try:
+        usage = disk_usage(folder)
+    except OSError as error:
+        if not is_not_offered(error):
+            raise
+        return None
+    return usage.free if usage.total else None  # ramfs and FUSE may say that all is 0
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from artifact_sync.mirror.local.file_io import (
     content_of,
     digest,
     drop_cached,
+    free_bytes,
     is_file,
     is_link,
     reading,
@@ -383,15 +384,7 @@ class LocalMirror:
     def free(self) -> int | None:
         self.check()
         with self._errors(str(self.root)):
-            from shutil import disk_usage  # noqa: PLC0415 - who only looks has no use for it
-
-            try:
-                usage = disk_usage(self.root)
-            except OSError as error:
-                if not is_not_offered(error):
-                    raise
-                return None
-            return usage.free if usage.total else None  # ramfs and FUSE may say that all is 0
+            return free_bytes(self.root)
 
     def wrote(self, path: str) -> bool:
         return self._recent.knows(path) and self._recent.left(path, self._look(path))
