@@ -2,8 +2,10 @@
 """The driver for PostgreSQL, by psycopg 3.
 
 Works through a pooler in transaction mode, such as PgBouncer: nothing is set, prepared or made for
-a session, only for a transaction. Pipeline mode would spare half of the waits, but behind PgBouncer
-1.18 a transaction was now and then waited for in vain. A lost connection is made anew, and the
+a session, only for a transaction. Each answer that is waited for costs more than most statements:
+so values are put into the statements here, and a change waits for the next statement whose answer is
+needed, to be sent as one message with it. (Pipeline mode would do the same, but behind PgBouncer
+1.18 a transaction was now and then waited for in vain.) A lost connection is made anew, and the
 transaction repeated: so a restart of the server is waited out. A transaction that was lost at its
 commit may have been carried out; every verb may be repeated, at the price of an attempt or a look
 that counts twice.
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
 
 from artifact_sync.domain.errors import LeaseLost, LedgerUnreachable, UsageError
 from artifact_sync.ledger import migrations
@@ -67,6 +70,8 @@ _PAUSE = 5.0
 """Seconds in which a server that was given up is not asked again, so that no queue takes long."""
 _STREAMED = 10_000
 """Rows that a server sends at a time where they are many."""
+_MESSAGE = 100_000
+"""Characters of changes that are not sent yet, at most."""
 _REPEATS = 5
 """Of a transaction that another one got into the way of."""
 
@@ -108,8 +113,23 @@ class PostgresConnection(Connection):
         made = self.raw.execute(f"{sql} RETURNING id", given).fetchone()
         return int(made[0]) if made is not None else 0
 
+    def write(self, name: str, **values: Any) -> None:
+        """Execute a change by the next message; see ``Connection``."""
+        self.raw.later(*self._filled(name, values))
+
+    def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute a change for each row of values by the next message; see ``Connection``."""
+        sql, names = bound(name, self.MARK)
+        for row in rows:
+            self.raw.later(sql, stored([row[it] for it in names]))
+
+    def carry_out(self) -> None:
+        """Send what was not sent yet; see ``Connection``."""
+        self.raw.send()
+
     def put_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows, more quickly than one by one; see ``Connection``."""
+        self.raw.send()
         with self.raw.cursor().copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy:
             for row in rows:
                 copy.write_row(row)
@@ -137,6 +157,7 @@ class PostgresConnection(Connection):
         return sql.replace("IN (%s)", "= ANY(%s)"), stored([values[it] for it in names])
 
     def _stream(self, name: str, values: Mapping[str, Any]) -> Iterator[Row]:
+        self.raw.send()
         with self.raw.cursor(name="stream") as cursor:
             cursor.itersize = _STREAMED
             cursor.execute(*self._filled(name, values))
@@ -230,11 +251,11 @@ class PostgresStore:
     def _once(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
         raw = self._connect() if self._raw is None or self._raw.closed else self._raw
         try:
-            raw.execute(begin)
+            raw.later(begin)
             # what a transaction sees of its own is remembered no longer than it takes
             seen = self._remembered if begin is self._reading else ChainMap({}, self._remembered)
             told = work(PostgresConnection(raw, seen))
-            raw.execute("COMMIT")
+            raw.conclude()
         except BaseException as error:
             self._abandon(raw, lost=raw.closed or isinstance(error, Silent))
             raise
@@ -245,8 +266,9 @@ class PostgresStore:
     def _abandon(self, raw: _Connection, *, lost: bool) -> None:
         """End a transaction that has failed, or the connection where that cannot be done."""
         try:
+            raw.drop()
             if not lost:
-                raw.execute("ROLLBACK")
+                raw.rollback()
         except psycopg.Error:
             lost = True
         if lost:
@@ -296,10 +318,53 @@ class PostgresStore:
 
 
 class _Connection(psycopg.Connection[Any]):
-    """Gives up a server that says nothing, which neither TCP nor the server itself would tell."""
+    """Sends changes with the next statement whose answer is needed, and gives up a silent server.
+
+    Neither TCP nor the server itself would tell of one that says nothing.
+    """
 
     silence = 0.0
     """Seconds without an answer; 0: no limit yet."""
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self._binder = psycopg.ClientCursor(self)
+        self._unsent: list[str] = []
+        self._length = 0
+
+    def later(self, sql: str, given: Sequence[Any] | None = None) -> None:
+        """Execute it before the next statement whose answer is needed."""
+        self._unsent.append(self._binder.mogrify(sql, given))  # type: ignore[arg-type]
+        self._length += len(self._unsent[-1])
+        if self._length > _MESSAGE:
+            self.send()
+
+    def send(self) -> None:
+        """Have the server execute what was not sent yet."""
+        if self._unsent:
+            self._ask()
+
+    def drop(self) -> None:
+        """Forget what was not sent yet."""
+        self._unsent.clear()
+        self._length = 0
+
+    def conclude(self) -> None:
+        """Commit. A transaction of which nothing but its beginning is there, is given up."""
+        begun = self.info.transaction_status is not TransactionStatus.IDLE
+        if begun or len(self._unsent) > 1:
+            self.execute("COMMIT")
+        self.drop()
+
+    def execute(self, query: Any, params: Any = None, **_: Any) -> psycopg.Cursor[Any]:
+        """Execute it, and wait for the answer; see ``psycopg.Connection``."""
+        self._unsent.append(self._binder.mogrify(query, params))
+        return self._ask()
+
+    def _ask(self) -> psycopg.Cursor[Any]:
+        message = ";\n".join(self._unsent)
+        self.drop()
+        return super().execute(message).set_result(-1)  # type: ignore[arg-type]
 
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
         """Wait for an answer; see ``psycopg.Connection``. ``Silent``."""
@@ -396,6 +461,7 @@ def _saved(raw: _Connection, work: Callable[[PostgresConnection], _T]) -> _T:
     try:
         told = work(PostgresConnection(raw, {}))
     except BaseException:
+        raw.drop()
         if not raw.closed:
             raw.execute("ROLLBACK TO SAVEPOINT work")
         raise

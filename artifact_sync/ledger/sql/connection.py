@@ -73,6 +73,9 @@ class Connection(ABC):
         sql, names = bound(name, self.MARK)
         self.raw.cursor().executemany(sql, [stored([row[it] for it in names]) for row in rows])
 
+    def carry_out(self) -> None:
+        """Have all changes been executed; until then a driver may keep them back."""
+
     @abstractmethod
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row and return its id; 0: another one was quicker."""
