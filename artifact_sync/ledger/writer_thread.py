@@ -20,7 +20,7 @@ from msgspec import Struct
 from artifact_sync.domain.errors import DiskError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from artifact_sync.ledger.drivers.store import Store
     from artifact_sync.ledger.queries.transaction import Transaction
@@ -47,11 +47,22 @@ class _Write(Struct, frozen=True, eq=False):
     """Raises at the end of the transaction where it must not be committed."""
 
 
+class _Read(Struct, frozen=True, eq=False):
+    """Something to be read. Neighbours read from one state of the ledger."""
+
+    future: asyncio.Future[Any]
+    work: Callable[[Connection], Any]
+
+
 class _Use(Struct, frozen=True, eq=False):
     """Something else to be done with the store."""
 
     future: asyncio.Future[Any]
     work: Callable[[Store], Any]
+
+
+_Command = _Write | _Read | _Use
+_Kind = TypeVar("_Kind", _Write, _Read)
 
 
 class WriterThread:
@@ -65,7 +76,7 @@ class WriterThread:
         """Makes the fence of what is asked for now."""
         self._open_store = open_store
         self._loop = asyncio.get_running_loop()
-        self._queue: SimpleQueue[_Write | _Use] = SimpleQueue()
+        self._queue: SimpleQueue[_Command] = SimpleQueue()
         self._opened: asyncio.Future[Store] = self._loop.create_future()
         self._stopped: asyncio.Future[None] | None = None
         # a daemon: a program that dies without closing its ledger must not hang
@@ -97,7 +108,7 @@ class WriterThread:
 
     async def read(self, work: Callable[[Connection], _T]) -> _T:
         """Read, after everything asked for before has been written."""
-        found: _T = await self._ask(_Use, lambda store: store.read(work))
+        found: _T = await self._ask(_Read, work)
         return found
 
     async def use(self, work: Callable[[Store], _T]) -> _T:
@@ -120,7 +131,7 @@ class WriterThread:
         fence = self.fence() if self.fence is not None else None
         return await self._ask(_Write, verb, item, fence)
 
-    async def _ask(self, kind: Callable[..., _Write | _Use], *what: Any) -> Any:
+    async def _ask(self, kind: Callable[..., _Command], *what: Any) -> Any:
         if self._stopped is not None:
             raise RuntimeError("the ledger is closed")
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -131,14 +142,15 @@ class WriterThread:
 
     def _run(self) -> None:
         store = self._answer(self._opened, self._open_store)
+        how: Mapping[Any, Any] = {_Write: self._commit_all, _Read: self._read, _Use: self._use}
         while store is not None:
-            for writes, commands in groupby(self._gather(), lambda it: isinstance(it, _Write)):
-                if writes:
-                    self._commit_all(store, [it for it in commands if isinstance(it, _Write)])
-                elif self._use(store, [it for it in commands if isinstance(it, _Use)]):
+            for kind, commands in groupby(self._gather(), type):
+                some: Any = list(commands)
+                how[kind](store, some)
+                if some[-1].future is self._stopped:
                     return
 
-    def _gather(self) -> Sequence[_Write | _Use]:
+    def _gather(self) -> Sequence[_Command]:
         """The next commands: at least one, and all that are there."""
         commands = [self._queue.get()]
         with suppress(Empty):
@@ -146,11 +158,28 @@ class WriterThread:
                 commands.append(self._queue.get_nowait())
         return commands
 
-    def _use(self, store: Store, uses: Sequence[_Use]) -> bool:
-        """Do something with the store; whether that was the end."""
+    def _read(self, store: Store, reads: Sequence[_Read]) -> None:
+        """Read from one state. What cannot be read fails alone; a sick disk fails them all."""
+        try:
+            results = store.read(lambda connection: [it.work(connection) for it in reads])
+        except Exception as error:  # noqa: BLE001 - the callers are waiting for it
+            self._failed(reads, error, lambda it: self._read(store, [it]))
+        else:
+            self._tell([(it.future, told, None) for it, told in zip(reads, results, strict=True)])
+
+    def _failed(
+        self, commands: Sequence[_Kind], error: Exception, alone: Callable[[_Kind], None]
+    ) -> None:
+        """Tell why these commands failed, or try each alone."""
+        if len(commands) > 1 and not isinstance(error, DiskError):
+            for command in commands:
+                alone(command)
+            return
+        self._tell([(it.future, None, _another(error)) for it in commands])
+
+    def _use(self, store: Store, uses: Sequence[_Use]) -> None:
         for use in uses:
             self._answer(use.future, partial(use.work, store))
-        return uses[-1].future is self._stopped
 
     def _answer(self, future: asyncio.Future[Any], work: Callable[[], _T]) -> _T | None:
         try:
@@ -177,11 +206,7 @@ class WriterThread:
         try:
             results = store.commit(works)
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it
-            if len(writes) == 1 or isinstance(error, DiskError):
-                self._tell([(write.future, None, _another(error)) for write in writes])
-                return
-            for write in writes:
-                self._commit(store, [write])
+            self._failed(writes, error, lambda it: self._commit(store, [it]))
         else:
             pairs = zip(alike, results[: len(alike)], strict=True)
             self._tell([(write.future, it, None) for some, it in pairs for write in some])

@@ -3,12 +3,12 @@
 
 Works through a pooler in transaction mode, such as PgBouncer: nothing is set, prepared or made for
 a session, only for a transaction. Each answer that is waited for costs more than most statements:
-so values are put into the statements here, and a change waits for the next statement whose answer is
-needed, to be sent as one message with it. (Pipeline mode would do the same, but behind PgBouncer
-1.18 a transaction was now and then waited for in vain.) A lost connection is made anew, and the
-transaction repeated: so a restart of the server is waited out. A transaction that was lost at its
-commit may have been carried out; every verb may be repeated, at the price of an attempt or a look
-that counts twice.
+so values are put into the statements here, and a change is kept back until it can be sent in one
+message with the next statement whose answer is needed. (Pipeline mode would do the same, but behind
+PgBouncer 1.18 a transaction was now and then waited for in vain.) A lost connection is made anew,
+and the transaction repeated: so a restart of the server is waited out. A transaction that was lost
+at its commit may have been carried out; every verb may be repeated, at the price of an attempt or a
+look that counts twice.
 """
 
 from __future__ import annotations
@@ -334,7 +334,7 @@ class _Connection(psycopg.Connection[Any]):
 
     def later(self, sql: str, given: Sequence[Any] | None = None) -> None:
         """Execute it before the next statement whose answer is needed."""
-        self._unsent.append(self._binder.mogrify(sql, given))  # type: ignore[arg-type]
+        self._unsent.append(self._binder.mogrify(sql, given))
         self._length += len(self._unsent[-1])
         if self._length > _MESSAGE:
             self.send()
@@ -364,7 +364,7 @@ class _Connection(psycopg.Connection[Any]):
     def _ask(self) -> psycopg.Cursor[Any]:
         message = ";\n".join(self._unsent)
         self.drop()
-        return super().execute(message).set_result(-1)  # type: ignore[arg-type]
+        return super().execute(message).set_result(-1)
 
     def wait(self, gen: Any, *args: Any, **more: Any) -> Any:
         """Wait for an answer; see ``psycopg.Connection``. ``Silent``."""

@@ -74,7 +74,8 @@ class Connection(ABC):
         self.raw.cursor().executemany(sql, [stored([row[it] for it in names]) for row in rows])
 
     def carry_out(self) -> None:
-        """Have all changes been executed; until then a driver may keep them back."""
+        """Have the changes executed that a driver keeps back."""
+        return
 
     @abstractmethod
     def insert(self, name: str, **values: Any) -> int:
