@@ -202,7 +202,7 @@ class WriterThread:
         alike = [list(some) for _, some in groupby(writes, lambda write: write.verb)]
         works = [_call(some) for some in alike]
         if (fence := writes[0].fence) is not None:
-            works.append(partial(_ask, fence))
+            works.append(lambda _: fence())
         try:
             results = store.commit(works)
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it
@@ -219,13 +219,6 @@ class WriterThread:
 
 def _call(alike: Sequence[_Write]) -> Callable[[Transaction], Any]:
     return lambda transaction: alike[0].verb(transaction, [write.item for write in alike])
-
-
-def _ask(fence: Fence, transaction: Transaction) -> None:
-    """Ask it when everything is carried out, so that it is the last that is waited for."""
-    transaction.flush()
-    transaction.connection.carry_out()
-    fence()
 
 
 def _another(error: Exception) -> Exception:

@@ -72,6 +72,8 @@ _STREAMED = 10_000
 """Rows that a server sends at a time where they are many."""
 _MESSAGE = 100_000
 """Characters of changes that are not sent yet, at most."""
+_MOST_CHECKED = 1000
+"""Things that are remembered to be checked."""
 _REPEATS = 5
 """Of a transaction that another one got into the way of."""
 
@@ -92,9 +94,15 @@ class PostgresConnection(Connection):
 
     raw: _Connection
 
-    def __init__(self, raw: _Connection, remembered: MutableMapping[Any, Any]) -> None:
+    def __init__(
+        self,
+        raw: _Connection,
+        remembered: MutableMapping[Any, Any],
+        checked: MutableMapping[Any, Any],
+    ) -> None:
         super().__init__(raw)
         self._remembered = remembered
+        self._checked = checked
 
     def lasting(self, name: str, **values: Any) -> Any:
         """Ask the server once, and then never again; see ``Connection``."""
@@ -102,6 +110,27 @@ class PostgresConnection(Connection):
         if key not in self._remembered and (found := self.value(name, **values)) is not None:
             self._remembered[key] = found
         return self._remembered.get(key)
+
+    def checked(self, name: str, check: str, **values: Any) -> Any:
+        """Have the server check what it has told before; see ``Connection``.
+
+        The check goes with the next message, and fails the transaction, which is then repeated.
+        """
+        key = (name, *values.values())
+        if (known := self._checked.get(key)) is not None:
+            self.write(check, **values, found=known)
+            return known
+        if (found := self.value(name, **values)) is not None:
+            if len(self._checked) >= _MOST_CHECKED:
+                self._checked.clear()
+            self._checked[key] = found
+        return found
+
+    def has_table(self, name: str) -> bool:
+        """Ask the server until there is one; see ``Connection``."""
+        if name not in self._remembered and super().has_table(name):
+            self._remembered[name] = True
+        return name in self._remembered
 
     MARK = "%s"
     # of pg_class: to open a table lets a session hear of what others have just made
@@ -122,10 +151,6 @@ class PostgresConnection(Connection):
         sql, names = bound(name, self.MARK)
         for row in rows:
             self.raw.later(sql, stored([row[it] for it in names]))
-
-    def carry_out(self) -> None:
-        """Send what was not sent yet; see ``Connection``."""
-        self.raw.send()
 
     def put_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows, more quickly than one by one; see ``Connection``."""
@@ -179,6 +204,8 @@ class PostgresStore:
         self._raw: _Connection | None = None
         self._remembered: dict[Any, Any] = {}
         """What lasts as long as the database; another one may be there after the connection."""
+        self._checked: dict[Any, Any] = {}
+        """What is checked where it is used."""
         self._rehearsing = False
         """Whether a transaction is open that has copies to write to."""
         self._given_up = (0.0, "")
@@ -219,6 +246,7 @@ class PostgresStore:
     def _connect(self) -> _Connection:
         """Connect, once."""
         self._remembered.clear()
+        self._checked.clear()
         self._raw = connect(self._place, self._options)
         return self._raw
 
@@ -233,6 +261,7 @@ class PostgresStore:
             try:
                 told = self._once(begin, work)
             except psycopg.Error as error:
+                self._checked.clear()
                 conflicts += is_conflict(error)
                 again = conflicts <= _REPEATS if is_conflict(error) else is_passing(error)
                 if not again or monotonic() + delay > deadline:
@@ -254,7 +283,7 @@ class PostgresStore:
             raw.later(begin)
             # what a transaction sees of its own is remembered no longer than it takes
             seen = self._remembered if begin is self._reading else ChainMap({}, self._remembered)
-            told = work(PostgresConnection(raw, seen))
+            told = work(PostgresConnection(raw, seen, self._checked))
             raw.conclude()
         except BaseException as error:
             self._abandon(raw, lost=raw.closed or isinstance(error, Silent))
@@ -459,7 +488,7 @@ def _saved(raw: _Connection, work: Callable[[PostgresConnection], _T]) -> _T:
     """The work within the open transaction, of which nothing is left when it fails."""
     raw.execute("SAVEPOINT work")
     try:
-        told = work(PostgresConnection(raw, {}))
+        told = work(PostgresConnection(raw, {}, {}))
     except BaseException:
         raw.drop()
         if not raw.closed:

@@ -170,7 +170,7 @@ def find_repos(connection: Connection, repos: Sequence[RepoName]) -> list[int]:
 def find_run(connection: Connection, key: RunKey) -> int | None:
     """The run's row, if there is one."""
     org, name = key.repo
-    found: int | None = connection.value("run_id", org=org, repo=name, run=key.run)
+    found: int | None = connection.checked("run_id", "is_run", org=org, repo=name, run=key.run)
     return found
 
 

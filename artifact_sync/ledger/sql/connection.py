@@ -60,6 +60,14 @@ class Connection(ABC):
         """As ``value``, of what never changes: a driver may remember it."""
         return self.value(name, **values)
 
+    def checked(self, name: str, check: str, **values: Any) -> Any:
+        """As ``value``, of what hardly ever changes: a driver may remember it.
+
+        It then executes ``check`` with it as ``found``, which fails where it is true no more.
+        """
+        _ = check
+        return self.value(name, **values)
+
     def ids(self, name: str, **values: Any) -> array[int]:
         """Read the first column of all rows, a whole number: eight bytes each."""
         return array("q", (row[0] for row in self._stream(name, values)))
@@ -72,10 +80,6 @@ class Connection(ABC):
         """Execute a change for each row of values."""
         sql, names = bound(name, self.MARK)
         self.raw.cursor().executemany(sql, [stored([row[it] for it in names]) for row in rows])
-
-    def carry_out(self) -> None:
-        """Have the changes executed that a driver keeps back."""
-        return
 
     @abstractmethod
     def insert(self, name: str, **values: Any) -> int:

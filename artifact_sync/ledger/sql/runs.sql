@@ -16,6 +16,12 @@ runs JOIN repositories ON repositories.id = runs.repo_id;
 SELECT runs.id FROM {runs_of_repositories}
 WHERE repositories.org = :org AND repositories.repo = :repo AND runs.run = :run;
 
+-- It fails where this is not the run any more.
+-- name: is_run
+SELECT 1 / count(*) FROM {runs_of_repositories}
+WHERE
+  repositories.org = :org AND repositories.repo = :repo AND runs.run = :run AND runs.id = :found;
+
 -- name: run
 SELECT {run_columns} FROM {runs_of_repositories}
 WHERE repositories.org = :org AND repositories.repo = :repo AND runs.run = :run;
