@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -85,8 +86,7 @@ async def manifest_of(
     changed: Mapping[ArtifactKey, ArtifactRow] | None = None,
 ) -> Manifest:
     """Gather from the ledger what the manifests of a run say."""
-    record = await ledger.record(run.key)
-    pin = await ledger.pinned(run.key)
+    record, pin = await asyncio.gather(ledger.record(run.key), ledger.pinned(run.key))
     manifest = Manifest(run, layout.run_folder(run.key), origin, record, pin)
     async with aclosing(ledger.each_artifact(run.key)) as rows:
         async for known in rows:

@@ -217,8 +217,16 @@ class RunSync:
             await asyncio.gather(*(self._note_final(step, now) for step in steps))
         if not self._recorded:
             await ledger.forget(plan.strays)
-            if not self._forgotten:
-                await ledger.mark_noted(plan.run.key, noted=plan.noted)
+        if not self._forgotten:
+            await self._note_run(plan)
+
+    async def _note_run(self, plan: Plan) -> None:
+        """Note what is said of the run itself, by one commit."""
+        ledger, run = self.context.ledger, plan.run.key
+        notes = [] if self._recorded else [ledger.mark_noted(run, noted=plan.noted)]
+        if next(plan.having(Action.DOWNLOAD), None) is not None:
+            notes.append(ledger.unsettle(run))  # should we be stopped
+        await asyncio.gather(*notes)
 
     async def _note_final(self, step: Step, now: datetime) -> None:
         """Note what no later pass can mend, unless it is known."""
@@ -242,7 +250,6 @@ class RunSync:
         folder = self.context.layout.run_folder(plan.run.key)
         await self.context.offload(self.context.mirror.check, folder)
         self.context.observer.notify(FetchBegan(plan.run.key, len(downloads)))
-        await self.context.ledger.unsettle(plan.run.key)  # should we be stopped
         clock, links = self.context.clock, transfer.links
         acquired, now = clock.monotonic(), clock.now()
         fresh = {it.key: link_of(it.url, acquired, now) for it in downloads if it.url}
