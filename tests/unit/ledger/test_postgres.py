@@ -49,6 +49,7 @@ OLD = Path(__file__).parents[2] / "data" / "ledger-0001.postgresql.sql"
 """Dump of a ledger that the last program with schema 0001 had made."""
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 REPO = RepoName("acme", "widgets")
+RUN = RunKey(REPO, "7")
 HASTY = "?tcp_user_timeout=1500"
 """A URL's option with which a server is given up soon."""
 WAITING_LONG = (
@@ -158,15 +159,27 @@ def test_few_answers_are_waited_for_however_much_there_is(postgres):
         await asked
         return relay.waits - before
 
+    async def record(ledger, numbers):
+        ledger.fence_by(lambda: lambda: None)
+        rows = [(file(number).key, State.WANTED, "") for number in numbers]
+        await ledger.record_states(rows, NOW)
+
     async def story(ledger, relay):
         await asyncio.gather(*(ledger.begin_pass(repo, NOW) for repo in repos))
         await ledger.record_mirrored(file(0))
-        assert await waits(relay, ledger.totals(REPO)) == 4  # begin, counts, filters, end
-        assert await waits(relay, ledger.filter_notes(REPO)) == 4  # begin, repository, filters, end
-        assert await waits(relay, ledger.filter_notes(REPO)) == 3
-        assert await waits(relay, ledger.all_totals()) == 4
-        assert await waits(relay, ledger.bytes_in_shared_blocks(repos)) == 5  # 500 names at a time
+        assert await waits(relay, ledger.totals(REPO)) == 3  # counts, filters, end
+        assert await waits(relay, ledger.filter_notes(REPO)) == 3  # repository, filters, end
+        assert await waits(relay, ledger.filter_notes(REPO)) == 2
+        assert await waits(relay, ledger.all_totals()) == 3
+        assert await waits(relay, ledger.bytes_in_shared_blocks(repos)) == 4  # 500 names at a time
         assert len(await ledger.all_totals()) == 601
+        assert await waits(relay, ledger.unsettle(RUN)) == 2  # the run, and all else
+        assert await waits(relay, ledger.unsettle(RUN)) == 1
+        assert await waits(relay, record(ledger, range(1, 20))) == 2  # what is known, all else
+        assert await waits(relay, ledger.artifacts(RUN)) == 2
+        # the first alone, and the others, which were asked for meanwhile, together
+        some = asyncio.gather(*(ledger.artifacts(RUN) for _ in range(5)))
+        assert await waits(relay, some) <= 2 + 6
 
     async def main():
         url = postgres.ledger()
@@ -174,6 +187,37 @@ def test_few_answers_are_waited_for_however_much_there_is(postgres):
             relayed = url.replace(f":{postgres.port}/", f":{relay.port}/")
             async with await open_ledger(relayed, durability="full") as ledger:
                 await story(ledger, relay)
+
+    asyncio.run(main())
+
+
+def test_a_run_that_another_process_has_made_anew_is_found(postgres):
+    """A ledger remembers numbers of rows, which must not outlast the rows."""
+
+    async def story(ours, theirs):
+        run = Run(RUN, "success")
+        for again in (ours.settle(RUN, "all", 3), ours.unsettle(RUN), ours.artifacts(RUN)):
+            await ours.note_run(run, NOW)
+            await ours.settle(RUN, "ours", 1)
+            assert (await ours.run(RUN)).settled_for == "ours"
+            await theirs.forget_run(RUN)
+            await theirs.note_run(run, NOW)
+            await theirs.settle(RUN, "theirs", 2)
+            await theirs.record_mirrored(file(0))
+            found = await again
+            if found is not None:
+                assert [*found] == [file(0).key]
+            else:
+                assert (await ours.run(RUN)).settled_for in {"all", ""}
+            await theirs.forget_run(RUN)
+
+    async def main():
+        url = postgres.ledger()
+        async with (
+            await open_ledger(url, durability="full") as ours,
+            await open_ledger(url, durability="full") as theirs,
+        ):
+            await story(ours, theirs)
 
     asyncio.run(main())
 
