@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from artifact_sync.ledger import migrations
+from artifact_sync.ledger.queries.transaction import fenced
 from artifact_sync.ledger.unfinished import id_meanwhile
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def end_copy(target: Store, mirror: str, fence: Callable[[], None]) -> None:
 
     ``fence`` raises where it must not be: called last, just before the commit.
     """
-    target.commit([_finish, partial(_put_id, value=mirror), lambda _: fence()])
+    target.commit([_finish, partial(_put_id, value=mirror), fenced(fence)])
 
 
 def _first(connection: Connection, table: str) -> Any:

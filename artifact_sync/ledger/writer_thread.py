@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from artifact_sync.domain.errors import DiskError
+from artifact_sync.ledger.queries.transaction import fenced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -202,7 +203,7 @@ class WriterThread:
         alike = [list(some) for _, some in groupby(writes, lambda write: write.verb)]
         works = [_call(some) for some in alike]
         if (fence := writes[0].fence) is not None:
-            works.append(lambda _: fence())
+            works.append(fenced(fence))
         try:
             results = store.commit(works)
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it

@@ -152,6 +152,10 @@ class PostgresConnection(Connection):
         for row in rows:
             self.raw.later(sql, stored([row[it] for it in names]))
 
+    def carry_out(self) -> None:
+        """Send what was not sent yet; see ``Connection``."""
+        self.raw.send()
+
     def put_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows, more quickly than one by one; see ``Connection``."""
         self.raw.send()

@@ -145,6 +145,20 @@ def carry_out(connection: Connection, works: Sequence[Callable[[Transaction], An
     return results
 
 
+def fenced(fence: Callable[[], None]) -> Callable[[Transaction], None]:
+    """The last work: ``fence`` raises where what the others have done must not be committed.
+
+    It is asked when all of that is carried out, which may have waited for another transaction.
+    """
+
+    def ask(transaction: Transaction) -> None:
+        transaction.flush()
+        transaction.connection.carry_out()
+        fence()
+
+    return ask
+
+
 def find_repo(connection: Connection, repo: RepoName) -> int | None:
     """The repository's row, if there is one."""
     org, name = repo

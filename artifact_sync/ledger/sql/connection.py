@@ -81,6 +81,10 @@ class Connection(ABC):
         sql, names = bound(name, self.MARK)
         self.raw.cursor().executemany(sql, [stored([row[it] for it in names]) for row in rows])
 
+    def carry_out(self) -> None:
+        """Have the changes executed that a driver keeps back."""
+        return
+
     @abstractmethod
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row and return its id; 0: another one was quicker."""

@@ -160,7 +160,6 @@ def test_few_answers_are_waited_for_however_much_there_is(postgres):
         return relay.waits - before
 
     async def record(ledger, numbers):
-        ledger.fence_by(lambda: lambda: None)
         rows = [(file(number).key, State.WANTED, "") for number in numbers]
         await ledger.record_states(rows, NOW)
 
@@ -176,6 +175,8 @@ def test_few_answers_are_waited_for_however_much_there_is(postgres):
         assert await waits(relay, ledger.unsettle(RUN)) == 2  # the run, and all else
         assert await waits(relay, ledger.unsettle(RUN)) == 1
         assert await waits(relay, record(ledger, range(1, 20))) == 2  # what is known, all else
+        ledger.fence_by(lambda: lambda: None)
+        assert await waits(relay, record(ledger, range(1, 20))) == 3  # asked before the commit
         assert await waits(relay, ledger.artifacts(RUN)) == 2
         # the first alone, and the others, which were asked for meanwhile, together
         some = asyncio.gather(*(ledger.artifacts(RUN) for _ in range(5)))
