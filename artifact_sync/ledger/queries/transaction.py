@@ -146,7 +146,7 @@ def carry_out(connection: Connection, works: Sequence[Callable[[Transaction], An
 
 
 def fenced(fence: Callable[[], None]) -> Callable[[Transaction], None]:
-    """The last work: ``fence`` raises where what the others have done must not be committed.
+    """The last work: ``fence`` raises where the transaction must not be committed.
 
     It is asked when all of that is carried out, which may have waited for another transaction.
     """
