@@ -253,7 +253,12 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "the ledger … is open for reading only",
     ),
     "ledger#encoding": ("the ledger … is not in UTF-8",),
-    "ledger#url": ("ledger.url must", "ledger.url of SQLite takes no", "ledger.url has an option"),
+    "ledger#url": (
+        "ledger.url must",
+        "ledger.url of SQLite takes no",
+        "ledger.url has an option",
+        "does not take an option of ledger.url",
+    ),
     "ledger#none-yet": (
         "there is no ledger at … yet",
         "nothing is mirrored in … yet",

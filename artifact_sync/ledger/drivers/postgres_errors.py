@@ -50,6 +50,11 @@ _STATES: Mapping[str, tuple[type[ArtifactSyncError], str]] = MappingProxyType(
 
 _CONNECTING: tuple[tuple[str, type[ArtifactSyncError], str], ...] = (
     (
+        "startup parameter|unrecognized configuration parameter",
+        UsageError,
+        "does not take an option of ledger.url: correct it, or use ALTER ROLE behind a pooler",
+    ),
+    (
         "could not translate host name|name or service not known|failed to resolve",
         LedgerUnreachable,
         "is on a host that is unknown: correct ledger.url, or look at the name service",

@@ -579,6 +579,11 @@ TROUBLES = {
         ExitCode.USAGE,
         "cannot be reached by TLS as asked",
     ),
+    "option that the server does not know": (
+        lambda postgres: f"{postgres.url()}?options=-cgeheim%3Dx",
+        ExitCode.USAGE,
+        "does not take an option of ledger.url: correct it, or use ALTER ROLE",
+    ),
     "no number": (
         lambda postgres: f"{postgres.url()}?tcp_user_timeout=geheim",
         ExitCode.USAGE,
