@@ -311,7 +311,7 @@ WORDS: Final[Mapping[str, tuple[str, ...]]] = {
         "cannot be opened: look at its address",
         "nothing is unpacked in an object store",
         "makes a key of more than … bytes",
-        "an object there has a key with // or /./",
+        "an object there has a key with //, /./ or a control character",
     ),
     "disk#no-space": (
         "MiB must stay so",

@@ -87,7 +87,8 @@ def _translated(error: Exception, url: str, what: str) -> Exception:
     if code == "NoSuchBucket":
         return BucketAbsent(url)
     if isinstance(error, (InvalidPathError, ValueError)):
-        return DiskError(f"{what}: an object there has a key with // or /./: remove that object")
+        flaw = "has a key with //, /./ or a control character: remove it"
+        return DiskError(f"{what}: an object there {flaw}")
     code = _ELSEWHERE if _NO_LOCATION in text else code
     told = _answered(status, code, said, f"{what}: the object store {url}")
     if isinstance(told, Passing) and _RETRIED.search(text):
