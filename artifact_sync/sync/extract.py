@@ -26,7 +26,6 @@ from artifact_sync.domain.errors import (
     ArtifactSyncError,
     DiskError,
     Interrupted,
-    NoSpace,
     Reason,
     UnsafeArchive,
     UnsafePath,
@@ -36,6 +35,7 @@ from artifact_sync.domain.model import ArchiveFile, Failure, MirrorPath
 from artifact_sync.mirror.names import check_component, fold
 from artifact_sync.runtime.logs import get_logger
 from artifact_sync.sync.manifests import refresh_manifests
+from artifact_sync.transfer.disk_space import DiskSpace
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -298,19 +298,14 @@ class _Stop:
 
     def __init__(self, context: PassContext) -> None:
         self._context = context
+        self._space = DiskSpace(context.free_space.free, context.min_free)
         self._calls = 0
 
     def __call__(self) -> None:
         if self._context.drain.closed:
             raise Interrupted("stopped before it was done")
         if self._calls % _NOW_AND_THEN == 0:
-            free = self._context.free_space.free()
-            if free is not None and free < self._context.min_free:
-                raise NoSpace(
-                    f"no space: {free >> 20:,} MiB are free in the mirror's file system, and"
-                    f" {self._context.min_free >> 20:,} MiB must stay so (mirror.min_free): free"
-                    " some and run it again"
-                )
+            self._space.look()
         self._calls += 1
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from daemon_user import DaemonUser, run_complete
 from msgspec.structs import replace
+from small_disk import MirrorDisk
 from switched import Switched
 from user import PAGE, contents, organisation, run_of_four
 
@@ -233,21 +232,8 @@ def test_a_service_that_goes_away_amid_many_files_makes_few_lines(tmp_path: Path
         assert daemon.end() == 0
 
 
-@dataclass
-class Disk:
+class Disk(MirrorDisk):
     """A small disk that can be taken away and given back, and filled."""
-
-    behind: Path
-    root: Path
-    mounted: bool = False
-
-    def mount(self) -> None:
-        subprocess.run(["mount", "--bind", str(self.behind / "data"), str(self.root)], check=True)
-        self.mounted = True
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", "--lazy", str(self.root)], check=True)
-        self.mounted = False
 
     def fill(self, leave: int) -> None:
         """Take all room but so much, also while somebody writes."""
@@ -281,23 +267,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    if sys.platform != "linux" or shutil.which("mount") is None:
-        pytest.skip("mounting needs Linux and its mount command")
-    disk = Disk(tmp_path / "behind", tmp_path / "mirror")
-    disk.behind.mkdir()
-    disk.root.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk.behind)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        pytest.skip(f"a small tmpfs can't be mounted here: {result.stderr.strip()}")
-    try:
-        (disk.behind / "data").mkdir()
-        disk.mount()
+    with Disk.of(tmp_path, "size=24m") as disk:
         yield disk
-    finally:
-        if disk.mounted:
-            disk.unmount()
-        subprocess.run(["umount", "--lazy", str(disk.behind)], check=True)
 
 
 @pytest.mark.root

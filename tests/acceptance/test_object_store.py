@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import signal
-import subprocess
 import sys
 from time import monotonic, time
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from uuid import uuid4
 import pytest
 from daemon_user import DaemonUser
 from object_proxy import ObjectProxy
+from small_disk import remount, tmpfs
 from user import TOKEN, User, contents, organisation, wait_until
 
 from artifact_sync.simulator import (
@@ -261,34 +261,26 @@ def test_a_store_that_refuses_to_write_or_is_away_is_told_and_nothing_is_lost(
 def test_a_full_staging_disk_is_told_and_leaves_room_for_the_ledger_there(
     store_user: StoreUser,
 ) -> None:
-    disk = store_user.folder / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", disk]
-    if subprocess.run(mount, check=False).returncode:
-        pytest.skip("a small tmpfs can't be mounted here")
-    try:
-        cube = Cube(artifacts=(_LARGE, ScenarioArtifact("s{n}", size=1_000, count=4)))
-        runs = (ScenarioRun("1", cubes=(cube,)),)
-        repos = (Repo("acme/heavy", runs=runs),)
-        simulator = Simulator(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=repos))
-        with running_in_thread(simulator) as service:
-            store_user.environ |= {
-                "ARTIFACT_SYNC_LEDGER__URL": f"sqlite:///{disk / 'ledger.sqlite'}",
-                "ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url,
-            }
-            for _ in range(2):
-                done = store_user.run("sync", "acme/heavy", "--json")
-                assert done.code == 6, done.err
-                assert {it["local_path"] for it in done.answer["failures"]} >= {"large"}
-                words = f"MiB are free in the file system of {disk}/ledger.sqlite.mirror/"
-                assert all(words in it["message"] for it in done.answer["failures"])
-            listed = store_user.run("ls", "acme/heavy", "--state", "failed", "--json").answer
-            assert "large" in {it["local_path"] for it in listed["artifacts"]}
-            subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
-            assert store_user.run("sync", "acme/heavy").code == 0
-            assert store_user.mirrored() == contents(simulator)
-    finally:
-        subprocess.run(["umount", "--lazy", disk], check=True)
+    cube = Cube(artifacts=(_LARGE, ScenarioArtifact("s{n}", size=1_000, count=4)))
+    repos = (Repo("acme/heavy", runs=(ScenarioRun("1", cubes=(cube,)),)),)
+    simulator = Simulator(Scenario(api=ScenarioApi(tokens=(TOKEN,)), repos=repos))
+    small = tmpfs(store_user.folder / "disk", "size=8m")
+    with small as disk, running_in_thread(simulator) as service:
+        store_user.environ |= {
+            "ARTIFACT_SYNC_LEDGER__URL": f"sqlite:///{disk / 'ledger.sqlite'}",
+            "ARTIFACT_SYNC_SOURCE__BASE_URL": service.base_url,
+        }
+        for _ in range(2):
+            done = store_user.run("sync", "acme/heavy", "--json")
+            assert done.code == 6, done.err
+            assert {it["local_path"] for it in done.answer["failures"]} >= {"large"}
+            words = f"MiB are free in the file system of {disk}/ledger.sqlite.mirror/"
+            assert all(words in it["message"] for it in done.answer["failures"])
+        listed = store_user.run("ls", "acme/heavy", "--state", "failed", "--json").answer
+        assert "large" in {it["local_path"] for it in listed["artifacts"]}
+        remount(disk, "size=64m")
+        assert store_user.run("sync", "acme/heavy").code == 0
+        assert store_user.mirrored() == contents(simulator)
 
 
 def test_an_old_listing_does_no_harm(

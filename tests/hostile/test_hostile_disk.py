@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 from behaviours import Visit, honest
 from forked_program import call_program
 from hostile_service import File, Service
+from small_disk import remount, tmpfs
 from trial import REPOSITORY, Trial, noise
 
 SMALL = b"built at night"
@@ -29,35 +28,17 @@ def big() -> bytes:
 
 
 @pytest.fixture
-def tmpfs(tmp_path: Path) -> Iterator[Mount]:
+def mounted(tmp_path: Path) -> Iterator[Mount]:
     """Mounts a tmpfs with these options over a guarded mirror's folder, made for the purpose."""
-    mirror = tmp_path / "guarded" / "mirror"
-    mounted = []
-
-    def mount(options: str) -> Path:
-        mirror.mkdir(parents=True)
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(mirror)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode:
-            pytest.skip(f"a small tmpfs can't be mounted here: {result.stderr.strip()}")
-        mounted.append(mirror)
-        return mirror
-
-    if sys.platform != "linux" or shutil.which("mount") is None:
-        pytest.skip("mounting a small tmpfs needs Linux and its mount command")
-    yield mount
-    for folder in mounted:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def remount(root: Path, options: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,{options}", str(root)], check=True)
+    with ExitStack() as stack:
+        folder = tmp_path / "guarded" / "mirror"
+        yield lambda options: stack.enter_context(tmpfs(folder, options))
 
 
 @pytest.fixture
-def small_disk(service: Service, tmpfs: Mount) -> Trial:
+def small_disk(service: Service, mounted: Mount) -> Trial:
     """A trial whose mirror is a disk of 8 MiB."""
-    return Trial(service, tmpfs("size=8m").parent)
+    return Trial(service, mounted("size=8m").parent)
 
 
 @pytest.mark.root
@@ -111,8 +92,8 @@ def test_a_disk_without_a_free_byte_is_told_as_such(small_disk: Trial) -> None:
 
 
 @pytest.mark.root
-def test_a_disk_without_inodes_is_told_as_such(service: Service, tmpfs: Mount) -> None:
-    trial = Trial(service, tmpfs("size=64m,nr_inodes=40").parent)
+def test_a_disk_without_inodes_is_told_as_such(service: Service, mounted: Mount) -> None:
+    trial = Trial(service, mounted("size=64m,nr_inodes=40").parent)
     trial.service.run({f"{n}/app.bin": SMALL for n in range(60)})
     outcome = trial.sync()
     assert outcome.exit_code == 6
@@ -152,8 +133,10 @@ def test_min_free_that_is_reached_is_no_space_and_without_it_the_pass_goes_on(
 
 
 @pytest.mark.root
-def test_min_free_that_is_reached_midway_keeps_the_partial(service: Service, tmpfs: Mount) -> None:
-    trial = Trial(service, tmpfs("size=64m").parent, {"MIRROR__MIN_FREE": "55MiB"})
+def test_min_free_that_is_reached_midway_keeps_the_partial(
+    service: Service, mounted: Mount
+) -> None:
+    trial = Trial(service, mounted("size=64m").parent, {"MIRROR__MIN_FREE": "55MiB"})
     file = trial.service.file(big())
     outcome = trial.sync()
     assert (outcome.exit_code, outcome.reasons) == (6, ["no_space"])

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
 import sys
 import threading
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from publishing import publish_bytes, publish_content
+from small_disk import remount, tmpfs
 
 from artifact_sync.domain.errors import DiskError, ExitCode, NoSpace
 from artifact_sync.domain.model import MirrorPath, StagedContent
@@ -292,19 +291,6 @@ def test_a_root_that_is_a_file_is_a_disk_error(tmp_path):
     assert caught.value.exit_code is ExitCode.NO_SPACE
 
 
-@contextmanager
-def tmpfs(folder, options):
-    """A small file system of its own."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", options, "artifact-sync-test", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("cannot mount a tmpfs: needs root and the right to mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
-
-
 @pytest.mark.root
 def test_a_full_disk_is_no_space_and_costs_nothing_that_was_there(tmp_path):
     with tmpfs(tmp_path / "small", "size=1m") as root:
@@ -350,7 +336,7 @@ def test_a_folder_that_is_somebody_elses_is_found_before_anything_is_fetched():
 def test_a_read_only_mirror_can_be_read_and_says_why_it_cannot_be_written(tmp_path):
     with tmpfs(tmp_path / "small", "size=1m") as root:
         publish_bytes(LocalMirror(root), b"old", PATH)
-        subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+        remount(root, "ro")
         mirror = LocalMirror(root)
         assert mirror.digest(PATH)[0] == 3
         with pytest.raises(DiskError, match="Read-only file system") as caught:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from publishing import publish_bytes, publish_content
+from small_disk import MirrorDisk
 
 from artifact_sync.domain.errors import DiskError, MirrorGone
 from artifact_sync.domain.model import ArtifactKey, MirrorPath, StagedContent
@@ -30,42 +27,10 @@ LINK = MirrorPath("acme/shop/latest")
 KEY = ArtifactKey("acme", "shop", "42", "build", "compile", "linux", "app.tar")
 
 
-@dataclass
-class Disk:
-    """A small disk that can be mounted at the mirror's root and taken away from it."""
-
-    behind: Path
-    root: Path
-    mounted: bool = False
-
-    def mount(self) -> None:
-        subprocess.run(["mount", "--bind", str(self.behind / "data"), str(self.root)], check=True)
-        self.mounted = True
-
-    def unmount(self) -> None:
-        subprocess.run(["umount", "--lazy", str(self.root)], check=True)
-        self.mounted = False
-
-
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Disk]:
-    if sys.platform != "linux" or shutil.which("mount") is None:
-        pytest.skip("mounting needs Linux and its mount command")
-    disk = Disk(tmp_path / "behind", tmp_path / "mirror")
-    disk.behind.mkdir()
-    disk.root.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk.behind)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        pytest.skip(f"a small tmpfs can't be mounted here: {result.stderr.strip()}")
-    try:
-        (disk.behind / "data").mkdir()
-        disk.mount()
+def disk(tmp_path: Path) -> Iterator[MirrorDisk]:
+    with MirrorDisk.of(tmp_path, "size=8m") as disk:
         yield disk
-    finally:
-        if disk.mounted:
-            disk.unmount()
-        subprocess.run(["umount", "--lazy", str(disk.behind)], check=True)
 
 
 VERBS: dict[str, Callable[[LocalMirror], object]] = {
@@ -91,7 +56,7 @@ VERBS: dict[str, Callable[[LocalMirror], object]] = {
 
 
 def test_every_verb_says_that_the_mirror_is_gone_until_the_same_one_is_mounted_again(
-    disk: Disk,
+    disk: MirrorDisk,
 ) -> None:
     mirror = LocalMirror(disk.root)
     publish_bytes(mirror, b"built", PATH)
@@ -110,7 +75,7 @@ def test_every_verb_says_that_the_mirror_is_gone_until_the_same_one_is_mounted_a
 
 
 def test_a_bare_mount_point_that_a_mirror_was_once_begun_in_gets_nothing_either(
-    disk: Disk,
+    disk: MirrorDisk,
 ) -> None:
     disk.unmount()
     LocalMirror(disk.root)
@@ -128,7 +93,7 @@ def test_a_bare_mount_point_that_a_mirror_was_once_begun_in_gets_nothing_either(
     }
 
 
-def test_staging_makes_nothing_on_the_bare_mount_point(disk: Disk) -> None:
+def test_staging_makes_nothing_on_the_bare_mount_point(disk: MirrorDisk) -> None:
     staging = LocalMirror(disk.root).staging
     disk.unmount()
     staged = StagedFile(staging, KEY, "v1")
@@ -140,7 +105,7 @@ def test_staging_makes_nothing_on_the_bare_mount_point(disk: Disk) -> None:
     assert list(disk.root.iterdir()) == []
 
 
-def test_must_be_mounted_sees_whether_it_is(disk: Disk) -> None:
+def test_must_be_mounted_sees_whether_it_is(disk: MirrorDisk) -> None:
     check_mounted(disk.root)
     disk.unmount()
     if disk.root.stat().st_dev != Path("/").stat().st_dev:
