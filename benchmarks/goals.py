@@ -213,8 +213,8 @@ def _services(results: Results) -> Iterator[Goal]:
     cpu = [at_most(_kind(row), 1000 * row.cpu / (row.requests or 1), 20, " ms") for row in rows]
     yield Goal("9", "nothing new, services: at most 20 ms of CPU a pass", tuple(cpu) or (_NONE,))
     facts = group.facts if group is not None else {}
-    words = "nothing new, services: at most 150 statements a pass, those of planning among them"
-    checks = [at_most(f"{_bare(it)}:", facts.get(STATEMENTS + it), 150) for it in (DAEMON, WORKER)]
+    words = "nothing new, services: at most 30 statements a pass, those of planning among them"
+    checks = [at_most(f"{_bare(it)}:", facts.get(STATEMENTS + it), 30) for it in (DAEMON, WORKER)]
     yield Goal("9", words, tuple(checks))
 
 

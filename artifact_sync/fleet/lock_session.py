@@ -148,7 +148,9 @@ class LockSession:
             heard.register(self._ears, selectors.EVENT_READ)
             heard.register(self._raw.fileno(), selectors.EVENT_READ)
             while not self._closing:
-                if not heard.select(_LOOK) or not self._answer():
+                told = heard.select(_LOOK)
+                # a bell alone was for what the last ring has answered
+                if not self._answer() and [it.fd for it, _ in told] != [self._ears.fileno()]:
                     self._execute("SELECT 1")
         self._ended.set()
         with suppress(psycopg.Error):

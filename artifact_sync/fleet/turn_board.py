@@ -23,8 +23,11 @@ _COLUMNS = (
 _TURNS = f"SELECT {_COLUMNS} FROM fleet_turns"  # noqa: S608 - ours
 _HEAR_ALL = "UPDATE fleet_turns SET heard = TRUE WHERE NOT heard"
 _HEAR = f"{_HEAR_ALL} RETURNING {_COLUMNS}"
-_WAKES = "SELECT id, repo, why, run, eager FROM fleet_wakes WHERE id > %s ORDER BY id"
-_NOW = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_WAKES = (
+    "SELECT extract(epoch FROM clock_timestamp())::float8, id, repo, why, run, eager"
+    " FROM (VALUES (TRUE)) AS now LEFT JOIN fleet_wakes ON id > %s ORDER BY id"
+)
+"""With the time, of which there is a row also where nobody was woken."""
 _PLAN = (
     "INSERT INTO fleet_turns (repo, why, announced)"
     " SELECT it.repo, it.why, coalesce(string_to_array(nullif(it.runs, ''), chr(10)), '{}')"
@@ -89,8 +92,8 @@ class PostgresTurnBoard:
         """What is new; see ``ports.TurnBoard``."""
         wakes = await self._database.ask(_WAKES, [wakes_after])
         ended = await self._database.ask(_HEAR)
-        ((now,),) = await self._database.ask(_NOW)
-        return BoardNews(now, tuple(map(_turn, ended)), tuple(map(_wake, wakes)))
+        woken = tuple(_wake(row) for _, *row in wakes if row[0] is not None)
+        return BoardNews(wakes[0][0], tuple(map(_turn, ended)), woken)
 
     async def plan(self, turns: Sequence[PastTurn], wakes: Sequence[int]) -> None:
         """Note what begins; see ``ports.TurnBoard``."""

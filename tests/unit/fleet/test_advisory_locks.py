@@ -23,6 +23,7 @@ from artifact_sync.domain.errors import (
 )
 from artifact_sync.domain.model import RepoName
 from artifact_sync.fleet.advisory_locks import AdvisoryLocks, lock_key
+from artifact_sync.fleet.lock_session import LockSession
 from artifact_sync.fleet.repository_lock import PostgresRepositoryLock
 from artifact_sync.ledger import postgres_connector
 from artifact_sync.sync.context import leased
@@ -194,6 +195,31 @@ def test_nobody_of_a_process_holds_anything_anew_before_all_have_left(postgres, 
 
 
 @pytest.mark.servers
+class Counted(psycopg.Connection):
+    """Counts the questions that tell no more than that the server is there."""
+
+    questions = 0
+
+    def execute(self, query, *args, **more):
+        self.questions += query == "SELECT 1"
+        return super().execute(query, *args, **more)
+
+
+def test_no_question_more_is_asked_where_an_answer_has_just_come(postgres, mirror):
+    async def story():
+        raw = Counted.connect(postgres.url(), autocommit=True)
+        session = await LockSession.open(lambda: raw)
+        begun, keys = time.monotonic(), [lock_key(mirror, str(it)) for it in range(200)]
+        for number in range(0, len(keys), 4):
+            assert all(await asyncio.gather(*map(session.try_lock, keys[number : number + 4])))
+        seconds = time.monotonic() - begun
+        asked = raw.questions
+        await session.aclose()
+        assert asked <= seconds + 1
+
+    asyncio.run(story())
+
+
 def test_a_server_that_says_nothing_is_given_up(postgres, play):
     async def story(locks):
         async with locks.hold("a") as lease:
