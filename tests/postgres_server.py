@@ -20,6 +20,7 @@ import psycopg
 import pytest
 
 from artifact_sync.ledger import open_ledger
+from fleet_demo.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,13 +75,6 @@ def program(name: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(f"{why}; CI has to install it")
     pytest.skip(why)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:

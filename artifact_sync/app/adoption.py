@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING
 
-from artifact_sync.app.locations import has_ledger, refuse_in_store, root_of, service_host
+from artifact_sync.app.locations import has_ledger, refuse_in_store, root_of
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import ExitCode, MirrorBusy, Reason, UsageError, exit_code
 from artifact_sync.domain.model import RepoName
@@ -49,13 +49,13 @@ async def opened_adoption(
             raise MirrorBusy(busy.root, busy.owner, askable=False) from None
         if not rehearse:
             await store.staged()  # it clears what a crash left
-        yield Adoption(store, service_host(config), repos, dry_run=rehearse)
+        yield Adoption(store, config.source.host, repos, dry_run=rehearse)
 
 
 async def _fits_at_all(config: Config, repos: Sequence[RepoName]) -> bool:
     """Whether anything can be adopted: else the root is not that of a mirror of this layout."""
     async with open_storage(config, rehearse=True, adopting=True) as store:
-        adopter = store.adopter(service_host(config), HashProgress(), dry_run=True)
+        adopter = store.adopter(config.source.host, HashProgress(), dry_run=True)
         return await adopter.has_any(repos)
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from artifact_sync.app.holder import opened_or_held
 from artifact_sync.app.hooks import deliver_at_end
-from artifact_sync.app.locations import has_ledger, service_host
+from artifact_sync.app.locations import has_ledger
 from artifact_sync.app.selection import check_globs, checked_names, known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.config.keys import pasted_run
@@ -154,7 +154,7 @@ def keeper_of(store: Storage, config: Config, observer: Observer) -> MirrorKeepe
         layout=store.layout,
         offload=store.offload,
         clock=store.clock,
-        origin=service_host(config),
+        origin=config.source.host,
         observer=observer,
     )
 

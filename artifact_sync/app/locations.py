@@ -6,7 +6,6 @@ import os
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -144,11 +143,6 @@ def has_ledger(config: Config) -> bool:
     place = location(ledger_url(config))
     with disk_errors(place.name):
         return place.exists()
-
-
-def service_host(config: Config) -> str:
-    """The host of the service, and its port if one is given."""
-    return urlsplit(config.source.base_url).netloc
 
 
 def has_runs(config: Config) -> bool:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from artifact_sync.app.locations import service_host
 from artifact_sync.runtime.backoff import RetryPolicy
 from artifact_sync.runtime.clock import ClockComparison, SystemClock
 from artifact_sync.runtime.logs import get_logger
@@ -48,7 +47,7 @@ class Network(Struct, frozen=True):
     @property
     def origin(self) -> str:
         """The service's host, for ``run.json``."""
-        return service_host(self.config)
+        return self.config.source.host
 
     @property
     def encrypted(self) -> bool:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec import Struct
 
-from artifact_sync.app.locations import service_host
 from artifact_sync.app.selection import known_repositories
 from artifact_sync.app.storage import open_storage
 from artifact_sync.domain.errors import UsageError
@@ -47,7 +46,7 @@ async def shown_run(config: Config, repo: RepoName, name: str) -> ShownRun:
         known_repositories([str(repo)], await store.ledger.repositories())
         row = await _row(store.ledger, repo, name)
         let_go = (await store.ledger.forget_rules(repo)).forgets_run(row.key)
-        manifest = await manifest_of(row, store.ledger, store.layout, service_host(config))
+        manifest = await manifest_of(row, store.ledger, store.layout, config.source.host)
     told = json.loads(manifest.about())  # it has lone surrogates, which msgspec does not read
     return ShownRun(row, msgspec.convert(told, RunDocument), let_go)
 

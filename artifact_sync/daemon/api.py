@@ -8,7 +8,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -281,7 +280,7 @@ class DaemonApi:
             layout=engine.layout,
             offload=engine.offload,
             clock=engine.clock,
-            origin=urlsplit(engine.config.source.base_url).netloc,
+            origin=engine.config.source.host,
             observer=observer,
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - msgspec reads the annotations at run time
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -48,6 +49,11 @@ class SourceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Requests to the API per second, over all repositories."""
     retention: float = 14 * 86_400.0
     """Seconds after a run's creation at which its artifacts vanish: what others have observed."""
+
+    @property
+    def host(self) -> str:
+        """The host of the service, and its port if one is given."""
+        return urlsplit(self.base_url).netloc
 
 
 class ObjectUrl(str):

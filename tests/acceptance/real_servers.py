@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Self
 import pytest
 from user import wait_until
 
+from fleet_demo.servers import free_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -71,14 +73,6 @@ def program(name: str, *places: Path) -> str:
     if os.environ.get("CI"):
         pytest.fail(f"{why}; CI has to install it")
     pytest.skip(why)
-
-
-def free_port() -> int:
-    """A port that nobody has this moment, for a server that cannot choose one by itself."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class _Server:

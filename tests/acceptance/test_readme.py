@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
@@ -29,6 +28,7 @@ from artifact_sync.config.load import load
 from artifact_sync.domain.errors import ExitCode
 from artifact_sync.mirror.layout import layout_problems
 from artifact_sync.simulator import demo_text, parse_scenario, running_in_thread
+from fleet_demo.servers import free_port
 
 PAGES = pages()
 SHELLS = [it for it in PAGES if it.tested("console", "sh")]
@@ -53,7 +53,7 @@ class Shell:
         self._folder = folder
         self._home = folder / "home"
         self._home.mkdir()
-        self._ports = {port: str(_free_port()) for port in PORTS}
+        self._ports = {port: str(free_port()) for port in PORTS}
         self._lines = ["_code=0"]
         self._typed: list[Command] = []
 
@@ -126,13 +126,6 @@ class Shell:
         for port, free in self._ports.items():
             text = text.replace(free, port)
         return text
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @posix

@@ -27,7 +27,7 @@ import pytest
 from daemon_user import DaemonUser, run_complete
 from pages import REPOSITORY, Page
 from prometheus_client.parser import text_string_to_metric_families
-from real_servers import PlainNginx, free_port, program
+from real_servers import PlainNginx, program
 from user import TOKEN, User, contents, wait_until
 
 from artifact_sync.domain.jobs import FleetState, WorkerSeen
@@ -36,6 +36,7 @@ from artifact_sync.mirror.local.signer import CommandSigner
 from artifact_sync.runtime.clock import SystemClock
 from artifact_sync.web.metrics import Gauges, Metrics
 from artifact_sync.web.prometheus import render, snapshot
+from fleet_demo.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -213,7 +213,7 @@ def test_a_disk_that_fills_up_is_told_once_with_how_many_files_it_concerns(
         fill(small_disk.root)
         honest(visit)
 
-    small_disk.service.run({f"{n}/app.bin": File(noise(n, 1000), filled) for n in range(60)})
+    small_disk.service.run({f"{n}/app.bin": File(noise(n, 1000), filled) for n in range(30)})
     arguments = [it for it in small_disk.arguments() if it != "--json"]
     said = call_program(arguments, REPOSITORY, small_disk.environment(), 60)
     assert said.code == 6

@@ -10,7 +10,6 @@ import hmac
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from soak_world import NAMED, ORGANISATION, PAGES_WANT
+
+from fleet_demo.servers import free_port
 
 if TYPE_CHECKING:
     import signal
@@ -306,13 +307,6 @@ def wait_for(what: str, happens: Callable[[], bool], seconds: float) -> float:
         assert time.monotonic() - began < seconds, f"not within {seconds:g} s: {what}"
         time.sleep(0.1)
     return time.monotonic() - began
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def changed(settings: Settings, **values: Any) -> Settings:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_server import PgBouncer, free_port, wait_until
+from postgres_server import PgBouncer, wait_until
 from test_ledger_migrations import REPO as OLD_REPO
 from test_ledger_migrations import is_all_there
 
@@ -42,6 +42,7 @@ from artifact_sync.ledger import copying, migrations, open_ledger
 from artifact_sync.ledger.drivers.location import OpenTerms
 from artifact_sync.ledger.drivers.store import open_store
 from artifact_sync.runtime.postgres_terms import WHILE_MAKING_TABLES
+from fleet_demo.servers import free_port
 
 pytestmark = pytest.mark.servers
 
