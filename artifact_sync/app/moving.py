@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -36,6 +37,7 @@ from artifact_sync.sync.verify import reasons_of_damage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
+    from pathlib import Path, PurePath
 
     from artifact_sync.app.storage import Storage
     from artifact_sync.domain.model import RepoName
@@ -143,16 +145,20 @@ def _check(config: Config, to: Config) -> None:
             f"the mirror is laid out as {config.mirror.layout}, and mirror.layout where it is to go"
             f" is {to.mirror.layout}: set it to the same"
         )
-    here, there = root_of(config).resolve(), root_of(to).resolve()
-    within = here in there.parents or there in here.parents
-    in_store = is_in_store(config) or is_in_store(to)
-    if config.mirror.root == to.mirror.root or here == there or (within and not in_store):
+    own = root_of(config).resolve(), root_of(to).resolve()
+    here, there = _place(config, own[0]), _place(to, own[1])
+    if own[0] == own[1] or here == there or here in there.parents or there in here.parents:
         raise UsageError(
             f"{to.mirror.root} is the mirror itself, or within: name another mirror.root"
         )
     first, second = location(ledger_url(config)).file, location(ledger_url(to)).file
     if first is not None and second is not None and first.resolve() == second.resolve():
         raise _same_ledger()
+
+
+def _place(config: Config, folder: Path) -> PurePath:
+    """Where its files are: in a bucket, or this folder."""
+    return PurePosixPath(str(config.mirror.root)) if is_in_store(config) else folder
 
 
 def _same_ledger() -> UsageError:

@@ -181,6 +181,9 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
     same = user.config("same", f"{url}&connect_timeout=20", server.url(f"same/{prefix}"))
     done = user.move(new, same)
     assert (done.code, "is the one that it has" in done.err) == (2, True), done.err
+    below = user.config("below", "sqlite:///below.sqlite", server.url(f"{prefix}/below"))
+    done = user.move(new, below)  # who removes the old mirror would remove both
+    assert (done.code, "or within" in done.err) == (2, True), done.err
 
 
 @pytest.mark.servers
