@@ -13,8 +13,9 @@ look that counts twice.
 
 from __future__ import annotations
 
+import re
 from collections import ChainMap
-from functools import partial
+from functools import cache, partial
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,7 +33,7 @@ from artifact_sync.ledger.drivers.postgres_errors import (
     of_connecting,
     of_statement,
 )
-from artifact_sync.ledger.queries.transaction import carry_out
+from artifact_sync.ledger.queries.transaction import carry_out, chunks
 from artifact_sync.ledger.sql import bound
 from artifact_sync.ledger.sql.connection import Connection
 from artifact_sync.ledger.sql.encoding import stored
@@ -72,6 +73,9 @@ _STREAMED = 10_000
 """Rows that a server sends at a time where they are many."""
 _MESSAGE = 100_000
 """Characters of changes that are not sent yet, at most."""
+_INSERT = r"(INSERT .*\sVALUES )(\([^()]*\))((?:\s+ON CONFLICT [^()]*\([^()]*\) DO NOTHING)?)"
+_INSERTED = 100
+"""Rows that one statement inserts: a statement for each takes the server twice as long."""
 _MOST_CHECKED = 1000
 """Things that are remembered to be checked."""
 _REPEATS = 5
@@ -149,8 +153,15 @@ class PostgresConnection(Connection):
     def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute a change for each row of values by the next message; see ``Connection``."""
         sql, names = bound(name, self.MARK)
-        for row in rows:
-            self.raw.later(sql, stored([row[it] for it in names]))
+        values = [stored([row[it] for it in names]) for row in rows]
+        if (parts := _parts_of_insert(sql)) is None:
+            for some in values:
+                self.raw.later(sql, some)
+            return
+        before, each, after = parts
+        for these in chunks(values, _INSERTED):
+            texts = (self.raw.filled(each, some) for some in these)
+            self.raw.later(f"{before}{', '.join(texts)}{after}")
 
     def carry_out(self) -> None:
         """Send what was not sent yet; see ``Connection``."""
@@ -350,6 +361,16 @@ class PostgresStore:
             raise self._told(error) from error
 
 
+@cache
+def _parts_of_insert(sql: str) -> tuple[str, str, str] | None:
+    """What is before the values of a row, those, and what is behind; None: it is no such insert.
+
+    One that changes a row that is there cannot do that twice in a statement.
+    """
+    parts = re.fullmatch(_INSERT, sql, re.DOTALL)
+    return None if parts is None else (parts[1], parts[2], parts[3])
+
+
 class _Connection(psycopg.Connection[Any]):
     """Sends changes with the next statement whose answer is needed, and gives up a silent server.
 
@@ -364,6 +385,10 @@ class _Connection(psycopg.Connection[Any]):
         self._binder = psycopg.ClientCursor(self)
         self._unsent: list[str] = []
         self._length = 0
+
+    def filled(self, sql: str, given: Sequence[Any]) -> str:
+        """A statement, or a part of one, with values in place of their marks."""
+        return self._binder.mogrify(sql, given)
 
     def later(self, sql: str, given: Sequence[Any] | None = None) -> None:
         """Execute it before the next statement whose answer is needed."""
