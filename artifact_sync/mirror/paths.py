@@ -1,11 +1,12 @@
-"""Checks paths below a mirror's root, and names what is displaced there. Pure."""
+"""Checks a mirror's paths and its id, and names what is displaced. Pure."""
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from artifact_sync.domain.errors import UnsafePath
+from artifact_sync.domain.errors import DiskError, UnsafePath
 from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.names import fold, quoted
 
@@ -18,7 +19,23 @@ PROBE = "probe"
 """The name of an empty object by which it is tried whether a store honours conditions."""
 
 _NO_NAMES = frozenset({"", ".", ".."})
+_ID_FORM = r"[0-9a-f]{32}"
 _STAMP = "%Y%m%dT%H%M%SZ"
+
+
+def id_in(content: bytes | None, place: str) -> str | None:
+    """Read a mirror's id from what is kept of it at a place.
+
+    None where nothing is. Empty when that is: by that a user says that this is the ledger's mirror.
+    ``DiskError`` for any text that is no id.
+    """
+    text = content.decode("ascii", "replace").strip() if content is not None else None
+    if text and not re.fullmatch(_ID_FORM, text):
+        raise DiskError(
+            f"{place} holds no mirror's id: put it back from a backup, or empty it if the ledger is"
+            " this mirror's"
+        )
+    return text
 
 
 def split(path: str) -> Parts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +13,7 @@ from artifact_sync.domain.settings import OWN_FOLDER
 from artifact_sync.mirror.local.file_io import create, finish, reading
 from artifact_sync.mirror.local.folder import open_folder
 from artifact_sync.mirror.local.tree import STAGING, absent_is_none
-from artifact_sync.mirror.paths import DISPLACED, ID
+from artifact_sync.mirror.paths import DISPLACED, ID, id_in
 
 LOCK = "lock"
 
@@ -77,7 +76,6 @@ def _check(folder: Path, owners: set[int]) -> None:
 
 _NEW = "id.new"
 _LONGEST = 64
-_FORM = r"[0-9a-f]{32}"
 
 
 def new_id() -> str:
@@ -88,19 +86,12 @@ def new_id() -> str:
 def read_id(root: Path) -> str | None:
     """The id of the mirror at a root; None where there is none.
 
-    Empty when the file is: by that a user says that the root is the ledger's mirror. ``DiskError``
-    for any text that is no id.
+    Empty, and ``DiskError``: see ``id_in``.
     """
     path = root / OWN_FOLDER / ID
     with disk_errors(str(path), root):
         content = _content(root)
-    text = content.decode("ascii", "replace").strip() if content is not None else None
-    if text and not re.fullmatch(_FORM, text):
-        raise DiskError(
-            f"{path} holds no mirror's id: put the file back from a backup, or empty it if the"
-            " ledger is this mirror's"
-        )
-    return text
+    return id_in(content, str(path))
 
 
 def _content(root: Path) -> bytes | None:

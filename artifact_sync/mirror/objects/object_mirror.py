@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
@@ -32,7 +31,7 @@ from artifact_sync.mirror.objects.upload import (
     honours_conditions,
     replaced_meanwhile,
 )
-from artifact_sync.mirror.paths import DISPLACED, split
+from artifact_sync.mirror.paths import DISPLACED, id_in, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from artifact_sync.mirror.layout import Layout
     from artifact_sync.mirror.objects.bucket import Bucket
 
-_FORM = r"[0-9a-f]{32}"
 _SEEN_LATELY = 2.0
 """Seconds for which the mirror is believed to be the one that was opened."""
 
@@ -85,14 +83,7 @@ class ObjectMirror:
 
     def read_id(self) -> str | None:
         """Read the mirror's id; None: there is none. ``DiskError``."""
-        content = self._bucket.read(self._keys.id)
-        text = content.decode("ascii", "replace").strip() if content is not None else None
-        if text and not re.fullmatch(_FORM, text):
-            raise DiskError(
-                f"{self._bucket.url}: .artifact-sync/id holds no mirror's id: put the object back"
-                " from a backup, or empty it if the ledger is this mirror's"
-            )
-        return text
+        return id_in(self._bucket.read(self._keys.id), f"{self._bucket.url}: .artifact-sync/id")
 
     def write_id(self, mirror: str, over: str | None) -> bool:
         """Give the mirror its id in place of ``over``; False: something else was there."""
