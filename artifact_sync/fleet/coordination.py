@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from contextlib import asynccontextmanager, suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -27,6 +28,7 @@ _HAS_TABLE = "SELECT EXISTS (SELECT FROM pg_class WHERE oid = to_regclass(%s))"
 """Of pg_class: to open a table lets a session hear of what others have just made."""
 _NO_CONNECTION = r"too many (?:clients|connections)|remaining connection slots"
 """What a server says, and a pooler, of a client for which there is no room."""
+_OF_CODE = MappingProxyType({"42501": "its user may not use a table: GRANT it ALL on them"})
 
 
 class Coordination:
@@ -125,7 +127,8 @@ def kind_of_error(error: BaseException) -> str:
     """What to call it, without its own text, which may quote the URL."""
     if re.search(_NO_CONNECTION, str(error)):
         return "no connection left: raise max_connections, a worker takes up to eight"
-    return getattr(error, "sqlstate", None) or type(error).__name__
+    code = getattr(error, "sqlstate", None)
+    return _OF_CODE.get(code, code or type(error).__name__)
 
 
 def _words(error: Exception) -> str:

@@ -33,7 +33,7 @@ _PASSING = ("08", "57P01", "57P02", "57P03", "53300")
 
 _NO_RIGHT = (
     UsageError,
-    "may not be used by this user: GRANT USAGE, CREATE ON SCHEMA public TO it, as the owner",
+    "may not be used by this user: as its owner, GRANT it ALL on schema, tables and sequences",
 )
 _NO_SCHEMA = (
     UsageError,

@@ -57,11 +57,14 @@ def test_a_server_that_says_nothing_is_left_at_once():
 
 
 @pytest.mark.servers
-def test_a_server_without_a_connection_left_is_told_as_such(postgres):
+def test_a_server_without_a_connection_left_or_a_right_is_told_as_such(postgres):
     postgres.ask("CREATE ROLE narrow LOGIN PASSWORD 'geheim' CONNECTION LIMIT 0")
     url = f"postgresql://narrow:geheim@127.0.0.1:{postgres.port}/postgres"
     with pytest.raises(LedgerUnreachable, match=r"no connection left: raise max_connections"):
         asyncio.run(Coordination(url).ask("SELECT 1"))
+    postgres.ask("ALTER ROLE narrow CONNECTION LIMIT 1")
+    with pytest.raises(LedgerUnreachable, match=r"its user may not use a table: GRANT"):
+        asyncio.run(Coordination(url).ask("SELECT 1 FROM pg_authid"))
 
 
 @pytest.mark.servers

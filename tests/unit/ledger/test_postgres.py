@@ -563,7 +563,7 @@ TROUBLES = {
     "no right to create": (
         lambda postgres: user_of(postgres, "REVOKE CREATE ON SCHEMA public FROM PUBLIC, {}"),
         ExitCode.USAGE,
-        "may not be used by this user: GRANT USAGE, CREATE ON SCHEMA",
+        "may not be used by this user: as its owner, GRANT it ALL",
     ),
     "no schema": (
         lambda postgres: f"{postgres.url()}?options=-csearch_path%3Dnonsuch",
