@@ -95,7 +95,7 @@ async def opened_move(config: Config, to: Config) -> AsyncGenerator[Moving]:
             opening = open_storage(config, rehearse=False, command=COMMAND)
             store = await stack.enter_async_context(opening)
         except MirrorBusy as busy:
-            raise MirrorBusy(busy.root, busy.owner, askable=False) from None
+            raise _busy(config, busy.owner) from None
         await _check_workers(config)
         repos = _Repositories(store, stack, _fence(store))
         await repos.hold_new(wait=False)
@@ -184,7 +184,11 @@ async def _check_workers(config: Config) -> None:
         from artifact_sync.fleet.worker_registry import PostgresWorkerRegistry  # noqa: PLC0415 - an extra
 
         for it in await PostgresWorkerRegistry(database, _SEEN_LATELY).workers():
-            raise MirrorBusy(root_of(config), it.in_words)
+            raise _busy(config, it.in_words)
+
+
+def _busy(config: Config, owner: str) -> MirrorBusy:
+    return MirrorBusy(root_of(config), owner, askable=False, place=config.mirror.root)
 
 
 def _check_unpacked(config: Config, to: Config) -> None:

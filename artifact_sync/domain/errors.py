@@ -195,6 +195,8 @@ class LedgerTooNew(UsageError):
 
 DAEMON = "artifact-sync daemon"
 """How a daemon calls itself where it locks a mirror."""
+WORKER = "artifact-sync worker"
+"""How others call a worker, with its name behind it."""
 
 
 class MirrorBusy(ArtifactSyncError):
@@ -202,19 +204,24 @@ class MirrorBusy(ArtifactSyncError):
 
     reason = Reason.BUSY
 
-    def __init__(self, root: Path, owner: str, *, askable: bool = True) -> None:
-        """``askable``: a daemon does for others what is wanted, once it answers."""
+    def __init__(
+        self, root: Path, owner: str, *, askable: bool = True, place: object = None
+    ) -> None:
+        """``askable``: a daemon does for others what is wanted, once it answers.
+
+        ``place``: what to call the mirror, where that is not its root on this machine.
+        """
         self.root = root
         self.owner = owner
         hint = ": wait for it to end, or stop it"
-        if DAEMON in owner and not askable:
+        if any(it in owner for it in (DAEMON, WORKER)) and not askable:
             hint = ", which holds it until it is stopped, and does not do this: stop it first"
         elif DAEMON in owner:
             hint = (
                 ", which holds it until it is stopped; it cannot be asked now, but binds its socket"
                 " again within seconds: try again, or stop it"
             )
-        super().__init__(f"the mirror {root} is in use by {owner}{hint}")
+        super().__init__(f"the mirror {place or root} is in use by {owner}{hint}")
 
 
 class AlreadyPlanned(ArtifactSyncError):

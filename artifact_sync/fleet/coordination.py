@@ -128,7 +128,7 @@ def kind_of_error(error: BaseException) -> str:
     if re.search(_NO_CONNECTION, str(error)):
         return "no connection left: raise max_connections, a worker takes up to eight"
     code = getattr(error, "sqlstate", None)
-    return _OF_CODE.get(code, code or type(error).__name__)
+    return _OF_CODE.get(code or "", code or type(error).__name__)
 
 
 def _words(error: Exception) -> str:

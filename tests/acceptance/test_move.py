@@ -166,7 +166,9 @@ def test_to_a_store_and_postgresql_and_back_with_all_that_is_known_and_nothing_f
     }
     with working(url):
         refused = user.move(new, back)
-    assert (refused.code, "artifact-sync worker w1 on h1" in refused.err) == (7, True), refused.err
+    told = f"the mirror {server.url(prefix)} is in use by artifact-sync worker w1 on h1"
+    assert (refused.code, told in refused.err) == (7, True), refused.err
+    assert "stop it first" in refused.err
     done = user.move(new, back, "--json")
     assert (done.code, done.answer["complete"]) == (0, True), done.err
     assert done.answer["rows"] == sum(map(len, known.values()))
