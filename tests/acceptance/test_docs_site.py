@@ -58,12 +58,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.mark.timeout(300)
 def test_the_site_is_built_and_has_no_fault(project: Path) -> None:
     built = build(project)
     assert built.good, built.output
     assert faults(project) == []
 
 
+@pytest.mark.timeout(300)
 def test_a_broken_anchor_fails_the_build(project: Path) -> None:
     page = project / "docs/glossary.md"
     text = page.read_text(encoding="utf-8")

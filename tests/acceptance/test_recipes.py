@@ -344,7 +344,7 @@ def test_promtool_finds_the_rules_right_and_they_fire_when_they_should() -> None
         ["test", "rules", rules],
     ):
         done = subprocess.run(
-            [promtool, *arguments], capture_output=True, text=True, timeout=60, check=False
+            [promtool, *arguments], capture_output=True, text=True, timeout=110, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
 

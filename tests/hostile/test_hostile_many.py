@@ -30,6 +30,7 @@ def cpu_seconds() -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_10000_artifacts_in_a_run_within_100_megabytes(trial: Trial) -> None:
+    trial.env["DOWNLOAD__TIMEOUT"] = "60s"  # the answer about them all takes a busy server long
     content = noise(5, 10_100)
     files = {f"f/{n // 100}/{n}.bin": File(content[n : n + 100]) for n in range(10_000)}
     trial.service.run(files)
