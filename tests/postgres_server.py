@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -18,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from user import wait_until
 
 from artifact_sync.ledger import open_ledger
 from fleet_demo.servers import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Self
 
 _ACCESS = """
@@ -75,13 +74,6 @@ def program(name: str) -> str:
     if os.environ.get("CI"):
         pytest.fail(f"{why}; CI has to install it")
     pytest.skip(why)
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def answers(port: int) -> bool:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import time
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 from altering import altered
+from user import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from trial import Trial
 
 CONTENT = b"built at night"
-
-
-def wait_until(happens: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not happens():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.01)
 
 
 def in_pages(trial: Trial, *pages: list[int]) -> None:

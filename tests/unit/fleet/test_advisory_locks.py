@@ -12,7 +12,8 @@ from contextlib import aclosing, contextmanager
 
 import psycopg
 import pytest
-from postgres_server import PgBouncer, wait_until
+from postgres_server import PgBouncer
+from user import wait_until
 
 from artifact_sync.domain.errors import (
     DiskError,

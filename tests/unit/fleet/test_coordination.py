@@ -7,7 +7,7 @@ import socket
 
 import psycopg
 import pytest
-from postgres_server import wait_until
+from user import wait_until
 
 from artifact_sync.domain.errors import LedgerUnreachable
 from artifact_sync.fleet import tables

@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 
 import psycopg
 import pytest
-from postgres_server import wait_until
+from user import wait_until
 
 from artifact_sync.domain.errors import LeaseLost
 from artifact_sync.domain.model import ArtifactKey, Mirrored, MirrorPath, RepoName, State, Strength

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgres_server import PgBouncer, wait_until
+from postgres_server import PgBouncer
 from test_ledger_migrations import REPO as OLD_REPO
 from test_ledger_migrations import is_all_there
+from user import wait_until
 
 from artifact_sync.domain.errors import (
     DiskError,

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from user import wait_until
 
 from artifact_sync.runtime.command import Command, CommandResult, run_command
 
@@ -32,13 +33,6 @@ def is_running(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
-
-
-def wait_until(condition) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_it_reads_stdin_and_has_the_environment_that_is_given_and_no_other(run, tmp_path):
