@@ -22,16 +22,11 @@ if TYPE_CHECKING:
 _LOOK = 3600.0
 """Seconds after which a pass sees whether the mirror's newest files are there."""
 
-_RECORD = 600.0
-"""Seconds after which a pass with nothing new is recorded, for those who look without a daemon."""
-
 
 class _Known(Struct):
     unchanged: Unchanged | None = None
     looked_at: float = 0.0
     """When a pass last looked at the mirror's newest files, on the monotonic clock."""
-    recorded_at: float = 0.0
-    """When the ledger last heard of a pass."""
 
 
 class UnchangedRepositories:
@@ -59,7 +54,7 @@ class UnchangedRepositories:
         mode = PassOptions(eager=turn.eager, look=look)
         asked = PassRequest((settings,), mode=mode, announced=turn.announced)
         request = replace(asked, remembers=True)
-        if known is None or look or turn.announced or now - known.recorded_at >= _RECORD:
+        if known is None or look or turn.announced:
             return request
         return replace(request, unchanged=known.unchanged)
 
@@ -70,8 +65,6 @@ class UnchangedRepositories:
         known = self._known.setdefault(repo, _Known())
         if request.mode.look:
             known.looked_at = now
-        if unchanged is None or unchanged != request.unchanged:
-            known.recorded_at = now
         known.unchanged = unchanged
 
     def keep(self, repos: Collection[RepoName]) -> None:

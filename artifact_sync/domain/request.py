@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 # Not for the checkers alone: whoever asks a ``Struct`` for its signature needs these names.
-# ruff: noqa: TC001
+# ruff: noqa: TC001, TC003
+from datetime import datetime
+
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from artifact_sync.domain.forget_rules import ForgetRules
 from artifact_sync.domain.report import Report
@@ -31,9 +34,9 @@ class PassOptions(Struct, frozen=True):
 class Standing(Struct, frozen=True):
     """What the ledger holds that decides what a pass over a repository comes to.
 
-    Two of the same selection that are equal tell that a pass would count the same, whoever has
-    written meanwhile. Only a file that a look at a named run has newly refused for its name is left
-    out: that has no index, and is counted by the next pass that is recorded.
+    Two of the same selection that agree tell that a pass would count the same, whoever has written
+    meanwhile. Only a file that a look at a named run has newly refused for its name is left out:
+    that has no index, and is counted by the next pass that looks at the newest files.
     """
 
     list_digest: str
@@ -47,6 +50,12 @@ class Standing(Struct, frozen=True):
     """Archives whose extraction is not here."""
     counts: tuple[int, ...]
     """Of what has come, and of what has failed."""
+    last_pass: datetime | None = None
+    """When a pass was last recorded; of that, nothing depends."""
+
+    def agrees(self, other: Standing) -> bool:
+        """Whether a pass would come to the same."""
+        return replace(self, last_pass=None) == replace(other, last_pass=None)
 
     @property
     def is_at_rest(self) -> bool:
@@ -76,4 +85,7 @@ class PassRequest(Struct, frozen=True):
     remembers: bool = False
     """Whoever asks will ask again, and remembers what is unchanged then."""
     unchanged: Unchanged | None = None
-    """The one repository, as an earlier pass has left it. Where it still is, none is recorded."""
+    """The one repository, as an earlier pass has left it.
+
+    Where it still is, a pass is recorded only if none was for a while.
+    """

@@ -72,6 +72,9 @@ _RECENT = 2000
 _KEPT = (State.MIRRORED, State.LOST, State.EXPIRED, State.UNWANTED, *REMOVED)
 """States that make a repository one that is known, and no typing error. As in the ledger."""
 
+_RECORD = timedelta(minutes=10)
+"""After so long a pass with nothing new is recorded, too."""
+
 _JUST_LISTED = timedelta(days=1)
 """What was listed within so long and is not any more makes a list one that is not to be trusted."""
 
@@ -102,6 +105,9 @@ class RepoSync:
         """Whether its organisation's list was read, if it was needed; else nothing is asked."""
         self._recorded = True
         """The ledger gets a record of the pass."""
+        self._recorded_lately = False
+        self._is_unchanged = False
+        """List and ledger are as an earlier pass has left them: nothing else is to be done."""
         self._listed = False
         """The list was read: what it shows was seen now."""
         self._began = context.clock.now()
@@ -158,11 +164,16 @@ class RepoSync:
         """
         if known is not None:
             standing = await self.context.ledger.standing(self._scope)
-            if standing == known.standing:
+            if standing.agrees(known.standing):
                 self._let_go = standing.forget_rules
+                self._recorded_lately = self._is_lately(standing.last_pass)
                 return known
         await self.context.ledger.check_version()
         return None
+
+    def _is_lately(self, last: datetime | None) -> bool:
+        """Whether those who ask the ledger alone need no other record of a pass yet."""
+        return last is not None and timedelta() <= self._began - last < _RECORD
 
     async def _left_behind(self, known: Unchanged | None) -> Unchanged | None:
         """What the next pass may skip, when this one has left nothing to do.
@@ -172,7 +183,7 @@ class RepoSync:
         counted = not any(self.context.room.take_gone(self.repo))  # what has gone since is not
         if not (counted and self.report.caught_up) or self.report.pending:
             return None
-        if not self._recorded:
+        if self._is_unchanged:
             return known
         standing = await self.context.ledger.standing(self._scope)
         return Unchanged(standing, self.report.repeated) if standing.is_at_rest else None
@@ -210,7 +221,7 @@ class RepoSync:
         """
         try:
             await self._guard(self._everything(announced, known))
-            if self._trouble is None and self._recorded:
+            if self._trouble is None and not self._is_unchanged:
                 await self._guard(self._judge_filters())
         finally:
             self.report.bytes = self.context.observer.of(self.repo)
@@ -295,9 +306,9 @@ class RepoSync:
     async def _everything(self, announced: Sequence[str], known: Unchanged | None) -> None:
         await self._look_at_files()
         listed = await self._list(known)
-        if self._recorded or self.rules.extract or (known and known.standing.unextracted):
+        if not self._is_unchanged or self.rules.extract or (known and known.standing.unextracted):
             await self._guard(self._extract())
-        if not self._recorded:
+        if self._is_unchanged:
             return
         await self._count_settled()
         if listed:
@@ -399,18 +410,19 @@ class RepoSync:
             self._fail(None, error.reason, str(error))
             return isinstance(error, BadAnswer)
         self._listed = listing is not Listing.UNCHANGED
+        self._is_unchanged = known is not None and not self._listed
+        self._recorded = not (self._is_unchanged and self._recorded_lately)
         if self._listed:
             await self._judge_listing("it is empty, and was not" if listing is Listing.VOID else "")
-        elif known is None:
+        elif self._recorded:
             verdict = await ledger.listing_verdict(self.repo)
             if verdict is None or not verdict.flaw:  # it is as it was when it was read
                 await self._judge_listing("")
         if listing is Listing.VOID:
             hint = "what is mirrored stays; if it has runs, look at the token and at the service"
             self._notify(Noticed(f"the list of runs of {self.repo} is empty, and was not: {hint}"))
-        if listing is Listing.UNCHANGED and known is not None:
+        if self._is_unchanged and known is not None:
             self.report.add(known.report)
-            self._recorded = False
         self._notify(RepoListed(self.repo))
         return True
 

@@ -303,11 +303,16 @@ def test_what_is_remembered_counts_only_while_the_ledger_stands(
     assert (again.report, again.unchanged) == (known.report, first.unchanged)
     assert [seen.kind for seen in running.simulator.requests] == ["runs"]
     assert known_passes(user) == recorded
+    known_since(user, timedelta(minutes=11))
+    assert passed_over(known).report == known.report
+    assert known_passes(user) == recorded + 1  # for those who ask the ledger alone
+    assert passed_over(known).report == known.report
+    assert known_passes(user) == recorded + 1
 
     assert user.run("forget", WEBSITE, "1", "--delete", "--yes", "--root", user.root).code == 0
     later = passed_over(known)
     assert (later.report.kept, later.report.complete) == (4, True)
-    assert known_passes(user) == recorded + 1
+    assert known_passes(user) == recorded + 2
     (stands,) = later.unchanged.values()
     assert stands.report.kept == 4
     assert passed_over(stands).unchanged == later.unchanged
@@ -332,6 +337,12 @@ class Deaf:
 
     def notify(self, event: Event) -> None:
         """Do not listen."""
+
+
+def known_since(user: User, ago: timedelta) -> None:
+    """Have the last pass be one of so long ago."""
+    at = f"{datetime.now(UTC) - ago:%Y-%m-%dT%H:%M:%S.%fZ}"
+    known(user, "UPDATE repositories SET last_pass = ?", at)
 
 
 def known_passes(user: User) -> int:

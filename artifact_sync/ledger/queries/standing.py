@@ -21,7 +21,7 @@ def standing(connection: Connection, scope: RunScope) -> Standing:
     row = connection.row("standing", list_key=digest_key(which["repo_id"]), **which)
     if row is None:
         raise ValueError("a count without a row")
-    value, rules, unsettled, pruning, unextracted, *counts = row
+    value, last_pass, rules, unsettled, pruning, unextracted, *counts = row
     noted = noted_digest(value or "")
     return Standing(
         noted[0] if noted is not None else "",
@@ -30,4 +30,5 @@ def standing(connection: Connection, scope: RunScope) -> Standing:
         int(pruning),
         int(unextracted),
         tuple(map(int, counts)),
+        last_pass,
     )

@@ -151,6 +151,7 @@ SELECT coalesce(sum(expired), 0) AS expired {settled_runs} AND expired > 0;
 -- name: standing
 SELECT
   (SELECT value FROM meta WHERE key = :list_key) AS list_value,
+  (SELECT last_pass FROM repositories WHERE id = :repo_id) AS last_pass,
   (SELECT count(*) FROM forget_rules WHERE repo_id = :repo_id) AS rules,
   (SELECT count(*) FROM runs WHERE repo_id = :repo_id AND settled_for < :selection AND {in_time})
   + (SELECT count(*) FROM runs WHERE repo_id = :repo_id AND settled_for > :selection AND {in_time})
