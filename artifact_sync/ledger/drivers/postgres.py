@@ -451,7 +451,9 @@ def options_of(place: Location, **more: Any) -> dict[str, Any]:
         options = {**_DEFAULTS, **more, **conninfo_to_dict(place.server)}
         _silence(options)
     except (psycopg.Error, ValueError):  # whose messages would repeat a part of the URL
-        raise UsageError("ledger.url has an option that libpq does not know: correct it") from None
+        raise UsageError(
+            "ledger.url has an option that libpq does not know, or a % that must be %25: correct it"
+        ) from None
     return options
 
 

@@ -586,6 +586,11 @@ TROUBLES = {
         ExitCode.USAGE,
         "does not take an option of ledger.url: correct it, or use ALTER ROLE",
     ),
+    "bare percent sign": (
+        lambda postgres: f"postgresql://u:geheim%zz@127.0.0.1:{postgres.port}/db",
+        ExitCode.USAGE,
+        "or a % that must be %25: correct it",
+    ),
     "no number": (
         lambda postgres: f"{postgres.url()}?tcp_user_timeout=geheim",
         ExitCode.USAGE,
