@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -109,20 +110,23 @@ _HARM = (
     *(None, "500", None, "412"),
 )
 _STALLS_EVERY = 397
+_THREADS = 8
+"""That work on one mirror at once, at most."""
 
 
 def harmful(folder: Path) -> ObjectServer:
     """Moto behind a proxy that spoils every other request, and now and then says nothing.
 
-    Never one request twice in a row: whoever asks again is to come through.
+    Never one request twice in a row: whoever asks again is to come through. Threads that ask for
+    the same at once could take that from one another: for what they all read, each is counted.
     """
     behind, turn = moto(folder), count()
-    spoilt: set[tuple[str, str]] = set()
+    let_through: Counter[tuple[str, str]] = Counter()
 
     def harm(asked: Asked) -> str | None:
         number, request = next(turn), (asked.method, asked.path)
-        if request in spoilt:
-            spoilt.discard(request)
+        if let_through[request] > 0:
+            let_through[request] -= 1
             return None
         wanted = _HARM[number % len(_HARM)]
         is_conditional = {"if-match", "if-none-match"} & asked.headers.keys()
@@ -131,7 +135,7 @@ def harmful(folder: Path) -> ObjectServer:
         if number % _STALLS_EVERY == 0:
             wanted = "stall"
         if wanted is not None:
-            spoilt.add(request)
+            let_through[request] = _THREADS if asked.path.endswith("/.artifact-sync/id") else 1
         return wanted
 
     proxy = ObjectProxy(behind.endpoint or "", harm)
