@@ -73,6 +73,7 @@ GROUPS = {
 def bench(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     environ = {
         **{name: it for name, it in os.environ.items() if name != "SSL_CERT_FILE"},  # pip's, too
+        "PIP_COMPILE": "0",  # most of what it installs is not imported by anything here
         "SMOKE": "1",
         "BENCH_DIR": str(folder / "work"),
         "BENCH_OUT": str(folder / "out"),
