@@ -182,13 +182,11 @@ def _standing(file: Path) -> tuple[int, int] | None:
 
 
 def _wrong_sums(folder: Path) -> str:
-    done = subprocess.run(
-        ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"]
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return f"{folder} is gone, or there is no sha256sum"
     if done.returncode != 0:
         return done.stdout + done.stderr
     lines = [line for _, it in tree.contents([folder / "SHA256SUMS"]) for line in it.splitlines()]
