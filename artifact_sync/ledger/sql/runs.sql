@@ -16,11 +16,9 @@ runs JOIN repositories ON repositories.id = runs.repo_id;
 SELECT runs.id FROM {runs_of_repositories}
 WHERE repositories.org = :org AND repositories.repo = :repo AND runs.run = :run;
 
--- It fails where this is not the run any more.
+-- It fails where the run's row is no more. A number is given to one row only.
 -- name: is_run
-SELECT 1 / count(*) FROM {runs_of_repositories}
-WHERE
-  repositories.org = :org AND repositories.repo = :repo AND runs.run = :run AND runs.id = :found;
+SELECT 1 / count(*) FROM runs WHERE id = :found AND run = :run;
 
 -- name: run
 SELECT {run_columns} FROM {runs_of_repositories}
