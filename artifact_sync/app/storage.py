@@ -204,7 +204,7 @@ async def _opened(
             bound = await bind_ids(config, ledger, opened.id, offload, adopting=adopting)
             layout, slot = await _layout(config, ledger), StagingSlot(locks, bound, opened)
         await slot.claim(offload, frees=frees)
-        ledger.fence_by(locks.fence)
+        ledger.fence_by(locks.mark)
         lock = repository_lock(config, locks, bound, is_daemon=command == DAEMON)
         return Storage(*facts, layout, lock, offload, clock, comparison, limits, locks, slot)
     bind = expect_ids if rehearse else bind_ids

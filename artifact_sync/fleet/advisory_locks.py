@@ -86,6 +86,10 @@ class AdvisoryLocks:
         """
         return SessionFence(self._session)
 
+    def mark(self) -> int:
+        """The key of a lock that is held as long as what is held now. Each connection has one."""
+        return self._session.mark
+
     async def claim(self, *name: str) -> bool:
         """Take a lock to the end of the connection; whether it was free.
 

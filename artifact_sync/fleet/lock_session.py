@@ -15,6 +15,7 @@ import socket
 import threading
 from contextlib import suppress
 from queue import Empty, SimpleQueue
+from secrets import randbits
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ _FRESH = 3.0
 _PATIENCE = 6.0
 """Seconds that an answer is waited for where somebody must know, by a thread that may not wait."""
 
+_LOCK = "SELECT pg_try_advisory_lock(%s)"
 _LATER = (
     "SELECT set_config(name, value, false) FROM (VALUES ('tcp_keepalives_idle', '5'),"
     " ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '3'),"
@@ -52,7 +54,9 @@ class SessionLost(Exception):
 class LockSession:
     """Takes and frees advisory locks by their keys; made by ``open``."""
 
-    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+    def __init__(self, raw: psycopg.Connection[Any], mark: int) -> None:
+        self.mark = mark
+        """The key of a lock that it holds to its end, and no other connection ever did."""
         self._raw = raw
         self._loop = asyncio.get_running_loop()
         self._asked: SimpleQueue[tuple[UncancellableFuture[Any] | threading.Event, str, int]]
@@ -69,7 +73,8 @@ class LockSession:
     @classmethod
     async def open(cls, connect: Connect) -> LockSession:
         """Connect. Raises what ``connect`` raises, and ``SessionLost``."""
-        session = cls(await asyncio.to_thread(_prepared, connect))
+        mark = randbits(64) - 2**63
+        session = cls(await asyncio.to_thread(_prepared, connect, mark), mark)
         session._thread.start()
         return session
 
@@ -87,7 +92,7 @@ class LockSession:
 
         One that is held already is taken once more: see who asks.
         """
-        asked = self._ask("SELECT pg_try_advisory_lock(%s)", key)
+        asked = self._ask(_LOCK, key)
         try:
             return bool(await asked)
         except asyncio.CancelledError:
@@ -201,10 +206,11 @@ class LockSession:
             self._loop.call_soon_threadsafe(call)
 
 
-def _prepared(connect: Connect) -> psycopg.Connection[Any]:
+def _prepared(connect: Connect, mark: int) -> psycopg.Connection[Any]:
     raw = connect()
     try:
         raw.execute(_LATER)
+        raw.execute(_LOCK, [mark])
     except psycopg.Error:
         raw.close()
         raise SessionLost from None

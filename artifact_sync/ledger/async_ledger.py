@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from artifact_sync.domain.settings import Durability
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
-    from artifact_sync.ledger.writer_thread import Fence
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -143,12 +142,12 @@ class AsyncLedger:
         """See ``ports.OutboxLedger``."""
         self._subscriptions = subscriptions
 
-    def fence_by(self, fence: Callable[[], Fence]) -> None:
-        """Have each write refused at its end where its fence raises.
+    def fence_by(self, lock: Callable[[], int]) -> None:
+        """Have each write refused by PostgreSQL unless an advisory lock is held at its end.
 
-        ``fence``: makes the fence of what is asked for now.
+        ``lock`` tells the key of what is asked for now.
         """
-        self._worker.fence = fence
+        self._worker.fence = lock
 
     def _heard(self, transaction: Transaction) -> Transaction:
         """The transaction, which posts for the hooks of now."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from artifact_sync.ledger import migrations
-from artifact_sync.ledger.queries.transaction import fenced
 from artifact_sync.ledger.unfinished import id_meanwhile
 
 if TYPE_CHECKING:
@@ -116,7 +115,13 @@ def end_copy(target: Store, mirror: str, fence: Callable[[], None]) -> None:
 
     ``fence`` raises where it must not be: called last, just before the commit.
     """
-    target.commit([_finish, partial(_put_id, value=mirror), fenced(fence)])
+    target.commit([_finish, partial(_put_id, value=mirror), partial(_ask, fence=fence)])
+
+
+def _ask(tx: Transaction, fence: Callable[[], None]) -> None:
+    """Ask it when all else is carried out, which may have waited for another transaction."""
+    tx.connection.carry_out()
+    fence()
 
 
 def _first(connection: Connection, table: str) -> Any:

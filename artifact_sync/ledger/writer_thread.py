@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import Struct
 
 from artifact_sync.domain.errors import DiskError
-from artifact_sync.ledger.queries.transaction import fenced
+from artifact_sync.ledger.queries.transaction import demand_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
 
-    Fence = Callable[[], None]
     _Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
     """Whose, and its result or its error."""
 
@@ -44,8 +43,8 @@ class _Write(Struct, frozen=True, eq=False):
     future: asyncio.Future[Any]
     verb: Callable[[Transaction, Sequence[Any]], Any]
     item: Any = None
-    fence: Fence | None = None
-    """Raises at the end of the transaction where it must not be committed."""
+    fence: int | None = None
+    """The key of the advisory lock without which it must not be committed."""
 
 
 class _Read(Struct, frozen=True, eq=False):
@@ -73,11 +72,13 @@ class WriterThread:
     """
 
     def __init__(self, open_store: Callable[[], Store]) -> None:
-        self.fence: Callable[[], Fence] | None = None
-        """Makes the fence of what is asked for now."""
+        self.fence: Callable[[], int] | None = None
+        """Tells the fence of what is asked for now."""
         self._open_store = open_store
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Command] = SimpleQueue()
+        self._left: list[Any] = []
+        """What was taken from the queue, and is still to be carried out."""
         self._opened: asyncio.Future[Store] = self._loop.create_future()
         self._stopped: asyncio.Future[None] | None = None
         # a daemon: a program that dies without closing its ledger must not hang
@@ -145,11 +146,16 @@ class WriterThread:
         store = self._answer(self._opened, self._open_store)
         how: Mapping[Any, Any] = {_Write: self._commit_all, _Read: self._read, _Use: self._use}
         while store is not None:
-            for kind, commands in groupby(self._gather(), type):
-                some: Any = list(commands)
-                how[kind](store, some)
+            self._left = [list(alike) for _, alike in groupby(self._gather(), type)]
+            while self._left:
+                some, *self._left = self._left
+                how[type(some[0])](store, some)
                 if some[-1].future is self._stopped:
                     return
+
+    def _has_more(self) -> bool:
+        """Whether other commands wait already."""
+        return bool(self._left) or not self._queue.empty()
 
     def _gather(self) -> Sequence[_Command]:
         """The next commands: at least one, and all that are there."""
@@ -162,7 +168,7 @@ class WriterThread:
     def _read(self, store: Store, reads: Sequence[_Read]) -> None:
         """Read from one state. What cannot be read fails alone; a sick disk fails them all."""
         try:
-            results = store.read(lambda connection: [it.work(connection) for it in reads])
+            results = store.read(lambda it: [one.work(it) for one in reads], self._has_more)
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it
             self._failed(reads, error, lambda it: self._read(store, [it]))
         else:
@@ -203,7 +209,7 @@ class WriterThread:
         alike = [list(some) for _, some in groupby(writes, lambda write: write.verb)]
         works = [_call(some) for some in alike]
         if (fence := writes[0].fence) is not None:
-            works.append(fenced(fence))
+            works.append(partial(demand_lock, key=fence))
         try:
             results = store.commit(works)
         except Exception as error:  # noqa: BLE001 - the callers are waiting for it

@@ -245,12 +245,16 @@ class PostgresStore:
             return self._rehearsed(work)
         return self._repeated(self._writing, work)
 
-    def read(self, work: Callable[[Connection], _T]) -> _T:
+    def read(self, work: Callable[[Connection], _T], more: Callable[[], bool] | None = None) -> _T:
         """Read from one state of the ledger; see ``Store``."""
-        return self._rehearsed(work) if self._rehearsing else self._repeated(self._reading, work)
+        if self._rehearsing:
+            return self._rehearsed(work)
+        return self._repeated(self._reading, work, more)
 
     def compact(self) -> None:
-        """Do nothing: the server does it by itself; see ``Store``."""
+        """End what was read; the server does the rest by itself; see ``Store``."""
+        if self._raw is not None:
+            self._raw.send()
 
     def close(self) -> None:
         """Close the connection; see ``Store``."""
@@ -265,7 +269,12 @@ class PostgresStore:
         self._raw = connect(self._place, self._options)
         return self._raw
 
-    def _repeated(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
+    def _repeated(
+        self,
+        begin: str,
+        work: Callable[[PostgresConnection], _T],
+        more: Callable[[], bool] | None = None,
+    ) -> _T:
         """The work in a transaction of its own, as often as it takes and may help."""
         until, words = self._given_up
         if monotonic() < until:
@@ -274,7 +283,7 @@ class PostgresStore:
         deadline, delay, conflicts = monotonic() + patience, _SHORTEST, 0
         while True:
             try:
-                told = self._once(begin, work)
+                told = self._once(begin, work, more)
             except psycopg.Error as error:
                 self._checked.clear()
                 conflicts += is_conflict(error)
@@ -292,14 +301,16 @@ class PostgresStore:
             sleep(delay)
             delay = min(2 * delay, _LONGEST)
 
-    def _once(self, begin: str, work: Callable[[PostgresConnection], _T]) -> _T:
+    def _once(
+        self, begin: str, work: Callable[[PostgresConnection], _T], more: Callable[[], bool] | None
+    ) -> _T:
         raw = self._connect() if self._raw is None or self._raw.closed else self._raw
         try:
             raw.later(begin)
             # what a transaction sees of its own is remembered no longer than it takes
             seen = self._remembered if begin is self._reading else ChainMap({}, self._remembered)
             told = work(PostgresConnection(raw, seen, self._checked))
-            raw.conclude()
+            raw.conclude(at_once=more is None or not more())
         except BaseException as error:
             self._abandon(raw, lost=raw.closed or isinstance(error, Silent))
             raise
@@ -407,12 +418,14 @@ class _Connection(psycopg.Connection[Any]):
         self._unsent.clear()
         self._length = 0
 
-    def conclude(self) -> None:
-        """Commit. A transaction of which nothing but its beginning is there, is given up."""
-        begun = self.info.transaction_status is not TransactionStatus.IDLE
-        if begun or len(self._unsent) > 1:
-            self.execute("COMMIT")
-        self.drop()
+    def conclude(self, *, at_once: bool) -> None:
+        """Commit, ``at_once`` or with the next statement. A mere beginning is given up."""
+        if self.info.transaction_status is TransactionStatus.IDLE and len(self._unsent) == 1:
+            self.drop()
+            return
+        self.later("COMMIT")
+        if at_once:
+            self.send()
 
     def execute(self, query: Any, params: Any = None, **_: Any) -> psycopg.Cursor[Any]:
         """Execute it, and wait for the answer; see ``psycopg.Connection``."""

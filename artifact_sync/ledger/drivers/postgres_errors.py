@@ -15,6 +15,7 @@ import psycopg
 from artifact_sync.domain.errors import (
     ArtifactSyncError,
     DiskError,
+    LeaseLost,
     LedgerUnreachable,
     UsageError,
 )
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _CONFLICTS = frozenset({"40001", "40P01", "23505", "22012"})
 """Serialization failure, deadlock, a row that another transaction made first, and one that is no
 more: checks of what is remembered divide by the number of rows."""
+_NO_LOGARITHM = "2201E"
+"""Of the number of sessions that hold a lock: there is none."""
 _PASSING = ("08", "57P01", "57P02", "57P03", "53300")
 """A connection that is lost, and a server that shuts down, starts, or has no connection left."""
 
@@ -136,6 +139,8 @@ def of_statement(error: psycopg.Error, place: Location) -> ArtifactSyncError:
     state = error.sqlstate or ""
     if isinstance(error, Silent):
         return _silent(place)
+    if state == _NO_LOGARITHM:
+        return LeaseLost("the repository")
     if state == "53100":
         return no_space(place)
     if state in _STATES:

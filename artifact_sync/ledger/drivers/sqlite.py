@@ -101,8 +101,9 @@ class SqliteStore:
         self._unprepared = False
         return results
 
-    def read(self, work: Callable[[Connection], _T]) -> _T:
+    def read(self, work: Callable[[Connection], _T], more: Callable[[], bool] | None = None) -> _T:
         """Read from one state of the ledger; see ``Store``."""
+        _ = more
         with translated(self._place), self._transaction(writes=False):
             return work(self._connection)
 

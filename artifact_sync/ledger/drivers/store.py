@@ -28,8 +28,11 @@ class Store(Protocol):
         A work may be called again when the transaction had to be repeated.
         """
 
-    def read(self, work: Callable[[Connection], _T]) -> _T:
-        """Read from one state of the ledger. The work may be called again."""
+    def read(self, work: Callable[[Connection], _T], more: Callable[[], bool] | None = None) -> _T:
+        """Read from one state of the ledger. The work may be called again.
+
+        ``more``: whether something else is asked of the store at once, with which it may end.
+        """
 
     def compact(self) -> None:
         """Give room back to the system that deleted rows have left, where that pays."""

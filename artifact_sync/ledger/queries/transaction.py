@@ -31,6 +31,10 @@ FRESH_RUN = {
 """What a run's row holds when nothing but its key is known."""
 
 
+_HALF = 2**32 - 1
+"""Of a lock's key: as such PostgreSQL shows it."""
+
+
 NOBODY: Final = Subscriptions({}, lambda: datetime.now(UTC), 0.0)
 """No hook hears of anything."""
 
@@ -145,18 +149,13 @@ def carry_out(connection: Connection, works: Sequence[Callable[[Transaction], An
     return results
 
 
-def fenced(fence: Callable[[], None]) -> Callable[[Transaction], None]:
-    """The last work: ``fence`` raises where the transaction must not be committed.
+def demand_lock(transaction: Transaction, key: int) -> None:
+    """The last work: the transaction fails unless a session of PostgreSQL holds this lock.
 
-    It is asked when all of that is carried out, which may have waited for another transaction.
+    The server looks when all else is carried out, which may have waited for other transactions.
     """
-
-    def ask(transaction: Transaction) -> None:
-        transaction.flush()
-        transaction.connection.carry_out()
-        fence()
-
-    return ask
+    transaction.flush()
+    transaction.connection.write("is_held", high=key >> 32 & _HALF, low=key & _HALF)
 
 
 def find_repo(connection: Connection, repo: RepoName) -> int | None:

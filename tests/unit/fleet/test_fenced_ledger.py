@@ -56,7 +56,7 @@ def test_nothing_is_committed_for_a_lock_that_was_lost_and_again_for_a_new_one(p
             aclosing(await AdvisoryLocks.open(connect)) as locks,
             await open_ledger(url, durability="fast") as ledger,
         ):
-            ledger.fence_by(locks.fence)
+            ledger.fence_by(locks.mark)
             await ledger.record_mirrored(file(0))
             await lost(ledger, locks)
             assert await mirrored(ledger) == 1
