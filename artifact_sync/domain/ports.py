@@ -680,6 +680,13 @@ class RunLedger(Protocol):
         A listing that shows it again unsettles it. Its artifacts then are gone upstream, too.
         """
 
+    def one_commit(self) -> AbstractAsyncContextManager[None]:
+        """Commit what is written in the block at its end, all or nothing.
+
+        Until then a write returns None, and ``record_mirrored`` has no place there. What raises
+        ends the block, and nothing of it is written.
+        """
+
     async def mark_noted(self, key: RunKey, *, noted: bool) -> None:
         """Record whether the ledger holds every artifact of the run's last answer."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from artifact_sync.domain.hooks import HookEvent
 from artifact_sync.ledger.drivers.location import OpenTerms, location
@@ -64,9 +66,7 @@ def _writes(
     """Carry a verb out on the thread, and commit it."""
 
     async def ask(self: AsyncLedger, /, *args: _P.args, **named: _P.kwargs) -> _T:
-        return await self._worker.write(
-            lambda transaction: verb(self._heard(transaction), *args, **named)
-        )
+        return await self._write(lambda transaction: verb(transaction, *args, **named))
 
     return ask
 
@@ -80,9 +80,7 @@ def _writes_some(
         self: AsyncLedger, items: Sequence[_Item], /, *args: _P.args, **named: _P.kwargs
     ) -> None:
         if items:
-            await self._worker.write(
-                lambda transaction: verb(self._heard(transaction), items, *args, **named)
-            )
+            await self._write(lambda transaction: verb(transaction, items, *args, **named))
 
     return ask
 
@@ -107,6 +105,11 @@ def _pages(
                 return
 
     return ask
+
+
+_together: ContextVar[list[Callable[[Transaction], Any]] | None]
+_together = ContextVar("_together", default=None)
+"""What is to be committed at the end of a block."""
 
 
 class AsyncLedger:
@@ -148,6 +151,25 @@ class AsyncLedger:
         ``lock`` tells the key of what is asked for now.
         """
         self._worker.fence = lock
+
+    @asynccontextmanager
+    async def one_commit(self) -> AsyncGenerator[None]:
+        """See ``ports.Ledger``."""
+        works: list[Callable[[Transaction], Any]] = []
+        token = _together.set(works)
+        try:
+            yield
+        finally:
+            _together.reset(token)
+        if works:
+            await self._write(lambda transaction: [work(transaction) for work in works])
+
+    async def _write(self, work: Callable[[Transaction], _T]) -> _T:
+        """Commit it, or have it committed with the rest of its block."""
+        if (works := _together.get()) is not None:
+            works.append(work)
+            return cast("_T", None)
+        return await self._worker.write(lambda transaction: work(self._heard(transaction)))
 
     def _heard(self, transaction: Transaction) -> Transaction:
         """The transaction, which posts for the hooks of now."""

@@ -23,7 +23,7 @@ from artifact_sync.sync.manifests import write_manifests
 from artifact_sync.sync.revisit import LAST_LOOK, LAST_RETRY, next_look_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from datetime import datetime
 
     from artifact_sync.domain.model import (
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         MirrorPath,
         Plan,
         Run,
+        RunKey,
         Step,
     )
     from artifact_sync.domain.request import PassOptions
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 """Artifacts that are noted at a time: what is on its way to the ledger takes memory, too."""
+_NOTES = 100
+"""Notes that share a commit."""
 
 
 class RunSync:
@@ -94,15 +97,22 @@ class RunSync:
         the ledger has is of another run.
         """
         self._recorded = recorded
-        rows = {} if fresh else await self.context.ledger.artifacts(run.key)
-        work = self._plan_and_do(run, rows, looks)
+        rows = await self._known(run.key)
+        work = self._plan_and_do(run, {} if fresh else rows, looks)
         del run, rows  # the work has them, and lets them go
         await work
 
     async def keep_forgotten(self, run: Run, *, recorded: bool = False) -> None:
         """Conclude a run that upstream has forgotten: what is here of it stays."""
         self._recorded, self._forgotten = recorded, True
-        await self._plan_and_do(run, await self.context.ledger.artifacts(run.key), 0)
+        await self._plan_and_do(run, await self._known(run.key), 0)
+
+    async def _known(self, key: RunKey) -> Rows:
+        """Read what the ledger has of the run."""
+        ledger = self.context.ledger
+        rows, known = await asyncio.gather(ledger.artifacts(key), ledger.run(key))
+        self._was_complete = known is not None and known.complete
+        return rows
 
     async def _plan_and_do(self, run: Run, rows: Rows, looks: int) -> None:
         try:
@@ -127,8 +137,6 @@ class RunSync:
         selection = RunSelection(self.rules, rows, recorded=self._recorded, let_go=self._let_go)
         collected = collect(run, self.rules, selection)
         self._notice_unknown(run, collected)
-        known = await self.context.ledger.run(run.key)
-        self._was_complete = known is not None and known.complete
         if self._recorded and self._was_complete:
             collected = replace(collected, problems=())  # no part of it was ever missed
         elif self._recorded:
@@ -208,25 +216,25 @@ class RunSync:
 
     async def _note(self, plan: Plan) -> None:
         """Note in the ledger what is wanted, refused, and wanted no more."""
-        now, ledger = self.context.clock.now(), self.context.ledger
+        notes = self._notes(plan, self.context.clock.now())
+        while some := list(islice(notes, _NOTES)):
+            async with self.context.ledger.one_commit():
+                for note in some:
+                    await note
+
+    def _notes(self, plan: Plan, now: datetime) -> Iterator[Awaitable[None]]:
+        ledger, run = self.context.ledger, plan.run.key
         news = iter(plan.notes)
         while batch := list(islice(news, _BATCH)):
-            await ledger.note_artifacts(batch, now)
-        final = plan.having(Action.REFUSE, Action.GIVE_UP)
-        while steps := list(islice(final, _BATCH)):  # together, so that they share a commit
-            await asyncio.gather(*(self._note_final(step, now) for step in steps))
+            yield ledger.note_artifacts(batch, now)
+        for step in plan.having(Action.REFUSE, Action.GIVE_UP):
+            yield self._note_final(step, now)
         if not self._recorded:
-            await ledger.forget(plan.strays)
-        if not self._forgotten:
-            await self._note_run(plan)
-
-    async def _note_run(self, plan: Plan) -> None:
-        """Note what is said of the run itself, by one commit."""
-        ledger, run = self.context.ledger, plan.run.key
-        notes = [] if self._recorded else [ledger.mark_noted(run, noted=plan.noted)]
-        if next(plan.having(Action.DOWNLOAD), None) is not None:
-            notes.append(ledger.unsettle(run))  # should we be stopped
-        await asyncio.gather(*notes)
+            yield ledger.forget(plan.strays)
+            if not self._forgotten:
+                yield ledger.mark_noted(run, noted=plan.noted)
+        if not self._forgotten and next(plan.having(Action.DOWNLOAD), None) is not None:
+            yield ledger.unsettle(run)  # should we be stopped
 
     async def _note_final(self, step: Step, now: datetime) -> None:
         """Note what no later pass can mend, unless it is known."""
@@ -310,20 +318,26 @@ class RunSync:
             await self.context.offload(
                 self.context.mirror.remove, self.context.layout.beside(run.key)
             )
-        elif self._was_complete or (self._complete and (kept or self._stands)):
+            complete = False
+        elif complete := self._was_complete or (self._complete and bool(kept or self._stands)):
             await self._write_manifest(run)
-            await ledger.mark_complete(run.key, complete=True)
-        await ledger.end_run(run.key, len(self._failures), next(iter(self._failures), ""))
+        async with ledger.one_commit():
+            if complete:
+                await ledger.mark_complete(run.key, complete=True)
+            await ledger.end_run(run.key, len(self._failures), next(iter(self._failures), ""))
+            await self._end_look(run.key, kept, looks, now)
+
+    async def _end_look(self, run: RunKey, kept: int, looks: int, now: datetime) -> None:
+        ledger = self.context.ledger
         if self._unsigned:
-            await ledger.look_again(run.key, next_look_time(looks, now, LAST_RETRY))
-            return
-        if self._recorded:
+            await ledger.look_again(run, next_look_time(looks, now, LAST_RETRY))
+        elif self._recorded:
             return  # whether the run needs more is for the next pass to say
-        if self._open:
+        elif self._open:
             most = LAST_LOOK if self._complete and not self._to_retry else LAST_RETRY
-            await ledger.look_again(run.key, next_look_time(looks, now, most))
+            await ledger.look_again(run, next_look_time(looks, now, most))
         else:
-            await ledger.settle(run.key, self.rules.fingerprint, kept)
+            await ledger.settle(run, self.rules.fingerprint, kept)
 
     async def _write_manifest(self, run: Run) -> None:
         context, mends = self.context, self.options.recorded
