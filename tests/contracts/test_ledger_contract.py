@@ -224,6 +224,37 @@ def test_what_the_filters_were_held_against_is_kept_for_each_repository(play):
     play(story)
 
 
+def test_a_block_is_committed_at_its_end_or_not_at_all(play):
+    run, named = a_run(1).key, RunKey(REPO, "9")
+
+    async def ended_by_an_error(ledger):
+        async with ledger.one_commit():
+            await ledger.unsettle(run)
+            await ledger.note_run(a_run(9), NOW)
+            raise ValueError("a time without")
+
+    async def refused_by_the_ledger(ledger):
+        async with ledger.one_commit():
+            await ledger.unsettle(run)
+            await ledger.look_again(run, NOW.replace(tzinfo=None))
+
+    async def story(ledger):
+        await ledger.note_run(a_run(1), NOW)
+        async with ledger.one_commit():
+            await ledger.mark_complete(run, complete=True)
+            await ledger.settle(run, "s", 1)
+            assert (await ledger.run(run)).settled_for == ""
+        found = await ledger.run(run)
+        assert (found.complete, found.settled_for) == (True, "s")
+        for last in (ended_by_an_error, refused_by_the_ledger):
+            with pytest.raises(ValueError, match="a time without"):
+                await last(ledger)
+        assert (await ledger.run(run)).settled_for == "s"
+        assert await ledger.run(named) is None
+
+    play(story)
+
+
 def test_the_first_layout_is_remembered(play):
     async def story(ledger):
         assert await ledger.layout() is None

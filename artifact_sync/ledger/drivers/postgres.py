@@ -81,6 +81,13 @@ _MOST_CHECKED = 1000
 _REPEATS = 5
 """Of a transaction that another one got into the way of."""
 
+_IS_HELD = (
+    "SELECT ln(count(*)) FROM pg_lock_status() WHERE locktype = 'advisory' AND granted"
+    " AND classid = %s AND objid = %s AND objsubid = 1"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+"""Fails where no session holds an advisory lock, by the halves of its key."""
+_HALF = 2**32 - 1
 _UNLIMITED = "SET LOCAL statement_timeout TO 0"
 _NEVER_IDLE = "SET LOCAL idle_in_transaction_session_timeout TO 0"
 _SCHEMA = (
@@ -166,6 +173,10 @@ class PostgresConnection(Connection):
     def carry_out(self) -> None:
         """Send what was not sent yet; see ``Connection``."""
         self.raw.send()
+
+    def demand_lock(self, key: int) -> None:
+        """Have the server look for it; see ``Connection``. ``postgres_errors`` knows the error."""
+        self.raw.later(_IS_HELD, [key >> 32 & _HALF, key & _HALF])
 
     def put_rows(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         """Insert rows, more quickly than one by one; see ``Connection``."""

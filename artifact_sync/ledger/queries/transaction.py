@@ -31,10 +31,6 @@ FRESH_RUN = {
 """What a run's row holds when nothing but its key is known."""
 
 
-_HALF = 2**32 - 1
-"""Of a lock's key: as such PostgreSQL shows it."""
-
-
 NOBODY: Final = Subscriptions({}, lambda: datetime.now(UTC), 0.0)
 """No hook hears of anything."""
 
@@ -155,7 +151,7 @@ def demand_lock(transaction: Transaction, key: int) -> None:
     The server looks when all else is carried out, which may have waited for other transactions.
     """
     transaction.flush()
-    transaction.connection.write("is_held", high=key >> 32 & _HALF, low=key & _HALF)
+    transaction.connection.demand_lock(key)
 
 
 def find_repo(connection: Connection, repo: RepoName) -> int | None:

@@ -85,6 +85,13 @@ class Connection(ABC):
         """Have the changes executed that a driver keeps back."""
         return
 
+    def demand_lock(self, key: int) -> None:
+        """Have the transaction fail unless a session of the server holds this lock.
+
+        Where no other process writes there is none.
+        """
+        _ = key
+
     @abstractmethod
     def insert(self, name: str, **values: Any) -> int:
         """Insert a row and return its id; 0: another one was quicker."""

@@ -172,10 +172,3 @@ DELETE FROM passes
 WHERE repo_id = :repo_id AND id <= (
   SELECT id FROM passes WHERE repo_id = :repo_id ORDER BY id DESC LIMIT 1 OFFSET :kept
 );
-
--- It fails where no session of PostgreSQL holds this advisory lock.
--- name: is_held
-SELECT ln(count(*)) FROM pg_lock_status()
-WHERE
-  locktype = 'advisory' AND granted AND classid = :high AND objid = :low AND objsubid = 1
-  AND database = (SELECT oid FROM pg_database WHERE datname = current_database());

@@ -185,6 +185,8 @@ def test_few_answers_are_waited_for_however_much_there_is(postgres):
         # the first alone, and the others, which were asked for meanwhile, together
         some = asyncio.gather(*(ledger.artifacts(RUN) for _ in range(5)))
         assert await waits(relay, some) <= 2 + 6
+        open_ones = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'"
+        assert postgres.ask(f"{open_ones} AND datname = '{url.rpartition('/')[2]}'") == [(0,)]
 
     async def main():
         url = postgres.ledger()

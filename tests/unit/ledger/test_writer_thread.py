@@ -18,6 +18,7 @@ class ScriptedStore:
         self.began = threading.Event()
         self.go_on = threading.Event()
         self.full = False
+        self.more = []
 
     def commit(self, works):
         self.began.set()
@@ -28,7 +29,8 @@ class ScriptedStore:
         self.groups.append(told)
         return told
 
-    def read(self, work):
+    def read(self, work, more):
+        self.more.append(more())
         return work(self)
 
     def close(self):
@@ -97,10 +99,13 @@ def test_a_read_sees_what_was_asked_to_be_written_before():
         write = asyncio.create_task(worker.write(lambda _: 1))
         await asyncio.sleep(0)
         read = asyncio.create_task(worker.read(lambda it: list(it.groups)))
+        last = asyncio.create_task(worker.write(lambda _: 2))
         await asyncio.sleep(0)
         store.go_on.set()
         assert await read == [[0], [1]]
-        assert await asyncio.gather(first, write) == [0, 1]
+        assert await asyncio.gather(first, write, last) == [0, 1, 2]
+        await worker.read(lambda _: None)
+        assert store.more == [True, False]
 
     play(story)
 
