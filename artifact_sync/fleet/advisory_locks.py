@@ -87,7 +87,10 @@ class AdvisoryLocks:
         return SessionFence(self._session)
 
     def mark(self) -> int:
-        """The key of a lock that is held as long as what is held now. Each connection has one."""
+        """The key of a lock that is held as long as what is held now.
+
+        Each connection has one of its own.
+        """
         return self._session.mark
 
     async def claim(self, *name: str) -> bool:

@@ -146,7 +146,7 @@ class AsyncLedger:
         self._subscriptions = subscriptions
 
     def fence_by(self, lock: Callable[[], int]) -> None:
-        """Have each write refused by PostgreSQL unless an advisory lock is held at its end.
+        """Have PostgreSQL refuse each write without an advisory lock at its end.
 
         ``lock`` tells the key of what is asked for now.
         """
