@@ -87,7 +87,7 @@ class AdvisoryLocks:
         return SessionFence(self._session)
 
     def mark(self) -> int:
-        """The key of a lock that is held as long as what is held now.
+        """The key of a lock that lasts as long as those held now.
 
         Each connection has one of its own.
         """
