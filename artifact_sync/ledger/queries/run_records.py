@@ -12,7 +12,6 @@ from artifact_sync.ledger.queries.transaction import find_run
 if TYPE_CHECKING:
     from artifact_sync.domain.model import RunKey
     from artifact_sync.domain.run_record import RunRecord
-    from artifact_sync.ledger.queries.transaction import Transaction
     from artifact_sync.ledger.sql.connection import Connection
 
 
@@ -26,12 +25,6 @@ def record(connection: Connection, key: RunKey) -> RunRecord | None:
     return None if packed is None else msgspec.json.decode(zlib.decompress(packed), type=RunRecord)
 
 
-def put_record(tx: Transaction, run_id: int, told: RunRecord) -> None:
-    """Keep what was told of a run; news of it unsettles the run.
-
-    Its ``run.json`` is then to follow, also after a crash.
-    """
-    packed = zlib.compress(msgspec.json.encode(told))
-    if tx.connection.value("record", run_id=run_id) != packed:
-        tx.connection.write("put_record", run_id=run_id, record=packed)
-        tx.connection.write("unsettle", id=run_id)
+def packed_record(told: RunRecord) -> bytes:
+    """A record as it is stored; equal ones are equal."""
+    return zlib.compress(msgspec.json.encode(told))

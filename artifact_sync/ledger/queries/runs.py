@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from artifact_sync.domain.model import Creation, Horizon, RepoName, RunKey, RunRow
 from artifact_sync.ledger.queries.artifact_writes import forget_artifacts_of
 from artifact_sync.ledger.queries.posting import post_complete
-from artifact_sync.ledger.queries.run_records import put_record
+from artifact_sync.ledger.queries.run_records import packed_record
 from artifact_sync.ledger.queries.transaction import (
     FRESH_RUN,
     chunks,
@@ -197,14 +197,15 @@ def lose_repository(tx: Transaction, repo: RepoName, at: datetime) -> None:
 def note_run(tx: Transaction, run: Run, at: datetime) -> None:
     """A run's own answer; the fingerprint that a listing gave it stays."""
     run_id = tx.run_id(run.key)
-    status, *creation = tx.connection.row("known_run", id=run_id) or ("",)
+    status, *creation, record = tx.connection.row("known_run", id=run_id) or ("", None)
     if status != run.status:
         # the next listing may say otherwise again
         forget_list_digest(tx, tx.repo_id(run.key.repo))
     known = _creation(Creation(*creation).completed(run.creation))
     tx.connection.write("note_run", id=run_id, **_told(run, at), **known)
-    if run.record is not None:
-        put_record(tx, run_id, run.record)
+    if run.record is not None and (packed := packed_record(run.record)) != record:
+        tx.connection.write("put_record", run_id=run_id, record=packed)
+        tx.connection.write("unsettle", id=run_id)  # its run.json follows, also after a crash
 
 
 def forget_run(tx: Transaction, key: RunKey) -> None:

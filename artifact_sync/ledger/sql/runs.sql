@@ -80,7 +80,9 @@ SET
 WHERE id = :id;
 
 -- name: known_run
-SELECT status, creation_at, creation_id FROM runs WHERE id = :id;
+SELECT status, creation_at, creation_id, record
+FROM runs LEFT JOIN run_records ON run_records.run_id = runs.id
+WHERE runs.id = :id;
 
 -- name: forget_run
 DELETE FROM runs WHERE id = :id;
