@@ -83,7 +83,9 @@ class Place:
             file = self.root.with_suffix(".sqlite")
             async with await open_ledger(file, durability="fast") as ledger:
                 thresholds = gc.get_threshold()
-                gc.set_threshold(200)  # what is garbage counts for nothing
+                gc.collect()
+                gc.freeze()  # what other tests have left says not when garbage is collected
+                gc.set_threshold(200, 5, 1)  # what is garbage counts for nothing
                 tracemalloc.start()
                 try:
                     adopter = self._adopter(pool, ledger)
@@ -93,6 +95,7 @@ class Place:
                 finally:
                     tracemalloc.stop()
                     gc.set_threshold(*thresholds)
+                    gc.unfreeze()
 
     def _adopter(self, pool: ThreadPoolExecutor, ledger: Ledger) -> RunAdopter:
         mirror = LocalMirror(self.root, durability="fast")
@@ -361,10 +364,11 @@ def test_memory_does_not_grow_with_the_runs_and_little_with_their_files(tmp_path
             about = json.dumps(document(*entries, run=str(number))).encode()
             place.write(f"../{number}/run.json", about)
         peaks.append(asyncio.run(place.measured()))
-    _, (few, some), (many, more), (one, large) = peaks
+    (_, least), (few, _), (many, more), (one, large) = peaks
     assert (few, many, one) == (1001, 2001, 1001)
-    assert more < some * 1.25  # garbage of some runs may wait for its collection
-    assert large < some + 1500 * 1000
+    # how many runs are in hand at a time depends on the machine's load: at most about ten of 100 files
+    assert more < least + 1250 * 1000
+    assert large < least + 2400 * 1000
 
 
 @settings(max_examples=200, deadline=None)
