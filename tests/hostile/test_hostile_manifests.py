@@ -366,7 +366,7 @@ def test_memory_does_not_grow_with_the_runs_and_little_with_their_files(tmp_path
         peaks.append(asyncio.run(place.measured()))
     (_, least), (few, _), (many, more), (one, large) = peaks
     assert (few, many, one) == (1001, 2001, 1001)
-    # how many runs are in hand at a time depends on the machine's load: at most about ten of 100 files
+    # how many runs are in hand at a time depends on the load of the machine: about ten at most
     assert more < least + 1250 * 1000
     assert large < least + 2400 * 1000
 
