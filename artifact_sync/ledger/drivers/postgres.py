@@ -157,19 +157,6 @@ class PostgresConnection(Connection):
         """Execute a change by the next message; see ``Connection``."""
         self.raw.later(*self._filled(name, values))
 
-    def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Execute a change for each row of values by the next message; see ``Connection``."""
-        sql, names = bound(name, self.MARK)
-        values = [stored([row[it] for it in names]) for row in rows]
-        if (parts := _parts_of_insert(sql)) is None:
-            for some in values:
-                self.raw.later(sql, some)
-            return
-        before, each, after = parts
-        for these in chunks(values, _INSERTED):
-            texts = (self.raw.filled(each, some) for some in these)
-            self.raw.later(f"{before}{', '.join(texts)}{after}")
-
     def carry_out(self) -> None:
         """Send what was not sent yet; see ``Connection``."""
         self.raw.send()
@@ -206,6 +193,17 @@ class PostgresConnection(Connection):
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         sql, names = bound(name, self.MARK)
         return sql.replace("IN (%s)", "= ANY(%s)"), stored([values[it] for it in names])
+
+    def _for_each(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
+        """Execute a change for each of these by the next message; see ``Connection``."""
+        if (parts := _parts_of_insert(sql)) is None:
+            for some in values:
+                self.raw.later(sql, some)
+            return
+        before, each, after = parts
+        for these in chunks(values, _INSERTED):
+            texts = (self.raw.filled(each, some) for some in these)
+            self.raw.later(f"{before}{', '.join(texts)}{after}")
 
     def _stream(self, name: str, values: Mapping[str, Any]) -> Iterator[Row]:
         self.raw.send()
@@ -408,13 +406,13 @@ class _Connection(psycopg.Connection[Any]):
         self._unsent: list[str] = []
         self._length = 0
 
-    def filled(self, sql: str, given: Sequence[Any]) -> str:
+    def filled(self, sql: str, given: Sequence[Any] | None) -> str:
         """A statement, or a part of one, with values in place of their marks."""
         return self._binder.mogrify(sql, given)
 
     def later(self, sql: str, given: Sequence[Any] | None = None) -> None:
         """Execute it before the next statement whose answer is needed."""
-        self._unsent.append(self._binder.mogrify(sql, given))
+        self._unsent.append(self.filled(sql, given))
         self._length += len(self._unsent[-1])
         if self._length > _MESSAGE:
             self.send()
@@ -440,7 +438,7 @@ class _Connection(psycopg.Connection[Any]):
 
     def execute(self, query: Any, params: Any = None, **_: Any) -> psycopg.Cursor[Any]:
         """Execute it, and wait for the answer; see ``psycopg.Connection``."""
-        self._unsent.append(self._binder.mogrify(query, params))
+        self._unsent.append(self.filled(query, params))
         return self._ask()
 
     def _ask(self) -> psycopg.Cursor[Any]:

@@ -79,7 +79,7 @@ class Connection(ABC):
     def write_many(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Execute a change for each row of values."""
         sql, names = bound(name, self.MARK)
-        self.raw.cursor().executemany(sql, [stored([row[it] for it in names]) for row in rows])
+        self._for_each(sql, [stored([row[it] for it in names]) for row in rows])
 
     def carry_out(self) -> None:
         """Have the changes executed that a driver keeps back."""
@@ -108,7 +108,7 @@ class Connection(ABC):
         """Insert rows whose values are as they are stored."""
         names, marks = ", ".join(columns), ", ".join([self.MARK] * len(columns))
         sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608 - names of ours
-        self.raw.cursor().executemany(sql, rows)
+        self._for_each(sql, rows)
 
     def count_on(self, table: str) -> None:
         """Number new rows behind those that were put in with their numbers.
@@ -128,6 +128,10 @@ class Connection(ABC):
     @abstractmethod
     def _filled(self, name: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
         """A statement and its values, of which one may be a list, as the driver takes them."""
+
+    def _for_each(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
+        """Execute a change for each of these, whose values are as they are stored."""
+        self.raw.cursor().executemany(sql, values)
 
     def _stream(self, name: str, values: Mapping[str, Any]) -> Iterator[Row]:
         """Rows as they are stored, which are not in memory all at once."""
